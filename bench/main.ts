@@ -1,0 +1,201 @@
+/**
+ * `npm run bench [-- SCENARIO…]`: the conductor. For every run of a scenario it starts each server in turn on core 0,
+ * lets a load generator on core 1 measure it, and ends both: A B C A B C, so that what else the machine does meets all.
+ */
+import { type ForkOptions, fork, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { scenarios, select } from './catalogue.js';
+import type { Report, Restarted } from './generator.js';
+import { addFigures, find, type Results, type Series } from './results.js';
+import type { Figure, Job, Scenario, TargetName } from './scenario.js';
+import { median } from './statistics.js';
+import { resultsTable } from './table.js';
+import { type Builds, builtProgram, describe, missing, onCore, type Server, startServer } from './targets.js';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const runLimitMs = 180_000;
+
+const usage = `npm run bench [-- FLAGS SCENARIO…]      a scenario may be given by how its name begins
+  --list            what can be measured
+  --quick           one short run of each, for a first look
+  --runs N          runs of each scenario and target, 5 without --quick
+  --targets A,B     only these servers: nextalk, before, uws, ws, socketio, nchan, mosquitto, aedes, none
+  --server FILE     measure this main.js instead of building this checkout
+  --before FILE     an older build's main.js, measured side by side as "before"
+  --json FILE       write every value of every run, for npm run bench:compare
+`;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    list: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    runs: { type: 'string' },
+    json: { type: 'string' },
+    targets: { type: 'string' },
+    before: { type: 'string' },
+    server: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const builds: Builds = { own: flags.server ?? builtProgram, before: flags.before };
+const runs = Number(flags.runs ?? (flags.quick ? 1 : 5));
+const only = flags.targets?.split(',');
+const note = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+/** Runs a scenario once against a server of its own. */
+async function runOnce(scenario: Scenario, target: TargetName, offered: number): Promise<readonly Figure[]> {
+  let server = await startServer(target, scenario, builds);
+  try {
+    const { port, mqttPort, pids } = server;
+    const { quick } = flags;
+    const tls = scenario.tls ?? false;
+    const job: Job = { scenario: scenario.id, target, port, mqttPort, pids, quick, tls, offered };
+    return await generate(job, async () => {
+      await server.stop();
+      server = await startServer(target, scenario, builds, { port, mqttPort });
+      return server;
+    });
+  } finally {
+    await server.stop();
+  }
+}
+
+/** A run is done again, up to twice, when other processes used more than this many cores. The quietest counts. */
+const disturbedAt = 0.25;
+
+async function runQuietly(scenario: Scenario, target: TargetName, offered: number): Promise<readonly Figure[]> {
+  let best: readonly Figure[] = [];
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 3 && least > disturbedAt; attempt += 1) {
+    const figures = await runOnce(scenario, target, offered);
+    const others = Math.max(0, ...figures.filter(({ metric }) => metric === 'others').map(({ value }) => value));
+    if (others > disturbedAt) note(`  ${target}: other processes used ${others.toFixed(2)} cores`);
+    if (others < least) [best, least] = [figures, others];
+  }
+  return best;
+}
+
+function generate(job: Job, restart: () => Promise<Server>): Promise<readonly Figure[]> {
+  const command = onCore(1, [process.execPath]);
+  const options: ForkOptions = {
+    execPath: command[0] ?? process.execPath,
+    execArgv: [...command.slice(1), '--import', 'tsx'],
+  };
+  return new Promise((resolve, reject) => {
+    const child = fork(join(here, 'generator.ts'), [JSON.stringify(job)], options);
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`took longer than ${runLimitMs / 1000} s`));
+    }, runLimitMs);
+    child.on('message', (report: Report) => {
+      if (report.kind === 'figures') resolve(report.figures);
+      else restart().then(({ pids }) => child.send({ pids } satisfies Restarted), reject);
+    });
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      reject(new Error(`the load generator ended with ${code}`));
+    });
+  });
+}
+
+/** The rate to offer: a share of what the slowest of the targets reaches with so many in flight. */
+async function offeredRate(scenario: Scenario, targets: readonly TargetName[], series: Series[]): Promise<number> {
+  if (scenario.offers === undefined) return 0;
+  const { of, mode, share } = scenario.offers;
+  const rates: number[] = [];
+  for (const target of targets) {
+    let known = find(series, of, mode, target, 'rate');
+    if (known === undefined) {
+      const probe: Series[] = [];
+      const [probed] = select([of]);
+      if (probed !== undefined) addFigures(probe, of, target, await runQuietly(probed, target, 0));
+      known = find(probe, of, mode, target, 'rate');
+    }
+    if (known !== undefined) rates.push(median(known.values));
+  }
+  const rate = Math.floor(Math.min(...rates) * share);
+  note(`  offering ${rate} a second`);
+  return rate;
+}
+
+async function measure(scenario: Scenario, series: Series[], skipped: Set<string>): Promise<void> {
+  note(`${scenario.id}: ${scenario.title}`);
+  const targets = scenario.targets.filter((target) => {
+    if (only !== undefined && !only.includes(target)) return false;
+    const why = missing(target, builds);
+    if (why) skipped.add(`${target}: ${why}`);
+    return why === undefined;
+  });
+  const broken = new Set<TargetName>();
+  const offered = await offeredRate(scenario, targets, series);
+  for (let run = 1; run <= runs; run += 1) {
+    for (const target of targets.filter((name) => !broken.has(name))) {
+      try {
+        const figures = await runQuietly(scenario, target, offered);
+        addFigures(series, scenario.id, target, figures);
+        const shown = figures.filter(({ metric }) => metric === 'rate' || metric === 'memory' || metric === 'cost');
+        note(`  ${run} ${target}: ${shown.map(({ mode, value }) => `${mode} ${value.toFixed(2)}`).join(', ')}`);
+      } catch (error) {
+        broken.add(target);
+        skipped.add(`${target} in ${scenario.id}: ${error instanceof Error ? error.message : String(error)}`);
+        note(`  ${run} ${target} failed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  }
+}
+
+/** Measures what is in this checkout, never an older build left in dist. */
+function build(): void {
+  const { status, stdout, stderr } = spawnSync('npm', ['run', 'build'], { cwd: dirname(here), encoding: 'utf8' });
+  if (status === 0) return;
+  note(`npm run build failed:\n${stdout}${stderr}`);
+  process.exit(1);
+}
+
+function machine(): string {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  const pinned = availableParallelism() > 1 ? 'server on core 0, load generator on core 1' : 'one core for both';
+  return `${cpus()[0]?.model ?? '?'}, ${cpus().length} cores, ${memory} GiB, Linux ${release()}, Node ${process.versions.node}; ${pinned}`;
+}
+
+async function main(): Promise<void> {
+  if (flags.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  if (flags.list) {
+    for (const { id, title, targets } of scenarios) process.stdout.write(`${id}: ${title} (${targets.join(', ')})\n`);
+    return;
+  }
+  const series: Series[] = [];
+  const skipped = new Set<string>();
+  const chosen = select(positionals);
+  if (flags.server === undefined && (only?.includes('nextalk') ?? true)) build();
+  for (const scenario of chosen) await measure(scenario, series, skipped);
+  const ran = [...new Set(series.map(({ target }) => target))];
+  const results: Results = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    runs,
+    quick: flags.quick,
+    versions: Object.fromEntries(ran.map((target) => [target, describe(target)])),
+    skipped: [...skipped],
+    series,
+  };
+  const { versions } = results;
+  process.stdout.write(`\n${results.machine}\n${Object.values(versions).join(' · ')}\n`);
+  for (const why of skipped) process.stdout.write(`skipped: ${why}\n`);
+  process.stdout.write(`\nMedian of ${runs}, ± half the range; (×) is NexTalk's value divided by the peer's.\n\n`);
+  process.stdout.write(`${resultsTable(results)}\n`);
+  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(results, null, 1)}\n`);
+}
+
+await main();

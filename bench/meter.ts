@@ -1,0 +1,104 @@
+/** CPU and memory of the server and of the load generator itself, from the outside. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Figure } from './scenario.js';
+
+/** Linux counts in hundredths of a second (USER_HZ), whatever the kernel's own tick. */
+const tickMicros = 10_000;
+
+/** CPU time of a process in microseconds, its ended threads included. 0 when it is gone. */
+export function cpuMicros(pid: number): number {
+  const stat = readOrEmpty(`/proc/${pid}/stat`);
+  // The name may hold spaces and brackets: fields are counted from the last bracket. 14 is user, 15 system time.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * tickMicros;
+}
+
+/** Resident memory of a process in bytes. */
+export function residentBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`));
+  return Number(match?.[1] ?? 0) * 1024;
+}
+
+/** A process and all that it started. */
+export function processTree(pid: number): number[] {
+  const children: number[] = [];
+  for (const task of listOrEmpty(`/proc/${pid}/task`)) {
+    const listed = readOrEmpty(`/proc/${pid}/task/${task}/children`).trim();
+    if (listed !== '') children.push(...listed.split(' ').map(Number));
+  }
+  return [pid, ...children.flatMap(processTree)];
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function listOrEmpty(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** CPU time of all processes and of interrupts, since the machine started, and what its host took away. */
+function machineMicros(): number {
+  const fields = readOrEmpty('/proc/stat').split('\n', 1)[0]?.trim().split(/\s+/).slice(1).map(Number) ?? [];
+  // The fourth and fifth are idle time; guests' are counted in user time already.
+  return sum(fields.slice(0, 8).filter((_, field) => field !== 3 && field !== 4)) * tickMicros;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+/** One stretch of time, and who spent how much CPU in it. */
+export class Meter {
+  readonly #pids: readonly number[];
+  #startedMs = 0;
+  #serverMicros = 0;
+  #machineMicros = 0;
+  #own: NodeJS.CpuUsage = process.cpuUsage();
+
+  constructor(pids: readonly number[]) {
+    this.#pids = pids;
+    this.start();
+  }
+
+  start(): void {
+    this.#serverMicros = sum(this.#pids.map(cpuMicros));
+    this.#machineMicros = machineMicros();
+    this.#own = process.cpuUsage();
+    this.#startedMs = performance.now();
+  }
+
+  /** Rate and cost of `count` pieces of work done since the start, and the share of a core that each side used. */
+  stop(mode: string, count: number): Figure[] {
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const own = process.cpuUsage(this.#own);
+    const server = sum(this.#pids.map(cpuMicros)) - this.#serverMicros;
+    const ownMicros = own.user + own.system;
+    const others = Math.max(0, machineMicros() - this.#machineMicros - server - ownMicros);
+    return [
+      { mode, metric: 'rate', value: count / seconds },
+      { mode, metric: 'cost', value: server / count },
+      { mode, metric: 'server', value: server / 1e6 / seconds },
+      { mode, metric: 'generator', value: ownMicros / 1e6 / seconds },
+      { mode, metric: 'others', value: others / 1e6 / seconds },
+    ];
+  }
+}
+
+/** Resident bytes of the server as it stands, and once its garbage is collected (where it is a Node process). */
+export async function measureMemory(pids: readonly number[]): Promise<{ standing: number; collected: number }> {
+  await sleep(500);
+  const standing = sum(pids.map(residentBytes));
+  for (const pid of pids) {
+    if (readOrEmpty(`/proc/${pid}/cmdline`).includes('collect.mjs')) process.kill(pid, 'SIGUSR2');
+  }
+  await sleep(1500);
+  return { standing, collected: sum(pids.map(residentBytes)) };
+}

@@ -1,0 +1,65 @@
+/** What a scenario is, and what it is given. */
+
+/** What can be measured: this server, an older build of it, and its peers. */
+export type TargetName = 'nextalk' | 'before' | 'uws' | 'ws' | 'socketio' | 'nchan' | 'mosquitto' | 'aedes' | 'none';
+
+/** What the conductor tells a load generator about the server it started. */
+export interface Job {
+  readonly scenario: string;
+  readonly target: TargetName;
+  /** HTTP and WebSocket; for a broker, MQTT over TCP. */
+  readonly port: number;
+  /** MQTT over TCP, 0 where there is none. */
+  readonly mqttPort: number;
+  /** The server's processes, whose CPU and memory count. */
+  readonly pids: readonly number[];
+  readonly quick: boolean;
+  /** The server speaks TLS on its port. */
+  readonly tls: boolean;
+  /** Messages a second to offer, where a scenario measures at a fixed load. */
+  readonly offered: number;
+}
+
+/** One number of one run. `mode` tells rows of one scenario apart: `1`, `burst`, `1k`. */
+export interface Figure {
+  readonly mode: string;
+  readonly metric: Metric;
+  readonly value: number;
+}
+
+/** The closed list of what is measured; `results.ts` says how each is written and which way is better. */
+export type Metric =
+  | 'rate'
+  | 'cost'
+  | 'server'
+  | 'generator'
+  | 'others'
+  | 'p50'
+  | 'p99'
+  | 'p999'
+  | 'memory'
+  | 'uncollected'
+  | 'seconds'
+  | 'late';
+
+export interface Context extends Job {
+  /** Ends the server and starts a new one on the same ports. */
+  restart(): Promise<Context>;
+}
+
+export interface Scenario {
+  readonly id: string;
+  readonly title: string;
+  /** In the order of the table. The first is ours. */
+  readonly targets: readonly TargetName[];
+  /** Servers can be told to collect garbage, because resident memory is measured. */
+  readonly collects?: boolean;
+  /** Over TLS. */
+  readonly tls?: boolean;
+  /** Further flags for our server. */
+  readonly flags?: readonly string[];
+  /** Offers this share of what the slowest target reaches in another scenario. */
+  readonly offers?: { readonly share: number; readonly of: string; readonly mode: string };
+  /** Runs in the load generator. Every wait in it is bounded by the conductor's limit for a run. */
+  run(context: Context): Promise<Figure[]>;
+}

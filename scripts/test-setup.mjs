@@ -1,0 +1,97 @@
+// What `npm test` needs and npm does not install: tap's test class with this project's plugins, and programs that some
+// tests drive (a browser, other brokers). Costs nothing when all is there; what cannot be had is named, and its tests skip.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const minuteMs = 60_000;
+
+/** Program and the Debian package that brings it. test/support/programs.ts finds them in the same places. */
+const programs = new Map([
+  ['chromium', 'chromium'],
+  ['mosquitto', 'mosquitto'],
+  ['mosquitto_pub', 'mosquitto-clients'],
+  ['nats-server', 'nats-server'],
+]);
+
+function find(name) {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin'];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return folder !== '';
+    } catch {
+      return false;
+    }
+  });
+}
+
+function missing() {
+  return [...programs].filter(([name]) => !find(name));
+}
+
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+// The first run after an install would build the class on the fly, but still load the plugins it was shipped with, of
+// which @tapjs/typescript cannot work with TypeScript 7.
+function buildTap() {
+  const built = join(root, 'node_modules/@tapjs/test/test-built/dist/esm/index.js');
+  const signature = existsSync(built)
+    ? (/export const signature = `([^`]*)`/.exec(readFileSync(built, 'utf8'))?.[1] ?? '')
+    : '';
+  const plugins = signature.split('\n');
+  const ready = plugins.includes('@tapjs/tsx') && !plugins.includes('@tapjs/typescript');
+  if (ready && existsSync(join(root, '.tap/plugins/node_modules'))) return;
+  say('Preparing tap with its plugins, once after an install…');
+  const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
+  const result = spawnSync(process.execPath, [tap, 'build'], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (result.status !== 0) process.exit(1);
+}
+
+// Debian starts the brokers it installs as services; here their ports must stay free.
+function withoutServices(work) {
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = !existsSync(policy);
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    return work();
+  } finally {
+    if (ours) rmSync(policy, { force: true });
+  }
+}
+
+function aptGet(...args) {
+  const patience = ['-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30', '-o', 'DPkg::Lock::Timeout=120'];
+  const { status } = spawnSync('apt-get', [...patience, ...args], {
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: 10 * minuteMs,
+  });
+  return status === 0;
+}
+
+function installPrograms() {
+  const wanted = missing().map(([, name]) => name);
+  if (wanted.length === 0) return;
+  if (process.getuid?.() === 0 && find('apt-get')) {
+    say(`Installing what some tests need: ${wanted.join(', ')}`);
+    withoutServices(() => {
+      aptGet('update', '-qq');
+      const together = aptGet('install', '-y', '-qq', '--no-install-recommends', ...wanted);
+      if (!together) for (const name of wanted) aptGet('install', '-y', '-qq', '--no-install-recommends', name);
+    });
+  }
+  const left = missing();
+  if (left.length === 0) return;
+  say('');
+  say('*** Some tests will be SKIPPED, because these programs are missing:');
+  for (const [name, from] of left) say(`***   ${name} (Debian: apt-get install ${from})`);
+  say('');
+}
+
+buildTap();
+installPrograms();

@@ -1,0 +1,77 @@
+/** Addresses and short ids: PROTOCOL.md section 2. Pure. */
+
+declare const branded: unique symbol;
+/** `/domain/{domain}/{node}/{nodeId}`: an endpoint or room. */
+export type Address = string & { readonly [branded]: 'address' };
+
+export type Node = 'uid' | 'vid' | 'gid' | 'sid';
+
+/** An endpoint or room, and one terminal of it where the text named one. */
+export interface Target {
+  readonly address: Address;
+  readonly node: Node;
+  readonly id: string;
+  readonly client: string | null;
+}
+
+export const ID_BYTES = 256;
+export const CLIENT_CHARACTERS = 64;
+
+const NODES: ReadonlySet<string> = new Set<Node>(['uid', 'vid', 'gid', 'sid']);
+const PREFIX = /^(uid|vid|gid|sid):/;
+/** `/ + # ,` and the C0 and C1 control characters. */
+const FORBIDDEN = /[/+#,\u0000-\u001f\u007f-\u009f]/;
+
+/** Non-blank, at most 256 bytes of well-formed UTF-8, without `/ + # ,` and control characters. */
+export function isId(text: string): boolean {
+  return (
+    text.length > 0 &&
+    text.length <= ID_BYTES &&
+    !FORBIDDEN.test(text) &&
+    text.trim() !== '' &&
+    text.isWellFormed() &&
+    Buffer.byteLength(text) <= ID_BYTES
+  );
+}
+
+/** A terminal's name: 1 to 64 characters, otherwise as an id. */
+export function isClientName(text: string): boolean {
+  return isId(text) && [...text].length <= CLIENT_CHARACTERS;
+}
+
+export function addressOf(domain: string, node: Node, id: string): Address {
+  return `/domain/${domain}/${node}/${id}` as Address;
+}
+
+function parseFull(domain: string, text: string): Target | null {
+  const [empty, root, named, node, id, marker, client, ...rest] = text.split('/');
+  if (empty !== '' || root !== 'domain' || named !== domain || rest.length > 0) return null;
+  if (node === undefined || !NODES.has(node) || id === undefined || !isId(id)) return null;
+  if (marker !== undefined && (marker !== 'client' || client === undefined || !isClientName(client))) return null;
+  return { address: addressOf(domain, node as Node, id), node: node as Node, id, client: client ?? null };
+}
+
+/**
+ * Reads a short id (`1`, `vid:abc`, `gid:r1`) or a full address of this domain; a bare id is of `bareNode`.
+ * Null where section 2 calls for 400.
+ */
+export function parseTarget(domain: string, text: string, bareNode: 'uid' | 'gid' = 'uid'): Target | null {
+  if (text.startsWith('/')) return parseFull(domain, text);
+  const prefix = PREFIX.exec(text)?.[1] as Node | undefined;
+  const node = prefix ?? bareNode;
+  const id = prefix === undefined ? text : text.slice(4);
+  if (!isId(id)) return null;
+  return { address: addressOf(domain, node, id), node, id, client: null };
+}
+
+/** How packets and answers write an endpoint: users and rooms bare, visitors and services with their prefix. */
+export function shortIdOf(node: Node, id: string): string {
+  if (node === 'vid' || node === 'sid') return `${node}:${id}`;
+  return PREFIX.test(id) ? `${node}:${id}` : id;
+}
+
+/** The short id of an address of `domain`. */
+export function shortId(domain: string, address: Address): string {
+  const start = domain.length + 9;
+  return shortIdOf(address.slice(start, start + 3) as Node, address.slice(start + 4));
+}

@@ -1,0 +1,140 @@
+/**
+ * One client of an endpoint: a browser tab, a phone. Owned by its endpoint's actor, and nobody else calls it; a ticket
+ * leads adapters here only to name it in what they tell the endpoint.
+ *
+ * It holds a bounded queue and at most one transport. Packets go through the queue always, so that order holds, and out
+ * at the end of the turn, so that what one turn brings for a client is one frame.
+ */
+import type { CloseReason } from '../errors.js';
+import { log } from '../log.js';
+import type { Metrics } from '../metrics.js';
+import type { Address } from './address.js';
+import type { EndpointMessage } from './endpoint.js';
+import type { Packet } from './packet.js';
+import { PacketQueue, type QueueLimits } from './queue.js';
+import type { Ref } from './system.js';
+import type { Transport } from './transport.js';
+
+/** Clients with something to send at the end of this turn. */
+export class Outbox {
+  #clients: Client[] = [];
+
+  add(client: Client): void {
+    this.#clients.push(client);
+  }
+
+  flush(): void {
+    const clients = this.#clients;
+    this.#clients = [];
+    for (const client of clients) client.flush();
+  }
+}
+
+export class Client {
+  transport: Transport | null = null;
+  /** When its last transport went, or it was made: milliseconds since the epoch. */
+  detachedAt: number;
+  readonly #queue: PacketQueue;
+  #canTake = false;
+  #scheduled = false;
+  #overflowed = false;
+
+  constructor(
+    readonly endpoint: Ref<EndpointMessage>,
+    /** Its endpoint's. */
+    readonly address: Address,
+    /** The last part of its address. */
+    readonly name: string,
+    /** The secret part of its ticket. */
+    readonly token: string,
+    private readonly outbox: Outbox,
+    private readonly metrics: Metrics,
+    now: number,
+  ) {
+    this.detachedAt = now;
+    this.#queue = new PacketQueue(metrics);
+  }
+
+  /** Packets not yet handed to a transport. */
+  get queued(): readonly Packet[] {
+    return this.#queue.packets;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  push(packet: Packet, limits: QueueLimits): void {
+    this.metrics.delivered[packet.kind] += 1;
+    if (this.#canTake && this.#queue.isOver(limits)) this.flush();
+    this.#reportOverflow(this.#queue.push(packet, limits));
+    this.#schedule();
+  }
+
+  /** Takes over from an earlier transport, which ends; what that could not get out goes first. */
+  attach(transport: Transport, reason: CloseReason, limits: QueueLimits): void {
+    this.#end(reason, limits);
+    this.transport = transport;
+    this.#canTake = true;
+    this.#schedule();
+  }
+
+  /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
+  detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
+    if (this.transport !== transport) return false;
+    this.transport = null;
+    this.#canTake = false;
+    this.detachedAt = now;
+    this.#reportOverflow(this.#queue.putBack(unsent, limits));
+    return true;
+  }
+
+  /** The transport can take more. */
+  drained(transport: Transport): void {
+    if (this.transport !== transport) return;
+    this.#canTake = true;
+    this.#schedule();
+  }
+
+  /** Ends its connection for good; answers the packets that nobody has seen through it. */
+  close(reason: CloseReason, limits: QueueLimits): readonly Packet[] {
+    this.#end(reason, limits);
+    const unseen = [...this.#queue.packets];
+    this.#queue.clear();
+    return unseen;
+  }
+
+  /** Hands the queue to the transport, as far as it takes it. */
+  flush(): void {
+    this.#scheduled = false;
+    const { packets } = this.#queue;
+    if (!this.#canTake || !this.transport || packets.length === 0) return;
+    const taken = this.transport.deliver(packets);
+    for (let i = 0; i < taken; i++) this.metrics.sent[(packets[i] as Packet).kind] += 1;
+    this.#canTake = taken === packets.length;
+    this.#queue.shift(taken);
+  }
+
+  #end(reason: CloseReason, limits: QueueLimits): void {
+    const { transport } = this;
+    if (!transport) return;
+    this.transport = null;
+    this.#canTake = false;
+    this.#reportOverflow(this.#queue.putBack(transport.close(reason), limits));
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#canTake || this.#queue.packets.length === 0) return;
+    this.#scheduled = true;
+    this.outbox.add(this);
+  }
+
+  #reportOverflow(dropped: number): void {
+    if (dropped === 0 || this.#overflowed) return;
+    this.#overflowed = true;
+    log.warn(
+      { event: 'queue overflow', client: this.name, dropped },
+      'a client does not take its packets; old ones go',
+    );
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * One tenant: its routing table, actors, tickets and settings. Nothing crosses from one domain to another, because
+ * nothing here knows another.
+ */
+import type { Clock, Timeouts } from '../clock.js';
+import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
+import type { Metrics } from '../metrics.js';
+import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
+import type { Client, Outbox } from './client.js';
+import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
+import { complete, type Outgoing, type Packet } from './packet.js';
+import { Registry } from './registry.js';
+import { newRoom, type RoomMessage, room } from './room.js';
+import { type Deliver, type RouterMessage, route, router, type Subscription } from './router.js';
+import type { Group, Ref, System } from './system.js';
+import { TopicTree } from './topic-tree.js';
+import type { Transport } from './transport.js';
+
+/** What the domains of one server share. */
+export interface Runtime {
+  readonly system: System;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly outbox: Outbox;
+  /** Clients without a transport. */
+  readonly idle: Timeouts<Client>;
+  /** Endpoints without a client. */
+  readonly grace: Timeouts<Ref<EndpointMessage>>;
+  /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
+  readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
+}
+
+export class Domain {
+  readonly table = new TopicTree<Subscription>();
+  readonly registry = new Registry();
+  /** Token → client. */
+  readonly tickets = new Map<string, Client>();
+  readonly router: Ref<RouterMessage>;
+  limits: Limits;
+  /** Endpoints online now. */
+  online = 0;
+  readonly #endpoints: Group;
+  readonly #rooms: Group;
+
+  constructor(
+    readonly runtime: Runtime,
+    public settings: DomainConfig,
+    config: Config,
+  ) {
+    const { system } = runtime;
+    this.limits = limitsOf(config, settings);
+    this.#endpoints = system.group(`endpoints ${settings.domain}`);
+    this.#rooms = system.group(`rooms ${settings.domain}`);
+    this.router = system.spawn(system.group(`router ${settings.domain}`), 'router', router, this.table);
+    this.#startServices();
+  }
+
+  get name(): string {
+    return this.settings.domain;
+  }
+
+  /** Takes over keys, limits, origins and services from a reloaded configuration. */
+  reload(settings: DomainConfig, config: Config): void {
+    this.settings = settings;
+    this.limits = limitsOf(config, settings);
+    for (const { actor } of this.registry.endpoints.values()) {
+      this.runtime.system.tell(actor, { kind: 'configure' });
+    }
+    this.#startServices();
+  }
+
+  /** Ends all its actors and their clients: it is no more configured, or the server ends. */
+  end(): void {
+    const { system } = this.runtime;
+    for (const { actor } of [...this.registry.endpoints.values()]) system.stop(actor as Ref<never>);
+    for (const actor of [...this.registry.rooms.values()]) system.stop(actor as Ref<never>);
+  }
+
+  serviceConfig(id: string): ServiceConfig | undefined {
+    return this.settings.services.get(id);
+  }
+
+  /** The endpoint's actor, spawned where there is none yet. */
+  endpoint(target: Target): Ref<EndpointMessage> {
+    const found = this.registry.endpoints.get(target.address);
+    if (found) return found.actor;
+    const entry = { actor: undefined as unknown as Ref<EndpointMessage>, nick: '', appearance: null, rooms: [] };
+    const state = newEndpoint(this, target, entry);
+    entry.actor = this.runtime.system.spawn(this.#endpoints, `${target.node}.${target.id}`, endpoint, state);
+    this.registry.endpoints.set(target.address, entry);
+    state.subscription = this.#subscribe(target.address, entry.actor);
+    return entry.actor;
+  }
+
+  /** The room's actor, spawned where there is none yet. */
+  room(address: Address): Ref<RoomMessage> {
+    const found = this.registry.rooms.get(address);
+    if (found) return found;
+    const state = newRoom(this, address);
+    const actor = this.runtime.system.spawn(this.#rooms, address, room, state);
+    this.registry.rooms.set(address, actor);
+    state.subscription = this.#subscribe(address, actor);
+    return actor;
+  }
+
+  /**
+   * Tells a packet to whom its topic leads, `except` left out; `only` names the one terminal it is for. Answers false
+   * where that is nobody.
+   */
+  route(packet: Packet, only: string | null = null, except: Ref<never> | null = null): boolean {
+    return route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, except);
+  }
+
+  /** The topic of a broadcast: no endpoint's address. */
+  get everyone(): Address {
+    return `/domain/${this.name}/broadcast` as Address;
+  }
+
+  shortId(address: Address): string {
+    return shortId(this.name, address);
+  }
+
+  /** The site speaks for an endpoint. Goes through its actor where there is one, so that the order of its packets holds. */
+  push(from: Target, outgoing: Outgoing): void {
+    const found = this.registry.endpoints.get(from.address);
+    if (found) {
+      this.runtime.system.tell(found.actor, { kind: 'send', client: null, outgoing });
+      return;
+    }
+    const id = shortIdOf(from.node, from.id);
+    this.dispatch(complete(outgoing, id, id, outgoing.target?.address ?? this.everyone, from.address), outgoing.target);
+  }
+
+  /** Routes a packet to its target, or to everybody; one for somebody offline is dropped and counted. */
+  dispatch(packet: Packet, target: Target | null): void {
+    const { metrics } = this.runtime;
+    metrics.accepted[packet.kind] += 1;
+    if (target === null) this.broadcast(packet);
+    else if (!this.route(packet, target.client)) metrics.dropped.offline += 1;
+  }
+
+  /** To every online endpoint, and to those who watch the domain. */
+  private broadcast(packet: Packet): void {
+    const { system } = this.runtime;
+    const deliver: Deliver = { kind: 'deliver', packet, only: null };
+    for (const { actor } of this.registry.endpoints.values()) system.tell(actor, deliver);
+    route(system, this.table, deliver);
+  }
+
+  #subscribe(owner: Address, actor: Ref<EndpointMessage> | Ref<RoomMessage>): Subscription {
+    const subscription: Subscription = { actor: actor as Subscription['actor'], owner };
+    this.runtime.system.tell(this.router, { kind: 'subscribe', filters: [owner], subscription });
+    return subscription;
+  }
+
+  /** A service with a webhook is there although no client answers for it. */
+  #startServices(): void {
+    for (const [id, { webhook }] of this.settings.services) {
+      if (webhook === null) continue;
+      const address = addressOf(this.name, 'sid', id);
+      this.runtime.system.tell(this.endpoint({ address, node: 'sid', id, client: null }), { kind: 'configure' });
+    }
+  }
+}

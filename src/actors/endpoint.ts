@@ -1,0 +1,281 @@
+/**
+ * An endpoint: what users, visitors and services share. Owns its clients, its show, its buddies and the rooms it is
+ * in. Told by the adapters (through protocols/commands.ts), by other endpoints and rooms (`deliver`) and by itself.
+ * Never touches a socket, never asks another actor and waits.
+ */
+import type { ReplyError } from '../errors.js';
+import { CLOSE, UNAVAILABLE } from '../errors.js';
+import { type Address, type Node, shortIdOf, type Target } from './address.js';
+import type { Client } from './client.js';
+import type { Domain } from './domain.js';
+import { announceToRooms, enter, evicted, join, leave } from './membership.js';
+import { comeOnline, goOffline, type OnlineResult, removeClient, subscribed } from './online.js';
+import { complete, type Outgoing, type Packet } from './packet.js';
+import { appearance, type Show, transition } from './presence.js';
+import { PacketQueue } from './queue.js';
+import type { EndpointEntry } from './registry.js';
+import { announceToBuddies } from './roster.js';
+import type { Deliver, Subscription } from './router.js';
+import { chooseClients, configureService, passOn } from './service.js';
+import type { Behaviour, Ref } from './system.js';
+import type { Transport } from './transport.js';
+
+type Reply<T> = (result: T | ReplyError) => void;
+
+export interface Online {
+  readonly kind: 'online';
+  readonly nick: string;
+  readonly show: Show | null;
+  readonly status: string | null;
+  readonly buddies: readonly Address[];
+  readonly rooms: readonly Address[];
+  readonly client: string | null;
+  readonly reply: Reply<OnlineResult>;
+}
+
+export type EndpointMessage =
+  | Online
+  | {
+      readonly kind: 'subscribed';
+      readonly filters: readonly string[];
+      readonly client: Client;
+      readonly online: Online;
+    }
+  | { readonly kind: 'offline'; readonly client: Client; readonly reply: Reply<null> }
+  | {
+      readonly kind: 'show';
+      readonly show: Show;
+      readonly nick: string | null;
+      readonly status: string | null;
+      readonly reply: Reply<null>;
+    }
+  | { readonly kind: 'join'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
+  | { readonly kind: 'leave'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
+  /** The room had no place for it. */
+  | { readonly kind: 'evicted'; readonly room: Address }
+  /** From one of its clients, or a push of the site in its name (client null). */
+  | { readonly kind: 'send'; readonly client: Client | null; readonly outgoing: Outgoing }
+  | Deliver
+  | { readonly kind: 'attach'; readonly client: Client; readonly transport: Transport }
+  | {
+      readonly kind: 'detach';
+      readonly client: Client;
+      readonly transport: Transport;
+      /** What the transport took and could not get out. */
+      readonly unsent: readonly Packet[];
+    }
+  | { readonly kind: 'drained'; readonly client: Client; readonly transport: Transport }
+  | { readonly kind: 'idled'; readonly client: Client }
+  | { readonly kind: 'graceEnded' }
+  /** The configuration of its service may have changed. */
+  | { readonly kind: 'configure' };
+
+export interface EndpointState {
+  readonly domain: Domain;
+  readonly address: Address;
+  readonly node: Node;
+  readonly id: string;
+  /** How packets name it. */
+  readonly shortId: string;
+  /** What others may read of it: nick and appearance. */
+  readonly entry: EndpointEntry;
+  subscription: Subscription | null;
+  /** From its first client to the end of the grace after its last. */
+  online: boolean;
+  show: Show;
+  status: string;
+  clients: Client[];
+  /** Filters it watches its buddies by; see roster.ts. */
+  watching: readonly string[];
+  rooms: readonly Address[];
+  /** Messages that came while no client was connected: a client that comes next has them, whichever it is. */
+  unseen: PacketQueue | null;
+  /** POSTs a service's messages to its site. */
+  webhook: Client | null;
+  /** A service that delivers in turns: sender → the client it stays with. */
+  turns: Map<string, Client> | null;
+}
+
+export function newEndpoint(domain: Domain, { address, node, id }: Target, entry: EndpointEntry): EndpointState {
+  return {
+    domain,
+    address,
+    node,
+    id,
+    shortId: shortIdOf(node, id),
+    entry,
+    subscription: null,
+    online: false,
+    show: 'available',
+    status: '',
+    clients: [],
+    watching: [],
+    get rooms() {
+      return entry.rooms;
+    },
+    set rooms(rooms) {
+      entry.rooms = rooms;
+    },
+    unseen: null,
+    webhook: null,
+    turns: null,
+  };
+}
+
+function receive(state: EndpointState, message: EndpointMessage, self: Ref<EndpointMessage>): EndpointState {
+  switch (message.kind) {
+    case 'deliver':
+      return deliver(state, message);
+    case 'send':
+      return send(state, message.client, message.outgoing);
+    case 'attach':
+      return attach(state, message.client, message.transport);
+    case 'detach':
+      return detach(state, message.client, message.transport, message.unsent);
+    case 'drained':
+      message.client.drained(message.transport);
+      return state;
+    case 'online':
+      return comeOnline(state, message, self);
+    case 'subscribed':
+      return subscribed(state, message);
+    case 'offline':
+      if (state.clients.includes(message.client)) removeClient(state, message.client, CLOSE.stopped, self);
+      message.reply(null);
+      return state;
+    case 'show':
+      return show(state, message.show, message.nick, message.status, message.reply);
+    case 'join':
+      return join(state, message.room, message.nick, message.reply);
+    case 'leave':
+      return leave(state, message.room, message.nick, message.reply);
+    case 'evicted':
+      return evicted(state, message.room);
+    case 'idled':
+      return idled(state, message.client, self);
+    case 'graceEnded':
+      return state.clients.length === 0 && !state.domain.runtime.grace.has(self) ? goOffline(state) : state;
+    case 'configure':
+      return configureService(state, self);
+  }
+}
+
+/** Pushes a packet to its clients; keeps a message while none is connected. */
+function deliver(state: EndpointState, { packet, only }: Deliver): EndpointState {
+  const { limits, runtime } = state.domain;
+  if (state.webhook && packet.kind === 'message') state.webhook.push(packet, limits);
+  const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
+  let connected = false;
+  for (const client of clients) {
+    client.push(packet, limits);
+    connected ||= client.transport !== null;
+  }
+  if (connected || packet.kind !== 'message') return state;
+  if (state.online && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
+    state.unseen ??= new PacketQueue(runtime.metrics);
+    state.unseen.push(packet, limits);
+  } else if (clients.length === 0 && !state.webhook) {
+    runtime.metrics.dropped.offline += 1;
+  }
+  return state;
+}
+
+/** Completes a packet with its sender and routes it; with carbons, the sender's other clients have it too. */
+function send(state: EndpointState, client: Client | null, outgoing: Outgoing): EndpointState {
+  const { domain, address, entry, shortId } = state;
+  const topic = outgoing.target?.address ?? domain.everyone;
+  const packet = complete(outgoing, shortId, entry.nick || shortId, topic, address);
+  domain.dispatch(packet, outgoing.target);
+  if (client && packet.kind === 'message' && domain.settings.carbons && topic !== address) {
+    for (const other of state.clients) if (other !== client) other.push(packet, domain.limits);
+  }
+  return state;
+}
+
+function attach(state: EndpointState, client: Client, transport: Transport): EndpointState {
+  if (!state.clients.includes(client)) {
+    transport.close(CLOSE.ticketNotFound);
+    return state;
+  }
+  state.domain.runtime.idle.cancel(client);
+  client.attach(transport, CLOSE.replaced, state.domain.limits);
+  state.unseen?.clear();
+  state.unseen = null;
+  return state;
+}
+
+function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
+  const { limits, runtime } = state.domain;
+  if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
+  runtime.idle.start(client);
+  if (state.clients.some((other) => other.transport !== null)) return state;
+  for (const packet of client.queued) {
+    if (packet.kind !== 'message') continue;
+    state.unseen ??= new PacketQueue(runtime.metrics);
+    state.unseen.push(packet, limits);
+  }
+  return state;
+}
+
+function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>): EndpointState {
+  const isBack = client.transport !== null || state.domain.runtime.idle.has(client);
+  if (!isBack && state.clients.includes(client)) removeClient(state, client, CLOSE.ticketNotFound, self);
+  return state;
+}
+
+/** Takes a new show; tells those who hear of it what changed, if they can see a change. */
+function show(
+  state: EndpointState,
+  to: Show,
+  nick: string | null,
+  status: string | null,
+  reply: Reply<null>,
+): EndpointState {
+  state.show = to;
+  state.status = status ?? state.status;
+  if (nick !== null && nick !== '') state.entry.nick = nick;
+  announce(state);
+  reply(null);
+  return state;
+}
+
+/** Brings what others see up to date, and tells them what changed. */
+export function announce(state: EndpointState, enteredRooms: readonly Address[] = []): void {
+  const after = state.online ? appearance(state.show, state.status) : null;
+  const type = transition(state.entry.appearance, after);
+  state.entry.appearance = after;
+  if (type !== null) announceToBuddies(state, type);
+  const known = state.rooms.filter((room) => !enteredRooms.includes(room));
+  if (type === 'online') announceToRooms(state, known, 'grponline');
+  if (type === 'offline') announceToRooms(state, known, 'grpoffline');
+  for (const room of enteredRooms) enter(state, room, after ? 'grponline' : null);
+}
+
+/** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
+function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
+  if ('reply' in message) message.reply(UNAVAILABLE);
+  return ['deliver', 'send', 'drained', 'configure'].includes(message.kind) ? 'resume' : 'stop';
+}
+
+/** Whoever is still connected hears that the ticket is gone, and comes online again. */
+function afterStop(state: EndpointState): void {
+  const { domain, address, entry } = state;
+  const { clients } = state;
+  state.clients = [];
+  for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
+  state.webhook?.close(CLOSE.stopped, domain.limits);
+  goOffline(state);
+  domain.runtime.grace.cancel(entry.actor);
+  if (state.subscription) {
+    const { subscription } = state;
+    domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: [address], subscription });
+  }
+  domain.registry.endpoints.delete(address);
+}
+
+export const endpoint: Behaviour<EndpointState, EndpointMessage> = {
+  receive,
+  onCrash,
+  isDone: (state) => !state.online && state.clients.length === 0 && state.webhook === null,
+  afterStop,
+};

@@ -1,0 +1,85 @@
+/** An endpoint's side of its rooms; the room's own side is room.ts. PROTOCOL.md section 4. */
+import type { ReplyError } from '../errors.js';
+import { type Address, shortId } from './address.js';
+import type { EndpointState } from './endpoint.js';
+import { Packet, type PresenceType } from './packet.js';
+import { appearance } from './presence.js';
+
+type Reply = (result: ReplyError | null) => void;
+
+/** A presence of this endpoint to a room: one packet for all members. */
+function roomPresence(state: EndpointState, room: Address, type: PresenceType, nick: string | null): Packet {
+  const to = shortId(state.domain.name, room);
+  const show = type === 'grpoffline' ? 'unavailable' : state.show;
+  const fields = { from: state.shortId, to, nick: nick ?? state.entry.nick, type, show, status: to };
+  return new Packet('presence', fields, room, state.address);
+}
+
+export function announceToRooms(state: EndpointState, rooms: readonly Address[], type: PresenceType): void {
+  for (const room of rooms) state.domain.route(roomPresence(state, room, type, null));
+}
+
+/** Makes it a member; `type` null enters silently. */
+export function enter(
+  state: EndpointState,
+  room: Address,
+  type: PresenceType | null,
+  nick?: string | null,
+  reply?: Reply,
+): void {
+  const { domain, address, entry } = state;
+  domain.runtime.system.tell(domain.room(room), {
+    kind: 'enter',
+    member: address,
+    actor: entry.actor,
+    packet: type && roomPresence(state, room, type, nick ?? null),
+    reply: reply ?? null,
+  });
+}
+
+export function exit(
+  state: EndpointState,
+  room: Address,
+  type: PresenceType | null,
+  nick?: string | null,
+  reply?: Reply,
+): void {
+  const { domain, address } = state;
+  domain.runtime.system.tell(domain.room(room), {
+    kind: 'exit',
+    member: address,
+    packet: type && roomPresence(state, room, type, nick ?? null),
+    reply: reply ?? null,
+  });
+}
+
+function isVisible(state: EndpointState): boolean {
+  return state.online && appearance(state.show, state.status) !== null;
+}
+
+/** JOIN: a second one is answered and tells nobody, as is that of the invisible. */
+export function join(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
+  if (state.rooms.includes(room)) {
+    reply(null);
+    return state;
+  }
+  state.rooms = [...state.rooms, room];
+  enter(state, room, isVisible(state) ? 'join' : null, nick, reply);
+  return state;
+}
+
+/** LEAVE, likewise. */
+export function leave(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
+  if (!state.rooms.includes(room)) {
+    reply(null);
+    return state;
+  }
+  state.rooms = state.rooms.filter((other) => other !== room);
+  exit(state, room, isVisible(state) ? 'leave' : null, nick, reply);
+  return state;
+}
+
+export function evicted(state: EndpointState, room: Address): EndpointState {
+  state.rooms = state.rooms.filter((other) => other !== room);
+  return state;
+}

@@ -1,0 +1,149 @@
+/**
+ * How an endpoint comes online, takes further clients, loses them and goes offline. PROTOCOL.md sections 3 and 4.
+ *
+ * Coming online has two steps, with the router between them: first the table learns whom the endpoint watches, then
+ * the endpoint is announced. Two who come online at the same time hear of each other in any order.
+ */
+import { CLOSE, type CloseReason, type ReplyError, UNAVAILABLE } from '../errors.js';
+import { log } from '../log.js';
+import { type Address, shortId } from './address.js';
+import { Client } from './client.js';
+import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
+import { exit } from './membership.js';
+import type { Packet } from './packet.js';
+import { watchFilter } from './roster.js';
+import { passOn } from './service.js';
+import type { Ref } from './system.js';
+import { formatTicket, newToken } from './ticket.js';
+
+export interface OnlineResult {
+  readonly ticket: string;
+  /** Short id and show of each listed buddy who is online and visible. */
+  readonly presences: readonly (readonly [string, string])[];
+}
+
+/** First step: the client and its ticket; what it brings that is new goes to the router. */
+export function comeOnline(state: EndpointState, online: Online, self: Ref<EndpointMessage>): EndpointState {
+  const { domain, address } = state;
+  const same = online.client === null ? undefined : state.clients.find(({ name }) => name === online.client);
+  const refusal = same ? null : overCapacity(state);
+  if (refusal) {
+    online.reply(refusal);
+    return state;
+  }
+  if (same) removeClient(state, same, CLOSE.stopped, self);
+  const client = newClient(state, online.client, self);
+  const known = new Set(state.watching);
+  const filters = new Set<string>();
+  for (const buddy of online.buddies) {
+    const filter = watchFilter(buddy);
+    if (buddy !== address && !known.has(filter)) filters.add(filter);
+  }
+  domain.runtime.system.tell(domain.router, {
+    kind: 'subscribe',
+    filters: [...filters],
+    subscription: state.subscription ?? { actor: self as never, owner: address },
+    done: (kept) => domain.runtime.system.tell(self, { kind: 'subscribed', filters: kept, client, online }),
+  });
+  return state;
+}
+
+function overCapacity({ domain, clients, online }: EndpointState): ReplyError | null {
+  const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
+  if (clientsPerEndpoint > 0 && clients.length >= clientsPerEndpoint) return UNAVAILABLE;
+  if (!online && endpointsPerDomain > 0 && domain.online >= endpointsPerDomain) return UNAVAILABLE;
+  return null;
+}
+
+function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
+  const { runtime, tickets, limits } = state.domain;
+  const token = newToken();
+  const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
+  const client = new Client(self, state.address, unique, token, runtime.outbox, runtime.metrics, runtime.clock.now());
+  for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
+  state.clients.push(client);
+  runtime.grace.cancel(self);
+  runtime.idle.start(client);
+  runtime.metrics.clients += 1;
+  tickets.set(token, client);
+  return client;
+}
+
+/** Second step: merges what the client brought, announces what changed, answers. */
+export function subscribed(
+  state: EndpointState,
+  { filters, client, online }: Extract<EndpointMessage, { kind: 'subscribed' }>,
+): EndpointState {
+  const { domain, entry } = state;
+  if (!state.online) {
+    state.online = true;
+    domain.online += 1;
+    domain.runtime.metrics.endpointsOnline += 1;
+  }
+  entry.nick = online.nick;
+  state.show = online.show ?? state.show;
+  state.status = online.status ?? state.status;
+  state.watching = state.watching.length === 0 ? filters : [...new Set([...state.watching, ...filters])];
+  const entered = online.rooms.filter((room, i) => !state.rooms.includes(room) && online.rooms.indexOf(room) === i);
+  if (entered.length > 0) state.rooms = [...state.rooms, ...entered];
+  announce(state, entered);
+  online.reply({
+    ticket: formatTicket(state.node, state.id, client.token),
+    presences: presencesOf(state, online.buddies),
+  });
+  return state;
+}
+
+/** Ends a client and its ticket; its last one gone, the endpoint's grace begins. */
+export function removeClient(
+  state: EndpointState,
+  client: Client,
+  reason: CloseReason,
+  self: Ref<EndpointMessage>,
+): void {
+  state.clients = state.clients.filter((other) => other !== client);
+  passOn(state, client, reason);
+  if (state.clients.length === 0) state.domain.runtime.grace.start(self);
+}
+
+/** Leaves its rooms, tells its buddies, forgets whom it watched; the actor ends. */
+export function goOffline(state: EndpointState): EndpointState {
+  const { domain } = state;
+  if (!state.online) return state;
+  const visible = state.entry.appearance !== null;
+  const { rooms } = state;
+  state.rooms = [];
+  state.online = false;
+  domain.online -= 1;
+  domain.runtime.metrics.endpointsOnline -= 1;
+  announce(state);
+  for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
+  if (state.subscription) {
+    const { subscription, watching } = state;
+    domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: watching, subscription });
+  }
+  state.watching = [];
+  forgetUnseen(state);
+  return state;
+}
+
+function forgetUnseen(state: EndpointState): void {
+  const packets: readonly Packet[] = state.unseen?.packets ?? [];
+  if (packets.length > 0) {
+    log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
+    state.domain.runtime.metrics.dropped.offline += packets.length;
+  }
+  state.unseen?.clear();
+  state.unseen = null;
+}
+
+/** The buddies whom a client listed, as far as they are online and visible. */
+function presencesOf(state: EndpointState, buddies: readonly Address[]): (readonly [string, string])[] {
+  const { domain, address } = state;
+  const presences: [string, string][] = [];
+  for (const buddy of buddies) {
+    const seen = buddy === address ? null : domain.registry.appearance(buddy);
+    if (seen) presences.push([shortId(domain.name, buddy), seen.show]);
+  }
+  return presences;
+}

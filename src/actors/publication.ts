@@ -1,0 +1,66 @@
+/** A publication: what travels on MQTT topics. One value for all who receive it; its bytes belong to nobody else. */
+import type { Ref } from './system.js';
+
+export type Qos = 0 | 1 | 2;
+
+/** Bytes of a publication besides its topic, payload and properties; queues count with it. */
+const OVERHEAD_BYTES = 64;
+
+export interface PublicationFields {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  /** As the publisher set it. */
+  readonly retain: boolean;
+  /** MQTT 5 properties that are passed on as they came, encoded; never expiry or alias. */
+  readonly properties: Buffer;
+  /** Milliseconds since the epoch after which nobody receives it; Infinity: never. */
+  readonly expiresAt: number;
+  /** For "no local"; null: not a session. */
+  readonly publisher: Ref<never> | null;
+}
+
+export class Publication {
+  readonly topic: string;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly expiresAt: number;
+  readonly publisher: Ref<never> | null;
+  /** Encoded forms, made by protocols/mqtt/encode.ts on first use and shared by all receivers. */
+  readonly encoded: (Buffer | undefined)[] = [];
+  #payload: Buffer;
+  #properties: Buffer;
+  #owned = false;
+
+  constructor(fields: PublicationFields) {
+    this.topic = fields.topic;
+    this.qos = fields.qos;
+    this.retain = fields.retain;
+    this.expiresAt = fields.expiresAt;
+    this.publisher = fields.publisher;
+    this.#payload = fields.payload;
+    this.#properties = fields.properties;
+  }
+
+  get payload(): Buffer {
+    return this.#payload;
+  }
+
+  get properties(): Buffer {
+    return this.#properties;
+  }
+
+  /** About how many bytes it takes on the wire. */
+  get bytes(): number {
+    return OVERHEAD_BYTES + this.topic.length + this.#payload.length + this.#properties.length;
+  }
+
+  /** To be called before it is kept: until then its bytes may be part of a much larger read of a socket. */
+  own(): this {
+    if (this.#owned) return this;
+    this.#owned = true;
+    this.#payload = Buffer.from(this.#payload);
+    if (this.#properties.length > 0) this.#properties = Buffer.from(this.#properties);
+    return this;
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The router: owns a domain's routing table, the topic tree. Only its messages change the table; as with an ETS table
+ * in Erlang, anybody may read it, so no message waits in the router's mailbox.
+ *
+ * Told by endpoints, rooms and MQTT sessions. Never delivers anything itself.
+ */
+import type { Address } from './address.js';
+import type { Packet } from './packet.js';
+import type { Publication, Qos } from './publication.js';
+import type { Behaviour, Ref, System } from './system.js';
+import type { TopicTree } from './topic-tree.js';
+
+/** What a subscriber is told of a packet; one value for all who receive it. */
+export interface Deliver {
+  readonly kind: 'deliver';
+  readonly packet: Packet;
+  /** The one terminal it is for; null: all of them. */
+  readonly only: string | null;
+}
+
+/** An entry of the routing table. */
+export interface Subscription {
+  readonly actor: Ref<Deliver>;
+  /** The endpoint or room it stands for; null for what is neither. */
+  readonly owner: Address | null;
+}
+
+/** A subscription by MQTT: packets come to it as `deliver`, like to every subscriber, publications as `published`. */
+export interface TopicSubscription extends Subscription {
+  readonly owner: null;
+  readonly listener: Ref<Published>;
+  /** What it matches, a share's name left out. */
+  readonly filter: string;
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  /** Subscription identifier; 0: none. */
+  readonly identifier: number;
+}
+
+/** What a listener is told of a publication. */
+export interface Published {
+  readonly kind: 'published';
+  readonly publication: Publication;
+  /** The first of its subscriptions that match. */
+  readonly subscription: TopicSubscription;
+  /** The others; null: none. */
+  readonly others: readonly TopicSubscription[] | null;
+}
+
+export type RouterMessage =
+  | {
+      readonly kind: 'subscribe';
+      readonly filters: readonly string[];
+      readonly subscription: Subscription;
+      /** Called once the table has them all, with the table's own copies of the filters. */
+      readonly done?: (filters: readonly string[]) => void;
+    }
+  | { readonly kind: 'unsubscribe'; readonly filters: readonly string[]; readonly subscription: Subscription }
+  /** MQTT: subscriptions that go, then those that come, in one step, so that nothing is missed or comes twice. */
+  | {
+      readonly kind: 'exchange';
+      readonly remove: readonly TopicSubscription[];
+      readonly insert: readonly TopicSubscription[];
+      readonly done?: () => void;
+    };
+
+type Table = TopicTree<Subscription>;
+
+function receive(table: Table, message: RouterMessage): Table {
+  switch (message.kind) {
+    case 'subscribe': {
+      const kept = message.filters.map((filter) => table.insert(filter, message.subscription));
+      message.done?.(kept);
+      return table;
+    }
+    case 'unsubscribe':
+      for (const filter of message.filters) table.remove(filter, message.subscription);
+      return table;
+    case 'exchange':
+      for (const subscription of message.remove) table.remove(subscription.filter, subscription);
+      for (const subscription of message.insert) table.insert(subscription.filter, subscription);
+      message.done?.();
+      return table;
+  }
+}
+
+export const router: Behaviour<Table, RouterMessage> = { receive };
+
+/**
+ * Resolves a packet's topic and tells every subscriber but `except`, those whose filters overlap once. Answers false
+ * where there is none: the endpoint is offline.
+ */
+export function route(system: System, table: Table, deliver: Deliver, except: Ref<never> | null = null): boolean {
+  const { topic } = deliver.packet;
+  let found = false;
+  if (table.wildcards === 0) {
+    for (const { actor } of table.exact(topic)) {
+      if (actor === except) continue;
+      system.tell(actor, deliver);
+      found = true;
+    }
+    return found;
+  }
+  const told = new Set<Ref<never>>(except ? [except] : []);
+  table.match(topic, ({ actor }) => {
+    if (told.has(actor)) return;
+    told.add(actor);
+    system.tell(actor, deliver);
+    found = true;
+  });
+  return found;
+}
+
+function isTopicSubscription(subscription: Subscription): subscription is TopicSubscription {
+  return 'listener' in subscription;
+}
+
+/**
+ * Tells every listener whose subscriptions match the publication, once each, with all of these [MQTT-3.3.4-2]. Answers
+ * how many there are.
+ */
+export function publish(system: System, table: Table, publication: Publication): number {
+  let first: TopicSubscription | null = null;
+  let more: TopicSubscription[] | null = null;
+  table.match(publication.topic, (subscription) => {
+    if (!isTopicSubscription(subscription)) return;
+    if (subscription.noLocal && subscription.listener === publication.publisher) return;
+    if (first === null) first = subscription;
+    else if (more === null) more = [first, subscription];
+    else more.push(subscription);
+  });
+  if (more !== null) return publishToMany(system, publication, more);
+  if (first === null) return 0;
+  tellPublished(system, publication, first, null);
+  return 1;
+}
+
+function tellPublished(
+  system: System,
+  publication: Publication,
+  subscription: TopicSubscription,
+  others: readonly TopicSubscription[] | null,
+): void {
+  system.tell<Published>(subscription.listener, { kind: 'published', publication, subscription, others });
+}
+
+function publishToMany(system: System, publication: Publication, matched: readonly TopicSubscription[]): number {
+  // One filter has a listener once: only those of different filters overlap.
+  const { filter } = matched[0] as TopicSubscription;
+  if (matched.every((subscription) => subscription.filter === filter)) {
+    for (const subscription of matched) tellPublished(system, publication, subscription, null);
+    return matched.length;
+  }
+  const byListener = new Map<Ref<Published>, TopicSubscription[]>();
+  for (const subscription of matched) {
+    const known = byListener.get(subscription.listener);
+    if (known) known.push(subscription);
+    else byListener.set(subscription.listener, [subscription]);
+  }
+  for (const [subscription, ...others] of byListener.values()) {
+    if (subscription) tellPublished(system, publication, subscription, others.length > 0 ? others : null);
+  }
+  return byListener.size;
+}

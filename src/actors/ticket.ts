@@ -1,0 +1,38 @@
+/** Tickets: `{node}:{nodeId}:{token}`, PROTOCOL.md section 2. */
+import { randomFillSync } from 'node:crypto';
+import type { Node } from './address.js';
+
+/** 128 random bits, as 32 hex digits. */
+const TOKEN_BYTES = 16;
+const POOL_BYTES = 4096;
+const TOKEN = /^[0-9a-f]{32,}$/;
+
+const pool = Buffer.alloc(POOL_BYTES);
+let used = POOL_BYTES;
+
+/** A new token: lower-case hex from a cryptographic source, which is read in large pieces. */
+export function newToken(): string {
+  if (used + TOKEN_BYTES > POOL_BYTES) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const token = pool.toString('hex', used, used + TOKEN_BYTES);
+  pool.fill(0, used, used + TOKEN_BYTES);
+  used += TOKEN_BYTES;
+  return token;
+}
+
+export function formatTicket(node: Node, id: string, token: string): string {
+  return `${node}:${id}:${token}`;
+}
+
+/** The node is before the first colon, the token after the last one. Null for what cannot be a ticket. */
+export function parseTicket(
+  text: string,
+): { readonly node: string; readonly id: string; readonly token: string } | null {
+  const first = text.indexOf(':');
+  const last = text.lastIndexOf(':');
+  if (first < 0 || last <= first) return null;
+  const token = text.slice(last + 1);
+  return TOKEN.test(token) ? { node: text.slice(0, first), id: text.slice(first + 1, last), token } : null;
+}

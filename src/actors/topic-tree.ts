@@ -1,0 +1,161 @@
+/**
+ * Topic filters and who subscribed to them. Filters without wildcards, which are nearly all, live in one map; the
+ * others in a tree of levels. A lookup costs what the topic's levels and its matches cost, however many filters there
+ * are.
+ */
+import { hasWildcard } from './topic.js';
+
+/** Above this many, a filter's subscribers are a Set: leaving a list of n is a scan of n. */
+const LIST_LIMIT = 32;
+
+interface Entry<S> {
+  readonly filter: string;
+  subscribers: S[] | Set<S>;
+}
+
+interface Level<S> {
+  readonly children: Map<string, Level<S>>;
+  entry: Entry<S> | null;
+}
+
+function newLevel<S>(): Level<S> {
+  return { children: new Map(), entry: null };
+}
+
+function addTo<S>(entry: Entry<S>, subscriber: S): boolean {
+  const { subscribers } = entry;
+  if (subscribers instanceof Set) {
+    const before = subscribers.size;
+    return subscribers.add(subscriber).size > before;
+  }
+  if (subscribers.includes(subscriber)) return false;
+  subscribers.push(subscriber);
+  if (subscribers.length > LIST_LIMIT) entry.subscribers = new Set(subscribers);
+  return true;
+}
+
+function removeFrom<S>(entry: Entry<S>, subscriber: S): boolean {
+  const { subscribers } = entry;
+  if (subscribers instanceof Set) return subscribers.delete(subscriber);
+  const at = subscribers.indexOf(subscriber);
+  if (at < 0) return false;
+  subscribers.splice(at, 1);
+  return true;
+}
+
+function isEmpty<S>({ subscribers }: Entry<S>): boolean {
+  return (subscribers instanceof Set ? subscribers.size : subscribers.length) === 0;
+}
+
+export class TopicTree<S> {
+  readonly #exact = new Map<string, Entry<S>>();
+  readonly #root: Level<S> = newLevel();
+  #wildcards = 0;
+
+  /** How many filters with wildcards there are. */
+  get wildcards(): number {
+    return this.#wildcards;
+  }
+
+  /** How many different filters there are. */
+  get size(): number {
+    return this.#exact.size + this.#wildcards;
+  }
+
+  /** Adds a subscriber to a valid filter. Answers the tree's own copy of the filter, for the caller to keep instead. */
+  insert(filter: string, subscriber: S): string {
+    const entry = hasWildcard(filter) ? this.#wildEntry(filter) : this.#exactEntry(filter);
+    addTo(entry, subscriber);
+    return entry.filter;
+  }
+
+  /** False where the subscriber had no such subscription. */
+  remove(filter: string, subscriber: S): boolean {
+    if (hasWildcard(filter)) return this.#removeWild(filter.split('/'), subscriber);
+    const entry = this.#exact.get(filter);
+    if (!entry || !removeFrom(entry, subscriber)) return false;
+    if (isEmpty(entry)) this.#exact.delete(filter);
+    return true;
+  }
+
+  /** Subscribers of exactly this filter, not of those that match it. */
+  exact(filter: string): Iterable<S> {
+    return this.#exact.get(filter)?.subscribers ?? [];
+  }
+
+  /** Calls `visit` for each subscription whose filter matches; a subscriber of two matching filters is visited twice. */
+  match(topic: string, visit: (subscriber: S) => void): void {
+    const entry = this.#exact.get(topic);
+    if (entry) for (const subscriber of entry.subscribers) visit(subscriber);
+    if (this.#wildcards > 0) this.#walk(this.#root, topic.split('/'), 0, visit);
+  }
+
+  #exactEntry(filter: string): Entry<S> {
+    let entry = this.#exact.get(filter);
+    if (!entry) {
+      entry = { filter, subscribers: [] };
+      this.#exact.set(filter, entry);
+    }
+    return entry;
+  }
+
+  #wildEntry(filter: string): Entry<S> {
+    let level = this.#root;
+    for (const name of filter.split('/')) {
+      let child = level.children.get(name);
+      if (!child) {
+        child = newLevel();
+        level.children.set(name, child);
+      }
+      level = child;
+    }
+    if (!level.entry) {
+      level.entry = { filter, subscribers: [] };
+      this.#wildcards += 1;
+    }
+    return level.entry;
+  }
+
+  #removeWild(names: readonly string[], subscriber: S): boolean {
+    const path: Level<S>[] = [this.#root];
+    for (const name of names) {
+      const child = path.at(-1)?.children.get(name);
+      if (!child) return false;
+      path.push(child);
+    }
+    const leaf = path.at(-1);
+    if (!leaf?.entry || !removeFrom(leaf.entry, subscriber)) return false;
+    if (!isEmpty(leaf.entry)) return true;
+    leaf.entry = null;
+    this.#wildcards -= 1;
+    this.#prune(path, names);
+    return true;
+  }
+
+  #prune(path: readonly Level<S>[], names: readonly string[]): void {
+    for (let i = path.length - 1; i > 0; i--) {
+      const level = path[i] as Level<S>;
+      if (level.entry || level.children.size > 0) return;
+      path[i - 1]?.children.delete(names[i - 1] as string);
+    }
+  }
+
+  #walk(level: Level<S>, names: readonly string[], depth: number, visit: (subscriber: S) => void): void {
+    // A leading wildcard matches no topic that begins with `$`, [MQTT-4.7.2-1].
+    const wild = depth > 0 || !names[0]?.startsWith('$');
+    if (wild) this.#visit(level.children.get('#'), visit);
+    const name = names[depth];
+    if (name === undefined) {
+      this.#visit(level, visit);
+      return;
+    }
+    const exact = level.children.get(name);
+    if (exact) this.#walk(exact, names, depth + 1, visit);
+    const plus = wild ? level.children.get('+') : undefined;
+    if (plus) this.#walk(plus, names, depth + 1, visit);
+  }
+
+  #visit(level: Level<S> | undefined, visit: (subscriber: S) => void): void {
+    if (level?.entry) for (const subscriber of level.entry.subscribers) visit(subscriber);
+  }
+}

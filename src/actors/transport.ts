@@ -1,0 +1,15 @@
+/** What a protocol hands to an endpoint, so that packets can be pushed to a client. */
+import type { CloseReason } from '../errors.js';
+import type { TransportKind } from '../metrics.js';
+import type { Packet } from './packet.js';
+
+export interface Transport {
+  readonly kind: TransportKind;
+  /**
+   * Takes packets from the front, in order, and answers how many; the client keeps the others and offers them again
+   * when the endpoint is told `drained`. What it took and could not get out it gives back in `detach` or `close`.
+   */
+  deliver(packets: readonly Packet[]): number;
+  /** Ends the connection; answers the packets that it had taken and not got out. Tells the endpoint nothing. */
+  close(reason: CloseReason): readonly Packet[];
+}

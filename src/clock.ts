@@ -1,0 +1,74 @@
+/** Time as the server sees it; tests pass one of their own. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls `task` once after `delayMs`; the answer cancels it. */
+  after(delayMs: number, task: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: Date.now,
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/**
+ * Items that all wait the same time. Insertion order is then the order in which they fall due, so one timer serves any
+ * number of them: a timer for each of 100,000 clients would cost more than the clients.
+ */
+export class Timeouts<T> {
+  readonly #due = new Map<T, number>();
+  #cancel: (() => void) | null = null;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly delayMs: number,
+    private readonly onDue: (item: T) => void,
+  ) {}
+
+  get size(): number {
+    return this.#due.size;
+  }
+
+  has(item: T): boolean {
+    return this.#due.has(item);
+  }
+
+  /** Those that wait, the next to fall due first. */
+  items(): IterableIterator<T> {
+    return this.#due.keys();
+  }
+
+  /** Starts the item's time, from the beginning when it is waiting already. */
+  start(item: T): void {
+    this.#due.delete(item);
+    this.#due.set(item, this.clock.now() + this.delayMs);
+    this.#cancel ??= this.clock.after(this.delayMs, this.#expire);
+  }
+
+  cancel(item: T): void {
+    this.#due.delete(item);
+  }
+
+  /** Forgets all items and its timer. */
+  close(): void {
+    this.#due.clear();
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+
+  readonly #expire = (): void => {
+    this.#cancel = null;
+    const now = this.clock.now();
+    for (const [item, due] of this.#due) {
+      if (due > now) {
+        this.#cancel ??= this.clock.after(due - now, this.#expire);
+        return;
+      }
+      this.#due.delete(item);
+      this.onDue(item);
+    }
+  };
+}

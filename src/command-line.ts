@@ -1,0 +1,355 @@
+/**
+ * The command line and the environment: every flag, its environment name, and how both are laid over the file. A value
+ * that cannot be right in itself is refused here; the merged whole is judged by config.ts.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { type Config, loadConfig } from './config.js';
+import { type ConfigSchema, configSchema } from './config-schema.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Plain = Record<string, unknown>;
+type Problems = { readonly errors: string[] };
+
+/** What the program was asked to do, the flags as they were typed. */
+export interface Invocation {
+  readonly command: 'serve' | 'check';
+  readonly flags: Flags;
+}
+
+interface Flags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: string;
+  readonly domain?: readonly string[];
+  readonly mqttPort?: string;
+  readonly adminPort?: string;
+  readonly publicUrl?: string;
+  readonly data?: string;
+  readonly nats?: readonly string[];
+  readonly workers?: string;
+  readonly set?: readonly string[];
+}
+
+interface Flag {
+  readonly name: keyof Flags;
+  readonly usage: string;
+  readonly env: string;
+  readonly text: string;
+  /** Where its value goes in the file's shape; the default shown by --help is taken from the schema there. */
+  readonly path?: string;
+  readonly byDefault?: string;
+  /** May repeat; in the environment the values are separated by this. */
+  readonly separator?: string;
+}
+
+const flags: readonly Flag[] = [
+  {
+    name: 'config',
+    usage: '--config <file>',
+    env: 'NEXTALK_CONFIG',
+    text: 'a JSON configuration file',
+    byDefault: 'none',
+  },
+  { name: 'host', usage: '--host <address>', env: 'NEXTALK_HOST', text: 'address to listen on', path: 'host' },
+  {
+    name: 'port',
+    usage: '--port <number>',
+    env: 'NEXTALK_PORT',
+    text: 'HTTP, JSONP, WebSocket, MQTT over WebSocket; 0: any free one',
+    path: 'port',
+  },
+  {
+    name: 'domain',
+    usage: '--domain <name:apikey>',
+    env: 'NEXTALK_DOMAINS',
+    text: 'a domain and its API key; may repeat',
+    byDefault: 'localhost:public only while none is configured',
+    separator: ',',
+  },
+  {
+    name: 'mqttPort',
+    usage: '--mqtt-port <number>',
+    env: 'NEXTALK_MQTT_PORT',
+    text: 'MQTT over TCP; 0: off',
+    path: 'mqtt.port',
+  },
+  {
+    name: 'adminPort',
+    usage: '--admin-port <number>',
+    env: 'NEXTALK_ADMIN_PORT',
+    text: 'metrics, health, dashboard; 0: off',
+    path: 'admin.port',
+  },
+  {
+    name: 'publicUrl',
+    usage: '--public-url <url>',
+    env: 'NEXTALK_PUBLIC_URL',
+    text: 'what ONLINE hands out to clients',
+    path: 'publicUrl',
+    byDefault: 'from the request',
+  },
+  {
+    name: 'data',
+    usage: '--data <folder>',
+    env: 'NEXTALK_DATA',
+    text: 'where state that must survive is kept; none keeps nothing',
+    path: 'data',
+  },
+  {
+    name: 'nats',
+    usage: '--nats <url>',
+    env: 'NEXTALK_NATS',
+    text: 'join a cluster over NATS; may repeat',
+    path: 'cluster.nats',
+    byDefault: 'none: one node',
+    separator: ',',
+  },
+  {
+    name: 'workers',
+    usage: '--workers <number>',
+    env: 'NEXTALK_WORKERS',
+    text: 'server processes on this machine; needs --nats',
+    byDefault: '1',
+  },
+  {
+    name: 'set',
+    usage: '--set <path=value>',
+    env: 'NEXTALK_SET',
+    text: 'any configuration value, presence.graceMs=1000; may repeat',
+    byDefault: 'none',
+    separator: ';',
+  },
+];
+
+const outline = `
+Precedence: flag, environment, file, default. Lists in the environment are separated by
+commas (NEXTALK_DOMAINS=a.com:k1,b.com:k2), those of NEXTALK_SET by semicolons.`;
+
+/**
+ * Reads the arguments. `--help` and `--version` are answered through `print`, mistakes through `complain`, and then there
+ * is nothing left but to end with `exitCode`.
+ */
+export function parseArguments(
+  args: readonly string[],
+  print: (text: string) => void,
+  complain: (text: string) => void,
+): Invocation | { readonly exitCode: number } {
+  let command: Invocation['command'] = 'serve';
+  const program = new Command('nextalk')
+    .description('Message server for the web: REST, WebSocket, long polling and MQTT.')
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({ writeOut: print, writeErr: complain })
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', outline)
+    .action(() => {
+      command = 'serve';
+    });
+  for (const flag of flags) program.addOption(option(flag));
+  program
+    .command('check')
+    .description('validate the configuration and exit')
+    .action(() => {
+      command = 'check';
+    });
+  try {
+    program.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { exitCode: error.exitCode === 0 ? 0 : 2 };
+  }
+  return { command, flags: program.opts<Flags>() };
+}
+
+function option(flag: Flag): Option {
+  const known = flag.path === undefined ? undefined : schemaAt(parsePath(flag.path) ?? [])?.default;
+  const result = new Option(flag.usage, `${flag.text} (default: ${flag.byDefault ?? known}, env: ${flag.env})`);
+  if (flag.separator === undefined) return result;
+  return result.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+}
+
+/** The version in package.json. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { version }: { version?: unknown } = JSON.parse(text);
+  return String(version);
+}
+
+/**
+ * Merges file, environment and flags, and validates the whole. Reads the file anew each time, so a reload is the same
+ * call again. `file` is undefined when none was named.
+ */
+export function readConfig(
+  typed: Flags,
+  environment: Environment,
+): { readonly config: Config; readonly file: string | undefined } | Problems {
+  const named = fromEnvironment(environment);
+  const file = typed.config ?? named.config;
+  const read = file === undefined ? { base: {} } : readFile(file);
+  if ('errors' in read) return read;
+  const { base } = read;
+  const errors = [...overlay(base, named, 'env'), ...overlay(base, typed, 'flag')];
+  const loaded = loadConfig(base);
+  if ('errors' in loaded) errors.push(...loaded.errors);
+  return 'errors' in loaded || errors.length > 0 ? { errors } : { config: loaded.config, file };
+}
+
+function readFile(file: string): { readonly base: Plain } | Problems {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').replace(/^\ufeff/, '');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    return { errors: [`${file}: cannot be read (${code})`] };
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return isPlain(value) ? { base: value } : { errors: [`${file}: must hold one JSON object`] };
+  } catch (error) {
+    return { errors: [`${file}: is not valid JSON${whereInJson(error, text)}`] };
+  }
+}
+
+/** Where the parser stopped. Its own message is not shown: it quotes the file, which holds secrets. */
+function whereInJson(error: unknown, text: string): string {
+  const position = /at position (\d+)/.exec(messageOf(error))?.[1];
+  const before = text.slice(0, position === undefined ? firstUnexpected(text) : Number(position)).split('\n');
+  return ` (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
+}
+
+/** The index of the first wrong character, for the errors of JSON.parse that do not say: the prefix that turns wrong. */
+function firstUnexpected(text: string): number {
+  let [right, wrong] = [0, text.length];
+  while (wrong - right > 1) {
+    const middle = (right + wrong) >> 1;
+    if (isUnexpected(text.slice(0, middle))) wrong = middle;
+    else right = middle;
+  }
+  return right;
+}
+
+function isUnexpected(prefix: string): boolean {
+  try {
+    JSON.parse(prefix);
+    return false;
+  } catch (error) {
+    return /^Unexpected token/.test(messageOf(error));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
+/** An empty variable counts as none, as supervisors and Compose files set them. */
+function fromEnvironment(environment: Environment): Flags {
+  const found: [string, string | string[]][] = [];
+  for (const { name, env, separator } of flags) {
+    const value = environment[env];
+    if (value === undefined || value === '') continue;
+    const items = value.split(separator ?? '').map((item) => item.trim());
+    found.push([name, separator === undefined ? value : items.filter((item) => item !== '')]);
+  }
+  return Object.fromEntries(found);
+}
+
+/** Lays one source over the file's shape; answers a line for each value that cannot be placed. */
+function overlay(base: Plain, values: Flags, source: 'env' | 'flag'): string[] {
+  const errors: string[] = [];
+  for (const flag of flags) {
+    const value = values[flag.name];
+    if (value === undefined) continue;
+    const label = source === 'env' ? flag.env : (flag.usage.split(' ')[0] ?? flag.name);
+    if (flag.name === 'workers') errors.push(...checkWorkers(label, String(value)));
+    else if (flag.name === 'domain') errors.push(...placeDomains(base, label, values.domain ?? []));
+    else if (flag.name === 'set') for (const item of values.set ?? []) errors.push(...placeItem(base, label, item));
+    else if (flag.path !== undefined) {
+      errors.push(...place(base, label, flag.path, typeof value === 'string' ? scalar(flag.path, value) : [...value]));
+    }
+  }
+  return errors;
+}
+
+function checkWorkers(label: string, value: string): string[] {
+  if (!/^[1-9]\d*$/.test(value)) return [`${label}: must be a whole number, at least 1`];
+  return value === '1' ? [] : [`${label}: several server processes are not supported yet`];
+}
+
+// They take the place of the file's domains: a flag that added to them could not take one away.
+function placeDomains(base: Plain, label: string, items: readonly string[]): string[] {
+  const colons = items.map((item) => item.indexOf(':'));
+  if (colons.some((colon) => colon < 1)) return [`${label}: must be NAME:APIKEY`];
+  base.domains = items.map((item, i) => ({
+    domain: item.slice(0, colons[i]),
+    apikey: item.slice((colons[i] ?? 0) + 1),
+  }));
+  return [];
+}
+
+function placeItem(base: Plain, label: string, item: string): string[] {
+  const equals = item.indexOf('=');
+  if (equals < 1) return [`${label}: must be PATH=VALUE`];
+  const text = item.slice(equals + 1);
+  let value: unknown = text;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // What is not JSON is the text itself, so that simple strings need no quotes.
+  }
+  return place(base, label, item.slice(0, equals), value);
+}
+
+/** A flag's text as the number that the schema wants there; left as it is when it is none, for the schema to refuse. */
+function scalar(path: string, text: string): string | number {
+  const wantsNumber = schemaAt(parsePath(path) ?? [])?.type === 'integer';
+  return wantsNumber && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+}
+
+type Step = string | number;
+
+/** `domains[0].limits.queuePackets` as its steps; undefined when it is none. */
+function parsePath(path: string): Step[] | undefined {
+  if (!/^[^.[\]]+(\[\d+\])*(\.[^.[\]]+(\[\d+\])*)*$/.test(path)) return undefined;
+  return [...path.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([text, index]) => (index === undefined ? text : Number(index)));
+}
+
+function schemaAt(steps: readonly Step[]): ConfigSchema | undefined {
+  let schema: ConfigSchema | undefined = configSchema;
+  for (const step of steps) {
+    if (schema === undefined) return undefined;
+    const { additionalProperties: others, properties, items }: ConfigSchema = schema;
+    if (typeof step === 'number') schema = items;
+    else if (properties !== undefined && Object.hasOwn(properties, step)) schema = properties[step];
+    else schema = typeof others === 'object' ? others : undefined;
+  }
+  return schema;
+}
+
+function place(base: Plain, label: string, path: string, value: unknown): string[] {
+  const steps = parsePath(path);
+  if (steps === undefined || schemaAt(steps) === undefined) return [`${label}: ${path} is not a known key`];
+  let holder: object = base;
+  for (const [i, step] of steps.entries()) {
+    if (Array.isArray(holder) && Number(step) > holder.length) return [`${label}: ${path} leaves a gap in the list`];
+    if (i === steps.length - 1) {
+      put(holder, step, value);
+      return [];
+    }
+    const below: unknown = Object.getOwnPropertyDescriptor(holder, step)?.value;
+    const fits = typeof steps[i + 1] === 'number' ? Array.isArray(below) : isPlain(below);
+    const next: object = fits ? (below as object) : typeof steps[i + 1] === 'number' ? [] : {};
+    if (!fits) put(holder, step, next);
+    holder = next;
+  }
+  return [];
+}
+
+// Defined, not assigned: a service may be called __proto__.
+function put(holder: object, step: Step, value: unknown): void {
+  Object.defineProperty(holder, step, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function isPlain(value: unknown): value is Plain {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,236 @@
+/**
+ * The configuration file as a JSON schema: every key with its meaning, unit, default and what 0 means. The reference in
+ * the documentation is made from the descriptions, the defaults are taken from here, and config.ts gives it a type.
+ */
+
+interface Schema {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly type?: string | readonly string[];
+  readonly format?: string;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly minItems?: number;
+  readonly uniqueItems?: boolean;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: boolean | Schema;
+  readonly propertyNames?: Schema;
+  readonly items?: Schema;
+}
+
+export type ConfigSchema = Schema;
+
+const whole = (minimum: number, maximum: number, byDefault: number, description: string): Schema => ({
+  type: 'integer',
+  minimum,
+  maximum,
+  default: byDefault,
+  description,
+});
+
+const flag = (description: string): Schema => ({ type: 'boolean', default: false, description });
+
+const text = (description: string): Schema => ({ type: 'string', minLength: 1, description });
+
+const group = (description: string, properties: Readonly<Record<string, Schema>>): Schema => ({
+  type: 'object',
+  default: {},
+  additionalProperties: false,
+  description,
+  properties,
+});
+
+const port = (byDefault: number, description: string): Schema => whole(-1, 65535, byDefault, description);
+
+const most = Number.MAX_SAFE_INTEGER;
+const longestMs = 24 * 60 * 60 * 1000;
+
+const webhook: Schema = {
+  type: ['string', 'null'],
+  format: 'web-url',
+  default: null,
+  description: 'URL of the site to which messages to the service are POSTed, signed. null: none.',
+};
+
+const domainLimits: Readonly<Record<string, Schema>> = {
+  messageBytes: whole(0, most, 8192, 'Longest body of one message, in bytes of UTF-8. 0: no limit.'),
+  queuePackets: whole(0, most, 1000, 'Packets kept for one client that is not reading. 0: no limit.'),
+  queueBytes: whole(0, most, 1_048_576, 'Bytes of packets kept for one client that is not reading. 0: no limit.'),
+  clientsPerEndpoint: whole(0, most, 64, 'Clients (tabs, phones) one endpoint may have. 0: no limit.'),
+  roomMembers: whole(0, most, 100_000, 'Endpoints in one room. 0: no limit.'),
+  endpointsPerDomain: whole(0, most, 1_000_000, 'Endpoints of one domain online at the same time. 0: no limit.'),
+  requestsPerSecond: whole(0, most, 0, 'REST calls of one domain in a second; more are answered 429. 0: no limit.'),
+};
+
+const limits = group('Bounds of what clients and sites may cause. 0 in a limit is no limit.', {
+  bodyBytes: whole(0, most, 65_536, 'Longest request body, in bytes; longer is 413. 0: no limit.'),
+  ...domainLimits,
+  connectionsPerAddress: whole(0, most, 0, 'Open connections from one network address. 0: no limit.'),
+});
+
+/** The same keys without defaults: what a domain does not name is taken from the limits of the server. */
+const ownLimits = group(
+  'Limits of this domain, over those of the server: the same keys but bodyBytes and connectionsPerAddress.',
+  Object.fromEntries(Object.entries(domainLimits).map(([key, { default: _, ...schema }]) => [key, schema] as const)),
+);
+
+const service: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'One service, by its id (`help` is the endpoint `sid:help`).',
+  properties: {
+    delivery: {
+      type: 'string',
+      enum: ['all', 'turns'],
+      default: 'all',
+      description:
+        'all: every client gets each message. turns: one client after another; a sender stays with its client.',
+    },
+    webhook: { ...webhook, description: `${webhook.description} Without one, the domain's webhook is taken.` },
+  },
+};
+
+const domain: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['domain', 'apikey'],
+  description: 'One site (tenant). Nothing crosses from one domain to another.',
+  properties: {
+    domain: {
+      type: 'string',
+      format: 'domain-name',
+      description: 'The name, 1 to 256 bytes without / + # , space or control characters. Compared as written.',
+    },
+    apikey: {
+      type: ['string', 'array'],
+      format: 'api-key',
+      minItems: 1,
+      items: { type: 'string', format: 'api-key' },
+      description:
+        'The secret of the site, or several valid ones for rotation; each plain or `sha256:` and 64 hex digits.',
+    },
+    origins: {
+      type: 'array',
+      default: [],
+      items: { type: 'string', format: 'origin' },
+      description: 'Origins whose pages may connect (`https://example.com`). Empty: all.',
+    },
+    carbons: flag("A sender's other clients get its messages too."),
+    offline: flag('Messages to an endpoint that is offline are kept. Not supported yet.'),
+    clientSend: {
+      type: 'array',
+      default: ['mqtt'],
+      uniqueItems: true,
+      items: { type: 'string', enum: ['mqtt'] },
+      description: 'Transports over which clients themselves may send. Empty: only the site sends, over REST.',
+    },
+    webhook: { ...webhook, description: 'The webhook of those configured services which name none. null: none.' },
+    services: {
+      type: 'object',
+      default: {},
+      propertyNames: { type: 'string', format: 'id' },
+      additionalProperties: service,
+      description: 'Services with settings of their own, by id.',
+    },
+    limits: ownLimits,
+  },
+};
+
+export const configSchema: ConfigSchema = {
+  type: 'object',
+  additionalProperties: false,
+  description: 'The configuration file of NexTalk.',
+  properties: {
+    host: {
+      ...text('Address to listen on, for every public port. Anything but loopback needs a domain configured.'),
+      default: '127.0.0.1',
+    },
+    port: whole(0, 65535, 8080, 'Port of HTTP, long polls, WebSocket and MQTT over WebSocket. 0: any free one.'),
+    publicUrl: {
+      type: ['string', 'null'],
+      format: 'web-url',
+      default: null,
+      description: 'The URL under which clients reach the server, as ONLINE hands it out. null: from the request.',
+    },
+    trustProxy: flag('Believe X-Forwarded-For and X-Forwarded-Proto: only behind a proxy that sets them.'),
+    tls: {
+      type: ['object', 'null'],
+      default: null,
+      additionalProperties: false,
+      required: ['cert', 'key'],
+      description: 'Certificate for HTTPS, secure WebSocket and MQTT over TLS. null: no TLS.',
+      properties: {
+        cert: text('PEM file of the certificate and its chain.'),
+        key: text('PEM file of the private key.'),
+      },
+    },
+    mqtt: group('MQTT.', {
+      port: port(1883, 'Port of MQTT over TCP. 0: off, -1: any free one.'),
+      tlsPort: port(0, 'Port of MQTT over TLS, with the certificate of `tls`. 0: off, -1: any free one.'),
+      anonymousDomain: {
+        type: ['string', 'null'],
+        format: 'domain-name',
+        default: null,
+        description: 'Domain of which clients without credentials are a backend, on loopback only. null: none.',
+      },
+      receiveMaximum: whole(1, 65535, 100, 'QoS 1 and 2 messages in flight in each direction, not yet acknowledged.'),
+      maxKeepAlive: whole(0, 65535, 0, 'Longest keep alive of an MQTT 5.0 client, in seconds. 0: as the client asks.'),
+      topicAliasMaximum: whole(0, 65535, 100, 'Topic aliases a client may use. 0: none.'),
+      maxPacketBytes: whole(0, 268_435_460, 262_144, 'Longest packet accepted, in bytes. 0: what the protocol allows.'),
+    }),
+    admin: group('Metrics, health and the dashboard, on a port of their own.', {
+      host: { ...text('Address to listen on. Anything but loopback needs a token.'), default: '127.0.0.1' },
+      port: port(8081, 'Port. 0: off, -1: any free one.'),
+      token: {
+        type: ['string', 'null'],
+        minLength: 1,
+        default: null,
+        description: 'The secret that opens the dashboard and metrics. null: none is asked for.',
+      },
+    }),
+    domains: {
+      type: 'array',
+      default: [],
+      items: domain,
+      description: 'The sites served. Empty: `localhost` with the API key `public`, on loopback only.',
+    },
+    presence: group('When an endpoint counts as gone.', {
+      clientIdleMs: whole(1, longestMs, 10_000, 'A client without connection or poll is removed after this, in ms.'),
+      graceMs: whole(
+        0,
+        longestMs,
+        8000,
+        'An endpoint without clients stays online this long, in ms, so that a page reload does not flicker. 0: not at all.',
+      ),
+    }),
+    poll: group('Long polls.', {
+      timeoutMs: whole(1, 600_000, 25_000, 'A poll is answered empty after this, in ms.'),
+    }),
+    socket: group('WebSockets.', {
+      pingMs: whole(1, 60_000, 30_000, 'Time between pings, in ms; a peer silent for long is closed.'),
+      subscribeMs: whole(1, 600_000, 10_000, 'Time for the first text, in ms; later the socket is closed with 4408.'),
+    }),
+    limits,
+    data: {
+      ...text('Folder of what must survive a restart; `none` keeps nothing. Only `none` is supported yet.'),
+      default: 'none',
+    },
+    cluster: group('Several nodes as one server. Not supported yet.', {
+      nats: {
+        type: 'array',
+        default: [],
+        items: { type: 'string', format: 'nats-url' },
+        description: 'URLs of NATS servers. Empty: one node.',
+      },
+      node: {
+        type: ['string', 'null'],
+        minLength: 1,
+        default: null,
+        description: 'Name of this node in the cluster. null: made up at start.',
+      },
+    }),
+  },
+};

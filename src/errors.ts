@@ -1,0 +1,71 @@
+/**
+ * The closed lists of what can be refused and why a connection ends. Bad input becomes one of these values at the edge;
+ * a throw means a bug. (PROTOCOL.md sections 3, 6, 7, 8.)
+ */
+
+/** A refusal as REST, JSONP and WebSocket clients see it: `{"status":"error","message":…,"detail":…}`. */
+export interface ReplyError {
+  /** HTTP status. */
+  readonly status: number;
+  readonly message: string;
+  /** Names the parameter at fault; only with 400. */
+  readonly detail?: string;
+  /** Seconds, for the `Retry-After` header of 429 and 503. */
+  readonly retryAfterS?: number;
+  /** The `Allow` header of 405. */
+  readonly allow?: string;
+}
+
+export const AUTHENTICATION_FAILED: ReplyError = Object.freeze({ status: 401, message: 'authentication failed' });
+export const TICKET_NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'ticket not found' });
+export const NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'not found' });
+export const PAYLOAD_TOO_LARGE: ReplyError = Object.freeze({ status: 413, message: 'payload too large' });
+export const UNSUPPORTED_MEDIA_TYPE: ReplyError = Object.freeze({ status: 415, message: 'unsupported media type' });
+export const TOO_MANY_REQUESTS: ReplyError = Object.freeze({
+  status: 429,
+  message: 'too many requests',
+  retryAfterS: 1,
+});
+/** Draining, over capacity, or the actor that should have answered failed. */
+export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
+
+export function badRequest(detail: string): ReplyError {
+  return { status: 400, message: 'bad request', detail };
+}
+
+export function methodNotAllowed(allow: string): ReplyError {
+  return { status: 405, message: 'method not allowed', allow };
+}
+
+export function isReplyError(value: object): value is ReplyError {
+  return 'status' in value && typeof value.status === 'number' && 'message' in value;
+}
+
+/** Why the server ends a client's connection. */
+export interface CloseReason {
+  readonly name: string;
+  /** WebSocket close code, RFC 6455 section 7.4; 4xxx as PROTOCOL.md section 7 assigns them. */
+  readonly webSocketCode: number;
+  /** MQTT 5 DISCONNECT reason code, section 3.14.2.1 of the standard. */
+  readonly mqttReason: number;
+}
+
+function reason(name: string, webSocketCode: number, mqttReason: number): CloseReason {
+  return Object.freeze({ name, webSocketCode, mqttReason });
+}
+
+export const CLOSE = Object.freeze({
+  /** OFFLINE was called for the ticket. */
+  stopped: reason('stopped', 1000, 0x98),
+  /** The server drains. */
+  shutdown: reason('shutdown', 1001, 0x8b),
+  /** Binary data on a text protocol. */
+  binary: reason('binary refused', 1003, 0x82),
+  tooLarge: reason('message too large', 1009, 0x95),
+  badRequest: reason('bad request', 4400, 0x82),
+  /** Also what a client hears whose endpoint failed: it comes online again. */
+  ticketNotFound: reason('ticket not found', 4404, 0x98),
+  subscribeTimeout: reason('no subscribe in time', 4408, 0x8d),
+  /** A newer transport of the same ticket took over. */
+  replaced: reason('replaced', 4409, 0x8e),
+});

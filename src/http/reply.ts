@@ -1,0 +1,52 @@
+/** Answers of the REST API, all of one form: PROTOCOL.md section 3. */
+import type { ReplyError } from '../errors.js';
+import type { Metrics, RefusalReason } from '../metrics.js';
+import { errorBody } from '../protocols/error-body.js';
+import type { HttpResponse } from '../uws.js';
+
+const REASONS = new Map<number, readonly [string, RefusalReason]>([
+  [400, ['400 Bad Request', 'badRequest']],
+  [401, ['401 Unauthorized', 'authenticationFailed']],
+  [404, ['404 Not Found', 'notFound']],
+  [405, ['405 Method Not Allowed', 'methodNotAllowed']],
+  [413, ['413 Payload Too Large', 'payloadTooLarge']],
+  [415, ['415 Unsupported Media Type', 'unsupportedMediaType']],
+  [429, ['429 Too Many Requests', 'tooManyRequests']],
+  [503, ['503 Service Unavailable', 'unavailable']],
+]);
+
+export const OK_BODY = '{"status":"ok"}';
+
+function writeHead(res: HttpResponse, status: string): void {
+  res
+    .writeStatus(status)
+    .writeHeader('Content-Type', 'application/json; charset=utf-8')
+    .writeHeader('Cache-Control', 'no-store')
+    .writeHeader('X-Content-Type-Options', 'nosniff');
+}
+
+export function sendJson(res: HttpResponse, body: string): void {
+  res.cork(() => {
+    writeHead(res, '200 OK');
+    res.end(body);
+  });
+}
+
+/** `extra` are fields in front of the error's own. A body that was not read to its end closes the connection. */
+export function sendError(
+  res: HttpResponse,
+  metrics: Metrics,
+  error: ReplyError,
+  extra: object = {},
+  closeConnection = false,
+): void {
+  const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
+  metrics.refused[error.message === 'ticket not found' ? 'ticketNotFound' : reason] += 1;
+  res.cork(() => {
+    writeHead(res, status);
+    if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');
+    if (error.allow !== undefined) res.writeHeader('Allow', error.allow);
+    if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
+    res.end(errorBody(error, extra), closeConnection);
+  });
+}

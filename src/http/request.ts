@@ -1,0 +1,85 @@
+/** Reading a request: its path, its body up to the limit, its parameters. */
+import { isUtf8 } from 'node:buffer';
+import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import { type Parameters, readForm, readJson } from '../protocols/parameters.js';
+import type { HttpRequest, HttpResponse } from '../uws.js';
+
+/** What must be taken from uWebSockets.js's request before its handler returns. */
+export interface Head {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly authorization: string;
+  readonly contentType: string;
+  readonly host: string;
+  readonly forwardedProto: string;
+  readonly forwardedHost: string;
+}
+
+export function readHead(req: HttpRequest): Head {
+  return {
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    query: req.getQuery() ?? '',
+    authorization: req.getHeader('authorization'),
+    contentType: req.getHeader('content-type'),
+    host: req.getHeader('host'),
+    forwardedProto: req.getHeader('x-forwarded-proto'),
+    forwardedHost: req.getHeader('x-forwarded-host'),
+  };
+}
+
+/** Reads the whole body; `done` is called once, unless the client goes first. */
+export function readBody(res: HttpResponse, limitBytes: number, done: (body: Buffer | ReplyError) => void): void {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let over = false;
+  res.onData((chunk, isLast) => {
+    if (over) return;
+    length += chunk.byteLength;
+    if (limitBytes > 0 && length > limitBytes) {
+      over = true;
+      chunks = [];
+      done(PAYLOAD_TOO_LARGE);
+      return;
+    }
+    // uWebSockets.js takes the chunk's memory back on return.
+    if (isLast && chunks.length === 0) return done(Buffer.from(chunk));
+    chunks.push(Buffer.from(Buffer.from(chunk)));
+    if (isLast) done(Buffer.concat(chunks));
+  });
+}
+
+type MediaType = 'form' | 'json';
+
+/** A POST without Content-Type is a form (section 10). */
+export function mediaType(contentType: string): MediaType | ReplyError {
+  const type = contentType.split(';')[0]?.trim().toLowerCase() ?? '';
+  if (type === '' || type === 'application/x-www-form-urlencoded') return 'form';
+  return type === 'application/json' ? 'json' : UNSUPPORTED_MEDIA_TYPE;
+}
+
+/** The query's parameters, and over them the body's. */
+export function readParameters(query: string, type: MediaType, body: Buffer): Parameters | ReplyError {
+  const parameters: Parameters = new Map();
+  if (query !== '' && !readForm(query, parameters)) return badRequest('the query is not percent-encoded UTF-8');
+  if (body.length === 0) return parameters;
+  if (!isUtf8(body)) return badRequest('the body is not UTF-8');
+  const text = body.toString('utf8');
+  if (type === 'json') {
+    return readJson(text, parameters) ? parameters : badRequest('the body is not a JSON object of UTF-8 text');
+  }
+  // U+FFFD is what broken UTF-8 has become in a query; in a body it has been checked already, and is the user's own.
+  const plain = text.includes('\ufffd') ? text.replaceAll('\ufffd', '%EF%BF%BD') : text;
+  return readForm(plain, parameters) ? parameters : badRequest('the body is not percent-encoded UTF-8');
+}
+
+/** A path segment, percent-decoded; null where it is not UTF-8. */
+export function decodeSegment(segment: string): string | null {
+  if (segment.includes('\ufffd')) return null;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+}

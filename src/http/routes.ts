@@ -1,0 +1,58 @@
+/** The paths of the REST API: `/v5` and `/v4`, a trailing slash changes nothing. PROTOCOL.md section 3. */
+import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
+import type { Call } from './call.js';
+import { messagesCall, statusesCall } from './messages.js';
+import { offlineCall, onlineCall, presencesCall, showCall } from './presences.js';
+import { decodeSegment } from './request.js';
+import { joinCall, leaveCall, membersCall } from './rooms.js';
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly run: (call: Call) => void;
+  /** ONLINE's errors carry `"success":false`. */
+  readonly errorFields?: object;
+}
+
+const ROUTES = new Map<string, Route>([
+  ['presences/online', { method: 'POST', run: onlineCall, errorFields: { success: false } }],
+  ['presences/offline', { method: 'POST', run: offlineCall }],
+  ['presences/show', { method: 'POST', run: showCall }],
+  ['presences', { method: 'GET', run: presencesCall }],
+  ['messages', { method: 'POST', run: messagesCall }],
+  ['statuses', { method: 'POST', run: statusesCall }],
+]);
+
+const ROOM_ROUTES = new Map<string, Route>([
+  ['members', { method: 'GET', run: membersCall }],
+  ['join', { method: 'POST', run: joinCall }],
+  ['leave', { method: 'POST', run: leaveCall }],
+]);
+
+/** The long polls', which have a handler of their own for the methods they take. */
+const PACKETS = /^\/v[45]\/packets\/?$/;
+
+export interface Found {
+  readonly route: Route;
+  /** Percent-decoded; null where it is not UTF-8, empty where the route has none. */
+  readonly roomId: string | null;
+}
+
+/** The route of a path, whatever the method; null where there is none. */
+export function findRoute(path: string): Found | null {
+  const [empty, version, ...rest] = path.split('/');
+  if (empty !== '' || (version !== 'v5' && version !== 'v4')) return null;
+  if (rest.length > 1 && rest.at(-1) === '') rest.pop();
+  const plain = ROUTES.get(rest.join('/'));
+  if (plain) return { route: plain, roomId: '' };
+  const [rooms, id, action] = rest;
+  const route = rooms === 'rooms' && rest.length === 3 ? ROOM_ROUTES.get(action ?? '') : undefined;
+  return route ? { route, roomId: decodeSegment(id ?? '') } : null;
+}
+
+/** What is wrong with a request before its body is read: section 10, order of errors. */
+export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
+  if (!found) return PACKETS.test(path) ? methodNotAllowed('GET, OPTIONS') : NOT_FOUND;
+  return found.route.method === method ? null : methodNotAllowed(found.route.method);
+}
+
+export const BAD_ROOM_ID = badRequest('the room is not percent-encoded UTF-8');

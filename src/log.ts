@@ -1,0 +1,122 @@
+/**
+ * The log: one line an event, the only user of stdout. JSON for machines, readable on a terminal.
+ *
+ *     log.info({ event: 'online', domain, endpoint }, 'jack is online')
+ *
+ * Nothing is redacted here by magic. Callers never pass an API key, a whole ticket (see ticketTag) or a message body.
+ * Take no child loggers while modules load: a child keeps the level of its birth, which is silence.
+ */
+import { write } from 'node:fs';
+import pino, { type Logger } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+const stdout = 1;
+
+// What a reader of stdout that stalls may make the process hold; lines beyond it are lost and counted.
+const waitingBytes = 8 * 1024 * 1024;
+
+let format: ((line: string) => string) | undefined;
+let waiting: Buffer[] = [];
+let waitingLength = 0;
+let writing = false;
+let closed = false;
+let lost = 0;
+const whenFlushed: (() => void)[] = [];
+
+/** Silent until configureLog is called, so tests are silent without doing anything. */
+export const log: Logger = pino(
+  {
+    level: 'silent',
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  },
+  { write: (line: string) => enqueue(format === undefined ? line : format(line)) },
+);
+
+/** Starts the log. `pretty` is for a terminal; without it each event is one line of JSON. */
+export function configureLog(options: { readonly level: LogLevel; readonly pretty: boolean }): void {
+  format = options.pretty
+    ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss', ignore: 'event', singleLine: true })
+    : undefined;
+  log.level = options.level;
+}
+
+// Not pino's own destination: written to in sync mode a supervisor that stops reading its pipe stops the server, and
+// in async mode its flush at exit never returns once the reader has gone (sonic-boom 4 retries EPIPE for ever).
+function enqueue(line: string): void {
+  const bytes = Buffer.from(line);
+  if (closed || waitingLength + bytes.length > waitingBytes) {
+    lost += 1;
+    return;
+  }
+  waiting.push(bytes);
+  waitingLength += bytes.length;
+  if (!writing) writeNext(Buffer.alloc(0));
+}
+
+/** Writes what is left of an unfinished write, or else all that waits. */
+function writeNext(rest: Buffer): void {
+  const chunk = rest.length > 0 ? rest : Buffer.concat(waiting);
+  if (rest.length === 0) {
+    waiting = [];
+    waitingLength = 0;
+  }
+  writing = chunk.length > 0;
+  if (!writing) {
+    for (const resolve of whenFlushed.splice(0)) resolve();
+    return;
+  }
+  write(stdout, chunk, (error, written) => {
+    if (error === null) writeNext(chunk.subarray(written));
+    else if (error.code === 'EAGAIN') setTimeout(writeNext, 20, chunk);
+    else close();
+  });
+}
+
+/** The reader has gone: the server goes on without a log. */
+function close(): void {
+  closed = true;
+  waiting = [];
+  writeNext(Buffer.alloc(0));
+}
+
+/** Lines lost because nobody read stdout. */
+export function lostLines(): number {
+  return lost;
+}
+
+/** Resolves when what was logged is written, or after a second if nobody reads. To be awaited before process.exit. */
+export async function flushLog(): Promise<void> {
+  if (!writing) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 1000);
+    whenFlushed.push(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Whether somebody watches stdout, who is better served by prose than by JSON. */
+export function onTerminal(): boolean {
+  return process.stdout.isTTY === true;
+}
+
+/** Writes plain text to stdout: what a command answers (`--help`, `--version`, `check`), never an event. */
+export function print(text: string): void {
+  process.stdout.write(text);
+}
+
+/**
+ * What may be logged of a ticket: node, id and the first six digits of the token, `uid:demo:0df37e…`. Takes anything a
+ * client may send; what is no ticket becomes `malformed`.
+ */
+export function ticketTag(ticket: string): string {
+  const first = ticket.indexOf(':');
+  const last = ticket.lastIndexOf(':');
+  if (first <= 0 || last === first) return 'malformed';
+  return `${ticket.slice(0, Math.min(last, 300))}:${ticket.slice(last + 1, last + 7)}…`;
+}

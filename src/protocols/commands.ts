@@ -1,0 +1,258 @@
+/**
+ * The one way in: parameters of a call → checked command → what the actors are told, for HTTP and every adapter.
+ * Each answers through `reply`, once; a refusal is a value of errors.ts. PROTOCOL.md sections 3 and 10.
+ */
+import { type Address, isClientName, parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
+import type { EndpointMessage } from '../actors/endpoint.js';
+import type { OnlineResult } from '../actors/online.js';
+import type { Outgoing } from '../actors/packet.js';
+import type { Show } from '../actors/presence.js';
+import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { findTicket } from './keys.js';
+import type { Parameters } from './parameters.js';
+import { type CallName, type Checked, check } from './schemas.js';
+
+export type Reply<T> = (result: T | ReplyError) => void;
+
+/** Short id → show, of those who are online and visible. */
+export type Presences = readonly (readonly [string, string])[];
+
+export function text(checked: Checked, name: string): string | null {
+  const value = checked[name];
+  return typeof value === 'string' ? value : null;
+}
+
+/** A comma-separated list, or an array; spaces around items and empty items are dropped. Null: an item is no id. */
+function targets(domain: Domain, value: Checked[string], bareNode: 'uid' | 'gid'): Target[] | null {
+  const items = typeof value === 'string' ? value.split(',') : (value ?? []);
+  const found: Target[] = [];
+  for (const item of items) {
+    const trimmed = item.trim();
+    if (trimmed === '') continue;
+    const target = parseTarget(domain.name, trimmed, bareNode);
+    if (!target || (target.node === 'gid') !== (bareNode === 'gid')) return null;
+    found.push(target);
+  }
+  return found;
+}
+
+/** Each once, in the order of the list. */
+function addresses(found: readonly Target[]): Address[] {
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+/** A user, visitor or service, as `name` and `from` have it. */
+function endpointTarget(domain: Domain, name: string): Target | null {
+  const target = parseTarget(domain.name, name);
+  return target && target.node !== 'gid' ? target : null;
+}
+
+function roomTarget(domain: Domain, id: string): Target | null {
+  const target = parseTarget(domain.name, id, 'gid');
+  return target && target.node === 'gid' ? target : null;
+}
+
+export function online(domain: Domain, parameters: Parameters, reply: Reply<OnlineResult>): void {
+  const checked = check('online', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const name = text(checked, 'name') ?? '';
+  const target = endpointTarget(domain, name);
+  if (!target) return reply(badRequest('name is not the id of a user, visitor or service'));
+  const buddies = targets(domain, checked.buddies, 'uid');
+  if (!buddies) return reply(badRequest('buddies must be ids of users, visitors or services'));
+  const rooms = targets(domain, checked.rooms, 'gid');
+  if (!rooms) return reply(badRequest('rooms must be ids of rooms'));
+  const client = text(checked, 'client') ?? target.client;
+  if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
+    return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
+  }
+  domain.runtime.system.tell(domain.endpoint(target), {
+    kind: 'online',
+    nick: text(checked, 'nick') || shortIdOf(target.node, target.id),
+    show: (text(checked, 'show') || null) as Show | null,
+    status: text(checked, 'status'),
+    buddies: addresses(buddies),
+    rooms: addresses(rooms),
+    client,
+    reply,
+  });
+}
+
+/** Checks a ticket's call, then finds its client: fields come before the ticket in the order of errors. */
+function withTicket(
+  domain: Domain,
+  call: CallName,
+  parameters: Parameters,
+  reply: Reply<never>,
+  run: (client: Client, checked: Checked) => void,
+): void {
+  const checked = check(call, parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  if (!client) return reply(TICKET_NOT_FOUND);
+  run(client, checked);
+}
+
+function tell(domain: Domain, client: Client, message: EndpointMessage): void {
+  domain.runtime.system.tell(client.endpoint, message);
+}
+
+export function offline(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  withTicket(domain, 'offline', parameters, reply, (client) =>
+    tell(domain, client, { kind: 'offline', client, reply }),
+  );
+}
+
+export function show(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  withTicket(domain, 'show', parameters, reply, (client, checked) => {
+    tell(domain, client, {
+      kind: 'show',
+      show: text(checked, 'show') as Show,
+      nick: text(checked, 'nick'),
+      status: text(checked, 'status'),
+      reply,
+    });
+  });
+}
+
+export function presences(domain: Domain, parameters: Parameters, reply: Reply<Presences>): void {
+  const checked = check('presences', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const found = targets(domain, checked.ids, 'uid');
+  if (!found) return reply(badRequest('ids must be ids of users, visitors or services'));
+  reply(
+    presencesOf(
+      domain,
+      found.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const),
+    ),
+  );
+}
+
+function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
+  const list: [string, string][] = [];
+  for (const [address, id] of named) {
+    const seen = domain.registry.appearance(address);
+    if (seen) list.push([id, seen.show]);
+  }
+  return list;
+}
+
+/** MESSAGES; with `from` it is PUSH, whatever else is there. */
+export function message(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  if (parameters.get('from')) return push(domain, parameters, reply);
+  const checked = check('message', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const outgoing = outgoingMessage(domain, checked);
+  if (isReplyError(outgoing)) return reply(outgoing);
+  if (outgoing.target === null) return reply(badRequest('type must be one of chat, grpchat'));
+  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  if (!client) return reply(TICKET_NOT_FOUND);
+  sendFrom(domain, client, outgoing);
+  reply(null);
+}
+
+/** PUSH: the site speaks for `from`, who need not be online. */
+export function push(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  const checked = check('push', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const from = endpointTarget(domain, text(checked, 'from') ?? '');
+  if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
+  const outgoing = outgoingMessage(domain, checked);
+  if (isReplyError(outgoing)) return reply(outgoing);
+  domain.push(from, outgoing);
+  reply(null);
+}
+
+/** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
+export function sendFrom(domain: Domain, client: Client, outgoing: Outgoing): void {
+  tell(domain, client, { kind: 'send', client, outgoing });
+}
+
+const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
+
+/** A message's fields, checked beyond their schema. Its target is null for a broadcast. */
+export function outgoingMessage(domain: Domain, checked: Checked): Outgoing | ReplyError {
+  const type = (text(checked, 'type') || 'chat') as 'chat' | 'grpchat' | 'broadcast';
+  const to = text(checked, 'to') || (type === 'broadcast' ? '*' : '');
+  const body = text(checked, 'body') ?? '';
+  const limit = domain.limits.messageBytes;
+  if (limit > 0 && Buffer.byteLength(body) > limit) return badRequest(`body must be at most ${limit} bytes`);
+  if (to === '') return badRequest('to is required');
+  const target = type === 'broadcast' ? null : parseTarget(domain.name, to, type === 'grpchat' ? 'gid' : 'uid');
+  if (target === null && type !== 'broadcast') return badRequest('to is not an id');
+  if (target && (target.node === 'gid') !== (type === 'grpchat')) {
+    return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
+  }
+  const passedOn: { [K in (typeof PASSED_ON)[number]]?: string } = {};
+  for (const name of PASSED_ON) {
+    const value = text(checked, name);
+    if (value !== null) passedOn[name] = value;
+  }
+  const fields = {
+    to: target ? shortIdOf(target.node, target.id) : to,
+    timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
+    type,
+    body,
+    style: text(checked, 'style') ?? '',
+    ...passedOn,
+  };
+  return { target, nick: text(checked, 'nick') || null, kind: 'message', fields };
+}
+
+export function status(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  const checked = check('status', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const target = parseTarget(domain.name, text(checked, 'to') ?? '');
+  if (!target) return reply(badRequest('to is not an id'));
+  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  if (!client) return reply(TICKET_NOT_FOUND);
+  const to = shortIdOf(target.node, target.id);
+  const fields = { to, show: text(checked, 'show') ?? '' };
+  sendFrom(domain, client, { target, nick: text(checked, 'nick') || null, kind: 'status', fields });
+  reply(null);
+}
+
+export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {
+  const target = roomTarget(domain, roomId);
+  if (!target) return reply(badRequest('the room is not an id'));
+  withTicket(domain, 'members', parameters, reply, () => {
+    const room = domain.registry.rooms.get(target.address);
+    if (!room) return reply([]);
+    domain.runtime.system.tell(room, {
+      kind: 'members',
+      reply: (result) => {
+        if (isReplyError(result)) return reply(result);
+        reply(
+          presencesOf(
+            domain,
+            result.map((address) => [address, domain.shortId(address)] as const),
+          ),
+        );
+      },
+    });
+  });
+}
+
+export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
+  enterOrExit('join', domain, roomId, parameters, reply);
+}
+
+export function leave(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
+  enterOrExit('leave', domain, roomId, parameters, reply);
+}
+
+function enterOrExit(
+  kind: 'join' | 'leave',
+  domain: Domain,
+  roomId: string,
+  parameters: Parameters,
+  reply: Reply<null>,
+): void {
+  const target = roomTarget(domain, roomId);
+  if (!target) return reply(badRequest('the room is not an id'));
+  withTicket(domain, kind, parameters, reply, (client, checked) => {
+    tell(domain, client, { kind, room: target.address, nick: text(checked, 'nick') || null, reply });
+  });
+}

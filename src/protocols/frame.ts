@@ -1,0 +1,66 @@
+/** Packets to bytes, the one way out: PROTOCOL.md section 5. A packet's JSON is made once, however many receive it. */
+import fastJson from 'fast-json-stringify';
+import type { MessageFields, Packet, PresenceFields, StatusFields } from '../actors/packet.js';
+
+const text = { type: 'string' } as const;
+
+function serializer<T extends object>(
+  required: readonly string[],
+  optional: readonly string[] = [],
+): (fields: T) => string {
+  const properties = Object.fromEntries([...required, ...optional].map((name) => [name, text]));
+  return fastJson({ type: 'object', properties, required: [...required] });
+}
+
+const message = serializer<MessageFields>(
+  ['from', 'to', 'nick', 'timestamp', 'type', 'body', 'style'],
+  ['avatar', 'to_name', 'to_avatar', 'to_other'],
+);
+const presence = serializer<PresenceFields>(['from', 'to', 'nick', 'type', 'show', 'status']);
+const status = serializer<StatusFields>(['from', 'to', 'nick', 'show']);
+
+/** A packet's JSON object. */
+export function encodePacket(packet: Packet): string {
+  packet.json ??=
+    packet.kind === 'message'
+      ? message(packet.fields as MessageFields)
+      : packet.kind === 'presence'
+        ? presence(packet.fields as PresenceFields)
+        : status(packet.fields as StatusFields);
+  return packet.json;
+}
+
+/** A frame and its bytes, for all the clients that get the same packets in the same turn. */
+export interface Frame {
+  readonly text: string;
+  readonly bytes: Buffer;
+}
+
+export const EMPTY_FRAME = '{"status":"ok","messages":[],"presences":[],"statuses":[]}';
+export const STOPPED_FRAME = '{"status":"stopped"}';
+export const SUBSCRIBED_FRAME = '{"status":"ok"}';
+
+function build(packets: readonly Packet[]): Frame {
+  const messages: string[] = [];
+  const presences: string[] = [];
+  const statuses: string[] = [];
+  for (const packet of packets) {
+    const list = packet.kind === 'message' ? messages : packet.kind === 'presence' ? presences : statuses;
+    list.push(encodePacket(packet));
+  }
+  const frame = `{"status":"ok","messages":[${messages}],"presences":[${presences}],"statuses":[${statuses}]}`;
+  return { text: frame, bytes: Buffer.from(frame) };
+}
+
+let lastPackets: readonly Packet[] = [];
+let lastFrame: Frame = { text: EMPTY_FRAME, bytes: Buffer.from(EMPTY_FRAME) };
+
+/** One frame of these packets, in their order. Members of a room have the same packets one after another: kept. */
+export function encodeFrame(packets: readonly Packet[]): Frame {
+  const isSame = packets.length === lastPackets.length && packets.every((packet, i) => packet === lastPackets[i]);
+  if (!isSame) {
+    lastFrame = build(packets);
+    lastPackets = packets.slice();
+  }
+  return lastFrame;
+}

@@ -1,0 +1,45 @@
+/**
+ * Who may act for a domain: its backends by API key, its clients by ticket. The one place that compares secrets, for
+ * HTTP, WebSocket and MQTT alike.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { addressOf, type Node } from '../actors/address.js';
+import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
+import { parseTicket } from '../actors/ticket.js';
+import type { DomainConfig } from '../config.js';
+
+const HASHED = 'sha256:';
+
+/** SHA-256 of each key, by the settings they stand in: a reload brings other settings. */
+const hashes = new WeakMap<DomainConfig, readonly Buffer[]>();
+
+function hashOf(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+function hashesOf(settings: DomainConfig): readonly Buffer[] {
+  let known = hashes.get(settings);
+  if (!known) {
+    const keys = typeof settings.apikey === 'string' ? [settings.apikey] : settings.apikey;
+    known = keys.map((key) => (key.startsWith(HASHED) ? Buffer.from(key.slice(HASHED.length), 'hex') : hashOf(key)));
+    hashes.set(settings, known);
+  }
+  return known;
+}
+
+/** Whether `key` is one of the domain's API keys. Takes the same time for every wrong one. */
+export function authenticate(domain: Domain, key: string): boolean {
+  const given = hashOf(key);
+  let valid = false;
+  for (const hash of hashesOf(domain.settings)) if (timingSafeEqual(given, hash)) valid = true;
+  return valid;
+}
+
+/** The client that a ticket of this domain stands for; null for an unknown, ended or malformed one. */
+export function findTicket(domain: Domain, ticket: string): Client | null {
+  const parsed = parseTicket(ticket);
+  const client = parsed && domain.tickets.get(parsed.token);
+  if (!client) return null;
+  return client.address === addressOf(domain.name, parsed.node as Node, parsed.id) ? client : null;
+}

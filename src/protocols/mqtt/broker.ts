@@ -1,0 +1,98 @@
+/** MQTT in one domain: its sessions, shared subscriptions, retained publications and numbers. */
+import type { Domain } from '../../actors/domain.js';
+import { publish } from '../../actors/router.js';
+import { Publication, type PublicationFields } from '../../actors/publication.js';
+import type { Group, Ref } from '../../actors/system.js';
+import type { TopicSubscription } from '../../actors/router.js';
+import type { Context } from '../context.js';
+import { Retained } from './retained.js';
+import { newSession, session, type SessionMessage } from './session.js';
+import { group, type GroupMessage, newGroup } from './shared.js';
+import { isSystemTopic, systemPublications } from './sys.js';
+
+/** Numbers since the server started, for `$SYS`. */
+export interface Totals {
+  received: number;
+  sent: number;
+  /** Connected now. */
+  connected: number;
+}
+
+export class Broker {
+  readonly sessions = new Map<string, Ref<SessionMessage>>();
+  readonly groups = new Map<string, Ref<GroupMessage>>();
+  readonly retained: Retained;
+  readonly totals: Totals = { received: 0, sent: 0, connected: 0 };
+  readonly startedAt: number;
+  /** The server closes: no wills any more. */
+  closed = false;
+  readonly #sessions: Group;
+  readonly #groups: Group;
+
+  constructor(
+    readonly domain: Domain,
+    readonly context: Context,
+  ) {
+    const { system, metrics, clock } = domain.runtime;
+    this.retained = new Retained(metrics);
+    this.startedAt = clock.now();
+    this.#sessions = system.group(`mqtt sessions ${domain.name}`);
+    this.#groups = system.group(`mqtt groups ${domain.name}`);
+  }
+
+  /** A client's session, spawned where there is none yet. */
+  session(clientId: string): Ref<SessionMessage> {
+    const found = this.sessions.get(clientId);
+    if (found) return found;
+    const state = newSession(this, clientId);
+    const actor = this.domain.runtime.system.spawn(this.#sessions, clientId, session, state);
+    this.sessions.set(clientId, actor);
+    return actor;
+  }
+
+  /** Whether a further session has no place. */
+  isFull(clientId: string): boolean {
+    const { endpointsPerDomain } = this.domain.limits;
+    return endpointsPerDomain > 0 && this.sessions.size >= endpointsPerDomain && !this.sessions.has(clientId);
+  }
+
+  /** A shared subscription, spawned where there is none yet. */
+  group(share: string, filter: string): Ref<GroupMessage> {
+    const name = `${share}/${filter}`;
+    const found = this.groups.get(name);
+    if (found) return found;
+    const { system } = this.domain.runtime;
+    const state = newGroup(this, name, filter);
+    const actor = system.spawn(this.#groups, name, group, state);
+    this.groups.set(name, actor);
+    const subscription: TopicSubscription = {
+      actor,
+      listener: actor,
+      owner: null,
+      filter,
+      qos: 2,
+      noLocal: false,
+      retainAsPublished: true,
+      identifier: 0,
+    };
+    state.subscription = subscription;
+    system.tell(this.domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
+    return actor;
+  }
+
+  /** Keeps it where it is to be retained, and tells all who subscribed. Answers how many there are. */
+  publish(fields: PublicationFields): number {
+    const publication = new Publication(fields);
+    if (fields.retain) this.retained.put(publication);
+    const { system, metrics } = this.domain.runtime;
+    const listeners = publish(system, this.domain.table, publication);
+    if (listeners === 0) metrics.dropped.noSubscriber += 1;
+    return listeners;
+  }
+
+  /** What a new subscription is sent at once. */
+  retainedFor(filter: string): Publication[] {
+    const now = this.domain.runtime.clock.now();
+    return isSystemTopic(filter) ? systemPublications(this, filter) : this.retained.match(filter, now);
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * One network connection, whatever carries it: bytes in → packets → its peer, a session or a ticket's client; packets
+ * out → bytes, gathered and written once a turn. Knows sizes, aliases and timers; what packets mean is its peer's
+ * business.
+ */
+import type { Publication, Qos } from '../../actors/publication.js';
+import { Aliases } from './aliases.js';
+import { checkFirst, decode } from './decode.js';
+import { encodeDisconnect, encodePublish, encodeRefusal } from './encode.js';
+import type { Connect, Incoming, Publish, Refused, Version } from './packets.js';
+import { REASON } from './reason.js';
+import { type SplitFault, Splitter } from './splitter.js';
+import type { Wire } from './wire.js';
+
+/** Bytes that wait for the network before publications wait in their session instead. */
+const CONGESTED_BYTES = 1024 * 1024;
+/** Bytes, nearly all answers, that wait before the server stops reading from who does not take them. */
+const CHOKED_BYTES = 2 * CONGESTED_BYTES;
+
+const NO_IDENTIFIERS: readonly number[] = [];
+
+/** What a connection speaks for. */
+export interface Peer {
+  received(packet: Incoming): void;
+  /** The client broke the standard: it is to be told and ended, after what came before. */
+  refused(refused: Refused): void;
+  /** The network connection has gone, after what came before. */
+  lost(): void;
+  /** It can take publications again. */
+  drained(): void;
+}
+
+/** What all connections of a server share. */
+export interface Host {
+  readonly topicAliasMaximum: number;
+  readonly maxPacketBytes: number;
+  /** A connection without a CONNECT yet. */
+  connecting(connection: Connection): void;
+  /** The first packet: answers the peer, or null where it was refused and ended. */
+  connect(connection: Connection, packet: Connect): Peer | null;
+  /** Something came; `limitMs` of silence end the connection. */
+  heard(connection: Connection, limitMs: number): void;
+  /** It has ended: no timers any more. */
+  forget(connection: Connection): void;
+  /** It has something to write at the end of the turn. */
+  schedule(connection: Connection): void;
+  now(): number;
+  countMalformed(): void;
+  countTooLarge(): void;
+}
+
+export interface Outgoing {
+  readonly qos: Qos;
+  readonly dup: boolean;
+  readonly retain: boolean;
+  readonly id: number;
+  readonly identifiers?: readonly number[];
+}
+
+export class Connection {
+  /** Null until CONNECT. */
+  version: Version | null = null;
+  requestProblem = true;
+  /** Milliseconds of silence that end it; 0: it may be silent. */
+  keepAliveMs = 0;
+  /** What CONNACK names instead of the client's own keep alive; null: nothing. */
+  serverKeepAliveS: number | null = null;
+  /** QoS 1 publications received whose acknowledgement has not been written yet. */
+  unacknowledged = 0;
+  /** A session's actor decides when it ends. */
+  isSession = false;
+  /** Too much waits for the network: publications are to wait elsewhere. */
+  congested = false;
+  #peer: Peer | null = null;
+  #ended = false;
+  /** It has broken the standard: what follows is not looked at. */
+  #deaf = false;
+  #choked = false;
+  #scheduled = false;
+  #out: Buffer[] = [];
+  #outBytes = 0;
+  #maximumPacketSize = Number.POSITIVE_INFINITY;
+  #aliases: Aliases | null = null;
+  #received: Map<number, string> | null = null;
+  readonly #splitter: Splitter;
+
+  constructor(
+    private readonly host: Host,
+    private readonly wire: Wire,
+  ) {
+    this.#splitter = new Splitter(host.maxPacketBytes, (first) => checkFirst(first, this.version));
+    host.connecting(this);
+  }
+
+  get kind(): Wire['kind'] {
+    return this.wire.kind;
+  }
+
+  get origin(): string {
+    return this.wire.origin;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Bytes of a packet that is not whole yet. */
+  get keptBytes(): number {
+    return this.#splitter.keptBytes;
+  }
+
+  receive(chunk: Buffer): void {
+    if (this.#ended || this.#deaf) return;
+    if (this.keepAliveMs > 0) this.host.heard(this, this.keepAliveMs);
+    const fault = this.#splitter.feed(chunk, this.#onPacket);
+    // Who has not even said CONNECT is not answered.
+    if (fault) this.#refuse(this.version === null ? { ...fault, silent: true } : fault);
+  }
+
+  readonly #onPacket = (bytes: Buffer, start: number, body: number, end: number): boolean => {
+    // A length takes no more bytes than it needs; 3.1.1 does not say so [MQTT-1.5.5-1].
+    if (this.version === 5 && body - start > 2 && bytes[body - 1] === 0) {
+      this.#refuse({ reason: REASON.malformed, silent: false });
+      return false;
+    }
+    const packet = decode(bytes, start, body, end, this.version);
+    if (packet.cmd === 'refused') {
+      this.#refuse(packet);
+      return false;
+    }
+    if (packet.cmd === 'connect') this.#connect(packet);
+    else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#peer?.received(packet);
+    return !this.#ended && !this.#deaf;
+  };
+
+  #connect(packet: Connect): void {
+    this.version = packet.version;
+    this.requestProblem = packet.requestProblem;
+    this.#maximumPacketSize = packet.maximumPacketSize;
+    if (packet.topicAliasMaximum > 0) this.#aliases = new Aliases(packet.topicAliasMaximum);
+    this.#peer = this.host.connect(this, packet);
+  }
+
+  /** Puts in the topic that an alias stands for; false where that is none. */
+  #resolveAlias(packet: Publish): boolean {
+    if (packet.alias === 0) return true;
+    if (packet.alias > this.host.topicAliasMaximum) {
+      this.#refuse({ reason: REASON.topicAliasInvalid, silent: false }); // [MQTT-3.3.2-9]
+      return false;
+    }
+    this.#received ??= new Map();
+    if (packet.topic !== '') {
+      this.#received.set(packet.alias, packet.topic);
+      return true;
+    }
+    const topic = this.#received.get(packet.alias);
+    if (topic === undefined) {
+      this.#refuse({ reason: REASON.protocolError, silent: false });
+      return false;
+    }
+    packet.topic = topic;
+    return true;
+  }
+
+  /** What came before is answered first, so the peer decides when. Without a peer, CONNECT itself was wrong. */
+  #refuse({ reason, silent }: SplitFault | Refused): void {
+    this.host.countMalformed();
+    this.#deaf = true;
+    if (this.#peer) {
+      this.#peer.refused({ cmd: 'refused', reason, silent });
+      this.#peer = null;
+      return;
+    }
+    if (!silent && (this.version === null || this.version === 5)) this.sendRefusal(5, reason);
+    this.end();
+  }
+
+  /** CONNACK with a reason that is no success. */
+  sendRefusal(version: Version, reason: number): void {
+    const bytes = encodeRefusal(version, reason);
+    if (bytes) this.send(bytes);
+  }
+
+  /** Adds a packet to what goes out at the end of the turn. */
+  send(bytes: Buffer): void {
+    if (this.#ended || bytes.length > this.#maximumPacketSize) return; // [MQTT-3.1.2-24]
+    this.#out.push(bytes);
+    this.#outBytes += bytes.length;
+    if (this.#outBytes + this.wire.buffered > CONGESTED_BYTES) this.congested = true;
+    this.#schedule();
+  }
+
+  /** PUBLISH, by an alias where the client takes them. False where it is larger than the client accepts. */
+  publish(publication: Publication, { qos, dup, retain, id, identifiers = NO_IDENTIFIERS }: Outgoing): boolean {
+    const { topic } = publication;
+    const known = this.#aliases?.known(topic) ?? 0;
+    const alias = known > 0 ? known : (this.#aliases?.next ?? 0);
+    const bytes = encodePublish(publication, {
+      version: this.version ?? 4,
+      qos,
+      dup,
+      retain,
+      id,
+      alias,
+      omitTopic: known > 0,
+      identifiers,
+      now: this.host.now(),
+    });
+    if (bytes.length > this.#maximumPacketSize) {
+      this.host.countTooLarge();
+      return false; // [MQTT-3.1.2-25]
+    }
+    if (known === 0 && alias > 0) this.#aliases?.assign(topic);
+    this.send(bytes);
+    return true;
+  }
+
+  /** It has been silent for longer than its keep alive allows. */
+  expire(): void {
+    if (this.#ended || this.#deaf) return;
+    this.#deaf = true;
+    if (this.#peer) this.#peer.refused({ cmd: 'refused', reason: REASON.keepAliveTimeout, silent: false });
+    else this.end();
+  }
+
+  /** Ends it with a DISCONNECT, where the version has one for a server; its peer hears nothing of it. */
+  disconnect(reason: number, webSocketCode = 1000): void {
+    if (this.version === 5) this.send(encodeDisconnect(reason));
+    this.end(webSocketCode);
+  }
+
+  /** Ends it after what has been sent; its peer hears nothing of it. */
+  end(webSocketCode = 1000): void {
+    if (this.#ended) return;
+    this.flush();
+    this.#ended = true;
+    this.#peer = null;
+    this.host.forget(this);
+    this.wire.end(webSocketCode);
+  }
+
+  /** Called by the wire when the client's side has ended or the network connection has gone. */
+  lost(): void {
+    if (this.#ended) return;
+    const peer = this.#peer;
+    this.#peer = null;
+    if (peer) peer.lost();
+    else this.end();
+  }
+
+  /** Called by the wire when it has got everything out. */
+  drained(): void {
+    if (this.#choked) this.wire.resume();
+    this.#choked = false;
+    this.#relieve();
+  }
+
+  /** Writes what has been gathered. */
+  flush(): void {
+    this.#scheduled = false;
+    this.unacknowledged = 0;
+    if (this.#out.length === 0 || this.#ended) return;
+    const out = this.#out;
+    this.#out = [];
+    this.#outBytes = 0;
+    this.wire.write(out);
+    if (!this.#choked && this.wire.buffered > CHOKED_BYTES) {
+      this.#choked = true;
+      this.wire.pause();
+    }
+    if (this.congested && this.wire.buffered <= CONGESTED_BYTES / 2) this.#relieve();
+  }
+
+  #relieve(): void {
+    if (!this.congested) return;
+    this.congested = false;
+    this.#peer?.drained();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.host.schedule(this);
+  }
+}

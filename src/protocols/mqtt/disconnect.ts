@@ -1,0 +1,113 @@
+/** DISCONNECT, the loss of a connection, the will, and the end of a session: MQTT 5 sections 3.14, 3.1.3.2 and 4.1. */
+import type { Ref } from '../../actors/system.js';
+import type { Clock } from '../../clock.js';
+import type { Connection } from './connection.js';
+import type { Disconnect } from './packets.js';
+import { acceptWill } from './publish.js';
+import { REASON } from './reason.js';
+import type { SessionMessage, SessionState } from './session.js';
+
+/** No timer takes more. */
+const TIMER_S = 2_000_000;
+
+/** Calls `task` after as many seconds as the standard allows, which are more than a timer's. Answers how to cancel. */
+export function later(clock: Clock, seconds: number, task: () => void): () => void {
+  let cancel: () => void = () => undefined;
+  const wait = (rest: number) => {
+    cancel =
+      rest > TIMER_S ? clock.after(TIMER_S * 1000, () => wait(rest - TIMER_S)) : clock.after(rest * 1000, task);
+  };
+  wait(seconds);
+  return () => cancel();
+}
+
+/** DISCONNECT. Answers 0, or the reason code of what is wrong with it. */
+export function disconnect(
+  state: SessionState,
+  connection: Connection,
+  packet: Disconnect,
+  self: Ref<SessionMessage>,
+): number {
+  if (packet.sessionExpiryS !== null) {
+    // A session that was to end with its connection stays so [MQTT-3.14.2-2].
+    if (state.expiryS === 0 && packet.sessionExpiryS > 0) return REASON.protocolError;
+    state.expiryS = packet.sessionExpiryS;
+  }
+  if (packet.reason === REASON.success) state.will = null; // [MQTT-3.14.4-3]
+  connection.end();
+  lost(state, self);
+  return 0;
+}
+
+/** The connection has gone: its will becomes due, and the session ends now, later or never. */
+export function lost(state: SessionState, self: Ref<SessionMessage>): void {
+  const { broker, expiryS } = state;
+  const { system, clock } = broker.domain.runtime;
+  state.connection = null;
+  broker.totals.connected -= 1;
+  tellGroups(state, self, false);
+  giveBack(state);
+  if (state.will) {
+    state.pendingWill = state.will;
+    state.will = null;
+    const delayS = Math.min(state.pendingWill.delayS, expiryS);
+    // [MQTT-3.1.2-8]: when its delay is over or the session ends, whichever is first.
+    if (delayS === 0) publishWill(state);
+    else state.cancelWill = later(clock, delayS, () => system.tell(self, { kind: 'willDue' }));
+  }
+  if (expiryS === 0) state.alive = false; // [MQTT-3.1.2-23]
+  else if (Number.isFinite(expiryS)) {
+    state.cancelExpiry = later(clock, expiryS, () => system.tell(self, { kind: 'expired' }));
+  }
+}
+
+/** Publishes the will that waits, if there is one; it is gone then [MQTT-3.1.2-10]. */
+export function publishWill(state: SessionState): void {
+  const will = state.pendingWill;
+  state.cancelWill?.();
+  state.cancelWill = null;
+  state.pendingWill = null;
+  if (will && !state.broker.closed) acceptWill(state, will);
+}
+
+/** Tells its shared subscriptions whether it can be sent anything. */
+export function tellGroups(state: SessionState, self: Ref<SessionMessage>, connected: boolean): void {
+  const { system } = state.broker.domain.runtime;
+  for (const { group } of state.subscriptions.values()) {
+    if (group) system.tell(group, { kind: 'presence', listener: self, connected });
+  }
+}
+
+/** What waits by way of shared subscriptions goes to other members [MQTT-4.8.2-5]. */
+function giveBack(state: SessionState): void {
+  const { system } = state.broker.domain.runtime;
+  for (const { group, publication } of state.outbound.disconnected()) {
+    if (group && !group.stopped) system.tell(group, { kind: 'returned', publication });
+  }
+}
+
+/** Forgets everything of the session but its connection. */
+export function resetSession(state: SessionState): void {
+  const { system } = state.broker.domain.runtime;
+  const { router } = state.broker.domain;
+  state.epoch += 1;
+  const remove = [...state.subscriptions.values()];
+  state.subscriptions = new Map();
+  for (const subscription of remove) {
+    if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
+  }
+  const own = remove.filter(({ group }) => group === null);
+  if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
+  giveBack(state);
+  state.outbound.clear();
+  state.received.clear();
+}
+
+/** A will is due, or the session has ended. */
+export function endSession(state: SessionState, kind: 'willDue' | 'expired' | 'stopped'): void {
+  publishWill(state);
+  if (kind === 'willDue') return;
+  state.cancelExpiry?.();
+  state.cancelExpiry = null;
+  resetSession(state);
+}

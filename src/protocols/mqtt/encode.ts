@@ -1,0 +1,165 @@
+/**
+ * What the server sends → bytes. mqtt-packet writes CONNACK, SUBACK and UNSUBACK. PUBLISH and the acknowledgements are
+ * written here: a publication is encoded once for all who receive it the same way, and its properties go out as they
+ * came in, order and repetitions kept [MQTT-3.3.2-18].
+ */
+import { generate, type IConnackPacket } from 'mqtt-packet';
+import type { Publication, Qos } from '../../actors/publication.js';
+import type { AckName, Version } from './packets.js';
+import { REASON, returnCode } from './reason.js';
+
+export const PINGRESP = Buffer.from([0xd0, 0x00]);
+
+export type ConnackProperties = NonNullable<IConnackPacket['properties']>;
+
+/** CONNACK of a session that is accepted. */
+export function encodeConnack(version: Version, sessionPresent: boolean, properties: ConnackProperties): Buffer {
+  const present = version > 3 && sessionPresent;
+  return generate(
+    { cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent: present, properties },
+    { protocolVersion: version },
+  );
+}
+
+/** CONNACK that refuses; null where the version has no code for it and the connection just ends. */
+export function encodeRefusal(version: Version, reason: number): Buffer | null {
+  // Whoever speaks another version is told so in the form of 5.0, its section 3.1.2.2.
+  if (version === 5 || reason === REASON.unsupportedVersion) return Buffer.from([0x20, 3, 0, reason, 0]);
+  const code = returnCode(reason);
+  return code === null ? null : Buffer.from([0x20, 2, 0, code]);
+}
+
+export function encodeSuback(version: Version, id: number, granted: readonly number[]): Buffer {
+  return generate({ cmd: 'suback', messageId: id, granted: [...granted] }, { protocolVersion: version });
+}
+
+export function encodeUnsuback(version: Version, id: number, granted: readonly number[]): Buffer {
+  return generate({ cmd: 'unsuback', messageId: id, granted: [...granted] }, { protocolVersion: version });
+}
+
+const ACK_BYTES: Readonly<Record<AckName, number>> = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 };
+
+/** A reason that is no success, and text for its reader; only 5.0 carries them. */
+export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0, text = ''): Buffer {
+  const first = ACK_BYTES[cmd];
+  if (version < 5 || reason === 0) return Buffer.from([first, 2, id >> 8, id & 0xff]);
+  if (text === '') return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
+  const property = reasonString(text);
+  return Buffer.concat([Buffer.from([first, 4 + property.length, id >> 8, id & 0xff, reason, property.length]), property]);
+}
+
+/** Texts are the server's own and short: every length here is one byte. */
+function reasonString(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x1f, 0, Buffer.byteLength(text)]), Buffer.from(text)]);
+}
+
+/** DISCONNECT, which only 5.0 lets a server send. */
+export function encodeDisconnect(reason: number): Buffer {
+  return Buffer.from([0xe0, 1, reason]);
+}
+
+/** How one receiver gets a publication. */
+export interface PublishOptions {
+  readonly version: Version;
+  readonly qos: Qos;
+  readonly dup: boolean;
+  readonly retain: boolean;
+  /** Packet identifier; 0 at QoS 0. */
+  readonly id: number;
+  /** Topic alias; 0: none. */
+  readonly alias: number;
+  /** The alias stands for the topic, which is left out. */
+  readonly omitTopic: boolean;
+  /** Subscription identifiers. */
+  readonly identifiers: readonly number[];
+  /** Milliseconds since the epoch, for what is left of its expiry. */
+  readonly now: number;
+}
+
+function varintBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4;
+}
+
+function writeVarint(into: Buffer, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  do {
+    const low = rest % 128;
+    rest = Math.floor(rest / 128);
+    into[at++] = rest > 0 ? low | 0x80 : low;
+  } while (rest > 0);
+  return at;
+}
+
+function writeShort(into: Buffer, at: number, value: number): number {
+  into[at] = value >> 8;
+  into[at + 1] = value & 0xff;
+  return at + 2;
+}
+
+/** Bytes of the properties, their length left out. */
+function propertiesBytes(publication: Publication, { alias, identifiers }: PublishOptions): number {
+  let bytes = publication.properties.length;
+  if (publication.expiresAt !== Number.POSITIVE_INFINITY) bytes += 5;
+  if (alias > 0) bytes += 3;
+  for (const identifier of identifiers) bytes += 1 + varintBytes(identifier);
+  return bytes;
+}
+
+function writeProperties(into: Buffer, start: number, publication: Publication, options: PublishOptions): number {
+  let at = start + publication.properties.copy(into, start);
+  if (publication.expiresAt !== Number.POSITIVE_INFINITY) {
+    into[at++] = 0x02;
+    // What is left of it, never nothing: what has expired is not sent [MQTT-3.3.2-6].
+    at = into.writeUInt32BE(Math.max(1, Math.ceil((publication.expiresAt - options.now) / 1000)), at);
+  }
+  if (options.alias > 0) {
+    into[at++] = 0x23;
+    at = writeShort(into, at, options.alias);
+  }
+  for (const identifier of options.identifiers) {
+    into[at++] = 0x0b;
+    at = writeVarint(into, at, identifier);
+  }
+  return at;
+}
+
+/** A small topic is written over and over: its length in bytes is asked for each time. */
+function build(publication: Publication, options: PublishOptions): Buffer {
+  const { payload } = publication;
+  const { version, qos, omitTopic } = options;
+  const topicBytes = omitTopic ? 0 : Buffer.byteLength(publication.topic);
+  let length = 2 + topicBytes + (qos > 0 ? 2 : 0) + payload.length;
+  const properties = version === 5 ? propertiesBytes(publication, options) : 0;
+  if (version === 5) length += varintBytes(properties) + properties;
+  const into = Buffer.allocUnsafe(1 + varintBytes(length) + length);
+  into[0] = 0x30 | (options.dup ? 8 : 0) | (qos << 1) | (options.retain ? 1 : 0);
+  let at = writeVarint(into, 1, length);
+  at = writeShort(into, at, topicBytes);
+  if (topicBytes > 0) at += into.write(publication.topic, at);
+  if (qos > 0) at = writeShort(into, at, options.id);
+  if (version === 5) {
+    at = writeVarint(into, at, properties);
+    at = writeProperties(into, at, publication, options);
+  }
+  payload.copy(into, at);
+  return into;
+}
+
+function isShared({ qos, alias, identifiers }: PublishOptions, publication: Publication): boolean {
+  return (
+    qos === 0 && alias === 0 && identifiers.length === 0 && publication.expiresAt === Number.POSITIVE_INFINITY
+  );
+}
+
+/** PUBLISH. At QoS 0 all receivers of a version share one buffer, which nobody changes. */
+export function encodePublish(publication: Publication, options: PublishOptions): Buffer {
+  if (!isShared(options, publication)) return build(publication, options);
+  const slot = (options.version === 5 ? 2 : 0) | (options.retain ? 1 : 0);
+  let bytes = publication.encoded[slot];
+  if (bytes === undefined) {
+    bytes = build(publication, options);
+    publication.encoded[slot] = bytes;
+  }
+  return bytes;
+}

@@ -1,0 +1,219 @@
+/** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
+import type { Domain } from '../../actors/domain.js';
+import type { Ref } from '../../actors/system.js';
+import { Timeouts } from '../../clock.js';
+import { CLOSE } from '../../errors.js';
+import { newToken } from '../../actors/ticket.js';
+import type { Context } from '../context.js';
+import { Broker } from './broker.js';
+import { connackOf } from './connect.js';
+import type { Connection, Host, Peer } from './connection.js';
+import { encodeConnack } from './encode.js';
+import { login } from './login.js';
+import type { Connect, Incoming, Refused } from './packets.js';
+import { REASON } from './reason.js';
+import type { SessionMessage } from './session.js';
+import { publishSystem } from './sys.js';
+import { forgetSession, TicketPeer } from './ticket.js';
+
+/** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
+const CONNECT_MS = 10_000;
+const SYSTEM_MS = 10_000;
+
+/** A backend's connection: tells its session. */
+class SessionPeer implements Peer {
+  constructor(
+    private readonly domain: Domain,
+    private readonly session: Ref<SessionMessage>,
+    private readonly connection: Connection,
+  ) {}
+
+  received(packet: Incoming): void {
+    this.#tell({ kind: 'received', connection: this.connection, packet });
+  }
+
+  refused(refused: Refused): void {
+    this.#tell({ kind: 'refused', connection: this.connection, refused });
+  }
+
+  lost(): void {
+    this.#tell({ kind: 'lost', connection: this.connection });
+  }
+
+  drained(): void {
+    this.#tell({ kind: 'drained', connection: this.connection });
+  }
+
+  #tell(message: SessionMessage): void {
+    this.domain.runtime.system.tell(this.session, message);
+  }
+}
+
+export class MqttHost implements Host {
+  readonly connections = new Set<Connection>();
+  readonly #brokers = new Map<Domain, Broker>();
+  readonly #connecting: Timeouts<Connection>;
+  /** One for each length of silence. */
+  readonly #keepAlive = new Map<number, Timeouts<Connection>>();
+  #scheduled: Connection[] = [];
+  #cancelSystem: (() => void) | null = null;
+
+  constructor(readonly context: Context) {
+    const { clock, system } = context.runtime;
+    this.#connecting = new Timeouts(clock, CONNECT_MS, (connection) => connection.end());
+    system.endOfTurn.add(this.#flush);
+  }
+
+  get topicAliasMaximum(): number {
+    return this.context.config().mqtt.topicAliasMaximum;
+  }
+
+  get maxPacketBytes(): number {
+    return this.context.config().mqtt.maxPacketBytes;
+  }
+
+  now(): number {
+    return this.context.runtime.clock.now();
+  }
+
+  connecting(connection: Connection): void {
+    this.connections.add(connection);
+    this.#connecting.start(connection);
+    if (!this.#cancelSystem) this.#publishSystem();
+  }
+
+  heard(connection: Connection, limitMs: number): void {
+    let timeouts = this.#keepAlive.get(limitMs);
+    if (!timeouts) {
+      timeouts = new Timeouts(this.context.runtime.clock, limitMs, (silent) => silent.expire());
+      this.#keepAlive.set(limitMs, timeouts);
+    }
+    timeouts.start(connection);
+  }
+
+  forget(connection: Connection): void {
+    this.connections.delete(connection);
+    this.#connecting.cancel(connection);
+    if (connection.keepAliveMs > 0) this.#keepAlive.get(connection.keepAliveMs)?.cancel(connection);
+  }
+
+  schedule(connection: Connection): void {
+    this.#scheduled.push(connection);
+    this.context.runtime.system.wake();
+  }
+
+  countMalformed(): void {
+    this.context.runtime.metrics.refused.malformed += 1;
+  }
+
+  countTooLarge(): void {
+    this.context.runtime.metrics.dropped.packetTooLarge += 1;
+  }
+
+  connect(connection: Connection, packet: Connect): Peer | null {
+    this.#connecting.cancel(connection);
+    const { metrics } = this.context.runtime;
+    if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable);
+    // Enhanced authentication: there is no method here [MQTT-4.12.0-1].
+    if (packet.authenticationMethod !== null) {
+      return this.#refuse(connection, packet, REASON.badAuthenticationMethod);
+    }
+    // 3.1 has no empty client id, 3.1.1 only for a clean session [MQTT-3.1.3-8].
+    if (packet.clientId === '' && (packet.version === 3 || (packet.version === 4 && !packet.clean))) {
+      return this.#refuse(connection, packet, REASON.clientIdNotValid);
+    }
+    const who = login(this.context, packet, connection.origin);
+    if (typeof who === 'number') {
+      metrics.refused.authenticationFailed += 1;
+      return this.#refuse(connection, packet, who);
+    }
+    this.#keepAliveOf(connection, packet);
+    return who.client ? this.#ticket(connection, packet, who.domain, who.client) : this.#session(connection, packet, who.domain);
+  }
+
+  /** Silence of one and a half times the keep alive ends a connection [MQTT-3.1.2-22]. */
+  #keepAliveOf(connection: Connection, packet: Connect): void {
+    const { maxKeepAlive } = this.context.config().mqtt;
+    const { keepAliveS, version } = packet;
+    const isLonger = version === 5 && maxKeepAlive > 0 && (keepAliveS === 0 || keepAliveS > maxKeepAlive);
+    if (isLonger) connection.serverKeepAliveS = maxKeepAlive;
+    connection.keepAliveMs = (isLonger ? maxKeepAlive : keepAliveS) * 1500;
+    if (connection.keepAliveMs > 0) this.heard(connection, connection.keepAliveMs);
+  }
+
+  #session(connection: Connection, packet: Connect, domain: Domain): Peer | null {
+    const broker = this.broker(domain);
+    if (broker.isFull(packet.clientId)) return this.#refuse(connection, packet, REASON.quotaExceeded);
+    const assigned = packet.clientId === '';
+    const session = broker.session(assigned ? `auto-${newToken()}` : packet.clientId);
+    domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned });
+    connection.isSession = true;
+    return new SessionPeer(domain, session, connection);
+  }
+
+  #ticket(connection: Connection, packet: Connect, domain: Domain, client: NonNullable<ReturnType<Domain['tickets']['get']>>): Peer {
+    const { mqtt } = this.context.config();
+    const assigned = packet.clientId === '' ? `auto-${newToken()}` : null;
+    const peer = new TicketPeer(domain, client, connection, packet, mqtt.receiveMaximum);
+    const properties = connackOf(mqtt, assigned, connection.serverKeepAliveS, null);
+    connection.send(encodeConnack(packet.version, peer.sessionPresent, properties));
+    peer.attach();
+    return peer;
+  }
+
+  #refuse(connection: Connection, { version }: Connect, reason: number): null {
+    connection.sendRefusal(version, reason);
+    connection.end();
+    return null;
+  }
+
+  broker(domain: Domain): Broker {
+    let broker = this.#brokers.get(domain);
+    if (!broker) {
+      broker = new Broker(domain, this.context);
+      this.#brokers.set(domain, broker);
+    }
+    return broker;
+  }
+
+  /** Ends all connections: the server drains. */
+  drain(): void {
+    for (const broker of this.#brokers.values()) {
+      for (const session of broker.sessions.values()) broker.domain.runtime.system.tell(session, { kind: 'shutdown' });
+    }
+    for (const connection of [...this.connections]) {
+      if (!connection.isSession) connection.disconnect(CLOSE.shutdown.mqttReason, CLOSE.shutdown.webSocketCode);
+    }
+  }
+
+  /** Ends everything that would keep the process or a test alive. */
+  close(): void {
+    const { system } = this.context.runtime;
+    system.endOfTurn.delete(this.#flush);
+    this.#cancelSystem?.();
+    for (const broker of this.#brokers.values()) {
+      broker.closed = true;
+      for (const session of [...broker.sessions.values()]) system.stop(session as Ref<never>);
+      for (const group of [...broker.groups.values()]) system.stop(group as Ref<never>);
+      for (const client of broker.domain.tickets.values()) forgetSession(client);
+    }
+    for (const connection of [...this.connections]) connection.end(CLOSE.shutdown.webSocketCode);
+    this.#connecting.close();
+    for (const timeouts of this.#keepAlive.values()) timeouts.close();
+  }
+
+  readonly #flush = (): void => {
+    const scheduled = this.#scheduled;
+    this.#scheduled = [];
+    for (const connection of scheduled) connection.flush();
+  };
+
+  /** From time to time, while there is anybody to read it. */
+  #publishSystem(): void {
+    this.#cancelSystem = this.context.runtime.clock.after(SYSTEM_MS, () => {
+      this.#cancelSystem = null;
+      for (const broker of this.#brokers.values()) publishSystem(broker);
+      if (this.connections.size > 0) this.#publishSystem();
+    });
+  }
+}

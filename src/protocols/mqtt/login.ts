@@ -1,0 +1,31 @@
+/** Who a CONNECT is: user name and password → a domain's backend or one of its clients. PROTOCOL.md section 8. */
+import type { Client } from '../../actors/client.js';
+import type { Domain } from '../../actors/domain.js';
+import type { Context } from '../context.js';
+import { authenticate, findTicket } from '../keys.js';
+import { isAllowedOrigin } from '../origin.js';
+import type { Connect } from './packets.js';
+import { REASON } from './reason.js';
+
+export interface Login {
+  readonly domain: Domain;
+  /** The ticket's client; null: a backend. */
+  readonly client: Client | null;
+}
+
+/** Answers a reason code where it is nobody. `origin` is the page's, over WebSocket. */
+export function login(context: Context, { username, password }: Connect, origin: string): Login | number {
+  const { domains, config } = context;
+  if (password === null) {
+    const { anonymousDomain } = config().mqtt;
+    const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
+    return domain ? { domain, client: null } : REASON.notAuthorized;
+  }
+  const domain = username === null ? undefined : domains.get(username);
+  if (!domain) return REASON.badCredentials;
+  if (!isAllowedOrigin(domain, origin)) return REASON.notAuthorized;
+  const text = password.toString('utf8');
+  const client = findTicket(domain, text);
+  if (client) return { domain, client };
+  return authenticate(domain, text) ? { domain, client: null } : REASON.badCredentials;
+}

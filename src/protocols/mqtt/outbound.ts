@@ -1,0 +1,221 @@
+/**
+ * One session's way out: what is in flight to its client, and what waits. Owned by the session's actor.
+ *
+ * Bounded: at most the client's receive maximum is in flight; what waits, by the domain's `queuePackets` and
+ * `queueBytes`. What overflows: publications of QoS 0 first, then the oldest; counted as `queueOverflow`. QoS 0 for a
+ * client that is not connected is dropped, as `offline`.
+ */
+import type { QueueLimits } from '../../actors/queue.js';
+import type { Publication, Qos } from '../../actors/publication.js';
+import type { Ref } from '../../actors/system.js';
+import type { Metrics } from '../../metrics.js';
+import type { Connection } from './connection.js';
+import { encodeAck } from './encode.js';
+import type { GroupMessage } from './shared.js';
+
+const MAX_ID = 65_535;
+
+/** A publication on its way to one client. */
+export interface Item {
+  readonly publication: Publication;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[];
+  /** The shared subscription it came by: who goes without it gives it back. */
+  readonly group: Ref<GroupMessage> | null;
+}
+
+interface InFlight {
+  readonly item: Item;
+  /** PUBREC has come: PUBREL is what is sent again. */
+  released: boolean;
+}
+
+export class Outbound {
+  readonly #inFlight = new Map<number, InFlight>();
+  #queue: Item[] = [];
+  #queueBytes = 0;
+  #queuedQos0 = 0;
+  #lastId = 0;
+  /** In flight from an earlier connection, to be sent again when there is room. */
+  #again: number[] = [];
+  /** How many QoS 1 and 2 publications the client takes now; section 4.9. */
+  #quota = 0;
+  #receiveMaximum = 0;
+
+  constructor(
+    private readonly metrics: Metrics,
+    private readonly now: () => number,
+    private readonly onSent: () => void,
+  ) {}
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Sends it, or lets it wait. */
+  push(item: Item, connection: Connection | null, limits: QueueLimits): void {
+    if (connection && !connection.congested) {
+      if (item.qos === 0) return this.#send(item, connection);
+      if (this.#quota > 0 && this.#queue.length === 0 && this.#again.length === 0) return this.#send(item, connection);
+    } else if (item.qos === 0 && !connection) {
+      this.metrics.dropped.offline += 1;
+      return;
+    }
+    item.publication.own();
+    this.#queue.push(item);
+    this.#count(item, 1);
+    this.#trim(limits);
+  }
+
+  /** A client has connected: what was in flight goes out again, in order [MQTT-4.4.0-1] [MQTT-4.6.0-1]. */
+  connected(connection: Connection, receiveMaximum: number): void {
+    this.#receiveMaximum = receiveMaximum;
+    this.#quota = receiveMaximum;
+    this.#again = [...this.#inFlight.keys()];
+    this.flush(connection);
+  }
+
+  /** The connection has gone; answers what waits by way of shared subscriptions, for others to have. */
+  disconnected(): Item[] {
+    this.#quota = 0;
+    const shared = this.#queue.filter(({ group }) => group !== null);
+    if (shared.length > 0) this.#replaceQueue(this.#queue.filter(({ group }) => group === null));
+    return shared;
+  }
+
+  /** The session ends. */
+  clear(): void {
+    this.#replaceQueue([]);
+    this.#inFlight.clear();
+    this.#again = [];
+    this.#lastId = 0;
+  }
+
+  /** Sends what waits, as far as there is room. */
+  flush(connection: Connection): void {
+    while (this.#again.length > 0 && !connection.congested) {
+      const id = this.#again[0] as number;
+      const entry = this.#inFlight.get(id);
+      if (entry && !entry.released) {
+        if (this.#quota === 0) return;
+        this.#transmit(id, entry.item, connection, true);
+      } else if (entry) {
+        connection.send(encodeAck(connection.version ?? 4, 'pubrel', id));
+      }
+      this.#again.shift();
+    }
+    let taken = 0;
+    for (const item of this.#queue) {
+      if (connection.congested || (item.qos > 0 && this.#quota === 0)) break;
+      taken += 1;
+      this.#count(item, -1);
+      this.#send(item, connection);
+    }
+    if (taken > 0) this.#queue.splice(0, taken);
+  }
+
+  /** PUBACK. False where it does not answer a publication of QoS 1. */
+  puback(id: number, connection: Connection): boolean {
+    const entry = this.#inFlight.get(id);
+    if (!entry) return true;
+    if (entry.item.qos !== 1) return false;
+    this.#complete(id, connection);
+    return true;
+  }
+
+  /** PUBREC: answered with PUBREL [MQTT-4.3.3-4], unless it refuses the publication. */
+  pubrec(id: number, reason: number, connection: Connection): boolean {
+    const entry = this.#inFlight.get(id);
+    const version = connection.version ?? 4;
+    if (!entry) {
+      if (reason < 0x80) connection.send(encodeAck(version, 'pubrel', id));
+      return true;
+    }
+    if (entry.item.qos !== 2) return false;
+    if (reason >= 0x80) {
+      this.#complete(id, connection);
+      return true;
+    }
+    entry.released = true;
+    connection.send(encodeAck(version, 'pubrel', id));
+    return true;
+  }
+
+  pubcomp(id: number, connection: Connection): boolean {
+    const entry = this.#inFlight.get(id);
+    if (!entry) return true;
+    if (!entry.released) return false;
+    this.#complete(id, connection);
+    return true;
+  }
+
+  #complete(id: number, connection: Connection): void {
+    this.#inFlight.delete(id);
+    if (this.#quota < this.#receiveMaximum) this.#quota += 1;
+    if (this.#again.length > 0 || this.#queue.length > 0) this.flush(connection);
+  }
+
+  #send(item: Item, connection: Connection): void {
+    const { publication, qos, retain, identifiers } = item;
+    if (publication.expiresAt !== Number.POSITIVE_INFINITY && publication.expiresAt <= this.now()) {
+      this.metrics.dropped.expired += 1; // [MQTT-3.3.2-5]
+      return;
+    }
+    if (qos === 0) {
+      if (connection.publish(publication, { qos, dup: false, retain, id: 0, identifiers })) this.onSent();
+      return;
+    }
+    const id = this.#nextId();
+    publication.own();
+    this.#inFlight.set(id, { item, released: false });
+    this.#transmit(id, item, connection, false);
+  }
+
+  /** One that the client does not accept for its size counts as delivered, section 3.1.2.11.4. */
+  #transmit(id: number, { publication, qos, retain, identifiers }: Item, connection: Connection, dup: boolean): void {
+    if (connection.publish(publication, { qos, dup, retain, id, identifiers })) {
+      this.#quota -= 1;
+      this.onSent();
+    } else {
+      this.#inFlight.delete(id);
+    }
+  }
+
+  /** Counts up from 1, past those in flight [MQTT-2.2.1-4]. */
+  #nextId(): number {
+    do this.#lastId = (this.#lastId % MAX_ID) + 1;
+    while (this.#inFlight.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #count(item: Item, sign: 1 | -1): void {
+    const bytes = sign * item.publication.bytes;
+    this.#queueBytes += bytes;
+    this.metrics.queuedPackets += sign;
+    this.metrics.queuedBytes += bytes;
+    if (item.qos === 0) this.#queuedQos0 += sign;
+  }
+
+  #replaceQueue(queue: Item[]): void {
+    for (const item of this.#queue) this.#count(item, -1);
+    this.#queue = queue;
+    for (const item of queue) this.#count(item, 1);
+  }
+
+  #trim({ queuePackets, queueBytes }: QueueLimits): void {
+    while (
+      this.#queue.length > 1 &&
+      ((queuePackets > 0 && this.#queue.length > queuePackets) || (queueBytes > 0 && this.#queueBytes > queueBytes))
+    ) {
+      const at = this.#queuedQos0 > 0 ? this.#queue.findIndex(({ qos }) => qos === 0) : 0;
+      const [gone] = this.#queue.splice(at, 1);
+      if (gone) this.#count(gone, -1);
+      this.metrics.dropped.queueOverflow += 1;
+    }
+  }
+}

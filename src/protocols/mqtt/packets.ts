@@ -1,0 +1,107 @@
+/** What a client sends, decoded and checked. `cmd` names the packet. */
+import type { Qos } from '../../actors/publication.js';
+
+/** Protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
+export type Version = 3 | 4 | 5;
+
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  /** Encoded properties that are passed on. */
+  readonly properties: Buffer;
+  /** Seconds; null: the message does not expire. */
+  readonly expiryS: number | null;
+  readonly delayS: number;
+}
+
+export interface Connect {
+  readonly cmd: 'connect';
+  readonly version: Version;
+  readonly clean: boolean;
+  readonly keepAliveS: number;
+  /** Empty: the server assigns one. */
+  readonly clientId: string;
+  readonly username: string | null;
+  readonly password: Buffer | null;
+  readonly will: Will | null;
+  /** Seconds; Infinity: never. Null: not given. */
+  readonly sessionExpiryS: number | null;
+  readonly receiveMaximum: number;
+  readonly maximumPacketSize: number;
+  readonly topicAliasMaximum: number;
+  readonly requestResponse: boolean;
+  readonly requestProblem: boolean;
+  readonly authenticationMethod: string | null;
+}
+
+export interface Publish {
+  readonly cmd: 'publish';
+  /** Empty where only an alias is given; the connection puts in what that stands for. */
+  topic: string;
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  readonly dup: boolean;
+  readonly retain: boolean;
+  /** Packet identifier; 0 at QoS 0. */
+  readonly id: number;
+  /** 0: none. */
+  readonly alias: number;
+  /** Seconds; null: does not expire. */
+  readonly expiryS: number | null;
+  /** Encoded properties that are passed on. */
+  readonly properties: Buffer;
+}
+
+export type AckName = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
+
+export interface Ack {
+  readonly cmd: AckName;
+  readonly id: number;
+  readonly reason: number;
+}
+
+export interface Wanted {
+  readonly filter: string;
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: number;
+}
+
+export interface Subscribe {
+  readonly cmd: 'subscribe';
+  readonly id: number;
+  readonly wanted: readonly Wanted[];
+  /** Subscription identifier; 0: none. */
+  readonly identifier: number;
+}
+
+export interface Unsubscribe {
+  readonly cmd: 'unsubscribe';
+  readonly id: number;
+  readonly filters: readonly string[];
+}
+
+export interface PingReq {
+  readonly cmd: 'pingreq';
+}
+
+export interface Disconnect {
+  readonly cmd: 'disconnect';
+  readonly reason: number;
+  /** Seconds; null: as CONNECT said. */
+  readonly sessionExpiryS: number | null;
+}
+
+/** A packet that breaks the standard: the connection ends. */
+export interface Refused {
+  readonly cmd: 'refused';
+  /** For CONNACK or DISCONNECT. */
+  readonly reason: number;
+  /** Closed without a word. */
+  readonly silent: boolean;
+}
+
+export type Incoming = Connect | Publish | Ack | Subscribe | Unsubscribe | PingReq | Disconnect;

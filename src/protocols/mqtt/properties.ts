@@ -1,0 +1,181 @@
+/** Properties of MQTT 5, section 2.2.2: which there are, what they hold, and in which packet a client may send them. */
+import { REASON } from './reason.js';
+import type { Reader } from './reader.js';
+
+export const PROPERTY = Object.freeze({
+  payloadFormat: 0x01,
+  messageExpiry: 0x02,
+  contentType: 0x03,
+  responseTopic: 0x08,
+  correlationData: 0x09,
+  subscriptionIdentifier: 0x0b,
+  sessionExpiry: 0x11,
+  authenticationMethod: 0x15,
+  authenticationData: 0x16,
+  requestProblem: 0x17,
+  willDelay: 0x18,
+  requestResponse: 0x19,
+  serverReference: 0x1c,
+  reasonString: 0x1f,
+  receiveMaximum: 0x21,
+  topicAliasMaximum: 0x22,
+  topicAlias: 0x23,
+  userProperty: 0x26,
+  maximumPacketSize: 0x27,
+});
+
+type Kind = 'byte' | 'short' | 'long' | 'varint' | 'text' | 'binary' | 'pair';
+
+const KINDS: ReadonlyMap<number, Kind> = new Map([
+  [PROPERTY.payloadFormat, 'byte'],
+  [PROPERTY.messageExpiry, 'long'],
+  [PROPERTY.contentType, 'text'],
+  [PROPERTY.responseTopic, 'text'],
+  [PROPERTY.correlationData, 'binary'],
+  [PROPERTY.subscriptionIdentifier, 'varint'],
+  [PROPERTY.sessionExpiry, 'long'],
+  [0x12, 'text'],
+  [0x13, 'short'],
+  [PROPERTY.authenticationMethod, 'text'],
+  [PROPERTY.authenticationData, 'binary'],
+  [PROPERTY.requestProblem, 'byte'],
+  [PROPERTY.willDelay, 'long'],
+  [PROPERTY.requestResponse, 'byte'],
+  [0x1a, 'text'],
+  [PROPERTY.serverReference, 'text'],
+  [PROPERTY.reasonString, 'text'],
+  [PROPERTY.receiveMaximum, 'short'],
+  [PROPERTY.topicAliasMaximum, 'short'],
+  [PROPERTY.topicAlias, 'short'],
+  [0x24, 'byte'],
+  [0x25, 'byte'],
+  [PROPERTY.userProperty, 'pair'],
+  [PROPERTY.maximumPacketSize, 'long'],
+  [0x28, 'byte'],
+  [0x29, 'byte'],
+  [0x2a, 'byte'],
+]);
+
+const APPLICATION = [
+  PROPERTY.payloadFormat,
+  PROPERTY.messageExpiry,
+  PROPERTY.contentType,
+  PROPERTY.responseTopic,
+  PROPERTY.correlationData,
+  PROPERTY.userProperty,
+];
+
+/** What a client may send in each packet that has properties. */
+export const ALLOWED = Object.freeze({
+  connect: new Set([
+    PROPERTY.sessionExpiry,
+    PROPERTY.authenticationMethod,
+    PROPERTY.authenticationData,
+    PROPERTY.requestProblem,
+    PROPERTY.requestResponse,
+    PROPERTY.receiveMaximum,
+    PROPERTY.topicAliasMaximum,
+    PROPERTY.userProperty,
+    PROPERTY.maximumPacketSize,
+  ]),
+  will: new Set([...APPLICATION, PROPERTY.willDelay]),
+  publish: new Set([...APPLICATION, PROPERTY.topicAlias]),
+  ack: new Set([PROPERTY.reasonString, PROPERTY.userProperty]),
+  subscribe: new Set([PROPERTY.subscriptionIdentifier, PROPERTY.userProperty]),
+  unsubscribe: new Set([PROPERTY.userProperty]),
+  disconnect: new Set([
+    PROPERTY.sessionExpiry,
+    PROPERTY.serverReference,
+    PROPERTY.reasonString,
+    PROPERTY.userProperty,
+  ]),
+});
+
+/** Values that are a protocol error although they fit their type. */
+function isRefused(id: number, value: number): boolean {
+  switch (id) {
+    case PROPERTY.payloadFormat:
+    case PROPERTY.requestProblem:
+    case PROPERTY.requestResponse:
+      return value > 1;
+    case PROPERTY.receiveMaximum:
+    case PROPERTY.maximumPacketSize:
+      return value === 0;
+    default:
+      return false;
+  }
+}
+
+/** One property: its number, its text, or nothing for what nobody here looks at. */
+export interface Visit {
+  number?(id: number, value: number): void;
+  text?(id: number, value: string): void;
+  /** Where the property, its identifier included, stands in the packet. */
+  span?(id: number, start: number, end: number): void;
+}
+
+/** Reads one; answers whether its value is a protocol error although it fits its type. */
+function readOne(reader: Reader, id: number, kind: Kind, visit: Visit): boolean {
+  switch (kind) {
+    case 'byte':
+    case 'short':
+    case 'long':
+    case 'varint': {
+      const value = reader[kind]();
+      if (reader.fault === 0) visit.number?.(id, value);
+      return isRefused(id, value);
+    }
+    case 'text': {
+      const text = reader.text();
+      if (reader.fault === 0) visit.text?.(id, text);
+      // A response topic is a topic name [MQTT-3.3.2-13] [MQTT-3.3.2-14].
+      return id === PROPERTY.responseTopic && (text === '' || /[+#]/.test(text));
+    }
+    case 'binary':
+      reader.binary();
+      return false;
+    case 'pair':
+      reader.text();
+      reader.text();
+      return false;
+  }
+}
+
+/**
+ * Reads a packet's properties and visits each. What does not parse is malformed (0x81); what parses and comes twice, a
+ * protocol error (0x82), as is what is not allowed here, unless `misplaced` says otherwise.
+ */
+export function readProperties(
+  reader: Reader,
+  allowed: ReadonlySet<number>,
+  visit: Visit,
+  misplaced: number = REASON.protocolError,
+): void {
+  const length = reader.varint();
+  const packetEnd = reader.end;
+  const end = reader.at + length;
+  if (reader.fault !== 0 || end > packetEnd) return reader.fail(REASON.malformed);
+  reader.end = end;
+  let seen = 0n;
+  let refused = 0;
+  while (reader.at < end && reader.fault === 0) {
+    const start = reader.at;
+    const id = reader.byte();
+    const kind = KINDS.get(id);
+    if (kind === undefined) {
+      reader.fail(REASON.malformed);
+      break;
+    }
+    const bit = 1n << BigInt(id);
+    const isTwice = id !== PROPERTY.userProperty && (seen & bit) !== 0n;
+    seen |= bit;
+    const isWrong = readOne(reader, id, kind, visit) || isTwice;
+    if (!allowed.has(id)) refused ||= misplaced;
+    else if (isWrong) refused ||= REASON.protocolError;
+    if (reader.fault === 0) visit.span?.(id, start, reader.at);
+  }
+  reader.end = packetEnd;
+  if (reader.fault !== 0) return;
+  reader.at = end;
+  if (refused !== 0) reader.fail(refused);
+}

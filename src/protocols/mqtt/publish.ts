@@ -1,0 +1,99 @@
+/** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
+import type { Ref } from '../../actors/system.js';
+import { ACCEPTED, isAddress, isTooDeep, type Outcome, pushTo, refusal } from './addresses.js';
+import type { Connection } from './connection.js';
+import { encodeAck } from './encode.js';
+import type { Ack, Publish, Will } from './packets.js';
+import { REASON } from './reason.js';
+import type { SessionMessage, SessionState } from './session.js';
+
+const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
+const REFUSED = 0x80;
+
+/** Sections 4.7.2 and 4.8.2: what the server publishes itself, and what is no topic. */
+function isReserved(topic: string): boolean {
+  return topic.startsWith('$SYS/') || topic.startsWith('$share/');
+}
+
+/** Hands a publication to whom it is for. */
+function accept(
+  state: SessionState,
+  what: Pick<Publish, 'topic' | 'payload' | 'qos' | 'retain' | 'properties' | 'expiryS'>,
+  publisher: Ref<SessionMessage> | null,
+): Outcome {
+  const { broker } = state;
+  const { topic, payload, qos, retain, properties, expiryS } = what;
+  if (isAddress(topic)) return pushTo(broker.domain, topic, payload);
+  if (isReserved(topic)) return refusal(REASON.notAuthorized);
+  if (isTooDeep(topic)) return refusal(REASON.topicNameInvalid);
+  const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
+  const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
+  return heard === 0 ? UNHEARD : ACCEPTED;
+}
+
+/** A will that is due; what it may not do is dropped. */
+export function acceptWill(state: SessionState, will: Will): void {
+  if (accept(state, will, null).reason >= REFUSED) state.broker.domain.runtime.metrics.dropped.notAuthorized += 1;
+}
+
+/** PUBLISH. Answers 0, or the reason code with which the connection ends. */
+export function publishFromClient(
+  state: SessionState,
+  connection: Connection,
+  packet: Publish,
+  self: Ref<SessionMessage>,
+): number {
+  const { broker, received } = state;
+  const { qos, id } = packet;
+  broker.totals.received += 1;
+  if (qos === 2 && received.has(id)) {
+    // Its first copy has been handed on: this one is only acknowledged [MQTT-4.3.3-10].
+    connection.send(encodeAck(connection.version ?? 4, 'pubrec', id));
+    return 0;
+  }
+  const { receiveMaximum } = broker.context.config().mqtt;
+  if (qos > 0 && connection.version === 5 && received.size + connection.unacknowledged >= receiveMaximum) {
+    return REASON.receiveMaximumExceeded; // [MQTT-3.3.4-8]
+  }
+  const outcome = accept(state, packet, self);
+  if (outcome.reason >= REFUSED) broker.domain.runtime.metrics.dropped.notAuthorized += 1;
+  if (qos === 2 && outcome.reason < REFUSED) received.add(id);
+  if (qos > 0) receipt(connection, packet, outcome);
+  return 0;
+}
+
+/** PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
+export function receipt(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
+  const version = connection.version ?? 4;
+  const text = connection.requestProblem ? outcome.text : '';
+  if (qos === 1) {
+    connection.unacknowledged += 1;
+    connection.send(encodeAck(version, 'puback', id, outcome.reason, text)); // [MQTT-4.3.2-4]
+    return;
+  }
+  // Whether anybody heard it is said at QoS 1 only.
+  const reason = outcome.reason < REFUSED ? 0 : outcome.reason;
+  connection.send(encodeAck(version, 'pubrec', id, reason, text)); // [MQTT-4.3.3-8]
+}
+
+/** PUBACK, PUBREC, PUBREL, PUBCOMP. Answers 0, or the reason code with which the connection ends. */
+export function acknowledge(state: SessionState, connection: Connection, { cmd, id, reason }: Ack): number {
+  const { outbound } = state;
+  switch (cmd) {
+    case 'puback':
+      return outbound.puback(id, connection) ? 0 : REASON.protocolError;
+    case 'pubrec':
+      return outbound.pubrec(id, reason, connection) ? 0 : REASON.protocolError;
+    case 'pubcomp':
+      return outbound.pubcomp(id, connection) ? 0 : REASON.protocolError;
+    case 'pubrel':
+      release(state.received, connection, id);
+      return 0;
+  }
+}
+
+/** PUBREL: the identifier is free again [MQTT-4.3.3-11]. One that is not known is free already. */
+export function release(received: Set<number>, connection: Connection, id: number): void {
+  received.delete(id);
+  connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id));
+}

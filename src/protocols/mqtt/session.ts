@@ -1,0 +1,270 @@
+/**
+ * A backend's session: owns its subscriptions, what is in flight both ways, its will, and at most one connection. Told
+ * by its connection what the client sent, by publishers what there is for it, by the router when its subscriptions
+ * hold, and by itself when a time is up. Never touches a socket. Lives as long as section 4.1 of MQTT 5 has it live.
+ */
+import { CLOSE } from '../../errors.js';
+import type { Publication } from '../../actors/publication.js';
+import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
+import type { Behaviour, Ref } from '../../actors/system.js';
+import { matches } from '../../actors/topic.js';
+import type { Broker } from './broker.js';
+import { connect } from './connect.js';
+import type { Connection } from './connection.js';
+import { disconnect, endSession, lost } from './disconnect.js';
+import { PINGRESP } from './encode.js';
+import { Outbound } from './outbound.js';
+import type { Connect, Incoming, Refused, Will } from './packets.js';
+import { acknowledge, publishFromClient } from './publish.js';
+import { REASON } from './reason.js';
+import type { GroupMessage } from './shared.js';
+import { subscribe, unsubscribe } from './subscribe.js';
+import { publicationOf } from './watch.js';
+
+export interface ConnectMessage {
+  readonly kind: 'connect';
+  readonly connection: Connection;
+  readonly packet: Connect;
+  /** The server made the client id. */
+  readonly assigned: boolean;
+}
+
+/** The router has taken what a SUBSCRIBE or UNSUBSCRIBE changed. */
+export interface Changed {
+  readonly kind: 'changed';
+  readonly connection: Connection;
+  /** SUBACK or UNSUBACK. */
+  readonly ack: Buffer;
+  readonly retained: readonly { readonly subscription: SessionSubscription; readonly publication: Publication }[];
+}
+
+export type SessionMessage =
+  | ConnectMessage
+  | { readonly kind: 'received'; readonly connection: Connection; readonly packet: Incoming }
+  | { readonly kind: 'refused'; readonly connection: Connection; readonly refused: Refused }
+  | { readonly kind: 'lost'; readonly connection: Connection }
+  | { readonly kind: 'drained'; readonly connection: Connection }
+  | Changed
+  | Published
+  | Deliver
+  | { readonly kind: 'willDue' }
+  | { readonly kind: 'expired' }
+  /** The server drains. */
+  | { readonly kind: 'shutdown' };
+
+/** A subscription as its session has it. */
+export interface SessionSubscription extends TopicSubscription {
+  /** The session's: a clean start makes another. */
+  readonly epoch: number;
+  readonly group: Ref<GroupMessage> | null;
+}
+
+export interface SessionState {
+  readonly broker: Broker;
+  readonly clientId: string;
+  readonly outbound: Outbound;
+  connection: Connection | null;
+  /** It has been connected, and has not ended since. */
+  alive: boolean;
+  epoch: number;
+  /** By filter, as the client wrote it. */
+  subscriptions: Map<string, SessionSubscription>;
+  /** QoS 2 publications received and not released yet. */
+  received: Set<number>;
+  /** Seconds it outlives its connection. */
+  expiryS: number;
+  will: Will | null;
+  /** A will that waits for its delay. */
+  pendingWill: Will | null;
+  cancelWill: (() => void) | null;
+  cancelExpiry: (() => void) | null;
+  /** What came while the router changes its subscriptions: acknowledgements keep their order. */
+  held: SessionMessage[] | null;
+}
+
+export function newSession(broker: Broker, clientId: string): SessionState {
+  const { metrics, clock } = broker.domain.runtime;
+  const onSent = () => {
+    broker.totals.sent += 1;
+  };
+  return {
+    broker,
+    clientId,
+    outbound: new Outbound(metrics, () => clock.now(), onSent),
+    connection: null,
+    alive: false,
+    epoch: 0,
+    subscriptions: new Map(),
+    received: new Set(),
+    expiryS: 0,
+    will: null,
+    pendingWill: null,
+    cancelWill: null,
+    cancelExpiry: null,
+    held: null,
+  };
+}
+
+function receive(state: SessionState, message: SessionMessage, self: Ref<SessionMessage>): SessionState {
+  switch (message.kind) {
+    case 'published':
+      published(state, message);
+      return state;
+    case 'deliver':
+      deliver(state, message);
+      return state;
+    case 'changed':
+      changed(state, message, self);
+      return state;
+    case 'willDue':
+    case 'expired':
+    case 'shutdown':
+      timeUp(state, message.kind);
+      return state;
+    default:
+      if (state.held) state.held.push(message);
+      else fromConnection(state, message, self);
+      return state;
+  }
+}
+
+type FromConnection = Extract<SessionMessage, { connection: Connection }>;
+
+function fromConnection(state: SessionState, message: FromConnection, self: Ref<SessionMessage>): void {
+  if (message.kind === 'connect') return connect(state, message, self);
+  // Of a connection that another has replaced.
+  if (message.connection !== state.connection) return message.kind === 'lost' ? message.connection.end() : undefined;
+  switch (message.kind) {
+    case 'received':
+      return received(state, message.connection, message.packet, self);
+    case 'refused':
+      return breach(state, message.connection, message.refused, self);
+    case 'lost':
+      message.connection.end();
+      return lost(state, self);
+    case 'drained':
+      return state.outbound.flush(message.connection);
+    case 'changed':
+      return undefined;
+  }
+}
+
+function received(state: SessionState, connection: Connection, packet: Incoming, self: Ref<SessionMessage>): void {
+  switch (packet.cmd) {
+    case 'publish':
+      return answer(state, connection, publishFromClient(state, connection, packet, self), self);
+    case 'puback':
+    case 'pubrec':
+    case 'pubrel':
+    case 'pubcomp':
+      return answer(state, connection, acknowledge(state, connection, packet), self);
+    case 'subscribe':
+      return subscribe(state, connection, packet, self);
+    case 'unsubscribe':
+      return unsubscribe(state, connection, packet, self);
+    case 'pingreq':
+      return connection.send(PINGRESP); // [MQTT-3.12.4-1]
+    case 'disconnect':
+      return answer(state, connection, disconnect(state, connection, packet, self), self);
+    case 'connect':
+      return breach(state, connection, { reason: REASON.protocolError, silent: false }, self);
+  }
+}
+
+/** 0, or the reason code with which the connection ends. */
+function answer(state: SessionState, connection: Connection, reason: number, self: Ref<SessionMessage>): void {
+  if (reason !== 0) breach(state, connection, { reason, silent: false }, self);
+}
+
+/** The client broke the standard: DISCONNECT says how [MQTT-4.13.1-1], and its will goes out [MQTT-3.1.2-8]. */
+export function breach(
+  state: SessionState,
+  connection: Connection,
+  { reason, silent }: Omit<Refused, 'cmd'>,
+  self: Ref<SessionMessage>,
+): void {
+  if (silent) connection.end();
+  else connection.disconnect(reason, reason === REASON.packetTooLarge ? CLOSE.tooLarge.webSocketCode : 1002);
+  lost(state, self);
+}
+
+/** A publication: once, at the highest QoS of its subscriptions, with all of their identifiers [MQTT-3.3.4-3]. */
+function published(state: SessionState, { publication, subscription, others }: Published): void {
+  const first = subscription as SessionSubscription;
+  if (first.epoch !== state.epoch) return;
+  if (others === null) {
+    const identifiers = first.identifier > 0 ? [first.identifier] : NO_IDENTIFIERS;
+    return push(state, publication, first.qos, first.retainAsPublished, identifiers, first.group);
+  }
+  pushMatched(state, publication, [first, ...(others as readonly SessionSubscription[])]);
+}
+
+const NO_IDENTIFIERS: readonly number[] = [];
+
+function pushMatched(state: SessionState, publication: Publication, matched: readonly SessionSubscription[]): void {
+  const qos = matched.reduce((highest, { qos }) => (qos > highest ? qos : highest), 0);
+  const identifiers = matched.map(({ identifier }) => identifier).filter((identifier) => identifier > 0);
+  const asPublished = matched.some(({ retainAsPublished }) => retainAsPublished);
+  push(state, publication, qos, asPublished, identifiers, null);
+}
+
+function push(
+  state: SessionState,
+  publication: Publication,
+  granted: number,
+  asPublished: boolean,
+  identifiers: readonly number[],
+  group: Ref<GroupMessage> | null,
+): void {
+  const qos = publication.qos < granted ? publication.qos : (granted as Publication['qos']); // [MQTT-3.8.4-8]
+  const retain = asPublished && publication.retain; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+  state.outbound.push({ publication, qos, retain, identifiers, group }, state.connection, state.broker.domain.limits);
+}
+
+/** A packet of an endpoint or room that it watches. */
+function deliver(state: SessionState, { packet }: Deliver): void {
+  const matched: SessionSubscription[] = [];
+  for (const subscription of state.subscriptions.values()) {
+    if (subscription.group === null && matches(subscription.filter, packet.topic)) matched.push(subscription);
+  }
+  if (matched.length > 0) pushMatched(state, publicationOf(packet), matched);
+}
+
+/** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then sees to what came meanwhile. */
+function changed(state: SessionState, message: Changed, self: Ref<SessionMessage>): void {
+  message.connection.send(message.ack);
+  for (const { subscription, publication } of message.retained) {
+    if (subscription.epoch !== state.epoch) continue;
+    const qos = publication.qos < subscription.qos ? publication.qos : subscription.qos;
+    const identifiers = subscription.identifier > 0 ? [subscription.identifier] : NO_IDENTIFIERS;
+    // Retained because of a new subscription: the flag is set [MQTT-3.3.1-8].
+    const item = { publication, qos, retain: true, identifiers, group: null };
+    state.outbound.push(item, state.connection, state.broker.domain.limits);
+  }
+  const held = state.held ?? [];
+  state.held = null;
+  for (const kept of held) receive(state, kept, self);
+}
+
+function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown'): void {
+  if (kind === 'shutdown') {
+    state.connection?.disconnect(REASON.shuttingDown, CLOSE.shutdown.webSocketCode);
+    if (state.connection) state.broker.totals.connected -= 1;
+    state.connection = null;
+    state.will = null;
+    return;
+  }
+  if (state.connection) return;
+  if (kind === 'expired') state.alive = false;
+  endSession(state, kind);
+}
+
+export const session: Behaviour<SessionState, SessionMessage> = {
+  receive,
+  isDone: ({ connection, alive, held }) => connection === null && !alive && held === null,
+  afterStop(state) {
+    endSession(state, 'stopped');
+    const { sessions } = state.broker;
+    sessions.delete(state.clientId);
+  },
+};

@@ -1,0 +1,103 @@
+/**
+ * A shared subscription, `$share/{group}/{filter}`: owns its members and whose turn it is; stands in the routing table
+ * itself. Told by sessions that join, leave, connect and disconnect, and by whoever publishes. Each publication goes to
+ * one member, a connected one where there is one [MQTT-4.8.2-4]; what a member could not send comes back. It exists
+ * while it has members.
+ */
+import type { Publication } from '../../actors/publication.js';
+import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
+import type { Behaviour, Ref } from '../../actors/system.js';
+import type { Broker } from './broker.js';
+import { publicationOf } from './watch.js';
+
+export type GroupMessage =
+  | Published
+  | Deliver
+  | { readonly kind: 'join'; readonly member: TopicSubscription }
+  | { readonly kind: 'leave'; readonly member: TopicSubscription }
+  | { readonly kind: 'presence'; readonly listener: Ref<Published>; readonly connected: boolean }
+  /** A member has gone without having sent it. */
+  | { readonly kind: 'returned'; readonly publication: Publication };
+
+interface Member {
+  readonly subscription: TopicSubscription;
+  connected: boolean;
+}
+
+export interface GroupState {
+  readonly broker: Broker;
+  /** Its name in the broker. */
+  readonly name: string;
+  readonly filter: string;
+  members: Member[];
+  turn: number;
+  subscription: TopicSubscription | null;
+}
+
+export function newGroup(broker: Broker, name: string, filter: string): GroupState {
+  return { broker, name, filter, members: [], turn: 0, subscription: null };
+}
+
+function receive(state: GroupState, message: GroupMessage): GroupState {
+  switch (message.kind) {
+    case 'published':
+      return pass(state, message.publication);
+    case 'deliver':
+      return pass(state, publicationOf(message.packet));
+    case 'returned':
+      return pass(state, message.publication);
+    case 'join':
+      state.members = [
+        ...state.members.filter(({ subscription }) => subscription.listener !== message.member.listener),
+        { subscription: message.member, connected: true },
+      ];
+      return state;
+    case 'leave':
+      state.members = state.members.filter(({ subscription }) => subscription !== message.member);
+      return state;
+    case 'presence':
+      for (const member of state.members) {
+        if (member.subscription.listener === message.listener) member.connected = message.connected;
+      }
+      return state;
+  }
+}
+
+/** To the member whose turn it is; those that are connected first. */
+function pass(state: GroupState, publication: Publication): GroupState {
+  const { members } = state;
+  const count = members.length;
+  let chosen: Member | null = null;
+  for (let i = 1; i <= count && !chosen?.connected; i++) {
+    const member = members[(state.turn + i) % count] as Member;
+    if (chosen && !member.connected) continue;
+    chosen = member;
+  }
+  if (!chosen) {
+    state.broker.domain.runtime.metrics.dropped.noSubscriber += 1;
+    return state;
+  }
+  state.turn = members.indexOf(chosen);
+  const { subscription } = chosen;
+  state.broker.domain.runtime.system.tell<Published>(subscription.listener, {
+    kind: 'published',
+    publication,
+    subscription,
+    others: null,
+  });
+  return state;
+}
+
+function afterStop({ broker, name, subscription }: GroupState): void {
+  const { domain } = broker;
+  broker.groups.delete(name);
+  if (subscription) {
+    domain.runtime.system.tell(domain.router, { kind: 'exchange', remove: [subscription], insert: [] });
+  }
+}
+
+export const group: Behaviour<GroupState, GroupMessage> = {
+  receive,
+  isDone: ({ members }) => members.length === 0,
+  afterStop,
+};

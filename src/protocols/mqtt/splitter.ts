@@ -1,0 +1,92 @@
+/**
+ * Cuts what a connection brings into packets. Bytes of an unfinished packet are kept until it is whole; how long it
+ * will be is checked as soon as its header is there, so nothing is kept for a packet that is too large.
+ */
+import { REASON } from './reason.js';
+
+/** A fixed header has at most five bytes. */
+const HEADER_BYTES = 5;
+const MAX_LENGTH_BYTES = 4;
+
+/** Gets a packet: where it starts, where its body does, and where it ends. Answers false to hear of no more. */
+export type OnPacket = (bytes: Buffer, start: number, body: number, end: number) => boolean;
+
+/** Why splitting ended: nothing is told to a client whose lengths make no sense. */
+export interface SplitFault {
+  readonly reason: number;
+  readonly silent: boolean;
+}
+
+const MALFORMED_LENGTH: SplitFault = { reason: REASON.malformed, silent: true };
+const TOO_LARGE: SplitFault = { reason: REASON.packetTooLarge, silent: false };
+
+/** Looks at a packet's first byte, as soon as it is there: 0, or why nothing more is wanted. */
+export type OnFirst = (first: number) => number;
+
+export class Splitter {
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  /** Length of the packet that `#kept` begins; 0: not known yet. */
+  #wanted = 0;
+
+  /** `maxBytes` of a whole packet; 0: what the protocol allows. */
+  constructor(
+    private readonly maxBytes: number,
+    private readonly onFirst: OnFirst,
+  ) {}
+
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  feed(chunk: Buffer, onPacket: OnPacket): SplitFault | null {
+    if (this.#keptBytes === 0) return this.#split(chunk, onPacket);
+    this.#kept.push(chunk);
+    this.#keptBytes += chunk.length;
+    if (this.#keptBytes < this.#wanted) return null;
+    const bytes = Buffer.concat(this.#kept, this.#keptBytes);
+    this.#kept = [];
+    this.#keptBytes = 0;
+    return this.#split(bytes, onPacket);
+  }
+
+  #split(bytes: Buffer, onPacket: OnPacket): SplitFault | null {
+    let at = 0;
+    while (at < bytes.length) {
+      const reason = this.onFirst(bytes[at] as number);
+      if (reason !== 0) return { reason, silent: false };
+      const body = this.#bodyStart(bytes, at);
+      if (body === null) return MALFORMED_LENGTH;
+      if (body === 0) return this.#keep(bytes.subarray(at), 0);
+      const end = body + this.#length(bytes, at, body);
+      if (this.maxBytes > 0 && end - at > this.maxBytes) return TOO_LARGE;
+      if (end > bytes.length) return this.#keep(bytes.subarray(at), end - at);
+      if (!onPacket(bytes, at, body, end)) return null;
+      at = end;
+    }
+    return null;
+  }
+
+  #keep(rest: Buffer, wanted: number): null {
+    // A copy: the rest may be the end of a large read.
+    this.#kept = [Buffer.from(rest)];
+    this.#keptBytes = rest.length;
+    this.#wanted = wanted;
+    return null;
+  }
+
+  /** Where the packet's body starts; 0: its header is not whole; null: its length has more than four bytes. */
+  #bodyStart(bytes: Buffer, at: number): number | null {
+    for (let i = at + 1; i < at + HEADER_BYTES; i++) {
+      if (i >= bytes.length) return 0;
+      if (((bytes[i] as number) & 0x80) === 0) return i + 1;
+    }
+    return at + 1 + MAX_LENGTH_BYTES > bytes.length ? 0 : null;
+  }
+
+  #length(bytes: Buffer, at: number, body: number): number {
+    let length = 0;
+    for (let i = body - 1; i > at; i--) length = length * 128 + ((bytes[i] as number) & 0x7f);
+    return length;
+  }
+}

@@ -1,0 +1,70 @@
+/** Starts MQTT on a server: TCP and TLS as configured, and what the WebSocket path needs. */
+import { readFileSync } from 'node:fs';
+import type { WebSocketBehavior } from '../../uws.js';
+import type { Admission } from '../admission.js';
+import type { Context } from '../context.js';
+import { MqttHost } from './host.js';
+import { AddressCounts, listenTcp, type TcpListener } from './tcp.js';
+import { type MqttHolder, webSocketBehaviour } from './websocket.js';
+
+export interface MqttServer {
+  /** Null: off. */
+  readonly port: number | null;
+  readonly tlsPort: number | null;
+  /** For `/mqtt` on the HTTP port. */
+  webSocketBehaviour(admission: Admission): WebSocketBehavior<MqttHolder>;
+  /** Takes no further connections and ends those there are: 5.0 is told 0x8B. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Rejects with the error of the port that cannot be had. */
+export async function startMqtt(context: Context): Promise<MqttServer> {
+  const config = context.config();
+  const { port, tlsPort } = config.mqtt;
+  const host = new MqttHost(context);
+  const counts = new AddressCounts();
+  const listeners: TcpListener[] = [];
+  const listen = async (wanted: number, isSecure: boolean): Promise<number | null> => {
+    if (wanted === 0) return null;
+    const secure =
+      isSecure && config.tls ? { cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) } : null;
+    const listener = await listenTcp(host, counts, config.host, wanted, secure);
+    listeners.push(listener);
+    return listener.port;
+  };
+  const close = async () => {
+    host.close();
+    await Promise.all(listeners.map((listener) => listener.close()));
+  };
+  try {
+    const bound = { port: await listen(port, false), tlsPort: await listen(tlsPort, true) };
+    return {
+      ...bound,
+      webSocketBehaviour: (admission) => webSocketBehaviour(host, admission),
+      async drain() {
+        for (const listener of listeners) listener.stop();
+        host.drain();
+        await settled(host, context);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Resolves when every connection has been told that it ends. */
+function settled(host: MqttHost, context: Context): Promise<void> {
+  return new Promise((resolve) => {
+    const { system } = context.runtime;
+    const look = () => {
+      if (host.connections.size > 0) return system.wake();
+      system.endOfTurn.delete(look);
+      resolve();
+    };
+    system.endOfTurn.add(look);
+    system.wake();
+  });
+}

@@ -1,0 +1,137 @@
+/** SUBSCRIBE and UNSUBSCRIBE of a backend: MQTT 5 sections 3.8 to 3.11, 4.7 and 4.8. */
+import type { Publication } from '../../actors/publication.js';
+import type { Published } from '../../actors/router.js';
+import type { Ref } from '../../actors/system.js';
+import { isForeign, isTooDeep } from './addresses.js';
+import { isShare, parseShare } from './check.js';
+import type { Connection } from './connection.js';
+import { encodeSuback, encodeUnsuback } from './encode.js';
+import type { Subscribe, Unsubscribe, Version, Wanted } from './packets.js';
+import { FAILURE_3, REASON } from './reason.js';
+import type { SessionMessage, SessionState, SessionSubscription } from './session.js';
+
+/** What one SUBSCRIBE changes. */
+interface Changes {
+  readonly remove: SessionSubscription[];
+  /** By filter: a filter that comes twice counts as it was named last. */
+  readonly insert: Map<string, SessionSubscription>;
+  /** Those whose retained publications are asked for. */
+  readonly retained: Set<SessionSubscription>;
+}
+
+/** 0, or why a filter is refused. */
+function refusalOf(state: SessionState, { filter }: Wanted): number {
+  const plain = parseShare(filter)?.filter ?? filter;
+  const matched = isShare(filter) ? plain : filter;
+  if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
+  return isTooDeep(matched) ? REASON.topicFilterInvalid : 0;
+}
+
+function newSubscription(
+  state: SessionState,
+  wanted: Wanted,
+  identifier: number,
+  self: Ref<SessionMessage>,
+): SessionSubscription {
+  const share = isShare(wanted.filter) ? parseShare(wanted.filter) : null;
+  return {
+    actor: self,
+    listener: self as Ref<Published>,
+    owner: null,
+    filter: share?.filter ?? wanted.filter,
+    qos: wanted.qos,
+    noLocal: wanted.noLocal,
+    retainAsPublished: wanted.retainAsPublished,
+    identifier,
+    epoch: state.epoch,
+    group: share ? state.broker.group(share.group, share.filter) : null,
+  };
+}
+
+/** Takes one filter of a SUBSCRIBE in; answers the QoS it is granted, or why not. */
+function take(
+  state: SessionState,
+  wanted: Wanted,
+  identifier: number,
+  changes: Changes,
+  self: Ref<SessionMessage>,
+): number {
+  const refused = refusalOf(state, wanted);
+  if (refused !== 0) return refused;
+  const existing = state.subscriptions.get(wanted.filter);
+  const subscription = newSubscription(state, wanted, identifier, self);
+  state.subscriptions.set(wanted.filter, subscription);
+  if (subscription.group) {
+    // A shared subscription is sent nothing that is retained, section 4.8.2.
+    const { system } = state.broker.domain.runtime;
+    system.tell(subscription.group, { kind: 'join', member: subscription });
+    return wanted.qos;
+  }
+  // One that is there already is replaced [MQTT-3.8.4-3].
+  const earlier = changes.insert.get(wanted.filter);
+  if (earlier) changes.retained.delete(earlier);
+  else if (existing) changes.remove.push(existing);
+  changes.insert.set(wanted.filter, subscription);
+  // Retain handling: 0 always, 1 for a new subscription, 2 never [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+  const asks = wanted.retainHandling === 0 || (wanted.retainHandling === 1 && !existing);
+  if (asks) changes.retained.add(subscription);
+  return wanted.qos;
+}
+
+function code(version: Version, granted: number): number {
+  return version < 5 && granted >= 0x80 ? FAILURE_3 : granted; // [MQTT-3.9.3-2] of 3.1.1
+}
+
+export function subscribe(
+  state: SessionState,
+  connection: Connection,
+  packet: Subscribe,
+  self: Ref<SessionMessage>,
+): void {
+  const version = connection.version ?? 4;
+  const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
+  // One answer for each filter, in their order [MQTT-3.8.4-6].
+  const granted = packet.wanted.map((wanted) => code(version, take(state, wanted, packet.identifier, changes, self)));
+  exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self);
+}
+
+export function unsubscribe(
+  state: SessionState,
+  connection: Connection,
+  packet: Unsubscribe,
+  self: Ref<SessionMessage>,
+): void {
+  const { system } = state.broker.domain.runtime;
+  const version = connection.version ?? 4;
+  const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
+  const results = packet.filters.map((filter) => {
+    const subscription = state.subscriptions.get(filter);
+    if (!subscription) return REASON.noSubscriptionExisted;
+    state.subscriptions.delete(filter);
+    if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
+    else changes.remove.push(subscription); // [MQTT-3.10.4-1]
+    return REASON.success;
+  });
+  exchange(state, connection, encodeUnsuback(version, packet.id, results), changes, self);
+}
+
+/** Has the router change its table; the answer goes out when it holds [MQTT-3.8.4-1] [MQTT-3.10.4-4]. */
+function exchange(
+  state: SessionState,
+  connection: Connection,
+  ack: Buffer,
+  { remove, insert, retained }: Changes,
+  self: Ref<SessionMessage>,
+): void {
+  const { broker } = state;
+  const { system } = broker.domain.runtime;
+  state.held = [];
+  const done = () => {
+    const found: { readonly subscription: SessionSubscription; readonly publication: Publication }[] = [];
+    for (const subscription of retained) {
+      for (const publication of broker.retainedFor(subscription.filter)) found.push({ subscription, publication });
+    }
+    system.tell(self, { kind: 'changed', connection, ack, retained: found });
+  };
+  system.tell(broker.domain.router, { kind: 'exchange', remove, insert: [...insert.values()], done });
+}

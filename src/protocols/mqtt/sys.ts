@@ -1,0 +1,52 @@
+/** `$SYS/broker/…`: what a backend may read of the broker, with the numbers of its own domain only. */
+import { Publication } from '../../actors/publication.js';
+import { publish } from '../../actors/router.js';
+import { matches } from '../../actors/topic.js';
+import type { Broker } from './broker.js';
+
+const ROOT = '$SYS/';
+const NO_PROPERTIES = Buffer.alloc(0);
+
+export function isSystemTopic(topic: string): boolean {
+  return topic.startsWith(ROOT) || topic === '$SYS';
+}
+
+function texts({ sessions, totals, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
+  const uptimeS = Math.floor((domain.runtime.clock.now() - startedAt) / 1000);
+  return [
+    ['version', 'NexTalk 6'],
+    ['uptime', `${uptimeS} seconds`],
+    ['clients/connected', String(totals.connected)],
+    ['clients/total', String(sessions.size)],
+    ['clients/disconnected', String(sessions.size - totals.connected)],
+    ['messages/received', String(totals.received)],
+    ['messages/sent', String(totals.sent)],
+    ['retained messages/count', String(retained.count)],
+    ['subscriptions/count', String(domain.table.size)],
+  ];
+}
+
+function publicationOf(name: string, text: string): Publication {
+  return new Publication({
+    topic: `${ROOT}broker/${name}`,
+    payload: Buffer.from(text),
+    qos: 0,
+    retain: true,
+    properties: NO_PROPERTIES,
+    expiresAt: Number.POSITIVE_INFINITY,
+    publisher: null,
+  });
+}
+
+/** Those that a filter matches, as they are now. */
+export function systemPublications(broker: Broker, filter: string): Publication[] {
+  return texts(broker)
+    .filter(([name]) => matches(filter, `${ROOT}broker/${name}`))
+    .map(([name, text]) => publicationOf(name, text));
+}
+
+/** Publishes them all, to whoever subscribed. */
+export function publishSystem(broker: Broker): void {
+  const { runtime, table } = broker.domain;
+  for (const [name, text] of texts(broker)) publish(runtime.system, table, publicationOf(name, text));
+}

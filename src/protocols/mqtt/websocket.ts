@@ -1,0 +1,117 @@
+/** MQTT over WebSocket, section 6 of MQTT 5: binary messages, packets cut as they come, subprotocol `mqtt`. */
+import type { WebSocket, WebSocketBehavior } from '../../uws.js';
+import type { Admission } from '../admission.js';
+import { Connection } from './connection.js';
+import type { MqttHost } from './host.js';
+import type { Wire } from './wire.js';
+
+/** One message may hold many packets; a longer one ends the connection. */
+const MESSAGE_BYTES = 16 * 1024 * 1024;
+const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
+const SILENCE_S = 120;
+/** RFC 6455 section 7.4: data of a kind that is not accepted; a policy is violated. */
+const CODE = Object.freeze({ unacceptable: 1003, policy: 1008 });
+const SUBPROTOCOLS: ReadonlySet<string> = new Set(['mqtt', 'mqttv3.1']);
+
+/** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
+export interface MqttHolder {
+  readonly socket: MqttSocket;
+}
+
+/** One socket; null where it has gone. */
+export class MqttSocket implements Wire {
+  readonly kind = 'mqttws';
+  ws: WebSocket<MqttHolder> | null = null;
+  connection: Connection | null = null;
+
+  constructor(
+    readonly origin: string,
+    readonly address: string,
+  ) {}
+
+  get buffered(): number {
+    return this.ws?.getBufferedAmount() ?? 0;
+  }
+
+  write(chunks: readonly Buffer[]): void {
+    const [first] = chunks;
+    this.ws?.send(chunks.length === 1 && first ? first : Buffer.concat(chunks), true);
+  }
+
+  /** It cannot stop reading: who does not take its answers is ended. */
+  pause(): void {
+    this.ws?.end(CODE.policy);
+  }
+
+  resume(): void {
+    // Nothing was stopped.
+  }
+
+  end(code: number): void {
+    this.ws?.end(code);
+  }
+}
+
+/** The first subprotocol offered that is MQTT [MQTT-6.0.0-3]. */
+function chosen(offered: string): string | null {
+  return (
+    offered
+      .split(',')
+      .map((name) => name.trim())
+      .find((name) => SUBPROTOCOLS.has(name)) ?? null
+  );
+}
+
+export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSocketBehavior<MqttHolder> {
+  const { metrics } = host.context.runtime;
+  return {
+    maxPayloadLength: MESSAGE_BYTES,
+    maxBackpressure: BACKPRESSURE_BYTES,
+    idleTimeout: SILENCE_S,
+    sendPingsAutomatically: true,
+    upgrade(res, req, socketContext) {
+      const protocol = chosen(req.getHeader('sec-websocket-protocol'));
+      if (protocol === null) {
+        metrics.refused.badRequest += 1;
+        res.writeStatus('400 Bad Request').end('the subprotocol mqtt is required', true);
+        return;
+      }
+      const address = admission.admit(res, req);
+      if (address === null) return;
+      const socket = new MqttSocket(req.getHeader('origin'), address);
+      res.upgrade(
+        { socket },
+        req.getHeader('sec-websocket-key'),
+        protocol,
+        req.getHeader('sec-websocket-extensions'),
+        socketContext,
+      );
+    },
+    open(ws) {
+      const { socket } = ws.getUserData();
+      socket.ws = ws;
+      metrics.connections.mqttws += 1;
+      socket.connection = new Connection(host, socket);
+    },
+    message(ws, message, isBinary) {
+      const { connection } = ws.getUserData().socket;
+      if (!isBinary) {
+        metrics.refused.malformed += 1;
+        ws.end(CODE.unacceptable); // [MQTT-6.0.0-1]
+        return;
+      }
+      // The library takes its bytes back when this returns.
+      connection?.receive(Buffer.from(Buffer.from(message)));
+    },
+    drain(ws) {
+      if (ws.getBufferedAmount() === 0) ws.getUserData().socket.connection?.drained();
+    },
+    close(ws) {
+      const { socket } = ws.getUserData();
+      socket.ws = null;
+      metrics.connections.mqttws -= 1;
+      admission.release(socket.address);
+      socket.connection?.lost();
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * WebSocket, PROTOCOL.md section 7: the first text subscribes a ticket, then frames go out. Owns the socket and nothing
+ * else; what a client is entitled to is its endpoint's business.
+ */
+import type { Client } from '../actors/client.js';
+import type { Packet } from '../actors/packet.js';
+import type { Transport } from '../actors/transport.js';
+import { Timeouts } from '../clock.js';
+import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
+import type { Admission } from './admission.js';
+import type { Context } from './context.js';
+import { errorBody } from './error-body.js';
+import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
+import { findTicket } from './keys.js';
+import { isAllowedOrigin } from './origin.js';
+
+/** Section 10: a longer text ends with 1009. Up to the second bound it can be told so, beyond that it is cut off. */
+const TEXT_BYTES = 64 * 1024;
+const RECEIVE_BYTES = 4 * TEXT_BYTES;
+/** A silent peer is gone after this, section 7. */
+const SILENCE_S = 120;
+/** More than one batch of a queue's bytes is never handed over before the socket drains. */
+const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
+
+/** uWebSockets.js answers these to a send. */
+const DROPPED = 2;
+const BUFFERED = 0;
+
+/** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
+interface Holder {
+  readonly socket: Socket;
+}
+
+class Socket implements Transport {
+  readonly kind = 'websocket';
+  ws: WebSocket<Holder> | null = null;
+  client: Client | null = null;
+  /** The batch that is not all out yet. */
+  unsent: readonly Packet[] = [];
+
+  constructor(
+    readonly origin: string,
+    readonly address: string,
+  ) {}
+
+  deliver(packets: readonly Packet[]): number {
+    if (!this.ws || this.unsent.length > 0) return 0;
+    const result = this.ws.send(encodeFrame(packets).text);
+    if (result === DROPPED) return 0;
+    if (result === BUFFERED) this.unsent = packets.slice();
+    return packets.length;
+  }
+
+  close(reason: CloseReason): readonly Packet[] {
+    this.client = null;
+    if (reason === CLOSE.stopped) this.ws?.send(STOPPED_FRAME);
+    if (reason === CLOSE.ticketNotFound) this.ws?.send(errorBody(TICKET_NOT_FOUND));
+    this.ws?.end(reason.webSocketCode, reason.name);
+    return this.unsent;
+  }
+
+  refuse(error: ReplyError, reason: CloseReason): void {
+    this.ws?.send(errorBody(error));
+    this.ws?.end(reason.webSocketCode, reason.name);
+  }
+}
+
+/** `subscribe {domain} {ticket}`: the ticket is everything after the second space (section 10). */
+function parseSubscribe(text: string): { readonly domain: string; readonly ticket: string } | null {
+  const match = /^subscribe ([^ ]+) (.+)$/s.exec(text);
+  return match ? { domain: match[1] as string, ticket: match[2] as string } : null;
+}
+
+export class WebSocketAdapter {
+  readonly behaviour: WebSocketBehavior<Holder>;
+  /** Every open socket, the next to be pinged first. */
+  readonly #pings: Timeouts<Socket>;
+  /** Those that have not subscribed. */
+  readonly #silent: Timeouts<Socket>;
+
+  constructor(
+    private readonly context: Context,
+    private readonly admission: Admission,
+  ) {
+    const { clock, metrics } = context.runtime;
+    const { pingMs, subscribeMs } = context.config().socket;
+    this.#pings = new Timeouts<Socket>(clock, pingMs, (socket) => {
+      socket.ws?.ping();
+      this.#pings.start(socket);
+    });
+    this.#silent = new Timeouts<Socket>(clock, subscribeMs, (socket) => {
+      metrics.refused.subscribeTimeout += 1;
+      socket.ws?.end(CLOSE.subscribeTimeout.webSocketCode, CLOSE.subscribeTimeout.name);
+    });
+    this.behaviour = {
+      maxPayloadLength: RECEIVE_BYTES,
+      maxBackpressure: BACKPRESSURE_BYTES,
+      idleTimeout: SILENCE_S,
+      sendPingsAutomatically: false,
+      upgrade: (res, req, socketContext) => this.#upgrade(res, req, socketContext),
+      open: (ws) => this.#open(ws),
+      message: (ws, message, isBinary) => this.#receive(ws, message, isBinary),
+      drain: (ws) => this.#drain(ws),
+      close: (ws) => this.#ended(ws),
+    };
+  }
+
+  /** Ends every socket: the server drains. */
+  close(): void {
+    for (const socket of [...this.#pings.items()]) socket.ws?.end(CLOSE.shutdown.webSocketCode, CLOSE.shutdown.name);
+    this.#pings.close();
+    this.#silent.close();
+  }
+
+  #upgrade(res: HttpResponse, req: HttpRequest, socketContext: us_socket_context_t): void {
+    const address = this.admission.admit(res, req);
+    if (address === null) return;
+    const key = req.getHeader('sec-websocket-key');
+    const extensions = req.getHeader('sec-websocket-extensions');
+    const holder: Holder = { socket: new Socket(req.getHeader('origin'), address) };
+    res.upgrade(holder, key, '', extensions, socketContext);
+  }
+
+  #open(ws: WebSocket<Holder>): void {
+    const { socket } = ws.getUserData();
+    socket.ws = ws;
+    this.context.runtime.metrics.connections.websocket += 1;
+    this.#silent.start(socket);
+    this.#pings.start(socket);
+  }
+
+  #receive(ws: WebSocket<Holder>, message: ArrayBuffer, isBinary: boolean): void {
+    const { socket } = ws.getUserData();
+    if (isBinary || message.byteLength > TEXT_BYTES) {
+      this.context.runtime.metrics.refused.malformed += 1;
+      const reason = isBinary ? CLOSE.binary : CLOSE.tooLarge;
+      ws.end(reason.webSocketCode, reason.name);
+    } else if (!socket.client) {
+      this.#subscribe(socket, Buffer.from(message).toString('utf8'));
+    }
+  }
+
+  #subscribe(socket: Socket, text: string): void {
+    const { domains, runtime } = this.context;
+    const { refused } = runtime.metrics;
+    const wanted = parseSubscribe(text);
+    const domain = wanted && domains.get(wanted.domain);
+    if (!wanted || (domain && !isAllowedOrigin(domain, socket.origin))) {
+      refused.badRequest += 1;
+      const error = wanted ? badRequest('origin is not allowed') : { status: 400, message: 'bad request' };
+      return socket.refuse(error, CLOSE.badRequest);
+    }
+    const client = domain ? findTicket(domain, wanted.ticket) : null;
+    if (!client) {
+      refused.ticketNotFound += 1;
+      return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
+    }
+    this.#silent.cancel(socket);
+    socket.client = client;
+    socket.ws?.send(SUBSCRIBED_FRAME);
+    runtime.system.tell(client.endpoint, { kind: 'attach', client, transport: socket });
+  }
+
+  #drain(ws: WebSocket<Holder>): void {
+    const { socket } = ws.getUserData();
+    if (ws.getBufferedAmount() > 0) return;
+    socket.unsent = [];
+    const { client } = socket;
+    if (client) this.context.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport: socket });
+  }
+
+  #ended(ws: WebSocket<Holder>): void {
+    const { metrics, system } = this.context.runtime;
+    const { socket } = ws.getUserData();
+    const { client, unsent } = socket;
+    socket.ws = null;
+    socket.client = null;
+    this.#silent.cancel(socket);
+    this.#pings.cancel(socket);
+    metrics.connections.websocket -= 1;
+    this.admission.release(socket.address);
+    if (client) system.tell(client.endpoint, { kind: 'detach', client, transport: socket, unsent });
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * What a reload (SIGHUP) changes. Domains, their keys and all limits change while the server runs; everything else needs
+ * a restart, and is named instead of being half applied.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Config, DomainConfig, Limits } from './config.js';
+
+export interface Reload {
+  /** The running configuration with what may change taken from the new one. */
+  readonly config: Config;
+  /** What changes, one item each, without values that are secret: `domain b.com: apikey`, `limits.bodyBytes: 1 → 2`. */
+  readonly changes: readonly string[];
+  /** Keys that differ but keep their old value until a restart. */
+  readonly needRestart: readonly string[];
+}
+
+export function planReload(current: Config, next: Config): Reload {
+  const config = Object.freeze({ ...current, domains: next.domains, limits: next.limits });
+  const keys = Object.keys(current) as (keyof Config)[];
+  return {
+    config,
+    changes: [...domainChanges(current.domains, next.domains), ...limitChanges(current.limits, next.limits)],
+    needRestart: keys.filter((key) => !isDeepStrictEqual(config[key], next[key])),
+  };
+}
+
+function domainChanges(before: readonly DomainConfig[], after: readonly DomainConfig[]): string[] {
+  const old = new Map(before.map((domain) => [domain.domain, domain]));
+  const changes: string[] = [];
+  for (const domain of after) {
+    const was = old.get(domain.domain);
+    old.delete(domain.domain);
+    if (was === undefined) {
+      changes.push(`domain ${domain.domain}: added`);
+      continue;
+    }
+    const keys = (Object.keys(domain) as (keyof DomainConfig)[]).filter(
+      (key) => !isDeepStrictEqual(domain[key], was[key]),
+    );
+    if (keys.length > 0) changes.push(`domain ${domain.domain}: ${keys.sort().join(', ')}`);
+  }
+  return [...changes, ...[...old.keys()].map((name) => `domain ${name}: removed`)];
+}
+
+function limitChanges(before: Limits, after: Limits): string[] {
+  const keys = Object.keys(before) as (keyof Limits)[];
+  return keys.filter((key) => before[key] !== after[key]).map((key) => `limits.${key}: ${before[key]} → ${after[key]}`);
+}

@@ -1,0 +1,169 @@
+/**
+ * The life of the process: start, reload on SIGHUP, drain on SIGTERM or SIGINT, end. Exit codes: 0 asked to end, 1 could
+ * not start, 2 the command line or the configuration is wrong.
+ */
+import { constants } from 'node:os';
+import { packageVersion, parseArguments, readConfig } from './command-line.js';
+import { type Config, isLoopback } from './config.js';
+import { configureLog, flushLog, log, onTerminal, print } from './log.js';
+import { planReload } from './reload.js';
+import { type Server, startServer } from './server.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+// Under the ten seconds that an operator may count on.
+const drainMs = 9000;
+
+// npm and supervisors signal a whole process group: one Ctrl+C may arrive twice.
+const secondSignalMs = 1000;
+
+/** Does what the arguments ask for. Sets the exit code; a server that started goes on until a signal. */
+export async function run(args: readonly string[], environment: Environment): Promise<void> {
+  const invocation = parseArguments(args, print, complain);
+  if ('exitCode' in invocation) {
+    process.exitCode = invocation.exitCode;
+    return;
+  }
+  const read = readConfig(invocation.flags, environment);
+  if ('errors' in read) {
+    for (const error of read.errors) complain(`nextalk: ${error}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  if (invocation.command === 'check') {
+    print(`${read.file ?? 'configuration'}: valid, ${count(read.config.domains.length, 'domain')}\n`);
+    return;
+  }
+  await serve(read.config, read.file === undefined ? undefined : () => readConfig(invocation.flags, environment));
+}
+
+/** Reads the configuration again; undefined for a server without a file. */
+type Reread = (() => { readonly config: Config } | { readonly errors: readonly string[] }) | undefined;
+
+async function serve(config: Config, again: Reread): Promise<void> {
+  const terminal = onTerminal();
+  configureLog({ level: 'info', pretty: terminal });
+  let server: Server;
+  try {
+    server = await startServer(config);
+  } catch (error) {
+    complain(`nextalk: ${startProblem(error)}\n`);
+    await flushLog();
+    process.exit(1);
+  }
+  surviveBugs();
+  const end = endOnSignals(server);
+  if (again !== undefined) reloadOnSignal(server, config, again);
+  // Without a file there is nothing to reload: on a terminal it is the terminal that has gone.
+  else if (terminal) process.on('SIGHUP', end);
+  else process.on('SIGHUP', () => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
+  announce(server, config, terminal);
+}
+
+function startProblem(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, address } = error as Error & { code?: unknown; address?: unknown };
+  if (code === 'EADDRINUSE') return `${typeof address === 'string' ? address : 'the port'} is already in use`;
+  return error.message;
+}
+
+// "Nothing takes the node down but failing to start": what escapes every actor is a bug, is logged as one, and all other
+// clients go on.
+function surviveBugs(): void {
+  process.on('uncaughtException', (err) => log.error({ event: 'uncaught', err }, 'an error nobody caught'));
+  process.on('unhandledRejection', (err) => log.error({ event: 'uncaught', err }, 'a rejection nobody caught'));
+}
+
+/** Answers what a signal to end does: the first one drains, a second one after a while ends at once. */
+function endOnSignals(server: Server): (signal: NodeJS.Signals) => void {
+  let firstMs: number | undefined;
+  const end = (signal: NodeJS.Signals): void => {
+    const nowMs = performance.now();
+    if (firstMs === undefined) {
+      firstMs = nowMs;
+      void drain(server, signal);
+    } else if (nowMs - firstMs >= secondSignalMs) {
+      process.exit(128 + constants.signals[signal]);
+    }
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  return end;
+}
+
+async function drain(server: Server, signal: string): Promise<void> {
+  log.info({ event: 'draining', signal }, `${signal}: draining`);
+  const deadline = setTimeout(() => {
+    log.warn({ event: 'stopped', complete: false }, `draining was not done after ${drainMs} ms`);
+    void flushLog().then(() => process.exit(0));
+  }, drainMs);
+  try {
+    await server.drain();
+    log.info({ event: 'stopped', complete: true }, 'stopped');
+    process.exitCode = 0;
+  } catch (err) {
+    log.error({ event: 'stopped', complete: false, err }, 'draining failed');
+    process.exitCode = 1;
+  }
+  clearTimeout(deadline);
+  await flushLog();
+  process.exit();
+}
+
+function reloadOnSignal(server: Server, started: Config, again: NonNullable<Reread>): void {
+  let current = started;
+  process.on('SIGHUP', () => {
+    const read = again();
+    if ('errors' in read) {
+      log.error({ event: 'reload-refused', errors: read.errors }, 'the configuration stays as it was');
+      return;
+    }
+    const { config, changes, needRestart } = planReload(current, read.config);
+    server.reload(config);
+    current = config;
+    log.info({ event: 'reloaded', changes, needRestart }, changes.length === 0 ? 'nothing changed' : 'reloaded');
+  });
+}
+
+function announce(server: Server, config: Config, terminal: boolean): void {
+  const secure = config.tls === null ? '' : 's';
+  const at = (host: string, port: number): string => `${reachable(host)}:${port}`;
+  const url = `http${secure}://${at(config.host, server.port)}`;
+  log.info(
+    {
+      event: 'started',
+      version: packageVersion(),
+      pid: process.pid,
+      url,
+      websocket: `ws${secure}://${at(config.host, server.port)}/v5/wsocket`,
+      mqtt: server.mqttPort === null ? null : `tcp://${at(config.host, server.mqttPort)}`,
+      admin: server.adminPort === null ? null : `http://${at(config.admin.host, server.adminPort)}`,
+      domains: config.domains.length,
+    },
+    `NexTalk serves ${count(config.domains.length, 'domain')} on ${url}`,
+  );
+  if (terminal) void flushLog().then(() => print(hint(url, config)));
+}
+
+/** A first command to try. The key is shown only when it is the one everybody knows. */
+function hint(url: string, config: Config): string {
+  const [first] = config.domains;
+  const isBuiltIn = first?.domain === 'localhost' && first.apikey === 'public' && isLoopback(config.host);
+  const who = isBuiltIn ? 'localhost:public' : `${first?.domain}:APIKEY`;
+  return `\n  Try: curl -u ${who} -d 'name=jack&nick=Jack' ${url}/v5/presences/online\n  Ctrl+C ends the server.\n\n`;
+}
+
+/** A host as it can be put into a URL; the wildcard addresses can be listened on but not called. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function complain(text: string): void {
+  process.stderr.write(text);
+}

@@ -1,0 +1,210 @@
+/** Wires actors, protocols and http together; nothing else does. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Client } from './actors/client.js';
+import { Outbox } from './actors/client.js';
+import { Domain, type Runtime } from './actors/domain.js';
+import type { EndpointMessage } from './actors/endpoint.js';
+import { createSystem, type Ref } from './actors/system.js';
+import { type Admin, startAdmin } from './admin/admin.js';
+import { type Clock, systemClock, Timeouts } from './clock.js';
+import type { Config } from './config.js';
+import { addRestApi } from './http/app.js';
+import { createMetrics, type Metrics } from './metrics.js';
+import { Admission } from './protocols/admission.js';
+import type { Context } from './protocols/context.js';
+import { PollAdapter } from './protocols/jsonp.js';
+import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
+import { createWebhook } from './protocols/webhook.js';
+import { WebSocketAdapter } from './protocols/websocket.js';
+import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.js';
+
+export interface Server {
+  readonly port: number;
+  /** null: off. */
+  readonly mqttPort: number | null;
+  readonly mqttTlsPort: number | null;
+  readonly adminPort: number | null;
+  readonly metrics: Metrics;
+  /** Takes over domains, keys and limits; drops nobody who is still welcome. */
+  reload(config: Config): void;
+  /** Lets no new clients in, answers open polls, ends connections. Resolves when all have been told. */
+  drain(): Promise<void>;
+  /** Ends at once. */
+  close(): Promise<void>;
+}
+
+/** How long a drain waits for connections to take their farewell. */
+const FAREWELL_MS = 5000;
+
+/** uWebSockets.js: the port is this process's alone, so that a second server is refused it. */
+const EXCLUSIVE_PORT = 1;
+
+type Listen = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => void;
+
+function listen(app: TemplatedApp, { host, port }: Config): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    (app.listen as unknown as Listen).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
+      if (socket) return resolve(socket);
+      const address = `${host}:${port}`;
+      reject(Object.assign(new Error(`${address} is already in use`), { code: 'EADDRINUSE', address }));
+    });
+  });
+}
+
+function createRuntime(config: Config, clock: Clock): Runtime {
+  const metrics = createMetrics();
+  const system = createSystem({ metrics });
+  const outbox = new Outbox();
+  system.endOfTurn.add(() => outbox.flush());
+  const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) => {
+    system.tell(client.endpoint, { kind: 'idled', client });
+  });
+  const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) => {
+    system.tell(endpoint, { kind: 'graceEnded' });
+  });
+  const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook({ clock, metrics }, domain, url, drained);
+  return { system, metrics, clock, outbox, idle, grace, webhook };
+}
+
+/** Brings the domains in line with a configuration; those that are gone end with all their clients. */
+function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config: Config): void {
+  const named = new Set(config.domains.map(({ domain }) => domain));
+  for (const [name, domain] of domains) {
+    if (named.has(name)) continue;
+    domain.end();
+    domains.delete(name);
+  }
+  for (const settings of config.domains) {
+    const known = domains.get(settings.domain);
+    if (known) known.reload(settings, config);
+    else domains.set(settings.domain, new Domain(runtime, settings, config));
+  }
+}
+
+/** What a server is made of while it runs. */
+class Parts implements Server {
+  readonly domains = new Map<string, Domain>();
+  readonly #runtime: Runtime;
+  readonly #app: TemplatedApp;
+  readonly #polls: PollAdapter;
+  readonly #sockets: WebSocketAdapter;
+  readonly #admission: Admission;
+  readonly #context: Context;
+  #mqtt: MqttServer | null = null;
+  #admin: Admin | null = null;
+  #listening: us_listen_socket | null = null;
+  #draining = false;
+  #config: Config;
+
+  constructor(config: Config, clock: Clock) {
+    this.#config = config;
+    this.#runtime = createRuntime(config, clock);
+    configureDomains(this.domains, this.#runtime, config);
+    this.#context = {
+      config: () => this.#config,
+      domains: this.domains,
+      runtime: this.#runtime,
+      isDraining: () => this.#draining,
+    };
+    const { App, SSLApp } = loadUws();
+    const { tls } = config;
+    this.#app = tls ? SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : App();
+    this.#admission = new Admission(this.#context);
+    this.#sockets = new WebSocketAdapter(this.#context, this.#admission);
+    this.#polls = new PollAdapter(this.#context, this.#admission);
+  }
+
+  get port(): number {
+    return loadUws().us_socket_local_port(this.#listening as never);
+  }
+
+  get mqttPort(): number | null {
+    return this.#mqtt?.port ?? null;
+  }
+
+  get mqttTlsPort(): number | null {
+    return this.#mqtt?.tlsPort ?? null;
+  }
+
+  get adminPort(): number | null {
+    return this.#admin?.port ?? null;
+  }
+
+  get metrics(): Metrics {
+    return this.#runtime.metrics;
+  }
+
+  async start(): Promise<void> {
+    this.#mqtt = await startMqtt(this.#context);
+    this.#addRoutes(this.#mqtt);
+    this.#listening = await listen(this.#app, this.#config);
+    this.#admin = await startAdmin(this.#config, () => !this.#draining);
+  }
+
+  reload(config: Config): void {
+    this.#config = config;
+    configureDomains(this.domains, this.#runtime, config);
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#polls.close();
+    this.#sockets.close();
+    await this.#mqtt?.drain();
+    await farewell(this.#runtime);
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#polls.close();
+    this.#sockets.close();
+    await this.#mqtt?.close();
+    await this.#admin?.close();
+    (this.#app as TemplatedApp & { close(): void }).close();
+    this.#listening = null;
+    const { idle, grace, system } = this.#runtime;
+    idle.close();
+    grace.close();
+    for (const domain of this.domains.values()) domain.end();
+    await nextTurn();
+    system.close();
+  }
+
+  #addRoutes(mqtt: MqttServer): void {
+    const app = this.#app;
+    const get = this.#polls.get.bind(this.#polls);
+    const options = this.#polls.options.bind(this.#polls);
+    for (const version of ['v5', 'v4']) {
+      app.ws(`/${version}/wsocket`, this.#sockets.behaviour);
+      for (const end of ['', '/']) {
+        app.get(`/${version}/packets${end}`, get).options(`/${version}/packets${end}`, options);
+      }
+    }
+    app.ws('/mqtt', mqtt.webSocketBehaviour(this.#admission));
+    const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
+    addRestApi(app, this.#context, () => ports);
+  }
+}
+
+/**
+ * Starts a server. Rejects with code EADDRINUSE and the `address` where a port is taken, or with the reason why MQTT or
+ * TLS cannot start.
+ */
+export async function startServer(config: Config, clock: Clock = systemClock): Promise<Server> {
+  const parts = new Parts(config, clock);
+  try {
+    await parts.start();
+    return parts;
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+/** Waits until the connections have gone, but not for ever. */
+async function farewell({ metrics, clock }: Runtime): Promise<void> {
+  const deadline = clock.now() + FAREWELL_MS;
+  const { connections } = metrics;
+  while (connections.websocket + connections.jsonp > 0 && clock.now() < deadline) await nextTurn();
+  await nextTurn();
+}

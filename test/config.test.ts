@@ -1,0 +1,254 @@
+import t from 'tap';
+import { type Config, isLoopback, limitsOf, loadConfig } from '../src/config.js';
+import { type ConfigSchema, configSchema } from '../src/config-schema.js';
+
+function load(input: unknown): Config {
+  const loaded = loadConfig(input);
+  if ('errors' in loaded) throw new Error(loaded.errors.join('\n'));
+  return loaded.config;
+}
+
+function errors(input: unknown): string[] {
+  const loaded = loadConfig(input);
+  return 'errors' in loaded ? loaded.errors : [];
+}
+
+const site = { domain: 'a.com', apikey: 'k' };
+
+t.test('an empty configuration serves localhost on loopback with every default', async (t) => {
+  t.strictSame(load({}), {
+    host: '127.0.0.1',
+    port: 8080,
+    publicUrl: null,
+    trustProxy: false,
+    tls: null,
+    mqtt: {
+      port: 1883,
+      tlsPort: 0,
+      anonymousDomain: null,
+      receiveMaximum: 100,
+      maxKeepAlive: 0,
+      topicAliasMaximum: 100,
+      maxPacketBytes: 262144,
+    },
+    admin: { host: '127.0.0.1', port: 8081, token: null },
+    domains: [
+      {
+        domain: 'localhost',
+        apikey: 'public',
+        origins: [],
+        carbons: false,
+        offline: false,
+        clientSend: ['mqtt'],
+        webhook: null,
+        services: new Map(),
+        limits: {},
+      },
+    ],
+    presence: { clientIdleMs: 10000, graceMs: 8000 },
+    poll: { timeoutMs: 25000 },
+    socket: { pingMs: 30000, subscribeMs: 10000 },
+    limits: {
+      bodyBytes: 65536,
+      messageBytes: 8192,
+      queuePackets: 1000,
+      queueBytes: 1048576,
+      clientsPerEndpoint: 64,
+      roomMembers: 100000,
+      endpointsPerDomain: 1000000,
+      requestsPerSecond: 0,
+      connectionsPerAddress: 0,
+    },
+    data: 'none',
+    cluster: { nats: [], node: null },
+  });
+});
+
+t.test('a full file is taken as it is', async (t) => {
+  const config = load({
+    host: '0.0.0.0',
+    port: 80,
+    publicUrl: 'https://im.example.com/chat/',
+    trustProxy: true,
+    tls: { cert: 'a.pem', key: 'b.pem' },
+    mqtt: { port: 1, tlsPort: 8883, maxKeepAlive: 600 },
+    admin: { host: '::', port: 9, token: 'secret' },
+    domains: [{ ...site, apikey: ['a', `sha256:${'0a'.repeat(32)}`], origins: ['https://a.com', 'http://a.com:81'] }],
+    presence: { graceMs: 0 },
+    cluster: { node: 'n1' },
+  });
+  t.equal(config.publicUrl, 'https://im.example.com/chat', 'without the trailing slash');
+  t.strictSame(config.tls, { cert: 'a.pem', key: 'b.pem' });
+  t.equal(config.mqtt.maxKeepAlive, 600);
+  t.equal(config.presence.graceMs, 0);
+  t.strictSame(config.domains[0]?.origins, ['https://a.com', 'http://a.com:81']);
+});
+
+t.test('the input is not changed and the result cannot be', async (t) => {
+  const input = { domains: [site] };
+  const config = load(input);
+  t.strictSame(input, { domains: [{ domain: 'a.com', apikey: 'k' }] });
+  t.ok(Object.isFrozen(config));
+  t.ok(Object.isFrozen(config.limits));
+  t.ok(Object.isFrozen(config.domains));
+  t.ok(Object.isFrozen(config.domains[0]));
+  t.ok(Object.isFrozen(config.domains[0]?.limits));
+});
+
+t.test('services are a map, also under names that mean something to JavaScript', async (t) => {
+  const services: unknown = JSON.parse(
+    '{"__proto__":{"delivery":"turns"},"constructor":{},"a b":{"webhook":"http://s"}}',
+  );
+  const config = load({ domains: [{ ...site, webhook: 'https://a.com/hook', services }] });
+  t.strictSame(
+    [...(config.domains[0]?.services ?? [])],
+    [
+      ['__proto__', { delivery: 'turns', webhook: 'https://a.com/hook' }],
+      ['constructor', { delivery: 'all', webhook: 'https://a.com/hook' }],
+      ['a b', { delivery: 'all', webhook: 'http://s' }],
+    ],
+  );
+});
+
+t.test('a domain has the limits of the server but for its own', async (t) => {
+  const config = load({ limits: { roomMembers: 7 }, domains: [{ ...site, limits: { messageBytes: 0 } }] });
+  const [domain] = config.domains;
+  t.match(domain && limitsOf(config, domain), { roomMembers: 7, messageBytes: 0, queuePackets: 1000 });
+});
+
+const refused: readonly (readonly [input: unknown, errors: readonly string[]])[] = [
+  [[], ['configuration: must be an object']],
+  [null, ['configuration: must be an object']],
+  [{ prot: 1 }, ['prot: is not a known key']],
+  [{ port: '80' }, ['port: must be a whole number']],
+  [{ port: 80.5 }, ['port: must be a whole number']],
+  [{ port: 65536 }, ['port: must be at most 65535']],
+  [{ port: -1 }, ['port: must be at least 0']],
+  [{ host: '' }, ['host: must not be empty']],
+  [{ trustProxy: 1 }, ['trustProxy: must be true or false']],
+  [{ tls: { cert: 'a' } }, ['tls.key: is missing']],
+  [{ tls: true }, ['tls: must be an object or null']],
+  [{ publicUrl: 'im.example.com' }, ['publicUrl: must be an http or https URL without query or fragment']],
+  [{ publicUrl: 'ftp://a' }, ['publicUrl: must be an http or https URL without query or fragment']],
+  [{ mqtt: { receiveMaximum: 0 } }, ['mqtt.receiveMaximum: must be at least 1']],
+  [{ mqtt: { tlsPort: 8883 } }, ['mqtt.tlsPort: needs a certificate in tls']],
+  [{ presence: { clientIdleMs: 0 } }, ['presence.clientIdleMs: must be at least 1']],
+  [{ limits: { bodyBytes: -1 } }, ['limits.bodyBytes: must be at least 0']],
+  [{ domains: {} }, ['domains: must be a list']],
+  [{ domains: [{ domain: 'a.com' }] }, ['domains[0].apikey: is missing']],
+  [{ domains: [site, { domain: 'b', apikey: 5 }] }, ['domains[1].apikey: must be a string or a list']],
+  [{ domains: [{ domain: 'b', apikey: [] }] }, ['domains[0].apikey: must not be empty']],
+  [{ domains: [{ domain: 'b', apikey: ['a', 5] }] }, ['domains[0].apikey[1]: must be a string']],
+  [{ domains: [site, { ...site, apikey: 'other' }] }, ['domains[1].domain: is already that of domains[0]']],
+  [{ domains: [{ ...site, limits: { bodyBytes: 1 } }] }, ['domains[0].limits.bodyBytes: is not a known key']],
+  [{ domains: [{ ...site, clientSend: ['smoke'] }] }, ['domains[0].clientSend[0]: must be "mqtt"']],
+  [
+    { domains: [{ ...site, webhook: 'x' }] },
+    ['domains[0].webhook: must be an http or https URL without query or fragment'],
+  ],
+  [
+    { domains: [{ ...site, origins: ['https://a.com/x', 'a.com'] }] },
+    [0, 1].map((i) => `domains[0].origins[${i}]: must be an origin such as https://example.com, without a path`),
+  ],
+  [
+    { domains: [{ ...site, services: { help: { delivery: 'some' } } }] },
+    ['domains[0].services.help.delivery: must be "all" or "turns"'],
+  ],
+  [
+    { domains: [{ ...site, services: { 'a/b': {} } }] },
+    ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , or control characters'],
+  ],
+  [{ data: './data' }, ['data: only "none" is possible, keeping state is not supported yet']],
+  [{ cluster: { nats: ['nats://127.0.0.1'] } }, ['cluster.nats: joining a cluster is not supported yet']],
+  [{ domains: [{ ...site, offline: true }] }, ['domains[0].offline: keeping messages is not supported yet']],
+  [{ mqtt: { anonymousDomain: 'b.com' } }, ['mqtt.anonymousDomain: b.com is not among the domains']],
+  [
+    { host: '0.0.0.0', domains: [site], mqtt: { anonymousDomain: 'a.com' } },
+    ['mqtt.anonymousDomain: is allowed on loopback only, not on 0.0.0.0'],
+  ],
+  [
+    { admin: { host: '0.0.0.0' } },
+    ['admin.token: is needed on an address other than loopback (admin.host is 0.0.0.0)'],
+  ],
+  [
+    { host: '192.0.2.1' },
+    [
+      'domains: none is configured, and the built-in localhost with the key "public" is served on loopback only, ' +
+        'not on 192.0.2.1: configure a domain',
+    ],
+  ],
+  [
+    { host: '::', domains: [{ domain: 'localhost', apikey: ['x', 'public'] }] },
+    ['domains[0]: localhost with the key "public" is served on loopback only, not on ::'],
+  ],
+  [
+    { port: 'x', poll: 3, limits: { a: 1 } },
+    ['port: must be a whole number', 'poll: must be an object', 'limits.a: is not a known key'],
+  ],
+];
+
+for (const [input, expected] of refused) {
+  t.test(`refuses ${JSON.stringify(input)}`, async (t) => t.strictSame(errors(input), expected));
+}
+
+t.test('domain names are refused that no address can hold', async (t) => {
+  const rule = 'must be 1 to 256 bytes without / + # , space or control characters';
+  for (const domain of ['', 'a/b', 'a+', '#', 'a,b', 'a b', 'a\u00a0b', 'a\n', 'a\u0000', 'a\u0085', '张'.repeat(86)]) {
+    t.strictSame(errors({ domains: [{ ...site, domain }] }), [`domains[0].domain: ${rule}`], JSON.stringify(domain));
+  }
+  for (const domain of ['a', '张.cn', '__proto__', 'a:8080', 'x'.repeat(256)]) {
+    t.strictSame(errors({ domains: [{ ...site, domain }] }), [], domain);
+  }
+});
+
+t.test('API keys are plain, or hashes that are hashes', async (t) => {
+  const rule = 'domains[0].apikey: must not be empty; hashed, it is sha256: and 64 lower-case hex digits';
+  for (const apikey of ['', 'sha256:', `sha256:${'0'.repeat(63)}`, `sha256:${'A'.repeat(64)}`]) {
+    t.strictSame(errors({ domains: [{ ...site, apikey }] }), [rule]);
+  }
+  for (const apikey of ['k', 'a:b', 'sha1:x', `sha256:${'f'.repeat(64)}`]) {
+    t.strictSame(errors({ domains: [{ ...site, apikey }] }), []);
+  }
+});
+
+t.test('no message repeats a secret', async (t) => {
+  const text = errors({
+    admin: { token: 5, host: '::' },
+    domains: [{ domain: 'a b', apikey: 'sha256:secret' }],
+  }).join();
+  t.notMatch(text, /secret/);
+});
+
+t.test('0 is accepted in every limit', async (t) => {
+  const keys = Object.keys(configSchema.properties?.limits?.properties ?? {});
+  t.equal(keys.length, 9);
+  t.strictSame(errors({ limits: Object.fromEntries(keys.map((key) => [key, 0])) }), []);
+});
+
+t.test('loopback is told from other addresses', async (t) => {
+  for (const host of ['127.0.0.1', '127.9.9.9', '::1', '[::1]', '::ffff:127.0.0.1', 'localhost'])
+    t.ok(isLoopback(host), host);
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', 'example.com', '127.example.com', '::ffff:10.0.0.1']) {
+    t.notOk(isLoopback(host), host);
+  }
+});
+
+/** Every key below a schema, with its path. */
+function* keysOf(schema: ConfigSchema, path: string): Generator<readonly [string, ConfigSchema]> {
+  for (const [name, below] of Object.entries(schema.properties ?? {})) {
+    yield [`${path}.${name}`, below];
+    yield* keysOf(below, `${path}.${name}`);
+  }
+  if (schema.items !== undefined) yield* keysOf(schema.items, `${path}[]`);
+  if (typeof schema.additionalProperties === 'object') yield* keysOf(schema.additionalProperties, `${path}.*`);
+}
+
+t.test('every key has a description and a default, unless it must be given', async (t) => {
+  const keys = [...keysOf(configSchema, '')];
+  t.ok(keys.length > 50);
+  for (const [path, schema] of keys) {
+    t.match(schema.description, /\.$/, `${path} is described`);
+    const mustBeGiven = /^\.(tls\.(cert|key)|domains\[\]\.(domain|apikey|limits\..+))$/.test(path);
+    t.equal('default' in schema, !mustBeGiven, `${path} has a default`);
+  }
+});

@@ -1,0 +1,65 @@
+import t from 'tap';
+import { poll } from './support/polling.js';
+import { siteA, siteB, type TestServer, testServer } from './support/server.js';
+import { WebSocketClient } from './support/websocket.js';
+
+const listed = 'https://shop.a.example';
+const other = 'https://evil.example';
+
+function preflight(server: TestServer, origin: string, query: Record<string, string> = {}) {
+  const headers = { origin, 'access-control-request-method': 'GET' };
+  return server.request({ method: 'OPTIONS', path: '/v5/packets', query, headers });
+}
+
+t.test('pages of all origins may poll unless the domain lists some', async (t) => {
+  const server = await testServer(t);
+  const { ticket } = await server.site().online('1');
+  for (const origin of [listed, other, 'null']) {
+    await server.site().push('2', '1', 'hi');
+    const { headers, status } = await poll(server, ticket, { headers: { origin } }).answer;
+    t.equal(status, 200);
+    t.ok(['*', origin].includes(headers['access-control-allow-origin'] ?? ''), origin);
+    const gone = await poll(server, 'uid:1:00', { headers: { origin } }).answer;
+    t.equal(gone.status, 404);
+    t.ok(['*', origin].includes(gone.headers['access-control-allow-origin'] ?? ''), `${origin} may read the 404`);
+    const asked = await preflight(server, origin);
+    t.equal(asked.status, 204);
+    t.equal(asked.text, '');
+    t.ok(['*', origin].includes(asked.headers['access-control-allow-origin'] ?? ''));
+    t.match(asked.headers['access-control-allow-methods'], /\bGET\b/);
+  }
+});
+
+t.test('a domain that lists origins lets pages of these alone read', async (t) => {
+  const server = await testServer(t, { domains: [{ ...siteA, origins: [listed] }, siteB] });
+  const { ticket } = await server.site().online('1');
+  await server.site().push('2', '1', 'hi');
+  const allowed = await poll(server, ticket, { headers: { origin: listed } }).answer;
+  t.equal(allowed.status, 200);
+  t.equal(allowed.headers['access-control-allow-origin'], listed);
+  t.match(allowed.headers.vary, /\borigin\b/i, 'caches must not mix origins up');
+  await server.site().push('2', '1', 'hi');
+  const refused = await poll(server, ticket, { headers: { origin: other } }).answer;
+  t.not(refused.headers['access-control-allow-origin'], other);
+  t.not(refused.headers['access-control-allow-origin'], '*');
+  const { ticket: elsewhere } = await server.site(siteB).online('1');
+  await server.site(siteB).push('2', '1', 'hi');
+  const foreign = await poll(server, elsewhere, { domain: siteB.domain, headers: { origin: other } }).answer;
+  t.ok(['*', other].includes(foreign.headers['access-control-allow-origin'] ?? ''), 'the other domain lists none');
+});
+
+t.test('a domain that lists origins refuses the sockets of other pages', async (t) => {
+  const server = await testServer(t, { domains: [{ ...siteA, origins: [listed] }, siteB] });
+  const { ticket } = await server.site().online('1');
+  const good = await WebSocketClient.connect(server, ticket, { origin: listed });
+  await server.site().push('2', '1', 'hi');
+  t.hasStrict(await good.next(), { body: 'hi' });
+  const bad = new WebSocketClient(server, { origin: other });
+  bad.socket.on('open', () => bad.send(`subscribe ${siteA.domain} ${ticket}`));
+  t.not((await bad.closed).code, 1000, 'refused at once or after it has named the domain');
+  await server.site().push('2', '1', 'still here');
+  t.hasStrict(await good.next(), { body: 'still here' }, 'the refused one did not replace the good one');
+  const bare = await WebSocketClient.connect(server, ticket);
+  await server.site().push('2', '1', 'no page at all');
+  t.hasStrict(await bare.next(), { body: 'no page at all' }, 'who is no page sends no origin');
+});

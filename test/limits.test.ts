@@ -1,0 +1,144 @@
+import http from 'node:http';
+import t from 'tap';
+import type { Check } from './support/check.js';
+import type { Answer } from './support/http.js';
+import { openPoll, poll } from './support/polling.js';
+import { RawSocket } from './support/raw.js';
+import { siteA, siteB, testServer } from './support/server.js';
+import type { Site } from './support/site.js';
+import { WebSocketClient } from './support/websocket.js';
+
+const online = '/v5/presences/online';
+
+/** 503 or 429 with the table's body and when to come again. */
+function refused(t: Check, answer: Answer, status: 429 | 503, isOnline = false): void {
+  const message = status === 429 ? 'too many requests' : 'unavailable';
+  const body = { status: 'error', message };
+  t.strictSame([answer.status, answer.body], [status, isOnline ? { success: false, ...body } : body], answer.text);
+  t.strictSame(/^\d+$/.test(answer.headers['retry-after'] ?? ''), true, 'Retry-After is in seconds');
+}
+
+t.test('a domain that calls too often is answered 429, others are not', async (t) => {
+  const server = await testServer(t, { limits: { requestsPerSecond: 10 } });
+  const [a, b] = [server.site(siteA), server.site(siteB)];
+  const { ticket } = await b.online('1');
+  const answers = await Promise.all(Array.from({ length: 30 }, () => a.get('/v5/presences', { ids: '1' })));
+  const over = answers.filter(({ status }) => status !== 200);
+  t.ok(over.length >= 10 && over.length <= 20, `${over.length} of 30 are refused`);
+  for (const answer of over) refused(t, answer, 429);
+  refused(t, await a.post(online, { name: '1', nick: 'One' }), 429, true);
+  t.strictSame(await b.presences('1'), { 1: 'available' });
+  const polls = await Promise.all(Array.from({ length: 20 }, () => openPoll(server, ticket, { domain: siteB.domain })));
+  await polls.at(-1)?.sent;
+  t.equal((await b.get('/v5/presences', { ids: '1' })).status, 200, 'polls are no REST calls');
+  let again: Answer;
+  do again = await a.get('/v5/presences', { ids: '1' });
+  while (again.status === 429);
+  t.equal(again.status, 200, 'and later they are answered again');
+});
+
+t.test('a domain’s own limit counts before the server’s', async (t) => {
+  const server = await testServer(t, {
+    domains: [{ ...siteA, limits: { messageBytes: 10, endpointsPerDomain: 1 } }, siteB],
+  });
+  const long = { from: '1', to: '2', body: 'x'.repeat(11) };
+  t.match(await server.site(siteA).post('/v5/messages', long), { status: 400, body: { detail: /\bbody\b/ } });
+  t.equal((await server.site(siteB).post('/v5/messages', long)).status, 200);
+  await server.site(siteA).online('1');
+  refused(t, await server.site(siteA).post(online, { name: '2', nick: 'Two' }), 503, true);
+  await server.site(siteB).online('1');
+  await server.site(siteB).online('2');
+});
+
+t.test('one endpoint more than the domain may have is answered 503', async (t) => {
+  const server = await testServer(t, { limits: { endpointsPerDomain: 2 }, presence: { graceMs: 1 } });
+  const site = server.site();
+  const { ticket } = await site.online('1');
+  await site.online('vid:2');
+  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, true);
+  t.strictSame(await site.presences('1', 'vid:2', '3'), { 1: 'available', 'vid:2': 'available' });
+  await site.online('1');
+  await server.site(siteB).online('3');
+  const further = await site.online('vid:2');
+  await site.offline(further.ticket);
+  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, true);
+  await site.offline(ticket);
+  t.strictSame(await site.presences('1'), { 1: 'available' }, 'its other client is there');
+});
+
+t.test('an endpoint that goes offline makes room for another', async (t) => {
+  const site = (await testServer(t, { limits: { endpointsPerDomain: 2 }, presence: { graceMs: 1 } })).site();
+  const watcher = await site.arrive('1', { buddies: '2' });
+  const { ticket } = await site.online('2');
+  await watcher.next();
+  await site.offline(ticket);
+  t.hasStrict(await watcher.next(), { type: 'offline' });
+  await site.online('3');
+});
+
+t.test('one client more than an endpoint may have is answered 503', async (t) => {
+  const site = (await testServer(t, { limits: { clientsPerEndpoint: 2 } })).site();
+  const tabs = [await site.arrive('1', { client: 'a' }), await site.arrive('1')];
+  refused(t, await site.post(online, { name: '1', nick: 'One' }), 503, true);
+  await site.online('2');
+  for (const tab of tabs) t.strictSame(await tab.before(), []);
+  const renewed = await site.arrive('1', { client: 'a' });
+  t.strictSame(await renewed.before(), [], 'who takes another’s place needs none of its own');
+  await site.offline(renewed.ticket);
+  await site.online('1');
+});
+
+t.test('one member more than a room may have is answered 503', async (t) => {
+  const site = (await testServer(t, { limits: { roomMembers: 2 } })).site();
+  const a = await site.arrive('a', { rooms: 'r1' });
+  const b = await site.arrive('b', { rooms: 'r1' });
+  await a.next();
+  const c = await site.arrive('c');
+  refused(t, await site.post('/v5/rooms/r1/join', { ticket: c.ticket }), 503);
+  t.strictSame(await site.members(a.ticket, 'r1'), { a: 'available', b: 'available' });
+  t.strictSame(await a.before(c), []);
+  await site.join(b.ticket, 'r1');
+  await site.arrive('b', { rooms: 'r1' });
+  await site.join(c.ticket, 'r2');
+  await site.leave(b.ticket, 'r1');
+  await site.join(c.ticket, 'r1');
+  t.strictSame(await site.members(a.ticket, 'r1'), { a: 'available', c: 'available' });
+});
+
+t.test('one address may hold so many connections and no more', async (t) => {
+  const server = await testServer(t, { limits: { connectionsPerAddress: 5 } });
+  const site = server.site();
+  const people = [await site.arrive('1'), await site.arrive('2'), await site.arrive('3')];
+  const [four, five, six] = [await site.online('4'), await site.online('5'), await site.online('6')];
+  await openPoll(server, four.ticket);
+  await openPoll(server, five.ticket);
+  refused(t, await poll(server, six.ticket).answer, 429);
+  const socket = new WebSocketClient(server);
+  socket.socket.on('open', () => socket.send(`subscribe ${siteA.domain} ${six.ticket}`));
+  t.not((await socket.closed).code, 1000, 'a socket is one too many as well');
+  const agent = new http.Agent({ localAddress: '127.0.0.2' } as http.AgentOptions);
+  const elsewhere = await openPoll(server, six.ticket, { agent });
+  for (const person of people) t.strictSame(await person.before(), [], 'those that are open are served on');
+  people[0]?.client.close();
+  await people[0]?.client.ended;
+  let status = 429;
+  while (status === 429) {
+    await site.push('x', '6', 'hi');
+    status = (await poll(server, six.ticket).answer).status;
+  }
+  t.equal(status, 200, 'a closed one makes room');
+  elsewhere.abort();
+});
+
+t.test('a header of 16 KiB is read, one of a megabyte is not', async (t) => {
+  const server = await testServer(t);
+  const site: Site = server.site();
+  const headers = { 'x-padding': 'x'.repeat(15_500) };
+  t.equal((await site.send({ path: '/v5/presences', query: { ids: '1' }, headers })).status, 200);
+  const long = Array.from({ length: 1500 }, (_, n) => `user-${n}`).join(',');
+  t.equal((await site.send({ path: `/v5/presences?ids=${long}` })).status, 200);
+  const raw = await RawSocket.open(server);
+  raw.write(`GET /v5/presences?ids=1 HTTP/1.1\r\nHost: x\r\nX-Padding: ${'x'.repeat(1_000_000)}\r\n\r\n`);
+  const { status } = await raw.answer();
+  t.ok(status === 0 || (status >= 400 && status < 500), `${status}`);
+});

@@ -1,0 +1,271 @@
+import t from 'tap';
+import { testMachine } from './support/broker.js';
+import { ManualClock } from './support/clock.js';
+import { payloads, TestPeer, turn } from './support/peer.js';
+
+t.test('A will goes out when the connection is lost, and not after DISCONNECT', async (t) => {
+  const { host } = testMachine(t);
+  const watcher = new TestPeer(host);
+  await watcher.connect('watcher');
+  await watcher.subscribe('wills/#');
+  for (const [clientId, isNormal] of [['a', false], ['b', true]] as const) {
+    const peer = new TestPeer(host);
+    await peer.connect(clientId, { will: { topic: `wills/${clientId}`, payload: 'gone' } });
+    if (isNormal) peer.send({ cmd: 'disconnect', reasonCode: 0 });
+    else peer.connection.lost();
+    const seen = await watcher.received();
+    t.same(payloads(seen), isNormal ? [] : ['gone'], clientId);
+  }
+});
+
+t.test('A will waits for its delay, unless the session ends before or goes on', async (t) => {
+  const clock = new ManualClock();
+  const { host } = testMachine(t, {}, clock);
+  const watcher = new TestPeer(host);
+  await watcher.connect('watcher');
+  await watcher.subscribe('wills/#');
+  const die = async (clientId: string, sessionExpiryInterval: number) => {
+    const peer = new TestPeer(host);
+    const will = { topic: `wills/${clientId}`, payload: clientId, properties: { willDelayInterval: 10 } };
+    await peer.connect(clientId, { will, properties: { sessionExpiryInterval } });
+    peer.connection.lost();
+    await turn();
+  };
+  await die('at once', 0);
+  t.same(payloads(await watcher.received()), ['at once'], 'a session that has ended does not wait');
+  await die('late', 60);
+  await die('early', 5);
+  await die('resumed', 60);
+  await new TestPeer(host).connect('resumed', { clean: false });
+  clock.advance(5000);
+  t.same(payloads(await watcher.received()), ['early'], 'the session ended first');
+  clock.advance(5000);
+  t.same(payloads(await watcher.received()), ['late']);
+  clock.advance(60_000);
+  t.same(payloads(await watcher.received()), []);
+});
+
+t.test('A session outlives its connection for its expiry', async (t) => {
+  const clock = new ManualClock();
+  const { host, domain } = testMachine(t, {}, clock);
+  const first = new TestPeer(host);
+  await first.connect('kept', { properties: { sessionExpiryInterval: 30 } });
+  await first.subscribe('news', 1);
+  first.connection.lost();
+  await turn();
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  publisher.publish('news', 'while away', 1);
+  await turn();
+  clock.advance(29_000);
+  const second = new TestPeer(host);
+  const [connack, publish] = await second.connect('kept', { clean: false, properties: { sessionExpiryInterval: 30 } });
+  t.match(connack, { cmd: 'connack', sessionPresent: true });
+  t.match(publish, { cmd: 'publish', qos: 1, messageId: 1, dup: false });
+  second.connection.lost();
+  await turn();
+  clock.advance(30_000);
+  await turn();
+  t.notOk(host.broker(domain).sessions.has('kept'), 'it has ended');
+  t.match(await new TestPeer(host).connect('kept', { clean: false }), [{ sessionPresent: false }]);
+});
+
+t.test('An expiry longer than a timer can be is kept', async (t) => {
+  const clock = new ManualClock();
+  const { host, domain } = testMachine(t, {}, clock);
+  const peer = new TestPeer(host);
+  await peer.connect('long', { properties: { sessionExpiryInterval: 4_000_000_000 } });
+  peer.connection.lost();
+  await turn();
+  clock.advance(3_999_999_000_000);
+  await turn();
+  t.ok(host.broker(domain).sessions.has('long'));
+  clock.advance(1_000_000);
+  await turn();
+  t.notOk(host.broker(domain).sessions.has('long'));
+});
+
+t.test('What was in flight comes again with DUP, and PUBREL in place of what has been received', async (t) => {
+  const { host } = testMachine(t);
+  const first = new TestPeer(host, 4);
+  await first.connect('again', { clean: false });
+  await first.subscribe('q', 2);
+  const publisher = new TestPeer(host, 4);
+  await publisher.connect('publisher');
+  for (const payload of ['one', 'two', 'three']) publisher.publish('q', payload, 2, { messageId: payload.length + 40 });
+  publisher.publish('q', 'four', 1);
+  t.same(payloads(await first.received()), ['one', 'three', 'four'], 'a repeated identifier is the same publication');
+  first.send({ cmd: 'pubrec', messageId: 1 });
+  t.match(await first.received(), [{ cmd: 'pubrel', messageId: 1 }]);
+  first.connection.lost();
+  await turn();
+  const again = await new TestPeer(host, 4).connect('again', { clean: false });
+  t.match(again, [
+    { cmd: 'connack', sessionPresent: true },
+    { cmd: 'pubrel', messageId: 1 },
+    { cmd: 'publish', messageId: 2, dup: true, qos: 2, payload: Buffer.from('three') },
+    { cmd: 'publish', messageId: 3, dup: true, qos: 1, payload: Buffer.from('four') },
+  ]);
+});
+
+t.test('A second connection with the client id takes over', async (t) => {
+  const { host, metrics } = testMachine(t);
+  const old = new TestPeer(host);
+  await old.connect('same', { properties: { sessionExpiryInterval: 60 } });
+  await old.subscribe('x');
+  const young = new TestPeer(host);
+  t.match(await young.connect('same', { clean: false }), [{ cmd: 'connack', sessionPresent: true }]);
+  t.match(await old.received(), [{ cmd: 'disconnect', reasonCode: 0x8e }]);
+  t.ok(old.wire.ended);
+  t.equal(metrics.crashes, 0);
+});
+
+t.test('Silence of one and a half times the keep alive ends a connection, and publishes its will', async (t) => {
+  const clock = new ManualClock();
+  const { host } = testMachine(t, {}, clock);
+  const watcher = new TestPeer(host);
+  await watcher.connect('watcher');
+  await watcher.subscribe('wills');
+  const peer = new TestPeer(host);
+  await peer.connect('silent', { keepalive: 10, will: { topic: 'wills', payload: 'silent' } });
+  clock.advance(14_000);
+  peer.send({ cmd: 'pingreq' });
+  t.match(await peer.received(), [{ cmd: 'pingresp' }]);
+  clock.advance(14_999);
+  t.same(await peer.received(), []);
+  clock.advance(1);
+  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x8d }]);
+  t.same(payloads(await watcher.received()), ['silent']);
+});
+
+t.test('A connection without CONNECT ends after ten seconds', async (t) => {
+  const clock = new ManualClock();
+  const { host } = testMachine(t, {}, clock);
+  const peer = new TestPeer(host);
+  clock.advance(9999);
+  t.notOk(peer.wire.ended);
+  clock.advance(1);
+  t.ok(peer.wire.ended);
+  t.equal(await peer.receivedHex(), '');
+});
+
+t.test('The queue of a client that is away is bounded, and what is dropped is counted', async (t) => {
+  const { host, metrics } = testMachine(t, { limits: { queuePackets: 3 } });
+  const away = new TestPeer(host);
+  await away.connect('away', { properties: { sessionExpiryInterval: 60 } });
+  await away.subscribe('q', 1);
+  away.connection.lost();
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
+  publisher.publish('q', 'at most once');
+  await turn();
+  t.equal(metrics.dropped.queueOverflow, 2);
+  t.equal(metrics.dropped.offline, 1, 'QoS 0 is not kept');
+  t.equal(metrics.queuedPackets, 3);
+  t.same(payloads(await new TestPeer(host).connect('away', { clean: false })), ['3', '4', '5']);
+  t.equal(metrics.queuedPackets, 0);
+});
+
+t.test('A message that has expired is not delivered; another says how long it still holds', async (t) => {
+  const clock = new ManualClock();
+  const { host, metrics } = testMachine(t, {}, clock);
+  const away = new TestPeer(host);
+  await away.connect('away', { properties: { sessionExpiryInterval: 600 } });
+  await away.subscribe('q', 1);
+  away.connection.lost();
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  publisher.publish('q', 'short', 1, { properties: { messageExpiryInterval: 5 } });
+  publisher.publish('q', 'long', 1, { properties: { messageExpiryInterval: 60 } });
+  await turn();
+  clock.advance(20_000);
+  const [, publish, ...rest] = await new TestPeer(host).connect('away', { clean: false });
+  t.match(publish, { cmd: 'publish', payload: Buffer.from('long'), properties: { messageExpiryInterval: 40 } });
+  t.same(rest, []);
+  t.equal(metrics.dropped.expired, 1);
+});
+
+t.test('A client that takes nothing is sent no more than its receive maximum, in order afterwards', async (t) => {
+  const { host } = testMachine(t);
+  const peer = new TestPeer(host);
+  await peer.connect('slow', { properties: { receiveMaximum: 2 } });
+  await peer.subscribe('q', 1);
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
+  publisher.publish('q', 'zero');
+  t.same(payloads(await peer.received()), ['1', '2', 'zero'], 'QoS 0 does not wait');
+  peer.send({ cmd: 'puback', messageId: 1 }, { cmd: 'puback', messageId: 2 });
+  t.same(payloads(await peer.received()), ['3', '4']);
+  peer.send({ cmd: 'puback', messageId: 3 });
+  t.same(payloads(await peer.received()), ['5']);
+});
+
+t.test('A client that stops reading is bounded, others are not slowed, and it goes on when it reads again', async (t) => {
+  const { host, metrics } = testMachine(t, { limits: { queuePackets: 10 } });
+  const stalled = new TestPeer(host);
+  const other = new TestPeer(host);
+  await stalled.connect('stalled');
+  await other.connect('other');
+  await stalled.subscribe('q');
+  await other.subscribe('q');
+  stalled.wire.stalled = true;
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  const payload = 'x'.repeat(100_000);
+  for (let i = 0; i < 40; i++) publisher.publish('q', payload);
+  t.equal(payloads(await other.received()).length, 40);
+  const sent = payloads(await stalled.received()).length;
+  t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
+  t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
+  stalled.wire.buffered = 0;
+  stalled.connection.drained();
+  t.equal(payloads(await stalled.received()).length, 10);
+});
+
+t.test('A client that does not take its answers is read from no further', async (t) => {
+  const { host } = testMachine(t);
+  const peer = new TestPeer(host);
+  await peer.connect('choked');
+  peer.wire.stalled = true;
+  peer.wire.buffered = 3 * 1024 * 1024;
+  peer.send({ cmd: 'pingreq' });
+  await turn();
+  t.ok(peer.wire.paused);
+  peer.connection.drained();
+  t.notOk(peer.wire.paused);
+});
+
+t.test('More in flight than the receive maximum of the server ends the connection with 0x93', async (t) => {
+  const { host } = testMachine(t, { mqtt: { receiveMaximum: 3 } });
+  const peer = new TestPeer(host);
+  await peer.connect('eager');
+  for (let i = 1; i <= 4; i++) peer.publish('q', 'x', 2, { messageId: i });
+  t.match(await peer.received(), [
+    { cmd: 'pubrec' },
+    { cmd: 'pubrec' },
+    { cmd: 'pubrec' },
+    { cmd: 'disconnect', reasonCode: 0x93 },
+  ]);
+  t.ok(peer.wire.ended);
+});
+
+t.test('No timers, sessions or actors are left when the last client has gone', async (t) => {
+  const clock = new ManualClock();
+  const { host, domain, metrics } = testMachine(t, {}, clock);
+  const before = metrics.actors;
+  const peer = new TestPeer(host);
+  await peer.connect('passing', { keepalive: 60 });
+  await peer.subscribe('$share/g/x', 1);
+  await peer.subscribe('x/#', 1);
+  peer.send({ cmd: 'disconnect', reasonCode: 0 });
+  await turn();
+  await turn();
+  t.equal(host.broker(domain).sessions.size, 0);
+  t.equal(host.broker(domain).groups.size, 0);
+  t.equal(domain.table.size, 0);
+  t.equal(host.connections.size, 0);
+  t.equal(metrics.actors, before);
+  t.equal(metrics.deadLetters, 0);
+});

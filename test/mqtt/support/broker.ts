@@ -1,0 +1,153 @@
+/** A broker under test: domains and MQTT only, without HTTP; and what a test needs to bring clients of it online. */
+import { parseTarget } from '../../../src/actors/address.js';
+import { type Client, Outbox } from '../../../src/actors/client.js';
+import { Domain, type Runtime } from '../../../src/actors/domain.js';
+import type { EndpointMessage } from '../../../src/actors/endpoint.js';
+import type { Ref } from '../../../src/actors/system.js';
+import { createSystem } from '../../../src/actors/system.js';
+import { type Clock, systemClock, Timeouts } from '../../../src/clock.js';
+import { type Config, loadConfig } from '../../../src/config.js';
+import { isReplyError } from '../../../src/errors.js';
+import { createMetrics } from '../../../src/metrics.js';
+import { online, push } from '../../../src/protocols/commands.js';
+import type { Context } from '../../../src/protocols/context.js';
+import { MqttHost } from '../../../src/protocols/mqtt/host.js';
+import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
+import type { Cleaner, Settings } from '../../support/server.js';
+
+export const own = { domain: 'a.example', apikey: 'key-a' };
+export const foreign = { domain: 'b.example', apikey: 'key-b' };
+
+const settings: Settings = {
+  host: '127.0.0.1',
+  port: 0,
+  mqtt: { port: -1 },
+  admin: { port: 0 },
+  domains: [own, foreign],
+  presence: { clientIdleMs: 60_000, graceMs: 60_000 },
+  data: 'none',
+};
+
+/** One level deep: a section's keys over those of the tests. */
+function merge(overrides: Settings): Settings {
+  const merged = { ...settings };
+  for (const [key, value] of Object.entries(overrides)) {
+    const isSection = typeof value === 'object' && value !== null && !Array.isArray(value);
+    merged[key] = isSection ? { ...(merged[key] as object | undefined), ...value } : value;
+  }
+  return merged;
+}
+
+function configOf(overrides: Settings): Config {
+  const loaded = loadConfig(merge(overrides));
+  if ('errors' in loaded) throw new Error(`refused configuration: ${loaded.errors.join('; ')}`);
+  return loaded.config;
+}
+
+function newRuntime(config: Config, clock: Clock): Runtime {
+  const metrics = createMetrics();
+  const system = createSystem({ metrics });
+  const outbox = new Outbox();
+  system.endOfTurn.add(() => outbox.flush());
+  const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) =>
+    system.tell(client.endpoint, { kind: 'idled', client }),
+  );
+  const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) =>
+    system.tell(endpoint, { kind: 'graceEnded' }),
+  );
+  const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
+  return { system, metrics, clock, outbox, idle, grace, webhook };
+}
+
+export interface OnlineOptions {
+  readonly rooms?: string;
+  readonly buddies?: string;
+  readonly client?: string;
+  readonly domain?: string;
+}
+
+export class TestBroker {
+  constructor(
+    readonly mqtt: MqttServer,
+    readonly context: Context,
+    readonly domains: Map<string, Domain>,
+  ) {}
+
+  get port(): number {
+    return this.mqtt.port ?? 0;
+  }
+
+  get metrics(): Runtime['metrics'] {
+    return this.context.runtime.metrics;
+  }
+
+  domain(name = own.domain): Domain {
+    const domain = this.domains.get(name);
+    if (!domain) throw new Error(`no domain ${name}`);
+    return domain;
+  }
+
+  /** ONLINE: answers the ticket. */
+  online(name: string, { domain, ...options }: OnlineOptions = {}): Promise<string> {
+    const fields = new Map<string, string>([['name', name], ['nick', name], ...Object.entries(options)]);
+    return new Promise((resolve, reject) => {
+      online(this.domain(domain), fields, (result) =>
+        isReplyError(result) ? reject(new Error(result.detail)) : resolve(result.ticket),
+      );
+    });
+  }
+
+  push(from: string, to: string, body: string, type = 'chat'): void {
+    const fields = new Map(Object.entries({ from, to, body, type }));
+    push(this.domain(), fields, (result) => {
+      if (result) throw new Error(`push was refused: ${result.detail}`);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.mqtt.close();
+    const { runtime } = this.context;
+    runtime.idle.close();
+    runtime.grace.close();
+    runtime.system.close();
+  }
+}
+
+export interface Machine {
+  readonly host: MqttHost;
+  readonly domain: Domain;
+  readonly metrics: Runtime['metrics'];
+}
+
+/** The state machine alone: anonymous clients are backends of the tests' own domain, and nothing listens. */
+export function testMachine(t: Cleaner, overrides: Settings = {}, clock: Clock = systemClock): Machine {
+  const config = configOf({ ...overrides, mqtt: { anonymousDomain: own.domain, ...(overrides.mqtt as object) } });
+  const runtime = newRuntime(config, clock);
+  const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
+  const host = new MqttHost({ config: () => config, domains, runtime, isDraining: () => false });
+  t.teardown(() => {
+    host.close();
+    runtime.idle.close();
+    runtime.grace.close();
+    runtime.system.close();
+  });
+  return { host, domain: domains.get(own.domain) as Domain, metrics: runtime.metrics };
+}
+
+/** Starts a broker on a free port; the test's end closes it. */
+export async function testBroker(t: Cleaner, overrides: Settings = {}, clock = systemClock): Promise<TestBroker> {
+  const config = configOf(overrides);
+  const runtime = newRuntime(config, clock);
+  const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
+  const context: Context = { config: () => config, domains, runtime, isDraining: () => false };
+  const broker = new TestBroker(await startMqtt(context), context, domains);
+  t.teardown(() => broker.close());
+  return broker;
+}
+
+/** The address of a short id in the tests' own domain. */
+export function address(id: string): string {
+  const target = parseTarget(own.domain, id);
+  if (!target) throw new Error(`${id} is no id`);
+  return target.address;
+}

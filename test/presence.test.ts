@@ -1,0 +1,124 @@
+import t from 'tap';
+import { testServer } from './support/server.js';
+
+/** Grace short, so that going offline can be waited for; idle long, so that only OFFLINE ends a client. */
+const quickOffline = { presence: { graceMs: 60 } };
+
+function presence(from: string, to: string, type: string, show: string, status = ''): object {
+  return { kind: 'presence', from, to, nick: from.toUpperCase(), type, show, status };
+}
+
+const matrix: readonly (readonly [title: string, first: string, second: string])[] = [
+  ['only the first lists the second', 'b', ''],
+  ['only the second lists the first', '', 'a'],
+  ['each lists the other', 'b', 'a'],
+  ['each lists the other twice and itself', 'b,b,a', 'uid:a,a,b'],
+  ['neither lists the other', '', ''],
+];
+
+for (const [title, first, second] of matrix) {
+  t.test(`${title}, and they come online one after the other`, async (t) => {
+    const site = (await testServer(t, quickOffline)).site();
+    const isRelated = first !== '' || second !== '';
+    const a = await site.arrive('a', { buddies: first });
+    const b = await site.arrive('b', { buddies: second });
+    t.equal(b.answer.presences.a, second ? 'available' : undefined, 'the answer lists whom the caller lists');
+    t.strictSame(await a.before(b), isRelated ? [presence('b', 'a', 'online', 'available')] : []);
+    t.strictSame(await b.before(a), [], 'who came second is told nothing');
+    await a.show('away', { status: 'out' });
+    t.strictSame(await b.before(a), isRelated ? [presence('a', 'b', 'show', 'away', 'out')] : []);
+    t.strictSame(await a.before(a), [], 'nobody hears of itself');
+    await b.show('dnd');
+    t.strictSame(await a.before(b), isRelated ? [presence('b', 'a', 'show', 'dnd')] : []);
+    await b.offline();
+    if (isRelated) t.hasStrict(await a.next(), { from: 'b', to: 'a', nick: 'B', type: 'offline', show: 'unavailable' });
+    t.strictSame(await a.before(), []);
+  });
+}
+
+t.test('a relation lasts while one of those who brought it is online', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  const a = await site.arrive('a', { buddies: 'b' });
+  const b = await site.arrive('b', { buddies: 'a' });
+  await a.next();
+  await a.offline();
+  t.hasStrict(await b.next(), { from: 'a', type: 'offline' });
+  const again = await site.arrive('a');
+  t.hasStrict(await b.next(), { from: 'a', type: 'online' }, 'b still lists a');
+  await b.show('away');
+  t.hasStrict(await again.next(), { from: 'b', type: 'show', show: 'away' });
+});
+
+t.test('a relation is gone when all who brought it are offline', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  const a = await site.arrive('a', { buddies: 'b' });
+  const b = await site.arrive('b');
+  await a.next();
+  await a.offline();
+  t.hasStrict(await b.next(), { from: 'a', type: 'offline' });
+  const again = await site.arrive('a');
+  await again.show('away');
+  await b.show('dnd');
+  t.strictSame(await b.before(again), []);
+  t.strictSame(await again.before(b), []);
+});
+
+t.test('a buddy who comes and goes is heard of each time', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  const a = await site.arrive('a', { buddies: 'b' });
+  for (let round = 0; round < 3; round++) {
+    const b = await site.arrive('b', { show: 'busy', status: `round ${round}` });
+    t.strictSame(await a.next(), presence('b', 'a', 'online', 'busy', `round ${round}`));
+    await b.offline();
+    t.hasStrict(await a.next(), { from: 'b', type: 'offline', show: 'unavailable' });
+  }
+});
+
+t.test('visitors and services have presence like users', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  const a = await site.arrive('a', { buddies: 'vid:v,sid:s' });
+  for (const id of ['vid:v', 'sid:s']) {
+    const person = await site.arrive(id);
+    t.strictSame(await a.next(), presence(id, 'a', 'online', 'available'));
+    t.strictSame(await site.presences(id), { [id]: 'available' });
+    await a.show('away');
+    t.hasStrict(await person.next(), { from: 'a', to: id, type: 'show', show: 'away' });
+    await a.show('available');
+    t.hasStrict(await person.next(), { type: 'show', show: 'available' });
+    await person.offline();
+    t.hasStrict(await a.next(), { from: id, type: 'offline' });
+  }
+});
+
+t.test('each of many buddies hears of one change once', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  const listed = await Promise.all(['1', '2', '3'].map((id) => site.arrive(id)));
+  const listing = await Promise.all(['4', '5'].map((id) => site.arrive(id, { buddies: 'a' })));
+  const both = await site.arrive('6', { buddies: 'a' });
+  const stranger = await site.arrive('7');
+  const a = await site.arrive('a', { buddies: '1,2,3,6' });
+  const buddies = [...listed, ...listing, both];
+  for (const one of buddies) t.strictSame(await one.next(), presence('a', one.name, 'online', 'available'));
+  await a.show('chat');
+  for (const one of buddies) t.strictSame(await one.before(a), [presence('a', one.name, 'show', 'chat')], one.name);
+  t.strictSame(await stranger.before(a), []);
+});
+
+t.test('every client of a buddy hears of a change', async (t) => {
+  const site = (await testServer(t)).site();
+  const tabs = [await site.arrive('a', { buddies: 'b' }), await site.arrive('a'), await site.arrive('a')];
+  const b = await site.arrive('b');
+  for (const tab of tabs) t.strictSame(await tab.next(), presence('b', 'a', 'online', 'available'));
+  await b.show('away');
+  for (const tab of tabs) t.strictSame(await tab.next(), presence('b', 'a', 'show', 'away'));
+});
+
+t.test('PRESENCES lists who is online and visible under the short id', async (t) => {
+  const site = (await testServer(t, quickOffline)).site();
+  await site.online('uid1');
+  await site.online('2', { show: 'dnd' });
+  await site.online('vid:123', { show: 'away' });
+  await site.online('hidden', { show: 'invisible' });
+  const asked = ['uid1', 'uid:2', 'vid:123', 'hidden', 'nobody', '123', '/domain/a.example/uid/2'];
+  t.strictSame(await site.presences(...asked), { uid1: 'available', 2: 'dnd', 'vid:123': 'away' });
+});

@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { Packet } from '../src/actors/packet.js';
+import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
+import { createMetrics } from '../src/metrics.js';
+import { packet } from './support/arbitraries.js';
+
+const order = ['status', 'presence', 'message'];
+
+/** The rule by the letter: while it is too full, the oldest of the least kind goes; a single packet always stays. */
+function overflow(packets: readonly Packet[], { queuePackets, queueBytes }: QueueLimits): Packet[] {
+  const left = [...packets];
+  const bytes = () => left.reduce((sum, { bytes }) => sum + bytes, 0);
+  while (left.length > 1 && ((queuePackets && left.length > queuePackets) || (queueBytes && bytes() > queueBytes))) {
+    const kind = order.find((kind) => left.some((packet) => packet.kind === kind));
+    left.splice(
+      left.findIndex((packet) => packet.kind === kind),
+      1,
+    );
+  }
+  return left;
+}
+
+type Step =
+  | { readonly kind: 'push'; readonly packet: Packet }
+  | { readonly kind: 'putBack'; readonly packets: readonly Packet[] }
+  | { readonly kind: 'shift'; readonly share: number }
+  | { readonly kind: 'clear' };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: packet.map((packet) => ({ kind: 'push' as const, packet })) },
+  {
+    weight: 1,
+    arbitrary: fc.array(packet, { maxLength: 4 }).map((packets) => ({ kind: 'putBack' as const, packets })),
+  },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 100 }).map((share) => ({ kind: 'shift' as const, share })) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'clear' as const }) },
+);
+
+const limits: fc.Arbitrary<QueueLimits> = fc.record({
+  queuePackets: fc.constantFrom(0, 1, 3, 8),
+  queueBytes: fc.constantFrom(0, 100, 500, 2000),
+});
+
+function isSame(found: readonly Packet[], wanted: readonly Packet[]): boolean {
+  return found.length === wanted.length && found.every((packet, at) => packet === wanted[at]);
+}
+
+t.test('any sequence of steps leaves the queue as the rule says, and counted', async () => {
+  fc.assert(
+    fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
+      const metrics = createMetrics();
+      const queue = new PacketQueue(metrics);
+      let model: Packet[] = [];
+      let dropped = 0;
+      for (const step of steps) {
+        if (step.kind === 'shift') {
+          const count = Math.floor((model.length * step.share) / 100);
+          queue.shift(count);
+          model = model.slice(count);
+        } else if (step.kind === 'clear') {
+          queue.clear();
+          model = [];
+        } else {
+          const full = step.kind === 'push' ? [...model, step.packet] : [...step.packets, ...model];
+          model = step.kind === 'putBack' && step.packets.length === 0 ? model : overflow(full, limits);
+          const gone = step.kind === 'push' ? queue.push(step.packet, limits) : queue.putBack(step.packets, limits);
+          dropped += gone;
+          if (gone !== (step.kind === 'putBack' && step.packets.length === 0 ? 0 : full.length - model.length))
+            return false;
+        }
+        const bytes = model.reduce((sum, packet) => sum + packet.bytes, 0);
+        if (!isSame(queue.packets, model) || queue.bytes !== bytes) return false;
+        if (metrics.queuedPackets !== model.length || metrics.queuedBytes !== bytes) return false;
+      }
+      return metrics.dropped.queueOverflow === dropped;
+    }),
+    { numRuns: 500 },
+  );
+});
+
+t.test('two queues that are empty share nothing', async (t) => {
+  const metrics = createMetrics();
+  const [one, two] = [new PacketQueue(metrics), new PacketQueue(metrics)];
+  const [sample] = fc.sample(packet, 1);
+  if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
+  t.equal(two.packets.length, 0);
+  one.clear();
+  t.equal(one.packets.length, 0);
+  t.equal(metrics.queuedBytes, 0);
+});

@@ -1,0 +1,155 @@
+/** The life of the process, with a server in its place that does what the test wants. */
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { type NexTalkProcess, nextalk } from './support/process.js';
+
+/** Puts a module with this source where src/run.ts imports ./server.js. */
+function standIn(source: string): string[] {
+  const server = `data:text/javascript,${encodeURIComponent(source)}`;
+  const hooks = `export async function resolve(name, context, next) {
+    return name === './server.js' ? { url: ${JSON.stringify(server)}, shortCircuit: true } : next(name, context);
+  }`;
+  const register = `import { register } from 'node:module';
+    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)});`;
+  return ['--import', `data:text/javascript,${encodeURIComponent(register)}`];
+}
+
+const serving = (members: string): string => `
+  const alive = setInterval(() => {}, 1000);
+  const print = (event, more) => process.stdout.write(JSON.stringify({ event, ...more }) + '\\n');
+  export async function startServer(config) {
+    return { port: 1, mqttPort: null, adminPort: null, reload() {}, async drain() {}, async close() {}, ${members} };
+  }`;
+
+interface Cleaner {
+  teardown(fn: () => unknown): void;
+}
+
+async function started(t: Cleaner, members: string, args: readonly string[] = []): Promise<NexTalkProcess> {
+  const server = nextalk(t, args, { node: standIn(serving(members)) });
+  await server.event('started');
+  return server;
+}
+
+t.test('SIGTERM and SIGINT drain and end with 0', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const server = await started(t, "async drain() { print('drain') }");
+    server.kill(signal);
+    t.match(await server.event('draining'), { signal });
+    await server.event('drain');
+    t.match(await server.event('stopped'), { complete: true });
+    t.equal(await server.ended, 0);
+    t.equal(server.err, '');
+  }
+});
+
+t.test('a second signal counts only after a second, and then ends at once', async (t) => {
+  const server = await started(t, 'drain: () => new Promise(() => {})');
+  server.kill('SIGTERM');
+  await server.event('draining');
+  const from = performance.now();
+  // The same signal again at once, as npm and a terminal send it: the process must still be there a second later.
+  const again = setInterval(() => server.kill('SIGTERM'), 100);
+  t.teardown(() => clearInterval(again));
+  t.equal(await server.ended, 143);
+  t.ok(performance.now() - from > 900, 'not before a second has passed');
+  t.ok(performance.now() - from < 5000, 'but long before the drain gives up');
+});
+
+t.test('a drain that never ends is cut off within ten seconds, with 0', async (t) => {
+  const server = await started(t, 'drain: () => new Promise(() => {})');
+  const from = performance.now();
+  server.kill('SIGTERM');
+  t.match(await server.event('stopped'), { complete: false });
+  t.equal(await server.ended, 0);
+  t.ok(performance.now() - from < 10_000);
+});
+
+t.test('a drain that fails ends with 1', async (t) => {
+  const server = await started(t, "drain: () => Promise.reject(new Error('disk full'))");
+  server.kill('SIGTERM');
+  t.match(await server.event('stopped'), { complete: false, err: { message: 'disk full' } });
+  t.equal(await server.ended, 1);
+});
+
+t.test('SIGHUP reloads what may change and names what may not', async (t) => {
+  const folder = t.testdir({ 'a.json': JSON.stringify({ domains: [{ domain: 'a', apikey: 'secret-1' }] }) });
+  const file = join(folder, 'a.json');
+  const reload = "reload({ domains, port }) { print('told', { domains: domains.map((d) => d.domain), port }) }";
+  const server = await started(t, reload, ['--config', file, '--port', '5']);
+  const next = { domain: 'a', apikey: 'secret-2' };
+  writeFileSync(file, JSON.stringify({ domains: [next, { domain: 'b', apikey: 'k' }], poll: { timeoutMs: 1 } }));
+  server.kill('SIGHUP');
+  t.match(await server.event('told'), { domains: ['a', 'b'], port: 5 });
+  t.match(await server.event('reloaded'), {
+    changes: ['domain a: apikey', 'domain b: added'],
+    needRestart: ['poll'],
+  });
+
+  writeFileSync(file, '{"domains":[{"domain":"a"}]}');
+  server.kill('SIGHUP');
+  t.match(await server.event('reload-refused'), { errors: ['domains[0].apikey: is missing'] });
+
+  writeFileSync(file, JSON.stringify({ domains: [next, { domain: 'b', apikey: 'k' }], poll: { timeoutMs: 1 } }));
+  server.kill('SIGHUP');
+  t.match(await server.event('reloaded'), { changes: [] }, 'compared with what was last accepted');
+  t.notMatch(server.out, /secret/);
+});
+
+t.test('SIGHUP without a file is refused, and the server goes on', async (t) => {
+  const server = await started(t, '');
+  server.kill('SIGHUP');
+  t.match(await server.event('reload-refused'), { errors: ['there is no configuration file'] });
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
+
+t.test('an error that nobody caught is logged, and the server goes on', async (t) => {
+  const members = "reload() {}, get port() { setTimeout(() => { throw new Error('a bug') }); return 1 }";
+  const server = await started(t, members);
+  t.match(await server.event('uncaught'), { level: 'error', err: { message: 'a bug' } });
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
+
+const failing = (error: string): string => `export async function startServer() { throw ${error}; }`;
+
+t.test('a port in use is one line and exit code 1', async (t) => {
+  const error = "Object.assign(new Error('x'), { code: 'EADDRINUSE', address: 'port 8080 on 127.0.0.1' })";
+  const server = nextalk(t, [], { node: standIn(failing(error)) });
+  t.equal(await server.ended, 1);
+  t.equal(server.err, 'nextalk: port 8080 on 127.0.0.1 is already in use\n');
+  t.equal(server.out, '');
+});
+
+t.test('whatever keeps it from starting is said, with exit code 1', async (t) => {
+  const server = nextalk(t, [], { node: standIn(failing("new Error('no native build for this machine')")) });
+  t.equal(await server.ended, 1);
+  t.equal(server.err, 'nextalk: no native build for this machine\n');
+});
+
+t.test('a stalled reader of the log does not stop the server', async (t) => {
+  const listener = createServer();
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const address = listener.address();
+  t.teardown(() => listener.close());
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  // Fills the pipe well beyond what the kernel keeps, then calls to show that it still turns.
+  const members = `get port() {
+    setTimeout(async () => {
+      const text = 'x'.repeat(1000);
+      for (let n = 0; n < 2000; n++) process.emit('SIGHUP', text);
+      const { connect } = await import('node:net');
+      connect(${address.port}, '127.0.0.1');
+    }, 100);
+    return 1;
+  }`;
+  const server = nextalk(t, [], { node: standIn(serving(members)) });
+  server.child.stdout?.pause();
+  await once(listener, 'connection');
+  t.equal(server.child.exitCode, null);
+});

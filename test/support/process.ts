@@ -1,0 +1,95 @@
+/** The server as a process of its own, as an operator sees it: arguments, signals, output, exit code. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const root = join(import.meta.dirname, '../..');
+
+// tap's runner puts hooks of its own into NODE_OPTIONS of whatever is spawned, and npm and tsc do not survive them.
+const pristine = ['-u', 'NODE_OPTIONS'];
+
+/** The environment for a process under test: nothing of the test runner's, and no NEXTALK_ variable but those given. */
+export function childEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(kept), ...more };
+}
+
+/** What a test hands in: only the part of tap's test object that cleaning up needs. */
+interface Cleaner {
+  teardown(fn: () => unknown): void;
+}
+
+export interface Options {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Flags of node itself. */
+  readonly node?: readonly string[];
+  /** Another program than the server, run through node. */
+  readonly program?: readonly string[];
+}
+
+/** One line of the log. */
+export type Event = { readonly event?: unknown } & Readonly<Record<string, unknown>>;
+
+export class NexTalkProcess {
+  readonly child: ChildProcess;
+  /** Resolves with the exit code, or the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  out = '';
+  err = '';
+  readonly #events: Event[] = [];
+  readonly #output = new EventEmitter();
+
+  constructor(args: readonly string[], { env, node = [], program = ['src/main.ts'] }: Options) {
+    const runs = program[0]?.endsWith('.ts') ? ['--import', 'tsx'] : [];
+    this.child = spawn('env', [...pristine, process.execPath, ...runs, ...node, ...program, ...args], {
+      cwd: root,
+      env: childEnvironment(env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { stdout, stderr } = this.child;
+    if (stdout === null || stderr === null) throw new Error('the process has no pipes');
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.err += text;
+    });
+    createInterface({ input: stdout }).on('line', (line) => this.#take(line));
+    this.ended = once(this.child, 'close').then(([code, signal]) => {
+      this.#output.emit('change');
+      return code ?? String(signal);
+    });
+  }
+
+  #take(line: string): void {
+    this.out += `${line}\n`;
+    if (line.startsWith('{')) this.#events.push(JSON.parse(line));
+    this.#output.emit('change');
+  }
+
+  /** The next line of the log with this event, also one that was written before; each is given once. */
+  async event(name: string): Promise<Event> {
+    for (;;) {
+      const at = this.#events.findIndex(({ event }) => event === name);
+      const [found] = at < 0 ? [] : this.#events.splice(at, 1);
+      if (found !== undefined) return found;
+      if (this.child.exitCode !== null) throw new Error(`ended without the event ${name}: ${this.err}${this.out}`);
+      await once(this.#output, 'change');
+    }
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+}
+
+/** Starts the server's program; what still runs at the test's end is killed. */
+export function nextalk(t: Cleaner, args: readonly string[], options: Options = {}): NexTalkProcess {
+  const started = new NexTalkProcess(args, options);
+  t.teardown(async () => {
+    started.kill('SIGKILL');
+    await started.ended;
+  });
+  return started;
+}

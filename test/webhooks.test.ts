@@ -1,0 +1,110 @@
+import t from 'tap';
+import { type Cleaner, type Settings, siteA, siteB, testServer } from './support/server.js';
+import { type Reply, signature, WebhookServer } from './support/webhook.js';
+
+function served(services: Record<string, unknown>): Settings {
+  return { domains: [{ ...siteA, services }, siteB] };
+}
+
+async function hooked(t: Cleaner, reply?: (nth: number) => Reply) {
+  const webhook = await WebhookServer.start(t, reply);
+  const server = await testServer(t, served({ bot: { webhook: webhook.url } }));
+  return { webhook, site: server.site() };
+}
+
+t.test('a message to a service with a webhook is POSTed to the site, signed', async (t) => {
+  const { webhook, site } = await hooked(t);
+  const { ticket } = await site.online('1', { nick: 'Jack' });
+  await site.message(ticket, 'sid:bot', 'hello 你好', { timestamp: '7', style: 's' });
+  const call = await webhook.next();
+  t.equal(call.method, 'POST');
+  t.equal(call.path, '/hook');
+  t.match(call.headers['content-type'], /^application\/json/);
+  t.equal(call.headers['x-nextalk-signature'], signature(siteA.apikey, call.text));
+  const message = {
+    from: '1',
+    to: 'sid:bot',
+    nick: 'Jack',
+    timestamp: '7',
+    type: 'chat',
+    body: 'hello 你好',
+    style: 's',
+  };
+  t.match(call.text, /hello 你好/);
+  const body = call.body as Record<string, unknown>;
+  t.hasStrict('messages' in body ? (body.messages as unknown[])[0] : (body.message ?? body), message, call.text);
+  t.notMatch(call.text, new RegExp(siteA.apikey), 'the key itself never travels');
+  t.notMatch(call.text, new RegExp(ticket), 'nor does the ticket');
+});
+
+t.test('the webhook is called although nobody answers for the service, and besides who does', async (t) => {
+  const { webhook, site } = await hooked(t);
+  await site.push('1', 'sid:bot', 'nobody there');
+  t.match((await webhook.next()).text, /nobody there/);
+  const agent = await site.arrive('sid:bot');
+  await site.push('1', 'sid:bot', 'somebody there');
+  t.match((await webhook.next()).text, /somebody there/);
+  t.hasStrict(await agent.next(), { body: 'somebody there' });
+});
+
+t.test('a failed call is tried again with growing pauses, then calls go on in order', async (t) => {
+  const { webhook, site } = await hooked(t, (nth) => (nth < 2 ? 500 : 200));
+  await site.push('1', 'sid:bot', 'first');
+  const calls = [await webhook.next(), await webhook.next(), await webhook.next()];
+  t.equal(new Set(calls.map(({ text }) => text)).size, 1, 'the same message each time');
+  t.equal(new Set(calls.map(({ headers }) => headers['x-nextalk-signature'])).size, 1);
+  const [one, two, three] = calls.map(({ atMs }) => atMs) as [number, number, number];
+  t.ok(two > one && three - two > two - one, `pauses of ${two - one} and ${three - two} ms`);
+  await site.push('1', 'sid:bot', 'second');
+  t.match((await webhook.next()).text, /second/);
+});
+
+t.test('several messages reach the webhook in their order', async (t) => {
+  const { webhook, site } = await hooked(t);
+  for (let n = 0; n < 20; n++) await site.push('1', 'sid:bot', `number ${n};`);
+  let texts = '';
+  while (!texts.includes('number 19;')) texts += (await webhook.next()).text;
+  const order = [...texts.matchAll(/number (\d+);/g)].map((match) => Number(match[1]));
+  t.strictSame(
+    order,
+    Array.from({ length: 20 }, (_, n) => n),
+  );
+});
+
+t.test('a dead webhook holds nobody up', async (t) => {
+  const hanging = await WebhookServer.start(t, () => 'hang');
+  const good = await WebhookServer.start(t);
+  const server = await testServer(
+    t,
+    served({
+      hanging: { webhook: hanging.url },
+      gone: { webhook: 'http://127.0.0.1:1/x' },
+      good: { webhook: good.url },
+    }),
+  );
+  const site = server.site();
+  const user = await site.arrive('1');
+  const agent = await site.arrive('sid:hanging');
+  const since = Date.now();
+  for (let n = 0; n < 50; n++) {
+    await site.push('1', 'sid:hanging', `${n}`);
+    await site.push('1', 'sid:gone', `${n}`);
+  }
+  await site.push('2', '1', 'to a user');
+  t.hasStrict(await user.next(), { body: 'to a user' });
+  await site.push('2', 'sid:good', 'to the good one');
+  t.match((await good.next()).text, /to the good one/);
+  t.hasStrict(await agent.next(), { body: '0' }, 'nor its own service’s clients');
+  t.ok(Date.now() - since < 5000);
+});
+
+t.test('a domain’s webhook serves those of its services that name none', async (t) => {
+  const [own, common] = [await WebhookServer.start(t), await WebhookServer.start(t)];
+  const services = { bot: { webhook: own.url }, help: { delivery: 'turns' } };
+  const server = await testServer(t, { domains: [{ ...siteA, webhook: common.url, services }, siteB] });
+  const site = server.site();
+  await site.push('1', 'sid:bot', 'to bot');
+  await site.push('1', 'sid:help', 'to help');
+  t.match((await own.next()).text, /to bot/);
+  t.match((await common.next()).text, /to help/);
+});
