@@ -175,8 +175,8 @@ class Parts implements Server {
     const get = this.#polls.get.bind(this.#polls);
     const options = this.#polls.options.bind(this.#polls);
     for (const version of ['v5', 'v4']) {
-      app.ws(`/${version}/wsocket`, this.#sockets.behaviour);
       for (const end of ['', '/']) {
+        app.ws(`/${version}/wsocket${end}`, this.#sockets.behaviour);
         app.get(`/${version}/packets${end}`, get).options(`/${version}/packets${end}`, options);
       }
     }

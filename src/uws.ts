@@ -131,8 +131,9 @@ function glibcVersion(): string | undefined {
 }
 
 /**
- * Room for a request's headers, its URL among them, in bytes. PRESENCES is a GET and 500 friends make 6 KB (PROTOCOL
- * section 10 asks for 16 KiB at least); the library's own limit of 4 KiB holds for headers that arrive in pieces.
+ * Room for a request's headers, its URL among them, that arrive in pieces, in bytes. PRESENCES is a GET and 500 friends
+ * make 6 KB (PROTOCOL section 10 asks for 16 KiB at least). Only `uws-node22` reads it: in `uws-node20` the bound of
+ * 4 KiB is compiled in. What arrives in one piece has no bound but the receive buffer of 512 KiB.
  */
 export const headerBytes = 32 * 1024;
 
@@ -146,7 +147,7 @@ export function loadUws(): Uws {
   if (loaded !== undefined) return loaded;
   const build = pickBuild(thisMachine());
   if ('message' in build) throw new Error(build.message);
-  // Read by the native code at the moment it loads, never again.
+  // Read by the native code at the moment it loads, never again; `uws-node20` does not look at it.
   process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= String(headerBytes);
   const require = createRequire(import.meta.url);
   try {

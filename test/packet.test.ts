@@ -66,11 +66,15 @@ t.test('a packet is encoded once', async (t) => {
 });
 
 t.test('a message without a nick carries its sender’s', async (t) => {
-  const fields = { to: '2', timestamp: '1', type: 'chat', body: 'hi', style: '' } as const;
-  const outgoing: Outgoing = { kind: 'message', target, nick: null, fields };
-  t.hasStrict(complete(outgoing, '1', 'Jack', topic, sender).fields, { from: '1', nick: 'Jack', body: 'hi' });
-  t.hasStrict(complete({ ...outgoing, nick: 'J' }, '1', 'Jack', topic, sender).fields, { from: '1', nick: 'J' });
-  const status: Outgoing = { kind: 'status', target, nick: null, fields: { to: '2', show: 'typing' } };
+  const message = (nick: string): Outgoing => ({
+    kind: 'message',
+    target,
+    fields: { from: '', to: '2', nick, timestamp: '1', type: 'chat', body: 'hi', style: '' },
+  });
+  t.hasStrict(complete(message(''), '1', 'Jack', topic, sender).fields, { from: '1', nick: 'Jack', body: 'hi' });
+  t.hasStrict(complete(message('J'), '1', 'Jack', topic, sender).fields, { from: '1', nick: 'J' });
+  const fields = { from: '', to: '2', nick: '', show: 'typing' };
+  const status: Outgoing = { kind: 'status', target, fields };
   t.strictSame(
     { ...complete(status, '1', 'Jack', topic, sender).fields },
     { from: '1', to: '2', nick: 'Jack', show: 'typing' },

@@ -39,6 +39,8 @@ export class Domain {
   limits: Limits;
   /** Endpoints online now. */
   online = 0;
+  /** What else lives in it and ends with it: MQTT sessions. */
+  readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
   readonly #rooms: Group;
 
@@ -74,6 +76,7 @@ export class Domain {
     const { system } = this.runtime;
     for (const { actor } of [...this.registry.endpoints.values()]) system.stop(actor as Ref<never>);
     for (const actor of [...this.registry.rooms.values()]) system.stop(actor as Ref<never>);
+    for (const end of this.onEnd) end();
   }
 
   serviceConfig(id: string): ServiceConfig | undefined {

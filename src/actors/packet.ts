@@ -59,21 +59,25 @@ export class Packet<K extends PacketKind = PacketKind> {
   }
 }
 
-/** A message or status on its way out, before it is known who it is from. */
+type Unsigned<T> = Omit<T, 'from' | 'nick'> & { from: string; nick: string };
+
+/**
+ * A message or status on its way out. Its fields are nobody else's yet: `from`, and `nick` where it is empty, are filled
+ * in when its sender is known.
+ */
 export type Outgoing = {
   /** null: everybody (a broadcast). */
   readonly target: Target | null;
-  /** null: the sender's own. */
-  readonly nick: string | null;
 } & (
-  | { readonly kind: 'message'; readonly fields: Omit<MessageFields, 'from' | 'nick'> }
-  | { readonly kind: 'status'; readonly fields: Omit<StatusFields, 'from' | 'nick'> }
+  | { readonly kind: 'message'; readonly fields: Unsigned<MessageFields> }
+  | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }
 );
 
 /** Completes it with its sender; `nick` is the sender's own. */
 export function complete(outgoing: Outgoing, from: string, nick: string, topic: Address, sender: Address): Packet {
-  const who = { from, nick: outgoing.nick ?? nick };
+  outgoing.fields.from = from;
+  if (outgoing.fields.nick === '') outgoing.fields.nick = nick;
   return outgoing.kind === 'message'
-    ? new Packet('message', { ...outgoing.fields, ...who }, topic, sender)
-    : new Packet('status', { ...outgoing.fields, ...who }, topic, sender);
+    ? new Packet('message', outgoing.fields, topic, sender)
+    : new Packet('status', outgoing.fields, topic, sender);
 }

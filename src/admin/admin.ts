@@ -23,7 +23,7 @@ export async function startAdmin(config: Config, isReady: () => boolean): Promis
     server.once('error', (error: Error & { address?: string }) => {
       reject(Object.assign(error, { address: `${host}:${port}` }));
     });
-    server.listen(port < 0 ? 0 : port, host, resolve);
+    server.listen(Math.max(port, 0), host, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

@@ -68,7 +68,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   const quota = new Quota();
 
   function run(found: Found, head: Head, body: Buffer, exchange: Exchange): void {
-    const type = head.method === 'GET' ? 'form' : mediaType(head.contentType);
+    const type = found.route.method === 'GET' ? 'form' : mediaType(head.contentType);
     if (typeof type !== 'string') return exchange.fail(type);
     const parameters = readParameters(head.query, type, body);
     if (!(parameters instanceof Map)) return exchange.fail(parameters);
@@ -78,17 +78,29 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     if (!quota.take(domain)) return exchange.fail(TOO_MANY_REQUESTS);
     const { reply, fail, ok } = exchange;
     const { roomId } = found;
-    found.route.run({ domain, parameters, roomId, head, config: context.config(), ports: ports(), reply, fail, ok });
+    found.route.run({
+      domain,
+      parameters,
+      roomId,
+      origin: head.origin,
+      config: context.config(),
+      ports: ports(),
+      reply,
+      fail,
+      ok,
+    });
   }
 
   app.any('/*', (res: HttpResponse, req: HttpRequest) => {
-    const head = readHead(req);
-    const found = findRoute(head.path);
-    const isCall = found?.route.method === head.method;
+    const path = req.getUrl();
+    const method = req.getMethod().toUpperCase();
+    const found = findRoute(path);
+    const isCall = found?.route.method === method;
     const exchange = new Exchange(res, context, (isCall && found?.route.errorFields) || {});
-    const refused = refusal(found, head.path, head.method) ?? (context.isDraining() ? UNAVAILABLE : null);
+    const refused = refusal(found, path, method) ?? (context.isDraining() ? UNAVAILABLE : null);
     if (!found || refused) return exchange.fail(refused ?? UNAVAILABLE);
-    if (head.method === 'GET') return run(found, head, NO_BODY, exchange);
+    const head = readHead(req, found.route.answersUrls === true);
+    if (method === 'GET') return run(found, head, NO_BODY, exchange);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) exchange.fail(body);
       else run(found, head, body as Buffer, exchange);

@@ -4,14 +4,15 @@ import type { Config } from '../config.js';
 import type { ReplyError } from '../errors.js';
 import type { Parameters } from '../protocols/parameters.js';
 import type { PublicPorts } from './presences.js';
-import type { Head } from './request.js';
+import type { Origin } from './request.js';
 
 export interface Call {
   readonly domain: Domain;
   readonly parameters: Parameters;
   /** Percent-decoded; empty where the path has none. */
   readonly roomId: string;
-  readonly head: Head;
+  /** Only where the route asks for it. */
+  readonly origin: Origin | null;
   readonly config: Config;
   readonly ports: PublicPorts;
   /** Answers 200 with this JSON. */

@@ -3,7 +3,7 @@ import type { OnlineResult } from '../actors/online.js';
 import { isReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
 import type { Call } from './call.js';
-import type { Head } from './request.js';
+import type { Origin } from './request.js';
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
 export function presencesBody(list: Presences): string {
@@ -18,11 +18,17 @@ export interface PublicPorts {
 }
 
 /** The URLs of ONLINE's answer: the configured public one, else as the request came. */
-function urls(publicUrl: string | null, trustProxy: boolean, tls: boolean, head: Head, ports: PublicPorts): object {
-  const proto = trustProxy ? (head.forwardedProto.split(',')[0]?.trim().toLowerCase() ?? '') : '';
+function urls(
+  publicUrl: string | null,
+  trustProxy: boolean,
+  tls: boolean,
+  origin: Origin | null,
+  ports: PublicPorts,
+): object {
+  const proto = trustProxy ? (origin?.forwardedProto.split(',')[0]?.trim().toLowerCase() ?? '') : '';
   const scheme = proto === 'https' || proto === 'http' ? proto : tls ? 'https' : 'http';
-  const forwarded = trustProxy ? (head.forwardedHost.split(',')[0]?.trim() ?? '') : '';
-  const host = forwarded || head.host || 'localhost';
+  const forwarded = trustProxy ? (origin?.forwardedHost.split(',')[0]?.trim() ?? '') : '';
+  const host = forwarded || origin?.host || 'localhost';
   const base = (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, '');
   const packets = `${base}/v5/packets`;
   const answer = {
@@ -42,11 +48,11 @@ function mqttUrl(base: string, { mqtt, mqtts }: PublicPorts): string | null {
   return mqtt === null ? null : `tcp://${host}:${mqtt}`;
 }
 
-export function onlineCall({ domain, parameters, head, config, ports, reply, fail }: Call): void {
+export function onlineCall({ domain, parameters, origin, config, ports, reply, fail }: Call): void {
   online(domain, parameters, (result) => {
     if (isReplyError(result)) return fail(result);
     const { ticket, presences: list } = result as OnlineResult;
-    const where = urls(config.publicUrl, config.trustProxy, config.tls !== null, head, ports);
+    const where = urls(config.publicUrl, config.trustProxy, config.tls !== null, origin, ports);
     const answer = JSON.stringify({ success: true, ticket, ...where });
     reply(`${answer.slice(0, -1)},"presences":${presencesBody(list)}}`);
   });

@@ -6,26 +6,31 @@ import type { HttpRequest, HttpResponse } from '../uws.js';
 
 /** What must be taken from uWebSockets.js's request before its handler returns. */
 export interface Head {
-  readonly method: string;
-  readonly path: string;
   readonly query: string;
   readonly authorization: string;
   readonly contentType: string;
+  /** Where the client found the server; only a route that answers with URLs reads it. */
+  readonly origin: Origin | null;
+}
+
+export interface Origin {
   readonly host: string;
   readonly forwardedProto: string;
   readonly forwardedHost: string;
 }
 
-export function readHead(req: HttpRequest): Head {
+export function readHead(req: HttpRequest, withOrigin: boolean): Head {
   return {
-    method: req.getMethod().toUpperCase(),
-    path: req.getUrl(),
     query: req.getQuery() ?? '',
     authorization: req.getHeader('authorization'),
     contentType: req.getHeader('content-type'),
-    host: req.getHeader('host'),
-    forwardedProto: req.getHeader('x-forwarded-proto'),
-    forwardedHost: req.getHeader('x-forwarded-host'),
+    origin: withOrigin
+      ? {
+          host: req.getHeader('host'),
+          forwardedProto: req.getHeader('x-forwarded-proto'),
+          forwardedHost: req.getHeader('x-forwarded-host'),
+        }
+      : null,
   };
 }
 

@@ -11,10 +11,12 @@ export interface Route {
   readonly run: (call: Call) => void;
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
+  /** Its answer names URLs, which may come from the request. */
+  readonly answersUrls?: true;
 }
 
 const ROUTES = new Map<string, Route>([
-  ['presences/online', { method: 'POST', run: onlineCall, errorFields: { success: false } }],
+  ['presences/online', { method: 'POST', run: onlineCall, errorFields: { success: false }, answersUrls: true }],
   ['presences/offline', { method: 'POST', run: offlineCall }],
   ['presences/show', { method: 'POST', run: showCall }],
   ['presences', { method: 'GET', run: presencesCall }],
@@ -39,6 +41,10 @@ export interface Found {
 
 /** The route of a path, whatever the method; null where there is none. */
 export function findRoute(path: string): Found | null {
+  return PLAIN.get(path) ?? search(path);
+}
+
+function search(path: string): Found | null {
   const [empty, version, ...rest] = path.split('/');
   if (empty !== '' || (version !== 'v5' && version !== 'v4')) return null;
   if (rest.length > 1 && rest.at(-1) === '') rest.pop();
@@ -48,6 +54,11 @@ export function findRoute(path: string): Found | null {
   const route = rooms === 'rooms' && rest.length === 3 ? ROOM_ROUTES.get(action ?? '') : undefined;
   return route ? { route, roomId: decodeSegment(id ?? '') } : null;
 }
+
+/** Paths as clients write them, without a room. */
+const PLAIN = new Map<string, Found>(
+  ['v5', 'v4'].flatMap((version) => [...ROUTES].map(([path, route]) => [`/${version}/${path}`, { route, roomId: '' }])),
+);
 
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {

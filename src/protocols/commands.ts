@@ -7,7 +7,7 @@ import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
-import type { Outgoing } from '../actors/packet.js';
+import type { MessageFields, Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { findTicket } from './keys.js';
@@ -185,20 +185,22 @@ export function outgoingMessage(domain: Domain, checked: Checked): Outgoing | Re
   if (target && (target.node === 'gid') !== (type === 'grpchat')) {
     return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
   }
-  const passedOn: { [K in (typeof PASSED_ON)[number]]?: string } = {};
-  for (const name of PASSED_ON) {
-    const value = text(checked, name);
-    if (value !== null) passedOn[name] = value;
-  }
-  const fields = {
+  const fields: MessageFields = {
+    from: '',
     to: target ? shortIdOf(target.node, target.id) : to,
+    nick: text(checked, 'nick') ?? '',
     timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
     type,
     body,
     style: text(checked, 'style') ?? '',
-    ...passedOn,
   };
-  return { target, nick: text(checked, 'nick') || null, kind: 'message', fields };
+  return { target, kind: 'message', fields: passOn(checked, fields) };
+}
+
+/** Adds the fields of section 10's closed list, where the sender gave some. */
+function passOn(checked: Checked, fields: MessageFields): MessageFields {
+  const extra = PASSED_ON.filter((name) => checked[name] !== undefined);
+  return extra.length === 0 ? fields : { ...fields, ...Object.fromEntries(extra.map((name) => [name, checked[name]])) };
 }
 
 export function status(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
@@ -209,8 +211,8 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return reply(TICKET_NOT_FOUND);
   const to = shortIdOf(target.node, target.id);
-  const fields = { to, show: text(checked, 'show') ?? '' };
-  sendFrom(domain, client, { target, nick: text(checked, 'nick') || null, kind: 'status', fields });
+  const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
+  sendFrom(domain, client, { target, kind: 'status', fields });
   reply(null);
 }
 

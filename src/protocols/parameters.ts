@@ -4,7 +4,8 @@
 export type Parameters = Map<string, unknown>;
 
 function decode(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '));
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
+  return spaced.includes('%') ? decodeURIComponent(spaced) : spaced;
 }
 
 /**

@@ -68,9 +68,15 @@ ajv.addKeyword({
   validate: (limit: number, value: string) => value.length * 3 <= limit || Buffer.byteLength(value) <= limit,
 });
 
-const validators = new Map<CallName, ValidateFunction>();
+interface Compiled {
+  readonly names: readonly string[];
+  readonly validate: ValidateFunction;
+}
+
+const compiled = new Map<CallName, Compiled>();
 for (const [name, schema] of Object.entries(SCHEMAS)) {
-  validators.set(name as CallName, ajv.compile({ type: 'object', ...schema }));
+  const validate = ajv.compile({ type: 'object', ...schema });
+  compiled.set(name as CallName, { names: Object.keys(schema.properties), validate });
 }
 
 function say(error: ErrorObject): string {
@@ -94,11 +100,11 @@ function say(error: ErrorObject): string {
 /** Picks out what a call knows and checks it; the others are ignored. */
 export function check(call: CallName, parameters: Parameters): Checked | ReplyError {
   const known: Record<string, unknown> = {};
-  for (const name of Object.keys(SCHEMAS[call].properties)) {
+  const { names, validate } = compiled.get(call) as Compiled;
+  for (const name of names) {
     const value = parameters.get(name);
     if (value !== undefined) known[name] = value;
   }
-  const validate = validators.get(call) as ValidateFunction;
   if (validate(known)) return known as Checked;
   return badRequest(say(validate.errors?.[0] as ErrorObject));
 }

@@ -113,7 +113,8 @@ export function sendTo(domain: Domain, client: Client, topic: string, payload: B
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
   const target = targetOf(domain, topic);
   if ('reason' in target) return target;
-  if (target.node === 'gid' && !isMember(domain, client, target)) return refusal(REASON.notAuthorized, 'not in the room');
+  if (target.node === 'gid' && !isMember(domain, client, target))
+    return refusal(REASON.notAuthorized, 'not in the room');
   const fields = fieldsOf(payload);
   const fault = bodyFault(domain, fields);
   if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);

@@ -1,14 +1,15 @@
 /** MQTT in one domain: its sessions, shared subscriptions, retained publications and numbers. */
 import type { Domain } from '../../actors/domain.js';
-import { publish } from '../../actors/router.js';
 import { Publication, type PublicationFields } from '../../actors/publication.js';
-import type { Group, Ref } from '../../actors/system.js';
 import type { TopicSubscription } from '../../actors/router.js';
+import { publish } from '../../actors/router.js';
+import type { Group, Ref } from '../../actors/system.js';
 import type { Context } from '../context.js';
 import { Retained } from './retained.js';
-import { newSession, session, type SessionMessage } from './session.js';
-import { group, type GroupMessage, newGroup } from './shared.js';
+import { newSession, type SessionMessage, session } from './session.js';
+import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemPublications } from './sys.js';
+import { forgetSession } from './ticket.js';
 
 /** Numbers since the server started, for `$SYS`. */
 export interface Totals {
@@ -88,6 +89,15 @@ export class Broker {
     const listeners = publish(system, this.domain.table, publication);
     if (listeners === 0) metrics.dropped.noSubscriber += 1;
     return listeners;
+  }
+
+  /** Ends all sessions at once, without wills: the domain has gone, or the server closes. */
+  end(): void {
+    const { system } = this.domain.runtime;
+    this.closed = true;
+    for (const actor of [...this.sessions.values()]) system.stop(actor as Ref<never>);
+    for (const actor of [...this.groups.values()]) system.stop(actor as Ref<never>);
+    for (const client of this.domain.tickets.values()) forgetSession(client);
   }
 
   /** What a new subscription is sent at once. */

@@ -103,7 +103,8 @@ function checkIdentifier(reader: Reader): void {
 function checkFilter(reader: Reader): string {
   const filter = reader.name();
   if (reader.fault !== 0) return '';
-  if (!isFilter(filter)) reader.fail(REASON.malformed); // [MQTT-4.7.1-1] [MQTT-4.7.3-1]
+  if (!isFilter(filter))
+    reader.fail(REASON.malformed); // [MQTT-4.7.1-1] [MQTT-4.7.3-1]
   else if (filter.startsWith(SHARE) && parseShare(filter) === null) reader.fail(REASON.protocolError);
   return filter;
 }
@@ -116,7 +117,9 @@ function isZeroIdentifier(id: number, value: number): boolean {
 export function checkSubscribe(reader: Reader, version: Version): number {
   checkIdentifier(reader);
   if (version === 5) {
-    const visit: Visit = { number: (id, value) => (isZeroIdentifier(id, value) ? reader.fail(REASON.malformed) : undefined) };
+    const visit: Visit = {
+      number: (id, value) => (isZeroIdentifier(id, value) ? reader.fail(REASON.malformed) : undefined),
+    };
     readProperties(reader, ALLOWED.subscribe, visit, REASON.malformed);
   }
   if (reader.at === reader.end) reader.fail(REASON.malformed);
@@ -125,7 +128,8 @@ export function checkSubscribe(reader: Reader, version: Version): number {
     const options = reader.byte();
     if (reader.fault !== 0) break;
     const isMalformed = version === 5 ? (options & 0xc0) !== 0 || (options & 0x30) === 0x30 : (options & 0xfc) !== 0;
-    if (isMalformed || (options & 3) === 3) reader.fail(REASON.malformed); // [MQTT-3.8.3-4]
+    if (isMalformed || (options & 3) === 3)
+      reader.fail(REASON.malformed); // [MQTT-3.8.3-4]
     else if (version === 5 && (options & 4) !== 0 && filter.startsWith(SHARE)) reader.fail(REASON.protocolError);
   }
   return reader.fault;

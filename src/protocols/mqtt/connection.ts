@@ -12,6 +12,8 @@ import { REASON } from './reason.js';
 import { type SplitFault, Splitter } from './splitter.js';
 import type { Wire } from './wire.js';
 
+/** Bytes gathered in one turn before they are written without waiting for its end. */
+const GATHERED_BYTES = 256 * 1024;
 /** Bytes that wait for the network before publications wait in their session instead. */
 const CONGESTED_BYTES = 1024 * 1024;
 /** Bytes, nearly all answers, that wait before the server stops reading from who does not take them. */
@@ -186,8 +188,8 @@ export class Connection {
     if (this.#ended || bytes.length > this.#maximumPacketSize) return; // [MQTT-3.1.2-24]
     this.#out.push(bytes);
     this.#outBytes += bytes.length;
-    if (this.#outBytes + this.wire.buffered > CONGESTED_BYTES) this.congested = true;
-    this.#schedule();
+    if (this.#outBytes > GATHERED_BYTES) this.#write();
+    else this.#schedule();
   }
 
   /** PUBLISH, by an alias where the client takes them. False where it is larger than the client accepts. */
@@ -255,20 +257,26 @@ export class Connection {
     this.#relieve();
   }
 
-  /** Writes what has been gathered. */
+  /** The turn is over: writes what has been gathered. */
   flush(): void {
     this.#scheduled = false;
+    this.#write();
+    if (this.congested && this.wire.buffered <= CONGESTED_BYTES / 2) this.#relieve();
+  }
+
+  #write(): void {
     this.unacknowledged = 0;
     if (this.#out.length === 0 || this.#ended) return;
     const out = this.#out;
     this.#out = [];
     this.#outBytes = 0;
     this.wire.write(out);
-    if (!this.#choked && this.wire.buffered > CHOKED_BYTES) {
+    const { buffered } = this.wire;
+    if (buffered > CONGESTED_BYTES) this.congested = true;
+    if (!this.#choked && buffered > CHOKED_BYTES) {
       this.#choked = true;
       this.wire.pause();
     }
-    if (this.congested && this.wire.buffered <= CONGESTED_BYTES / 2) this.#relieve();
   }
 
   #relieve(): void {

@@ -4,8 +4,8 @@
  * and user properties must keep their order and repetitions [MQTT-3.3.2-18], which mqtt-packet's objects lose.
  */
 import { type IConnectPacket, type ISubscribePacket, type IUnsubscribePacket, type Packet, parser } from 'mqtt-packet';
-import { isTopic } from '../../actors/topic.js';
 import type { Qos } from '../../actors/publication.js';
+import { isTopic } from '../../actors/topic.js';
 import { checkConnect, checkSubscribe, checkUnsubscribe } from './check.js';
 import type { Ack, AckName, Connect, Disconnect, Incoming, Publish, Refused, Version, Will } from './packets.js';
 import { ALLOWED, PROPERTY, readProperties } from './properties.js';
@@ -202,13 +202,7 @@ class PublishProperties {
 
 const NO_PROPERTIES = new PublishProperties(EMPTY);
 
-function decodePublish(
-  bytes: Buffer,
-  body: number,
-  end: number,
-  flags: number,
-  version: Version,
-): Publish | Refused {
+function decodePublish(bytes: Buffer, body: number, end: number, flags: number, version: Version): Publish | Refused {
   const qos = (flags >> 1) & 3;
   const dup = (flags & 8) !== 0;
   if (qos === 3) return refused(REASON.malformed); // [MQTT-3.3.1-4]

@@ -14,8 +14,7 @@ const TIMER_S = 2_000_000;
 export function later(clock: Clock, seconds: number, task: () => void): () => void {
   let cancel: () => void = () => undefined;
   const wait = (rest: number) => {
-    cancel =
-      rest > TIMER_S ? clock.after(TIMER_S * 1000, () => wait(rest - TIMER_S)) : clock.after(rest * 1000, task);
+    cancel = rest > TIMER_S ? clock.after(TIMER_S * 1000, () => wait(rest - TIMER_S)) : clock.after(rest * 1000, task);
   };
   wait(seconds);
   return () => cancel();
@@ -55,7 +54,8 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
     if (delayS === 0) publishWill(state);
     else state.cancelWill = later(clock, delayS, () => system.tell(self, { kind: 'willDue' }));
   }
-  if (expiryS === 0) state.alive = false; // [MQTT-3.1.2-23]
+  if (expiryS === 0)
+    state.alive = false; // [MQTT-3.1.2-23]
   else if (Number.isFinite(expiryS)) {
     state.cancelExpiry = later(clock, expiryS, () => system.tell(self, { kind: 'expired' }));
   }

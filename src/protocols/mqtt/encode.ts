@@ -45,7 +45,10 @@ export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0
   if (version < 5 || reason === 0) return Buffer.from([first, 2, id >> 8, id & 0xff]);
   if (text === '') return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
   const property = reasonString(text);
-  return Buffer.concat([Buffer.from([first, 4 + property.length, id >> 8, id & 0xff, reason, property.length]), property]);
+  return Buffer.concat([
+    Buffer.from([first, 4 + property.length, id >> 8, id & 0xff, reason, property.length]),
+    property,
+  ]);
 }
 
 /** Texts are the server's own and short: every length here is one byte. */
@@ -147,9 +150,7 @@ function build(publication: Publication, options: PublishOptions): Buffer {
 }
 
 function isShared({ qos, alias, identifiers }: PublishOptions, publication: Publication): boolean {
-  return (
-    qos === 0 && alias === 0 && identifiers.length === 0 && publication.expiresAt === Number.POSITIVE_INFINITY
-  );
+  return qos === 0 && alias === 0 && identifiers.length === 0 && publication.expiresAt === Number.POSITIVE_INFINITY;
 }
 
 /** PUBLISH. At QoS 0 all receivers of a version share one buffer, which nobody changes. */

@@ -1,9 +1,9 @@
 /** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
+import { newToken } from '../../actors/ticket.js';
 import { Timeouts } from '../../clock.js';
 import { CLOSE } from '../../errors.js';
-import { newToken } from '../../actors/ticket.js';
 import type { Context } from '../context.js';
 import { Broker } from './broker.js';
 import { connackOf } from './connect.js';
@@ -14,7 +14,7 @@ import type { Connect, Incoming, Refused } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
-import { forgetSession, TicketPeer } from './ticket.js';
+import { TicketPeer } from './ticket.js';
 
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
@@ -128,7 +128,9 @@ export class MqttHost implements Host {
       return this.#refuse(connection, packet, who);
     }
     this.#keepAliveOf(connection, packet);
-    return who.client ? this.#ticket(connection, packet, who.domain, who.client) : this.#session(connection, packet, who.domain);
+    return who.client
+      ? this.#ticket(connection, packet, who.domain, who.client)
+      : this.#session(connection, packet, who.domain);
   }
 
   /** Silence of one and a half times the keep alive ends a connection [MQTT-3.1.2-22]. */
@@ -151,7 +153,12 @@ export class MqttHost implements Host {
     return new SessionPeer(domain, session, connection);
   }
 
-  #ticket(connection: Connection, packet: Connect, domain: Domain, client: NonNullable<ReturnType<Domain['tickets']['get']>>): Peer {
+  #ticket(
+    connection: Connection,
+    packet: Connect,
+    domain: Domain,
+    client: NonNullable<ReturnType<Domain['tickets']['get']>>,
+  ): Peer {
     const { mqtt } = this.context.config();
     const assigned = packet.clientId === '' ? `auto-${newToken()}` : null;
     const peer = new TicketPeer(domain, client, connection, packet, mqtt.receiveMaximum);
@@ -172,8 +179,16 @@ export class MqttHost implements Host {
     if (!broker) {
       broker = new Broker(domain, this.context);
       this.#brokers.set(domain, broker);
+      domain.onEnd.add(() => this.#end(domain));
     }
     return broker;
+  }
+
+  /** A domain has gone from the configuration: so have its sessions. */
+  #end(domain: Domain): void {
+    const broker = this.#brokers.get(domain);
+    this.#brokers.delete(domain);
+    broker?.end();
   }
 
   /** Ends all connections: the server drains. */
@@ -188,15 +203,9 @@ export class MqttHost implements Host {
 
   /** Ends everything that would keep the process or a test alive. */
   close(): void {
-    const { system } = this.context.runtime;
-    system.endOfTurn.delete(this.#flush);
+    this.context.runtime.system.endOfTurn.delete(this.#flush);
     this.#cancelSystem?.();
-    for (const broker of this.#brokers.values()) {
-      broker.closed = true;
-      for (const session of [...broker.sessions.values()]) system.stop(session as Ref<never>);
-      for (const group of [...broker.groups.values()]) system.stop(group as Ref<never>);
-      for (const client of broker.domain.tickets.values()) forgetSession(client);
-    }
+    for (const broker of this.#brokers.values()) broker.end();
     for (const connection of [...this.connections]) connection.end(CLOSE.shutdown.webSocketCode);
     this.#connecting.close();
     for (const timeouts of this.#keepAlive.values()) timeouts.close();

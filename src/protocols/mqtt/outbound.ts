@@ -5,8 +5,9 @@
  * `queueBytes`. What overflows: publications of QoS 0 first, then the oldest; counted as `queueOverflow`. QoS 0 for a
  * client that is not connected is dropped, as `offline`.
  */
-import type { QueueLimits } from '../../actors/queue.js';
+
 import type { Publication, Qos } from '../../actors/publication.js';
+import type { QueueLimits } from '../../actors/queue.js';
 import type { Ref } from '../../actors/system.js';
 import type { Metrics } from '../../metrics.js';
 import type { Connection } from './connection.js';

@@ -1,6 +1,7 @@
 /** Properties of MQTT 5, section 2.2.2: which there are, what they hold, and in which packet a client may send them. */
-import { REASON } from './reason.js';
+
 import type { Reader } from './reader.js';
+import { REASON } from './reason.js';
 
 export const PROPERTY = Object.freeze({
   payloadFormat: 0x01,
@@ -83,12 +84,7 @@ export const ALLOWED = Object.freeze({
   ack: new Set([PROPERTY.reasonString, PROPERTY.userProperty]),
   subscribe: new Set([PROPERTY.subscriptionIdentifier, PROPERTY.userProperty]),
   unsubscribe: new Set([PROPERTY.userProperty]),
-  disconnect: new Set([
-    PROPERTY.sessionExpiry,
-    PROPERTY.serverReference,
-    PROPERTY.reasonString,
-    PROPERTY.userProperty,
-  ]),
+  disconnect: new Set([PROPERTY.sessionExpiry, PROPERTY.serverReference, PROPERTY.reasonString, PROPERTY.userProperty]),
 });
 
 /** Values that are a protocol error although they fit their type. */

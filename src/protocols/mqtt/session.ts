@@ -3,11 +3,12 @@
  * by its connection what the client sent, by publishers what there is for it, by the router when its subscriptions
  * hold, and by itself when a time is up. Never touches a socket. Lives as long as section 4.1 of MQTT 5 has it live.
  */
-import { CLOSE } from '../../errors.js';
-import type { Publication } from '../../actors/publication.js';
+
+import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
 import { matches } from '../../actors/topic.js';
+import { CLOSE } from '../../errors.js';
 import type { Broker } from './broker.js';
 import { connect } from './connect.js';
 import type { Connection } from './connection.js';
@@ -202,7 +203,7 @@ function published(state: SessionState, { publication, subscription, others }: P
 const NO_IDENTIFIERS: readonly number[] = [];
 
 function pushMatched(state: SessionState, publication: Publication, matched: readonly SessionSubscription[]): void {
-  const qos = matched.reduce((highest, { qos }) => (qos > highest ? qos : highest), 0);
+  const qos = Math.max(...matched.map((subscription) => subscription.qos));
   const identifiers = matched.map(({ identifier }) => identifier).filter((identifier) => identifier > 0);
   const asPublished = matched.some(({ retainAsPublished }) => retainAsPublished);
   push(state, publication, qos, asPublished, identifiers, null);
@@ -216,7 +217,7 @@ function push(
   identifiers: readonly number[],
   group: Ref<GroupMessage> | null,
 ): void {
-  const qos = publication.qos < granted ? publication.qos : (granted as Publication['qos']); // [MQTT-3.8.4-8]
+  const qos = Math.min(publication.qos, granted) as Qos; // [MQTT-3.8.4-8]
   const retain = asPublished && publication.retain; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
   state.outbound.push({ publication, qos, retain, identifiers, group }, state.connection, state.broker.domain.limits);
 }
@@ -235,7 +236,7 @@ function changed(state: SessionState, message: Changed, self: Ref<SessionMessage
   message.connection.send(message.ack);
   for (const { subscription, publication } of message.retained) {
     if (subscription.epoch !== state.epoch) continue;
-    const qos = publication.qos < subscription.qos ? publication.qos : subscription.qos;
+    const qos = Math.min(publication.qos, subscription.qos) as Qos;
     const identifiers = subscription.identifier > 0 ? [subscription.identifier] : NO_IDENTIFIERS;
     // Retained because of a new subscription: the flag is set [MQTT-3.3.1-8].
     const item = { publication, qos, retain: true, identifiers, group: null };
@@ -261,8 +262,14 @@ function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown'): 
 
 export const session: Behaviour<SessionState, SessionMessage> = {
   receive,
+  /** A failure about a publication leaves the session as it was; one about what its client asked for does not. */
+  onCrash: (_state, { kind }) => (kind === 'published' || kind === 'deliver' || kind === 'drained' ? 'resume' : 'stop'),
   isDone: ({ connection, alive, held }) => connection === null && !alive && held === null,
   afterStop(state) {
+    // Stopped while it is connected: its domain has gone.
+    state.connection?.disconnect(REASON.administrativeAction, CLOSE.stopped.webSocketCode);
+    if (state.connection) state.broker.totals.connected -= 1;
+    state.connection = null;
     endSession(state, 'stopped');
     const { sessions } = state.broker;
     sessions.delete(state.clientId);

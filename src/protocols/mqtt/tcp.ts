@@ -125,9 +125,7 @@ export async function listenTcp(
   };
   // Half open: what was to be said to a client that has ended its side is still said.
   const options = { allowHalfOpen: true, noDelay: true };
-  const server = secure
-    ? tls.createServer({ ...options, ...secure }, onSocket)
-    : net.createServer(options, onSocket);
+  const server = secure ? tls.createServer({ ...options, ...secure }, onSocket) : net.createServer(options, onSocket);
   server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
