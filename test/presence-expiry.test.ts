@@ -43,7 +43,7 @@ t.test('REST calls do not keep a client', async (t) => {
 
 for (const transport of transports) {
   t.test(`a client that is connected over ${transport.name} stays, one that has left goes`, async (t) => {
-    const site = (await testServer(t, { ...shortTimes, poll: { timeoutMs: 50 } })).site();
+    const site = (await testServer(t, { ...shortTimes, mqtt: { port: -1 }, poll: { timeoutMs: 50 } })).site();
     const watcher = await watching(site, 'stays', 'leaves');
     const stays = await site.arrive('stays', {}, transport);
     t.hasStrict(await watcher.next(), { from: 'stays', type: 'online' });

@@ -8,7 +8,10 @@ t.test('A will goes out when the connection is lost, and not after DISCONNECT', 
   const watcher = new TestPeer(host);
   await watcher.connect('watcher');
   await watcher.subscribe('wills/#');
-  for (const [clientId, isNormal] of [['a', false], ['b', true]] as const) {
+  for (const [clientId, isNormal] of [
+    ['a', false],
+    ['b', true],
+  ] as const) {
     const peer = new TestPeer(host);
     await peer.connect(clientId, { will: { topic: `wills/${clientId}`, payload: 'gone' } });
     if (isNormal) peer.send({ cmd: 'disconnect', reasonCode: 0 });
@@ -202,27 +205,30 @@ t.test('A client that takes nothing is sent no more than its receive maximum, in
   t.same(payloads(await peer.received()), ['5']);
 });
 
-t.test('A client that stops reading is bounded, others are not slowed, and it goes on when it reads again', async (t) => {
-  const { host, metrics } = testMachine(t, { limits: { queuePackets: 10 } });
-  const stalled = new TestPeer(host);
-  const other = new TestPeer(host);
-  await stalled.connect('stalled');
-  await other.connect('other');
-  await stalled.subscribe('q');
-  await other.subscribe('q');
-  stalled.wire.stalled = true;
-  const publisher = new TestPeer(host);
-  await publisher.connect('publisher');
-  const payload = 'x'.repeat(100_000);
-  for (let i = 0; i < 40; i++) publisher.publish('q', payload);
-  t.equal(payloads(await other.received()).length, 40);
-  const sent = payloads(await stalled.received()).length;
-  t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
-  t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
-  stalled.wire.buffered = 0;
-  stalled.connection.drained();
-  t.equal(payloads(await stalled.received()).length, 10);
-});
+t.test(
+  'A client that stops reading is bounded, others are not slowed, and it goes on when it reads again',
+  async (t) => {
+    const { host, metrics } = testMachine(t, { limits: { queuePackets: 10 } });
+    const stalled = new TestPeer(host);
+    const other = new TestPeer(host);
+    await stalled.connect('stalled');
+    await other.connect('other');
+    await stalled.subscribe('q');
+    await other.subscribe('q');
+    stalled.wire.stalled = true;
+    const publisher = new TestPeer(host);
+    await publisher.connect('publisher');
+    const payload = 'x'.repeat(100_000);
+    for (let i = 0; i < 40; i++) publisher.publish('q', payload);
+    t.equal(payloads(await other.received()).length, 40);
+    const sent = payloads(await stalled.received()).length;
+    t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
+    t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
+    stalled.wire.buffered = 0;
+    stalled.connection.drained();
+    t.equal(payloads(await stalled.received()).length, 10);
+  },
+);
 
 t.test('A client that does not take its answers is read from no further', async (t) => {
   const { host } = testMachine(t);
@@ -268,4 +274,32 @@ t.test('No timers, sessions or actors are left when the last client has gone', a
   t.equal(host.connections.size, 0);
   t.equal(metrics.actors, before);
   t.equal(metrics.deadLetters, 0);
+});
+
+t.test('CONNACK of 5.0 says what the server takes', async (t) => {
+  const { host } = testMachine(t, {
+    mqtt: { receiveMaximum: 20, topicAliasMaximum: 10, maxPacketBytes: 2_000_000, maxKeepAlive: 30 },
+  });
+  const peer = new TestPeer(host);
+  peer.hex('10 0e 0004 4d515454 05 02 000a 00 0001 70');
+  t.equal(await peer.receivedHex(), '200e00000b22000a27001e8480210014');
+  const other = new TestPeer(host);
+  const [connack] = await other.connect('', { keepalive: 60, properties: { requestResponseInformation: true } });
+  t.match(connack, { properties: { serverKeepAlive: 30, assignedClientIdentifier: /^auto-/ } });
+  t.match(connack, { properties: { responseInformation: /^response\/auto-/ } });
+});
+
+t.test('When its domain goes, a client is told and its will is not published', async (t) => {
+  const { host, domain, metrics } = testMachine(t);
+  const before = metrics.actors;
+  const watcher = new TestPeer(host);
+  await watcher.connect('watcher');
+  await watcher.subscribe('wills');
+  const peer = new TestPeer(host);
+  await peer.connect('peer', { will: { topic: 'wills', payload: 'gone' }, properties: { sessionExpiryInterval: 60 } });
+  domain.end();
+  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x98 }]);
+  t.strictSame(payloads(await watcher.received()), []);
+  t.equal(host.connections.size, 0);
+  t.equal(metrics.actors, before);
 });

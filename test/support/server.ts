@@ -72,11 +72,11 @@ export class TestServer {
   }
 
   get adminPort(): number {
-    return this.#running.adminPort;
+    return this.#running.adminPort ?? 0;
   }
 
   get mqttPort(): number {
-    return this.#running.mqttPort;
+    return this.#running.mqttPort ?? 0;
   }
 
   get host(): string {

@@ -1,3 +1,4 @@
+import { MqttChatClient } from './mqtt.js';
 import type { Packet } from './packets.js';
 import { PollClient } from './polling.js';
 import type { TestServer } from './server.js';
@@ -29,4 +30,16 @@ export const longPolling: ChatTransport = {
   connect: (server, ticket, domain) => PollClient.connect(server, ticket, domain),
 };
 
-export const transports: readonly ChatTransport[] = [webSocket, longPolling];
+/** The server under test listens where `mqtt.port` is -1. */
+export const mqttTcp: ChatTransport = {
+  name: 'MQTT',
+  connect: (server, ticket, domain) =>
+    MqttChatClient.connect(server, `mqtt://127.0.0.1:${server.mqttPort}`, ticket, domain),
+};
+
+export const mqttWebSocket: ChatTransport = {
+  name: 'MQTT over WebSocket',
+  connect: (server, ticket, domain) => MqttChatClient.connect(server, `ws://${server.host}/mqtt`, ticket, domain),
+};
+
+export const transports: readonly ChatTransport[] = [webSocket, longPolling, mqttTcp, mqttWebSocket];

@@ -93,8 +93,22 @@ export class TestPeer {
     return this.received();
   }
 
-  publish(topic: string, payload: string, qos: 0 | 1 | 2 = 0, more: Partial<Extract<Packet, { cmd: 'publish' }>> = {}): this {
-    return this.send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false, messageId: qos ? 1 : 0, ...more });
+  publish(
+    topic: string,
+    payload: string,
+    qos: 0 | 1 | 2 = 0,
+    more: Partial<Extract<Packet, { cmd: 'publish' }>> = {},
+  ): this {
+    return this.send({
+      cmd: 'publish',
+      topic,
+      payload,
+      qos,
+      dup: false,
+      retain: false,
+      messageId: qos ? 1 : 0,
+      ...more,
+    });
   }
 }
 

@@ -1,0 +1,103 @@
+/** What carries MQTT: TLS and WebSocket; TCP carries the other tests. */
+import { connect } from 'node:net';
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { testServer } from '../support/server.js';
+import { own, testBroker } from './support/broker.js';
+import { client } from './support/clients.js';
+import { cert, tlsFiles } from './support/tls.js';
+
+t.test('TLS carries MQTT', async (t) => {
+  const broker = await testBroker(t, { tls: tlsFiles(t), mqtt: { port: 0, tlsPort: -1 } });
+  t.equal(broker.mqtt.port, null);
+  const url = `mqtts://127.0.0.1:${broker.mqtt.tlsPort}`;
+  const site = await client(t, url, { ca: cert });
+  await site.client.subscribeAsync('t', { qos: 2 });
+  await site.client.publishAsync('t', 'x'.repeat(200_000), { qos: 2 });
+  t.equal((await site.payload()).length, 200_000);
+});
+
+t.test('WebSocket carries MQTT, however its messages cut the packets', async (t) => {
+  const server = await testServer(t);
+  const url = `ws://${server.host}/mqtt`;
+  const site = await client(t, url);
+  await site.client.subscribeAsync('t', { qos: 1 });
+  await site.client.publishAsync('t', 'x'.repeat(200_000), { qos: 1 });
+  t.equal((await site.payload()).length, 200_000);
+  const socket = new WebSocket(url, 'mqtt');
+  await new Promise((resolve) => socket.once('open', resolve));
+  const answer = new Promise<Buffer>((resolve) => socket.once('message', (data: Buffer) => resolve(data)));
+  const user = Buffer.from(own.domain);
+  const key = Buffer.from(own.apikey);
+  const fields = [
+    Buffer.from('00044d51545404c2003c000161', 'hex'),
+    Buffer.from([0, user.length]),
+    user,
+    Buffer.from([0, key.length]),
+    key,
+  ];
+  const body = Buffer.concat(fields);
+  for (const byte of [0x10, body.length, ...body]) socket.send(Buffer.from([byte]));
+  t.equal((await answer).toString('hex'), '20020000');
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve));
+  socket.send('text');
+  t.equal(await closed, 1003);
+});
+
+t.test('A WebSocket without the subprotocol is refused', async (t) => {
+  const server = await testServer(t);
+  const socket = new WebSocket(`ws://${server.host}/mqtt`);
+  const status = await new Promise((resolve) => {
+    socket.once('unexpected-response', (_request, response) => resolve(response.statusCode));
+  });
+  t.equal(status, 400);
+  socket.on('error', () => undefined);
+  socket.terminate();
+});
+
+t.test('The last packet arrives although the client goes on writing', async (t) => {
+  const broker = await testBroker(t, { mqtt: { port: -1, anonymousDomain: own.domain } });
+  const socket = connect({ port: broker.port, host: '127.0.0.1' });
+  t.teardown(() => socket.destroy());
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  const ended = new Promise((resolve) => socket.once('end', resolve));
+  socket.write(Buffer.from('100e00044d5154540502003c00000161', 'hex'));
+  socket.write(Buffer.concat([Buffer.from('3600', 'hex'), Buffer.alloc(500_000, 0x30)]));
+  await ended;
+  t.equal(Buffer.concat(chunks).toString('hex').slice(-6), 'e00181');
+});
+
+t.test('What a client asked before it ended its side is still answered', async (t) => {
+  const broker = await testBroker(t, { mqtt: { port: -1, anonymousDomain: own.domain } });
+  const socket = connect({ port: broker.port, host: '127.0.0.1', allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  const ended = new Promise((resolve) => socket.once('end', resolve));
+  socket.end(Buffer.from('100d00044d5154540402003c000161' + '3206000174000178' + 'c000', 'hex'));
+  await ended;
+  t.equal(Buffer.concat(chunks).toString('hex'), '20020000' + '40020001' + 'd000');
+});
+
+t.test('Connections of one address are limited', async (t) => {
+  const broker = await testBroker(t, { limits: { connectionsPerAddress: 1 } });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const first = await client(t, url);
+  await t.rejects(client(t, url));
+  t.equal(broker.metrics.refused.tooManyConnections, 1);
+  await first.client.endAsync();
+});
+
+t.test('Draining tells 5.0 why, and lets nobody in', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const site = await client(t, url);
+  const phone = await client(t, url, { password: await broker.online('jack') });
+  const told = [site, phone].map(
+    ({ client }) => new Promise((resolve) => client.once('disconnect', ({ reasonCode }) => resolve(reasonCode))),
+  );
+  await broker.mqtt.drain();
+  t.strictSame(await Promise.all(told), [0x8b, 0x8b]);
+  await t.rejects(client(t, url));
+});

@@ -1,0 +1,106 @@
+/** Tickets' connections with mqtt.js; test/chat.test.ts has them chat. */
+import t from 'tap';
+import { address, own, testBroker } from './support/broker.js';
+import { client } from './support/clients.js';
+
+function bodies(payload: string): string[] {
+  return JSON.parse(payload).messages.map(({ body }: { body: string }) => body);
+}
+
+t.test('What was not acknowledged comes again, under its identifier when the session goes on', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const password = await broker.online('jack');
+  const resumed = { password, clientId: 'phone', clean: false, properties: { sessionExpiryInterval: 60 } };
+  const deaf = await client(t, url, {
+    ...resumed,
+    customHandleAcks: (_topic, _message, _packet, done) => done(new Error('never'), 0),
+  });
+  deaf.client.on('error', () => undefined);
+  const came = new Promise<number | undefined>((resolve) => {
+    deaf.client.on('packetreceive', (packet) => packet.cmd === 'publish' && resolve(packet.messageId));
+  });
+  broker.push('tom', 'jack', 'one');
+  t.equal(await came, 1);
+  deaf.client.end(true);
+  broker.push('tom', 'jack', 'two');
+  const phone = await client(t, url, resumed);
+  const first = await phone.next();
+  t.match(first, { dup: true, messageId: 1, qos: 1, topic: address('jack') });
+  t.strictSame(bodies(first.payload.toString()), ['one']);
+  t.strictSame(bodies(await phone.payload()), ['two']);
+});
+
+t.test('Its own queue and its rooms are granted and bring no second copy; other filters are refused', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
+  const granted = await jack.client.subscribeAsync([address('jack'), address('gid:r1')], { qos: 2 });
+  t.match(granted, [{ qos: 1 }, { qos: 1 }]);
+  for (const filter of [address('tom'), address('gid:r2'), '#', 'free', `/domain/${own.domain}/uid/+`, '$share/g/x']) {
+    await t.rejects(jack.client.subscribeAsync(filter), filter);
+  }
+  broker.push('tom', 'gid:r1', 'to the room', 'grpchat');
+  t.match(await jack.next(), { topic: address('gid:r1'), qos: 1 });
+  broker.push('tom', 'jack', 'marker');
+  t.strictSame(bodies(await jack.payload()), ['marker']);
+});
+
+t.test('It writes in its own name only, and where it may', async (t) => {
+  const broker = await testBroker(t, { limits: { messageBytes: 20 } });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
+  const tom = await client(t, url, { password: await broker.online('tom', { rooms: 'r1' }) });
+  await jack.client.publishAsync(address('tom'), '{"body":"hi","from":"eve","nick":"J","style":"s"}', { qos: 1 });
+  const [message] = JSON.parse(await tom.payload()).messages;
+  t.match(message, { from: 'jack', to: 'tom', nick: 'J', style: 's', type: 'chat', body: 'hi' });
+  await jack.client.publishAsync(address('gid:r1'), 'plain', { qos: 2, retain: true });
+  t.match(JSON.parse(await tom.payload()).messages, [{ type: 'grpchat', to: 'r1', nick: 'jack', body: 'plain' }]);
+  const table: readonly (readonly [what: string, topic: string, payload: string | Buffer, code: number])[] = [
+    ['an object without body', address('tom'), '{}', 0x99],
+    ['bytes that are no UTF-8', address('tom'), Buffer.from([0xff]), 0x99],
+    ['a half surrogate', address('tom'), '{"body":"\\ud800"}', 0x99],
+    ['a body over the limit', address('tom'), 'x'.repeat(21), 0x97],
+    ['a room it is not in', address('gid:r2'), 'x', 0x87],
+    ['a free topic', 'free', 'x', 0x87],
+    ['another domain', '/domain/b.example/uid/1', 'x', 0x87],
+    ['a broadcast', address('tom'), '{"body":"x","type":"broadcast"}', 0x87],
+  ];
+  for (const [what, topic, payload, code] of table) {
+    await t.rejects(jack.client.publishAsync(topic, payload, { qos: 1 }), { code }, what);
+  }
+  const old = await client(t, url, { password: await broker.online('old'), protocolVersion: 4 });
+  await old.client.publishAsync('free', 'x', { qos: 2 });
+  t.equal(tom.rest.length, 0, 'in 3.1.1 it is acknowledged and dropped');
+});
+
+t.test('Where clients may not send, they hear so', async (t) => {
+  const broker = await testBroker(t, { domains: [{ ...own, clientSend: [] }] });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const jack = await client(t, url, { password: await broker.online('jack') });
+  await t.rejects(jack.client.publishAsync(address('jack'), 'x', { qos: 1 }), { code: 0x87 });
+});
+
+t.test('A will is a message of its endpoint', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const tom = await client(t, url, { password: await broker.online('tom') });
+  const will = { topic: address('tom'), payload: '{"body":"gone","from":"eve"}', qos: 1 as const, retain: true };
+  const jack = await client(t, url, { password: await broker.online('jack'), will });
+  jack.client.stream.destroy();
+  t.match(JSON.parse(await tom.payload()).messages, [{ from: 'jack', body: 'gone' }]);
+});
+
+t.test('The same ticket takes over, and another client of the endpoint does not', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const password = await broker.online('jack');
+  const first = await client(t, url, { password });
+  const told = new Promise((resolve) => first.client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)));
+  const second = await client(t, url, { password });
+  t.equal(await told, 0x8e);
+  const tablet = await client(t, url, { password: await broker.online('jack') });
+  broker.push('tom', 'jack', 'to both');
+  t.strictSame(bodies(await second.payload()), ['to both']);
+  t.strictSame(bodies(await tablet.payload()), ['to both']);
+});
