@@ -43,7 +43,8 @@ interface Flag {
   readonly separator?: string;
 }
 
-const flags: readonly Flag[] = [
+/** Every flag, with its environment name; the reference in the documentation is made from them too. */
+export const flags: readonly Flag[] = [
   {
     name: 'config',
     usage: '--config <file>',

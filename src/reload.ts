@@ -14,8 +14,12 @@ export interface Reload {
   readonly needRestart: readonly string[];
 }
 
+/** The keys that a reload changes, with all below them. */
+export const RELOADED = ['domains', 'limits'] as const satisfies readonly (keyof Config)[];
+
 export function planReload(current: Config, next: Config): Reload {
-  const config = Object.freeze({ ...current, domains: next.domains, limits: next.limits });
+  const changed = Object.fromEntries(RELOADED.map((key) => [key, next[key]]));
+  const config: Config = Object.freeze({ ...current, ...changed });
   const keys = Object.keys(current) as (keyof Config)[];
   return {
     config,
