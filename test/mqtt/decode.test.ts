@@ -1,5 +1,6 @@
+import { generate, type Packet } from 'mqtt-packet';
 import t from 'tap';
-import { decode } from '../../src/protocols/mqtt/decode.js';
+import { checkFirst, decode } from '../../src/protocols/mqtt/decode.js';
 import type { Version } from '../../src/protocols/mqtt/packets.js';
 
 function parse(digits: string, version: Version | null): ReturnType<typeof decode> {
@@ -44,6 +45,7 @@ t.test('A CONNECT that breaks the standard is refused, in 5.0 with the reason', 
     ['a password without a user name', `${mqtt} 04 42 0000 0001 61 0001 70`, 0x81, true],
     ['a missing field', `${mqtt} 05 82 0000 00 0001 61`, 0x81, true],
     ['more than its fields', `${mqtt} 05 02 0000 00 0001 61 00`, 0x81, false],
+    ['an empty will topic', `${mqtt} 05 06 0000 00 0001 61 00 0000 0001 77`, 0x82, false],
     ['a client id with U+0000', `${mqtt} 05 02 0000 00 0001 00`, 0x85, false],
     ['a receive maximum of 0', `${mqtt} 05 02 0000 03 21 0000 0001 61`, 0x82, false],
     ['a property twice', `${mqtt} 05 02 0000 06 21 0001 21 0001 0001 61`, 0x82, false],
@@ -102,10 +104,34 @@ t.test('Packets that break the standard are refused with the reason', async (t) 
     ['a second CONNECT', '10', `${mqtt} 04 02 0000 0001 61`, 4, 0x82],
     ['AUTH', 'f0', '00', 5, 0x82],
     ['what only servers send', '20', '0000', 4, 0x82],
+    ['PINGRESP', 'd0', '', 5, 0x82],
+    ['PINGRESP with a body', 'd0', '00', 5, 0x81],
   ];
   for (const [what, first, body, version, reason] of table) {
     t.match(parse(packet(first, body), version), { cmd: 'refused', reason }, what);
   }
+});
+
+t.test('A topic or filter of more than 200 separators is malformed', async (t) => {
+  const read = (packet: Packet) => {
+    const bytes = generate(packet, { protocolVersion: 4 });
+    return decode(bytes, 0, bytes.findIndex((byte, i) => i > 0 && byte < 0x80) + 1, bytes.length, 4);
+  };
+  for (const topic of ['/'.repeat(200), `${'abc/'.repeat(199)}d`]) {
+    t.match(read({ cmd: 'publish', topic, payload: '', qos: 0, dup: false, retain: false }), { topic });
+    t.match(read({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 0 }] }), { cmd: 'subscribe' });
+  }
+  for (const topic of ['/'.repeat(201), `${'abc/'.repeat(201)}d`, '/'.repeat(65_535)]) {
+    const refused = { cmd: 'refused', reason: 0x81 };
+    t.match(read({ cmd: 'publish', topic, payload: '', qos: 0, dup: false, retain: false }), refused);
+    t.match(read({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 0 }] }), refused);
+    t.match(read({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: [topic] }), refused);
+  }
+});
+
+t.test('Flags of what only servers send are malformed, but of CONNACK it is the packet that is wrong', async (t) => {
+  for (const first of [0x91, 0xb4, 0xd8]) t.equal(checkFirst(first, 5), 0x81);
+  for (const first of [0x21, 0x90, 0xb0, 0xd0]) t.equal(checkFirst(first, 5), 0);
 });
 
 t.test('The other packets are read', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { testMachine } from './support/broker.js';
+import { own, testMachine } from './support/broker.js';
 import { ManualClock } from './support/clock.js';
 import { payloads, TestPeer, turn } from './support/peer.js';
 
@@ -284,9 +284,49 @@ t.test('CONNACK of 5.0 says what the server takes', async (t) => {
   peer.hex('10 0e 0004 4d515454 05 02 000a 00 0001 70');
   t.equal(await peer.receivedHex(), '200e00000b22000a27001e8480210014');
   const other = new TestPeer(host);
-  const [connack] = await other.connect('', { keepalive: 60, properties: { requestResponseInformation: true } });
+  const login = { username: own.domain, password: Buffer.from(own.apikey) };
+  const properties = { requestResponseInformation: true };
+  const [connack] = await other.connect('', { keepalive: 60, properties, ...login });
   t.match(connack, { properties: { serverKeepAlive: 30, assignedClientIdentifier: /^auto-/ } });
   t.match(connack, { properties: { responseInformation: /^response\/auto-/ } });
+  const [anonymous] = await new TestPeer(host).connect('nobody', { properties });
+  t.notOk(
+    (anonymous as { properties?: object }).properties &&
+      'responseInformation' in (anonymous as { properties: object }).properties,
+  );
+});
+
+t.test('A client that does not accept its CONNACK for its size is ended without a byte', async (t) => {
+  const { host, domain, metrics } = testMachine(t);
+  const before = metrics.actors;
+  const peer = new TestPeer(host);
+  t.strictSame(await peer.connect('tiny', { properties: { maximumPacketSize: 2, sessionExpiryInterval: 0 } }), []);
+  t.ok(peer.wire.ended);
+  t.equal(host.broker(domain).sessions.size, 0);
+  t.equal(metrics.actors, before);
+});
+
+t.test('A client that does not accept a SUBACK for its size is told so and ended', async (t) => {
+  const { host } = testMachine(t);
+  const peer = new TestPeer(host);
+  await peer.connect('small', { properties: { maximumPacketSize: 20 } });
+  const subscriptions = Array.from({ length: 20 }, (_, i) => ({ topic: `t/${i}`, qos: 0 as const, rh: 0 }));
+  peer.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x95 }]);
+  t.ok(peer.wire.ended);
+});
+
+t.test('A reason string goes only where the client has room for it', async (t) => {
+  const { host } = testMachine(t);
+  for (const [maximumPacketSize, answer] of [
+    [16, '4003000199'],
+    [100, /^40..000199..1f00../],
+  ] as const) {
+    const peer = new TestPeer(host);
+    await peer.connect('small', { properties: { maximumPacketSize } });
+    peer.publish(`/domain/${own.domain}/uid/jack`, '{"body":"x"}', 1);
+    t.match(await peer.receivedHex(), answer);
+  }
 });
 
 t.test('When its domain goes, a client is told and its will is not published', async (t) => {

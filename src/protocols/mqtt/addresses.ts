@@ -13,8 +13,6 @@ import { check } from '../schemas.js';
 import { REASON } from './reason.js';
 
 const ADDRESSES = '/domain/';
-/** Deeper topics are refused: every level is a step of a lookup. */
-const MAX_LEVELS = 200;
 
 /** What became of a publication: 0 or a reason code, and for 5.0 why. */
 export interface Outcome {
@@ -30,13 +28,6 @@ export function refusal(reason: number, text = ''): Outcome {
 
 export function isAddress(topic: string): boolean {
   return topic.startsWith(ADDRESSES);
-}
-
-export function isTooDeep(topic: string): boolean {
-  if (topic.length <= MAX_LEVELS) return false;
-  let levels = 1;
-  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels += 1;
-  return levels > MAX_LEVELS;
 }
 
 /** Whether a filter asks for what is another domain's. */

@@ -10,6 +10,8 @@ import { REASON } from './reason.js';
 
 const NO_VISIT: Visit = {};
 const SHARE = '$share/';
+/** Separators of a topic or filter: every level is a step of a lookup, and a node of a tree. */
+const MAX_SEPARATORS = 200;
 
 /** Flags of CONNECT, section 3.1.2.3. */
 const FLAG = Object.freeze({
@@ -32,6 +34,14 @@ export interface ConnectFindings {
   willSpans: { readonly id: number; readonly start: number; readonly end: number }[];
 }
 
+/** Whether it has more levels than this server takes; to who sends it that is malformed. */
+export function isTooDeep(topic: string): boolean {
+  if (topic.length <= MAX_SEPARATORS) return false;
+  let separators = 0;
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) separators += 1;
+  return separators > MAX_SEPARATORS;
+}
+
 function versionOf(name: string, level: number): Version | null {
   if (name === 'MQIsdp') return level === 3 ? 3 : null;
   return level === 4 || level === 5 ? level : null;
@@ -51,7 +61,8 @@ function checkWill(reader: Reader, findings: ConnectFindings): void {
     readProperties(reader, ALLOWED.will, { span: (id, start, end) => findings.willSpans.push({ id, start, end }) });
   }
   const topic = reader.name();
-  if (reader.fault === 0 && !isTopic(topic)) reader.fail(REASON.malformed);
+  if (reader.fault === 0 && topic === '') reader.fail(REASON.protocolError); // [MQTT-4.7.3-1]
+  if (reader.fault === 0 && (!isTopic(topic) || isTooDeep(topic))) reader.fail(REASON.malformed);
   reader.binary();
 }
 
@@ -103,7 +114,7 @@ function checkIdentifier(reader: Reader): void {
 function checkFilter(reader: Reader): string {
   const filter = reader.name();
   if (reader.fault !== 0) return '';
-  if (!isFilter(filter))
+  if (!isFilter(filter) || isTooDeep(filter))
     reader.fail(REASON.malformed); // [MQTT-4.7.1-1] [MQTT-4.7.3-1]
   else if (filter.startsWith(SHARE) && parseShare(filter) === null) reader.fail(REASON.protocolError);
   return filter;

@@ -1,6 +1,5 @@
 /** CONNECT of a backend: takes over from an earlier connection, resumes or begins the session. MQTT 5 section 3.1. */
 import type { Ref } from '../../actors/system.js';
-import type { Connection } from './connection.js';
 import { lost, publishWill, resetSession, tellGroups } from './disconnect.js';
 import { type ConnackProperties, encodeConnack } from './encode.js';
 import type { Connect } from './packets.js';
@@ -16,7 +15,7 @@ function expiryOf({ version, clean, sessionExpiryS }: Connect): number {
 }
 
 export function connect(state: SessionState, message: ConnectMessage, self: Ref<SessionMessage>): void {
-  const { connection, packet, assigned } = message;
+  const { connection, packet, assigned, responseInformation } = message;
   const { broker } = state;
   if (connection.ended) return;
   if (state.connection) {
@@ -37,7 +36,17 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
   state.expiryS = expiryOf(packet);
   state.will = packet.will;
   broker.totals.connected += 1;
-  connection.send(encodeConnack(packet.version, present, connackProperties(state, connection, packet, assigned)));
+  const properties = connackOf(
+    broker.context.config().mqtt,
+    assigned ? state.clientId : null,
+    connection.serverKeepAliveS,
+    responseInformation,
+  );
+  if (!connection.send(encodeConnack(packet.version, present, properties))) {
+    // Without its CONNACK a client knows nothing of this connection.
+    connection.end();
+    return lost(state, self);
+  }
   tellGroups(state, self, true);
   const { receiveMaximum } = broker.context.config().mqtt;
   state.outbound.connected(connection, Math.min(packet.receiveMaximum, receiveMaximum));
@@ -51,26 +60,11 @@ export function connackOf(
   responseInformation: string | null,
 ): ConnackProperties {
   const properties: ConnackProperties = {};
+  if (keepAliveS !== null) properties.serverKeepAlive = keepAliveS; // [MQTT-3.2.2-21]
   if (config.topicAliasMaximum > 0) properties.topicAliasMaximum = config.topicAliasMaximum;
   if (clientId !== null) properties.assignedClientIdentifier = clientId; // [MQTT-3.2.2-16]
-  if (keepAliveS !== null) properties.serverKeepAlive = keepAliveS; // [MQTT-3.2.2-21]
   if (config.maxPacketBytes > 0) properties.maximumPacketSize = config.maxPacketBytes;
   if (config.receiveMaximum < RECEIVE_MAXIMUM) properties.receiveMaximum = config.receiveMaximum;
   if (responseInformation !== null) properties.responseInformation = responseInformation; // [MQTT-3.1.2-28]
   return properties;
-}
-
-function connackProperties(
-  state: SessionState,
-  connection: Connection,
-  packet: Connect,
-  assigned: boolean,
-): ConnackProperties {
-  const information = packet.requestResponse ? `response/${state.clientId}` : null;
-  return connackOf(
-    state.broker.context.config().mqtt,
-    assigned ? state.clientId : null,
-    connection.serverKeepAliveS,
-    information,
-  );
 }

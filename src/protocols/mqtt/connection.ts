@@ -183,13 +183,15 @@ export class Connection {
     if (bytes) this.send(bytes);
   }
 
-  /** Adds a packet to what goes out at the end of the turn. */
-  send(bytes: Buffer): void {
-    if (this.#ended || bytes.length > this.#maximumPacketSize) return; // [MQTT-3.1.2-24]
+  /** Adds a packet to what goes out at the end of the turn. False where it is larger than the client accepts. */
+  send(bytes: Buffer): boolean {
+    if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-24]
+    if (this.#ended) return true;
     this.#out.push(bytes);
     this.#outBytes += bytes.length;
     if (this.#outBytes > GATHERED_BYTES) this.#write();
     else this.#schedule();
+    return true;
   }
 
   /** PUBLISH, by an alias where the client takes them. False where it is larger than the client accepts. */

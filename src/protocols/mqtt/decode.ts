@@ -6,7 +6,7 @@
 import { type IConnectPacket, type ISubscribePacket, type IUnsubscribePacket, type Packet, parser } from 'mqtt-packet';
 import type { Qos } from '../../actors/publication.js';
 import { isTopic } from '../../actors/topic.js';
-import { checkConnect, checkSubscribe, checkUnsubscribe } from './check.js';
+import { checkConnect, checkSubscribe, checkUnsubscribe, isTooDeep } from './check.js';
 import type { Ack, AckName, Connect, Disconnect, Incoming, Publish, Refused, Version, Will } from './packets.js';
 import { ALLOWED, PROPERTY, readProperties } from './properties.js';
 import { Reader } from './reader.js';
@@ -27,6 +27,7 @@ const TYPE = Object.freeze({
   subscribe: 8,
   unsubscribe: 10,
   pingreq: 12,
+  pingresp: 13,
   disconnect: 14,
 });
 
@@ -76,7 +77,7 @@ function normalized(bytes: Buffer, start: number, end: number, firstByte: number
 }
 
 /** Types whose flags are all reserved, section 2.1.3; the others are looked at with their packet. */
-const UNFLAGGED: ReadonlySet<number> = new Set([4, 5, 7, 12, 14]);
+const UNFLAGGED: ReadonlySet<number> = new Set([4, 5, 7, 9, 11, 12, 13, 14]);
 
 /** What a packet's first byte alone says is wrong; 0: nothing. `version` null: CONNECT is due [MQTT-3.1.0-1]. */
 export function checkFirst(first: number, version: Version | null): number {
@@ -116,6 +117,8 @@ export function decode(
       return { cmd: 'pingreq' };
     case TYPE.disconnect:
       return decodeDisconnect(bytes, body, end, flags, version);
+    case TYPE.pingresp:
+      return body === end ? refused(REASON.protocolError) : refused(REASON.malformed, true);
     default:
       // A second CONNECT [MQTT-3.1.0-2], what only servers send, and AUTH, which no client without a method may send [MQTT-4.12.0-6].
       return refused(REASON.protocolError);
@@ -222,7 +225,7 @@ function decodePublish(bytes: Buffer, body: number, end: number, flags: number, 
       if (reader.fault !== 0) return refused(reader.fault);
     }
   }
-  if (topic === '' ? properties.alias < 0 : !isTopic(topic)) return refused(REASON.malformed); // [MQTT-3.3.2-2]
+  if (topic === '' ? properties.alias < 0 : !isTopic(topic) || isTooDeep(topic)) return refused(REASON.malformed); // [MQTT-3.3.2-2]
   if (properties.alias === 0) return refused(REASON.topicAliasInvalid); // [MQTT-3.3.2-8]
   return {
     cmd: 'publish',

@@ -1,7 +1,7 @@
 /** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
+import { randomUUID } from 'node:crypto';
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
-import { newToken } from '../../actors/ticket.js';
 import { Timeouts } from '../../clock.js';
 import { CLOSE } from '../../errors.js';
 import type { Context } from '../context.js';
@@ -19,6 +19,11 @@ import { TicketPeer } from './ticket.js';
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
+
+/** For a client that brings none [MQTT-3.1.3-6]. */
+function newClientId(): string {
+  return `auto-${randomUUID()}`;
+}
 
 /** A backend's connection: tells its session. */
 class SessionPeer implements Peer {
@@ -130,7 +135,7 @@ export class MqttHost implements Host {
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)
-      : this.#session(connection, packet, who.domain);
+      : this.#session(connection, packet, who.domain, who.anonymous);
   }
 
   /** Silence of one and a half times the keep alive ends a connection [MQTT-3.1.2-22]. */
@@ -143,12 +148,15 @@ export class MqttHost implements Host {
     if (connection.keepAliveMs > 0) this.heard(connection, connection.keepAliveMs);
   }
 
-  #session(connection: Connection, packet: Connect, domain: Domain): Peer | null {
+  #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): Peer | null {
     const broker = this.broker(domain);
     if (broker.isFull(packet.clientId)) return this.#refuse(connection, packet, REASON.quotaExceeded);
     const assigned = packet.clientId === '';
-    const session = broker.session(assigned ? `auto-${newToken()}` : packet.clientId);
-    domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned });
+    const clientId = assigned ? newClientId() : packet.clientId;
+    // Nothing is kept for who has no identity.
+    const responseInformation = packet.requestResponse && !anonymous ? `response/${clientId}` : null;
+    const session = broker.session(clientId);
+    domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned, responseInformation });
     connection.isSession = true;
     return new SessionPeer(domain, session, connection);
   }
@@ -158,12 +166,15 @@ export class MqttHost implements Host {
     packet: Connect,
     domain: Domain,
     client: NonNullable<ReturnType<Domain['tickets']['get']>>,
-  ): Peer {
+  ): Peer | null {
     const { mqtt } = this.context.config();
-    const assigned = packet.clientId === '' ? `auto-${newToken()}` : null;
+    const assigned = packet.clientId === '' ? newClientId() : null;
     const peer = new TicketPeer(domain, client, connection, packet, mqtt.receiveMaximum);
     const properties = connackOf(mqtt, assigned, connection.serverKeepAliveS, null);
-    connection.send(encodeConnack(packet.version, peer.sessionPresent, properties));
+    if (!connection.send(encodeConnack(packet.version, peer.sessionPresent, properties))) {
+      connection.end();
+      return null;
+    }
     peer.attach();
     return peer;
   }

@@ -11,6 +11,8 @@ export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
   readonly client: Client | null;
+  /** It gave no credentials. */
+  readonly anonymous: boolean;
 }
 
 /** Answers a reason code where it is nobody. `origin` is the page's, over WebSocket. */
@@ -19,13 +21,13 @@ export function login(context: Context, { username, password }: Connect, origin:
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
     const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
-    return domain ? { domain, client: null } : REASON.notAuthorized;
+    return domain ? { domain, client: null, anonymous: true } : REASON.notAuthorized;
   }
   const domain = username === null ? undefined : domains.get(username);
   if (!domain) return REASON.badCredentials;
   if (!isAllowedOrigin(domain, origin)) return REASON.notAuthorized;
   const text = password.toString('utf8');
   const client = findTicket(domain, text);
-  if (client) return { domain, client };
-  return authenticate(domain, text) ? { domain, client: null } : REASON.badCredentials;
+  if (client) return { domain, client, anonymous: false };
+  return authenticate(domain, text) ? { domain, client: null, anonymous: false } : REASON.badCredentials;
 }

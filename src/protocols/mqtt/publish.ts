@@ -1,6 +1,6 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
 import type { Ref } from '../../actors/system.js';
-import { ACCEPTED, isAddress, isTooDeep, type Outcome, pushTo, refusal } from './addresses.js';
+import { ACCEPTED, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Ack, Publish, Will } from './packets.js';
@@ -25,7 +25,6 @@ function accept(
   const { topic, payload, qos, retain, properties, expiryS } = what;
   if (isAddress(topic)) return pushTo(broker.domain, topic, payload);
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
-  if (isTooDeep(topic)) return refusal(REASON.topicNameInvalid);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
   return heard === 0 ? UNHEARD : ACCEPTED;
@@ -66,14 +65,13 @@ export function publishFromClient(
 export function receipt(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
   const version = connection.version ?? 4;
   const text = connection.requestProblem ? outcome.text : '';
-  if (qos === 1) {
-    connection.unacknowledged += 1;
-    connection.send(encodeAck(version, 'puback', id, outcome.reason, text)); // [MQTT-4.3.2-4]
-    return;
-  }
-  // Whether anybody heard it is said at QoS 1 only.
-  const reason = outcome.reason < REFUSED ? 0 : outcome.reason;
-  connection.send(encodeAck(version, 'pubrec', id, reason, text)); // [MQTT-4.3.3-8]
+  if (qos === 1) connection.unacknowledged += 1;
+  // [MQTT-4.3.2-4] [MQTT-4.3.3-8]; whether anybody heard it is said at QoS 1 only.
+  const cmd = qos === 1 ? 'puback' : 'pubrec';
+  const reason = qos === 2 && outcome.reason < REFUSED ? 0 : outcome.reason;
+  // A reason string goes where the client has room for it [MQTT-3.4.2-2] [MQTT-3.5.2-2].
+  const isSent = text !== '' && connection.send(encodeAck(version, cmd, id, reason, text));
+  if (!isSent) connection.send(encodeAck(version, cmd, id, reason));
 }
 
 /** PUBACK, PUBREC, PUBREL, PUBCOMP. Answers 0, or the reason code with which the connection ends. */

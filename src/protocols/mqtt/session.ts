@@ -28,6 +28,8 @@ export interface ConnectMessage {
   readonly packet: Connect;
   /** The server made the client id. */
   readonly assigned: boolean;
+  /** Where its answers may come; null: it did not ask, or nothing is its own. */
+  readonly responseInformation: string | null;
 }
 
 /** The router has taken what a SUBSCRIBE or UNSUBSCRIBE changed. */
@@ -164,7 +166,7 @@ function received(state: SessionState, connection: Connection, packet: Incoming,
     case 'unsubscribe':
       return unsubscribe(state, connection, packet, self);
     case 'pingreq':
-      return connection.send(PINGRESP); // [MQTT-3.12.4-1]
+      return void connection.send(PINGRESP); // [MQTT-3.12.4-1]
     case 'disconnect':
       return answer(state, connection, disconnect(state, connection, packet, self), self);
     case 'connect':
@@ -233,7 +235,11 @@ function deliver(state: SessionState, { packet }: Deliver): void {
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then sees to what came meanwhile. */
 function changed(state: SessionState, message: Changed, self: Ref<SessionMessage>): void {
-  message.connection.send(message.ack);
+  if (!message.connection.send(message.ack)) {
+    // It would wait for it for ever.
+    const tooLarge = { reason: REASON.packetTooLarge, silent: false };
+    if (message.connection === state.connection) breach(state, message.connection, tooLarge, self);
+  }
   for (const { subscription, publication } of message.retained) {
     if (subscription.epoch !== state.epoch) continue;
     const qos = Math.min(publication.qos, subscription.qos) as Qos;

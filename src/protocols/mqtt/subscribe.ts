@@ -2,7 +2,7 @@
 import type { Publication } from '../../actors/publication.js';
 import type { Published } from '../../actors/router.js';
 import type { Ref } from '../../actors/system.js';
-import { isForeign, isTooDeep } from './addresses.js';
+import { isForeign } from './addresses.js';
 import { isShare, parseShare } from './check.js';
 import type { Connection } from './connection.js';
 import { encodeSuback, encodeUnsuback } from './encode.js';
@@ -23,8 +23,7 @@ interface Changes {
 function refusalOf(state: SessionState, { filter }: Wanted): number {
   const plain = parseShare(filter)?.filter ?? filter;
   const matched = isShare(filter) ? plain : filter;
-  if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
-  return isTooDeep(matched) ? REASON.topicFilterInvalid : 0;
+  return isForeign(state.broker.domain, matched) ? REASON.notAuthorized : 0;
 }
 
 function newSubscription(

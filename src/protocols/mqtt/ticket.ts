@@ -180,15 +180,15 @@ export class TicketPeer implements Peer, Transport {
       case 'pubcomp':
         return this.#acknowledge(packet);
       case 'subscribe':
-        return connection.send(encodeSuback(version, packet.id, this.#subscribe(packet)));
+        return this.#answer(encodeSuback(version, packet.id, this.#subscribe(packet)));
       case 'unsubscribe': {
         const results = packet.filters.map((filter) =>
           this.#granted.delete(filter) ? REASON.success : REASON.noSubscriptionExisted,
         );
-        return connection.send(encodeUnsuback(version, packet.id, results));
+        return this.#answer(encodeUnsuback(version, packet.id, results));
       }
       case 'pingreq':
-        return connection.send(PINGRESP);
+        return this.#answer(PINGRESP);
       case 'disconnect':
         return this.#disconnect(packet);
       case 'connect':
@@ -212,6 +212,11 @@ export class TicketPeer implements Peer, Transport {
     this.#blocked = false;
     const { client } = this;
     this.domain.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport: this });
+  }
+
+  /** Who does not accept an answer for its size would wait for it for ever. */
+  #answer(bytes: Buffer): void {
+    if (!this.connection.send(bytes)) this.#breach(REASON.packetTooLarge);
   }
 
   #breach(reason: number): void {
