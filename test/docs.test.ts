@@ -1,0 +1,51 @@
+/** Every command of the documentation is run as it stands, and must answer what the page shows. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { parseArguments } from '../src/command-line.js';
+import { anchorsOf, linksOf, readBlocks } from './support/markdown.js';
+import { reader } from './support/reader.js';
+
+const root = join(import.meta.dirname, '..');
+
+// Pages that wait for somebody to go offline need not take the eighteen seconds that it takes by default.
+const env = { NEXTALK_SET: 'presence.clientIdleMs=6000;presence.graceMs=500' };
+
+function read(page: string): string {
+  return readFileSync(join(root, page), 'utf8');
+}
+
+for (const page of ['README.md']) {
+  t.test(`${page} shows what its commands answer`, async (t) => {
+    const blocks = readBlocks(read(page));
+    t.ok(blocks.length > 0);
+    await (await reader(t, t.testdir({}), env)).follow(blocks);
+  });
+}
+
+t.test('every flag that README.md names is one of --help', async (t) => {
+  let help = '';
+  parseArguments(
+    ['--help'],
+    (text) => {
+      help += text;
+    },
+    () => undefined,
+  );
+  const named = [...read('README.md').matchAll(/--[a-z][a-z-]*(?= [A-Z])/g)].map(([flag]) => flag);
+  t.ok(named.length > 5);
+  for (const flag of new Set(named)) t.ok(help.includes(`${flag} <`), flag);
+});
+
+const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];
+
+for (const page of pages.filter((name) => name.endsWith('.md'))) {
+  t.test(`the links of ${page} lead somewhere`, async (t) => {
+    for (const link of linksOf(read(page))) {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      t.ok(existsSync(join(root, target)), link);
+      if (anchor !== undefined && target.endsWith('.md')) t.ok(anchorsOf(read(target)).has(anchor), link);
+    }
+  });
+}
