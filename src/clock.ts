@@ -19,14 +19,18 @@ export const systemClock: Clock = {
  * number of them: a timer for each of 100,000 clients would cost more than the clients.
  */
 export class Timeouts<T> {
+  /** Milliseconds since it was made: small integers take no memory of their own. */
   readonly #due = new Map<T, number>();
+  readonly #madeAt: number;
   #cancel: (() => void) | null = null;
 
   constructor(
     private readonly clock: Clock,
     private readonly delayMs: number,
     private readonly onDue: (item: T) => void,
-  ) {}
+  ) {
+    this.#madeAt = clock.now();
+  }
 
   get size(): number {
     return this.#due.size;
@@ -44,7 +48,7 @@ export class Timeouts<T> {
   /** Starts the item's time, from the beginning when it is waiting already. */
   start(item: T): void {
     this.#due.delete(item);
-    this.#due.set(item, this.clock.now() + this.delayMs);
+    this.#due.set(item, this.#now() + this.delayMs);
     this.#cancel ??= this.clock.after(this.delayMs, this.#expire);
   }
 
@@ -59,9 +63,13 @@ export class Timeouts<T> {
     this.#cancel = null;
   }
 
+  #now(): number {
+    return this.clock.now() - this.#madeAt;
+  }
+
   readonly #expire = (): void => {
     this.#cancel = null;
-    const now = this.clock.now();
+    const now = this.#now();
     for (const [item, due] of this.#due) {
       if (due > now) {
         this.#cancel ??= this.clock.after(due - now, this.#expire);

@@ -30,6 +30,8 @@ export interface Runtime {
   readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
 }
 
+const NO_ROOMS: readonly Address[] = [];
+
 export class Domain {
   readonly table = new TopicTree<Subscription>();
   readonly registry = new Registry();
@@ -87,7 +89,7 @@ export class Domain {
   endpoint(target: Target): Ref<EndpointMessage> {
     const found = this.registry.endpoints.get(target.address);
     if (found) return found.actor;
-    const entry = { actor: undefined as unknown as Ref<EndpointMessage>, nick: '', appearance: null, rooms: [] };
+    const entry = { actor: undefined as unknown as Ref<EndpointMessage>, nick: '', appearance: null, rooms: NO_ROOMS };
     const state = newEndpoint(this, target, entry);
     entry.actor = this.runtime.system.spawn(this.#endpoints, `${target.node}.${target.id}`, endpoint, state);
     this.registry.endpoints.set(target.address, entry);

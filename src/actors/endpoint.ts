@@ -77,17 +77,16 @@ export interface EndpointState {
   readonly id: string;
   /** How packets name it. */
   readonly shortId: string;
-  /** What others may read of it: nick and appearance. */
+  /** What others may read of it: nick, appearance and rooms. */
   readonly entry: EndpointEntry;
   subscription: Subscription | null;
   /** From its first client to the end of the grace after its last. */
   online: boolean;
   show: Show;
   status: string;
-  clients: Client[];
+  clients: readonly Client[];
   /** Filters it watches its buddies by; see roster.ts. */
   watching: readonly string[];
-  rooms: readonly Address[];
   /** Messages that came while no client was connected: a client that comes next has them, whichever it is. */
   unseen: PacketQueue | null;
   /** POSTs a service's messages to its site. */
@@ -95,6 +94,10 @@ export interface EndpointState {
   /** A service that delivers in turns: sender → the client it stays with. */
   turns: Map<string, Client> | null;
 }
+
+/** Shared while there are none: an empty list of its own would be 16 bytes for each user. */
+const NO_CLIENTS: readonly Client[] = [];
+const NO_FILTERS: readonly string[] = [];
 
 export function newEndpoint(domain: Domain, { address, node, id }: Target, entry: EndpointEntry): EndpointState {
   return {
@@ -108,14 +111,8 @@ export function newEndpoint(domain: Domain, { address, node, id }: Target, entry
     online: false,
     show: 'available',
     status: '',
-    clients: [],
-    watching: [],
-    get rooms() {
-      return entry.rooms;
-    },
-    set rooms(rooms) {
-      entry.rooms = rooms;
-    },
+    clients: NO_CLIENTS,
+    watching: NO_FILTERS,
     unseen: null,
     webhook: null,
     turns: null,
@@ -245,7 +242,7 @@ export function announce(state: EndpointState, enteredRooms: readonly Address[] 
   const type = transition(state.entry.appearance, after);
   state.entry.appearance = after;
   if (type !== null) announceToBuddies(state, type);
-  const known = state.rooms.filter((room) => !enteredRooms.includes(room));
+  const known = state.entry.rooms.filter((room) => !enteredRooms.includes(room));
   if (type === 'online') announceToRooms(state, known, 'grponline');
   if (type === 'offline') announceToRooms(state, known, 'grpoffline');
   for (const room of enteredRooms) enter(state, room, after ? 'grponline' : null);

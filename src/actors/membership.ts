@@ -59,27 +59,27 @@ function isVisible(state: EndpointState): boolean {
 
 /** JOIN: a second one is answered and tells nobody, as is that of the invisible. */
 export function join(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
-  if (state.rooms.includes(room)) {
+  if (state.entry.rooms.includes(room)) {
     reply(null);
     return state;
   }
-  state.rooms = [...state.rooms, room];
+  state.entry.rooms = [...state.entry.rooms, room];
   enter(state, room, isVisible(state) ? 'join' : null, nick, reply);
   return state;
 }
 
 /** LEAVE, likewise. */
 export function leave(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
-  if (!state.rooms.includes(room)) {
+  if (!state.entry.rooms.includes(room)) {
     reply(null);
     return state;
   }
-  state.rooms = state.rooms.filter((other) => other !== room);
+  state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
   exit(state, room, isVisible(state) ? 'leave' : null, nick, reply);
   return state;
 }
 
 export function evicted(state: EndpointState, room: Address): EndpointState {
-  state.rooms = state.rooms.filter((other) => other !== room);
+  state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
   return state;
 }

@@ -61,7 +61,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, runtime.metrics, runtime.clock.now());
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
-  state.clients.push(client);
+  state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
   runtime.idle.start(client);
   runtime.metrics.clients += 1;
@@ -84,8 +84,10 @@ export function subscribed(
   state.show = online.show ?? state.show;
   state.status = online.status ?? state.status;
   state.watching = state.watching.length === 0 ? filters : [...new Set([...state.watching, ...filters])];
-  const entered = online.rooms.filter((room, i) => !state.rooms.includes(room) && online.rooms.indexOf(room) === i);
-  if (entered.length > 0) state.rooms = [...state.rooms, ...entered];
+  const entered = online.rooms.filter(
+    (room, i) => !state.entry.rooms.includes(room) && online.rooms.indexOf(room) === i,
+  );
+  if (entered.length > 0) state.entry.rooms = [...state.entry.rooms, ...entered];
   announce(state, entered);
   online.reply({
     ticket: formatTicket(state.node, state.id, client.token),
@@ -111,8 +113,8 @@ export function goOffline(state: EndpointState): EndpointState {
   const { domain } = state;
   if (!state.online) return state;
   const visible = state.entry.appearance !== null;
-  const { rooms } = state;
-  state.rooms = [];
+  const { rooms } = state.entry;
+  state.entry.rooms = [];
   state.online = false;
   domain.online -= 1;
   domain.runtime.metrics.endpointsOnline -= 1;

@@ -13,9 +13,13 @@ export function isShow(text: string): text is Show {
   return (SHOWS as readonly string[]).includes(text);
 }
 
+/** Nearly all have no status text: these are shared. */
+const WITHOUT_STATUS = new Map<Show, Appearance>(SHOWS.map((show) => [show, Object.freeze({ show, status: '' })]));
+
 /** What others see of an online endpoint with this show. `unavailable` is the same to them as `invisible`. */
 export function appearance(show: Show, status: string): Appearance | null {
-  return show === 'invisible' || show === 'unavailable' ? null : { show, status };
+  if (show === 'invisible' || show === 'unavailable') return null;
+  return (status === '' && WITHOUT_STATUS.get(show)) || { show, status };
 }
 
 /** The presence that a change from one appearance to another sends; null where it sends nothing. */

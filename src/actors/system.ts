@@ -1,11 +1,12 @@
 /**
  * The actor system: the only file that knows nact. An actor is a behaviour and a state with a mailbox of its own.
  *
- * nact holds the tree of actors: names, parents, stopping, and what happens when one crashes. Messages travel through
- * one queue of (actor, message) pairs that is emptied once a turn of the event loop: first in, first out over all
- * actors, so what one actor tells another arrives in order. A mailbox turn of nact's own costs 2.5 µs and this one
- * 0.06 µs (`npm run bench -- mailbox`), which decides what a room of a thousand costs. `mailbox: 'nact'` sends every
- * message through nact instead; test/system.test.ts holds both to the same behaviour.
+ * nact supervises: each group of actors is an actor of nact's, and it judges what becomes of one that crashes. Messages
+ * travel through one queue of (actor, message) pairs that is emptied once a turn of the event loop: first in, first out
+ * over all actors, so what one actor tells another arrives in order. A mailbox turn of nact's own costs 2.5 µs and this
+ * one 0.06 µs, which decides what a room of a thousand costs; an actor of nact's own takes 1.5 KiB and 5 µs to spawn,
+ * which decides what a user costs. With `mailbox: 'nact'` every actor is one of nact's, and every message goes through
+ * it; test/system.test.ts holds both to the same behaviour.
  */
 import { type ActorName, type ActorSystemRef, dispatch, type Ref as NactRef, spawn, start, stop } from 'nact';
 import { log } from '../log.js';
@@ -33,9 +34,9 @@ export interface Ref<M> {
   readonly messages?: (message: M) => void;
 }
 
-/** A parent that groups actors and receives no messages: an actor's cost grows with the number of its children. */
+/** A parent of actors. It receives nothing but their faults: an actor's cost grows with the number of its children. */
 export interface Group {
-  readonly nact: NactRef<never>;
+  readonly nact: NactRef<Envelope>;
 }
 
 export interface System {
@@ -60,17 +61,20 @@ class Cell<S, M> implements Ref<M> {
   /** Crashed, and nact has not decided yet what becomes of it. */
   suspended = false;
   held: unknown[] | null = null;
-  nact: NactRef<unknown> | null = null;
   constructor(
     readonly behaviour: Behaviour<S, M>,
     public state: S,
+    /** Judges its faults, and may have it as a child. */
+    readonly group: Group,
+    /** Itself, where every actor is one of nact's. */
+    public nact: NactRef<Envelope> | null,
   ) {}
 }
 
 type AnyCell = Cell<unknown, unknown>;
 
-/** What goes through nact: a message, or the error a message has raised already, for nact's supervision to judge. */
-class Envelope {
+/** What goes through nact: a message, or the error a message has raised already, for a group to judge. */
+export class Envelope {
   constructor(
     readonly cell: AnyCell,
     readonly message: unknown,
@@ -111,14 +115,13 @@ class TurnSystem implements System {
   }
 
   group(name: string): Group {
-    return { nact: spawn(this.#root, (state: null) => state, encodeName(name)) as NactRef<never> };
+    const properties = { onCrash: this.#onCrash } as object;
+    return { nact: spawn(this.#root, judge, encodeName(name), properties) as NactRef<Envelope> };
   }
 
   spawn<S, M>(group: Group, name: string, behaviour: Behaviour<S, M>, state: S): Ref<M> {
-    const cell = new Cell(behaviour, state);
-    const erased = cell as unknown as AnyCell;
-    const properties = { initialState: erased, onCrash: this.#onCrash } as object;
-    erased.nact = spawn(group.nact, this.#inNact, encodeName(name), properties) as NactRef<unknown>;
+    const cell = new Cell(behaviour, state, group, null);
+    if (this.#throughNact) cell.nact = this.#spawnInNact(group, name, cell as unknown as AnyCell);
     this.#metrics.actors += 1;
     return cell;
   }
@@ -149,8 +152,13 @@ class TurnSystem implements System {
     stop(this.#root);
   }
 
+  #spawnInNact(group: Group, name: string, cell: AnyCell): NactRef<Envelope> {
+    const properties = { initialState: cell, onCrash: this.#onCrash } as object;
+    return spawn(group.nact, this.#inNact, encodeName(name), properties) as NactRef<Envelope>;
+  }
+
   #enqueue(cell: AnyCell, message: unknown): void {
-    if (this.#throughNact && cell.nact) {
+    if (cell.nact) {
       dispatch(cell.nact, new Envelope(cell, message, null));
       return;
     }
@@ -181,7 +189,7 @@ class TurnSystem implements System {
         this.#receive(cell, messages[i]);
       } catch (error) {
         cell.suspended = true;
-        if (cell.nact) dispatch(cell.nact, new Envelope(cell, messages[i], { error }));
+        dispatch(cell.group.nact, new Envelope(cell, messages[i], { error }));
       }
     }
   }
@@ -212,7 +220,6 @@ class TurnSystem implements System {
 
   /** Every actor's function in nact; its state is the cell. */
   readonly #inNact = (cell: AnyCell, envelope: Envelope): AnyCell => {
-    if (envelope.fault) throw envelope.fault.error;
     this.#receive(cell, envelope.message);
     for (const task of this.endOfTurn) task();
     return cell;
@@ -227,11 +234,17 @@ class TurnSystem implements System {
     log.error({ event: 'crash', message: kindOf(message), err: error }, 'an actor failed on a message');
     cell.suspended = false;
     const decision = cell.behaviour.onCrash?.(cell.state, message) ?? 'resume';
+    const isNacts = cell.nact !== null;
     if (decision === 'stop') this.#halt(cell);
     for (const held of cell.held ?? []) this.#enqueue(cell, held);
     cell.held = null;
-    return decision === 'resume' ? context.resume : context.stop;
+    return decision === 'stop' && isNacts ? context.stop : context.resume;
   };
+}
+
+/** A group's function in nact: what reaches it is a fault of one of its actors. */
+function judge(_state: unknown, envelope: Envelope): never {
+  throw envelope.fault?.error;
 }
 
 export function createSystem(options: SystemOptions): System {

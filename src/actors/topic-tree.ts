@@ -5,12 +5,15 @@
  */
 import { hasWildcard } from './topic.js';
 
-/** Above this many, a filter's subscribers are a Set: leaving a list of n is a scan of n. */
-const LIST_LIMIT = 32;
+/** Above this many, a filter's subscribers are a Set: entering or leaving a list of n is a copy of n. */
+const LIST_LIMIT = 64;
+
+const NOBODY: readonly never[] = [];
 
 interface Entry<S> {
   readonly filter: string;
-  subscribers: S[] | Set<S>;
+  /** A list is as long as it needs to be, and replaced: one that grows keeps room for 16 more, and most have one or few. */
+  subscribers: readonly S[] | Set<S>;
 }
 
 interface Level<S> {
@@ -29,17 +32,16 @@ function addTo<S>(entry: Entry<S>, subscriber: S): boolean {
     return subscribers.add(subscriber).size > before;
   }
   if (subscribers.includes(subscriber)) return false;
-  subscribers.push(subscriber);
-  if (subscribers.length > LIST_LIMIT) entry.subscribers = new Set(subscribers);
+  const more = subscribers.concat([subscriber]);
+  entry.subscribers = more.length > LIST_LIMIT ? new Set(more) : more;
   return true;
 }
 
 function removeFrom<S>(entry: Entry<S>, subscriber: S): boolean {
   const { subscribers } = entry;
   if (subscribers instanceof Set) return subscribers.delete(subscriber);
-  const at = subscribers.indexOf(subscriber);
-  if (at < 0) return false;
-  subscribers.splice(at, 1);
+  if (!subscribers.includes(subscriber)) return false;
+  entry.subscribers = subscribers.filter((other) => other !== subscriber);
   return true;
 }
 
@@ -93,7 +95,7 @@ export class TopicTree<S> {
   #exactEntry(filter: string): Entry<S> {
     let entry = this.#exact.get(filter);
     if (!entry) {
-      entry = { filter, subscribers: [] };
+      entry = { filter, subscribers: NOBODY };
       this.#exact.set(filter, entry);
     }
     return entry;
@@ -110,7 +112,7 @@ export class TopicTree<S> {
       level = child;
     }
     if (!level.entry) {
-      level.entry = { filter, subscribers: [] };
+      level.entry = { filter, subscribers: NOBODY };
       this.#wildcards += 1;
     }
     return level.entry;

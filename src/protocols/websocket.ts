@@ -27,6 +27,8 @@ const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
 const DROPPED = 2;
 const BUFFERED = 0;
 
+const NONE: readonly Packet[] = [];
+
 /** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
 interface Holder {
   readonly socket: Socket;
@@ -37,7 +39,7 @@ class Socket implements Transport {
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
   /** The batch that is not all out yet. */
-  unsent: readonly Packet[] = [];
+  unsent: readonly Packet[] = NONE;
 
   constructor(
     readonly origin: string,
@@ -165,7 +167,7 @@ export class WebSocketAdapter {
   #drain(ws: WebSocket<Holder>): void {
     const { socket } = ws.getUserData();
     if (ws.getBufferedAmount() > 0) return;
-    socket.unsent = [];
+    socket.unsent = NONE;
     const { client } = socket;
     if (client) this.context.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport: socket });
   }

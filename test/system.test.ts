@@ -1,0 +1,139 @@
+import t from 'tap';
+import { type Behaviour, createSystem, encodeName, type Ref, type System } from '../src/actors/system.js';
+import { createMetrics, type Metrics } from '../src/metrics.js';
+
+interface Told {
+  readonly kind: 'add' | 'forward' | 'fail' | 'failForGood' | 'end';
+  readonly value?: string;
+  readonly to?: Ref<Told>;
+}
+
+interface Log {
+  readonly values: string[];
+  stopped: number;
+}
+
+/** Writes down what it is told, and does what the kind says. */
+function recorder(system: System): Behaviour<Log, Told> {
+  return {
+    receive(state, { kind, value = '', to }) {
+      if (kind === 'fail' || kind === 'failForGood') throw new Error(value);
+      state.values.push(value);
+      if (kind === 'forward' && to) system.tell(to, { kind: 'add', value });
+      return state;
+    },
+    onCrash: (_state, { kind }) => (kind === 'failForGood' ? 'stop' : 'resume'),
+    isDone: ({ values }) => values.at(-1) === 'done',
+    afterStop(state) {
+      state.stopped += 1;
+    },
+  };
+}
+
+interface Stage {
+  readonly system: System;
+  readonly metrics: Metrics;
+  actor(name: string): { ref: Ref<Told>; log: Log };
+  /** Until nothing is told any more. */
+  quiet(): Promise<void>;
+}
+
+for (const mailbox of ['turn', 'nact'] as const) {
+  t.test(`Actors with the mailbox of ${mailbox}`, async (t) => {
+    function stage(t: { teardown(fn: () => void): void }): Stage {
+      const metrics = createMetrics();
+      const system = createSystem({ metrics, mailbox });
+      t.teardown(() => system.close());
+      const group = system.group('a group');
+      const behaviour = recorder(system);
+      return {
+        system,
+        metrics,
+        actor(name) {
+          const log: Log = { values: [], stopped: 0 };
+          return { ref: system.spawn(group, name, behaviour, log), log };
+        },
+        async quiet() {
+          for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+        },
+      };
+    }
+
+    t.test('receive what they are told, in order, and not before the teller has finished', async (t) => {
+      const { system, actor, quiet } = stage(t);
+      const one = actor('one');
+      const two = actor('two');
+      for (const value of ['1', '2', '3']) system.tell(one.ref, { kind: 'forward', value, to: two.ref });
+      t.strictSame(one.log.values, []);
+      await quiet();
+      t.strictSame(one.log.values, ['1', '2', '3']);
+      t.strictSame(two.log.values, ['1', '2', '3']);
+      t.equal(one.ref.pending, 0);
+    });
+
+    t.test('go on after a crash with the state they had; what was told meanwhile is not lost', async (t) => {
+      const { system, metrics, actor, quiet } = stage(t);
+      const one = actor('one');
+      const other = actor('other');
+      system.tell(one.ref, { kind: 'add', value: 'before' });
+      system.tell(one.ref, { kind: 'fail' });
+      system.tell(one.ref, { kind: 'add', value: 'after' });
+      system.tell(other.ref, { kind: 'add', value: 'undisturbed' });
+      await quiet();
+      t.strictSame(one.log, { values: ['before', 'after'], stopped: 0 });
+      t.strictSame(other.log.values, ['undisturbed']);
+      t.equal(metrics.crashes, 1);
+      t.equal(metrics.deadLetters, 0);
+    });
+
+    t.test('stop after a crash that calls for it; what was told is a dead letter, and the others live', async (t) => {
+      const { system, metrics, actor, quiet } = stage(t);
+      const one = actor('one');
+      const other = actor('other');
+      system.tell(one.ref, { kind: 'failForGood' });
+      await quiet();
+      t.strictSame(one.log, { values: [], stopped: 1 });
+      t.ok(one.ref.stopped);
+      system.tell(one.ref, { kind: 'add', value: 'late' });
+      system.tell(other.ref, { kind: 'fail' });
+      system.tell(other.ref, { kind: 'add', value: 'alive' });
+      await quiet();
+      t.strictSame(other.log, { values: ['alive'], stopped: 0 });
+      t.equal(metrics.deadLetters, 1);
+      t.equal(metrics.crashes, 2);
+      t.equal(metrics.actors, 1);
+    });
+
+    t.test('end by themselves when they are done, but not while something waits for them', async (t) => {
+      const { system, metrics, actor, quiet } = stage(t);
+      const one = actor('one');
+      system.tell(one.ref, { kind: 'add', value: 'done' });
+      system.tell(one.ref, { kind: 'add', value: 'more' });
+      await quiet();
+      t.notOk(one.ref.stopped);
+      system.tell(one.ref, { kind: 'add', value: 'done' });
+      await quiet();
+      t.ok(one.ref.stopped);
+      t.strictSame(one.log, { values: ['done', 'more', 'done'], stopped: 1 });
+      t.equal(metrics.actors, 0);
+    });
+
+    t.test('tasks at the end of a turn run once the mailboxes are empty', async (t) => {
+      const { system, actor, quiet } = stage(t);
+      const one = actor('one');
+      const two = actor('two');
+      const seen: number[] = [];
+      system.endOfTurn.add(() => seen.push(two.log.values.length));
+      system.tell(one.ref, { kind: 'forward', value: 'x', to: two.ref });
+      await quiet();
+      t.equal(seen.at(-1), 1);
+    });
+  });
+}
+
+t.test('Names are encoded without collisions, in what nact allows', async (t) => {
+  const names = ['1', 'jack', 'Jack', '张三', 'a@b.cn', '!6a', 'j', '', ' ', 'a b', 'a!20b', '__proto__', 'ﬀ', '../..'];
+  const encoded = names.map(encodeName);
+  t.equal(new Set(encoded).size, names.length);
+  for (const name of encoded) t.match(name, /^[a-z0-9\-$_.+!*'(),]*$/);
+});
