@@ -62,6 +62,11 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   clientsPerEndpoint: whole(0, most, 64, 'Clients (tabs, phones) one endpoint may have. 0: no limit.'),
   roomMembers: whole(0, most, 100_000, 'Endpoints in one room. 0: no limit.'),
   endpointsPerDomain: whole(0, most, 1_000_000, 'Endpoints of one domain online at the same time. 0: no limit.'),
+  sessionsPerDomain: whole(0, most, 100_000, 'MQTT sessions of backends, connected or kept. 0: no limit.'),
+  subscriptionsPerSession: whole(0, most, 10_000, 'Subscriptions of one MQTT session. 0: no limit.'),
+  subscriptionsPerDomain: whole(0, most, 1_000_000, 'Subscriptions of all MQTT sessions. 0: no limit.'),
+  retainedPerDomain: whole(0, most, 100_000, 'Retained MQTT publications. 0: no limit.'),
+  retainedBytes: whole(0, most, 134_217_728, 'Bytes of retained MQTT publications of one domain. 0: no limit.'),
   requestsPerSecond: whole(0, most, 0, 'REST calls of one domain in a second; more are answered 429. 0: no limit.'),
 };
 

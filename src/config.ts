@@ -89,6 +89,16 @@ export interface DomainLimits {
   readonly roomMembers: number;
   /** Endpoints of one domain online at the same time. */
   readonly endpointsPerDomain: number;
+  /** MQTT sessions of backends, connected or kept. */
+  readonly sessionsPerDomain: number;
+  /** Subscriptions of one MQTT session. */
+  readonly subscriptionsPerSession: number;
+  /** Subscriptions of all MQTT sessions. */
+  readonly subscriptionsPerDomain: number;
+  /** Retained MQTT publications. */
+  readonly retainedPerDomain: number;
+  /** Bytes of retained MQTT publications. */
+  readonly retainedBytes: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
 }

@@ -43,6 +43,7 @@ export const REFUSAL_REASONS = [
   'tooManyConnections',
   'malformed',
   'subscribeTimeout',
+  'quotaExceeded',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

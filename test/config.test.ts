@@ -56,6 +56,11 @@ t.test('an empty configuration serves localhost on loopback with every default',
       clientsPerEndpoint: 64,
       roomMembers: 100000,
       endpointsPerDomain: 1000000,
+      sessionsPerDomain: 100000,
+      subscriptionsPerSession: 10000,
+      subscriptionsPerDomain: 1000000,
+      retainedPerDomain: 100000,
+      retainedBytes: 134217728,
       requestsPerSecond: 0,
       connectionsPerAddress: 0,
     },
@@ -221,7 +226,7 @@ t.test('no message repeats a secret', async (t) => {
 
 t.test('0 is accepted in every limit', async (t) => {
   const keys = Object.keys(configSchema.properties?.limits?.properties ?? {});
-  t.equal(keys.length, 9);
+  t.equal(keys.length, 14);
   t.strictSame(errors({ limits: Object.fromEntries(keys.map((key) => [key, 0])) }), []);
 });
 

@@ -107,6 +107,21 @@ t.test('the subscribers of a filter are found by the filter as written', async (
   t.strictSame([...tree.exact('a/c')], []);
 });
 
+t.test('the levels of filters with wildcards are counted while they are there', async (t) => {
+  const tree = new TopicTree<number>();
+  tree.insert('a/b/c', 1);
+  t.equal(tree.levels, 0);
+  tree.insert('a/b/+', 1);
+  tree.insert('a/b/#', 1);
+  tree.insert('a/+', 1);
+  t.equal(tree.levels, 5);
+  tree.remove('a/b/+', 1);
+  t.equal(tree.levels, 4);
+  tree.remove('a/b/#', 1);
+  tree.remove('a/+', 1);
+  t.equal(tree.levels, 0);
+});
+
 t.test('levels named like an object’s own properties are levels like others', async (t) => {
   const tree = new TopicTree<number>();
   tree.insert('__proto__/+', 1);

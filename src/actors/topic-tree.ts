@@ -53,10 +53,16 @@ export class TopicTree<S> {
   readonly #exact = new Map<string, Entry<S>>();
   readonly #root: Level<S> = newLevel();
   #wildcards = 0;
+  #levels = 0;
 
   /** How many filters with wildcards there are. */
   get wildcards(): number {
     return this.#wildcards;
+  }
+
+  /** Nodes of the tree of filters with wildcards: 250 bytes each, so that deep filters cost many times what flat ones do. */
+  get levels(): number {
+    return this.#levels;
   }
 
   /** How many different filters there are. */
@@ -108,6 +114,7 @@ export class TopicTree<S> {
       if (!child) {
         child = newLevel();
         level.children.set(name, child);
+        this.#levels += 1;
       }
       level = child;
     }
@@ -139,6 +146,7 @@ export class TopicTree<S> {
       const level = path[i] as Level<S>;
       if (level.entry || level.children.size > 0) return;
       path[i - 1]?.children.delete(names[i - 1] as string);
+      this.#levels -= 1;
     }
   }
 

@@ -3,13 +3,15 @@ import { Publication } from '../../src/actors/publication.js';
 import { createMetrics } from '../../src/metrics.js';
 import { Retained } from '../../src/protocols/mqtt/retained.js';
 
+const unlimited = () => ({ retainedPerDomain: 0, retainedBytes: 0 });
+
 function publication(topic: string, payload = 'x', expiresAt = Number.POSITIVE_INFINITY): Publication {
   const fields = { qos: 0, retain: true, properties: Buffer.alloc(0), publisher: null } as const;
   return new Publication({ ...fields, topic, payload: Buffer.from(payload), expiresAt });
 }
 
 function kept(...topics: readonly string[]): Retained {
-  const retained = new Retained(createMetrics());
+  const retained = new Retained(createMetrics(), unlimited);
   for (const topic of topics) retained.put(publication(topic));
   return retained;
 }
@@ -56,9 +58,16 @@ t.test('What has expired is found no more, and is gone', async (t) => {
 
 t.test('Beyond its bounds nothing is kept, and that is counted', async (t) => {
   const metrics = createMetrics();
-  const retained = new Retained(metrics);
-  const large = 'x'.repeat(1024 * 1024);
-  for (let i = 0; i < 70; i++) retained.put(publication(`t/${i}`, large));
-  t.ok(retained.count < 64, `${retained.count} are kept`);
-  t.equal(metrics.dropped.quotaExceeded, 70 - retained.count);
+  const limits = { retainedPerDomain: 0, retainedBytes: 1_000_000 };
+  const retained = new Retained(metrics, () => limits);
+  const large = 'x'.repeat(100_000);
+  for (let i = 0; i < 12; i++) retained.put(publication(`t/${i}`, large));
+  t.equal(retained.count, 9);
+  t.equal(metrics.dropped.quotaExceeded, 3);
+  for (let i = 0; i < 9; i++) retained.put(publication(`t/${i}`, ''));
+  for (let i = 0; i < 100; i++) retained.put(publication(i + '/a'.repeat(200)));
+  t.ok(retained.count < 20, `${retained.count} of 200 levels are kept: levels count`);
+  for (let i = 0; i < 100; i++) retained.put(publication(i + '/a'.repeat(200), ''));
+  for (let i = 0; i < 12; i++) retained.put(publication(`t/${i}`, large));
+  t.equal(retained.count, 9, 'what has gone takes nothing any more');
 });

@@ -25,6 +25,8 @@ export class Broker {
   readonly retained: Retained;
   readonly totals: Totals = { received: 0, sent: 0, connected: 0 };
   readonly startedAt: number;
+  /** Of all sessions; bounded by `subscriptionsPerDomain`. */
+  subscriptions = 0;
   /** The server closes: no wills any more. */
   closed = false;
   readonly #sessions: Group;
@@ -35,7 +37,7 @@ export class Broker {
     readonly context: Context,
   ) {
     const { system, metrics, clock } = domain.runtime;
-    this.retained = new Retained(metrics);
+    this.retained = new Retained(metrics, () => domain.limits);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
     this.#groups = system.group(`mqtt groups ${domain.name}`);
@@ -53,8 +55,8 @@ export class Broker {
 
   /** Whether a further session has no place. */
   isFull(clientId: string): boolean {
-    const { endpointsPerDomain } = this.domain.limits;
-    return endpointsPerDomain > 0 && this.sessions.size >= endpointsPerDomain && !this.sessions.has(clientId);
+    const { sessionsPerDomain } = this.domain.limits;
+    return sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain && !this.sessions.has(clientId);
   }
 
   /** A shared subscription, spawned where there is none yet. */

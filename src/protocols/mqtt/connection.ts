@@ -16,8 +16,11 @@ import type { Wire } from './wire.js';
 const GATHERED_BYTES = 256 * 1024;
 /** Bytes that wait for the network before publications wait in their session instead. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** Bytes, nearly all answers, that wait before the server stops reading from who does not take them. */
+/** Bytes, besides one whole packet and nearly all answers, that wait before the server stops reading from who does not take them. */
 const CHOKED_BYTES = 2 * CONGESTED_BYTES;
+
+/** An unfinished CONNECT of no more is waited for, however many others there are. */
+const SMALL_CONNECT_BYTES = 4096;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
@@ -38,6 +41,8 @@ export interface Host {
   readonly maxPacketBytes: number;
   /** A connection without a CONNECT yet. */
   connecting(connection: Connection): void;
+  /** Bytes more, or fewer, of CONNECTs that are not whole yet. False where all of them together are too many. */
+  awaiting(bytes: number): boolean;
   /** The first packet: answers the peer, or null where it was refused and ended. */
   connect(connection: Connection, packet: Connect): Peer | null;
   /** Something came; `limitMs` of silence end the connection. */
@@ -49,6 +54,7 @@ export interface Host {
   now(): number;
   countMalformed(): void;
   countTooLarge(): void;
+  countUnavailable(): void;
 }
 
 export interface Outgoing {
@@ -84,6 +90,8 @@ export class Connection {
   #maximumPacketSize = Number.POSITIVE_INFINITY;
   #aliases: Aliases | null = null;
   #received: Map<number, string> | null = null;
+  /** Bytes of its CONNECT that the host counts. */
+  #awaited = 0;
   readonly #splitter: Splitter;
 
   constructor(
@@ -106,17 +114,22 @@ export class Connection {
     return this.#ended;
   }
 
-  /** Bytes of a packet that is not whole yet. */
-  get keptBytes(): number {
-    return this.#splitter.keptBytes;
-  }
-
   receive(chunk: Buffer): void {
     if (this.#ended || this.#deaf) return;
     if (this.keepAliveMs > 0) this.host.heard(this, this.keepAliveMs);
     const fault = this.#splitter.feed(chunk, this.#onPacket);
     // Who has not even said CONNECT is not answered.
     if (fault) this.#refuse(this.version === null ? { ...fault, silent: true } : fault);
+    else if (this.version === null || this.#awaited > 0)
+      this.#await(this.version === null ? this.#splitter.keptBytes : 0);
+  }
+
+  #await(bytes: number): void {
+    const hasRoom = this.host.awaiting(bytes - this.#awaited);
+    this.#awaited = bytes;
+    if (hasRoom || bytes <= SMALL_CONNECT_BYTES) return;
+    this.host.countUnavailable();
+    this.end();
   }
 
   readonly #onPacket = (bytes: Buffer, start: number, body: number, end: number): boolean => {
@@ -239,6 +252,8 @@ export class Connection {
     this.flush();
     this.#ended = true;
     this.#peer = null;
+    this.#splitter.clear();
+    if (this.#awaited > 0) this.#await(0);
     this.host.forget(this);
     this.wire.end(webSocketCode);
   }
@@ -275,7 +290,7 @@ export class Connection {
     this.wire.write(out);
     const { buffered } = this.wire;
     if (buffered > CONGESTED_BYTES) this.congested = true;
-    if (!this.#choked && buffered > CHOKED_BYTES) {
+    if (!this.#choked && buffered > CHOKED_BYTES + this.host.maxPacketBytes) {
       this.#choked = true;
       this.wire.pause();
     }

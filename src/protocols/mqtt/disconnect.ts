@@ -93,6 +93,7 @@ export function resetSession(state: SessionState): void {
   state.epoch += 1;
   const remove = [...state.subscriptions.values()];
   state.subscriptions = new Map();
+  state.broker.subscriptions -= remove.length;
   for (const subscription of remove) {
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
   }

@@ -19,6 +19,8 @@ import { TicketPeer } from './ticket.js';
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
+/** CONNECTs that are not whole yet, all together: who has not said who it is may take no more memory. */
+const AWAITED_BYTES = 64 * 1024 * 1024;
 
 /** For a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
@@ -62,6 +64,7 @@ export class MqttHost implements Host {
   readonly #keepAlive = new Map<number, Timeouts<Connection>>();
   #scheduled: Connection[] = [];
   #cancelSystem: (() => void) | null = null;
+  #awaited = 0;
 
   constructor(readonly context: Context) {
     const { clock, system } = context.runtime;
@@ -87,6 +90,12 @@ export class MqttHost implements Host {
     if (!this.#cancelSystem) this.#publishSystem();
   }
 
+  awaiting(bytes: number): boolean {
+    this.#awaited += bytes;
+    const hasRoom = this.#awaited <= AWAITED_BYTES;
+    return hasRoom;
+  }
+
   heard(connection: Connection, limitMs: number): void {
     let timeouts = this.#keepAlive.get(limitMs);
     if (!timeouts) {
@@ -109,6 +118,10 @@ export class MqttHost implements Host {
 
   countMalformed(): void {
     this.context.runtime.metrics.refused.malformed += 1;
+  }
+
+  countUnavailable(): void {
+    this.context.runtime.metrics.refused.unavailable += 1;
   }
 
   countTooLarge(): void {
@@ -150,7 +163,10 @@ export class MqttHost implements Host {
 
   #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): Peer | null {
     const broker = this.broker(domain);
-    if (broker.isFull(packet.clientId)) return this.#refuse(connection, packet, REASON.quotaExceeded);
+    if (broker.isFull(packet.clientId)) {
+      this.context.runtime.metrics.refused.quotaExceeded += 1;
+      return this.#refuse(connection, packet, REASON.quotaExceeded);
+    }
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
     // Nothing is kept for who has no identity.

@@ -3,13 +3,21 @@
  * others. Read and written by sessions at the moment they publish or the router takes their subscription, never in
  * between: that is why a new subscriber gets each publication once, as retained or as it comes.
  *
- * Bounded: what is beyond the bounds is delivered and not kept, and counted as `quotaExceeded`.
+ * Bounded by the domain's `retainedPerDomain` and `retainedBytes`: what is beyond is delivered and not kept, and counted
+ * as `quotaExceeded`.
  */
 import type { Publication } from '../../actors/publication.js';
 import type { Metrics } from '../../metrics.js';
 
-const MAX_PUBLICATIONS = 100_000;
-const MAX_BYTES = 64 * 1024 * 1024;
+/** What a level of the tree takes, measured with topics of 200 levels. */
+const LEVEL_BYTES = 250;
+
+export interface RetainedLimits {
+  /** Publications; 0 is no limit. */
+  readonly retainedPerDomain: number;
+  /** Bytes; 0 is no limit. */
+  readonly retainedBytes: number;
+}
 
 interface Level {
   readonly children: Map<string, Level>;
@@ -25,7 +33,10 @@ export class Retained {
   #count = 0;
   #bytes = 0;
 
-  constructor(private readonly metrics: Metrics) {}
+  constructor(
+    private readonly metrics: Metrics,
+    private readonly limits: () => RetainedLimits,
+  ) {}
 
   get count(): number {
     return this.#count;
@@ -35,16 +46,18 @@ export class Retained {
   put(publication: Publication): void {
     this.remove(publication.topic);
     if (publication.payload.length === 0) return; // [MQTT-3.3.1-7]
-    if (this.#count >= MAX_PUBLICATIONS || this.#bytes + publication.bytes > MAX_BYTES) {
+    const names = publication.topic.split('/');
+    if (this.#isFull(publication.bytes + this.#missing(names) * LEVEL_BYTES)) {
       this.metrics.dropped.quotaExceeded += 1;
       return;
     }
     let level = this.#root;
-    for (const name of publication.topic.split('/')) {
+    for (const name of names) {
       let child = level.children.get(name);
       if (!child) {
         child = newLevel();
         level.children.set(name, child);
+        this.#bytes += LEVEL_BYTES;
       }
       level = child;
     }
@@ -70,7 +83,26 @@ export class Retained {
       const level = path[i] as Level;
       if (level.publication || level.children.size > 0) return;
       path[i - 1]?.children.delete(names[i - 1] as string);
+      this.#bytes -= LEVEL_BYTES;
     }
+  }
+
+  #isFull(bytes: number): boolean {
+    const { retainedPerDomain, retainedBytes } = this.limits();
+    if (retainedPerDomain > 0 && this.#count >= retainedPerDomain) return true;
+    return retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
+  }
+
+  /** Levels that a topic would add. */
+  #missing(names: readonly string[]): number {
+    let level: Level | undefined = this.#root;
+    let found = 0;
+    for (const name of names) {
+      level = level.children.get(name);
+      if (!level) break;
+      found += 1;
+    }
+    return names.length - found;
   }
 
   /** Those that a filter matches and that have not expired; what has expired goes [MQTT-3.3.2-5]. */

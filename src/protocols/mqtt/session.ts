@@ -81,8 +81,11 @@ export interface SessionState {
   pendingWill: Will | null;
   cancelWill: (() => void) | null;
   cancelExpiry: (() => void) | null;
-  /** What came while the router changes its subscriptions: acknowledgements keep their order. */
-  held: SessionMessage[] | null;
+  /** The router changes its subscriptions. */
+  changing: boolean;
+  /** What came meanwhile: acknowledgements keep their order. Those before `heldFrom` have been seen to. */
+  held: FromConnection[];
+  heldFrom: number;
 }
 
 export function newSession(broker: Broker, clientId: string): SessionState {
@@ -104,7 +107,9 @@ export function newSession(broker: Broker, clientId: string): SessionState {
     pendingWill: null,
     cancelWill: null,
     cancelExpiry: null,
-    held: null,
+    changing: false,
+    held: [],
+    heldFrom: 0,
   };
 }
 
@@ -125,7 +130,7 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
       timeUp(state, message.kind);
       return state;
     default:
-      if (state.held) state.held.push(message);
+      if (state.changing || state.held.length > 0) state.held.push(message);
       else fromConnection(state, message, self);
       return state;
   }
@@ -248,9 +253,19 @@ function changed(state: SessionState, message: Changed, self: Ref<SessionMessage
     const item = { publication, qos, retain: true, identifiers, group: null };
     state.outbound.push(item, state.connection, state.broker.domain.limits);
   }
-  const held = state.held ?? [];
-  state.held = null;
-  for (const kept of held) receive(state, kept, self);
+  state.changing = false;
+  seeToHeld(state, self);
+}
+
+/** As far as the next one that the router has to know of. */
+function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
+  while (!state.changing && state.heldFrom < state.held.length) {
+    state.heldFrom += 1;
+    fromConnection(state, state.held[state.heldFrom - 1] as FromConnection, self);
+  }
+  if (state.heldFrom < state.held.length) return;
+  state.held = [];
+  state.heldFrom = 0;
 }
 
 function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown'): void {
@@ -270,7 +285,7 @@ export const session: Behaviour<SessionState, SessionMessage> = {
   receive,
   /** A failure about a publication leaves the session as it was; one about what its client asked for does not. */
   onCrash: (_state, { kind }) => (kind === 'published' || kind === 'deliver' || kind === 'drained' ? 'resume' : 'stop'),
-  isDone: ({ connection, alive, held }) => connection === null && !alive && held === null,
+  isDone: ({ connection, alive, changing }) => connection === null && !alive && !changing,
   afterStop(state) {
     // Stopped while it is connected: its domain has gone.
     state.connection?.disconnect(REASON.administrativeAction, CLOSE.stopped.webSocketCode);

@@ -7,6 +7,8 @@ import { REASON } from './reason.js';
 /** A fixed header has at most five bytes. */
 const HEADER_BYTES = 5;
 const MAX_LENGTH_BYTES = 4;
+/** Pieces of a packet that are kept apart: a piece of one byte takes hundreds. */
+const MAX_PIECES = 64;
 
 /** Gets a packet: where it starts, where its body does, and where it ends. Answers false to hear of no more. */
 export type OnPacket = (bytes: Buffer, start: number, body: number, end: number) => boolean;
@@ -39,11 +41,20 @@ export class Splitter {
     return this.#keptBytes;
   }
 
+  /** Forgets what is kept. */
+  clear(): void {
+    this.#kept = [];
+    this.#keptBytes = 0;
+  }
+
   feed(chunk: Buffer, onPacket: OnPacket): SplitFault | null {
     if (this.#keptBytes === 0) return this.#split(chunk, onPacket);
     this.#kept.push(chunk);
     this.#keptBytes += chunk.length;
-    if (this.#keptBytes < this.#wanted) return null;
+    if (this.#keptBytes < this.#wanted) {
+      if (this.#kept.length > MAX_PIECES) this.#kept = [Buffer.concat(this.#kept, this.#keptBytes)];
+      return null;
+    }
     const bytes = Buffer.concat(this.#kept, this.#keptBytes);
     this.#kept = [];
     this.#keptBytes = 0;

@@ -19,11 +19,24 @@ interface Changes {
   readonly retained: Set<SessionSubscription>;
 }
 
+/** Nodes that all filters with wildcards of a domain may have: about 250 MB. */
+const MAX_LEVELS = 1_000_000;
+
 /** 0, or why a filter is refused. */
 function refusalOf(state: SessionState, { filter }: Wanted): number {
   const plain = parseShare(filter)?.filter ?? filter;
   const matched = isShare(filter) ? plain : filter;
-  return isForeign(state.broker.domain, matched) ? REASON.notAuthorized : 0;
+  if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
+  if (state.subscriptions.has(filter) || hasRoom(state)) return 0;
+  state.broker.domain.runtime.metrics.refused.quotaExceeded += 1;
+  return REASON.quotaExceeded;
+}
+
+function hasRoom({ broker, subscriptions }: SessionState): boolean {
+  const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
+  if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
+  if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
+  return broker.domain.table.levels < MAX_LEVELS;
 }
 
 function newSubscription(
@@ -59,6 +72,7 @@ function take(
   if (refused !== 0) return refused;
   const existing = state.subscriptions.get(wanted.filter);
   const subscription = newSubscription(state, wanted, identifier, self);
+  if (!existing) state.broker.subscriptions += 1;
   state.subscriptions.set(wanted.filter, subscription);
   if (subscription.group) {
     // A shared subscription is sent nothing that is retained, section 4.8.2.
@@ -107,6 +121,7 @@ export function unsubscribe(
     const subscription = state.subscriptions.get(filter);
     if (!subscription) return REASON.noSubscriptionExisted;
     state.subscriptions.delete(filter);
+    state.broker.subscriptions -= 1;
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
     else changes.remove.push(subscription); // [MQTT-3.10.4-1]
     return REASON.success;
@@ -124,7 +139,7 @@ function exchange(
 ): void {
   const { broker } = state;
   const { system } = broker.domain.runtime;
-  state.held = [];
+  state.changing = true;
   const done = () => {
     const found: { readonly subscription: SessionSubscription; readonly publication: Publication }[] = [];
     for (const subscription of retained) {

@@ -10,6 +10,9 @@ import type { Wire } from './wire.js';
 const GATHER_BYTES = 64 * 1024;
 /** How long a connection that the server has ended is read from, for its client to see the end. */
 const LINGER_MS = 5000;
+/** Before a silent peer is asked whether it is still there: a client without keep alive may have vanished. */
+const PROBE_MS = 60_000;
+const HANDSHAKE_MS = 10_000;
 
 class TcpWire implements Wire {
   readonly kind = 'mqtt';
@@ -117,15 +120,19 @@ export async function listenTcp(
   secure: tls.TlsOptions | null,
 ): Promise<TcpListener> {
   const sockets = new Set<net.Socket>();
-  const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
-  const onSocket = (socket: net.Socket) => {
+  const track = (socket: net.Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    accept(host, counts, lingering, socket);
   };
+  const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
+  const onSocket = (socket: net.Socket) => accept(host, counts, lingering, socket);
   // Half open: what was to be said to a client that has ended its side is still said.
-  const options = { allowHalfOpen: true, noDelay: true };
-  const server = secure ? tls.createServer({ ...options, ...secure }, onSocket) : net.createServer(options, onSocket);
+  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
+  const server = secure
+    ? tls.createServer({ ...options, ...secure, handshakeTimeout: HANDSHAKE_MS }, onSocket)
+    : net.createServer(options, onSocket);
+  // Of TLS too this is the bare connection, whose handshake may never end.
+  server.on('connection', track);
   server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

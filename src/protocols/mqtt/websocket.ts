@@ -5,8 +5,10 @@ import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
-/** One message may hold many packets; a longer one ends the connection. */
-const MESSAGE_BYTES = 16 * 1024 * 1024;
+/** One message may hold many packets; a longer one, which the library would gather whole, ends the connection. */
+const MESSAGE_BYTES = 1024 * 1024;
+/** Section 2.1.4: the longest packet that the protocol allows. */
+const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
 const SILENCE_S = 120;
 /** RFC 6455 section 7.4: data of a kind that is not accepted; a policy is violated. */
@@ -65,7 +67,7 @@ function chosen(offered: string): string | null {
 export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSocketBehavior<MqttHolder> {
   const { metrics } = host.context.runtime;
   return {
-    maxPayloadLength: MESSAGE_BYTES,
+    maxPayloadLength: Math.max(MESSAGE_BYTES, 2 * (host.maxPacketBytes || PACKET_BYTES / 2)),
     maxBackpressure: BACKPRESSURE_BYTES,
     idleTimeout: SILENCE_S,
     sendPingsAutomatically: true,
