@@ -11,6 +11,7 @@ const minuteMs = 60_000;
 /** Program and the Debian package that brings it. test/support/programs.ts finds them in the same places. */
 const programs = new Map([
   ['chromium', 'chromium'],
+  ['curl', 'curl'],
   ['mosquitto', 'mosquitto'],
   ['mosquitto_pub', 'mosquitto-clients'],
   ['nats-server', 'nats-server'],

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type Config, loadConfig } from './config.js';
 import { type ConfigSchema, configSchema } from './config-schema.js';
+import { packageVersion } from './version.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Plain = Record<string, unknown>;
@@ -168,13 +169,6 @@ function option(flag: Flag): Option {
   const result = new Option(flag.usage, `${flag.text} (default: ${flag.byDefault ?? known}, env: ${flag.env})`);
   if (flag.separator === undefined) return result;
   return result.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
-}
-
-/** The version in package.json. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const { version }: { version?: unknown } = JSON.parse(text);
-  return String(version);
 }
 
 /**

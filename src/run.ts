@@ -3,11 +3,12 @@
  * not start, 2 the command line or the configuration is wrong.
  */
 import { constants } from 'node:os';
-import { packageVersion, parseArguments, readConfig } from './command-line.js';
+import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
 import { planReload } from './reload.js';
 import { type Server, startServer } from './server.js';
+import { packageVersion } from './version.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -9,6 +9,7 @@ import { type Admin, startAdmin } from './admin/admin.js';
 import { type Clock, systemClock, Timeouts } from './clock.js';
 import type { Config } from './config.js';
 import { addRestApi } from './http/app.js';
+import { addReference } from './http/reference.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Admission } from './protocols/admission.js';
 import type { Context } from './protocols/context.js';
@@ -17,6 +18,7 @@ import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
 import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.js';
+import { packageVersion } from './version.js';
 
 export interface Server {
   readonly port: number;
@@ -182,6 +184,7 @@ class Parts implements Server {
     }
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#admission));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
+    addReference(app, packageVersion(), this.#config.publicUrl);
     addRestApi(app, this.#context, () => ports);
   }
 }

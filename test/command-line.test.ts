@@ -1,6 +1,7 @@
 import t from 'tap';
-import { packageVersion, parseArguments, readConfig } from '../src/command-line.js';
+import { parseArguments, readConfig } from '../src/command-line.js';
 import type { Config } from '../src/config.js';
+import { packageVersion } from '../src/version.js';
 
 type Environment = Record<string, string>;
 

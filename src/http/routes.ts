@@ -1,5 +1,6 @@
 /** The paths of the REST API: `/v5` and `/v4`, a trailing slash changes nothing. PROTOCOL.md section 3. */
 import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
+import type { CallName } from '../protocols/schemas.js';
 import type { Call } from './call.js';
 import { messagesCall, statusesCall } from './messages.js';
 import { offlineCall, onlineCall, presencesCall, showCall } from './presences.js';
@@ -9,6 +10,8 @@ import { joinCall, leaveCall, membersCall } from './rooms.js';
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly run: (call: Call) => void;
+  /** The calls it takes; the parameters of each are checked by its schema. */
+  readonly calls: readonly CallName[];
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
   /** Its answer names URLs, which may come from the request. */
@@ -16,22 +19,34 @@ export interface Route {
 }
 
 const ROUTES = new Map<string, Route>([
-  ['presences/online', { method: 'POST', run: onlineCall, errorFields: { success: false }, answersUrls: true }],
-  ['presences/offline', { method: 'POST', run: offlineCall }],
-  ['presences/show', { method: 'POST', run: showCall }],
-  ['presences', { method: 'GET', run: presencesCall }],
-  ['messages', { method: 'POST', run: messagesCall }],
-  ['statuses', { method: 'POST', run: statusesCall }],
+  [
+    'presences/online',
+    { method: 'POST', run: onlineCall, calls: ['online'], errorFields: { success: false }, answersUrls: true },
+  ],
+  ['presences/offline', { method: 'POST', run: offlineCall, calls: ['offline'] }],
+  ['presences/show', { method: 'POST', run: showCall, calls: ['show'] }],
+  ['presences', { method: 'GET', run: presencesCall, calls: ['presences'] }],
+  ['messages', { method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
+  ['statuses', { method: 'POST', run: statusesCall, calls: ['status'] }],
 ]);
 
 const ROOM_ROUTES = new Map<string, Route>([
-  ['members', { method: 'GET', run: membersCall }],
-  ['join', { method: 'POST', run: joinCall }],
-  ['leave', { method: 'POST', run: leaveCall }],
+  ['members', { method: 'GET', run: membersCall, calls: ['members'] }],
+  ['join', { method: 'POST', run: joinCall, calls: ['join'] }],
+  ['leave', { method: 'POST', run: leaveCall, calls: ['leave'] }],
+]);
+
+/** Every route by its path under `/v5`, as the OpenAPI description names it. */
+export const TEMPLATES: ReadonlyMap<string, Route> = new Map([
+  ...ROUTES,
+  ...[...ROOM_ROUTES].map(([action, route]) => [`rooms/{roomId}/${action}`, route] as const),
 ]);
 
 /** The long polls', which have a handler of their own for the methods they take. */
 const PACKETS = /^\/v[45]\/packets\/?$/;
+
+/** The API's description, served by reference.ts. */
+const REFERENCE = /^\/v[45]\/(openapi\.json|docs)\/?$/;
 
 export interface Found {
   readonly route: Route;
@@ -62,7 +77,8 @@ const PLAIN = new Map<string, Found>(
 
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
-  if (!found) return PACKETS.test(path) ? methodNotAllowed('GET, OPTIONS') : NOT_FOUND;
+  if (!found && PACKETS.test(path)) return methodNotAllowed('GET, OPTIONS');
+  if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
   return found.route.method === method ? null : methodNotAllowed(found.route.method);
 }
 

@@ -1,4 +1,7 @@
-/** What the calls of PROTOCOL.md section 3 take, as JSON Schema, compiled; and the words in which a breach is told. */
+/**
+ * What the calls of PROTOCOL.md section 3 take, as JSON Schema, compiled; and the words in which a breach is told. The
+ * OpenAPI description (http/openapi) is made from the same schemas, so what a parameter means is said here.
+ */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { SHOWS } from '../actors/presence.js';
 import { badRequest, type ReplyError } from '../errors.js';
@@ -7,10 +10,11 @@ import type { Parameters } from './parameters.js';
 const KIB = 1024;
 const TIMESTAMP_CHARACTERS = 64;
 
-const id = { type: 'string', minLength: 1 } as const;
-const short = { type: 'string', maxBytes: KIB } as const;
-const list = { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] } as const;
-const ticket = { type: 'string' } as const;
+const id = (description: string) => ({ type: 'string', minLength: 1, description }) as const;
+const short = (description: string) => ({ type: 'string', maxBytes: KIB, description }) as const;
+const list = (description: string) =>
+  ({ anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }], description }) as const;
+const ticket = { type: 'string', description: 'The ticket of the client that acts, as ONLINE answered it.' } as const;
 
 interface Schema {
   readonly required: readonly string[];
@@ -18,16 +22,31 @@ interface Schema {
 }
 
 const message = {
-  to: { type: 'string', maxBytes: KIB },
-  body: id,
-  nick: short,
-  style: short,
-  timestamp: { type: 'string', maxLength: TIMESTAMP_CHARACTERS },
-  type: { enum: ['chat', 'grpchat', 'broadcast', ''] },
-  avatar: short,
-  to_name: short,
-  to_avatar: short,
-  to_other: short,
+  to: {
+    type: 'string',
+    maxBytes: KIB,
+    description: 'Who receives it: the id of a user, visitor or service, or of a room (`type=grpchat`).',
+  },
+  body: id('The text. At most 8 KiB of UTF-8 unless configured.'),
+  nick: short(
+    "The sender's name as the receiver reads it. Missing or empty: the nick it came online with, else its id.",
+  ),
+  style: short('How the text looks: CSS, passed on as it is.'),
+  timestamp: {
+    type: 'string',
+    maxLength: TIMESTAMP_CHARACTERS,
+    description: "The sender's time in milliseconds since 1970, kept as sent. Missing: the server's.",
+  },
+  type: {
+    enum: ['chat', 'grpchat', 'broadcast', ''],
+    description:
+      '`chat` (default): to one endpoint. `grpchat`: to the members of a room. `broadcast`: to every online endpoint ' +
+      'of the domain; a push only.',
+  },
+  avatar: short('Passed on as sent.'),
+  to_name: short('Passed on as sent.'),
+  to_avatar: short('Passed on as sent.'),
+  to_other: short('Passed on as sent.'),
 };
 
 /** One for each call; PUSH is MESSAGES with `from`. */
@@ -35,24 +54,65 @@ export const SCHEMAS = {
   online: {
     required: ['name', 'nick'],
     properties: {
-      name: id,
-      nick: short,
-      show: { enum: [...SHOWS, ''] },
-      status: short,
-      buddies: list,
-      rooms: list,
-      client: id,
+      name: id('Who comes online: a user (`jack`), visitor (`vid:7`) or service (`sid:help`); never a room.'),
+      nick: short('The name that others read. Empty: the same as `name`.'),
+      show: { enum: [...SHOWS, ''], description: 'How others see it. Missing or empty: `available`, or as it was.' },
+      status: short('A text beside the show, such as "at lunch".'),
+      buddies: list('Ids of those who hear of it and whom it hears of, separated by commas. May be empty.'),
+      rooms: list('Ids of the rooms it is in, separated by commas. May be empty.'),
+      client: id(
+        'A name for this terminal, 1 to 64 characters; another client of the endpoint with the same name is ended. ' +
+          'Missing: a name of its own.',
+      ),
     },
   },
   offline: { required: ['ticket'], properties: { ticket } },
-  show: { required: ['ticket', 'show'], properties: { ticket, show: { enum: SHOWS }, nick: short, status: short } },
-  presences: { required: ['ids'], properties: { ids: list } },
+  show: {
+    required: ['ticket', 'show'],
+    properties: {
+      ticket,
+      show: { enum: SHOWS, description: 'How others see the endpoint from now on. It holds for all its clients.' },
+      nick: short('A new nick. Missing or empty: as it was.'),
+      status: short('A text beside the show. Missing: as it was.'),
+    },
+  },
+  presences: {
+    required: ['ids'],
+    properties: { ids: list('Ids of users, visitors and services, separated by commas. Empty: nobody.') },
+  },
   message: { required: ['ticket', 'to', 'body'], properties: { ticket, ...message } },
-  push: { required: ['from', 'body'], properties: { from: id, ...message } },
-  status: { required: ['ticket', 'to', 'show'], properties: { ticket, to: id, show: short, nick: short } },
+  push: {
+    required: ['from', 'body'],
+    properties: {
+      from: id('Whom the site speaks for: a user, visitor or service, online or not.'),
+      ...message,
+      to: { ...message.to, description: `${message.to.description} Required, but for a broadcast.` },
+    },
+  },
+  status: {
+    required: ['ticket', 'to', 'show'],
+    properties: {
+      ticket,
+      to: id('Who sees it: the id of an endpoint, or of a room (`gid:lobby`).'),
+      show: short('What the sender is doing, such as `typing`.'),
+      nick: short("The sender's name. Missing or empty: the nick it came online with."),
+    },
+  },
   members: { required: ['ticket'], properties: { ticket } },
-  join: { required: ['ticket'], properties: { ticket, nick: short } },
-  leave: { required: ['ticket'], properties: { ticket, nick: short } },
+  join: {
+    required: ['ticket'],
+    properties: {
+      ticket,
+      nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
+    },
+  },
+  leave: {
+    required: ['ticket'],
+    properties: {
+      ticket,
+      nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
+    },
+  },
 } as const satisfies Readonly<Record<string, Schema>>;
 
 export type CallName = keyof typeof SCHEMAS;

@@ -18,6 +18,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/metrics.ts',
   'src/runtime.ts',
   'src/uws.ts',
+  'src/version.ts',
 ]);
 
 const entry: ReadonlySet<string> = new Set(['src/main.ts', 'src/run.ts', 'src/command-line.ts', 'src/reload.ts']);

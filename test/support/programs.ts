@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 
 export type Program =
   | 'chromium'
+  | 'curl'
   | 'mosquitto'
   | 'mosquitto_pub'
   | 'mosquitto_sub'

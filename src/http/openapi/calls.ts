@@ -1,0 +1,130 @@
+/** What the ten calls of PROTOCOL.md section 3 do, in words, with one example each. What they take is in schemas.ts. */
+import type { CallName } from '../../protocols/schemas.js';
+
+export const EXAMPLE_TICKET = 'uid:jack:0df37e76e75f9d66a6c7d32d8e35b1f4';
+export const EXAMPLE_ROOM = 'lobby';
+
+export interface CallText {
+  /** As PROTOCOL.md names it. */
+  readonly name: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly text: string;
+  /** Parameters of a call that is answered with `answer`; the domain and its key are in the Authorization header. */
+  readonly example: Readonly<Record<string, string>>;
+  readonly answer: object;
+}
+
+const ok = { status: 'ok' };
+const ticket = EXAMPLE_TICKET;
+
+export const CALLS: Readonly<Record<CallName, CallText>> = {
+  online: {
+    name: 'ONLINE',
+    operationId: 'online',
+    summary: 'Bring a user online',
+    text: [
+      'Makes a client of the endpoint and answers its ticket, with which the page opens its long connection. A client that',
+      'does not connect within 10 seconds is removed. The first client of an endpoint brings it online: its buddies are told',
+      '`online`, its rooms `grponline`. What a further client brings is merged.\n\nThe answer names the addresses of the long',
+      'connections and, under `presences`, those of the listed buddies who are online. `mqtt` and `mqttd` are there while',
+      'MQTT is on. `server` and `jsonpd` are older names of `jsonp`, `mqttd` of `mqtt`.',
+    ].join(' '),
+    example: { name: 'jack', nick: 'Jack', buddies: 'rose,vid:7', rooms: EXAMPLE_ROOM },
+    answer: {
+      success: true,
+      ticket,
+      server: 'http://127.0.0.1:8080/v5/packets',
+      jsonp: 'http://127.0.0.1:8080/v5/packets',
+      jsonpd: 'http://127.0.0.1:8080/v5/packets',
+      websocket: 'ws://127.0.0.1:8080/v5/wsocket',
+      mqtt: 'tcp://127.0.0.1:1883',
+      mqttd: 'tcp://127.0.0.1:1883',
+      presences: { rose: 'away' },
+    },
+  },
+  offline: {
+    name: 'OFFLINE',
+    operationId: 'offline',
+    summary: 'End a client',
+    text: [
+      'Ends the client and its ticket; its open connection is closed. An endpoint whose last client has gone stays online for',
+      'a grace period of 8 seconds, so that a page that is loaded again does not flicker.',
+    ].join(' '),
+    example: { ticket },
+    answer: ok,
+  },
+  show: {
+    name: 'SHOW',
+    operationId: 'show',
+    summary: 'Change how a user is seen',
+    text: [
+      "Sets the endpoint's show and tells its buddies. `invisible` looks offline to everybody else and still receives;",
+      '`unavailable` is the same to others. A change that nobody can see is told to nobody.',
+    ].join(' '),
+    example: { ticket, show: 'dnd', status: 'in a meeting' },
+    answer: ok,
+  },
+  presences: {
+    name: 'PRESENCES',
+    operationId: 'presences',
+    summary: 'Who of these is online',
+    text: 'Answers the show of each listed endpoint that is online and visible; the others are left out.',
+    example: { ids: 'jack,rose,vid:7' },
+    answer: { jack: 'available', rose: 'away' },
+  },
+  message: {
+    name: 'MESSAGES',
+    operationId: 'message',
+    summary: 'Send a message',
+    text: [
+      'With a `ticket`, the client of that ticket writes: to an endpoint, or to a room with `type=grpchat`. The site is',
+      'trusted: the sender need not be in the room. A message to somebody who is offline is answered `ok` as well.',
+    ].join(' '),
+    example: { ticket, to: 'rose', body: 'Good morning, 张三 & Rose', timestamp: '1416200000120' },
+    answer: ok,
+  },
+  push: {
+    name: 'PUSH',
+    operationId: 'push',
+    summary: 'Push a message',
+    text: [
+      'With `from`, the site itself writes in the name of an endpoint, and no ticket is needed; where both are there it is a',
+      'push. With `type=broadcast` it goes to every online endpoint of the domain.',
+    ].join(' '),
+    example: { from: 'sid:news', nick: 'News', to: 'jack', body: 'Your order is on its way.' },
+    answer: ok,
+  },
+  status: {
+    name: 'STATUSES',
+    operationId: 'status',
+    summary: 'Say that somebody is typing',
+    text: 'Sends a status, such as `typing`: it is shown for a moment and kept by nobody.',
+    example: { ticket, to: 'rose', show: 'typing' },
+    answer: ok,
+  },
+  members: {
+    name: 'MEMBERS',
+    operationId: 'members',
+    summary: 'Who is in a room',
+    text: 'Answers the show of each member who is online and visible. The one who asks need not be a member.',
+    example: { ticket },
+    answer: { jack: 'available', rose: 'away' },
+  },
+  join: {
+    name: 'JOIN',
+    operationId: 'join',
+    summary: 'Enter a room',
+    text: 'Brings the endpoint into the room and tells the other members. Whoever is in already changes nothing.',
+    example: { ticket },
+    answer: ok,
+  },
+  leave: {
+    name: 'LEAVE',
+    operationId: 'leave',
+    summary: 'Leave a room',
+    text: 'Takes the endpoint out of the room and tells the other members. A room is there while it has members.',
+    example: { ticket },
+    answer: ok,
+  },
+};

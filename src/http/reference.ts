@@ -1,0 +1,85 @@
+/**
+ * The API's own description: `/v5/openapi.json`, and a page to read at `/v5/docs`. Both are made once, need no
+ * authentication, may be kept by caches, and load nothing from anywhere.
+ */
+import { createHash } from 'node:crypto';
+import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
+import { openApiDocument } from './openapi/document.js';
+import { page, STYLE } from './openapi/page.js';
+
+/** A cache may serve it this long; after an upgrade it asks with the old tag. */
+const CACHE_CONTROL = 'public, max-age=300';
+
+interface Asset {
+  readonly body: Buffer;
+  readonly tag: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+function hash(text: string | Buffer): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
+function asset(text: string, type: string, headers: Asset['headers']): Asset {
+  const body = Buffer.from(text);
+  const common = [
+    ['Content-Type', `${type}; charset=utf-8`],
+    ['X-Content-Type-Options', 'nosniff'],
+  ] as const;
+  return { body, tag: `"${hash(body).slice(0, 22)}"`, headers: [...common, ...headers] };
+}
+
+/** Nothing but its own style; it has no script, form or frame. */
+const POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${hash(STYLE)}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+function send(res: HttpResponse, req: HttpRequest, { body, tag, headers }: Asset): void {
+  const isKnown = req.getHeader('if-none-match').split(/ *, */).includes(tag);
+  const isHead = req.getMethod() === 'head';
+  res.cork(() => {
+    res.writeStatus(isKnown ? '304 Not Modified' : '200 OK');
+    for (const [name, value] of headers) res.writeHeader(name, value);
+    res.writeHeader('Cache-Control', CACHE_CONTROL).writeHeader('ETag', tag);
+    if (isKnown) res.endWithoutBody();
+    // Its argument for the length leaves the response open in uWebSockets.js 20.30, which then ends the process.
+    else if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
+    else res.end(body);
+  });
+}
+
+function preflight(res: HttpResponse): void {
+  res
+    .writeStatus('204 No Content')
+    .writeHeader('Access-Control-Allow-Origin', '*')
+    .writeHeader('Access-Control-Allow-Methods', 'GET, HEAD, OPTIONS')
+    .writeHeader('Access-Control-Allow-Headers', '*')
+    .endWithoutBody();
+}
+
+/** `publicUrl`: where clients reach the server, as configured. */
+export function addReference(app: TemplatedApp, version: string, publicUrl: string | null): void {
+  const document = openApiDocument(version, publicUrl);
+  const json = asset(JSON.stringify(document), 'application/json', [['Access-Control-Allow-Origin', '*']]);
+  const html = asset(page(document), 'text/html', [
+    ['Access-Control-Allow-Origin', '*'],
+    ['Content-Security-Policy', POLICY],
+    ['Referrer-Policy', 'no-referrer'],
+  ]);
+  for (const base of ['/v5', '/v4']) {
+    for (const [name, served] of [
+      ['openapi.json', json],
+      ['docs', html],
+    ] as const) {
+      for (const end of ['', '/']) {
+        const path = `${base}/${name}${end}`;
+        const answer = (res: HttpResponse, req: HttpRequest) => send(res, req, served);
+        app.get(path, answer).head(path, answer).options(path, preflight);
+      }
+    }
+  }
+}

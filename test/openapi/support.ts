@@ -1,0 +1,49 @@
+import type { JsonSchema, OpenApi, Operation } from '../../src/http/openapi/types.js';
+import type { CallName } from '../../src/protocols/schemas.js';
+
+interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** It fails with 404 where its ticket is none. */
+  readonly ticket: boolean;
+}
+
+/** The ten calls of PROTOCOL.md section 3, written down once more: what the description is held to. */
+export const CALLS: Readonly<Record<CallName, Call>> = {
+  online: { method: 'POST', path: '/v5/presences/online', ticket: false },
+  offline: { method: 'POST', path: '/v5/presences/offline', ticket: true },
+  show: { method: 'POST', path: '/v5/presences/show', ticket: true },
+  presences: { method: 'GET', path: '/v5/presences', ticket: false },
+  message: { method: 'POST', path: '/v5/messages', ticket: true },
+  push: { method: 'POST', path: '/v5/messages', ticket: true },
+  status: { method: 'POST', path: '/v5/statuses', ticket: true },
+  members: { method: 'GET', path: '/v5/rooms/{roomId}/members', ticket: true },
+  join: { method: 'POST', path: '/v5/rooms/{roomId}/join', ticket: true },
+  leave: { method: 'POST', path: '/v5/rooms/{roomId}/leave', ticket: true },
+};
+
+export function operationAt(document: OpenApi, method: string, path: string): Operation | undefined {
+  return document.paths[path]?.[method.toLowerCase() as 'get' | 'post'];
+}
+
+/** What the description says that a call takes, its path's own parameters left out. */
+export function schemaOf(
+  document: OpenApi,
+  call: CallName,
+): { readonly fields: ReadonlyMap<string, JsonSchema>; readonly required: readonly string[] } {
+  const { method, path } = CALLS[call];
+  const operation = operationAt(document, method, path);
+  if (method === 'GET') {
+    const query = (operation?.parameters ?? []).filter((parameter) => parameter.in === 'query');
+    const fields = query.map(({ name, schema, description }) => [name, { ...schema, description }] as const);
+    return { fields: new Map(fields), required: query.filter(({ required }) => required).map(({ name }) => name) };
+  }
+  const name = `${call[0]?.toUpperCase()}${call.slice(1)}Call`;
+  const body = JSON.stringify(operation?.requestBody);
+  if (!body.includes(`#/components/schemas/${name}`)) throw new Error(`the body of ${path} is no ${name}`);
+  const { properties, required } = document.components.schemas[name] as {
+    properties: Record<string, JsonSchema>;
+    required: string[];
+  };
+  return { fields: new Map(Object.entries(properties)), required };
+}
