@@ -166,7 +166,8 @@ export const configSchema: ConfigSchema = {
       default: null,
       additionalProperties: false,
       required: ['cert', 'key'],
-      description: 'Certificate for HTTPS, secure WebSocket and MQTT over TLS. null: no TLS.',
+      description:
+        'Certificate for HTTPS, secure WebSocket and MQTT over TLS; the files are read again on SIGHUP. null: no TLS.',
       properties: {
         cert: text('PEM file of the certificate and its chain.'),
         key: text('PEM file of the private key.'),

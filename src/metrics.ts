@@ -44,6 +44,8 @@ export const REFUSAL_REASONS = [
   'malformed',
   'subscribeTimeout',
   'quotaExceeded',
+  'connectTimeout',
+  'handshakeFailed',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

@@ -1,6 +1,6 @@
 /**
- * What a reload (SIGHUP) changes. Domains, their keys and all limits change while the server runs; everything else needs
- * a restart, and is named instead of being half applied.
+ * What a reload (SIGHUP) changes. Domains, their keys, all limits and the files of the certificate change while the server
+ * runs; everything else needs a restart, and is named instead of being half applied.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, DomainConfig, Limits } from './config.js';
@@ -15,15 +15,21 @@ export interface Reload {
 }
 
 /** The keys that a reload changes, with all below them. */
-export const RELOADED = ['domains', 'limits'] as const satisfies readonly (keyof Config)[];
+export const RELOADED = ['domains', 'limits', 'tls'] as const satisfies readonly (keyof Config)[];
 
 export function planReload(current: Config, next: Config): Reload {
   const changed = Object.fromEntries(RELOADED.map((key) => [key, next[key]]));
-  const config: Config = Object.freeze({ ...current, ...changed });
+  // Only ports that have TLS can have another certificate.
+  const tls = current.tls && (next.tls ?? current.tls);
+  const config: Config = Object.freeze({ ...current, ...changed, tls });
   const keys = Object.keys(current) as (keyof Config)[];
   return {
     config,
-    changes: [...domainChanges(current.domains, next.domains), ...limitChanges(current.limits, next.limits)],
+    changes: [
+      ...domainChanges(current.domains, next.domains),
+      ...limitChanges(current.limits, next.limits),
+      ...(isDeepStrictEqual(tls, current.tls) ? [] : ['tls: files']),
+    ],
     needRestart: keys.filter((key) => !isDeepStrictEqual(config[key], next[key])),
   };
 }

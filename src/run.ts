@@ -35,7 +35,9 @@ export async function run(args: readonly string[], environment: Environment): Pr
     print(`${read.file ?? 'configuration'}: valid, ${count(read.config.domains.length, 'domain')}\n`);
     return;
   }
-  await serve(read.config, read.file === undefined ? undefined : () => readConfig(invocation.flags, environment));
+  // A certificate is a file as well, whoever named it.
+  const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
+  await serve(read.config, hasFiles ? () => readConfig(invocation.flags, environment) : undefined);
 }
 
 /** Reads the configuration again; undefined for a server without a file. */
@@ -138,6 +140,7 @@ function announce(server: Server, config: Config, terminal: boolean): void {
       url,
       websocket: `ws${secure}://${at(config.host, server.port)}/v5/wsocket`,
       mqtt: server.mqttPort === null ? null : `tcp://${at(config.host, server.mqttPort)}`,
+      mqtts: server.mqttTlsPort === null ? null : `mqtts://${at(config.host, server.mqttTlsPort)}`,
       admin: server.adminPort === null ? null : `http://${at(config.admin.host, server.adminPort)}`,
       domains: config.domains.length,
     },

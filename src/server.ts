@@ -6,18 +6,21 @@ import { Domain, type Runtime } from './actors/domain.js';
 import type { EndpointMessage } from './actors/endpoint.js';
 import { createSystem, type Ref } from './actors/system.js';
 import { type Admin, startAdmin } from './admin/admin.js';
+import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock, Timeouts } from './clock.js';
-import type { Config } from './config.js';
+import type { Config, TlsConfig } from './config.js';
 import { addRestApi } from './http/app.js';
+import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Admission } from './protocols/admission.js';
 import type { Context } from './protocols/context.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
+import { ConnectionCounts } from './protocols/network.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
-import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.js';
+import type { TemplatedApp } from './uws.js';
 import { packageVersion } from './version.js';
 
 export interface Server {
@@ -27,7 +30,7 @@ export interface Server {
   readonly mqttTlsPort: number | null;
   readonly adminPort: number | null;
   readonly metrics: Metrics;
-  /** Takes over domains, keys and limits; drops nobody who is still welcome. */
+  /** Takes over domains, keys, limits and certificates; drops nobody who is still welcome. */
   reload(config: Config): void;
   /** Lets no new clients in, answers open polls, ends connections. Resolves when all have been told. */
   drain(): Promise<void>;
@@ -37,21 +40,6 @@ export interface Server {
 
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
-
-/** uWebSockets.js: the port is this process's alone, so that a second server is refused it. */
-const EXCLUSIVE_PORT = 1;
-
-type Listen = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => void;
-
-function listen(app: TemplatedApp, { host, port }: Config): Promise<us_listen_socket> {
-  return new Promise((resolve, reject) => {
-    (app.listen as unknown as Listen).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
-      if (socket) return resolve(socket);
-      const address = `${host}:${port}`;
-      reject(Object.assign(new Error(`${address} is already in use`), { code: 'EADDRINUSE', address }));
-    });
-  });
-}
 
 function createRuntime(config: Config, clock: Clock): Runtime {
   const metrics = createMetrics();
@@ -87,14 +75,15 @@ function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config
 class Parts implements Server {
   readonly domains = new Map<string, Domain>();
   readonly #runtime: Runtime;
-  readonly #app: TemplatedApp;
+  readonly #http: HttpListener;
+  /** Null: no TLS. */
+  readonly #certificate: ServedCertificate | null;
   readonly #polls: PollAdapter;
   readonly #sockets: WebSocketAdapter;
   readonly #admission: Admission;
   readonly #context: Context;
   #mqtt: MqttServer | null = null;
   #admin: Admin | null = null;
-  #listening: us_listen_socket | null = null;
   #draining = false;
   #config: Config;
 
@@ -106,18 +95,19 @@ class Parts implements Server {
       config: () => this.#config,
       domains: this.domains,
       runtime: this.#runtime,
+      connections: new ConnectionCounts(),
       isDraining: () => this.#draining,
     };
-    const { App, SSLApp } = loadUws();
-    const { tls } = config;
-    this.#app = tls ? SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : App();
+    const { tls, host } = config;
+    this.#certificate = tls && ServedCertificate.load(tls, clock);
+    this.#http = new HttpListener(tls, host, (app) => this.#addRoutes(app));
     this.#admission = new Admission(this.#context);
     this.#sockets = new WebSocketAdapter(this.#context, this.#admission);
     this.#polls = new PollAdapter(this.#context, this.#admission);
   }
 
   get port(): number {
-    return loadUws().us_socket_local_port(this.#listening as never);
+    return this.#http.port;
   }
 
   get mqttPort(): number | null {
@@ -137,15 +127,29 @@ class Parts implements Server {
   }
 
   async start(): Promise<void> {
-    this.#mqtt = await startMqtt(this.#context);
-    this.#addRoutes(this.#mqtt);
-    this.#listening = await listen(this.#app, this.#config);
+    this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
+    this.#http.listen(this.#config.port);
     this.#admin = await startAdmin(this.#config, () => !this.#draining);
   }
 
   reload(config: Config): void {
     this.#config = config;
     configureDomains(this.domains, this.#runtime, config);
+    if (config.tls) this.#reloadCertificate(config.tls);
+  }
+
+  #reloadCertificate(files: TlsConfig): void {
+    const served = this.#certificate;
+    const fresh = served?.reread(files);
+    if (!served || !fresh) return;
+    try {
+      this.#http.replaceCertificate(files);
+    } catch (error) {
+      served.refuse(`tls: ${error instanceof Error ? error.message : String(error)}`);
+      return;
+    }
+    this.#mqtt?.replaceCertificate(fresh);
+    served.replace(fresh);
   }
 
   async drain(): Promise<void> {
@@ -162,8 +166,8 @@ class Parts implements Server {
     this.#sockets.close();
     await this.#mqtt?.close();
     await this.#admin?.close();
-    (this.#app as TemplatedApp & { close(): void }).close();
-    this.#listening = null;
+    this.#http.close();
+    this.#certificate?.close();
     const { idle, grace, system } = this.#runtime;
     idle.close();
     grace.close();
@@ -172,8 +176,9 @@ class Parts implements Server {
     system.close();
   }
 
-  #addRoutes(mqtt: MqttServer): void {
-    const app = this.#app;
+  #addRoutes(app: TemplatedApp): void {
+    const mqtt = this.#mqtt;
+    if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const get = this.#polls.get.bind(this.#polls);
     const options = this.#polls.options.bind(this.#polls);
     for (const version of ['v5', 'v4']) {

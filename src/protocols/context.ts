@@ -1,12 +1,14 @@
 /** What every adapter of one server is given. */
 import type { Domain, Runtime } from '../actors/domain.js';
 import type { Config } from '../config.js';
+import type { ConnectionCounts } from './network.js';
 
 export interface Context {
   /** As last loaded: SIGHUP replaces it. */
   readonly config: () => Config;
   readonly domains: ReadonlyMap<string, Domain>;
   readonly runtime: Runtime;
+  readonly connections: ConnectionCounts;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;
 }

@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { testServer } from '../support/server.js';
+import { cert, tlsFiles } from '../support/tls.js';
 import { own, testBroker } from './support/broker.js';
 import { client } from './support/clients.js';
-import { cert, tlsFiles } from './support/tls.js';
 
 t.test('TLS carries MQTT', async (t) => {
   const broker = await testBroker(t, { tls: tlsFiles(t), mqtt: { port: 0, tlsPort: -1 } });

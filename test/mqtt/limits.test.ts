@@ -2,9 +2,9 @@
 import { connect } from 'node:net';
 import type { Packet } from 'mqtt-packet';
 import t from 'tap';
+import { tlsFiles } from '../support/tls.js';
 import { testBroker, testMachine } from './support/broker.js';
 import { TestPeer, turn } from './support/peer.js';
-import { tlsFiles } from './support/tls.js';
 
 function subscribe(topic: string): Packet {
   return { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 1, rh: 0 }] };

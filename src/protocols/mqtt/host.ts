@@ -67,8 +67,11 @@ export class MqttHost implements Host {
   #awaited = 0;
 
   constructor(readonly context: Context) {
-    const { clock, system } = context.runtime;
-    this.#connecting = new Timeouts(clock, CONNECT_MS, (connection) => connection.end());
+    const { clock, metrics, system } = context.runtime;
+    this.#connecting = new Timeouts(clock, CONNECT_MS, (connection) => {
+      metrics.refused.connectTimeout += 1;
+      connection.end();
+    });
     system.endOfTurn.add(this.#flush);
   }
 

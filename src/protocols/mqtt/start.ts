@@ -1,16 +1,18 @@
 /** Starts MQTT on a server: TCP and TLS as configured, and what the WebSocket path needs. */
-import { readFileSync } from 'node:fs';
+import type { Certificate } from '../../certificate.js';
 import type { WebSocketBehavior } from '../../uws.js';
 import type { Admission } from '../admission.js';
 import type { Context } from '../context.js';
 import { MqttHost } from './host.js';
-import { AddressCounts, listenTcp, type TcpListener } from './tcp.js';
+import { listenTcp, type TcpListener } from './tcp.js';
 import { type MqttHolder, webSocketBehaviour } from './websocket.js';
 
 export interface MqttServer {
   /** Null: off. */
   readonly port: number | null;
   readonly tlsPort: number | null;
+  /** New connections over TLS are served with it. */
+  replaceCertificate(certificate: Certificate): void;
   /** For `/mqtt` on the HTTP port. */
   webSocketBehaviour(admission: Admission): WebSocketBehavior<MqttHolder>;
   /** Takes no further connections and ends those there are: 5.0 is told 0x8B. */
@@ -18,18 +20,15 @@ export interface MqttServer {
   close(): Promise<void>;
 }
 
-/** Rejects with the error of the port that cannot be had. */
-export async function startMqtt(context: Context): Promise<MqttServer> {
+/** Rejects with the error of the port that cannot be had. Without a certificate there is no TLS. */
+export async function startMqtt(context: Context, certificate: Certificate | null): Promise<MqttServer> {
   const config = context.config();
   const { port, tlsPort } = config.mqtt;
   const host = new MqttHost(context);
-  const counts = new AddressCounts();
   const listeners: TcpListener[] = [];
   const listen = async (wanted: number, isSecure: boolean): Promise<number | null> => {
     if (wanted === 0) return null;
-    const secure =
-      isSecure && config.tls ? { cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) } : null;
-    const listener = await listenTcp(host, counts, config.host, wanted, secure);
+    const listener = await listenTcp(host, config.host, wanted, isSecure ? certificate : null);
     listeners.push(listener);
     return listener.port;
   };
@@ -41,6 +40,9 @@ export async function startMqtt(context: Context): Promise<MqttServer> {
     const bound = { port: await listen(port, false), tlsPort: await listen(tlsPort, true) };
     return {
       ...bound,
+      replaceCertificate(fresh) {
+        for (const listener of listeners) listener.replaceCertificate(fresh);
+      },
       webSocketBehaviour: (admission) => webSocketBehaviour(host, admission),
       async drain() {
         for (const listener of listeners) listener.stop();

@@ -1,7 +1,9 @@
 /** MQTT over TCP and TLS. */
 import net from 'node:net';
 import tls from 'node:tls';
+import type { Certificate } from '../../certificate.js';
 import { Timeouts } from '../../clock.js';
+import { networkOf } from '../network.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
@@ -12,6 +14,7 @@ const GATHER_BYTES = 64 * 1024;
 const LINGER_MS = 5000;
 /** Before a silent peer is asked whether it is still there: a client without keep alive may have vanished. */
 const PROBE_MS = 60_000;
+/** A TLS handshake takes no longer; CONNECT has its own time after that. */
 const HANDSHAKE_MS = 10_000;
 
 class TcpWire implements Wire {
@@ -66,38 +69,15 @@ export interface TcpListener {
   readonly port: number;
   /** Takes no further connections. */
   stop(): void;
+  /** For connections to come; without TLS it changes nothing. */
+  replaceCertificate(certificate: Certificate): void;
   close(): Promise<void>;
 }
 
-/** Connections of one network address, over TCP and TLS together. */
-export class AddressCounts {
-  readonly #counts = new Map<string, number>();
-
-  /** False where the address has as many as it may; 0 is no limit. */
-  add(address: string, limit: number): boolean {
-    const count = this.#counts.get(address) ?? 0;
-    if (limit > 0 && count >= limit) return false;
-    this.#counts.set(address, count + 1);
-    return true;
-  }
-
-  remove(address: string): void {
-    const count = this.#counts.get(address) ?? 0;
-    if (count > 1) this.#counts.set(address, count - 1);
-    else this.#counts.delete(address);
-  }
-}
-
-function accept(host: MqttHost, counts: AddressCounts, lingering: Timeouts<net.Socket>, socket: net.Socket): void {
+function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Socket): void {
   const { metrics } = host.context.runtime;
-  const address = socket.remoteAddress ?? '';
   // A connection may be reset at any time; `close` follows.
   socket.on('error', () => undefined);
-  if (host.context.isDraining() || !counts.add(address, host.context.config().limits.connectionsPerAddress)) {
-    metrics.refused[host.context.isDraining() ? 'unavailable' : 'tooManyConnections'] += 1;
-    socket.destroy();
-    return;
-  }
   metrics.connections.mqtt += 1;
   const connection = new Connection(host, new TcpWire(socket, lingering));
   socket.on('data', (chunk: Buffer) => connection.receive(chunk));
@@ -106,34 +86,57 @@ function accept(host: MqttHost, counts: AddressCounts, lingering: Timeouts<net.S
   socket.on('close', () => {
     lingering.cancel(socket);
     metrics.connections.mqtt -= 1;
-    counts.remove(address);
     connection.lost();
   });
+}
+
+/** Counts a connection under its address, before anything is read from it. False where it is one too many. */
+function admit({ context }: MqttHost, socket: net.Socket): boolean {
+  const { connections, runtime } = context;
+  const { refused } = runtime.metrics;
+  const address = networkOf(socket.remoteAddress ?? '');
+  if (!context.isDraining() && connections.add(address, context.config().limits.connectionsPerAddress)) {
+    socket.on('close', () => connections.remove(address));
+    return true;
+  }
+  refused[context.isDraining() ? 'unavailable' : 'tooManyConnections'] += 1;
+  socket.destroy();
+  return false;
+}
+
+function createServer(host: MqttHost, certificate: Certificate | null, onSocket: (socket: net.Socket) => void) {
+  // Half open: what was to be said to a client that has ended its side is still said.
+  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
+  if (!certificate) {
+    return net.createServer(options, (socket) => {
+      if (admit(host, socket)) onSocket(socket);
+    });
+  }
+  const { cert, key } = certificate;
+  const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, onSocket);
+  server.on('connection', (socket) => admit(host, socket));
+  server.on('tlsClientError', () => {
+    host.context.runtime.metrics.refused.handshakeFailed += 1;
+  });
+  return server;
 }
 
 /** Listens; `port` -1 is any free one. Rejects where it cannot. */
 export async function listenTcp(
   host: MqttHost,
-  counts: AddressCounts,
   address: string,
   port: number,
-  secure: tls.TlsOptions | null,
+  /** Null: without TLS. */
+  certificate: Certificate | null,
 ): Promise<TcpListener> {
   const sockets = new Set<net.Socket>();
-  const track = (socket: net.Socket) => {
+  const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
+  const server = createServer(host, certificate, (socket) => accept(host, lingering, socket));
+  // Those that are still shaking hands as well.
+  server.on('connection', (socket: net.Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-  };
-  const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
-  const onSocket = (socket: net.Socket) => accept(host, counts, lingering, socket);
-  // Half open: what was to be said to a client that has ended its side is still said.
-  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
-  const server = secure
-    ? tls.createServer({ ...options, ...secure, handshakeTimeout: HANDSHAKE_MS }, onSocket)
-    : net.createServer(options, onSocket);
-  // Of TLS too this is the bare connection, whose handshake may never end.
-  server.on('connection', track);
-  server.on('tlsClientError', () => undefined);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(Math.max(port, 0), address, () => {
@@ -145,6 +148,9 @@ export async function listenTcp(
   return {
     port: typeof bound === 'object' && bound ? bound.port : port,
     stop: () => void server.close(),
+    replaceCertificate({ cert, key }) {
+      if (server instanceof tls.Server) server.setSecureContext({ cert, key });
+    },
     async close() {
       lingering.close();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

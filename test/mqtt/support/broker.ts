@@ -5,6 +5,7 @@ import { Domain, type Runtime } from '../../../src/actors/domain.js';
 import type { EndpointMessage } from '../../../src/actors/endpoint.js';
 import type { Ref } from '../../../src/actors/system.js';
 import { createSystem } from '../../../src/actors/system.js';
+import { ServedCertificate } from '../../../src/certificate.js';
 import { type Clock, systemClock, Timeouts } from '../../../src/clock.js';
 import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
@@ -13,6 +14,7 @@ import { online, push } from '../../../src/protocols/commands.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
+import { ConnectionCounts } from '../../../src/protocols/network.js';
 import type { Cleaner, Settings } from '../../support/server.js';
 
 export const own = { domain: 'a.example', apikey: 'key-a' };
@@ -113,6 +115,10 @@ export class TestBroker {
   }
 }
 
+function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtime: Runtime): Context {
+  return { config: () => config, domains, runtime, connections: new ConnectionCounts(), isDraining: () => false };
+}
+
 export interface Machine {
   readonly host: MqttHost;
   readonly domain: Domain;
@@ -124,7 +130,7 @@ export function testMachine(t: Cleaner, overrides: Settings = {}, clock: Clock =
   const config = configOf({ ...overrides, mqtt: { anonymousDomain: own.domain, ...(overrides.mqtt as object) } });
   const runtime = newRuntime(config, clock);
   const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
-  const host = new MqttHost({ config: () => config, domains, runtime, isDraining: () => false });
+  const host = new MqttHost(newContext(config, domains, runtime));
   t.teardown(() => {
     host.close();
     runtime.idle.close();
@@ -139,8 +145,10 @@ export async function testBroker(t: Cleaner, overrides: Settings = {}, clock = s
   const config = configOf(overrides);
   const runtime = newRuntime(config, clock);
   const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
-  const context: Context = { config: () => config, domains, runtime, isDraining: () => false };
-  const broker = new TestBroker(await startMqtt(context), context, domains);
+  const context = newContext(config, domains, runtime);
+  const certificate = config.tls && ServedCertificate.load(config.tls, clock);
+  t.teardown(() => certificate?.close());
+  const broker = new TestBroker(await startMqtt(context, certificate?.current ?? null), context, domains);
   t.teardown(() => broker.close());
   return broker;
 }

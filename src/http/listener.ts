@@ -1,0 +1,79 @@
+/**
+ * The public HTTP port: a uWebSockets.js app and its listening socket. The library reads a certificate when an app is
+ * made and never again, so a new one is a new app on the same port; whoever is connected to the old one stays there.
+ */
+import type { TlsConfig } from '../config.js';
+import { loadUws, type TemplatedApp, type us_listen_socket } from '../uws.js';
+
+/** The port is this process's alone, so that a second server is refused it. */
+const EXCLUSIVE_PORT = 1;
+
+type App = TemplatedApp & { close(): void };
+type Listen = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => void;
+
+/** The library calls back before it returns. */
+function listenOn(app: App, host: string, port: number): us_listen_socket | null {
+  let listening: us_listen_socket | null = null;
+  (app.listen as unknown as Listen).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
+    listening = socket === false ? null : socket;
+  });
+  return listening;
+}
+
+export class HttpListener {
+  /** The newest last; those before it have no port any more. */
+  readonly #apps: App[] = [];
+  #socket: us_listen_socket | null = null;
+
+  constructor(
+    private readonly tls: TlsConfig | null,
+    private readonly host: string,
+    private readonly addRoutes: (app: TemplatedApp) => void,
+  ) {}
+
+  get port(): number {
+    return loadUws().us_socket_local_port(this.#socket as never);
+  }
+
+  /** Throws with code EADDRINUSE and the `address` where the port is taken. */
+  listen(port: number): void {
+    const app = this.#newApp(this.tls);
+    this.#socket = listenOn(app, this.host, port);
+    // Only a port that was asked for by its number can be listened on again while it has connections.
+    if (port === 0 && this.tls && this.#socket) this.#reopen(app, this.port);
+    if (this.#socket) return;
+    const address = `${this.host}:${port}`;
+    throw Object.assign(new Error(`${address} is already in use`), { code: 'EADDRINUSE', address });
+  }
+
+  /** Serves new connections with this certificate; throws where it cannot, and goes on as before. */
+  replaceCertificate(tls: TlsConfig): void {
+    const { port } = this;
+    const before = this.#apps.at(-1);
+    const app = this.#newApp(tls);
+    this.#reopen(app, port);
+    if (this.#socket || !before) return;
+    this.#apps.pop()?.close();
+    this.#socket = listenOn(before, this.host, port);
+    throw new Error(`${this.host}:${port} cannot be listened on again`);
+  }
+
+  /** Ends every connection at once. */
+  close(): void {
+    for (const app of this.#apps.splice(0)) app.close();
+    this.#socket = null;
+  }
+
+  #newApp(tls: TlsConfig | null): App {
+    const { App, SSLApp } = loadUws();
+    const app = (tls ? SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : App()) as App;
+    this.addRoutes(app);
+    this.#apps.push(app);
+    return app;
+  }
+
+  #reopen(app: App, port: number): void {
+    if (this.#socket) loadUws().us_listen_socket_close(this.#socket);
+    this.#socket = listenOn(app, this.host, port);
+  }
+}

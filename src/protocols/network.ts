@@ -1,0 +1,48 @@
+/** Network addresses, and how many connections each has. */
+import { isIPv6 } from 'node:net';
+
+const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
+
+/**
+ * What counts as one address: an IPv4 address, however it is written, or the /64 of an IPv6 one, which is the least that
+ * a customer of a provider has. What is no address is taken as it is.
+ */
+export function networkOf(address: string): string {
+  const bare = address.replace(/^\[|\]$/g, '');
+  if (!isIPv6(bare)) return bare;
+  const mapped = MAPPED.exec(bare)?.[0];
+  if (mapped !== undefined) return dotted(bare.slice(mapped.length));
+  const [head = '', tail] = (bare.split('%')[0] ?? '').toLowerCase().split('::');
+  const groups = head === '' ? [] : head.split(':');
+  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);
+  const all = [...groups, ...Array.from({ length: zeros }, () => '0'), ...rest];
+  const first = all.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
+  return `${first.join(':')}::/64`;
+}
+
+/** `7f00:0001` and `127.0.0.1` are the same. */
+function dotted(text: string): string {
+  if (text.includes('.')) return text;
+  const [high = 0, low = 0] = text.split(':').map((group) => Number.parseInt(group, 16));
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+/** Long connections and polls by network address, over every protocol together; empty while nobody is connected. */
+export class ConnectionCounts {
+  readonly #counts = new Map<string, number>();
+
+  /** False where the address has as many as it may; 0 is no limit. */
+  add(address: string, limit: number): boolean {
+    const count = this.#counts.get(address) ?? 0;
+    if (limit > 0 && count >= limit) return false;
+    this.#counts.set(address, count + 1);
+    return true;
+  }
+
+  remove(address: string): void {
+    const count = this.#counts.get(address) ?? 0;
+    if (count > 1) this.#counts.set(address, count - 1);
+    else this.#counts.delete(address);
+  }
+}

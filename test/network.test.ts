@@ -1,0 +1,49 @@
+import t from 'tap';
+import { ConnectionCounts, networkOf } from '../src/protocols/network.js';
+
+const same: readonly (readonly [title: string, addresses: readonly string[]])[] = [
+  [
+    'an IPv4 address however it is written',
+    [
+      '127.0.0.1',
+      '::ffff:127.0.0.1',
+      '::FFFF:7f00:1',
+      '0000:0000:0000:0000:0000:ffff:7f00:0001',
+      '0:0:0:0:0:ffff:127.0.0.1',
+    ],
+  ],
+  ['a /64 of IPv6', ['2001:db8:0:7::1', '2001:0DB8:0000:0007:ffff::', '2001:db8:0:7:1:2:3:4', '[2001:db8::7:0:0:0:1]']],
+  ['a link with its zone', ['fe80::1%eth0', 'fe80::2']],
+];
+
+for (const [title, addresses] of same) {
+  t.test(`${title} is one address`, async (t) => {
+    t.equal(new Set(addresses.map(networkOf)).size, 1, addresses.map(networkOf).join(' '));
+  });
+}
+
+t.test('others are others', async (t) => {
+  const addresses = [
+    '127.0.0.1',
+    '127.0.0.2',
+    '::1',
+    '2001:db8:0:7::1',
+    '2001:db8:0:8::1',
+    '2001:db8:7::',
+    'unknown',
+    '',
+  ];
+  t.equal(new Set(addresses.map(networkOf)).size, addresses.length);
+});
+
+t.test('connections are counted up to the limit, and forgotten', async (t) => {
+  const counts = new ConnectionCounts();
+  t.strictSame(
+    [counts.add('a', 2), counts.add('a', 2), counts.add('a', 2), counts.add('b', 2)],
+    [true, true, false, true],
+  );
+  counts.remove('a');
+  t.equal(counts.add('a', 2), true);
+  t.equal(counts.add('a', 0), true, '0 is no limit');
+  counts.remove('never seen');
+});
