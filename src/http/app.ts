@@ -1,13 +1,20 @@
 /** The REST API on a uWebSockets.js app: one handler reads a request, authenticates it and runs its call. */
 import type { Domain } from '../actors/domain.js';
-import { AUTHENTICATION_FAILED, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
+import {
+  AUTHENTICATION_FAILED,
+  isReplyError,
+  NOT_FOUND,
+  type ReplyError,
+  TOO_MANY_REQUESTS,
+  UNAVAILABLE,
+} from '../errors.js';
 import type { Context } from '../protocols/context.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { authenticatedDomain } from './auth.js';
-import type { PublicPorts } from './presences.js';
-import { OK_BODY, sendError, sendJson } from './reply.js';
-import { type Head, mediaType, readBody, readHead, readParameters } from './request.js';
-import { BAD_ROOM_ID, type Found, findRoute, refusal } from './routes.js';
+import { Call, type PublicPorts } from './call.js';
+import { sendError } from './reply.js';
+import { mediaType, readBody, readHead, readParameters } from './request.js';
+import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
 
 const SECOND_MS = 1000;
 const NO_BODY = Buffer.alloc(0);
@@ -32,78 +39,52 @@ class Quota {
   }
 }
 
-/** Answers a request once; the client may be gone before. */
-class Exchange {
-  #open = true;
-
-  constructor(
-    private readonly res: HttpResponse,
-    private readonly context: Context,
-    private readonly errorFields: object,
-  ) {
-    res.onAborted(() => {
-      this.#open = false;
-    });
-  }
-
-  readonly reply = (body: string): void => {
-    if (!this.#open) return;
-    this.#open = false;
-    sendJson(this.res, body);
-  };
-
-  readonly fail = (error: ReplyError): void => {
-    if (!this.#open) return;
-    this.#open = false;
-    sendError(this.res, this.context.runtime.metrics, error, this.errorFields, error.status === 413);
-  };
-
-  readonly ok = (result: ReplyError | null): void => {
-    if (result === null) this.reply(OK_BODY);
-    else this.fail(result);
-  };
-}
-
 export function addRestApi(app: TemplatedApp, context: Context, ports: () => PublicPorts): void {
   const quota = new Quota();
 
-  function run(found: Found, head: Head, body: Buffer, exchange: Exchange): void {
+  function run(call: Call, body: Buffer): void {
+    const { head, found } = call;
     const type = found.route.method === 'GET' ? 'form' : mediaType(head.contentType);
-    if (typeof type !== 'string') return exchange.fail(type);
+    if (typeof type !== 'string') return call.fail(type);
     const parameters = readParameters(head.query, type, body);
-    if (!(parameters instanceof Map)) return exchange.fail(parameters);
-    if (found.roomId === null) return exchange.fail(BAD_ROOM_ID);
+    if (!(parameters instanceof Map)) return call.fail(parameters);
+    if (found.roomId === null) return call.fail(BAD_ROOM_ID);
     const domain = authenticatedDomain(context.domains, head.authorization, parameters);
-    if (!domain) return exchange.fail(AUTHENTICATION_FAILED);
-    if (!quota.take(domain)) return exchange.fail(TOO_MANY_REQUESTS);
-    const { reply, fail, ok } = exchange;
-    const { roomId } = found;
-    found.route.run({
-      domain,
-      parameters,
-      roomId,
-      origin: head.origin,
-      config: context.config(),
-      ports: ports(),
-      reply,
-      fail,
-      ok,
+    if (!domain) return call.fail(AUTHENTICATION_FAILED);
+    if (!quota.take(domain)) return call.fail(TOO_MANY_REQUESTS);
+    call.domain = domain;
+    call.parameters = parameters;
+    found.route.run(call);
+    call.isReading = false;
+  }
+
+  /** A request whose path and method are a call's. */
+  function take(res: HttpResponse, req: HttpRequest, found: Found): void {
+    if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
+    const call = new Call(context, found, readHead(req, found.route.answersUrls === true), ports(), res);
+    if (found.route.method === 'GET') return run(call, NO_BODY);
+    readBody(res, context.config().limits.bodyBytes, (body) => {
+      if (isReplyError(body)) call.fail(body);
+      else run(call, body as Buffer);
     });
   }
 
-  app.any('/*', (res: HttpResponse, req: HttpRequest) => {
+  function refuse(res: HttpResponse, error: ReplyError, found: Found | null): void {
+    sendError(res, context.runtime.metrics, error, found?.route.errorFields);
+  }
+
+  // The paths as clients write them have routes of their own, so that nothing needs to ask for path and method.
+  for (const [path, found] of PLAIN) {
+    const handler = (res: HttpResponse, req: HttpRequest): void => take(res, req, found);
+    if (found.route.method === 'GET') app.get(path, handler);
+    else app.post(path, handler);
+  }
+  app.any('/*', (res, req) => {
     const path = req.getUrl();
     const method = req.getMethod().toUpperCase();
     const found = findRoute(path);
-    const isCall = found?.route.method === method;
-    const exchange = new Exchange(res, context, (isCall && found?.route.errorFields) || {});
-    const refused = refusal(found, path, method) ?? (context.isDraining() ? UNAVAILABLE : null);
-    if (!found || refused) return exchange.fail(refused ?? UNAVAILABLE);
-    const head = readHead(req, found.route.answersUrls === true);
-    if (method === 'GET') return run(found, head, NO_BODY, exchange);
-    readBody(res, context.config().limits.bodyBytes, (body) => {
-      if (isReplyError(body)) exchange.fail(body);
-      else run(found, head, body as Buffer, exchange);
-    });
+    const refused = refusal(found, path, method);
+    if (found && !refused) take(res, req, found);
+    else refuse(res, refused ?? NOT_FOUND, null);
   });
 }

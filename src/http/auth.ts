@@ -5,13 +5,20 @@ import type { Parameters } from '../protocols/parameters.js';
 
 const BASIC = /^basic +([A-Za-z0-9+/=_-]+) *$/i;
 
-/** Domain and key; Basic splits at the first colon. */
-function basic(authorization: string): readonly [string, string] | null {
+/** Domain and key. */
+type Credentials = readonly [domain: string, key: string];
+
+/** What the last header said: a site's backend sends the same one with every call. */
+let last: { readonly header: string; readonly credentials: Credentials | null } = { header: '', credentials: null };
+
+/** Basic splits at the first colon. */
+function basic(authorization: string): Credentials | null {
+  if (authorization === last.header) return last.credentials;
   const encoded = BASIC.exec(authorization)?.[1];
-  if (encoded === undefined) return null;
-  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  const text = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('utf8');
   const colon = text.indexOf(':');
-  return colon < 0 ? null : [text.slice(0, colon), text.slice(colon + 1)];
+  last = { header: authorization, credentials: colon < 0 ? null : [text.slice(0, colon), text.slice(colon + 1)] };
+  return last.credentials;
 }
 
 /** The authenticated domain, which a `domain` parameter must name too; null otherwise. */
@@ -21,7 +28,7 @@ export function authenticatedDomain(
   parameters: Parameters,
 ): Domain | null {
   const named = parameters.get('domain');
-  const isBasic = /^basic(\s|$)/i.test(authorization);
+  const isBasic = authorization !== '' && /^basic(\s|$)/i.test(authorization);
   const [name, key] = isBasic ? (basic(authorization) ?? [null, null]) : [named, parameters.get('apikey')];
   if (typeof name !== 'string' || typeof key !== 'string') return null;
   const domain = domains.get(name);

@@ -1,23 +1,61 @@
-/** One authenticated REST call, as its handler gets it. */
+/** One REST call, from its head to its answer. */
 import type { Domain } from '../actors/domain.js';
-import type { Config } from '../config.js';
 import type { ReplyError } from '../errors.js';
+import type { Context } from '../protocols/context.js';
 import type { Parameters } from '../protocols/parameters.js';
-import type { PublicPorts } from './presences.js';
-import type { Origin } from './request.js';
+import type { HttpResponse } from '../uws.js';
+import { OK_BODY, sendError, sendJson } from './reply.js';
+import type { Head } from './request.js';
+import type { Found } from './routes.js';
 
-export interface Call {
-  readonly domain: Domain;
-  readonly parameters: Parameters;
+/** Where clients find the server. Ports of MQTT are null while it is off. */
+export interface PublicPorts {
+  readonly mqtt: number | null;
+  readonly mqtts: number | null;
+}
+
+/** What a call's handler gets once it is authenticated, and answers through, once; the client may be gone before. */
+export class Call {
+  domain!: Domain;
+  parameters!: Parameters;
+  /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
+  isReading = true;
+  #open = true;
+
+  constructor(
+    readonly context: Context,
+    readonly found: Found,
+    readonly head: Head,
+    readonly ports: PublicPorts,
+    private readonly res: HttpResponse,
+  ) {
+    res.onAborted(() => {
+      this.#open = false;
+    });
+  }
+
   /** Percent-decoded; empty where the path has none. */
-  readonly roomId: string;
-  /** Only where the route asks for it. */
-  readonly origin: Origin | null;
-  readonly config: Config;
-  readonly ports: PublicPorts;
+  get roomId(): string {
+    return this.found.roomId ?? '';
+  }
+
   /** Answers 200 with this JSON. */
-  readonly reply: (body: string) => void;
-  readonly fail: (error: ReplyError) => void;
+  reply(body: string): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.isReading) sendJson(this.res, body);
+    else this.res.cork(() => sendJson(this.res, body));
+  }
+
+  fail(error: ReplyError): void {
+    if (!this.#open) return;
+    this.#open = false;
+    sendError(this.res, this.context.runtime.metrics, error, this.found.route.errorFields, error.status === 413);
+  }
+
   /** Answers `{"status":"ok"}`, or the error. */
-  readonly ok: (result: ReplyError | null) => void;
+  readonly ok = (result: ReplyError | null): void => {
+    if (result === null) this.reply(OK_BODY);
+    else this.fail(result);
+  };
 }

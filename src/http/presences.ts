@@ -1,20 +1,14 @@
 /** ONLINE, OFFLINE, SHOW, PRESENCES: PROTOCOL.md section 3. */
 import type { OnlineResult } from '../actors/online.js';
-import { isReplyError } from '../errors.js';
+import { isReplyError, type ReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
-import type { Call } from './call.js';
+import type { Call, PublicPorts } from './call.js';
 import type { Origin } from './request.js';
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
-export function presencesBody(list: Presences): string {
+function presencesBody(list: Presences): string {
   const seen = new Map(list);
   return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
-}
-
-/** Where clients find the server. Ports of MQTT are null while it is off. */
-export interface PublicPorts {
-  readonly mqtt: number | null;
-  readonly mqtts: number | null;
 }
 
 /** The URLs of ONLINE's answer: the configured public one, else as the request came. */
@@ -48,13 +42,14 @@ function mqttUrl(base: string, { mqtt, mqtts }: PublicPorts): string | null {
   return mqtt === null ? null : `tcp://${host}:${mqtt}`;
 }
 
-export function onlineCall({ domain, parameters, origin, config, ports, reply, fail }: Call): void {
-  online(domain, parameters, (result) => {
-    if (isReplyError(result)) return fail(result);
+export function onlineCall(call: Call): void {
+  online(call.domain, call.parameters, (result) => {
+    if (isReplyError(result)) return call.fail(result);
     const { ticket, presences: list } = result as OnlineResult;
-    const where = urls(config.publicUrl, config.trustProxy, config.tls !== null, origin, ports);
+    const { publicUrl, trustProxy, tls } = call.context.config();
+    const where = urls(publicUrl, trustProxy, tls !== null, call.head.origin, call.ports);
     const answer = JSON.stringify({ success: true, ticket, ...where });
-    reply(`${answer.slice(0, -1)},"presences":${presencesBody(list)}}`);
+    call.reply(`${answer.slice(0, -1)},"presences":${presencesBody(list)}}`);
   });
 }
 
@@ -66,9 +61,11 @@ export function showCall({ domain, parameters, ok }: Call): void {
   show(domain, parameters, ok);
 }
 
-export function presencesCall({ domain, parameters, reply, fail }: Call): void {
-  presences(domain, parameters, (result) => {
-    if (isReplyError(result)) fail(result);
-    else reply(presencesBody(result));
-  });
+export function presencesCall(call: Call): void {
+  presences(call.domain, call.parameters, (result) => replyPresences(call, result));
+}
+
+export function replyPresences(call: Call, result: Presences | ReplyError): void {
+  if (isReplyError(result)) call.fail(result);
+  else call.reply(presencesBody(result));
 }

@@ -17,19 +17,16 @@ const REASONS = new Map<number, readonly [string, RefusalReason]>([
 
 export const OK_BODY = '{"status":"ok"}';
 
-function writeHead(res: HttpResponse, status: string): void {
-  res
-    .writeStatus(status)
-    .writeHeader('Content-Type', 'application/json; charset=utf-8')
-    .writeHeader('Cache-Control', 'no-store')
-    .writeHeader('X-Content-Type-Options', 'nosniff');
-}
+/** One call with all headers: each crossing into native code costs 0.3 µs. */
+const CONTENT_TYPE = [
+  'application/json; charset=utf-8',
+  'Cache-Control: no-store',
+  'X-Content-Type-Options: nosniff',
+].join('\r\n');
 
+/** 200, which uWebSockets.js writes by itself. The caller has corked. */
 export function sendJson(res: HttpResponse, body: string): void {
-  res.cork(() => {
-    writeHead(res, '200 OK');
-    res.end(body);
-  });
+  res.writeHeader('Content-Type', CONTENT_TYPE).end(body);
 }
 
 /** `extra` are fields in front of the error's own. A body that was not read to its end closes the connection. */
@@ -43,7 +40,7 @@ export function sendError(
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   metrics.refused[error.message === 'ticket not found' ? 'ticketNotFound' : reason] += 1;
   res.cork(() => {
-    writeHead(res, status);
+    res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);
     if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));

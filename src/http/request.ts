@@ -59,6 +59,7 @@ type MediaType = 'form' | 'json';
 
 /** A POST without Content-Type is a form (section 10). */
 export function mediaType(contentType: string): MediaType | ReplyError {
+  if (contentType === 'application/x-www-form-urlencoded') return 'form';
   const type = contentType.split(';')[0]?.trim().toLowerCase() ?? '';
   if (type === '' || type === 'application/x-www-form-urlencoded') return 'form';
   return type === 'application/json' ? 'json' : UNSUPPORTED_MEDIA_TYPE;

@@ -71,7 +71,7 @@ function search(path: string): Found | null {
 }
 
 /** Paths as clients write them, without a room. */
-const PLAIN = new Map<string, Found>(
+export const PLAIN: ReadonlyMap<string, Found> = new Map(
   ['v5', 'v4'].flatMap((version) => [...ROUTES].map(([path, route]) => [`/${version}/${path}`, { route, roomId: '' }])),
 );
 

@@ -40,10 +40,17 @@ export function encodePacket(packet: Packet): string {
   return packet.json;
 }
 
-/** A frame and its bytes, for all the clients that get the same packets in the same turn. */
-export interface Frame {
-  readonly text: string;
-  readonly bytes: Buffer;
+/** A frame, for all the clients that get the same packets in the same turn. */
+export class Frame {
+  #bytes: Buffer | null = null;
+
+  constructor(readonly text: string) {}
+
+  /** Its UTF-8, made on first use. */
+  get bytes(): Buffer {
+    this.#bytes ??= Buffer.from(this.text);
+    return this.#bytes;
+  }
 }
 
 export const EMPTY_FRAME = '{"status":"ok","messages":[],"presences":[],"statuses":[]}';
@@ -58,12 +65,11 @@ function build(packets: readonly Packet[]): Frame {
     const list = packet.kind === 'message' ? messages : packet.kind === 'presence' ? presences : statuses;
     list.push(encodePacket(packet));
   }
-  const frame = `{"status":"ok","messages":[${messages}],"presences":[${presences}],"statuses":[${statuses}]}`;
-  return { text: frame, bytes: Buffer.from(frame) };
+  return new Frame(`{"status":"ok","messages":[${messages}],"presences":[${presences}],"statuses":[${statuses}]}`);
 }
 
 let lastPackets: readonly Packet[] = [];
-let lastFrame: Frame = { text: EMPTY_FRAME, bytes: Buffer.from(EMPTY_FRAME) };
+let lastFrame = new Frame(EMPTY_FRAME);
 
 /** One frame of these packets, in their order. Members of a room have the same packets one after another: kept. */
 export function encodeFrame(packets: readonly Packet[]): Frame {
