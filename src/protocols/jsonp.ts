@@ -21,6 +21,8 @@ const CALLBACK_CHARACTERS = 128;
 const IDENTIFIER = '[A-Za-z_$][\\w$]*';
 const CALLBACK = new RegExp(`^${IDENTIFIER}(\\.${IDENTIFIER})*$`);
 const PREFLIGHT_AGE_S = '86400';
+const NOT_FOUND_STATUS = '404 Not Found';
+const NONE: readonly Packet[] = [];
 
 /** How the answers to one request are written. */
 interface Form {
@@ -35,12 +37,15 @@ function script(callback: string, json: string): string {
   return `/**/${callback}(${json.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')});`;
 }
 
-function writeHead(res: HttpResponse, status: string, { callback, origin }: Form): void {
-  res
-    .writeStatus(status)
-    .writeHeader('Content-Type', `application/${callback === null ? 'json' : 'javascript'}; charset=utf-8`)
-    .writeHeader('X-Content-Type-Options', 'nosniff')
-    .writeHeader('Cache-Control', 'no-store');
+/** Headers in one piece: each crossing into native code costs 0.3 µs. */
+const HEADERS = '; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store';
+const JSON_TYPE = `application/json${HEADERS}`;
+const SCRIPT_TYPE = `application/javascript${HEADERS}`;
+
+/** Without a status it is 200, which uWebSockets.js writes by itself. */
+function writeHead(res: HttpResponse, { callback, origin }: Form, status?: string): void {
+  if (status !== undefined) res.writeStatus(status);
+  res.writeHeader('Content-Type', callback === null ? JSON_TYPE : SCRIPT_TYPE);
   writeOrigin(res, origin);
 }
 
@@ -59,72 +64,73 @@ class Poll implements Transport {
   /** Answered, or the browser is gone. */
   #done = false;
   /** Taken, and not all out yet. */
-  #unsent: readonly Packet[] = [];
+  #unsent: readonly Packet[] = NONE;
 
   constructor(
+    private readonly adapter: PollAdapter,
     private readonly res: HttpResponse,
     private readonly form: Form,
-    /** It waits no more: called once, when it is answered or the browser is gone. */
-    private readonly ended: (poll: Poll) => void,
-    /** The endpoint is to know: it is over, and these did not get out. */
-    private readonly detach: (poll: Poll, unsent: readonly Packet[]) => void,
+    readonly client: Client,
+    /** Where it comes from, as far as connections of an address are counted. */
+    readonly address: string,
   ) {
     res.onAborted(() => {
       const unsent = this.#unsent;
       if (this.#done && unsent.length === 0) return;
-      this.#unsent = [];
+      this.#unsent = NONE;
       if (!this.#done) this.#end();
-      this.detach(this, unsent);
+      this.adapter.detach(this, unsent);
     });
   }
 
   /**
-   * Takes the packets and writes them a turn later: a browser that has gone is only known to be gone when the event
+   * Takes the packets; they are written a turn later: a browser that has gone is only known to be gone when the event
    * loop has looked at the network again.
    */
   deliver(packets: readonly Packet[]): number {
     if (this.#done || this.#unsent.length > 0) return 0;
     this.#unsent = packets.slice();
-    setImmediate(this.#write);
+    this.adapter.writeLater(this);
     return packets.length;
   }
 
   close(reason: CloseReason): readonly Packet[] {
     const unsent = this.#unsent;
-    this.#unsent = [];
+    this.#unsent = NONE;
     if (this.#done) return unsent;
-    if (reason === CLOSE.ticketNotFound) this.#answer('404 Not Found', errorBody(TICKET_NOT_FOUND));
-    else this.#answer('200 OK', reason === CLOSE.stopped ? STOPPED_FRAME : EMPTY_FRAME);
+    if (reason === CLOSE.ticketNotFound) this.#answer(errorBody(TICKET_NOT_FOUND), NOT_FOUND_STATUS);
+    else this.#answer(reason === CLOSE.stopped ? STOPPED_FRAME : EMPTY_FRAME);
     return unsent;
   }
 
   /** Its time is over, or the server drains. */
   answerEmpty(): void {
     if (this.#done || this.#unsent.length > 0) return;
-    this.#answer('200 OK', EMPTY_FRAME);
-    this.detach(this, []);
+    this.#answer(EMPTY_FRAME);
+    this.adapter.detach(this, NONE);
   }
 
-  readonly #write = (): void => {
+  /** Answers with what it has taken. */
+  write(): void {
     if (this.#done || this.#unsent.length === 0) return;
-    if (!this.#answer('200 OK', encodeFrame(this.#unsent).text)) return;
-    this.#unsent = [];
-    this.detach(this, []);
-  };
+    if (!this.#answer(encodeFrame(this.#unsent).text)) return;
+    this.#unsent = NONE;
+    this.adapter.detach(this, NONE);
+  }
 
   #end(): void {
     this.#done = true;
-    this.ended(this);
+    this.adapter.ended(this);
   }
 
   /** False while a part of it waits for the network. */
-  #answer(status: string, json: string): boolean {
-    const { res } = this;
-    const body = Buffer.from(bodyOf(this.form, json));
+  #answer(json: string, status?: string): boolean {
+    const { res, form } = this;
+    const body = Buffer.from(bodyOf(form, json));
     this.#end();
     let complete = true;
     res.cork(() => {
-      writeHead(res, status, this.form);
+      writeHead(res, form, status);
       complete = res.tryEnd(body, body.length)[1];
     });
     if (!complete) this.#sendRest(body);
@@ -136,8 +142,8 @@ class Poll implements Transport {
     res.onWritable((offset) => {
       const [ok, complete] = res.tryEnd(body.subarray(offset), body.length);
       if (complete && this.#unsent.length > 0) {
-        this.#unsent = [];
-        this.detach(this, []);
+        this.#unsent = NONE;
+        this.adapter.detach(this, NONE);
       }
       return ok;
     });
@@ -163,6 +169,7 @@ function originFor(domain: Domain | undefined, origin: string): string | null {
 
 export class PollAdapter {
   readonly #waiting: Timeouts<Poll>;
+  #toWrite: Poll[] = [];
 
   constructor(
     private readonly context: Context,
@@ -216,22 +223,40 @@ export class PollAdapter {
   #refuse(res: HttpResponse, form: Form, error: ReplyError): void {
     const { refused } = this.context.runtime.metrics;
     refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
-    writeHead(res, error.status === 404 ? '404 Not Found' : '400 Bad Request', form);
+    writeHead(res, form, error.status === 404 ? NOT_FOUND_STATUS : '400 Bad Request');
     res.end(bodyOf(form, errorBody(error)));
   }
 
   #wait(res: HttpResponse, form: Form, client: Client, address: string): void {
     const { metrics, system } = this.context.runtime;
     metrics.connections.jsonp += 1;
-    const ended = (poll: Poll): void => {
-      this.#waiting.cancel(poll);
-      metrics.connections.jsonp -= 1;
-      this.admission.release(address);
-    };
-    const poll = new Poll(res, form, ended, (transport, unsent) => {
-      system.tell(client.endpoint, { kind: 'detach', client, transport, unsent });
-    });
+    const poll = new Poll(this, res, form, client, address);
     this.#waiting.start(poll);
     system.tell(client.endpoint, { kind: 'attach', client, transport: poll });
+  }
+
+  /** It is to be written when the event loop has looked at the network. */
+  writeLater(poll: Poll): void {
+    if (this.#toWrite.length === 0) setImmediate(this.#writeAll);
+    this.#toWrite.push(poll);
+  }
+
+  readonly #writeAll = (): void => {
+    const polls = this.#toWrite;
+    this.#toWrite = [];
+    for (const poll of polls) poll.write();
+  };
+
+  /** It waits no more: it has been answered, or the browser is gone. */
+  ended(poll: Poll): void {
+    this.#waiting.cancel(poll);
+    this.context.runtime.metrics.connections.jsonp -= 1;
+    this.admission.release(poll.address);
+  }
+
+  /** The endpoint is to know: it is over, and these did not get out. */
+  detach(poll: Poll, unsent: readonly Packet[]): void {
+    const { client } = poll;
+    this.context.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport: poll, unsent });
   }
 }
