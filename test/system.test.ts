@@ -41,7 +41,7 @@ interface Stage {
 for (const mailbox of ['turn', 'nact'] as const) {
   t.test(`Actors with the mailbox of ${mailbox}`, async (t) => {
     function stage(t: { teardown(fn: () => void): void }): Stage {
-      const metrics = createMetrics();
+      const metrics = new Metrics();
       const system = createSystem({ metrics, mailbox });
       t.teardown(() => system.close());
       const group = system.group('a group');
