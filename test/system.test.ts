@@ -1,6 +1,6 @@
 import t from 'tap';
 import { type Behaviour, createSystem, encodeName, type Ref, type System } from '../src/actors/system.js';
-import { createMetrics, type Metrics } from '../src/metrics.js';
+import { Metrics } from '../src/metrics.js';
 
 interface Told {
   readonly kind: 'add' | 'forward' | 'fail' | 'failForGood' | 'end';
