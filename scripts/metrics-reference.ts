@@ -34,6 +34,7 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   unsupportedMediaType: '415.',
   tooManyRequests: '429: over `limits.requestsPerSecond`, or after repeated wrong keys.',
   unavailable: '503: draining, or over capacity.',
+  quotaExceeded: 'MQTT sessions or subscriptions beyond the limits of the domain or session.',
   tooManyConnections: 'Over `limits.connectionsPerAddress`.',
   malformed: 'A WebSocket message that is binary or too long; MQTT that breaks the standard.',
   subscribeTimeout: 'A WebSocket that did not subscribe within `socket.subscribeMs`.',
