@@ -1,6 +1,5 @@
 /** The REST API on a uWebSockets.js app: one handler reads a request, authenticates it and runs its call. */
 import type { Domain } from '../actors/domain.js';
-<<<<<<< HEAD
 import {
   AUTHENTICATION_FAILED,
   isReplyError,
@@ -16,17 +15,6 @@ import { Call, type PublicPorts } from './call.js';
 import { sendError } from './reply.js';
 import { mediaType, readBody, readHead, readParameters } from './request.js';
 import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
-=======
-import { AUTHENTICATION_FAILED, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import type { Metrics } from '../metrics.js';
-import type { Context } from '../protocols/context.js';
-import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
-import { authenticatedDomain } from './auth.js';
-import type { PublicPorts } from './presences.js';
-import { OK_BODY, sendError, sendJson } from './reply.js';
-import { type Head, mediaType, readBody, readHead, readParameters } from './request.js';
-import { BAD_ROOM_ID, type Found, findRoute, type Route, refusal } from './routes.js';
->>>>>>> fef4bd5 (Serve metrics: every counter by domain, latencies, refusals, loop lag, in Prometheus text and JSON)
 
 const SECOND_MS = 1000;
 const NO_BODY = Buffer.alloc(0);
@@ -53,49 +41,6 @@ class Quota {
   }
 }
 
-<<<<<<< HEAD
-=======
-/** Answers a request once; the client may be gone before. */
-class Exchange {
-  #open = true;
-  readonly #startedAt = performance.now();
-
-  constructor(
-    private readonly res: HttpResponse,
-    private readonly metrics: Metrics,
-    /** null: no call of the API. */
-    private readonly route: Route | null,
-  ) {
-    res.onAborted(() => {
-      this.#open = false;
-    });
-  }
-
-  readonly reply = (body: string): void => {
-    if (!this.#open) return;
-    this.#open = false;
-    sendJson(this.res, body);
-    this.#answered(200);
-  };
-
-  readonly fail = (error: ReplyError): void => {
-    if (!this.#open) return;
-    this.#open = false;
-    sendError(this.res, this.metrics, error, this.route?.errorFields, error.status === 413);
-    this.#answered(error.status);
-  };
-
-  readonly ok = (result: ReplyError | null): void => {
-    if (result === null) this.reply(OK_BODY);
-    else this.fail(result);
-  };
-
-  #answered(status: number): void {
-    this.metrics.route(this.route?.name ?? NO_ROUTE).answered(status, performance.now() - this.#startedAt);
-  }
-}
-
->>>>>>> fef4bd5 (Serve metrics: every counter by domain, latencies, refusals, loop lag, in Prometheus text and JSON)
 export function addRestApi(app: TemplatedApp, context: Context, ports: () => PublicPorts): void {
   const quota = new Quota();
 
@@ -127,7 +72,9 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null): void {
-    sendError(res, context.runtime.metrics, error, found?.route.errorFields);
+    const { metrics } = context.runtime;
+    sendError(res, metrics, error, found?.route.errorFields);
+    metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 
   // The paths as clients write them have routes of their own, so that nothing needs to ask for path and method.
@@ -140,21 +87,8 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const path = req.getUrl();
     const method = req.getMethod().toUpperCase();
     const found = findRoute(path);
-<<<<<<< HEAD
     const refused = refusal(found, path, method);
     if (found && !refused) take(res, req, found);
     else refuse(res, refused ?? NOT_FOUND, null);
-=======
-    const isCall = found?.route.method === method;
-    const exchange = new Exchange(res, context.runtime.metrics, isCall ? found.route : null);
-    const refused = refusal(found, path, method) ?? (context.isDraining() ? UNAVAILABLE : null);
-    if (!found || refused) return exchange.fail(refused ?? UNAVAILABLE);
-    const head = readHead(req, found.route.answersUrls === true);
-    if (method === 'GET') return run(found, head, NO_BODY, exchange);
-    readBody(res, context.config().limits.bodyBytes, (body) => {
-      if (isReplyError(body)) exchange.fail(body);
-      else run(found, head, body as Buffer, exchange);
-    });
->>>>>>> fef4bd5 (Serve metrics: every counter by domain, latencies, refusals, loop lag, in Prometheus text and JSON)
   });
 }
