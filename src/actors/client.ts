@@ -7,7 +7,7 @@
  */
 import type { CloseReason } from '../errors.js';
 import { log } from '../log.js';
-import type { DomainMetrics } from '../metrics.js';
+import type { Metrics } from '../metrics.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
@@ -26,9 +26,7 @@ export class Outbox {
   flush(): void {
     const clients = this.#clients;
     this.#clients = [];
-    if (clients.length === 0) return;
-    const now = performance.now();
-    for (const client of clients) client.flush(now);
+    for (const client of clients) client.flush();
   }
 }
 
@@ -50,11 +48,11 @@ export class Client {
     /** The secret part of its ticket. */
     readonly token: string,
     private readonly outbox: Outbox,
-    private readonly metrics: DomainMetrics,
+    private readonly metrics: Metrics,
     now: number,
   ) {
     this.detachedAt = now;
-    this.#queue = new PacketQueue(metrics, address);
+    this.#queue = new PacketQueue(metrics);
   }
 
   /** Packets not yet handed to a transport. */
@@ -68,7 +66,7 @@ export class Client {
 
   push(packet: Packet, limits: QueueLimits): void {
     this.metrics.delivered[packet.kind] += 1;
-    if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
+    if (this.#canTake && this.#queue.isOver(limits)) this.flush();
     this.#reportOverflow(this.#queue.push(packet, limits));
     this.#schedule();
   }
@@ -77,7 +75,6 @@ export class Client {
   attach(transport: Transport, reason: CloseReason, limits: QueueLimits): void {
     this.#end(reason, limits);
     this.transport = transport;
-    this.metrics.connections[transport.kind] += 1;
     this.#canTake = true;
     this.#schedule();
   }
@@ -86,7 +83,6 @@ export class Client {
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
     if (this.transport !== transport) return false;
     this.transport = null;
-    this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.detachedAt = now;
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
@@ -108,17 +104,13 @@ export class Client {
     return unseen;
   }
 
-  /** Hands the queue to the transport, as far as it takes it; `now` is of `performance.now()`. */
-  flush(now: number): void {
+  /** Hands the queue to the transport, as far as it takes it. */
+  flush(): void {
     this.#scheduled = false;
     const { packets } = this.#queue;
     if (!this.#canTake || !this.transport || packets.length === 0) return;
     const taken = this.transport.deliver(packets);
-    for (let i = 0; i < taken; i++) {
-      const { kind, acceptedAt } = packets[i] as Packet;
-      this.metrics.sent[kind] += 1;
-      this.metrics.delivery.observe(now - acceptedAt);
-    }
+    for (let i = 0; i < taken; i++) this.metrics.sent[(packets[i] as Packet).kind] += 1;
     this.#canTake = taken === packets.length;
     this.#queue.shift(taken);
   }
@@ -127,7 +119,6 @@ export class Client {
     const { transport } = this;
     if (!transport) return;
     this.transport = null;
-    this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.#reportOverflow(this.#queue.putBack(transport.close(reason), limits));
   }
@@ -138,7 +129,7 @@ export class Client {
     this.outbox.add(this);
   }
 
-  #reportOverflow({ length: dropped }: readonly Packet[]): void {
+  #reportOverflow(dropped: number): void {
     if (dropped === 0 || this.#overflowed) return;
     this.#overflowed = true;
     log.warn(

@@ -9,10 +9,10 @@
  * | `sh` that begins with `npm`     | `npm start -- FLAGS` starts the server; of others the script must exist   |
  * | `… title=FILE`                  | saves it as that file                                                     |
  *
- * Tickets and timestamps are nobody's to foresee and count as equal; so do frames that carry the same packets together
- * or one after another.
+ * `nextalk` is the program. Tickets, times and process ids are nobody's to foresee and count as equal; so do, in a terminal that is left running, frames
+ * that carry the same packets together or one after another.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Check } from './check.js';
 import type { Block } from './markdown.js';
@@ -22,6 +22,10 @@ import { Terminal } from './terminal.js';
 
 /** The ports that pages write. */
 const WRITTEN_PORTS = [8080, 1883, 8081, 3000] as const;
+
+const root = join(import.meta.dirname, '../..');
+const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
+const PROGRAM = `#!/bin/sh\nexec "${process.execPath}" --import "file://${tsx}" "${join(root, 'src/main.ts')}" "$@"\n`;
 
 export interface Cleaner extends Check {
   teardown(fn: () => unknown): void;
@@ -78,7 +82,8 @@ export class Reader {
     await this.#server?.ended;
     const place = (flag: string, written: number): string[] => [flag, String(this.port(written))];
     const ports = [...place('--port', 8080), ...place('--mqtt-port', 1883), ...place('--admin-port', 8081)];
-    this.#server = nextalk(this.t, [...ports, ...flags.map((flag) => this.#real(flag))], { env: this.env });
+    const typed = flags.map((flag, i) => (flags[i - 1] === '--config' ? join(this.folder, flag) : this.#real(flag)));
+    this.#server = nextalk(this.t, [...ports, ...typed], { env: this.env });
     await this.#server.event('started');
   }
 
@@ -104,10 +109,18 @@ export class Reader {
   #terminal(name: string): Terminal {
     const known = this.#terminals.get(name);
     if (known) return known;
-    const terminal = new Terminal(this.folder);
+    const terminal = new Terminal(this.folder, { PATH: `${this.#programs()}:${process.env.PATH}` });
     this.#terminals.set(name, terminal);
     this.t.teardown(() => terminal.close());
     return terminal;
+  }
+
+  /** The folder of the program, as if it had been installed. */
+  #programs(): string {
+    const folder = join(this.folder, '.bin');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'nextalk'), PROGRAM, { mode: 0o755 });
+    return folder;
   }
 
   /** With this reader's ports in the place of those that the page writes. */
@@ -118,27 +131,25 @@ export class Reader {
   /** What was printed, in the form of `masked`. */
   #seen(out: string, shown: Block): readonly unknown[] {
     const written = new Map([...this.ports].map(([port, real]) => [String(real), String(port)]));
-    return maskedText(
-      out.replace(/\b\d{4,5}\b/g, (digits) => written.get(digits) ?? digits),
-      shown.language,
-    );
+    const text = out.replace(/\b\d{4,5}\b/g, (digits) => written.get(digits) ?? digits);
+    return masked({ ...shown, text });
   }
 }
 
 function scripts(): ReadonlySet<string> {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = readFileSync(join(root, 'package.json'), 'utf8');
   return new Set(Object.keys(JSON.parse(text).scripts));
 }
 
-function masked({ text, language }: Block): readonly unknown[] {
-  return maskedText(text, language);
-}
-
-/** The lines, or the JSON values with all frames as one, without what no page can foresee. */
-function maskedText(text: string, language: string): readonly unknown[] {
-  const plain = text.replace(/[0-9a-f]{32,}/g, 'TOKEN').replace(/("timestamp":\s*")\d{13}"/g, '$1TIMESTAMP"');
+/** The lines, or the JSON values, without what no page can foresee. */
+function masked({ text, language, attributes }: Block): readonly unknown[] {
+  const plain = text
+    .replace(/[0-9a-f]{32,}/g, 'TOKEN')
+    .replace(/("timestamp":\s*")\d{13}"/g, '$1TIMESTAMP"')
+    .replace(/"time":"[^"]*","/g, '"time":"TIME","')
+    .replace(/"pid":\d+/g, '"pid":0');
   if (language === 'text') return plain.split('\n').filter((line) => line !== '');
-  return together(jsonValues(plain));
+  return attributes.has('window') ? together(jsonValues(plain)) : jsonValues(plain);
 }
 
 interface Frame {

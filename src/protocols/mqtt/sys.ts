@@ -11,8 +11,7 @@ export function isSystemTopic(topic: string): boolean {
   return topic.startsWith(ROOT) || topic === '$SYS';
 }
 
-function texts({ sessions, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
-  const totals = domain.metrics.mqtt;
+function texts({ sessions, totals, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
   const uptimeS = Math.floor((domain.runtime.clock.now() - startedAt) / 1000);
   return [
     ['version', 'NexTalk 6'],

@@ -92,7 +92,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
     open(ws) {
       const { socket } = ws.getUserData();
       socket.ws = ws;
-      metrics.opens('mqttws');
+      metrics.connections.mqttws += 1;
       socket.connection = new Connection(host, socket);
     },
     message(ws, message, isBinary) {

@@ -1,0 +1,48 @@
+/** Getting started, followed to the letter: its two files serve a page on which two visitors talk. */
+import { readFileSync } from 'node:fs';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import t from 'tap';
+import { readBlocks } from './support/markdown.js';
+import { program, skipWithout } from './support/programs.js';
+import { reader } from './support/reader.js';
+
+async function visit(browser: Browser, url: string): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(url);
+  await page.getByText('You are').waitFor();
+  return page;
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByPlaceholder('Say something').fill(text);
+  await page.getByRole('button', { name: 'Send' }).click();
+}
+
+function line(page: Page, text: string): Promise<void> {
+  return page.locator('#log li').getByText(text, { exact: true }).waitFor();
+}
+
+t.test('the page of getting started carries a chat', { skip: skipWithout('chromium') }, async (t) => {
+  // Nobody leaves by having been idle: the page itself must say that it goes.
+  const page = readFileSync(new URL('../docs/getting-started.md', import.meta.url), 'utf8');
+  const follower = await reader(t, t.testdir({}), { NEXTALK_SET: 'presence.clientIdleMs=300000;presence.graceMs=100' });
+  await follower.follow(readBlocks(page));
+  const browser = await chromium.launch({
+    executablePath: program('chromium') ?? '',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  });
+  t.teardown(() => browser.close());
+  const site = `http://localhost:${follower.port(3000)}/`;
+
+  const anna = await visit(browser, `${site}?name=Anna`);
+  const jack = await visit(browser, `${site}?name=Jack&poll`);
+  await line(anna, 'Jack is here');
+  await say(anna, 'Hello <b>Jack</b>');
+  await line(jack, 'Anna: Hello <b>Jack</b>');
+  await line(anna, 'Anna: Hello <b>Jack</b>');
+  await say(jack, 'Hello Anna 你好');
+  await line(anna, 'Jack: Hello Anna 你好');
+  await jack.goto('about:blank');
+  await line(anna, 'Jack has left');
+  t.equal(await anna.locator('#log li').count(), 5, 'and nothing was shown twice');
+});
