@@ -2,6 +2,7 @@
  * Counters and gauges under fixed names, for one server. Plain numbers: the hot paths add to them, the admin port reads
  * them. Every drop has a reason here.
  */
+import { RecentErrors } from './recent-errors.js';
 
 export type PacketKind = 'message' | 'presence' | 'status';
 export type TransportKind = 'websocket' | 'jsonp' | 'mqtt' | 'mqttws' | 'webhook';
@@ -26,6 +27,7 @@ export const DROP_REASONS = [
   'packetTooLarge',
   'expired',
   'notAuthorized',
+  'malformed',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -53,46 +55,127 @@ function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }
 
-export interface Metrics {
-  /** Open connections now, by transport. */
-  readonly connections: Record<TransportKind, number>;
-  /** Packets accepted from sites and clients. */
-  readonly accepted: Record<PacketKind, number>;
-  /** Packets pushed to a client's queue, one for each client. */
-  readonly delivered: Record<PacketKind, number>;
-  /** Packets handed to a transport. */
-  readonly sent: Record<PacketKind, number>;
-  readonly dropped: Record<DropReason, number>;
-  readonly refused: Record<RefusalReason, number>;
-  /** Packets waiting in the queues of clients now. */
-  queuedPackets: number;
-  queuedBytes: number;
-  endpointsOnline: number;
-  clients: number;
-  rooms: number;
-  actors: number;
-  crashes: number;
-  deadLetters: number;
-  /** Messages waiting in actors' mailboxes, the most seen at the start of a turn since last read. */
-  mailboxDepthPeak: number;
+/** Counts values in buckets that double from `smallest` on: finding one is a count of leading zeros, 5 ns. */
+export class Histogram {
+  /** How many values fell in each bucket; the last has no bound. */
+  readonly counts: Float64Array;
+  sum = 0;
+
+  constructor(
+    readonly smallest: number,
+    buckets: number,
+  ) {
+    this.counts = new Float64Array(buckets + 1);
+  }
+
+  /** The largest value of a bucket. */
+  bound(bucket: number): number {
+    return bucket === this.counts.length - 1 ? Number.POSITIVE_INFINITY : this.smallest * 2 ** bucket;
+  }
+
+  observe(value: number): void {
+    const ratio = Math.min(Math.ceil(value / this.smallest), 0x4000_0000);
+    const bucket = Math.min(ratio > 1 ? 32 - Math.clz32(ratio - 1) : 0, this.counts.length - 1);
+    (this.counts[bucket] as number) += 1;
+    this.sum += value;
+  }
 }
 
-export function createMetrics(): Metrics {
-  return {
-    connections: zeros(TRANSPORT_KINDS),
-    accepted: zeros(PACKET_KINDS),
-    delivered: zeros(PACKET_KINDS),
-    sent: zeros(PACKET_KINDS),
-    dropped: zeros(DROP_REASONS),
-    refused: zeros(REFUSAL_REASONS),
-    queuedPackets: 0,
-    queuedBytes: 0,
-    endpointsOnline: 0,
-    clients: 0,
-    rooms: 0,
-    actors: 0,
-    crashes: 0,
-    deadLetters: 0,
-    mailboxDepthPeak: 0,
-  };
+/** Milliseconds, from 64 µs to 8.4 s. */
+function durations(): Histogram {
+  return new Histogram(0.064, 18);
+}
+
+/** One domain's numbers. A domain that is configured no more keeps its own, so that no counter ever falls. */
+export class DomainMetrics {
+  /** Clients connected now, by their transport. */
+  readonly connections = zeros(TRANSPORT_KINDS);
+  /** Packets accepted from sites and clients; presences: those that their changes cause, one for each buddy or room. */
+  readonly accepted = zeros(PACKET_KINDS);
+  /** Packets pushed to a client's queue, one for each client. */
+  readonly delivered = zeros(PACKET_KINDS);
+  /** Packets handed to a transport; again where one could not get them out. */
+  readonly sent = zeros(PACKET_KINDS);
+  readonly dropped = zeros(DROP_REASONS);
+  /** Packets and publications waiting in queues now. */
+  queuedPackets = 0;
+  queuedBytes = 0;
+  endpointsOnline = 0;
+  clients = 0;
+  rooms = 0;
+  /** MQTT's backends: sessions, those connected now, publications from and to them, and those retained. */
+  readonly mqtt = { sessions: 0, connected: 0, received: 0, sent: 0, retained: 0 };
+
+  constructor(
+    readonly name: string,
+    /** From accepted to handed to a transport; of all domains. */
+    readonly delivery: Histogram,
+    private readonly recent: RecentErrors,
+  ) {}
+
+  /** A packet for `endpoint`, an address, goes no further. */
+  drop(reason: DropReason, endpoint: string): void {
+    this.dropped[reason] += 1;
+    this.recent.add(this.name, endpoint, reason);
+  }
+}
+
+/** The REST calls of one route. */
+export class RouteMetrics {
+  /** From the request's head to its answer. */
+  readonly duration = durations();
+  /** How many answers, by HTTP status. */
+  readonly answers = new Map<number, number>();
+
+  answered(status: number, durationMs: number): void {
+    this.answers.set(status, (this.answers.get(status) ?? 0) + 1);
+    this.duration.observe(durationMs);
+  }
+}
+
+export class Metrics {
+  /** Open connections now, by transport; a long poll is one while it waits. */
+  readonly connections = zeros(TRANSPORT_KINDS);
+  /** Connections since the start. */
+  readonly opened = zeros(TRANSPORT_KINDS);
+  readonly refused = zeros(REFUSAL_REASONS);
+  readonly delivery = durations();
+  readonly routes = new Map<string, RouteMetrics>();
+  readonly domains = new Map<string, DomainMetrics>();
+  readonly recent = new RecentErrors();
+  actors = 0;
+  crashes = 0;
+  deadLetters = 0;
+  /** Messages waiting in actors' mailboxes at the start of each turn. */
+  readonly mailbox = new Histogram(1, 20);
+
+  opens(transport: TransportKind): void {
+    this.connections[transport] += 1;
+    this.opened[transport] += 1;
+  }
+
+  domain(name: string): DomainMetrics {
+    let found = this.domains.get(name);
+    if (!found) {
+      found = new DomainMetrics(name, this.delivery, this.recent);
+      this.domains.set(name, found);
+    }
+    return found;
+  }
+
+  route(name: string): RouteMetrics {
+    let found = this.routes.get(name);
+    if (!found) {
+      found = new RouteMetrics();
+      this.routes.set(name, found);
+    }
+    return found;
+  }
+
+  /** One number of all domains together. */
+  total(read: (domain: DomainMetrics) => number): number {
+    let sum = 0;
+    for (const domain of this.domains.values()) sum += read(domain);
+    return sum;
+  }
 }

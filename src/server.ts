@@ -12,7 +12,7 @@ import type { Config, TlsConfig } from './config.js';
 import { addRestApi } from './http/app.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
-import { createMetrics, type Metrics } from './metrics.js';
+import { Metrics } from './metrics.js';
 import { Admission } from './protocols/admission.js';
 import type { Context } from './protocols/context.js';
 import { PollAdapter } from './protocols/jsonp.js';
@@ -42,7 +42,7 @@ export interface Server {
 const FAREWELL_MS = 5000;
 
 function createRuntime(config: Config, clock: Clock): Runtime {
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
@@ -52,7 +52,7 @@ function createRuntime(config: Config, clock: Clock): Runtime {
   const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) => {
     system.tell(endpoint, { kind: 'graceEnded' });
   });
-  const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook({ clock, metrics }, domain, url, drained);
+  const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
   return { system, metrics, clock, outbox, idle, grace, webhook };
 }
 
@@ -129,7 +129,7 @@ class Parts implements Server {
   async start(): Promise<void> {
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     this.#http.listen(this.#config.port);
-    this.#admin = await startAdmin(this.#config, () => !this.#draining);
+    this.#admin = await startAdmin(this.#context);
   }
 
   reload(config: Config): void {

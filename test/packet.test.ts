@@ -69,12 +69,13 @@ t.test('a message without a nick carries its sender’s', async (t) => {
   const message = (nick: string): Outgoing => ({
     kind: 'message',
     target,
+    acceptedAt: 0,
     fields: { from: '', to: '2', nick, timestamp: '1', type: 'chat', body: 'hi', style: '' },
   });
   t.hasStrict(complete(message(''), '1', 'Jack', topic, sender).fields, { from: '1', nick: 'Jack', body: 'hi' });
   t.hasStrict(complete(message('J'), '1', 'Jack', topic, sender).fields, { from: '1', nick: 'J' });
   const fields = { from: '', to: '2', nick: '', show: 'typing' };
-  const status: Outgoing = { kind: 'status', target, fields };
+  const status: Outgoing = { kind: 'status', target, acceptedAt: 0, fields };
   t.strictSame(
     { ...complete(status, '1', 'Jack', topic, sender).fields },
     { from: '1', to: '2', nick: 'Jack', show: 'typing' },

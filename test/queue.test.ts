@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Packet } from '../src/actors/packet.js';
 import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
-import { createMetrics } from '../src/metrics.js';
+import { Metrics } from '../src/metrics.js';
 import { packet } from './support/arbitraries.js';
 
 const order = ['status', 'presence', 'message'];
@@ -49,8 +49,8 @@ function isSame(found: readonly Packet[], wanted: readonly Packet[]): boolean {
 t.test('any sequence of steps leaves the queue as the rule says, and counted', async () => {
   fc.assert(
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
-      const metrics = createMetrics();
-      const queue = new PacketQueue(metrics);
+      const metrics = new Metrics().domain('a.example');
+      const queue = new PacketQueue(metrics, '/domain/a.example/uid/1');
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
@@ -65,8 +65,8 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
           const full = step.kind === 'push' ? [...model, step.packet] : [...step.packets, ...model];
           model = step.kind === 'putBack' && step.packets.length === 0 ? model : overflow(full, limits);
           const gone = step.kind === 'push' ? queue.push(step.packet, limits) : queue.putBack(step.packets, limits);
-          dropped += gone;
-          if (gone !== (step.kind === 'putBack' && step.packets.length === 0 ? 0 : full.length - model.length))
+          dropped += gone.length;
+          if (gone.length !== (step.kind === 'putBack' && step.packets.length === 0 ? 0 : full.length - model.length))
             return false;
         }
         const bytes = model.reduce((sum, packet) => sum + packet.bytes, 0);
@@ -80,8 +80,11 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
 });
 
 t.test('two queues that are empty share nothing', async (t) => {
-  const metrics = createMetrics();
-  const [one, two] = [new PacketQueue(metrics), new PacketQueue(metrics)];
+  const metrics = new Metrics().domain('a.example');
+  const [one, two] = [
+    new PacketQueue(metrics, '/domain/a.example/uid/1'),
+    new PacketQueue(metrics, '/domain/a.example/uid/1'),
+  ];
   const [sample] = fc.sample(packet, 1);
   if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
   t.equal(two.packets.length, 0);

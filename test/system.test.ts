@@ -1,6 +1,6 @@
 import t from 'tap';
 import { type Behaviour, createSystem, encodeName, type Ref, type System } from '../src/actors/system.js';
-import { createMetrics, type Metrics } from '../src/metrics.js';
+import { Metrics } from '../src/metrics.js';
 
 interface Told {
   readonly kind: 'add' | 'forward' | 'fail' | 'failForGood' | 'end';
@@ -41,7 +41,7 @@ interface Stage {
 for (const mailbox of ['turn', 'nact'] as const) {
   t.test(`Actors with the mailbox of ${mailbox}`, async (t) => {
     function stage(t: { teardown(fn: () => void): void }): Stage {
-      const metrics = createMetrics();
+      const metrics = new Metrics();
       const system = createSystem({ metrics, mailbox });
       t.teardown(() => system.close());
       const group = system.group('a group');

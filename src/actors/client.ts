@@ -7,7 +7,7 @@
  */
 import type { CloseReason } from '../errors.js';
 import { log } from '../log.js';
-import type { Metrics } from '../metrics.js';
+import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
@@ -26,7 +26,9 @@ export class Outbox {
   flush(): void {
     const clients = this.#clients;
     this.#clients = [];
-    for (const client of clients) client.flush();
+    if (clients.length === 0) return;
+    const now = performance.now();
+    for (const client of clients) client.flush(now);
   }
 }
 
@@ -48,11 +50,11 @@ export class Client {
     /** The secret part of its ticket. */
     readonly token: string,
     private readonly outbox: Outbox,
-    private readonly metrics: Metrics,
+    private readonly metrics: DomainMetrics,
     now: number,
   ) {
     this.detachedAt = now;
-    this.#queue = new PacketQueue(metrics);
+    this.#queue = new PacketQueue(metrics, address);
   }
 
   /** Packets not yet handed to a transport. */
@@ -66,7 +68,7 @@ export class Client {
 
   push(packet: Packet, limits: QueueLimits): void {
     this.metrics.delivered[packet.kind] += 1;
-    if (this.#canTake && this.#queue.isOver(limits)) this.flush();
+    if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
     this.#reportOverflow(this.#queue.push(packet, limits));
     this.#schedule();
   }
@@ -75,6 +77,7 @@ export class Client {
   attach(transport: Transport, reason: CloseReason, limits: QueueLimits): void {
     this.#end(reason, limits);
     this.transport = transport;
+    this.metrics.connections[transport.kind] += 1;
     this.#canTake = true;
     this.#schedule();
   }
@@ -83,6 +86,7 @@ export class Client {
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
     if (this.transport !== transport) return false;
     this.transport = null;
+    this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.detachedAt = now;
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
@@ -104,13 +108,17 @@ export class Client {
     return unseen;
   }
 
-  /** Hands the queue to the transport, as far as it takes it. */
-  flush(): void {
+  /** Hands the queue to the transport, as far as it takes it; `now` is of `performance.now()`. */
+  flush(now: number): void {
     this.#scheduled = false;
     const { packets } = this.#queue;
     if (!this.#canTake || !this.transport || packets.length === 0) return;
     const taken = this.transport.deliver(packets);
-    for (let i = 0; i < taken; i++) this.metrics.sent[(packets[i] as Packet).kind] += 1;
+    for (let i = 0; i < taken; i++) {
+      const { kind, acceptedAt } = packets[i] as Packet;
+      this.metrics.sent[kind] += 1;
+      this.metrics.delivery.observe(now - acceptedAt);
+    }
     this.#canTake = taken === packets.length;
     this.#queue.shift(taken);
   }
@@ -119,6 +127,7 @@ export class Client {
     const { transport } = this;
     if (!transport) return;
     this.transport = null;
+    this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.#reportOverflow(this.#queue.putBack(transport.close(reason), limits));
   }
@@ -129,7 +138,7 @@ export class Client {
     this.outbox.add(this);
   }
 
-  #reportOverflow(dropped: number): void {
+  #reportOverflow({ length: dropped }: readonly Packet[]): void {
     if (dropped === 0 || this.#overflowed) return;
     this.#overflowed = true;
     log.warn(

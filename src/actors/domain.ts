@@ -4,7 +4,7 @@
  */
 import type { Clock, Timeouts } from '../clock.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
-import type { Metrics } from '../metrics.js';
+import type { DomainMetrics, Metrics } from '../metrics.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
@@ -38,9 +38,8 @@ export class Domain {
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
   readonly router: Ref<RouterMessage>;
+  readonly metrics: DomainMetrics;
   limits: Limits;
-  /** Endpoints online now. */
-  online = 0;
   /** What else lives in it and ends with it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -52,6 +51,7 @@ export class Domain {
     config: Config,
   ) {
     const { system } = runtime;
+    this.metrics = runtime.metrics.domain(settings.domain);
     this.limits = limitsOf(config, settings);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.#rooms = system.group(`rooms ${settings.domain}`);
@@ -138,10 +138,9 @@ export class Domain {
 
   /** Routes a packet to its target, or to everybody; one for somebody offline is dropped and counted. */
   dispatch(packet: Packet, target: Target | null): void {
-    const { metrics } = this.runtime;
-    metrics.accepted[packet.kind] += 1;
+    this.metrics.accepted[packet.kind] += 1;
     if (target === null) this.broadcast(packet);
-    else if (!this.route(packet, target.client)) metrics.dropped.offline += 1;
+    else if (!this.route(packet, target.client)) this.metrics.drop('offline', target.address);
   }
 
   /** To every online endpoint, and to those who watch the domain. */

@@ -159,7 +159,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
 
 /** Pushes a packet to its clients; keeps a message while none is connected. */
 function deliver(state: EndpointState, { packet, only }: Deliver): EndpointState {
-  const { limits, runtime } = state.domain;
+  const { limits, metrics } = state.domain;
   if (state.webhook && packet.kind === 'message') state.webhook.push(packet, limits);
   const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
   let connected = false;
@@ -169,10 +169,10 @@ function deliver(state: EndpointState, { packet, only }: Deliver): EndpointState
   }
   if (connected || packet.kind !== 'message') return state;
   if (state.online && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
-    state.unseen ??= new PacketQueue(runtime.metrics);
+    state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
   } else if (clients.length === 0 && !state.webhook) {
-    runtime.metrics.dropped.offline += 1;
+    metrics.drop('offline', state.address);
   }
   return state;
 }
@@ -202,13 +202,13 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
 }
 
 function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
-  const { limits, runtime } = state.domain;
+  const { limits, runtime, metrics } = state.domain;
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
   if (state.clients.some((other) => other.transport !== null)) return state;
   for (const packet of client.queued) {
     if (packet.kind !== 'message') continue;
-    state.unseen ??= new PacketQueue(runtime.metrics);
+    state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
   }
   return state;
@@ -260,7 +260,8 @@ function afterStop(state: EndpointState): void {
   const { clients } = state;
   state.clients = [];
   for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
-  state.webhook?.close(CLOSE.stopped, domain.limits);
+  for (const _ of state.webhook?.close(CLOSE.stopped, domain.limits) ?? [])
+    domain.metrics.drop('webhookFailed', address);
   goOffline(state);
   domain.runtime.grace.cancel(entry.actor);
   if (state.subscription) {

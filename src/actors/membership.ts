@@ -10,6 +10,7 @@ type Reply = (result: ReplyError | null) => void;
 /** A presence of this endpoint to a room: one packet for all members. */
 function roomPresence(state: EndpointState, room: Address, type: PresenceType, nick: string | null): Packet {
   const to = shortId(state.domain.name, room);
+  state.domain.metrics.accepted.presence += 1;
   const show = type === 'grpoffline' ? 'unavailable' : state.show;
   const fields = { from: state.shortId, to, nick: nick ?? state.entry.nick, type, show, status: to };
   return new Packet('presence', fields, room, state.address);

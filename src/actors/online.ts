@@ -51,20 +51,20 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
 function overCapacity({ domain, clients, online }: EndpointState): ReplyError | null {
   const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
   if (clientsPerEndpoint > 0 && clients.length >= clientsPerEndpoint) return UNAVAILABLE;
-  if (!online && endpointsPerDomain > 0 && domain.online >= endpointsPerDomain) return UNAVAILABLE;
+  if (!online && endpointsPerDomain > 0 && domain.metrics.endpointsOnline >= endpointsPerDomain) return UNAVAILABLE;
   return null;
 }
 
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
-  const { runtime, tickets, limits } = state.domain;
+  const { runtime, tickets, limits, metrics } = state.domain;
   const token = newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
-  const client = new Client(self, state.address, unique, token, runtime.outbox, runtime.metrics, runtime.clock.now());
+  const client = new Client(self, state.address, unique, token, runtime.outbox, metrics, runtime.clock.now());
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
   state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
   runtime.idle.start(client);
-  runtime.metrics.clients += 1;
+  metrics.clients += 1;
   tickets.set(token, client);
   return client;
 }
@@ -77,8 +77,7 @@ export function subscribed(
   const { domain, entry } = state;
   if (!state.online) {
     state.online = true;
-    domain.online += 1;
-    domain.runtime.metrics.endpointsOnline += 1;
+    domain.metrics.endpointsOnline += 1;
   }
   entry.nick = online.nick;
   state.show = online.show ?? state.show;
@@ -116,8 +115,7 @@ export function goOffline(state: EndpointState): EndpointState {
   const { rooms } = state.entry;
   state.entry.rooms = [];
   state.online = false;
-  domain.online -= 1;
-  domain.runtime.metrics.endpointsOnline -= 1;
+  domain.metrics.endpointsOnline -= 1;
   announce(state);
   for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
   if (state.subscription) {
@@ -133,7 +131,7 @@ function forgetUnseen(state: EndpointState): void {
   const packets: readonly Packet[] = state.unseen?.packets ?? [];
   if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
-    state.domain.runtime.metrics.dropped.offline += packets.length;
+    for (const _ of packets) state.domain.metrics.drop('offline', state.address);
   }
   state.unseen?.clear();
   state.unseen = null;

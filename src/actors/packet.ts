@@ -53,6 +53,8 @@ export class Packet<K extends PacketKind = PacketKind> {
     readonly topic: Address,
     /** The endpoint it comes from, which room packets leave out; null for the site itself. */
     readonly sender: Address | null,
+    /** When the server took it, or made it: milliseconds of `performance.now()`. */
+    readonly acceptedAt: number = performance.now(),
   ) {
     const text = 'body' in fields ? fields.body : fields.show;
     this.bytes = OVERHEAD_BYTES + Buffer.byteLength(text) + fields.nick.length + fields.from.length + fields.to.length;
@@ -68,6 +70,8 @@ type Unsigned<T> = Omit<T, 'from' | 'nick'> & { from: string; nick: string };
 export type Outgoing = {
   /** null: everybody (a broadcast). */
   readonly target: Target | null;
+  /** Milliseconds of `performance.now()`. */
+  readonly acceptedAt: number;
 } & (
   | { readonly kind: 'message'; readonly fields: Unsigned<MessageFields> }
   | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }
@@ -78,6 +82,6 @@ export function complete(outgoing: Outgoing, from: string, nick: string, topic: 
   outgoing.fields.from = from;
   if (outgoing.fields.nick === '') outgoing.fields.nick = nick;
   return outgoing.kind === 'message'
-    ? new Packet('message', outgoing.fields, topic, sender)
-    : new Packet('status', outgoing.fields, topic, sender);
+    ? new Packet('message', outgoing.fields, topic, sender, outgoing.acceptedAt)
+    : new Packet('status', outgoing.fields, topic, sender, outgoing.acceptedAt);
 }

@@ -2,7 +2,7 @@
  * The bounded queue of packets that wait for a client. What overflows: statuses first, then presences, oldest first; if
  * messages alone overflow, the oldest (issue of the first release, "Limits"). Counted in `metrics.dropped.queueOverflow`.
  */
-import type { Metrics, PacketKind } from '../metrics.js';
+import type { DomainMetrics, PacketKind } from '../metrics.js';
 import type { Packet } from './packet.js';
 
 export interface QueueLimits {
@@ -20,7 +20,11 @@ export class PacketQueue {
   #packets: Packet[] = NONE;
   #bytes = 0;
 
-  constructor(private readonly metrics: Metrics) {}
+  constructor(
+    private readonly metrics: DomainMetrics,
+    /** Address of the endpoint. */
+    private readonly owner: string,
+  ) {}
 
   get packets(): readonly Packet[] {
     return this.#packets;
@@ -30,8 +34,8 @@ export class PacketQueue {
     return this.#bytes;
   }
 
-  /** Adds a packet at the end; answers how many others had to go. */
-  push(packet: Packet, limits: QueueLimits): number {
+  /** Adds a packet at the end; answers the others that had to go. */
+  push(packet: Packet, limits: QueueLimits): readonly Packet[] {
     if (this.#packets === NONE) this.#packets = [];
     this.#packets.push(packet);
     this.#count(1, packet.bytes);
@@ -39,8 +43,8 @@ export class PacketQueue {
   }
 
   /** Puts packets back in front: a transport took them and could not get them out. */
-  putBack(packets: readonly Packet[], limits: QueueLimits): number {
-    if (packets.length === 0) return 0;
+  putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
+    if (packets.length === 0) return NONE;
     this.#packets = [...packets, ...this.#packets];
     for (const packet of packets) this.#count(1, packet.bytes);
     return this.#trim(limits);
@@ -69,23 +73,19 @@ export class PacketQueue {
     return length > 1 && ((queuePackets > 0 && length > queuePackets) || (queueBytes > 0 && this.#bytes > queueBytes));
   }
 
-  #trim(limits: QueueLimits): number {
-    let dropped = 0;
-    while (this.isOver(limits)) {
-      this.#dropOldest();
-      dropped += 1;
-    }
-    this.metrics.dropped.queueOverflow += dropped;
+  #trim(limits: QueueLimits): readonly Packet[] {
+    if (!this.isOver(limits)) return NONE;
+    const dropped: Packet[] = [];
+    while (this.isOver(limits)) dropped.push(this.#dropOldest());
     return dropped;
   }
 
-  #dropOldest(): void {
-    for (const kind of FIRST_TO_GO) {
-      const at = this.#packets.findIndex((packet) => packet.kind === kind);
-      if (at < 0) continue;
-      const [gone] = this.#packets.splice(at, 1);
-      this.#count(-1, -(gone?.bytes ?? 0));
-      return;
-    }
+  #dropOldest(): Packet {
+    let at = -1;
+    for (let i = 0; at < 0; i++) at = this.#packets.findIndex(({ kind }) => kind === FIRST_TO_GO[i]);
+    const [gone] = this.#packets.splice(at, 1) as [Packet];
+    this.#count(-1, -gone.bytes);
+    this.metrics.drop('queueOverflow', this.owner);
+    return gone;
   }
 }

@@ -35,7 +35,7 @@ export interface RoomState {
 }
 
 export function newRoom(domain: Domain, address: Address): RoomState {
-  domain.runtime.metrics.rooms += 1;
+  domain.metrics.rooms += 1;
   return { domain, address, members: new Map(), subscription: null };
 }
 
@@ -91,7 +91,7 @@ function announce(state: RoomState, packet: Packet | null, self: Ref<RoomMessage
 }
 
 function afterStop({ domain, address, subscription }: RoomState): void {
-  domain.runtime.metrics.rooms -= 1;
+  domain.metrics.rooms -= 1;
   domain.registry.rooms.delete(address);
   if (subscription) {
     domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: [address], subscription });

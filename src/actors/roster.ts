@@ -34,6 +34,7 @@ export function announceToBuddies(state: EndpointState, type: PresenceType): voi
   for (const hearer of audience(state)) {
     if (!domain.registry.endpoints.has(hearer)) continue;
     const to = shortId(domain.name, hearer);
+    domain.metrics.accepted.presence += 1;
     domain.route(new Packet('presence', { from, to, nick: entry.nick, type, show, status }, hearer, address));
   }
 }

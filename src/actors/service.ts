@@ -44,20 +44,25 @@ function turn(state: EndpointState, sender: string): Client {
  * others, else it is kept where nobody is connected who has it.
  */
 export function passOn(state: EndpointState, client: Client, reason: CloseReason): void {
-  const { runtime, tickets, limits, settings } = state.domain;
+  const { runtime, tickets, limits, settings, metrics } = state.domain;
   tickets.delete(client.token);
   runtime.idle.cancel(client);
-  runtime.metrics.clients -= 1;
-  const messages = client.close(reason, limits).filter(({ kind }) => kind === 'message');
+  metrics.clients -= 1;
+  const unsent = client.close(reason, limits);
+  const messages = unsent.filter(({ kind }) => kind === 'message');
+  for (const { kind } of unsent) if (kind !== 'message') metrics.drop('clientGone', state.address);
   if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {
     for (const message of messages) for (const other of chooseClients(state, message)) other.push(message, limits);
     return;
   }
-  if (state.clients.some(({ transport }) => transport !== null)) return;
+  if (state.clients.some(({ transport }) => transport !== null)) {
+    for (const _ of messages) metrics.drop('clientGone', state.address);
+    return;
+  }
   const kept = new Set(state.unseen?.packets);
   for (const message of messages) {
     if (kept.has(message)) continue;
-    state.unseen ??= new PacketQueue(runtime.metrics);
+    state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(message, limits);
   }
 }
@@ -68,14 +73,18 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
   if (node !== 'sid') return state;
   const url = domain.serviceConfig(id)?.webhook ?? null;
   const { runtime, limits } = domain;
-  state.webhook?.close(CLOSE.stopped, limits);
+  const unsent = state.webhook?.close(CLOSE.stopped, limits) ?? [];
   state.webhook = null;
-  if (url === null) return state;
-  const client = new Client(self, state.address, 'webhook', '', runtime.outbox, runtime.metrics, runtime.clock.now());
+  if (url === null) {
+    for (const _ of unsent) domain.metrics.drop('webhookFailed', state.address);
+    return state;
+  }
+  const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain.metrics, runtime.clock.now());
   const transport = runtime.webhook(domain, url, () => {
     runtime.system.tell(self, { kind: 'drained', client, transport });
   });
   client.attach(transport, CLOSE.stopped, limits);
+  for (const packet of unsent) client.push(packet, limits);
   state.webhook = client;
   return state;
 }

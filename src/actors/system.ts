@@ -169,7 +169,7 @@ class TurnSystem implements System {
 
   readonly #runTurn = (): void => {
     this.#turn = null;
-    this.#metrics.mailboxDepthPeak = Math.max(this.#metrics.mailboxDepthPeak, this.#cells.length);
+    this.#metrics.mailbox.observe(this.#cells.length);
     for (let handled = 0; this.#cells.length > 0 && handled < TURN_MESSAGES; ) {
       const cells = this.#cells;
       const messages = this.#messages;
@@ -231,6 +231,7 @@ class TurnSystem implements System {
     context: { resume: symbol; stop: symbol },
   ): symbol => {
     this.#metrics.crashes += 1;
+    this.#metrics.recent.add('', '', 'crash', `${kindOf(message)}: ${error.message}`);
     log.error({ event: 'crash', message: kindOf(message), err: error }, 'an actor failed on a message');
     cell.suspended = false;
     const decision = cell.behaviour.onCrash?.(cell.state, message) ?? 'resume';

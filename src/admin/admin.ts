@@ -1,36 +1,105 @@
-/** The admin port: health now, statistics and the dashboard with their issue. OPERATING.md, "Admin port". */
-import { createServer } from 'node:http';
+/** The admin port: health, metrics, statistics and the dashboard. OPERATING.md, "Admin port". */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Config } from '../config.js';
+import { log } from '../log.js';
+import type { Context } from '../protocols/context.js';
+import { answer, answerError, answerJson, answerText, type Request } from './answer.js';
+import type { Source } from './families.js';
+import { Guard } from './guard.js';
+import { History } from './history.js';
+import { createRegistry } from './prometheus.js';
+import { statistics } from './stats.js';
 
 export interface Admin {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Answers null while it is off. */
-export async function startAdmin(config: Config, isReady: () => boolean): Promise<Admin | null> {
-  const { host, port } = config.admin;
-  if (port === 0) return null;
-  const server = createServer((request, response) => {
-    const path = (request.url ?? '').split('?')[0];
-    const known = path === '/healthz' || path === '/readyz';
-    const status = !known ? 404 : path === '/readyz' && !isReady() ? 503 : 200;
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
-    response.end(status === 200 ? 'ok\n' : status === 503 ? 'not ready\n' : 'not found\n');
+/** An answer that nobody takes is no reason to keep its memory. */
+const REQUEST_MS = 30_000;
+
+/** For reading the paths of requests. */
+const BASE = 'http://admin';
+
+type Handler = (request: Request) => void | Promise<void>;
+
+/** Method and path. */
+type Routes = ReadonlyMap<string, Handler>;
+
+function routesOf(source: Source): Routes {
+  const registry = createRegistry(source);
+  return new Map<string, Handler>([
+    ['GET /metrics', async ({ response }) => answer(response, 200, registry.contentType, await registry.metrics())],
+    ['GET /api/stats', ({ response }) => answerJson(response, 200, statistics(source))],
+  ]);
+}
+
+/** Health is everybody's to know: a load balancer has no token. */
+function answerHealth(path: string, source: Source, response: ServerResponse): boolean {
+  if (path !== '/healthz' && path !== '/readyz') return false;
+  const isWell = path === '/healthz' || source.isReady();
+  answerText(response, isWell ? 200 : 503, isWell ? 'ok' : 'not ready');
+  return true;
+}
+
+function respond(
+  routes: Routes,
+  guard: Guard,
+  source: Source,
+  message: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const path = message.url ?? '';
+  if (!URL.canParse(path, BASE)) return answerError(response, 400, 'bad request');
+  const url = new URL(path, BASE);
+  if (answerHealth(url.pathname, source, response)) return;
+  const verdict = guard.check(message);
+  switch (verdict.kind) {
+    case 'foreign':
+      return answerError(response, 403, 'the request does not come from here');
+    case 'blocked':
+      return answerError(response, 429, 'too many wrong tokens', { 'retry-after': String(verdict.waitS) });
+    case 'unknown':
+      return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
+    case 'welcome':
+      break;
+  }
+  const handler = routes.get(`${message.method === 'HEAD' ? 'GET' : message.method} ${url.pathname}`);
+  if (!handler) return answerError(response, 404, 'not found');
+  Promise.resolve(handler({ message, response, url })).catch((err: unknown) => {
+    log.error({ event: 'admin', path: url.pathname, err }, 'the admin port could not answer');
+    if (response.headersSent) response.destroy();
+    else answerError(response, 500, 'internal error');
   });
+}
+
+/** Answers null while it is off. */
+export async function startAdmin(context: Context): Promise<Admin | null> {
+  const { host, port } = context.config().admin;
+  if (port === 0) return null;
+  const { metrics, clock } = context.runtime;
+  const history = new History(metrics);
+  const source: Source = { metrics, history, isReady: () => !context.isDraining() };
+  const guard = new Guard(
+    () => context.config().admin.token,
+    () => clock.now(),
+  );
+  const routes = routesOf(source);
+  const server = createServer({ requestTimeout: REQUEST_MS }, (message, response) => {
+    respond(routes, guard, source, message, response);
+  });
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      history.close();
+      server.closeAllConnections();
+      server.close(() => resolve());
+    });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: Error & { address?: string }) => {
+      history.close();
       reject(Object.assign(error, { address: `${host}:${port}` }));
     });
     server.listen(Math.max(port, 0), host, resolve);
   });
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections();
-        server.close(() => resolve());
-      }),
-  };
+  return { port: (server.address() as AddressInfo).port, close };
 }

@@ -18,6 +18,8 @@ import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js'
 
 const SECOND_MS = 1000;
 const NO_BODY = Buffer.alloc(0);
+/** What requests that are no call of the API are counted under. */
+const NO_ROUTE = 'none';
 
 /** Counts a domain's calls, second by second. */
 class Quota {
@@ -70,7 +72,9 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null): void {
-    sendError(res, context.runtime.metrics, error, found?.route.errorFields);
+    const { metrics } = context.runtime;
+    sendError(res, metrics, error, found?.route.errorFields);
+    metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 
   // The paths as clients write them have routes of their own, so that nothing needs to ask for path and method.

@@ -21,6 +21,7 @@ export class Call {
   /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
   isReading = true;
   #open = true;
+  readonly #startedAt = performance.now();
 
   constructor(
     readonly context: Context,
@@ -45,12 +46,19 @@ export class Call {
     this.#open = false;
     if (this.isReading) sendJson(this.res, body);
     else this.res.cork(() => sendJson(this.res, body));
+    this.#answered(200);
   }
 
   fail(error: ReplyError): void {
     if (!this.#open) return;
     this.#open = false;
     sendError(this.res, this.context.runtime.metrics, error, this.found.route.errorFields, error.status === 413);
+    this.#answered(error.status);
+  }
+
+  #answered(status: number): void {
+    const { metrics } = this.context.runtime;
+    metrics.route(this.found.route.name).answered(status, performance.now() - this.#startedAt);
   }
 
   /** Answers `{"status":"ok"}`, or the error. */

@@ -8,6 +8,8 @@ import { decodeSegment } from './request.js';
 import { joinCall, leaveCall, membersCall } from './rooms.js';
 
 export interface Route {
+  /** Its call, as PROTOCOL.md section 3 names it. */
+  readonly name: string;
   readonly method: 'GET' | 'POST';
   readonly run: (call: Call) => void;
   /** The calls it takes; the parameters of each are checked by its schema. */
@@ -21,19 +23,26 @@ export interface Route {
 const ROUTES = new Map<string, Route>([
   [
     'presences/online',
-    { method: 'POST', run: onlineCall, calls: ['online'], errorFields: { success: false }, answersUrls: true },
+    {
+      name: 'online',
+      method: 'POST',
+      run: onlineCall,
+      calls: ['online'],
+      errorFields: { success: false },
+      answersUrls: true,
+    },
   ],
-  ['presences/offline', { method: 'POST', run: offlineCall, calls: ['offline'] }],
-  ['presences/show', { method: 'POST', run: showCall, calls: ['show'] }],
-  ['presences', { method: 'GET', run: presencesCall, calls: ['presences'] }],
-  ['messages', { method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
-  ['statuses', { method: 'POST', run: statusesCall, calls: ['status'] }],
+  ['presences/offline', { name: 'offline', method: 'POST', run: offlineCall, calls: ['offline'] }],
+  ['presences/show', { name: 'show', method: 'POST', run: showCall, calls: ['show'] }],
+  ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
+  ['messages', { name: 'messages', method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
+  ['statuses', { name: 'statuses', method: 'POST', run: statusesCall, calls: ['status'] }],
 ]);
 
 const ROOM_ROUTES = new Map<string, Route>([
-  ['members', { method: 'GET', run: membersCall, calls: ['members'] }],
-  ['join', { method: 'POST', run: joinCall, calls: ['join'] }],
-  ['leave', { method: 'POST', run: leaveCall, calls: ['leave'] }],
+  ['members', { name: 'members', method: 'GET', run: membersCall, calls: ['members'] }],
+  ['join', { name: 'join', method: 'POST', run: joinCall, calls: ['join'] }],
+  ['leave', { name: 'leave', method: 'POST', run: leaveCall, calls: ['leave'] }],
 ]);
 
 /** Every route by its path under `/v5`, as the OpenAPI description names it. */

@@ -194,7 +194,7 @@ export function outgoingMessage(domain: Domain, checked: Checked): Outgoing | Re
     body,
     style: text(checked, 'style') ?? '',
   };
-  return { target, kind: 'message', fields: passOn(checked, fields) };
+  return { target, acceptedAt: performance.now(), kind: 'message', fields: passOn(checked, fields) };
 }
 
 /** Adds the fields of section 10's closed list, where the sender gave some. */
@@ -212,7 +212,7 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   if (!client) return reply(TICKET_NOT_FOUND);
   const to = shortIdOf(target.node, target.id);
   const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
-  sendFrom(domain, client, { target, kind: 'status', fields });
+  sendFrom(domain, client, { target, acceptedAt: performance.now(), kind: 'status', fields });
   reply(null);
 }
 

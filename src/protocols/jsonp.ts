@@ -229,7 +229,7 @@ export class PollAdapter {
 
   #wait(res: HttpResponse, form: Form, client: Client, address: string): void {
     const { metrics, system } = this.context.runtime;
-    metrics.connections.jsonp += 1;
+    metrics.opens('jsonp');
     const poll = new Poll(this, res, form, client, address);
     this.#waiting.start(poll);
     system.tell(client.endpoint, { kind: 'attach', client, transport: poll });

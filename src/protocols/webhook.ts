@@ -11,7 +11,6 @@ import type { Packet } from '../actors/packet.js';
 import type { Transport } from '../actors/transport.js';
 import type { Clock } from '../clock.js';
 import { log } from '../log.js';
-import type { Metrics } from '../metrics.js';
 import { encodePacket } from './frame.js';
 
 const FIRST_PAUSE_MS = 250;
@@ -38,12 +37,7 @@ function isWorthRetrying(status: number): boolean {
   return status >= 500 || status === 408 || status === 429;
 }
 
-export function createWebhook(
-  { clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics },
-  domain: Domain,
-  url: string,
-  drained: () => void,
-): Transport {
+export function createWebhook(clock: Clock, domain: Domain, url: string, drained: () => void): Transport {
   let current: Attempt | null = null;
   let cancelPause: (() => void) | null = null;
   let abort: AbortController | null = null;
@@ -57,7 +51,7 @@ export function createWebhook(
   function fail(attempt: Attempt, why: string, retry: boolean): void {
     if (closed) return;
     if (!retry || attempt.count >= ATTEMPTS) {
-      metrics.dropped.webhookFailed += 1;
+      domain.metrics.drop('webhookFailed', attempt.packet.topic);
       log.warn({ event: 'webhook failed', domain: domain.name, attempts: attempt.count, why }, 'a message is dropped');
       finish();
       return;

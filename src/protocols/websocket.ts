@@ -127,7 +127,7 @@ export class WebSocketAdapter {
   #open(ws: WebSocket<Holder>): void {
     const { socket } = ws.getUserData();
     socket.ws = ws;
-    this.context.runtime.metrics.connections.websocket += 1;
+    this.context.runtime.metrics.opens('websocket');
     this.#silent.start(socket);
     this.#pings.start(socket);
   }

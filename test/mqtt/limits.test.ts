@@ -57,14 +57,14 @@ t.test('Sessions beyond the limit of the domain are refused, those there are go 
 });
 
 t.test('What is retained has limits for the domain; beyond them it is delivered and not kept', async (t) => {
-  const { host, domain, metrics } = testMachine(t, { limits: { retainedPerDomain: 2 } });
+  const { host, domain } = testMachine(t, { limits: { retainedPerDomain: 2 } });
   const peer = new TestPeer(host);
   await peer.connect('peer');
   await peer.subscribe('#');
   for (const topic of ['a', 'b', 'c', 'a']) peer.publish(topic, 'x', 0, { retain: true });
   t.equal((await peer.received()).length, 4);
   t.equal(host.broker(domain).retained.count, 2);
-  t.equal(metrics.dropped.quotaExceeded, 1);
+  t.equal(domain.metrics.dropped.quotaExceeded, 1);
 });
 
 t.test('Twenty thousand SUBSCRIBEs in one read are answered in their order', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Publication } from '../../src/actors/publication.js';
-import { createMetrics } from '../../src/metrics.js';
+import { Metrics } from '../../src/metrics.js';
 import { Retained } from '../../src/protocols/mqtt/retained.js';
 
 const unlimited = () => ({ retainedPerDomain: 0, retainedBytes: 0 });
@@ -11,7 +11,7 @@ function publication(topic: string, payload = 'x', expiresAt = Number.POSITIVE_I
 }
 
 function kept(...topics: readonly string[]): Retained {
-  const retained = new Retained(createMetrics(), unlimited);
+  const retained = new Retained(new Metrics().domain('a.example'), unlimited);
   for (const topic of topics) retained.put(publication(topic));
   return retained;
 }
@@ -57,7 +57,7 @@ t.test('What has expired is found no more, and is gone', async (t) => {
 });
 
 t.test('Beyond its bounds nothing is kept, and that is counted', async (t) => {
-  const metrics = createMetrics();
+  const metrics = new Metrics().domain('a.example');
   const limits = { retainedPerDomain: 0, retainedBytes: 1_000_000 };
   const retained = new Retained(metrics, () => limits);
   const large = 'x'.repeat(100_000);

@@ -153,7 +153,7 @@ t.test('A connection without CONNECT ends after ten seconds', async (t) => {
 });
 
 t.test('The queue of a client that is away is bounded, and what is dropped is counted', async (t) => {
-  const { host, metrics } = testMachine(t, { limits: { queuePackets: 3 } });
+  const { host, domain } = testMachine(t, { limits: { queuePackets: 3 } });
   const away = new TestPeer(host);
   await away.connect('away', { properties: { sessionExpiryInterval: 60 } });
   await away.subscribe('q', 1);
@@ -163,16 +163,16 @@ t.test('The queue of a client that is away is bounded, and what is dropped is co
   for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
   publisher.publish('q', 'at most once');
   await turn();
-  t.equal(metrics.dropped.queueOverflow, 2);
-  t.equal(metrics.dropped.offline, 1, 'QoS 0 is not kept');
-  t.equal(metrics.queuedPackets, 3);
+  t.equal(domain.metrics.dropped.queueOverflow, 2);
+  t.equal(domain.metrics.dropped.offline, 1, 'QoS 0 is not kept');
+  t.equal(domain.metrics.queuedPackets, 3);
   t.same(payloads(await new TestPeer(host).connect('away', { clean: false })), ['3', '4', '5']);
-  t.equal(metrics.queuedPackets, 0);
+  t.equal(domain.metrics.queuedPackets, 0);
 });
 
 t.test('A message that has expired is not delivered; another says how long it still holds', async (t) => {
   const clock = new ManualClock();
-  const { host, metrics } = testMachine(t, {}, clock);
+  const { host, domain } = testMachine(t, {}, clock);
   const away = new TestPeer(host);
   await away.connect('away', { properties: { sessionExpiryInterval: 600 } });
   await away.subscribe('q', 1);
@@ -186,7 +186,7 @@ t.test('A message that has expired is not delivered; another says how long it st
   const [, publish, ...rest] = await new TestPeer(host).connect('away', { clean: false });
   t.match(publish, { cmd: 'publish', payload: Buffer.from('long'), properties: { messageExpiryInterval: 40 } });
   t.same(rest, []);
-  t.equal(metrics.dropped.expired, 1);
+  t.equal(domain.metrics.dropped.expired, 1);
 });
 
 t.test('A client that takes nothing is sent no more than its receive maximum, in order afterwards', async (t) => {
@@ -208,7 +208,7 @@ t.test('A client that takes nothing is sent no more than its receive maximum, in
 t.test(
   'A client that stops reading is bounded, others are not slowed, and it goes on when it reads again',
   async (t) => {
-    const { host, metrics } = testMachine(t, { limits: { queuePackets: 10 } });
+    const { host, domain } = testMachine(t, { limits: { queuePackets: 10 } });
     const stalled = new TestPeer(host);
     const other = new TestPeer(host);
     await stalled.connect('stalled');
@@ -223,7 +223,7 @@ t.test(
     t.equal(payloads(await other.received()).length, 40);
     const sent = payloads(await stalled.received()).length;
     t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
-    t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
+    t.equal(domain.metrics.dropped.queueOverflow, 40 - sent - 10);
     stalled.wire.buffered = 0;
     stalled.connection.drained();
     t.equal(payloads(await stalled.received()).length, 10);

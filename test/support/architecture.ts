@@ -17,6 +17,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/errors.ts',
   'src/log.ts',
   'src/metrics.ts',
+  'src/recent-errors.ts',
   'src/runtime.ts',
   'src/uws.ts',
   'src/version.ts',

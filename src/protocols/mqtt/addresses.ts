@@ -7,6 +7,7 @@ import { parseTarget, type Target } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { isReplyError, type ReplyError } from '../../errors.js';
+import type { DropReason } from '../../metrics.js';
 import { outgoingMessage, push, sendFrom } from '../commands.js';
 import { type Parameters, readJson } from '../parameters.js';
 import { check } from '../schemas.js';
@@ -24,6 +25,22 @@ export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
 
 export function refusal(reason: number, text = ''): Outcome {
   return { reason, text };
+}
+
+const DROPS: ReadonlyMap<number, DropReason> = new Map([
+  [REASON.payloadFormatInvalid, 'malformed'],
+  [REASON.topicNameInvalid, 'malformed'],
+  [REASON.quotaExceeded, 'packetTooLarge'],
+]);
+/** Longer than any address: not worth remembering. */
+const REMEMBERED_CHARACTERS = 600;
+
+/** Counts a publication that was refused. */
+export function dropRefused(domain: Domain, topic: string, { reason }: Outcome): void {
+  domain.metrics.drop(
+    DROPS.get(reason) ?? 'notAuthorized',
+    isAddress(topic) && topic.length <= REMEMBERED_CHARACTERS ? topic : '',
+  );
 }
 
 export function isAddress(topic: string): boolean {

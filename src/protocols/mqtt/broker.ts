@@ -11,19 +11,10 @@ import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemPublications } from './sys.js';
 import { forgetSession } from './ticket.js';
 
-/** Numbers since the server started, for `$SYS`. */
-export interface Totals {
-  received: number;
-  sent: number;
-  /** Connected now. */
-  connected: number;
-}
-
 export class Broker {
   readonly sessions = new Map<string, Ref<SessionMessage>>();
   readonly groups = new Map<string, Ref<GroupMessage>>();
   readonly retained: Retained;
-  readonly totals: Totals = { received: 0, sent: 0, connected: 0 };
   readonly startedAt: number;
   /** Of all sessions; bounded by `subscriptionsPerDomain`. */
   subscriptions = 0;
@@ -36,8 +27,8 @@ export class Broker {
     readonly domain: Domain,
     readonly context: Context,
   ) {
-    const { system, metrics, clock } = domain.runtime;
-    this.retained = new Retained(metrics, () => domain.limits);
+    const { system, clock } = domain.runtime;
+    this.retained = new Retained(domain.metrics, () => domain.limits);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
     this.#groups = system.group(`mqtt groups ${domain.name}`);
@@ -50,6 +41,7 @@ export class Broker {
     const state = newSession(this, clientId);
     const actor = this.domain.runtime.system.spawn(this.#sessions, clientId, session, state);
     this.sessions.set(clientId, actor);
+    this.domain.metrics.mqtt.sessions += 1;
     return actor;
   }
 
@@ -87,9 +79,8 @@ export class Broker {
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
     if (fields.retain) this.retained.put(publication);
-    const { system, metrics } = this.domain.runtime;
-    const listeners = publish(system, this.domain.table, publication);
-    if (listeners === 0) metrics.dropped.noSubscriber += 1;
+    const listeners = publish(this.domain.runtime.system, this.domain.table, publication);
+    if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
   }
 
@@ -97,6 +88,7 @@ export class Broker {
   end(): void {
     const { system } = this.domain.runtime;
     this.closed = true;
+    this.retained.clear();
     for (const actor of [...this.sessions.values()]) system.stop(actor as Ref<never>);
     for (const actor of [...this.groups.values()]) system.stop(actor as Ref<never>);
     for (const client of this.domain.tickets.values()) forgetSession(client);

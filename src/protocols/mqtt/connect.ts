@@ -35,7 +35,7 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
   state.connection = connection;
   state.expiryS = expiryOf(packet);
   state.will = packet.will;
-  broker.totals.connected += 1;
+  broker.domain.metrics.mqtt.connected += 1;
   const properties = connackOf(
     broker.context.config().mqtt,
     assigned ? state.clientId : null,

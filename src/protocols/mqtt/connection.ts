@@ -53,7 +53,6 @@ export interface Host {
   schedule(connection: Connection): void;
   now(): number;
   countMalformed(): void;
-  countTooLarge(): void;
   countUnavailable(): void;
 }
 
@@ -223,10 +222,7 @@ export class Connection {
       identifiers,
       now: this.host.now(),
     });
-    if (bytes.length > this.#maximumPacketSize) {
-      this.host.countTooLarge();
-      return false; // [MQTT-3.1.2-25]
-    }
+    if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-25]
     if (known === 0 && alias > 0) this.#aliases?.assign(topic);
     this.send(bytes);
     return true;

@@ -43,7 +43,7 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   const { broker, expiryS } = state;
   const { system, clock } = broker.domain.runtime;
   state.connection = null;
-  broker.totals.connected -= 1;
+  broker.domain.metrics.mqtt.connected -= 1;
   tellGroups(state, self, false);
   giveBack(state);
   if (state.will) {

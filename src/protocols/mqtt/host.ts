@@ -4,6 +4,7 @@ import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import { Timeouts } from '../../clock.js';
 import { CLOSE } from '../../errors.js';
+import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
 import { Broker } from './broker.js';
 import { connackOf } from './connect.js';
@@ -127,27 +128,19 @@ export class MqttHost implements Host {
     this.context.runtime.metrics.refused.unavailable += 1;
   }
 
-  countTooLarge(): void {
-    this.context.runtime.metrics.dropped.packetTooLarge += 1;
-  }
-
   connect(connection: Connection, packet: Connect): Peer | null {
     this.#connecting.cancel(connection);
-    const { metrics } = this.context.runtime;
-    if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable);
+    if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
     // Enhanced authentication: there is no method here [MQTT-4.12.0-1].
     if (packet.authenticationMethod !== null) {
-      return this.#refuse(connection, packet, REASON.badAuthenticationMethod);
+      return this.#refuse(connection, packet, REASON.badAuthenticationMethod, 'badRequest');
     }
     // 3.1 has no empty client id, 3.1.1 only for a clean session [MQTT-3.1.3-8].
     if (packet.clientId === '' && (packet.version === 3 || (packet.version === 4 && !packet.clean))) {
-      return this.#refuse(connection, packet, REASON.clientIdNotValid);
+      return this.#refuse(connection, packet, REASON.clientIdNotValid, 'badRequest');
     }
     const who = login(this.context, packet, connection.origin);
-    if (typeof who === 'number') {
-      metrics.refused.authenticationFailed += 1;
-      return this.#refuse(connection, packet, who);
-    }
+    if (typeof who === 'number') return this.#refuse(connection, packet, who, 'authenticationFailed');
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)
@@ -166,10 +159,7 @@ export class MqttHost implements Host {
 
   #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): Peer | null {
     const broker = this.broker(domain);
-    if (broker.isFull(packet.clientId)) {
-      this.context.runtime.metrics.refused.quotaExceeded += 1;
-      return this.#refuse(connection, packet, REASON.quotaExceeded);
-    }
+    if (broker.isFull(packet.clientId)) return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
     // Nothing is kept for who has no identity.
@@ -198,7 +188,8 @@ export class MqttHost implements Host {
     return peer;
   }
 
-  #refuse(connection: Connection, { version }: Connect, reason: number): null {
+  #refuse(connection: Connection, { version }: Connect, reason: number, counted: RefusalReason): null {
+    this.context.runtime.metrics.refused[counted] += 1;
     connection.sendRefusal(version, reason);
     connection.end();
     return null;

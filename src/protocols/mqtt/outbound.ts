@@ -9,7 +9,7 @@
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { QueueLimits } from '../../actors/queue.js';
 import type { Ref } from '../../actors/system.js';
-import type { Metrics } from '../../metrics.js';
+import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { GroupMessage } from './shared.js';
@@ -45,9 +45,8 @@ export class Outbound {
   #receiveMaximum = 0;
 
   constructor(
-    private readonly metrics: Metrics,
+    private readonly metrics: DomainMetrics,
     private readonly now: () => number,
-    private readonly onSent: () => void,
   ) {}
 
   get queued(): number {
@@ -168,7 +167,8 @@ export class Outbound {
       return;
     }
     if (qos === 0) {
-      if (connection.publish(publication, { qos, dup: false, retain, id: 0, identifiers })) this.onSent();
+      if (connection.publish(publication, { qos, dup: false, retain, id: 0, identifiers })) this.metrics.mqtt.sent += 1;
+      else this.metrics.dropped.packetTooLarge += 1;
       return;
     }
     const id = this.#nextId();
@@ -181,9 +181,10 @@ export class Outbound {
   #transmit(id: number, { publication, qos, retain, identifiers }: Item, connection: Connection, dup: boolean): void {
     if (connection.publish(publication, { qos, dup, retain, id, identifiers })) {
       this.#quota -= 1;
-      this.onSent();
+      this.metrics.mqtt.sent += 1;
     } else {
       this.#inFlight.delete(id);
+      this.metrics.dropped.packetTooLarge += 1;
     }
   }
 

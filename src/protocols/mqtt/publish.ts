@@ -1,6 +1,6 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
 import type { Ref } from '../../actors/system.js';
-import { ACCEPTED, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
+import { ACCEPTED, dropRefused, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Ack, Publish, Will } from './packets.js';
@@ -32,7 +32,8 @@ function accept(
 
 /** A will that is due; what it may not do is dropped. */
 export function acceptWill(state: SessionState, will: Will): void {
-  if (accept(state, will, null).reason >= REFUSED) state.broker.domain.runtime.metrics.dropped.notAuthorized += 1;
+  const outcome = accept(state, will, null);
+  if (outcome.reason >= REFUSED) dropRefused(state.broker.domain, will.topic, outcome);
 }
 
 /** PUBLISH. Answers 0, or the reason code with which the connection ends. */
@@ -44,7 +45,7 @@ export function publishFromClient(
 ): number {
   const { broker, received } = state;
   const { qos, id } = packet;
-  broker.totals.received += 1;
+  broker.domain.metrics.mqtt.received += 1;
   if (qos === 2 && received.has(id)) {
     // Its first copy has been handed on: this one is only acknowledged [MQTT-4.3.3-10].
     connection.send(encodeAck(connection.version ?? 4, 'pubrec', id));
@@ -55,7 +56,7 @@ export function publishFromClient(
     return REASON.receiveMaximumExceeded; // [MQTT-3.3.4-8]
   }
   const outcome = accept(state, packet, self);
-  if (outcome.reason >= REFUSED) broker.domain.runtime.metrics.dropped.notAuthorized += 1;
+  if (outcome.reason >= REFUSED) dropRefused(broker.domain, packet.topic, outcome);
   if (qos === 2 && outcome.reason < REFUSED) received.add(id);
   if (qos > 0) receipt(connection, packet, outcome);
   return 0;

@@ -7,7 +7,7 @@
  * as `quotaExceeded`.
  */
 import type { Publication } from '../../actors/publication.js';
-import type { Metrics } from '../../metrics.js';
+import type { DomainMetrics } from '../../metrics.js';
 
 /** What a level of the tree takes, measured with topics of 200 levels. */
 const LEVEL_BYTES = 250;
@@ -30,16 +30,21 @@ function newLevel(): Level {
 
 export class Retained {
   readonly #root = newLevel();
-  #count = 0;
   #bytes = 0;
 
   constructor(
-    private readonly metrics: Metrics,
+    private readonly metrics: DomainMetrics,
     private readonly limits: () => RetainedLimits,
   ) {}
 
   get count(): number {
-    return this.#count;
+    return this.metrics.mqtt.retained;
+  }
+
+  clear(): void {
+    this.#root.children.clear();
+    this.metrics.mqtt.retained = 0;
+    this.#bytes = 0;
   }
 
   /** Keeps the publication in place of an earlier one of its topic; an empty one only removes [MQTT-3.3.1-6]. */
@@ -48,7 +53,7 @@ export class Retained {
     if (publication.payload.length === 0) return; // [MQTT-3.3.1-7]
     const names = publication.topic.split('/');
     if (this.#isFull(publication.bytes + this.#missing(names) * LEVEL_BYTES)) {
-      this.metrics.dropped.quotaExceeded += 1;
+      this.metrics.drop('quotaExceeded', '');
       return;
     }
     let level = this.#root;
@@ -62,7 +67,7 @@ export class Retained {
       level = child;
     }
     level.publication = publication.own();
-    this.#count += 1;
+    this.metrics.mqtt.retained += 1;
     this.#bytes += publication.bytes;
   }
 
@@ -76,7 +81,7 @@ export class Retained {
     }
     const leaf = path.at(-1) as Level;
     if (!leaf.publication) return;
-    this.#count -= 1;
+    this.metrics.mqtt.retained -= 1;
     this.#bytes -= leaf.publication.bytes;
     leaf.publication = null;
     for (let i = path.length - 1; i > 0; i--) {
@@ -89,7 +94,7 @@ export class Retained {
 
   #isFull(bytes: number): boolean {
     const { retainedPerDomain, retainedBytes } = this.limits();
-    if (retainedPerDomain > 0 && this.#count >= retainedPerDomain) return true;
+    if (retainedPerDomain > 0 && this.count >= retainedPerDomain) return true;
     return retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
   }
 

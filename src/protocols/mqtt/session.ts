@@ -89,14 +89,11 @@ export interface SessionState {
 }
 
 export function newSession(broker: Broker, clientId: string): SessionState {
-  const { metrics, clock } = broker.domain.runtime;
-  const onSent = () => {
-    broker.totals.sent += 1;
-  };
+  const { metrics, runtime } = broker.domain;
   return {
     broker,
     clientId,
-    outbound: new Outbound(metrics, () => clock.now(), onSent),
+    outbound: new Outbound(metrics, () => runtime.clock.now()),
     connection: null,
     alive: false,
     epoch: 0,
@@ -271,7 +268,7 @@ function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
 function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown'): void {
   if (kind === 'shutdown') {
     state.connection?.disconnect(REASON.shuttingDown, CLOSE.shutdown.webSocketCode);
-    if (state.connection) state.broker.totals.connected -= 1;
+    if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;
     state.will = null;
     return;
@@ -289,10 +286,11 @@ export const session: Behaviour<SessionState, SessionMessage> = {
   afterStop(state) {
     // Stopped while it is connected: its domain has gone.
     state.connection?.disconnect(REASON.administrativeAction, CLOSE.stopped.webSocketCode);
-    if (state.connection) state.broker.totals.connected -= 1;
+    if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;
     endSession(state, 'stopped');
-    const { sessions } = state.broker;
+    const { sessions, domain } = state.broker;
     sessions.delete(state.clientId);
+    domain.metrics.mqtt.sessions -= 1;
   },
 };

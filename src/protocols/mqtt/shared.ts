@@ -74,7 +74,7 @@ function pass(state: GroupState, publication: Publication): GroupState {
     chosen = member;
   }
   if (!chosen) {
-    state.broker.domain.runtime.metrics.dropped.noSubscriber += 1;
+    state.broker.domain.metrics.dropped.noSubscriber += 1;
     return state;
   }
   state.turn = members.indexOf(chosen);

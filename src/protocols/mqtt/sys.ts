@@ -11,7 +11,8 @@ export function isSystemTopic(topic: string): boolean {
   return topic.startsWith(ROOT) || topic === '$SYS';
 }
 
-function texts({ sessions, totals, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
+function texts({ sessions, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
+  const totals = domain.metrics.mqtt;
   const uptimeS = Math.floor((domain.runtime.clock.now() - startedAt) / 1000);
   return [
     ['version', 'NexTalk 6'],

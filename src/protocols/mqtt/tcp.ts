@@ -78,7 +78,7 @@ function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Soc
   const { metrics } = host.context.runtime;
   // A connection may be reset at any time; `close` follows.
   socket.on('error', () => undefined);
-  metrics.connections.mqtt += 1;
+  metrics.opens('mqtt');
   const connection = new Connection(host, new TcpWire(socket, lingering));
   socket.on('data', (chunk: Buffer) => connection.receive(chunk));
   socket.on('drain', () => connection.drained());

@@ -11,7 +11,7 @@ import { Publication } from '../../actors/publication.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
 import { encodeFrame } from '../frame.js';
-import { isMember, sendTo } from './addresses.js';
+import { dropRefused, isMember, sendTo } from './addresses.js';
 import type { Connection, Peer } from './connection.js';
 import { later } from './disconnect.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
@@ -126,7 +126,10 @@ export class TicketPeer implements Peer, Transport {
     const batch = packets.slice(from, to);
     if (!this.#transmit({ id: this.#nextId(), packets: batch }, false)) {
       // Too large for this client together: each for itself.
-      for (const packet of batch) this.#transmit({ id: this.#nextId(), packets: [packet] }, false);
+      for (const packet of batch) {
+        const isSent = this.#transmit({ id: this.#nextId(), packets: [packet] }, false);
+        if (!isSent) this.domain.metrics.drop('packetTooLarge', this.client.address);
+      }
     }
     return batch.length;
   }
@@ -235,7 +238,7 @@ export class TicketPeer implements Peer, Transport {
       return this.#breach(REASON.receiveMaximumExceeded); // [MQTT-3.3.4-8]
     }
     const outcome = sendTo(domain, client, packet.topic, packet.payload);
-    if (outcome.reason !== 0) domain.runtime.metrics.dropped.notAuthorized += 1;
+    if (outcome.reason !== 0) dropRefused(domain, packet.topic, outcome);
     else if (qos === 2) received.add(id);
     if (qos > 0) receipt(connection, packet, outcome);
   }
@@ -308,7 +311,8 @@ export class TicketPeer implements Peer, Transport {
     const { domain, client } = this;
     this.#session.cancelWill = null;
     if (domain.tickets.get(client.token) !== client) return;
-    if (sendTo(domain, client, topic, payload).reason !== 0) domain.runtime.metrics.dropped.notAuthorized += 1;
+    const outcome = sendTo(domain, client, topic, payload);
+    if (outcome.reason !== 0) dropRefused(domain, topic, outcome);
   }
 }
 

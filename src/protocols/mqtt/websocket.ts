@@ -92,7 +92,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
     open(ws) {
       const { socket } = ws.getUserData();
       socket.ws = ws;
-      metrics.connections.mqttws += 1;
+      metrics.opens('mqttws');
       socket.connection = new Connection(host, socket);
     },
     message(ws, message, isBinary) {

@@ -9,7 +9,7 @@ import { ServedCertificate } from '../../../src/certificate.js';
 import { type Clock, systemClock, Timeouts } from '../../../src/clock.js';
 import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
-import { createMetrics } from '../../../src/metrics.js';
+import { Metrics } from '../../../src/metrics.js';
 import { online, push } from '../../../src/protocols/commands.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
@@ -47,7 +47,7 @@ function configOf(overrides: Settings): Config {
 }
 
 function newRuntime(config: Config, clock: Clock): Runtime {
-  const metrics = createMetrics();
+  const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());

@@ -1,0 +1,106 @@
+/**
+ * `npm run docs:metrics`: writes docs/metrics.md from the list that /metrics is read from, so that the two cannot
+ * differ. test/metrics-reference.test.ts holds the committed page to it.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FAMILIES, type Family } from '../src/admin/families.js';
+import type { DropReason, RefusalReason } from '../src/metrics.js';
+
+export const PAGE = join(import.meta.dirname, '../docs/metrics.md');
+
+const DROPS: Readonly<Record<DropReason, string>> = {
+  offline:
+    'The receiver is not online; or nobody came back for its messages within the grace; or an MQTT backend is not connected and the publication is QoS 0.',
+  queueOverflow: 'The client does not read, and its queue is at `limits.queuePackets` or `limits.queueBytes`.',
+  clientGone: 'It waited for a client that ended; messages only where another client of the endpoint has them.',
+  webhookFailed: "The site refused a service's message, or ten attempts failed, or the webhook was taken away.",
+  noSubscriber: 'Nobody subscribed to the MQTT topic.',
+  quotaExceeded: 'The domain has as many retained publications as it may; it was delivered, not kept.',
+  packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
+  expired: 'Its MQTT message expiry was over.',
+  notAuthorized: 'Published by MQTT where the client may not: another domain, a room it is not in, a reserved topic.',
+  malformed: 'Published by MQTT to an address, and no message: not UTF-8, no body, not an id.',
+};
+
+const REFUSALS: Readonly<Record<RefusalReason, string>> = {
+  badRequest: '400: a parameter is missing or wrong, a first WebSocket text or an MQTT CONNECT that is none.',
+  authenticationFailed: '401, or an MQTT CONNECT with bad credentials.',
+  ticketNotFound: '404: the ticket is unknown, has expired or is of another domain.',
+  notFound: '404: no such path.',
+  methodNotAllowed: '405.',
+  payloadTooLarge: '413: over `limits.bodyBytes`.',
+  unsupportedMediaType: '415.',
+  tooManyRequests: '429: over `limits.requestsPerSecond`, or after repeated wrong keys.',
+  unavailable: '503: draining, or over capacity.',
+  quotaExceeded: 'MQTT sessions or subscriptions beyond the limits of the domain or session.',
+  tooManyConnections: 'Over `limits.connectionsPerAddress`.',
+  malformed: 'A WebSocket message that is binary or too long; MQTT that breaks the standard.',
+  connectTimeout: 'An MQTT connection without a CONNECT within 10 s.',
+  handshakeFailed: 'A TLS handshake that failed.',
+  subscribeTimeout: 'A WebSocket that did not subscribe within `socket.subscribeMs`.',
+};
+
+const HEAD = `# Metrics
+
+<!-- Written by \`npm run docs:metrics\` from src/admin/families.ts. Do not edit. -->
+
+The admin port (8081 on 127.0.0.1 unless configured) serves them as Prometheus text at \`/metrics\`, and as JSON under the same names
+at \`/api/stats\`. Reading costs the server nothing until somebody reads.
+
+\`\`\`sh
+curl http://127.0.0.1:8081/metrics
+\`\`\`
+
+A scrape for Prometheus; with \`admin.token\` set, the token is its credentials:
+
+\`\`\`yaml
+scrape_configs:
+  - job_name: nextalk
+    authorization: { credentials: TOKEN }
+    static_configs: [{ targets: ["127.0.0.1:8081"] }]
+\`\`\`
+
+Worth an alert: \`increase(nextalk_actor_crashes_total[10m]) > 0\` (each is a bug), a growing rate of
+\`nextalk_packets_dropped_total{reason="queueOverflow"}\`, \`nextalk_event_loop_lag_p99_seconds > 0.1\` (the process has more to do than one core
+can), and \`histogram_quantile(0.99, rate(nextalk_delivery_duration_seconds_bucket[5m])) > 0.5\`.
+`;
+
+function row({ name, type, labels, help }: Family): string {
+  const named = labels.map((label) => `\`${label}\``).join(', ');
+  return `| \`${name}\` | ${type} | ${named} | ${help} |`;
+}
+
+function reasons(list: Readonly<Record<string, string>>): string[] {
+  return [
+    '| reason | when |',
+    '| --- | --- |',
+    ...Object.entries(list).map(([name, text]) => `| \`${name}\` | ${text} |`),
+  ];
+}
+
+export function metricsPage(): string {
+  const lines = [
+    HEAD,
+    '## All metrics',
+    '',
+    'Histograms have `_bucket`, `_sum` and `_count`. Counters begin at 0 with the process.',
+    '',
+    '| name | type | labels | meaning |',
+    '| --- | --- | --- | --- |',
+    ...FAMILIES.map(row),
+    '',
+    '## Why packets are dropped',
+    '',
+    ...reasons(DROPS),
+    '',
+    '## Why requests and connections are refused',
+    '',
+    ...reasons(REFUSALS),
+    '',
+  ];
+  return lines.join('\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(PAGE, metricsPage());

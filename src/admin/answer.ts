@@ -1,0 +1,48 @@
+/** Answers of the admin port. Every one carries the headers that keep a browser from doing more than it should. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** One request and what it may read of the server. */
+export interface Request {
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly url: URL;
+}
+
+const HEADERS = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'cross-origin-resource-policy': 'same-origin',
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+} as const;
+
+export function answer(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string | Buffer,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { ...HEADERS, 'content-type': type, ...headers });
+  response.end(body);
+}
+
+export function answerText(response: ServerResponse, status: number, text: string, headers = {}): void {
+  answer(response, status, 'text/plain; charset=utf-8', `${text}\n`, headers);
+}
+
+export function answerJson(response: ServerResponse, status: number, value: unknown): void {
+  answer(response, status, 'application/json; charset=utf-8', JSON.stringify(value));
+}
+
+export function answerError(response: ServerResponse, status: number, message: string, headers = {}): void {
+  const body = JSON.stringify({ status: 'error', message });
+  answer(response, status, 'application/json; charset=utf-8', body, headers);
+}
+
+/** Begins a stream of server-sent events. */
+export function beginStream(response: ServerResponse): void {
+  response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream; charset=utf-8' });
+}

@@ -1,0 +1,350 @@
+/**
+ * What `/metrics` and `/api/stats` show: every number with its name, meaning and labels, read when somebody asks. Names
+ * and units follow the conventions of Prometheus. docs/metrics.md is made from this list.
+ */
+import { lostLines } from '../log.js';
+import type { DomainMetrics, Histogram, Metrics } from '../metrics.js';
+import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
+import { packageVersion } from '../version.js';
+import type { History } from './history.js';
+
+export interface Source {
+  readonly metrics: Metrics;
+  readonly history: History;
+  readonly isReady: () => boolean;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** A number, or how many values fell in which bucket: these are divided by `unit` to be in the unit of the name. */
+export type Reading =
+  | { readonly labels: Labels; readonly value: number }
+  | { readonly labels: Labels; readonly histogram: Histogram; readonly unit: number };
+
+export interface Family {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly read: (source: Source) => readonly Reading[];
+}
+
+const MS_PER_S = 1000;
+const US_PER_S = 1_000_000;
+const NONE: Labels = {};
+
+function single(type: 'counter' | 'gauge', name: string, help: string, read: (source: Source) => number): Family {
+  return { name, type, help, labels: [], read: (source) => [{ labels: NONE, value: read(source) }] };
+}
+
+/** One number for each of a closed list of keys. */
+function keyed<K extends string>(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  label: string,
+  keys: readonly K[],
+  read: (metrics: Metrics, key: K) => number,
+): Family {
+  return {
+    name,
+    type,
+    help,
+    labels: [label],
+    read: ({ metrics }) => keys.map((key) => ({ labels: { [label]: key }, value: read(metrics, key) })),
+  };
+}
+
+function ofDomain(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  read: (domain: DomainMetrics) => number,
+): Family {
+  return {
+    name,
+    type,
+    help,
+    labels: ['domain'],
+    read: ({ metrics }) =>
+      [...metrics.domains.values()].map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
+  };
+}
+
+/** Those of a domain's numbers that are not 0: it may have many domains, and most reasons never occur. */
+function ofDomainKeyed<K extends string>(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  label: string,
+  keys: readonly K[],
+  read: (domain: DomainMetrics) => Readonly<Record<K, number>>,
+): Family {
+  return {
+    name,
+    type,
+    help: `${help} Left out while 0.`,
+    labels: ['domain', label],
+    read: ({ metrics }) =>
+      [...metrics.domains.values()].flatMap((domain) => {
+        const numbers = read(domain);
+        return keys
+          .filter((key) => numbers[key] !== 0)
+          .map((key) => ({ labels: { domain: domain.name, [label]: key }, value: numbers[key] }));
+      }),
+  };
+}
+
+const connections: readonly Family[] = [
+  keyed(
+    'gauge',
+    'nextalk_connections',
+    'Open connections; a long poll is one while it waits, a webhook for each service that has one.',
+    'transport',
+    TRANSPORT_KINDS,
+    (metrics, kind) =>
+      kind === 'webhook' ? metrics.total((domain) => domain.connections.webhook) : metrics.connections[kind],
+  ),
+  keyed(
+    'counter',
+    'nextalk_connections_opened_total',
+    'Connections opened, and long polls begun, since the start.',
+    'transport',
+    TRANSPORT_KINDS.filter((kind) => kind !== 'webhook'),
+    (metrics, kind) => metrics.opened[kind],
+  ),
+  single('gauge', 'nextalk_endpoints_online', 'Endpoints online, grace included.', ({ metrics }) =>
+    metrics.total((domain) => domain.endpointsOnline),
+  ),
+  single('gauge', 'nextalk_clients', 'Clients with a valid ticket, connected or not.', ({ metrics }) =>
+    metrics.total((domain) => domain.clients),
+  ),
+  single('gauge', 'nextalk_rooms', 'Rooms with members.', ({ metrics }) => metrics.total((domain) => domain.rooms)),
+];
+
+const packets: readonly Family[] = [
+  keyed(
+    'counter',
+    'nextalk_packets_accepted_total',
+    'Packets in: messages and statuses from sites and clients, presences that changes cause, one for each buddy or room.',
+    'kind',
+    PACKET_KINDS,
+    (metrics, kind) => metrics.total((domain) => domain.accepted[kind]),
+  ),
+  keyed(
+    'counter',
+    'nextalk_packets_delivered_total',
+    'Deliveries: packets pushed to the queue of a client, one for each client.',
+    'kind',
+    PACKET_KINDS,
+    (metrics, kind) => metrics.total((domain) => domain.delivered[kind]),
+  ),
+  keyed(
+    'counter',
+    'nextalk_packets_sent_total',
+    'Packets out: handed to the transport of a client, one for each client; again where a transport gave one back.',
+    'kind',
+    PACKET_KINDS,
+    (metrics, kind) => metrics.total((domain) => domain.sent[kind]),
+  ),
+  keyed(
+    'counter',
+    'nextalk_packets_dropped_total',
+    'Packets and publications that went no further, by reason; see docs/metrics.md.',
+    'reason',
+    DROP_REASONS,
+    (metrics, reason) => metrics.total((domain) => domain.dropped[reason]),
+  ),
+  single('gauge', 'nextalk_queue_packets', 'Packets and publications waiting in the queues of clients.', (source) =>
+    source.metrics.total((domain) => domain.queuedPackets),
+  ),
+  single('gauge', 'nextalk_queue_bytes', 'About how many bytes these take.', ({ metrics }) =>
+    metrics.total((domain) => domain.queuedBytes),
+  ),
+  {
+    name: 'nextalk_delivery_duration_seconds',
+    type: 'histogram',
+    help: 'Time from accepting a packet to handing it to a transport, once for each client.',
+    labels: [],
+    read: ({ metrics }) => [{ labels: NONE, histogram: metrics.delivery, unit: MS_PER_S }],
+  },
+];
+
+const requests: readonly Family[] = [
+  {
+    name: 'nextalk_http_requests_total',
+    type: 'counter',
+    help: 'REST calls answered, by call (none: no call of the API) and HTTP status.',
+    labels: ['route', 'status'],
+    read: ({ metrics }) =>
+      [...metrics.routes].flatMap(([route, { answers }]) =>
+        [...answers].map(([status, value]) => ({ labels: { route, status: String(status) }, value })),
+      ),
+  },
+  {
+    name: 'nextalk_http_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time from the head of a REST call to its answer.',
+    labels: ['route'],
+    read: ({ metrics }) =>
+      [...metrics.routes].map(([route, { duration }]) => ({
+        labels: { route },
+        histogram: duration,
+        unit: MS_PER_S,
+      })),
+  },
+  keyed(
+    'counter',
+    'nextalk_refusals_total',
+    'Requests and connections refused, by reason; see docs/metrics.md.',
+    'reason',
+    REFUSAL_REASONS,
+    (metrics, reason) => metrics.refused[reason],
+  ),
+];
+
+const actors: readonly Family[] = [
+  single('gauge', 'nextalk_actors', 'Live actors: endpoints, rooms, routers, sessions.', (s) => s.metrics.actors),
+  single(
+    'counter',
+    'nextalk_actor_crashes_total',
+    'Messages on which an actor failed; each is a bug, and logged.',
+    ({ metrics }) => metrics.crashes,
+  ),
+  single(
+    'counter',
+    'nextalk_dead_letters_total',
+    'Messages told to an actor that had ended.',
+    ({ metrics }) => metrics.deadLetters,
+  ),
+  {
+    name: 'nextalk_mailbox_messages',
+    type: 'histogram',
+    help: 'Messages waiting in the mailboxes of actors when a turn of the event loop begins to handle them.',
+    labels: [],
+    read: ({ metrics }) => [{ labels: NONE, histogram: metrics.mailbox, unit: 1 }],
+  },
+];
+
+const domains: readonly Family[] = [
+  ofDomainKeyed(
+    'gauge',
+    'nextalk_domain_connections',
+    'Connected clients of a domain.',
+    'transport',
+    TRANSPORT_KINDS,
+    (domain) => domain.connections,
+  ),
+  ofDomain('gauge', 'nextalk_domain_endpoints_online', 'Endpoints of a domain online.', (d) => d.endpointsOnline),
+  ofDomain('gauge', 'nextalk_domain_clients', 'Clients of a domain with a valid ticket.', (d) => d.clients),
+  ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members.', (d) => d.rooms),
+  ofDomain(
+    'gauge',
+    'nextalk_domain_queue_packets',
+    'Packets waiting in the queues of a domain.',
+    (d) => d.queuedPackets,
+  ),
+  ofDomainKeyed(
+    'counter',
+    'nextalk_domain_packets_accepted_total',
+    'Packets in, by domain.',
+    'kind',
+    PACKET_KINDS,
+    (domain) => domain.accepted,
+  ),
+  ofDomainKeyed(
+    'counter',
+    'nextalk_domain_packets_sent_total',
+    'Packets out, by domain.',
+    'kind',
+    PACKET_KINDS,
+    (domain) => domain.sent,
+  ),
+  ofDomainKeyed(
+    'counter',
+    'nextalk_domain_packets_dropped_total',
+    'Packets dropped, by domain and reason.',
+    'reason',
+    DROP_REASONS,
+    (domain) => domain.dropped,
+  ),
+];
+
+const mqtt: readonly Family[] = [
+  ofDomain('gauge', 'nextalk_mqtt_sessions', 'MQTT sessions of backends, connected or not.', (d) => d.mqtt.sessions),
+  ofDomain('gauge', 'nextalk_mqtt_backends_connected', 'MQTT backends connected.', (d) => d.mqtt.connected),
+  ofDomain('gauge', 'nextalk_mqtt_retained', 'Retained publications.', (d) => d.mqtt.retained),
+  ofDomain(
+    'counter',
+    'nextalk_mqtt_publications_received_total',
+    'Publications from MQTT backends.',
+    (d) => d.mqtt.received,
+  ),
+  ofDomain('counter', 'nextalk_mqtt_publications_sent_total', 'Publications to MQTT backends.', (d) => d.mqtt.sent),
+];
+
+const node: readonly Family[] = [
+  {
+    name: 'nextalk_build_info',
+    type: 'gauge',
+    help: 'Always 1; the versions of NexTalk and Node are its labels.',
+    labels: ['version', 'node'],
+    read: () => [{ labels: { version: packageVersion(), node: process.versions.node }, value: 1 }],
+  },
+  single('gauge', 'nextalk_ready', 'Whether clients are accepted: 1, or 0 while draining.', (s) =>
+    s.isReady() ? 1 : 0,
+  ),
+  single(
+    'gauge',
+    'nextalk_event_loop_lag_seconds',
+    'Lag of the event loop: mean of the last minute.',
+    ({ history }) => history.lag().meanMs / MS_PER_S,
+  ),
+  single(
+    'gauge',
+    'nextalk_event_loop_lag_p99_seconds',
+    'Lag of the event loop: 99th percentile of the worst second of the last minute.',
+    ({ history }) => history.lag().p99Ms / MS_PER_S,
+  ),
+  single(
+    'gauge',
+    'nextalk_event_loop_lag_max_seconds',
+    'Lag of the event loop: longest of the last minute.',
+    ({ history }) => history.lag().maxMs / MS_PER_S,
+  ),
+  single(
+    'counter',
+    'nextalk_event_loop_busy_seconds_total',
+    'Time the event loop was not waiting for anything; its rate is how much of a core it takes.',
+    () => performance.eventLoopUtilization().active / MS_PER_S,
+  ),
+  single('counter', 'nextalk_log_lines_lost_total', 'Log lines lost because nobody read them.', lostLines),
+  single(
+    'counter',
+    'process_cpu_seconds_total',
+    'User and system CPU time.',
+    () => (process.cpuUsage().user + process.cpuUsage().system) / US_PER_S,
+  ),
+  single('gauge', 'process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
+  single('gauge', 'nodejs_heap_size_used_bytes', 'JavaScript heap in use.', () => process.memoryUsage().heapUsed),
+  single('gauge', 'nodejs_external_memory_bytes', 'Memory of buffers and native objects.', () => {
+    const { external } = process.memoryUsage();
+    return external;
+  }),
+  single(
+    'gauge',
+    'process_start_time_seconds',
+    'When the process started, in seconds since the epoch.',
+    () => performance.timeOrigin / MS_PER_S,
+  ),
+];
+
+export const FAMILIES: readonly Family[] = [
+  ...connections,
+  ...packets,
+  ...requests,
+  ...actors,
+  ...domains,
+  ...mqtt,
+  ...node,
+];

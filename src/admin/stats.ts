@@ -1,0 +1,43 @@
+/** `/api/stats`: the numbers of `/metrics` as JSON. */
+import { packageVersion } from '../version.js';
+import { FAMILIES, type Reading, type Source } from './families.js';
+
+interface Bucket {
+  /** Largest value of the bucket; null: no bound. */
+  readonly le: number | null;
+  readonly count: number;
+}
+
+type Value =
+  | { readonly labels: Readonly<Record<string, string>>; readonly value: number }
+  | {
+      readonly labels: Readonly<Record<string, string>>;
+      readonly count: number;
+      readonly sum: number;
+      /** Not cumulative. */
+      readonly buckets: readonly Bucket[];
+    };
+
+function toJson(reading: Reading): Value {
+  if ('value' in reading) return reading;
+  const { labels, histogram, unit } = reading;
+  const buckets = Array.from(histogram.counts, (count, i) => {
+    const bound = histogram.bound(i) / unit;
+    return { le: Number.isFinite(bound) ? bound : null, count };
+  });
+  return { labels, count: buckets.reduce((sum, { count }) => sum + count, 0), sum: histogram.sum / unit, buckets };
+}
+
+/** This node and its numbers, under the names they have in `/metrics`. */
+export function statistics(source: Source): object {
+  return {
+    node: {
+      version: packageVersion(),
+      runtime: `Node ${process.versions.node}`,
+      pid: process.pid,
+      startedAt: Math.round(performance.timeOrigin),
+      ready: source.isReady(),
+    },
+    metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toJson)])),
+  };
+}

@@ -1,0 +1,152 @@
+import type http from 'node:http';
+import t from 'tap';
+import { Guard } from '../src/admin/guard.js';
+import { exchange } from './support/http.js';
+import { parseMetrics } from './support/prometheus.js';
+import { type TestServer, testServer } from './support/server.js';
+
+const token = 'open sesame';
+const open = { admin: { port: -1 } };
+const closed = { admin: { port: -1, token } };
+
+function ask(server: TestServer, path: string, headers: http.OutgoingHttpHeaders = {}, method = 'GET') {
+  return exchange(server.adminPort, { path, method, headers }).answer;
+}
+
+t.test('/api/stats has the numbers of /metrics, under the same names', async (t) => {
+  const server = await testServer(t, open);
+  await server.site().arrive('1');
+  const families = parseMetrics((await ask(server, '/metrics')).text);
+  const { node, metrics } = (await ask(server, '/api/stats')).body as {
+    node: object;
+    metrics: Record<string, { labels: object; value?: number; count?: number }[]>;
+  };
+  t.strictSame(Object.keys(metrics), [...families.keys()]);
+  t.match(node, { version: String, pid: process.pid, ready: true });
+  t.strictSame(metrics.nextalk_endpoints_online, [{ labels: {}, value: 1 }]);
+  t.match(metrics.nextalk_http_request_duration_seconds, [{ labels: { route: 'online' }, count: 1 }]);
+});
+
+t.test('without a token, a request must name loopback as its host', async (t) => {
+  const server = await testServer(t, open);
+  const port = server.adminPort;
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, 'localhost']) {
+    t.equal((await ask(server, '/metrics', { host })).status, 200, host);
+  }
+  for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', 'localhost.evil.example']) {
+    t.equal((await ask(server, '/metrics', { host })).status, 403, host);
+    t.equal((await ask(server, '/healthz', { host })).status, 200, 'health is everybody’s');
+  }
+});
+
+t.test('another page cannot make a browser change anything', async (t) => {
+  const server = await testServer(t, open);
+  const own = `http://127.0.0.1:${server.adminPort}`;
+  const post = (headers: http.OutgoingHttpHeaders) => ask(server, '/nothing', headers, 'POST');
+  t.equal((await post({ origin: 'https://evil.example' })).status, 403);
+  t.equal((await post({ origin: 'null' })).status, 403);
+  t.equal((await post({ 'sec-fetch-site': 'cross-site' })).status, 403);
+  t.equal((await post({ origin: own, 'sec-fetch-site': 'same-origin' })).status, 404);
+  t.equal((await post({})).status, 404, 'a program names no page');
+});
+
+t.test('with a token, only who shows it gets in; health needs none', async (t) => {
+  const server = await testServer(t, closed);
+  for (const path of ['/metrics', '/api/stats', '/nothing']) {
+    const answer = await ask(server, path);
+    t.equal(answer.status, 401, path);
+    t.equal(answer.headers['www-authenticate'], 'Bearer realm="nextalk"');
+    t.notMatch(answer.text, 'nextalk_');
+  }
+  t.equal((await ask(server, '/healthz')).status, 200);
+  t.equal((await ask(server, '/readyz')).status, 200);
+  t.equal((await ask(server, '/metrics', { authorization: `Bearer ${token}` })).status, 200);
+  t.equal((await ask(server, '/metrics', { authorization: `Bearer ${token}x` })).status, 401);
+  t.equal((await ask(server, '/metrics', { authorization: 'Bearer ' })).status, 401);
+  t.equal((await ask(server, '/metrics', { cookie: 'nextalk-admin=9999999999.00' })).status, 401);
+});
+
+t.test('every answer says what a browser may do with it', async (t) => {
+  const server = await testServer(t, open);
+  for (const path of ['/metrics', '/api/stats', '/healthz', '/nothing']) {
+    const { headers } = await ask(server, path);
+    t.match(headers, {
+      'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+    });
+    t.notMatch(headers['content-security-policy'], 'unsafe', 'no inline script or style');
+  }
+});
+
+t.test('a request that is none is refused', async (t) => {
+  const server = await testServer(t, open);
+  t.equal((await ask(server, '//')).status, 400);
+});
+
+/** What the guard reads of a request. */
+function message(headers: http.IncomingHttpHeaders = {}, remoteAddress = '192.0.2.1', method = 'GET') {
+  return { headers, method, socket: { remoteAddress } } as http.IncomingMessage;
+}
+
+t.test('after five wrong tokens an address has to wait, twice as long each time; others do not', async (t) => {
+  let now = 1_000_000;
+  const guard = new Guard(
+    () => token,
+    () => now,
+  );
+  for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown');
+  t.strictSame(guard.present(message(), token), { kind: 'blocked', waitS: 1 }, 'the right one has to wait too');
+  t.equal(guard.present(message({}, '192.0.2.2'), token).kind, 'welcome');
+  now += 1000;
+  t.equal(guard.present(message(), 'wrong').kind, 'unknown');
+  t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 2 });
+  now += 2000;
+  t.equal(guard.present(message(), token).kind, 'welcome');
+  t.equal(guard.present(message(), 'wrong').kind, 'unknown', 'a right one forgives the wrong ones');
+  now += 24 * 3600 * 1000;
+  for (let i = 0; i < 40; i++) {
+    guard.present(message(), 'wrong');
+    now += 16 * 60_000;
+  }
+  guard.present(message(), 'wrong');
+  t.strictSame(
+    guard.present(message(), 'wrong'),
+    { kind: 'blocked', waitS: 900 },
+    'never more than a quarter of an hour',
+  );
+});
+
+t.test('a cookie opens for twelve hours, on this server, while the token is the same', async (t) => {
+  let now = 1_000_000;
+  let current: string = token;
+  const guard = new Guard(
+    () => current,
+    () => now,
+  );
+  const set = guard.cookie();
+  t.match(set, /; HttpOnly; SameSite=Strict; Path=\//);
+  const cookie = set.split(';')[0] as string;
+  const check = (value: string, by = guard) => by.check(message({ cookie: value })).kind;
+  t.equal(check(cookie), 'welcome');
+  t.equal(check(`other=1; ${cookie}; more=2`), 'welcome');
+  t.equal(check(cookie.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'unknown', 'a changed signature');
+  t.equal(check(cookie.replace(/=\d/, '=9')), 'unknown', 'a changed time');
+  t.equal(
+    check(
+      cookie,
+      new Guard(
+        () => current,
+        () => now,
+      ),
+    ),
+    'unknown',
+    'another server',
+  );
+  current = 'another';
+  t.equal(check(cookie), 'unknown', 'another token');
+  current = token;
+  now += 12 * 3600 * 1000;
+  t.equal(check(cookie), 'unknown', 'its time is over');
+});
