@@ -77,7 +77,7 @@ t.test('a list may be empty, spaced, or an array', async (t) => {
       ['1', 2, 'vid:3'],
       ['1', '2', 'vid:3'],
     ],
-    [[' 1 ', ''], ['1']],
+    [[' 1 ', '', null], ['1']],
     [1, ['1']],
   ];
   for (const [buddies, present] of rows) {

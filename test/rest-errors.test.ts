@@ -173,6 +173,16 @@ t.test('a method that is not the path’s is answered 405 with Allow', async (t)
   }
 });
 
+t.test('a WebSocket’s path without an upgrade is answered 400, with another method 405', async (t) => {
+  const server = await testServer(t);
+  for (const path of ['/v5/wsocket', '/v4/wsocket/']) {
+    const plain = await server.request({ path });
+    t.hasStrict([plain.status, plain.body], [400, error('bad request')], plain.text);
+    const post = await server.request({ method: 'POST', path });
+    t.strictSame([post.status, post.body, post.headers.allow], [405, error('method not allowed'), 'GET']);
+  }
+});
+
 t.test('a body over the limit is answered 413', async (t) => {
   const server = await testServer(t, { limits: { bodyBytes: 1000 } });
   const form = { name: '1', nick: 'One', padding: 'x'.repeat(1000) };
@@ -220,6 +230,8 @@ t.test('a body that cannot be read is answered 400', async (t) => {
     ['JSON that is a number', 'application/json', '1'],
     ['JSON that is no UTF-8', 'application/json', Buffer.from('{"ticket":"\xff"}', 'latin1')],
     ['half a surrogate in JSON', 'application/json', '{"ticket":"x","to":"2","body":"\\ud800"}'],
+    ['half a surrogate deep in JSON', 'application/json', '{"ticket":"x","to":"2","body":"b","z":[{"y":"\\uDC00"}]}'],
+    ['half a surrogate as a name in JSON', 'application/json', '{"ticket":"x","to":"2","body":"b","\\ud83d":"1"}'],
     ['a form that is no UTF-8', 'application/x-www-form-urlencoded', 'ticket=x&to=2&body=%ff'],
     ['a form with half a surrogate', 'application/x-www-form-urlencoded', 'ticket=x&to=2&body=%ED%A0%80'],
     ['a form with an overlong byte sequence', 'application/x-www-form-urlencoded', 'ticket=x&to=2&body=%C0%AF'],

@@ -98,6 +98,33 @@ t.test('several requests on one connection are answered in order', async (t) => 
   t.strictSame(answers, ['{"1":"away"}', '{}', '{"1":"away"}', '{}']);
 });
 
+t.test('HEAD is answered 405 without a body, so that the next answer on the connection is read as such', async (t) => {
+  const server = await testServer(t);
+  const raw = await RawSocket.open(server);
+  for (const path of ['presences', 'presences/online', 'packets', 'wsocket'])
+    raw.write(requestText(`HEAD /v5/${path}`));
+  raw.write(requestText('GET /v5/presences?ids=1', [authorization]));
+  while (!raw.received.includes('{}')) await new Promise((resolve) => raw.socket.once('data', resolve));
+  const answers = raw.received.split('\r\n\r\n');
+  t.equal(answers.length, 6, raw.received);
+  for (const head of answers.slice(0, 4)) t.match(head, /^HTTP\/1\.1 405 [\s\S]*\r\nallow: (GET|POST)/i);
+  t.match(answers[4], /^HTTP\/1\.1 200 OK/);
+});
+
+t.test('a byte order mark in front of a body is passed over', async (t) => {
+  const server = await testServer(t);
+  const two = await server.site().arrive('2');
+  const rows = [
+    ['application/json', '{"from":"1","to":"2","body":"hi"}'],
+    ['application/x-www-form-urlencoded', push],
+  ] as const;
+  for (const [type, body] of rows) {
+    const answer = await server.site().send({ method: 'POST', path: '/v5/messages', body: `\ufeff${body}`, type });
+    t.equal(answer.text, '{"status":"ok"}', type);
+    t.hasStrict(await two.next(), { from: '1', body: 'hi' });
+  }
+});
+
 t.test('a raw URL that is no UTF-8 is answered 400', async (t) => {
   const server = await testServer(t);
   for (const bytes of ['%ff', '%C0%AF', '%ED%A0%80', '\xff']) {

@@ -71,9 +71,9 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     });
   }
 
-  function refuse(res: HttpResponse, error: ReplyError, found: Found | null): void {
+  function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
     const { metrics } = context.runtime;
-    sendError(res, metrics, error, found?.route.errorFields);
+    sendError(res, metrics, error, found?.route.errorFields, isHead);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 
@@ -89,6 +89,6 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const found = findRoute(path);
     const refused = refusal(found, path, method);
     if (found && !refused) take(res, req, found);
-    else refuse(res, refused ?? NOT_FOUND, null);
+    else refuse(res, refused ?? NOT_FOUND, null, method === 'HEAD');
   });
 }

@@ -52,7 +52,7 @@ export class Call {
   fail(error: ReplyError): void {
     if (!this.#open) return;
     this.#open = false;
-    sendError(this.res, this.context.runtime.metrics, error, this.found.route.errorFields, error.status === 413);
+    sendError(this.res, this.context.runtime.metrics, error, this.found.route.errorFields);
     this.#answered(error.status);
   }
 

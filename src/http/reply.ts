@@ -29,13 +29,16 @@ export function sendJson(res: HttpResponse, body: string): void {
   res.writeHeader('Content-Type', CONTENT_TYPE).end(body);
 }
 
-/** `extra` are fields in front of the error's own. A body that was not read to its end closes the connection. */
+/**
+ * `fields` go in front of the error's own. A HEAD gets the head alone (RFC 9110, 9.3.2). Closes the connection where a
+ * body was not read to its end.
+ */
 export function sendError(
   res: HttpResponse,
   metrics: Metrics,
   error: ReplyError,
-  extra: object = {},
-  closeConnection = false,
+  fields: object = {},
+  isHead = false,
 ): void {
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   metrics.refused[error.message === 'ticket not found' ? 'ticketNotFound' : reason] += 1;
@@ -44,6 +47,8 @@ export function sendError(
     if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);
     if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
-    res.end(errorBody(error, extra), closeConnection);
+    const body = errorBody(error, fields);
+    if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
+    else res.end(body, error.status === 413);
   });
 }

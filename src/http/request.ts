@@ -71,7 +71,8 @@ export function readParameters(query: string, type: MediaType, body: Buffer): Pa
   if (query !== '' && !readForm(query, parameters)) return badRequest('the query is not percent-encoded UTF-8');
   if (body.length === 0) return parameters;
   if (!isUtf8(body)) return badRequest('the body is not UTF-8');
-  const text = body.toString('utf8');
+  // .NET's StreamWriter puts a byte order mark in front.
+  const text = body.toString('utf8').replace(/^\ufeff/, '');
   if (type === 'json') {
     return readJson(text, parameters) ? parameters : badRequest('the body is not a JSON object of UTF-8 text');
   }

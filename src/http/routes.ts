@@ -51,8 +51,9 @@ export const TEMPLATES: ReadonlyMap<string, Route> = new Map([
   ...[...ROOM_ROUTES].map(([action, route]) => [`rooms/{roomId}/${action}`, route] as const),
 ]);
 
-/** The long polls', which have a handler of their own for the methods they take. */
+/** Paths with handlers of their own for the methods they take: what comes here is none of theirs. */
 const PACKETS = /^\/v[45]\/packets\/?$/;
+const WSOCKET = /^\/v[45]\/wsocket\/?$/;
 
 /** The API's description, served by reference.ts. */
 const REFERENCE = /^\/v[45]\/(openapi\.json|docs)\/?$/;
@@ -87,8 +88,11 @@ export const PLAIN: ReadonlyMap<string, Found> = new Map(
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
   if (!found && PACKETS.test(path)) return methodNotAllowed('GET, OPTIONS');
+  if (!found && WSOCKET.test(path)) return method === 'GET' ? NO_UPGRADE : methodNotAllowed('GET');
   if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
   return found.route.method === method ? null : methodNotAllowed(found.route.method);
 }
+
+const NO_UPGRADE = badRequest('Upgrade: websocket is required');
 
 export const BAD_ROOM_ID = badRequest('the room is not percent-encoded UTF-8');

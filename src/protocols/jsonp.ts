@@ -150,12 +150,20 @@ class Poll implements Transport {
   }
 }
 
+function namesCallback(pair: string): boolean {
+  const alone: Parameters = new Map();
+  return readForm(pair, alone) && alone.has('callback');
+}
+
 /** Reads `callback`; a repeated or empty one is refused (section 10). */
 function readCallback(query: string, parameters: Parameters): string | null | ReplyError {
   const callback = parameters.get('callback');
   if (typeof callback !== 'string') return null;
-  const repeated = query.split('&').filter((pair) => pair === 'callback' || pair.startsWith('callback=')).length > 1;
-  if (repeated || callback.length > CALLBACK_CHARACTERS || !CALLBACK.test(callback)) {
+  if (
+    query.split('&').filter(namesCallback).length > 1 ||
+    callback.length > CALLBACK_CHARACTERS ||
+    !CALLBACK.test(callback)
+  ) {
     return badRequest('callback must be one dotted JavaScript identifier of at most 128 characters');
   }
   return callback;

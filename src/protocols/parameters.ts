@@ -38,30 +38,44 @@ function parseJson(text: string): unknown {
   return JSON.parse(text.replace(NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`)));
 }
 
+/** An escaped surrogate, whose other half may be missing. */
+const SURROGATE = /\\ud[89a-f]/i;
+
+function hasHalfSurrogate(text: string): boolean {
+  let found = false;
+  JSON.parse(text, (name: string, value: unknown) => {
+    found ||= !name.isWellFormed() || (typeof value === 'string' && !value.isWellFormed());
+    return value;
+  });
+  return found;
+}
+
 /** Text of a JSON scalar; what is none is kept as the JSON it is, which no field takes. */
 function scalar(value: unknown): string | null {
   if (typeof value === 'string') return value;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
 }
 
+function texts(list: readonly unknown[]): readonly unknown[] {
+  return list.filter((item) => item !== null).map((item) => scalar(item) ?? item);
+}
+
 /**
  * Reads a JSON object; null counts as missing, numbers and booleans stand for their text. A value of a wrong kind is
- * kept as it is, for the call's schema to name. False: no such object, or half surrogates in it.
+ * kept as it is, for the call's schema to name. False: no such object, or half surrogates anywhere in it.
  */
 export function readJson(text: string, into: Parameters): boolean {
   let object: unknown;
   try {
     object = parseJson(text);
+    if (SURROGATE.test(text) && hasHalfSurrogate(text)) return false;
   } catch {
     return false;
   }
   if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;
   for (const [name, value] of Object.entries(object)) {
     if (value === null) continue;
-    const read = Array.isArray(value) ? value.map((item) => scalar(item) ?? item) : (scalar(value) ?? value);
-    const texts = Array.isArray(read) ? read : [read];
-    if (texts.some((item) => typeof item === 'string' && !item.isWellFormed())) return false;
-    into.set(name, read);
+    into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
   }
   return true;
 }
