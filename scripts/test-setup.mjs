@@ -15,6 +15,7 @@ const programs = new Map([
   ['mosquitto', 'mosquitto'],
   ['mosquitto_pub', 'mosquitto-clients'],
   ['nats-server', 'nats-server'],
+  ['nginx', 'nginx'],
 ]);
 
 function find(name) {

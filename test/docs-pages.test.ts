@@ -4,7 +4,7 @@ import t from 'tap';
 import { readBlocks } from './support/markdown.js';
 import { reader } from './support/reader.js';
 
-for (const page of ['rest.md', 'long-connections.md', 'services.md', 'operating.md']) {
+for (const page of ['rest.md', 'long-connections.md', 'services.md']) {
   t.test(`docs/${page} shows what its commands answer`, async (t) => {
     const text = readFileSync(new URL(`../docs/${page}`, import.meta.url), 'utf8');
     await (await reader(t, t.testdir({}))).follow(readBlocks(text));

@@ -55,6 +55,15 @@ async function setStatus(page: Page, words: string): Promise<void> {
   await page.keyboard.press('Escape');
 }
 
+/** Whether a click in the middle of it meets it, and nothing that lies over it. */
+function isOnTop(page: Page, selector: string): Promise<boolean> {
+  return page.evaluate(`{
+    const found = document.querySelector('${selector}');
+    const { x, y, width, height } = found.getBoundingClientRect();
+    found.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+  }`);
+}
+
 /** Writes down every presence that the page shows for a person from now on. */
 async function recordPresence(page: Page, id: string): Promise<() => Promise<string[]>> {
   await page.evaluate(`{
@@ -187,6 +196,16 @@ t.test('the example site in Chromium', { skip: skipWithout('chromium') }, async 
   });
 
   const carol = await visit(browser, site, 'Carol', 'polling');
+
+  await t.test('keeps notices off the buttons of a narrow window', async (t) => {
+    await alice.setViewportSize({ width: 390, height: 780 });
+    await alice.locator('#notices').getByText('Carol is new here.').waitFor();
+    t.ok(await isOnTop(alice, '#back'), 'the way back to the list');
+    await alice.locator('#back').click();
+    await alice.locator('#app[data-open=""]').waitFor();
+    t.ok(await isOnTop(alice, '#me'), 'the menu in the list');
+    await alice.setViewportSize({ width: 1280, height: 800 });
+  });
 
   await t.test('comes online again when the server was restarted and knows no ticket', async () => {
     await server.close();

@@ -1,4 +1,7 @@
-/** The proxy example of docs/operating.md, with a real nginx: long polls, WebSockets and long requests go through. */
+/**
+ * docs/operating.md: its commands answer what the page shows, and its proxy example, with a real nginx, lets long polls,
+ * WebSockets and long requests through.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +15,7 @@ import { readBlocks } from './support/markdown.js';
 import { freePort } from './support/ports.js';
 import { childEnvironment } from './support/process.js';
 import { program, skipWithout } from './support/programs.js';
+import { reader } from './support/reader.js';
 import { type Cleaner, siteA, testServer } from './support/server.js';
 import { tlsFiles } from './support/tls.js';
 
@@ -78,6 +82,10 @@ async function get(port: number, path: string, form?: Readonly<Record<string, st
   for await (const chunk of response.setEncoding('utf8')) body += chunk;
   return { status: Number(response.statusCode), body };
 }
+
+t.test('docs/operating.md shows what its commands answer', async (t) => {
+  await (await reader(t, t.testdir({}))).follow(readBlocks(page));
+});
 
 t.test('the nginx example carries all that clients and sites do', { skip: skipWithout('nginx') }, async (t) => {
   const server = await testServer(t, { trustProxy: true });
