@@ -79,7 +79,7 @@ function unitOf({ path, schema }: Key): string {
   if (!typesOf(schema).includes('integer')) return '';
   if (/Ms$/.test(path)) return ', milliseconds';
   if (/Bytes$/.test(path)) return ', bytes';
-  if (/PerSecond$/.test(path)) return ', calls in a second';
+  if (/PerSecond$/.test(path)) return ', in a second';
   return /\bin seconds\b/.test(schema.description ?? '') ? ', seconds' : '';
 }
 

@@ -18,6 +18,7 @@ const DROPS: Readonly<Record<DropReason, string>> = {
   webhookFailed: "The site refused a service's message, or ten attempts failed, or the webhook was taken away.",
   noSubscriber: 'Nobody subscribed to the MQTT topic.',
   quotaExceeded: 'The domain has as many retained publications as it may; it was delivered, not kept.',
+  rateExceeded: 'A client sent more by MQTT than `limits.messagesPerSecond`.',
   packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
   expired: 'Its MQTT message expiry was over.',
   notAuthorized: 'Published by MQTT where the client may not: another domain, a room it is not in, a reserved topic.',
@@ -27,12 +28,14 @@ const DROPS: Readonly<Record<DropReason, string>> = {
 const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   badRequest: '400: a parameter is missing or wrong, a first WebSocket text or an MQTT CONNECT that is none.',
   authenticationFailed: '401, or an MQTT CONNECT with bad credentials.',
+  lockedOut:
+    '429, or an MQTT CONNECT refused: the address has offered too many wrong keys of the domain, see `lockout`.',
   ticketNotFound: '404: the ticket is unknown, has expired or is of another domain.',
   notFound: '404: no such path.',
   methodNotAllowed: '405.',
   payloadTooLarge: '413: over `limits.bodyBytes`.',
   unsupportedMediaType: '415.',
-  tooManyRequests: '429: over `limits.requestsPerSecond`, or after repeated wrong keys.',
+  tooManyRequests: '429: over `limits.requestsPerSecond`.',
   unavailable: '503: draining, or over capacity.',
   quotaExceeded: 'MQTT sessions or subscriptions beyond the limits of the domain or session.',
   tooManyConnections: 'Over `limits.connectionsPerAddress`.',

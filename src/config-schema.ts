@@ -67,13 +67,29 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   subscriptionsPerDomain: whole(0, most, 1_000_000, 'Subscriptions of all MQTT sessions. 0: no limit.'),
   retainedPerDomain: whole(0, most, 100_000, 'Retained MQTT publications. 0: no limit.'),
   retainedBytes: whole(0, most, 134_217_728, 'Bytes of retained MQTT publications of one domain. 0: no limit.'),
-  requestsPerSecond: whole(0, most, 0, 'REST calls of one domain in a second; more are answered 429. 0: no limit.'),
+  requestsPerSecond: whole(
+    0,
+    most,
+    0,
+    'REST calls of one domain in a second, and as many at once after a quiet one; more are answered 429. 0: no limit.',
+  ),
+  messagesPerSecond: whole(
+    0,
+    most,
+    100,
+    'Messages in a second that one client may send itself, and as many at once after a quiet one. 0: no limit.',
+  ),
 };
 
 const limits = group('Bounds of what clients and sites may cause. 0 in a limit is no limit.', {
   bodyBytes: whole(0, most, 65_536, 'Longest request body, in bytes; longer is 413. 0: no limit.'),
   ...domainLimits,
-  connectionsPerAddress: whole(0, most, 0, 'Open connections from one network address. 0: no limit.'),
+  connectionsPerAddress: whole(
+    0,
+    most,
+    0,
+    'Long connections and polls of one network address, or /64 of IPv6, over all protocols together. 0: no limit.',
+  ),
 });
 
 /** The same keys without defaults: what a domain does not name is taken from the limits of the server. */
@@ -160,7 +176,14 @@ export const configSchema: ConfigSchema = {
       default: null,
       description: 'The URL under which clients reach the server, as ONLINE hands it out. null: from the request.',
     },
-    trustProxy: flag('Believe X-Forwarded-For and X-Forwarded-Proto: only behind a proxy that sets them.'),
+    trustProxy: {
+      type: ['boolean', 'integer'],
+      minimum: 0,
+      maximum: 10,
+      default: false,
+      description:
+        'How many proxies in front to believe (true: one) in X-Forwarded-For, -Proto and -Host: only where all requests come through them.',
+    },
     tls: {
       type: ['object', 'null'],
       default: null,
@@ -220,6 +243,13 @@ export const configSchema: ConfigSchema = {
       subscribeMs: whole(1, 600_000, 10_000, 'Time for the first text, in ms; later the socket is closed with 4408.'),
     }),
     limits,
+    lockout: group('Who offers wrong API keys of a domain too often waits, twice as long each time.', {
+      failures: whole(0, 1000, 10, 'Wrong keys of one address for one domain before it is to wait. 0: never.'),
+      firstMs: whole(1, longestMs, 1000, 'The first wait, in ms.'),
+      longestMs: whole(1, longestMs, 300_000, 'The longest wait, in ms.'),
+      forgetMs: whole(1, longestMs, 900_000, 'Wrong keys are forgotten after this without another, in ms.'),
+      entries: whole(1, 1_000_000, 10_000, 'Addresses remembered; the one that was silent longest is forgotten first.'),
+    }),
     data: {
       ...text('Folder of what must survive a restart; `none` keeps nothing. Only `none` is supported yet.'),
       default: 'none',

@@ -12,8 +12,8 @@ export interface Config {
   readonly port: number;
   /** What ONLINE hands out, without a trailing slash; may have a path. null: made from the request. */
   readonly publicUrl: string | null;
-  /** Believe X-Forwarded-For and X-Forwarded-Proto. */
-  readonly trustProxy: boolean;
+  /** Proxies in front whose X-Forwarded-For, -Proto and -Host are believed; 0: none. */
+  readonly trustProxy: number;
   /** PEM files, by their paths. null: no TLS. */
   readonly tls: TlsConfig | null;
   readonly mqtt: MqttConfig;
@@ -37,6 +37,7 @@ export interface Config {
     readonly subscribeMs: number;
   };
   readonly limits: Limits;
+  readonly lockout: LockoutConfig;
   /** Folder of durable state, or `none`; only `none` is accepted yet. */
   readonly data: string;
   readonly cluster: {
@@ -45,6 +46,19 @@ export interface Config {
     /** Name of this node; null: made up at start. */
     readonly node: string | null;
   };
+}
+
+/** For wrong API keys of one network address, for each domain. */
+export interface LockoutConfig {
+  /** Wrong keys before it is to wait; 0: never. */
+  readonly failures: number;
+  readonly firstMs: number;
+  /** The wait doubles up to this. */
+  readonly longestMs: number;
+  /** Without another wrong key they are forgotten after this. */
+  readonly forgetMs: number;
+  /** Addresses remembered. */
+  readonly entries: number;
 }
 
 export interface TlsConfig {
@@ -101,13 +115,15 @@ export interface DomainLimits {
   readonly retainedBytes: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
+  /** Messages in a second that one client sends itself, by MQTT. */
+  readonly messagesPerSecond: number;
 }
 
 /** 0 is no limit in each of them. */
 export interface Limits extends DomainLimits {
   /** Request body, in bytes. */
   readonly bodyBytes: number;
-  /** Open connections from one network address. */
+  /** Long connections and polls of one network address. */
   readonly connectionsPerAddress: number;
 }
 
@@ -218,7 +234,8 @@ const ajv = new Ajv({
 for (const [name, { check }] of formats) ajv.addFormat(name, check);
 
 /** The file's shape once the schema holds and the defaults are in. */
-interface Complete extends Omit<Config, 'domains'> {
+interface Complete extends Omit<Config, 'domains' | 'trustProxy'> {
+  readonly trustProxy: boolean | number;
   readonly domains: readonly FileDomain[];
 }
 
@@ -289,6 +306,7 @@ function keysOf(domain: FileDomain): readonly string[] {
 function toConfig(complete: Complete): Config {
   return {
     ...complete,
+    trustProxy: Number(complete.trustProxy),
     publicUrl: complete.publicUrl?.replace(/\/+$/, '') ?? null,
     domains: complete.domains.map((domain) => ({
       ...domain,

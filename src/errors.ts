@@ -3,6 +3,8 @@
  * a throw means a bug. (PROTOCOL.md sections 3, 6, 7, 8.)
  */
 
+import type { RefusalReason } from './metrics.js';
+
 /** A refusal as REST, JSONP and WebSocket clients see it: `{"status":"error","message":…,"detail":…}`. */
 export interface ReplyError {
   /** HTTP status. */
@@ -14,6 +16,8 @@ export interface ReplyError {
   readonly retryAfterS?: number;
   /** The `Allow` header of 405. */
   readonly allow?: string;
+  /** What it is counted under, where its status does not say. */
+  readonly refusal?: RefusalReason;
 }
 
 export const AUTHENTICATION_FAILED: ReplyError = Object.freeze({ status: 401, message: 'authentication failed' });
@@ -26,6 +30,12 @@ export const TOO_MANY_REQUESTS: ReplyError = Object.freeze({
   message: 'too many requests',
   retryAfterS: 1,
 });
+
+/** Too many wrong keys: not before `retryAfterS`. */
+export function lockedOut(retryAfterS: number): ReplyError {
+  return { ...TOO_MANY_REQUESTS, retryAfterS, refusal: 'lockedOut' };
+}
+
 /** Draining, over capacity, or the actor that should have answered failed. */
 export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
 

@@ -24,6 +24,7 @@ export const DROP_REASONS = [
   'webhookFailed',
   'noSubscriber',
   'quotaExceeded',
+  'rateExceeded',
   'packetTooLarge',
   'expired',
   'notAuthorized',
@@ -48,6 +49,7 @@ export const REFUSAL_REASONS = [
   'quotaExceeded',
   'connectTimeout',
   'handshakeFailed',
+  'lockedOut',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

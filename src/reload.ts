@@ -1,9 +1,9 @@
 /**
- * What a reload (SIGHUP) changes. Domains, their keys, all limits and the files of the certificate change while the server
- * runs; everything else needs a restart, and is named instead of being half applied.
+ * What a reload (SIGHUP) changes. Domains, their keys, all limits, lockout and the files of the certificate change
+ * while the server runs; everything else needs a restart, and is named instead of being half applied.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, DomainConfig, Limits } from './config.js';
+import type { Config, DomainConfig, Limits, LockoutConfig } from './config.js';
 
 export interface Reload {
   /** The running configuration with what may change taken from the new one. */
@@ -15,7 +15,7 @@ export interface Reload {
 }
 
 /** The keys that a reload changes, with all below them. */
-export const RELOADED = ['domains', 'limits', 'tls'] as const satisfies readonly (keyof Config)[];
+export const RELOADED = ['domains', 'limits', 'lockout', 'tls'] as const satisfies readonly (keyof Config)[];
 
 export function planReload(current: Config, next: Config): Reload {
   const changed = Object.fromEntries(RELOADED.map((key) => [key, next[key]]));
@@ -27,7 +27,8 @@ export function planReload(current: Config, next: Config): Reload {
     config,
     changes: [
       ...domainChanges(current.domains, next.domains),
-      ...limitChanges(current.limits, next.limits),
+      ...numberChanges('limits', current.limits, next.limits),
+      ...numberChanges('lockout', current.lockout, next.lockout),
       ...(isDeepStrictEqual(tls, current.tls) ? [] : ['tls: files']),
     ],
     needRestart: keys.filter((key) => !isDeepStrictEqual(config[key], next[key])),
@@ -52,7 +53,9 @@ function domainChanges(before: readonly DomainConfig[], after: readonly DomainCo
   return [...changes, ...[...old.keys()].map((name) => `domain ${name}: removed`)];
 }
 
-function limitChanges(before: Limits, after: Limits): string[] {
-  const keys = Object.keys(before) as (keyof Limits)[];
-  return keys.filter((key) => before[key] !== after[key]).map((key) => `limits.${key}: ${before[key]} → ${after[key]}`);
+function numberChanges<T extends Limits | LockoutConfig>(group: string, before: T, after: T): string[] {
+  const keys = Object.keys(before) as (keyof T & string)[];
+  return keys
+    .filter((key) => before[key] !== after[key])
+    .map((key) => `${group}.${key}: ${before[key]} → ${after[key]}`);
 }

@@ -14,6 +14,7 @@ import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
 import { Metrics } from './metrics.js';
 import { Admission } from './protocols/admission.js';
+import { ApiKeys } from './protocols/api-keys.js';
 import type { Context } from './protocols/context.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
@@ -96,6 +97,10 @@ class Parts implements Server {
       domains: this.domains,
       runtime: this.#runtime,
       connections: new ConnectionCounts(),
+      apiKeys: new ApiKeys(
+        () => clock.now(),
+        () => this.#config.lockout,
+      ),
       isDraining: () => this.#draining,
     };
     const { tls, host } = config;

@@ -154,11 +154,18 @@ export function loadUws(): Uws {
     // By its path: the package's exports do not name the native file.
     const root = packageRoot(require, build.package);
     loaded = require(join(root, build.file)) as Uws;
+    hideBanner(loaded);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`${build.package}/${build.file} does not load: ${reason}\n${supported}`);
   }
   return loaded;
+}
+
+/** Without this each answer of `uws-node20` names the library and its version. `uws-node22` has no such header. */
+function hideBanner(library: Uws): void {
+  const { _cfg: configure } = library as Uws & { _cfg?: (option: string) => void };
+  configure?.('999999990007');
 }
 
 /** Finds the folder of an installed package from its entry file, without loading that. */

@@ -20,7 +20,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
     host: '127.0.0.1',
     port: 8080,
     publicUrl: null,
-    trustProxy: false,
+    trustProxy: 0,
     tls: null,
     mqtt: {
       port: 1883,
@@ -62,8 +62,10 @@ t.test('an empty configuration serves localhost on loopback with every default',
       retainedPerDomain: 100000,
       retainedBytes: 134217728,
       requestsPerSecond: 0,
+      messagesPerSecond: 100,
       connectionsPerAddress: 0,
     },
+    lockout: { failures: 10, firstMs: 1000, longestMs: 300000, forgetMs: 900000, entries: 10000 },
     data: 'none',
     cluster: { nats: [], node: null },
   });
@@ -130,7 +132,8 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
   [{ port: 65536 }, ['port: must be at most 65535']],
   [{ port: -1 }, ['port: must be at least 0']],
   [{ host: '' }, ['host: must not be empty']],
-  [{ trustProxy: 1 }, ['trustProxy: must be true or false']],
+  [{ trustProxy: 'yes' }, ['trustProxy: must be true or false or a whole number']],
+  [{ trustProxy: 11 }, ['trustProxy: must be at most 10']],
   [{ tls: { cert: 'a' } }, ['tls.key: is missing']],
   [{ tls: true }, ['tls: must be an object or null']],
   [{ publicUrl: 'im.example.com' }, ['publicUrl: must be an http or https URL without query or fragment']],
@@ -226,7 +229,7 @@ t.test('no message repeats a secret', async (t) => {
 
 t.test('0 is accepted in every limit', async (t) => {
   const keys = Object.keys(configSchema.properties?.limits?.properties ?? {});
-  t.equal(keys.length, 14);
+  t.equal(keys.length, 15);
   t.strictSame(errors({ limits: Object.fromEntries(keys.map((key) => [key, 0])) }), []);
 });
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ConnectionCounts, networkOf } from '../src/protocols/network.js';
+import { ConnectionCounts, clientAddress, forwarded, networkOf } from '../src/protocols/network.js';
 
 const same: readonly (readonly [title: string, addresses: readonly string[]])[] = [
   [
@@ -12,7 +12,7 @@ const same: readonly (readonly [title: string, addresses: readonly string[]])[] 
       '0:0:0:0:0:ffff:127.0.0.1',
     ],
   ],
-  ['a /64 of IPv6', ['2001:db8:0:7::1', '2001:0DB8:0000:0007:ffff::', '2001:db8:0:7:1:2:3:4', '[2001:db8::7:0:0:0:1]']],
+  ['a /64 of IPv6', ['2001:db8:0:7::1', '2001:0DB8:0000:0007:ffff::', '2001:db8:0:7:1:2:3:4', '2001:db8::7:0:0:0:1']],
   ['a link with its zone', ['fe80::1%eth0', 'fe80::2']],
 ];
 
@@ -46,4 +46,25 @@ t.test('connections are counted up to the limit, and forgotten', async (t) => {
   t.equal(counts.add('a', 2), true);
   t.equal(counts.add('a', 0), true, '0 is no limit');
   counts.remove('never seen');
+});
+
+const header = '6.6.6.6, 192.0.2.1, 10.0.0.1';
+
+t.test('of X-Forwarded-For only what the trusted proxies added is believed', async (t) => {
+  const cases: readonly (readonly [header: string, hops: number, address: string])[] = [
+    [header, 0, '127.0.0.1'],
+    [header, 1, '10.0.0.1'],
+    [header, 2, '192.0.2.1'],
+    ['192.0.2.1', 2, '192.0.2.1'],
+    ['', 1, '127.0.0.1'],
+    ['unknown', 1, '127.0.0.1'],
+    ['192.0.2.1:5678', 1, '192.0.2.1'],
+    ['[2001:db8::1]:5678', 1, '2001:db8:0:0::/64'],
+    ['2001:db8::1', 1, '2001:db8:0:0::/64'],
+    ['x, ', 1, '127.0.0.1'],
+  ];
+  for (const [given, hops, address] of cases) {
+    t.equal(clientAddress('127.0.0.1', given, hops), address, `${given} over ${hops}`);
+  }
+  t.strictSame([forwarded('https', 2), forwarded('http, https', 1), forwarded('http', 0)], ['https', 'https', '']);
 });

@@ -1,14 +1,8 @@
 /** The REST API on a uWebSockets.js app: one handler reads a request, authenticates it and runs its call. */
 import type { Domain } from '../actors/domain.js';
-import {
-  AUTHENTICATION_FAILED,
-  isReplyError,
-  NOT_FOUND,
-  type ReplyError,
-  TOO_MANY_REQUESTS,
-  UNAVAILABLE,
-} from '../errors.js';
+import { isReplyError, NOT_FOUND, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { Context } from '../protocols/context.js';
+import { Rate } from '../protocols/rate.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { authenticatedDomain } from './auth.js';
 import { Call, type PublicPorts } from './call.js';
@@ -16,33 +10,12 @@ import { sendError } from './reply.js';
 import { mediaType, readBody, readHead, readParameters } from './request.js';
 import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
 
-const SECOND_MS = 1000;
 const NO_BODY = Buffer.alloc(0);
 /** What requests that are no call of the API are counted under. */
 const NO_ROUTE = 'none';
 
-/** Counts a domain's calls, second by second. */
-class Quota {
-  #second = 0;
-  readonly #calls = new Map<Domain, number>();
-
-  /** Whether one more call is within the domain's limit. */
-  take(domain: Domain): boolean {
-    const limit = domain.limits.requestsPerSecond;
-    if (limit === 0) return true;
-    const second = Math.floor(domain.runtime.clock.now() / SECOND_MS);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#calls.clear();
-    }
-    const calls = (this.#calls.get(domain) ?? 0) + 1;
-    this.#calls.set(domain, calls);
-    return calls <= limit;
-  }
-}
-
 export function addRestApi(app: TemplatedApp, context: Context, ports: () => PublicPorts): void {
-  const quota = new Quota();
+  const calls = new Rate<Domain>();
 
   function run(call: Call, body: Buffer): void {
     const { head, found } = call;
@@ -51,9 +24,10 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const parameters = readParameters(head.query, type, body);
     if (!(parameters instanceof Map)) return call.fail(parameters);
     if (found.roomId === null) return call.fail(BAD_ROOM_ID);
-    const domain = authenticatedDomain(context.domains, head.authorization, parameters);
-    if (!domain) return call.fail(AUTHENTICATION_FAILED);
-    if (!quota.take(domain)) return call.fail(TOO_MANY_REQUESTS);
+    const domain = authenticatedDomain(context, head.authorization, parameters, () => call.address());
+    if (isReplyError(domain)) return call.fail(domain);
+    const { requestsPerSecond } = domain.limits;
+    if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) return call.fail(TOO_MANY_REQUESTS);
     call.domain = domain;
     call.parameters = parameters;
     found.route.run(call);
@@ -63,7 +37,8 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   /** A request whose path and method are a call's. */
   function take(res: HttpResponse, req: HttpRequest, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
-    const call = new Call(context, found, readHead(req, found.route.answersUrls === true), ports(), res);
+    const head = readHead(req, found.route.answersUrls === true, context.config().trustProxy);
+    const call = new Call(context, found, head, ports(), res);
     if (found.route.method === 'GET') return run(call, NO_BODY);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);

@@ -1,6 +1,7 @@
 /** Who calls: HTTP Basic with the domain and an API key, or the parameters `domain` and `apikey`. PROTOCOL.md section 3. */
 import type { Domain } from '../actors/domain.js';
-import { authenticate } from '../protocols/keys.js';
+import { AUTHENTICATION_FAILED, lockedOut, type ReplyError } from '../errors.js';
+import type { Context } from '../protocols/context.js';
 import type { Parameters } from '../protocols/parameters.js';
 
 const BASIC = /^basic +([A-Za-z0-9+/=_-]+) *$/i;
@@ -21,17 +22,20 @@ function basic(authorization: string): Credentials | null {
   return last.credentials;
 }
 
-/** The authenticated domain, which a `domain` parameter must name too; null otherwise. */
+/** The authenticated domain, which a `domain` parameter must name too; or why there is none. */
 export function authenticatedDomain(
-  domains: ReadonlyMap<string, Domain>,
+  { domains, apiKeys }: Context,
   authorization: string,
   parameters: Parameters,
-): Domain | null {
+  address: () => string,
+): Domain | ReplyError {
   const named = parameters.get('domain');
   const isBasic = authorization !== '' && /^basic(\s|$)/i.test(authorization);
   const [name, key] = isBasic ? (basic(authorization) ?? [null, null]) : [named, parameters.get('apikey')];
-  if (typeof name !== 'string' || typeof key !== 'string') return null;
+  if (typeof name !== 'string' || typeof key !== 'string') return AUTHENTICATION_FAILED;
   const domain = domains.get(name);
-  if (!domain || !authenticate(domain, key)) return null;
-  return named === undefined || named === name ? domain : null;
+  if (!domain || (named !== undefined && named !== name)) return AUTHENTICATION_FAILED;
+  const checked = apiKeys.check(domain, key, address);
+  if (checked === true) return domain;
+  return checked === false ? AUTHENTICATION_FAILED : lockedOut(checked);
 }

@@ -1,7 +1,9 @@
 /** One REST call, from its head to its answer. */
 import type { Domain } from '../actors/domain.js';
 import type { ReplyError } from '../errors.js';
+import { peerOf } from '../protocols/admission.js';
 import type { Context } from '../protocols/context.js';
+import { clientAddress } from '../protocols/network.js';
 import type { Parameters } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';
@@ -38,6 +40,12 @@ export class Call {
   /** Percent-decoded; empty where the path has none. */
   get roomId(): string {
     return this.found.roomId ?? '';
+  }
+
+  /** The client's network address. Only before it is answered. */
+  address(): string {
+    const { trustProxy } = this.context.config();
+    return clientAddress(peerOf(this.res), this.head.forwardedFor, trustProxy);
   }
 
   /** Answers 200 with this JSON. */

@@ -2,6 +2,7 @@
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
+import { forwarded } from '../protocols/network.js';
 import type { Call, PublicPorts } from './call.js';
 import type { Origin } from './request.js';
 
@@ -11,18 +12,21 @@ function presencesBody(list: Presences): string {
   return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
 }
 
+/** A name or address, and perhaps a port. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
+
 /** The URLs of ONLINE's answer: the configured public one, else as the request came. */
 function urls(
   publicUrl: string | null,
-  trustProxy: boolean,
+  trustProxy: number,
   tls: boolean,
   origin: Origin | null,
   ports: PublicPorts,
 ): object {
-  const proto = trustProxy ? (origin?.forwardedProto.split(',')[0]?.trim().toLowerCase() ?? '') : '';
+  const proto = forwarded(origin?.forwardedProto ?? '', trustProxy).toLowerCase();
   const scheme = proto === 'https' || proto === 'http' ? proto : tls ? 'https' : 'http';
-  const forwarded = trustProxy ? (origin?.forwardedHost.split(',')[0]?.trim() ?? '') : '';
-  const host = forwarded || origin?.host || 'localhost';
+  const named = forwarded(origin?.forwardedHost ?? '', trustProxy) || (origin?.host ?? '');
+  const host = HOST.test(named) ? named : 'localhost';
   const base = (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, '');
   const packets = `${base}/v5/packets`;
   const answer = {

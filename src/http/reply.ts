@@ -41,7 +41,7 @@ export function sendError(
   isHead = false,
 ): void {
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
-  metrics.refused[error.message === 'ticket not found' ? 'ticketNotFound' : reason] += 1;
+  metrics.refused[error.refusal ?? (error.message === 'ticket not found' ? 'ticketNotFound' : reason)] += 1;
   res.cork(() => {
     res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');

@@ -11,6 +11,8 @@ export interface Head {
   readonly contentType: string;
   /** Where the client found the server; only a route that answers with URLs reads it. */
   readonly origin: Origin | null;
+  /** X-Forwarded-For, where it is believed. */
+  readonly forwardedFor: string;
 }
 
 export interface Origin {
@@ -19,11 +21,12 @@ export interface Origin {
   readonly forwardedHost: string;
 }
 
-export function readHead(req: HttpRequest, withOrigin: boolean): Head {
+export function readHead(req: HttpRequest, withOrigin: boolean, trustProxy: number): Head {
   return {
     query: req.getQuery() ?? '',
     authorization: req.getHeader('authorization'),
     contentType: req.getHeader('content-type'),
+    forwardedFor: trustProxy > 0 ? req.getHeader('x-forwarded-for') : '',
     origin: withOrigin
       ? {
           host: req.getHeader('host'),

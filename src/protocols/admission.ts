@@ -3,7 +3,7 @@ import { type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpRequest, HttpResponse } from '../uws.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
-import { networkOf } from './network.js';
+import { clientAddress } from './network.js';
 
 export class Admission {
   constructor(private readonly context: Context) {}
@@ -28,18 +28,23 @@ export class Admission {
     this.context.connections.remove(address);
   }
 
-  /** Behind a trusted proxy, the last address that it added to X-Forwarded-For. */
   addressOf(res: HttpResponse, req: HttpRequest): string {
-    const forwarded = this.context.config().trustProxy ? req.getHeader('x-forwarded-for') : '';
-    const text = forwarded.split(',').at(-1)?.trim() || Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
-    return networkOf(text);
+    const { trustProxy } = this.context.config();
+    return clientAddress(peerOf(res), trustProxy > 0 ? req.getHeader('x-forwarded-for') : '', trustProxy);
   }
+}
+
+/** The other end of the connection: the client or a proxy. */
+export function peerOf(res: HttpResponse): string {
+  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }
 
 function refuse(res: HttpResponse, status: string, error: ReplyError): null {
   res
     .writeStatus(status)
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
+    .writeHeader('Cache-Control', 'no-store')
+    .writeHeader('X-Content-Type-Options', 'nosniff')
     .writeHeader('Retry-After', String(error.retryAfterS ?? 1))
     .end(errorBody(error), true);
   return null;

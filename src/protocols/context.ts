@@ -1,6 +1,7 @@
 /** What every adapter of one server is given. */
 import type { Domain, Runtime } from '../actors/domain.js';
 import type { Config } from '../config.js';
+import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './network.js';
 
 export interface Context {
@@ -9,6 +10,7 @@ export interface Context {
   readonly domains: ReadonlyMap<string, Domain>;
   readonly runtime: Runtime;
   readonly connections: ConnectionCounts;
+  readonly apiKeys: ApiKeys;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;
 }

@@ -1,5 +1,5 @@
 /** Network addresses, and how many connections each has. */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 
 const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
 
@@ -8,11 +8,10 @@ const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
  * a customer of a provider has. What is no address is taken as it is.
  */
 export function networkOf(address: string): string {
-  const bare = address.replace(/^\[|\]$/g, '');
-  if (!isIPv6(bare)) return bare;
-  const mapped = MAPPED.exec(bare)?.[0];
-  if (mapped !== undefined) return dotted(bare.slice(mapped.length));
-  const [head = '', tail] = (bare.split('%')[0] ?? '').toLowerCase().split('::');
+  if (!isIPv6(address)) return address;
+  const mapped = MAPPED.exec(address)?.[0];
+  if (mapped !== undefined) return dotted(address.slice(mapped.length));
+  const [head = '', tail] = (address.split('%')[0] ?? '').toLowerCase().split('::');
   const groups = head === '' ? [] : head.split(':');
   const rest = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);
@@ -26,6 +25,24 @@ function dotted(text: string): string {
   if (text.includes('.')) return text;
   const [high = 0, low = 0] = text.split(':').map((group) => Number.parseInt(group, 16));
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+/**
+ * What the outermost of `hops` trusted proxies says in a header to which each adds its own view, or which each replaces;
+ * empty where nothing is said. Whatever stands before that is the client's own claim.
+ */
+export function forwarded(header: string, hops: number): string {
+  if (hops === 0 || header === '') return '';
+  const entries = header.split(',');
+  return (entries.at(-hops) ?? entries[0] ?? '').trim();
+}
+
+/** Who counts as the client of a connection from `peer` that carries this X-Forwarded-For. */
+export function clientAddress(peer: string, forwardedFor: string, hops: number): string {
+  const entry = forwarded(forwardedFor, hops);
+  // Some proxies add the port.
+  const bare = /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
+  return networkOf(isIP(bare) > 0 ? bare : peer);
 }
 
 /** Long connections and polls by network address, over every protocol together; empty while nobody is connected. */

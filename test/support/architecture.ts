@@ -15,6 +15,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config-schema.ts',
   'src/config.ts',
   'src/errors.ts',
+  'src/lockout.ts',
   'src/log.ts',
   'src/metrics.ts',
   'src/recent-errors.ts',

@@ -1,4 +1,5 @@
 import http from 'node:http';
+import type { Clock } from '../../src/clock.js';
 import { loadConfig } from '../../src/config.js';
 import { startServer } from '../../src/server.js';
 import { type Answer, exchange, type HttpRequest } from './http.js';
@@ -79,6 +80,10 @@ export class TestServer {
     return this.#running.mqttPort ?? 0;
   }
 
+  get metrics(): Running['metrics'] {
+    return this.#running.metrics;
+  }
+
   get host(): string {
     return `127.0.0.1:${this.port}`;
   }
@@ -128,8 +133,8 @@ export class TestServer {
 }
 
 /** Starts a server on a free port; the test's end closes it with all clients that it owns. */
-export async function testServer(t: Cleaner, overrides: Settings = {}): Promise<TestServer> {
-  const server = new TestServer(await startServer(config(overrides)));
+export async function testServer(t: Cleaner, overrides: Settings = {}, clock?: Clock): Promise<TestServer> {
+  const server = new TestServer(await startServer(config(overrides), clock));
   t.teardown(() => server.close());
   return server;
 }

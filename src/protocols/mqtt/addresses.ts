@@ -10,6 +10,7 @@ import { isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
 import { outgoingMessage, push, sendFrom } from '../commands.js';
 import { type Parameters, readJson } from '../parameters.js';
+import { Rate } from '../rate.js';
 import { check } from '../schemas.js';
 import { REASON } from './reason.js';
 
@@ -19,6 +20,8 @@ const ADDRESSES = '/domain/';
 export interface Outcome {
   readonly reason: number;
   readonly text: string;
+  /** What it is counted under, where its reason does not say. */
+  readonly drop?: DropReason;
 }
 
 export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
@@ -36,9 +39,9 @@ const DROPS: ReadonlyMap<number, DropReason> = new Map([
 const REMEMBERED_CHARACTERS = 600;
 
 /** Counts a publication that was refused. */
-export function dropRefused(domain: Domain, topic: string, { reason }: Outcome): void {
+export function dropRefused(domain: Domain, topic: string, { reason, drop }: Outcome): void {
   domain.metrics.drop(
-    DROPS.get(reason) ?? 'notAuthorized',
+    drop ?? DROPS.get(reason) ?? 'notAuthorized',
     isAddress(topic) && topic.length <= REMEMBERED_CHARACTERS ? topic : '',
   );
 }
@@ -115,10 +118,16 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
   return outcome;
 }
 
+const TOO_MANY_MESSAGES: Outcome = { reason: REASON.quotaExceeded, text: 'too many messages', drop: 'rateExceeded' };
+
+/** By client, not by connection: who comes again has no more. */
+const sending = new Rate<Client>();
+
 /** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says. */
 export function sendTo(domain: Domain, client: Client, topic: string, payload: Buffer): Outcome {
   if (!domain.settings.clientSend.includes('mqtt')) return refusal(REASON.notAuthorized, 'clients may not send');
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
+  if (!sending.take(client, domain.limits.messagesPerSecond, domain.runtime.clock.now())) return TOO_MANY_MESSAGES;
   const target = targetOf(domain, topic);
   if ('reason' in target) return target;
   if (target.node === 'gid' && !isMember(domain, client, target))

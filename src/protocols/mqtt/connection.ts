@@ -95,7 +95,7 @@ export class Connection {
 
   constructor(
     private readonly host: Host,
-    private readonly wire: Wire,
+    readonly wire: Wire,
   ) {
     this.#splitter = new Splitter(host.maxPacketBytes, (first) => checkFirst(first, this.version));
     host.connecting(this);
@@ -103,10 +103,6 @@ export class Connection {
 
   get kind(): Wire['kind'] {
     return this.wire.kind;
-  }
-
-  get origin(): string {
-    return this.wire.origin;
   }
 
   get ended(): boolean {

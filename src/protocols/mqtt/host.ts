@@ -139,8 +139,11 @@ export class MqttHost implements Host {
     if (packet.clientId === '' && (packet.version === 3 || (packet.version === 4 && !packet.clean))) {
       return this.#refuse(connection, packet, REASON.clientIdNotValid, 'badRequest');
     }
-    const who = login(this.context, packet, connection.origin);
-    if (typeof who === 'number') return this.#refuse(connection, packet, who, 'authenticationFailed');
+    const who = login(this.context, packet, connection.wire);
+    if (typeof who === 'number') {
+      const isLockedOut = who === REASON.connectionRateExceeded;
+      return this.#refuse(connection, packet, who, isLockedOut ? 'lockedOut' : 'authenticationFailed');
+    }
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)

@@ -1,11 +1,13 @@
 /** Who a CONNECT is: user name and password → a domain's backend or one of its clients. PROTOCOL.md section 8. */
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
+import { parseTicket } from '../../actors/ticket.js';
 import type { Context } from '../context.js';
 import { authenticate, findTicket } from '../keys.js';
 import { isAllowedOrigin } from '../origin.js';
 import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
+import type { Wire } from './wire.js';
 
 export interface Login {
   readonly domain: Domain;
@@ -16,8 +18,8 @@ export interface Login {
 }
 
 /** Answers a reason code where it is nobody. `origin` is the page's, over WebSocket. */
-export function login(context: Context, { username, password }: Connect, origin: string): Login | number {
-  const { domains, config } = context;
+export function login(context: Context, { username, password }: Connect, { origin, address }: Wire): Login | number {
+  const { domains, config, apiKeys } = context;
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
     const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
@@ -29,5 +31,8 @@ export function login(context: Context, { username, password }: Connect, origin:
   const text = password.toString('utf8');
   const client = findTicket(domain, text);
   if (client) return { domain, client, anonymous: false };
-  return authenticate(domain, text) ? { domain, client: null, anonymous: false } : REASON.badCredentials;
+  // A ticket that has ended is no guess at a key: browsers come back with theirs again and again.
+  const isKey = parseTicket(text) ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
+  if (isKey === true) return { domain, client: null, anonymous: false };
+  return isKey === false ? REASON.badCredentials : REASON.connectionRateExceeded;
 }

@@ -23,6 +23,7 @@ export const REASON = Object.freeze({
   quotaExceeded: 0x97,
   administrativeAction: 0x98,
   payloadFormatInvalid: 0x99,
+  connectionRateExceeded: 0x9f,
 });
 
 /** SUBACK of 3.1.1: refused. */
@@ -34,6 +35,7 @@ const RETURN_CODES: ReadonlyMap<number, number> = new Map([
   [REASON.clientIdNotValid, 2],
   [REASON.serverUnavailable, 3],
   [REASON.quotaExceeded, 3],
+  [REASON.connectionRateExceeded, 3],
   [REASON.badCredentials, 4],
   [REASON.notAuthorized, 5],
 ]);

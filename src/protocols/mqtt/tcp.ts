@@ -20,11 +20,14 @@ const HANDSHAKE_MS = 10_000;
 class TcpWire implements Wire {
   readonly kind = 'mqtt';
   readonly origin = '';
+  readonly address: string;
 
   constructor(
     private readonly socket: net.Socket,
     private readonly lingering: Timeouts<net.Socket>,
-  ) {}
+  ) {
+    this.address = networkOf(socket.remoteAddress ?? '');
+  }
 
   get buffered(): number {
     return this.socket.writableLength;

@@ -29,6 +29,8 @@ export class MqttSocket implements Wire {
   constructor(
     readonly origin: string,
     readonly address: string,
+    /** What it is counted under; empty where there is no limit. */
+    readonly admitted: string,
   ) {}
 
   get buffered(): number {
@@ -78,9 +80,9 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
         res.writeStatus('400 Bad Request').end('the subprotocol mqtt is required', true);
         return;
       }
-      const address = admission.admit(res, req);
-      if (address === null) return;
-      const socket = new MqttSocket(req.getHeader('origin'), address);
+      const admitted = admission.admit(res, req);
+      if (admitted === null) return;
+      const socket = new MqttSocket(req.getHeader('origin'), admission.addressOf(res, req), admitted);
       res.upgrade(
         { socket },
         req.getHeader('sec-websocket-key'),
@@ -112,7 +114,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       const { socket } = ws.getUserData();
       socket.ws = null;
       metrics.connections.mqttws -= 1;
-      admission.release(socket.address);
+      admission.release(socket.admitted);
       socket.connection?.lost();
     },
   };

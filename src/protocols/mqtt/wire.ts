@@ -3,6 +3,8 @@ export interface Wire {
   readonly kind: 'mqtt' | 'mqttws';
   /** Of the page it comes from; empty where there is none. */
   readonly origin: string;
+  /** The client's network address, as network.ts writes it. */
+  readonly address: string;
   /** Bytes that were written and that the network has not taken yet. */
   readonly buffered: number;
   /** Writes in order; the chunks are not changed afterwards by anybody. */

@@ -10,6 +10,7 @@ import { type Clock, systemClock, Timeouts } from '../../../src/clock.js';
 import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
+import { ApiKeys } from '../../../src/protocols/api-keys.js';
 import { online, push } from '../../../src/protocols/commands.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
@@ -116,7 +117,17 @@ export class TestBroker {
 }
 
 function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtime: Runtime): Context {
-  return { config: () => config, domains, runtime, connections: new ConnectionCounts(), isDraining: () => false };
+  return {
+    config: () => config,
+    domains,
+    runtime,
+    connections: new ConnectionCounts(),
+    apiKeys: new ApiKeys(
+      () => runtime.clock.now(),
+      () => config.lockout,
+    ),
+    isDraining: () => false,
+  };
 }
 
 export interface Machine {

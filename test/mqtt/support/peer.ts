@@ -8,6 +8,7 @@ import type { Wire } from '../../../src/protocols/mqtt/wire.js';
 export class PeerWire implements Wire {
   readonly kind = 'mqtt';
   readonly origin = '';
+  readonly address = '127.0.0.1';
   buffered = 0;
   paused = false;
   ended = false;

@@ -1,0 +1,52 @@
+/**
+ * Who has guessed secrets wrong too often waits, longer each time. Knows names only, made of a network address and of
+ * what was guessed at, and forgets the one that was silent longest when it knows too many.
+ */
+import type { LockoutConfig } from './config.js';
+
+interface Guesses {
+  wrong: number;
+  lastMs: number;
+  lockedUntilMs: number;
+}
+
+export class Lockout {
+  readonly #guesses = new Map<string, Guesses>();
+
+  constructor(
+    private readonly now: () => number,
+    /** As last loaded. */
+    private readonly config: () => LockoutConfig,
+  ) {}
+
+  /** How many are remembered. */
+  get size(): number {
+    return this.#guesses.size;
+  }
+
+  /** Seconds for which `who` is to wait; 0: it may try. */
+  waitS(who: string): number {
+    const guesses = this.#guesses.get(who);
+    return guesses ? Math.max(0, Math.ceil((guesses.lockedUntilMs - this.now()) / 1000)) : 0;
+  }
+
+  /** Counts a wrong guess; answers the seconds for which `who` is locked out by it. */
+  wrong(who: string): number {
+    const { failures, firstMs, longestMs, forgetMs, entries } = this.config();
+    if (failures === 0) return 0;
+    const now = this.now();
+    const known = this.#guesses.get(who);
+    const wrong = (known && now - known.lastMs < forgetMs ? known.wrong : 0) + 1;
+    const lockedMs = wrong < failures ? 0 : Math.min(longestMs, firstMs * 2 ** (wrong - failures));
+    // Last in the map is who guessed last.
+    this.#guesses.delete(who);
+    this.#guesses.set(who, { wrong, lastMs: now, lockedUntilMs: now + lockedMs });
+    const [oldest] = this.#guesses.keys();
+    if (this.#guesses.size > entries && oldest !== undefined) this.#guesses.delete(oldest);
+    return Math.ceil(lockedMs / 1000);
+  }
+
+  right(who: string): void {
+    this.#guesses.delete(who);
+  }
+}

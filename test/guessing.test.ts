@@ -1,0 +1,88 @@
+/** Wrong API keys, over every way in that takes one. */
+import t from 'tap';
+import { client } from './mqtt/support/clients.js';
+import type { Answer } from './support/http.js';
+import { type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
+
+/** Locked out by the third wrong key, for longer than any test takes. */
+const strict: Settings = { lockout: { failures: 3, firstMs: 60_000, longestMs: 60_000 }, mqtt: { port: -1 } };
+const proxied: Settings = { ...strict, trustProxy: true };
+
+const from = (address: string) => ({ 'x-forwarded-for': address });
+const path = '/v5/presences';
+
+function ask(server: TestServer, apikey: string, address: string, domain = siteA.domain): Promise<Answer> {
+  const auth = { domain, apikey };
+  return server.request({ path, query: { ids: '1' }, auth, headers: from(address) });
+}
+
+async function guess(server: TestServer, times: number, address: string): Promise<number[]> {
+  const answers: Answer[] = [];
+  for (let n = 0; n < times; n++) answers.push(await ask(server, `guess-${n}`, address));
+  return answers.map(({ status }) => status);
+}
+
+t.test('an address that guesses waits, even for the right key, and is told how long', async (t) => {
+  const server = await testServer(t, proxied);
+  t.strictSame(await guess(server, 5, '192.0.2.1'), [401, 401, 401, 429, 429]);
+  const right = await ask(server, siteA.apikey, '192.0.2.1');
+  t.strictSame([right.status, right.body], [429, { status: 'error', message: 'too many requests' }]);
+  t.match(right.headers['retry-after'], /^(59|60)$/);
+  t.match(server.metrics.refused, { authenticationFailed: 3, lockedOut: 3, tooManyRequests: 0 });
+  const online = { path: '/v5/presences/online', method: 'POST', form: { name: '1', nick: 'One' }, auth: siteA };
+  t.match((await server.request({ ...online, headers: from('192.0.2.1') })).body, { success: false, status: 'error' });
+});
+
+t.test('neither other addresses nor other domains are held up', async (t) => {
+  const server = await testServer(t, proxied);
+  await guess(server, 5, '192.0.2.1');
+  t.equal((await ask(server, siteA.apikey, '192.0.2.2')).status, 200, 'another address');
+  t.equal((await ask(server, siteB.apikey, '192.0.2.1', siteB.domain)).status, 200, 'another domain');
+  t.equal((await ask(server, siteA.apikey, '198.51.100.7, 192.0.2.1')).status, 429, 'whatever it claims to be');
+});
+
+t.test('a site whose key came from an address goes on there while a stranger guesses', async (t) => {
+  const server = await testServer(t, proxied);
+  t.equal((await ask(server, siteA.apikey, '192.0.2.1')).status, 200);
+  t.strictSame(await guess(server, 5, '192.0.2.1'), [401, 401, 401, 429, 429]);
+  t.equal((await ask(server, siteA.apikey, '192.0.2.1')).status, 200);
+});
+
+t.test(
+  'a key in the parameters counts as one in the header, and a wrong key that becomes right is forgiven',
+  async (t) => {
+    const server = await testServer(t, strict);
+    const call = (apikey: string) => server.request({ path, query: { domain: siteA.domain, apikey, ids: '1' } });
+    for (let n = 0; n < 2; n++) t.equal((await call('wrong')).status, 401);
+    t.equal((await call(siteA.apikey)).status, 200);
+    for (let n = 0; n < 3; n++) t.equal((await call('wrong')).status, 401, 'counted from the beginning');
+    t.equal((await call('wrong')).status, 429);
+  },
+);
+
+t.test('no key, an unknown domain and an unknown ticket are no guesses', async (t) => {
+  const server = await testServer(t, strict);
+  for (let n = 0; n < 5; n++) {
+    t.equal((await server.request({ path, query: { domain: siteA.domain, ids: '1' } })).status, 401);
+    t.equal((await ask(server, 'x', '', 'nobody.example')).status, 401);
+    t.equal((await server.site().get('/v5/packets', { domain: siteA.domain, ticket: 'uid:1:00' })).status, 404);
+  }
+  t.equal(server.metrics.refused.lockedOut, 0);
+});
+
+t.test('MQTT counts with REST, by TCP and by WebSocket, and lets tickets in', async (t) => {
+  const server = await testServer(t, strict);
+  const { ticket } = await server.site(siteB).online('1');
+  const urls = [`mqtt://127.0.0.1:${server.mqttPort}`, `ws://${server.host}/mqtt`] as const;
+  const ended = `uid:1:${'0'.repeat(32)}`;
+  for (let n = 0; n < 5; n++) await t.rejects(client(t, urls[0], { password: ended }), { code: 0x86 });
+  for (const url of [...urls, urls[0]]) await t.rejects(client(t, url, { password: 'wrong' }), { code: 0x86 });
+  for (const url of urls) {
+    await t.rejects(client(t, url), { code: 0x9f });
+    await t.rejects(client(t, url, { protocolVersion: 4 }), { code: 3 });
+    await client(t, url, { username: siteB.domain, password: ticket });
+    await client(t, url, { username: siteB.domain, password: siteB.apikey });
+  }
+  t.equal((await server.site().get(path, { ids: '1' })).status, 429);
+  t.match(server.metrics.refused, { authenticationFailed: 8, lockedOut: 5 });
+});
