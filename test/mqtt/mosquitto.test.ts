@@ -2,8 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import t from 'tap';
 import { program, skipWithout } from '../support/programs.js';
-import { own, testBroker } from './support/broker.js';
+import { address, own, testBroker } from './support/broker.js';
 import { client } from './support/clients.js';
+import { ManualClock } from './support/clock.js';
+import { tlsFiles } from './support/tls.js';
 
 const skip = skipWithout('mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr');
 
@@ -32,7 +34,7 @@ function run(name: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', port: num
       child.stderr?.on('data', look);
       look();
     });
-  return { finished, says };
+  return { finished, says, kill: () => child.kill('SIGKILL') };
 }
 
 for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
@@ -97,6 +99,95 @@ t.test('mosquitto_rr gets its answer', { skip }, async (t) => {
     .finished;
   t.equal(code, 0);
   t.equal(text, 're: what?\n');
+});
+
+t.test('The will of mosquitto_sub goes out when it is killed, and not when it ends itself', { skip }, async (t) => {
+  const { port } = await testBroker(t);
+  const watcher = await client(t, `mqtt://127.0.0.1:${port}`);
+  await watcher.client.subscribeAsync('wills', { qos: 1 });
+  const will = ['--will-topic', 'wills', '--will-payload', 'gone', '--will-qos', '1', '-t', 'x', '-d'];
+  for (const version of ['mqttv311', 'mqttv5']) {
+    const polite = run('mosquitto_sub', port, ['-V', version, ...will, '-E']);
+    t.equal((await polite.finished).code, 0);
+    const killed = run('mosquitto_sub', port, ['-V', version, ...will]);
+    await killed.says('received SUBACK');
+    killed.kill();
+    t.match(await watcher.next(), { payload: Buffer.from('gone'), qos: 1, retain: false });
+    t.strictSame(watcher.rest, []);
+  }
+});
+
+t.test('mosquitto_sub names its maxima, and gets everything within them', { skip }, async (t) => {
+  const { port } = await testBroker(t);
+  // Not topic aliases: mosquitto's library takes none, whatever it says.
+  const maxima = ['-D', 'connect', 'receive-maximum', '1', '-D', 'connect', 'maximum-packet-size', '60'];
+  const identifier = ['-D', 'subscribe', 'subscription-identifier', '77'];
+  const args = ['-V', 'mqttv5', '-t', 't', '-q', '2', '-C', '3', '-F', '%j', '-d', ...maxima, ...identifier];
+  const sub = run('mosquitto_sub', port, args);
+  await sub.says('received SUBACK');
+  const pub = (text: string) => run('mosquitto_pub', port, ['-V', 'mqttv5', '-t', 't', '-m', text, '-q', '2']).finished;
+  for (const text of ['one', 'x'.repeat(100), 'two', 'three']) t.equal((await pub(text)).code, 0);
+  const { code, text } = await sub.finished;
+  t.equal(code, 0);
+  const lines = text.split('\n').filter((line) => line.startsWith('{'));
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { topic: 't', payload: 'one', qos: 2 },
+      { topic: 't', payload: 'two', qos: 2 },
+      { topic: 't', payload: 'three', qos: 2 },
+    ],
+  );
+});
+
+t.test('A session of mosquitto_sub is kept for its expiry, in 5.0', { skip }, async (t) => {
+  const clock = new ManualClock();
+  const { port } = await testBroker(t, {}, clock);
+  const session = ['-V', 'mqttv5', '-i', 'sub', '-c', '-x', '60', '-t', 'kept', '-q', '1', '-k', '65535'];
+  const publish = () => run('mosquitto_pub', port, ['-t', 'kept', '-m', 'away', '-q', '1', '-k', '65535']).finished;
+  await run('mosquitto_sub', port, [...session, '-E']).finished;
+  await publish();
+  clock.advance(59_000);
+  t.match((await run('mosquitto_sub', port, [...session, '-C', '1']).finished).text, 'away');
+  await publish();
+  clock.advance(60_000);
+  const { text } = await run('mosquitto_sub', port, [...session, '-E', '-d']).finished;
+  t.match(text, 'CONNACK (0)');
+  t.notMatch(text, 'received PUBLISH');
+});
+
+t.test('mosquitto_pub deletes what it retained', { skip }, async (t) => {
+  const { port } = await testBroker(t);
+  for (const topic of ['kept/a', 'kept/b']) await run('mosquitto_pub', port, ['-t', topic, '-m', 'x', '-r']).finished;
+  t.equal((await run('mosquitto_sub', port, ['-t', 'kept/#', '--retained-only', '-C', '2']).finished).text, 'x\nx\n');
+  for (const topic of ['kept/a', 'kept/b']) await run('mosquitto_pub', port, ['-t', topic, '-n', '-r']).finished;
+  const late = await client(t, `mqtt://127.0.0.1:${port}`);
+  await late.client.subscribeAsync('kept/#', { qos: 1 });
+  await late.client.publishAsync('kept/marker', 'marker', { qos: 1 });
+  t.equal(await late.payload(), 'marker');
+});
+
+t.test('mosquitto meets over TLS', { skip }, async (t) => {
+  const files = tlsFiles(t);
+  const broker = await testBroker(t, { tls: files, mqtt: { port: 0, tlsPort: -1 } });
+  const port = broker.mqtt.tlsPort ?? 0;
+  const trust = ['--cafile', files.cert, '-V', 'mqttv5', '-t', 'secret', '-q', '1'];
+  const sub = run('mosquitto_sub', port, [...trust, '-C', '1', '-d']);
+  await sub.says('received SUBACK');
+  t.equal((await run('mosquitto_pub', port, [...trust, '-m', 'x']).finished).code, 0);
+  t.match((await sub.finished).text, /^x$/m);
+});
+
+t.test('A ticket chats with mosquitto: its packets come, and what it publishes is in its name', { skip }, async (t) => {
+  const broker = await testBroker(t);
+  const tickets = { jack: await broker.online('jack'), anna: await broker.online('anna') };
+  const phone = ['-V', 'mqttv5', '-q', '1'];
+  const sub = run('mosquitto_sub', broker.port, [...phone, '-t', address('anna'), '-C', '1', '-P', tickets.anna, '-d']);
+  await sub.says('received SUBACK');
+  const body = ['-t', address('anna'), '-m', '{"body":"hi","from":"eve"}', '-P', tickets.jack];
+  t.equal((await run('mosquitto_pub', broker.port, [...phone, ...body]).finished).code, 0);
+  const frame = (await sub.finished).text.split('\n').find((line) => line.startsWith('{"status"'));
+  t.match(JSON.parse(frame ?? ''), { messages: [{ from: 'jack', to: 'anna', body: 'hi' }] });
 });
 
 t.test('A wrong key is refused', { skip }, async (t) => {

@@ -1,11 +1,13 @@
 /** Clients by mqtt.js that keep what they are sent. */
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import mqtt, { type IClientOptions, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt';
 import type { Cleaner } from '../../support/server.js';
 import { own } from './broker.js';
 
 export class Subscriber {
   readonly #packets: IPublishPacket[] = [];
   #waiting: ((packet: IPublishPacket) => void) | null = null;
+  /** Null until it is connected. */
+  connack: IConnackPacket | null = null;
 
   constructor(readonly client: MqttClient) {
     client.on('message', (_topic, _payload, packet) => {
@@ -50,7 +52,10 @@ export async function client(t: Cleaner, url: string, options: IClientOptions = 
   t.teardown(() => connected.endAsync(true));
   const subscriber = new Subscriber(connected);
   await new Promise<void>((resolve, reject) => {
-    connected.once('connect', () => resolve());
+    connected.once('connect', (packet) => {
+      subscriber.connack = packet;
+      resolve();
+    });
     connected.once('error', reject);
     connected.once('close', () => reject(new Error('the connection was closed')));
   });
