@@ -5,7 +5,7 @@ import { Inbox, packetsOf } from '../support/packets.js';
 import { siteA, type TestServer, testServer } from '../support/server.js';
 import { type ChatClient, type ChatTransport, longPolling, webSocket } from '../support/transports.js';
 
-const count = 150;
+const count = 80;
 const numbers = Array.from({ length: count }, (_, n) => `${n}`);
 
 /** A phone whose session goes on when its connection is lost. */

@@ -187,7 +187,7 @@ t.test('Neither side is sent more bytes in a packet than it accepts', async (t) 
   for (const qos of [0, 1, 2] as const) await from.client.publishAsync('t', 'x'.repeat(200), { qos });
   await from.client.publishAsync('t', 'small', { qos: 2 });
   t.equal(await to.payload(), 'small');
-  t.equal(broker.metrics.dropped.packetTooLarge, 3);
+  t.equal(broker.domain().metrics.dropped.packetTooLarge, 3);
   const told = new Promise((resolve) => from.client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)));
   from.client.publish('t', 'x'.repeat(2000));
   t.equal(await told, 0x95);

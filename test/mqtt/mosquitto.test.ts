@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import t from 'tap';
 import { program, skipWithout } from '../support/programs.js';
+import { tlsFiles } from '../support/tls.js';
 import { address, own, testBroker } from './support/broker.js';
 import { client } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
-import { tlsFiles } from './support/tls.js';
 
 const skip = skipWithout('mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr');
 
