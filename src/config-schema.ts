@@ -50,7 +50,7 @@ const longestMs = 24 * 60 * 60 * 1000;
 
 const webhook: Schema = {
   type: ['string', 'null'],
-  format: 'web-url',
+  format: 'webhook-url',
   default: null,
   description: 'URL of the site to which messages to the service are POSTed, signed. null: none.',
 };

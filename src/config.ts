@@ -210,6 +210,16 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
       },
     ],
     [
+      'webhook-url',
+      {
+        message: 'must be an http or https URL without credentials or fragment',
+        check: (value) => {
+          const url = urlOf(value, ['http:', 'https:']);
+          return url !== undefined && url.username === '' && url.password === '' && !value.includes('#');
+        },
+      },
+    ],
+    [
       'nats-url',
       {
         message: 'must be a nats or tls URL',

@@ -106,12 +106,12 @@ t.test('services are a map, also under names that mean something to JavaScript',
   const services: unknown = JSON.parse(
     '{"__proto__":{"delivery":"turns"},"constructor":{},"a b":{"webhook":"http://s"}}',
   );
-  const config = load({ domains: [{ ...site, webhook: 'https://a.com/hook', services }] });
+  const config = load({ domains: [{ ...site, webhook: 'https://a.com/index.php?do=hook', services }] });
   t.strictSame(
     [...(config.domains[0]?.services ?? [])],
     [
-      ['__proto__', { delivery: 'turns', webhook: 'https://a.com/hook' }],
-      ['constructor', { delivery: 'all', webhook: 'https://a.com/hook' }],
+      ['__proto__', { delivery: 'turns', webhook: 'https://a.com/index.php?do=hook' }],
+      ['constructor', { delivery: 'all', webhook: 'https://a.com/index.php?do=hook' }],
       ['a b', { delivery: 'all', webhook: 'http://s' }],
     ],
   );
@@ -152,7 +152,11 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
   [{ domains: [{ ...site, clientSend: ['smoke'] }] }, ['domains[0].clientSend[0]: must be "mqtt"']],
   [
     { domains: [{ ...site, webhook: 'x' }] },
-    ['domains[0].webhook: must be an http or https URL without query or fragment'],
+    ['domains[0].webhook: must be an http or https URL without credentials or fragment'],
+  ],
+  [
+    { domains: [{ ...site, webhook: 'https://jack:secret@a.com/hook' }] },
+    ['domains[0].webhook: must be an http or https URL without credentials or fragment'],
   ],
   [
     { domains: [{ ...site, origins: ['https://a.com/x', 'a.com'] }] },

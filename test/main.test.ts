@@ -102,7 +102,7 @@ t.test('takes domains from the environment', async (t) => {
 
 t.test('a port in use is named in one line, with exit code 1', async (t) => {
   const port = await takenPort(t);
-  for (const flag of ['--port', '--admin-port']) {
+  for (const flag of ['--port', '--admin-port', '--mqtt-port']) {
     const { code, err } = await ended(nextalk(t, [...freePorts, flag, String(port)]));
     t.equal(code, 1, flag);
     t.match(err, new RegExp(`^nextalk: .*\\b${port}\\b.* in use\n$`), flag);

@@ -141,9 +141,9 @@ export async function listenTcp(
     socket.on('close', () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => reject(Object.assign(error, { address: `${address}:${port}` })));
     server.listen(Math.max(port, 0), address, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });
