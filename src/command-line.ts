@@ -14,7 +14,9 @@ type Problems = { readonly errors: string[] };
 
 /** What the program was asked to do, the flags as they were typed. */
 export interface Invocation {
-  readonly command: 'serve' | 'check';
+  readonly command: 'serve' | 'check' | 'doctor';
+  /** Of `doctor`: for programs. */
+  readonly json: boolean;
   readonly flags: Flags;
 }
 
@@ -138,6 +140,7 @@ export function parseArguments(
   complain: (text: string) => void,
 ): Invocation | { readonly exitCode: number } {
   let command: Invocation['command'] = 'serve';
+  let json = false;
   const program = new Command('nextalk')
     .description('Message server for the web: REST, WebSocket, long polling and MQTT.')
     .version(packageVersion())
@@ -155,13 +158,21 @@ export function parseArguments(
     .action(() => {
       command = 'check';
     });
+  program
+    .command('doctor')
+    .description('look at what the server needs on this machine, and say what to do about it')
+    .option('--json', 'as JSON, for programs')
+    .action((options: { json?: true }) => {
+      command = 'doctor';
+      json = options.json === true;
+    });
   try {
     program.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return { exitCode: error.exitCode === 0 ? 0 : 2 };
   }
-  return { command, flags: program.opts<Flags>() };
+  return { command, json, flags: program.opts<Flags>() };
 }
 
 function option(flag: Flag): Option {

@@ -5,6 +5,8 @@
 import { constants } from 'node:os';
 import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
+import { examine } from './doctor/doctor.js';
+import { reportOf } from './doctor/finding.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
 import { planReload } from './reload.js';
 import { type Server, startServer } from './server.js';
@@ -26,6 +28,12 @@ export async function run(args: readonly string[], environment: Environment): Pr
     return;
   }
   const read = readConfig(invocation.flags, environment);
+  if (invocation.command === 'doctor') {
+    const findings = await examine(read);
+    print(invocation.json ? `${JSON.stringify(findings)}\n` : reportOf(findings));
+    process.exitCode = findings.some(({ level }) => level === 'failure') ? 1 : 0;
+    return;
+  }
   if ('errors' in read) {
     for (const error of read.errors) complain(`nextalk: ${error}\n`);
     process.exitCode = 2;

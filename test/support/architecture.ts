@@ -29,6 +29,7 @@ const entry: ReadonlySet<string> = new Set(['src/main.ts', 'src/run.ts', 'src/co
 /** The files that may know uWebSockets.js, beside all of src/http and src/admin. */
 const socketAdapters: ReadonlySet<string> = new Set([
   'src/server.ts',
+  'src/doctor/doctor.ts',
   'src/protocols/admission.ts',
   'src/protocols/jsonp.ts',
   'src/protocols/websocket.ts',
@@ -46,6 +47,8 @@ function layerOf(path: string): Layer | undefined {
   const folder = path.split('/')[1];
   if (folder === 'actors' || folder === 'protocols' || folder === 'http') return folder;
   if (folder === 'admin') return 'http';
+  // Beside the server, of which it starts nothing.
+  if (folder === 'doctor') return 'server';
   // The ports: what outlives the process, what reaches other nodes.
   if (folder === 'store' || folder === 'cluster') return 'actors';
   return undefined;

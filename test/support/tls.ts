@@ -86,5 +86,5 @@ export function tlsFiles(t: Cleaner, pair: Pair = first): Pair {
 /** What is in the files from now on. */
 export function replaceFiles(files: Pair, pair: Pair): void {
   writeFileSync(files.cert, pair.cert);
-  writeFileSync(files.key, pair.key);
+  writeFileSync(files.key, pair.key, { mode: 0o600 });
 }

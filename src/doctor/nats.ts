@@ -1,0 +1,37 @@
+/** Whether the NATS servers of the cluster answer. */
+import { connect } from 'node:net';
+import type { Config } from '../config.js';
+import { type Finding, fail, ok } from './finding.js';
+
+const PATIENCE_MS = 3000;
+const DEFAULT_PORT = 4222;
+
+/** A NATS server says INFO first, also where it wants TLS then. Answers what is wrong, or null. */
+function greet(url: URL): Promise<string | null> {
+  return new Promise((resolve) => {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const socket = connect({ host, port: Number(url.port) || DEFAULT_PORT });
+    const done = (problem: string | null): void => {
+      socket.destroy();
+      resolve(problem);
+    };
+    socket.setTimeout(PATIENCE_MS, () => done('does not answer'));
+    socket.once('error', (error: NodeJS.ErrnoException) => done(`cannot be reached (${error.code ?? error.message})`));
+    socket.once('close', () => done('closes the connection'));
+    socket.once('data', (chunk: Buffer) => {
+      done(chunk.toString('latin1').startsWith('INFO ') ? null : 'answers, but is no NATS server');
+    });
+  });
+}
+
+export function natsFindings({ cluster }: Config): Promise<Finding[]> {
+  const looking = cluster.nats.map(async (text) => {
+    const url = new URL(text);
+    // Without the credentials that it may hold.
+    const shown = `${url.protocol}//${url.host}`;
+    const problem = await greet(url);
+    if (problem === null) return ok('nats', `${shown} answers`);
+    return fail('nats', `${shown} ${problem}`, 'start nats-server there, or correct cluster.nats');
+  });
+  return Promise.all(looking);
+}

@@ -1,0 +1,135 @@
+import { chmodSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { loadConfig } from '../src/config.js';
+import { type Configured, examine } from '../src/doctor/doctor.js';
+import { type Finding, reportOf } from '../src/doctor/finding.js';
+import { filesFinding } from '../src/doctor/machine.js';
+import { natsFindings } from '../src/doctor/nats.js';
+import { nextalk } from './support/process.js';
+import { type Cleaner, merge, type Settings, testServer } from './support/server.js';
+import { expired, first, renewed, tlsFiles } from './support/tls.js';
+
+const key = 'a-key-of-more-than-sixteen-characters';
+const quiet: Settings = {
+  port: 0,
+  mqtt: { port: 0 },
+  admin: { port: 0 },
+  domains: [{ domain: 'a.example', apikey: key }],
+};
+
+function configured(settings: Settings, file?: string): Configured & { config: object } {
+  const loaded = loadConfig(merge(quiet, settings));
+  if ('errors' in loaded) throw new Error(loaded.errors.join('; '));
+  return { config: loaded.config, file };
+}
+
+/** What it finds wrong. */
+async function problems(settings: Settings, file?: string): Promise<Finding[]> {
+  const found = await examine(configured(settings, file));
+  return found.filter(({ level, subject }) => level !== 'ok' && subject !== 'open files' && subject !== 'backlog');
+}
+
+/** Listens on a free port and says `greeting` to whoever comes. */
+async function listener(t: Cleaner, greeting: string): Promise<number> {
+  const server: Server = createServer((socket) => socket.on('error', () => undefined).end(greeting));
+  t.teardown(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+t.test('nothing is wrong with a sound configuration', async (t) => {
+  t.strictSame(await problems({}), []);
+  t.strictSame(await problems({ tls: tlsFiles(t) }), []);
+});
+
+t.test('a configuration that is none is told line by line, beside what the machine is', async (t) => {
+  const found = await examine({ errors: ['port: must be a whole number', 'host: must not be empty'] });
+  t.match(
+    found.filter(({ level }) => level === 'failure'),
+    [
+      { subject: 'configuration', text: 'port: must be a whole number' },
+      { subject: 'configuration', text: 'host: must not be empty' },
+    ],
+  );
+  t.ok(found.some(({ subject }) => subject === 'native build'));
+});
+
+t.test('certificates are judged as the server would judge them', async (t) => {
+  const cases: readonly (readonly [Settings, RegExp])[] = [
+    [{ cert: '/nowhere.pem', key: '/nowhere.pem' }, /ENOENT/],
+    [{ ...tlsFiles(t, { cert: first.cert, key: renewed.key }) }, /is not the key/],
+    [{ ...tlsFiles(t, expired) }, /expired at 2021/],
+  ];
+  for (const [tls, text] of cases) {
+    t.match(await problems({ tls }), [{ level: 'failure', subject: 'certificate', text, advice: /\w/ }]);
+  }
+});
+
+t.test('a port that somebody has is a failure, one of a NexTalk that runs is not', async (t) => {
+  const port = await listener(t, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
+  t.match(await problems({ port }), [{ level: 'failure', subject: 'ports', text: /is in use$/, advice: /ss -ltnp/ }]);
+  const server = await testServer(t, { mqtt: { port: -1 }, admin: { port: -1 } });
+  const running = { port: server.port, mqtt: { port: server.mqttPort }, admin: { port: server.adminPort } };
+  t.strictSame(await problems(running), []);
+  t.match(await problems({ host: '192.0.2.1', port: 8080, tls: tlsFiles(t) }), [{ text: /EADDRNOTAVAIL/ }]);
+});
+
+t.test('what is open to others is warned of', async (t) => {
+  const open = { host: '0.0.0.0', trustProxy: true, publicUrl: 'http://im.example.com', mqtt: { port: 1 } };
+  const short = { domains: [{ domain: 'a', apikey: [key, 'short'] }] };
+  const texts = (await problems({ ...open, ...short })).filter(({ level }) => level === 'warning');
+  t.match(texts, [
+    { text: /less than 16/ },
+    { text: /MQTT without TLS/ },
+    { text: /not https/ },
+    { text: /trustProxy/ },
+  ]);
+  t.notMatch(JSON.stringify(texts), /short|a-key/, 'and no key is shown');
+  const hashed = { domains: [{ domain: 'a', apikey: `sha256:${'0'.repeat(64)}` }] };
+  t.strictSame(await problems(hashed), []);
+});
+
+t.test('files with secrets are not for everybody', async (t) => {
+  const file = join(t.testdir({ 'nextalk.json': '{}' }), 'nextalk.json');
+  chmodSync(file, 0o644);
+  t.match(await problems({}, file), [{ level: 'warning', subject: 'files', advice: `chmod o-r ${file}` }]);
+  chmodSync(file, 0o640);
+  t.strictSame(await problems({}, file), []);
+});
+
+t.test('NATS is greeted', async (t) => {
+  const [real, other, gone] = [await listener(t, 'INFO {"server_id":"x"}\r\n'), await listener(t, 'HTTP/1.1'), 1];
+  const nats = [real, other, gone].map((port) => `nats://user:secret@127.0.0.1:${port}`);
+  const { config } = configured({});
+  const found = await natsFindings({
+    ...(config as Parameters<typeof natsFindings>[0]),
+    cluster: { nats, node: null },
+  });
+  t.match(found, [
+    { level: 'ok', text: `nats://127.0.0.1:${real} answers` },
+    { level: 'failure', text: /is no NATS server/ },
+    { level: 'failure', text: /ECONNREFUSED/, advice: /nats-server/ },
+  ]);
+  t.notMatch(JSON.stringify(found), /secret/);
+});
+
+t.test('the limit of open files is told as connections', async (t) => {
+  t.match(filesFinding(1024), { level: 'warning', text: /about 924 connections/, advice: /LimitNOFILE/ });
+  t.match(filesFinding(1_048_576), { level: 'ok' });
+  t.match(filesFinding(null), { level: 'ok' });
+});
+
+t.test('the command ends with 1 on a failure, and is for readers and for programs', async (t) => {
+  const flags = ['--port', '0', '--mqtt-port', '0', '--admin-port', '0'];
+  const good = nextalk(t, ['doctor', ...flags]);
+  t.equal(await good.ended, 0);
+  t.match(good.out, /^ok {7}node: Node \d+[\s\S]*\n0 failures, \d warnings?\n$/);
+  const bad = nextalk(t, ['doctor', '--json', '--port', 'x']);
+  t.equal(await bad.ended, 1);
+  const found: unknown = JSON.parse(bad.out);
+  t.ok(Array.isArray(found) && found.some(({ level, text }) => level === 'failure' && /^port: /.test(text)));
+  t.equal(reportOf([]), '\n0 failures, 0 warnings\n');
+});
