@@ -83,7 +83,7 @@ async function get(port: number, path: string, form?: Readonly<Record<string, st
   return { status: Number(response.statusCode), body };
 }
 
-t.test('docs/operating.md shows what its commands answer', async (t) => {
+t.test('docs/operating.md shows what its commands answer', { skip: skipWithout('curl') }, async (t) => {
   await (await reader(t, t.testdir({}))).follow(readBlocks(page));
 });
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { parseArguments } from '../src/command-line.js';
 import { anchorsOf, linksOf, readBlocks } from './support/markdown.js';
+import { skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 
 const root = join(import.meta.dirname, '..');
@@ -12,7 +13,7 @@ function read(page: string): string {
   return readFileSync(join(root, page), 'utf8');
 }
 
-t.test('README.md shows what its commands answer', async (t) => {
+t.test('README.md shows what its commands answer', { skip: skipWithout('curl') }, async (t) => {
   // Nobody needs to wait for eighteen seconds until somebody is offline.
   const env = { NEXTALK_SET: 'presence.clientIdleMs=6000;presence.graceMs=500' };
   await (await reader(t, t.testdir({}), env)).follow(readBlocks(read('README.md')));
