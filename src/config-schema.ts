@@ -254,19 +254,26 @@ export const configSchema: ConfigSchema = {
       ...text('Folder of what must survive a restart; `none` keeps nothing. Only `none` is supported yet.'),
       default: 'none',
     },
-    cluster: group('Several nodes as one server. Not supported yet.', {
+    cluster: group('Several nodes as one server.', {
       nats: {
         type: 'array',
         default: [],
         items: { type: 'string', format: 'nats-url' },
-        description: 'URLs of NATS servers. Empty: one node.',
+        description: 'URLs of NATS servers, with user and password where they ask for them. Empty: one node.',
       },
       node: {
         type: ['string', 'null'],
-        minLength: 1,
+        format: 'node-name',
         default: null,
-        description: 'Name of this node in the cluster. null: made up at start.',
+        description: 'Name of this node, no other has it; tickets carry it. null: made up at start.',
       },
+      name: {
+        type: 'string',
+        format: 'subject',
+        default: 'nextalk',
+        description: 'Name of the cluster: nodes of one name on one NATS are one server.',
+      },
+      leaseMs: whole(200, 600_000, 5000, 'A node that is not heard of for this long counts as gone, in ms.'),
     }),
   },
 };

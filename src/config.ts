@@ -41,10 +41,14 @@ export interface Config {
   /** Folder of durable state, or `none`; only `none` is accepted yet. */
   readonly data: string;
   readonly cluster: {
-    /** URLs of NATS servers; always empty yet. */
+    /** URLs of NATS servers; empty: one node. */
     readonly nats: readonly string[];
     /** Name of this node; null: made up at start. */
     readonly node: string | null;
+    /** Nodes of one name are one server. */
+    readonly name: string;
+    /** A node that is not heard of for this long counts as gone, in ms. */
+    readonly leaseMs: number;
   };
 }
 
@@ -189,6 +193,20 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
       },
     ],
     [
+      'node-name',
+      {
+        message: 'must be 1 to 32 letters, digits, . _ or -',
+        check: (value) => /^[A-Za-z0-9._-]{1,32}$/.test(value),
+      },
+    ],
+    [
+      'subject',
+      {
+        message: 'must be 1 to 64 letters, digits, _ or -',
+        check: (value) => /^[A-Za-z0-9_-]{1,64}$/.test(value),
+      },
+    ],
+    [
       'api-key',
       {
         message: 'must not be empty; hashed, it is sha256: and 64 lower-case hex digits',
@@ -305,7 +323,6 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
     errors.push(`admin.token: is needed on an address other than loopback (admin.host is ${config.admin.host})`);
   }
   if (config.data !== 'none') errors.push('data: only "none" is possible, keeping state is not supported yet');
-  if (config.cluster.nats.length > 0) errors.push('cluster.nats: joining a cluster is not supported yet');
   return errors;
 }
 

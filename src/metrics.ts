@@ -135,7 +135,31 @@ export class RouteMetrics {
   }
 }
 
+/** What passes between the nodes of a cluster; all 0 on a single node. */
+export class ClusterMetrics {
+  /** Nodes within their lease, this one too. */
+  nodes = 0;
+  /** Nodes not heard of for longer than a lease, and still remembered. */
+  nodesLost = 0;
+  /** 1 while there is a connection to NATS. */
+  connected = 0;
+  /** Endpoints of the whole cluster that this node knows of. */
+  replicaEndpoints = 0;
+  itemsSent = 0;
+  itemsReceived = 0;
+  framesSent = 0;
+  framesRepeated = 0;
+  /** Given up because a node did not take them. */
+  framesDropped = 0;
+  charactersSent = 0;
+  /** REST calls sent on to the node of their ticket. */
+  callsForwarded = 0;
+  /** Connections here of clients that live on other nodes. */
+  visitors = 0;
+}
+
 export class Metrics {
+  readonly cluster = new ClusterMetrics();
   /** Open connections now, by transport; a long poll is one while it waits. */
   readonly connections = zeros(TRANSPORT_KINDS);
   /** Connections since the start. */

@@ -8,6 +8,7 @@ import { createSystem, type Ref } from './actors/system.js';
 import { type Admin, startAdmin } from './admin/admin.js';
 import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock, Timeouts } from './clock.js';
+import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { addRestApi } from './http/app.js';
 import { HttpListener } from './http/listener.js';
@@ -15,7 +16,9 @@ import { addReference } from './http/reference.js';
 import { Metrics } from './metrics.js';
 import { Admission } from './protocols/admission.js';
 import { ApiKeys } from './protocols/api-keys.js';
+import { answerCall } from './protocols/commands.js';
 import type { Context } from './protocols/context.js';
+import { encodePacket } from './protocols/frame.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { ConnectionCounts } from './protocols/network.js';
@@ -54,7 +57,13 @@ function createRuntime(config: Config, clock: Clock): Runtime {
     system.tell(endpoint, { kind: 'graceEnded' });
   });
   const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
-  return { system, metrics, clock, outbox, idle, grace, webhook };
+  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null };
+}
+
+/** This node of a cluster; null: there is one node. */
+function createNode({ cluster, presence }: Config, { clock, metrics, system }: Runtime): ClusterNode | null {
+  if (cluster.nats.length === 0) return null;
+  return new ClusterNode({ config: cluster, graceMs: presence.graceMs, clock, metrics, system, encode: encodePacket });
 }
 
 /** Brings the domains in line with a configuration; those that are gone end with all their clients. */
@@ -76,6 +85,7 @@ function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config
 class Parts implements Server {
   readonly domains = new Map<string, Domain>();
   readonly #runtime: Runtime;
+  readonly #node: ClusterNode | null;
   readonly #http: HttpListener;
   /** Null: no TLS. */
   readonly #certificate: ServedCertificate | null;
@@ -90,7 +100,10 @@ class Parts implements Server {
 
   constructor(config: Config, clock: Clock) {
     this.#config = config;
-    this.#runtime = createRuntime(config, clock);
+    const runtime = createRuntime(config, clock);
+    const node = createNode(config, runtime);
+    this.#node = node;
+    this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
     configureDomains(this.domains, this.#runtime, config);
     this.#context = {
       config: () => this.#config,
@@ -132,6 +145,10 @@ class Parts implements Server {
   }
 
   async start(): Promise<void> {
+    if (this.#node) {
+      answerCalls(this.#node, this.domains);
+      await this.#node.start();
+    }
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     this.#http.listen(this.#config.port);
     this.#admin = await startAdmin(this.#context);
@@ -170,6 +187,8 @@ class Parts implements Server {
     this.#polls.close();
     this.#sockets.close();
     await this.#mqtt?.close();
+    // Before its endpoints end, so that the others take them for gone with the node, not one by one.
+    await this.#node?.close();
     await this.#admin?.close();
     this.#http.close();
     this.#certificate?.close();
@@ -197,6 +216,15 @@ class Parts implements Server {
     addReference(app, packageVersion(), this.#config.publicUrl);
     addRestApi(app, this.#context, () => ports);
   }
+}
+
+/** Calls of this node's tickets that reached another one. */
+function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
+  node.calls.answer('call', (_peer, [name, call, roomId, parameters], answer) => {
+    const domain = domains.get(name as string);
+    if (!domain) return answer(null);
+    answerCall(domain, call as string, roomId as string, new Map(parameters as [string, unknown][]), answer);
+  });
 }
 
 /**

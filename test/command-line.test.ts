@@ -170,7 +170,7 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [['--workers', '2'], {}, ['--workers: several server processes are not supported yet']],
     [['--workers', '0'], {}, ['--workers: must be a whole number, at least 1']],
     [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, at least 1']],
-    [['--nats', 'nats://127.0.0.1:4222'], {}, ['cluster.nats: joining a cluster is not supported yet']],
+    [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],
     [['--data', './data'], {}, ['data: only "none" is possible, keeping state is not supported yet']],
     [
       ['--port', 'x', '--workers', '2'],

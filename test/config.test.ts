@@ -67,7 +67,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
     },
     lockout: { failures: 10, firstMs: 1000, longestMs: 300000, forgetMs: 900000, entries: 10000 },
     data: 'none',
-    cluster: { nats: [], node: null },
+    cluster: { nats: [], node: null, name: 'nextalk', leaseMs: 5000 },
   });
 });
 
@@ -82,7 +82,7 @@ t.test('a full file is taken as it is', async (t) => {
     admin: { host: '::', port: 9, token: 'secret' },
     domains: [{ ...site, apikey: ['a', `sha256:${'0a'.repeat(32)}`], origins: ['https://a.com', 'http://a.com:81'] }],
     presence: { graceMs: 0 },
-    cluster: { node: 'n1' },
+    cluster: { nats: ['nats://user:word@127.0.0.1:4222'], node: 'n1' },
   });
   t.equal(config.publicUrl, 'https://im.example.com/chat', 'without the trailing slash');
   t.strictSame(config.tls, { cert: 'a.pem', key: 'b.pem' });
@@ -171,7 +171,9 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
     ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , or control characters'],
   ],
   [{ data: './data' }, ['data: only "none" is possible, keeping state is not supported yet']],
-  [{ cluster: { nats: ['nats://127.0.0.1'] } }, ['cluster.nats: joining a cluster is not supported yet']],
+  [{ cluster: { nats: ['http://127.0.0.1'] } }, ['cluster.nats[0]: must be a nats or tls URL']],
+  [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, . _ or -']],
+  [{ cluster: { name: 'a.b' } }, ['cluster.name: must be 1 to 64 letters, digits, _ or -']],
   [{ domains: [{ ...site, offline: true }] }, ['domains[0].offline: keeping messages is not supported yet']],
   [{ mqtt: { anonymousDomain: 'b.com' } }, ['mqtt.anonymousDomain: b.com is not among the domains']],
   [

@@ -3,18 +3,22 @@
  * nothing here knows another.
  */
 import type { Clock, Timeouts } from '../clock.js';
+import type { DomainCluster } from '../cluster/port.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
 import type { DomainMetrics, Metrics } from '../metrics.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
-import { Registry } from './registry.js';
+import type { Appearance } from './presence.js';
+import { type EndpointEntry, Registry } from './registry.js';
 import { newRoom, type RoomMessage, room } from './room.js';
 import { type Deliver, type RouterMessage, route, router, type Subscription } from './router.js';
 import type { Group, Ref, System } from './system.js';
 import { TopicTree } from './topic-tree.js';
 import type { Transport } from './transport.js';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What the domains of one server share. */
 export interface Runtime {
@@ -28,15 +32,20 @@ export interface Runtime {
   readonly grace: Timeouts<Ref<EndpointMessage>>;
   /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
   readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
+  /** Makes a domain's part of the cluster; null: one node. */
+  readonly cluster: ((domain: Domain) => DomainCluster) | null;
 }
 
 const NO_ROOMS: readonly Address[] = [];
+const NO_FILTERS: readonly string[] = [];
 
 export class Domain {
   readonly table = new TopicTree<Subscription>();
   readonly registry = new Registry();
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
+  /** Its part of a cluster; null: one node. */
+  readonly cluster: DomainCluster | null;
   readonly router: Ref<RouterMessage>;
   readonly metrics: DomainMetrics;
   limits: Limits;
@@ -55,6 +64,7 @@ export class Domain {
     this.limits = limitsOf(config, settings);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.#rooms = system.group(`rooms ${settings.domain}`);
+    this.cluster = runtime.cluster?.(this) ?? null;
     this.router = system.spawn(system.group(`router ${settings.domain}`), 'router', router, this.table);
     this.#startServices();
   }
@@ -89,7 +99,15 @@ export class Domain {
   endpoint(target: Target): Ref<EndpointMessage> {
     const found = this.registry.endpoints.get(target.address);
     if (found) return found.actor;
-    const entry = { actor: undefined as unknown as Ref<EndpointMessage>, nick: '', appearance: null, rooms: NO_ROOMS };
+    const entry: Writable<EndpointEntry> = {
+      actor: undefined as unknown as Ref<EndpointMessage>,
+      nick: '',
+      show: 'available',
+      status: '',
+      appearance: null,
+      rooms: NO_ROOMS,
+      watching: NO_FILTERS,
+    };
     const state = newEndpoint(this, target, entry);
     entry.actor = this.runtime.system.spawn(this.#endpoints, `${target.node}.${target.id}`, endpoint, state);
     this.registry.endpoints.set(target.address, entry);
@@ -116,6 +134,16 @@ export class Domain {
     return route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, except);
   }
 
+  /** How others see an endpoint, on whichever node it lives; null where it is offline to them. */
+  appearance(address: Address): Appearance | null {
+    return this.cluster === null ? this.registry.appearance(address) : this.cluster.appearance(address);
+  }
+
+  /** Whether anybody watches a topic by MQTT; may say so where nobody does. */
+  isHeard(topic: string): boolean {
+    return this.table.wildcards > 0 || this.table.has(topic);
+  }
+
   /** The topic of a broadcast: no endpoint's address. */
   get everyone(): Address {
     return `/domain/${this.name}/broadcast` as Address;
@@ -139,14 +167,17 @@ export class Domain {
   /** Routes a packet to its target, or to everybody; one for somebody offline is dropped and counted. */
   dispatch(packet: Packet, target: Target | null): void {
     this.metrics.accepted[packet.kind] += 1;
-    if (target === null) this.broadcast(packet);
+    if (this.cluster !== null) this.cluster.dispatch(packet, target);
+    else if (target === null) this.broadcast(packet);
     else if (!this.route(packet, target.client)) this.metrics.drop('offline', target.address);
   }
 
-  /** To every online endpoint, and to those who watch the domain. */
-  private broadcast(packet: Packet): void {
+  /** To every online endpoint of this node, and to those here who watch the domain. */
+  broadcast(packet: Packet, relayed?: true): void {
     const { system } = this.runtime;
-    const deliver: Deliver = { kind: 'deliver', packet, only: null };
+    const deliver: Deliver = relayed
+      ? { kind: 'deliver', packet, only: null, relayed }
+      : { kind: 'deliver', packet, only: null };
     for (const { actor } of this.registry.endpoints.values()) system.tell(actor, deliver);
     route(system, this.table, deliver);
   }

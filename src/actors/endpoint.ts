@@ -17,6 +17,7 @@ import type { EndpointEntry } from './registry.js';
 import { announceToBuddies } from './roster.js';
 import type { Deliver, Subscription } from './router.js';
 import { chooseClients, configureService, passOn } from './service.js';
+import { fromSibling, type SiblingMessage } from './siblings.js';
 import type { Behaviour, Ref } from './system.js';
 import type { Transport } from './transport.js';
 
@@ -41,6 +42,7 @@ export type EndpointMessage =
       readonly client: Client;
       readonly online: Online;
     }
+  | SiblingMessage
   | { readonly kind: 'offline'; readonly client: Client; readonly reply: Reply<null> }
   | {
       readonly kind: 'show';
@@ -82,11 +84,7 @@ export interface EndpointState {
   subscription: Subscription | null;
   /** From its first client to the end of the grace after its last. */
   online: boolean;
-  show: Show;
-  status: string;
   clients: readonly Client[];
-  /** Filters it watches its buddies by; see roster.ts. */
-  watching: readonly string[];
   /** Messages that came while no client was connected: a client that comes next has them, whichever it is. */
   unseen: PacketQueue | null;
   /** POSTs a service's messages to its site. */
@@ -97,7 +95,6 @@ export interface EndpointState {
 
 /** Shared while there are none: an empty list of its own would be 16 bytes for each user. */
 const NO_CLIENTS: readonly Client[] = [];
-const NO_FILTERS: readonly string[] = [];
 
 export function newEndpoint(domain: Domain, { address, node, id }: Target, entry: EndpointEntry): EndpointState {
   return {
@@ -109,10 +106,7 @@ export function newEndpoint(domain: Domain, { address, node, id }: Target, entry
     entry,
     subscription: null,
     online: false,
-    show: 'available',
-    status: '',
     clients: NO_CLIENTS,
-    watching: NO_FILTERS,
     unseen: null,
     webhook: null,
     turns: null,
@@ -154,13 +148,17 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return state.clients.length === 0 && !state.domain.runtime.grace.has(self) ? goOffline(state) : state;
     case 'configure':
       return configureService(state, self);
+    default:
+      return fromSibling(state, message, self);
   }
 }
 
 /** Pushes a packet to its clients; keeps a message while none is connected. */
-function deliver(state: EndpointState, { packet, only }: Deliver): EndpointState {
-  const { limits, metrics } = state.domain;
-  if (state.webhook && packet.kind === 'message') state.webhook.push(packet, limits);
+function deliver(state: EndpointState, message: Deliver): EndpointState {
+  const { packet, only } = message;
+  const { limits, metrics, cluster } = state.domain;
+  if (state.webhook && packet.kind === 'message' && !message.relayed) state.webhook.push(packet, limits);
+  if (cluster !== null && !message.relayed) cluster.relay(state.address, message);
   const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
@@ -168,6 +166,7 @@ function deliver(state: EndpointState, { packet, only }: Deliver): EndpointState
     connected ||= client.transport !== null;
   }
   if (connected || packet.kind !== 'message') return state;
+  if (cluster?.isConnectedElsewhere(state.address)) return state;
   if (state.online && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
     state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
@@ -185,6 +184,7 @@ function send(state: EndpointState, client: Client | null, outgoing: Outgoing): 
   domain.dispatch(packet, outgoing.target);
   if (client && packet.kind === 'message' && domain.settings.carbons && topic !== address) {
     for (const other of state.clients) if (other !== client) other.push(packet, domain.limits);
+    domain.cluster?.carbon(address, packet);
   }
   return state;
 }
@@ -198,6 +198,7 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
   client.attach(transport, CLOSE.replaced, state.domain.limits);
   state.unseen?.clear();
   state.unseen = null;
+  state.domain.cluster?.connected(state.address, true);
   return state;
 }
 
@@ -206,6 +207,9 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
   if (state.clients.some((other) => other.transport !== null)) return state;
+  const { cluster } = state.domain;
+  cluster?.connected(state.address, false);
+  if (cluster?.isConnectedElsewhere(state.address)) return state;
   for (const packet of client.queued) {
     if (packet.kind !== 'message') continue;
     state.unseen ??= new PacketQueue(metrics, state.address);
@@ -228,9 +232,10 @@ function show(
   status: string | null,
   reply: Reply<null>,
 ): EndpointState {
-  state.show = to;
-  state.status = status ?? state.status;
-  if (nick !== null && nick !== '') state.entry.nick = nick;
+  const { entry } = state;
+  entry.show = to;
+  entry.status = status ?? entry.status;
+  if (nick !== null && nick !== '') entry.nick = nick;
   announce(state);
   reply(null);
   return state;
@@ -238,9 +243,15 @@ function show(
 
 /** Brings what others see up to date, and tells them what changed. */
 export function announce(state: EndpointState, enteredRooms: readonly Address[] = []): void {
-  const after = state.online ? appearance(state.show, state.status) : null;
-  const type = transition(state.entry.appearance, after);
-  state.entry.appearance = after;
+  const { entry, domain } = state;
+  const after = state.online ? appearance(entry.show, entry.status) : null;
+  const type = transition(entry.appearance, after);
+  entry.appearance = after;
+  if (domain.cluster !== null) {
+    for (const room of enteredRooms) enter(state, room, null);
+    domain.cluster.update(state.address, entry, state.online, 'grponline');
+    return;
+  }
   if (type !== null) announceToBuddies(state, type);
   const known = state.entry.rooms.filter((room) => !enteredRooms.includes(room));
   if (type === 'online') announceToRooms(state, known, 'grponline');

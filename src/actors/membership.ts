@@ -1,5 +1,5 @@
 /** An endpoint's side of its rooms; the room's own side is room.ts. PROTOCOL.md section 4. */
-import type { ReplyError } from '../errors.js';
+import { type ReplyError, UNAVAILABLE } from '../errors.js';
 import { type Address, shortId } from './address.js';
 import type { EndpointState } from './endpoint.js';
 import { Packet, type PresenceType } from './packet.js';
@@ -11,9 +11,19 @@ type Reply = (result: ReplyError | null) => void;
 function roomPresence(state: EndpointState, room: Address, type: PresenceType, nick: string | null): Packet {
   const to = shortId(state.domain.name, room);
   state.domain.metrics.accepted.presence += 1;
-  const show = type === 'grpoffline' ? 'unavailable' : state.show;
+  const show = type === 'grpoffline' ? 'unavailable' : state.entry.show;
   const fields = { from: state.shortId, to, nick: nick ?? state.entry.nick, type, show, status: to };
   return new Packet('presence', fields, room, state.address);
+}
+
+/** In a cluster every node tells its own members, from the replica. */
+function presenceInRoom(
+  state: EndpointState,
+  room: Address,
+  type: PresenceType | null,
+  nick: string | null | undefined,
+): Packet | null {
+  return type === null || state.domain.cluster !== null ? null : roomPresence(state, room, type, nick ?? null);
 }
 
 export function announceToRooms(state: EndpointState, rooms: readonly Address[], type: PresenceType): void {
@@ -33,7 +43,7 @@ export function enter(
     kind: 'enter',
     member: address,
     actor: entry.actor,
-    packet: type && roomPresence(state, room, type, nick ?? null),
+    packet: presenceInRoom(state, room, type, nick),
     reply: reply ?? null,
   });
 }
@@ -49,13 +59,13 @@ export function exit(
   domain.runtime.system.tell(domain.room(room), {
     kind: 'exit',
     member: address,
-    packet: type && roomPresence(state, room, type, nick ?? null),
+    packet: presenceInRoom(state, room, type, nick),
     reply: reply ?? null,
   });
 }
 
 function isVisible(state: EndpointState): boolean {
-  return state.online && appearance(state.show, state.status) !== null;
+  return state.online && appearance(state.entry.show, state.entry.status) !== null;
 }
 
 /** JOIN: a second one is answered and tells nobody, as is that of the invisible. */
@@ -64,8 +74,13 @@ export function join(state: EndpointState, room: Address, nick: string | null, r
     reply(null);
     return state;
   }
+  if (isFull(state, room)) {
+    reply(UNAVAILABLE);
+    return state;
+  }
   state.entry.rooms = [...state.entry.rooms, room];
   enter(state, room, isVisible(state) ? 'join' : null, nick, reply);
+  state.domain.cluster?.update(state.address, state.entry, state.online, 'join', nick);
   return state;
 }
 
@@ -77,10 +92,18 @@ export function leave(state: EndpointState, room: Address, nick: string | null, 
   }
   state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
   exit(state, room, isVisible(state) ? 'leave' : null, nick, reply);
+  state.domain.cluster?.update(state.address, state.entry, state.online, 'join', nick);
   return state;
 }
 
 export function evicted(state: EndpointState, room: Address): EndpointState {
   state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
+  state.domain.cluster?.update(state.address, state.entry, state.online, 'join');
   return state;
+}
+
+/** In a cluster, members on all nodes count; the room's own actor knows those of its node. */
+export function isFull({ domain }: EndpointState, room: Address): boolean {
+  const limit = domain.limits.roomMembers;
+  return domain.cluster !== null && limit > 0 && domain.cluster.members(room).length >= limit;
 }

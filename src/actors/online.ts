@@ -9,9 +9,9 @@ import { log } from '../log.js';
 import { type Address, shortId } from './address.js';
 import { Client } from './client.js';
 import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
-import { exit } from './membership.js';
+import { exit, isFull } from './membership.js';
 import type { Packet } from './packet.js';
-import { watchFilter } from './roster.js';
+import { watched, watchFilter } from './roster.js';
 import { passOn } from './service.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
@@ -33,9 +33,29 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
   }
   if (same) removeClient(state, same, CLOSE.stopped, self);
   const client = newClient(state, online.client, self);
-  const known = new Set(state.watching);
+  if (!state.online && domain.cluster?.isElsewhere(address)) {
+    domain.cluster.inherit(address, online.client, (inherited) => {
+      domain.runtime.system.tell(self, { kind: 'inherited', inherited, client, online });
+    });
+    return state;
+  }
+  watchBuddies(state, online.buddies, self, (filters) => {
+    domain.runtime.system.tell(self, { kind: 'subscribed', filters, client, online });
+  });
+  return state;
+}
+
+/** Has the table learn whom it watches beyond those it does already. */
+export function watchBuddies(
+  state: EndpointState,
+  buddies: readonly Address[],
+  self: Ref<EndpointMessage>,
+  done: (filters: readonly string[]) => void,
+): void {
+  const { domain, address } = state;
+  const known = new Set(state.entry.watching);
   const filters = new Set<string>();
-  for (const buddy of online.buddies) {
+  for (const buddy of buddies) {
     const filter = watchFilter(buddy);
     if (buddy !== address && !known.has(filter)) filters.add(filter);
   }
@@ -43,21 +63,27 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
     kind: 'subscribe',
     filters: [...filters],
     subscription: state.subscription ?? { actor: self as never, owner: address },
-    done: (kept) => domain.runtime.system.tell(self, { kind: 'subscribed', filters: kept, client, online }),
+    done,
   });
-  return state;
+}
+
+/** It watches them from now on; the table has them. */
+export function addWatching({ entry, domain, address }: EndpointState, filters: readonly string[]): void {
+  entry.watching = entry.watching.length === 0 ? filters : [...new Set([...entry.watching, ...filters])];
+  if (filters.length > 0) domain.cluster?.watch(address, filters.map(watched));
 }
 
 function overCapacity({ domain, clients, online }: EndpointState): ReplyError | null {
   const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
   if (clientsPerEndpoint > 0 && clients.length >= clientsPerEndpoint) return UNAVAILABLE;
-  if (!online && endpointsPerDomain > 0 && domain.metrics.endpointsOnline >= endpointsPerDomain) return UNAVAILABLE;
+  const count = domain.cluster?.online ?? domain.metrics.endpointsOnline;
+  if (!online && endpointsPerDomain > 0 && count >= endpointsPerDomain) return UNAVAILABLE;
   return null;
 }
 
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, limits, metrics } = state.domain;
-  const token = newToken();
+  const token = (state.domain.cluster?.tokenPrefix ?? '') + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, metrics, runtime.clock.now());
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
@@ -80,13 +106,13 @@ export function subscribed(
     domain.metrics.endpointsOnline += 1;
   }
   entry.nick = online.nick;
-  state.show = online.show ?? state.show;
-  state.status = online.status ?? state.status;
-  state.watching = state.watching.length === 0 ? filters : [...new Set([...state.watching, ...filters])];
+  entry.show = online.show ?? entry.show;
+  entry.status = online.status ?? entry.status;
+  addWatching(state, filters);
   const entered = online.rooms.filter(
-    (room, i) => !state.entry.rooms.includes(room) && online.rooms.indexOf(room) === i,
+    (room, i) => !entry.rooms.includes(room) && online.rooms.indexOf(room) === i && !isFull(state, room),
   );
-  if (entered.length > 0) state.entry.rooms = [...state.entry.rooms, ...entered];
+  if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
   announce(state, entered);
   online.reply({
     ticket: formatTicket(state.node, state.id, client.token),
@@ -119,10 +145,11 @@ export function goOffline(state: EndpointState): EndpointState {
   announce(state);
   for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
   if (state.subscription) {
-    const { subscription, watching } = state;
-    domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: watching, subscription });
+    const { subscription } = state;
+    const filters = state.entry.watching;
+    domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters, subscription });
   }
-  state.watching = [];
+  state.entry.watching = [];
   forgetUnseen(state);
   return state;
 }
@@ -142,7 +169,7 @@ function presencesOf(state: EndpointState, buddies: readonly Address[]): (readon
   const { domain, address } = state;
   const presences: [string, string][] = [];
   for (const buddy of buddies) {
-    const seen = buddy === address ? null : domain.registry.appearance(buddy);
+    const seen = buddy === address ? null : domain.appearance(buddy);
     if (seen) presences.push([shortId(domain.name, buddy), seen.show]);
   }
   return presences;

@@ -4,13 +4,17 @@
  */
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
-import type { Appearance } from './presence.js';
+import type { Appearance, Show } from './presence.js';
 import type { RoomMessage } from './room.js';
 import type { Ref } from './system.js';
 
 export interface EndpointEntry {
   readonly actor: Ref<EndpointMessage>;
   nick: string;
+  show: Show;
+  status: string;
+  /** Filters it watches its buddies by; see roster.ts. */
+  watching: readonly string[];
   /** How others see it; null: offline to them. */
   appearance: Appearance | null;
   /** The rooms it is in. */

@@ -60,6 +60,8 @@ function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>)
 function fanOut(state: RoomState, deliver: Deliver): RoomState {
   const { system } = state.domain.runtime;
   const { sender } = deliver.packet;
+  // Other nodes have the room's packets for their own members.
+  if (state.domain.cluster !== null && !deliver.relayed) return fanOut(state, { ...deliver, relayed: true });
   for (const [member, actor] of state.members) if (member !== sender) system.tell(actor, deliver);
   return state;
 }

@@ -14,14 +14,15 @@ export function watchFilter(address: Address): string {
   return address + MARK;
 }
 
-function watched(filter: string): Address {
+/** Whom such a filter watches. */
+export function watched(filter: string): Address {
   return filter.slice(0, -MARK.length) as Address;
 }
 
 /** Those that hear of an endpoint and are there to hear it. */
-function audience({ domain, address, watching }: EndpointState): Set<Address> {
+function audience({ domain, address, entry }: EndpointState): Set<Address> {
   const hearers = new Set<Address>();
-  for (const filter of watching) hearers.add(watched(filter));
+  for (const filter of entry.watching) hearers.add(watched(filter));
   for (const { owner } of domain.table.exact(watchFilter(address))) if (owner !== null) hearers.add(owner);
   return hearers;
 }
@@ -29,8 +30,8 @@ function audience({ domain, address, watching }: EndpointState): Set<Address> {
 /** Sends a presence of this endpoint to each of its buddies who is there. */
 export function announceToBuddies(state: EndpointState, type: PresenceType): void {
   const { domain, address, shortId: from, entry } = state;
-  const show = type === 'offline' ? 'unavailable' : state.show;
-  const status = type === 'offline' ? '' : state.status;
+  const show = type === 'offline' ? 'unavailable' : entry.show;
+  const status = type === 'offline' ? '' : entry.status;
   for (const hearer of audience(state)) {
     if (!domain.registry.endpoints.has(hearer)) continue;
     const to = shortId(domain.name, hearer);

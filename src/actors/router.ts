@@ -16,6 +16,8 @@ export interface Deliver {
   readonly packet: Packet;
   /** The one terminal it is for; null: all of them. */
   readonly only: string | null;
+  /** Another node has seen to all else that is for it: the endpoint's other parts, its webhook. */
+  readonly relayed?: true;
 }
 
 /** An entry of the routing table. */
@@ -110,6 +112,28 @@ export function route(system: System, table: Table, deliver: Deliver, except: Re
     found = true;
   });
   return found;
+}
+
+/** Tells the endpoint or room that a packet's topic names, and nobody who watches it. */
+export function routeToOwner(system: System, table: Table, deliver: Deliver): boolean {
+  let found = false;
+  for (const { actor, owner } of table.exact(deliver.packet.topic)) {
+    if (owner === null) continue;
+    system.tell(actor, deliver);
+    found = true;
+  }
+  return found;
+}
+
+/** Tells those who watch a packet's topic by MQTT, each once. */
+export function routeToWatchers(system: System, table: Table, packet: Packet): boolean {
+  const told = new Set<Ref<never>>();
+  table.match(packet.topic, ({ actor, owner }) => {
+    if (owner !== null || told.has(actor)) return;
+    told.add(actor);
+    system.tell(actor, { kind: 'deliver', packet, only: null });
+  });
+  return told.size > 0;
 }
 
 function isTopicSubscription(subscription: Subscription): subscription is TopicSubscription {

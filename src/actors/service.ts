@@ -59,6 +59,7 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
     for (const _ of messages) metrics.drop('clientGone', state.address);
     return;
   }
+  if (state.domain.cluster?.isConnectedElsewhere(state.address)) return;
   const kept = new Set(state.unseen?.packets);
   for (const message of messages) {
     if (kept.has(message)) continue;

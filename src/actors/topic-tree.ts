@@ -86,6 +86,11 @@ export class TopicTree<S> {
     return true;
   }
 
+  /** Whether there are subscribers of exactly this filter. */
+  has(filter: string): boolean {
+    return this.#exact.has(filter);
+  }
+
   /** Subscribers of exactly this filter, not of those that match it. */
   exact(filter: string): Iterable<S> {
     return this.#exact.get(filter)?.subscribers ?? [];

@@ -9,7 +9,8 @@ import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
 import type { MessageFields, Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
-import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { parseTicket } from '../actors/ticket.js';
+import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
 import { findTicket } from './keys.js';
 import type { Parameters } from './parameters.js';
 import { type CallName, type Checked, check } from './schemas.js';
@@ -68,7 +69,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
     return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
   }
-  domain.runtime.system.tell(domain.endpoint(target), {
+  domain.runtime.system.tell<EndpointMessage>(domain.endpoint(target), {
     kind: 'online',
     nick: text(checked, 'nick') || shortIdOf(target.node, target.id),
     show: (text(checked, 'show') || null) as Show | null,
@@ -76,8 +77,13 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
     buddies: addresses(buddies),
     rooms: addresses(rooms),
     client,
-    reply,
+    reply: settled(domain, reply),
   });
+}
+
+/** In a cluster, what a call has changed is known everywhere when it is answered. */
+function settled<T>({ cluster }: Domain, reply: Reply<T>): Reply<T> {
+  return cluster === null ? reply : (result) => cluster.settled(() => reply(result));
 }
 
 /** Checks a ticket's call, then finds its client: fields come before the ticket in the order of errors. */
@@ -87,12 +93,39 @@ function withTicket(
   parameters: Parameters,
   reply: Reply<never>,
   run: (client: Client, checked: Checked) => void,
+  roomId = '',
 ): void {
   const checked = check(call, parameters);
   if (isReplyError(checked)) return reply(checked);
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
-  if (!client) return reply(TICKET_NOT_FOUND);
-  run(client, checked);
+  if (client) run(client, checked);
+  else sendOn(domain, call, roomId, parameters, reply);
+}
+
+/** The call of a ticket that is none of this node's: it may be another's, which answers in its place. */
+function sendOn(domain: Domain, call: CallName, roomId: string, parameters: Parameters, reply: Reply<never>): void {
+  const token = parseTicket(String(parameters.get('ticket')))?.token ?? '';
+  const isSent = domain.cluster?.forward(token, [call, roomId, [...parameters]], (answer) => {
+    if (Array.isArray(answer)) reply(answer[0]);
+    else reply(domain.cluster?.isKnown(token) ? UNAVAILABLE : TICKET_NOT_FOUND);
+  });
+  if (!isSent) reply(TICKET_NOT_FOUND);
+}
+
+/** Runs a call that another node has sent on. */
+export function answerCall(
+  domain: Domain,
+  call: string,
+  roomId: string,
+  parameters: Parameters,
+  answer: (answer: unknown) => void,
+): void {
+  const reply = (result: unknown) => answer([result]);
+  const inRoom = ROOM_CALLS.get(call);
+  const plain = CALLS.get(call);
+  if (inRoom) inRoom(domain, roomId, parameters, reply);
+  else if (plain) plain(domain, parameters, reply);
+  else answer(null);
 }
 
 function tell(domain: Domain, client: Client, message: EndpointMessage): void {
@@ -112,7 +145,7 @@ export function show(domain: Domain, parameters: Parameters, reply: Reply<null>)
       show: text(checked, 'show') as Show,
       nick: text(checked, 'nick'),
       status: text(checked, 'status'),
-      reply,
+      reply: settled(domain, reply),
     });
   });
 }
@@ -133,7 +166,7 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
 function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
   const list: [string, string][] = [];
   for (const [address, id] of named) {
-    const seen = domain.registry.appearance(address);
+    const seen = domain.appearance(address);
     if (seen) list.push([id, seen.show]);
   }
   return list;
@@ -148,21 +181,35 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<nul
   if (isReplyError(outgoing)) return reply(outgoing);
   if (outgoing.target === null) return reply(badRequest('type must be one of chat, grpchat'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
-  if (!client) return reply(TICKET_NOT_FOUND);
+  if (!client) return sendOn(domain, 'message', '', parameters, reply);
   sendFrom(domain, client, outgoing);
   reply(null);
 }
 
 /** PUSH: the site speaks for `from`, who need not be online. */
-export function push(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+export function push(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
   const from = endpointTarget(domain, text(checked, 'from') ?? '');
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return reply(outgoing);
-  domain.push(from, outgoing);
-  reply(null);
+  if (isSentOn || domain.registry.endpoints.has(from.address) || !pushFromHome(domain, from, parameters, reply)) {
+    domain.push(from, outgoing);
+    reply(null);
+  }
+}
+
+/** Where the sender lives on another node its packets go out from there, so that their order holds. */
+function pushFromHome(domain: Domain, from: Target, parameters: Parameters, reply: Reply<null>): boolean {
+  const fields = [...parameters].filter(([name]) => name !== 'apikey');
+  const again = () => push(domain, parameters, reply, true);
+  return (
+    domain.cluster?.forwardTo(from.address, ['push', '', fields], (answer) => {
+      if (Array.isArray(answer)) reply(answer[0]);
+      else again();
+    }) ?? false
+  );
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
@@ -209,7 +256,7 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   const target = parseTarget(domain.name, text(checked, 'to') ?? '');
   if (!target) return reply(badRequest('to is not an id'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
-  if (!client) return reply(TICKET_NOT_FOUND);
+  if (!client) return sendOn(domain, 'status', '', parameters, reply);
   const to = shortIdOf(target.node, target.id);
   const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
   sendFrom(domain, client, { target, acceptedAt: performance.now(), kind: 'status', fields });
@@ -219,22 +266,24 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
 export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {
   const target = roomTarget(domain, roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  withTicket(domain, 'members', parameters, reply, () => {
+  const run = () => {
+    const list = (found: readonly Address[]) => {
+      reply(
+        presencesOf(
+          domain,
+          found.map((address) => [address, domain.shortId(address)] as const),
+        ),
+      );
+    };
+    if (domain.cluster) return list(domain.cluster.members(target.address));
     const room = domain.registry.rooms.get(target.address);
-    if (!room) return reply([]);
+    if (!room) return list([]);
     domain.runtime.system.tell(room, {
       kind: 'members',
-      reply: (result) => {
-        if (isReplyError(result)) return reply(result);
-        reply(
-          presencesOf(
-            domain,
-            result.map((address) => [address, domain.shortId(address)] as const),
-          ),
-        );
-      },
+      reply: (result) => (isReplyError(result) ? reply(result) : list(result)),
     });
-  });
+  };
+  withTicket(domain, 'members', parameters, reply, run, roomId);
 }
 
 export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
@@ -254,7 +303,26 @@ function enterOrExit(
 ): void {
   const target = roomTarget(domain, roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  withTicket(domain, kind, parameters, reply, (client, checked) => {
-    tell(domain, client, { kind, room: target.address, nick: text(checked, 'nick') || null, reply });
-  });
+  const run = (client: Client, checked: Checked) => {
+    const nick = text(checked, 'nick') || null;
+    tell(domain, client, { kind, room: target.address, nick, reply: settled(domain, reply) });
+  };
+  withTicket(domain, kind, parameters, reply, run, roomId);
 }
+
+type Command = (domain: Domain, parameters: Parameters, reply: (result: unknown) => void) => void;
+type RoomCommand = (domain: Domain, roomId: string, parameters: Parameters, reply: (result: unknown) => void) => void;
+
+/** What another node may send on. */
+const CALLS = new Map<string, Command>([
+  ['offline', offline],
+  ['show', show],
+  ['message', message],
+  ['status', status],
+  ['push', (domain, parameters, reply) => push(domain, parameters, reply, true)],
+]);
+const ROOM_CALLS = new Map<string, RoomCommand>([
+  ['members', members],
+  ['join', join],
+  ['leave', leave],
+]);

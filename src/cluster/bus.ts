@@ -1,0 +1,146 @@
+/**
+ * The connection to NATS: subjects in, texts out. Keeps trying for ever; while it is lost nothing is kept for later, the
+ * links above it do that within their bounds. The only file that knows the NATS client.
+ */
+import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import { log } from '../log.js';
+
+const RETRY_MS = 250;
+const CONNECT_MS = 2000;
+/** A connection that answers no ping twice is given up: half-open ones are found so. */
+const PING_MS = 2000;
+
+export interface BusOptions {
+  readonly urls: readonly string[];
+  /** Shown in the monitoring of NATS. */
+  readonly name: string;
+  /** By subject; called for everything that others publish there, never for this node's own. */
+  readonly subjects: ReadonlyMap<string, (text: string) => void>;
+  readonly onConnected: () => void;
+  readonly onLost: () => void;
+}
+
+function connectOptions({ urls, name }: BusOptions): NodeConnectionOptions {
+  const parsed = urls.map((url) => new URL(url));
+  const [first] = parsed;
+  const user = decodeURIComponent(first?.username ?? '');
+  const pass = decodeURIComponent(first?.password ?? '');
+  return {
+    servers: parsed.map(({ host }) => host),
+    name,
+    ...(user === '' ? {} : pass === '' ? { token: user } : { user, pass }),
+    ...(parsed.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
+    noEcho: true,
+    timeout: CONNECT_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RETRY_MS,
+    pingInterval: PING_MS,
+    maxPingOut: 2,
+  };
+}
+
+export class Bus {
+  connected = false;
+  #connection: NatsConnection | null = null;
+  #closed = false;
+  #retry: NodeJS.Timeout | null = null;
+  #complained = false;
+  readonly #answers = new Map<string, () => string>();
+
+  constructor(private readonly options: BusOptions) {}
+
+  /** Resolves when the first attempt has succeeded or failed; goes on trying. */
+  async start(): Promise<void> {
+    try {
+      const connection = await connect(connectOptions(this.options));
+      if (this.#closed) return void (await connection.close());
+      this.#begin(connection);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#lost(error instanceof Error ? error.message : String(error));
+      this.#retry = setTimeout(() => void this.start(), RETRY_MS);
+    }
+  }
+
+  /** Drops the text while the connection is lost. */
+  publish(subject: string, text: string): void {
+    if (this.connected) this.#connection?.publish(subject, text);
+  }
+
+  /** The first answer of whoever answers on the subject; null where nobody does, or not in time. */
+  async ask(subject: string, timeoutMs: number): Promise<string | null> {
+    if (!this.connected || !this.#connection) return null;
+    try {
+      return (await this.#connection.request(subject, '', { timeout: timeoutMs })).string();
+    } catch {
+      return null;
+    }
+  }
+
+  /** Answers what others ask on the subject. */
+  answer(subject: string, text: () => string): void {
+    this.#answers.set(subject, text);
+    if (this.#connection) this.#subscribeAnswer(this.#connection, subject, text);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#retry) clearTimeout(this.#retry);
+    const connection = this.#connection;
+    const flushed = this.connected;
+    this.connected = false;
+    if (!connection) return;
+    if (flushed) await Promise.race([connection.flush().catch(() => undefined), connection.closed()]);
+    await connection.close();
+  }
+
+  #begin(connection: NatsConnection): void {
+    this.#connection = connection;
+    for (const [subject, receive] of this.options.subjects) {
+      connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (!error) receive(message.string());
+        },
+      });
+    }
+    for (const [subject, text] of this.#answers) this.#subscribeAnswer(connection, subject, text);
+    void this.#watch(connection);
+    this.#found();
+  }
+
+  #subscribeAnswer(connection: NatsConnection, subject: string, text: () => string): void {
+    connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (!error) message.respond(text());
+      },
+    });
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (this.#closed) return;
+      if (status.type === 'disconnect' || status.type === 'staleConnection') this.#lost(status.type);
+      if (status.type === 'reconnect') this.#found();
+      if (status.type === 'slowConsumer' || status.type === 'error') {
+        log.warn({ event: 'nats trouble', why: status.type }, 'NATS reports trouble');
+      }
+    }
+  }
+
+  #found(): void {
+    if (this.connected) return;
+    this.connected = true;
+    this.#complained = false;
+    log.info({ event: 'nats connected', server: this.#connection?.getServer() }, 'connected to NATS');
+    this.options.onConnected();
+  }
+
+  #lost(why: string): void {
+    if (!this.#complained)
+      log.warn({ event: 'nats lost', why }, 'no connection to NATS: this node serves its own clients');
+    this.#complained = true;
+    if (!this.connected) return;
+    this.connected = false;
+    this.options.onLost();
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Where packets go in a cluster. All that is for an endpoint goes through its oldest part, which relays it to the
+ * others: one way, so the order of each sender holds and nothing comes twice. What is for a room goes to every node
+ * that has members; those who watch addresses by MQTT are served by the node the packet comes from.
+ */
+import type { Address, Target } from '../actors/address.js';
+import type { Packet } from '../actors/packet.js';
+import { type Deliver, routeToOwner, routeToWatchers } from '../actors/router.js';
+import type { ClusteredDomain } from './domain.js';
+import type { Peer } from './peer.js';
+
+/** A packet that finds its endpoint gone is sent on to where it is now, so many times. */
+const HOPS = 3;
+
+const NONE: ReadonlySet<Peer> = new Set();
+
+export class Delivery {
+  constructor(private readonly cluster: ClusteredDomain) {}
+
+  dispatch(packet: Packet, target: Target | null): void {
+    if (target === null) return this.#broadcast(packet);
+    const found = target.node === 'gid' ? this.#toRoom(packet) : this.#toEndpoint(packet, target.client);
+    if (!found) this.cluster.domain.metrics.drop('offline', target.address);
+  }
+
+  #broadcast(packet: Packet): void {
+    const { cluster } = this;
+    cluster.domain.broadcast(packet, true);
+    for (const peer of cluster.node.mesh.peers.values()) cluster.tellPacket(peer, 'b', null, packet);
+  }
+
+  #toRoom(packet: Packet): boolean {
+    const { domain, replica } = this.cluster;
+    let found = domain.route(packet);
+    const nodes = new Set(this.#watching(packet));
+    for (const peer of replica.rooms.get(packet.topic)?.peers.keys() ?? []) if (peer?.up) nodes.add(peer);
+    for (const peer of nodes) this.cluster.tellPacket(peer, 'g', null, packet);
+    found ||= nodes.size > 0;
+    return found;
+  }
+
+  #toEndpoint(packet: Packet, only: string | null): boolean {
+    const { cluster } = this;
+    const { system } = cluster.domain.runtime;
+    const watching = this.#watching(packet);
+    let found = routeToWatchers(system, cluster.domain.table, packet) || watching.size > 0;
+    for (const peer of watching) cluster.tellPacket(peer, 'v', null, packet);
+    found = this.toPrimary(packet, only, 0) || found;
+    return found;
+  }
+
+  /** To the oldest part of its endpoint, on whichever node that is. False where there is none. */
+  toPrimary(packet: Packet, only: string | null, hops: number): boolean {
+    const { domain, replica } = this.cluster;
+    const record = replica.records.get(packet.topic);
+    const primary = record ? replica.primary(record) : null;
+    if (primary?.peer && hops < HOPS) {
+      if (!primary.peer.up) return false;
+      this.cluster.tellPacket(primary.peer, 'e', null, packet, only, hops + 1);
+      return true;
+    }
+    return routeToOwner(domain.runtime.system, domain.table, { kind: 'deliver', packet, only });
+  }
+
+  /** To the other parts of an endpoint whose oldest part is here. */
+  relay(address: Address, { packet, only }: Deliver): void {
+    const record = this.cluster.replica.records.get(address);
+    if (!record) return;
+    if (record.parts.length === 1 && record.parts[0]?.pending === null) return;
+    const nodes = new Set<Peer>();
+    for (const { peer, hidden, pending } of record.parts) {
+      if (peer && !hidden) nodes.add(peer);
+      for (const other of pending ?? []) if (other.up) nodes.add(other);
+    }
+    for (const peer of nodes) this.cluster.tellPacket(peer, 'y', address, packet, only);
+  }
+
+  /** A relayed packet: to this node's part alone. */
+  relayed(address: Address, packet: Packet, only: string | null): void {
+    const { registry, runtime } = this.cluster.domain;
+    const entry = registry.endpoints.get(address);
+    if (entry) runtime.system.tell(entry.actor, { kind: 'deliver', packet, only, relayed: true });
+  }
+
+  /**
+   * A presence that every node makes for its own: to this node's part, and to those who watch by MQTT from the node of
+   * the oldest part only.
+   */
+  hereAlone(packet: Packet): void {
+    const { domain, replica } = this.cluster;
+    this.relayed(packet.topic, packet, null);
+    const record = replica.records.get(packet.topic);
+    const primary = record ? replica.primary(record) : null;
+    if (primary?.peer) return;
+    routeToWatchers(domain.runtime.system, domain.table, packet);
+    for (const peer of this.#watching(packet)) this.cluster.tellPacket(peer, 'v', null, packet);
+  }
+
+  /** Another node's packet for those who watch here. */
+  toWatchers(packet: Packet): void {
+    routeToWatchers(this.cluster.domain.runtime.system, this.cluster.domain.table, packet);
+  }
+
+  /** Nodes where somebody subscribed by MQTT to a packet's topic. */
+  #watching({ topic }: Packet): ReadonlySet<Peer> {
+    const { interest } = this.cluster;
+    return interest.isEmpty ? NONE : interest.peers(topic);
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * One domain on this node's side of the cluster: writes this node's parts into the replica and tells the other nodes of
+ * them; the port that the domain's actors use. What comes in from other nodes is in incoming.ts.
+ */
+import type { Address, Target } from '../actors/address.js';
+import type { Domain } from '../actors/domain.js';
+import type { Packet } from '../actors/packet.js';
+import type { Appearance } from '../actors/presence.js';
+import type { EndpointEntry } from '../actors/registry.js';
+import type { Deliver } from '../actors/router.js';
+import { Audience } from './audience.js';
+import { Delivery } from './delivery.js';
+import { Interest } from './interest.js';
+import type { ClusterNode } from './node.js';
+import type { Peer } from './peer.js';
+import type { DomainCluster, Inherited } from './port.js';
+import { type Part, Replica } from './replica.js';
+import { packetOf, type WirePacket, wireOf } from './wire.js';
+
+/** How long a part that comes waits for what another one knows. */
+const INHERIT_MS = 2000;
+/** How long a call sent on to another node waits for its answer. */
+const CALL_MS = 5000;
+
+export class ClusteredDomain implements DomainCluster {
+  readonly replica: Replica;
+  readonly delivery: Delivery;
+  readonly audience: Audience;
+  readonly interest: Interest;
+
+  constructor(
+    readonly node: ClusterNode,
+    readonly domain: Domain,
+  ) {
+    this.audience = new Audience(this);
+    this.replica = new Replica(this.audience);
+    this.delivery = new Delivery(this);
+    this.interest = new Interest(this);
+  }
+
+  get tokenPrefix(): string {
+    return this.node.tokenPrefix;
+  }
+
+  get online(): number {
+    return this.replica.records.size;
+  }
+
+  appearance(address: Address): Appearance | null {
+    return this.replica.appearance(address);
+  }
+
+  members(room: Address): readonly Address[] {
+    return [...(this.replica.rooms.get(room)?.members ?? [])].map(({ address }) => address);
+  }
+
+  update(
+    address: Address,
+    entry: EndpointEntry,
+    online: boolean,
+    type: 'join' | 'grponline',
+    nick: string | null = null,
+  ): void {
+    const part = this.replica.localPart(address);
+    if (online && !part) this.#up(address, entry);
+    else if (online && part) this.#change(address, entry, part, type, nick);
+    else if (part) {
+      this.tell('x', address);
+      this.replica.down(address, null);
+    }
+  }
+
+  #up(address: Address, { nick, show, status, rooms }: EndpointEntry): void {
+    const stamp = this.node.stamp();
+    this.tell('u', address, stamp, stamp, nick, show, status, rooms);
+    this.replica.up(address, null, stamp, { stamp, nick, show, status }, rooms);
+  }
+
+  #change(address: Address, entry: EndpointEntry, part: Part, type: 'join' | 'grponline', nick: string | null): void {
+    const record = this.replica.records.get(address);
+    const { nick: name, show, status, rooms } = entry;
+    if (record && (record.nick !== name || record.show !== show || record.status !== status)) {
+      const stamp = this.node.stamp();
+      this.tell('s', address, stamp, name, show, status);
+      this.replica.set(address, { stamp, nick: name, show, status });
+    }
+    const add = rooms.filter((room) => !part.rooms.includes(room));
+    const remove = part.rooms.filter((room) => !rooms.includes(room));
+    if (add.length + remove.length === 0) return;
+    this.tell('r', address, add, remove, type, nick);
+    this.replica.enter(address, null, add, remove, { type, nick });
+  }
+
+  watch(address: Address, buddies: readonly Address[]): void {
+    const byPeer = new Map<Peer, Address[]>();
+    for (const buddy of buddies) {
+      for (const peer of this.peersOf(buddy)) {
+        const list = byPeer.get(peer);
+        if (list) list.push(buddy);
+        else byPeer.set(peer, [buddy]);
+      }
+    }
+    for (const [peer, list] of byPeer) this.tellOne(peer, 'w', address, list);
+    // The endpoint's other parts watch them too.
+    for (const peer of this.peersOf(address)) this.tellOne(peer, 'm', address, [], [], null, buddies);
+  }
+
+  forward(token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean {
+    return this.#forward(this.node.homeOf(token), call, done);
+  }
+
+  isKnown(token: string): boolean {
+    return this.node.homeOf(token) !== null;
+  }
+
+  forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
+    return this.#forward(this.peersOf(address)[0] ?? null, call, done);
+  }
+
+  #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {
+    if (!peer) return false;
+    this.domain.runtime.metrics.cluster.callsForwarded += 1;
+    this.node.calls.ask(peer, 'call', [this.domain.name, ...call], CALL_MS, done);
+    return true;
+  }
+
+  settled(done: () => void): void {
+    this.node.mesh.barrier(done);
+  }
+
+  dispatch(packet: Packet, target: Target | null): void {
+    this.delivery.dispatch(packet, target);
+  }
+
+  relay(address: Address, deliver: Deliver): void {
+    this.delivery.relay(address, deliver);
+  }
+
+  carbon(address: Address, packet: Packet): void {
+    for (const peer of this.peersOf(address)) this.tellPacket(peer, 'c', address, packet);
+  }
+
+  isElsewhere(address: Address): boolean {
+    return this.peersOf(address).length > 0;
+  }
+
+  /** Nodes that have a part of an endpoint, but this one; the oldest part first. */
+  peersOf(address: Address): Peer[] {
+    const found: Peer[] = [];
+    for (const { peer, hidden } of this.replica.records.get(address)?.parts ?? []) {
+      if (peer !== null && !hidden) found.push(peer);
+    }
+    return found;
+  }
+
+  inherit(address: Address, client: string | null, done: (inherited: Inherited | null) => void): void {
+    const [peer] = this.peersOf(address);
+    if (!peer) return done(null);
+    this.node.calls.ask(peer, 'inherit', [this.domain.name, address, client], INHERIT_MS, (answer) => {
+      const inherited = answer as (Omit<Inherited, 'unseen'> & { readonly unseen: readonly WirePacket[] }) | null;
+      done(inherited && { ...inherited, unseen: inherited.unseen.map(packetOf) });
+    });
+  }
+
+  /** A part of an endpoint of this node comes on another: it is told all there is, and is relayed to from now on. */
+  bequeath(peer: Peer, address: Address, client: string | null, reply: (answer: unknown) => void): void {
+    const entry = this.domain.registry.endpoints.get(address);
+    const part = this.replica.localPart(address);
+    if (!entry || !part) return reply(null);
+    this.domain.runtime.system.tell(entry.actor, {
+      kind: 'bequeath',
+      client,
+      answer: (inherited) => {
+        part.pending = [...(part.pending ?? []), peer];
+        reply({ ...inherited, unseen: inherited.unseen.map((packet) => JSON.parse(this.wire(packet))) });
+      },
+    });
+  }
+
+  isConnectedElsewhere(address: Address): boolean {
+    const parts = this.replica.records.get(address)?.parts ?? [];
+    return parts.some(({ peer, hidden, connected }) => peer !== null && !hidden && connected);
+  }
+
+  connected(address: Address, isConnected: boolean): void {
+    for (const peer of this.peersOf(address)) this.tellOne(peer, 'k', address, isConnected);
+  }
+
+  /** Everything that a peer is to know of this node's part of the domain. */
+  *snapshot(peer: Peer): Iterator<string> {
+    for (const [address, { nick, show, status, stamp, parts }] of this.replica.records) {
+      const part = parts.find((other) => other.peer === null);
+      if (!part) continue;
+      yield this.item('u', address, part.birth, stamp, nick, show, status, part.rooms);
+      const hearers = this.audience.hearersOn(peer, address);
+      if (hearers.length > 0) yield this.item('w', address, hearers);
+    }
+    for (const filter of this.interest.own) yield this.interest.item(filter, true);
+  }
+
+  wire(packet: Packet): string {
+    return wireOf(packet, this.node.encode);
+  }
+
+  item(kind: string, address: Address, ...fields: unknown[]): string {
+    return JSON.stringify([kind, this.domain.name, address, ...fields]);
+  }
+
+  tell(kind: string, address: Address, ...fields: unknown[]): void {
+    this.node.mesh.broadcast(this.item(kind, address, ...fields));
+  }
+
+  tellOne(peer: Peer, kind: string, address: Address, ...fields: unknown[]): void {
+    this.node.mesh.send(peer, this.item(kind, address, ...fields));
+  }
+
+  /** `fields` stand before the packet. */
+  tellPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
+    const head = JSON.stringify([kind, this.domain.name, address, ...fields]);
+    this.node.mesh.send(peer, `${head.slice(0, -1)},${this.wire(packet)}]`);
+  }
+}

@@ -1,0 +1,119 @@
+/** What other nodes tell, item by item: `[kind, domain, …]`. The other side of each is where its kind is sent. */
+import type { Address } from '../actors/address.js';
+import type { Show } from '../actors/presence.js';
+import { watchFilter } from '../actors/roster.js';
+import type { ClusteredDomain } from './domain.js';
+import type { Peer } from './peer.js';
+import { packetOf, type WirePacket } from './wire.js';
+
+type Addresses = readonly Address[];
+type Take = (cluster: ClusteredDomain, peer: Peer, fields: readonly never[]) => void;
+
+type Up = readonly [Address, birth: number, stamp: number, nick: string, Show, status: string, rooms: Addresses];
+type Changed = readonly [Address, stamp: number, nick: string, Show, status: string];
+type Rooms = readonly [Address, add: Addresses, remove: Addresses, type: 'join' | 'grponline', nick: string | null];
+type Mirrored = readonly [Address, join: Addresses, leave: Addresses, nick: string | null, watch: Addresses];
+
+function up({ node, replica }: ClusteredDomain, peer: Peer, fields: Up): void {
+  const [address, birth, stamp, nick, show, status, rooms] = fields;
+  node.heardStamp(stamp);
+  replica.up(address, peer, birth, { stamp, nick, show, status }, rooms);
+}
+
+function changed(cluster: ClusteredDomain, _peer: Peer, fields: Changed): void {
+  const [address, stamp, nick, show, status] = fields;
+  cluster.node.heardStamp(stamp);
+  cluster.replica.set(address, { stamp, nick, show, status });
+  const entry = cluster.domain.registry.endpoints.get(address);
+  const record = cluster.replica.records.get(address);
+  // This node's part takes over what another one has set.
+  if (entry && record) Object.assign(entry, { nick: record.nick, show: record.show, status: record.status });
+}
+
+function rooms(cluster: ClusteredDomain, peer: Peer, fields: Rooms): void {
+  const [address, add, remove, type, nick] = fields;
+  cluster.replica.enter(address, peer, add, remove, { type, nick });
+  mirrored(cluster, peer, [address, add, remove, nick, []]);
+}
+
+/** What another part of an endpoint has come to, this node's part of it comes to as well. */
+function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
+  const entry = cluster.domain.registry.endpoints.get(address);
+  if (!entry || !cluster.replica.localPart(address)) return;
+  const isNew = join.some((room) => !entry.rooms.includes(room)) || leave.some((room) => entry.rooms.includes(room));
+  if (!isNew && watch.every((buddy) => entry.watching.includes(watchFilter(buddy)))) return;
+  cluster.domain.runtime.system.tell(entry.actor, { kind: 'mirror', join, leave, nick, watch });
+}
+
+function connected(cluster: ClusteredDomain, peer: Peer, [address, isConnected]: readonly [Address, boolean]): void {
+  const part = cluster.replica.records.get(address)?.parts.find((other) => other.peer === peer);
+  if (part) part.connected = isConnected;
+  const entry = cluster.domain.registry.endpoints.get(address);
+  if (isConnected && entry) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
+}
+
+function down({ replica }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
+  replica.down(address, peer);
+}
+
+function watched({ audience }: ClusteredDomain, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
+  audience.watched(address, list);
+}
+
+function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: readonly [string, boolean]): void {
+  interest.told(peer, filter, is);
+}
+
+type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
+
+function broadcast({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
+  domain.broadcast(packetOf(packet), true);
+}
+
+function toRoom({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
+  domain.route(packetOf(packet));
+}
+
+function toWatchers({ delivery }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
+  delivery.toWatchers(packetOf(packet));
+}
+
+function toEndpoint(cluster: ClusteredDomain, _peer: Peer, fields: Packeted<[string | null, number]>): void {
+  const [, only, hops, packet] = fields;
+  const [, topic] = packet;
+  const found = cluster.delivery.toPrimary(packetOf(packet), only, hops);
+  if (!found) cluster.domain.metrics.drop('offline', topic);
+}
+
+function relayed({ delivery }: ClusteredDomain, _peer: Peer, fields: Packeted<[string | null]>): void {
+  const [address, only, packet] = fields;
+  delivery.relayed(address, packetOf(packet), only);
+}
+
+function carbon({ delivery }: ClusteredDomain, _peer: Peer, [address, packet]: Packeted<[]>): void {
+  delivery.relayed(address, packetOf(packet), null);
+}
+
+const TAKERS = new Map<string, unknown>([
+  ['u', up],
+  ['s', changed],
+  ['r', rooms],
+  ['x', down],
+  ['m', mirrored],
+  ['k', connected],
+  ['w', watched],
+  ['i', interested],
+  ['b', broadcast],
+  ['g', toRoom],
+  ['v', toWatchers],
+  ['e', toEndpoint],
+  ['y', relayed],
+  ['c', carbon],
+]);
+
+/** False where it is of no kind that is known here. */
+export function take(cluster: ClusteredDomain, peer: Peer, kind: string, fields: readonly unknown[]): boolean {
+  const taker = TAKERS.get(kind) as Take | undefined;
+  taker?.(cluster, peer, fields as readonly never[]);
+  return taker !== undefined;
+}

@@ -1,0 +1,157 @@
+/**
+ * One half of what passes between two nodes: an ordered stream of items to one other node. NATS forgets what it cannot
+ * deliver at once; this keeps what has not been acknowledged, within a bound, and sends it again. So nothing between
+ * two living nodes is lost, comes twice or overtakes.
+ *
+ * A stream that overflows begins anew under a higher epoch, and its owner brings the other node up to date.
+ */
+import { log } from '../log.js';
+import type { ClusterMetrics } from '../metrics.js';
+
+/** Characters of items that one frame gathers; NATS takes 1 MiB by default. */
+const FRAME_CHARACTERS = 192 * 1024;
+/** Characters that wait for acknowledgement before the stream gives up and begins anew. */
+export const LINK_CHARACTERS = 32 * 1024 * 1024;
+/** Of what is not acknowledged, characters sent again at a time when nobody has asked. */
+const REPEATED_CHARACTERS = 1024 * 1024;
+
+interface Frame {
+  readonly seq: number;
+  readonly items: string;
+}
+
+interface Waiting {
+  readonly seq: number;
+  readonly since: number;
+  readonly done: () => void;
+}
+
+export class Link {
+  #epoch = 0;
+  #seq = 0;
+  #pending: string[] = [];
+  #pendingCharacters = 0;
+  #frames: Frame[] = [];
+  #characters = 0;
+  #waiting: Waiting[] = [];
+  /** The oldest frame when it was last looked at. */
+  #looked = -1;
+
+  constructor(
+    /** Sends one frame; `urgent` asks for an acknowledgement at once. */
+    private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => void,
+    /** The stream has begun anew: what the other node knew is to be sent again. */
+    private readonly onReset: () => void,
+    private readonly metrics: ClusterMetrics,
+  ) {}
+
+  /** Characters sent and not acknowledged, or about to be sent. */
+  get backlog(): number {
+    return this.#characters + this.#pendingCharacters;
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Adds an item, as JSON, to the frame of this turn. */
+  send(item: string): void {
+    this.#pending.push(item);
+    this.#pendingCharacters += item.length + 1;
+    if (this.#pendingCharacters >= FRAME_CHARACTERS) this.flush();
+  }
+
+  /** Sends what this turn has gathered. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    if (this.backlog > LINK_CHARACTERS) return this.reset();
+    const frame = { seq: ++this.#seq, items: this.#pending.join() };
+    this.#pending = [];
+    this.#pendingCharacters = 0;
+    this.#frames.push(frame);
+    this.#characters += frame.items.length;
+    this.#transmit(frame);
+  }
+
+  /** Begins anew; what was on its way is dropped. */
+  reset(): void {
+    const dropped = this.#frames.length + (this.#pending.length > 0 ? 1 : 0);
+    if (dropped > 0) {
+      this.metrics.framesDropped += dropped;
+      log.warn(
+        { event: 'link reset', frames: dropped },
+        'another node does not take what it is sent: its stream begins anew',
+      );
+    }
+    this.#epoch += 1;
+    this.#seq = 0;
+    this.#frames = [];
+    this.#characters = 0;
+    this.#pending = [];
+    this.#pendingCharacters = 0;
+    this.release();
+    this.onReset();
+  }
+
+  /** The other node has everything up to `seq`. */
+  acknowledged(epoch: number, seq: number): void {
+    if (epoch !== this.#epoch) return;
+    let count = 0;
+    while (count < this.#frames.length && (this.#frames[count] as Frame).seq <= seq) {
+      this.#characters -= (this.#frames[count] as Frame).items.length;
+      count += 1;
+    }
+    if (count > 0) this.#frames.splice(0, count);
+    while (this.#waiting.length > 0 && (this.#waiting[0] as Waiting).seq <= seq) this.#waiting.shift()?.done();
+  }
+
+  /** The other node misses what follows `seq`, or the connection is back: sends that again. */
+  repeat(epoch = this.#epoch, seq = 0): void {
+    if (epoch !== this.#epoch) return;
+    this.acknowledged(epoch, seq);
+    this.#repeatFrames(LINK_CHARACTERS);
+  }
+
+  #repeatFrames(limit: number): void {
+    let characters = 0;
+    for (const frame of this.#frames) {
+      if (characters > limit) return;
+      characters += frame.items.length;
+      this.metrics.framesRepeated += 1;
+      this.#transmit(frame);
+    }
+  }
+
+  /**
+   * Called from time to time: what has waited since the last time is sent again. Whoever has waited for longer than
+   * `patienceMs` is released; answers whether there was anybody.
+   */
+  look(now: number, patienceMs: number): boolean {
+    const oldest = this.#frames[0]?.seq ?? -1;
+    if (oldest >= 0 && oldest === this.#looked) this.#repeatFrames(REPEATED_CHARACTERS);
+    this.#looked = oldest;
+    const [waiting] = this.#waiting;
+    if (!waiting || now - waiting.since < patienceMs) return false;
+    this.release();
+    return true;
+  }
+
+  /** Calls `done` when the other node has all that was sent so far; at once where it has. */
+  whenAcknowledged(now: number, done: () => void): void {
+    if (this.#frames.length === 0 && this.#pending.length === 0) return done();
+    this.#waiting.push({ seq: this.#seq + (this.#pending.length > 0 ? 1 : 0), since: now, done });
+  }
+
+  /** Whoever waits for an acknowledgement waits no longer: none will come. */
+  release(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { done } of waiting) done();
+  }
+
+  #transmit({ seq, items }: Frame): void {
+    this.metrics.framesSent += 1;
+    this.metrics.charactersSent += items.length;
+    this.transmit(this.#epoch, seq, this.#waiting.length > 0, items);
+  }
+}

@@ -1,0 +1,380 @@
+/**
+ * Which nodes there are, and ordered streams of items to and from each of them. Every node says that it lives on one
+ * subject of NATS and has another one for itself: a cluster has a few subscriptions for each node, however many
+ * endpoints there are. Who has an endpoint is known from the replica, not from NATS.
+ *
+ * Owns peers, leases and links; knows nothing of what the items mean.
+ */
+import type { Clock } from '../clock.js';
+import { log } from '../log.js';
+import type { ClusterMetrics } from '../metrics.js';
+import { Bus } from './bus.js';
+import { Inbound } from './inbound.js';
+import { Link } from './link.js';
+import { type Item, Peer } from './peer.js';
+
+/** Nodes whose numbers differ do not understand each other. Grows only with what older ones would misread. */
+export const PROTOCOL = 1;
+
+/** A lease ends when this many signs of life are missing. */
+const BEATS_IN_A_LEASE = 5;
+const LONGEST_BEAT_MS = 1000;
+/** How long a node that is not heard of is remembered, so that it comes back as the one it was. */
+const REMEMBER_MS = 10 * 60_000;
+/** Of a snapshot, characters that may be on their way at a time. */
+const SNAPSHOT_CHARACTERS = 1024 * 1024;
+
+export interface MeshOptions {
+  readonly urls: readonly string[];
+  /** Nodes of one name belong together. */
+  readonly cluster: string;
+  readonly node: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly metrics: ClusterMetrics;
+  /** Asks for a call of `flush` at the end of this turn. */
+  readonly wake: () => void;
+}
+
+/** What the node makes of it. */
+export interface MeshEvents {
+  received(peer: Peer, item: Item): void;
+  /** Everything that the peer is to know of this node, as items. */
+  snapshot(peer: Peer): Iterator<string>;
+  /** What follows replaces all that was known of the peer. */
+  snapshotBegins(peer: Peer): void;
+  snapshotEnded(peer: Peer): void;
+  /** Not heard of for the time of its lease; it may come back as it was. */
+  hidden(peer: Peer): void;
+  /** It will not come back as it was. `inOrder`: it said so itself. */
+  gone(peer: Peer, inOrder: boolean): void;
+}
+
+type State = 'up' | 'leaving' | 'gone';
+type Beat = readonly ['b', node: string, incarnation: number, protocol: number, state: State, wantsAnswer: 0 | 1];
+/** Data, acknowledgement, "send again after", "tell me everything". */
+type Frame = readonly [
+  kind: 'd' | 'a' | 'n' | 's',
+  node: string,
+  incarnation: number,
+  to: number,
+  epoch: number,
+  seq: number,
+  urgent?: 0 | 1,
+  items?: readonly Item[],
+];
+
+export class Mesh {
+  /** By name: those within their lease, and those that may come back. */
+  readonly peers = new Map<string, Peer>();
+  readonly incarnation = Date.now() * 1000 + Math.floor(Math.random() * 1000);
+  readonly #bus: Bus;
+  readonly #inbound: Inbound;
+  /** How every text from this node begins. */
+  readonly #head: string;
+  readonly #dirty = new Set<Link>();
+  /** Nodes of other protocols, complained of already. */
+  readonly #strangers = new Set<string>();
+  #state: State = 'up';
+  #cancelTick: (() => void) | null = null;
+  #tickedAt = 0;
+  #onProgress: (() => void) | null = null;
+
+  constructor(
+    private readonly options: MeshOptions,
+    private readonly events: MeshEvents,
+  ) {
+    const { node, cluster, urls } = options;
+    this.#head = `${JSON.stringify(node)},${this.incarnation}`;
+    this.#inbound = new Inbound(
+      options.clock,
+      (peer, item) => this.#take(peer, item),
+      (kind, peer) => this.#control(kind, peer),
+    );
+    this.#bus = new Bus({
+      urls,
+      name: `nextalk ${node}`,
+      subjects: new Map([
+        [`${cluster}.beat`, (text: string) => this.#onBeat(JSON.parse(text))],
+        [this.#subjectOf(node), (text: string) => this.#onFrame(JSON.parse(text))],
+      ]),
+      onConnected: () => {
+        this.#beat(1);
+        for (const peer of this.peers.values()) if (peer.up) peer.link.repeat();
+      },
+      onLost: () => {
+        for (const { link } of this.peers.values()) link.release();
+      },
+    });
+  }
+
+  get connected(): boolean {
+    return this.#bus.connected;
+  }
+
+  get beatMs(): number {
+    return Math.min(LONGEST_BEAT_MS, this.options.leaseMs / BEATS_IN_A_LEASE);
+  }
+
+  /**
+   * Resolves when this node knows what the others know, or when that takes longer than a lease. Rejects where another
+   * node has its name.
+   */
+  async start(): Promise<void> {
+    await this.#bus.start();
+    this.#tick();
+    const { leaseMs, cluster, node } = this.options;
+    const answer = await this.#bus.ask(`${cluster}.hello`, leaseMs);
+    this.#bus.answer(`${cluster}.hello`, () => {
+      const others = [...this.peers.values()].filter(({ up }) => up).map(({ name }) => name);
+      return JSON.stringify([node, ...others]);
+    });
+    if (answer === null) return;
+    const names: readonly string[] = JSON.parse(answer);
+    await this.#untilSynced(names.filter((name) => name !== node));
+  }
+
+  #untilSynced(names: readonly string[]): Promise<void> {
+    const { clock, leaseMs } = this.options;
+    return new Promise((resolve) => {
+      const finish = () => {
+        this.#onProgress = null;
+        cancel();
+        resolve();
+      };
+      const cancel = clock.after(leaseMs, finish);
+      this.#onProgress = () => {
+        if (names.every((name) => this.peers.get(name)?.synced)) finish();
+      };
+      this.#onProgress();
+    });
+  }
+
+  /** Adds an item for one peer. One outside its lease gets none: when it is back it is told everything. */
+  send(peer: Peer, item: string): void {
+    if (!peer.up) return;
+    this.options.metrics.itemsSent += 1;
+    peer.link.send(item);
+    this.#touch(peer.link);
+  }
+
+  broadcast(item: string): void {
+    for (const peer of this.peers.values()) this.send(peer, item);
+  }
+
+  #touch(link: Link): void {
+    if (this.#dirty.size === 0) this.options.wake();
+    this.#dirty.add(link);
+  }
+
+  /** The turn is over: sends what it has gathered. */
+  flush(): void {
+    if (this.#dirty.size === 0) return;
+    const links = [...this.#dirty];
+    this.#dirty.clear();
+    for (const link of links) link.flush();
+  }
+
+  /** Calls `done` when every node within its lease has all it was sent so far, or does not answer in time. */
+  barrier(done: () => void): void {
+    let waiting = 1;
+    const finish = () => {
+      waiting -= 1;
+      if (waiting === 0) done();
+    };
+    const now = this.options.clock.now();
+    for (const { up, suspect, link } of this.connected ? this.peers.values() : []) {
+      if (!up || suspect) continue;
+      waiting += 1;
+      link.whenAcknowledged(now, finish);
+    }
+    finish();
+  }
+
+  /** Tells the others that this node's clients will come to them. */
+  leave(): void {
+    this.#state = 'leaving';
+    this.#beat(0);
+  }
+
+  async close(): Promise<void> {
+    this.flush();
+    this.#cancelTick?.();
+    this.#state = 'gone';
+    this.#beat(0);
+    for (const { link } of this.peers.values()) link.release();
+    this.peers.clear();
+    await this.#bus.close();
+  }
+
+  #subjectOf(node: string): string {
+    return `${this.options.cluster}.node.${Buffer.from(node).toString('hex')}`;
+  }
+
+  #beat(wantsAnswer: 0 | 1): void {
+    this.#bus.publish(
+      `${this.options.cluster}.beat`,
+      `["b",${this.#head},${PROTOCOL},"${this.#state}",${wantsAnswer}]`,
+    );
+  }
+
+  readonly #tick = (): void => {
+    const { clock, leaseMs } = this.options;
+    const now = clock.now();
+    // This process has been stopped or starved: the silence was its own.
+    const wasAway = this.#tickedAt > 0 && now - this.#tickedAt > leaseMs / 2;
+    this.#tickedAt = now;
+    this.#cancelTick = clock.after(this.beatMs, this.#tick);
+    this.#beat(0);
+    for (const peer of [...this.peers.values()]) {
+      if (wasAway && peer.up) peer.heardAt = now;
+      if (peer.up && now - peer.heardAt > leaseMs) this.#hide(peer, now);
+      if (peer.hiddenAt > 0 && now - peer.hiddenAt > REMEMBER_MS) this.#forget(peer, false);
+      if (!peer.up) continue;
+      if (peer.link.look(now, this.beatMs)) peer.suspect = true;
+      peer.asked = false;
+      this.#pump(peer);
+    }
+    this.#measure();
+  };
+
+  #measure(): void {
+    const { metrics } = this.options;
+    const up = [...this.peers.values()].filter((peer) => peer.up).length;
+    metrics.nodes = up + 1;
+    metrics.nodesLost = this.peers.size - up;
+    metrics.connected = this.connected ? 1 : 0;
+  }
+
+  #hide(peer: Peer, now: number): void {
+    log.warn({ event: 'node lost', node: peer.name }, 'a node has not been heard of: its endpoints count as offline');
+    peer.up = false;
+    peer.synced = false;
+    peer.hiddenAt = now;
+    peer.snapshot = null;
+    peer.link.release();
+    this.events.hidden(peer);
+    this.#onProgress?.();
+  }
+
+  #forget(peer: Peer, inOrder: boolean): void {
+    this.peers.delete(peer.name);
+    peer.up = false;
+    peer.snapshot = null;
+    peer.link.release();
+    this.events.gone(peer, inOrder);
+    this.#onProgress?.();
+  }
+
+  #onBeat([, name, incarnation, protocol, state, wantsAnswer]: Beat): void {
+    if (name === this.options.node) return this.#onNamesake(incarnation);
+    if (protocol !== PROTOCOL) return this.#onStranger(name, protocol);
+    let peer = this.peers.get(name);
+    if (peer && peer.incarnation > incarnation) return;
+    if (peer && (peer.incarnation < incarnation || state === 'gone')) {
+      log.info({ event: 'node left', node: name, inOrder: state === 'gone' }, 'a node has ended');
+      this.#forget(peer, state === 'gone');
+      peer = undefined;
+    }
+    if (state === 'gone') return;
+    if (!peer) return this.#meet(name, incarnation);
+    peer.leaving = state === 'leaving';
+    this.#heard(peer);
+    if (wantsAnswer) this.#beat(0);
+  }
+
+  #onNamesake(incarnation: number): void {
+    const who = { event: 'name taken', node: this.options.node, incarnation };
+    log.error(who, 'another node has the name of this one: give each its own, `cluster.node`');
+  }
+
+  #onStranger(name: string, protocol: number): void {
+    if (this.#strangers.has(name)) return;
+    this.#strangers.add(name);
+    const who = { event: 'node refused', node: name, protocol, own: PROTOCOL };
+    log.error(who, 'a node of another version speaks another protocol: these two do not form a cluster');
+  }
+
+  #meet(name: string, incarnation: number): void {
+    log.info({ event: 'node joined', node: name }, 'a node has joined');
+    const peer = new Peer(name, incarnation, this.options.clock.now());
+    const head = `${this.#head},${incarnation}`;
+    const subject = this.#subjectOf(name);
+    peer.link = new Link(
+      (epoch, seq, urgent, items) =>
+        this.#bus.publish(subject, `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]]`),
+      () => this.#beginSnapshot(peer),
+      this.options.metrics,
+    );
+    this.peers.set(name, peer);
+    this.#beat(0);
+    peer.link.reset();
+  }
+
+  #heard(peer: Peer): void {
+    peer.heardAt = this.options.clock.now();
+    if (peer.up) return;
+    log.info({ event: 'node back', node: peer.name }, 'a node is heard of again');
+    peer.up = true;
+    peer.hiddenAt = 0;
+    peer.link.repeat();
+    // Each of the two may have missed the other's changes.
+    this.#beginSnapshot(peer);
+    this.#control('s', peer);
+  }
+
+  #beginSnapshot(peer: Peer): void {
+    peer.snapshot = this.events.snapshot(peer);
+    this.send(peer, '["<"]');
+    this.#pump(peer);
+  }
+
+  /** Tells as much more of a snapshot as may be on its way. */
+  #pump(peer: Peer): void {
+    const { snapshot, link } = peer;
+    if (!snapshot) return;
+    while (link.backlog < SNAPSHOT_CHARACTERS) {
+      const next = snapshot.next();
+      if (next.done) {
+        peer.snapshot = null;
+        this.send(peer, '[">"]');
+        return;
+      }
+      this.send(peer, next.value);
+    }
+  }
+
+  #control(kind: 'a' | 'n' | 's', peer: Peer): void {
+    const text = `["${kind}",${this.#head},${peer.incarnation},${peer.epoch},${peer.seq}]`;
+    this.#bus.publish(this.#subjectOf(peer.name), text);
+  }
+
+  #onFrame(frame: Frame): void {
+    const [kind, name, incarnation, to, epoch, seq, urgent, items] = frame;
+    const peer = this.peers.get(name);
+    // Of a node not met yet, or for an earlier one of this name: it sends again once both know each other.
+    if (peer?.incarnation !== incarnation || to !== this.incarnation) return;
+    this.#heard(peer);
+    if (kind === 'd') return this.#inbound.receive(peer, epoch, seq, urgent === 1, items ?? []);
+    peer.suspect = false;
+    if (kind === 's') return this.#beginSnapshot(peer);
+    if (kind === 'n') peer.link.repeat(epoch, seq);
+    else peer.link.acknowledged(epoch, seq);
+    this.#pump(peer);
+  }
+
+  #take(peer: Peer, item: Item): void {
+    this.options.metrics.itemsReceived += 1;
+    try {
+      if (item[0] === '<') this.events.snapshotBegins(peer);
+      else if (item[0] !== '>') this.events.received(peer, item);
+      else {
+        this.events.snapshotEnded(peer);
+        peer.synced = true;
+        this.#onProgress?.();
+      }
+    } catch (error) {
+      log.error({ event: 'crash', item: item[0], node: peer.name, err: error }, 'what a node sent could not be taken');
+    }
+  }
+}

@@ -1,0 +1,166 @@
+/** This node of the cluster: its name, its domains' parts, and what it exchanges with the other nodes. */
+import { randomBytes } from 'node:crypto';
+import type { Domain } from '../actors/domain.js';
+import type { Packet } from '../actors/packet.js';
+import type { System } from '../actors/system.js';
+import type { Clock } from '../clock.js';
+import type { Config } from '../config.js';
+import { log } from '../log.js';
+import type { Metrics } from '../metrics.js';
+import { Calls } from './calls.js';
+import { ClusteredDomain } from './domain.js';
+import { take } from './incoming.js';
+import { Mesh, type MeshEvents } from './mesh.js';
+import type { Item, Peer } from './peer.js';
+
+/** Digits of a token behind its node's name. */
+const RANDOM_DIGITS = 32;
+/** A stamp is milliseconds times this and a number that hardly any two nodes share. */
+const STAMPS = 1024;
+
+export interface NodeOptions {
+  readonly config: Config['cluster'];
+  readonly graceMs: number;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly system: System;
+  /** A packet's JSON. */
+  readonly encode: (packet: Packet) => string;
+}
+
+export class ClusterNode implements MeshEvents {
+  readonly name: string;
+  readonly tokenPrefix: string;
+  readonly encode: (packet: Packet) => string;
+  readonly mesh: Mesh;
+  readonly calls: Calls;
+  readonly domains = new Map<string, ClusteredDomain>();
+  #lastStamp = 0;
+  readonly #tie = randomBytes(2).readUInt16BE() % STAMPS;
+  readonly #ending = new Set<() => void>();
+  readonly #unknown = new Set<string>();
+  readonly #endOfTurn = () => this.mesh.flush();
+
+  constructor(private readonly options: NodeOptions) {
+    const { config, clock, metrics, system, encode } = options;
+    this.name = config.node ?? `n${randomBytes(4).toString('hex')}`;
+    this.tokenPrefix = Buffer.from(this.name).toString('hex');
+    this.encode = encode;
+    this.mesh = new Mesh(
+      {
+        urls: config.nats,
+        cluster: config.name,
+        node: this.name,
+        leaseMs: config.leaseMs,
+        clock,
+        metrics: metrics.cluster,
+        wake: () => system.wake(),
+      },
+      this,
+    );
+    this.calls = new Calls(this.mesh, clock);
+    system.endOfTurn.add(this.#endOfTurn);
+    this.calls.answer('inherit', (peer, [domain, address, client], reply) => {
+      const cluster = this.domains.get(domain as string);
+      if (cluster) cluster.bequeath(peer, address as never, client as string | null, reply);
+      else reply(null);
+    });
+  }
+
+  /** Resolves when this node is in the cluster and knows what the others know, or cannot for now. */
+  async start(): Promise<void> {
+    await this.mesh.start();
+    log.info(
+      { event: 'cluster joined', node: this.name, nodes: this.mesh.peers.size + 1 },
+      `this is node ${this.name}`,
+    );
+  }
+
+  async close(): Promise<void> {
+    this.options.system.endOfTurn.delete(this.#endOfTurn);
+    for (const cancel of this.#ending) cancel();
+    this.calls.close();
+    await this.mesh.close();
+  }
+
+  domain(domain: Domain): ClusteredDomain {
+    const cluster = new ClusteredDomain(this, domain);
+    this.domains.set(domain.name, cluster);
+    domain.onEnd.add(() => this.domains.delete(domain.name));
+    return cluster;
+  }
+
+  /** The next moment: later than every one this node has had or heard of, and no other node's. */
+  stamp(): number {
+    const ms = Math.max(this.options.clock.now(), Math.floor(this.#lastStamp / STAMPS) + 1);
+    this.#lastStamp = ms * STAMPS + this.#tie;
+    return this.#lastStamp;
+  }
+
+  heardStamp(stamp: number): void {
+    if (stamp > this.#lastStamp) this.#lastStamp = stamp;
+  }
+
+  /** The living node that a token comes from; null where it is this one or gone. */
+  homeOf(token: string): Peer | null {
+    if (token.length <= RANDOM_DIGITS) return null;
+    const peer = this.mesh.peers.get(Buffer.from(token.slice(0, -RANDOM_DIGITS), 'hex').toString());
+    return peer?.up ? peer : null;
+  }
+
+  received(peer: Peer, item: Item): void {
+    const [kind, domain, ...fields] = item;
+    if (kind === '?' || kind === '!') return this.calls.received(peer, item);
+    const cluster = this.domains.get(domain as string);
+    if (!cluster || take(cluster, peer, kind, fields) || this.#unknown.has(kind)) return;
+    this.#unknown.add(kind);
+    log.warn(
+      { event: 'item unknown', kind, node: peer.name },
+      'a node of a newer version tells what this one cannot read',
+    );
+  }
+
+  *snapshot(peer: Peer): Iterator<string> {
+    for (const cluster of this.domains.values()) yield* iterate(cluster.snapshot(peer));
+  }
+
+  snapshotBegins(peer: Peer): void {
+    for (const { replica, interest } of this.domains.values()) {
+      replica.expect(peer);
+      interest.expect(peer);
+    }
+  }
+
+  snapshotEnded(peer: Peer): void {
+    for (const { replica, interest } of this.domains.values()) {
+      replica.settle(peer);
+      interest.settle(peer);
+    }
+  }
+
+  hidden(peer: Peer): void {
+    this.calls.lost(peer);
+    for (const { replica } of this.domains.values()) replica.hide(peer);
+  }
+
+  gone(peer: Peer, inOrder: boolean): void {
+    this.calls.lost(peer);
+    const drop = () => {
+      for (const { replica, interest } of this.domains.values()) {
+        replica.drop(peer);
+        interest.drop(peer);
+      }
+    };
+    // Its clients have been told to come elsewhere: they have the time of a page reload for it.
+    if (!inOrder || this.options.graceMs === 0) return drop();
+    const cancel = this.options.clock.after(this.options.graceMs, () => {
+      this.#ending.delete(cancel);
+      drop();
+    });
+    this.#ending.add(cancel);
+  }
+}
+
+function* iterate<T>(iterator: Iterator<T>): Generator<T> {
+  for (let next = iterator.next(); !next.done; next = iterator.next()) yield next.value;
+}

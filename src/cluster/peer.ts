@@ -1,0 +1,35 @@
+/** Another node, as this one knows it: what was heard of it, and the streams to it and from it. */
+import type { Link } from './link.js';
+
+/** One item of a stream: its kind, then what that kind has. */
+export type Item = readonly [kind: string, ...fields: unknown[]];
+
+export class Peer {
+  /** Within its lease: its endpoints count. */
+  up = true;
+  /** It ends in order: its clients have been told to come elsewhere. */
+  leaving = false;
+  /** It has not acknowledged in time: nobody waits for it until it does. */
+  suspect = false;
+  /** When its lease ended; 0: it holds. */
+  hiddenAt = 0;
+  /** What it had to tell at first has arrived. */
+  synced = false;
+  /** The stream to it. */
+  link!: Link;
+  /** What it is still to be told at first, as far as it takes it. */
+  snapshot: Iterator<string> | null = null;
+  /** Of its stream to this node: the epoch, and the last frame received in it. */
+  epoch = 0;
+  seq = 0;
+  /** Something was missing and has been asked for. */
+  asked = false;
+  ackScheduled: 'no' | 'soon' | 'now' = 'no';
+
+  constructor(
+    readonly name: string,
+    /** Grows from one start of the node to the next. */
+    readonly incarnation: number,
+    public heardAt: number,
+  ) {}
+}

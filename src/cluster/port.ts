@@ -1,0 +1,64 @@
+/**
+ * What the actors of one domain ask of the cluster. A single node has none: `domain.cluster` is null, and that is all it
+ * costs.
+ */
+import type { Address, Target } from '../actors/address.js';
+import type { Packet } from '../actors/packet.js';
+import type { Appearance, Show } from '../actors/presence.js';
+import type { EndpointEntry } from '../actors/registry.js';
+import type { Deliver } from '../actors/router.js';
+
+/** What an endpoint's part on another node knows of it, for the part that comes now. */
+export interface Inherited {
+  readonly nick: string;
+  readonly show: Show;
+  readonly status: string;
+  readonly rooms: readonly Address[];
+  readonly watching: readonly Address[];
+  /** Messages that nobody has seen. */
+  readonly unseen: readonly Packet[];
+}
+
+export interface DomainCluster {
+  /** How the tokens of this node's tickets begin. */
+  readonly tokenPrefix: string;
+  /** Endpoints of the domain online, on all nodes. */
+  readonly online: number;
+  appearance(address: Address): Appearance | null;
+  members(room: Address): readonly Address[];
+  /** Tells everybody who is to know what this node's part of an endpoint is now. `type`: how new rooms are told. */
+  update(
+    address: Address,
+    entry: EndpointEntry,
+    online: boolean,
+    type: 'join' | 'grponline',
+    nick?: string | null,
+  ): void;
+  /** The endpoint watches further buddies; those on other nodes are to hear of it. */
+  watch(address: Address, buddies: readonly Address[]): void;
+  /**
+   * Sends a call on to the node that a ticket comes from. `done` gets what it answers, null where it did not. False where
+   * that node is this one, or gone.
+   */
+  forward(token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  /** Whether a token comes from another node within its lease. */
+  isKnown(token: string): boolean;
+  /** The same as `forward`, to the node where an endpoint lives. */
+  forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  /** Calls `done` when every node knows what this one has told so far. */
+  settled(done: () => void): void;
+  /** Routes a packet to its target wherever that is, or to everybody. */
+  dispatch(packet: Packet, target: Target | null): void;
+  /** A packet that came through this node's part of an endpoint, for its other parts. */
+  relay(address: Address, deliver: Deliver): void;
+  /** A message that the endpoint itself has sent, for its clients on other nodes. */
+  carbon(address: Address, packet: Packet): void;
+  /** Whether an endpoint that comes to this node is on others already. */
+  isElsewhere(address: Address): boolean;
+  /** Takes over what the part on another node knows; null where there is none any more. */
+  inherit(address: Address, client: string | null, done: (inherited: Inherited | null) => void): void;
+  /** Whether it has a connected client on another node. */
+  isConnectedElsewhere(address: Address): boolean;
+  /** Its first client here is connected, or the last one has gone. */
+  connected(address: Address, isConnected: boolean): void;
+}

@@ -1,0 +1,278 @@
+/**
+ * What this node knows of a domain's endpoints, on whichever node they live. An endpoint is one record; each node that
+ * has clients of it holds one part of it, which only that node writes. PRESENCES, MEMBERS and ONLINE's `presences` are
+ * answered from here, and what changes here is what the clients of this node are told: what they believe and what the
+ * server answers cannot differ.
+ *
+ * Nick, show and status belong to the record: of two parts that set them, the later one counts (`stamp`).
+ */
+import type { Address } from '../actors/address.js';
+import type { PresenceType } from '../actors/packet.js';
+import { type Appearance, appearance, type Show, transition } from '../actors/presence.js';
+import type { Peer } from './peer.js';
+
+const NO_ROOMS: readonly Address[] = [];
+
+/** One node's share of an endpoint. */
+export interface Part {
+  /** null: this node. */
+  readonly peer: Peer | null;
+  /** Stamp of when it came; the oldest part is the one that messages go through. */
+  birth: number;
+  rooms: readonly Address[];
+  /** Its node is not heard of, or has not named it since it was asked for everything. */
+  hidden: boolean;
+  /** Not named yet in a snapshot that is coming in. */
+  stale: boolean;
+  /** It has a client that is connected; kept by nodes that have a part themselves. */
+  connected: boolean;
+  /** Of this node's part: nodes that are about to have one, and are relayed to already. */
+  pending: Peer[] | null;
+}
+
+export interface Profile {
+  readonly stamp: number;
+  readonly nick: string;
+  readonly show: Show;
+  readonly status: string;
+}
+
+export interface Record extends Profile {
+  readonly address: Address;
+  stamp: number;
+  nick: string;
+  show: Show;
+  status: string;
+  /** What this node's clients have been told of it last; null: offline. */
+  appearance: Appearance | null;
+  /** The oldest first. */
+  parts: Part[];
+}
+
+export interface RoomRecord {
+  readonly address: Address;
+  readonly members: Set<Record>;
+  /** Parts of members, by their node. */
+  readonly peers: Map<Peer | null, number>;
+}
+
+/** How a change of rooms is told, where it does not come with the endpoint itself. */
+export interface RoomChange {
+  readonly type: 'join' | 'grponline';
+  /** In place of the endpoint's own. */
+  readonly nick: string | null;
+}
+
+const JOINED: RoomChange = { type: 'join', nick: null };
+
+export interface ReplicaEvents {
+  /** To those who hear of it. */
+  changed(record: Record, type: 'online' | 'offline' | 'show'): void;
+  /** To the members of a room, and those who watch it. */
+  inRoom(record: Record, room: Address, type: PresenceType, nick: string | null): void;
+  /** A node has a part that was not there. */
+  appeared(record: Record, peer: Peer): void;
+  /** Nobody has a part any more. */
+  forgotten(record: Record): void;
+}
+
+export class Replica {
+  readonly records = new Map<Address, Record>();
+  readonly rooms = new Map<Address, RoomRecord>();
+
+  constructor(private readonly events: ReplicaEvents) {}
+
+  appearance(address: Address): Appearance | null {
+    return this.records.get(address)?.appearance ?? null;
+  }
+
+  /** This node's own part. */
+  localPart(address: Address): Part | null {
+    return this.records.get(address)?.parts.find(({ peer }) => peer === null) ?? null;
+  }
+
+  /** The part that messages go through. */
+  primary(record: Record): Part | null {
+    for (const part of record.parts) if (!part.hidden) return part;
+    return null;
+  }
+
+  /** A part is there, as it says itself. */
+  up(address: Address, peer: Peer | null, birth: number, profile: Profile, rooms: readonly Address[]): void {
+    const record = this.records.get(address) ?? this.#newRecord(address, profile);
+    const known = record.parts.find((part) => part.peer === peer);
+    const isNew = !known || known.hidden || known.birth !== birth;
+    this.#change(record, JOINED, () => {
+      if (profile.stamp > record.stamp) this.#adopt(record, profile);
+      const part = known ?? this.#newPart(peer, birth);
+      if (known) this.#countRooms(part, -1);
+      Object.assign(part, { birth, hidden: false, stale: false, rooms: this.#own(rooms) });
+      if (!known) record.parts.push(part);
+      record.parts.sort((a, b) => a.birth - b.birth);
+      this.#countRooms(part, 1);
+    });
+    if (isNew && peer) this.events.appeared(record, peer);
+  }
+
+  /** Nick, show or status have been set. */
+  set(address: Address, profile: Profile): void {
+    const record = this.records.get(address);
+    if (record && profile.stamp > record.stamp) this.#change(record, JOINED, () => this.#adopt(record, profile));
+  }
+
+  enter(
+    address: Address,
+    peer: Peer | null,
+    add: readonly Address[],
+    remove: readonly Address[],
+    change: RoomChange,
+  ): void {
+    const record = this.records.get(address);
+    const part = record?.parts.find((other) => other.peer === peer);
+    if (!record || !part) return;
+    this.#change(record, change, () => {
+      this.#countRooms(part, -1);
+      const kept = part.rooms.filter((room) => !remove.includes(room));
+      part.rooms = this.#own([...kept, ...add.filter((room) => !kept.includes(room))]);
+      this.#countRooms(part, 1);
+    });
+  }
+
+  /** A part has gone. */
+  down(address: Address, peer: Peer | null): void {
+    const record = this.records.get(address);
+    const part = record?.parts.find((other) => other.peer === peer);
+    if (record && part) this.#remove(record, part);
+  }
+
+  /** A node is not heard of: what it has counts as offline, and is kept in mind. */
+  hide(peer: Peer): void {
+    for (const record of this.records.values()) {
+      const part = record.parts.find((other) => other.peer === peer);
+      if (part && !part.hidden) {
+        this.#change(record, JOINED, () => {
+          part.hidden = true;
+        });
+      }
+    }
+  }
+
+  /** A node begins to say what it has. */
+  expect(peer: Peer): void {
+    for (const { parts } of this.records.values()) {
+      for (const part of parts) if (part.peer === peer) part.stale = true;
+    }
+  }
+
+  /** It has said everything: what it did not name it does not have. */
+  settle(peer: Peer): void {
+    this.#removeOf(peer, ({ stale }) => stale);
+  }
+
+  drop(peer: Peer): void {
+    this.#removeOf(peer, () => true);
+  }
+
+  #removeOf(peer: Peer, isGone: (part: Part) => boolean): void {
+    for (const record of [...this.records.values()]) {
+      const part = record.parts.find((other) => other.peer === peer);
+      if (part && isGone(part)) this.#remove(record, part);
+    }
+  }
+
+  #remove(record: Record, part: Part): void {
+    this.#change(record, JOINED, () => {
+      this.#countRooms(part, -1);
+      record.parts = record.parts.filter((other) => other !== part);
+    });
+    if (record.parts.length > 0) return;
+    this.records.delete(record.address);
+    this.events.forgotten(record);
+  }
+
+  #newRecord(address: Address, { stamp, nick, show, status }: Profile): Record {
+    const record: Record = { address, stamp, nick, show, status, appearance: null, parts: [] };
+    this.records.set(address, record);
+    return record;
+  }
+
+  #newPart(peer: Peer | null, birth: number): Part {
+    return {
+      peer,
+      birth,
+      rooms: NO_ROOMS,
+      hidden: false,
+      stale: false,
+      connected: false,
+      pending: null,
+    };
+  }
+
+  #adopt(record: Record, { stamp, nick, show, status }: Profile): void {
+    Object.assign(record, { stamp, nick, show, status });
+  }
+
+  /** The replica's own copies of the names of rooms that are there. */
+  #own(rooms: readonly Address[]): readonly Address[] {
+    return rooms.length === 0 ? NO_ROOMS : rooms.map((room) => this.rooms.get(room)?.address ?? room);
+  }
+
+  #countRooms({ rooms, peer }: Part, by: 1 | -1): void {
+    for (const address of rooms) {
+      const room = this.#room(address);
+      const count = (room.peers.get(peer) ?? 0) + by;
+      if (count > 0) room.peers.set(peer, count);
+      else room.peers.delete(peer);
+    }
+  }
+
+  #room(address: Address): RoomRecord {
+    let room = this.rooms.get(address);
+    if (!room) {
+      room = { address, members: new Set(), peers: new Map() };
+      this.rooms.set(address, room);
+    }
+    return room;
+  }
+
+  /** Changes a record, then tells what of it can be seen. */
+  #change(record: Record, change: RoomChange, mutate: () => void): void {
+    const roomsBefore = roomsOf(record);
+    mutate();
+    const roomsAfter = roomsOf(record);
+    const before = record.appearance;
+    const isOnline = record.parts.some(({ hidden }) => !hidden);
+    const after = isOnline ? appearance(record.show, record.status) : null;
+    record.appearance = after;
+    const type = transition(before, after);
+    if (type !== null) this.events.changed(record, type);
+    if (roomsBefore === roomsAfter && (type === null || type === 'show')) return;
+    for (const room of roomsBefore) {
+      if (roomsAfter.includes(room)) continue;
+      this.#leave(record, room);
+      if (before) this.events.inRoom(record, room, after && isOnline ? 'leave' : 'grpoffline', change.nick);
+    }
+    for (const room of roomsAfter) {
+      const isNew = !roomsBefore.includes(room);
+      if (isNew) this.#room(room).members.add(record);
+      if (type === 'offline' && !isNew) this.events.inRoom(record, room, 'grpoffline', null);
+      else if (type === 'online') this.events.inRoom(record, room, 'grponline', null);
+      else if (isNew && after) this.events.inRoom(record, room, change.type, change.nick);
+    }
+  }
+
+  #leave(record: Record, address: Address): void {
+    const room = this.rooms.get(address);
+    if (!room) return;
+    room.members.delete(record);
+    if (room.members.size === 0 && room.peers.size === 0) this.rooms.delete(address);
+  }
+}
+
+/** The rooms an endpoint is in, by those of its parts that count. */
+function roomsOf({ parts }: Record): readonly Address[] {
+  const [first] = parts;
+  if (!first) return NO_ROOMS;
+  if (parts.length === 1) return first.hidden ? NO_ROOMS : first.rooms;
+  return [...new Set(parts.filter(({ hidden }) => !hidden).flatMap(({ rooms }) => rooms))];
+}

@@ -1,0 +1,79 @@
+/** A real nats-server of the test's own, and nodes of a cluster on it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { freePort } from './ports.js';
+import { childEnvironment } from './process.js';
+import { program } from './programs.js';
+import { type Cleaner, merge, type Settings, type TestServer, testServer } from './server.js';
+
+const RETRY_MS = 20;
+
+/** Resolves when somebody listens on a port of loopback. */
+async function listening(port: number): Promise<void> {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (isOpen) return;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+export class NatsServer {
+  #child: ChildProcess | null = null;
+
+  constructor(readonly port: number) {}
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const path = program('nats-server');
+    if (path === undefined) throw new Error('nats-server is not installed');
+    const args = ['--addr', '127.0.0.1', '--port', String(this.port)];
+    this.#child = spawn(path, args, { stdio: 'ignore', env: childEnvironment() });
+    await listening(this.port);
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+}
+
+export async function natsServer(t: Cleaner): Promise<NatsServer> {
+  const nats = new NatsServer(await freePort());
+  await nats.start();
+  t.teardown(() => nats.stop());
+  return nats;
+}
+
+let clusters = 0;
+
+/** Settings of a cluster of its own; nodes that share them belong together. */
+export function clusterSettings(nats: NatsServer, overrides: Settings = {}): Settings {
+  clusters += 1;
+  return merge({ cluster: { nats: [nats.url], name: `test${clusters}`, leaseMs: 2000 } }, overrides);
+}
+
+/** Nodes `n1`, `n2`, … of one cluster in this process, each of which knows the others. */
+export async function testCluster(
+  t: Cleaner,
+  nats: NatsServer,
+  count: number,
+  overrides: Settings = {},
+): Promise<TestServer[]> {
+  const settings = clusterSettings(nats, overrides);
+  const nodes: TestServer[] = [];
+  for (let n = 1; n <= count; n++) nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } })));
+  return nodes;
+}
