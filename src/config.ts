@@ -175,6 +175,8 @@ const utf8 = (value: string): number => Buffer.byteLength(value, 'utf8');
 // C0, DEL and C1.
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
+const isName = (value: string, length: number): boolean => value.length <= length && /^[A-Za-z0-9_-]+$/.test(value);
+
 /** What a text must be, in words and as a check: the formats that the schema names. */
 export const formats: ReadonlyMap<string, { readonly message: string; readonly check: (value: string) => boolean }> =
   new Map([
@@ -192,20 +194,8 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
         check: (value) => value.trim() !== '' && utf8(value) <= 256 && !/[/+#,]/.test(value) && !control.test(value),
       },
     ],
-    [
-      'node-name',
-      {
-        message: 'must be 1 to 32 letters, digits, . _ or -',
-        check: (value) => /^[A-Za-z0-9._-]{1,32}$/.test(value),
-      },
-    ],
-    [
-      'subject',
-      {
-        message: 'must be 1 to 64 letters, digits, _ or -',
-        check: (value) => /^[A-Za-z0-9_-]{1,64}$/.test(value),
-      },
-    ],
+    ['node-name', { message: 'must be 1 to 32 letters, digits, _ or -', check: (value) => isName(value, 32) }],
+    ['subject', { message: 'must be 1 to 64 letters, digits, _ or -', check: (value) => isName(value, 64) }],
     [
       'api-key',
       {

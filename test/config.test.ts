@@ -172,7 +172,7 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
   ],
   [{ data: './data' }, ['data: only "none" is possible, keeping state is not supported yet']],
   [{ cluster: { nats: ['http://127.0.0.1'] } }, ['cluster.nats[0]: must be a nats or tls URL']],
-  [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, . _ or -']],
+  [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, _ or -']],
   [{ cluster: { name: 'a.b' } }, ['cluster.name: must be 1 to 64 letters, digits, _ or -']],
   [{ domains: [{ ...site, offline: true }] }, ['domains[0].offline: keeping messages is not supported yet']],
   [{ mqtt: { anonymousDomain: 'b.com' } }, ['mqtt.anonymousDomain: b.com is not among the domains']],
