@@ -257,6 +257,23 @@ t.test('More in flight than the receive maximum of the server ends the connectio
   t.ok(peer.wire.ended);
 });
 
+t.test('What an earlier connection left unreleased does not count against the receive maximum', async (t) => {
+  const { host } = testMachine(t, { mqtt: { receiveMaximum: 2 } });
+  const kept = { clean: false, properties: { sessionExpiryInterval: 60 } };
+  const first = new TestPeer(host);
+  await first.connect('kept', kept);
+  for (const messageId of [1, 2]) first.publish('q', 'x', 2, { messageId });
+  await first.received();
+  first.connection.lost();
+  const second = new TestPeer(host);
+  await second.connect('kept', kept);
+  for (const messageId of [3, 4]) second.publish('q', 'x', 2, { messageId });
+  second.send({ cmd: 'pubrel', messageId: 1 }).publish('q', 'x', 2, { messageId: 5 });
+  t.match(await second.received(), [{ cmd: 'pubrec' }, { cmd: 'pubrec' }, { cmd: 'pubcomp' }, { cmd: 'pubrec' }]);
+  second.publish('q', 'x', 2, { messageId: 6 });
+  t.match(await second.received(), [{ cmd: 'disconnect', reasonCode: 0x93 }]);
+});
+
 t.test('No timers, sessions or actors are left when the last client has gone', async (t) => {
   const clock = new ManualClock();
   const { host, domain, metrics } = testMachine(t, {}, clock);

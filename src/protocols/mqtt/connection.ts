@@ -74,6 +74,8 @@ export class Connection {
   serverKeepAliveS: number | null = null;
   /** QoS 1 publications received whose acknowledgement has not been written yet. */
   unacknowledged = 0;
+  /** QoS 2 publications that it received and that have not been released; those of earlier connections do not count, section 4.9. */
+  unreleased = 0;
   /** A session's actor decides when it ends. */
   isSession = false;
   /** Too much waits for the network: publications are to wait elsewhere. */

@@ -51,15 +51,23 @@ export function publishFromClient(
     connection.send(encodeAck(connection.version ?? 4, 'pubrec', id));
     return 0;
   }
-  const { receiveMaximum } = broker.context.config().mqtt;
-  if (qos > 0 && connection.version === 5 && received.size + connection.unacknowledged >= receiveMaximum) {
-    return REASON.receiveMaximumExceeded; // [MQTT-3.3.4-8]
-  }
+  if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
   const outcome = accept(state, packet, self);
   if (outcome.reason >= REFUSED) dropRefused(broker.domain, packet.topic, outcome);
-  if (qos === 2 && outcome.reason < REFUSED) received.add(id);
+  if (qos === 2 && outcome.reason < REFUSED) keep(received, connection, id);
   if (qos > 0) receipt(connection, packet, outcome);
   return 0;
+}
+
+/** Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. */
+export function exceeds({ version, unacknowledged, unreleased }: Connection, receiveMaximum: number): boolean {
+  return version === 5 && unacknowledged + unreleased >= receiveMaximum;
+}
+
+/** Keeps a QoS 2 publication's identifier until its PUBREL [MQTT-4.3.3-9]. */
+export function keep(received: Set<number>, connection: Connection, id: number): void {
+  received.add(id);
+  connection.unreleased += 1;
 }
 
 /** PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
@@ -94,5 +102,6 @@ export function acknowledge(state: SessionState, connection: Connection, { cmd, 
 /** PUBREL: the identifier is free again [MQTT-4.3.3-11]. One that is not known is free already. */
 export function release(received: Set<number>, connection: Connection, id: number): void {
   received.delete(id);
+  if (connection.unreleased > 0) connection.unreleased -= 1;
   connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id));
 }

@@ -16,7 +16,7 @@ import type { Connection, Peer } from './connection.js';
 import { later } from './disconnect.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
 import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
-import { receipt, release } from './publish.js';
+import { exceeds, keep, receipt, release } from './publish.js';
 import { FAILURE_3, REASON } from './reason.js';
 
 const MAX_ID = 65_535;
@@ -234,12 +234,10 @@ export class TicketPeer implements Peer, Transport {
       connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)); // [MQTT-4.3.3-10]
       return;
     }
-    if (qos > 0 && connection.version === 5 && received.size + connection.unacknowledged >= this.receiveMaximum) {
-      return this.#breach(REASON.receiveMaximumExceeded); // [MQTT-3.3.4-8]
-    }
+    if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     const outcome = sendTo(domain, client, packet.topic, packet.payload);
     if (outcome.reason !== 0) dropRefused(domain, packet.topic, outcome);
-    else if (qos === 2) received.add(id);
+    else if (qos === 2) keep(received, connection, id);
     if (qos > 0) receipt(connection, packet, outcome);
   }
 

@@ -6,7 +6,7 @@ import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
 /** One message may hold many packets; a longer one, which the library would gather whole, ends the connection. */
-const MESSAGE_BYTES = 1024 * 1024;
+const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Section 2.1.4: the longest packet that the protocol allows. */
 const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
