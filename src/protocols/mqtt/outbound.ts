@@ -214,10 +214,17 @@ export class Outbound {
       this.#queue.length > 1 &&
       ((queuePackets > 0 && this.#queue.length > queuePackets) || (queueBytes > 0 && this.#queueBytes > queueBytes))
     ) {
-      const at = this.#queuedQos0 > 0 ? this.#queue.findIndex(({ qos }) => qos === 0) : 0;
-      const [gone] = this.#queue.splice(at, 1);
+      const gone = this.#takeFirstToGo();
       if (gone) this.#count(gone, -1);
       this.metrics.dropped.queueOverflow += 1;
     }
+  }
+
+  /** The ends of the queue cost nothing, and are where nearly all that goes stands. */
+  #takeFirstToGo(): Item | undefined {
+    if (this.#queuedQos0 === 0 || this.#queue[0]?.qos === 0) return this.#queue.shift();
+    if (this.#queuedQos0 === 1 && this.#queue.at(-1)?.qos === 0) return this.#queue.pop();
+    const at = this.#queue.findIndex(({ qos }) => qos === 0);
+    return this.#queue.splice(at, 1)[0];
   }
 }
