@@ -169,8 +169,18 @@ t.test('SIGTERM closes sockets with 1001 and answers open polls', async (t) => {
   t.equal(await server.ended, 0);
 });
 
+const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
+
+t.test('npm run demo serves the example site, and ends with its npm', async (t) => {
+  const demo = nextalk(t, [], { program: [npm, 'run', 'demo'], env: { PORT: '0', SITE_PORT: '0' } });
+  const [, site = ''] = await demo.line(/Example site +(\S+)/);
+  t.match(await (await fetch(site)).text(), /<title>Harbour<\/title>/);
+  demo.kill('SIGTERM');
+  await demo.ended;
+  await t.rejects(fetch(site), 'nothing is left behind');
+});
+
 t.test('npm start builds, serves with flags passed on, and hands signals on', async (t) => {
-  const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
   const server = nextalk(t, freePorts, { program: [npm, 'start', '--'] });
   const { url, pid } = await server.event('started');
   t.teardown(() => {

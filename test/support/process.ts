@@ -79,6 +79,16 @@ export class NexTalkProcess {
     }
   }
 
+  /** The first of all its lines that match. */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.out);
+      if (found) return found;
+      if (this.child.exitCode !== null) throw new Error(`ended without ${pattern}: ${this.err}${this.out}`);
+      await once(this.#output, 'change');
+    }
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
