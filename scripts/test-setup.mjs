@@ -16,6 +16,7 @@ const programs = new Map([
   ['mosquitto_pub', 'mosquitto-clients'],
   ['nats-server', 'nats-server'],
   ['nginx', 'nginx'],
+  ['nginx', 'nginx'],
 ]);
 
 function find(name) {

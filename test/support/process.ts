@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 const root = join(import.meta.dirname, '../..');
 
 // tap's runner puts hooks of its own into NODE_OPTIONS of whatever is spawned, and npm and tsc do not survive them.
-const pristine = ['-u', 'NODE_OPTIONS'];
+export const pristine = ['-u', 'NODE_OPTIONS'];
 
 /** The environment for a process under test: nothing of the test runner's, and no NEXTALK_ variable but those given. */
 export function childEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {

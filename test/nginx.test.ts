@@ -1,0 +1,143 @@
+/** deploy/nginx.conf in a real nginx, in front of a server that trusts it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type RequestOptions, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import mqtt from 'mqtt';
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { freePort } from './support/ports.js';
+import { program, skipWithout } from './support/programs.js';
+import { type Cleaner, type Settings, siteA, type TestServer, testServer } from './support/server.js';
+import { first, tlsFiles } from './support/tls.js';
+
+const skip = skipWithout('nginx');
+const ca = first.cert;
+const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+
+interface Front {
+  readonly server: TestServer;
+  readonly port: number;
+  readonly plainPort: number;
+}
+
+/** The example as it stands, but for addresses, ports and certificate. */
+function example(server: TestServer, port: number, plainPort: number, files: { cert: string; key: string }): string {
+  const text = readFileSync(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8')
+    .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
+    .replace('listen 80', `listen 127.0.0.1:${plainPort}`)
+    .replace('127.0.0.1:8080', server.host)
+    .replace(/\/etc\/letsencrypt\S+fullchain\.pem/, files.cert)
+    .replace(/\/etc\/letsencrypt\S+privkey\.pem/, files.key);
+  const temporary = folders.map((name) => `${name}_temp_path ${name};`).join('\n');
+  const alone = 'daemon off; master_process off; pid nginx.pid; error_log stderr notice; events {}';
+  return `${alone}\nhttp {\naccess_log off;\n${temporary}\n${text}\n}\n`;
+}
+
+/** It says so when its sockets are open. */
+async function listens(child: ChildProcess): Promise<void> {
+  let text = '';
+  for await (const chunk of child.stderr?.iterator({ destroyOnReturn: false }) ?? []) {
+    text += chunk;
+    if (text.includes('event method')) break;
+  }
+  if (!text.includes('event method')) throw new Error(`nginx ended: ${text}`);
+  child.stderr?.resume();
+}
+
+async function behindNginx(t: Cleaner, settings: Settings = {}): Promise<Front> {
+  const server = await testServer(t, { trustProxy: true, ...settings });
+  const prefix = mkdtempSync(join(tmpdir(), 'nextalk-nginx-'));
+  const [port, plainPort] = [await freePort(), await freePort()];
+  writeFileSync(join(prefix, 'nginx.conf'), example(server, port, plainPort, tlsFiles(t)));
+  const child = spawn(program('nginx') ?? '', ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(async () => {
+    if (child.exitCode === null) {
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    }
+    rmSync(prefix, { recursive: true });
+  });
+  await listens(child);
+  return { server, port, plainPort };
+}
+
+interface Call extends RequestOptions {
+  readonly form?: Readonly<Record<string, string>>;
+}
+
+async function call({ port }: Front, path: string, { form, ...options }: Call = {}) {
+  const body = form && new URLSearchParams(form).toString();
+  const auth = `${siteA.domain}:${siteA.apikey}`;
+  const host = { host: '127.0.0.1', servername: 'localhost', ca, agent: false } as const;
+  const sending = request({ ...host, port, path, auth, method: body === undefined ? 'GET' : 'POST', ...options });
+  sending.end(body);
+  const [response] = await once(sending, 'response');
+  let text = '';
+  for await (const chunk of response) text += chunk;
+  return { status: Number(response.statusCode), text, headers: response.headers };
+}
+
+t.test('nginx carries REST, long polls, WebSockets and MQTT as the example has it', { skip }, async (t) => {
+  const front = await behindNginx(t);
+  const form = { name: '1', nick: 'One' };
+  const answer = await call(front, '/v5/presences/online', { form, headers: { host: 'im.example.com:444' } });
+  const online = JSON.parse(answer.text);
+  t.match(online, {
+    server: 'https://im.example.com:444/v5/packets',
+    websocket: 'wss://im.example.com:444/v5/wsocket',
+  });
+
+  const poll = call(front, `/v5/packets?domain=${siteA.domain}&ticket=${encodeURIComponent(online.ticket)}&callback=f`);
+  await call(front, '/v5/messages', { form: { from: '2', to: '1', body: 'by poll' } });
+  t.match((await poll).text, /^\/\*\*\/f\(.*"by poll"/);
+
+  const socket = new WebSocket(`wss://127.0.0.1:${front.port}/v5/wsocket`, { ca });
+  t.teardown(() => socket.terminate());
+  await once(socket, 'open');
+  socket.send(`subscribe ${siteA.domain} ${online.ticket}`);
+  t.equal(String((await once(socket, 'message'))[0]), '{"status":"ok"}');
+  const frame = once(socket, 'message');
+  await call(front, '/v5/messages', { form: { from: '2', to: '1', body: 'by socket' } });
+  t.match(String((await frame)[0]), /by socket/);
+
+  const backend = { username: siteA.domain, password: siteA.apikey, reconnectPeriod: 0, ca };
+  const site = await mqtt.connectAsync(`wss://127.0.0.1:${front.port}/mqtt`, backend);
+  await site.publishAsync('t', 'x'.repeat(50_000), { qos: 1 });
+  await site.endAsync();
+
+  const ids = Array.from({ length: 1500 }, (_, n) => `user-${n}`).join();
+  t.equal((await call(front, `/v5/presences?ids=${ids}`)).text, '{}', 'a GET of 15 KB');
+  const large = await call(front, '/v5/messages', { form: { body: 'x'.repeat(100_000) } });
+  t.equal(large.status, 413);
+});
+
+t.test('nginx speaks HTTP/1.0 for those who do, and sends plain HTTP to TLS', { skip }, async (t) => {
+  const front = await behindNginx(t);
+  const socket = connect({ port: front.port, host: '127.0.0.1', servername: 'localhost', ca });
+  const basic = Buffer.from(`${siteA.domain}:${siteA.apikey}`).toString('base64');
+  socket.write(`GET /v5/presences?ids=1 HTTP/1.0\r\nAuthorization: Basic ${basic}\r\n\r\n`);
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  t.match(text, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\n\{\}$/);
+  t.notMatch(text, /nginx\/|uWebSockets/, 'and no version is told');
+  const plain = await fetch(`http://127.0.0.1:${front.plainPort}/v5/presences?ids=1`, { redirect: 'manual' });
+  t.strictSame([plain.status, plain.headers.get('location')], [308, 'https://127.0.0.1/v5/presences?ids=1']);
+});
+
+t.test('the server counts the addresses that nginx sees, not those that clients claim', { skip }, async (t) => {
+  const front = await behindNginx(t, { lockout: { failures: 1, firstMs: 60_000, longestMs: 60_000 } });
+  const wrong = { auth: `${siteA.domain}:wrong`, localAddress: '127.0.0.2' };
+  t.equal((await call(front, '/v5/presences?ids=1', wrong)).status, 401);
+  for (const claimed of ['127.0.0.1', '192.0.2.1, 192.0.2.2']) {
+    const headers = { 'x-forwarded-for': claimed };
+    const locked = await call(front, '/v5/presences?ids=1', { localAddress: '127.0.0.2', headers });
+    t.equal(locked.status, 429, claimed);
+  }
+  t.equal((await call(front, '/v5/presences?ids=1')).status, 200, 'another client is not held up');
+});

@@ -1,0 +1,53 @@
+/** The package as npm delivers it: packed, installed into an empty folder, started from there. */
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { childEnvironment, nextalk, pristine } from './support/process.js';
+
+const root = join(import.meta.dirname, '..');
+const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
+const run = promisify(execFile);
+
+async function npmIn(cwd: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await run('env', [...pristine, process.execPath, npm, ...args], { cwd, env: childEnvironment() });
+  return stdout;
+}
+
+t.test('the packed package installs into an empty folder and runs there', { timeout: 120_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nextalk-package-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  // Packed from a copy: packing builds anew, and other tests run what has been built here.
+  const source = join(folder, 'source');
+  const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const copied = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts', ...files];
+  for (const name of copied.filter((name) => name !== 'dist')) {
+    cpSync(join(root, name), join(source, name), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'));
+  await npmIn(source, 'pack', '--silent', '--pack-destination', folder);
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+
+  writeFileSync(join(folder, 'package.json'), '{}');
+  await npmIn(folder, 'install', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`);
+  const installed = join(folder, 'node_modules/nextalk');
+  t.strictSame(
+    readdirSync(installed).sort(),
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'deploy', 'dist', 'docs', 'package.json'],
+    'and holds nothing else',
+  );
+  const bin = [join(folder, 'node_modules/.bin/nextalk')];
+  const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '-1'], { program: bin });
+  const { url, admin } = await server.event('started');
+  const answer = await fetch(`${url}/v5/presences/online`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from('localhost:public').toString('base64')}` },
+    body: new URLSearchParams({ name: '1', nick: 'One' }),
+  });
+  t.match(await answer.json(), { success: true });
+  t.equal((await fetch(`${admin}/readyz`)).status, 200);
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
