@@ -137,7 +137,9 @@ t.test('one address may hold so many connections and no more', async (t) => {
   const [four, five, six] = [await site.online('4'), await site.online('5'), await site.online('6')];
   await openPoll(server, four.ticket);
   await openPoll(server, five.ticket);
-  refused(t, await poll(server, six.ticket).answer, 429);
+  const tooMany = await poll(server, six.ticket, { headers: { origin: 'https://page.example' } }).answer;
+  refused(t, tooMany, 429);
+  t.equal(tooMany.headers['access-control-allow-origin'], '*', 'a page may read why');
   const socket = new WebSocketClient(server);
   socket.socket.on('open', () => socket.send(`subscribe ${siteA.domain} ${six.ticket}`));
   t.not((await socket.closed).code, 1000, 'a socket is one too many as well');

@@ -253,7 +253,8 @@ export function announce(state: EndpointState, enteredRooms: readonly Address[] 
     return;
   }
   if (type !== null) announceToBuddies(state, type);
-  const known = state.entry.rooms.filter((room) => !enteredRooms.includes(room));
+  const entered = new Set(enteredRooms);
+  const known = state.entry.rooms.filter((room) => !entered.has(room));
   if (type === 'online') announceToRooms(state, known, 'grponline');
   if (type === 'offline') announceToRooms(state, known, 'grpoffline');
   for (const room of enteredRooms) enter(state, room, after ? 'grponline' : null);

@@ -109,9 +109,8 @@ export function subscribed(
   entry.show = online.show ?? entry.show;
   entry.status = online.status ?? entry.status;
   addWatching(state, filters);
-  const entered = online.rooms.filter(
-    (room, i) => !entry.rooms.includes(room) && online.rooms.indexOf(room) === i && !isFull(state, room),
-  );
+  const known = new Set(entry.rooms);
+  const entered = online.rooms.filter((room) => !known.has(room) && !isFull(state, room));
   if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
   announce(state, entered);
   online.reply({

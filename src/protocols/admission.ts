@@ -8,20 +8,23 @@ import { clientAddress } from './network.js';
 export class Admission {
   constructor(private readonly context: Context) {}
 
-  /** Answers the address that the connection counts under; or refuses it on `res`, and answers null. */
-  admit(res: HttpResponse, req: HttpRequest): string | null {
+  /**
+   * Answers the address that the connection counts under; or refuses it on `res`, in words that pages of `origin` may
+   * read, and answers null.
+   */
+  admit(res: HttpResponse, req: HttpRequest, origin: string | null = null): string | null {
     const { connections, runtime, isDraining, config } = this.context;
     const { refused } = runtime.metrics;
     if (isDraining()) {
       refused.unavailable += 1;
-      return refuse(res, '503 Service Unavailable', UNAVAILABLE);
+      return refuse(res, '503 Service Unavailable', UNAVAILABLE, origin);
     }
     const limit = config().limits.connectionsPerAddress;
     if (limit === 0) return '';
     const address = this.addressOf(res, req);
     if (connections.add(address, limit)) return address;
     refused.tooManyConnections += 1;
-    return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS);
+    return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS, origin);
   }
 
   release(address: string): void {
@@ -39,13 +42,21 @@ export function peerOf(res: HttpResponse): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }
 
-function refuse(res: HttpResponse, status: string, error: ReplyError): null {
+/** Access-Control-Allow-Origin, which lets a page read the answer; null: none. */
+export function writeOrigin(res: HttpResponse, origin: string | null): void {
+  if (origin === null) return;
+  res.writeHeader('Access-Control-Allow-Origin', origin);
+  if (origin !== '*') res.writeHeader('Vary', 'Origin');
+}
+
+function refuse(res: HttpResponse, status: string, error: ReplyError, origin: string | null): null {
   res
     .writeStatus(status)
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
     .writeHeader('Cache-Control', 'no-store')
     .writeHeader('X-Content-Type-Options', 'nosniff')
-    .writeHeader('Retry-After', String(error.retryAfterS ?? 1))
-    .end(errorBody(error), true);
+    .writeHeader('Retry-After', String(error.retryAfterS ?? 1));
+  writeOrigin(res, origin);
+  res.end(errorBody(error), true);
   return null;
 }

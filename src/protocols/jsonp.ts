@@ -9,7 +9,7 @@ import type { Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse } from '../uws.js';
-import type { Admission } from './admission.js';
+import { type Admission, writeOrigin } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
@@ -47,12 +47,6 @@ function writeHead(res: HttpResponse, { callback, origin }: Form, status?: strin
   if (status !== undefined) res.writeStatus(status);
   res.writeHeader('Content-Type', callback === null ? JSON_TYPE : SCRIPT_TYPE);
   writeOrigin(res, origin);
-}
-
-function writeOrigin(res: HttpResponse, origin: string | null): void {
-  if (origin === null) return;
-  res.writeHeader('Access-Control-Allow-Origin', origin);
-  if (origin !== '*') res.writeHeader('Vary', 'Origin');
 }
 
 function bodyOf(form: Form, json: string): string {
@@ -204,7 +198,7 @@ export class PollAdapter {
     if (missing !== undefined) return this.#refuse(res, form, badRequest(`${missing} is required`));
     const client = domain ? findTicket(domain, String(parameters.get('ticket'))) : null;
     if (!client) return this.#refuse(res, form, TICKET_NOT_FOUND);
-    const address = this.admission.admit(res, req);
+    const address = this.admission.admit(res, req, allow);
     if (address !== null) this.#wait(res, form, client, address);
   }
 
