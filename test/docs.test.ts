@@ -1,4 +1,4 @@
-/** The README is followed to the letter; its flags exist, and the links of all pages lead somewhere. */
+/** README and the operator's page are followed to the letter; flags that they name exist, and the links of all pages lead somewhere. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
@@ -13,11 +13,14 @@ function read(page: string): string {
   return readFileSync(join(root, page), 'utf8');
 }
 
-t.test('README.md shows what its commands answer', { skip: skipWithout('curl') }, async (t) => {
-  // Nobody needs to wait for eighteen seconds until somebody is offline.
-  const env = { NEXTALK_SET: 'presence.clientIdleMs=6000;presence.graceMs=500' };
-  await (await reader(t, t.testdir({}), env)).follow(readBlocks(read('README.md')));
-});
+// Nobody needs to wait for eighteen seconds until somebody is offline.
+const env = { NEXTALK_SET: 'presence.clientIdleMs=6000;presence.graceMs=500' };
+
+for (const page of ['README.md', 'docs/operating.md']) {
+  t.test(`${page} shows what its commands answer`, { skip: skipWithout('curl') }, async (t) => {
+    await (await reader(t, t.testdir({}), env)).follow(readBlocks(read(page)));
+  });
+}
 
 t.test('every flag that README.md names is one of --help', async (t) => {
   let help = '';
