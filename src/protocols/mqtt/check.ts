@@ -56,14 +56,20 @@ function areFlagsValid(flags: number, version: Version): boolean {
   return version === 5 || (flags & FLAG.password) === 0 || (flags & FLAG.username) !== 0;
 }
 
-function checkWill(reader: Reader, findings: ConnectFindings): void {
+/** Answers whether a fault of it is answered, in 5.0; as of user name and password, what cannot be read of it is not. */
+function checkWill(reader: Reader, findings: ConnectFindings): boolean {
   if (findings.version === 5) {
     readProperties(reader, ALLOWED.will, { span: (id, start, end) => findings.willSpans.push({ id, start, end }) });
   }
+  if (reader.fault !== 0) return true;
   const topic = reader.name();
-  if (reader.fault === 0 && topic === '') reader.fail(REASON.protocolError); // [MQTT-4.7.3-1]
-  if (reader.fault === 0 && (!isTopic(topic) || isTooDeep(topic))) reader.fail(REASON.malformed);
+  if (reader.fault === 0 && topic === '') {
+    reader.fail(REASON.protocolError); // [MQTT-4.7.3-1]
+    return true;
+  }
+  if (!isTopic(topic) || isTooDeep(topic)) reader.fail(REASON.malformed);
   reader.binary();
+  return false;
 }
 
 /** CONNECT. Of its mistakes, those of the protocol's name and of 3.1.1 are not answered, sections 3.1.2.1 and 4.8. */
@@ -97,8 +103,8 @@ export function checkConnect(reader: Reader, headerFlags: number): ConnectFindin
   reader.name();
   // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
   if (reader.fault !== 0) return refuse(isCut ? REASON.malformed : REASON.clientIdNotValid, isSilent);
-  if ((flags & FLAG.will) !== 0) checkWill(reader, findings);
-  if (reader.fault !== 0) return refuse(reader.fault, isSilent);
+  const isAnswered = (flags & FLAG.will) === 0 || checkWill(reader, findings);
+  if (reader.fault !== 0) return refuse(reader.fault, isSilent || !isAnswered);
   if ((flags & FLAG.username) !== 0) reader.name(); // [MQTT-3.1.3-11]
   if ((flags & FLAG.password) !== 0) reader.binary();
   if (reader.fault !== 0) return refuse(reader.fault, true);
