@@ -37,6 +37,8 @@ export class Client {
   /** When its last transport went, or it was made: milliseconds since the epoch. */
   detachedAt: number;
   readonly #queue: PacketQueue;
+  /** Ended, and has not said yet what it could not get out. */
+  #settling: Transport | null = null;
   #canTake = false;
   #scheduled = false;
   #overflowed = false;
@@ -75,15 +77,16 @@ export class Client {
 
   /** Takes over from an earlier transport, which ends; what that could not get out goes first. */
   attach(transport: Transport, reason: CloseReason, limits: QueueLimits): void {
-    this.#end(reason, limits);
+    this.#replace(reason, limits);
     this.transport = transport;
     this.metrics.connections[transport.kind] += 1;
-    this.#canTake = true;
+    this.#canTake = this.#settling === null;
     this.#schedule();
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
+    if (this.#settling === transport) this.#settled(unsent, limits);
     if (this.transport !== transport) return false;
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
@@ -96,7 +99,7 @@ export class Client {
   /** The transport can take more. */
   drained(transport: Transport): void {
     if (this.transport !== transport) return;
-    this.#canTake = true;
+    this.#canTake = this.#settling === null;
     this.#schedule();
   }
 
@@ -121,6 +124,23 @@ export class Client {
     }
     this.#canTake = taken === packets.length;
     this.#queue.shift(taken);
+  }
+
+  /** Ends the transport that another takes the place of. */
+  #replace(reason: CloseReason, limits: QueueLimits): void {
+    const { transport } = this;
+    if (!transport?.settle?.(reason)) return this.#end(reason, limits);
+    this.#settling = transport;
+    this.transport = null;
+    this.metrics.connections[transport.kind] -= 1;
+  }
+
+  /** What the one before could not get out goes first. */
+  #settled(unsent: readonly Packet[], limits: QueueLimits): void {
+    this.#settling = null;
+    this.#canTake = this.transport !== null;
+    this.#reportOverflow(this.#queue.putBack(unsent, limits));
+    this.#schedule();
   }
 
   #end(reason: CloseReason, limits: QueueLimits): void {

@@ -12,4 +12,9 @@ export interface Transport {
   deliver(packets: readonly Packet[]): number;
   /** Ends the connection; answers the packets that it had taken and not got out. Tells the endpoint nothing. */
   close(reason: CloseReason): readonly Packet[];
+  /**
+   * Of a connection on another node: ends it, where it may have packets that it can not get out. Those come back in
+   * `detach`, and whatever takes its place waits for that. False where there is nothing to wait for.
+   */
+  settle?(reason: CloseReason): boolean;
 }

@@ -3,6 +3,7 @@
  * them; the port that the domain's actors use. What comes in from other nodes is in incoming.ts.
  */
 import type { Address, Target } from '../actors/address.js';
+import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { Appearance } from '../actors/presence.js';
@@ -10,11 +11,13 @@ import type { EndpointEntry } from '../actors/registry.js';
 import type { Deliver } from '../actors/router.js';
 import { Audience } from './audience.js';
 import { Delivery } from './delivery.js';
+import { Hosting } from './hosting.js';
 import { Interest } from './interest.js';
 import type { ClusterNode } from './node.js';
 import type { Peer } from './peer.js';
 import type { DomainCluster, Inherited } from './port.js';
 import { type Part, Replica } from './replica.js';
+import { Visits } from './visits.js';
 import { packetOf, type WirePacket, wireOf } from './wire.js';
 
 /** How long a part that comes waits for what another one knows. */
@@ -27,6 +30,8 @@ export class ClusteredDomain implements DomainCluster {
   readonly delivery: Delivery;
   readonly audience: Audience;
   readonly interest: Interest;
+  readonly hosting: Hosting;
+  readonly visits: Visits;
 
   constructor(
     readonly node: ClusterNode,
@@ -36,6 +41,8 @@ export class ClusteredDomain implements DomainCluster {
     this.replica = new Replica(this.audience);
     this.delivery = new Delivery(this);
     this.interest = new Interest(this);
+    this.hosting = new Hosting(this);
+    this.visits = new Visits(this);
   }
 
   get tokenPrefix(): string {
@@ -122,6 +129,10 @@ export class ClusteredDomain implements DomainCluster {
     this.domain.runtime.metrics.cluster.callsForwarded += 1;
     this.node.calls.ask(peer, 'call', [this.domain.name, ...call], CALL_MS, done);
     return true;
+  }
+
+  visit(address: Address, token: string, done: (client: Client | null) => void): void {
+    this.visits.find(address, token, done);
   }
 
   settled(done: () => void): void {

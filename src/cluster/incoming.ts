@@ -2,6 +2,7 @@
 import type { Address } from '../actors/address.js';
 import type { Show } from '../actors/presence.js';
 import { watchFilter } from '../actors/roster.js';
+import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
 import { packetOf, type WirePacket } from './wire.js';
@@ -94,6 +95,29 @@ function carbon({ delivery }: ClusteredDomain, _peer: Peer, [address, packet]: P
   delivery.relayed(address, packetOf(packet), null);
 }
 
+type Attached = readonly [id: number, token: string, kind: TransportKind];
+type Detached = readonly [id: number, received: number, returned: readonly WirePacket[]];
+
+function attached({ hosting }: ClusteredDomain, peer: Peer, [id, token, kind]: Attached): void {
+  hosting.attach(peer, id, token, kind);
+}
+
+function acknowledged({ hosting }: ClusteredDomain, peer: Peer, [id, count]: readonly [number, number]): void {
+  hosting.acknowledged(peer, id, count);
+}
+
+function detached({ hosting }: ClusteredDomain, peer: Peer, [id, received, returned]: Detached): void {
+  hosting.detached(peer, id, received, returned);
+}
+
+function pushed({ visits }: ClusteredDomain, _peer: Peer, [id, list]: readonly [number, readonly WirePacket[]]): void {
+  visits.push(id, list);
+}
+
+function closed({ visits }: ClusteredDomain, _peer: Peer, [id, reason]: readonly [number, string]): void {
+  visits.close(id, reason);
+}
+
 const TAKERS = new Map<string, unknown>([
   ['u', up],
   ['s', changed],
@@ -109,6 +133,11 @@ const TAKERS = new Map<string, unknown>([
   ['e', toEndpoint],
   ['y', relayed],
   ['c', carbon],
+  ['va', attached],
+  ['vk', acknowledged],
+  ['vd', detached],
+  ['vp', pushed],
+  ['vc', closed],
 ]);
 
 /** False where it is of no kind that is known here. */

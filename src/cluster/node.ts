@@ -65,6 +65,10 @@ export class ClusterNode implements MeshEvents {
       if (cluster) cluster.bequeath(peer, address as never, client as string | null, reply);
       else reply(null);
     });
+    this.calls.answer('visit', (_peer, [domain, address, token], reply) => {
+      const client = this.domains.get(domain as string)?.domain.tickets.get(token as string);
+      reply(client?.address === address ? client?.name : null);
+    });
   }
 
   /** Resolves when this node is in the cluster and knows what the others know, or cannot for now. */
@@ -125,9 +129,10 @@ export class ClusterNode implements MeshEvents {
   }
 
   snapshotBegins(peer: Peer): void {
-    for (const { replica, interest } of this.domains.values()) {
+    for (const { replica, interest, visits } of this.domains.values()) {
       replica.expect(peer);
       interest.expect(peer);
+      visits.renew(peer);
     }
   }
 
@@ -139,12 +144,21 @@ export class ClusterNode implements MeshEvents {
   }
 
   hidden(peer: Peer): void {
-    this.calls.lost(peer);
+    this.#disconnect(peer);
     for (const { replica } of this.domains.values()) replica.hide(peer);
   }
 
-  gone(peer: Peer, inOrder: boolean): void {
+  /** Who waits for it, or is connected through it or to it, does so no longer. */
+  #disconnect(peer: Peer): void {
     this.calls.lost(peer);
+    for (const { hosting, visits } of this.domains.values()) {
+      hosting.lost(peer);
+      visits.lost(peer);
+    }
+  }
+
+  gone(peer: Peer, inOrder: boolean): void {
+    this.#disconnect(peer);
     const drop = () => {
       for (const { replica, interest } of this.domains.values()) {
         replica.drop(peer);

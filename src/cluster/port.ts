@@ -3,6 +3,7 @@
  * costs.
  */
 import type { Address, Target } from '../actors/address.js';
+import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import type { Appearance, Show } from '../actors/presence.js';
 import type { EndpointEntry } from '../actors/registry.js';
@@ -45,6 +46,8 @@ export interface DomainCluster {
   isKnown(token: string): boolean;
   /** The same as `forward`, to the node where an endpoint lives. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  /** A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown. */
+  visit(address: Address, token: string, done: (client: Client | null) => void): void;
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
   /** Routes a packet to its target wherever that is, or to everybody. */

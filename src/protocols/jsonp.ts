@@ -13,7 +13,7 @@ import { type Admission, writeOrigin } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
-import { findTicket } from './keys.js';
+import { findTicket, locateTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
 
@@ -196,10 +196,28 @@ export class PollAdapter {
     if (domain && !isAllowedOrigin(domain, origin)) return this.#refuse(res, form, badRequest('origin is not allowed'));
     const missing = ['domain', 'ticket'].find((name) => !parameters.has(name));
     if (missing !== undefined) return this.#refuse(res, form, badRequest(`${missing} is required`));
-    const client = domain ? findTicket(domain, String(parameters.get('ticket'))) : null;
-    if (!client) return this.#refuse(res, form, TICKET_NOT_FOUND);
+    const ticket = String(parameters.get('ticket'));
+    const client = domain ? findTicket(domain, ticket) : null;
+    if (!client && !domain?.cluster) return this.#refuse(res, form, TICKET_NOT_FOUND);
     const address = this.admission.admit(res, req, allow);
-    if (address !== null) this.#wait(res, form, client, address);
+    if (address === null) return;
+    if (client) this.#wait(res, form, client, address);
+    else if (domain) this.#locate(res, form, domain, ticket, address);
+  }
+
+  /** The ticket is none of this node's: its client may live on another. */
+  #locate(res: HttpResponse, form: Form, domain: Domain, ticket: string, address: string): void {
+    let isOpen = true;
+    res.onAborted(() => {
+      isOpen = false;
+      this.admission.release(address);
+    });
+    locateTicket(domain, ticket, (client) => {
+      if (!isOpen) return;
+      if (client) return this.#wait(res, form, client, address);
+      this.admission.release(address);
+      res.cork(() => this.#refuse(res, form, TICKET_NOT_FOUND));
+    });
   }
 
   /** A CORS preflight. */

@@ -54,3 +54,14 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   if (!client) return null;
   return client.address === addressOf(domain.name, parsed.node as Node, parsed.id) ? client : null;
 }
+
+/**
+ * The same, wherever in the cluster the client lives: `done` is called at once for one of this node, later with a
+ * stand-in for another's.
+ */
+export function locateTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
+  const client = findTicket(domain, ticket);
+  const parsed = client || domain.cluster === null ? null : parseTicket(ticket);
+  if (!parsed) return done(client);
+  domain.cluster?.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, done);
+}

@@ -12,7 +12,7 @@ import type { Admission } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
-import { findTicket } from './keys.js';
+import { locateTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 
 /** Section 10: a longer text ends with 1009. Up to the second bound it can be told so, beyond that it is cut off. */
@@ -38,6 +38,8 @@ class Socket implements Transport {
   readonly kind = 'websocket';
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
+  /** It has named a ticket, and the client is being looked for. */
+  locating = false;
   /** The batch that is not all out yet. */
   unsent: readonly Packet[] = NONE;
 
@@ -138,7 +140,7 @@ export class WebSocketAdapter {
       this.context.runtime.metrics.refused.malformed += 1;
       const reason = isBinary ? CLOSE.binary : CLOSE.tooLarge;
       ws.end(reason.webSocketCode, reason.name);
-    } else if (!socket.client) {
+    } else if (!socket.client && !socket.locating) {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
     }
   }
@@ -153,9 +155,17 @@ export class WebSocketAdapter {
       const error = wanted ? badRequest('origin is not allowed') : { status: 400, message: 'bad request' };
       return socket.refuse(error, CLOSE.badRequest);
     }
-    const client = domain ? findTicket(domain, wanted.ticket) : null;
+    if (!domain) return this.#attach(socket, null);
+    socket.locating = true;
+    locateTicket(domain, wanted.ticket, (client) => this.#attach(socket, client));
+  }
+
+  #attach(socket: Socket, client: Client | null): void {
+    const { runtime } = this.context;
+    socket.locating = false;
+    if (!socket.ws) return;
     if (!client) {
-      refused.ticketNotFound += 1;
+      runtime.metrics.refused.ticketNotFound += 1;
       return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
     this.#silent.cancel(socket);

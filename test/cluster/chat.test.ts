@@ -1,20 +1,38 @@
 import t from 'tap';
 import { chat } from '../support/chat.js';
-import { natsServer, testCluster } from '../support/nats.js';
+import { balancer, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
-import { transports } from '../support/transports.js';
+import type { TestServer } from '../support/server.js';
+import { longPolling, transports, webSocket } from '../support/transports.js';
 
-t.test('people on different nodes chat', { skip: skipWithout('nats-server') }, async (t) => {
+const skip = skipWithout('nats-server');
+const settings = { mqtt: { port: -1 }, presence: { graceMs: 80 } };
+
+t.test('people on different nodes chat', { skip }, async (t) => {
   const nats = await natsServer(t);
   for (const [i, hers] of transports.entries()) {
     for (const [j, his] of transports.entries()) {
       t.test(`Alice by ${hers.name} and Bob by ${his.name}`, async (t) => {
-        const nodes = await testCluster(t, nats, 3, { mqtt: { port: -1 }, presence: { graceMs: 80 } });
-        const sites = nodes.map((node) => node.site());
-        const [a, b] = [(i + j) % 3, (i + j + 1 + (j % 2)) % 3];
-        const hersAt = { site: sites[a], transport: hers };
-        const hisAt = { site: sites[b], transport: his };
-        await chat(t, hersAt as never, hisAt as never);
+        const nodes = await testCluster(t, nats, 3, settings);
+        // Bob reloads his page on the third node, in every second test.
+        const [a, b, c] = [0, 1, 2].map((n) => nodes[(i + j + n) % 3] as TestServer);
+        const at = (node: TestServer | undefined, transport: typeof hers) => ({
+          site: (node as TestServer).site(),
+          transport,
+        });
+        await chat(t, at(a, hers), at(b, his), at(j % 2 ? c : b, his));
+      });
+    }
+  }
+});
+
+t.test('people behind a balancer chat, whichever node each request and connection comes to', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  for (const hers of [webSocket, longPolling]) {
+    for (const his of [webSocket, longPolling]) {
+      t.test(`Alice by ${hers.name} and Bob by ${his.name}`, async (t) => {
+        const front = balancer(t, await testCluster(t, nats, 3, settings));
+        await chat(t, { site: front.site(), transport: hers }, { site: front.site(), transport: his });
       });
     }
   }

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { freePort } from './ports.js';
 import { childEnvironment } from './process.js';
 import { program } from './programs.js';
-import { type Cleaner, merge, type Settings, type TestServer, testServer } from './server.js';
+import { type Cleaner, merge, type Settings, TestServer, testServer } from './server.js';
 
 const RETRY_MS = 20;
 
@@ -76,4 +76,40 @@ export async function testCluster(
   const nodes: TestServer[] = [];
   for (let n = 1; n <= count; n++) nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } })));
   return nodes;
+}
+
+/** Several nodes behind one address, as a load balancer shows them: every request and connection goes to the next. */
+export class Balancer extends TestServer {
+  #turn = 0;
+
+  constructor(private readonly nodes: readonly TestServer[]) {
+    super(undefined as never);
+  }
+
+  #next(): TestServer {
+    this.#turn += 1;
+    return this.nodes[this.#turn % this.nodes.length] as TestServer;
+  }
+
+  override get port(): number {
+    return this.#next().port;
+  }
+
+  override get mqttPort(): number {
+    return this.#next().mqttPort;
+  }
+
+  override async settled(): Promise<void> {
+    for (const node of this.nodes) await node.settled();
+  }
+
+  override async stop(): Promise<void> {
+    this.agent.destroy();
+  }
+}
+
+export function balancer(t: Cleaner, nodes: readonly TestServer[]): Balancer {
+  const front = new Balancer(nodes);
+  t.teardown(() => front.close());
+  return front;
 }

@@ -1,0 +1,136 @@
+/**
+ * Clients of this node that are connected to another one: to their endpoint the connection is a transport like any
+ * other. The other side is visits.ts.
+ */
+import type { Client } from '../actors/client.js';
+import type { Packet } from '../actors/packet.js';
+import type { Transport } from '../actors/transport.js';
+import { CLOSE, type CloseReason } from '../errors.js';
+import type { TransportKind } from '../metrics.js';
+import type { ClusteredDomain } from './domain.js';
+import type { Peer } from './peer.js';
+import { packetOf, type WirePacket } from './wire.js';
+
+/** Packets on their way to a connection elsewhere, not taken yet by what carries it; further ones wait in the client. */
+const WINDOW = 200;
+
+class RemoteTransport implements Transport {
+  #unacknowledged: Packet[] = [];
+  /** Packets acknowledged. */
+  #acknowledged = 0;
+  #blocked = false;
+
+  constructor(
+    private readonly hosting: Hosting,
+    readonly client: Client,
+    readonly kind: TransportKind,
+    readonly peer: Peer,
+    readonly id: number,
+  ) {}
+
+  deliver(packets: readonly Packet[]): number {
+    const taken = packets.slice(0, WINDOW - this.#unacknowledged.length);
+    this.#blocked = taken.length < packets.length;
+    if (taken.length === 0) return 0;
+    this.#unacknowledged = this.#unacknowledged.concat(taken);
+    this.hosting.send(this, taken);
+    return taken.length;
+  }
+
+  close(reason: CloseReason): readonly Packet[] {
+    this.hosting.end(this, reason);
+    return this.#unacknowledged;
+  }
+
+  settle(reason: CloseReason): boolean {
+    if (this.#unacknowledged.length === 0) return false;
+    this.hosting.askToEnd(this, reason);
+    return true;
+  }
+
+  /** So many of what it was sent are with what carries it. Answers whether it can take more again. */
+  acknowledge(count: number): boolean {
+    this.#unacknowledged = this.#unacknowledged.slice(count - this.#acknowledged);
+    this.#acknowledged = count;
+    const wasBlocked = this.#blocked;
+    this.#blocked = false;
+    return wasBlocked;
+  }
+
+  /** What was on its way when `received` of it had come, behind what came back. */
+  left(received: number, returned: readonly Packet[]): readonly Packet[] {
+    return [...returned, ...this.#unacknowledged.slice(Math.max(0, received - this.#acknowledged))];
+  }
+}
+
+export class Hosting {
+  /** By node, then by the number that node has given it. */
+  readonly #transports = new Map<Peer, Map<number, RemoteTransport>>();
+
+  constructor(private readonly cluster: ClusteredDomain) {}
+
+  attach(peer: Peer, id: number, token: string, kind: TransportKind): void {
+    const earlier = this.#transports.get(peer)?.get(id);
+    if (earlier) this.#detach(earlier, 0, []);
+    const client = this.cluster.domain.tickets.get(token);
+    if (!client) return this.#sendClose(peer, id, CLOSE.ticketNotFound);
+    const transport = new RemoteTransport(this, client, kind, peer, id);
+    const known = this.#transports.get(peer);
+    if (known) known.set(id, transport);
+    else this.#transports.set(peer, new Map([[id, transport]]));
+    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport });
+  }
+
+  acknowledged(peer: Peer, id: number, count: number): void {
+    const transport = this.#transports.get(peer)?.get(id);
+    if (!transport?.acknowledge(count)) return;
+    const { client } = transport;
+    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport });
+  }
+
+  /** The connection has gone; these came back. */
+  detached(peer: Peer, id: number, received: number, returned: readonly WirePacket[]): void {
+    const transport = this.#transports.get(peer)?.get(id);
+    if (transport) this.#detach(transport, received, returned.map(packetOf));
+  }
+
+  /** A node has gone, and all connections to it. */
+  lost(peer: Peer): void {
+    for (const transport of [...(this.#transports.get(peer)?.values() ?? [])]) this.#detach(transport, 0, []);
+  }
+
+  send({ peer, id }: RemoteTransport, packets: readonly Packet[]): void {
+    const { node, domain } = this.cluster;
+    const wire = packets.map((packet) => this.cluster.wire(packet));
+    node.mesh.send(peer, `["vp",${JSON.stringify(domain.name)},${id},[${wire}]]`);
+  }
+
+  end(transport: RemoteTransport, reason: CloseReason): void {
+    const { peer, id } = transport;
+    if (this.#forget(transport)) this.#sendClose(peer, id, reason);
+  }
+
+  /** It is known until the other node says what became of it. */
+  askToEnd({ peer, id }: RemoteTransport, reason: CloseReason): void {
+    this.#sendClose(peer, id, reason);
+  }
+
+  #sendClose(peer: Peer, id: number, reason: CloseReason): void {
+    const { node, domain } = this.cluster;
+    node.mesh.send(peer, JSON.stringify(['vc', domain.name, id, reason.name]));
+  }
+
+  #detach(transport: RemoteTransport, received: number, returned: readonly Packet[]): void {
+    if (!this.#forget(transport)) return;
+    const { client } = transport;
+    const unsent = transport.left(received, returned);
+    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport, unsent });
+  }
+
+  #forget({ peer, id }: RemoteTransport): boolean {
+    const known = this.#transports.get(peer);
+    const found = known?.delete(id) ?? false;
+    if (known?.size === 0) this.#transports.delete(peer);
+    return found;
+  }
+}
