@@ -10,7 +10,8 @@ export type Program =
   | 'mosquitto_sub'
   | 'mosquitto_rr'
   | 'nats-server'
-  | 'nginx';
+  | 'nginx'
+  | 'php';
 
 // Debian keeps servers in /usr/sbin, which is not on everybody's path.
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin'];
