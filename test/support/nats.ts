@@ -1,11 +1,11 @@
 /** A real nats-server of the test's own, and nodes of a cluster on it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import net, { connect } from 'node:net';
 import { freePort } from './ports.js';
-import { childEnvironment } from './process.js';
+import { childEnvironment, type NexTalkProcess, nextalk } from './process.js';
 import { program } from './programs.js';
-import { type Cleaner, merge, type Settings, TestServer, testServer } from './server.js';
+import { type Cleaner, merge, type Settings, siteA, TestServer, testServer } from './server.js';
 
 const RETRY_MS = 20;
 
@@ -112,4 +112,91 @@ export function balancer(t: Cleaner, nodes: readonly TestServer[]): Balancer {
   const front = new Balancer(nodes);
   t.teardown(() => front.close());
   return front;
+}
+
+/** What stands between a node and NATS, so that the node can be cut off. */
+export class NatsProxy {
+  readonly #sockets = new Set<net.Socket>();
+  #isCut = false;
+  readonly #server = net.createServer((socket) => this.#carry(socket));
+
+  constructor(private readonly nats: NatsServer) {}
+
+  static async start(t: Cleaner, nats: NatsServer): Promise<NatsProxy> {
+    const proxy = new NatsProxy(nats);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => proxy.close());
+    return proxy;
+  }
+
+  get url(): string {
+    const { port } = this.#server.address() as net.AddressInfo;
+    return `nats://127.0.0.1:${port}`;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  restore(): void {
+    this.#isCut = false;
+  }
+
+  close(): void {
+    this.cut();
+    this.#server.close();
+  }
+
+  #carry(socket: net.Socket): void {
+    if (this.#isCut) return void socket.destroy();
+    const onward = net.connect(this.nats.port, '127.0.0.1');
+    for (const end of [socket, onward]) {
+      this.#sockets.add(end);
+      end.on('error', () => undefined);
+      end.on('close', () => {
+        this.#sockets.delete(end);
+        socket.destroy();
+        onward.destroy();
+      });
+    }
+    socket.pipe(onward).pipe(socket);
+  }
+}
+
+/** A node in a process of its own, that can be killed and stopped. */
+export class ProcessNode extends TestServer {
+  constructor(
+    readonly process: NexTalkProcess,
+    private readonly listening: number,
+  ) {
+    super(undefined as never);
+  }
+
+  static async start(
+    t: Cleaner,
+    url: string,
+    node: string,
+    settings: Readonly<Record<string, unknown>>,
+  ): Promise<ProcessNode> {
+    const sets = Object.entries({ ...settings, 'cluster.node': node }).flatMap(([path, value]) => [
+      '--set',
+      `${path}=${value}`,
+    ]);
+    const flags = ['--nats', url, '--port', '0', '--mqtt-port', '0', '--admin-port', '0', '--data', 'none'];
+    const { domain, apikey } = siteA;
+    const started = nextalk(t, [...flags, '--domain', `${domain}:${apikey}`, ...sets]);
+    const { url: at } = await started.event('started');
+    const running = new ProcessNode(started, Number(new URL(String(at)).port));
+    t.teardown(() => running.close());
+    return running;
+  }
+
+  override get port(): number {
+    return this.listening;
+  }
+
+  override async stop(): Promise<void> {
+    this.agent.destroy();
+  }
 }

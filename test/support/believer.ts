@@ -1,0 +1,194 @@
+/** Users who keep in mind what they are told of each other, and the truth that they are held to. */
+import type { Packet } from './packets.js';
+import { siteA, type TestServer } from './server.js';
+import { type Person, Site } from './site.js';
+
+const LOOK_MS = 20;
+
+/** Resolves when it holds; rejects with what is missing when it does not hold in time. */
+export async function converges(
+  missing: () => Promise<readonly string[]> | readonly string[],
+  boundMs: number,
+): Promise<void> {
+  const deadline = Date.now() + boundMs;
+  for (;;) {
+    const left = await missing();
+    if (left.length === 0) return;
+    if (Date.now() > deadline) throw new Error(`not within ${boundMs} ms: ${left.slice(0, 12).join('; ')}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+/** One user, online and connected at one node. */
+export class Believer {
+  /** Who is online, and how, as this user has been told. */
+  readonly beliefs: Map<string, string>;
+  /** Messages in the order they came. */
+  readonly messages: string[] = [];
+  /** What it was told twice, or that cannot be. */
+  readonly wrong: string[] = [];
+
+  private constructor(
+    readonly name: string,
+    readonly person: Person,
+    readonly node: TestServer,
+  ) {
+    this.beliefs = new Map(Object.entries(person.answer.presences));
+    void this.#listen();
+  }
+
+  static async arrive(node: TestServer, name: string, everybody: readonly string[]): Promise<Believer> {
+    const buddies = everybody.filter((other) => other !== name).join(',');
+    return new Believer(name, await new Site(node, siteA).arrive(name, { buddies }), node);
+  }
+
+  send(to: string, body: string): Promise<void> {
+    return this.person.site.message(this.person.ticket, to, body);
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      for (;;) this.#take(await this.person.client.next());
+    } catch {
+      // Its node has gone, or the test is over.
+    }
+  }
+
+  #take(packet: Packet): void {
+    const { kind, type, from, show } = packet as Packet & { type: string; from: string; show: string };
+    if (kind === 'message') this.messages.push(`${from} ${packet.body}`);
+    if (kind !== 'presence') return;
+    const known = this.beliefs.get(from);
+    const isTwice = type === 'online' ? known !== undefined : type === 'offline' ? known === undefined : known === show;
+    if (isTwice) this.wrong.push(`${this.name} was told "${type} ${show}" of ${from}, who was ${known ?? 'offline'}`);
+    if (type === 'offline') this.beliefs.delete(from);
+    else this.beliefs.set(from, show);
+  }
+}
+
+/** What should be, for those who can hear of each other. */
+export class Truth {
+  /** Who is there, at which node. */
+  readonly present = new Map<string, Believer>();
+  readonly shows = new Map<string, string>();
+
+  constructor(readonly everybody: readonly string[]) {}
+
+  async arrive(node: TestServer, ...names: string[]): Promise<void> {
+    for (const name of names) {
+      this.present.set(name, await Believer.arrive(node, name, this.everybody));
+      this.shows.set(name, 'available');
+    }
+  }
+
+  async show(name: string, show: string): Promise<void> {
+    await this.present.get(name)?.person.show(show);
+    this.shows.set(name, show);
+  }
+
+  /** Its node has gone, or is not heard of, with everybody there. */
+  lose(node: TestServer): Believer[] {
+    const lost = [...this.present.values()].filter((user) => user.node === node);
+    for (const { name } of lost) this.present.delete(name);
+    return lost;
+  }
+
+  /** They are there as they were. */
+  regain(users: readonly Believer[]): void {
+    for (const user of users) this.present.set(user.name, user);
+  }
+
+  /** What users believe and PRESENCES answers that is not so, within groups of nodes that reach each other. */
+  async missing(groups: readonly (readonly TestServer[])[]): Promise<string[]> {
+    const found = await Promise.all(groups.map((nodes) => this.#missingIn(nodes)));
+    return found.flat();
+  }
+
+  async #missingIn(nodes: readonly TestServer[]): Promise<string[]> {
+    const users = [...this.present.values()].filter(({ node }) => nodes.includes(node));
+    const online = new Map(users.map(({ name }) => [name, this.shows.get(name) as string]));
+    const wrong: string[] = [];
+    for (const user of users) {
+      const wanted = new Map([...online].filter(([name]) => name !== user.name));
+      if (!isSame(user.beliefs, wanted)) wrong.push(`${user.name} believes ${text(user.beliefs)}, not ${text(wanted)}`);
+    }
+    for (const node of nodes) {
+      const answered = new Map(Object.entries(await new Site(node, siteA).presences(...this.everybody)));
+      if (!isSame(answered, online)) wrong.push(`a node answers ${text(answered)}, not ${text(online)}`);
+    }
+    return wrong;
+  }
+
+  get wrong(): string[] {
+    return [...this.present.values()].flatMap((user) => user.wrong);
+  }
+}
+
+function isSame(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
+  return one.size === other.size && [...one].every(([name, show]) => other.get(name) === show);
+}
+
+function text(map: ReadonlyMap<string, string>): string {
+  return [...map]
+    .sort()
+    .map((pair) => pair.join(':'))
+    .join(' ');
+}
+
+const everybody = ['u1', 'u2', 'u3', 'u4', 'u5', 'u6', 'u7', 'u8', 'u9'];
+
+/** Three users at each of three nodes, each of whom watches all others. */
+export async function settle(nodes: readonly TestServer[], boundMs: number): Promise<Truth> {
+  const truth = new Truth(everybody);
+  for (const [i, node] of nodes.entries()) await truth.arrive(node, ...everybody.slice(i * 3, i * 3 + 3));
+  await converges(() => truth.missing([nodes]), boundMs);
+  return truth;
+}
+
+/** Users who send each other numbers, all the time. */
+export class Talk {
+  /** Rounds in which everybody has sent everybody else a number. */
+  sent = 0;
+  #running = true;
+  readonly #pairs: readonly (readonly [Believer, Believer])[];
+  readonly #loop: Promise<void>;
+
+  constructor(users: readonly Believer[]) {
+    this.#pairs = users.flatMap((one) => users.filter((other) => other !== one).map((other) => [one, other] as const));
+    this.#loop = this.#run();
+  }
+
+  reaches(rounds: number): Promise<void> {
+    return converges(() => (this.sent < rounds ? [`only ${this.sent} rounds`] : []), 10_000);
+  }
+
+  /** Stops; rejects where not all that was sent has come in time, or came twice or out of order. */
+  async end(boundMs: number): Promise<void> {
+    this.#running = false;
+    await this.#loop;
+    await converges(() => this.#missing(), boundMs);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#running) {
+      const number = String(this.sent);
+      await Promise.all(this.#pairs.map(([from, to]) => from.send(to.name, number)));
+      this.sent += 1;
+    }
+  }
+
+  #missing(): string[] {
+    const wanted = Array.from({ length: this.sent }, (_, number) => number).join();
+    return this.#pairs.flatMap(([from, to]) => {
+      const mark = `${from.name} `;
+      const heard = to.messages.filter((text) => text.startsWith(mark)).map((text) => text.slice(mark.length));
+      if (heard.join() === wanted) return [];
+      return [`${to.name} heard ${heard.length} of ${this.sent} from ${from.name}: ${firstFault(heard)}`];
+    });
+  }
+}
+
+function firstFault(numbers: readonly string[]): string {
+  const at = numbers.findIndex((number, i) => Number(number) !== i);
+  return at < 0 ? 'the rest is missing' : `${numbers.slice(Math.max(0, at - 2), at + 3).join()} at ${at}`;
+}
