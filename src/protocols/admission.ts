@@ -49,13 +49,14 @@ export function writeOrigin(res: HttpResponse, origin: string | null): void {
   if (origin !== '*') res.writeHeader('Vary', 'Origin');
 }
 
-function refuse(res: HttpResponse, status: string, error: ReplyError, origin: string | null): null {
+/** Answers an error, and ends the connection. */
+export function refuse(res: HttpResponse, status: string, error: ReplyError, origin: string | null = null): null {
   res
     .writeStatus(status)
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
     .writeHeader('Cache-Control', 'no-store')
-    .writeHeader('X-Content-Type-Options', 'nosniff')
-    .writeHeader('Retry-After', String(error.retryAfterS ?? 1));
+    .writeHeader('X-Content-Type-Options', 'nosniff');
+  if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
   writeOrigin(res, origin);
   res.end(errorBody(error), true);
   return null;

@@ -80,6 +80,10 @@ export class TestServer {
     return this.#running.mqttPort ?? 0;
   }
 
+  get mqttTlsPort(): number {
+    return this.#running.mqttTlsPort ?? 0;
+  }
+
   get metrics(): Running['metrics'] {
     return this.#running.metrics;
   }

@@ -118,8 +118,10 @@ function createServer(host: MqttHost, certificate: Certificate | null, onSocket:
   const { cert, key } = certificate;
   const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, onSocket);
   server.on('connection', (socket) => admit(host, socket));
-  server.on('tlsClientError', () => {
+  server.on('tlsClientError', (_error, socket) => {
     host.context.runtime.metrics.refused.handshakeFailed += 1;
+    // Node itself leaves one open that took too long.
+    socket.destroy();
   });
   return server;
 }

@@ -1,6 +1,8 @@
 /** MQTT over WebSocket, section 6 of MQTT 5: binary messages, packets cut as they come, subprotocol `mqtt`. */
+
+import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
-import type { Admission } from '../admission.js';
+import { type Admission, refuse } from '../admission.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
@@ -77,7 +79,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       const protocol = chosen(req.getHeader('sec-websocket-protocol'));
       if (protocol === null) {
         metrics.refused.badRequest += 1;
-        res.writeStatus('400 Bad Request').end('the subprotocol mqtt is required', true);
+        refuse(res, '400 Bad Request', badRequest('the subprotocol mqtt is required'));
         return;
       }
       const admitted = admission.admit(res, req);

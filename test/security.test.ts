@@ -1,0 +1,143 @@
+/** Rules of docs/security.md that no other test has for its subject, and every refusal under its reason. */
+import t from 'tap';
+import { client } from './mqtt/support/clients.js';
+import { ManualClock } from './mqtt/support/clock.js';
+import { upgradeHeaders } from './support/hostile.js';
+import { type Answer, exchange, type HttpRequest } from './support/http.js';
+import { poll } from './support/polling.js';
+import { RawSocket, requestText } from './support/raw.js';
+import { siteA, siteB, testServer } from './support/server.js';
+import { WebSocketClient } from './support/websocket.js';
+
+const listed = 'https://a.example';
+const other = 'https://evil.example';
+const domains = [{ ...siteA, origins: [listed] }, siteB];
+
+t.test('a WebSocket of a page elsewhere is refused, ticket or not', async (t) => {
+  const server = await testServer(t, { domains });
+  const { ticket } = await server.site().online('1');
+  const foreign = await WebSocketClient.open(server, { origin: other });
+  foreign.send(`subscribe ${siteA.domain} ${ticket}`);
+  t.match(await foreign.text(), /"bad request","detail":"origin is not allowed"/);
+  t.equal((await foreign.closed).code, 4400);
+  await WebSocketClient.connect(server, ticket, { origin: listed });
+  await WebSocketClient.connect(server, ticket);
+  const elsewhere = await server.site(siteB).online('1');
+  await WebSocketClient.connect(server, elsewhere.ticket, { origin: other, domain: siteB.domain });
+});
+
+t.test('MQTT over WebSocket of a page elsewhere is refused, with ticket or key', async (t) => {
+  const server = await testServer(t, { domains });
+  const { ticket } = await server.site().online('1');
+  const connect = (origin: string, password: string, username = siteA.domain) =>
+    client(t, `ws://${server.host}/mqtt`, { username, password, wsOptions: { headers: { origin } } });
+  for (const password of [ticket, siteA.apikey]) {
+    await t.rejects(connect(other, password), { code: 0x87 });
+    await connect(listed, password);
+  }
+  await connect(other, siteB.apikey, siteB.domain);
+  t.equal(server.metrics.refused.authenticationFailed, 2);
+});
+
+t.test('every answer tells the browser not to guess its type nor to keep it, and names no software', async (t) => {
+  const server = await testServer(t, { limits: { connectionsPerAddress: 1, bodyBytes: 100 } });
+  const { ticket } = await server.site().online('1');
+  await server.site().arrive('2');
+  const [auth, path] = [siteA, '/v5/messages'];
+  const form = { from: '1', to: '2', body: 'x' };
+  const upgrade = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==' };
+  const wanted: readonly (readonly [status: number, request: HttpRequest])[] = [
+    [200, { path, method: 'POST', form, auth }],
+    [400, { path, method: 'POST', form: {}, auth }],
+    [401, { path, method: 'POST', form }],
+    [404, { path: '/nothing' }],
+    [405, { path }],
+    [413, { path, method: 'POST', form: { body: 'x'.repeat(101) }, auth }],
+    [415, { path, method: 'POST', body: 'x', type: 'text/plain', auth }],
+    [400, { path: '/v5/packets' }],
+    [404, { path: '/v5/packets', query: { domain: siteA.domain, ticket: 'uid:1:00', callback: 'f' } }],
+    [429, { path: '/v5/packets', query: { domain: siteA.domain, ticket } }],
+    [429, { path: '/v5/wsocket', headers: { ...upgrade, 'sec-websocket-version': '13' } }],
+    [400, { path: '/mqtt', headers: { ...upgrade, 'sec-websocket-version': '13' } }],
+  ];
+  const answers: Answer[] = [];
+  for (const [status, request] of wanted) {
+    const answer = await server.request(request);
+    t.equal(answer.status, status, `${request.path}: ${answer.text}`);
+    answers.push(answer);
+  }
+  for (const { status, headers } of answers) {
+    t.match(headers, { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }, `${status}`);
+    for (const name of ['server', 'x-powered-by', 'uwebsockets']) t.equal(headers[name], undefined, name);
+    t.match(headers['content-type'], /; charset=utf-8$/);
+  }
+  const rest = answers.slice(0, 7).map(({ headers }) => headers['access-control-allow-origin']);
+  t.strictSame(new Set(rest), new Set([undefined]), 'the API of backends is not for pages');
+});
+
+t.test('who connects by MQTT and says nothing is ended after ten seconds', async (t) => {
+  const clock = new ManualClock();
+  const server = await testServer(t, { mqtt: { port: -1 } }, clock);
+  const silent = new RawSocket(server.mqttPort);
+  server.own(silent);
+  const upgraded = await RawSocket.open(server);
+  upgraded.write(requestText('GET /mqtt', [...upgradeHeaders, 'Sec-WebSocket-Protocol: mqtt']));
+  await upgraded.answer();
+  await client(t, `mqtt://127.0.0.1:${server.mqttPort}`);
+  clock.advance(10_000);
+  await Promise.all([silent.closed, upgraded.closed]);
+  t.equal(server.metrics.refused.connectTimeout, 2);
+});
+
+t.test('refusals are counted under their reasons, for the operator to see', async (t) => {
+  const clock = new ManualClock();
+  const limits = { bodyBytes: 1000, connectionsPerAddress: 3, requestsPerSecond: 20, messagesPerSecond: 1 };
+  const lockout = { failures: 2, firstMs: 60_000 };
+  const server = await testServer(t, { limits, lockout, mqtt: { port: -1 }, admin: { port: -1 } }, clock);
+  const [path, auth, mqtt] = ['/v5/messages', siteB, `mqtt://127.0.0.1:${server.mqttPort}`];
+  await server.request({ path, method: 'POST', form: {}, auth });
+  for (let n = 0; n < 3; n++) await server.request({ path, method: 'POST', form: {}, auth: { ...siteA, apikey: 'x' } });
+  await server.request({ path: '/nothing' });
+  await server.request({ path });
+  await server.request({ path, method: 'POST', body: 'x'.repeat(1001), auth });
+  await server.request({ path, method: 'POST', body: 'x', type: 'text/plain', auth });
+  await poll(server, 'uid:1:00').answer;
+  await t.rejects(client(t, mqtt), { code: 0x9f });
+  const { ticket } = await server.site(siteB).online('1');
+  const phone = await client(t, mqtt, { username: siteB.domain, password: ticket });
+  const say = () => phone.client.publishAsync(`/domain/${siteB.domain}/uid/2`, 'x', { qos: 1 });
+  await say();
+  await t.rejects(say(), { code: 0x97 });
+  const broken = await WebSocketClient.open(server);
+  broken.send(Buffer.from('binary'));
+  await broken.closed;
+  const late = await WebSocketClient.open(server);
+  const silent = new RawSocket(server.mqttPort);
+  server.own(silent);
+  await new Promise((resolve) => silent.socket.once('connect', resolve));
+  await t.rejects(client(t, mqtt), 'one connection too many');
+  clock.advance(10_000);
+  await Promise.all([silent.closed, late.closed]);
+  for (let n = 0; n < 25; n++) await server.request({ path: '/v5/presences', query: { ids: '1' }, auth });
+  const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
+  const counted = new Map(
+    [...text.matchAll(/^nextalk_refusals_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, name, count]) => [name, count]),
+  );
+  const reasons = {
+    badRequest: '1',
+    authenticationFailed: '2',
+    lockedOut: '2',
+    notFound: '1',
+    methodNotAllowed: '1',
+    payloadTooLarge: '1',
+    unsupportedMediaType: '1',
+    ticketNotFound: '1',
+    malformed: '1',
+    tooManyConnections: '1',
+    connectTimeout: '1',
+    subscribeTimeout: '1',
+    tooManyRequests: '5',
+  };
+  t.match(Object.fromEntries(counted), reasons);
+  t.match(text, /^nextalk_packets_dropped_total\{reason="rateExceeded"\} 1$/m);
+});

@@ -1,0 +1,68 @@
+/**
+ * Slow and half-open connections, in real time: a client that feeds its request byte by byte holds its connection no longer
+ * than one that says nothing. uWebSockets.js ends them after 12 s (20.30) or 32 s (20.57); this file takes as long.
+ */
+import net from 'node:net';
+import t from 'tap';
+import { basic } from './support/http.js';
+import { siteA, testServer } from './support/server.js';
+import { tlsFiles } from './support/tls.js';
+
+const BOUND_MS = 60_000;
+const DRIP_MS = 500;
+
+const post = (length: number) =>
+  `POST /v5/messages HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(siteA.domain, siteA.apikey)}\r\nContent-Length: ${length}\r\n\r\n`;
+
+/** What is sent at once, and what again and again. */
+const http: readonly (readonly [title: string, first: string, drip: string])[] = [
+  ['says nothing', '', ''],
+  ['begins a request', 'GET /v5/pres', ''],
+  ['sends a header byte by byte', 'GET / HTTP/1.1\r\nHost: x\r\nX-A: ', 'a'],
+  ['sends headers one by one', 'GET / HTTP/1.1\r\nHost: x\r\n', 'X: y\r\n'],
+  ['begins a body', `${post(1000)}from=1`, ''],
+  ['sends a body byte by byte', post(1000), 'a'],
+  ['keeps a connection that is done', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', ''],
+];
+const handshakes: typeof http = [
+  ['begins no handshake', '', ''],
+  ['begins a handshake', '\x16\x03\x01\x02\x00', ''],
+  ['shakes hands byte by byte', '\x16\x03\x01\x02\x00', '\x01'],
+];
+
+/** Resolves when the server has closed; rejects where it has not in time. */
+function closed(port: number, first: string, drip: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => {
+      if (first !== '') socket.write(Buffer.from(first, 'latin1'));
+    });
+    const dripping = setInterval(() => drip && socket.write(Buffer.from(drip, 'latin1')), DRIP_MS);
+    const late = setTimeout(() => socket.destroy(new Error('still open')), BOUND_MS);
+    let problem: Error | null = null;
+    socket.on('data', () => undefined);
+    socket.on('error', (error) => {
+      if (error.message === 'still open') problem = error;
+    });
+    socket.on('close', () => {
+      clearInterval(dripping);
+      clearTimeout(late);
+      if (problem) reject(problem);
+      else resolve();
+    });
+  });
+}
+
+t.test('a connection that never finishes what it began is ended, over TCP and TLS', { timeout: 90_000 }, async (t) => {
+  const plain = await testServer(t);
+  const secure = await testServer(t, { tls: tlsFiles(t), mqtt: { tlsPort: -1 } });
+  const ports = [
+    ...http.map((one) => [plain.port, one] as const),
+    ...handshakes.map((one) => [secure.port, one] as const),
+    ...handshakes.map((one) => [secure.mqttTlsPort, one] as const),
+  ];
+  const ended = ports.map(async ([port, [title, first, drip]]) => {
+    await t.resolves(closed(port, first, drip), `who ${title} on ${port}`);
+  });
+  await Promise.all(ended);
+  t.ok(secure.metrics.refused.handshakeFailed >= 2);
+});
