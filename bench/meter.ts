@@ -20,6 +20,19 @@ export function residentBytes(pid: number): number {
   return Number(match?.[1] ?? 0) * 1024;
 }
 
+/**
+ * Memory of processes together, in bytes: what is resident, where a page that several share counts for each of them, and
+ * proportional, where it counts once.
+ */
+export function memoryBytes(pids: readonly number[]): { readonly resident: number; readonly proportional: number } {
+  const total = (file: string, pattern: RegExp): number =>
+    sum(pids.map((pid) => Number(pattern.exec(readOrEmpty(`/proc/${pid}/${file}`))?.[1] ?? 0) * 1024));
+  return {
+    resident: total('status', /^VmRSS:\s+(\d+) kB/m),
+    proportional: total('smaps_rollup', /^Pss:\s+(\d+) kB/m),
+  };
+}
+
 /** A process and all that it started. */
 export function processTree(pid: number): number[] {
   const children: number[] = [];

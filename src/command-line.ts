@@ -184,12 +184,12 @@ function option(flag: Flag): Option {
 
 /**
  * Merges file, environment and flags, and validates the whole. Reads the file anew each time, so a reload is the same
- * call again. `file` is undefined when none was named.
+ * call again. `file` is undefined when none was named; `workers` is the number of processes that are to serve.
  */
 export function readConfig(
   typed: Flags,
   environment: Environment,
-): { readonly config: Config; readonly file: string | undefined } | Problems {
+): { readonly config: Config; readonly file: string | undefined; readonly workers: number } | Problems {
   const named = fromEnvironment(environment);
   const file = typed.config ?? named.config;
   const read = file === undefined ? { base: {} } : readFile(file);
@@ -197,8 +197,10 @@ export function readConfig(
   const { base } = read;
   const errors = [...overlay(base, named, 'env'), ...overlay(base, typed, 'flag')];
   const loaded = loadConfig(base);
-  if ('errors' in loaded) errors.push(...loaded.errors);
-  return 'errors' in loaded || errors.length > 0 ? { errors } : { config: loaded.config, file };
+  if ('errors' in loaded) return { errors: [...errors, ...loaded.errors] };
+  const workers = Number(typed.workers ?? named.workers ?? 1);
+  if (workers > 1 && loaded.config.cluster.nats.length === 0) errors.push('--workers: needs --nats');
+  return errors.length > 0 ? { errors } : { config: loaded.config, file, workers };
 }
 
 function readFile(file: string): { readonly base: Plain } | Problems {
@@ -278,8 +280,7 @@ function overlay(base: Plain, values: Flags, source: 'env' | 'flag'): string[] {
 }
 
 function checkWorkers(label: string, value: string): string[] {
-  if (!/^[1-9]\d*$/.test(value)) return [`${label}: must be a whole number, at least 1`];
-  return value === '1' ? [] : [`${label}: several server processes are not supported yet`];
+  return /^[1-9]\d{0,2}$/.test(value) ? [] : [`${label}: must be a whole number, 1 to 999`];
 }
 
 // They take the place of the file's domains: a flag that added to them could not take one away.

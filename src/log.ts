@@ -18,6 +18,7 @@ const stdout = 1;
 const waitingBytes = 8 * 1024 * 1024;
 
 let format: ((line: string) => string) | undefined;
+let fields: Readonly<Record<string, string>> = {};
 let waiting: Buffer[] = [];
 let waitingLength = 0;
 let writing = false;
@@ -30,14 +31,20 @@ export const log: Logger = pino(
   {
     level: 'silent',
     base: undefined,
+    mixin: () => ({ ...fields }),
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   },
   { write: (line: string) => enqueue(format === undefined ? line : format(line)) },
 );
 
-/** Starts the log. `pretty` is for a terminal; without it each event is one line of JSON. */
-export function configureLog(options: { readonly level: LogLevel; readonly pretty: boolean }): void {
+/** Starts the log. `pretty` is for a terminal; without it each event is one line of JSON. `fields` go with each event. */
+export function configureLog(options: {
+  readonly level: LogLevel;
+  readonly pretty: boolean;
+  readonly fields?: Readonly<Record<string, string>>;
+}): void {
+  fields = options.fields ?? {};
   format = options.pretty
     ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss', ignore: 'event', singleLine: true })
     : undefined;
@@ -81,6 +88,11 @@ function close(): void {
   closed = true;
   waiting = [];
   writeNext(Buffer.alloc(0));
+}
+
+/** Writes a line that another process of this server has logged, as JSON and without a newline. */
+export function relayLine(line: string): void {
+  enqueue(format === undefined || !line.startsWith('{') ? `${line}\n` : format(line));
 }
 
 /** Lines lost because nobody read stdout. */

@@ -5,17 +5,12 @@
 import { constants } from 'node:os';
 import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
-import { examine } from './doctor/doctor.js';
-import { reportOf } from './doctor/finding.js';
+import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
 import { planReload } from './reload.js';
-import { type Server, startServer } from './server.js';
 import { packageVersion } from './version.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-// Under the ten seconds that an operator may count on.
-const drainMs = 9000;
 
 // npm and supervisors signal a whole process group: one Ctrl+C may arrive twice.
 const secondSignalMs = 1000;
@@ -29,6 +24,8 @@ export async function run(args: readonly string[], environment: Environment): Pr
   }
   const read = readConfig(invocation.flags, environment);
   if (invocation.command === 'doctor') {
+    const { examine } = await import('./doctor/doctor.js');
+    const { reportOf } = await import('./doctor/finding.js');
     const findings = await examine(read);
     print(invocation.json ? `${JSON.stringify(findings)}\n` : reportOf(findings));
     process.exitCode = findings.some(({ level }) => level === 'failure') ? 1 : 0;
@@ -45,18 +42,34 @@ export async function run(args: readonly string[], environment: Environment): Pr
   }
   // A certificate is a file as well, whoever named it.
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
-  await serve(read.config, hasFiles ? () => readConfig(invocation.flags, environment) : undefined);
+  await serve(read.config, read.workers, hasFiles ? () => readConfig(invocation.flags, environment) : undefined);
 }
 
 /** Reads the configuration again; undefined for a server without a file. */
 type Reread = (() => { readonly config: Config } | { readonly errors: readonly string[] }) | undefined;
 
-async function serve(config: Config, again: Reread): Promise<void> {
+/** What serves: one server, or several processes that each are one. */
+interface Serving {
+  readonly port: number;
+  readonly mqttPort: number | null;
+  readonly mqttTlsPort: number | null;
+  readonly adminPort: number | null;
+  reload(config: Config): void;
+  drain(): Promise<void>;
+}
+
+// Each loads what it needs: a parent of workers holds no server.
+async function start(config: Config, workers: number): Promise<Serving> {
+  if (workers === 1) return (await import('./server.js')).startServer(config);
+  return (await import('./workers/supervisor.js')).startWorkers(config, workers);
+}
+
+async function serve(config: Config, workers: number, again: Reread): Promise<void> {
   const terminal = onTerminal();
   configureLog({ level: 'info', pretty: terminal });
-  let server: Server;
+  let server: Serving;
   try {
-    server = await startServer(config);
+    server = await start(config, workers);
   } catch (error) {
     complain(`nextalk: ${startProblem(error)}\n`);
     await flushLog();
@@ -68,31 +81,18 @@ async function serve(config: Config, again: Reread): Promise<void> {
   // Without a file there is nothing to reload: on a terminal it is the terminal that has gone.
   else if (terminal) process.on('SIGHUP', end);
   else process.on('SIGHUP', () => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
-  announce(server, config, terminal);
-}
-
-function startProblem(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code, address } = error as Error & { code?: unknown; address?: unknown };
-  if (code === 'EADDRINUSE') return `${typeof address === 'string' ? address : 'the port'} is already in use`;
-  return error.message;
-}
-
-// "Nothing takes the node down but failing to start": what escapes every actor is a bug, is logged as one, and all other
-// clients go on.
-function surviveBugs(): void {
-  process.on('uncaughtException', (err) => log.error({ event: 'uncaught', err }, 'an error nobody caught'));
-  process.on('unhandledRejection', (err) => log.error({ event: 'uncaught', err }, 'a rejection nobody caught'));
+  announce(server, config, workers, terminal);
 }
 
 /** Answers what a signal to end does: the first one drains, a second one after a while ends at once. */
-function endOnSignals(server: Server): (signal: NodeJS.Signals) => void {
+function endOnSignals(server: Serving): (signal: NodeJS.Signals) => void {
   let firstMs: number | undefined;
   const end = (signal: NodeJS.Signals): void => {
     const nowMs = performance.now();
     if (firstMs === undefined) {
       firstMs = nowMs;
-      void drain(server, signal);
+      log.info({ event: 'draining', signal }, `${signal}: draining`);
+      void drainAndExit(server);
     } else if (nowMs - firstMs >= secondSignalMs) {
       process.exit(128 + constants.signals[signal]);
     }
@@ -102,26 +102,7 @@ function endOnSignals(server: Server): (signal: NodeJS.Signals) => void {
   return end;
 }
 
-async function drain(server: Server, signal: string): Promise<void> {
-  log.info({ event: 'draining', signal }, `${signal}: draining`);
-  const deadline = setTimeout(() => {
-    log.warn({ event: 'stopped', complete: false }, `draining was not done after ${drainMs} ms`);
-    void flushLog().then(() => process.exit(0));
-  }, drainMs);
-  try {
-    await server.drain();
-    log.info({ event: 'stopped', complete: true }, 'stopped');
-    process.exitCode = 0;
-  } catch (err) {
-    log.error({ event: 'stopped', complete: false, err }, 'draining failed');
-    process.exitCode = 1;
-  }
-  clearTimeout(deadline);
-  await flushLog();
-  process.exit();
-}
-
-function reloadOnSignal(server: Server, started: Config, again: NonNullable<Reread>): void {
+function reloadOnSignal(server: Serving, started: Config, again: NonNullable<Reread>): void {
   let current = started;
   process.on('SIGHUP', () => {
     const read = again();
@@ -136,7 +117,7 @@ function reloadOnSignal(server: Server, started: Config, again: NonNullable<Rere
   });
 }
 
-function announce(server: Server, config: Config, terminal: boolean): void {
+function announce(server: Serving, config: Config, workers: number, terminal: boolean): void {
   const secure = config.tls === null ? '' : 's';
   const at = (host: string, port: number): string => `${reachable(host)}:${port}`;
   const url = `http${secure}://${at(config.host, server.port)}`;
@@ -151,6 +132,7 @@ function announce(server: Server, config: Config, terminal: boolean): void {
       mqtts: server.mqttTlsPort === null ? null : `mqtts://${at(config.host, server.mqttTlsPort)}`,
       admin: server.adminPort === null ? null : `http://${at(config.admin.host, server.adminPort)}`,
       domains: config.domains.length,
+      workers,
     },
     `NexTalk serves ${count(config.domains.length, 'domain')} on ${url}`,
   );

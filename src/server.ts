@@ -98,7 +98,11 @@ class Parts implements Server {
   #draining = false;
   #config: Config;
 
-  constructor(config: Config, clock: Clock) {
+  constructor(
+    config: Config,
+    clock: Clock,
+    private readonly sharesPort: boolean,
+  ) {
     this.#config = config;
     const runtime = createRuntime(config, clock);
     const node = createNode(config, runtime);
@@ -118,7 +122,7 @@ class Parts implements Server {
     };
     const { tls, host } = config;
     this.#certificate = tls && ServedCertificate.load(tls, clock);
-    this.#http = new HttpListener(tls, host, (app) => this.#addRoutes(app));
+    this.#http = new HttpListener(tls, host, sharesPort, (app) => this.#addRoutes(app));
     this.#admission = new Admission(this.#context);
     this.#sockets = new WebSocketAdapter(this.#context, this.#admission);
     this.#polls = new PollAdapter(this.#context, this.#admission);
@@ -176,10 +180,14 @@ class Parts implements Server {
 
   async drain(): Promise<void> {
     this.#draining = true;
+    // New clients go to the others who share the port; where there is nobody else they are answered 503.
+    if (this.sharesPort) this.#http.stop();
     this.#polls.close();
     this.#sockets.close();
     await this.#mqtt?.drain();
     await farewell(this.#runtime);
+    // The others take over at once, instead of waiting for the end of a lease.
+    await this.#node?.close();
   }
 
   async close(): Promise<void> {
@@ -228,11 +236,11 @@ function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): v
 }
 
 /**
- * Starts a server. Rejects with code EADDRINUSE and the `address` where a port is taken, or with the reason why MQTT or
+ * Starts a server, alone on its HTTP port or sharing it with others of this machine. Rejects with code EADDRINUSE and the `address` where a port is taken, or with the reason why MQTT or
  * TLS cannot start.
  */
-export async function startServer(config: Config, clock: Clock = systemClock): Promise<Server> {
-  const parts = new Parts(config, clock);
+export async function startServer(config: Config, clock: Clock = systemClock, sharesPort = false): Promise<Server> {
+  const parts = new Parts(config, clock, sharesPort);
   try {
     await parts.start();
     return parts;

@@ -167,15 +167,15 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [[], { NEXTALK_SET: 'a=1' }, ['NEXTALK_SET: a is not a known key']],
     [['--set', 'domains[2].domain=a'], {}, ['--set: domains[2].domain leaves a gap in the list']],
     [['--set', 'presence.graceMs=soon'], {}, ['presence.graceMs: must be a whole number']],
-    [['--workers', '2'], {}, ['--workers: several server processes are not supported yet']],
-    [['--workers', '0'], {}, ['--workers: must be a whole number, at least 1']],
-    [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, at least 1']],
+    [['--workers', '2'], {}, ['--workers: needs --nats']],
+    [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999']],
+    [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999']],
     [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],
     [['--data', './data'], {}, ['data: only "none" is possible, keeping state is not supported yet']],
     [
-      ['--port', 'x', '--workers', '2'],
+      ['--port', 'x', '--workers', 'x'],
       {},
-      ['--workers: several server processes are not supported yet', 'port: must be a whole number'],
+      ['--workers: must be a whole number, 1 to 999', 'port: must be a whole number'],
     ],
   ];
 

@@ -71,8 +71,7 @@ const refusals: readonly (readonly [args: readonly string[], err: RegExp])[] = [
     ['--set', 'mqtt.anonymousDomain=a', '--domain', 'a:k', '--host', '0.0.0.0'],
     /anonymousDomain: is allowed on loopback/,
   ],
-  [['--nats', 'nats://127.0.0.1:4222'], /not supported yet/],
-  [['--workers', '2'], /not supported yet/],
+  [['--workers', '2'], /--workers: needs --nats/],
   [['--data', './data'], /not supported yet/],
   [['--prot', '1'], /unknown option '--prot'/],
 ];

@@ -22,10 +22,11 @@ export class HttpClient {
   #wire: Wire | undefined;
   #current: OnAnswer | undefined;
 
-  static async open(port: number): Promise<HttpClient> {
+  static async open(port: number, from?: string): Promise<HttpClient> {
     const client = new HttpClient();
     client.#wire = await Wire.open({
       port,
+      from,
       unitEnd: httpAnswerEnd,
       onUnit: (bytes, start, end) => client.#answered(bytes, start, end),
     });
@@ -74,10 +75,10 @@ export class HttpPool {
   readonly #clients: HttpClient[] = [];
   #next = 0;
 
-  static async open(port: number, size: number): Promise<HttpPool> {
+  static async open(port: number, size: number, from?: string): Promise<HttpPool> {
     const pool = new HttpPool();
     await each(size, 64, async () => {
-      pool.#clients.push(await HttpClient.open(port));
+      pool.#clients.push(await HttpClient.open(port, from));
     });
     return pool;
   }

@@ -22,6 +22,9 @@ function clientFrame(opcode: number, payload: Buffer): Buffer {
 export interface WebSocketOptions {
   readonly port: number;
   readonly path: string;
+  readonly from?: string | undefined;
+  /** The server ended the connection, once it was open. */
+  readonly onClose?: (() => void) | undefined;
   /** Gets the bytes of each text: where they start and end. */
   readonly onText: OnUnit;
   /** Called once after all frames of one read. */
@@ -47,11 +50,13 @@ export class WebSocketClient {
     });
     const wire = await Wire.open({
       port: options.port,
+      from: options.from,
       unitEnd: httpBody,
       onUnit: (bytes, start) => {
         const status = httpStatus(bytes, start);
         if (status !== 101) return refused(new Error(`WebSocket upgrade of ${options.path} answered ${status}`));
         const client = new WebSocketClient(wire, options.onText);
+        wire.onClose = options.onClose;
         wire.splitter.unitEnd = websocketFrameEnd;
         wire.splitter.onUnit = (frame, from, to) => client.#receive(frame, from, to);
         upgraded(client);

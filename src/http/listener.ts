@@ -5,20 +5,12 @@
 import type { TlsConfig } from '../config.js';
 import { loadUws, type TemplatedApp, type us_listen_socket } from '../uws.js';
 
-/** The port is this process's alone, so that a second server is refused it. */
+/** The port is this process's alone, so that a second server is refused it. Or it is shared with all who want to. */
 const EXCLUSIVE_PORT = 1;
+const SHARED_PORT = 0;
 
 type App = TemplatedApp & { close(): void };
 type Listen = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => void;
-
-/** The library calls back before it returns. */
-function listenOn(app: App, host: string, port: number): us_listen_socket | null {
-  let listening: us_listen_socket | null = null;
-  (app.listen as unknown as Listen).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
-    listening = socket === false ? null : socket;
-  });
-  return listening;
-}
 
 export class HttpListener {
   /** The newest last; those before it have no port any more. */
@@ -28,6 +20,7 @@ export class HttpListener {
   constructor(
     private readonly tls: TlsConfig | null,
     private readonly host: string,
+    private readonly isShared: boolean,
     private readonly addRoutes: (app: TemplatedApp) => void,
   ) {}
 
@@ -38,12 +31,18 @@ export class HttpListener {
   /** Throws with code EADDRINUSE and the `address` where the port is taken. */
   listen(port: number): void {
     const app = this.#newApp(this.tls);
-    this.#socket = listenOn(app, this.host, port);
+    this.#socket = this.#listenOn(app, port);
     // Only a port that was asked for by its number can be listened on again while it has connections.
     if (port === 0 && this.tls && this.#socket) this.#reopen(app, this.port);
     if (this.#socket) return;
     const address = `${this.host}:${port}`;
     throw Object.assign(new Error(`${address} is already in use`), { code: 'EADDRINUSE', address });
+  }
+
+  /** Takes no further connections. */
+  stop(): void {
+    if (this.#socket) loadUws().us_listen_socket_close(this.#socket);
+    this.#socket = null;
   }
 
   /** Serves new connections with this certificate; throws where it cannot, and goes on as before. */
@@ -54,7 +53,7 @@ export class HttpListener {
     this.#reopen(app, port);
     if (this.#socket || !before) return;
     this.#apps.pop()?.close();
-    this.#socket = listenOn(before, this.host, port);
+    this.#socket = this.#listenOn(before, port);
     throw new Error(`${this.host}:${port} cannot be listened on again`);
   }
 
@@ -73,7 +72,17 @@ export class HttpListener {
   }
 
   #reopen(app: App, port: number): void {
-    if (this.#socket) loadUws().us_listen_socket_close(this.#socket);
-    this.#socket = listenOn(app, this.host, port);
+    this.stop();
+    this.#socket = this.#listenOn(app, port);
+  }
+
+  /** The library calls back before it returns. */
+  #listenOn(app: App, port: number): us_listen_socket | null {
+    let listening: us_listen_socket | null = null;
+    const options = this.isShared ? SHARED_PORT : EXCLUSIVE_PORT;
+    (app.listen as unknown as Listen).call(app, this.host, port, options, (socket) => {
+      listening = socket === false ? null : socket;
+    });
+    return listening;
   }
 }

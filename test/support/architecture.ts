@@ -16,6 +16,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config.ts',
   'src/errors.ts',
   'src/lockout.ts',
+  'src/lifecycle.ts',
   'src/log.ts',
   'src/metrics.ts',
   'src/recent-errors.ts',
@@ -49,6 +50,7 @@ function layerOf(path: string): Layer | undefined {
   if (folder === 'admin') return 'http';
   // Beside the server, of which it starts nothing.
   if (folder === 'doctor') return 'server';
+  if (folder === 'workers') return 'main';
   // The ports: what outlives the process, what reaches other nodes.
   if (folder === 'store' || folder === 'cluster') return 'actors';
   return undefined;

@@ -1,0 +1,25 @@
+/** What the parent and its workers tell each other. Structured clones: a Map arrives as a Map. */
+import type { Config } from '../config.js';
+
+/** From the parent to a worker. */
+export type Order =
+  /** The first one: what to serve, and under which name it logs. */
+  | { readonly kind: 'start'; readonly name: string; readonly config: Config }
+  | { readonly kind: 'reload'; readonly config: Config }
+  | { readonly kind: 'drain' };
+
+/** From a worker to its parent. */
+export type Report =
+  /** The first one: its program is loaded, and it hears orders from now on. */
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'started'; readonly ports: Ports }
+  /** It cannot start: why, in one line. */
+  | { readonly kind: 'failed'; readonly problem: string };
+
+/** Where a worker listens; null: off. */
+export interface Ports {
+  readonly port: number;
+  readonly mqttPort: number | null;
+  readonly mqttTlsPort: number | null;
+  readonly adminPort: number | null;
+}

@@ -1,0 +1,81 @@
+/** The numbers of all workers as those of one server. */
+
+/** What `/api/stats` of a worker answers. */
+export interface Statistics {
+  readonly node: Readonly<Record<string, unknown>>;
+  readonly metrics: Readonly<Record<string, readonly Value[]>>;
+}
+
+interface Bucket {
+  readonly le: number | null;
+  readonly count: number;
+}
+
+export interface Value {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value?: number;
+  readonly count?: number;
+  readonly sum?: number;
+  readonly buckets?: readonly Bucket[];
+}
+
+/** What does not add up: the worst of all workers stands for them. */
+const largest = /_lag_|_info$/;
+const smallest = /_ready$|_start_time_/;
+
+function together(name: string, a: number, b: number): number {
+  if (largest.test(name)) return Math.max(a, b);
+  return smallest.test(name) ? Math.min(a, b) : a + b;
+}
+
+function merged(name: string, a: Value, b: Value): Value {
+  const { labels } = a;
+  if (a.value !== undefined) return { labels, value: together(name, a.value, b.value ?? 0) };
+  const buckets = (a.buckets ?? []).map(({ le, count }, i) => ({ le, count: count + (b.buckets?.[i]?.count ?? 0) }));
+  return { labels, count: (a.count ?? 0) + (b.count ?? 0), sum: (a.sum ?? 0) + (b.sum ?? 0), buckets };
+}
+
+/** Adds the metrics of several workers up, each by its labels. */
+export function sumMetrics(all: readonly Statistics['metrics'][]): Record<string, Value[]> {
+  const sums = new Map<string, Map<string, Value>>();
+  for (const metrics of all) {
+    for (const [name, values] of Object.entries(metrics)) {
+      const byLabels = sums.get(name) ?? new Map<string, Value>();
+      sums.set(name, byLabels);
+      for (const value of values) {
+        const key = JSON.stringify(value.labels);
+        const known = byLabels.get(key);
+        byLabels.set(key, known ? merged(name, known, value) : value);
+      }
+    }
+  }
+  return Object.fromEntries([...sums].map(([name, byLabels]) => [name, [...byLabels.values()]]));
+}
+
+/** Puts Prometheus texts together: each sample gets a label `worker`, each family is described once. */
+export function joinTexts(texts: ReadonlyMap<string, string>): string {
+  const families = new Map<string, { readonly head: string[]; readonly samples: string[] }>();
+  for (const [worker, text] of texts) {
+    let samples: string[] = [];
+    for (const line of text.split('\n')) {
+      const [, kind, name = ''] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? [];
+      if (kind !== undefined) {
+        const family = families.get(name) ?? { head: [], samples: [] };
+        families.set(name, family);
+        if (!family.head.some((known) => known.startsWith(`# ${kind} `))) family.head.push(line);
+        samples = family.samples;
+      } else if (line !== '' && !line.startsWith('#')) {
+        samples.push(withLabel(line, worker));
+      }
+    }
+  }
+  return [...families.values()].map(({ head, samples }) => `${[...head, ...samples].join('\n')}\n`).join('\n');
+}
+
+function withLabel(sample: string, worker: string): string {
+  const label = `worker="${worker}"`;
+  const [, name = '', labels, rest = ''] = /^([^\s{]+)(\{.*\})?(\s.*)$/.exec(sample) ?? [];
+  return labels === undefined || labels === '{}'
+    ? `${name}{${label}}${rest}`
+    : `${name}{${label},${labels.slice(1)}${rest}`;
+}

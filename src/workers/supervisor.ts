@@ -1,0 +1,186 @@
+/**
+ * `--workers N`: this process serves nobody itself. It starts N workers, each a node of the cluster, which share its
+ * ports; starts another where one ends, passes on reload and drain, writes everybody's log and answers the admin port
+ * for all.
+ *
+ * The HTTP port is shared by the kernel (SO_REUSEPORT, which uWebSockets.js sets). Node 20 cannot ask for that, so MQTT's
+ * ports are accepted here and handed out in turn by node:cluster.
+ */
+import cluster from 'node:cluster';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../config.js';
+import { log } from '../log.js';
+import { startWorkersAdmin, type WorkerPort, type WorkersAdmin } from './admin.js';
+import type { Ports } from './messages.js';
+import { claimPorts } from './ports.js';
+import { WorkerProcess } from './worker-process.js';
+
+/** A worker that ends is replaced after this; one that soon ends again, after twice as long, and so on. */
+const firstDelayMs = 100;
+const longestDelayMs = 10_000;
+
+/** What has served as long as this works; should it end then, its replacement need not wait longer. */
+const provenMs = 30_000;
+
+const loopback = '127.0.0.1';
+
+/** The place of one worker: processes come and go, the name stays. */
+interface Slot {
+  readonly name: string;
+  process: WorkerProcess;
+  /** Null while it does not serve. */
+  adminPort: number | null;
+  restarts: number;
+}
+
+class Supervisor {
+  readonly #names: readonly string[];
+  readonly #ending = new AbortController();
+  #slots: readonly Slot[] = [];
+  #config: Config;
+  #ports: Ports = { port: 0, mqttPort: null, mqttTlsPort: null, adminPort: null };
+  #admin: WorkersAdmin | null = null;
+  /** Opens the workers' own admin ports to this process alone. */
+  readonly #token = randomBytes(16).toString('hex');
+
+  constructor(config: Config, count: number) {
+    const node = config.cluster.node ?? randomBytes(4).toString('hex');
+    this.#config = config;
+    this.#names = Array.from({ length: count }, (_, i) => `${node}-${i + 1}`);
+  }
+
+  get port(): number {
+    return this.#ports.port;
+  }
+
+  get mqttPort(): number | null {
+    return this.#ports.mqttPort;
+  }
+
+  get mqttTlsPort(): number | null {
+    return this.#ports.mqttTlsPort;
+  }
+
+  get adminPort(): number | null {
+    return this.#admin?.port ?? null;
+  }
+
+  /** Rejects where a port is taken or a worker cannot start; then none is left. */
+  async start(): Promise<void> {
+    this.#config = await claimPorts(this.#config);
+    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
+    cluster.setupPrimary({
+      exec: fileURLToPath(new URL(file, import.meta.url)),
+      args: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    try {
+      this.#admin = await startWorkersAdmin(
+        () => this.#config,
+        () => this.#workerPorts(),
+      );
+      this.#slots = this.#names.map((name) => ({ name, process: this.#launch(name), adminPort: null, restarts: 0 }));
+      const [ports] = await Promise.all(this.#slots.map((slot) => this.#started(slot)));
+      if (ports) this.#ports = ports;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    for (const slot of this.#slots) void this.#keep(slot);
+  }
+
+  /** Takes over domains, keys and limits, in every worker and those to come. */
+  reload(config: Config): void {
+    this.#config = config;
+    for (const { name, process } of this.#slots) process.reload(this.#configOf(name));
+  }
+
+  /** Resolves when every worker has told its clients and ended. */
+  async drain(): Promise<void> {
+    await this.#end((process) => process.drain());
+  }
+
+  /** Ends at once. */
+  async close(): Promise<void> {
+    await this.#end((process) => process.kill());
+  }
+
+  async #end(how: (process: WorkerProcess) => void): Promise<void> {
+    this.#ending.abort();
+    for (const { process } of this.#slots) how(process);
+    await Promise.all(this.#slots.map(({ process }) => process.ended));
+    await this.#admin?.close();
+  }
+
+  /** A node of its own. Its admin port is for this process, which answers for all. */
+  #configOf(name: string): Config {
+    const { cluster, admin } = this.#config;
+    const own = { host: loopback, port: admin.port === 0 ? 0 : -1, token: this.#token };
+    return { ...this.#config, cluster: { ...cluster, node: name }, admin: own };
+  }
+
+  #workerPorts(): WorkerPort[] {
+    return this.#slots.map(({ name, adminPort, restarts }) => ({
+      name,
+      url: adminPort === null ? null : `http://${loopback}:${adminPort}`,
+      token: this.#token,
+      restarts,
+    }));
+  }
+
+  #launch(name: string): WorkerProcess {
+    return new WorkerProcess(name, this.#configOf(name));
+  }
+
+  async #started(slot: Slot): Promise<Ports> {
+    const ports = await slot.process.started;
+    slot.adminPort = ports.adminPort;
+    return ports;
+  }
+
+  /** Puts another process in the place of each that ends. */
+  async #keep(slot: Slot): Promise<void> {
+    let failures = 0;
+    let startedMs = performance.now();
+    for (;;) {
+      const end = await slot.process.ended;
+      if (this.#ending.signal.aborted) return;
+      if (performance.now() - startedMs >= provenMs) failures = 0;
+      const delayMs = Math.min(firstDelayMs * 2 ** failures, longestDelayMs);
+      failures += 1;
+      slot.restarts += 1;
+      slot.adminPort = null;
+      log.error({ event: 'worker-ended', worker: slot.name, end, delayMs }, `${slot.name} ended: another follows`);
+      try {
+        await sleep(delayMs, undefined, { signal: this.#ending.signal });
+      } catch {
+        return;
+      }
+      slot.process = this.#launch(slot.name);
+      startedMs = performance.now();
+      await this.#announce(slot);
+    }
+  }
+
+  async #announce(slot: Slot): Promise<void> {
+    const { name, process } = slot;
+    try {
+      await this.#started(slot);
+      log.info({ event: 'worker-started', worker: name, pid: process.pid }, `${name} serves`);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      log.error({ event: 'worker-failed', worker: name, problem }, `${name} cannot start: ${problem}`);
+      process.kill();
+    }
+  }
+}
+
+/** Starts as many workers; rejects as startServer does, where a port is taken or one of them cannot start. */
+export async function startWorkers(config: Config, count: number): Promise<Supervisor> {
+  const supervisor = new Supervisor(config, count);
+  await supervisor.start();
+  return supervisor;
+}

@@ -1,0 +1,63 @@
+/** One worker as its parent sees it: the process, its channel and its log. */
+import cluster, { type Worker } from 'node:cluster';
+import { createInterface } from 'node:readline';
+import type { Config } from '../config.js';
+import { relayLine } from '../log.js';
+import type { Order, Ports, Report } from './messages.js';
+
+/** How a worker ended: its exit code, or the signal. */
+export type End = number | NodeJS.Signals;
+
+export class WorkerProcess {
+  /** Resolves once it serves; rejects where it cannot start or ends before. */
+  readonly started: Promise<Ports>;
+  readonly ended: Promise<End>;
+  readonly #worker: Worker;
+  #config: Config;
+
+  constructor(
+    readonly name: string,
+    config: Config,
+  ) {
+    this.#config = config;
+    this.#worker = cluster.fork();
+    const { stdout } = this.#worker.process;
+    if (stdout) createInterface({ input: stdout }).on('line', relayLine);
+    // Sending to one that has just ended: `exit` follows.
+    this.#worker.on('error', () => undefined);
+    this.ended = new Promise((resolve) => {
+      this.#worker.once('exit', (code, signal) => {
+        resolve((signal as NodeJS.Signals | null) ?? code);
+      });
+    });
+    this.started = new Promise((resolve, reject) => {
+      this.#worker.on('message', (report: Report) => {
+        if (report.kind === 'loaded') this.#send({ kind: 'start', name, config: this.#config });
+        else if (report.kind === 'started') resolve(report.ports);
+        else reject(new Error(report.problem));
+      });
+      void this.ended.then((end) => reject(new Error(`worker ${name} ended with ${end} while it started`)));
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#worker.process.pid;
+  }
+
+  reload(config: Config): void {
+    this.#config = config;
+    this.#send({ kind: 'reload', config });
+  }
+
+  drain(): void {
+    this.#send({ kind: 'drain' });
+  }
+
+  kill(): void {
+    this.#worker.process.kill('SIGKILL');
+  }
+
+  #send(order: Order): void {
+    if (this.#worker.isConnected()) this.#worker.send(order);
+  }
+}

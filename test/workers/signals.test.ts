@@ -1,0 +1,52 @@
+/** Signals to a server with workers reach all of them. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { skipWithout } from '../support/programs.js';
+import { gone, online, started, workersOf } from './support/workers.js';
+
+const skip = skipWithout('nats-server');
+
+t.test('a worker that is asked to end drains, and is replaced too', { skip }, async (t) => {
+  const { server } = await started(t, []);
+  const [victim = 0] = workersOf(server);
+  process.kill(victim, 'SIGTERM');
+  t.match(await server.event('worker-ended'), { end: 0 });
+  await server.event('worker-started');
+  t.equal(workersOf(server).length, 2);
+});
+
+t.test('SIGTERM drains all of them, and each says so under its name', { skip }, async (t) => {
+  const { server } = await started(t, ['--set', 'cluster.node=im']);
+  const workers = workersOf(server);
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+  for (const pid of workers) await gone(pid);
+  const lines = server.out.trimEnd().split('\n');
+  const stopped = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'stopped');
+  t.strictSame(new Set(stopped.map(({ worker }) => worker)), new Set(['im-1', 'im-2', undefined]));
+});
+
+t.test('no worker outlives a parent that is killed', { skip }, async (t) => {
+  const { server } = await started(t, []);
+  const workers = workersOf(server);
+  server.kill('SIGKILL');
+  await server.ended;
+  for (const pid of workers) await gone(pid);
+  t.equal(workers.length, 2);
+});
+
+t.test('SIGHUP reloads all of them, and those that come later', { skip }, async (t) => {
+  const file = join(t.testdir({ 'a.json': '{"domains":[{"domain":"a.com","apikey":"k"}]}' }), 'a.json');
+  const { server, url } = await started(t, ['--config', file]);
+  t.equal(await online(url, 'k', 'a.com'), 200);
+  writeFileSync(file, '{"domains":[{"domain":"a.com","apikey":"k"},{"domain":"b.com","apikey":"k"}]}');
+  server.kill('SIGHUP');
+  t.match(await server.event('reloaded'), { changes: ['domain b.com: added'] });
+  const [victim = 0] = workersOf(server);
+  process.kill(victim, 'SIGKILL');
+  await server.event('worker-started');
+  const answers = new Set<number>();
+  for (let call = 0; call < 16; call += 1) answers.add(await online(url, 'k', 'b.com'));
+  t.strictSame(answers, new Set([200]));
+});

@@ -1,0 +1,60 @@
+/** A server with workers, as real processes with a real NATS server. */
+import { readFileSync } from 'node:fs';
+import { startNats } from '../../../bench/connections/servers.js';
+import { type NexTalkProcess, nextalk } from '../../support/process.js';
+
+export interface Cleaner {
+  teardown(fn: () => unknown): void;
+}
+
+export async function natsUrl(t: Cleaner): Promise<string> {
+  const nats = await startNats();
+  t.teardown(() => nats.stop());
+  return `nats://127.0.0.1:${nats.port}`;
+}
+
+export interface Workers {
+  readonly server: NexTalkProcess;
+  readonly url: string;
+  readonly admin: string;
+}
+
+const ports = ['--port', '0', '--mqtt-port', '-1', '--admin-port', '-1'];
+
+export async function started(t: Cleaner, args: readonly string[], count = 2): Promise<Workers> {
+  const nats = await natsUrl(t);
+  const server = nextalk(t, [...ports, '--nats', nats, '--workers', String(count), ...args]);
+  const { url, admin } = await server.event('started');
+  return { server, url: String(url), admin: String(admin) };
+}
+
+export function workersOf({ child }: NexTalkProcess): number[] {
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+  return children === '' ? [] : children.split(' ').map(Number);
+}
+
+/** Resolves when the process is gone, or only its parent has yet to notice. */
+export async function gone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export async function online(url: string, apikey = 'public', domain = 'localhost'): Promise<number> {
+  const answer = await fetch(`${url}/v5/presences/online`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${domain}:${apikey}`).toString('base64')}`,
+      // Each call on a connection of its own, so that the kernel chooses the worker anew.
+      connection: 'close',
+    },
+    body: new URLSearchParams({ domain, name: 'jack', nick: 'Jack' }),
+  });
+  await answer.text();
+  return answer.status;
+}

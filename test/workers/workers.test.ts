@@ -1,0 +1,82 @@
+/** `--workers`: several processes that an operator sees as one server. */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import t from 'tap';
+import type { Statistics } from '../../src/workers/numbers.js';
+import { nextalk } from '../support/process.js';
+import { skipWithout } from '../support/programs.js';
+import { online, started, workersOf } from './support/workers.js';
+
+const skip = skipWithout('nats-server');
+
+t.test('workers need NATS, and there is a number of them', async (t) => {
+  for (const [args, err] of [
+    [['--workers', '2'], /^nextalk: --workers: needs --nats\n$/],
+    [['--workers', '0'], /^nextalk: --workers: must be a whole number, 1 to 999\n$/],
+    [['--workers', 'two'], /--workers: must be a whole number/],
+  ] as const) {
+    const server = nextalk(t, args);
+    t.equal(await server.ended, 2);
+    t.match(server.err, err);
+  }
+});
+
+t.test('a port in use is one line and exit code 1, for every port and whoever has it', { skip }, async (t) => {
+  const { server, url } = await started(t, []);
+  const listener = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => listener.close());
+  await once(listener, 'listening');
+  const address = listener.address();
+  const taken = typeof address === 'object' && address ? String(address.port) : '';
+  const nats = ['--nats', 'nats://127.0.0.1:1', '--workers', '2'];
+  const attempts = [
+    [[...nats, '--port', taken, '--mqtt-port', '0', '--admin-port', '0'], taken],
+    [[...nats, '--port', '0', '--mqtt-port', taken, '--admin-port', '0'], taken],
+    [[...nats, '--port', '0', '--mqtt-port', '0', '--admin-port', taken], taken],
+    [[...nats, '--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
+    [['--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
+  ] as const;
+  await Promise.all(
+    attempts.map(async ([flags, port]) => {
+      const second = nextalk(t, flags);
+      t.equal(await second.ended, 1, flags.join(' '));
+      t.match(second.err, new RegExp(`^nextalk: .*\\b${port}\\b.* in use\n$`));
+    }),
+  );
+  t.equal(server.child.exitCode, null);
+});
+
+t.test('a worker that dies is replaced, and the others go on', { skip }, async (t) => {
+  const { server, url, admin } = await started(t, []);
+  const before = workersOf(server);
+  t.equal(before.length, 2);
+  t.equal((await fetch(`${admin}/readyz`)).status, 200);
+  const [victim = 0, other = 0] = before;
+  process.kill(victim, 'SIGKILL');
+  const { worker } = await server.event('worker-ended');
+  t.match(await server.event('worker-started'), { worker });
+  const after = workersOf(server);
+  t.equal(after.length, 2);
+  t.ok(after.includes(other) && !after.includes(victim));
+  t.equal(await online(url), 200);
+  t.equal((await fetch(`${admin}/readyz`)).status, 200);
+  t.equal((await fetch(`${admin}/healthz`)).status, 200);
+  t.match(await (await fetch(`${admin}/metrics`)).text(), new RegExp(`restarts_total{worker="${worker}"} 1`));
+});
+
+t.test('one admin port answers for all workers', { skip }, async (t) => {
+  const { server, url, admin } = await started(t, ['--set', 'cluster.node=im']);
+  const calls = 24;
+  for (let call = 0; call < calls; call += 1) t.equal(await online(url), 200);
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const answered = [...text.matchAll(/^nextalk_http_requests_total{worker="(im-[12])",route="online",.*} (\d+)$/gm)];
+  t.equal(answered.length, 2, 'both have answered, which the kernel decided');
+  t.equal(
+    answered.map(([, , count]) => Number(count)).reduce((sum, count) => sum + count, 0),
+    calls,
+  );
+  const stats: Statistics = JSON.parse(await (await fetch(`${admin}/api/stats`)).text());
+  t.match(stats, { node: { ready: true, pid: server.child.pid }, workers: [{ name: 'im-1' }, { name: 'im-2' }] });
+  t.match(stats.metrics.nextalk_http_requests_total, [{ labels: { route: 'online', status: '200' }, value: calls }]);
+  t.equal((await fetch(`${admin}/nothing`)).status, 404);
+});
