@@ -55,7 +55,6 @@ export class Delivery {
     const record = replica.records.get(packet.topic);
     const primary = record ? replica.primary(record) : null;
     if (primary?.peer && hops < HOPS) {
-      if (!primary.peer.up) return false;
       this.cluster.tellPacket(primary.peer, 'e', null, packet, only, hops + 1);
       return true;
     }

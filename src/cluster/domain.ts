@@ -159,7 +159,7 @@ export class ClusteredDomain implements DomainCluster {
   peersOf(address: Address): Peer[] {
     const found: Peer[] = [];
     for (const { peer, hidden } of this.replica.records.get(address)?.parts ?? []) {
-      if (peer !== null && !hidden) found.push(peer);
+      if (peer?.up && !hidden) found.push(peer);
     }
     return found;
   }

@@ -198,6 +198,7 @@ export class Mesh {
   }
 
   async close(): Promise<void> {
+    if (this.#state === 'gone') return;
     this.flush();
     this.#cancelTick?.();
     this.#state = 'gone';

@@ -91,9 +91,9 @@ export class Replica {
     return this.records.get(address)?.parts.find(({ peer }) => peer === null) ?? null;
   }
 
-  /** The part that messages go through. */
+  /** The part that messages go through: a node that ended in order still counts as online for a while, but takes none. */
   primary(record: Record): Part | null {
-    for (const part of record.parts) if (!part.hidden) return part;
+    for (const part of record.parts) if (!part.hidden && part.peer?.up !== false) return part;
     return null;
   }
 
