@@ -1,0 +1,181 @@
+/**
+ * A process of clients: brings its share of the users online, holds their WebSockets, sends messages among all users and
+ * counts what arrives. Told what to do by the conductor (main.ts), over its channel.
+ */
+import { HttpPool } from '../clients/http.js';
+import { domain, goOnline, restRequest, ringBuddies, userId } from '../clients/nextalk.js';
+import { textFrame, WebSocketClient } from '../clients/websocket.js';
+import { each } from '../clients/wire.js';
+
+/** What one process holds. */
+export interface Share {
+  /** Its number among the processes. */
+  readonly holder: number;
+  readonly port: number;
+  /** The address that it connects from. */
+  readonly from: string;
+  /** Its first user, and how many. */
+  readonly first: number;
+  readonly count: number;
+  /** Users of all processes together. */
+  readonly users: number;
+  readonly buddies: number;
+  /** Users brought online at the same time, and connections of the site's backend. */
+  readonly width: number;
+}
+
+export type Task =
+  | { readonly kind: 'connect' }
+  | { readonly kind: 'talk'; readonly rate: number; readonly ms: number }
+  | { readonly kind: 'count' }
+  | { readonly kind: 'report' };
+
+export interface Counts {
+  /** Sockets that are subscribed and open now. */
+  readonly held: number;
+  readonly connected: number;
+  readonly sent: number;
+  readonly refused: number;
+  readonly received: number;
+  readonly duplicates: number;
+  readonly presences: number;
+}
+
+/** The counts, and the latencies of what has arrived since the last report, in ms. */
+export interface Account extends Counts {
+  readonly latencies: readonly number[];
+}
+
+const emptyMessages = '{"status":"ok","messages":[]';
+
+/** Below this many, an id is one of this process's messages. */
+const idsPerHolder = 10_000_000;
+
+/** Milliseconds of a clock that all processes of the machine share. */
+const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+
+class Holder {
+  readonly #share: Share;
+  readonly #tickets: string[] = [];
+  readonly #sockets: WebSocketClient[] = [];
+  readonly #seen = new Set<number>();
+  #latencies: number[] = [];
+  #pool: HttpPool | undefined;
+  #counts = { held: 0, connected: 0, sent: 0, refused: 0, received: 0, duplicates: 0, presences: 0 };
+
+  constructor(share: Share) {
+    this.#share = share;
+  }
+
+  get counts(): Counts {
+    return this.#counts;
+  }
+
+  account(): Account {
+    const latencies = this.#latencies;
+    this.#latencies = [];
+    return { ...this.#counts, latencies };
+  }
+
+  async connect(): Promise<void> {
+    const { port, from, first, count, users, buddies, width } = this.#share;
+    this.#pool = await HttpPool.open(port, width, from);
+    await each(count, width, async (index) => {
+      const name = userId(first + index);
+      const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
+      const ticket = await goOnline(this.#pool!.next(), fields);
+      this.#tickets[index] = ticket;
+      await this.#hold(ticket);
+      this.#counts.connected += 1;
+    });
+  }
+
+  async #hold(ticket: string): Promise<void> {
+    const { port, from } = this.#share;
+    let isSubscribed: () => void = () => undefined;
+    const subscribed = new Promise<void>((resolve) => {
+      isSubscribed = resolve;
+    });
+    const socket = await WebSocketClient.open({
+      port,
+      from,
+      path: '/v5/wsocket',
+      onText: (bytes, start, end) => {
+        socket.onText = this.#receive;
+        if (bytes.toString('latin1', start, end) !== '{"status":"ok"}') throw new Error('the ticket was refused');
+        this.#counts.held += 1;
+        isSubscribed();
+      },
+      onClose: () => {
+        this.#counts.held -= 1;
+      },
+    });
+    this.#sockets.push(socket);
+    socket.send(textFrame(`subscribe ${domain} ${ticket}`));
+    await subscribed;
+  }
+
+  readonly #receive = (bytes: Buffer, start: number, end: number): void => {
+    const text = bytes.toString('latin1', start, end);
+    if (text.startsWith(emptyMessages)) {
+      this.#counts.presences += 1;
+      return;
+    }
+    const arrivedMs = nowMs();
+    const { messages }: { messages: readonly { readonly body: string }[] } = JSON.parse(text);
+    for (const { body } of messages) {
+      const [id = 0, sentMs = 0] = body.split(' ').map(Number);
+      if (this.#seen.has(id)) this.#counts.duplicates += 1;
+      this.#seen.add(id);
+      this.#counts.received += 1;
+      this.#latencies.push(arrivedMs - sentMs);
+    }
+  };
+
+  /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
+  async talk(rate: number, ms: number): Promise<void> {
+    const total = Math.round((rate * ms) / 1000);
+    const startMs = nowMs();
+    const answers: Promise<void>[] = [];
+    while (answers.length < total) {
+      const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000));
+      while (answers.length < due) answers.push(this.#send(answers.length, startMs + (answers.length * 1000) / rate));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await Promise.all(answers);
+  }
+
+  async #send(number: number, dueMs: number): Promise<void> {
+    const { holder, users, count } = this.#share;
+    // Steps without a common factor with the number of users: sender and receiver are all over the machine.
+    const ticket = this.#tickets[(number * 7919) % count] ?? '';
+    const to = userId((holder * 31 + number * 104_729) % users);
+    const body = `${holder * idsPerHolder + this.#counts.sent} ${dueMs.toFixed(3)} quick brown fox`;
+    this.#counts.sent += 1;
+    const { status } = await this.#pool!.next().ask(restRequest('messages', { ticket, to, body, timestamp: '1' }));
+    if (status !== 200) this.#counts.refused += 1;
+  }
+}
+
+/** What a message to the parent may be. */
+export type Told =
+  | { readonly kind: Task['kind']; readonly account: Account }
+  | { readonly kind: 'failed'; why: string };
+
+function main(share: Share): void {
+  const holder = new Holder(share);
+  const tell = (told: Told): void => void process.send?.(told);
+  const done = (kind: Task['kind']): void => {
+    tell({ kind, account: kind === 'report' ? holder.account() : { ...holder.counts, latencies: [] } });
+  };
+  const failed = (error: unknown): void => tell({ kind: 'failed', why: String(error) });
+  process.on('message', (task: Task) => {
+    if (task.kind === 'connect') holder.connect().then(() => done('connect'), failed);
+    else if (task.kind === 'talk') holder.talk(task.rate, task.ms).then(() => done('talk'), failed);
+    else done(task.kind);
+  });
+  process.on('uncaughtException', failed);
+  process.on('disconnect', () => process.exit());
+}
+
+main(JSON.parse(process.argv[2] ?? '{}'));

@@ -1,0 +1,164 @@
+/**
+ * `npm run bench:connections -- --connections 100000`: holds that many WebSockets, each an online user with buddies, on
+ * one server with workers, and lets them write to each other meanwhile. Clients are spread over processes, each with an
+ * address of its own, because a process has so many files and an address so many ports.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { memoryBytes } from '../meter.js';
+import { builtProgram } from '../targets.js';
+import type { Share } from './holder.js';
+import { Holders, type Totals } from './holders.js';
+import { type Running, startNats, startWorkers } from './servers.js';
+
+/** Connections for which one process, of the server or of clients, has files enough when its share is not quite even. */
+const perProcess = 17_000;
+
+const { values: flags } = parseArgs({
+  options: {
+    connections: { type: 'string', default: '100000' },
+    workers: { type: 'string' },
+    holders: { type: 'string' },
+    buddies: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '20' },
+    width: { type: 'string', default: '32' },
+    server: { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const usage = `npm run bench:connections [-- FLAGS]
+  --connections N   WebSockets to hold, each of a user of its own (100000)
+  --workers N       server processes (as many as files allow)
+  --holders N       processes of clients (as many as files allow)
+  --buddies N       buddies of each user (10)
+  --rate N          messages a second among them (2000)
+  --seconds N       for how long (20)
+  --width N         users that each process brings online at the same time (32)
+  --server FILE     measure this main.js instead of building this checkout
+  --json FILE       write the figures
+`;
+
+const connections = Number(flags.connections);
+const workers = Number(flags.workers ?? Math.max(2, Math.ceil(connections / perProcess)));
+const holderCount = Number(flags.holders ?? Math.max(2, Math.ceil(connections / perProcess)));
+const rate = Number(flags.rate);
+const talkMs = Number(flags.seconds) * 1000;
+
+const note = (text: string): void => void process.stderr.write(`${text}\n`);
+
+function shares(port: number): Share[] {
+  const size = Math.ceil(connections / holderCount);
+  return Array.from({ length: holderCount }, (_, holder) => ({
+    holder,
+    port,
+    from: `127.0.0.${holder + 2}`,
+    first: holder * size,
+    count: Math.min(size, connections - holder * size),
+    users: connections,
+    buddies: Number(flags.buddies),
+    width: Number(flags.width),
+  }));
+}
+
+/** Waits until everything that was sent has arrived, or nothing more arrives. */
+async function settled(holders: Holders): Promise<Totals> {
+  let before = -1;
+  for (;;) {
+    const totals = await holders.all({ kind: 'count' }, 30_000);
+    if (totals.received >= totals.sent - totals.refused || totals.received === before) return totals;
+    before = totals.received;
+    await sleep(2000);
+  }
+}
+
+/** Waits until no presence is on its way any more. */
+async function quiet(holders: Holders): Promise<Totals> {
+  let before = -1;
+  for (;;) {
+    const totals = await holders.all({ kind: 'count' }, 60_000);
+    if (totals.presences === before) return totals;
+    before = totals.presences;
+    await sleep(1000);
+  }
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+async function measure(server: Running, nats: Running, holders: Holders): Promise<Record<string, number>> {
+  const empty = memoryBytes(server.pids());
+  const startMs = performance.now();
+  const connected = await holders.all({ kind: 'connect' }, 600_000);
+  const seconds = (performance.now() - startMs) / 1000;
+  note(`${connected.held} held after ${seconds.toFixed(1)} s`);
+  const { presences } = await quiet(holders);
+  const idle = memoryBytes(server.pids());
+  const natsIdle = memoryBytes(nats.pids());
+  note(`talking at ${rate} a second`);
+  await holders.all({ kind: 'talk', rate: rate / holderCount, ms: talkMs }, talkMs + 120_000);
+  await settled(holders);
+  const after = memoryBytes(server.pids());
+  const end = await holders.all({ kind: 'report' }, 60_000);
+  const latencies = Float64Array.from(end.latencies).sort();
+  const sorted = [...latencies];
+  const mib = 2 ** 20;
+  return {
+    connections,
+    workers,
+    held: end.held,
+    seconds,
+    presences,
+    emptyMiB: empty.proportional / mib,
+    idleMiB: idle.proportional / mib,
+    afterMiB: after.proportional / mib,
+    afterResidentMiB: after.resident / mib,
+    natsMiB: natsIdle.proportional / mib,
+    bytesPerUser: (after.proportional - empty.proportional) / connections,
+    sent: end.sent,
+    refused: end.refused,
+    lost: end.sent - end.refused - (end.received - end.duplicates),
+    duplicates: end.duplicates,
+    p50Ms: quantile(sorted, 0.5),
+    p99Ms: quantile(sorted, 0.99),
+    maxMs: quantile(sorted, 1),
+  };
+}
+
+function build(): void {
+  const { status, stdout, stderr } = spawnSync('npm', ['run', 'build'], {
+    cwd: join(import.meta.dirname, '../..'),
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`npm run build failed:\n${stdout}${stderr}`);
+}
+
+async function main(): Promise<void> {
+  if (flags.help) return void process.stdout.write(usage);
+  if (flags.server === undefined) build();
+  const nats = await startNats();
+  let server: Running | undefined;
+  let holders: Holders | undefined;
+  try {
+    server = await startWorkers(flags.server ?? builtProgram, workers, nats.port);
+    holders = new Holders(shares(server.port));
+    const figures = await measure(server, nats, holders);
+    for (const [name, value] of Object.entries(figures)) {
+      process.stdout.write(`${name.padEnd(18)} ${Number.isInteger(value) ? value : value.toFixed(2)}\n`);
+    }
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(figures, null, 1)}\n`);
+    if (figures.held !== connections || figures.lost !== 0 || figures.duplicates !== 0) process.exitCode = 1;
+  } finally {
+    holders?.close();
+    await server?.stop();
+    await nats.stop();
+  }
+}
+
+await main();
