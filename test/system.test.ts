@@ -131,6 +131,25 @@ for (const mailbox of ['turn', 'nact'] as const) {
   });
 }
 
+t.test('Messages that take long do not keep the event loop from the network', async (t) => {
+  const system = createSystem({ metrics: new Metrics() });
+  t.teardown(() => system.close());
+  let handled = 0;
+  const slow: Behaviour<null, null> = {
+    receive(state, _message, self) {
+      const until = performance.now() + 10;
+      while (performance.now() < until);
+      handled += 1;
+      if (handled < 100) system.tell(self, null);
+      return state;
+    },
+  };
+  system.tell(system.spawn(system.group('a group'), 'slow', slow, null), null);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  t.ok(handled > 0 && handled < 100, `a timer runs after ${handled} of 100 messages`);
+  while (handled < 100) await new Promise((resolve) => setImmediate(resolve));
+});
+
 t.test('Names are encoded without collisions, in what nact allows', async (t) => {
   const names = ['1', 'jack', 'Jack', '张三', 'a@b.cn', '!6a', 'j', '', ' ', 'a b', 'a!20b', '__proto__', 'ﬀ', '../..'];
   const encoded = names.map(encodeName);

@@ -52,8 +52,9 @@ export interface System {
   close(): void;
 }
 
-/** How many messages a turn handles before it lets the event loop look at the network again. */
+/** How many messages a turn handles, and for how long, before it lets the event loop look at the network again. */
 const TURN_MESSAGES = 100_000;
+const TURN_MS = 50;
 
 class Cell<S, M> implements Ref<M> {
   pending = 0;
@@ -170,7 +171,8 @@ class TurnSystem implements System {
   readonly #runTurn = (): void => {
     this.#turn = null;
     this.#metrics.mailbox.observe(this.#cells.length);
-    for (let handled = 0; this.#cells.length > 0 && handled < TURN_MESSAGES; ) {
+    const until = performance.now() + TURN_MS;
+    for (let handled = 0; this.#cells.length > 0 && handled < TURN_MESSAGES && performance.now() < until; ) {
       const cells = this.#cells;
       const messages = this.#messages;
       this.#cells = [];

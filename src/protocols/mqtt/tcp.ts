@@ -47,8 +47,27 @@ class TcpWire implements Wire {
       return;
     }
     socket.cork();
-    for (const chunk of chunks) socket.write(chunk);
+    this.#writeInPieces(chunks);
     socket.uncork();
+  }
+
+  /** Each write costs 10 us: thousands of small chunks are copied together, piece by piece. */
+  #writeInPieces(chunks: readonly Buffer[]): void {
+    let from = 0;
+    let bytes = 0;
+    for (const [i, { length }] of chunks.entries()) {
+      if (bytes + length > GATHER_BYTES && i > from) {
+        this.#writePiece(chunks, from, i);
+        from = i;
+        bytes = 0;
+      }
+      bytes += length;
+    }
+    this.#writePiece(chunks, from, chunks.length);
+  }
+
+  #writePiece(chunks: readonly Buffer[], from: number, to: number): void {
+    this.socket.write(to - from === 1 ? (chunks[from] as Buffer) : Buffer.concat(chunks.slice(from, to)));
   }
 
   pause(): void {
