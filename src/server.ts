@@ -113,6 +113,7 @@ class Parts implements Server {
       config: () => this.#config,
       domains: this.domains,
       runtime: this.#runtime,
+      node,
       connections: new ConnectionCounts(),
       apiKeys: new ApiKeys(
         () => clock.now(),

@@ -144,6 +144,11 @@ export class Domain {
     return this.table.wildcards > 0 || this.table.has(topic);
   }
 
+  /** The same for what another node has sent: to this node's own, who have no others to tell. */
+  routeRelayed(packet: Packet): void {
+    route(this.runtime.system, this.table, { kind: 'deliver', packet, only: null, relayed: true });
+  }
+
   /** The topic of a broadcast: no endpoint's address. */
   get everyone(): Address {
     return `/domain/${this.name}/broadcast` as Address;
@@ -173,13 +178,13 @@ export class Domain {
   }
 
   /** To every online endpoint of this node, and to those here who watch the domain. */
-  broadcast(packet: Packet, relayed?: true): void {
+  broadcast(packet: Packet, relayed?: true, isOrigin = true): void {
     const { system } = this.runtime;
     const deliver: Deliver = relayed
       ? { kind: 'deliver', packet, only: null, relayed }
       : { kind: 'deliver', packet, only: null };
     for (const { actor } of this.registry.endpoints.values()) system.tell(actor, deliver);
-    route(system, this.table, deliver);
+    route(system, this.table, isOrigin ? { kind: 'deliver', packet, only: null } : deliver);
   }
 
   #subscribe(owner: Address, actor: Ref<EndpointMessage> | Ref<RoomMessage>): Subscription {

@@ -36,6 +36,8 @@ export interface TopicSubscription extends Subscription {
   readonly qos: Qos;
   readonly noLocal: boolean;
   readonly retainAsPublished: boolean;
+  /** It stands for a shared subscription. */
+  readonly isShared?: true;
   /** Subscription identifier; 0: none. */
   readonly identifier: number;
 }
@@ -126,12 +128,15 @@ export function routeToOwner(system: System, table: Table, deliver: Deliver): bo
 }
 
 /** Tells those who watch a packet's topic by MQTT, each once. */
-export function routeToWatchers(system: System, table: Table, packet: Packet): boolean {
+export function routeToWatchers(system: System, table: Table, packet: Packet, relayed?: true): boolean {
   const told = new Set<Ref<never>>();
   table.match(packet.topic, ({ actor, owner }) => {
     if (owner !== null || told.has(actor)) return;
     told.add(actor);
-    system.tell(actor, { kind: 'deliver', packet, only: null });
+    system.tell(
+      actor,
+      relayed ? { kind: 'deliver', packet, only: null, relayed } : { kind: 'deliver', packet, only: null },
+    );
   });
   return told.size > 0;
 }
@@ -144,11 +149,13 @@ function isTopicSubscription(subscription: Subscription): subscription is TopicS
  * Tells every listener whose subscriptions match the publication, once each, with all of these [MQTT-3.3.4-2]. Answers
  * how many there are.
  */
-export function publish(system: System, table: Table, publication: Publication): number {
+export function publish(system: System, table: Table, publication: Publication, relayed?: true): number {
   let first: TopicSubscription | null = null;
   let more: TopicSubscription[] | null = null;
   table.match(publication.topic, (subscription) => {
     if (!isTopicSubscription(subscription)) return;
+    // Shared subscriptions: the node that it was published on has chosen.
+    if (relayed && subscription.isShared) return;
     if (subscription.noLocal && subscription.listener === publication.publisher) return;
     if (first === null) first = subscription;
     else if (more === null) more = [first, subscription];

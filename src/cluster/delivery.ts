@@ -97,7 +97,7 @@ export class Delivery {
 
   /** Another node's packet for those who watch here. */
   toWatchers(packet: Packet): void {
-    routeToWatchers(this.cluster.domain.runtime.system, this.cluster.domain.table, packet);
+    routeToWatchers(this.cluster.domain.runtime.system, this.cluster.domain.table, packet, true);
   }
 
   /** Nodes where somebody subscribed by MQTT to a packet's topic. */

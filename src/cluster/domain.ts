@@ -17,6 +17,8 @@ import type { ClusterNode } from './node.js';
 import type { Peer } from './peer.js';
 import type { DomainCluster, Inherited } from './port.js';
 import { type Part, Replica } from './replica.js';
+import { Sessions } from './sessions.js';
+import { Topics } from './topics.js';
 import { Visits } from './visits.js';
 import { packetOf, type WirePacket, wireOf } from './wire.js';
 
@@ -32,6 +34,8 @@ export class ClusteredDomain implements DomainCluster {
   readonly interest: Interest;
   readonly hosting: Hosting;
   readonly visits: Visits;
+  readonly topics: Topics;
+  readonly sessions: Sessions;
 
   constructor(
     readonly node: ClusterNode,
@@ -43,6 +47,8 @@ export class ClusteredDomain implements DomainCluster {
     this.interest = new Interest(this);
     this.hosting = new Hosting(this);
     this.visits = new Visits(this);
+    this.topics = new Topics(this);
+    this.sessions = new Sessions(this);
   }
 
   get tokenPrefix(): string {
@@ -198,7 +204,7 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   /** Everything that a peer is to know of this node's part of the domain. */
-  *snapshot(peer: Peer): Iterator<string> {
+  *snapshot(peer: Peer): Iterable<string> {
     for (const [address, { nick, show, status, stamp, parts }] of this.replica.records) {
       const part = parts.find((other) => other.peer === null);
       if (!part) continue;
@@ -207,6 +213,8 @@ export class ClusteredDomain implements DomainCluster {
       if (hearers.length > 0) yield this.item('w', address, hearers);
     }
     for (const filter of this.interest.own) yield this.interest.item(filter, true);
+    yield* this.topics.snapshot();
+    yield* this.sessions.snapshot();
   }
 
   wire(packet: Packet): string {

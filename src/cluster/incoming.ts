@@ -5,6 +5,7 @@ import { watchFilter } from '../actors/roster.js';
 import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
+import type { WirePublication } from './topics.js';
 import { packetOf, type WirePacket } from './wire.js';
 
 type Addresses = readonly Address[];
@@ -68,11 +69,11 @@ function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: rea
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
 
 function broadcast({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  domain.broadcast(packetOf(packet), true);
+  domain.broadcast(packetOf(packet), true, false);
 }
 
 function toRoom({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  domain.route(packetOf(packet));
+  domain.routeRelayed(packetOf(packet));
 }
 
 function toWatchers({ delivery }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
@@ -118,6 +119,29 @@ function closed({ visits }: ClusteredDomain, _peer: Peer, [id, reason]: readonly
   visits.close(id, reason);
 }
 
+type Published = readonly [stamp: number, isWanted: 0 | 1, WirePublication];
+type Share = readonly [name: string, filter: string, connected: number, total: number];
+
+function published({ topics }: ClusteredDomain, _peer: Peer, [stamp, isWanted, publication]: Published): void {
+  topics.received(stamp, isWanted === 1, publication);
+}
+
+function shared({ topics }: ClusteredDomain, peer: Peer, [name, filter, connected, total]: Share): void {
+  topics.shareTold(peer, name, filter, connected, total);
+}
+
+function passed(
+  { topics }: ClusteredDomain,
+  _peer: Peer,
+  [name, publication]: readonly [string, WirePublication],
+): void {
+  topics.passed(name, publication);
+}
+
+function claimed({ sessions }: ClusteredDomain, peer: Peer, [clientId, stamp]: readonly [string, number]): void {
+  sessions.told(peer, clientId, stamp);
+}
+
 const TAKERS = new Map<string, unknown>([
   ['u', up],
   ['s', changed],
@@ -133,6 +157,10 @@ const TAKERS = new Map<string, unknown>([
   ['e', toEndpoint],
   ['y', relayed],
   ['c', carbon],
+  ['t', published],
+  ['h', shared],
+  ['H', passed],
+  ['S', claimed],
   ['va', attached],
   ['vk', acknowledged],
   ['vd', detached],

@@ -8,6 +8,7 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import { Calls } from './calls.js';
+import { Channels } from './channels.js';
 import { ClusteredDomain } from './domain.js';
 import { take } from './incoming.js';
 import { Mesh, type MeshEvents } from './mesh.js';
@@ -34,6 +35,7 @@ export class ClusterNode implements MeshEvents {
   readonly encode: (packet: Packet) => string;
   readonly mesh: Mesh;
   readonly calls: Calls;
+  readonly channels: Channels;
   readonly domains = new Map<string, ClusteredDomain>();
   #lastStamp = 0;
   readonly #tie = randomBytes(2).readUInt16BE() % STAMPS;
@@ -59,6 +61,7 @@ export class ClusterNode implements MeshEvents {
       this,
     );
     this.calls = new Calls(this.mesh, clock);
+    this.channels = new Channels(this.mesh);
     system.endOfTurn.add(this.#endOfTurn);
     this.calls.answer('inherit', (peer, [domain, address, client], reply) => {
       const cluster = this.domains.get(domain as string);
@@ -114,6 +117,7 @@ export class ClusterNode implements MeshEvents {
 
   received(peer: Peer, item: Item): void {
     const [kind, domain, ...fields] = item;
+    if (kind === '=') return this.channels.received(peer, item);
     if (kind === '?' || kind === '!') return this.calls.received(peer, item);
     const cluster = this.domains.get(domain as string);
     if (!cluster || take(cluster, peer, kind, fields) || this.#unknown.has(kind)) return;
@@ -125,14 +129,17 @@ export class ClusterNode implements MeshEvents {
   }
 
   *snapshot(peer: Peer): Iterator<string> {
-    for (const cluster of this.domains.values()) yield* iterate(cluster.snapshot(peer));
+    for (const cluster of this.domains.values()) yield* cluster.snapshot(peer);
   }
 
   snapshotBegins(peer: Peer): void {
-    for (const { replica, interest, visits } of this.domains.values()) {
+    this.channels.lost(peer);
+    for (const { replica, interest, visits, topics, sessions } of this.domains.values()) {
+      sessions.drop(peer);
       replica.expect(peer);
       interest.expect(peer);
       visits.renew(peer);
+      topics.drop(peer);
     }
   }
 
@@ -151,6 +158,7 @@ export class ClusterNode implements MeshEvents {
   /** Who waits for it, or is connected through it or to it, does so no longer. */
   #disconnect(peer: Peer): void {
     this.calls.lost(peer);
+    this.channels.lost(peer);
     for (const { hosting, visits } of this.domains.values()) {
       hosting.lost(peer);
       visits.lost(peer);
@@ -160,9 +168,11 @@ export class ClusterNode implements MeshEvents {
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { replica, interest } of this.domains.values()) {
+      for (const { replica, interest, topics, sessions } of this.domains.values()) {
+        sessions.drop(peer);
         replica.drop(peer);
         interest.drop(peer);
+        topics.drop(peer);
       }
     };
     // Its clients have been told to come elsewhere: they have the time of a page reload for it.
@@ -173,8 +183,4 @@ export class ClusterNode implements MeshEvents {
     });
     this.#ending.add(cancel);
   }
-}
-
-function* iterate<T>(iterator: Iterator<T>): Generator<T> {
-  for (let next = iterator.next(); !next.done; next = iterator.next()) yield next.value;
 }

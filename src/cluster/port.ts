@@ -6,8 +6,10 @@ import type { Address, Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import type { Appearance, Show } from '../actors/presence.js';
+import type { Publication } from '../actors/publication.js';
 import type { EndpointEntry } from '../actors/registry.js';
 import type { Deliver } from '../actors/router.js';
+import type { Peer } from './peer.js';
 
 /** What an endpoint's part on another node knows of it, for the part that comes now. */
 export interface Inherited {
@@ -20,7 +22,50 @@ export interface Inherited {
   readonly unseen: readonly Packet[];
 }
 
+/** Members of a shared subscription on one node. */
+export interface ShareCount {
+  readonly connected: number;
+  readonly total: number;
+}
+
+/** What the domain's MQTT broker does with what comes from other nodes. */
+export interface TopicsBroker {
+  /** Tells this node's own subscribers. */
+  deliver(publication: Publication): void;
+  /** Keeps it as the retained one of its topic; an empty one removes that. */
+  keep(publication: Publication): void;
+  /** Gives it to one of this node's members of a shared subscription. */
+  assign(name: string, publication: Publication): void;
+}
+
+/** MQTT's free topics across nodes. */
+export interface ClusterTopics {
+  attach(broker: TopicsBroker): void;
+  /** This node has one subscription more to each filter; `done` is called when all nodes know. */
+  subscribe(filters: readonly string[], done: () => void): void;
+  unsubscribe(filters: readonly string[]): void;
+  /** Sends it to other nodes, and has it retained if it is to be. Answers how many have somebody for it. */
+  publish(publication: Publication): number;
+  /** This node's members of a shared subscription; null: none any more. */
+  shareChanged(name: string, filter: string, count: ShareCount | null): void;
+  /** Whether it was another node's turn, which has it now. */
+  pass(name: string, publication: Publication): boolean;
+}
+
+/** On which node each MQTT session lives. */
+export interface ClusterSessions {
+  /** null: this one, or nowhere. */
+  home(clientId: string): Peer | null;
+  /** A session begins here; `done` is called when every node knows. */
+  claim(clientId: string, done: () => void): void;
+  release(clientId: string): void;
+  /** Called for a session of this node that lives on another one, which claimed it earlier. */
+  onLost: ((clientId: string) => void) | null;
+}
+
 export interface DomainCluster {
+  readonly sessions: ClusterSessions;
+  readonly topics: ClusterTopics;
   /** How the tokens of this node's tickets begin. */
   readonly tokenPrefix: string;
   /** Endpoints of the domain online, on all nodes. */

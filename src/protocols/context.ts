@@ -1,5 +1,6 @@
 /** What every adapter of one server is given. */
 import type { Domain, Runtime } from '../actors/domain.js';
+import type { ClusterNode } from '../cluster/node.js';
 import type { Config } from '../config.js';
 import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './network.js';
@@ -9,6 +10,8 @@ export interface Context {
   readonly config: () => Config;
   readonly domains: ReadonlyMap<string, Domain>;
   readonly runtime: Runtime;
+  /** This node of a cluster; null: there is one node. */
+  readonly node: ClusterNode | null;
   readonly connections: ConnectionCounts;
   readonly apiKeys: ApiKeys;
   /** True once the server lets no new clients in. */

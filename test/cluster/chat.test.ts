@@ -3,7 +3,7 @@ import { chat } from '../support/chat.js';
 import { balancer, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { TestServer } from '../support/server.js';
-import { longPolling, transports, webSocket } from '../support/transports.js';
+import { longPolling, mqttTcp, transports, webSocket } from '../support/transports.js';
 
 const skip = skipWithout('nats-server');
 const settings = { mqtt: { port: -1 }, presence: { graceMs: 80 } };
@@ -28,8 +28,8 @@ t.test('people on different nodes chat', { skip }, async (t) => {
 
 t.test('people behind a balancer chat, whichever node each request and connection comes to', { skip }, async (t) => {
   const nats = await natsServer(t);
-  for (const hers of [webSocket, longPolling]) {
-    for (const his of [webSocket, longPolling]) {
+  for (const hers of [webSocket, longPolling, mqttTcp]) {
+    for (const his of [webSocket, longPolling, mqttTcp]) {
       t.test(`Alice by ${hers.name} and Bob by ${his.name}`, async (t) => {
         const front = balancer(t, await testCluster(t, nats, 3, settings));
         await chat(t, { site: front.site(), transport: hers }, { site: front.site(), transport: his });

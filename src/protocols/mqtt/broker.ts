@@ -32,6 +32,23 @@ export class Broker {
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
     this.#groups = system.group(`mqtt groups ${domain.name}`);
+    if (domain.cluster === null) return;
+    domain.cluster.sessions.onLost = (clientId) => {
+      const found = this.sessions.get(clientId);
+      if (found) system.tell(found, { kind: 'yield' });
+    };
+    domain.cluster.topics.attach({
+      deliver: (publication) => void publish(system, domain.table, publication, true),
+      keep: (publication) => this.retained.put(publication),
+      assign: (name, publication) => this.#assign(name, publication),
+    });
+  }
+
+  /** Another node has chosen this one's members of a shared subscription. */
+  #assign(name: string, publication: Publication): void {
+    const found = this.groups.get(name);
+    if (found) this.domain.runtime.system.tell(found, { kind: 'assigned', publication });
+    else this.domain.metrics.dropped.noSubscriber += 1;
   }
 
   /** A client's session, spawned where there is none yet. */
@@ -69,6 +86,7 @@ export class Broker {
       noLocal: false,
       retainAsPublished: true,
       identifier: 0,
+      isShared: true,
     };
     state.subscription = subscription;
     system.tell(this.domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
@@ -78,8 +96,10 @@ export class Broker {
   /** Keeps it where it is to be retained, and tells all who subscribed. Answers how many there are. */
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
-    if (fields.retain) this.retained.put(publication);
-    const listeners = publish(this.domain.runtime.system, this.domain.table, publication);
+    const { cluster, runtime, table } = this.domain;
+    if (fields.retain && cluster === null) this.retained.put(publication);
+    let listeners = publish(runtime.system, table, publication);
+    if (cluster !== null) listeners += cluster.topics.publish(publication);
     if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
   }

@@ -35,6 +35,14 @@ export interface Peer {
   drained(): void;
 }
 
+/** What carries a connection's bytes to another node. */
+export interface Carrier {
+  carry(bytes: Buffer): void;
+  /** The client's network has taken everything. */
+  drained(): void;
+  lost(): void;
+}
+
 /** What all connections of a server share. */
 export interface Host {
   readonly topicAliasMaximum: number;
@@ -81,6 +89,10 @@ export class Connection {
   /** Too much waits for the network: publications are to wait elsewhere. */
   congested = false;
   #peer: Peer | null = null;
+  /** Its CONNECT and what came behind, while it is not known where it belongs. */
+  #held: Buffer[] | null = null;
+  #heldBytes = 0;
+  #carrier: Carrier | null = null;
   #ended = false;
   /** It has broken the standard: what follows is not looked at. */
   #deaf = false;
@@ -113,6 +125,8 @@ export class Connection {
 
   receive(chunk: Buffer): void {
     if (this.#ended || this.#deaf) return;
+    if (this.#carrier) return this.#carrier.carry(chunk);
+    if (this.#held) return this.#keep(chunk);
     if (this.keepAliveMs > 0) this.host.heard(this, this.keepAliveMs);
     const fault = this.#splitter.feed(chunk, this.#onPacket);
     // Who has not even said CONNECT is not answered.
@@ -140,10 +154,50 @@ export class Connection {
       this.#refuse(packet);
       return false;
     }
-    if (packet.cmd === 'connect') this.#connect(packet);
-    else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#peer?.received(packet);
+    if (packet.cmd === 'connect') {
+      this.#connect(packet);
+      if (this.#held) return this.#keepAll(bytes, start, end);
+    } else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#peer?.received(packet);
     return !this.#ended && !this.#deaf;
   };
+
+  /** To be called while its CONNECT is looked at: what follows waits until it is known where it belongs. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  /** Goes on as this peer. */
+  resumeAs(peer: Peer | null): void {
+    const [, ...rest] = this.#release();
+    this.#peer = peer;
+    for (const chunk of rest) this.receive(chunk);
+  }
+
+  /** It is carried elsewhere, its CONNECT and all. */
+  carryBy(carrier: Carrier): void {
+    this.#carrier = carrier;
+    for (const chunk of this.#release()) carrier.carry(chunk);
+  }
+
+  #keepAll(bytes: Buffer, start: number, end: number): boolean {
+    this.#held = [Buffer.from(bytes.subarray(start, end))];
+    if (end < bytes.length) this.#keep(bytes.subarray(end));
+    return false;
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#held?.push(Buffer.from(chunk));
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes > GATHERED_BYTES) this.wire.pause();
+  }
+
+  #release(): readonly Buffer[] {
+    const held = this.#held ?? [];
+    this.#held = null;
+    if (this.#heldBytes > GATHERED_BYTES) this.wire.resume();
+    this.#heldBytes = 0;
+    return held;
+  }
 
   #connect(packet: Connect): void {
     this.version = packet.version;
@@ -246,6 +300,9 @@ export class Connection {
     this.flush();
     this.#ended = true;
     this.#peer = null;
+    this.#carrier?.lost();
+    this.#carrier = null;
+    this.#held = null;
     this.#splitter.clear();
     if (this.#awaited > 0) this.#await(0);
     this.host.forget(this);
@@ -263,6 +320,7 @@ export class Connection {
 
   /** Called by the wire when it has got everything out. */
   drained(): void {
+    this.#carrier?.drained();
     if (this.#choked) this.wire.resume();
     this.#choked = false;
     this.#relieve();

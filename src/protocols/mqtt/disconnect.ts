@@ -99,6 +99,7 @@ export function resetSession(state: SessionState): void {
   }
   const own = remove.filter(({ group }) => group === null);
   if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
+  state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));
   giveBack(state);
   state.outbound.clear();
   state.received.clear();

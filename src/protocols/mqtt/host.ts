@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import { Timeouts } from '../../clock.js';
+import type { Peer as Node } from '../../cluster/peer.js';
+import type { ClusterSessions } from '../../cluster/port.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
@@ -12,6 +14,7 @@ import type { Connection, Host, Peer } from './connection.js';
 import { encodeConnack } from './encode.js';
 import { login } from './login.js';
 import type { Connect, Incoming, Refused } from './packets.js';
+import { acceptPipe, type Origin, Pipe } from './pipe.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
@@ -74,6 +77,10 @@ export class MqttHost implements Host {
       connection.end();
     });
     system.endOfTurn.add(this.#flush);
+    const { node } = context;
+    if (!node) return;
+    node.channels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
+    for (const domain of context.domains.values()) this.broker(domain);
   }
 
   get topicAliasMaximum(): number {
@@ -144,6 +151,7 @@ export class MqttHost implements Host {
       const isLockedOut = who === REASON.connectionRateExceeded;
       return this.#refuse(connection, packet, who, isLockedOut ? 'lockedOut' : 'authenticationFailed');
     }
+    if (who.home) return this.#carry(connection, who.home);
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)
@@ -167,10 +175,47 @@ export class MqttHost implements Host {
     const clientId = assigned ? newClientId() : packet.clientId;
     // Nothing is kept for who has no identity.
     const responseInformation = packet.requestResponse && !anonymous ? `response/${clientId}` : null;
-    const session = broker.session(clientId);
-    domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned, responseInformation });
-    connection.isSession = true;
-    return new SessionPeer(domain, session, connection);
+    const begin = () => {
+      const session = broker.session(clientId);
+      domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned, responseInformation });
+      connection.isSession = true;
+      return new SessionPeer(domain, session, connection);
+    };
+    if (domain.cluster === null || assigned || broker.sessions.has(clientId)) return begin();
+    return this.#find(connection, domain.cluster.sessions, clientId, begin);
+  }
+
+  /** A session that is not here may live on another node; else it begins here once all know. */
+  #find(connection: Connection, sessions: ClusterSessions, clientId: string, begin: () => Peer): Peer | null {
+    const home = sessions.home(clientId);
+    if (home) return this.#carry(connection, home);
+    connection.hold();
+    sessions.claim(clientId, () => {
+      const elsewhere = sessions.home(clientId);
+      if (connection.ended) sessions.release(clientId);
+      else if (elsewhere) this.#carryHeld(connection, elsewhere);
+      else connection.resumeAs(begin());
+    });
+    return null;
+  }
+
+  /** It belongs to another node: this one carries its bytes. */
+  #carry(connection: Connection, home: Node): null {
+    connection.hold();
+    setImmediate(() => this.#carryHeld(connection, home));
+    return null;
+  }
+
+  #carryHeld(connection: Connection, home: Node): void {
+    const { node } = this.context;
+    if (connection.ended || !node) return;
+    const { kind, origin, address } = connection.wire;
+    let pipe: Pipe;
+    const channel = node.channels.open(home, { kind, origin, address } satisfies Origin, () => Pipe.events(() => pipe));
+    pipe = new Pipe(connection.wire, channel, (code) => connection.end(code || undefined));
+    if (connection.keepAliveMs > 0) this.#keepAlive.get(connection.keepAliveMs)?.cancel(connection);
+    connection.keepAliveMs = 0;
+    connection.carryBy(pipe);
   }
 
   #ticket(

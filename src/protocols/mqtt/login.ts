@@ -2,6 +2,7 @@
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
+import type { Peer as Node } from '../../cluster/peer.js';
 import type { Context } from '../context.js';
 import { authenticate, findTicket } from '../keys.js';
 import { isAllowedOrigin } from '../origin.js';
@@ -13,6 +14,8 @@ export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
   readonly client: Client | null;
+  /** The node that a ticket comes from; null: this one. */
+  readonly home: Node | null;
   /** It gave no credentials. */
   readonly anonymous: boolean;
 }
@@ -23,16 +26,18 @@ export function login(context: Context, { username, password }: Connect, { origi
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
     const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
-    return domain ? { domain, client: null, anonymous: true } : REASON.notAuthorized;
+    return domain ? { domain, client: null, home: null, anonymous: true } : REASON.notAuthorized;
   }
   const domain = username === null ? undefined : domains.get(username);
   if (!domain) return REASON.badCredentials;
   if (!isAllowedOrigin(domain, origin)) return REASON.notAuthorized;
   const text = password.toString('utf8');
   const client = findTicket(domain, text);
-  if (client) return { domain, client, anonymous: false };
+  const ticket = parseTicket(text);
+  const home = client || !ticket ? null : (context.node?.homeOf(ticket.token) ?? null);
+  if (client || home) return { domain, client, home, anonymous: false };
   // A ticket that has ended is no guess at a key: browsers come back with theirs again and again.
-  const isKey = parseTicket(text) ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
-  if (isKey === true) return { domain, client: null, anonymous: false };
+  const isKey = ticket ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
+  if (isKey === true) return { domain, client: null, home: null, anonymous: false };
   return isKey === false ? REASON.badCredentials : REASON.connectionRateExceeded;
 }

@@ -53,7 +53,9 @@ export type SessionMessage =
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
   /** The server drains. */
-  | { readonly kind: 'shutdown' };
+  | { readonly kind: 'shutdown' }
+  /** Another node has had a session of its client id for longer. */
+  | { readonly kind: 'yield' };
 
 /** A subscription as its session has it. */
 export interface SessionSubscription extends TopicSubscription {
@@ -124,6 +126,7 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'willDue':
     case 'expired':
     case 'shutdown':
+    case 'yield':
       timeUp(state, message.kind);
       return state;
     default:
@@ -265,9 +268,11 @@ function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
   state.heldFrom = 0;
 }
 
-function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown'): void {
-  if (kind === 'shutdown') {
-    state.connection?.disconnect(REASON.shuttingDown, CLOSE.shutdown.webSocketCode);
+function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 'yield'): void {
+  if (kind === 'yield') state.alive = false;
+  if (kind === 'shutdown' || kind === 'yield') {
+    const reason = kind === 'yield' ? CLOSE.replaced : CLOSE.shutdown;
+    state.connection?.disconnect(reason.mqttReason, reason.webSocketCode);
     if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;
     state.will = null;
@@ -291,6 +296,7 @@ export const session: Behaviour<SessionState, SessionMessage> = {
     endSession(state, 'stopped');
     const { sessions, domain } = state.broker;
     sessions.delete(state.clientId);
+    domain.cluster?.sessions.release(state.clientId);
     domain.metrics.mqtt.sessions -= 1;
   },
 };

@@ -16,6 +16,8 @@ export type GroupMessage =
   | { readonly kind: 'join'; readonly member: TopicSubscription }
   | { readonly kind: 'leave'; readonly member: TopicSubscription }
   | { readonly kind: 'presence'; readonly listener: Ref<Published>; readonly connected: boolean }
+  /** Another node has chosen this one's members. */
+  | { readonly kind: 'assigned'; readonly publication: Publication }
   /** A member has gone without having sent it. */
   | { readonly kind: 'returned'; readonly publication: Publication };
 
@@ -41,26 +43,42 @@ export function newGroup(broker: Broker, name: string, filter: string): GroupSta
 function receive(state: GroupState, message: GroupMessage): GroupState {
   switch (message.kind) {
     case 'published':
-      return pass(state, message.publication);
-    case 'deliver':
-      return pass(state, publicationOf(message.packet));
     case 'returned':
+      return passInCluster(state, message.publication);
+    case 'deliver':
+      return message.relayed ? state : passInCluster(state, publicationOf(message.packet));
+    case 'assigned':
       return pass(state, message.publication);
     case 'join':
       state.members = [
         ...state.members.filter(({ subscription }) => subscription.listener !== message.member.listener),
         { subscription: message.member, connected: true },
       ];
-      return state;
+      return counted(state);
     case 'leave':
       state.members = state.members.filter(({ subscription }) => subscription !== message.member);
-      return state;
+      return counted(state);
     case 'presence':
       for (const member of state.members) {
         if (member.subscription.listener === message.listener) member.connected = message.connected;
       }
-      return state;
+      return counted(state);
   }
+}
+
+/** Other nodes know how many members are here, and how many of them are connected. */
+function counted(state: GroupState): GroupState {
+  const { members, name, filter } = state;
+  const connected = members.filter((member) => member.connected).length;
+  const count = members.length === 0 ? null : { connected, total: members.length };
+  state.broker.domain.cluster?.topics.shareChanged(name, filter, count);
+  return state;
+}
+
+/** To a member on whichever node has its turn. */
+function passInCluster(state: GroupState, publication: Publication): GroupState {
+  const isPassed = state.broker.domain.cluster?.topics.pass(state.name, publication) ?? false;
+  return isPassed ? state : pass(state, publication);
 }
 
 /** To the member whose turn it is; those that are connected first. */
@@ -88,8 +106,9 @@ function pass(state: GroupState, publication: Publication): GroupState {
   return state;
 }
 
-function afterStop({ broker, name, subscription }: GroupState): void {
+function afterStop({ broker, name, filter, subscription }: GroupState): void {
   const { domain } = broker;
+  domain.cluster?.topics.shareChanged(name, filter, null);
   broker.groups.delete(name);
   if (subscription) {
     domain.runtime.system.tell(domain.router, { kind: 'exchange', remove: [subscription], insert: [] });

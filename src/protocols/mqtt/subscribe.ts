@@ -129,6 +129,10 @@ export function unsubscribe(
   exchange(state, connection, encodeUnsuback(version, packet.id, results), changes, self);
 }
 
+function filtersOf(subscriptions: readonly SessionSubscription[]): string[] {
+  return subscriptions.map(({ filter }) => filter);
+}
+
 /** Has the router change its table; the answer goes out when it holds [MQTT-3.8.4-1] [MQTT-3.10.4-4]. */
 function exchange(
   state: SessionState,
@@ -147,5 +151,12 @@ function exchange(
     }
     system.tell(self, { kind: 'changed', connection, ack, retained: found });
   };
-  system.tell(broker.domain.router, { kind: 'exchange', remove, insert: [...insert.values()], done });
+  const { cluster } = broker.domain;
+  const change = () => {
+    system.tell(broker.domain.router, { kind: 'exchange', remove, insert: [...insert.values()], done });
+  };
+  if (cluster === null) return change();
+  // First the others send what is published there, then it counts here: no retained publication comes twice.
+  cluster.topics.subscribe(filtersOf([...insert.values()]), change);
+  cluster.topics.unsubscribe(filtersOf(remove));
 }

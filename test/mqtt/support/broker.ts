@@ -121,6 +121,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
     config: () => config,
     domains,
     runtime,
+    node: null,
     connections: new ConnectionCounts(),
     apiKeys: new ApiKeys(
       () => runtime.clock.now(),
