@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flags } from '../src/command-line.js';
-import { formats } from '../src/config.js';
+import { formats } from '../src/config-formats.js';
 import { type ConfigSchema, configSchema } from '../src/config-schema.js';
 import { RELOADED } from '../src/reload.js';
 

@@ -12,15 +12,17 @@ export const PAGE = join(import.meta.dirname, '../docs/metrics.md');
 
 const DROPS: Readonly<Record<DropReason, string>> = {
   offline:
-    'The receiver is not online; or nobody came back for its messages within the grace; or an MQTT backend is not connected and the publication is QoS 0.',
-  queueOverflow: 'The client does not read, and its queue is at `limits.queuePackets` or `limits.queueBytes`.',
+    'The receiver is not online; or nobody came back for its messages within the grace, and the domain keeps none; or an MQTT backend is not connected and the publication is QoS 0.',
+  queueOverflow:
+    'The client does not read, or is offline, and its queue is at `limits.queuePackets` or `limits.queueBytes`.',
   clientGone: 'It waited for a client that ended; messages only where another client of the endpoint has them.',
   webhookFailed: "The site refused a service's message, or ten attempts failed, or the webhook was taken away.",
   noSubscriber: 'Nobody subscribed to the MQTT topic.',
-  quotaExceeded: 'The domain has as many retained publications as it may; it was delivered, not kept.',
+  quotaExceeded:
+    'The domain has as many retained publications as it may, and it was delivered, not kept; or as many bytes of offline messages as `limits.offlineBytes`.',
   rateExceeded: 'A client sent more by MQTT than `limits.messagesPerSecond`.',
   packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
-  expired: 'Its MQTT message expiry was over.',
+  expired: 'Its MQTT message expiry was over; or it was kept for somebody offline as long as `limits.offlineAgeS`.',
   notAuthorized: 'Published by MQTT where the client may not: another domain, a room it is not in, a reserved topic.',
   malformed: 'Published by MQTT to an address, and no message: not UTF-8, no body, not an id.',
 };

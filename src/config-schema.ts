@@ -67,6 +67,13 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   subscriptionsPerDomain: whole(0, most, 1_000_000, 'Subscriptions of all MQTT sessions. 0: no limit.'),
   retainedPerDomain: whole(0, most, 100_000, 'Retained MQTT publications. 0: no limit.'),
   retainedBytes: whole(0, most, 134_217_728, 'Bytes of retained MQTT publications of one domain. 0: no limit.'),
+  offlineBytes: whole(
+    0,
+    most,
+    1_073_741_824,
+    'Bytes of messages kept for endpoints that are offline; each is bounded by queuePackets and queueBytes. 0: no limit.',
+  ),
+  offlineAgeS: whole(0, most, 604_800, 'A message to an offline endpoint is kept this long, in seconds. 0: for ever.'),
   requestsPerSecond: whole(
     0,
     most,
@@ -140,7 +147,7 @@ const domain: Schema = {
       description: 'Origins whose pages may connect (`https://example.com`). Empty: all.',
     },
     carbons: flag("A sender's other clients get its messages too."),
-    offline: flag('Messages to an endpoint that is offline are kept. Not supported yet.'),
+    offline: flag('Messages to an endpoint that is offline are kept for its next client. Needs a `data` folder.'),
     clientSend: {
       type: 'array',
       default: ['mqtt'],
@@ -251,8 +258,8 @@ export const configSchema: ConfigSchema = {
       entries: whole(1, 1_000_000, 10_000, 'Addresses remembered; the one that was silent longest is forgotten first.'),
     }),
     data: {
-      ...text('Folder of what must survive a restart; `none` keeps nothing. Only `none` is supported yet.'),
-      default: 'none',
+      ...text('Folder of what must survive a restart, of this server alone; `none` keeps nothing.'),
+      default: './data',
     },
     cluster: group('Several nodes as one server.', {
       nats: {

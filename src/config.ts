@@ -3,6 +3,7 @@
  * validated and frozen Config. Meaning, unit, default and bounds of each key are in config-schema.ts.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { formats } from './config-formats.js';
 import { configSchema } from './config-schema.js';
 
 export interface Config {
@@ -38,7 +39,7 @@ export interface Config {
   };
   readonly limits: Limits;
   readonly lockout: LockoutConfig;
-  /** Folder of durable state, or `none`; only `none` is accepted yet. */
+  /** Folder of durable state, or `none`. */
   readonly data: string;
   readonly cluster: {
     /** URLs of NATS servers; empty: one node. */
@@ -117,6 +118,10 @@ export interface DomainLimits {
   readonly retainedPerDomain: number;
   /** Bytes of retained MQTT publications. */
   readonly retainedBytes: number;
+  /** Messages kept for endpoints that are offline, in bytes. */
+  readonly offlineBytes: number;
+  /** How long each of them is kept, in seconds. */
+  readonly offlineAgeS: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
   /** Messages in a second that one client sends itself, by MQTT. */
@@ -139,7 +144,7 @@ export interface DomainConfig {
   /** Origins whose pages may connect; empty: all. */
   readonly origins: readonly string[];
   readonly carbons: boolean;
-  /** Always false yet. */
+  /** Messages to an endpoint that is offline are kept; only ever true with a data folder. */
   readonly offline: boolean;
   /** Transports over which clients themselves may send; empty: none. */
   readonly clientSend: readonly 'mqtt'[];
@@ -170,78 +175,6 @@ export function isLoopback(host: string): boolean {
 
 const builtIn = { domain: 'localhost', apikey: 'public' };
 
-const utf8 = (value: string): number => Buffer.byteLength(value, 'utf8');
-
-// C0, DEL and C1.
-const control = /[\u0000-\u001f\u007f-\u009f]/;
-
-const isName = (value: string, length: number): boolean => value.length <= length && /^[A-Za-z0-9_-]+$/.test(value);
-
-/** What a text must be, in words and as a check: the formats that the schema names. */
-export const formats: ReadonlyMap<string, { readonly message: string; readonly check: (value: string) => boolean }> =
-  new Map([
-    [
-      'domain-name',
-      {
-        message: 'must be 1 to 256 bytes without / + # , space or control characters',
-        check: (value) => value !== '' && utf8(value) <= 256 && !/[/+#,\s]/.test(value) && !control.test(value),
-      },
-    ],
-    [
-      'id',
-      {
-        message: 'must be 1 to 256 bytes without / + # , or control characters',
-        check: (value) => value.trim() !== '' && utf8(value) <= 256 && !/[/+#,]/.test(value) && !control.test(value),
-      },
-    ],
-    ['node-name', { message: 'must be 1 to 32 letters, digits, _ or -', check: (value) => isName(value, 32) }],
-    ['subject', { message: 'must be 1 to 64 letters, digits, _ or -', check: (value) => isName(value, 64) }],
-    [
-      'api-key',
-      {
-        message: 'must not be empty; hashed, it is sha256: and 64 lower-case hex digits',
-        check: (value) => value !== '' && (!value.startsWith('sha256:') || /^sha256:[0-9a-f]{64}$/.test(value)),
-      },
-    ],
-    [
-      'origin',
-      {
-        message: 'must be an origin such as https://example.com, without a path',
-        check: (value) => urlOf(value, ['http:', 'https:'])?.origin === value,
-      },
-    ],
-    [
-      'web-url',
-      {
-        message: 'must be an http or https URL without query or fragment',
-        check: (value) => urlOf(value, ['http:', 'https:']) !== undefined && !/[?#]/.test(value),
-      },
-    ],
-    [
-      'webhook-url',
-      {
-        message: 'must be an http or https URL without credentials or fragment',
-        check: (value) => {
-          const url = urlOf(value, ['http:', 'https:']);
-          return url !== undefined && url.username === '' && url.password === '' && !value.includes('#');
-        },
-      },
-    ],
-    [
-      'nats-url',
-      {
-        message: 'must be a nats or tls URL',
-        check: (value) => urlOf(value, ['nats:', 'tls:']) !== undefined,
-      },
-    ],
-  ]);
-
-function urlOf(value: string, protocols: readonly string[]): URL | undefined {
-  if (!URL.canParse(value)) return undefined;
-  const url = new URL(value);
-  return protocols.includes(url.protocol) && url.hostname !== '' ? url : undefined;
-}
-
 const ajv = new Ajv({
   allErrors: true,
   useDefaults: true,
@@ -269,9 +202,12 @@ const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
  */
 export function loadConfig(input: unknown): { config: Config } | { errors: string[] } {
   const data: unknown = structuredClone(input);
+  const isDataNamed = typeof input === 'object' && input !== null && 'data' in input;
   if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
-  const isBuiltIn = data.domains.length === 0;
-  const complete = isBuiltIn ? withBuiltIn(data) : data;
+  // A folder belongs to one process: the default one is only that of a server on its own.
+  const own: Complete = data.cluster.nats.length > 0 && !isDataNamed ? { ...data, data: 'none' } : data;
+  const isBuiltIn = own.domains.length === 0;
+  const complete = isBuiltIn ? withBuiltIn(own) : own;
   const errors = contradictions(complete, isBuiltIn);
   return errors.length > 0 ? { errors } : { config: freeze(toConfig(complete)) };
 }
@@ -291,7 +227,9 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
     const earlier = names.get(domain.domain);
     if (earlier !== undefined) errors.push(`domains[${i}].domain: is already that of domains[${earlier}]`);
     else names.set(domain.domain, i);
-    if (domain.offline) errors.push(`domains[${i}].offline: keeping messages is not supported yet`);
+    if (domain.offline && config.data === 'none') {
+      errors.push(`domains[${i}].offline: keeping messages needs a data folder, and data is "none"`);
+    }
     if (!isLoopback(config.host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {
       const what = 'localhost with the key "public" is served on loopback only';
       errors.push(
@@ -312,7 +250,9 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
   if (config.admin.port !== 0 && config.admin.token === null && !isLoopback(config.admin.host)) {
     errors.push(`admin.token: is needed on an address other than loopback (admin.host is ${config.admin.host})`);
   }
-  if (config.data !== 'none') errors.push('data: only "none" is possible, keeping state is not supported yet');
+  if (config.cluster.nats.length > 0 && config.data !== 'none') {
+    errors.push('data: must be "none" in a cluster, where keeping state is not supported yet');
+  }
   return errors;
 }
 

@@ -99,6 +99,8 @@ export class DomainMetrics {
   /** Packets handed to a transport; again where one could not get them out. */
   readonly sent = zeros(PACKET_KINDS);
   readonly dropped = zeros(DROP_REASONS);
+  /** Messages kept for endpoints that are offline. */
+  offlineMessages = 0;
   /** Packets and publications waiting in queues now. */
   queuedPackets = 0;
   queuedBytes = 0;

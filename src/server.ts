@@ -24,6 +24,8 @@ import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { ConnectionCounts } from './protocols/network.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
+import { openStore } from './store/open.js';
+import type { Store } from './store/store.js';
 import type { TemplatedApp } from './uws.js';
 import { packageVersion } from './version.js';
 
@@ -45,7 +47,7 @@ export interface Server {
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
 
-function createRuntime(config: Config, clock: Clock): Runtime {
+function createRuntime(config: Config, clock: Clock, store: Store | null): Runtime {
   const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
@@ -57,7 +59,7 @@ function createRuntime(config: Config, clock: Clock): Runtime {
     system.tell(endpoint, { kind: 'graceEnded' });
   });
   const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
-  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null };
+  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
 }
 
 /** This node of a cluster; null: there is one node. */
@@ -102,9 +104,10 @@ class Parts implements Server {
     config: Config,
     clock: Clock,
     private readonly sharesPort: boolean,
+    store: Store | null,
   ) {
     this.#config = config;
-    const runtime = createRuntime(config, clock);
+    const runtime = createRuntime(config, clock, store);
     const node = createNode(config, runtime);
     this.#node = node;
     this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
@@ -189,6 +192,11 @@ class Parts implements Server {
     await farewell(this.#runtime);
     // The others take over at once, instead of waiting for the end of a lease.
     await this.#node?.close();
+    const { store } = this.#runtime;
+    if (!store) return;
+    // What clients have not been sent becomes offline messages where the domain has those.
+    for (const domain of this.domains.values()) domain.end();
+    await store.flush();
   }
 
   async close(): Promise<void> {
@@ -207,6 +215,7 @@ class Parts implements Server {
     for (const domain of this.domains.values()) domain.end();
     await nextTurn();
     system.close();
+    await this.#runtime.store?.close();
   }
 
   #addRoutes(app: TemplatedApp): void {
@@ -237,11 +246,18 @@ function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): v
 }
 
 /**
- * Starts a server, alone on its HTTP port or sharing it with others of this machine. Rejects with code EADDRINUSE and the `address` where a port is taken, or with the reason why MQTT or
- * TLS cannot start.
+ * Starts a server, alone on its HTTP port or sharing it with others of this machine. Rejects with code EADDRINUSE and the
+ * `address` where a port is taken, or with the reason why the data folder cannot be had, or MQTT or TLS cannot start.
  */
 export async function startServer(config: Config, clock: Clock = systemClock, sharesPort = false): Promise<Server> {
-  const parts = new Parts(config, clock, sharesPort);
+  const store = await openStore(config.data);
+  let parts: Parts;
+  try {
+    parts = new Parts(config, clock, sharesPort, store);
+  } catch (error) {
+    await store?.close();
+    throw error;
+  }
   try {
     await parts.start();
     return parts;

@@ -13,7 +13,6 @@ t.test('every path on the architecture page is there', async (t) => {
 
 const names: readonly (readonly [name: string, file: string])[] = [
   ['dispatch', 'src/actors/domain.ts'],
-  ['findTicket', 'src/protocols/keys.ts'],
   ['appearance', 'src/actors/registry.ts'],
   ['class Outbox', 'src/actors/client.ts'],
   ['class Timeouts', 'src/clock.ts'],

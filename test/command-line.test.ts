@@ -98,6 +98,7 @@ const placed: readonly (readonly [args: readonly string[], environment: Environm
   [[], { NEXTALK_MQTT_PORT: '5', NEXTALK_ADMIN_PORT: '6' }, { mqtt: { port: 5 }, admin: { port: 6 } }],
   [['--public-url', 'https://a.com'], {}, { publicUrl: 'https://a.com' }],
   [[], { NEXTALK_PUBLIC_URL: 'https://b.com' }, { publicUrl: 'https://b.com' }],
+  [[], { NEXTALK_DATA: './x' }, { data: './x' }],
   [['--data', 'none', '--workers', '1'], { NEXTALK_DATA: './x', NEXTALK_WORKERS: '1' }, { data: 'none' }],
   [
     ['--domain', 'a:k', '--domain', 'b:k:2'],
@@ -171,7 +172,6 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999']],
     [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999']],
     [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],
-    [['--data', './data'], {}, ['data: only "none" is possible, keeping state is not supported yet']],
     [
       ['--port', 'x', '--workers', 'x'],
       {},

@@ -61,12 +61,14 @@ t.test('an empty configuration serves localhost on loopback with every default',
       subscriptionsPerDomain: 1000000,
       retainedPerDomain: 100000,
       retainedBytes: 134217728,
+      offlineBytes: 1073741824,
+      offlineAgeS: 604800,
       requestsPerSecond: 0,
       messagesPerSecond: 100,
       connectionsPerAddress: 0,
     },
     lockout: { failures: 10, firstMs: 1000, longestMs: 300000, forgetMs: 900000, entries: 10000 },
-    data: 'none',
+    data: './data',
     cluster: { nats: [], node: null, name: 'nextalk', leaseMs: 5000 },
   });
 });
@@ -170,11 +172,17 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
     { domains: [{ ...site, services: { 'a/b': {} } }] },
     ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , or control characters'],
   ],
-  [{ data: './data' }, ['data: only "none" is possible, keeping state is not supported yet']],
   [{ cluster: { nats: ['http://127.0.0.1'] } }, ['cluster.nats[0]: must be a nats or tls URL']],
   [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, _ or -']],
   [{ cluster: { name: 'a.b' } }, ['cluster.name: must be 1 to 64 letters, digits, _ or -']],
-  [{ domains: [{ ...site, offline: true }] }, ['domains[0].offline: keeping messages is not supported yet']],
+  [
+    { data: 'none', domains: [{ ...site, offline: true }] },
+    ['domains[0].offline: keeping messages needs a data folder, and data is "none"'],
+  ],
+  [
+    { data: './state', cluster: { nats: ['nats://127.0.0.1'] } },
+    ['data: must be "none" in a cluster, where keeping state is not supported yet'],
+  ],
   [{ mqtt: { anonymousDomain: 'b.com' } }, ['mqtt.anonymousDomain: b.com is not among the domains']],
   [
     { host: '0.0.0.0', domains: [site], mqtt: { anonymousDomain: 'a.com' } },
@@ -235,7 +243,7 @@ t.test('no message repeats a secret', async (t) => {
 
 t.test('0 is accepted in every limit', async (t) => {
   const keys = Object.keys(configSchema.properties?.limits?.properties ?? {});
-  t.equal(keys.length, 15);
+  t.equal(keys.length, 17);
   t.strictSame(errors({ limits: Object.fromEntries(keys.map((key) => [key, 0])) }), []);
 });
 

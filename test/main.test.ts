@@ -72,7 +72,6 @@ const refusals: readonly (readonly [args: readonly string[], err: RegExp])[] = [
     /anonymousDomain: is allowed on loopback/,
   ],
   [['--workers', '2'], /--workers: needs --nats/],
-  [['--data', './data'], /not supported yet/],
   [['--prot', '1'], /unknown option '--prot'/],
 ];
 

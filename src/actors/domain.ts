@@ -6,9 +6,11 @@ import type { Clock, Timeouts } from '../clock.js';
 import type { DomainCluster } from '../cluster/port.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
 import type { DomainMetrics, Metrics } from '../metrics.js';
+import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
+import { Mailboxes } from './mailboxes.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Appearance } from './presence.js';
 import { type EndpointEntry, Registry } from './registry.js';
@@ -34,6 +36,8 @@ export interface Runtime {
   readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
   /** Makes a domain's part of the cluster; null: one node. */
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
+  /** What outlives the process; null: nothing does. */
+  readonly store: Store | null;
 }
 
 const NO_ROOMS: readonly Address[] = [];
@@ -49,6 +53,8 @@ export class Domain {
   readonly router: Ref<RouterMessage>;
   readonly metrics: DomainMetrics;
   limits: Limits;
+  /** Messages to endpoints that are offline; null: nothing is kept. */
+  readonly mailboxes: Mailboxes | null;
   /** What else lives in it and ends with it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -62,6 +68,7 @@ export class Domain {
     const { system } = runtime;
     this.metrics = runtime.metrics.domain(settings.domain);
     this.limits = limitsOf(config, settings);
+    this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.#rooms = system.group(`rooms ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? null;
@@ -89,6 +96,7 @@ export class Domain {
     for (const { actor } of [...this.registry.endpoints.values()]) system.stop(actor as Ref<never>);
     for (const actor of [...this.registry.rooms.values()]) system.stop(actor as Ref<never>);
     for (const end of this.onEnd) end();
+    this.mailboxes?.close();
   }
 
   serviceConfig(id: string): ServiceConfig | undefined {
@@ -169,12 +177,26 @@ export class Domain {
     this.dispatch(complete(outgoing, id, id, outgoing.target?.address ?? this.everyone, from.address), outgoing.target);
   }
 
-  /** Routes a packet to its target, or to everybody; one for somebody offline is dropped and counted. */
+  /**
+   * Routes a packet to its target, or to everybody. One for somebody offline is kept where the domain has that, else
+   * dropped and counted.
+   */
   dispatch(packet: Packet, target: Target | null): void {
     this.metrics.accepted[packet.kind] += 1;
-    if (this.cluster !== null) this.cluster.dispatch(packet, target);
-    else if (target === null) this.broadcast(packet);
-    else if (!this.route(packet, target.client)) this.metrics.drop('offline', target.address);
+    if (this.cluster !== null) return this.cluster.dispatch(packet, target);
+    if (target === null) return this.broadcast(packet);
+    const { address, node, client } = target;
+    const isAway = node !== 'gid' && client === null && !this.registry.endpoints.has(address);
+    const isHeard = this.route(packet, client);
+    if (isAway && this.keep(packet, address)) return;
+    if (!isHeard) this.metrics.drop('offline', address);
+  }
+
+  /** Keeps a message for an endpoint that is offline; false where it is no message or none are kept. */
+  keep(packet: Packet, address: Address): boolean {
+    if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return false;
+    this.mailboxes.keep(address, packet);
+    return true;
   }
 
   /** To every online endpoint of this node, and to those here who watch the domain. */

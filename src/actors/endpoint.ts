@@ -171,7 +171,8 @@ function deliver(state: EndpointState, message: Deliver): EndpointState {
     state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
   } else if (clients.length === 0 && !state.webhook) {
-    metrics.drop('offline', state.address);
+    const isOwn = only === null && packet.topic === state.address;
+    if (!isOwn || !state.domain.keep(packet, state.address)) metrics.drop('offline', state.address);
   }
   return state;
 }
@@ -199,6 +200,7 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
   state.unseen?.clear();
   state.unseen = null;
   state.domain.cluster?.connected(state.address, true);
+  state.domain.mailboxes?.clear(state.address);
   return state;
 }
 

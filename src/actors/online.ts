@@ -11,6 +11,7 @@ import { Client } from './client.js';
 import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
 import { exit, isFull } from './membership.js';
 import type { Packet } from './packet.js';
+import { PacketQueue } from './queue.js';
 import { watched, watchFilter } from './roster.js';
 import { passOn } from './service.js';
 import type { Ref } from './system.js';
@@ -86,6 +87,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const token = (state.domain.cluster?.tokenPrefix ?? '') + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, metrics, runtime.clock.now());
+  if (!state.online && state.clients.length === 0) readMailbox(state);
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
   state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
@@ -93,6 +95,15 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   metrics.clients += 1;
   tickets.set(token, client);
   return client;
+}
+
+/** What came while it was offline; it stays kept until one of its clients is connected. */
+function readMailbox(state: EndpointState): void {
+  const { mailboxes, metrics, limits } = state.domain;
+  for (const packet of mailboxes?.read(state.address) ?? []) {
+    state.unseen ??= new PacketQueue(metrics, state.address);
+    state.unseen.push(packet, limits);
+  }
 }
 
 /** Second step: merges what the client brought, announces what changed, answers. */
@@ -153,9 +164,13 @@ export function goOffline(state: EndpointState): EndpointState {
   return state;
 }
 
+/** Nobody came back for these: kept where the domain has that, else dropped. */
 function forgetUnseen(state: EndpointState): void {
   const packets: readonly Packet[] = state.unseen?.packets ?? [];
-  if (packets.length > 0) {
+  const { mailboxes, settings } = state.domain;
+  if (mailboxes && settings.offline) {
+    mailboxes.replace(state.address, packets);
+  } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
     for (const _ of packets) state.domain.metrics.drop('offline', state.address);
   }

@@ -161,6 +161,9 @@ const packets: readonly Family[] = [
   single('gauge', 'nextalk_queue_bytes', 'About how many bytes these take.', ({ metrics }) =>
     metrics.total((domain) => domain.queuedBytes),
   ),
+  single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
+    metrics.total((domain) => domain.offlineMessages),
+  ),
   {
     name: 'nextalk_delivery_duration_seconds',
     type: 'histogram',
@@ -237,6 +240,12 @@ const domains: readonly Family[] = [
   ),
   ofDomain('gauge', 'nextalk_domain_endpoints_online', 'Endpoints of a domain online.', (d) => d.endpointsOnline),
   ofDomain('gauge', 'nextalk_domain_clients', 'Clients of a domain with a valid ticket.', (d) => d.clients),
+  ofDomain(
+    'gauge',
+    'nextalk_domain_offline_messages',
+    'Messages kept for endpoints of a domain that are offline.',
+    (d) => d.offlineMessages,
+  ),
   ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members.', (d) => d.rooms),
   ofDomain(
     'gauge',

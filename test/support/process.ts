@@ -9,13 +9,16 @@ const root = join(import.meta.dirname, '../..');
 // tap's runner puts hooks of its own into NODE_OPTIONS of whatever is spawned, and npm and tsc do not survive them.
 export const pristine = ['-u', 'NODE_OPTIONS'];
 
-/** The environment for a process under test: nothing of the test runner's, and no NEXTALK_ variable but those given. */
+/**
+ * The environment for a process under test: nothing of the test runner's, and no NEXTALK_ variable but those given.
+ * State is kept nowhere unless a test says so: two tests would share the folder that is the default.
+ */
 export function childEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { ...Object.fromEntries(kept), ...more };
+  return { ...Object.fromEntries(kept), NEXTALK_DATA: 'none', ...more };
 }
 
 /** What a test hands in: only the part of tap's test object that cleaning up needs. */
@@ -29,6 +32,8 @@ export interface Options {
   readonly node?: readonly string[];
   /** Another program than the server, run through node. */
   readonly program?: readonly string[];
+  /** The working directory, somewhere below the project's; the project's own unless given. */
+  readonly cwd?: string;
 }
 
 /** One line of the log. */
@@ -43,10 +48,10 @@ export class NexTalkProcess {
   readonly #events: Event[] = [];
   readonly #output = new EventEmitter();
 
-  constructor(args: readonly string[], { env, node = [], program = ['src/main.ts'] }: Options) {
+  constructor(args: readonly string[], { env, node = [], program = [join(root, 'src/main.ts')], cwd = root }: Options) {
     const runs = program[0]?.endsWith('.ts') ? ['--import', 'tsx'] : [];
     this.child = spawn('env', [...pristine, process.execPath, ...runs, ...node, ...program, ...args], {
-      cwd: root,
+      cwd,
       env: childEnvironment(env),
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -5,8 +5,10 @@ import type { TopicSubscription } from '../../actors/router.js';
 import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import type { Context } from '../context.js';
+import { Journal } from './journal.js';
+import { restoreSession } from './restore.js';
 import { Retained } from './retained.js';
-import { newSession, type SessionMessage, session } from './session.js';
+import { newSession, type SessionMessage, type SessionState, session } from './session.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemPublications } from './sys.js';
 import { forgetSession } from './ticket.js';
@@ -15,6 +17,8 @@ export class Broker {
   readonly sessions = new Map<string, Ref<SessionMessage>>();
   readonly groups = new Map<string, Ref<GroupMessage>>();
   readonly retained: Retained;
+  /** What is to survive a restart; null: nothing. */
+  readonly journal: Journal | null;
   readonly startedAt: number;
   /** Of all sessions; bounded by `subscriptionsPerDomain`. */
   subscriptions = 0;
@@ -27,11 +31,13 @@ export class Broker {
     readonly domain: Domain,
     readonly context: Context,
   ) {
-    const { system, clock } = domain.runtime;
+    const { system, clock, store } = domain.runtime;
     this.retained = new Retained(domain.metrics, () => domain.limits);
+    this.journal = store && new Journal(store, domain.name);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
     this.#groups = system.group(`mqtt groups ${domain.name}`);
+    if (this.journal) this.#restore(this.journal, clock.now());
     if (domain.cluster === null) return;
     domain.cluster.sessions.onLost = (clientId) => {
       const found = this.sessions.get(clientId);
@@ -51,11 +57,28 @@ export class Broker {
     else this.domain.metrics.dropped.noSubscriber += 1;
   }
 
+  /** All that was there when the server ended and has not expired since. */
+  #restore(journal: Journal, now: number): void {
+    for (const fields of [...journal.retained()]) {
+      if (fields.expiresAt > now) this.retained.put(new Publication(fields));
+      else journal.unretain(fields.topic);
+    }
+    for (const stored of journal.stored()) {
+      const state = newSession(this, stored.clientId, stored.journal);
+      const actor = this.#spawn(state);
+      restoreSession(state, stored, actor);
+    }
+  }
+
   /** A client's session, spawned where there is none yet. */
   session(clientId: string): Ref<SessionMessage> {
     const found = this.sessions.get(clientId);
     if (found) return found;
-    const state = newSession(this, clientId);
+    return this.#spawn(newSession(this, clientId));
+  }
+
+  #spawn(state: SessionState): Ref<SessionMessage> {
+    const { clientId } = state;
     const actor = this.domain.runtime.system.spawn(this.#sessions, clientId, session, state);
     this.sessions.set(clientId, actor);
     this.domain.metrics.mqtt.sessions += 1;
@@ -97,17 +120,23 @@ export class Broker {
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
     const { cluster, runtime, table } = this.domain;
-    if (fields.retain && cluster === null) this.retained.put(publication);
+    if (fields.retain && cluster === null) this.#retain(publication);
     let listeners = publish(runtime.system, table, publication);
     if (cluster !== null) listeners += cluster.topics.publish(publication);
     if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
   }
 
+  #retain(publication: Publication): void {
+    if (this.retained.put(publication)) this.journal?.retain(publication);
+    else this.journal?.unretain(publication.topic);
+  }
+
   /** Ends all sessions at once, without wills: the domain has gone, or the server closes. */
   end(): void {
     const { system } = this.domain.runtime;
     this.closed = true;
+    if (this.journal) this.journal.frozen = true;
     this.retained.clear();
     for (const actor of [...this.sessions.values()]) system.stop(actor as Ref<never>);
     for (const actor of [...this.groups.values()]) system.stop(actor as Ref<never>);

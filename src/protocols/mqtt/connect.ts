@@ -35,6 +35,7 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
   state.connection = connection;
   state.expiryS = expiryOf(packet);
   state.will = packet.will;
+  state.journal?.keep({ clientId: state.clientId, expiryS: state.expiryS, lostAt: null });
   broker.domain.metrics.mqtt.connected += 1;
   const properties = connackOf(
     broker.context.config().mqtt,

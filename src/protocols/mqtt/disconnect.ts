@@ -54,6 +54,7 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
     if (delayS === 0) publishWill(state);
     else state.cancelWill = later(clock, delayS, () => system.tell(self, { kind: 'willDue' }));
   }
+  state.journal?.keep({ clientId: state.clientId, expiryS, lostAt: clock.now() });
   if (expiryS === 0)
     state.alive = false; // [MQTT-3.1.2-23]
   else if (Number.isFinite(expiryS)) {
@@ -92,6 +93,7 @@ export function resetSession(state: SessionState): void {
   const { router } = state.broker.domain;
   state.epoch += 1;
   const remove = [...state.subscriptions.values()];
+  for (const filter of state.subscriptions.keys()) state.journal?.unsubscribe(filter);
   state.subscriptions = new Map();
   state.broker.subscriptions -= remove.length;
   for (const subscription of remove) {
@@ -102,6 +104,7 @@ export function resetSession(state: SessionState): void {
   state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));
   giveBack(state);
   state.outbound.clear();
+  for (const id of state.received) state.journal?.release(id);
   state.received.clear();
 }
 
@@ -112,4 +115,5 @@ export function endSession(state: SessionState, kind: 'willDue' | 'expired' | 's
   state.cancelExpiry?.();
   state.cancelExpiry = null;
   resetSession(state);
+  state.journal?.end();
 }

@@ -77,10 +77,10 @@ export class MqttHost implements Host {
       connection.end();
     });
     system.endOfTurn.add(this.#flush);
-    const { node } = context;
-    if (!node) return;
-    node.channels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
-    for (const domain of context.domains.values()) this.broker(domain);
+    const { node, domains, runtime } = context;
+    if (node) node.channels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
+    // What was kept, or comes from other nodes, is received from the start on, not only when the first client is there.
+    if (node || runtime.store) for (const domain of domains.values()) this.broker(domain);
   }
 
   get topicAliasMaximum(): number {

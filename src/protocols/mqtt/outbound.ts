@@ -12,6 +12,7 @@ import type { Ref } from '../../actors/system.js';
 import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
+import type { SessionJournal } from './journal.js';
 import type { GroupMessage } from './shared.js';
 
 const MAX_ID = 65_535;
@@ -24,6 +25,8 @@ export interface Item {
   readonly identifiers: readonly number[];
   /** The shared subscription it came by: who goes without it gives it back. */
   readonly group: Ref<GroupMessage> | null;
+  /** Where the journal has it; the journal's alone. */
+  key?: number;
 }
 
 interface InFlight {
@@ -47,6 +50,8 @@ export class Outbound {
   constructor(
     private readonly metrics: DomainMetrics,
     private readonly now: () => number,
+    /** What is to survive a restart; null: nothing. */
+    private readonly journal: SessionJournal | null,
   ) {}
 
   get queued(): number {
@@ -67,6 +72,7 @@ export class Outbound {
       return;
     }
     item.publication.own();
+    if (item.qos > 0) this.journal?.put(item);
     this.#queue.push(item);
     this.#count(item, 1);
     this.#trim(limits);
@@ -84,12 +90,28 @@ export class Outbound {
   disconnected(): Item[] {
     this.#quota = 0;
     const shared = this.#queue.filter(({ group }) => group !== null);
+    for (const item of shared) this.journal?.remove(item);
     if (shared.length > 0) this.#replaceQueue(this.#queue.filter(({ group }) => group === null));
     return shared;
   }
 
+  /** As it was when the server ended, in the order in which it came. */
+  restore(entries: readonly { readonly item: Item; readonly id: number; readonly released: boolean }[]): void {
+    for (const { item, id, released } of entries) {
+      if (id === 0) {
+        this.#queue.push(item);
+        this.#count(item, 1);
+      } else {
+        this.#inFlight.set(id, { item, released });
+        this.#lastId = id;
+      }
+    }
+  }
+
   /** The session ends. */
   clear(): void {
+    for (const item of this.#queue) this.journal?.remove(item);
+    for (const { item } of this.#inFlight.values()) this.journal?.remove(item);
     this.#replaceQueue([]);
     this.#inFlight.clear();
     this.#again = [];
@@ -142,6 +164,7 @@ export class Outbound {
       return true;
     }
     entry.released = true;
+    this.journal?.put(entry.item, id, true);
     connection.send(encodeAck(version, 'pubrel', id));
     return true;
   }
@@ -155,6 +178,8 @@ export class Outbound {
   }
 
   #complete(id: number, connection: Connection): void {
+    const entry = this.#inFlight.get(id);
+    if (entry) this.journal?.remove(entry.item);
     this.#inFlight.delete(id);
     if (this.#quota < this.#receiveMaximum) this.#quota += 1;
     if (this.#again.length > 0 || this.#queue.length > 0) this.flush(connection);
@@ -164,6 +189,7 @@ export class Outbound {
     const { publication, qos, retain, identifiers } = item;
     if (publication.expiresAt !== Number.POSITIVE_INFINITY && publication.expiresAt <= this.now()) {
       this.metrics.dropped.expired += 1; // [MQTT-3.3.2-5]
+      this.journal?.remove(item);
       return;
     }
     if (qos === 0) {
@@ -173,16 +199,19 @@ export class Outbound {
     }
     const id = this.#nextId();
     publication.own();
+    this.journal?.put(item, id);
     this.#inFlight.set(id, { item, released: false });
     this.#transmit(id, item, connection, false);
   }
 
   /** One that the client does not accept for its size counts as delivered, section 3.1.2.11.4. */
-  #transmit(id: number, { publication, qos, retain, identifiers }: Item, connection: Connection, dup: boolean): void {
+  #transmit(id: number, item: Item, connection: Connection, dup: boolean): void {
+    const { publication, qos, retain, identifiers } = item;
     if (connection.publish(publication, { qos, dup, retain, id, identifiers })) {
       this.#quota -= 1;
       this.metrics.mqtt.sent += 1;
     } else {
+      this.journal?.remove(item);
       this.#inFlight.delete(id);
       this.metrics.dropped.packetTooLarge += 1;
     }
@@ -215,7 +244,10 @@ export class Outbound {
       ((queuePackets > 0 && this.#queue.length > queuePackets) || (queueBytes > 0 && this.#queueBytes > queueBytes))
     ) {
       const gone = this.#takeFirstToGo();
-      if (gone) this.#count(gone, -1);
+      if (gone) {
+        this.#count(gone, -1);
+        this.journal?.remove(gone);
+      }
       this.metrics.dropped.queueOverflow += 1;
     }
   }

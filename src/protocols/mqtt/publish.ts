@@ -54,7 +54,10 @@ export function publishFromClient(
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
   const outcome = accept(state, packet, self);
   if (outcome.reason >= REFUSED) dropRefused(broker.domain, packet.topic, outcome);
-  if (qos === 2 && outcome.reason < REFUSED) keep(received, connection, id);
+  if (qos === 2 && outcome.reason < REFUSED) {
+    keep(received, connection, id);
+    state.journal?.receive(id);
+  }
   if (qos > 0) receipt(connection, packet, outcome);
   return 0;
 }
@@ -95,6 +98,7 @@ export function acknowledge(state: SessionState, connection: Connection, { cmd, 
       return outbound.pubcomp(id, connection) ? 0 : REASON.protocolError;
     case 'pubrel':
       release(state.received, connection, id);
+      state.journal?.release(id);
       return 0;
   }
 }

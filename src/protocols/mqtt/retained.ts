@@ -47,14 +47,17 @@ export class Retained {
     this.#bytes = 0;
   }
 
-  /** Keeps the publication in place of an earlier one of its topic; an empty one only removes [MQTT-3.3.1-6]. */
-  put(publication: Publication): void {
+  /**
+   * Keeps the publication in place of an earlier one of its topic; an empty one only removes [MQTT-3.3.1-6]. Answers
+   * whether it is kept.
+   */
+  put(publication: Publication): boolean {
     this.remove(publication.topic);
-    if (publication.payload.length === 0) return; // [MQTT-3.3.1-7]
+    if (publication.payload.length === 0) return false; // [MQTT-3.3.1-7]
     const names = publication.topic.split('/');
     if (this.#isFull(publication.bytes + this.#missing(names) * LEVEL_BYTES)) {
       this.metrics.drop('quotaExceeded', '');
-      return;
+      return false;
     }
     let level = this.#root;
     for (const name of names) {
@@ -69,6 +72,7 @@ export class Retained {
     level.publication = publication.own();
     this.metrics.mqtt.retained += 1;
     this.#bytes += publication.bytes;
+    return true;
   }
 
   remove(topic: string): void {

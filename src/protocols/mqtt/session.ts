@@ -14,6 +14,7 @@ import { connect } from './connect.js';
 import type { Connection } from './connection.js';
 import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
+import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused, Will } from './packets.js';
 import { acknowledge, publishFromClient } from './publish.js';
@@ -68,6 +69,8 @@ export interface SessionState {
   readonly broker: Broker;
   readonly clientId: string;
   readonly outbound: Outbound;
+  /** What is to survive a restart; null: nothing. */
+  readonly journal: SessionJournal | null;
   connection: Connection | null;
   /** It has been connected, and has not ended since. */
   alive: boolean;
@@ -90,12 +93,17 @@ export interface SessionState {
   heldFrom: number;
 }
 
-export function newSession(broker: Broker, clientId: string): SessionState {
+export function newSession(
+  broker: Broker,
+  clientId: string,
+  journal = broker.journal?.session(clientId) ?? null,
+): SessionState {
   const { metrics, runtime } = broker.domain;
   return {
     broker,
     clientId,
-    outbound: new Outbound(metrics, () => runtime.clock.now()),
+    outbound: new Outbound(metrics, () => runtime.clock.now(), journal),
+    journal,
     connection: null,
     alive: false,
     epoch: 0,

@@ -39,7 +39,7 @@ function hasRoom({ broker, subscriptions }: SessionState): boolean {
   return broker.domain.table.levels < MAX_LEVELS;
 }
 
-function newSubscription(
+export function newSubscription(
   state: SessionState,
   wanted: Wanted,
   identifier: number,
@@ -74,6 +74,7 @@ function take(
   const subscription = newSubscription(state, wanted, identifier, self);
   if (!existing) state.broker.subscriptions += 1;
   state.subscriptions.set(wanted.filter, subscription);
+  state.journal?.subscribe({ ...wanted, identifier });
   if (subscription.group) {
     // A shared subscription is sent nothing that is retained, section 4.8.2.
     const { system } = state.broker.domain.runtime;
@@ -121,6 +122,7 @@ export function unsubscribe(
     const subscription = state.subscriptions.get(filter);
     if (!subscription) return REASON.noSubscriptionExisted;
     state.subscriptions.delete(filter);
+    state.journal?.unsubscribe(filter);
     state.broker.subscriptions -= 1;
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
     else changes.remove.push(subscription); // [MQTT-3.10.4-1]

@@ -59,7 +59,7 @@ function newRuntime(config: Config, clock: Clock): Runtime {
     system.tell(endpoint, { kind: 'graceEnded' }),
   );
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
-  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null };
+  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store: null };
 }
 
 export interface OnlineOptions {

@@ -1,0 +1,191 @@
+/**
+ * A domain's offline messages: those to an endpoint that is offline, kept in the store until its next client connects.
+ * Written by the domain's endpoints and whoever sends; on disk are the messages, in memory their sizes.
+ *
+ * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
+ * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`; and by `offlineAgeS`: what is older
+ * is `expired`.
+ */
+import type { Clock } from '../clock.js';
+import type { Limits } from '../config.js';
+import type { DomainMetrics } from '../metrics.js';
+import { part } from '../store/keys.js';
+import type { Store, Table } from '../store/store.js';
+import type { Address } from './address.js';
+import { type MessageFields, Packet } from './packet.js';
+
+const SWEEP_MS = 60_000;
+/** Mailboxes that one sweep looks at. */
+const SWEPT = 10_000;
+
+interface Kept {
+  readonly to: Address;
+  readonly fields: MessageFields;
+  readonly sender: Address | null;
+  readonly bytes: number;
+  /** Since when, in milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** One message, without its text. */
+interface Entry {
+  readonly sequence: number;
+  readonly bytes: number;
+  readonly at: number;
+}
+
+interface Mailbox {
+  entries: Entry[];
+  bytes: number;
+}
+
+interface Owner {
+  readonly name: string;
+  readonly limits: Limits;
+  readonly metrics: DomainMetrics;
+}
+
+export class Mailboxes {
+  readonly #boxes = new Map<Address, Mailbox>();
+  readonly #table: Table<Kept>;
+  readonly #part: string;
+  /** Since when a message that was read has been kept: it may have to be kept again. */
+  readonly #since = new WeakMap<Packet, number>();
+  #next = 0;
+  #bytes = 0;
+  #sweeping: Iterator<[Address, Mailbox]> | null = null;
+  #cancel: (() => void) | null = null;
+
+  constructor(
+    private readonly owner: Owner,
+    private readonly clock: Clock,
+    store: Store,
+  ) {
+    this.#table = store.table('offline');
+    this.#part = part(owner.name);
+    for (const [[, sequence], { to, bytes, at }] of this.#table.entries(this.#part)) {
+      this.#next = Number(sequence) + 1;
+      this.#add(to, { sequence: Number(sequence), bytes, at });
+    }
+    this.#schedule();
+  }
+
+  /** Keeps a message for an endpoint that is offline. */
+  keep(address: Address, packet: Packet): void {
+    const { limits, metrics } = this.owner;
+    const { bytes } = packet;
+    if (limits.offlineBytes > 0 && this.#bytes + bytes > limits.offlineBytes) {
+      metrics.drop('quotaExceeded', address);
+      return;
+    }
+    const entry = { sequence: this.#next++, bytes, at: this.#since.get(packet) ?? this.clock.now() };
+    const kept: Kept = {
+      to: address,
+      fields: packet.fields as MessageFields,
+      sender: packet.sender,
+      bytes,
+      at: entry.at,
+    };
+    this.#table.put([this.#part, entry.sequence], kept);
+    const box = this.#add(address, entry);
+    while (isOver(box, limits)) {
+      this.#forget(box, box.entries.shift() as Entry);
+      metrics.drop('queueOverflow', address);
+    }
+    this.#schedule();
+  }
+
+  /** An endpoint's messages, the oldest first. They stay until `clear`: until somebody is there to have them. */
+  read(address: Address): Packet[] {
+    const box = this.#boxes.get(address);
+    if (!box) return [];
+    this.#expire(address, box);
+    return box.entries.flatMap(({ sequence, at }) => {
+      const kept = this.#table.get([this.#part, sequence]);
+      if (!kept) return [];
+      const packet = new Packet('message', kept.fields, address, kept.sender);
+      this.#since.set(packet, at);
+      return [packet];
+    });
+  }
+
+  /** The endpoint has its messages. */
+  clear(address: Address): void {
+    const box = this.#boxes.get(address);
+    if (!box) return;
+    for (const entry of box.entries) this.#forget(box, entry);
+    this.#boxes.delete(address);
+  }
+
+  /** The endpoint goes offline, and these are what it has not seen. */
+  replace(address: Address, packets: readonly Packet[]): void {
+    this.clear(address);
+    for (const packet of packets) this.keep(address, packet);
+  }
+
+  /** Forgets its timer; what is kept stays where it is. */
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+
+  #add(address: Address, entry: Entry): Mailbox {
+    let box = this.#boxes.get(address);
+    if (!box) {
+      box = { entries: [], bytes: 0 };
+      this.#boxes.set(address, box);
+    }
+    box.entries.push(entry);
+    box.bytes += entry.bytes;
+    this.#bytes += entry.bytes;
+    this.owner.metrics.offlineMessages += 1;
+    return box;
+  }
+
+  /** An entry is no longer among those of its mailbox. */
+  #forget(box: Mailbox, entry: Entry): void {
+    box.bytes -= entry.bytes;
+    this.#bytes -= entry.bytes;
+    this.owner.metrics.offlineMessages -= 1;
+    this.#table.remove([this.#part, entry.sequence]);
+  }
+
+  #expire(address: Address, box: Mailbox): void {
+    const { limits, metrics } = this.owner;
+    if (limits.offlineAgeS === 0) return;
+    const oldest = this.clock.now() - limits.offlineAgeS * 1000;
+    const expired = box.entries.filter(({ at }) => at <= oldest);
+    if (expired.length === 0) return;
+    box.entries = box.entries.filter(({ at }) => at > oldest);
+    for (const entry of expired) {
+      this.#forget(box, entry);
+      metrics.drop('expired', address);
+    }
+    if (box.entries.length === 0) this.#boxes.delete(address);
+  }
+
+  #schedule(): void {
+    if (this.#boxes.size > 0) this.#cancel ??= this.clock.after(SWEEP_MS, this.#sweep);
+  }
+
+  /** Looks at some mailboxes after those of the last time, so that none holds what nobody comes for. */
+  readonly #sweep = (): void => {
+    this.#cancel = null;
+    this.#sweeping ??= this.#boxes.entries();
+    for (let i = 0; i < SWEPT; i++) {
+      const { done, value } = this.#sweeping.next();
+      if (done) {
+        this.#sweeping = null;
+        break;
+      }
+      this.#expire(...(value as [Address, Mailbox]));
+    }
+    this.#schedule();
+  };
+}
+
+/** Whether a mailbox is over its bounds; a single message never is. */
+function isOver({ entries, bytes }: Mailbox, { queuePackets, queueBytes }: Limits): boolean {
+  if (entries.length < 2) return false;
+  return (queuePackets > 0 && entries.length > queuePackets) || (queueBytes > 0 && bytes > queueBytes);
+}

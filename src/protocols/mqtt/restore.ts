@@ -1,0 +1,40 @@
+/** A session as it was when the server ended: its subscriptions hold again before anybody publishes. */
+import { Publication } from '../../actors/publication.js';
+import type { Ref } from '../../actors/system.js';
+import { later, tellGroups } from './disconnect.js';
+import type { StoredSession } from './journal.js';
+import type { SessionMessage, SessionState } from './session.js';
+import { newSubscription } from './subscribe.js';
+
+/** When a session is over, in milliseconds since the epoch; Infinity: never. One that was connected lost its client now. */
+export function endOf({ expiryS, lostAt }: StoredSession, now: number): number {
+  return (lostAt ?? now) + expiryS * 1000;
+}
+
+export function restoreSession(state: SessionState, stored: StoredSession, self: Ref<SessionMessage>): void {
+  const { broker, outbound, received } = state;
+  const { domain } = broker;
+  const { system, clock } = domain.runtime;
+  const now = clock.now();
+  state.alive = true;
+  state.expiryS = stored.expiryS;
+  for (const kept of stored.subscriptions) {
+    const subscription = newSubscription(state, { ...kept, retainHandling: 0 }, kept.identifier, self);
+    state.subscriptions.set(kept.filter, subscription);
+    broker.subscriptions += 1;
+    if (subscription.group) system.tell(subscription.group, { kind: 'join', member: subscription });
+    else system.tell(domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
+  }
+  tellGroups(state, self, false);
+  for (const id of stored.received) received.add(id);
+  outbound.restore(
+    stored.items.map(([key, { publication, qos, retain, identifiers, id, released }]) => {
+      const item = { publication: new Publication({ ...publication, publisher: null }), qos, retain, identifiers };
+      return { item: { ...item, group: null, key }, id, released };
+    }),
+  );
+  const end = endOf(stored, now);
+  if (stored.lostAt === null) state.journal?.keep({ clientId: state.clientId, expiryS: stored.expiryS, lostAt: now });
+  if (!Number.isFinite(end)) return;
+  state.cancelExpiry = later(clock, Math.max(0, end - now) / 1000, () => system.tell(self, { kind: 'expired' }));
+}

@@ -1,0 +1,101 @@
+/**
+ * The folder of durable state: it belongs to one server at a time, and what is in it is looked at before it is trusted.
+ * Each problem is an Error whose message is made for the operator.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { TABLES } from './store.js';
+
+/** Folders of this process, which the file of another server's process id cannot tell apart. */
+const own = new Set<string>();
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** When a process was started, in the kernel's own measure: its id may be another process's by now. */
+function startOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The fields after the name, which is in parentheses and may hold spaces; the 22nd of all is the start.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+/** The process that holds the folder; null for nobody, or one that has ended without letting go. */
+function holderOf(file: string): number | null {
+  let text = '';
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+  const [word, start = ''] = text.trim().split(' ');
+  const pid = Number(word);
+  if (!Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid)) return null;
+  return start === startOf(pid) ? pid : null;
+}
+
+/** Makes the folder and takes it; answers how to let it go. */
+export function takeFolder(folder: string): () => void {
+  const path = resolve(folder);
+  const file = join(path, 'nextalk.pid');
+  const inUse = (holder: number): Error => new Error(`data: ${folder} is in use by process ${holder}`);
+  if (own.has(path)) throw inUse(process.pid);
+  try {
+    // Messages of users are in it.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const holder = holderOf(file);
+    if (holder !== null) throw inUse(holder);
+    rmSync(file, { force: true });
+    writeFileSync(file, `${process.pid} ${startOf(process.pid)}\n`, { flag: 'wx' });
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith('data: ')) throw error;
+    const why = `cannot be written (${codeOf(error)})`;
+    throw new Error(`data: ${folder} ${why}: name a folder with --data DIR, or keep nothing with --data none`);
+  }
+  own.add(path);
+  return () => {
+    own.delete(path);
+    rmSync(file, { force: true });
+  };
+}
+
+/** Reads every record of every table, to its end; a table that was never written is not there. */
+const PROBE = `
+import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))};
+const [, path, tables] = process.argv;
+const root = open({ path, maxDbs: 32, noSubdir: false, readOnly: true });
+for (const name of tables.split(',')) {
+  try {
+    for (const _ of root.openDB(name, {}).getRange({}));
+  } catch (error) {
+    if (!/MDB_NOTFOUND/.test(String(error))) throw error;
+  }
+}`;
+
+/**
+ * Reads all that the folder holds in a process of its own: on a damaged file the native library ends the process that
+ * opens it, without a word.
+ */
+export function probeFolder(folder: string): void {
+  const file = join(folder, 'data.mdb');
+  if (!existsSync(file)) return;
+  const args = ['--input-type=module', '--eval', PROBE, folder, TABLES.join(',')];
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const { status, signal } = spawnSync(process.execPath, args, { stdio: 'ignore', env });
+  if (status === 0) return;
+  throw new Error(`data: ${file} is damaged (${signal ?? `code ${status}`}): restore it, or move it away`);
+}

@@ -1,0 +1,28 @@
+/**
+ * The port for what must outlive the process. Actors write to it and go on: a write is visible to `get` at once and on
+ * disk a moment later, in the order in which writes were made. lmdb.ts implements it; a server that keeps nothing has none.
+ */
+
+/** Parts of a fixed meaning, the most general first: what shares its first parts lies together, in order. */
+export type Key = readonly [string, ...(string | number)[]];
+
+/** Values are plain data: texts, numbers, lists, objects, Buffers. */
+export interface Table<V> {
+  put(key: Key, value: V): void;
+  remove(key: Key): void;
+  get(key: Key): V | undefined;
+  /** What was on disk when the store was opened, by order of keys, whose first part is `first`. For starting only. */
+  entries(first: string): Iterable<readonly [key: Key, value: V]>;
+}
+
+export interface Store {
+  /** The same table for the same name. */
+  table<V>(name: TableName): Table<V>;
+  /** Resolves when all that was written before is on disk. */
+  flush(): Promise<void>;
+  /** Flushes, and lets go of the folder. */
+  close(): Promise<void>;
+}
+
+export const TABLES = ['offline', 'retained', 'sessions', 'subscriptions', 'received', 'outbound'] as const;
+export type TableName = (typeof TABLES)[number];

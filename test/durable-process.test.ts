@@ -1,0 +1,131 @@
+/** Durable state as an operator sees it: a server that is killed, ended or damaged, and started again on its folder. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { open } from 'lmdb';
+import t from 'tap';
+import { client } from './mqtt/support/clients.js';
+import { exchange } from './support/http.js';
+import { nextalk } from './support/process.js';
+import { type Cleaner, siteA } from './support/server.js';
+
+const domains = JSON.stringify([{ ...siteA, offline: true }]);
+
+/** Starts the server's program on a folder, on free ports. */
+async function start(t: Cleaner, data: string) {
+  const set = ['--set', `domains=${domains}`, '--set', 'mqtt.port=-1'];
+  const server = nextalk(t, ['--port', '0', '--admin-port', '0', '--data', data, ...set]);
+  const { url, mqtt } = await server.event('started');
+  return { server, port: Number(new URL(String(url)).port), mqtt: String(mqtt).replace('tcp:', 'mqtt:') };
+}
+
+async function call(port: number, path: string, form: Record<string, string>): Promise<unknown> {
+  const { status, text, body } = await exchange(port, { method: 'POST', path, form, auth: siteA }).answer;
+  if (status !== 200) throw new Error(`${path} answered ${status} ${text}`);
+  return body;
+}
+
+async function packets(port: number): Promise<unknown> {
+  const { ticket } = (await call(port, '/v5/presences/online', { name: 'b', nick: 'B' })) as { ticket: string };
+  const query = { domain: siteA.domain, ticket };
+  return (await exchange(port, { path: '/v5/packets', query }).answer).body;
+}
+
+/** How many records of a table are on disk. */
+async function records(data: string, table: string): Promise<number> {
+  const root = open({ path: data, noSubdir: false, readOnly: true, maxDbs: 32 });
+  try {
+    return [...root.openDB(table, {}).getKeys()].length;
+  } finally {
+    await root.close();
+  }
+}
+
+async function written(data: string, table: string, count: number): Promise<void> {
+  while ((await records(data, table)) !== count) await pause(10);
+}
+
+/** Offline messages, a retained publication and a session with something in it. */
+async function fill(t: Cleaner, port: number, mqtt: string): Promise<void> {
+  const session = await client(t, mqtt, { clientId: 's', clean: false, properties: { sessionExpiryInterval: 3600 } });
+  await session.client.subscribeAsync('jobs/#', { qos: 1 });
+  await session.client.endAsync();
+  const publisher = await client(t, mqtt);
+  await publisher.client.publishAsync('jobs/1', 'waiting', { qos: 1 });
+  await publisher.client.publishAsync('state', 'retained', { qos: 1, retain: true });
+  for (const body of ['one', 'two']) await call(port, '/v5/messages', { from: 'a', to: 'b', body });
+  await publisher.client.endAsync();
+}
+
+async function check(t: Cleaner & typeof import('tap').default, port: number, mqtt: string): Promise<void> {
+  const session = await client(t, mqtt, { clientId: 's', clean: false, properties: { sessionExpiryInterval: 3600 } });
+  t.equal(session.connack?.sessionPresent, true);
+  t.equal(await session.payload(), 'waiting');
+  await session.client.subscribeAsync('state', { qos: 1 });
+  t.equal(await session.payload(), 'retained');
+  t.match(await packets(port), { messages: [{ body: 'one' }, { body: 'two' }] });
+}
+
+const tables = [
+  ['offline', 2],
+  ['outbound', 1],
+  ['retained', 1],
+] as const;
+
+for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+  t.test(`offline messages, retained publications and sessions survive ${signal}`, async (t) => {
+    const data = join(t.testdir(), 'data');
+    const first = await start(t, data);
+    await fill(t, first.port, first.mqtt);
+    if (signal === 'SIGKILL') for (const [table, count] of tables) await written(data, table, count);
+    first.server.kill(signal);
+    t.equal(await first.server.ended, signal === 'SIGKILL' ? signal : 0);
+    const second = await start(t, data);
+    await check(t as never, second.port, second.mqtt);
+    if (signal === 'SIGTERM') return;
+    await written(data, 'offline', 0);
+    second.server.kill(signal);
+    await second.server.ended;
+    const third = await start(t, data);
+    await call(third.port, '/v5/messages', { from: 'a', to: 'b', body: 'three' });
+    const { messages } = (await packets(third.port)) as { messages: { body: string }[] };
+    t.strictSame(
+      messages.map(({ body }) => body),
+      ['three'],
+      'what has been had does not come again',
+    );
+  });
+}
+
+t.test('a folder in use is refused with one line and exit code 1', async (t) => {
+  const data = join(t.testdir(), 'data');
+  const first = await start(t, data);
+  const second = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '0', '--data', data]);
+  t.equal(await second.ended, 1);
+  t.match(second.err, new RegExp(`^nextalk: data: ${data} is in use by process ${first.server.child.pid}\n$`));
+});
+
+t.test('a damaged folder is refused with one line and exit code 1, and left as it was', async (t) => {
+  const data = t.testdir({ 'data.mdb': 'no database' });
+  const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '0', '--data', data]);
+  t.equal(await server.ended, 1);
+  t.match(server.err, /^nextalk: data: .*data\.mdb is damaged \(\w+\): restore it, or move it away\n$/);
+  t.equal(readFileSync(join(data, 'data.mdb'), 'utf8'), 'no database');
+});
+
+t.test('the folder is ./data unless something else is said, and a file in its place is refused', async (t) => {
+  const folder = t.testdir();
+  const ports = ['--port', '0', '--mqtt-port', '0', '--admin-port', '0'];
+  const server = nextalk(t, ports, { env: { NEXTALK_DATA: '' }, cwd: folder });
+  await server.event('started');
+  t.ok(existsSync(join(folder, 'data/data.mdb')));
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const refused = nextalk(t, [...ports, '--data', file]);
+  t.equal(await refused.ended, 1);
+  t.match(refused.err, /^nextalk: data: .* cannot be written \(E\w+\): name a folder with --data DIR.*\n$/);
+  const none = nextalk(t, [...ports, '--data', 'none']);
+  await none.event('started');
+});

@@ -1,0 +1,102 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { openLmdb } from '../../src/store/lmdb.js';
+import { openStore } from '../../src/store/open.js';
+
+interface Value {
+  readonly text: string;
+  readonly bytes: Buffer;
+  readonly end: number;
+}
+
+const value = (text: string): Value => ({ text, bytes: Buffer.from([0, 255, 7]), end: Number.POSITIVE_INFINITY });
+
+t.test('what is written is read at once, and again after the store was closed', async (t) => {
+  const folder = join(t.testdir(), 'deep', 'data');
+  const first = openLmdb(folder);
+  const table = first.table<Value>('outbound');
+  for (const number of [2, 10, 1]) table.put(['a', 'x', number], value(`x${number}`));
+  table.put(['a', 'x', 10], value('changed'));
+  table.put(['a', 'y', 1], value('gone'));
+  table.put(['b', 'x', 1], value('of another'));
+  table.remove(['a', 'y', 1]);
+  t.strictSame(table.get(['a', 'x', 10]), value('changed'), 'before it is on disk');
+  t.equal(table.get(['a', 'y', 1]), undefined);
+  await first.flush();
+  t.strictSame(table.get(['a', 'x', 2]), value('x2'), 'after that too');
+  t.equal(table.get(['a', 'y', 1]), undefined);
+  await first.close();
+
+  const second = openLmdb(folder);
+  t.strictSame(
+    [...second.table<Value>('outbound').entries('a')],
+    [
+      [['a', 'x', 1], value('x1')],
+      [['a', 'x', 2], value('x2')],
+      [['a', 'x', 10], value('changed')],
+    ],
+    'in the order of their keys',
+  );
+  t.strictSame([...second.table('retained').entries('a')], []);
+  await second.close();
+});
+
+t.test('none is no store', async (t) => t.equal(await openStore('none'), null));
+
+t.test('a folder has one server at a time', async (t) => {
+  const folder = t.testdir();
+  const store = openLmdb(folder);
+  t.throws(() => openLmdb(folder), { message: `data: ${folder} is in use by process ${process.pid}` });
+  await store.close();
+  const again = openLmdb(folder);
+  await again.close();
+  t.throws(() => readFileSync(join(folder, 'nextalk.pid')), { code: 'ENOENT' });
+});
+
+t.test('a server that ended without letting go holds nobody up', async (t) => {
+  // A process id that no process has, and one whose process is another one by now.
+  for (const left of ['4194303 1\n', `${process.ppid} 1\n`, 'nonsense', '']) {
+    const folder = t.testdir({ 'nextalk.pid': left });
+    await t.resolves(openLmdb(folder).close(), left);
+  }
+});
+
+t.test('a folder that another process holds is refused', { skip: process.platform !== 'linux' }, async (t) => {
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+  const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const folder = t.testdir({ 'nextalk.pid': `${process.ppid} ${start}\n` });
+  t.throws(() => openLmdb(folder), { message: `data: ${folder} is in use by process ${process.ppid}` });
+});
+
+t.test('a damaged file is refused with one line, and the folder let go', async (t) => {
+  const folder = t.testdir({ whole: {} });
+  const whole = openLmdb(join(folder, 'whole'));
+  for (let i = 0; i < 2000; i++) whole.table('offline').put(['a', i], { text: 'x'.repeat(100) });
+  await whole.close();
+  const bytes = readFileSync(join(folder, 'whole/data.mdb'));
+  const damaged: readonly (readonly [name: string, bytes: Buffer])[] = [
+    ['garbage', Buffer.alloc(100_000, 7)],
+    ['short', Buffer.from('hello')],
+    ['cut', bytes.subarray(0, bytes.length >> 1)],
+  ];
+  for (const [name, content] of damaged) {
+    const path = join(folder, name);
+    mkdirSync(path);
+    writeFileSync(join(path, 'data.mdb'), content);
+    for (let times = 0; times < 2; times++) {
+      t.throws(
+        () => openLmdb(path),
+        { message: /^data: .*data\.mdb is damaged \(.+\): restore it, or move it away$/ },
+        name,
+      );
+    }
+  }
+});
+
+t.test('a folder that cannot be made is refused with one line', async (t) => {
+  const folder = join(t.testdir({ file: 'x' }), 'file', 'data');
+  t.throws(() => openLmdb(folder), {
+    message: /^data: .* cannot be written \(ENOTDIR\): name a folder with --data DIR/,
+  });
+});
