@@ -16,7 +16,7 @@ import { PacketQueue } from './queue.js';
 import type { EndpointEntry } from './registry.js';
 import { announceToBuddies } from './roster.js';
 import type { Deliver, Subscription } from './router.js';
-import { chooseClients, configureService, passOn } from './service.js';
+import { chooseClients, configureService, deliversInTurns, passOn } from './service.js';
 import { fromSibling, type SiblingMessage } from './siblings.js';
 import type { Behaviour, Ref } from './system.js';
 import type { Transport } from './transport.js';
@@ -158,7 +158,7 @@ function deliver(state: EndpointState, message: Deliver): EndpointState {
   const { packet, only } = message;
   const { limits, metrics, cluster } = state.domain;
   if (state.webhook && packet.kind === 'message' && !message.relayed) state.webhook.push(packet, limits);
-  if (cluster !== null && !message.relayed) cluster.relay(state.address, message);
+  if (cluster !== null && !message.relayed && passOnInCluster(state, message)) return state;
   const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
@@ -190,6 +190,16 @@ function send(state: EndpointState, client: Client | null, outgoing: Outgoing): 
   return state;
 }
 
+/** Its parts on other nodes have it too; of a service that delivers in turns, one of them: true where that is another. */
+function passOnInCluster(state: EndpointState, message: Deliver): boolean {
+  const { cluster } = state.domain;
+  if (message.only === null && deliversInTurns(state, message.packet)) {
+    return cluster?.takeTurn(state.address, message, state.clients) ?? false;
+  }
+  cluster?.relay(state.address, message);
+  return false;
+}
+
 function attach(state: EndpointState, client: Client, transport: Transport): EndpointState {
   if (!state.clients.includes(client)) {
     transport.close(CLOSE.ticketNotFound);
@@ -199,7 +209,7 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
   client.attach(transport, CLOSE.replaced, state.domain.limits);
   state.unseen?.clear();
   state.unseen = null;
-  state.domain.cluster?.connected(state.address, true);
+  state.domain.cluster?.connected(state.address, state.clients);
   state.domain.mailboxes?.clear(state.address);
   return state;
 }
@@ -208,9 +218,9 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   const { limits, runtime, metrics } = state.domain;
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
-  if (state.clients.some((other) => other.transport !== null)) return state;
   const { cluster } = state.domain;
-  cluster?.connected(state.address, false);
+  cluster?.connected(state.address, state.clients);
+  if (state.clients.some((other) => other.transport !== null)) return state;
   if (cluster?.isConnectedElsewhere(state.address)) return state;
   for (const packet of client.queued) {
     if (packet.kind !== 'message') continue;

@@ -34,8 +34,9 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
   }
   if (same) removeClient(state, same, CLOSE.stopped, self);
   const client = newClient(state, online.client, self);
+  if (online.client !== null) domain.cluster?.claimName(address, online.client);
   if (!state.online && domain.cluster?.isElsewhere(address)) {
-    domain.cluster.inherit(address, online.client, (inherited) => {
+    domain.cluster.inherit(address, (inherited) => {
       domain.runtime.system.tell(self, { kind: 'inherited', inherited, client, online });
     });
     return state;

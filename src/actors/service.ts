@@ -14,10 +14,13 @@ const REMEMBERED_SENDERS = 10_000;
 
 /** The clients that a packet is for. */
 export function chooseClients(state: EndpointState, packet: Packet): readonly Client[] {
-  const { clients, node, id, domain } = state;
-  if (node !== 'sid' || packet.kind !== 'message' || clients.length < 2) return clients;
-  if (domain.serviceConfig(id)?.delivery !== 'turns') return clients;
-  return [turn(state, packet.sender ?? '')];
+  const { clients } = state;
+  return clients.length < 2 || !deliversInTurns(state, packet) ? clients : [turn(state, packet.sender ?? '')];
+}
+
+/** Whether a packet goes to one client, whose turn it is. */
+export function deliversInTurns({ node, id, domain }: EndpointState, { kind }: Packet): boolean {
+  return node === 'sid' && kind === 'message' && domain.serviceConfig(id)?.delivery === 'turns';
 }
 
 /** The client whose turn it is, or the one that this sender has been with. */

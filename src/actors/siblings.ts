@@ -20,12 +20,10 @@ export type SiblingMessage =
       readonly client: Client;
       readonly online: Online;
     }
-  /** It comes online elsewhere, with a client of this name. */
-  | {
-      readonly kind: 'bequeath';
-      readonly client: string | null;
-      readonly answer: (inherited: Inherited) => void;
-    }
+  /** It comes online elsewhere. */
+  | { readonly kind: 'bequeath'; readonly answer: (inherited: Inherited) => void }
+  /** A client of this name has come online elsewhere. */
+  | { readonly kind: 'nameClaimed'; readonly client: string }
   /** What another part has come to. */
   | {
       readonly kind: 'mirror';
@@ -45,7 +43,9 @@ export function fromSibling(state: EndpointState, message: SiblingMessage, self:
     case 'inherited':
       return inherited(state, message.inherited, message.client, message.online, self);
     case 'bequeath':
-      return bequeath(state, message.client, message.answer, self);
+      return bequeath(state, message.answer);
+    case 'nameClaimed':
+      return endNamed(state, message.client, self);
     case 'mirror':
       return mirror(state, message, self);
     case 'mirrored':
@@ -56,13 +56,9 @@ export function fromSibling(state: EndpointState, message: SiblingMessage, self:
       state.unseen = null;
       return state;
     case 'sibling':
-      state.domain.cluster?.connected(state.address, state.clients.some(isConnected));
+      state.domain.cluster?.connected(state.address, state.clients);
       return state;
   }
-}
-
-function isConnected({ transport }: Client): boolean {
-  return transport !== null;
 }
 
 /** Goes on where the other part is: nick, show and rooms are the endpoint's, and messages that nobody has seen. */
@@ -89,14 +85,13 @@ function inherited(
   return state;
 }
 
-function bequeath(
-  state: EndpointState,
-  client: string | null,
-  answer: (inherited: Inherited) => void,
-  self: Ref<EndpointMessage>,
-): EndpointState {
-  const same = client === null ? undefined : state.clients.find(({ name }) => name === client);
+function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>): EndpointState {
+  const same = state.clients.find((client) => client.name === name);
   if (same) removeClient(state, same, CLOSE.stopped, self);
+  return state;
+}
+
+function bequeath(state: EndpointState, answer: (inherited: Inherited) => void): EndpointState {
   const { nick, show, status, rooms, watching } = state.entry;
   answer({ nick, show, status, rooms, watching: watching.map(watched), unseen: state.unseen?.packets ?? [] });
   return state;

@@ -67,6 +67,7 @@ export class Audience implements ReplicaEvents {
 
   forgotten({ address }: Record): void {
     this.#watched.delete(address);
+    this.cluster.turns.forget(address);
   }
 
   /** Of an endpoint's buddies here in its list, those that a peer has. */

@@ -19,6 +19,7 @@ import type { DomainCluster, Inherited } from './port.js';
 import { type Part, Replica } from './replica.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
+import { Turns } from './turns.js';
 import { Visits } from './visits.js';
 import { packetOf, type WirePacket, wireOf } from './wire.js';
 
@@ -36,6 +37,7 @@ export class ClusteredDomain implements DomainCluster {
   readonly visits: Visits;
   readonly topics: Topics;
   readonly sessions: Sessions;
+  readonly turns: Turns;
 
   constructor(
     readonly node: ClusterNode,
@@ -49,6 +51,7 @@ export class ClusteredDomain implements DomainCluster {
     this.visits = new Visits(this);
     this.topics = new Topics(this);
     this.sessions = new Sessions(this);
+    this.turns = new Turns(this);
   }
 
   get tokenPrefix(): string {
@@ -170,23 +173,26 @@ export class ClusteredDomain implements DomainCluster {
     return found;
   }
 
-  inherit(address: Address, client: string | null, done: (inherited: Inherited | null) => void): void {
+  claimName(address: Address, name: string): void {
+    for (const peer of this.peersOf(address)) this.tellOne(peer, 'n', address, name);
+  }
+
+  inherit(address: Address, done: (inherited: Inherited | null) => void): void {
     const [peer] = this.peersOf(address);
     if (!peer) return done(null);
-    this.node.calls.ask(peer, 'inherit', [this.domain.name, address, client], INHERIT_MS, (answer) => {
+    this.node.calls.ask(peer, 'inherit', [this.domain.name, address], INHERIT_MS, (answer) => {
       const inherited = answer as (Omit<Inherited, 'unseen'> & { readonly unseen: readonly WirePacket[] }) | null;
       done(inherited && { ...inherited, unseen: inherited.unseen.map(packetOf) });
     });
   }
 
   /** A part of an endpoint of this node comes on another: it is told all there is, and is relayed to from now on. */
-  bequeath(peer: Peer, address: Address, client: string | null, reply: (answer: unknown) => void): void {
+  bequeath(peer: Peer, address: Address, reply: (answer: unknown) => void): void {
     const entry = this.domain.registry.endpoints.get(address);
     const part = this.replica.localPart(address);
     if (!entry || !part) return reply(null);
     this.domain.runtime.system.tell(entry.actor, {
       kind: 'bequeath',
-      client,
       answer: (inherited) => {
         part.pending = [...(part.pending ?? []), peer];
         reply({ ...inherited, unseen: inherited.unseen.map((packet) => JSON.parse(this.wire(packet))) });
@@ -196,11 +202,21 @@ export class ClusteredDomain implements DomainCluster {
 
   isConnectedElsewhere(address: Address): boolean {
     const parts = this.replica.records.get(address)?.parts ?? [];
-    return parts.some(({ peer, hidden, connected }) => peer !== null && !hidden && connected);
+    return parts.some(({ peer, hidden, connected }) => peer !== null && !hidden && connected > 0);
   }
 
-  connected(address: Address, isConnected: boolean): void {
-    for (const peer of this.peersOf(address)) this.tellOne(peer, 'k', address, isConnected);
+  connected(address: Address, clients: readonly Client[]): void {
+    const peers = this.peersOf(address);
+    if (peers.length === 0) return;
+    const count = clients.filter(({ transport }) => transport !== null).length;
+    for (const peer of peers) this.tellOne(peer, 'k', address, count);
+  }
+
+  takeTurn(address: Address, { packet, only }: Deliver, clients: readonly Client[]): boolean {
+    const own = clients.filter(({ transport }) => transport !== null).length;
+    const peer = this.turns.choose(address, packet.sender ?? '', own);
+    if (peer) this.tellPacket(peer, 'y', address, packet, only);
+    return peer !== null;
   }
 
   /** Everything that a peer is to know of this node's part of the domain. */

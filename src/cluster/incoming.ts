@@ -16,20 +16,26 @@ type Changed = readonly [Address, stamp: number, nick: string, Show, status: str
 type Rooms = readonly [Address, add: Addresses, remove: Addresses, type: 'join' | 'grponline', nick: string | null];
 type Mirrored = readonly [Address, join: Addresses, leave: Addresses, nick: string | null, watch: Addresses];
 
-function up({ node, replica }: ClusteredDomain, peer: Peer, fields: Up): void {
+function up(cluster: ClusteredDomain, peer: Peer, fields: Up): void {
   const [address, birth, stamp, nick, show, status, rooms] = fields;
-  node.heardStamp(stamp);
-  replica.up(address, peer, birth, { stamp, nick, show, status }, rooms);
+  cluster.node.heardStamp(stamp);
+  cluster.replica.up(address, peer, birth, { stamp, nick, show, status }, rooms);
+  adopt(cluster, address);
+  mirrored(cluster, peer, [address, rooms, [], null, []]);
+}
+
+/** This node's part of an endpoint takes over what another one has set. */
+function adopt({ domain, replica }: ClusteredDomain, address: Address): void {
+  const entry = domain.registry.endpoints.get(address);
+  const record = entry && replica.records.get(address);
+  if (record) Object.assign(entry, { nick: record.nick, show: record.show, status: record.status });
 }
 
 function changed(cluster: ClusteredDomain, _peer: Peer, fields: Changed): void {
   const [address, stamp, nick, show, status] = fields;
   cluster.node.heardStamp(stamp);
   cluster.replica.set(address, { stamp, nick, show, status });
-  const entry = cluster.domain.registry.endpoints.get(address);
-  const record = cluster.replica.records.get(address);
-  // This node's part takes over what another one has set.
-  if (entry && record) Object.assign(entry, { nick: record.nick, show: record.show, status: record.status });
+  adopt(cluster, address);
 }
 
 function rooms(cluster: ClusteredDomain, peer: Peer, fields: Rooms): void {
@@ -47,11 +53,11 @@ function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, 
   cluster.domain.runtime.system.tell(entry.actor, { kind: 'mirror', join, leave, nick, watch });
 }
 
-function connected(cluster: ClusteredDomain, peer: Peer, [address, isConnected]: readonly [Address, boolean]): void {
+function connected(cluster: ClusteredDomain, peer: Peer, [address, count]: readonly [Address, number]): void {
   const part = cluster.replica.records.get(address)?.parts.find((other) => other.peer === peer);
-  if (part) part.connected = isConnected;
+  if (part) part.connected = count;
   const entry = cluster.domain.registry.endpoints.get(address);
-  if (isConnected && entry) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
+  if (count > 0 && entry) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
 }
 
 function down({ replica }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
@@ -64,6 +70,11 @@ function watched({ audience }: ClusteredDomain, _peer: Peer, [address, list]: re
 
 function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: readonly [string, boolean]): void {
   interest.told(peer, filter, is);
+}
+
+function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]: readonly [Address, string]): void {
+  const entry = domain.registry.endpoints.get(address);
+  if (entry) domain.runtime.system.tell(entry.actor, { kind: 'nameClaimed', client });
 }
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
@@ -149,6 +160,7 @@ const TAKERS = new Map<string, unknown>([
   ['x', down],
   ['m', mirrored],
   ['k', connected],
+  ['n', nameClaimed],
   ['w', watched],
   ['i', interested],
   ['b', broadcast],

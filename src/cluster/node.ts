@@ -63,9 +63,9 @@ export class ClusterNode implements MeshEvents {
     this.calls = new Calls(this.mesh, clock);
     this.channels = new Channels(this.mesh);
     system.endOfTurn.add(this.#endOfTurn);
-    this.calls.answer('inherit', (peer, [domain, address, client], reply) => {
+    this.calls.answer('inherit', (peer, [domain, address], reply) => {
       const cluster = this.domains.get(domain as string);
-      if (cluster) cluster.bequeath(peer, address as never, client as string | null, reply);
+      if (cluster) cluster.bequeath(peer, address as never, reply);
       else reply(null);
     });
     this.calls.answer('visit', (_peer, [domain, address, token], reply) => {

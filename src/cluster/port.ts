@@ -103,10 +103,14 @@ export interface DomainCluster {
   carbon(address: Address, packet: Packet): void;
   /** Whether an endpoint that comes to this node is on others already. */
   isElsewhere(address: Address): boolean;
+  /** A client of this name comes here: one on another node ends. */
+  claimName(address: Address, name: string): void;
   /** Takes over what the part on another node knows; null where there is none any more. */
-  inherit(address: Address, client: string | null, done: (inherited: Inherited | null) => void): void;
+  inherit(address: Address, done: (inherited: Inherited | null) => void): void;
   /** Whether it has a connected client on another node. */
   isConnectedElsewhere(address: Address): boolean;
-  /** Its first client here is connected, or the last one has gone. */
-  connected(address: Address, isConnected: boolean): void;
+  /** One of its clients here has been connected, or is no more. */
+  connected(address: Address, clients: readonly Client[]): void;
+  /** Of a service that delivers in turns: whether it was another node's turn, which has the message now. */
+  takeTurn(address: Address, deliver: Deliver, clients: readonly Client[]): boolean;
 }

@@ -24,8 +24,8 @@ export interface Part {
   hidden: boolean;
   /** Not named yet in a snapshot that is coming in. */
   stale: boolean;
-  /** It has a client that is connected; kept by nodes that have a part themselves. */
-  connected: boolean;
+  /** How many of its clients are connected; kept by nodes that have a part themselves. */
+  connected: number;
   /** Of this node's part: nodes that are about to have one, and are relayed to already. */
   pending: Peer[] | null;
 }
@@ -203,7 +203,7 @@ export class Replica {
       rooms: NO_ROOMS,
       hidden: false,
       stale: false,
-      connected: false,
+      connected: 0,
       pending: null,
     };
   }

@@ -1,0 +1,65 @@
+/**
+ * Services that deliver in turns and have clients on several nodes: the oldest part chooses the node, as often as it has
+ * connected clients; the part there chooses the client. A sender stays where it has been.
+ */
+import type { Address } from '../actors/address.js';
+import type { ClusteredDomain } from './domain.js';
+import type { Peer } from './peer.js';
+
+/** Senders remembered by one service; the one that has been silent longest is forgotten first. */
+const REMEMBERED_SENDERS = 10_000;
+
+interface Turn {
+  count: number;
+  /** null: this node. */
+  readonly nodes: Map<string, Peer | null>;
+}
+
+export class Turns {
+  readonly #turns = new Map<Address, Turn>();
+
+  constructor(private readonly cluster: ClusteredDomain) {}
+
+  /** The node that a message is for; null: this one, which has `own` connected clients. */
+  choose(address: Address, sender: string, own: number): Peer | null {
+    const counts = new Map<Peer | null, number>([[null, own]]);
+    for (const { peer, hidden, connected } of this.cluster.replica.records.get(address)?.parts ?? []) {
+      if (peer && !hidden) counts.set(peer, connected);
+    }
+    if (counts.size === 1) return null;
+    const turn = this.#turn(address);
+    const known = turn.nodes.get(sender);
+    const stays = known !== undefined && (counts.get(known) ?? 0) > 0;
+    const chosen = stays ? known : next(turn, counts);
+    turn.nodes.delete(sender);
+    turn.nodes.set(sender, chosen);
+    const [oldest] = turn.nodes.keys();
+    if (turn.nodes.size > REMEMBERED_SENDERS && oldest !== undefined) turn.nodes.delete(oldest);
+    return chosen;
+  }
+
+  forget(address: Address): void {
+    this.#turns.delete(address);
+  }
+
+  #turn(address: Address): Turn {
+    let turn = this.#turns.get(address);
+    if (!turn) {
+      turn = { count: 0, nodes: new Map() };
+      this.#turns.set(address, turn);
+    }
+    return turn;
+  }
+}
+
+function next(turn: Turn, counts: ReadonlyMap<Peer | null, number>): Peer | null {
+  const sum = [...counts.values()].reduce((all, count) => all + count, 0);
+  if (sum === 0) return null;
+  let rest = turn.count % sum;
+  turn.count += 1;
+  for (const [peer, count] of counts) {
+    if (rest < count) return peer;
+    rest -= count;
+  }
+  return null;
+}
