@@ -280,6 +280,12 @@ export const configSchema: ConfigSchema = {
         default: 'nextalk',
         description: 'Name of the cluster: nodes of one name on one NATS are one server.',
       },
+      leaveMs: whole(
+        0,
+        5000,
+        3000,
+        'A node that ends sends its clients elsewhere over at most this time, in ms. 0: at once.',
+      ),
       leaseMs: whole(200, 600_000, 5000, 'A node that is not heard of for this long counts as gone, in ms.'),
     }),
   },

@@ -48,6 +48,8 @@ export interface Config {
     readonly node: string | null;
     /** Nodes of one name are one server. */
     readonly name: string;
+    /** A node that ends sends its clients elsewhere over at most this time, in ms. */
+    readonly leaveMs: number;
     /** A node that is not heard of for this long counts as gone, in ms. */
     readonly leaseMs: number;
   };

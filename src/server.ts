@@ -22,6 +22,7 @@ import { encodePacket } from './protocols/frame.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { ConnectionCounts } from './protocols/network.js';
+import { spread } from './protocols/spread.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
 import { openStore } from './store/open.js';
@@ -186,6 +187,11 @@ class Parts implements Server {
     this.#draining = true;
     // New clients go to the others who share the port; where there is nobody else they are answered 503.
     if (this.sharesPort) this.#http.stop();
+    this.#node?.mesh.leave();
+    // One node has nobody to send its clients to.
+    const overMs = this.#node ? this.#config.cluster.leaveMs : 0;
+    const farewells = [this.#polls, this.#sockets, this.#mqtt].flatMap((adapter) => adapter?.farewells() ?? []);
+    await spread(this.#runtime.clock, overMs, farewells);
     this.#polls.close();
     this.#sockets.close();
     await this.#mqtt?.drain();

@@ -106,7 +106,7 @@ t.test('NATS is greeted', async (t) => {
   const { config } = configured({});
   const found = await natsFindings({
     ...(config as Parameters<typeof natsFindings>[0]),
-    cluster: { nats, node: null, name: 'nextalk', leaseMs: 5000 },
+    cluster: { nats, node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000 },
   });
   t.match(found, [
     { level: 'ok', text: `nats://127.0.0.1:${real} answers` },

@@ -38,7 +38,8 @@ function routesOf(source: Source): Routes {
 function answerHealth(path: string, source: Source, response: ServerResponse): boolean {
   if (path !== '/healthz' && path !== '/readyz') return false;
   const isWell = path === '/healthz' || source.isReady();
-  answerText(response, isWell ? 200 : 503, isWell ? 'ok' : 'not ready');
+  const remark = path === '/readyz' ? source.remark() : '';
+  answerText(response, isWell ? 200 : 503, isWell ? ['ok', remark].filter(Boolean).join('\n') : 'not ready');
   return true;
 }
 
@@ -79,7 +80,14 @@ export async function startAdmin(context: Context): Promise<Admin | null> {
   if (port === 0) return null;
   const { metrics, clock } = context.runtime;
   const history = new History(metrics);
-  const source: Source = { metrics, history, isReady: () => !context.isDraining() };
+  const { node } = context;
+  const source: Source = {
+    metrics,
+    history,
+    isReady: () => !context.isDraining(),
+    // It serves its own clients all the same: taking every node out at once would help nobody.
+    remark: () => (node && !node.mesh.connected ? 'no connection to NATS: only clients of this node are reached' : ''),
+  };
   const guard = new Guard(
     () => context.config().admin.token,
     () => clock.now(),

@@ -6,12 +6,15 @@ import { lostLines } from '../log.js';
 import type { DomainMetrics, Histogram, Metrics } from '../metrics.js';
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
+import { CLUSTER_FAMILIES } from './cluster.js';
 import type { History } from './history.js';
 
 export interface Source {
   readonly metrics: Metrics;
   readonly history: History;
   readonly isReady: () => boolean;
+  /** What else whoever asks for readiness should know; empty: nothing. */
+  readonly remark: () => string;
 }
 
 export type Labels = Readonly<Record<string, string>>;
@@ -355,5 +358,6 @@ export const FAMILIES: readonly Family[] = [
   ...actors,
   ...domains,
   ...mqtt,
+  ...CLUSTER_FAMILIES,
   ...node,
 ];

@@ -65,7 +65,12 @@ export class Audience implements ReplicaEvents {
     cluster.domain.runtime.system.tell(entry.actor, { kind: 'sibling' });
   }
 
+  remembered(): void {
+    this.cluster.domain.runtime.metrics.cluster.replicaEndpoints += 1;
+  }
+
   forgotten({ address }: Record): void {
+    this.cluster.domain.runtime.metrics.cluster.replicaEndpoints -= 1;
     this.#watched.delete(address);
     this.cluster.turns.forget(address);
   }

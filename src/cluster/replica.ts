@@ -72,6 +72,8 @@ export interface ReplicaEvents {
   inRoom(record: Record, room: Address, type: PresenceType, nick: string | null): void;
   /** A node has a part that was not there. */
   appeared(record: Record, peer: Peer): void;
+  /** It was not known before. */
+  remembered(): void;
   /** Nobody has a part any more. */
   forgotten(record: Record): void;
 }
@@ -193,6 +195,7 @@ export class Replica {
   #newRecord(address: Address, { stamp, nick, show, status }: Profile): Record {
     const record: Record = { address, stamp, nick, show, status, appearance: null, parts: [] };
     this.records.set(address, record);
+    this.events.remembered();
     return record;
   }
 

@@ -234,9 +234,14 @@ export class PollAdapter {
       .endWithoutBody();
   }
 
-  /** Answers every open poll with an empty frame: the server drains. */
+  /** For each open poll, what answers it with an empty frame: the server drains. */
+  farewells(): (() => void)[] {
+    return [...this.#waiting.items()].map((poll) => () => poll.answerEmpty());
+  }
+
+  /** Answers every poll that is still open. */
   close(): void {
-    for (const poll of [...this.#waiting.items()]) poll.answerEmpty();
+    for (const end of this.farewells()) end();
     this.#waiting.close();
   }
 

@@ -110,9 +110,15 @@ export class WebSocketAdapter {
     };
   }
 
-  /** Ends every socket: the server drains. */
+  /** For each socket, what ends it: the server drains. */
+  farewells(): (() => void)[] {
+    const { webSocketCode, name } = CLOSE.shutdown;
+    return [...this.#pings.items()].map((socket) => () => socket.ws?.end(webSocketCode, name));
+  }
+
+  /** Ends every socket that is left. */
   close(): void {
-    for (const socket of [...this.#pings.items()]) socket.ws?.end(CLOSE.shutdown.webSocketCode, CLOSE.shutdown.name);
+    for (const end of this.farewells()) end();
     this.#pings.close();
     this.#silent.close();
   }

@@ -20,8 +20,8 @@ export interface Value {
 }
 
 /** What does not add up: the worst of all workers stands for them. */
-const largest = /_lag_|_info$/;
-const smallest = /_ready$|_start_time_/;
+const largest = /_lag_|_info$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
+const smallest = /_ready$|_start_time_|_cluster_connected$/;
 
 function together(name: string, a: number, b: number): number {
   if (largest.test(name)) return Math.max(a, b);

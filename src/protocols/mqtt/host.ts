@@ -260,14 +260,16 @@ export class MqttHost implements Host {
     broker?.end();
   }
 
-  /** Ends all connections: the server drains. */
-  drain(): void {
-    for (const broker of this.#brokers.values()) {
-      for (const session of broker.sessions.values()) broker.domain.runtime.system.tell(session, { kind: 'shutdown' });
-    }
-    for (const connection of [...this.connections]) {
-      if (!connection.isSession) connection.disconnect(CLOSE.shutdown.mqttReason, CLOSE.shutdown.webSocketCode);
-    }
+  /** For each connection, what ends it: the server drains. */
+  farewells(): (() => void)[] {
+    const { system } = this.context.runtime;
+    const { mqttReason, webSocketCode } = CLOSE.shutdown;
+    const sessions = [...this.#brokers.values()].flatMap((broker) => [...broker.sessions.values()]);
+    const connections = [...this.connections].filter(({ isSession }) => !isSession);
+    return [
+      ...sessions.map((session) => () => system.tell(session, { kind: 'shutdown' })),
+      ...connections.map((connection) => () => connection.disconnect(mqttReason, webSocketCode)),
+    ];
   }
 
   /** Ends everything that would keep the process or a test alive. */

@@ -17,6 +17,8 @@ export interface MqttServer {
   webSocketBehaviour(admission: Admission): WebSocketBehavior<MqttHolder>;
   /** Takes no further connections and ends those there are: 5.0 is told 0x8B. */
   drain(): Promise<void>;
+  /** For each connection, what ends it. */
+  farewells(): (() => void)[];
   close(): Promise<void>;
 }
 
@@ -44,9 +46,10 @@ export async function startMqtt(context: Context, certificate: Certificate | nul
         for (const listener of listeners) listener.replaceCertificate(fresh);
       },
       webSocketBehaviour: (admission) => webSocketBehaviour(host, admission),
+      farewells: () => host.farewells(),
       async drain() {
         for (const listener of listeners) listener.stop();
-        host.drain();
+        for (const end of host.farewells()) end();
         await settled(host, context);
       },
       close,

@@ -1,0 +1,54 @@
+import t from 'tap';
+import { natsServer, testCluster } from '../support/nats.js';
+import { skipWithout } from '../support/programs.js';
+import type { TestServer } from '../support/server.js';
+import type { WebSocketClient } from '../support/websocket.js';
+
+const skip = skipWithout('nats-server');
+
+async function admin(node: TestServer, path: string): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${node.adminPort}${path}`)).text();
+}
+
+async function metric(node: TestServer, name: string): Promise<number> {
+  const line = (await admin(node, '/metrics')).split('\n').find((text) => text.startsWith(`nextalk_cluster_${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+t.test('a node that leaves in order sends its clients elsewhere, and nobody sees them go', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const settings = { admin: { port: -1 }, presence: { graceMs: 4000 } };
+  const [n1, n2] = (await testCluster(t, nats, 2, settings)) as [TestServer, TestServer];
+  const bob = await n2.site().arrive('bob', { buddies: 'alice' });
+  const alice = await n1.site().arrive('alice', { buddies: 'bob' });
+  t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
+  const draining = n1.drain();
+  t.equal((await (alice.client as WebSocketClient).closed).code, 1001);
+  await draining;
+  const refused = await n2.site().post('/v5/messages', { ticket: alice.ticket, to: 'bob', body: 'x' });
+  t.equal(refused.status, 404, 'her ticket went with its node');
+  const again = await n2.site().arrive('alice', { buddies: 'bob' });
+  t.strictSame(again.answer.presences, { bob: 'available' });
+  await again.site.message(again.ticket, 'bob', 'here again');
+  t.hasStrict(await bob.next(), { body: 'here again' }, 'no flicker');
+  await bob.site.message(bob.ticket, 'alice', 'welcome');
+  t.hasStrict(await again.next(), { body: 'welcome' });
+});
+
+t.test('the admin port shows nodes, traffic, the replica, and whether NATS is there', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const [n1, n2] = (await testCluster(t, nats, 2, { admin: { port: -1 }, cluster: { leaseMs: 500 } })) as TestServer[];
+  if (!n1 || !n2) throw new Error('two nodes');
+  await n1.site().online('alice');
+  await n2.site().online('bob');
+  t.equal(await metric(n1, 'replica_endpoints'), 2);
+  while ((await metric(n1, 'nodes')) !== 2) await new Promise((resolve) => setImmediate(resolve));
+  t.ok((await metric(n1, 'items_sent_total')) > 0);
+  t.equal(await admin(n1, '/readyz'), 'ok\n');
+  await nats.stop();
+  while ((await metric(n1, 'nodes_lost')) !== 1) await new Promise((resolve) => setImmediate(resolve));
+  t.equal(await metric(n1, 'connected'), 0);
+  t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);
+  t.strictSame(await n1.site().presences('alice', 'bob'), { alice: 'available' });
+  t.match(await n1.site().post('/v5/presences/online', { name: 'carol', nick: 'C' }), { status: 200 });
+});
