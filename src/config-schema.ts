@@ -83,7 +83,7 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   messagesPerSecond: whole(
     0,
     most,
-    100,
+    0,
     'Messages in a second that one client may send itself, and as many at once after a quiet one. 0: no limit.',
   ),
 };

@@ -1,9 +1,10 @@
 import t from 'tap';
 import { dice } from './support/dice.js';
-import type { Exchange } from './support/http.js';
+import { basic, type Exchange } from './support/http.js';
 import { type Packet, packetsOf } from './support/packets.js';
 import { openPoll, poll } from './support/polling.js';
-import { type TestServer, testServer } from './support/server.js';
+import { RawSocket, requestText } from './support/raw.js';
+import { siteA, type TestServer, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
 
 const senders = 8;
@@ -152,5 +153,32 @@ t.test('polls that the browser aborts before they are answered lose nothing and 
   t.strictSame(
     seen.filter((body, at) => seen.indexOf(body) === at),
     Array.from({ length: each + 1 }, (_, n) => `${n}`),
+  );
+});
+
+t.test('what one sender says in a room and directly, in one write, arrives in that order', async (t) => {
+  const server = await testServer(t, wide);
+  const site = server.site();
+  const reader = await site.arrive('reader', { rooms: 'r' });
+  const { ticket } = await site.online('sender', { rooms: 'r' });
+  const raw = await RawSocket.open(server);
+  const headers = [
+    `Authorization: ${basic(siteA.domain, siteA.apikey)}`,
+    'Content-Type: application/x-www-form-urlencoded',
+  ];
+  const requests = Array.from({ length: 40 }, (_, n) => {
+    const where = n % 2 === 0 ? 'to=r&type=grpchat' : 'to=reader';
+    const form = `ticket=${encodeURIComponent(ticket)}&${where}&body=${n}`;
+    return requestText('POST /v5/messages', headers, form);
+  });
+  raw.write(requests.join(''));
+  const bodies: string[] = [];
+  while (bodies.length < requests.length) {
+    const { kind, body = '' } = await reader.next();
+    if (kind === 'message') bodies.push(body);
+  }
+  t.strictSame(
+    bodies,
+    requests.map((_, n) => `${n}`),
   );
 });

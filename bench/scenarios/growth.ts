@@ -32,7 +32,7 @@ type Step = readonly [name: string, requestOf: (index: number) => Buffer, onBody
 async function measure(context: Context, pool: HttpPool, mode: string, step: Step): Promise<Figure[]> {
   const [, requestOf, onBody] = step;
   const range = async (from: number, to: number): Promise<void> => {
-    await each(to - from, 32, (index) => {
+    await each(to - from, inFlight, (index) => {
       return new Promise((resolve) => {
         pool.next().request(requestOf(from + index), (status, bytes, start, end) => {
           checkOk(status, bytes, start, end);
@@ -63,12 +63,18 @@ function blockBuddies(index: number): string {
 
 const ignore = (): void => {};
 
-/** How many users a step asks for at every level, spread over all that are connected. */
+/** How many users a step asks for at every level. */
 const sample = 1000;
 
+/**
+ * Whose turn it is next: one of another block, and no block comes again within so many requests as are in flight. Else
+ * changes of one turn would meet at the same buddies at the small levels alone, where one write then carries several.
+ */
+const stride = 53;
+const inFlight = 16;
+
 async function atLevel(context: Context, pool: HttpPool, tickets: readonly string[], level: Level): Promise<Figure[]> {
-  const stride = level.connected / sample;
-  const user = (index: number): number => Math.floor((index % sample) * stride);
+  const user = (index: number): number => ((index % sample) * stride) % level.connected;
   const round = (index: number): number => Math.floor(index / sample);
   const ticket = (index: number): string => tickets[user(index)] ?? '';
   // A room for each round and each 50 users of the sample, so that every join is one, and finds as many members.

@@ -75,3 +75,8 @@ export function shortId(domain: string, address: Address): string {
   const start = domain.length + 9;
   return shortIdOf(address.slice(start, start + 3) as Node, address.slice(start + 4));
 }
+
+/** Whether an address of `domain` is a room's. */
+export function isRoom(domain: string, address: Address): boolean {
+  return address.startsWith('gid/', domain.length + 9);
+}

@@ -5,7 +5,7 @@
  */
 import type { ReplyError } from '../errors.js';
 import { CLOSE, UNAVAILABLE } from '../errors.js';
-import { type Address, type Node, shortIdOf, type Target } from './address.js';
+import { type Address, isRoom, type Node, shortIdOf, type Target } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
 import { announceToRooms, enter, evicted, join, leave } from './membership.js';
@@ -58,6 +58,7 @@ export type EndpointMessage =
   /** From one of its clients, or a push of the site in its name (client null). */
   | { readonly kind: 'send'; readonly client: Client | null; readonly outgoing: Outgoing }
   | Deliver
+  | { readonly kind: 'push'; readonly deliver: Deliver }
   | { readonly kind: 'attach'; readonly client: Client; readonly transport: Transport }
   | {
       readonly kind: 'detach';
@@ -116,7 +117,9 @@ export function newEndpoint(domain: Domain, { address, node, id }: Target, entry
 function receive(state: EndpointState, message: EndpointMessage, self: Ref<EndpointMessage>): EndpointState {
   switch (message.kind) {
     case 'deliver':
-      return deliver(state, message);
+      return deliver(state, message, self);
+    case 'push':
+      return push(state, message.deliver);
     case 'send':
       return send(state, message.client, message.outgoing);
     case 'attach':
@@ -153,8 +156,18 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
   }
 }
 
+/**
+ * A packet through a room has come by way of the room's actor. One that came directly takes as many steps, so that it
+ * does not overtake what its sender said in a room before (PROTOCOL.md section 5: order).
+ */
+function deliver(state: EndpointState, message: Deliver, self: Ref<EndpointMessage>): EndpointState {
+  if (isRoom(state.domain.name, message.packet.topic)) return push(state, message);
+  state.domain.runtime.system.tell(self, { kind: 'push', deliver: message });
+  return state;
+}
+
 /** Pushes a packet to its clients; keeps a message while none is connected. */
-function deliver(state: EndpointState, message: Deliver): EndpointState {
+function push(state: EndpointState, message: Deliver): EndpointState {
   const { packet, only } = message;
   const { limits, metrics, cluster } = state.domain;
   if (state.webhook && packet.kind === 'message' && !message.relayed) state.webhook.push(packet, limits);
@@ -275,7 +288,7 @@ export function announce(state: EndpointState, enteredRooms: readonly Address[] 
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   if ('reply' in message) message.reply(UNAVAILABLE);
-  return ['deliver', 'send', 'drained', 'configure'].includes(message.kind) ? 'resume' : 'stop';
+  return ['deliver', 'push', 'send', 'drained', 'configure'].includes(message.kind) ? 'resume' : 'stop';
 }
 
 /** Whoever is still connected hears that the ticket is gone, and comes online again. */
