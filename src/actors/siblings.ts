@@ -35,6 +35,8 @@ export type SiblingMessage =
   | { readonly kind: 'mirrored'; readonly filters: readonly string[] }
   /** A client elsewhere is connected: it has what nobody had seen. */
   | { readonly kind: 'seen' }
+  /** What was told before has gone on to the other parts. */
+  | { readonly kind: 'pass'; readonly done: () => void }
   /** Another part has come. */
   | { readonly kind: 'sibling' };
 
@@ -54,6 +56,9 @@ export function fromSibling(state: EndpointState, message: SiblingMessage, self:
     case 'seen':
       state.unseen?.clear();
       state.unseen = null;
+      return state;
+    case 'pass':
+      message.done();
       return state;
     case 'sibling':
       state.domain.cluster?.connected(state.address, state.clients);

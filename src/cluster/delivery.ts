@@ -43,10 +43,20 @@ export class Delivery {
     const { cluster } = this;
     const { system } = cluster.domain.runtime;
     const watching = this.#watching(packet);
-    let found = routeToWatchers(system, cluster.domain.table, packet) || watching.size > 0;
+    const found = routeToWatchers(system, cluster.domain.table, packet) || watching.size > 0;
     for (const peer of watching) cluster.tellPacket(peer, 'v', null, packet);
-    found = this.toPrimary(packet, only, 0) || found;
-    return found;
+    return this.#inOrder(packet, only) || found;
+  }
+
+  /** Behind all that this node has sent to the endpoint, whichever way that went. */
+  #inOrder(packet: Packet, only: string | null): boolean {
+    const { replica, paths } = this.cluster;
+    const record = replica.records.get(packet.topic);
+    const primary = record && replica.primary(record);
+    if (!primary) return this.toPrimary(packet, only, 0);
+    const again = () => void this.#inOrder(packet, only);
+    if (paths.mustWait(packet.topic, primary.peer, again)) return true;
+    return this.toPrimary(packet, only, 0);
   }
 
   /** To the oldest part of its endpoint, on whichever node that is. False where there is none. */
@@ -65,7 +75,8 @@ export class Delivery {
   relay(address: Address, { packet, only }: Deliver): void {
     const record = this.cluster.replica.records.get(address);
     if (!record) return;
-    if (record.parts.length === 1 && record.parts[0]?.pending === null) return;
+    const [first] = record.parts;
+    if (record.parts.length === 1 && first?.peer === null && first.pending === null) return;
     const nodes = new Set<Peer>();
     for (const { peer, hidden, pending } of record.parts) {
       if (peer && !hidden) nodes.add(peer);

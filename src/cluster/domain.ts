@@ -14,6 +14,7 @@ import { Delivery } from './delivery.js';
 import { Hosting } from './hosting.js';
 import { Interest } from './interest.js';
 import type { ClusterNode } from './node.js';
+import { Paths } from './paths.js';
 import type { Peer } from './peer.js';
 import type { DomainCluster, Inherited } from './port.js';
 import { type Part, Replica } from './replica.js';
@@ -38,6 +39,7 @@ export class ClusteredDomain implements DomainCluster {
   readonly topics: Topics;
   readonly sessions: Sessions;
   readonly turns: Turns;
+  readonly paths: Paths;
 
   constructor(
     readonly node: ClusterNode,
@@ -52,6 +54,7 @@ export class ClusteredDomain implements DomainCluster {
     this.topics = new Topics(this);
     this.sessions = new Sessions(this);
     this.turns = new Turns(this);
+    this.paths = new Paths(this);
   }
 
   get tokenPrefix(): string {
@@ -202,7 +205,7 @@ export class ClusteredDomain implements DomainCluster {
 
   isConnectedElsewhere(address: Address): boolean {
     const parts = this.replica.records.get(address)?.parts ?? [];
-    return parts.some(({ peer, hidden, connected }) => peer !== null && !hidden && connected > 0);
+    return parts.some(({ peer, hidden, connected }) => peer?.up === true && !hidden && connected > 0);
   }
 
   connected(address: Address, clients: readonly Client[]): void {

@@ -68,6 +68,12 @@ export class ClusterNode implements MeshEvents {
       if (cluster) cluster.bequeath(peer, address as never, reply);
       else reply(null);
     });
+    this.calls.answer('arrived', (_peer, _fields, reply) => reply(true));
+    this.calls.answer('pass', (_peer, [domain, address, to], reply) => {
+      const cluster = this.domains.get(domain as string);
+      if (cluster) cluster.paths.pass(address as never, to as string, () => reply(true));
+      else reply(null);
+    });
     this.calls.answer('visit', (_peer, [domain, address, token], reply) => {
       const client = this.domains.get(domain as string)?.domain.tickets.get(token as string);
       reply(client?.address === address ? client?.name : null);

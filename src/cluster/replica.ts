@@ -12,6 +12,7 @@ import { type Appearance, appearance, type Show, transition } from '../actors/pr
 import type { Peer } from './peer.js';
 
 const NO_ROOMS: readonly Address[] = [];
+const NO_PARTS: Part[] = [];
 
 /** One node's share of an endpoint. */
 export interface Part {
@@ -109,8 +110,9 @@ export class Replica {
       const part = known ?? this.#newPart(peer, birth);
       if (known) this.#countRooms(part, -1);
       Object.assign(part, { birth, hidden: false, stale: false, rooms: this.#own(rooms) });
-      if (!known) record.parts.push(part);
-      record.parts.sort((a, b) => a.birth - b.birth);
+      // A list that is pushed to has room for many; nearly every endpoint has one part.
+      if (!known) record.parts = record.parts.length === 0 ? [part] : [...record.parts, part];
+      if (record.parts.length > 1) record.parts.sort((a, b) => a.birth - b.birth);
       this.#countRooms(part, 1);
     });
     if (isNew && peer) this.events.appeared(record, peer);
@@ -193,7 +195,7 @@ export class Replica {
   }
 
   #newRecord(address: Address, { stamp, nick, show, status }: Profile): Record {
-    const record: Record = { address, stamp, nick, show, status, appearance: null, parts: [] };
+    const record: Record = { address, stamp, nick, show, status, appearance: null, parts: NO_PARTS };
     this.records.set(address, record);
     this.events.remembered();
     return record;

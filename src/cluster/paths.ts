@@ -1,0 +1,90 @@
+/**
+ * Keeps the order of packets when the part of an endpoint that they go through changes. What was sent by the old way may
+ * still be on its way to the new one: until that has arrived, what is sent next waits.
+ */
+import type { Address } from '../actors/address.js';
+import type { ClusteredDomain } from './domain.js';
+import type { Peer } from './peer.js';
+
+/** After so long nothing is on its way any more. */
+const ON_ITS_WAY_MS = 3000;
+/** How long packets wait for an answer that does not come. */
+const PATIENCE_MS = 1000;
+/** Packets that wait for one endpoint; beyond, they go, and may overtake. */
+const MAX_WAITING = 10_000;
+/** Ways remembered before those of long ago are looked for. */
+const MANY_WAYS = 10_000;
+
+interface Way {
+  /** The node that the last packet was sent to; null: this one. */
+  peer: Peer | null;
+  at: number;
+  /** Packets that wait; null: none has to. */
+  waiting: (() => void)[] | null;
+}
+
+export class Paths {
+  readonly #ways = new Map<Address, Way>();
+
+  constructor(private readonly cluster: ClusteredDomain) {}
+
+  /**
+   * Whether a packet for an endpoint whose oldest part is on this node has to wait; `again` is called when it no longer
+   * has to.
+   */
+  mustWait(address: Address, peer: Peer | null, again: () => void): boolean {
+    const now = this.cluster.domain.runtime.clock.now();
+    const way = this.#ways.get(address);
+    if (!way) {
+      this.#remember(address, { peer, at: now, waiting: null });
+      return false;
+    }
+    if (way.waiting && way.waiting.length < MAX_WAITING) {
+      way.waiting.push(again);
+      return true;
+    }
+    const { peer: from } = way;
+    const isSwitch = from !== peer && now - way.at < ON_ITS_WAY_MS && from?.up !== false;
+    way.peer = peer;
+    way.at = now;
+    if (!isSwitch) return false;
+    way.waiting = [again];
+    this.#sweep(address, from, peer, () => this.#release(way));
+    return true;
+  }
+
+  /** Another node asks: calls `done` when all that this one has had for an endpoint is on its way to `to`, and there. */
+  pass(address: Address, to: string, done: () => void): void {
+    const { node, domain } = this.cluster;
+    const peer = node.mesh.peers.get(to);
+    const sweepOn = () => {
+      if (peer) node.calls.ask(peer, 'arrived', [], PATIENCE_MS, done);
+      else done();
+    };
+    // Behind what waits in the endpoint's mailbox to be relayed.
+    const entry = domain.registry.endpoints.get(address);
+    if (entry) domain.runtime.system.tell(entry.actor, { kind: 'pass', done: sweepOn });
+    else sweepOn();
+  }
+
+  #sweep(address: Address, from: Peer | null, to: Peer | null, done: () => void): void {
+    const { node, domain } = this.cluster;
+    const target = to?.name ?? node.name;
+    if (from) node.calls.ask(from, 'pass', [domain.name, address, target], PATIENCE_MS, done);
+    else this.pass(address, target, done);
+  }
+
+  #release(way: Way): void {
+    const waiting = way.waiting ?? [];
+    way.waiting = null;
+    for (const again of waiting) again();
+  }
+
+  #remember(address: Address, way: Way): void {
+    this.#ways.set(address, way);
+    if (this.#ways.size < MANY_WAYS || this.#ways.size % MANY_WAYS !== 0) return;
+    for (const [other, { at, waiting }] of this.#ways) {
+      if (waiting === null && way.at - at > ON_ITS_WAY_MS) this.#ways.delete(other);
+    }
+  }
+}
