@@ -43,7 +43,9 @@ t.test('REST calls do not keep a client', async (t) => {
 
 for (const transport of transports) {
   t.test(`a client that is connected over ${transport.name} stays, one that has left goes`, async (t) => {
-    const site = (await testServer(t, { ...shortTimes, mqtt: { port: -1 }, poll: { timeoutMs: 50 } })).site();
+    // Long enough to connect in on a busy machine.
+    const presence = { clientIdleMs: 1500, graceMs: 100 };
+    const site = (await testServer(t, { presence, mqtt: { port: -1 }, poll: { timeoutMs: 50 } })).site();
     const watcher = await watching(site, 'stays', 'leaves');
     const stays = await site.arrive('stays', {}, transport);
     t.hasStrict(await watcher.next(), { from: 'stays', type: 'online' });
@@ -93,6 +95,7 @@ t.test('what is kept in the grace goes to the next client alone', async (t) => {
   const sender = await site.online('sender');
   const gone = await site.arrive('a');
   await gone.offline();
+  await site.status(sender.ticket, 'a', 'typing: not kept');
   await site.message(sender.ticket, 'a', 'kept');
   const next = await site.arrive('a');
   const further = await site.arrive('a');

@@ -81,9 +81,11 @@ t.test('who is invisible comes and goes unheard and still receives', async (t) =
   await site.leave(ghost.ticket, 'r1');
   await site.join(ghost.ticket, 'r1');
   t.strictSame(await buddy.before(ghost), []);
+  const last = await site.arrive('z', { buddies: 'b' });
+  t.hasStrict(await buddy.next(), { from: 'z', type: 'online' });
   await ghost.offline();
-  await site.arrive('witness', { buddies: 'b' });
-  t.hasStrict(await buddy.next(), { from: 'witness' }, 'b hears of others, not of the ghost that left before');
+  await last.offline();
+  t.hasStrict(await buddy.next(), { from: 'z', type: 'offline' }, 'not of the ghost that left before');
 });
 
 t.test('another status text with the same show is a change', async (t) => {
@@ -96,6 +98,10 @@ t.test('another status text with the same show is a change', async (t) => {
   await a.show('away', { status: 'tea' });
   t.strictSame(await buddy.before(a), [toBuddy('show', 'away', 'tea')]);
   t.strictSame(await site.presences('a'), { a: 'away' });
+  const second = await site.arrive('a');
+  t.strictSame(await buddy.before(second), [], 'a further client without one leaves it as it is');
+  await a.show('invisible');
+  t.strictSame(await buddy.before(a), [toBuddy('offline', 'unavailable', '')], 'who is offline shows none');
 });
 
 t.test('a nick given to SHOW is the one that others see', async (t) => {

@@ -112,7 +112,10 @@ t.test('a ticket that is none is answered 404', async (t) => {
   const { ticket: gone } = await site.online('1');
   await site.offline(gone);
   const { ticket: foreign } = await server.site(siteB).online('1');
+  const { ticket: valid } = await site.online('3');
   const tickets: readonly (readonly [title: string, ticket: string])[] = [
+    ['whose token is another user’s', valid.replace('uid:3:', 'uid:1:')],
+    ['whose token is a user’s, not a visitor’s', valid.replace('uid:', 'vid:')],
     ['unknown', 'uid:1:0123456789abcdef0123456789abcdef'],
     ['ended by OFFLINE', gone],
     ['of another domain', foreign],

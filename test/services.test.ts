@@ -76,6 +76,17 @@ t.test('by turns many senders are spread evenly', async (t) => {
   t.strictSame(counts, [10, 10, 10]);
 });
 
+t.test('by turns a client that is not connected is passed over while another one is', async (t) => {
+  const site = (await testServer(t, turns)).site();
+  await site.online('sid:help', { client: 'away' });
+  const agent = await site.arrive('sid:help');
+  for (const from of ['a', 'b', 'c']) {
+    const { ticket } = await site.online(from);
+    await site.message(ticket, 'sid:help', `from ${from}`);
+    t.hasStrict(await agent.next(), { from, body: `from ${from}` });
+  }
+});
+
 t.test('by turns an address that names a terminal goes there', async (t) => {
   const site = (await testServer(t, turns)).site();
   const clients = await desk(site, 3);

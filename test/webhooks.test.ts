@@ -59,6 +59,15 @@ t.test('a failed call is tried again with growing pauses, then calls go on in or
   t.match((await webhook.next()).text, /second/);
 });
 
+t.test('a site that asks to wait is called again, one that refuses the message is not', async (t) => {
+  const replies = [429, 408, 200, 400, 200] as const;
+  const { webhook, site } = await hooked(t, (nth) => replies[nth] ?? 200);
+  for (const body of ['one', 'two', 'three']) await site.push('1', 'sid:bot', body);
+  const bodies: unknown[] = [];
+  for (let n = 0; n < replies.length; n++) bodies.push(JSON.parse((await webhook.next()).text).body);
+  t.strictSame(bodies, ['one', 'one', 'one', 'two', 'three']);
+});
+
 t.test('several messages reach the webhook in their order', async (t) => {
   const { webhook, site } = await hooked(t);
   for (let n = 0; n < 20; n++) await site.push('1', 'sid:bot', `number ${n};`);

@@ -79,7 +79,9 @@ t.test('no first text in time is closed with 4408', async (t) => {
   const silent = await WebSocketClient.open(server);
   const { ticket } = await server.site().online('1');
   const good = await WebSocketClient.connect(server, ticket);
+  const silentToo = await WebSocketClient.open(server);
   t.equal((await silent.closed).code, 4408);
+  t.equal((await silentToo.closed).code, 4408);
   await server.site().push('2', '1', 'hi');
   t.hasStrict(await good.next(), { body: 'hi' }, 'who subscribed in time stays');
 });
