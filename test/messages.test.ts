@@ -154,7 +154,12 @@ t.test('with carbons a sender’s other clients get its messages', async (t) => 
   await site.message(laptop.ticket, '1', 'note to self');
   t.hasStrict(await laptop.next(), { to: '1', body: 'note to self' });
   t.strictSame(await laptop.before(), [], 'the sending client gets none');
-  t.hasStrict(await phone.before(), [{ to: '1', body: 'note to self' }], 'and the other each of them once');
+  const rest = await phone.before();
+  t.strictSame(
+    rest.map(({ body }) => body),
+    ['note to self'],
+    'and the other each of them once',
+  );
 });
 
 t.test('without carbons they do not', async (t) => {
