@@ -154,6 +154,8 @@ export class ClusterMetrics {
   /** Given up because a node did not take them. */
   framesDropped = 0;
   charactersSent = 0;
+  /** Not sent, being longer than NATS takes. */
+  itemsTooLarge = 0;
   /** REST calls sent on to the node of their ticket. */
   callsForwarded = 0;
   /** Connections here of clients that live on other nodes. */

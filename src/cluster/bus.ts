@@ -99,13 +99,21 @@ export class Bus {
     for (const [subject, receive] of this.options.subjects) {
       connection.subscribe(subject, {
         callback: (error, message) => {
-          if (!error) receive(message.string());
+          if (!error) this.#receive(message.string(), receive);
         },
       });
     }
     for (const [subject, text] of this.#answers) this.#subscribeAnswer(connection, subject, text);
     void this.#watch(connection);
     this.#found();
+  }
+
+  #receive(text: string, receive: (text: string) => void): void {
+    try {
+      receive(text);
+    } catch (err) {
+      log.error({ event: 'nats message refused', err }, 'something on NATS is not of this cluster');
+    }
   }
 
   #subscribeAnswer(connection: NatsConnection, subject: string, text: () => string): void {

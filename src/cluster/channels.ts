@@ -17,6 +17,9 @@ export interface ChannelEvents {
   ended(code: number): void;
 }
 
+/** Bytes that go in one item. */
+const PIECE_BYTES = 96 * 1024;
+
 type Operation = 'd' | 'k' | 'p' | 'z';
 
 export class Channel {
@@ -36,7 +39,9 @@ export class Channel {
   send(bytes: Buffer): void {
     if (!this.isOpen) return;
     this.buffered += bytes.length;
-    this.channels.tell(this, 'd', bytes.toString('base64'));
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      this.channels.tell(this, 'd', bytes.subarray(at, at + PIECE_BYTES).toString('base64'));
+    }
   }
 
   /** This side has taken so many bytes. */

@@ -22,7 +22,7 @@ import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
 import { Turns } from './turns.js';
 import { Visits } from './visits.js';
-import { packetOf, type WirePacket, wireOf } from './wire.js';
+import { wireOf } from './wire.js';
 
 /** How long a part that comes waits for what another one knows. */
 const INHERIT_MS = 2000;
@@ -40,6 +40,8 @@ export class ClusteredDomain implements DomainCluster {
   readonly sessions: Sessions;
   readonly turns: Turns;
   readonly paths: Paths;
+  /** Of endpoints that come, for each client that asked: the messages that have come. */
+  readonly #inheriting = new Map<Address, readonly Packet[][]>();
 
   constructor(
     readonly node: ClusterNode,
@@ -183,10 +185,20 @@ export class ClusteredDomain implements DomainCluster {
   inherit(address: Address, done: (inherited: Inherited | null) => void): void {
     const [peer] = this.peersOf(address);
     if (!peer) return done(null);
+    const unseen: Packet[] = [];
+    const asked = [...(this.#inheriting.get(address) ?? []), unseen];
+    this.#inheriting.set(address, asked);
     this.node.calls.ask(peer, 'inherit', [this.domain.name, address], INHERIT_MS, (answer) => {
-      const inherited = answer as (Omit<Inherited, 'unseen'> & { readonly unseen: readonly WirePacket[] }) | null;
-      done(inherited && { ...inherited, unseen: inherited.unseen.map(packetOf) });
+      const others = (this.#inheriting.get(address) ?? []).filter((other) => other !== unseen);
+      if (others.length > 0) this.#inheriting.set(address, others);
+      else this.#inheriting.delete(address);
+      done(answer === null ? null : { ...(answer as Omit<Inherited, 'unseen'>), unseen });
     });
+  }
+
+  /** A message that another part has kept: it comes before the answer of whoever asked first. */
+  inheritUnseen(address: Address, packet: Packet): void {
+    this.#inheriting.get(address)?.[0]?.push(packet);
   }
 
   /** A part of an endpoint of this node comes on another: it is told all there is, and is relayed to from now on. */
@@ -198,7 +210,10 @@ export class ClusteredDomain implements DomainCluster {
       kind: 'bequeath',
       answer: (inherited) => {
         part.pending = [...(part.pending ?? []), peer];
-        reply({ ...inherited, unseen: inherited.unseen.map((packet) => JSON.parse(this.wire(packet))) });
+        const { unseen, ...rest } = inherited;
+        // One by one, since they may be more than goes in one item.
+        for (const packet of unseen) this.tellPacket(peer, 'U', address, packet);
+        reply(rest);
       },
     });
   }

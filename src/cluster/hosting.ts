@@ -13,6 +13,8 @@ import { packetOf, type WirePacket } from './wire.js';
 
 /** Packets on their way to a connection elsewhere, not taken yet by what carries it; further ones wait in the client. */
 const WINDOW = 200;
+/** Bytes of packets that go in one item. */
+const ITEM_BYTES = 128 * 1024;
 
 class RemoteTransport implements Transport {
   #unacknowledged: Packet[] = [];
@@ -29,12 +31,23 @@ class RemoteTransport implements Transport {
   ) {}
 
   deliver(packets: readonly Packet[]): number {
-    const taken = packets.slice(0, WINDOW - this.#unacknowledged.length);
+    const taken = packets.slice(0, this.#room(packets));
     this.#blocked = taken.length < packets.length;
     if (taken.length === 0) return 0;
     this.#unacknowledged = this.#unacknowledged.concat(taken);
     this.hosting.send(this, taken);
     return taken.length;
+  }
+
+  /** How many packets may be sent: by their number on the way, and by what goes in one item. */
+  #room(packets: readonly Packet[]): number {
+    const most = Math.min(packets.length, WINDOW - this.#unacknowledged.length);
+    let bytes = 0;
+    for (let count = 0; count < most; count++) {
+      bytes += (packets[count] as Packet).bytes;
+      if (bytes > ITEM_BYTES && count > 0) return count;
+    }
+    return most;
   }
 
   close(reason: CloseReason): readonly Packet[] {

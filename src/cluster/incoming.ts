@@ -103,6 +103,10 @@ function relayed({ delivery }: ClusteredDomain, _peer: Peer, fields: Packeted<[s
   delivery.relayed(address, packetOf(packet), only);
 }
 
+function unseen(cluster: ClusteredDomain, _peer: Peer, [address, packet]: Packeted<[]>): void {
+  cluster.inheritUnseen(address, packetOf(packet));
+}
+
 function carbon({ delivery }: ClusteredDomain, _peer: Peer, [address, packet]: Packeted<[]>): void {
   delivery.relayed(address, packetOf(packet), null);
 }
@@ -169,6 +173,7 @@ const TAKERS = new Map<string, unknown>([
   ['e', toEndpoint],
   ['y', relayed],
   ['c', carbon],
+  ['U', unseen],
   ['t', published],
   ['h', shared],
   ['H', passed],

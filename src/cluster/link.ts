@@ -9,7 +9,11 @@ import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 
 /** Characters of items that one frame gathers; NATS takes 1 MiB by default. */
-const FRAME_CHARACTERS = 192 * 1024;
+const FRAME_CHARACTERS = 96 * 1024;
+/** Longest item, in bytes: with what else a frame has gathered it stays below that. */
+const ITEM_BYTES = 700 * 1024;
+/** Shorter ones cannot be longer than that. */
+const LARGE_CHARACTERS = ITEM_BYTES / 3;
 /** Characters that wait for acknowledgement before the stream gives up and begins anew. */
 export const LINK_CHARACTERS = 32 * 1024 * 1024;
 /** Of what is not acknowledged, characters sent again at a time when nobody has asked. */
@@ -56,9 +60,18 @@ export class Link {
 
   /** Adds an item, as JSON, to the frame of this turn. */
   send(item: string): void {
+    if (item.length > LARGE_CHARACTERS && Buffer.byteLength(item) > ITEM_BYTES) return this.#refuse(item);
     this.#pending.push(item);
     this.#pendingCharacters += item.length + 1;
     if (this.#pendingCharacters >= FRAME_CHARACTERS) this.flush();
+  }
+
+  #refuse(item: string): void {
+    this.metrics.itemsTooLarge += 1;
+    log.warn(
+      { event: 'item too large', characters: item.length },
+      'what NATS does not carry does not reach other nodes',
+    );
   }
 
   /** Sends what this turn has gathered. */

@@ -191,6 +191,11 @@ export class Mesh {
     finish();
   }
 
+  /** Has every other node say again what it has. */
+  askForEverything(): void {
+    for (const peer of this.peers.values()) if (peer.up) this.#control('s', peer);
+  }
+
   /** Tells the others that this node's clients will come to them. */
   leave(): void {
     this.#state = 'leaving';

@@ -100,6 +100,8 @@ export class ClusterNode implements MeshEvents {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
     domain.onEnd.add(() => this.domains.delete(domain.name));
+    // One that is configured later: what the others told of it has not been listened to.
+    this.mesh.askForEverything();
     return cluster;
   }
 
