@@ -1,0 +1,64 @@
+import { connect } from '@nats-io/transport-node';
+import t from 'tap';
+import { PROTOCOL } from '../../src/cluster/mesh.js';
+import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
+import { skipWithout } from '../support/programs.js';
+import { merge, siteA, siteB, type TestServer, testServer } from '../support/server.js';
+
+const skip = skipWithout('nats-server');
+
+async function nodesSeenBy(node: TestServer): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${node.adminPort}/metrics`)).text();
+  return Number(/^nextalk_cluster_nodes (\d+)$/m.exec(text)?.[1]);
+}
+
+t.test('nodes of another protocol, and what is of no node at all, change nothing', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const settings = clusterSettings(nats, { cluster: { name: 'mixed', leaseMs: 500 }, admin: { port: -1 } });
+  const node = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  const stranger = await connect({ servers: nats.url });
+  t.teardown(() => stranger.close());
+  const beat = (name: string, protocol: number) => `["b","${name}",1,${protocol},"up",0]`;
+  stranger.publish('mixed.beat', 'no JSON');
+  stranger.publish(`mixed.node.${Buffer.from('n1').toString('hex')}`, '{}');
+  stranger.publish('mixed.beat', beat('newer', PROTOCOL + 1));
+  stranger.publish('mixed.beat', beat('equal', PROTOCOL));
+  while ((await nodesSeenBy(node)) !== 2) await new Promise((resolve) => setImmediate(resolve));
+  while ((await nodesSeenBy(node)) !== 1) await new Promise((resolve) => setImmediate(resolve));
+  t.match(await node.site().online('alice'), { success: true }, 'and it goes on');
+});
+
+t.test('clusters of different names on one NATS know nothing of each other', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const [one] = await testCluster(t, nats, 1);
+  const [other] = await testCluster(t, nats, 1);
+  await one?.site().online('alice');
+  t.strictSame(await other?.site().presences('alice'), {});
+});
+
+t.test('a domain that is configured later on one node has the endpoints of the others', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const settings = clusterSettings(nats);
+  const [n1, n2] = [
+    await testServer(t, merge(settings, { cluster: { node: 'n1' } })),
+    await testServer(t, merge(settings, { cluster: { node: 'n2' }, domains: [siteA] })),
+  ];
+  await n1.site(siteB).online('bob');
+  n2.reload(merge(settings, { cluster: { node: 'n2' }, domains: [siteA, siteB] }));
+  while (Object.keys(await n2.site(siteB).presences('bob')).length === 0) await n2.settled();
+  t.strictSame(await n2.site(siteB).presences('bob'), { bob: 'available' });
+  t.strictSame(await n2.site(siteA).presences('bob'), {}, 'and nothing crosses between domains');
+});
+
+t.test('a node that cannot reach NATS serves its own clients, and joins when NATS is there', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 } });
+  await nats.stop();
+  const alone = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  await alone.site().online('alice');
+  t.strictSame(await alone.site().presences('alice'), { alice: 'available' });
+  await nats.start();
+  const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
+  while (Object.keys(await other.site().presences('alice')).length === 0) await other.settled();
+  t.strictSame(await other.site().presences('alice'), { alice: 'available' });
+});
