@@ -1,5 +1,6 @@
 import t from 'tap';
 import { converges, settle, Talk } from '../support/believer.js';
+import { dice } from '../support/dice.js';
 import { clusterSettings, NatsProxy, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, type TestServer, testServer } from '../support/server.js';
@@ -21,15 +22,28 @@ t.test('what users believe is so, whatever happens to NATS and to the way to it'
   }
   const [n1, n2, n3] = nodes as [TestServer, TestServer, TestServer];
   const truth = await settle(nodes, boundMs);
+  const roll = dice(11);
 
   await t.test('a node that is cut off is offline to the others, and they to it, until it is back', async (t) => {
     proxies[2]?.cut();
-    await truth.show('u1', 'dnd');
-    await truth.show('u7', 'away');
+    await truth.stir(nodes, roll, 30);
     await converges(() => truth.missing([[n1, n2], [n3]]), boundMs);
+    await truth.stir(nodes, roll, 30);
     proxies[2]?.restore();
+    await truth.stir(nodes, roll, 30);
     await converges(() => truth.missing([nodes]), boundMs);
     t.strictSame(truth.wrong, []);
+  });
+
+  await t.test('users come, go and change while nothing is wrong', async (t) => {
+    for (let round = 0; round < 5; round++) {
+      await truth.stir(nodes, roll, 40);
+      await converges(() => truth.missing([nodes]), boundMs);
+    }
+    t.strictSame(truth.wrong, []);
+    for (const name of truth.everybody) if (!truth.present.has(name)) await truth.arrive(n1, name);
+    for (const name of truth.everybody) await truth.show(name, 'available');
+    await converges(() => truth.missing([nodes]), boundMs);
   });
 
   await t.test('a restart of NATS within the lease changes nothing', async (t) => {
@@ -49,7 +63,8 @@ t.test('what users believe is so, whatever happens to NATS and to the way to it'
   });
 
   await t.test('messages sent while NATS restarts all come, once and in order', async (t) => {
-    const talk = new Talk([...truth.present.values()].filter(({ name }) => ['u1', 'u4', 'u7'].includes(name)));
+    // One user of each node.
+    const talk = new Talk(await Promise.all(nodes.map((node, i) => truth.move(`u${i + 1}`, node))));
     await talk.reaches(20);
     await nats.stop();
     await talk.reaches(talk.sent + 20);
@@ -62,8 +77,9 @@ t.test('what users believe is so, whatever happens to NATS and to the way to it'
   await t.test('without NATS each node serves its own, and all find together again', async (t) => {
     await nats.stop();
     await converges(() => truth.missing([[n1], [n2], [n3]]), boundMs);
-    await truth.show('u4', 'chat');
+    await truth.stir(nodes, roll, 30);
     await nats.start();
+    await truth.stir(nodes, roll, 30);
     await converges(() => truth.missing([nodes]), boundMs);
     t.strictSame(truth.wrong, []);
   });

@@ -4,6 +4,7 @@ import { siteA, type TestServer } from './server.js';
 import { type Person, Site } from './site.js';
 
 const LOOK_MS = 20;
+const SHOWS = ['available', 'away', 'dnd', 'busy', 'chat'];
 
 /** Resolves when it holds; rejects with what is missing when it does not hold in time. */
 export async function converges(
@@ -39,7 +40,7 @@ export class Believer {
 
   static async arrive(node: TestServer, name: string, everybody: readonly string[]): Promise<Believer> {
     const buddies = everybody.filter((other) => other !== name).join(',');
-    return new Believer(name, await new Site(node, siteA).arrive(name, { buddies }), node);
+    return new Believer(name, await new Site(node, siteA).arrive(name, { buddies, show: 'available' }), node);
   }
 
   send(to: string, body: string): Promise<void> {
@@ -96,6 +97,30 @@ export class Truth {
   /** They are there as they were. */
   regain(users: readonly Believer[]): void {
     for (const user of users) this.present.set(user.name, user);
+  }
+
+  /** Users come, go and change, at random. */
+  async stir(nodes: readonly TestServer[], roll: (sides: number) => number, steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      const name = this.everybody[roll(this.everybody.length)] as string;
+      const user = this.present.get(name);
+      if (!user) await this.arrive(nodes[roll(nodes.length)] as TestServer, name);
+      else if (roll(2) === 0) await this.show(name, SHOWS[roll(SHOWS.length)] as string);
+      else await this.leave(user);
+    }
+  }
+
+  /** Goes to a node, and is there when everybody knows. */
+  async move(name: string, node: TestServer): Promise<Believer> {
+    const user = this.present.get(name);
+    if (user) await this.leave(user);
+    await this.arrive(node, name);
+    return this.present.get(name) as Believer;
+  }
+
+  async leave(user: Believer): Promise<void> {
+    await user.person.offline();
+    this.present.delete(user.name);
   }
 
   /** What users believe and PRESENCES answers that is not so, within groups of nodes that reach each other. */
