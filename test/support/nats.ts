@@ -153,6 +153,8 @@ export class NatsProxy {
     const onward = net.connect(this.nats.port, '127.0.0.1');
     for (const end of [socket, onward]) {
       this.#sockets.add(end);
+      // Small writes both ways would wait for each other's acknowledgements.
+      end.setNoDelay(true);
       end.on('error', () => undefined);
       end.on('close', () => {
         this.#sockets.delete(end);
