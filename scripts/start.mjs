@@ -23,4 +23,5 @@ if (build.status !== 0) {
   process.stderr.write('nextalk: the server does not compile; nothing was started\n');
   process.exit(1);
 }
+await import('./copy-page.mjs');
 await import('../dist/main.js');

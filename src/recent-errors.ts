@@ -13,35 +13,86 @@ export interface RecentError {
   count: number;
 }
 
-const KEPT = 500;
+/** Those of one reason in one domain. */
+export interface RecentSummary {
+  /** Of the latest. */
+  readonly at: number;
+  readonly domain: string;
+  readonly reason: string;
+  /** Of the latest. */
+  readonly detail: string;
+  count: number;
+  /** The latest few, by address. */
+  readonly endpoints: string[];
+}
 
-export class RecentErrors {
-  readonly #ring: RecentError[] = [];
+/** Of each reason: what is frequent does not push out what is rare. */
+const KEPT = 200;
+const NAMED = 4;
+
+/** The latest of one reason. */
+class Ring {
+  readonly #errors: RecentError[] = [];
   #next = 0;
   #last: RecentError | null = null;
 
-  /** The same again is counted, not repeated. */
-  add(domain: string, endpoint: string, reason: string, detail = ''): void {
-    const at = Date.now();
+  add(error: RecentError): void {
     const last = this.#last;
-    if (last !== null && last.endpoint === endpoint && last.reason === reason && last.domain === domain) {
-      last.at = at;
+    if (last !== null && last.endpoint === error.endpoint && last.domain === error.domain) {
+      last.at = error.at;
       last.count += 1;
       return;
     }
-    this.#last = { at, domain, endpoint, reason, detail, count: 1 };
-    this.#ring[this.#next] = this.#last;
+    this.#last = error;
+    this.#errors[this.#next] = error;
     this.#next = (this.#next + 1) % KEPT;
   }
 
-  /** Those that concern one endpoint, or all; the latest first. */
-  list(limit: number, domain?: string, endpoint?: string): RecentError[] {
-    const found: RecentError[] = [];
-    for (let i = 1; i <= this.#ring.length && found.length < limit; i++) {
-      const error = this.#ring.at(this.#next - i) as RecentError;
-      const concerns = domain === undefined || (error.domain === domain && error.endpoint === endpoint);
-      if (concerns) found.push(error);
+  /** The latest first. */
+  *latest(): Generator<RecentError> {
+    for (let i = 1; i <= this.#errors.length; i++) yield this.#errors.at(this.#next - i) as RecentError;
+  }
+}
+
+export class RecentErrors {
+  readonly #rings = new Map<string, Ring>();
+
+  /** The same of the same again is counted, not repeated. `reason` is of a closed list. */
+  add(domain: string, endpoint: string, reason: string, detail = ''): void {
+    let ring = this.#rings.get(reason);
+    if (!ring) {
+      ring = new Ring();
+      this.#rings.set(reason, ring);
     }
-    return found;
+    ring.add({ at: Date.now(), domain, endpoint, reason, detail, count: 1 });
+  }
+
+  /** Those that concern one endpoint; the latest first. */
+  of(domain: string, endpoint: string, limit: number): RecentError[] {
+    const found: RecentError[] = [];
+    for (const ring of this.#rings.values()) {
+      for (const error of ring.latest()) {
+        if (error.domain === domain && error.endpoint === endpoint) found.push(error);
+      }
+    }
+    return found.sort((a, b) => b.at - a.at).slice(0, limit);
+  }
+
+  /** All, by reason and domain; the latest first. */
+  summary(): RecentSummary[] {
+    const found = new Map<string, RecentSummary>();
+    for (const ring of this.#rings.values()) {
+      for (const error of ring.latest()) this.#sum(found, error);
+    }
+    return [...found.values()].sort((a, b) => b.at - a.at);
+  }
+
+  #sum(found: Map<string, RecentSummary>, { at, domain, endpoint, reason, detail, count }: RecentError): void {
+    const key = JSON.stringify([reason, domain]);
+    const kind = found.get(key) ?? { at, domain, reason, detail, count: 0, endpoints: [] };
+    found.set(key, kind);
+    kind.count += count;
+    const isNew = endpoint !== '' && !kind.endpoints.includes(endpoint);
+    if (isNew && kind.endpoints.length < NAMED) kind.endpoints.push(endpoint);
   }
 }

@@ -13,6 +13,7 @@ import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
 import { PacketQueue, type QueueLimits } from './queue.js';
 import type { Ref } from './system.js';
+import type { HopName, Trace } from './trace.js';
 import type { Transport } from './transport.js';
 
 /** Clients with something to send at the end of this turn. */
@@ -71,6 +72,7 @@ export class Client {
   push(packet: Packet, limits: QueueLimits): void {
     this.metrics.delivered[packet.kind] += 1;
     if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
+    if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, this.name);
     this.#reportOverflow(this.#queue.push(packet, limits));
     this.#schedule();
   }
@@ -92,6 +94,7 @@ export class Client {
     this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.detachedAt = now;
+    this.#traceAll('returned', unsent, `${transport.kind} has gone`);
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
     return true;
   }
@@ -118,11 +121,13 @@ export class Client {
     if (!this.#canTake || !this.transport || packets.length === 0) return;
     const taken = this.transport.deliver(packets);
     for (let i = 0; i < taken; i++) {
-      const { kind, acceptedAt } = packets[i] as Packet;
+      const { kind, acceptedAt, trace } = packets[i] as Packet;
       this.metrics.sent[kind] += 1;
       this.metrics.delivery.observe(now - acceptedAt);
+      if (trace !== null) this.#traceSent(trace, packets[i] as Packet);
     }
     this.#canTake = taken === packets.length;
+    if (taken < packets.length) this.#traceAll('waiting', packets.slice(taken), 'the connection takes no more now');
     this.#queue.shift(taken);
   }
 
@@ -149,7 +154,9 @@ export class Client {
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
-    this.#reportOverflow(this.#queue.putBack(transport.close(reason), limits));
+    const unsent = transport.close(reason);
+    this.#traceAll('returned', unsent, `${transport.kind} has ended`);
+    this.#reportOverflow(this.#queue.putBack(unsent, limits));
   }
 
   #schedule(): void {
@@ -158,7 +165,17 @@ export class Client {
     this.outbox.add(this);
   }
 
-  #reportOverflow({ length: dropped }: readonly Packet[]): void {
+  #traceSent(trace: Trace, packet: Packet): void {
+    trace.hop('sent', packet, this.address, `${this.name} by ${this.transport?.kind}`);
+  }
+
+  #traceAll(hop: HopName, packets: readonly Packet[], detail: string): void {
+    for (const packet of packets) if (packet.trace !== null) packet.trace.hop(hop, packet, this.address, detail);
+  }
+
+  #reportOverflow(overflow: readonly Packet[]): void {
+    const { length: dropped } = overflow;
+    this.#traceAll('dropped', overflow, 'queueOverflow');
     if (dropped === 0 || this.#overflowed) return;
     this.#overflowed = true;
     log.warn(

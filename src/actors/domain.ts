@@ -5,7 +5,7 @@
 import type { Clock, Timeouts } from '../clock.js';
 import type { DomainCluster } from '../cluster/port.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
-import type { DomainMetrics, Metrics } from '../metrics.js';
+import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import type { Client, Outbox } from './client.js';
@@ -15,9 +15,11 @@ import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Appearance } from './presence.js';
 import { type EndpointEntry, Registry } from './registry.js';
 import { newRoom, type RoomMessage, room } from './room.js';
+import { RoomSizes } from './room-sizes.js';
 import { type Deliver, type RouterMessage, route, router, type Subscription } from './router.js';
 import type { Group, Ref, System } from './system.js';
 import { TopicTree } from './topic-tree.js';
+import type { Trace } from './trace.js';
 import type { Transport } from './transport.js';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -46,6 +48,9 @@ const NO_FILTERS: readonly string[] = [];
 export class Domain {
   readonly table = new TopicTree<Subscription>();
   readonly registry = new Registry();
+  readonly roomSizes = new RoomSizes();
+  /** Follows the packets of one endpoint; null, nearly always. */
+  trace: Trace | null = null;
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
   /** Its part of a cluster; null: one node. */
@@ -139,7 +144,9 @@ export class Domain {
    * where that is nobody.
    */
   route(packet: Packet, only: string | null = null, except: Ref<never> | null = null): boolean {
-    return route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, except);
+    const found = route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, except);
+    if (this.trace !== null) this.trace.routed(packet, found || except !== null);
+    return found;
   }
 
   /** How others see an endpoint, on whichever node it lives; null where it is offline to them. */
@@ -154,7 +161,8 @@ export class Domain {
 
   /** The same for what another node has sent: to this node's own, who have no others to tell. */
   routeRelayed(packet: Packet): void {
-    route(this.runtime.system, this.table, { kind: 'deliver', packet, only: null, relayed: true });
+    const found = route(this.runtime.system, this.table, { kind: 'deliver', packet, only: null, relayed: true });
+    if (this.trace !== null) this.trace.routed(packet, found);
   }
 
   /** The topic of a broadcast: no endpoint's address. */
@@ -189,7 +197,13 @@ export class Domain {
     const isAway = node !== 'gid' && client === null && !this.registry.endpoints.has(address);
     const isHeard = this.route(packet, client);
     if (isAway && this.keep(packet, address)) return;
-    if (!isHeard) this.metrics.drop('offline', address);
+    if (!isHeard) this.drop(packet, 'offline', address);
+  }
+
+  /** A packet for `receiver` goes no further. */
+  drop(packet: Packet, reason: DropReason, receiver: Address): void {
+    this.metrics.drop(reason, receiver);
+    if (packet.trace !== null) packet.trace.hop('dropped', packet, receiver, reason);
   }
 
   /** Keeps a message for an endpoint that is offline; false where it is no message or none are kept. */
@@ -207,6 +221,7 @@ export class Domain {
       : { kind: 'deliver', packet, only: null };
     for (const { actor } of this.registry.endpoints.values()) system.tell(actor, deliver);
     route(system, this.table, isOrigin ? { kind: 'deliver', packet, only: null } : deliver);
+    if (this.trace !== null) this.trace.routed(packet, true);
   }
 
   #subscribe(owner: Address, actor: Ref<EndpointMessage> | Ref<RoomMessage>): Subscription {

@@ -8,6 +8,7 @@ import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, isRoom, type Node, shortIdOf, type Target } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
+import { type EndpointView, inspect } from './inspect.js';
 import { announceToRooms, enter, evicted, join, leave } from './membership.js';
 import { comeOnline, goOffline, type OnlineResult, removeClient, subscribed } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
@@ -70,6 +71,7 @@ export type EndpointMessage =
   | { readonly kind: 'drained'; readonly client: Client; readonly transport: Transport }
   | { readonly kind: 'idled'; readonly client: Client }
   | { readonly kind: 'graceEnded' }
+  | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
   /** The configuration of its service may have changed. */
   | { readonly kind: 'configure' };
 
@@ -149,6 +151,9 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return idled(state, message.client, self);
     case 'graceEnded':
       return state.clients.length === 0 && !state.domain.runtime.grace.has(self) ? goOffline(state) : state;
+    case 'inspect':
+      message.reply(inspect(state));
+      return state;
     case 'configure':
       return configureService(state, self);
     default:
@@ -183,9 +188,10 @@ function push(state: EndpointState, message: Deliver): EndpointState {
   if (state.online && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
     state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
+    if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
   } else if (clients.length === 0 && !state.webhook) {
     const isOwn = only === null && packet.topic === state.address;
-    if (!isOwn || !state.domain.keep(packet, state.address)) metrics.drop('offline', state.address);
+    if (!isOwn || !state.domain.keep(packet, state.address)) state.domain.drop(packet, 'offline', state.address);
   }
   return state;
 }
@@ -219,6 +225,7 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
     return state;
   }
   state.domain.runtime.idle.cancel(client);
+  state.domain.trace?.event('attached', state.address, `${client.name} by ${transport.kind}`);
   client.attach(transport, CLOSE.replaced, state.domain.limits);
   state.unseen?.clear();
   state.unseen = null;
@@ -233,6 +240,7 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   runtime.idle.start(client);
   const { cluster } = state.domain;
   cluster?.connected(state.address, state.clients);
+  state.domain.trace?.event('detached', state.address, `${client.name} by ${transport.kind}`);
   if (state.clients.some((other) => other.transport !== null)) return state;
   if (cluster?.isConnectedElsewhere(state.address)) return state;
   for (const packet of client.queued) {
@@ -288,7 +296,7 @@ export function announce(state: EndpointState, enteredRooms: readonly Address[] 
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   if ('reply' in message) message.reply(UNAVAILABLE);
-  return ['deliver', 'push', 'send', 'drained', 'configure'].includes(message.kind) ? 'resume' : 'stop';
+  return ['deliver', 'push', 'send', 'drained', 'inspect', 'configure'].includes(message.kind) ? 'resume' : 'stop';
 }
 
 /** Whoever is still connected hears that the ticket is gone, and comes online again. */
@@ -297,8 +305,8 @@ function afterStop(state: EndpointState): void {
   const { clients } = state;
   state.clients = [];
   for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
-  for (const _ of state.webhook?.close(CLOSE.stopped, domain.limits) ?? [])
-    domain.metrics.drop('webhookFailed', address);
+  for (const packet of state.webhook?.close(CLOSE.stopped, domain.limits) ?? [])
+    domain.drop(packet, 'webhookFailed', address);
   goOffline(state);
   domain.runtime.grace.cancel(entry.actor);
   if (state.subscription) {

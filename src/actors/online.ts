@@ -116,6 +116,7 @@ export function subscribed(
   if (!state.online) {
     state.online = true;
     domain.metrics.endpointsOnline += 1;
+    domain.trace?.event('online', state.address, '');
   }
   entry.nick = online.nick;
   entry.show = online.show ?? entry.show;
@@ -140,6 +141,7 @@ export function removeClient(
   self: Ref<EndpointMessage>,
 ): void {
   state.clients = state.clients.filter((other) => other !== client);
+  state.domain.trace?.event('ended', state.address, `${client.name}: ${reason.name}`);
   passOn(state, client, reason);
   if (state.clients.length === 0) state.domain.runtime.grace.start(self);
 }
@@ -153,6 +155,7 @@ export function goOffline(state: EndpointState): EndpointState {
   state.entry.rooms = [];
   state.online = false;
   domain.metrics.endpointsOnline -= 1;
+  domain.trace?.event('offline', state.address, '');
   announce(state);
   for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
   if (state.subscription) {
@@ -173,7 +176,7 @@ function forgetUnseen(state: EndpointState): void {
     mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
-    for (const _ of packets) state.domain.metrics.drop('offline', state.address);
+    for (const packet of packets) state.domain.drop(packet, 'offline', state.address);
   }
   state.unseen?.clear();
   state.unseen = null;

@@ -1,6 +1,7 @@
 /** Packets: values that travel to clients. Their fields are those of PROTOCOL.md section 5, and are never changed. */
 import type { PacketKind } from '../metrics.js';
 import type { Address, Target } from './address.js';
+import type { Trace } from './trace.js';
 
 export type MessageType = 'chat' | 'grpchat' | 'broadcast';
 export type PresenceType = 'online' | 'offline' | 'show' | 'join' | 'leave' | 'grponline' | 'grpoffline';
@@ -43,6 +44,8 @@ const OVERHEAD_BYTES = 128;
 export class Packet<K extends PacketKind = PacketKind> {
   /** Its JSON, made by protocols/frame.ts on first use and shared by all receivers. */
   json: string | null = null;
+  /** Who follows it; null, nearly always. */
+  trace: Trace | null = null;
   /** About how many bytes it takes on the wire. */
   readonly bytes: number;
 

@@ -9,6 +9,7 @@ import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
+import type { SizedRoom } from './room-sizes.js';
 import type { Deliver, Subscription } from './router.js';
 import type { Behaviour, Ref } from './system.js';
 
@@ -31,12 +32,13 @@ export interface RoomState {
   readonly domain: Domain;
   readonly address: Address;
   readonly members: Map<Address, Ref<EndpointMessage>>;
+  readonly size: SizedRoom;
   subscription: Subscription | null;
 }
 
 export function newRoom(domain: Domain, address: Address): RoomState {
   domain.metrics.rooms += 1;
-  return { domain, address, members: new Map(), subscription: null };
+  return { domain, address, members: new Map(), size: { address, members: 0 }, subscription: null };
 }
 
 function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>): RoomState {
@@ -47,6 +49,7 @@ function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>)
       return enter(state, message, self);
     case 'exit':
       state.members.delete(message.member);
+      state.domain.roomSizes.change(state.size, state.members.size);
       announce(state, message.packet, self);
       message.reply?.(null);
       return state;
@@ -80,6 +83,7 @@ function enter(
     return state;
   }
   members.set(member, actor);
+  domain.roomSizes.change(state.size, members.size);
   announce(state, packet, self);
   reply?.(null);
   return state;
@@ -92,7 +96,8 @@ function announce(state: RoomState, packet: Packet | null, self: Ref<RoomMessage
   state.domain.route(packet, null, self);
 }
 
-function afterStop({ domain, address, subscription }: RoomState): void {
+function afterStop({ domain, address, subscription, size }: RoomState): void {
+  domain.roomSizes.change(size, 0);
   domain.metrics.rooms -= 1;
   domain.registry.rooms.delete(address);
   if (subscription) {

@@ -19,8 +19,8 @@ export function watched(filter: string): Address {
   return filter.slice(0, -MARK.length) as Address;
 }
 
-/** Those that hear of an endpoint and are there to hear it. */
-function audience({ domain, address, entry }: EndpointState): Set<Address> {
+/** Those that hear of an endpoint when they are there to hear it. */
+export function buddiesOf({ domain, address, entry }: EndpointState): Set<Address> {
   const hearers = new Set<Address>();
   for (const filter of entry.watching) hearers.add(watched(filter));
   for (const { owner } of domain.table.exact(watchFilter(address))) if (owner !== null) hearers.add(owner);
@@ -32,7 +32,7 @@ export function announceToBuddies(state: EndpointState, type: PresenceType): voi
   const { domain, address, shortId: from, entry } = state;
   const show = type === 'offline' ? 'unavailable' : entry.show;
   const status = type === 'offline' ? '' : entry.status;
-  for (const hearer of audience(state)) {
+  for (const hearer of buddiesOf(state)) {
     if (!domain.registry.endpoints.has(hearer)) continue;
     const to = shortId(domain.name, hearer);
     domain.metrics.accepted.presence += 1;

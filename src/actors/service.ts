@@ -53,13 +53,13 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
   metrics.clients -= 1;
   const unsent = client.close(reason, limits);
   const messages = unsent.filter(({ kind }) => kind === 'message');
-  for (const { kind } of unsent) if (kind !== 'message') metrics.drop('clientGone', state.address);
+  for (const packet of unsent) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
   if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {
     for (const message of messages) for (const other of chooseClients(state, message)) other.push(message, limits);
     return;
   }
   if (state.clients.some(({ transport }) => transport !== null)) {
-    for (const _ of messages) metrics.drop('clientGone', state.address);
+    for (const packet of messages) state.domain.drop(packet, 'clientGone', state.address);
     return;
   }
   if (state.domain.cluster?.isConnectedElsewhere(state.address)) return;
@@ -80,7 +80,7 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
   const unsent = state.webhook?.close(CLOSE.stopped, limits) ?? [];
   state.webhook = null;
   if (url === null) {
-    for (const _ of unsent) domain.metrics.drop('webhookFailed', state.address);
+    for (const packet of unsent) domain.drop(packet, 'webhookFailed', state.address);
     return state;
   }
   const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain.metrics, runtime.clock.now());

@@ -3,12 +3,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { log } from '../log.js';
 import type { Context } from '../protocols/context.js';
-import { answer, answerError, answerJson, answerText, type Request } from './answer.js';
+import { answerError, answerText, type Handler, type Request, redirect } from './answer.js';
 import type { Source } from './families.js';
 import { Guard } from './guard.js';
 import { History } from './history.js';
-import { createRegistry } from './prometheus.js';
-import { statistics } from './stats.js';
+import { readAssets } from './page.js';
+import { openRoutes, protectedRoutes } from './routes.js';
+import { Tracing } from './tracing.js';
 
 export interface Admin {
   readonly port: number;
@@ -21,18 +22,8 @@ const REQUEST_MS = 30_000;
 /** For reading the paths of requests. */
 const BASE = 'http://admin';
 
-type Handler = (request: Request) => void | Promise<void>;
-
-/** Method and path. */
+/** By method and path. */
 type Routes = ReadonlyMap<string, Handler>;
-
-function routesOf(source: Source): Routes {
-  const registry = createRegistry(source);
-  return new Map<string, Handler>([
-    ['GET /metrics', async ({ response }) => answer(response, 200, registry.contentType, await registry.metrics())],
-    ['GET /api/stats', ({ response }) => answerJson(response, 200, statistics(source))],
-  ]);
-}
 
 /** Health is everybody's to know: a load balancer has no token. */
 function answerHealth(path: string, source: Source, response: ServerResponse): boolean {
@@ -43,35 +34,49 @@ function answerHealth(path: string, source: Source, response: ServerResponse): b
   return true;
 }
 
-function respond(
-  routes: Routes,
-  guard: Guard,
-  source: Source,
-  message: IncomingMessage,
-  response: ServerResponse,
-): void {
-  const path = message.url ?? '';
-  if (!URL.canParse(path, BASE)) return answerError(response, 400, 'bad request');
-  const url = new URL(path, BASE);
-  if (answerHealth(url.pathname, source, response)) return;
-  const verdict = guard.check(message);
-  switch (verdict.kind) {
-    case 'foreign':
-      return answerError(response, 403, 'the request does not come from here');
-    case 'blocked':
-      return answerError(response, 429, 'too many wrong tokens', { 'retry-after': String(verdict.waitS) });
-    case 'unknown':
-      return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
-    case 'welcome':
-      break;
-  }
-  const handler = routes.get(`${message.method === 'HEAD' ? 'GET' : message.method} ${url.pathname}`);
-  if (!handler) return answerError(response, 404, 'not found');
-  Promise.resolve(handler({ message, response, url })).catch((err: unknown) => {
+class Door {
+  constructor(
+    private readonly source: Source,
+    private readonly guard: Guard,
+    private readonly open: Routes,
+    private readonly closed: Routes,
+  ) {}
+
+  readonly respond = (message: IncomingMessage, response: ServerResponse): void => {
+    const path = message.url ?? '';
+    if (!URL.canParse(path, BASE)) return answerError(response, 400, 'bad request');
+    const url = new URL(path, BASE);
+    if (answerHealth(url.pathname, this.source, response)) return;
+    const name = `${message.method === 'HEAD' ? 'GET' : message.method} ${url.pathname}`;
+    const verdict = this.guard.check(message);
+    if (verdict.kind === 'foreign') return answerError(response, 403, 'the request does not come from here');
+    const open = this.open.get(name);
+    if (open) return run(open, { message, response, url });
+    switch (verdict.kind) {
+      case 'blocked':
+        return answerError(response, 429, 'too many wrong tokens', { 'retry-after': String(verdict.waitS) });
+      case 'unknown':
+        if (name === 'GET /') return redirect(response, '/login');
+        return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
+      case 'welcome': {
+        const handler = this.closed.get(name);
+        if (handler) run(handler, { message, response, url });
+        else answerError(response, 404, 'not found');
+      }
+    }
+  };
+}
+
+function run(handler: Handler, request: Request): void {
+  const { response, url } = request;
+  const failed = (err: unknown): void => {
     log.error({ event: 'admin', path: url.pathname, err }, 'the admin port could not answer');
     if (response.headersSent) response.destroy();
     else answerError(response, 500, 'internal error');
-  });
+  };
+  Promise.resolve()
+    .then(() => handler(request))
+    .catch(failed);
 }
 
 /** Answers null while it is off. */
@@ -92,13 +97,14 @@ export async function startAdmin(context: Context): Promise<Admin | null> {
     () => context.config().admin.token,
     () => clock.now(),
   );
-  const routes = routesOf(source);
-  const server = createServer({ requestTimeout: REQUEST_MS }, (message, response) => {
-    respond(routes, guard, source, message, response);
-  });
+  const tracing = new Tracing(clock);
+  const assets = readAssets();
+  const door = new Door(source, guard, openRoutes(guard, assets), protectedRoutes(context, source, tracing, assets));
+  const server = createServer({ requestTimeout: REQUEST_MS }, door.respond);
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       history.close();
+      tracing.stop();
       server.closeAllConnections();
       server.close(() => resolve());
     });

@@ -8,6 +8,8 @@ export interface Request {
   readonly url: URL;
 }
 
+export type Handler = (request: Request) => void | Promise<void>;
+
 const HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
@@ -33,8 +35,12 @@ export function answerText(response: ServerResponse, status: number, text: strin
   answer(response, status, 'text/plain; charset=utf-8', `${text}\n`, headers);
 }
 
-export function answerJson(response: ServerResponse, status: number, value: unknown): void {
-  answer(response, status, 'application/json; charset=utf-8', JSON.stringify(value));
+export function answerJson(response: ServerResponse, value: unknown): void {
+  answer(response, 200, 'application/json; charset=utf-8', JSON.stringify(value));
+}
+
+export function redirect(response: ServerResponse, location: string, headers = {}): void {
+  answer(response, 303, 'text/plain; charset=utf-8', '', { location, ...headers });
 }
 
 export function answerError(response: ServerResponse, status: number, message: string, headers = {}): void {

@@ -11,36 +11,39 @@ const LAG_SAMPLES = 60;
 /** Also what the monitor adds to every lag that it measures. */
 const LAG_RESOLUTION_MS = 20;
 
-/** One second. Rates are for each second; times and lags in milliseconds, 0 where there was nothing to measure. */
-export interface Sample {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly websocket: number;
-  readonly polls: number;
-  readonly mqtt: number;
-  readonly mqttws: number;
-  readonly online: number;
-  readonly clients: number;
-  readonly rooms: number;
-  readonly acceptedRate: number;
-  readonly sentRate: number;
-  readonly droppedRate: number;
-  readonly refusedRate: number;
-  readonly requestRate: number;
-  readonly deliveryP50: number;
-  readonly deliveryP99: number;
-  readonly requestP99: number;
-  readonly queued: number;
-  readonly mailboxP99: number;
-  readonly rssBytes: number;
-  readonly heapBytes: number;
-  readonly lagMean: number;
-  readonly lagP99: number;
-  readonly lagMax: number;
-  /** Share of a core, 1 is all of it. */
-  readonly cpu: number;
-  readonly crashes: number;
-}
+/**
+ * One second. `at` is in milliseconds since the epoch, rates are for each second, latencies and lags in milliseconds (0
+ * where there was nothing to measure), and `cpu` is a share of a core.
+ */
+export const SAMPLE_FIELDS = [
+  'at',
+  'websocket',
+  'polls',
+  'mqtt',
+  'mqttws',
+  'online',
+  'clients',
+  'rooms',
+  'acceptedRate',
+  'sentRate',
+  'droppedRate',
+  'refusedRate',
+  'requestRate',
+  'deliveryP50',
+  'deliveryP99',
+  'requestP99',
+  'queued',
+  'mailboxP99',
+  'rssBytes',
+  'heapBytes',
+  'lagMean',
+  'lagP99',
+  'lagMax',
+  'cpu',
+  'crashes',
+] as const;
+
+export type Sample = Readonly<Record<(typeof SAMPLE_FIELDS)[number], number>>;
 
 export interface Lag {
   readonly meanMs: number;

@@ -28,16 +28,21 @@ function toJson(reading: Reading): Value {
   return { labels, count: buckets.reduce((sum, { count }) => sum + count, 0), sum: histogram.sum / unit, buckets };
 }
 
+/** Who this is. */
+export function nodeView(isReady: boolean): object {
+  return {
+    version: packageVersion(),
+    runtime: `Node ${process.versions.node}`,
+    pid: process.pid,
+    startedAt: Math.round(performance.timeOrigin),
+    ready: isReady,
+  };
+}
+
 /** This node and its numbers, under the names they have in `/metrics`. */
 export function statistics(source: Source): object {
   return {
-    node: {
-      version: packageVersion(),
-      runtime: `Node ${process.versions.node}`,
-      pid: process.pid,
-      startedAt: Math.round(performance.timeOrigin),
-      ready: source.isReady(),
-    },
+    node: nodeView(source.isReady()),
     metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toJson)])),
   };
 }

@@ -60,7 +60,8 @@ export class Call {
   fail(error: ReplyError): void {
     if (!this.#open) return;
     this.#open = false;
-    sendError(this.res, this.context.runtime.metrics, error, this.found.route.errorFields);
+    const { metrics } = this.context.runtime;
+    sendError(this.res, metrics, error, this.found.route.errorFields, false, this.domain?.name);
     this.#answered(error.status);
   }
 

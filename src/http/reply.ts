@@ -39,9 +39,14 @@ export function sendError(
   error: ReplyError,
   fields: object = {},
   isHead = false,
+  domain = '',
 ): void {
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
-  metrics.refused[error.refusal ?? (error.message === 'ticket not found' ? 'ticketNotFound' : reason)] += 1;
+  const isTicket = error.message === 'ticket not found';
+  const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
+  metrics.refused[refusal] += 1;
+  // Whose ticket it was, keys.ts has noted.
+  if (!isTicket) metrics.recent.add(domain, '', refusal, error.detail ?? '');
   res.cork(() => {
     res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');

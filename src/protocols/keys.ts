@@ -3,12 +3,13 @@
  * HTTP, WebSocket and MQTT alike.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { addressOf, type Node } from '../actors/address.js';
+import { addressOf, isId, type Node } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { parseTicket } from '../actors/ticket.js';
 import type { DomainConfig } from '../config.js';
 
+const ENDPOINT = /^[uvs]id$/;
 const HASHED = 'sha256:';
 
 /** SHA-256 of each key, by the settings they stand in: a reload brings other settings. */
@@ -50,9 +51,13 @@ export function authenticate(domain: Domain, key: string): boolean {
 /** The client that a ticket of this domain stands for; null for an unknown, ended or malformed one. */
 export function findTicket(domain: Domain, ticket: string): Client | null {
   const parsed = parseTicket(ticket);
-  const client = parsed && domain.tickets.get(parsed.token);
-  if (!client) return null;
-  return client.address === addressOf(domain.name, parsed.node as Node, parsed.id) ? client : null;
+  if (!parsed) return null;
+  const address = addressOf(domain.name, parsed.node as Node, parsed.id);
+  const client = domain.tickets.get(parsed.token);
+  if (client?.address === address) return client;
+  if (ENDPOINT.test(parsed.node) && isId(parsed.id))
+    domain.runtime.metrics.recent.add(domain.name, address, 'ticketNotFound');
+  return null;
 }
 
 /**

@@ -51,7 +51,7 @@ export function createWebhook(clock: Clock, domain: Domain, url: string, drained
   function fail(attempt: Attempt, why: string, retry: boolean): void {
     if (closed) return;
     if (!retry || attempt.count >= ATTEMPTS) {
-      domain.metrics.drop('webhookFailed', attempt.packet.topic);
+      domain.drop(attempt.packet, 'webhookFailed', attempt.packet.topic);
       log.warn({ event: 'webhook failed', domain: domain.name, attempts: attempt.count, why }, 'a message is dropped');
       finish();
       return;

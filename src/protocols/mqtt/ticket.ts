@@ -246,6 +246,9 @@ export class TicketPeer implements Peer, Transport {
     if (!this.#inFlight.has(id)) return;
     // Everything it is sent is QoS 1.
     if (cmd !== 'puback') return this.#breach(REASON.protocolError);
+    for (const packet of this.#inFlight.get(id) ?? []) {
+      if (packet.trace !== null) packet.trace.hop('acknowledged', packet, this.client.address, this.client.name);
+    }
     this.#inFlight.delete(id);
     this.#quota += 1;
     if (!this.connection.congested) this.drained();

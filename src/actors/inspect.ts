@@ -1,0 +1,68 @@
+/** What an operator may see of an endpoint: everything but what is said. Lists are cut, with how many there are. */
+import type { TransportKind } from '../metrics.js';
+import { type Address, shortId } from './address.js';
+import type { EndpointState } from './endpoint.js';
+import { buddiesOf } from './roster.js';
+
+const LISTED = 100;
+
+export interface Listed {
+  readonly total: number;
+  /** Short ids; the first hundred. */
+  readonly ids: readonly string[];
+}
+
+export interface ClientView {
+  readonly name: string;
+  /** null: not connected. */
+  readonly transport: TransportKind | null;
+  readonly queuedPackets: number;
+  readonly queuedBytes: number;
+  /** Since when it is not connected, in milliseconds since the epoch; null: it is. */
+  readonly detachedAt: number | null;
+}
+
+export interface EndpointView {
+  readonly online: boolean;
+  readonly nick: string;
+  readonly show: string;
+  readonly status: string;
+  /** Whether others see it online. */
+  readonly visible: boolean;
+  readonly clients: readonly ClientView[];
+  /** Messages that wait for whichever client comes next. */
+  readonly unseen: number;
+  readonly buddies: Listed;
+  readonly rooms: Listed;
+}
+
+export function listed(domain: string, addresses: Iterable<Address>, total: number): Listed {
+  const ids: string[] = [];
+  for (const address of addresses) {
+    if (ids.length === LISTED) break;
+    ids.push(shortId(domain, address));
+  }
+  return { total, ids };
+}
+
+export function inspect(state: EndpointState): EndpointView {
+  const { domain, entry, clients, webhook } = state;
+  const buddies = buddiesOf(state);
+  return {
+    online: state.online,
+    nick: entry.nick,
+    show: entry.show,
+    status: entry.status,
+    visible: entry.appearance !== null,
+    clients: (webhook ? [...clients, webhook] : clients).map((client) => ({
+      name: client.name,
+      transport: client.transport?.kind ?? null,
+      queuedPackets: client.queued.length,
+      queuedBytes: client.queuedBytes,
+      detachedAt: client.transport ? null : client.detachedAt,
+    })),
+    unseen: state.unseen?.packets.length ?? 0,
+    buddies: listed(domain.name, buddies, buddies.size),
+    rooms: listed(domain.name, entry.rooms, entry.rooms.length),
+  };
+}

@@ -1,0 +1,132 @@
+/** One endpoint or room: what it is now, what went wrong with it, and what happens to its packets. */
+import { api, byId, bytes, count, endpointLink, fill, h, span, table } from './dom.js';
+import { errorTable, Repeat } from './lists.js';
+import { TraceView } from './trace.js';
+
+const SHOW_TAGS = { available: 'tag good', chat: 'tag good', invisible: 'tag', unavailable: 'tag' };
+
+function chips(domain, { total, ids }, empty) {
+  if (total === 0) return h('div', { class: 'quiet' }, empty);
+  const rest = total - ids.length;
+  return h(
+    'div',
+    { class: 'chips' },
+    ...ids.map((id) => endpointLink(domain, id, { look: 'chip' })),
+    rest > 0 ? h('span', { class: 'quiet' }, `and ${count(rest)} more`) : null,
+  );
+}
+
+/** Short ids of rooms are bare: here they need their prefix. */
+function roomIds({ total, ids }) {
+  return { total, ids: ids.map((id) => (id.startsWith('gid:') ? id : `gid:${id}`)) };
+}
+
+function card(title, note, content, isWide = false) {
+  const head = h('div', { class: 'card-head' }, h('h3', {}, title), h('span', { class: 'quiet' }, note));
+  return h('div', { class: isWide ? 'card wide' : 'card' }, head, content);
+}
+
+function clientTable(clients) {
+  if (clients.length === 0) return h('div', { class: 'empty' }, 'None: whoever it was has gone, and the grace runs.');
+  const rows = clients.map(({ name, transport, queuedPackets, queuedBytes, detachedAt }) =>
+    h(
+      'tr',
+      {},
+      h('td', { class: 'mono' }, name),
+      h('td', {}, h('span', { class: transport ? 'tag good' : 'tag warn' }, transport ?? 'not connected')),
+      h('td', { class: 'quiet optional' }, detachedAt === null ? '' : `for ${span(Date.now() - detachedAt)}`),
+      h('td', { class: 'number' }, count(queuedPackets)),
+      h('td', { class: 'number optional' }, queuedBytes === 0 ? '' : bytes(queuedBytes)),
+    ),
+  );
+  const heads = [{ text: 'Client' }, { text: 'Transport' }, { text: '', optional: true }];
+  return table([...heads, { text: 'Queued', number: true }, { text: '', number: true, optional: true }], rows);
+}
+
+function person({ domain, id, kind, endpoint, members }, onTrace) {
+  const isThere = endpoint?.online || members !== null;
+  const tags = endpoint?.online
+    ? [h('span', { class: SHOW_TAGS[endpoint.show] ?? 'tag warn' }, endpoint.show)]
+    : [
+        h(
+          'span',
+          { class: isThere ? 'tag good' : 'tag' },
+          kind === 'room' ? (isThere ? 'room' : 'no members') : 'offline',
+        ),
+      ];
+  return h(
+    'div',
+    { class: 'person' },
+    h('h2', {}, endpoint?.nick || id),
+    ...tags,
+    h('span', { class: 'quiet' }, `${id} at ${domain}${endpoint?.status ? ` · ${endpoint.status}` : ''}`),
+    h('span', { class: 'spring' }),
+    kind === 'endpoint' ? h('button', { type: 'button', onclick: onTrace }, 'Trace for 5 minutes') : null,
+  );
+}
+
+function facts(found) {
+  const { domain, endpoint, members, errors } = found;
+  const cards = [];
+  if (endpoint) {
+    const waiting = endpoint.unseen > 0 ? `${count(endpoint.unseen)} messages wait for whichever comes next` : '';
+    cards.push(
+      card('Clients', waiting, h('div', { class: 'scroll' }, clientTable(endpoint.clients)), true),
+      card('Buddies', `${count(endpoint.buddies.total)}, both ways`, chips(domain, endpoint.buddies, 'None.')),
+      card('Rooms', count(endpoint.rooms.total), chips(domain, roomIds(endpoint.rooms), 'None.')),
+    );
+  }
+  if (members) cards.push(card('Members', count(members.total), chips(domain, members, 'None.'), true));
+  cards.push(card('Went wrong lately', '', h('div', { class: 'scroll' }, errorTable(errors)), true));
+  return h('div', { class: 'facts' }, ...cards);
+}
+
+export class EndpointView {
+  #domain = '';
+  #id = '';
+  #trace = new TraceView(byId('trace'));
+  #repeat = new Repeat(2000, () => this.#ask());
+  #form = byId('search');
+
+  constructor() {
+    this.#form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const { domain, id } = Object.fromEntries(new FormData(this.#form));
+      location.hash = `endpoint?${new URLSearchParams({ domain: domain.trim(), id: id.trim() })}`;
+    });
+  }
+
+  run(isWanted, query) {
+    this.#domain = query.get('domain') ?? this.#domain;
+    this.#id = query.get('id') ?? this.#id;
+    this.#trace.run(isWanted);
+    this.#repeat.run(isWanted && this.#id !== '');
+    if (!isWanted) return;
+    if (this.#domain) this.#form.elements.domain.value = this.#domain;
+    this.#form.elements.id.value = this.#id;
+    this.#knownDomains().catch(() => undefined);
+    if (this.#id === '') fill(byId('endpoint'), '', h('p', { class: 'quiet' }, HINT));
+  }
+
+  async #knownDomains() {
+    const { domains } = await api('/api/domains?limit=200');
+    byId('known-domains').replaceChildren(...domains.map(({ domain }) => h('option', { value: domain })));
+    const field = this.#form.elements.domain;
+    if (field.value === '' && domains[0]) field.value = domains[0].domain;
+  }
+
+  async #ask() {
+    const query = new URLSearchParams({ domain: this.#domain, id: this.#id });
+    const parent = byId('endpoint');
+    try {
+      const found = await api(`/api/endpoint?${query}`);
+      const onTrace = () => this.#trace.start(this.#domain, this.#id);
+      fill(parent, found, person(found, onTrace), facts(found));
+    } catch (error) {
+      fill(parent, error.message, h('p', { class: 'problem' }, error.message));
+    }
+  }
+}
+
+const HINT =
+  'Shows the clients of an endpoint, how they are connected, what waits for them, buddies, rooms, and what went wrong. A trace records each hop of its packets for some minutes: who they are from and to, never what they say.';

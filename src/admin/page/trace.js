@@ -1,0 +1,110 @@
+/** The trace of one endpoint: each hop of its packets as it happens, without what they say. */
+import { api, clock, duration, fill, h, span } from './dom.js';
+import { Repeat } from './lists.js';
+
+const KEPT = 1000;
+const SHOWN = 200;
+const TAGS = {
+  sent: 'tag good',
+  acknowledged: 'tag good',
+  dropped: 'tag bad',
+  returned: 'tag warn',
+  waiting: 'tag warn',
+  kept: 'tag warn',
+};
+/** What these say is in the line already, unless nobody was found. */
+const PLAIN = new Set(['accepted', 'resolved']);
+
+/** One hop, with how long after the first one it came. */
+function step({ hop, detail, at }, startedAt) {
+  const later = at - startedAt;
+  const said = PLAIN.has(hop) && detail !== 'nobody' ? '' : detail;
+  const note = [said, later > 0 ? `+${duration(later)}` : ''].filter((text) => text !== '').join(', ');
+  return h(
+    'li',
+    {},
+    h('span', { class: TAGS[hop] ?? 'tag' }, hop),
+    note ? h('span', { class: 'quiet' }, ` ${note}`) : null,
+  );
+}
+
+/** A packet and its hops in order; or what happened to a client. */
+function line(hops) {
+  const [{ at, packet, kind, from, to }] = hops;
+  const what = packet === 0 ? [] : [h('b', {}, kind), ` ${from} → ${to}`];
+  return h(
+    'div',
+    { class: 'trace-line' },
+    h('span', { class: 'time' }, clock(at, true)),
+    h('div', { class: 'trace-what' }, ...what),
+    h('ol', { class: 'steps' }, ...hops.map((hop) => step(hop, at))),
+  );
+}
+
+/** The newest first. */
+function lines(hops) {
+  const groups = new Map();
+  for (const hop of hops) {
+    const key = hop.packet === 0 ? `event ${hop.seq}` : hop.packet;
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(hop);
+  }
+  return [...groups.values()].sort((a, b) => b[0].seq - a[0].seq).map(line);
+}
+
+export class TraceView {
+  #hops = [];
+  #seq = 0;
+  #name = '';
+  #repeat = new Repeat(1000, () => this.#ask());
+
+  constructor(parent) {
+    this.parent = parent;
+  }
+
+  run(isWanted) {
+    this.#repeat.run(isWanted);
+  }
+
+  async start(domain, id) {
+    await api(`/api/trace?${new URLSearchParams({ domain, id, minutes: '5' })}`, 'POST');
+    await this.#ask();
+  }
+
+  async #stop() {
+    await api('/api/trace', 'DELETE');
+    await this.#ask();
+  }
+
+  async #ask() {
+    const { trace } = await api(`/api/trace?after=${this.#seq}`);
+    if (!trace) return;
+    const name = `${trace.domain} ${trace.id} ${trace.startedAt}`;
+    if (name !== this.#name) {
+      const isLate = this.#seq > 0;
+      [this.#name, this.#hops, this.#seq] = [name, [], 0];
+      if (isLate) return this.#ask();
+    }
+    this.#hops = [...this.#hops, ...trace.hops].slice(-KEPT);
+    this.#seq = this.#hops.at(-1)?.seq ?? 0;
+    this.#draw(trace);
+  }
+
+  #draw({ active, domain, id, until }) {
+    const rest = active ? `for another ${span(until - Date.now())}` : 'ended';
+    const stop = active ? h('button', { type: 'button', onclick: () => this.#stop() }, 'Stop') : null;
+    const head = h(
+      'div',
+      { class: 'person' },
+      h('h3', {}, `Trace of ${id} at ${domain}`),
+      h('span', { class: active ? 'tag good' : 'tag' }, rest),
+      h('span', { class: 'spring' }),
+      stop,
+    );
+    const shown = lines(this.#hops).slice(0, SHOWN);
+    const nothing = h('div', { class: 'empty' }, 'Nothing yet: the next packet from or to it is shown here.');
+    const content = h('div', { class: 'trace' }, ...(shown.length === 0 ? [nothing] : shown));
+    fill(this.parent, [this.#seq, rest, id], h('div', { class: 'card' }, head, content));
+  }
+}

@@ -1,0 +1,125 @@
+/** What the admin port answers to who may use it, by method and path. */
+import type { IncomingMessage } from 'node:http';
+import type { Context } from '../protocols/context.js';
+import { answer, answerError, answerJson, type Handler, type Request, redirect } from './answer.js';
+import type { Source } from './families.js';
+import type { Guard } from './guard.js';
+import { largestDomains, largestRooms, lookup, targetOf } from './lookup.js';
+import type { Asset } from './page.js';
+import { createRegistry } from './prometheus.js';
+import { nodeView, statistics } from './stats.js';
+import { Stream } from './stream.js';
+import { LONGEST_MINUTES, type Tracing } from './tracing.js';
+
+const LISTED = 20;
+const MOST_LISTED = 200;
+const TRACE_MINUTES = 5;
+/** A token, percent-encoded, and its name. */
+const FORM_BYTES = 16 * 1024;
+
+function limitOf(url: URL): number {
+  const limit = Number(url.searchParams.get('limit') ?? LISTED);
+  return Number.isInteger(limit) && limit > 0 ? Math.min(limit, MOST_LISTED) : LISTED;
+}
+
+function statsRoutes(context: Context, source: Source): [string, Handler][] {
+  const registry = createRegistry(source);
+  const stream = new Stream(source.history, () => nodeView(source.isReady()));
+  return [
+    ['GET /metrics', async ({ response }) => answer(response, 200, registry.contentType, await registry.metrics())],
+    ['GET /api/stats', ({ response }) => answerJson(response, statistics(source))],
+    ['GET /api/stream', ({ response }) => stream.watch(response)],
+    ['GET /api/domains', ({ response, url }) => answerJson(response, largestDomains(context, limitOf(url)))],
+    [
+      'GET /api/rooms',
+      ({ response, url }) =>
+        answerJson(response, largestRooms(context, limitOf(url), url.searchParams.get('domain') || null)),
+    ],
+    ['GET /api/errors', ({ response }) => answerJson(response, { errors: source.metrics.recent.summary() })],
+  ];
+}
+
+function endpointRoutes(context: Context, tracing: Tracing): [string, Handler][] {
+  const viewTrace = ({ response, url }: Request): void => {
+    answerJson(response, { trace: tracing.view(Number(url.searchParams.get('after')) || 0) });
+  };
+  return [
+    [
+      'GET /api/endpoint',
+      async ({ response, url }) => {
+        const found = targetOf(context, url.searchParams);
+        if (typeof found === 'string') return answerError(response, 400, found);
+        answerJson(response, await lookup(context, found.domain, found.target));
+      },
+    ],
+    ['GET /api/trace', viewTrace],
+    [
+      'POST /api/trace',
+      (request) => {
+        const found = targetOf(context, request.url.searchParams);
+        if (typeof found === 'string') return answerError(request.response, 400, found);
+        const minutes = Number(request.url.searchParams.get('minutes') || TRACE_MINUTES);
+        if (!(minutes > 0 && minutes <= LONGEST_MINUTES)) {
+          return answerError(request.response, 400, `minutes must be from 1 to ${LONGEST_MINUTES}`);
+        }
+        if (found.target.node === 'gid') return answerError(request.response, 400, 'a room cannot be traced');
+        tracing.start(found.domain, found.target.address, minutes);
+        viewTrace(request);
+      },
+    ],
+    [
+      'DELETE /api/trace',
+      (request) => {
+        tracing.stop();
+        viewTrace(request);
+      },
+    ],
+  ];
+}
+
+/** Paths for those who may use the port. */
+export function protectedRoutes(
+  context: Context,
+  source: Source,
+  tracing: Tracing,
+  assets: ReadonlyMap<string, Asset>,
+): ReadonlyMap<string, Handler> {
+  return new Map<string, Handler>([
+    ...statsRoutes(context, source),
+    ...endpointRoutes(context, tracing),
+    ['GET /', ({ response }) => answerAsset({ response }, assets.get('dashboard.html'))],
+  ]);
+}
+
+function answerAsset({ response }: Pick<Request, 'response'>, asset: Asset | undefined): void {
+  if (asset) answer(response, 200, asset.type, asset.body);
+  else answerError(response, 404, 'not found');
+}
+
+/** A small form; null where it is larger or cut off. */
+async function readForm(message: IncomingMessage): Promise<URLSearchParams | null> {
+  let text = '';
+  for await (const chunk of message.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > FORM_BYTES) return null;
+  }
+  return new URLSearchParams(text);
+}
+
+/** Paths for everybody: what it takes to log in. */
+export function openRoutes(guard: Guard, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
+  const login = async ({ message, response }: Request): Promise<void> => {
+    const form = await readForm(message);
+    const verdict = guard.present(message, form?.get('token') ?? '');
+    if (verdict.kind === 'welcome') redirect(response, '/', { 'set-cookie': guard.cookie() });
+    else redirect(response, verdict.kind === 'blocked' ? `/login?wait=${verdict.waitS}` : '/login?wrong=1');
+  };
+  return new Map<string, Handler>([
+    ['GET /login', ({ response }) => answerAsset({ response }, assets.get('login.html'))],
+    ['POST /login', login],
+    ['POST /logout', ({ response }) => redirect(response, '/login', { 'set-cookie': guard.endedCookie() })],
+    ...[...assets]
+      .filter(([name]) => !name.endsWith('.html'))
+      .map(([name, asset]) => [`GET /assets/${name}`, (request: Request) => answerAsset(request, asset)] as const),
+  ]);
+}

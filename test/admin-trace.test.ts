@@ -1,0 +1,143 @@
+import t from 'tap';
+import type { Hop } from '../src/actors/trace.js';
+import { askAdmin } from './support/admin.js';
+import { siteA, siteB, type TestServer, testServer } from './support/server.js';
+import { mqttTcp } from './support/transports.js';
+
+const admin = { admin: { port: -1 }, mqtt: { port: -1 } };
+
+interface View {
+  readonly trace: { readonly active: boolean; readonly id: string; readonly hops: readonly Hop[] } | null;
+}
+
+async function call(server: TestServer, method: string, query: Record<string, string> = {}): Promise<View> {
+  const answer = await askAdmin(server, `/api/trace?${new URLSearchParams(query)}`, {}, method);
+  if (answer.status !== 200) throw new Error(answer.text);
+  return answer.body as View;
+}
+
+function start(server: TestServer, id: string, domain = siteA.domain): Promise<View> {
+  return call(server, 'POST', { domain, id });
+}
+
+/** `hop kind from>to`, without details. */
+async function hops(server: TestServer): Promise<string[]> {
+  const { trace } = await call(server, 'GET');
+  return (trace?.hops ?? []).map(({ hop, kind, from, to }) => (kind ? `${hop} ${kind} ${from}>${to}` : hop));
+}
+
+t.test('a message shows each hop from its acceptance to the socket', async (t) => {
+  const server = await testServer(t, admin);
+  const site = server.site();
+  const one = await site.arrive('1');
+  const two = await site.arrive('2', { client: 'tab' });
+  await start(server, '2');
+  await site.message(one.ticket, '2', 'a secret');
+  t.equal((await two.next()).body, 'a secret');
+  const way = ['accepted', 'resolved', 'queued', 'sent'];
+  t.strictSame(
+    await hops(server),
+    way.map((hop) => `${hop} message chat 1>2`),
+  );
+  const { trace } = await call(server, 'GET');
+  t.strictSame(
+    trace?.hops.map(({ seq, packet }) => [seq, packet]),
+    [
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 1],
+    ],
+  );
+  t.match(trace?.hops.at(-1), { detail: 'tab by websocket', at: Number });
+  t.notMatch(JSON.stringify(trace), 'secret');
+  t.strictSame((await call(server, 'GET', { after: '3' })).trace?.hops.length, 1);
+});
+
+t.test('it tells why somebody did not get it', async (t) => {
+  const server = await testServer(t, { ...admin, limits: { queuePackets: 1 } });
+  const site = server.site();
+  await start(server, '42');
+  await site.push('9', '42', 'too early');
+  const { ticket } = await site.online('42', { client: 'tab' });
+  await site.push('9', '42', 'waits');
+  await site.push('9', '42', 'waits too');
+  await site.offline(ticket);
+  const seen = await hops(server);
+  t.strictSame(seen.slice(0, 4), [
+    'accepted message chat 9>42',
+    'resolved message chat 9>42',
+    'dropped message chat 9>42',
+    'online',
+  ]);
+  t.ok(seen.includes('kept message chat 9>42'));
+  const { trace } = await call(server, 'GET');
+  const dropped = trace?.hops.filter(({ hop }) => hop === 'dropped').map(({ detail }) => detail);
+  t.equal(dropped?.[0], 'offline');
+  t.ok(dropped?.includes('queueOverflow'));
+  t.match(
+    trace?.hops.find(({ hop }) => hop === 'resolved'),
+    { detail: 'nobody' },
+  );
+  t.match(
+    trace?.hops.find(({ hop }) => hop === 'ended'),
+    { detail: /^tab: / },
+  );
+});
+
+t.test('connections, room messages and acknowledgements are shown, others’ packets are not', async (t) => {
+  const server = await testServer(t, admin);
+  const site = server.site();
+  const one = await site.arrive('1', { rooms: 'r' });
+  const three = await site.arrive('3', { rooms: 'r' });
+  await start(server, '2');
+  const two = await site.arrive('2', { rooms: 'r' }, mqttTcp);
+  await site.say(one.ticket, 'r', 'to all');
+  await site.message(one.ticket, '3', 'not for 2');
+  await site.message(one.ticket, '2', 'last');
+  while ((await two.next()).body !== 'last');
+  await three.before();
+  while (!(await hops(server)).includes('acknowledged message chat 1>2')) await server.settled();
+  const seen = await hops(server);
+  t.strictSame(seen.slice(0, 4), [
+    'online',
+    'accepted presence grponline 2>r',
+    'resolved presence grponline 2>r',
+    'attached',
+  ]);
+  const room = seen.filter((hop) => hop.endsWith('grpchat 1>r'));
+  t.strictSame(room.slice(0, 4), [
+    'accepted message grpchat 1>r',
+    'resolved message grpchat 1>r',
+    'queued message grpchat 1>r',
+    'sent message grpchat 1>r',
+  ]);
+  t.notOk(seen.some((hop) => hop.includes('1>3')));
+});
+
+t.test('one trace at a time; it ends when asked to, and can be read after', async (t) => {
+  const server = await testServer(t, admin);
+  const site = server.site();
+  t.strictSame(await call(server, 'GET'), { trace: null });
+  await start(server, '1');
+  await start(server, '2', siteB.domain);
+  await site.push('9', '1', 'not traced any more');
+  t.strictSame(await hops(server), []);
+  await server.site(siteB).push('9', '2', 'traced');
+  const ended = await call(server, 'DELETE');
+  t.match(ended.trace, { active: false, id: '2' });
+  await server.site(siteB).push('9', '2', 'not traced any more');
+  t.equal((await hops(server)).length, 3);
+});
+
+t.test('a trace that makes no sense is refused', async (t) => {
+  const server = await testServer(t, admin);
+  for (const query of [
+    '',
+    'domain=a.example&id=gid:r',
+    'domain=a.example&id=1&minutes=61',
+    'domain=a.example&id=1&minutes=-1',
+  ]) {
+    t.equal((await askAdmin(server, `/api/trace?${query}`, {}, 'POST')).status, 400, query);
+  }
+});
