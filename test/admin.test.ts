@@ -1,7 +1,7 @@
 import type http from 'node:http';
 import t from 'tap';
 import { Guard } from '../src/admin/guard.js';
-import { exchange } from './support/http.js';
+import { askAdmin } from './support/admin.js';
 import { parseMetrics } from './support/prometheus.js';
 import { type TestServer, testServer } from './support/server.js';
 
@@ -10,7 +10,7 @@ const open = { admin: { port: -1 } };
 const closed = { admin: { port: -1, token } };
 
 function ask(server: TestServer, path: string, headers: http.OutgoingHttpHeaders = {}, method = 'GET') {
-  return exchange(server.adminPort, { path, method, headers }).answer;
+  return askAdmin(server, path, headers, method);
 }
 
 t.test('/api/stats has the numbers of /metrics, under the same names', async (t) => {
@@ -73,7 +73,7 @@ t.test('every answer says what a browser may do with it', async (t) => {
     t.match(headers, {
       'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
       'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
+      'referrer-policy': 'same-origin',
       'cache-control': 'no-store',
     });
     t.notMatch(headers['content-security-policy'], 'unsafe', 'no inline script or style');
@@ -149,4 +149,23 @@ t.test('a cookie opens for twelve hours, on this server, while the token is the 
   current = token;
   now += 12 * 3600 * 1000;
   t.equal(check(cookie), 'unknown', 'its time is over');
+});
+
+t.test('the form to log in gives a cookie for the token, and for nothing else', async (t) => {
+  const server = await testServer(t, closed);
+  t.match(await ask(server, '/'), { status: 303, headers: { location: '/login' } });
+  t.equal((await ask(server, '/login')).status, 200);
+  t.equal((await ask(server, '/assets/dashboard.css')).status, 200);
+  const login = (given: string, headers: http.OutgoingHttpHeaders = {}) =>
+    askAdmin(server, '/login', headers, 'POST', { token: given });
+  const wrong = await login('wrong');
+  t.match(wrong, { status: 303, headers: { location: '/login?wrong=1' } });
+  t.notOk(wrong.headers['set-cookie']);
+  t.equal((await login(token, { origin: 'https://evil.example' })).status, 403);
+  const right = await login(token);
+  t.match(right, { status: 303, headers: { location: '/' } });
+  const cookie = right.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+  for (const path of ['/', '/metrics', '/api/stats']) t.equal((await ask(server, path, { cookie })).status, 200, path);
+  t.match((await ask(server, '/logout', { cookie }, 'POST')).headers['set-cookie'], [/Max-Age=0/]);
+  t.match((await login('x'.repeat(100_000))).headers, { location: '/login?wrong=1' });
 });

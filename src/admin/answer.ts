@@ -13,7 +13,8 @@ export type Handler = (request: Request) => void | Promise<void>;
 const HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
+  // Not `no-referrer`: with it a browser names no origin for a form, and the login would come from nowhere.
+  'referrer-policy': 'same-origin',
   'x-frame-options': 'DENY',
   'cross-origin-resource-policy': 'same-origin',
   'content-security-policy':

@@ -96,14 +96,13 @@ function answerAsset({ response }: Pick<Request, 'response'>, asset: Asset | und
   else answerError(response, 404, 'not found');
 }
 
-/** A small form; null where it is larger or cut off. */
+/** A small form; null where it is larger. */
 async function readForm(message: IncomingMessage): Promise<URLSearchParams | null> {
   let text = '';
   for await (const chunk of message.setEncoding('utf8')) {
-    text += chunk;
-    if (text.length > FORM_BYTES) return null;
+    if (text.length <= FORM_BYTES) text += chunk;
   }
-  return new URLSearchParams(text);
+  return text.length <= FORM_BYTES ? new URLSearchParams(text) : null;
 }
 
 /** Paths for everybody: what it takes to log in. */

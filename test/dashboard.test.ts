@@ -1,0 +1,155 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import t from 'tap';
+import { askAdmin } from './support/admin.js';
+import { program, skipWithout } from './support/programs.js';
+import { siteA, type TestServer, testServer } from './support/server.js';
+
+const token = 'open sesame';
+// Chromium will not make its sandbox for root, as whom containers run their tests.
+const flags = ['--no-sandbox', '--disable-dev-shm-usage'];
+
+/** What a page may not do: fail, or ask anybody but its own server. */
+class Watched {
+  readonly problems: string[] = [];
+
+  constructor(
+    readonly page: Page,
+    readonly url: string,
+  ) {
+    page.on('pageerror', ({ message }) => this.problems.push(message));
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) this.problems.push(message.text());
+    });
+    page.on('request', (request) => {
+      if (new URL(request.url()).origin !== url) this.problems.push(`asked ${request.url()}`);
+    });
+  }
+
+  /** Waits until the text of an element matches. */
+  async says(selector: string, text: string | RegExp): Promise<void> {
+    await this.page.locator(selector).filter({ hasText: text }).first().waitFor();
+  }
+}
+
+async function visit(
+  browser: Browser,
+  server: TestServer,
+  hash = '',
+  options: BrowserContextOptions = {},
+): Promise<Watched> {
+  const url = `http://127.0.0.1:${server.adminPort}`;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const watched = new Watched(await context.newPage(), url);
+  watched.page.setDefaultTimeout(15_000);
+  await watched.page.goto(`${url}/${hash}`);
+  return watched;
+}
+
+t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t) => {
+  const browser = await chromium.launch({ executablePath: program('chromium') ?? '', args: flags });
+  t.teardown(() => browser.close());
+
+  t.test('shows live numbers in plots, and asks nobody but its server', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    await server.site().arrive('1', { rooms: 'r' });
+    const dashboard = await visit(browser, server);
+    await dashboard.says('#status', 'live');
+    await dashboard.says('.tile', /Endpoints online\s*1/);
+    await dashboard.says('.plot', /WebSocket 1/);
+    t.equal(await dashboard.page.locator('.plot canvas').count(), 9);
+    await server.site().arrive('2');
+    await dashboard.says('.tile', /Endpoints online\s*2/);
+    await dashboard.page.click('text=15 min');
+    await server.site().push('9', 'away', 'lost');
+    await dashboard.says('#errors', 'away');
+    t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('lists domains and rooms, and leads to what is in them', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    await server.site().arrive('<b>1<b>', { rooms: 'lobby' });
+    const dashboard = await visit(browser, server, '#rooms');
+    await dashboard.says('#domains', siteA.domain);
+    await dashboard.page.click('#rooms >> text=lobby');
+    await dashboard.says('#endpoint', 'Members');
+    await dashboard.page.click('.chip');
+    await dashboard.says('#endpoint h2', '<B>1<B>');
+    t.equal(await dashboard.page.locator('#endpoint b').count(), 0, 'what users are called is text');
+    t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('finds an endpoint and traces its packets', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    await server.site().arrive('42', { client: 'tab' });
+    const dashboard = await visit(browser, server, '#endpoint');
+    await dashboard.page.fill('[name=id]', '42');
+    await dashboard.page.click('text=Show');
+    await dashboard.says('#endpoint', 'websocket');
+    await dashboard.page.click('text=Trace for 5 minutes');
+    await dashboard.says('#trace', 'Nothing yet');
+    await server.site().push('9', '42', 'a secret');
+    await dashboard.says(
+      '.trace-line',
+      /message chat 9 → 42[\s\S]*accepted[\s\S]*queued[\s\S]*sent\s+tab by websocket/,
+    );
+    t.notMatch(await dashboard.page.locator('#trace').textContent(), 'secret');
+    await dashboard.page.click('text=Stop');
+    await dashboard.says('#trace', 'ended');
+    t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('fits a phone, light and dark', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    await server.site().arrive('1', { rooms: 'r' });
+    const { page, problems } = await visit(browser, server, '', { viewport: { width: 375, height: 700 } });
+    await page.locator('#status', { hasText: 'live' }).waitFor();
+    for (const name of ['overview', 'rooms', 'endpoint']) {
+      await page.evaluate(`location.hash = '#${name}?domain=${siteA.domain}&id=1'`);
+      await page.locator(`#view-${name}`).waitFor();
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), 375, `${name} does not scroll sideways`);
+    }
+    for (const [colorScheme, background] of [
+      ['dark', 'rgb(14, 17, 22)'],
+      ['light', 'rgb(246, 247, 249)'],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.locator(`html[data-theme=${colorScheme}]`).waitFor();
+      t.equal(await page.evaluate('getComputedStyle(document.body).backgroundColor'), background);
+    }
+    t.strictSame(problems, []);
+  });
+
+  t.test('asks for the token, and lets in who has it', async (t) => {
+    const server = await testServer(t, { admin: { port: -1, token } });
+    const dashboard = await visit(browser, server);
+    const { page } = dashboard;
+    t.match(page.url(), /\/login$/);
+    await page.fill('[name=token]', 'wrong');
+    await page.click('button');
+    await dashboard.says('#problem', 'That is not the token.');
+    await page.fill('[name=token]', token);
+    await page.click('button');
+    await dashboard.says('#status', 'live');
+    const [cookie] = await page.context().cookies();
+    t.match(cookie, { httpOnly: true, sameSite: 'Strict' });
+    t.notOk(cookie?.value.includes(token), 'the cookie does not hold it');
+    t.strictSame(dashboard.problems, []);
+  });
+});
+
+t.test('the page and its parts are small, and all there', async (t) => {
+  const server = await testServer(t, { admin: { port: -1 } });
+  const page = await askAdmin(server, '/');
+  t.equal(page.headers['content-type'], 'text/html; charset=utf-8');
+  const named = [...page.text.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path as string);
+  t.ok(named.length >= 5);
+  let bytes = page.text.length;
+  for (const path of new Set(named)) {
+    const asset = await askAdmin(server, path);
+    t.equal(asset.status, 200, path);
+    bytes += asset.text.length;
+  }
+  t.ok(bytes < 150_000, `${bytes} bytes`);
+  t.equal((await askAdmin(server, '/assets/../admin.ts')).status, 404);
+  t.equal((await askAdmin(server, '/assets/dashboard.html')).status, 404);
+});
