@@ -113,7 +113,7 @@ type Handler = (response: ServerResponse) => Promise<void>;
 function routesOf(workers: Workers): ReadonlyMap<string, Handler> {
   return new Map<string, Handler>([
     ['/metrics', async (response) => answer(response, 200, textType, await workers.metrics())],
-    ['/api/stats', async (response) => answerJson(response, 200, await workers.statistics())],
+    ['/api/stats', async (response) => answerJson(response, await workers.statistics())],
   ]);
 }
 
