@@ -69,8 +69,17 @@ export class NexTalkProcess {
 
   #take(line: string): void {
     this.out += `${line}\n`;
-    if (line.startsWith('{')) this.#events.push(JSON.parse(line));
+    if (line.startsWith('{')) this.#log(line);
     this.#output.emit('change');
+  }
+
+  #log(line: string): void {
+    try {
+      this.#events.push(JSON.parse(line));
+    } catch (error) {
+      // A process that is killed may leave half a line.
+      if (!this.child.killed) throw error;
+    }
   }
 
   /** The next line of the log with this event, also one that was written before; each is given once. */
