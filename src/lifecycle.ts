@@ -1,4 +1,5 @@
 /** What every process that serves does alike: how it drains, and that bugs do not end it. */
+import { listenProblem } from './listening.js';
 import { flushLog, log } from './log.js';
 
 // Under the ten seconds that an operator may count on.
@@ -34,6 +35,5 @@ export function surviveBugs(): void {
 export function startProblem(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, address } = error as Error & { code?: unknown; address?: unknown };
-  if (code === 'EADDRINUSE') return `${typeof address === 'string' ? address : 'the port'} is already in use`;
-  return error.message;
+  return typeof code === 'string' && typeof address === 'string' ? listenProblem(address, code) : error.message;
 }

@@ -3,6 +3,7 @@
  * not start, 2 the command line or the configuration is wrong.
  */
 import { constants } from 'node:os';
+import { readCertificate } from './certificate.js';
 import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
@@ -31,8 +32,9 @@ export async function run(args: readonly string[], environment: Environment): Pr
     process.exitCode = findings.some(({ level }) => level === 'failure') ? 1 : 0;
     return;
   }
-  if ('errors' in read) {
-    for (const error of read.errors) complain(`nextalk: ${error}\n`);
+  const errors = 'errors' in read ? read.errors : certificateErrors(read.config);
+  for (const error of errors) complain(`nextalk: ${error}\n`);
+  if ('errors' in read || errors.length > 0) {
     process.exitCode = 2;
     return;
   }
@@ -43,6 +45,12 @@ export async function run(args: readonly string[], environment: Environment): Pr
   // A certificate is a file as well, whoever named it.
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
   await serve(read.config, read.workers, hasFiles ? () => readConfig(invocation.flags, environment) : undefined);
+}
+
+/** What the configuration names and a server that starts reads: wrong files are a wrong configuration. */
+function certificateErrors({ tls }: Config): readonly string[] {
+  const read = tls && readCertificate(tls);
+  return read && 'problem' in read ? [read.problem] : [];
 }
 
 /** Reads the configuration again; undefined for a server without a file. */

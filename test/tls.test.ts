@@ -124,9 +124,21 @@ t.test('SIGHUP changes the certificate and drops nobody', async (t) => {
   t.notMatch(server.out, /PRIVATE KEY/);
 });
 
-t.test('a server whose certificate cannot be served does not start', async (t) => {
-  const files = tlsFiles(t, { cert: first.cert, key: renewed.key });
-  const server = nextalk(t, ['--port', '0', '--set', `tls.cert=${files.cert}`, '--set', `tls.key=${files.key}`]);
-  t.equal(await server.ended, 1);
-  t.match(server.err, /^nextalk: tls\.key: .* is not the key of the certificate in .*\n$/);
+t.test('check and start agree on a certificate that cannot be served: a wrong configuration', async (t) => {
+  const other = tlsFiles(t, { cert: first.cert, key: renewed.key });
+  for (const [files, problem] of [
+    [other, /^nextalk: tls\.key: .* is not the key of the certificate in .*\n$/],
+    [{ ...other, cert: '/nowhere.pem' }, /^nextalk: tls\.cert: \/nowhere\.pem cannot be read \(ENOENT\)\n$/],
+  ] as const) {
+    const flags = ['--port', '0', '--set', `tls.cert=${files.cert}`, '--set', `tls.key=${files.key}`];
+    const both = [nextalk(t, flags), nextalk(t, ['check', ...flags])];
+    for (const asked of both) {
+      t.equal(await asked.ended, 2);
+      t.match(asked.err, problem);
+      t.equal(asked.out, '');
+    }
+  }
+  const files = tlsFiles(t);
+  const good = nextalk(t, ['check', '--set', `tls.cert=${files.cert}`, '--set', `tls.key=${files.key}`]);
+  t.equal(await good.ended, 0);
 });

@@ -1,8 +1,8 @@
 /** Whether the ports can be listened on; those of a server that runs already are in use by right. */
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { createServer } from 'node:net';
 import type { Config } from '../config.js';
+import { listenError } from '../listening.js';
 import { type Finding, fail, ok } from './finding.js';
 
 const PATIENCE_MS = 2000;
@@ -21,15 +21,6 @@ function portsOf({ host, port, mqtt, admin }: Config): Port[] {
     { key: 'admin.port', host: admin.host, port: admin.port },
   ];
   return all.filter((one) => one.port > 0);
-}
-
-/** The code of the error with which listening fails; null: it can be had. */
-function tryPort({ host, port }: Port): Promise<string | null> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
-  });
 }
 
 /** A NexTalk answers a path that it does not know in its own words. */
@@ -57,7 +48,9 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 ]);
 
 export async function portFindings(config: Config): Promise<Finding[]> {
-  const tried = await Promise.all(portsOf(config).map(async (port) => ({ ...port, code: await tryPort(port) })));
+  const tried = await Promise.all(
+    portsOf(config).map(async (one) => ({ ...one, code: await listenError(one.host, one.port) })),
+  );
   const isRunning = tried.some(({ key, code }) => key === 'port' && code === 'EADDRINUSE') && (await isNexTalk(config));
   return tried.map(({ key, host, port, code }) => {
     const address = `${key} ${host}:${port}`;

@@ -3,6 +3,7 @@
  * made and never again, so a new one is a new app on the same port; whoever is connected to the old one stays there.
  */
 import type { TlsConfig } from '../config.js';
+import { listenError, listenProblem } from '../listening.js';
 import { loadUws, type TemplatedApp, type us_listen_socket } from '../uws.js';
 
 /** The port is this process's alone, so that a second server is refused it. Or it is shared with all who want to. */
@@ -28,15 +29,17 @@ export class HttpListener {
     return loadUws().us_socket_local_port(this.#socket as never);
   }
 
-  /** Throws with code EADDRINUSE and the `address` where the port is taken. */
-  listen(port: number): void {
+  /** Rejects with the `code` of the error and the `address` where the port cannot be had. */
+  async listen(port: number): Promise<void> {
     const app = this.#newApp(this.tls);
     this.#socket = this.#listenOn(app, port);
     // Only a port that was asked for by its number can be listened on again while it has connections.
     if (port === 0 && this.tls && this.#socket) this.#reopen(app, this.port);
     if (this.#socket) return;
     const address = `${this.host}:${port}`;
-    throw Object.assign(new Error(`${address} is already in use`), { code: 'EADDRINUSE', address });
+    // The library does not say why: whoever tries the same hears it from the system.
+    const code = (await listenError(this.host, port)) ?? 'unknown error';
+    throw Object.assign(new Error(listenProblem(address, code)), { code, address });
   }
 
   /** Takes no further connections. */

@@ -143,7 +143,7 @@ async function respond(
   await handler(response);
 }
 
-/** Answers null while it is off. Rejects with EADDRINUSE and the `address` where the port is taken. */
+/** Answers null while it is off. Rejects with the system's `code` and the `address` where the port cannot be had. */
 export async function startWorkersAdmin(
   config: () => Config,
   ports: () => readonly WorkerPort[],

@@ -4,8 +4,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config.js';
 
 /**
- * Answers the configuration with a number in place of each "any free port". Rejects with EADDRINUSE and the `address`
- * where somebody listens already: workers share their port with whoever does, and would not notice.
+ * Answers the configuration with a number in place of each "any free port". Rejects with the system's `code` and the
+ * `address` where one cannot be had, or somebody listens already: workers share their port with whoever does, and would
+ * not notice.
  */
 export async function claimPorts(config: Config): Promise<Config> {
   const { host, port, mqtt } = config;

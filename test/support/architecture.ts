@@ -18,6 +18,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/errors.ts',
   'src/lockout.ts',
   'src/lifecycle.ts',
+  'src/listening.ts',
   'src/log.ts',
   'src/metrics.ts',
   'src/recent-errors.ts',
