@@ -149,6 +149,8 @@ export class ClusterMetrics {
   replicaEndpoints = 0;
   itemsSent = 0;
   itemsReceived = 0;
+  /** Those that were not what their kind says. */
+  itemsRefused = 0;
   framesSent = 0;
   framesRepeated = 0;
   /** Given up because a node did not take them. */

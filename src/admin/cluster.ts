@@ -36,6 +36,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   family('gauge', 'visitors', 'Connections to this node of clients that live on another.', (c) => c.visitors),
   family('counter', 'items_sent_total', 'Presences, packets and questions to other nodes.', (c) => c.itemsSent),
   family('counter', 'items_received_total', 'Those from other nodes.', (c) => c.itemsReceived),
+  family(
+    'counter',
+    'items_refused_total',
+    'Those that were not what this version understands; each is a bug, or of a stranger on NATS.',
+    (c) => c.itemsRefused,
+  ),
   family('counter', 'frames_sent_total', 'Frames in which items were sent, repeated ones too.', (c) => c.framesSent),
   family('counter', 'frames_repeated_total', 'Frames sent again since they had not come.', (c) => c.framesRepeated),
   family(

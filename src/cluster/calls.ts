@@ -1,7 +1,9 @@
 /** Questions to other nodes and their answers. Each is answered once: with null where the node goes or takes too long. */
 import type { Clock } from '../clock.js';
+import type { Taken } from './incoming.js';
 import type { Mesh } from './mesh.js';
 import type { Item, Peer } from './peer.js';
+import { count } from './shapes.js';
 
 export type Answerer = (peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void) => void;
 
@@ -40,13 +42,18 @@ export class Calls {
   }
 
   /** Takes a question or an answer. */
-  received(peer: Peer, [mark, ...fields]: Item): void {
-    if (mark === '!') return this.#finish(fields[0] as number, fields[1]);
+  received(peer: Peer, [mark, ...fields]: Item): Taken {
     const [id, kind, ...rest] = fields;
+    if (!count(id, '')) return 'malformed';
+    if (mark === '!') {
+      this.#finish(id as number, kind ?? null);
+      return 'taken';
+    }
     const answerer = this.#answerers.get(kind as string);
     const reply = (answer: unknown) => this.mesh.send(peer, JSON.stringify(['!', id, answer ?? null]));
     if (answerer) answerer(peer, rest, reply);
     else reply(null);
+    return 'taken';
   }
 
   /** A node is not there any more: what it was asked is answered with null. */

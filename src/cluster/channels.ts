@@ -3,8 +3,10 @@
  * the node where its session lives. The receiving side says how much it has taken, so that the sending one knows when to
  * wait.
  */
+import type { Taken } from './incoming.js';
 import type { Mesh } from './mesh.js';
 import type { Item, Peer } from './peer.js';
+import { count, flag, type Shape, text } from './shapes.js';
 
 /** What a side hears of the other. */
 export interface ChannelEvents {
@@ -21,6 +23,15 @@ export interface ChannelEvents {
 const PIECE_BYTES = 96 * 1024;
 
 type Operation = 'd' | 'k' | 'p' | 'z';
+
+/** What each operation says, and what a channel is opened with. */
+const ARGUMENTS = new Map<unknown, Shape>([
+  ['o', (about) => typeof about === 'object' && about !== null],
+  ['d', text],
+  ['k', count],
+  ['p', flag],
+  ['z', count],
+]);
 
 export class Channel {
   events: ChannelEvents | null = null;
@@ -94,18 +105,20 @@ export class Channels {
     return channel;
   }
 
-  received(peer: Peer, [, fromOpener, id, operation, argument]: Item): void {
+  received(peer: Peer, [, fromOpener, id, operation, argument]: Item): Taken {
     const isOpener = fromOpener === 0;
+    if (!count(id, '') || !ARGUMENTS.get(operation)?.(argument, '')) return 'malformed';
     if (operation === 'o') {
       const channel = this.#remember(new Channel(this, peer, id as number, false));
       if (this.accept) this.accept(channel, argument);
       else channel.end(0);
-      return;
+      return 'taken';
     }
     this.#channels
       .get(peer)
       ?.get(keyOf(id as number, isOpener))
       ?.received(operation as Operation, argument);
+    return 'taken';
   }
 
   tell({ peer, id, isOpener }: Channel, operation: Operation, argument: string | number): void {

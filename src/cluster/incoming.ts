@@ -5,6 +5,23 @@ import { watchFilter } from '../actors/roster.js';
 import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
+import {
+  address,
+  addresses,
+  count,
+  fits,
+  flag,
+  nothing,
+  orNull,
+  packet,
+  packets,
+  publication,
+  type Shape,
+  show,
+  stamp,
+  text,
+  transport,
+} from './shapes.js';
 import type { WirePublication } from './topics.js';
 import { packetOf, type WirePacket } from './wire.js';
 
@@ -157,37 +174,53 @@ function claimed({ sessions }: ClusteredDomain, peer: Peer, [clientId, stamp]: r
   sessions.told(peer, clientId, stamp);
 }
 
-const TAKERS = new Map<string, unknown>([
-  ['u', up],
-  ['s', changed],
-  ['r', rooms],
-  ['x', down],
-  ['m', mirrored],
-  ['k', connected],
-  ['n', nameClaimed],
-  ['w', watched],
-  ['i', interested],
-  ['b', broadcast],
-  ['g', toRoom],
-  ['v', toWatchers],
-  ['e', toEndpoint],
-  ['y', relayed],
-  ['c', carbon],
-  ['U', unseen],
-  ['t', published],
-  ['h', shared],
-  ['H', passed],
-  ['S', claimed],
-  ['va', attached],
-  ['vk', acknowledged],
-  ['vd', detached],
-  ['vp', pushed],
-  ['vc', closed],
+interface Taker {
+  readonly take: Take;
+  readonly shapes: readonly Shape[];
+}
+
+function taker<F extends readonly unknown[]>(
+  take: (cluster: ClusteredDomain, peer: Peer, fields: F) => void,
+  ...shapes: { [I in keyof F]: Shape }
+): Taker {
+  return { take: take as unknown as Take, shapes };
+}
+
+const TAKERS = new Map<string, Taker>([
+  ['u', taker(up, address, stamp, stamp, text, show, text, addresses)],
+  ['s', taker(changed, address, stamp, text, show, text)],
+  ['r', taker(rooms, address, addresses, addresses, text, orNull(text))],
+  ['x', taker(down, address)],
+  ['m', taker(mirrored, address, addresses, addresses, orNull(text), addresses)],
+  ['k', taker(connected, address, count)],
+  ['n', taker(nameClaimed, address, text)],
+  ['w', taker(watched, address, addresses)],
+  ['i', taker(interested, text, flag)],
+  ['b', taker(broadcast, nothing, packet)],
+  ['g', taker(toRoom, nothing, packet)],
+  ['v', taker(toWatchers, nothing, packet)],
+  ['e', taker(toEndpoint, nothing, orNull(text), count, packet)],
+  ['y', taker(relayed, address, orNull(text), packet)],
+  ['c', taker(carbon, address, packet)],
+  ['U', taker(unseen, address, packet)],
+  ['t', taker(published, stamp, flag, publication)],
+  ['h', taker(shared, text, text, count, count)],
+  ['H', taker(passed, text, publication)],
+  ['S', taker(claimed, text, stamp)],
+  ['va', taker(attached, count, text, transport)],
+  ['vk', taker(acknowledged, count, count)],
+  ['vd', taker(detached, count, count, packets)],
+  ['vp', taker(pushed, count, packets)],
+  ['vc', taker(closed, count, text)],
 ]);
 
-/** False where it is of no kind that is known here. */
-export function take(cluster: ClusteredDomain, peer: Peer, kind: string, fields: readonly unknown[]): boolean {
-  const taker = TAKERS.get(kind) as Take | undefined;
-  taker?.(cluster, peer, fields as readonly never[]);
-  return taker !== undefined;
+/** What became of an item: of no kind that is known here, or not of its kind's shape. */
+export type Taken = 'taken' | 'unknown' | 'malformed';
+
+export function take(cluster: ClusteredDomain, peer: Peer, kind: string, fields: readonly unknown[]): Taken {
+  const known = TAKERS.get(kind);
+  if (!known) return 'unknown';
+  if (!fits(known.shapes, fields, cluster.domain.name)) return 'malformed';
+  known.take(cluster, peer, fields as readonly never[]);
+  return 'taken';
 }

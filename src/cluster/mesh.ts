@@ -9,6 +9,7 @@ import type { Clock } from '../clock.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { Bus } from './bus.js';
+import { type Beat, beatOf, type Frame, frameOf, namesOf, type State } from './frames.js';
 import { Inbound } from './inbound.js';
 import { Link } from './link.js';
 import { type Item, Peer } from './peer.js';
@@ -50,20 +51,6 @@ export interface MeshEvents {
   gone(peer: Peer, inOrder: boolean): void;
 }
 
-type State = 'up' | 'leaving' | 'gone';
-type Beat = readonly ['b', node: string, incarnation: number, protocol: number, state: State, wantsAnswer: 0 | 1];
-/** Data, acknowledgement, "send again after", "tell me everything". */
-type Frame = readonly [
-  kind: 'd' | 'a' | 'n' | 's',
-  node: string,
-  incarnation: number,
-  to: number,
-  epoch: number,
-  seq: number,
-  urgent?: 0 | 1,
-  items?: readonly Item[],
-];
-
 export class Mesh {
   /** By name: those within their lease, and those that may come back. */
   readonly peers = new Map<string, Peer>();
@@ -95,8 +82,8 @@ export class Mesh {
       urls,
       name: `nextalk ${node}`,
       subjects: new Map([
-        [`${cluster}.beat`, (text: string) => this.#onBeat(JSON.parse(text))],
-        [this.#subjectOf(node), (text: string) => this.#onFrame(JSON.parse(text))],
+        [`${cluster}.beat`, (text: string) => this.#onBeat(beatOf(text, PROTOCOL))],
+        [this.#subjectOf(node), (text: string) => this.#onFrame(frameOf(text))],
       ]),
       onConnected: () => {
         this.#beat(1);
@@ -130,8 +117,7 @@ export class Mesh {
       return JSON.stringify([node, ...others]);
     });
     if (answer === null) return;
-    const names: readonly string[] = JSON.parse(answer);
-    await this.#untilSynced(names.filter((name) => name !== node));
+    await this.#untilSynced(namesOf(answer).filter((name) => name !== node));
   }
 
   #untilSynced(names: readonly string[]): Promise<void> {
@@ -371,6 +357,7 @@ export class Mesh {
 
   #take(peer: Peer, item: Item): void {
     this.options.metrics.itemsReceived += 1;
+    if (!Array.isArray(item) || typeof item[0] !== 'string') return this.refuse(peer, '');
     try {
       if (item[0] === '<') this.events.snapshotBegins(peer);
       else if (item[0] !== '>') this.events.received(peer, item);
@@ -380,7 +367,17 @@ export class Mesh {
         this.#onProgress?.();
       }
     } catch (error) {
+      this.options.metrics.itemsRefused += 1;
       log.error({ event: 'crash', item: item[0], node: peer.name, err: error }, 'what a node sent could not be taken');
     }
+  }
+
+  /** An item is not what its kind says: counted, and told once for each kind of a node. */
+  refuse(peer: Peer, kind: string): void {
+    this.options.metrics.itemsRefused += 1;
+    if (peer.refused.has(kind)) return;
+    peer.refused.add(kind);
+    const what = { event: 'item refused', kind, node: peer.name };
+    log.error(what, 'what a node sent is not what this version understands');
   }
 }

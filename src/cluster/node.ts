@@ -10,7 +10,7 @@ import type { Metrics } from '../metrics.js';
 import { Calls } from './calls.js';
 import { Channels } from './channels.js';
 import { ClusteredDomain } from './domain.js';
-import { take } from './incoming.js';
+import { type Taken, take } from './incoming.js';
 import { Mesh, type MeshEvents } from './mesh.js';
 import type { Item, Peer } from './peer.js';
 
@@ -125,15 +125,20 @@ export class ClusterNode implements MeshEvents {
 
   received(peer: Peer, item: Item): void {
     const [kind, domain, ...fields] = item;
-    if (kind === '=') return this.channels.received(peer, item);
-    if (kind === '?' || kind === '!') return this.calls.received(peer, item);
+    if (kind === '=') return this.#took(peer, kind, this.channels.received(peer, item));
+    if (kind === '?' || kind === '!') return this.#took(peer, kind, this.calls.received(peer, item));
     const cluster = this.domains.get(domain as string);
-    if (!cluster || take(cluster, peer, kind, fields) || this.#unknown.has(kind)) return;
-    this.#unknown.add(kind);
-    log.warn(
-      { event: 'item unknown', kind, node: peer.name },
-      'a node of a newer version tells what this one cannot read',
-    );
+    if (cluster) this.#took(peer, kind, take(cluster, peer, kind, fields));
+  }
+
+  #took(peer: Peer, kind: string, taken: Taken): void {
+    if (taken === 'taken') return;
+    if (taken === 'malformed') this.mesh.refuse(peer, kind);
+    else if (!this.#unknown.has(kind)) {
+      this.#unknown.add(kind);
+      const what = { event: 'item unknown', kind, node: peer.name };
+      log.warn(what, 'a node of a newer version tells what this one cannot read');
+    }
   }
 
   *snapshot(peer: Peer): Iterator<string> {

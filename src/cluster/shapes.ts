@@ -1,0 +1,65 @@
+/**
+ * What each kind of item has. Nodes believe each other, but what is of no shape is another version's or nobody's: it is
+ * refused here, before it reaches an actor or a client's queue. Fields behind those that are named here are a newer
+ * version's, and are left alone.
+ */
+import { isShow } from '../actors/presence.js';
+import { PACKET_KINDS, TRANSPORT_KINDS } from '../metrics.js';
+
+/** `domain` is the one the item names. */
+export type Shape = (value: unknown, domain: string) => boolean;
+
+/** The end of the year 2100 as a stamp: what is later would stand for ever. */
+const LAST_STAMP = Date.UTC(2101, 0) * 1024;
+
+const MESSAGE_TEXTS = ['timestamp', 'type', 'body', 'style'] as const;
+const PRESENCE_TEXTS = ['type', 'show', 'status'] as const;
+const STATUS_TEXTS = ['show'] as const;
+const OWN_TEXTS = { message: MESSAGE_TEXTS, presence: PRESENCE_TEXTS, status: STATUS_TEXTS } as const;
+const TEXTS = ['from', 'to', 'nick'] as const;
+
+export const text: Shape = (value) => typeof value === 'string';
+export const count: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+export const stamp: Shape = (value) => count(value, '') && (value as number) < LAST_STAMP;
+export const show: Shape = (value) => typeof value === 'string' && isShow(value);
+export const flag: Shape = (value) => typeof value === 'boolean' || value === 0 || value === 1;
+/** What is told in its place: the packet that follows names the topic itself. */
+export const nothing: Shape = (value) => value === null;
+export const address: Shape = (value, domain) => typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
+export const transport: Shape = (value) => (TRANSPORT_KINDS as readonly unknown[]).includes(value);
+
+export function orNull(shape: Shape): Shape {
+  return (value, domain) => value === null || shape(value, domain);
+}
+
+export function listOf(shape: Shape): Shape {
+  return (value, domain) => Array.isArray(value) && value.every((one) => shape(one, domain));
+}
+
+export const addresses = listOf(address);
+
+export const packet: Shape = (value, domain) => {
+  if (!Array.isArray(value)) return false;
+  const [kind, topic, sender, fields]: unknown[] = value;
+  if (!(PACKET_KINDS as readonly unknown[]).includes(kind) || !address(topic, domain)) return false;
+  if (sender !== null && !address(sender, domain)) return false;
+  if (typeof fields !== 'object' || fields === null) return false;
+  const known = new Map(Object.entries(fields));
+  const own = OWN_TEXTS[kind as keyof typeof OWN_TEXTS];
+  return [...TEXTS, ...own].every((name) => known.has(name)) && [...known.values()].every((one) => text(one, domain));
+};
+
+export const packets = listOf(packet);
+
+export const publication: Shape = (value) => {
+  if (!Array.isArray(value)) return false;
+  const [topic, qos, retain, expiresInMs, payload, properties]: unknown[] = value;
+  const isKnown = [topic, payload, properties].every((one) => typeof one === 'string');
+  const expires = expiresInMs === null || typeof expiresInMs === 'number';
+  return isKnown && [0, 1, 2].includes(qos as number) && [0, 1].includes(retain as number) && expires;
+};
+
+/** Whether the fields of an item are those of its kind. */
+export function fits(shapes: readonly Shape[], fields: readonly unknown[], domain: string): boolean {
+  return shapes.every((shape, at) => shape(fields[at], domain));
+}

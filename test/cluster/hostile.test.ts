@@ -1,0 +1,153 @@
+/** What no node of this version would say, from one that is in the cluster: refused, counted, and nothing else changes. */
+import { connect } from '@nats-io/transport-node';
+import t from 'tap';
+import { clusterSettings, type NatsServer, natsServer } from '../support/nats.js';
+import { PeerNode } from '../support/peer-node.js';
+import { skipWithout } from '../support/programs.js';
+import { type Cleaner, merge, siteA, type TestServer, testServer } from '../support/server.js';
+import type { Person } from '../support/site.js';
+
+const skip = skipWithout('nats-server');
+const { domain } = siteA;
+const address = (id: string): string => `/domain/${domain}/uid/${id}`;
+const room = `/domain/${domain}/gid/tea`;
+const alice = address('alice');
+
+const fields = { from: 'x', to: 'alice', nick: 'X', timestamp: '1', type: 'chat', body: 'hi', style: '' };
+const packet = ['message', alice, address('x'), fields];
+
+/** Each is right but for one thing. */
+const items: readonly (readonly [what: string, item: unknown])[] = [
+  ['no list', 5],
+  ['null', null],
+  ['nothing', []],
+  ['a kind that is no text', [5, domain]],
+  ['an endpoint without address', ['u', domain, null, 1, 1, 'N', 'available', '', []]],
+  ['an endpoint of another domain', ['u', domain, '/domain/b.example/uid/1', 1, 1, 'N', 'available', '', []]],
+  ['an endpoint without fields', ['u', domain, address('x')]],
+  ['an endpoint without rooms', ['u', domain, address('x'), 1, 1, 'N', 'available', '']],
+  ['a nick that is none', ['u', domain, address('x'), 1, 1, {}, 'available', '', []]],
+  ['a show that is none', ['u', domain, address('x'), 1, 1, 'N', 'asleep', '', []]],
+  ['a room that is none', ['u', domain, address('x'), 1, 1, 'N', 'available', '', [room, 7]]],
+  ['a moment after the end of time', ['s', domain, alice, 1e300, 'N', 'dnd', '']],
+  ['a moment that is none', ['s', domain, alice, '9', 'N', 'dnd', '']],
+  ['rooms that are no list', ['r', domain, alice, 'tea', [], 'join', null]],
+  ['watchers that are no list', ['w', domain, alice, { length: 3 }]],
+  ['a filter that is none', ['i', domain, null, true]],
+  ['a packet that is none', ['y', domain, alice, null, 'hi']],
+  ['a packet of another kind', ['y', domain, alice, null, ['secret', ...packet.slice(1)]]],
+  ['a packet without fields', ['y', domain, alice, null, ['message', alice, null, null]]],
+  ['a packet without body', ['y', domain, alice, null, ['message', alice, null, { ...fields, body: undefined }]]],
+  ['a body that is no text', ['y', domain, alice, null, ['message', alice, null, { ...fields, body: { a: 1 } }]]],
+  ['a nick of a packet that is no text', ['b', domain, null, ['message', alice, null, { ...fields, nick: 1 }]]],
+  ['a field more that is no text', ['e', domain, null, null, 1, ['message', alice, null, { ...fields, avatar: [] }]]],
+  ['a packet for a room that is none', ['g', domain, null, ['message', 7, null, fields]]],
+  ['a publication that is none', ['t', domain, 1, 1, 'topic']],
+  ['a publication without payload', ['t', domain, 1, 1, ['a/b', 0, 1, null]]],
+  ['a publication of QoS 9', ['t', domain, 1, 1, ['a/b', 9, 1, null, '', '']]],
+  ['a group that is none', ['h', domain, 'name', null, 1, 1]],
+  ['a session that is none', ['S', domain, {}, 1]],
+  ['a visit that is none', ['va', domain, 'x', 7, 'websocket']],
+  ['a transport that is none', ['va', domain, 1, 'ab', 'pigeon']],
+  ['returned packets that are none', ['vd', domain, 1, 0, [5]]],
+  ['a question without number', ['?', null, 'visit', domain]],
+  ['a call whose parameters are none', ['?', 1, 'call', domain, 'message', '', 5]],
+  ['an answer to no question', ['!', 'x', null]],
+  ['a channel that is none', ['=', 1, {}, 'o', null]],
+  ['a channel about nothing', ['=', 1, 1, 'o', null]],
+  ['data that is none', ['=', 1, 2, 'd', 5]],
+];
+
+interface Scene {
+  readonly nats: NatsServer;
+  readonly node: TestServer;
+  readonly peer: PeerNode;
+  readonly person: Person;
+}
+
+async function scene(t: Cleaner): Promise<Scene> {
+  const nats = await natsServer(t);
+  const name = 'hostile';
+  const settings = { cluster: { name, leaseMs: 60_000, node: 'n1' }, mqtt: { port: -1 } };
+  const node = await testServer(t, merge(clusterSettings(nats), settings));
+  const peer = await PeerNode.join(t, nats, name, 'n1');
+  const person = await node.site().arrive('alice', { buddies: 'x,bob', rooms: 'tea' });
+  return { nats, node, peer, person };
+}
+
+/** The stream of the peer still counts: what it says next is taken. */
+async function goesOn({ node, peer, person }: Scene, body: string): Promise<unknown> {
+  peer.say(JSON.stringify(['y', domain, alice, null, ['message', alice, address('x'), { ...fields, body }]]));
+  const got = await person.next();
+  await node.settled();
+  return got;
+}
+
+t.test('what a node says that is of no shape is refused, and its stream goes on', { skip }, async (t) => {
+  const all = await scene(t);
+  const { node, peer, person } = all;
+  const { metrics } = node;
+  for (const [what, item] of items) {
+    peer.say(JSON.stringify(item));
+    t.hasStrict(await goesOn(all, what), { body: what }, what);
+  }
+  t.equal(metrics.cluster.itemsRefused, items.length, 'each is counted');
+  t.equal(metrics.crashes, 0);
+  t.strictSame(await node.site().presences('alice,x'), { alice: 'available' });
+  t.strictSame(await node.site().members(person.ticket, 'tea'), { alice: 'available' });
+  await person.show('dnd');
+  t.strictSame(await node.site().presences('alice'), { alice: 'dnd' }, 'its own changes are still the latest');
+});
+
+t.test('one item that is refused takes none of its frame with it', { skip }, async (t) => {
+  const all = await scene(t);
+  const one = (body: string) =>
+    JSON.stringify(['y', domain, alice, null, ['message', alice, null, { ...fields, body }]]);
+  all.peer.say('null', one('first'), '["u"]', one('second'));
+  t.hasStrict(await all.person.next(), { body: 'first' });
+  t.hasStrict(await all.person.next(), { body: 'second' });
+});
+
+t.test('frames and signs of life that are none change nothing', { skip }, async (t) => {
+  const all = await scene(t);
+  const { peer, node } = all;
+  for (const text of [
+    '',
+    'null',
+    '5',
+    '[]',
+    '{}',
+    '["d"]',
+    '[['.repeat(5000),
+    '["b",null]',
+    `"${'x'.repeat(900_000)}"`,
+  ]) {
+    peer.publish('beat', text);
+    peer.publish(`node.${Buffer.from('n1').toString('hex')}`, text);
+  }
+  for (const name of ['5', 'null', '{}', '""']) peer.publish('beat', `["b",${name},1,1,"up",1]`);
+  for (const incarnation of ['null', '"x"', '1e300']) peer.publish('beat', `["b","byhand",${incarnation},1,"up",0]`);
+  peer.publish('beat', '["b","other",1,1,"asleep",0]');
+  for (const seq of [null, -1, 1.5, '1', 1e300]) peer.frame('d', seq, '[]');
+  for (const rest of ['null', '5', '{"length":3}']) peer.frame('d', 1, rest);
+  peer.frame('q', 1, '[]');
+  t.hasStrict(await goesOn(all, 'after all'), { body: 'after all' });
+  t.equal(node.metrics.crashes, 0);
+  const text = await node.site().presences('alice');
+  t.strictSame(text, { alice: 'available' });
+});
+
+t.test('a node starts although somebody answers its greeting with nonsense', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const stranger = await connect({ servers: nats.url });
+  t.teardown(() => stranger.close());
+  for (const [name, nonsense] of [
+    ['hello1', 'no JSON'],
+    ['hello2', '5'],
+  ] as const) {
+    stranger.subscribe(`${name}.hello`, { callback: (_error, message) => void message.respond(nonsense) });
+    await stranger.flush();
+    const node = await testServer(t, merge(clusterSettings(nats), { cluster: { name, node: 'n1' } }));
+    t.match(await node.site().online('alice'), { success: true });
+  }
+});

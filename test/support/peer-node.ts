@@ -1,0 +1,63 @@
+/** A node of a cluster that is made by hand: it joins as the others do, then says whatever a test wants. */
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { PROTOCOL } from '../../src/cluster/mesh.js';
+import type { NatsServer } from './nats.js';
+import type { Cleaner } from './server.js';
+
+export class PeerNode {
+  readonly #incarnation = Date.now() * 1000;
+  #to = 0;
+  #seq = 0;
+
+  private constructor(
+    private readonly nats: NatsConnection,
+    private readonly cluster: string,
+    private readonly name: string,
+    private readonly other: string,
+  ) {}
+
+  /** Resolves when the node `other` knows it. */
+  static async join(t: Cleaner, nats: NatsServer, cluster: string, other: string, name = 'byhand'): Promise<PeerNode> {
+    const connection = await connect({ servers: nats.url });
+    t.teardown(() => connection.close());
+    const peer = new PeerNode(connection, cluster, name, other);
+    const met = new Promise<void>((resolve) => {
+      connection.subscribe(`${cluster}.node.${hex(name)}`, {
+        callback: (_error, message) => {
+          const [kind, , incarnation] = message.json<[string, string, number]>();
+          peer.#to = incarnation;
+          if (kind === 'd') resolve();
+        },
+      });
+    });
+    await connection.flush();
+    peer.beat();
+    await met;
+    return peer;
+  }
+
+  /** One sign of life: with a lease long enough a test needs no other. */
+  beat(): void {
+    this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0]));
+  }
+
+  /** Items of its stream, each as JSON. */
+  say(...items: readonly string[]): void {
+    this.#seq += 1;
+    this.frame('d', this.#seq, `[${items}]`);
+  }
+
+  /** One frame of its stream, whatever is in it. */
+  frame(kind: string, seq: unknown, items: string): void {
+    const head = [kind, this.name, this.#incarnation, this.#to, 1, seq, 0].map((field) => JSON.stringify(field));
+    this.publish(`node.${hex(this.other)}`, `[${head},${items}]`);
+  }
+
+  publish(subject: string, text: string): void {
+    this.nats.publish(`${this.cluster}.${subject}`, text);
+  }
+}
+
+function hex(name: string): string {
+  return Buffer.from(name).toString('hex');
+}
