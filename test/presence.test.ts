@@ -1,5 +1,9 @@
 import t from 'tap';
-import { testServer } from './support/server.js';
+import { basic } from './support/http.js';
+import { RawSocket, requestText } from './support/raw.js';
+import { siteA, testServer } from './support/server.js';
+import type { Online } from './support/site.js';
+import { webSocket } from './support/transports.js';
 
 /** Grace short, so that going offline can be waited for; idle long, so that only OFFLINE ends a client. */
 const quickOffline = { presence: { graceMs: 60 } };
@@ -122,3 +126,26 @@ t.test('PRESENCES lists who is online and visible under the short id', async (t)
   const asked = ['uid1', 'uid:2', 'vid:123', 'hidden', 'nobody', '123', '/domain/a.example/uid/2'];
   t.strictSame(await site.presences(...asked), { uid1: 'available', 2: 'dnd', 'vid:123': 'away' });
 });
+
+t.test(
+  'what was on its way when a further client came is in the answer of ONLINE, and is not told again',
+  async (t) => {
+    const server = await testServer(t);
+    const site = server.site();
+    const anna = await site.arrive('anna');
+    await site.arrive('jack', { buddies: 'anna' });
+    const [first, second] = [await RawSocket.open(server), await RawSocket.open(server)];
+    const headers = [
+      `Authorization: ${basic(siteA.domain, siteA.apikey)}`,
+      'Content-Type: application/x-www-form-urlencoded',
+    ];
+    // The server is in this process: it reads both in one turn, and runs them in this order.
+    first.write(requestText('POST /v5/presences/show', headers, `ticket=${anna.ticket}&show=away`));
+    second.write(requestText('POST /v5/presences/online', headers, 'name=jack&nick=Jack&buddies=anna'));
+    const answer = JSON.parse((await second.answer()).text) as Online;
+    t.strictSame(answer.presences, { anna: 'away' });
+    const tab = await webSocket.connect(server, answer.ticket, siteA.domain);
+    await anna.show('busy');
+    t.hasStrict(await tab.next(), { from: 'anna', type: 'show', show: 'busy' });
+  },
+);

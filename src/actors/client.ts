@@ -37,6 +37,8 @@ export class Client {
   transport: Transport | null = null;
   /** When its last transport went, or it was made: milliseconds since the epoch. */
   detachedAt: number;
+  /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
+  toldAt = Number.POSITIVE_INFINITY;
   readonly #queue: PacketQueue;
   /** Ended, and has not said yet what it could not get out. */
   #settling: Transport | null = null;
@@ -70,6 +72,8 @@ export class Client {
   }
 
   push(packet: Packet, limits: QueueLimits): void {
+    // On its way since before the answer of ONLINE, which holds what it says.
+    if (packet.kind === 'presence' && packet.acceptedAt < this.toldAt && packet.topic === this.address) return;
     this.metrics.delivered[packet.kind] += 1;
     if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
     if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, this.name);

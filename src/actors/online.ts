@@ -126,6 +126,7 @@ export function subscribed(
   const entered = online.rooms.filter((room) => !known.has(room) && !isFull(state, room));
   if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
   announce(state, entered);
+  client.toldAt = performance.now();
   online.reply({
     ticket: formatTicket(state.node, state.id, client.token),
     presences: presencesOf(state, online.buddies),
