@@ -3,6 +3,8 @@
 export interface RecentError {
   /** Milliseconds since the epoch; of the latest, where it came several times in a row. */
   at: number;
+  /** Grows from one to the next: which of two in one millisecond came later. */
+  sequence: number;
   readonly domain: string;
   /** Short id or address of whom it concerns; empty: nobody that is known. */
   readonly endpoint: string;
@@ -17,6 +19,7 @@ export interface RecentError {
 export interface RecentSummary {
   /** Of the latest. */
   readonly at: number;
+  readonly sequence: number;
   readonly domain: string;
   readonly reason: string;
   /** Of the latest. */
@@ -40,6 +43,7 @@ class Ring {
     const last = this.#last;
     if (last !== null && last.endpoint === error.endpoint && last.domain === error.domain) {
       last.at = error.at;
+      last.sequence = error.sequence;
       last.count += 1;
       return;
     }
@@ -56,6 +60,7 @@ class Ring {
 
 export class RecentErrors {
   readonly #rings = new Map<string, Ring>();
+  #sequence = 0;
 
   /** The same of the same again is counted, not repeated. `reason` is of a closed list. */
   add(domain: string, endpoint: string, reason: string, detail = ''): void {
@@ -64,7 +69,8 @@ export class RecentErrors {
       ring = new Ring();
       this.#rings.set(reason, ring);
     }
-    ring.add({ at: Date.now(), domain, endpoint, reason, detail, count: 1 });
+    this.#sequence += 1;
+    ring.add({ at: Date.now(), sequence: this.#sequence, domain, endpoint, reason, detail, count: 1 });
   }
 
   /** Those that concern one endpoint; the latest first. */
@@ -75,7 +81,7 @@ export class RecentErrors {
         if (error.domain === domain && error.endpoint === endpoint) found.push(error);
       }
     }
-    return found.sort((a, b) => b.at - a.at).slice(0, limit);
+    return found.sort((a, b) => b.sequence - a.sequence).slice(0, limit);
   }
 
   /** All, by reason and domain; the latest first. */
@@ -84,12 +90,15 @@ export class RecentErrors {
     for (const ring of this.#rings.values()) {
       for (const error of ring.latest()) this.#sum(found, error);
     }
-    return [...found.values()].sort((a, b) => b.at - a.at);
+    return [...found.values()].sort((a, b) => b.sequence - a.sequence);
   }
 
-  #sum(found: Map<string, RecentSummary>, { at, domain, endpoint, reason, detail, count }: RecentError): void {
+  #sum(
+    found: Map<string, RecentSummary>,
+    { at, sequence, domain, endpoint, reason, detail, count }: RecentError,
+  ): void {
     const key = JSON.stringify([reason, domain]);
-    const kind = found.get(key) ?? { at, domain, reason, detail, count: 0, endpoints: [] };
+    const kind = found.get(key) ?? { at, sequence, domain, reason, detail, count: 0, endpoints: [] };
     found.set(key, kind);
     kind.count += count;
     const isNew = endpoint !== '' && !kind.endpoints.includes(endpoint);
