@@ -1,6 +1,7 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { askAdmin } from './support/admin.js';
+import { natsServer, testCluster } from './support/nats.js';
 import { program, skipWithout } from './support/programs.js';
 import { siteA, type TestServer, testServer } from './support/server.js';
 
@@ -57,11 +58,28 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     await dashboard.says('.tile', /Endpoints online\s*1/);
     await dashboard.says('.plot', /WebSocket 1/);
     t.equal(await dashboard.page.locator('.plot canvas').count(), 9);
+    t.notOk(await dashboard.page.locator('#nodes').isVisible(), 'a single node has no others');
     await server.site().arrive('2');
     await dashboard.says('.tile', /Endpoints online\s*2/);
     await dashboard.page.click('text=15 min');
     await server.site().push('9', 'away', 'lost');
     await dashboard.says('#errors', 'away');
+    t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('shows the nodes of a cluster', { skip: skipWithout('nats-server') }, async (t) => {
+    const nats = await natsServer(t);
+    const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 } };
+    const [n1, n2] = (await testCluster(t, nats, 2, settings)) as [TestServer, TestServer];
+    await n2.site().online('bob');
+    const dashboard = await visit(browser, n1);
+    await dashboard.says('#node-table tr', /n1 \(this\).*on NATS/);
+    await dashboard.says('#node-table tr', /n2.*up.* ago/);
+    await dashboard.says('#node-totals div', /Endpoints in the replica1/);
+    await dashboard.says('#node-plots .plot', 'Between nodes');
+    await nats.stop();
+    await dashboard.says('#node-table tr', /n1 \(this\).*no NATS/);
+    await dashboard.says('#node-table tr', /n2.*lost/);
     t.strictSame(dashboard.problems, []);
   });
 

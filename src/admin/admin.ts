@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { log } from '../log.js';
 import type { Context } from '../protocols/context.js';
 import { answerError, answerText, type Handler, type Request, redirect } from './answer.js';
+import { clusterView } from './cluster.js';
 import type { Source } from './families.js';
 import { Guard } from './guard.js';
 import { History } from './history.js';
@@ -92,6 +93,7 @@ export async function startAdmin(context: Context): Promise<Admin | null> {
     isReady: () => !context.isDraining(),
     // It serves its own clients all the same: taking every node out at once would help nobody.
     remark: () => (node && !node.mesh.connected ? 'no connection to NATS: only clients of this node are reached' : ''),
+    cluster: () => node && clusterView(node, metrics.cluster, clock.now()),
   };
   const guard = new Guard(
     () => context.config().admin.token,

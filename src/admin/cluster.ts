@@ -1,6 +1,43 @@
-/** The numbers of a cluster; all 0 on a single node. */
+/** The numbers of a cluster, all 0 on a single node, and its nodes as this one sees them. */
+import type { ClusterNode } from '../cluster/node.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { Family } from './families.js';
+
+export interface NodeState {
+  readonly name: string;
+  /** Grows from one start of the node to the next. */
+  readonly incarnation: number;
+  /** `lost`: not heard of for longer than a lease, and still remembered. */
+  readonly state: 'up' | 'leaving' | 'lost';
+  /** How long ago it was heard of, in milliseconds. */
+  readonly heardMs: number;
+  /** Characters for it that it has not acknowledged. */
+  readonly backlog: number;
+}
+
+export interface ClusterView {
+  readonly name: string;
+  readonly incarnation: number;
+  /** Whether there is a connection to NATS. */
+  readonly connected: boolean;
+  /** The other nodes, by name. */
+  readonly nodes: readonly NodeState[];
+  /** Since the start; what is there now of `replicaEndpoints` and `visitors`. */
+  readonly totals: Omit<ClusterMetrics, 'nodes' | 'nodesLost' | 'connected'>;
+}
+
+export function clusterView({ name, mesh }: ClusterNode, metrics: ClusterMetrics, now: number): ClusterView {
+  const nodes = Array.from(mesh.peers.values(), ({ name, incarnation, up, leaving, heardAt, link }) => ({
+    name,
+    incarnation,
+    state: up ? (leaving ? ('leaving' as const) : ('up' as const)) : ('lost' as const),
+    heardMs: Math.max(0, Math.round(now - heardAt)),
+    backlog: link.backlog,
+  }));
+  nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const { nodes: _, nodesLost: __, connected: ___, ...totals } = metrics;
+  return { name, incarnation: mesh.incarnation, connected: mesh.connected, nodes, totals };
+}
 
 function family(
   type: 'counter' | 'gauge',

@@ -6,7 +6,7 @@ import { lostLines } from '../log.js';
 import type { DomainMetrics, Histogram, Metrics } from '../metrics.js';
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
-import { CLUSTER_FAMILIES } from './cluster.js';
+import { CLUSTER_FAMILIES, type ClusterView } from './cluster.js';
 import type { History } from './history.js';
 
 export interface Source {
@@ -15,6 +15,8 @@ export interface Source {
   readonly isReady: () => boolean;
   /** What else whoever asks for readiness should know; empty: nothing. */
   readonly remark: () => string;
+  /** null: there is one node. */
+  readonly cluster: () => ClusterView | null;
 }
 
 export type Labels = Readonly<Record<string, string>>;

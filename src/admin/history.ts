@@ -41,6 +41,8 @@ export const SAMPLE_FIELDS = [
   'lagMax',
   'cpu',
   'crashes',
+  'nodeSentRate',
+  'nodeReceivedRate',
 ] as const;
 
 export type Sample = Readonly<Record<(typeof SAMPLE_FIELDS)[number], number>>;
@@ -96,6 +98,8 @@ interface Totals {
   readonly dropped: number;
   readonly refused: number;
   readonly requests: number;
+  readonly nodeSent: number;
+  readonly nodeReceived: number;
   readonly cpuUs: number;
   readonly atMs: number;
 }
@@ -116,6 +120,8 @@ function totalsOf(metrics: Metrics): Totals {
     dropped: metrics.total((domain) => sum(domain.dropped)),
     refused: sum(metrics.refused),
     requests,
+    nodeSent: metrics.cluster.itemsSent,
+    nodeReceived: metrics.cluster.itemsReceived,
     cpuUs: user + system,
     atMs: performance.now(),
   };
@@ -199,6 +205,8 @@ export class History {
       ...this.#lags(),
       cpu: (now.cpuUs - before.cpuUs) / (seconds * 1_000_000),
       crashes: metrics.crashes,
+      nodeSentRate: (now.nodeSent - before.nodeSent) / seconds,
+      nodeReceivedRate: (now.nodeReceived - before.nodeReceived) / seconds,
     };
   }
 

@@ -24,7 +24,7 @@ function limitOf(url: URL): number {
 
 function statsRoutes(context: Context, source: Source): [string, Handler][] {
   const registry = createRegistry(source);
-  const stream = new Stream(source.history, () => nodeView(source.isReady()));
+  const stream = new Stream(source.history, () => nodeView(source));
   return [
     ['GET /metrics', async ({ response }) => answer(response, 200, registry.contentType, await registry.metrics())],
     ['GET /api/stats', ({ response }) => answerJson(response, statistics(source))],

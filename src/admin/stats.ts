@@ -28,21 +28,22 @@ function toJson(reading: Reading): Value {
   return { labels, count: buckets.reduce((sum, { count }) => sum + count, 0), sum: histogram.sum / unit, buckets };
 }
 
-/** Who this is. */
-export function nodeView(isReady: boolean): object {
+/** Who this is, and which nodes it knows. */
+export function nodeView(source: Source): object {
   return {
     version: packageVersion(),
     runtime: `Node ${process.versions.node}`,
     pid: process.pid,
     startedAt: Math.round(performance.timeOrigin),
-    ready: isReady,
+    ready: source.isReady(),
+    cluster: source.cluster(),
   };
 }
 
 /** This node and its numbers, under the names they have in `/metrics`. */
 export function statistics(source: Source): object {
   return {
-    node: nodeView(source.isReady()),
+    node: nodeView(source),
     metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toJson)])),
   };
 }

@@ -45,9 +45,18 @@ t.test('the admin port shows nodes, traffic, the replica, and whether NATS is th
   while ((await metric(n1, 'nodes')) !== 2) await new Promise((resolve) => setImmediate(resolve));
   t.ok((await metric(n1, 'items_sent_total')) > 0);
   t.equal(await admin(n1, '/readyz'), 'ok\n');
+  const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
+  t.match(await clusterOf(n1), {
+    name: 'n1',
+    incarnation: Number,
+    connected: true,
+    nodes: [{ name: 'n2', state: 'up', heardMs: Number, backlog: Number }],
+    totals: { replicaEndpoints: 2 },
+  });
   await nats.stop();
   while ((await metric(n1, 'nodes_lost')) !== 1) await new Promise((resolve) => setImmediate(resolve));
   t.equal(await metric(n1, 'connected'), 0);
+  t.match(await clusterOf(n1), { connected: false, nodes: [{ name: 'n2', state: 'lost' }] });
   t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);
   t.strictSame(await n1.site().presences('alice', 'bob'), { alice: 'available' });
   t.match(await n1.site().post('/v5/presences/online', { name: 'carol', nick: 'C' }), { status: 200 });

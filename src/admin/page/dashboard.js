@@ -2,7 +2,8 @@
 import { byId, clock, h, span } from './dom.js';
 import { EndpointView } from './endpoint.js';
 import { ErrorList, SizeLists } from './lists.js';
-import { Plots, Tiles } from './plots.js';
+import { NodesView } from './nodes.js';
+import { PLOTS, Plots, Tiles } from './plots.js';
 
 const KEPT = 900;
 const SHORTEST = 60;
@@ -45,6 +46,7 @@ const dark = matchMedia('(prefers-color-scheme: dark)');
 let seconds = 300;
 let view = 'overview';
 let plots;
+let nodes;
 let tiles;
 
 function stored(name, fallback) {
@@ -70,6 +72,7 @@ function applyTheme() {
   byId('theme').textContent = THEME_ICONS[theme];
   byId('theme').title = `Theme: ${theme}`;
   plots?.build();
+  nodes?.build();
   draw();
 }
 
@@ -86,7 +89,9 @@ function draw() {
   const last = times.at(-1) ?? Date.now() / 1000;
   // A server that has just started fills the width all the same.
   const shown = Math.min(seconds, Math.max(SHORTEST, last - (times[0] ?? last)));
-  plots.draw(times, (field) => columns.get(field, seconds), [last - shown, last]);
+  const column = (field) => columns.get(field, seconds);
+  plots.draw(times, column, [last - shown, last]);
+  nodes.draw(times, column, [last - shown, last]);
 }
 
 function status(state, text) {
@@ -95,9 +100,10 @@ function status(state, text) {
   pill.textContent = text;
 }
 
-function showNode({ version, runtime, startedAt, ready }) {
+function showNode({ version, runtime, startedAt, ready, cluster }) {
   byId('node').textContent = `${version} on ${runtime}, up ${span(Date.now() - startedAt)}`;
   status(ready ? 'live' : 'warn', ready ? 'live' : 'draining');
+  nodes.show(cluster);
 }
 
 function listen() {
@@ -165,9 +171,11 @@ function route() {
 seconds = Number(stored('nextalk-range', seconds)) || seconds;
 applyTheme();
 tiles = new Tiles(byId('tiles'));
-plots = new Plots(byId('plots'), (second) => {
+const onPoint = (second) => {
   byId('point').textContent = second === null ? '' : `at ${clock(second * 1000)}`;
-});
+};
+plots = new Plots(PLOTS, byId('plots'), onPoint);
+nodes = new NodesView(byId('nodes'), onPoint);
 showRanges();
 byId('theme').addEventListener('click', nextTheme);
 dark.addEventListener('change', applyTheme);

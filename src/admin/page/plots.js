@@ -5,7 +5,7 @@ import { bytes, clock, count, duration, h, percent, rate } from './dom.js';
  * Series are drawn in their order; those of a stacked plot on top of each other. `scale: 'log'` is for latencies, which
  * span decades.
  */
-const PLOTS = [
+export const PLOTS = [
   {
     title: 'Connections',
     format: count,
@@ -83,6 +83,18 @@ const PLOTS = [
     series: [
       ['packets in queues', 'queued', 'blue'],
       ['in mailboxes, 99%', 'mailboxP99', 'amber'],
+    ],
+  },
+];
+
+export const NODE_PLOTS = [
+  {
+    title: 'Between nodes',
+    unit: 'items per second',
+    format: rate,
+    series: [
+      ['received', 'nodeReceivedRate', 'teal'],
+      ['sent', 'nodeSentRate', 'blue'],
     ],
   },
 ];
@@ -237,8 +249,8 @@ export class Plots {
   #plots = [];
 
   /** `onPoint` is told the second under the cursor, or null. */
-  constructor(parent, onPoint) {
-    this.#plots = PLOTS.map((spec) => new Plot(spec, parent, onPoint));
+  constructor(specs, parent, onPoint) {
+    this.#plots = specs.map((spec) => new Plot(spec, parent, onPoint));
     new ResizeObserver(() => {
       for (const plot of this.#plots) plot.resize();
     }).observe(parent);
