@@ -60,7 +60,8 @@ class LmdbStore implements Store {
 
   constructor(folder: string, release: () => void) {
     this.#release = release;
-    this.#root = open({ path: folder, maxDbs: 32, noSubdir: false });
+    // A commit is on disk when it is done: no thread of its own is still writing it out when the folder is closed.
+    this.#root = open({ path: folder, maxDbs: 32, noSubdir: false, overlappingSync: false });
     for (const name of TABLES) {
       this.#tables.set(name, new LmdbTable(this.#root.openDB<unknown, (string | number)[]>(name, {}), this.#report));
     }
