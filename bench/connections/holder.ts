@@ -46,6 +46,9 @@ export interface Account extends Counts {
   readonly latencies: readonly number[];
 }
 
+/** Connections of the site's backend that send the messages of one process. */
+const talkWidth = 32;
+
 const emptyMessages = '{"status":"ok","messages":[]';
 
 /** Below this many, an id is one of this process's messages. */
@@ -60,7 +63,6 @@ class Holder {
   readonly #sockets: WebSocketClient[] = [];
   readonly #seen = new Set<number>();
   #latencies: number[] = [];
-  #pool: HttpPool | undefined;
   #counts = { held: 0, connected: 0, sent: 0, refused: 0, received: 0, duplicates: 0, presences: 0 };
 
   constructor(share: Share) {
@@ -79,15 +81,16 @@ class Holder {
 
   async connect(): Promise<void> {
     const { port, from, first, count, users, buddies, width } = this.#share;
-    this.#pool = await HttpPool.open(port, width, from);
+    const pool = await HttpPool.open(port, width, from);
     await each(count, width, async (index) => {
       const name = userId(first + index);
       const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
-      const ticket = await goOnline(this.#pool!.next(), fields);
+      const ticket = await goOnline(pool.next(), fields);
       this.#tickets[index] = ticket;
       await this.#hold(ticket);
       this.#counts.connected += 1;
     });
+    pool.close();
   }
 
   async #hold(ticket: string): Promise<void> {
@@ -135,24 +138,27 @@ class Holder {
   /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
   async talk(rate: number, ms: number): Promise<void> {
     const total = Math.round((rate * ms) / 1000);
+    const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.from);
     const startMs = nowMs();
     const answers: Promise<void>[] = [];
     while (answers.length < total) {
       const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000));
-      while (answers.length < due) answers.push(this.#send(answers.length, startMs + (answers.length * 1000) / rate));
+      while (answers.length < due)
+        answers.push(this.#send(pool, answers.length, startMs + (answers.length * 1000) / rate));
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(answers);
+    pool.close();
   }
 
-  async #send(number: number, dueMs: number): Promise<void> {
+  async #send(pool: HttpPool, number: number, dueMs: number): Promise<void> {
     const { holder, users, count } = this.#share;
     // Steps without a common factor with the number of users: sender and receiver are all over the machine.
     const ticket = this.#tickets[(number * 7919) % count] ?? '';
     const to = userId((holder * 31 + number * 104_729) % users);
     const body = `${holder * idsPerHolder + this.#counts.sent} ${dueMs.toFixed(3)} quick brown fox`;
     this.#counts.sent += 1;
-    const { status } = await this.#pool!.next().ask(restRequest('messages', { ticket, to, body, timestamp: '1' }));
+    const { status } = await pool.next().ask(restRequest('messages', { ticket, to, body, timestamp: '1' }));
     if (status !== 200) this.#counts.refused += 1;
   }
 }

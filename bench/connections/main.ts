@@ -25,7 +25,7 @@ const { values: flags } = parseArgs({
     buddies: { type: 'string', default: '10' },
     rate: { type: 'string', default: '2000' },
     seconds: { type: 'string', default: '20' },
-    width: { type: 'string', default: '32' },
+    width: { type: 'string', default: '48' },
     server: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -39,7 +39,7 @@ const usage = `npm run bench:connections [-- FLAGS]
   --buddies N       buddies of each user (10)
   --rate N          messages a second among them (2000)
   --seconds N       for how long (20)
-  --width N         users that each process brings online at the same time (32)
+  --width N         users that each process brings online at the same time (48)
   --server FILE     measure this main.js instead of building this checkout
   --json FILE       write the figures
 `;
