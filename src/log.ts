@@ -119,6 +119,10 @@ export function onTerminal(): boolean {
 
 /** Writes plain text to stdout: what a command answers (`--help`, `--version`, `check`), never an event. */
 export function print(text: string): void {
+  // Whoever reads may have seen enough: `nextalk --help | head -3`.
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   process.stdout.write(text);
 }
 

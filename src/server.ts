@@ -253,7 +253,8 @@ function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): v
 
 /**
  * Starts a server, alone on its HTTP port or sharing it with others of this machine. Rejects with the `code` of the
- * system's error and the `address` where a port cannot be had, or with the reason why the data folder cannot be had, or MQTT or TLS cannot start.
+ * system's error and the `address` where a port cannot be had, or with the reason why the data folder cannot be had, or
+ * MQTT or TLS cannot start.
  */
 export async function startServer(config: Config, clock: Clock = systemClock, sharesPort = false): Promise<Server> {
   const store = await openStore(config.data);

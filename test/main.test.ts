@@ -43,6 +43,13 @@ async function ended(server: NexTalkProcess) {
   return { code: await server.ended, out: server.out, err: server.err };
 }
 
+t.test('--help whose reader has seen enough ends without a word', async (t) => {
+  const asked = nextalk(t, ['--help']);
+  asked.child.stdout?.destroy();
+  t.equal(await asked.ended, 0);
+  t.equal(asked.err, '');
+});
+
 t.test('--version and --help answer on stdout', async (t) => {
   t.match(await ended(nextalk(t, ['--version'])), { code: 0, out: /^\d+\.\d+\.\d+\n$/, err: '' });
   t.match(await ended(nextalk(t, ['--help'])), { code: 0, out: /--mqtt-port/, err: '' });

@@ -37,6 +37,22 @@ export interface StatusFields {
   readonly show: string;
 }
 
+/** Names of the fields that a packet has, and may have. */
+export interface PacketFields {
+  readonly required: readonly string[];
+  readonly optional: readonly string[];
+}
+
+/** The fields of each kind of packet, in the order in which they are written. All of them are texts. */
+export const PACKET_FIELDS = {
+  message: {
+    required: ['from', 'to', 'nick', 'timestamp', 'type', 'body', 'style'],
+    optional: ['avatar', 'to_name', 'to_avatar', 'to_other'],
+  },
+  presence: { required: ['from', 'to', 'nick', 'type', 'show', 'status'], optional: [] },
+  status: { required: ['from', 'to', 'nick', 'show'], optional: [] },
+} as const satisfies Readonly<Record<PacketKind, PacketFields>>;
+
 /** Bytes of a packet's JSON besides its longest texts; queues count with it. */
 const OVERHEAD_BYTES = 128;
 

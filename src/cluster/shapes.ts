@@ -3,20 +3,15 @@
  * refused here, before it reaches an actor or a client's queue. Fields behind those that are named here are a newer
  * version's, and are left alone.
  */
+import { PACKET_FIELDS } from '../actors/packet.js';
 import { isShow } from '../actors/presence.js';
-import { PACKET_KINDS, TRANSPORT_KINDS } from '../metrics.js';
+import { PACKET_KINDS, type PacketKind, TRANSPORT_KINDS } from '../metrics.js';
 
 /** `domain` is the one the item names. */
 export type Shape = (value: unknown, domain: string) => boolean;
 
 /** The end of the year 2100 as a stamp: what is later would stand for ever. */
 const LAST_STAMP = Date.UTC(2101, 0) * 1024;
-
-const MESSAGE_TEXTS = ['timestamp', 'type', 'body', 'style'] as const;
-const PRESENCE_TEXTS = ['type', 'show', 'status'] as const;
-const STATUS_TEXTS = ['show'] as const;
-const OWN_TEXTS = { message: MESSAGE_TEXTS, presence: PRESENCE_TEXTS, status: STATUS_TEXTS } as const;
-const TEXTS = ['from', 'to', 'nick'] as const;
 
 export const text: Shape = (value) => typeof value === 'string';
 export const count: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -41,13 +36,18 @@ export const addresses = listOf(address);
 export const packet: Shape = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [kind, topic, sender, fields]: unknown[] = value;
-  if (!(PACKET_KINDS as readonly unknown[]).includes(kind) || !address(topic, domain)) return false;
+  if (!isPacketKind(kind) || !address(topic, domain)) return false;
   if (sender !== null && !address(sender, domain)) return false;
   if (typeof fields !== 'object' || fields === null) return false;
-  const known = new Map(Object.entries(fields));
-  const own = OWN_TEXTS[kind as keyof typeof OWN_TEXTS];
-  return [...TEXTS, ...own].every((name) => known.has(name)) && [...known.values()].every((one) => text(one, domain));
+  const known = fields as Readonly<Record<string, unknown>>;
+  for (const name of PACKET_FIELDS[kind].required) if (typeof known[name] !== 'string') return false;
+  for (const name in known) if (typeof known[name] !== 'string') return false;
+  return true;
 };
+
+function isPacketKind(kind: unknown): kind is PacketKind {
+  return (PACKET_KINDS as readonly unknown[]).includes(kind);
+}
 
 export const packets = listOf(packet);
 

@@ -1,26 +1,17 @@
 /** Packets to bytes, the one way out: PROTOCOL.md section 5. A packet's JSON is made once, however many receive it. */
 import fastJson from 'fast-json-stringify';
-import type { MessageFields, Packet, PresenceFields, StatusFields } from '../actors/packet.js';
-import type { PacketKind } from '../metrics.js';
+import {
+  type MessageFields,
+  PACKET_FIELDS,
+  type Packet,
+  type PacketFields,
+  type PresenceFields,
+  type StatusFields,
+} from '../actors/packet.js';
 
 const text = { type: 'string' } as const;
 
-interface PacketSchema {
-  readonly required: readonly string[];
-  readonly optional: readonly string[];
-}
-
-/** The fields of each kind of packet, in the order in which they are written. All of them are texts. */
-export const PACKET_FIELDS = {
-  message: {
-    required: ['from', 'to', 'nick', 'timestamp', 'type', 'body', 'style'],
-    optional: ['avatar', 'to_name', 'to_avatar', 'to_other'],
-  },
-  presence: { required: ['from', 'to', 'nick', 'type', 'show', 'status'], optional: [] },
-  status: { required: ['from', 'to', 'nick', 'show'], optional: [] },
-} as const satisfies Readonly<Record<PacketKind, PacketSchema>>;
-
-function serializer<T extends object>({ required, optional }: PacketSchema): (fields: T) => string {
+function serializer<T extends object>({ required, optional }: PacketFields): (fields: T) => string {
   const properties = Object.fromEntries([...required, ...optional].map((name) => [name, text]));
   return fastJson({ type: 'object', properties, required: [...required] });
 }

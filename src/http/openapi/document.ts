@@ -2,7 +2,7 @@
  * The OpenAPI 3.1 description of the API, made from what the server itself goes by: the routes, the schemas that check
  * their parameters, the errors and the fields of packets. Only the words are its own.
  */
-import { PACKET_FIELDS } from '../../protocols/frame.js';
+import { PACKET_FIELDS } from '../../actors/packet.js';
 import { type CallName, SCHEMAS } from '../../protocols/schemas.js';
 import { type Route, TEMPLATES } from '../routes.js';
 import { CALLS, EXAMPLE_ROOM } from './calls.js';
