@@ -1,12 +1,14 @@
 /** Rules of docs/security.md that no other test has for its subject, and every refusal under its reason. */
 import t from 'tap';
+import type { RefusalReason } from '../src/metrics.js';
 import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { upgradeHeaders } from './support/hostile.js';
 import { type Answer, exchange, type HttpRequest } from './support/http.js';
 import { poll } from './support/polling.js';
 import { RawSocket, requestText } from './support/raw.js';
-import { siteA, siteB, testServer } from './support/server.js';
+import { siteA, siteB, type TestServer, testServer } from './support/server.js';
+import { tlsFiles } from './support/tls.js';
 import { WebSocketClient } from './support/websocket.js';
 
 const listed = 'https://a.example';
@@ -89,6 +91,15 @@ t.test('who connects by MQTT and says nothing is ended after ten seconds', async
   t.equal(server.metrics.refused.connectTimeout, 2);
 });
 
+/** Those that take another configuration to be caused. */
+type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed';
+
+async function refusals(server: TestServer): Promise<Record<string, string>> {
+  const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
+  const counted = text.matchAll(/^nextalk_refusals_total\{reason="(\w+)"\} (\d+)$/gm);
+  return Object.fromEntries([...counted].map(([, name, count]) => [name, count]));
+}
+
 t.test('refusals are counted under their reasons, for the operator to see', async (t) => {
   const clock = new ManualClock();
   const limits = { bodyBytes: 1000, connectionsPerAddress: 3, requestsPerSecond: 20, messagesPerSecond: 1 };
@@ -119,11 +130,7 @@ t.test('refusals are counted under their reasons, for the operator to see', asyn
   clock.advance(10_000);
   await Promise.all([silent.closed, late.closed]);
   for (let n = 0; n < 25; n++) await server.request({ path: '/v5/presences', query: { ids: '1' }, auth });
-  const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
-  const counted = new Map(
-    [...text.matchAll(/^nextalk_refusals_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, name, count]) => [name, count]),
-  );
-  const reasons = {
+  const reasons: Readonly<Record<Exclude<RefusalReason, FurtherReason>, string>> = {
     badRequest: '1',
     authenticationFailed: '2',
     lockedOut: '2',
@@ -138,6 +145,28 @@ t.test('refusals are counted under their reasons, for the operator to see', asyn
     subscribeTimeout: '1',
     tooManyRequests: '5',
   };
-  t.match(Object.fromEntries(counted), reasons);
-  t.match(text, /^nextalk_packets_dropped_total\{reason="rateExceeded"\} 1$/m);
+  t.match(await refusals(server), reasons);
+});
+
+t.test('what is full and a handshake that fails are counted under their reasons as well', async (t) => {
+  const limits = { endpointsPerDomain: 1, subscriptionsPerSession: 1 };
+  const admin = { port: -1 };
+  const server = await testServer(t, { admin, mqtt: { port: -1 }, limits });
+  await server.site().online('1');
+  t.equal((await server.site().post('/v5/presences/online', { name: '2', nick: 'Two' })).status, 503);
+  const backend = await client(t, `mqtt://127.0.0.1:${server.mqttPort}`);
+  await backend.client.subscribeAsync('a');
+  await t.rejects(backend.client.subscribeAsync('b'));
+  const secure = await testServer(t, { admin, mqtt: { tlsPort: -1 }, tls: tlsFiles(t) });
+  const stranger = new RawSocket(secure.mqttTlsPort);
+  secure.own(stranger);
+  stranger.write('this is no TLS');
+  await stranger.closed;
+  const counted = { ...(await refusals(server)), handshakeFailed: (await refusals(secure)).handshakeFailed };
+  const reasons: Readonly<Record<FurtherReason, string>> = {
+    unavailable: '1',
+    quotaExceeded: '1',
+    handshakeFailed: '1',
+  };
+  t.match(counted, reasons);
 });
