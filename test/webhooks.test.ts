@@ -1,4 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { basic, encode } from './support/http.js';
+import { nextalk } from './support/process.js';
 import { type Cleaner, type Settings, siteA, siteB, testServer } from './support/server.js';
 import { type Reply, signature, WebhookServer } from './support/webhook.js';
 
@@ -116,4 +120,49 @@ t.test('a domain’s webhook serves those of its services that name none', async
   await site.push('1', 'sid:help', 'to help');
   t.match((await own.next()).text, /to bot/);
   t.match((await common.next()).text, /to help/);
+});
+
+t.test('after SIGHUP messages go to the new address, signed with the new key, those that wait too', async (t) => {
+  // The second message is not answered, and the third waits behind it.
+  const before = await WebhookServer.start(t, (nth) => (nth === 0 ? 200 : 'hang'));
+  const after = await WebhookServer.start(t);
+  const file = join(t.testdir({}), 'nextalk.json');
+  const configure = (apikey: readonly string[], services: Record<string, object>): void =>
+    writeFileSync(file, JSON.stringify({ domains: [{ domain: 'a', apikey, services }] }));
+  configure(['old-key'], { bot: { webhook: before.url } });
+  const flags = ['--config', file, '--port', '0', '--mqtt-port', '0', '--admin-port', '0'];
+  const server = nextalk(t, flags);
+  const { url } = await server.event('started');
+  const push = async (apikey: string, to: string, body: string): Promise<void> => {
+    const headers = { authorization: basic('a', apikey), 'content-type': 'application/x-www-form-urlencoded' };
+    const answer = await fetch(`${url}/v5/messages`, {
+      method: 'POST',
+      headers,
+      body: encode({ from: '1', to, body }),
+    });
+    t.equal(answer.status, 200);
+  };
+  const expectCall = async (webhook: WebhookServer, apikey: string, body: string): Promise<void> => {
+    const call = await webhook.next();
+    t.hasStrict(call.body, { body });
+    t.equal(call.headers['x-nextalk-signature'], signature(apikey, call.text), `${body} is signed with ${apikey}`);
+  };
+  for (const body of ['one', 'two', 'three']) await push('old-key', 'sid:bot', body);
+  for (const body of ['one', 'two']) await expectCall(before, 'old-key', body);
+
+  configure(['new-key', 'old-key'], { bot: { webhook: after.url }, more: { webhook: after.url } });
+  server.kill('SIGHUP');
+  t.match(await server.event('reloaded'), { changes: ['domain a: apikey, services'] });
+  for (const body of ['two', 'three']) await expectCall(after, 'new-key', body);
+  await push('new-key', 'sid:bot', 'four');
+  await expectCall(after, 'new-key', 'four');
+  await push('new-key', 'sid:more', 'to a service that is new');
+  await expectCall(after, 'new-key', 'to a service that is new');
+
+  configure(['newest-key'], { bot: { webhook: after.url } });
+  server.kill('SIGHUP');
+  await server.event('reloaded');
+  await push('newest-key', 'sid:bot', 'five');
+  await expectCall(after, 'newest-key', 'five');
+  t.equal(before.calls.length, 2, 'and the old address is called no more');
 });
