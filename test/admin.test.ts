@@ -2,7 +2,10 @@ import type http from 'node:http';
 import t from 'tap';
 import { Guard } from '../src/admin/guard.js';
 import { askAdmin } from './support/admin.js';
+import { exchange } from './support/http.js';
+import { nextalk } from './support/process.js';
 import { parseMetrics } from './support/prometheus.js';
+import { RawSocket, requestText } from './support/raw.js';
 import { type TestServer, testServer } from './support/server.js';
 
 const token = 'open sesame';
@@ -168,4 +171,24 @@ t.test('the form to log in gives a cookie for the token, and for nothing else', 
   for (const path of ['/', '/metrics', '/api/stats']) t.equal((await ask(server, path, { cookie })).status, 200, path);
   t.match((await ask(server, '/logout', { cookie }, 'POST')).headers['set-cookie'], [/Max-Age=0/]);
   t.match((await login('x'.repeat(100_000))).headers, { location: '/login?wrong=1' });
+});
+
+t.test('a form that breaks off is no error in the log, and no wrong token', async (t) => {
+  const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '-1', '--set', `admin.token=${token}`]);
+  const port = Number(new URL(String((await server.event('started')).admin)).port);
+  // The answer to Expect says that the server reads the form by now.
+  const head = requestText('POST /login', ['Content-Length: 100', 'Expect: 100-continue']);
+  for (let n = 0; n < 6; n++) {
+    const broken = new RawSocket(port);
+    broken.write(head);
+    t.equal((await broken.answer()).status, 100);
+    broken.write('token=op');
+    broken.socket.end();
+    await broken.closed;
+  }
+  const { answer } = exchange(port, { path: '/login', method: 'POST', form: { token } });
+  t.match((await answer).headers, { location: '/' }, 'six wrong ones would have to wait');
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+  t.notMatch(server.out, /"level":"(warn|error)"/);
 });

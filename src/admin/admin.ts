@@ -68,9 +68,18 @@ class Door {
   };
 }
 
+/** Whether reading the request failed since whoever sent it has gone. */
+function hasBrokenOff({ message }: Request, error: unknown): boolean {
+  return message.destroyed && !message.complete && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+}
+
 function run(handler: Handler, request: Request): void {
   const { response, url } = request;
   const failed = (err: unknown): void => {
+    if (hasBrokenOff(request, err)) {
+      log.debug({ event: 'admin', path: url.pathname }, 'a request broke off');
+      return;
+    }
     log.error({ event: 'admin', path: url.pathname, err }, 'the admin port could not answer');
     if (response.headersSent) response.destroy();
     else answerError(response, 500, 'internal error');
