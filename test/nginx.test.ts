@@ -1,5 +1,5 @@
 /** deploy/nginx.conf in a real nginx, in front of a server that trusts it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:https';
@@ -10,6 +10,7 @@ import mqtt from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { freePort } from './support/ports.js';
+import { spawnTethered } from './support/process.js';
 import { program, skipWithout } from './support/programs.js';
 import { type Cleaner, type Settings, siteA, type TestServer, testServer } from './support/server.js';
 import { first, tlsFiles } from './support/tls.js';
@@ -53,7 +54,7 @@ async function behindNginx(t: Cleaner, settings: Settings = {}): Promise<Front> 
   const prefix = mkdtempSync(join(tmpdir(), 'nextalk-nginx-'));
   const [port, plainPort] = [await freePort(), await freePort()];
   writeFileSync(join(prefix, 'nginx.conf'), example(server, port, plainPort, tlsFiles(t)));
-  const child = spawn(program('nginx') ?? '', ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
+  const child = spawnTethered(program('nginx') ?? '', ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   t.teardown(async () => {

@@ -1,6 +1,6 @@
 /** Debian's command line clients against the broker. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import t from 'tap';
+import { spawnTethered } from '../support/process.js';
 import { program, skipWithout } from '../support/programs.js';
 import { tlsFiles } from '../support/tls.js';
 import { address, own, testBroker } from './support/broker.js';
@@ -18,7 +18,7 @@ interface Finished {
 function run(name: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', port: number, args: readonly string[]) {
   const login = ['-h', '127.0.0.1', '-p', String(port), '-u', own.domain, '-P', own.apikey];
   // Line by line: to a pipe they would write when they end.
-  const child: ChildProcess = spawn('stdbuf', ['-oL', program(name) ?? name, ...login, ...args]);
+  const child = spawnTethered('stdbuf', ['-oL', program(name) ?? name, ...login, ...args]);
   let text = '';
   child.stdout?.on('data', (chunk) => {
     text += chunk;

@@ -1,9 +1,9 @@
 /** A real nats-server of the test's own, and nodes of a cluster on it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import net, { connect } from 'node:net';
 import { freePort } from './ports.js';
-import { childEnvironment, type NexTalkProcess, nextalk } from './process.js';
+import { childEnvironment, type NexTalkProcess, nextalk, spawnTethered } from './process.js';
 import { program } from './programs.js';
 import { type Cleaner, merge, type Settings, siteA, TestServer, testServer } from './server.js';
 
@@ -36,7 +36,7 @@ export class NatsServer {
     const path = program('nats-server');
     if (path === undefined) throw new Error('nats-server is not installed');
     const args = ['--addr', '127.0.0.1', '--port', String(this.port)];
-    this.#child = spawn(path, args, { stdio: 'ignore', env: childEnvironment() });
+    this.#child = spawnTethered(path, args, { stdio: 'ignore', env: childEnvironment() });
     await listening(this.port);
   }
 

@@ -1,8 +1,9 @@
 /** The server as a process of its own, as an operator sees it: arguments, signals, output, exit code. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { program } from './programs.js';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -19,6 +20,17 @@ export function childEnvironment(more: Readonly<Record<string, string>> = {}): N
     return value === undefined ? [] : [[name, value] as const];
   });
   return { ...Object.fromEntries(kept), NEXTALK_DATA: 'none', ...more };
+}
+
+const setpriv = program('setpriv');
+
+/** In front of a command on Linux: the kernel kills it when the process that started it has ended, however that was. */
+export const tether: readonly string[] = setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--'];
+
+/** Spawns what must not outlive the test: tap kills one that takes too long, and then no teardown runs. */
+export function spawnTethered(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const [first = command, ...rest] = [...tether, command, ...args];
+  return spawn(first, rest, options);
 }
 
 /** What a test hands in: only the part of tap's test object that cleaning up needs. */
@@ -48,9 +60,10 @@ export class NexTalkProcess {
   readonly #events: Event[] = [];
   readonly #output = new EventEmitter();
 
-  constructor(args: readonly string[], { env, node = [], program = [join(root, 'src/main.ts')], cwd = root }: Options) {
+  constructor(args: readonly string[], options: Options) {
+    const { env, node = [], program = [join(root, 'src/main.ts')], cwd = root } = options;
     const runs = program[0]?.endsWith('.ts') ? ['--import', 'tsx'] : [];
-    this.child = spawn('env', [...pristine, process.execPath, ...runs, ...node, ...program, ...args], {
+    this.child = spawnTethered('env', [...pristine, process.execPath, ...runs, ...node, ...program, ...args], {
       cwd,
       env: childEnvironment(env),
       stdio: ['ignore', 'pipe', 'pipe'],

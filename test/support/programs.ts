@@ -11,7 +11,8 @@ export type Program =
   | 'mosquitto_rr'
   | 'nats-server'
   | 'nginx'
-  | 'php';
+  | 'php'
+  | 'setpriv';
 
 // Debian keeps servers in /usr/sbin, which is not on everybody's path.
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin'];

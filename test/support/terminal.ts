@@ -5,16 +5,23 @@ import { childEnvironment } from './process.js';
 
 const SILENCE_MS = 40_000;
 
+/** Reads what nobody writes: it ends with whoever holds the other side, and then the process group does. */
+const SENTINEL = '(read -r -u 3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec 3<&-';
+
 export class Terminal {
   readonly #shell: ChildProcess;
+  readonly #closed: Promise<unknown>;
   readonly #changed = new EventEmitter();
   #out = '';
   #blocks = 0;
   err = '';
 
   constructor(folder: string, env: Readonly<Record<string, string>> = {}) {
-    // A process group of its own: what it started ends with it.
-    this.#shell = spawn('bash', ['--norc', '-s'], { cwd: folder, env: childEnvironment(env), detached: true });
+    // A process group of its own: what it started ends with it, and all of it with the test.
+    const options = { cwd: folder, env: childEnvironment(env), detached: true };
+    this.#shell = spawn('bash', ['--norc', '-s'], { ...options, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+    this.#closed = once(this.#shell, 'close');
+    this.#shell.stdin?.write(`${SENTINEL}\n`);
     this.#shell.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#out += text;
       this.#changed.emit('change');
@@ -22,7 +29,7 @@ export class Terminal {
     this.#shell.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.err += text;
     });
-    this.#shell.once('close', () => this.#changed.emit('change'));
+    this.#shell.once('exit', () => this.#changed.emit('change'));
   }
 
   /** Starts a block and does not wait for its end. */
@@ -66,10 +73,8 @@ export class Terminal {
   }
 
   async close(): Promise<void> {
-    const { pid, exitCode, signalCode } = this.#shell;
-    if (pid === undefined || exitCode !== null || signalCode !== null) return;
-    const closed = once(this.#shell, 'close');
-    process.kill(-pid, 'SIGKILL');
-    await closed;
+    if (this.#shell.pid === undefined) return;
+    process.kill(-this.#shell.pid, 'SIGKILL');
+    await this.#closed;
   }
 }
