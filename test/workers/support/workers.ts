@@ -1,6 +1,6 @@
 /** A server with workers, as real processes with a real NATS server. */
 import { readFileSync } from 'node:fs';
-import { startNats } from '../../../bench/connections/servers.js';
+import { natsServer } from '../../support/nats.js';
 import { type NexTalkProcess, nextalk } from '../../support/process.js';
 
 export interface Cleaner {
@@ -8,9 +8,7 @@ export interface Cleaner {
 }
 
 export async function natsUrl(t: Cleaner): Promise<string> {
-  const nats = await startNats();
-  t.teardown(() => nats.stop());
-  return `nats://127.0.0.1:${nats.port}`;
+  return (await natsServer(t)).url;
 }
 
 export interface Workers {
