@@ -164,8 +164,17 @@ export class ClusterMetrics {
   visitors = 0;
 }
 
+/** The admin port itself. */
+export class AdminMetrics {
+  /** Open now. */
+  connections = 0;
+  /** Closed because there were too many. */
+  dropped = 0;
+}
+
 export class Metrics {
   readonly cluster = new ClusterMetrics();
+  readonly admin = new AdminMetrics();
   /** Open connections now, by transport; a long poll is one while it waits. */
   readonly connections = zeros(TRANSPORT_KINDS);
   /** Connections since the start. */

@@ -160,7 +160,7 @@ class Parts implements Server {
     }
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     await this.#http.listen(this.#config.port);
-    this.#admin = await startAdmin(this.#context);
+    this.#admin = await startAdmin(this.#context, this.sharesPort);
   }
 
   reload(config: Config): void {

@@ -1,5 +1,6 @@
 /** The numbers of a cluster, all 0 on a single node, and its nodes as this one sees them. */
 import type { ClusterNode } from '../cluster/node.js';
+import type { Peer } from '../cluster/peer.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { Family } from './families.js';
 
@@ -13,6 +14,8 @@ export interface NodeState {
   readonly heardMs: number;
   /** Characters for it that it has not acknowledged. */
   readonly backlog: number;
+  /** Endpoints online there, as this node knows; those of one that is lost do not count. */
+  readonly endpoints: number;
 }
 
 export interface ClusterView {
@@ -20,23 +23,40 @@ export interface ClusterView {
   readonly incarnation: number;
   /** Whether there is a connection to NATS. */
   readonly connected: boolean;
+  /** Endpoints online here. */
+  readonly endpoints: number;
   /** The other nodes, by name. */
   readonly nodes: readonly NodeState[];
   /** Since the start; what is there now of `replicaEndpoints` and `visitors`. */
   readonly totals: Omit<ClusterMetrics, 'nodes' | 'nodesLost' | 'connected'>;
 }
 
-export function clusterView({ name, mesh }: ClusterNode, metrics: ClusterMetrics, now: number): ClusterView {
-  const nodes = Array.from(mesh.peers.values(), ({ name, incarnation, up, leaving, heardAt, link }) => ({
+/** Of all domains; null: this node's own. */
+function endpointsOf({ domains }: ClusterNode, peer: Peer | null): number {
+  let count = 0;
+  for (const { replica } of domains.values()) count += replica.online.get(peer) ?? 0;
+  return count;
+}
+
+function nodeState(node: ClusterNode, peer: Peer, now: number): NodeState {
+  const { name, incarnation, up, leaving, heardAt, link } = peer;
+  return {
     name,
     incarnation,
-    state: up ? (leaving ? ('leaving' as const) : ('up' as const)) : ('lost' as const),
+    state: up ? (leaving ? 'leaving' : 'up') : 'lost',
     heardMs: Math.max(0, Math.round(now - heardAt)),
     backlog: link.backlog,
-  }));
+    endpoints: endpointsOf(node, peer),
+  };
+}
+
+export function clusterView(node: ClusterNode, metrics: ClusterMetrics, now: number): ClusterView {
+  const { name, mesh } = node;
+  const nodes = Array.from(mesh.peers.values(), (peer) => nodeState(node, peer, now));
   nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
   const { nodes: _, nodesLost: __, connected: ___, ...totals } = metrics;
-  return { name, incarnation: mesh.incarnation, connected: mesh.connected, nodes, totals };
+  const { incarnation, connected } = mesh;
+  return { name, incarnation, connected, endpoints: endpointsOf(node, null), nodes, totals };
 }
 
 function family(

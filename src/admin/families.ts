@@ -13,8 +13,6 @@ export interface Source {
   readonly metrics: Metrics;
   readonly history: History;
   readonly isReady: () => boolean;
-  /** What else whoever asks for readiness should know; empty: nothing. */
-  readonly remark: () => string;
   /** null: there is one node. */
   readonly cluster: () => ClusterView | null;
 }
@@ -331,6 +329,18 @@ const node: readonly Family[] = [
     'nextalk_event_loop_busy_seconds_total',
     'Time the event loop was not waiting for anything; its rate is how much of a core it takes.',
     () => performance.eventLoopUtilization().active / MS_PER_S,
+  ),
+  single(
+    'gauge',
+    'nextalk_admin_connections',
+    'Open connections to the admin port.',
+    (s) => s.metrics.admin.connections,
+  ),
+  single(
+    'counter',
+    'nextalk_admin_connections_dropped_total',
+    'Connections to the admin port closed because there were more than 256.',
+    ({ metrics }) => metrics.admin.dropped,
   ),
   single('counter', 'nextalk_log_lines_lost_total', 'Log lines lost because nobody read them.', lostLines),
   single(

@@ -11,7 +11,7 @@ import { isLoopback } from '../config.js';
 const COOKIE = 'nextalk-admin';
 const SESSION_S = 12 * 60 * 60;
 /** Wrong tokens of one address before it has to wait, and how long: twice as long each time. */
-const FREE_ATTEMPTS = 5;
+export const FREE_ATTEMPTS = 5;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15 * 60_000;
 const REMEMBERED_ADDRESSES = 10_000;
@@ -47,6 +47,8 @@ export class Guard {
   constructor(
     private readonly token: () => string | null,
     private readonly now: () => number,
+    /** `Infinity` for a token that nobody can guess: then nobody is kept out by others who try. */
+    private readonly freeAttempts = FREE_ATTEMPTS,
   ) {}
 
   /** Whether this is a request of somebody who may use the port. */
@@ -92,7 +94,8 @@ export class Guard {
 
   #remember(address: string, before: number, now: number): void {
     const wrong = before + 1;
-    const waitMs = wrong < FREE_ATTEMPTS ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (wrong - FREE_ATTEMPTS));
+    const beyond = wrong - this.freeAttempts;
+    const waitMs = beyond < 0 ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** beyond);
     this.#attempts.delete(address);
     const [oldest] = this.#attempts.keys();
     if (this.#attempts.size >= REMEMBERED_ADDRESSES && oldest !== undefined) this.#attempts.delete(oldest);

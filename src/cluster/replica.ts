@@ -82,6 +82,8 @@ export interface ReplicaEvents {
 export class Replica {
   readonly records = new Map<Address, Record>();
   readonly rooms = new Map<Address, RoomRecord>();
+  /** How many endpoints have a part that counts, by its node. */
+  readonly online = new Map<Peer | null, number>();
 
   constructor(private readonly events: ReplicaEvents) {}
 
@@ -109,6 +111,7 @@ export class Replica {
       if (profile.stamp > record.stamp) this.#adopt(record, profile);
       const part = known ?? this.#newPart(peer, birth);
       if (known) this.#countRooms(part, -1);
+      if (!known || known.hidden) this.#countOnline(peer, 1);
       Object.assign(part, { birth, hidden: false, stale: false, rooms: this.#own(rooms) });
       // A list that is pushed to has room for many; nearly every endpoint has one part.
       if (!known) record.parts = record.parts.length === 0 ? [part] : [...record.parts, part];
@@ -156,6 +159,7 @@ export class Replica {
       if (part && !part.hidden) {
         this.#change(record, JOINED, () => {
           part.hidden = true;
+          this.#countOnline(peer, -1);
         });
       }
     }
@@ -187,6 +191,7 @@ export class Replica {
   #remove(record: Record, part: Part): void {
     this.#change(record, JOINED, () => {
       this.#countRooms(part, -1);
+      if (!part.hidden) this.#countOnline(part.peer, -1);
       record.parts = record.parts.filter((other) => other !== part);
     });
     if (record.parts.length > 0) return;
@@ -220,6 +225,12 @@ export class Replica {
   /** The replica's own copies of the names of rooms that are there. */
   #own(rooms: readonly Address[]): readonly Address[] {
     return rooms.length === 0 ? NO_ROOMS : rooms.map((room) => this.rooms.get(room)?.address ?? room);
+  }
+
+  #countOnline(peer: Peer | null, by: 1 | -1): void {
+    const count = (this.online.get(peer) ?? 0) + by;
+    if (count > 0) this.online.set(peer, count);
+    else this.online.delete(peer);
   }
 
   #countRooms({ rooms, peer }: Part, by: 1 | -1): void {

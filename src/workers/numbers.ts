@@ -52,10 +52,13 @@ export function sumMetrics(all: readonly Statistics['metrics'][]): Record<string
   return Object.fromEntries([...sums].map(([name, byLabels]) => [name, [...byLabels.values()]]));
 }
 
-/** Puts Prometheus texts together: each sample gets a label `worker`, each family is described once. */
-export function joinTexts(texts: ReadonlyMap<string, string>): string {
+/**
+ * Puts Prometheus texts together: each sample of a worker gets a label `worker`, `own` are samples of no worker. Each family
+ * is described once.
+ */
+export function joinTexts(texts: ReadonlyMap<string, string>, own = ''): string {
   const families = new Map<string, { readonly head: string[]; readonly samples: string[] }>();
-  for (const [worker, text] of texts) {
+  for (const [worker, text] of [...texts, ['', own] as const]) {
     let samples: string[] = [];
     for (const line of text.split('\n')) {
       const [, kind, name = ''] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? [];
@@ -65,7 +68,7 @@ export function joinTexts(texts: ReadonlyMap<string, string>): string {
         if (!family.head.some((known) => known.startsWith(`# ${kind} `))) family.head.push(line);
         samples = family.samples;
       } else if (line !== '' && !line.startsWith('#')) {
-        samples.push(withLabel(line, worker));
+        samples.push(worker === '' ? line : withLabel(line, worker));
       }
     }
   }

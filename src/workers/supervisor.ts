@@ -10,11 +10,13 @@ import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Listener } from '../admin/listener.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
-import { startWorkersAdmin, type WorkerPort, type WorkersAdmin } from './admin.js';
+import { startWorkersAdmin } from './admin.js';
 import type { Ports } from './messages.js';
 import { claimPorts } from './ports.js';
+import type { WorkerPort } from './questions.js';
 import { WorkerProcess } from './worker-process.js';
 
 /** A worker that ends is replaced after this; one that soon ends again, after twice as long, and so on. */
@@ -41,7 +43,7 @@ class Supervisor {
   #slots: readonly Slot[] = [];
   #config: Config;
   #ports: Ports = { port: 0, mqttPort: null, mqttTlsPort: null, adminPort: null };
-  #admin: WorkersAdmin | null = null;
+  #admin: Listener | null = null;
   /** Opens the workers' own admin ports to this process alone. */
   readonly #token = randomBytes(16).toString('hex');
 

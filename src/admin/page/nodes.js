@@ -9,6 +9,7 @@ const TOTALS = [
   ['Items sent', 'itemsSent'],
   ['Items received', 'itemsReceived'],
   ['Items too large', 'itemsTooLarge'],
+  ['Items refused', 'itemsRefused'],
   ['Frames sent', 'framesSent'],
   ['Frames repeated', 'framesRepeated'],
   ['Frames dropped', 'framesDropped'],
@@ -19,15 +20,16 @@ function tag([look, text]) {
   return h('span', { class: look }, text);
 }
 
-function nodeTable({ name, incarnation, connected, nodes }) {
+function nodeTable({ name, incarnation, connected, endpoints, nodes }) {
   const started = (since) => h('td', { class: 'number quiet optional' }, String(since));
   const own = h(
     'tr',
     {},
     h('td', {}, name, h('span', { class: 'quiet' }, ' (this)')),
     h('td', {}, tag(connected ? ['tag good', 'on NATS'] : ['tag bad', 'no NATS'])),
+    h('td', { class: 'number' }, count(endpoints)),
     h('td', {}),
-    h('td', {}),
+    h('td', { class: 'optional' }),
     started(incarnation),
   );
   const others = nodes.map((node) =>
@@ -36,14 +38,15 @@ function nodeTable({ name, incarnation, connected, nodes }) {
       {},
       h('td', {}, node.name),
       h('td', {}, tag(STATES[node.state])),
+      h('td', { class: 'number' }, count(node.endpoints)),
       h('td', { class: 'number' }, `${duration(node.heardMs)} ago`),
-      h('td', { class: 'number' }, count(node.backlog)),
+      h('td', { class: 'number optional' }, count(node.backlog)),
       started(node.incarnation),
     ),
   );
   const number = (text, optional = false) => ({ text, number: true, optional });
-  const heads = [{ text: 'Node' }, { text: 'State' }, number('Heard'), number('Backlog'), number('Incarnation', true)];
-  return table(heads, [own, ...others]);
+  const heads = [{ text: 'Node' }, { text: 'State' }, number('Online'), number('Heard'), number('Backlog', true)];
+  return table([...heads, number('Incarnation', true)], [own, ...others]);
 }
 
 function totalList(totals) {

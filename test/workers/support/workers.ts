@@ -1,5 +1,5 @@
 /** A server with workers, as real processes with a real NATS server. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { natsServer } from '../../support/nats.js';
 import { type NexTalkProcess, nextalk } from '../../support/process.js';
 
@@ -55,4 +55,22 @@ export async function online(url: string, apikey = 'public', domain = 'localhost
   });
   await answer.text();
   return answer.status;
+}
+
+/** Ports of loopback on which a process listens. */
+export function portsOf(pid: number): number[] {
+  const own = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.slice(1) ?? [];
+      } catch {
+        return [];
+      }
+    }),
+  );
+  const lines = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1);
+  return lines.flatMap((line) => {
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+    return state === '0A' && own.has(inode) ? Number.parseInt(local.split(':')[1] ?? '', 16) : [];
+  });
 }

@@ -1,0 +1,80 @@
+/** Who is let in at the admin port, and to what: of one server as of one with workers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { log } from '../log.js';
+import { answerError, answerText, type Handler, type Request, redirect } from './answer.js';
+import type { Guard } from './guard.js';
+
+/** For reading the paths of requests. */
+const BASE = 'http://admin';
+
+export interface Health {
+  /** Whether clients are accepted. */
+  readonly ready: boolean;
+  /** What else whoever asks for readiness should know; empty: nothing. */
+  readonly remark: string;
+}
+
+/** By method and path. */
+export type Routes = ReadonlyMap<string, Handler>;
+
+export class Door {
+  constructor(
+    private readonly health: () => Health | Promise<Health>,
+    private readonly guard: Guard,
+    /** For everybody: what it takes to log in. */
+    private readonly open: Routes,
+    private readonly closed: Routes,
+  ) {}
+
+  readonly respond = (message: IncomingMessage, response: ServerResponse): void => {
+    const path = message.url ?? '';
+    if (!URL.canParse(path, BASE)) return answerError(response, 400, 'bad request');
+    const request = { message, response, url: new URL(path, BASE) };
+    // Health is everybody's to know: a load balancer has no token.
+    if (request.url.pathname === '/healthz') return answerText(response, 200, 'ok');
+    if (request.url.pathname === '/readyz') return run(() => this.#answerReady(response), request);
+    const name = `${message.method === 'HEAD' ? 'GET' : message.method} ${request.url.pathname}`;
+    const verdict = this.guard.check(message);
+    if (verdict.kind === 'foreign') return answerError(response, 403, 'the request does not come from here');
+    const open = this.open.get(name);
+    if (open) return run(open, request);
+    switch (verdict.kind) {
+      case 'blocked':
+        return answerError(response, 429, 'too many wrong tokens', { 'retry-after': String(verdict.waitS) });
+      case 'unknown':
+        if (name === 'GET /') return redirect(response, '/login');
+        return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
+      case 'welcome': {
+        const handler = this.closed.get(name);
+        if (handler) run(handler, request);
+        else answerError(response, 404, 'not found');
+      }
+    }
+  };
+
+  async #answerReady(response: ServerResponse): Promise<void> {
+    const { ready, remark } = await this.health();
+    answerText(response, ready ? 200 : 503, [ready ? 'ok' : 'not ready', remark].filter(Boolean).join('\n'));
+  }
+}
+
+/** Whether reading the request failed since whoever sent it has gone. */
+function hasBrokenOff({ message }: Request, error: unknown): boolean {
+  return message.destroyed && !message.complete && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+}
+
+function run(handler: Handler, request: Request): void {
+  const { response, url } = request;
+  const failed = (err: unknown): void => {
+    if (hasBrokenOff(request, err)) {
+      log.debug({ event: 'admin', path: url.pathname }, 'a request broke off');
+      return;
+    }
+    log.error({ event: 'admin', path: url.pathname, err }, 'the admin port could not answer');
+    if (response.headersSent) response.destroy();
+    else answerError(response, 500, 'internal error');
+  };
+  Promise.resolve()
+    .then(() => handler(request))
+    .catch(failed);
+}

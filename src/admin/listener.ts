@@ -1,0 +1,85 @@
+/**
+ * The admin port's listener. Bounded: beyond so many connections the one that has asked nothing for longest is closed
+ * for the new one, so that nobody keeps others out by connecting; where all of them are being answered, the new one is.
+ */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { AdminMetrics } from '../metrics.js';
+
+const CONNECTIONS = 256;
+/** A request that is not all there by then, and a connection on which nothing moves. */
+const REQUEST_MS = 30_000;
+const STILL_MS = 60_000;
+
+export interface Listener {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Keeps a server's connections within the bound, and counts them. */
+class Connections {
+  readonly #open = new Set<Socket>();
+  /** Those that are not being answered, the stillest first. */
+  readonly #idle = new Set<Socket>();
+
+  constructor(
+    server: Server,
+    private readonly metrics: AdminMetrics,
+  ) {
+    server.on('connection', (socket: Socket) => this.#opened(socket));
+    server.on('request', ({ socket, method }, response) => {
+      // Who sends a body may take its time over it, and is let wait no longer than others who have not asked yet.
+      if (method !== 'GET' && method !== 'HEAD') return;
+      this.#idle.delete(socket);
+      response.once('close', () => {
+        if (!socket.destroyed) this.#idle.add(socket);
+      });
+    });
+  }
+
+  #opened(socket: Socket): void {
+    if (this.metrics.connections >= CONNECTIONS) {
+      this.metrics.dropped += 1;
+      const [stillest] = this.#idle;
+      if (!stillest) {
+        socket.destroy();
+        return;
+      }
+      this.#closed(stillest);
+      stillest.destroy();
+    }
+    this.metrics.connections += 1;
+    this.#open.add(socket);
+    this.#idle.add(socket);
+    socket.once('close', () => this.#closed(socket));
+  }
+
+  #closed(socket: Socket): void {
+    if (!this.#open.delete(socket)) return;
+    this.#idle.delete(socket);
+    this.metrics.connections -= 1;
+  }
+}
+
+/** Rejects with the system's `code` and the `address` where the port cannot be had. */
+export async function listen(
+  host: string,
+  port: number,
+  metrics: AdminMetrics,
+  respond: RequestListener,
+): Promise<Listener> {
+  const server = createServer({ requestTimeout: REQUEST_MS }, respond);
+  server.setTimeout(STILL_MS);
+  new Connections(server, metrics);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(Object.assign(error, { address: `${host}:${port}` })));
+    // A worker's own: its parent would listen for it otherwise.
+    server.listen({ host, port: Math.max(port, 0), exclusive: true }, resolve);
+  });
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.closeAllConnections();
+      server.close(() => resolve());
+    });
+  return { port: (server.address() as AddressInfo).port, close };
+}

@@ -1,0 +1,98 @@
+/**
+ * Questions to all workers. Each has an admin port of its own, on loopback, with a token that only the parent knows. One
+ * that starts, dies or hangs has no answer that counts: it is named instead.
+ */
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+/** How long a worker may take. */
+const answerMs = 2000;
+
+/** A worker's own admin port. */
+export interface WorkerPort {
+  readonly name: string;
+  /** Null while it does not serve. */
+  readonly url: string | null;
+  readonly token: string;
+  /** How often this worker has been replaced. */
+  readonly restarts: number;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** What came of a question. */
+export interface Answers<T> {
+  /** By the worker's name, in the order of the workers. */
+  readonly counted: ReadonlyMap<string, T>;
+  /** Workers that gave no answer that can be used. */
+  readonly notCounted: readonly string[];
+  /** Why the question makes no sense, where a worker said so. */
+  readonly refused: string | null;
+}
+
+export class Questions {
+  constructor(readonly ports: () => readonly WorkerPort[]) {}
+
+  /** Answers that `read` cannot read do not count; nor do those of another status than 200, but that 400 says why. */
+  async ask<T>(path: string, read: (body: string) => T, method = 'GET'): Promise<Answers<T>> {
+    const ports = this.ports();
+    const answers = await Promise.all(
+      ports.map(({ url, token }) => (url === null ? null : askWorker(method, `${url}${path}`, token))),
+    );
+    const counted = new Map<string, T>();
+    const notCounted: string[] = [];
+    let refused: string | null = null;
+    for (const [i, { name }] of ports.entries()) {
+      const answer = answers[i] ?? null;
+      if (answer?.status === 400) refused ??= readOrNull(answer.body, messageOf) ?? 'bad request';
+      else {
+        const value = answer?.status === 200 ? readOrNull(answer.body, read) : null;
+        if (value === null) notCounted.push(name);
+        else counted.set(name, value);
+      }
+    }
+    return { counted, notCounted, refused };
+  }
+
+  askJson<T>(path: string, method = 'GET'): Promise<Answers<T>> {
+    return this.ask<T>(path, JSON.parse, method);
+  }
+
+  /** What each says of its readiness, whatever the status; null: it says nothing. */
+  async readiness(): Promise<readonly (Answer | null)[]> {
+    return Promise.all(
+      this.ports().map(({ url, token }) => (url === null ? null : askWorker('GET', `${url}/readyz`, token))),
+    );
+  }
+}
+
+function readOrNull<T>(body: string, read: (body: string) => T): T | null {
+  try {
+    return read(body);
+  } catch {
+    return null;
+  }
+}
+
+function messageOf(body: string): string {
+  return String((JSON.parse(body) as { message: unknown }).message);
+}
+
+/** Null where it is ending, or too busy to answer in time. */
+function askWorker(method: string, url: string, token: string): Promise<Answer | null> {
+  return new Promise((resolve) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const signal = AbortSignal.timeout(answerMs);
+    const asked = request(url, { method, headers, agent: false, signal }, (response) => {
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, body }),
+        () => resolve(null),
+      );
+    });
+    asked.once('error', () => resolve(null));
+    asked.end();
+  });
+}

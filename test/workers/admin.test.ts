@@ -1,0 +1,81 @@
+/** The admin port of a server with workers: the same to whoever asks as that of a single server. */
+import t from 'tap';
+import { exchange } from '../support/http.js';
+import { skipWithout } from '../support/programs.js';
+import { online, portsOf, started, workersOf } from './support/workers.js';
+
+const skip = skipWithout('nats-server');
+const token = 'open sesame';
+const locked = ['--set', `admin.token=${token}`, '--set', 'cluster.node=im'];
+
+t.test('who tries tokens at a worker’s own admin port does not keep its parent out', { skip }, async (t) => {
+  const { server, admin } = await started(t, locked);
+  let tried = 0;
+  for (const port of workersOf(server).flatMap(portsOf)) {
+    const authorization = 'Bearer guess';
+    const ask = () => exchange(port, { path: '/api/stats', headers: { authorization } }).answer;
+    for (let attempt = 0; attempt < 6 && (await ask()).status === 401; attempt += 1) tried += 1;
+  }
+  t.ok(tried >= 12, `${tried} tokens tried`);
+  const stats = await fetch(`${admin}/api/stats`, { headers: { authorization: `Bearer ${token}` } });
+  t.match(await stats.json(), { notCounted: [], workers: [{ counted: true }, { counted: true }] });
+});
+
+t.test('whoever has the token is let in, and who tries others waits, as on a single server', { skip }, async (t) => {
+  const { admin } = await started(t, locked);
+  const port = Number(new URL(admin).port);
+  const ask = (path: string, headers = {}) => exchange(port, { path, headers }).answer;
+  const login = (given: string, headers = {}) =>
+    exchange(port, { method: 'POST', path: '/login', form: { token: given }, headers }).answer;
+  t.equal((await ask('/healthz')).status, 200);
+  t.equal((await ask('/readyz')).status, 200);
+  t.match(await ask('/'), { status: 303, headers: { location: '/login' } });
+  t.match((await ask('/login')).text, '<form');
+  t.equal((await ask('/assets/dashboard.js')).status, 200);
+  for (const path of ['/metrics', '/api/stats', '/api/stream', '/api/rooms', '/nothing']) {
+    t.equal((await ask(path)).status, 401, path);
+  }
+  t.equal((await login(token, { origin: 'https://evil.example' })).status, 403);
+  const right = await login(token);
+  t.match(right, { status: 303, headers: { location: '/' } });
+  const cookie = right.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+  t.equal((await ask('/api/stats', { cookie })).status, 200);
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    t.match((await login('wrong')).headers, { location: '/login?wrong=1' });
+  }
+  t.match((await login(token)).headers, { location: /^\/login\?wait=\d+$/ });
+  t.match(await ask('/metrics', { authorization: `Bearer ${token}` }), {
+    status: 429,
+    headers: { 'retry-after': /\d/ },
+  });
+  t.equal((await ask('/api/stats', { cookie })).status, 200, 'who is in stays in');
+});
+
+t.test('without a token, a request must name loopback as its host', { skip }, async (t) => {
+  const { admin } = await started(t, []);
+  const port = Number(new URL(admin).port);
+  const ask = (host: string) => exchange(port, { path: '/api/stats', headers: { host } }).answer;
+  t.equal((await ask('localhost')).status, 200);
+  t.equal((await ask('evil.example')).status, 403);
+});
+
+t.test('a worker that hangs is not counted, which is said, and counts again', { skip }, async (t) => {
+  const { server, url, admin } = await started(t, ['--set', 'cluster.node=im']);
+  t.equal(await online(url), 200);
+  const [victim = 0] = workersOf(server);
+  process.kill(victim, 'SIGSTOP');
+  t.teardown(() => process.kill(victim, 'SIGCONT'));
+  const stats = JSON.parse(await (await fetch(`${admin}/api/stats`)).text());
+  t.match(stats, { node: { ready: false }, notCounted: [/^im-[12]$/] });
+  const { notCounted, workers } = stats;
+  t.strictSame(
+    workers.map(({ name, counted }: { name: string; counted: boolean }) => [name, counted]),
+    ['im-1', 'im-2'].map((name) => [name, !notCounted.includes(name)]),
+  );
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  t.match(text, `nextalk_worker_counted{worker="${notCounted}"} 0`);
+  t.notMatch(text, `nextalk_rooms{worker="${notCounted}"}`);
+  t.equal((await fetch(`${admin}/readyz`)).status, 503);
+  process.kill(victim, 'SIGCONT');
+  t.match(await (await fetch(`${admin}/api/stats`)).json(), { notCounted: [] });
+});
