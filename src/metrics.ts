@@ -84,8 +84,13 @@ export class Histogram {
 }
 
 /** Milliseconds, from 64 µs to 8.4 s. */
-function durations(): Histogram {
+export function newDurations(): Histogram {
   return new Histogram(0.064, 18);
+}
+
+/** Messages waiting in mailboxes. */
+export function newMailboxes(): Histogram {
+  return new Histogram(1, 20);
 }
 
 /** One domain's numbers. A domain that is configured no more keeps its own, so that no counter ever falls. */
@@ -105,7 +110,10 @@ export class DomainMetrics {
   queuedPackets = 0;
   queuedBytes = 0;
   endpointsOnline = 0;
+  /** Of these, those that another worker of this server had before. */
+  endpointsShared = 0;
   clients = 0;
+  /** With members; in a cluster, those of all nodes. */
   rooms = 0;
   /** MQTT's backends: sessions, those connected now, publications from and to them, and those retained. */
   readonly mqtt = { sessions: 0, connected: 0, received: 0, sent: 0, retained: 0 };
@@ -127,7 +135,7 @@ export class DomainMetrics {
 /** The REST calls of one route. */
 export class RouteMetrics {
   /** From the request's head to its answer. */
-  readonly duration = durations();
+  readonly duration = newDurations();
   /** How many answers, by HTTP status. */
   readonly answers = new Map<number, number>();
 
@@ -180,7 +188,7 @@ export class Metrics {
   /** Connections since the start. */
   readonly opened = zeros(TRANSPORT_KINDS);
   readonly refused = zeros(REFUSAL_REASONS);
-  readonly delivery = durations();
+  readonly delivery = newDurations();
   readonly routes = new Map<string, RouteMetrics>();
   readonly domains = new Map<string, DomainMetrics>();
   readonly recent = new RecentErrors();
@@ -188,7 +196,7 @@ export class Metrics {
   crashes = 0;
   deadLetters = 0;
   /** Messages waiting in actors' mailboxes at the start of each turn. */
-  readonly mailbox = new Histogram(1, 20);
+  readonly mailbox = newMailboxes();
 
   opens(transport: TransportKind): void {
     this.connections[transport] += 1;

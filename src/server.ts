@@ -5,7 +5,8 @@ import { Outbox } from './actors/client.js';
 import { Domain, type Runtime } from './actors/domain.js';
 import type { EndpointMessage } from './actors/endpoint.js';
 import { createSystem, type Ref } from './actors/system.js';
-import { type Admin, startAdmin } from './admin/admin.js';
+import { type Parent, startAdmin } from './admin/admin.js';
+import type { Listener } from './admin/listener.js';
 import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock, Timeouts } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
@@ -64,9 +65,18 @@ function createRuntime(config: Config, clock: Clock, store: Store | null): Runti
 }
 
 /** This node of a cluster; null: there is one node. */
-function createNode({ cluster, presence }: Config, { clock, metrics, system }: Runtime): ClusterNode | null {
+function createNode(config: Config, { clock, metrics, system }: Runtime, parent: Parent | null): ClusterNode | null {
+  const { cluster, presence } = config;
   if (cluster.nats.length === 0) return null;
-  return new ClusterNode({ config: cluster, graceMs: presence.graceMs, clock, metrics, system, encode: encodePacket });
+  return new ClusterNode({
+    config: cluster,
+    graceMs: presence.graceMs,
+    clock,
+    metrics,
+    system,
+    siblings: parent?.siblings ?? new Set(),
+    encode: encodePacket,
+  });
 }
 
 /** Brings the domains in line with a configuration; those that are gone end with all their clients. */
@@ -97,19 +107,20 @@ class Parts implements Server {
   readonly #admission: Admission;
   readonly #context: Context;
   #mqtt: MqttServer | null = null;
-  #admin: Admin | null = null;
+  #admin: Listener | null = null;
   #draining = false;
   #config: Config;
 
   constructor(
     config: Config,
     clock: Clock,
-    private readonly sharesPort: boolean,
+    /** Null: this process is all of the server. */
+    private readonly parent: Parent | null,
     store: Store | null,
   ) {
     this.#config = config;
     const runtime = createRuntime(config, clock, store);
-    const node = createNode(config, runtime);
+    const node = createNode(config, runtime, parent);
     this.#node = node;
     this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
     configureDomains(this.domains, this.#runtime, config);
@@ -127,7 +138,7 @@ class Parts implements Server {
     };
     const { tls, host } = config;
     this.#certificate = tls && ServedCertificate.load(tls, clock);
-    this.#http = new HttpListener(tls, host, sharesPort, (app) => this.#addRoutes(app));
+    this.#http = new HttpListener(tls, host, parent !== null, (app) => this.#addRoutes(app));
     this.#admission = new Admission(this.#context);
     this.#sockets = new WebSocketAdapter(this.#context, this.#admission);
     this.#polls = new PollAdapter(this.#context, this.#admission);
@@ -160,7 +171,7 @@ class Parts implements Server {
     }
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     await this.#http.listen(this.#config.port);
-    this.#admin = await startAdmin(this.#context, this.sharesPort);
+    this.#admin = await startAdmin(this.#context, this.parent);
   }
 
   reload(config: Config): void {
@@ -186,7 +197,7 @@ class Parts implements Server {
   async drain(): Promise<void> {
     this.#draining = true;
     // New clients go to the others who share the port; where there is nobody else they are answered 503.
-    if (this.sharesPort) this.#http.stop();
+    if (this.parent) this.#http.stop();
     this.#node?.mesh.leave();
     // One node has nobody to send its clients to.
     const overMs = this.#node ? this.#config.cluster.leaveMs : 0;
@@ -252,15 +263,19 @@ function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): v
 }
 
 /**
- * Starts a server, alone on its HTTP port or sharing it with others of this machine. Rejects with the `code` of the
+ * Starts a server, or one of the workers of a server, which share their HTTP port. Rejects with the `code` of the
  * system's error and the `address` where a port cannot be had, or with the reason why the data folder cannot be had, or
  * MQTT or TLS cannot start.
  */
-export async function startServer(config: Config, clock: Clock = systemClock, sharesPort = false): Promise<Server> {
+export async function startServer(
+  config: Config,
+  clock: Clock = systemClock,
+  parent: Parent | null = null,
+): Promise<Server> {
   const store = await openStore(config.data);
   let parts: Parts;
   try {
-    parts = new Parts(config, clock, sharesPort, store);
+    parts = new Parts(config, clock, parent, store);
   } catch (error) {
     await store?.close();
     throw error;

@@ -92,6 +92,7 @@ class SimulatedNode {
         clock: systemClock,
         metrics: domain.runtime.metrics,
         system: domain.runtime.system,
+        siblings: new Set(),
         encode: encodePacket,
       });
       return node.domain(domain);

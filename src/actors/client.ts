@@ -14,7 +14,7 @@ import type { Packet } from './packet.js';
 import { PacketQueue, type QueueLimits } from './queue.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
-import type { Transport } from './transport.js';
+import { connectionOf, type Transport } from './transport.js';
 
 /** Clients with something to send at the end of this turn. */
 export class Outbox {
@@ -170,7 +170,8 @@ export class Client {
   }
 
   #traceSent(trace: Trace, packet: Packet): void {
-    trace.hop('sent', packet, this.address, `${this.name} by ${this.transport?.kind}`);
+    const { name, transport } = this;
+    if (transport) trace.hop('sent', packet, this.address, `${name} by ${connectionOf(transport)}`);
   }
 
   #traceAll(hop: HopName, packets: readonly Packet[], detail: string): void {

@@ -48,7 +48,7 @@ const NO_FILTERS: readonly string[] = [];
 export class Domain {
   readonly table = new TopicTree<Subscription>();
   readonly registry = new Registry();
-  readonly roomSizes = new RoomSizes();
+  readonly roomSizes: RoomSizes;
   /** Follows the packets of one endpoint; null, nearly always. */
   trace: Trace | null = null;
   /** Token → client. */
@@ -72,6 +72,7 @@ export class Domain {
   ) {
     const { system } = runtime;
     this.metrics = runtime.metrics.domain(settings.domain);
+    this.roomSizes = new RoomSizes(this.metrics);
     this.limits = limitsOf(config, settings);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);

@@ -20,7 +20,7 @@ import type { Deliver, Subscription } from './router.js';
 import { chooseClients, configureService, deliversInTurns, passOn } from './service.js';
 import { fromSibling, type SiblingMessage } from './siblings.js';
 import type { Behaviour, Ref } from './system.js';
-import type { Transport } from './transport.js';
+import { connectionOf, type Transport } from './transport.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
 
@@ -225,7 +225,7 @@ function attach(state: EndpointState, client: Client, transport: Transport): End
     return state;
   }
   state.domain.runtime.idle.cancel(client);
-  state.domain.trace?.event('attached', state.address, `${client.name} by ${transport.kind}`);
+  state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, state.domain.limits);
   state.unseen?.clear();
   state.unseen = null;
@@ -240,7 +240,7 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   runtime.idle.start(client);
   const { cluster } = state.domain;
   cluster?.connected(state.address, state.clients);
-  state.domain.trace?.event('detached', state.address, `${client.name} by ${transport.kind}`);
+  state.domain.trace?.event('detached', state.address, `${client.name} by ${connectionOf(transport)}`);
   if (state.clients.some((other) => other.transport !== null)) return state;
   if (cluster?.isConnectedElsewhere(state.address)) return state;
   for (const packet of client.queued) {

@@ -16,6 +16,8 @@ export interface ClientView {
   readonly name: string;
   /** null: not connected. */
   readonly transport: TransportKind | null;
+  /** The node that holds its connection, where that is another one. */
+  readonly via: string | null;
   readonly queuedPackets: number;
   readonly queuedBytes: number;
   /** Since when it is not connected, in milliseconds since the epoch; null: it is. */
@@ -57,6 +59,7 @@ export function inspect(state: EndpointState): EndpointView {
     clients: (webhook ? [...clients, webhook] : clients).map((client) => ({
       name: client.name,
       transport: client.transport?.kind ?? null,
+      via: client.transport?.via ?? null,
       queuedPackets: client.queued.length,
       queuedBytes: client.queuedBytes,
       detachedAt: client.transport ? null : client.detachedAt,

@@ -1,7 +1,9 @@
 /**
  * Which rooms of a domain are the largest, without looking at all of them: rooms lie in groups of similar size, from a
- * power of two to the next, and change their group seldom. Written by the rooms' own actors, read by all.
+ * power of two to the next, and change their group seldom. Written by the rooms' own actors, in a cluster by the replica,
+ * where a room has its members on all nodes; read by all.
  */
+import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
 
 export interface RoomSize {
@@ -12,7 +14,7 @@ export interface RoomSize {
 /** One room's own entry. */
 export interface SizedRoom {
   readonly address: Address;
-  members: number;
+  size: number;
 }
 
 /** Of a group that is not wanted whole, only so many are looked at: then the smallest of the answer are any of theirs. */
@@ -26,12 +28,16 @@ export class RoomSizes {
   /** By the bits of the number of members. */
   readonly #groups: Set<SizedRoom>[] = Array.from({ length: 33 }, () => new Set());
 
-  change(room: SizedRoom, members: number): void {
-    const [before, after] = [groupOf(room.members), groupOf(members)];
-    room.members = members;
+  constructor(private readonly metrics: Pick<DomainMetrics, 'rooms'>) {}
+
+  change(room: SizedRoom, size: number): void {
+    const [before, after] = [groupOf(room.size), groupOf(size)];
+    room.size = size;
     if (before === after) return;
-    this.#groups[before]?.delete(room);
-    if (members > 0) this.#groups[after]?.add(room);
+    if (before === 0) this.metrics.rooms += 1;
+    else this.#groups[before]?.delete(room);
+    if (after === 0) this.metrics.rooms -= 1;
+    else this.#groups[after]?.add(room);
   }
 
   /** The largest, in order. */
@@ -44,7 +50,7 @@ export class RoomSizes {
         found.push(room);
       }
     }
-    found.sort((a, b) => b.members - a.members);
-    return found.slice(0, count).map(({ address, members }) => ({ address, members }));
+    found.sort((a, b) => b.size - a.size);
+    return found.slice(0, count).map(({ address, size }) => ({ address, members: size }));
   }
 }

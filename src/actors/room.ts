@@ -37,8 +37,7 @@ export interface RoomState {
 }
 
 export function newRoom(domain: Domain, address: Address): RoomState {
-  domain.metrics.rooms += 1;
-  return { domain, address, members: new Map(), size: { address, members: 0 }, subscription: null };
+  return { domain, address, members: new Map(), size: { address, size: 0 }, subscription: null };
 }
 
 function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>): RoomState {
@@ -49,7 +48,7 @@ function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>)
       return enter(state, message, self);
     case 'exit':
       state.members.delete(message.member);
-      state.domain.roomSizes.change(state.size, state.members.size);
+      resize(state);
       announce(state, message.packet, self);
       message.reply?.(null);
       return state;
@@ -57,6 +56,11 @@ function receive(state: RoomState, message: RoomMessage, self: Ref<RoomMessage>)
       message.reply([...state.members.keys()]);
       return state;
   }
+}
+
+/** In a cluster a room has members on other nodes too: its replica says how many. */
+function resize({ domain, size, members }: RoomState): void {
+  if (domain.cluster === null) domain.roomSizes.change(size, members.size);
 }
 
 /** To all members but the sender. */
@@ -83,7 +87,7 @@ function enter(
     return state;
   }
   members.set(member, actor);
-  domain.roomSizes.change(state.size, members.size);
+  resize(state);
   announce(state, packet, self);
   reply?.(null);
   return state;
@@ -96,9 +100,10 @@ function announce(state: RoomState, packet: Packet | null, self: Ref<RoomMessage
   state.domain.route(packet, null, self);
 }
 
-function afterStop({ domain, address, subscription, size }: RoomState): void {
-  domain.roomSizes.change(size, 0);
-  domain.metrics.rooms -= 1;
+function afterStop(state: RoomState): void {
+  const { domain, address, subscription } = state;
+  state.members.clear();
+  resize(state);
   domain.registry.rooms.delete(address);
   if (subscription) {
     domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: [address], subscription });

@@ -5,6 +5,8 @@ import type { Packet } from './packet.js';
 
 export interface Transport {
   readonly kind: TransportKind;
+  /** The node that holds the connection, where it is another one. */
+  readonly via?: string;
   /**
    * Takes packets from the front, in order, and answers how many; the client keeps the others and offers them again
    * when the endpoint is told `drained`. What it took and could not get out it gives back in `detach` or `close`.
@@ -17,4 +19,9 @@ export interface Transport {
    * `detach`, and whatever takes its place waits for that. False where there is nothing to wait for.
    */
   settle?(reason: CloseReason): boolean;
+}
+
+/** How a client is connected, in words. */
+export function connectionOf({ kind, via }: Transport): string {
+  return via === undefined ? kind : `${kind} via ${via}`;
 }

@@ -5,22 +5,33 @@ import { Door, type Health } from './door.js';
 import type { Source } from './families.js';
 import { FREE_ATTEMPTS, Guard } from './guard.js';
 import { History } from './history.js';
-import { listen } from './listener.js';
+import { type Listener, listen } from './listener.js';
+import { type Measures, Meter } from './measures.js';
 import { readAssets } from './page.js';
 import { openRoutes, protectedRoutes } from './routes.js';
+import { type NodeView, nodeView } from './stats.js';
 import { Tracing } from './tracing.js';
 
-export interface Admin {
-  readonly port: number;
-  close(): Promise<void>;
+/** What a worker tells its parent each second. */
+export interface Measured {
+  readonly measures: Measures;
+  readonly node: NodeView;
 }
 
-/** Answers null while it is off. `isWorkers`: it is for the process that has started this one alone. */
-export async function startAdmin(context: Context, isWorkers: boolean): Promise<Admin | null> {
+/** The process that has started this one, as one of several workers. Their admin ports are for it alone. */
+export interface Parent {
+  /** Names of the other workers' nodes. */
+  readonly siblings: ReadonlySet<string>;
+  readonly measured: (measured: Measured) => void;
+}
+
+/** Answers null while it is off. */
+export async function startAdmin(context: Context, parent: Parent | null): Promise<Listener | null> {
   const { host, port } = context.config().admin;
   if (port === 0) return null;
   const { metrics, clock } = context.runtime;
-  const history = new History(metrics);
+  const meter = new Meter(metrics);
+  const history = new History(() => meter.sample());
   const { node } = context;
   const source: Source = {
     metrics,
@@ -28,11 +39,12 @@ export async function startAdmin(context: Context, isWorkers: boolean): Promise<
     isReady: () => !context.isDraining(),
     cluster: () => node && clusterView(node, metrics.cluster, clock.now()),
   };
+  if (parent) history.watchers.add(() => parent.measured({ measures: meter.latest, node: nodeView(source) }));
   const guard = new Guard(
     () => context.config().admin.token,
     () => clock.now(),
     // Its token is 128 random bits: whoever tries is no danger, and must not keep the parent out.
-    isWorkers ? Number.POSITIVE_INFINITY : FREE_ATTEMPTS,
+    parent ? Number.POSITIVE_INFINITY : FREE_ATTEMPTS,
   );
   const tracing = new Tracing(clock);
   const assets = readAssets();
@@ -42,13 +54,17 @@ export async function startAdmin(context: Context, isWorkers: boolean): Promise<
     remark: node && !node.mesh.connected ? 'no connection to NATS: only clients of this node are reached' : '',
   });
   const door = new Door(health, guard, openRoutes(guard, assets), protectedRoutes(context, source, tracing, assets));
-  const listener = await listen(host, port, metrics.admin, door.respond).catch((error: unknown) => {
+  const end = (): void => {
     history.close();
+    meter.close();
+    tracing.stop();
+  };
+  const listener = await listen(host, port, metrics.admin, door.respond).catch((error: unknown) => {
+    end();
     throw error;
   });
   const close = (): Promise<void> => {
-    history.close();
-    tracing.stop();
+    end();
     return listener.close();
   };
   return { port: listener.port, close };

@@ -119,10 +119,18 @@ const connections: readonly Family[] = [
   single('gauge', 'nextalk_endpoints_online', 'Endpoints online, grace included.', ({ metrics }) =>
     metrics.total((domain) => domain.endpointsOnline),
   ),
+  single(
+    'gauge',
+    'nextalk_endpoints_shared',
+    'Of these, those that another worker of this server had before: workers are added up without them.',
+    ({ metrics }) => metrics.total((domain) => domain.endpointsShared),
+  ),
   single('gauge', 'nextalk_clients', 'Clients with a valid ticket, connected or not.', ({ metrics }) =>
     metrics.total((domain) => domain.clients),
   ),
-  single('gauge', 'nextalk_rooms', 'Rooms with members.', ({ metrics }) => metrics.total((domain) => domain.rooms)),
+  single('gauge', 'nextalk_rooms', 'Rooms with members; in a cluster, those of all nodes.', ({ metrics }) =>
+    metrics.total((domain) => domain.rooms),
+  ),
 ];
 
 const packets: readonly Family[] = [
@@ -242,6 +250,12 @@ const domains: readonly Family[] = [
     (domain) => domain.connections,
   ),
   ofDomain('gauge', 'nextalk_domain_endpoints_online', 'Endpoints of a domain online.', (d) => d.endpointsOnline),
+  ofDomain(
+    'gauge',
+    'nextalk_domain_endpoints_shared',
+    'Of these, those that another worker of this server had before.',
+    (d) => d.endpointsShared,
+  ),
   ofDomain('gauge', 'nextalk_domain_clients', 'Clients of a domain with a valid ticket.', (d) => d.clients),
   ofDomain(
     'gauge',
@@ -249,7 +263,7 @@ const domains: readonly Family[] = [
     'Messages kept for endpoints of a domain that are offline.',
     (d) => d.offlineMessages,
   ),
-  ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members.', (d) => d.rooms),
+  ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members, on all nodes.', (d) => d.rooms),
   ofDomain(
     'gauge',
     'nextalk_domain_queue_packets',

@@ -1,5 +1,5 @@
 /** What there is to look up: domains and rooms by size, one endpoint or room, what went wrong lately. */
-import { parseTarget, type Target } from '../actors/address.js';
+import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { type EndpointView, type Listed, listed } from '../actors/inspect.js';
 import { isReplyError, type ReplyError } from '../errors.js';
@@ -15,11 +15,47 @@ function sum(numbers: Readonly<Record<string, number>>): number {
   return Object.values(numbers).reduce((total, value) => total + value, 0);
 }
 
-function domainView({ name, ...metrics }: DomainMetrics, isServed: boolean): object {
+export interface DomainView {
+  readonly domain: string;
+  /** It is configured. */
+  readonly served: boolean;
+  readonly online: number;
+  /** Of these, those that another worker of this server had before. */
+  readonly shared: number;
+  readonly clients: number;
+  readonly connected: number;
+  readonly rooms: number;
+  readonly queued: number;
+  readonly accepted: number;
+  readonly sent: number;
+  readonly dropped: number;
+}
+
+export interface Domains {
+  /** How many there are. */
+  readonly total: number;
+  /** Those with most endpoints online. */
+  readonly domains: readonly DomainView[];
+}
+
+export interface RoomView {
+  readonly domain: string;
+  readonly room: string;
+  readonly members: number;
+}
+
+export interface Rooms {
+  readonly total: number;
+  /** The largest. */
+  readonly rooms: readonly RoomView[];
+}
+
+function domainView({ name, ...metrics }: DomainMetrics, isServed: boolean): DomainView {
   return {
     domain: name,
     served: isServed,
     online: metrics.endpointsOnline,
+    shared: metrics.endpointsShared,
     clients: metrics.clients,
     connected: sum(metrics.connections) + metrics.mqtt.connected,
     rooms: metrics.rooms,
@@ -30,18 +66,17 @@ function domainView({ name, ...metrics }: DomainMetrics, isServed: boolean): obj
   };
 }
 
-/** The domains with most endpoints online, and how many domains there are. */
-export function largestDomains({ domains, runtime }: Context, count: number): object {
-  const all = [...runtime.metrics.domains.values()];
-  all.sort((a, b) => b.endpointsOnline - a.endpointsOnline || b.clients - a.clients);
-  return {
-    total: all.length,
-    domains: all.slice(0, count).map((metrics) => domainView(metrics, domains.has(metrics.name))),
-  };
+export function largestFirst(a: DomainView, b: DomainView): number {
+  return b.online - a.online || b.clients - a.clients;
 }
 
-/** The largest rooms, of one domain or of all, and how many rooms there are. */
-export function largestRooms({ domains }: Context, count: number, only: string | null): object {
+export function largestDomains({ domains, runtime }: Context, count: number): Domains {
+  const all = Array.from(runtime.metrics.domains.values(), (metrics) => domainView(metrics, domains.has(metrics.name)));
+  return { total: all.length, domains: all.sort(largestFirst).slice(0, count) };
+}
+
+/** Of one domain or of all. */
+export function largestRooms({ domains }: Context, count: number, only: string | null): Rooms {
   const chosen = only === null ? [...domains.values()] : [domains.get(only)].filter((domain) => domain !== undefined);
   const rooms = chosen.flatMap((domain) =>
     domain.roomSizes.largest(count).map(({ address, members }) => ({
@@ -76,15 +111,31 @@ function ask<T extends object>(
   });
 }
 
-interface Lookup {
+/** What one node knows of an endpoint or room. */
+export interface Lookup {
   readonly domain: string;
   readonly id: string;
   readonly address: string;
   readonly kind: 'endpoint' | 'room';
-  /** null: there is none. */
+  /** This one; null: there is no cluster. */
+  readonly node: string | null;
+  /** Nodes that it is on. */
+  readonly nodes: readonly string[];
+  /** null: there is none here. */
   readonly endpoint: EndpointView | null;
   readonly members: Listed | null;
   readonly errors: readonly RecentError[];
+}
+
+/** A room's members, of all nodes; null: it has none. */
+async function membersOf(context: Context, domain: Domain, room: Address): Promise<readonly Address[] | null> {
+  if (domain.cluster) {
+    const members = domain.cluster.members(room);
+    return members.length > 0 ? members : null;
+  }
+  const actor = domain.registry.rooms.get(room);
+  if (!actor) return null;
+  return ask(context, (reply) => context.runtime.system.tell(actor, { kind: 'members', reply }));
 }
 
 /** One endpoint or room as it is now, and what went wrong with it lately. */
@@ -92,18 +143,17 @@ export async function lookup(context: Context, domain: Domain, target: Target): 
   const { system, metrics } = context.runtime;
   const { address, node } = target;
   const entry = domain.registry.endpoints.get(address);
-  const room = domain.registry.rooms.get(address);
   const endpoint = entry
     ? await ask<EndpointView>(context, (reply) => system.tell(entry.actor, { kind: 'inspect', reply }))
     : null;
-  const members = room
-    ? await ask<readonly (typeof address)[]>(context, (reply) => system.tell(room, { kind: 'members', reply }))
-    : null;
+  const members = node === 'gid' ? await membersOf(context, domain, address) : null;
   return {
     domain: domain.name,
     id: domain.shortId(address),
     address,
     kind: node === 'gid' ? 'room' : 'endpoint',
+    node: context.node?.name ?? null,
+    nodes: domain.cluster?.nodesOf(address) ?? [],
     endpoint,
     members: members && listed(domain.name, members, members.length),
     errors: metrics.recent.of(domain.name, address, ERRORS),

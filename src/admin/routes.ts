@@ -12,12 +12,12 @@ import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
 
 const LISTED = 20;
-const MOST_LISTED = 200;
+const MOST_LISTED = 10_000;
 const TRACE_MINUTES = 5;
 /** A token, percent-encoded, and its name. */
 const FORM_BYTES = 16 * 1024;
 
-function limitOf(url: URL): number {
+export function limitOf(url: URL): number {
   const limit = Number(url.searchParams.get('limit') ?? LISTED);
   return Number.isInteger(limit) && limit > 0 ? Math.min(limit, MOST_LISTED) : LISTED;
 }
@@ -87,8 +87,12 @@ export function protectedRoutes(
   return new Map<string, Handler>([
     ...statsRoutes(context, source),
     ...endpointRoutes(context, tracing),
-    ['GET /', ({ response }) => answerAsset({ response }, assets.get('dashboard.html'))],
+    pageRoute(assets),
   ]);
+}
+
+export function pageRoute(assets: ReadonlyMap<string, Asset>): [string, Handler] {
+  return ['GET /', ({ response }) => answerAsset({ response }, assets.get('dashboard.html'))];
 }
 
 function answerAsset({ response }: Pick<Request, 'response'>, asset: Asset | undefined): void {

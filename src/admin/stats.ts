@@ -1,5 +1,6 @@
 /** `/api/stats`: the numbers of `/metrics` as JSON. */
 import { packageVersion } from '../version.js';
+import type { ClusterView } from './cluster.js';
 import { FAMILIES, type Reading, type Source } from './families.js';
 
 interface Bucket {
@@ -29,7 +30,18 @@ function toJson(reading: Reading): Value {
 }
 
 /** Who this is, and which nodes it knows. */
-export function nodeView(source: Source): object {
+export interface NodeView {
+  readonly version: string;
+  readonly runtime: string;
+  readonly pid: number;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly ready: boolean;
+  /** null: there is one node. */
+  readonly cluster: ClusterView | null;
+}
+
+export function nodeView(source: Source): NodeView {
   return {
     version: packageVersion(),
     runtime: `Node ${process.versions.node}`,

@@ -4,7 +4,8 @@
  */
 import type { ServerResponse } from 'node:http';
 import { answerError, beginStream } from './answer.js';
-import { type History, SAMPLE_FIELDS, type Sample } from './history.js';
+import type { History } from './history.js';
+import { SAMPLE_FIELDS, type Sample } from './measures.js';
 
 const WATCHERS = 50;
 const UNREAD_BYTES = 1024 * 1024;

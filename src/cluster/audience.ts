@@ -75,6 +75,10 @@ export class Audience implements ReplicaEvents {
     this.cluster.turns.forget(address);
   }
 
+  shared(by: 1 | -1): void {
+    this.cluster.domain.metrics.endpointsShared += by;
+  }
+
   /** Of an endpoint's buddies here in its list, those that a peer has. */
   hearersOn(peer: Peer, address: Address): Address[] {
     const watching = this.cluster.domain.registry.endpoints.get(address)?.watching ?? [];

@@ -48,7 +48,7 @@ export class ClusteredDomain implements DomainCluster {
     readonly domain: Domain,
   ) {
     this.audience = new Audience(this);
-    this.replica = new Replica(this.audience);
+    this.replica = new Replica(this.audience, domain.roomSizes, node.siblings);
     this.delivery = new Delivery(this);
     this.interest = new Interest(this);
     this.hosting = new Hosting(this);
@@ -163,6 +163,11 @@ export class ClusteredDomain implements DomainCluster {
 
   carbon(address: Address, packet: Packet): void {
     for (const peer of this.peersOf(address)) this.tellPacket(peer, 'c', address, packet);
+  }
+
+  nodesOf(address: Address): readonly string[] {
+    const parts = this.replica.records.get(address)?.parts ?? [];
+    return parts.filter(({ hidden }) => !hidden).map(({ peer }) => peer?.name ?? this.node.name);
   }
 
   isElsewhere(address: Address): boolean {

@@ -30,6 +30,10 @@ class RemoteTransport implements Transport {
     readonly id: number,
   ) {}
 
+  get via(): string {
+    return this.peer.name;
+  }
+
   deliver(packets: readonly Packet[]): number {
     const taken = packets.slice(0, this.#room(packets));
     this.#blocked = taken.length < packets.length;

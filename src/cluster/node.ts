@@ -25,6 +25,8 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly system: System;
+  /** Names of the other workers of this server. */
+  readonly siblings: ReadonlySet<string>;
   /** A packet's JSON. */
   readonly encode: (packet: Packet) => string;
 }
@@ -32,6 +34,7 @@ export interface NodeOptions {
 export class ClusterNode implements MeshEvents {
   readonly name: string;
   readonly tokenPrefix: string;
+  readonly siblings: ReadonlySet<string>;
   readonly encode: (packet: Packet) => string;
   readonly mesh: Mesh;
   readonly calls: Calls;
@@ -44,9 +47,10 @@ export class ClusterNode implements MeshEvents {
   readonly #endOfTurn = () => this.mesh.flush();
 
   constructor(private readonly options: NodeOptions) {
-    const { config, clock, metrics, system, encode } = options;
+    const { config, clock, metrics, system, siblings, encode } = options;
     this.name = config.node ?? `n${randomBytes(4).toString('hex')}`;
     this.tokenPrefix = Buffer.from(this.name).toString('hex');
+    this.siblings = siblings;
     this.encode = encode;
     this.mesh = new Mesh(
       {
@@ -99,7 +103,10 @@ export class ClusterNode implements MeshEvents {
   domain(domain: Domain): ClusteredDomain {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
-    domain.onEnd.add(() => this.domains.delete(domain.name));
+    domain.onEnd.add(() => {
+      this.domains.delete(domain.name);
+      cluster.replica.end();
+    });
     // One that is configured later: what the others told of it has not been listened to.
     this.mesh.askForEverything();
     return cluster;

@@ -9,6 +9,7 @@
 import type { Address } from '../actors/address.js';
 import type { PresenceType } from '../actors/packet.js';
 import { type Appearance, appearance, type Show, transition } from '../actors/presence.js';
+import type { RoomSizes, SizedRoom } from '../actors/room-sizes.js';
 import type { Peer } from './peer.js';
 
 const NO_ROOMS: readonly Address[] = [];
@@ -50,8 +51,7 @@ export interface Record extends Profile {
   parts: Part[];
 }
 
-export interface RoomRecord {
-  readonly address: Address;
+export interface RoomRecord extends SizedRoom {
   readonly members: Set<Record>;
   /** Parts of members, by their node. */
   readonly peers: Map<Peer | null, number>;
@@ -77,6 +77,8 @@ export interface ReplicaEvents {
   remembered(): void;
   /** Nobody has a part any more. */
   forgotten(record: Record): void;
+  /** This node's part of it is a later one than another worker's of this server, or is no more. */
+  shared(by: 1 | -1): void;
 }
 
 export class Replica {
@@ -85,7 +87,12 @@ export class Replica {
   /** How many endpoints have a part that counts, by its node. */
   readonly online = new Map<Peer | null, number>();
 
-  constructor(private readonly events: ReplicaEvents) {}
+  constructor(
+    private readonly events: ReplicaEvents,
+    private readonly roomSizes: RoomSizes,
+    /** Names of the other workers of this server; none where it has no others. */
+    private readonly siblings: ReadonlySet<string>,
+  ) {}
 
   appearance(address: Address): Appearance | null {
     return this.records.get(address)?.appearance ?? null;
@@ -181,6 +188,19 @@ export class Replica {
     this.#removeOf(peer, () => true);
   }
 
+  /** The domain is served here no more: forgets what the other nodes have of it, and tells nobody. */
+  end(): void {
+    for (const room of this.rooms.values()) this.roomSizes.change(room, 0);
+    this.rooms.clear();
+    for (const record of [...this.records.values()]) {
+      if (this.#isShared(record)) this.events.shared(-1);
+      record.parts = record.parts.filter(({ peer }) => peer === null);
+      if (record.parts.length > 0) continue;
+      this.records.delete(record.address);
+      this.events.forgotten(record);
+    }
+  }
+
   #removeOf(peer: Peer, isGone: (part: Part) => boolean): void {
     for (const record of [...this.records.values()]) {
       const part = record.parts.find((other) => other.peer === peer);
@@ -245,7 +265,7 @@ export class Replica {
   #room(address: Address): RoomRecord {
     let room = this.rooms.get(address);
     if (!room) {
-      room = { address, members: new Set(), peers: new Map() };
+      room = { address, size: 0, members: new Set(), peers: new Map() };
       this.rooms.set(address, room);
     }
     return room;
@@ -254,7 +274,10 @@ export class Replica {
   /** Changes a record, then tells what of it can be seen. */
   #change(record: Record, change: RoomChange, mutate: () => void): void {
     const roomsBefore = roomsOf(record);
+    const wasShared = this.#isShared(record);
     mutate();
+    const isShared = this.#isShared(record);
+    if (wasShared !== isShared) this.events.shared(isShared ? 1 : -1);
     const roomsAfter = roomsOf(record);
     const before = record.appearance;
     const isOnline = record.parts.some(({ hidden }) => !hidden);
@@ -270,17 +293,31 @@ export class Replica {
     }
     for (const room of roomsAfter) {
       const isNew = !roomsBefore.includes(room);
-      if (isNew) this.#room(room).members.add(record);
+      if (isNew) this.#enter(record, room);
       if (type === 'offline' && !isNew) this.events.inRoom(record, room, 'grpoffline', null);
       else if (type === 'online') this.events.inRoom(record, room, 'grponline', null);
       else if (isNew && after) this.events.inRoom(record, room, change.type, change.nick);
     }
   }
 
+  /** Whether this node has a part of it, and another worker of this server an older one. */
+  #isShared({ parts }: Record): boolean {
+    if (parts.length === 1) return false;
+    const own = parts.findIndex(({ peer }) => peer === null);
+    return parts.some(({ peer, hidden }, i) => i < own && peer !== null && !hidden && this.siblings.has(peer.name));
+  }
+
+  #enter(record: Record, address: Address): void {
+    const room = this.#room(address);
+    room.members.add(record);
+    this.roomSizes.change(room, room.members.size);
+  }
+
   #leave(record: Record, address: Address): void {
     const room = this.rooms.get(address);
     if (!room) return;
     room.members.delete(record);
+    this.roomSizes.change(room, room.members.size);
     if (room.members.size === 0 && room.peers.size === 0) this.rooms.delete(address);
   }
 }

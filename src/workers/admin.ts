@@ -1,26 +1,42 @@
 /**
  * The admin port of a server with workers: the same to whoever asks as that of a single server. What the workers answer
- * on their own ports is put together here.
+ * on their own ports, and tell each second, is put together here.
  */
-import { answer, answerJson, type Handler } from '../admin/answer.js';
+import type { ServerResponse } from 'node:http';
+import { answer, answerError, answerJson, type Handler } from '../admin/answer.js';
 import { Door, type Health } from '../admin/door.js';
 import { Guard } from '../admin/guard.js';
+import { History } from '../admin/history.js';
 import { type Listener, listen } from '../admin/listener.js';
+import type { Domains, Lookup, Rooms } from '../admin/lookup.js';
+import { sampleOf } from '../admin/measures.js';
 import { readAssets } from '../admin/page.js';
-import { openRoutes } from '../admin/routes.js';
+import { limitOf, openRoutes, pageRoute } from '../admin/routes.js';
+import { Stream } from '../admin/stream.js';
 import type { Config } from '../config.js';
 import { AdminMetrics } from '../metrics.js';
-import { packageVersion } from '../version.js';
+import type { RecentSummary } from '../recent-errors.js';
+import { type ServerView, serverView } from './nodes.js';
 import { joinTexts, type Statistics, sumMetrics } from './numbers.js';
-import { Questions, type WorkerPort } from './questions.js';
+import type { Pulses } from './pulses.js';
+import { type Answers, Questions, type WorkerPort } from './questions.js';
+import { type ByWorker, joinDomains, joinErrors, joinLookups, joinRooms } from './views.js';
 
 const textType = 'text/plain; version=0.0.4; charset=utf-8';
+/** Enough for all of them: the largest of all workers need not be the largest of each. */
+const allDomains = 10_000;
 
 class Workers {
   constructor(
     readonly questions: Questions,
+    readonly pulses: Pulses,
     private readonly admin: AdminMetrics,
   ) {}
+
+  /** As they have told lately. */
+  node(): ServerView {
+    return serverView(this.questions.ports(), this.pulses);
+  }
 
   async health(): Promise<Health> {
     const answers = await this.questions.readiness();
@@ -41,18 +57,9 @@ class Workers {
     const all = [...counted.values()];
     const { connections, dropped } = this.admin;
     const own = (value: number) => [{ labels: {}, value }];
+    const ready = notCounted.length === 0 && all.every(({ node }) => node.ready === true);
     return {
-      node: {
-        version: packageVersion(),
-        runtime: `Node ${process.versions.node}`,
-        pid: process.pid,
-        startedAt: Math.round(performance.timeOrigin),
-        ready: notCounted.length === 0 && all.every(({ node }) => node.ready === true),
-      },
-      workers: this.questions.ports().map(({ name, restarts }) => {
-        const found = counted.get(name);
-        return { name, restarts, counted: found !== undefined, ...found?.node };
-      }),
+      node: { ...this.node(), ready },
       notCounted,
       metrics: {
         ...sumMetrics(all.map(({ metrics }) => metrics)),
@@ -84,23 +91,77 @@ class Workers {
   }
 }
 
-function protectedRoutes(workers: Workers): ReadonlyMap<string, Handler> {
-  return new Map<string, Handler>([
+/** What the workers that count hold together, and which do not. */
+function answerJoined<T>(
+  response: ServerResponse,
+  { counted, notCounted, refused }: Answers<T>,
+  join: (counted: ByWorker<T>) => object | null,
+): void {
+  if (counted.size > 0) answerJson(response, { ...join(counted), notCounted });
+  else if (refused !== null) answerError(response, 400, refused);
+  else answerError(response, 503, 'no worker gives an answer');
+}
+
+function viewRoutes(questions: Questions): [string, Handler][] {
+  return [
+    [
+      'GET /api/domains',
+      async ({ response, url }) => {
+        const answers = await questions.askJson<Domains>(`/api/domains?limit=${allDomains}`);
+        answerJoined(response, answers, (all) => joinDomains(all, limitOf(url)));
+      },
+    ],
+    [
+      'GET /api/rooms',
+      async ({ response, url }) => {
+        const answers = await questions.askJson<Rooms>(`/api/rooms${url.search}`);
+        answerJoined(response, answers, (all) => joinRooms(all, limitOf(url)));
+      },
+    ],
+    [
+      'GET /api/errors',
+      async ({ response }) => {
+        const read = (body: string) => (JSON.parse(body) as { errors: readonly RecentSummary[] }).errors;
+        answerJoined(response, await questions.ask('/api/errors', read), (all) => ({ errors: joinErrors(all) }));
+      },
+    ],
+    [
+      'GET /api/endpoint',
+      async ({ response, url }) =>
+        answerJoined(response, await questions.askJson<Lookup>(`/api/endpoint${url.search}`), joinLookups),
+    ],
+  ];
+}
+
+function protectedRoutes(workers: Workers, history: History): [string, Handler][] {
+  const stream = new Stream(history, () => workers.node());
+  return [
     ['GET /metrics', async ({ response }) => answer(response, 200, textType, await workers.metrics())],
     ['GET /api/stats', async ({ response }) => answerJson(response, await workers.statistics())],
-  ]);
+    ['GET /api/stream', ({ response }) => stream.watch(response)],
+    ...viewRoutes(workers.questions),
+  ];
 }
 
 /** Answers null while it is off. Rejects with the system's `code` and the `address` where the port cannot be had. */
 export async function startWorkersAdmin(
   config: () => Config,
   ports: () => readonly WorkerPort[],
+  pulses: Pulses,
 ): Promise<Listener | null> {
   const { host, port } = config().admin;
   if (port === 0) return null;
   const metrics = new AdminMetrics();
-  const workers = new Workers(new Questions(ports), metrics);
+  const workers = new Workers(new Questions(ports), pulses, metrics);
+  const history = new History(() => sampleOf(pulses.all(ports().map(({ name }) => name))));
   const guard = new Guard(() => config().admin.token, Date.now);
-  const door = new Door(() => workers.health(), guard, openRoutes(guard, readAssets()), protectedRoutes(workers));
-  return listen(host, port, metrics, door.respond);
+  const assets = readAssets();
+  const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history)]);
+  const door = new Door(() => workers.health(), guard, openRoutes(guard, assets), closed);
+  const listener = await listen(host, port, metrics, door.respond);
+  const close = (): Promise<void> => {
+    history.close();
+    return listener.close();
+  };
+  return { port: listener.port, close };
 }

@@ -1,10 +1,16 @@
 /** What the parent and its workers tell each other. Structured clones: a Map arrives as a Map. */
+import type { Measured } from '../admin/admin.js';
 import type { Config } from '../config.js';
 
 /** From the parent to a worker. */
 export type Order =
-  /** The first one: what to serve, and under which name it logs. */
-  | { readonly kind: 'start'; readonly name: string; readonly config: Config }
+  /** The first one: what to serve, under which name it logs, and the names of the other workers. */
+  | {
+      readonly kind: 'start';
+      readonly name: string;
+      readonly config: Config;
+      readonly siblings: ReadonlySet<string>;
+    }
   | { readonly kind: 'reload'; readonly config: Config }
   | { readonly kind: 'drain' };
 
@@ -13,6 +19,8 @@ export type Report =
   /** The first one: its program is loaded, and it hears orders from now on. */
   | { readonly kind: 'loaded' }
   | { readonly kind: 'started'; readonly ports: Ports }
+  /** Each second, while it serves. */
+  | { readonly kind: 'measured'; readonly measured: Measured }
   /** It cannot start: why, in one line. */
   | { readonly kind: 'failed'; readonly problem: string };
 

@@ -20,7 +20,7 @@ export interface Value {
 }
 
 /** What does not add up: the worst of all workers stands for them. */
-const largest = /_lag_|_info$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
+const largest = /_lag_|_info$|_rooms$|_mqtt_retained$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
 const smallest = /_ready$|_start_time_|_cluster_connected$/;
 
 function together(name: string, a: number, b: number): number {
@@ -49,7 +49,18 @@ export function sumMetrics(all: readonly Statistics['metrics'][]): Record<string
       }
     }
   }
+  for (const domain of ['', '_domain']) {
+    countOnce(sums.get(`nextalk${domain}_endpoints_online`), sums.get(`nextalk${domain}_endpoints_shared`));
+  }
   return Object.fromEntries([...sums].map(([name, byLabels]) => [name, [...byLabels.values()]]));
+}
+
+/** Endpoints that are on several workers are one each. */
+function countOnce(online: Map<string, Value> | undefined, shared: ReadonlyMap<string, Value> | undefined): void {
+  for (const [key, { value = 0 }] of shared ?? []) {
+    const all = online?.get(key);
+    if (all?.value !== undefined) online?.set(key, { ...all, value: all.value - value });
+  }
 }
 
 /**

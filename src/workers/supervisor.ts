@@ -16,6 +16,7 @@ import { log } from '../log.js';
 import { startWorkersAdmin } from './admin.js';
 import type { Ports } from './messages.js';
 import { claimPorts } from './ports.js';
+import { Pulses } from './pulses.js';
 import type { WorkerPort } from './questions.js';
 import { WorkerProcess } from './worker-process.js';
 
@@ -46,6 +47,7 @@ class Supervisor {
   #admin: Listener | null = null;
   /** Opens the workers' own admin ports to this process alone. */
   readonly #token = randomBytes(16).toString('hex');
+  readonly #pulses = new Pulses();
 
   constructor(config: Config, count: number) {
     const node = config.cluster.node ?? randomBytes(4).toString('hex');
@@ -83,6 +85,7 @@ class Supervisor {
       this.#admin = await startWorkersAdmin(
         () => this.#config,
         () => this.#workerPorts(),
+        this.#pulses,
       );
       this.#slots = this.#names.map((name) => ({ name, process: this.#launch(name), adminPort: null, restarts: 0 }));
       const [ports] = await Promise.all(this.#slots.map((slot) => this.#started(slot)));
@@ -134,7 +137,8 @@ class Supervisor {
   }
 
   #launch(name: string): WorkerProcess {
-    return new WorkerProcess(name, this.#configOf(name));
+    const siblings = new Set(this.#names.filter((other) => other !== name));
+    return new WorkerProcess(name, this.#configOf(name), siblings, (measured) => this.#pulses.take(name, measured));
   }
 
   async #started(slot: Slot): Promise<Ports> {
@@ -155,6 +159,7 @@ class Supervisor {
       failures += 1;
       slot.restarts += 1;
       slot.adminPort = null;
+      this.#pulses.forget(slot.name);
       log.error({ event: 'worker-ended', worker: slot.name, end, delayMs }, `${slot.name} ended: another follows`);
       try {
         await sleep(delayMs, undefined, { signal: this.#ending.signal });

@@ -1,6 +1,7 @@
 /** One worker as its parent sees it: the process, its channel and its log. */
 import cluster, { type Worker } from 'node:cluster';
 import { createInterface } from 'node:readline';
+import type { Measured } from '../admin/admin.js';
 import type { Config } from '../config.js';
 import { relayLine } from '../log.js';
 import type { Order, Ports, Report } from './messages.js';
@@ -18,6 +19,8 @@ export class WorkerProcess {
   constructor(
     readonly name: string,
     config: Config,
+    siblings: ReadonlySet<string>,
+    measured: (measured: Measured) => void,
   ) {
     this.#config = config;
     this.#worker = cluster.fork();
@@ -32,8 +35,9 @@ export class WorkerProcess {
     });
     this.started = new Promise((resolve, reject) => {
       this.#worker.on('message', (report: Report) => {
-        if (report.kind === 'loaded') this.#send({ kind: 'start', name, config: this.#config });
+        if (report.kind === 'loaded') this.#send({ kind: 'start', name, config: this.#config, siblings });
         else if (report.kind === 'started') resolve(report.ports);
+        else if (report.kind === 'measured') measured(report.measured);
         else reject(new Error(report.problem));
       });
       void this.ended.then((end) => reject(new Error(`worker ${name} ended with ${end} while it started`)));

@@ -2,6 +2,7 @@
  * The entry of a worker process; imported by nobody. It serves what its parent tells it to, reloads and drains when told.
  * It reads no file and no flag, and it never outlives its parent: node:cluster ends a worker whose channel is lost.
  */
+import type { Measured } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
 import { drainAndExit, startProblem, surviveBugs } from '../lifecycle.js';
 import { configureLog, log } from '../log.js';
@@ -16,10 +17,11 @@ function report(message: Report): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }
 
-async function start({ name, config }: Extract<Order, { kind: 'start' }>): Promise<void> {
+async function start({ name, config, siblings }: Extract<Order, { kind: 'start' }>): Promise<void> {
   configureLog({ level: 'info', pretty: false, fields: { worker: name } });
   try {
-    server = await startServer(config, systemClock, true);
+    const measured = (measured: Measured): void => report({ kind: 'measured', measured });
+    server = await startServer(config, systemClock, { siblings, measured });
     surviveBugs();
     const { port, mqttPort, mqttTlsPort, adminPort } = server;
     report({ kind: 'started', ports: { port, mqttPort, mqttTlsPort, adminPort } });

@@ -18,7 +18,7 @@ t.test('who tries tokens at a worker’s own admin port does not keep its parent
   }
   t.ok(tried >= 12, `${tried} tokens tried`);
   const stats = await fetch(`${admin}/api/stats`, { headers: { authorization: `Bearer ${token}` } });
-  t.match(await stats.json(), { notCounted: [], workers: [{ counted: true }, { counted: true }] });
+  t.match(await stats.json(), { notCounted: [], node: { ready: true } });
 });
 
 t.test('whoever has the token is let in, and who tries others waits, as on a single server', { skip }, async (t) => {
@@ -67,11 +67,7 @@ t.test('a worker that hangs is not counted, which is said, and counts again', { 
   t.teardown(() => process.kill(victim, 'SIGCONT'));
   const stats = JSON.parse(await (await fetch(`${admin}/api/stats`)).text());
   t.match(stats, { node: { ready: false }, notCounted: [/^im-[12]$/] });
-  const { notCounted, workers } = stats;
-  t.strictSame(
-    workers.map(({ name, counted }: { name: string; counted: boolean }) => [name, counted]),
-    ['im-1', 'im-2'].map((name) => [name, !notCounted.includes(name)]),
-  );
+  const { notCounted } = stats;
   const text = await (await fetch(`${admin}/metrics`)).text();
   t.match(text, `nextalk_worker_counted{worker="${notCounted}"} 0`);
   t.notMatch(text, `nextalk_rooms{worker="${notCounted}"}`);

@@ -4,6 +4,7 @@ import { EndpointView } from './endpoint.js';
 import { ErrorList, SizeLists } from './lists.js';
 import { NodesView } from './nodes.js';
 import { PLOTS, Plots, Tiles } from './plots.js';
+import { showWorkers } from './workers.js';
 
 const KEPT = 900;
 const SHORTEST = 60;
@@ -100,9 +101,17 @@ function status(state, text) {
   pill.textContent = text;
 }
 
-function showNode({ version, runtime, startedAt, ready, cluster }) {
+/** Of a server with workers: how many of them count. */
+function showReadiness(ready, workers) {
+  const well = workers?.filter(({ state }) => state === 'ready').length ?? 0;
+  if (ready) status('live', 'live');
+  else status('warn', workers ? `${well} of ${workers.length} workers ready` : 'draining');
+}
+
+function showNode({ version, runtime, startedAt, ready, cluster, workers }) {
   byId('node').textContent = `${version} on ${runtime}, up ${span(Date.now() - startedAt)}`;
-  status(ready ? 'live' : 'warn', ready ? 'live' : 'draining');
+  showReadiness(ready, workers);
+  showWorkers(byId('workers'), workers);
   nodes.show(cluster);
 }
 

@@ -1,6 +1,6 @@
 /** One endpoint or room: what it is now, what went wrong with it, and what happens to its packets. */
 import { api, byId, bytes, count, endpointLink, fill, h, span, table } from './dom.js';
-import { errorTable, Repeat } from './lists.js';
+import { errorTable, missingNote, Repeat } from './lists.js';
 import { TraceView } from './trace.js';
 
 const SHOW_TAGS = { available: 'tag good', chat: 'tag good', invisible: 'tag', unavailable: 'tag' };
@@ -26,32 +26,46 @@ function card(title, note, content, isWide = false) {
   return h('div', { class: isWide ? 'card wide' : 'card' }, head, content);
 }
 
-function clientTable(clients) {
+/** `node`: of the server that answers; null where it is none of a cluster, or several. */
+function clientTable(clients, node) {
   if (clients.length === 0) return h('div', { class: 'empty' }, 'None: whoever it was has gone, and the grace runs.');
-  const rows = clients.map(({ name, transport, queuedPackets, queuedBytes, detachedAt }) =>
+  const isPlaced = clients.some((client) => client.node ?? node);
+  const rows = clients.map(({ name, transport, via, queuedPackets, queuedBytes, detachedAt, node: home = node }) =>
     h(
       'tr',
       {},
       h('td', { class: 'mono' }, name),
-      h('td', {}, h('span', { class: transport ? 'tag good' : 'tag warn' }, transport ?? 'not connected')),
+      isPlaced ? h('td', {}, home) : null,
+      h(
+        'td',
+        {},
+        h('span', { class: transport ? 'tag good' : 'tag warn' }, transport ?? 'not connected'),
+        via ? ` via ${via}` : null,
+      ),
       h('td', { class: 'quiet optional' }, detachedAt === null ? '' : `for ${span(Date.now() - detachedAt)}`),
       h('td', { class: 'number' }, count(queuedPackets)),
       h('td', { class: 'number optional' }, queuedBytes === 0 ? '' : bytes(queuedBytes)),
     ),
   );
-  const heads = [{ text: 'Client' }, { text: 'Transport' }, { text: '', optional: true }];
-  return table([...heads, { text: 'Queued', number: true }, { text: '', number: true, optional: true }], rows);
+  const heads = [{ text: 'Client' }, isPlaced ? { text: 'Node' } : null, { text: 'Transport' }];
+  heads.push({ text: '', optional: true });
+  heads.push({ text: 'Queued', number: true }, { text: '', number: true, optional: true });
+  return table(
+    heads.filter((head) => head !== null),
+    rows,
+  );
 }
 
-function person({ domain, id, kind, endpoint, members }, onTrace) {
+function person({ domain, id, kind, nodes, endpoint, members }, onTrace) {
   const isThere = endpoint?.online || members !== null;
+  const isElsewhere = !endpoint?.online && nodes.length > 0;
   const tags = endpoint?.online
     ? [h('span', { class: SHOW_TAGS[endpoint.show] ?? 'tag warn' }, endpoint.show)]
     : [
         h(
           'span',
-          { class: isThere ? 'tag good' : 'tag' },
-          kind === 'room' ? (isThere ? 'room' : 'no members') : 'offline',
+          { class: isThere || isElsewhere ? 'tag good' : 'tag' },
+          kind === 'room' ? (isThere ? 'room' : 'no members') : isElsewhere ? 'on another node' : 'offline',
         ),
       ];
   return h(
@@ -65,13 +79,20 @@ function person({ domain, id, kind, endpoint, members }, onTrace) {
   );
 }
 
+/** Nodes that it is on as well, whose clients are not in the list. */
+function elsewhere({ node, nodes, endpoint }) {
+  const shown = new Set(endpoint?.clients.map((client) => client.node ?? node));
+  const others = nodes.filter((name) => name !== node && !shown.has(name));
+  return others.length > 0 ? h('p', { class: 'quiet' }, `On ${others.join(', ')} ${endpoint ? 'too' : ''}.`) : null;
+}
+
 function facts(found) {
-  const { domain, endpoint, members, errors } = found;
+  const { domain, node, endpoint, members, errors } = found;
   const cards = [];
   if (endpoint) {
     const waiting = endpoint.unseen > 0 ? `${count(endpoint.unseen)} messages wait for whichever comes next` : '';
     cards.push(
-      card('Clients', waiting, h('div', { class: 'scroll' }, clientTable(endpoint.clients)), true),
+      card('Clients', waiting, h('div', { class: 'scroll' }, clientTable(endpoint.clients, node)), true),
       card('Buddies', `${count(endpoint.buddies.total)}, both ways`, chips(domain, endpoint.buddies, 'None.')),
       card('Rooms', count(endpoint.rooms.total), chips(domain, roomIds(endpoint.rooms), 'None.')),
     );
@@ -121,7 +142,7 @@ export class EndpointView {
     try {
       const found = await api(`/api/endpoint?${query}`);
       const onTrace = () => this.#trace.start(this.#domain, this.#id);
-      fill(parent, found, person(found, onTrace), facts(found));
+      fill(parent, found, person(found, onTrace), missingNote(found.notCounted), elsewhere(found), facts(found));
     } catch (error) {
       fill(parent, error.message, h('p', { class: 'problem' }, error.message));
     }

@@ -22,6 +22,12 @@ export class Repeat {
   }
 }
 
+/** Says which workers gave no answer, and so have no part in what is shown. */
+export function missingNote(notCounted = []) {
+  if (notCounted.length === 0) return null;
+  return h('p', { class: 'problem' }, `Without ${notCounted.join(', ')}, which gave no answer.`);
+}
+
 /** The last part of an address, as one would type it; what is no address stays. */
 export function shortId(domain, endpoint) {
   const start = `/domain/${domain}/`;
@@ -49,17 +55,19 @@ function reasonTag(reason) {
 
 export function errorTable(errors) {
   if (errors.length === 0) return h('div', { class: 'empty' }, 'Nothing.');
-  const rows = errors.map(({ at, reason, detail, count: times }) =>
+  const rows = errors.map(({ at, reason, detail, count: times, node }) =>
     h(
       'tr',
       {},
       h('td', { class: 'time' }, clock(at)),
       h('td', {}, reasonTag(reason)),
       h('td', { class: 'quiet' }, detail || (WORDS.get(reason) ?? '')),
+      h('td', { class: 'quiet optional' }, node ? `on ${node}` : ''),
       h('td', { class: 'number' }, times > 1 ? `${count(times)} times` : ''),
     ),
   );
-  return table([{ text: 'Latest' }, { text: 'Reason' }, { text: '' }, { text: '', number: true }], rows);
+  const heads = [{ text: 'Latest' }, { text: 'Reason' }, { text: '' }, { text: '', optional: true }];
+  return table([...heads, { text: '', number: true }], rows);
 }
 
 function summaryTable(errors) {
@@ -85,8 +93,9 @@ export class ErrorList {
 
   constructor(parent) {
     this.#repeat = new Repeat(3000, async () => {
-      const { errors } = await api('/api/errors');
+      const { errors, notCounted } = await api('/api/errors');
       fill(parent, errors, summaryTable(errors));
+      fill(byId('errors-missing'), notCounted, missingNote(notCounted));
     });
   }
 
@@ -146,6 +155,8 @@ export class SizeLists {
     byId('rooms-total').textContent = `${count(rooms.total)} in all`;
     fill(byId('domains'), domains, domainTable(domains));
     fill(byId('rooms'), rooms, roomTable(rooms));
+    const notCounted = [...new Set([...(domains.notCounted ?? []), ...(rooms.notCounted ?? [])])];
+    fill(byId('rooms-missing'), notCounted, missingNote(notCounted));
   });
 
   run(isWanted) {

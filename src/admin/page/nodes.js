@@ -1,4 +1,4 @@
-/** The nodes of a cluster as this one sees them; nothing on a single node. */
+/** The nodes of a cluster as this server sees them; nothing on a single node. */
 import { count, duration, fill, h, table } from './dom.js';
 import { NODE_PLOTS, Plots } from './plots.js';
 
@@ -20,33 +20,34 @@ function tag([look, text]) {
   return h('span', { class: look }, text);
 }
 
-function nodeTable({ name, incarnation, connected, endpoints, nodes }) {
-  const started = (since) => h('td', { class: 'number quiet optional' }, String(since));
-  const own = h(
+/** Of the node that answers, or of a worker of the server that does: how it stands with NATS. */
+function natsTag(connected) {
+  return tag(connected ? ['tag good', 'on NATS'] : ['tag bad', 'no NATS']);
+}
+
+function row(name, note, state, { endpoints, heardMs, backlog, incarnation }) {
+  return h(
     'tr',
     {},
-    h('td', {}, name, h('span', { class: 'quiet' }, ' (this)')),
-    h('td', {}, tag(connected ? ['tag good', 'on NATS'] : ['tag bad', 'no NATS'])),
+    h('td', {}, name, note ? h('span', { class: 'quiet' }, ` (${note})`) : null),
+    h('td', {}, state),
     h('td', { class: 'number' }, count(endpoints)),
-    h('td', {}),
-    h('td', { class: 'optional' }),
-    started(incarnation),
+    h('td', { class: 'number' }, heardMs === undefined ? '' : `${duration(heardMs)} ago`),
+    h('td', { class: 'number optional' }, backlog === undefined ? '' : count(backlog)),
+    h('td', { class: 'number quiet optional' }, String(incarnation)),
   );
-  const others = nodes.map((node) =>
-    h(
-      'tr',
-      {},
-      h('td', {}, node.name),
-      h('td', {}, tag(STATES[node.state])),
-      h('td', { class: 'number' }, count(node.endpoints)),
-      h('td', { class: 'number' }, `${duration(node.heardMs)} ago`),
-      h('td', { class: 'number optional' }, count(node.backlog)),
-      started(node.incarnation),
-    ),
-  );
+}
+
+/** `name` is null where several workers answer: they are among the nodes. */
+function nodeTable({ name, incarnation, connected, endpoints, nodes }) {
+  const own = name === null ? [] : [row(name, 'this', natsTag(connected), { endpoints, incarnation })];
+  const others = nodes.map((node) => {
+    const isHere = node.worker && node.connected !== null;
+    return row(node.name, node.worker ? 'here' : '', isHere ? natsTag(node.connected) : tag(STATES[node.state]), node);
+  });
   const number = (text, optional = false) => ({ text, number: true, optional });
   const heads = [{ text: 'Node' }, { text: 'State' }, number('Online'), number('Heard'), number('Backlog', true)];
-  return table([...heads, number('Incarnation', true)], [own, ...others]);
+  return table([...heads, number('Incarnation', true)], [...own, ...others]);
 }
 
 function totalList(totals) {

@@ -1,0 +1,133 @@
+/** Who the workers are and which nodes they know, told as one. */
+import type { ClusterView, NodeState } from '../admin/cluster.js';
+import { sampleOf } from '../admin/measures.js';
+import type { NodeView } from '../admin/stats.js';
+import { packageVersion } from '../version.js';
+import type { Pulse, Pulses } from './pulses.js';
+import type { WorkerPort } from './questions.js';
+
+export interface WorkerView {
+  readonly name: string;
+  /** `silent`: it runs, and has not said anything for some seconds; its numbers do not count. */
+  readonly state: 'ready' | 'draining' | 'starting' | 'silent';
+  /** How often it has been replaced. */
+  readonly restarts: number;
+  /** null: none that serves. */
+  readonly process: {
+    readonly pid: number;
+    readonly startedAt: number;
+    readonly connections: number;
+    readonly rssBytes: number;
+    readonly lagP99: number;
+    /** Of a core. */
+    readonly cpu: number;
+  } | null;
+}
+
+/** A node as the workers see it together. */
+export interface SharedNode extends NodeState {
+  /** It is one of this server's workers. */
+  readonly worker: boolean;
+  /** Whether it has a connection to NATS; null: it is none of these workers, or has not said so. */
+  readonly connected: boolean | null;
+}
+
+export interface SharedCluster extends Pick<ClusterView, 'connected' | 'endpoints' | 'totals'> {
+  readonly name: null;
+  readonly nodes: readonly SharedNode[];
+}
+
+export interface ServerView extends Omit<NodeView, 'cluster'> {
+  readonly cluster: SharedCluster | null;
+  readonly workers: readonly WorkerView[];
+}
+
+const STATES = ['lost', 'leaving', 'up'] as const;
+
+function better(a: NodeState['state'], b: NodeState['state']): NodeState['state'] {
+  return STATES.indexOf(a) > STATES.indexOf(b) ? a : b;
+}
+
+/** Whoever heard of it last knows best; what waits for it waits at each of them. */
+function together(a: NodeState, b: NodeState): NodeState {
+  const newer = a.incarnation >= b.incarnation ? a : b;
+  if (a.incarnation !== b.incarnation) return newer;
+  return {
+    ...newer,
+    state: better(a.state, b.state),
+    heardMs: Math.min(a.heardMs, b.heardMs),
+    backlog: a.backlog + b.backlog,
+    endpoints: Math.max(a.endpoints, b.endpoints),
+  };
+}
+
+function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
+  const totals = views.map(({ totals }) => totals);
+  const sum = (name: keyof ClusterView['totals']): number => totals.reduce((sum, one) => sum + one[name], 0);
+  return {
+    // All of them know the whole cluster.
+    replicaEndpoints: Math.max(0, ...totals.map(({ replicaEndpoints }) => replicaEndpoints)),
+    itemsSent: sum('itemsSent'),
+    itemsReceived: sum('itemsReceived'),
+    itemsRefused: sum('itemsRefused'),
+    itemsTooLarge: sum('itemsTooLarge'),
+    framesSent: sum('framesSent'),
+    framesRepeated: sum('framesRepeated'),
+    framesDropped: sum('framesDropped'),
+    charactersSent: sum('charactersSent'),
+    callsForwarded: sum('callsForwarded'),
+    visitors: sum('visitors'),
+  };
+}
+
+/** `workers`: the names of all of them; `endpoints`: online on any of them. */
+export function shareCluster(
+  views: readonly ClusterView[],
+  workers: ReadonlySet<string>,
+  endpoints: number,
+): SharedCluster {
+  const seen = new Map<string, NodeState>();
+  for (const node of views.flatMap(({ nodes }) => nodes)) {
+    const known = seen.get(node.name);
+    seen.set(node.name, known ? together(known, node) : node);
+  }
+  const nodes = new Map<string, SharedNode>();
+  for (const [name, node] of seen) nodes.set(name, { ...node, worker: workers.has(name), connected: null });
+  // What a node says of itself comes first.
+  for (const { name, incarnation, connected, endpoints } of views) {
+    const { heardMs = 0, backlog = 0 } = seen.get(name) ?? {};
+    nodes.set(name, { name, incarnation, state: 'up', heardMs, backlog, endpoints, worker: true, connected });
+  }
+  return {
+    name: null,
+    connected: views.every(({ connected }) => connected),
+    endpoints,
+    nodes: [...nodes.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    totals: totalsOf(views),
+  };
+}
+
+function workerView({ name, url, restarts }: WorkerPort, pulse: Pulse | null): WorkerView {
+  if (!pulse) return { name, state: url === null ? 'starting' : 'silent', restarts, process: null };
+  const { node } = pulse;
+  const { websocket, polls, mqtt, mqttws, rssBytes, lagP99, cpu } = sampleOf([pulse]);
+  const connections = websocket + polls + mqtt + mqttws;
+  const process = { pid: node.pid, startedAt: node.startedAt, connections, rssBytes, lagP99, cpu };
+  return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
+}
+
+export function serverView(ports: readonly WorkerPort[], pulses: Pulses): ServerView {
+  const counted = pulses.all(ports.map(({ name }) => name));
+  const clusters = counted.map(({ node }) => node.cluster).filter((cluster) => cluster !== null);
+  const { online } = sampleOf(counted);
+  const names = new Set(ports.map(({ name }) => name));
+  return {
+    version: packageVersion(),
+    runtime: `Node ${process.versions.node}`,
+    pid: process.pid,
+    startedAt: Math.round(performance.timeOrigin),
+    ready: counted.length === ports.length && counted.every(({ node }) => node.ready),
+    cluster: clusters.length > 0 ? shareCluster(clusters, names, online) : null,
+    workers: ports.map((port) => workerView(port, pulses.of(port.name))),
+  };
+}

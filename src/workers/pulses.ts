@@ -1,0 +1,44 @@
+/**
+ * What the workers measure, as far as it has come: each tells its parent every second. One that has not for a while, or
+ * has ended, does not count.
+ */
+import type { Measured } from '../admin/admin.js';
+import type { Interval } from '../admin/measures.js';
+import type { NodeView } from '../admin/stats.js';
+
+/** Three are missing. */
+const silentMs = 3500;
+
+export interface Pulse extends Interval {
+  readonly node: NodeView;
+  /** When it came: milliseconds of `performance.now()`. */
+  readonly at: number;
+}
+
+export class Pulses {
+  readonly #latest = new Map<string, Pulse>();
+
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  take(worker: string, { measures, node }: Measured): void {
+    const known = this.#latest.get(worker);
+    // Of another process nothing is known yet: what it has counted so far is no change.
+    const before = known?.node.pid === node.pid ? known.now : measures;
+    this.#latest.set(worker, { before, now: measures, node, at: this.now() });
+  }
+
+  forget(worker: string): void {
+    this.#latest.delete(worker);
+  }
+
+  /** null: it does not count. */
+  of(worker: string): Pulse | null {
+    const pulse = this.#latest.get(worker);
+    return pulse && this.now() - pulse.at <= silentMs ? pulse : null;
+  }
+
+  /** Those that count. */
+  all(workers: readonly string[]): Pulse[] {
+    return workers.map((worker) => this.of(worker)).filter((pulse) => pulse !== null);
+  }
+}

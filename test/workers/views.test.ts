@@ -1,0 +1,205 @@
+/** What the admin port of a server with workers shows of them together. */
+import t from 'tap';
+import type { Domains, Rooms } from '../../src/admin/lookup.js';
+import type { ServerView } from '../../src/workers/nodes.js';
+import type { JoinedLookup } from '../../src/workers/views.js';
+import { askAdmin } from '../support/admin.js';
+import { skipWithout } from '../support/programs.js';
+import { siteA } from '../support/server.js';
+import { type WorkersServer, workersServer } from './support/server.js';
+import { workersOf } from './support/workers.js';
+
+const skip = skipWithout('nats-server');
+
+async function read<T>(server: WorkersServer, path: string): Promise<T & { readonly notCounted: readonly string[] }> {
+  const answer = await askAdmin(server, path);
+  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status} ${answer.text}`);
+  return answer.body as T & { readonly notCounted: readonly string[] };
+}
+
+function lookup(server: WorkersServer, id: string): Promise<JoinedLookup & { readonly notCounted: readonly string[] }> {
+  return read(server, `/api/endpoint?${new URLSearchParams({ domain: siteA.domain, id })}`);
+}
+
+/** `read` again and again, until what it answers is as wanted. */
+async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
+  for (;;) {
+    const value = await read();
+    if (isWanted(value)) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+t.test('domains and rooms of all workers are listed once, and count who is on several once', { skip }, async (t) => {
+  const server = await workersServer(t);
+  await server.arriveAt('im-1', 'one', { rooms: 'both,first' });
+  await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
+  await server.arriveAt('im-2', 'three', { rooms: 'both' });
+  await server.arriveAt('im-1', 'three', { rooms: 'both' });
+  const rooms = await until(
+    () => read<Rooms>(server, '/api/rooms'),
+    ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
+  );
+  t.strictSame(
+    [...rooms.rooms].sort((a, b) => (a.room < b.room ? -1 : 1)),
+    [
+      { domain: siteA.domain, room: 'both', members: 3 },
+      { domain: siteA.domain, room: 'first', members: 1 },
+      { domain: siteA.domain, room: 'second', members: 1 },
+    ],
+  );
+  t.match(rooms, { total: 3, notCounted: [] });
+  t.match(await read(server, '/api/rooms?limit=1'), { total: 3, rooms: [{ room: 'both' }] });
+  t.strictSame((await read<Rooms>(server, '/api/rooms?domain=nowhere')).rooms, []);
+  const { total, domains } = await read<Domains>(server, '/api/domains');
+  t.equal(total, 1);
+  t.match(domains, [{ domain: siteA.domain, served: true, online: 3, clients: 4, connected: 4, rooms: 3 }]);
+  const { metrics } = await read<{ metrics: Record<string, unknown> }>(server, '/api/stats');
+  const one = (value: number) => [{ labels: {}, value }];
+  const ofDomain = (value: number) => [{ labels: { domain: siteA.domain }, value }];
+  t.strictSame(metrics.nextalk_endpoints_online, one(3));
+  t.strictSame(metrics.nextalk_domain_endpoints_online, ofDomain(3));
+  t.strictSame(metrics.nextalk_endpoints_shared, one(1));
+  t.strictSame(metrics.nextalk_clients, one(4));
+  t.strictSame(metrics.nextalk_rooms, one(3));
+  t.strictSame(metrics.nextalk_domain_rooms, ofDomain(3));
+});
+
+t.test('an endpoint is found wherever it lives, and what several workers hold of it is one', { skip }, async (t) => {
+  const server = await workersServer(t);
+  const one = await server.arriveAt('im-1', '42', { client: 'tab', rooms: 'r', buddies: 'a' });
+  await server.arriveAt('im-2', '42', { client: 'phone', rooms: 's', buddies: 'b' });
+  await server.arriveAt('im-2', '7', { rooms: 'r' });
+  await one.show('dnd');
+  const found = await until(
+    () => lookup(server, '42'),
+    ({ endpoint }) => endpoint?.rooms.total === 2 && endpoint.buddies.total === 2 && endpoint.show === 'dnd',
+  );
+  t.match(found, { kind: 'endpoint', node: null, nodes: ['im-1', 'im-2'], notCounted: [], members: null });
+  t.match(found.endpoint, { online: true, nick: '42', visible: true });
+  const clients = found.endpoint?.clients ?? [];
+  t.match(clients, [
+    { name: 'tab', node: 'im-1', transport: 'websocket' },
+    { name: 'phone', node: 'im-2', transport: 'websocket' },
+  ]);
+  for (const { node, via } of clients) t.ok(via === null || via !== node, 'the node of its connection, if another');
+  t.strictSame([...(found.endpoint?.rooms.ids ?? [])].sort(), ['r', 's']);
+  t.strictSame([...(found.endpoint?.buddies.ids ?? [])].sort(), ['a', 'b']);
+  t.match(await lookup(server, '7'), { nodes: ['im-2'], endpoint: { clients: [{ node: 'im-2' }] } });
+  const room = await lookup(server, 'gid:r');
+  t.match(room, { kind: 'room', endpoint: null, members: { total: 2 } });
+  t.strictSame([...(room.members?.ids ?? [])].sort(), ['42', '7']);
+  t.match(await lookup(server, 'nobody'), { nodes: [], endpoint: null, members: null });
+  for (const query of ['', 'domain=nowhere&id=1', `domain=${siteA.domain}&id=a/b`]) {
+    t.match(await askAdmin(server, `/api/endpoint?${query}`), { status: 400, body: { message: / / } }, query);
+  }
+});
+
+t.test('what went wrong on any worker is one list, the latest first', { skip }, async (t) => {
+  const server = await workersServer(t);
+  const nodes = new Set<string | undefined>();
+  let lost = 0;
+  while (nodes.size < 2) {
+    await server.site().push('9', 'away', 'lost');
+    lost += 1;
+    for (const { node } of (await lookup(server, 'away')).errors) nodes.add(node);
+  }
+  await server.site().post('/v5/presences/online', { name: '1' });
+  const { errors } = await read<{ errors: { reason: string; count: number; endpoints: string[] }[] }>(
+    server,
+    '/api/errors',
+  );
+  t.match(errors, [{ reason: 'badRequest' }, { reason: 'offline', count: lost }]);
+  t.strictSame(errors[1]?.endpoints, [`/domain/${siteA.domain}/uid/away`]);
+  const found = await lookup(server, 'away');
+  t.strictSame(new Set(found.errors.map(({ node }) => node)), new Set(['im-1', 'im-2']));
+  t.equal(
+    found.errors.reduce((sum, { count }) => sum + count, 0),
+    lost,
+  );
+});
+
+/** The events of a stream as they come. */
+async function* eventsOf(server: WorkersServer): AsyncGenerator<{
+  readonly fields?: readonly string[];
+  readonly sample?: readonly number[];
+  readonly samples?: readonly (readonly number[])[];
+  readonly node: ServerView;
+}> {
+  const answer = await fetch(`http://127.0.0.1:${server.adminPort}/api/stream`);
+  let text = '';
+  for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    const events = text.split('\n\n');
+    text = events.pop() ?? '';
+    for (const event of events) yield JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? '');
+  }
+}
+
+t.test('the stream adds the workers up each second, and says who they are', { skip }, async (t) => {
+  const server = await workersServer(t);
+  const one = await server.arriveAt('im-1', 'one', { rooms: 'r' });
+  await server.arriveAt('im-2', 'two', { rooms: 'r' });
+  await server.arriveAt('im-1', 'two', { rooms: 'r' });
+  let fields: readonly string[] = [];
+  let requests = 0;
+  for await (const { fields: named, sample, node } of eventsOf(server)) {
+    fields = named ?? fields;
+    if (!sample) continue;
+    const of = (field: string): number => sample[fields.indexOf(field)] ?? Number.NaN;
+    requests = Math.max(requests, of('requestRate'));
+    if (of('websocket') !== 3 || !node.ready || requests === 0) {
+      await one.show('away');
+      continue;
+    }
+    t.match([of('online'), of('clients'), of('rooms')], [2, 3, 1]);
+    t.ok(of('rssBytes') > (node.workers[0]?.process?.rssBytes ?? 0));
+    t.match(node, { pid: server.process.child.pid, cluster: { name: null, connected: true, endpoints: 2 } });
+    t.match(node.cluster?.nodes, [
+      { name: 'im-1', worker: true, connected: true, endpoints: 2, state: 'up' },
+      { name: 'im-2', worker: true, connected: true, endpoints: 1, state: 'up' },
+    ]);
+    t.match(node.cluster?.totals, { replicaEndpoints: 2 });
+    t.strictSame(
+      node.workers.map(({ name, state, restarts }) => [name, state, restarts]),
+      [
+        ['im-1', 'ready', 0],
+        ['im-2', 'ready', 0],
+      ],
+    );
+    t.equal(
+      node.workers.reduce((sum, { process }) => sum + (process?.connections ?? 0), 0),
+      3,
+    );
+    break;
+  }
+});
+
+t.test('a worker that hangs is no part of what is shown, which says so', { skip }, async (t) => {
+  const server = await workersServer(t, ['--set', 'cluster.leaseMs=1000']);
+  await server.arriveAt('im-1', 'one', { rooms: 'r' });
+  await server.arriveAt('im-2', 'one', { rooms: 'r' });
+  await server.arriveAt('im-2', 'two', { rooms: 'r' });
+  const stats = () => read<{ node: ServerView }>(server, '/api/stats');
+  const workers = await until(stats, ({ node }) => node.workers.every(({ state }) => state === 'ready'));
+  const victim = workers.node.workers[1]?.process?.pid ?? 0;
+  t.ok(workersOf(server.process).includes(victim));
+  process.kill(victim, 'SIGSTOP');
+  try {
+    const silent = await until(stats, ({ node }) => node.workers[1]?.state === 'silent');
+    t.match(silent, { node: { ready: false }, notCounted: ['im-2'] });
+    t.match(await lookup(server, 'one'), { notCounted: ['im-2'], endpoint: { clients: [{ node: 'im-1' }] } });
+    const { rooms, notCounted } = await until(
+      () => read<Rooms>(server, '/api/rooms'),
+      ({ rooms }) => rooms[0]?.members === 1,
+    );
+    t.match([rooms.length, notCounted], [1, ['im-2']]);
+    const { domains } = await read<Domains>(server, '/api/domains');
+    t.match(domains, [{ online: 1 }], 'it is not held against an endpoint that the hung worker has a part of it');
+    t.match(silent.node.cluster?.nodes[1], { name: 'im-2', worker: true });
+  } finally {
+    process.kill(victim, 'SIGCONT');
+  }
+  const back = await until(stats, ({ node }) => node.ready);
+  t.strictSame(back.notCounted, []);
+});
