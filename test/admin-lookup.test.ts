@@ -3,6 +3,8 @@ import type { Address } from '../src/actors/address.js';
 import { RoomSizes } from '../src/actors/room-sizes.js';
 import { RecentErrors } from '../src/recent-errors.js';
 import { askAdmin } from './support/admin.js';
+import { natsServer, testCluster } from './support/nats.js';
+import { skipWithout } from './support/programs.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
 import { longPolling } from './support/transports.js';
 import { WebSocketClient } from './support/websocket.js';
@@ -55,6 +57,21 @@ t.test('what is said and the tickets it is said with are nowhere', async (t) => 
     t.notMatch(text, /a secret/, path);
     t.notOk(text.includes(ticket.split(':')[2] as string), path);
   }
+});
+
+t.test('a ticket of another node is not said to be unknown', { skip: skipWithout('nats-server') }, async (t) => {
+  const nodes = await testCluster(t, await natsServer(t), 2, admin);
+  const [home, other] = nodes as [TestServer, TestServer];
+  const { ticket } = await home.site().online('1');
+  const socket = await WebSocketClient.open(other);
+  socket.send(`subscribe ${siteA.domain} ${ticket}`);
+  t.match(await socket.text(), /"ok"/);
+  await other.site().message(ticket, '1', 'to itself');
+  for (const node of nodes) t.match(await lookup(node, '1'), { errors: [] });
+  const ended = await WebSocketClient.open(other);
+  ended.send(`subscribe ${siteA.domain} ${ticket.slice(0, -32)}${'0'.repeat(32)}`);
+  await ended.closed;
+  t.match(await lookup(other, '1'), { errors: [{ reason: 'ticketNotFound', count: 1 }] });
 });
 
 t.test('what went wrong is kept for whom it concerns', async (t) => {

@@ -26,10 +26,14 @@ export function formatTicket(node: Node, id: string, token: string): string {
   return `${node}:${id}:${token}`;
 }
 
+export interface Ticket {
+  readonly node: string;
+  readonly id: string;
+  readonly token: string;
+}
+
 /** The node is before the first colon, the token after the last one. Null for what cannot be a ticket. */
-export function parseTicket(
-  text: string,
-): { readonly node: string; readonly id: string; readonly token: string } | null {
+export function parseTicket(text: string): Ticket | null {
   const first = text.indexOf(':');
   const last = text.lastIndexOf(':');
   if (first < 0 || last <= first) return null;

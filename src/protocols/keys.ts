@@ -6,7 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { addressOf, isId, type Node } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
-import { parseTicket } from '../actors/ticket.js';
+import { parseTicket, type Ticket } from '../actors/ticket.js';
 import type { DomainConfig } from '../config.js';
 
 const ENDPOINT = /^[uvs]id$/;
@@ -52,12 +52,16 @@ export function authenticate(domain: Domain, key: string): boolean {
 export function findTicket(domain: Domain, ticket: string): Client | null {
   const parsed = parseTicket(ticket);
   if (!parsed) return null;
-  const address = addressOf(domain.name, parsed.node as Node, parsed.id);
   const client = domain.tickets.get(parsed.token);
-  if (client?.address === address) return client;
-  if (ENDPOINT.test(parsed.node) && isId(parsed.id))
-    domain.runtime.metrics.recent.add(domain.name, address, 'ticketNotFound');
+  if (client?.address === addressOf(domain.name, parsed.node as Node, parsed.id)) return client;
+  if (!domain.cluster?.isKnown(parsed.token)) noteUnknown(domain, parsed);
   return null;
+}
+
+/** For who asks why somebody is not heard. A ticket that another node has given out is that node's to know. */
+function noteUnknown(domain: Domain, { node, id }: Ticket): void {
+  if (!ENDPOINT.test(node) || !isId(id)) return;
+  domain.runtime.metrics.recent.add(domain.name, addressOf(domain.name, node as Node, id), 'ticketNotFound');
 }
 
 /**
@@ -66,7 +70,10 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
  */
 export function locateTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
   const client = findTicket(domain, ticket);
-  const parsed = client || domain.cluster === null ? null : parseTicket(ticket);
-  if (!parsed) return done(client);
-  domain.cluster?.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, done);
+  const parsed = client ? null : parseTicket(ticket);
+  if (!parsed || !domain.cluster?.isKnown(parsed.token)) return done(client);
+  domain.cluster.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
+    if (!found) noteUnknown(domain, parsed);
+    done(found);
+  });
 }
