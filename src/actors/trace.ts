@@ -9,6 +9,8 @@ import type { Packet } from './packet.js';
 /** In the order of a packet's way; `dropped` ends it. Those without a packet are about the endpoint's clients. */
 export type HopName =
   | 'accepted'
+  | 'relayed'
+  | 'received'
   | 'resolved'
   | 'delivered'
   | 'queued'
@@ -30,8 +32,10 @@ export interface Hop {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly hop: HopName;
-  /** Which packet of this trace; 0: none. */
+  /** Which packet of those that `origin` follows; 0: none. */
   readonly packet: number;
+  /** The node that has followed the packet first; empty: this one. */
+  readonly origin: string;
   /** `message`, `presence` or `status`, and its type where it has one; empty: no packet. */
   readonly kind: string;
   readonly from: string;
@@ -42,13 +46,16 @@ export interface Hop {
 
 const KEPT = 1000;
 
+/** A packet as nodes call it when they tell each other: of those that a node follows, which one. */
+export type Followed = readonly [origin: string, packet: number];
+
 function kindOf({ kind, fields }: Packet): string {
   return 'type' in fields ? `${kind} ${fields.type}` : kind;
 }
 
 export class Trace {
   readonly #ring: Hop[] = [];
-  readonly #packets = new WeakMap<Packet, number>();
+  readonly #packets = new WeakMap<Packet, Followed>();
   #seq = 0;
   #packetCount = 0;
 
@@ -62,13 +69,40 @@ export class Trace {
 
   /** The domain routes a packet: follows it from here on, where the endpoint is concerned. */
   routed(packet: Packet, found: boolean): void {
-    const { topic, sender } = packet;
-    const concerns =
-      topic === this.endpoint || sender === this.endpoint || topic === this.everyone || this.rooms().includes(topic);
-    if (!concerns) return;
+    if (this.#follows(packet)) this.#add('resolved', packet, found ? packet.topic : 'nobody');
+  }
+
+  /** A packet goes on to another node. */
+  relayed(packet: Packet, to: string): void {
+    if (this.#follows(packet)) this.#add('relayed', packet, `to ${to}`);
+  }
+
+  /** A packet has come from another node, which may have told how it calls it. */
+  received(packet: Packet, from: string, followed: Followed | null): void {
+    if (!this.#concerns(packet)) return;
+    packet.trace = this;
+    if (followed) this.#packets.set(packet, followed);
+    this.#add('received', packet, `from ${from}`);
+  }
+
+  /** How a packet that is followed is called on other nodes; `own` is this node's name. */
+  nameOf(packet: Packet, own: string): Followed {
+    const [origin, number] = this.#followed(packet);
+    return [origin === '' ? own : origin, number];
+  }
+
+  #concerns({ topic, sender }: Packet): boolean {
+    const { endpoint, everyone } = this;
+    return topic === endpoint || sender === endpoint || topic === everyone || this.rooms().includes(topic);
+  }
+
+  /** Whether a packet is followed, from now on at the latest. */
+  #follows(packet: Packet): boolean {
+    if (packet.trace === this) return true;
+    if (!this.#concerns(packet)) return false;
     packet.trace = this;
     this.#add('accepted', packet, '');
-    this.#add('resolved', packet, found ? topic : 'nobody');
+    return true;
   }
 
   /** A hop of a followed packet at `receiver`; those at other members of a room are left out. */
@@ -79,7 +113,8 @@ export class Trace {
 
   /** Something happens to an endpoint's clients. */
   event(hop: HopName, endpoint: Address, detail: string): void {
-    if (endpoint === this.endpoint) this.#push({ hop, packet: 0, kind: '', from: '', to: '', detail });
+    if (endpoint !== this.endpoint) return;
+    this.#push({ hop, packet: 0, origin: '', kind: '', from: '', to: '', detail });
   }
 
   /** Those after `seq`, the oldest first. */
@@ -91,14 +126,18 @@ export class Trace {
   }
 
   #add(hop: HopName, packet: Packet, detail: string): void {
-    let number = this.#packets.get(packet);
-    if (number === undefined) {
-      this.#packetCount += 1;
-      number = this.#packetCount;
-      this.#packets.set(packet, number);
-    }
+    const [origin, number] = this.#followed(packet);
     const { from, to } = packet.fields;
-    this.#push({ hop, packet: number, kind: kindOf(packet), from, to, detail });
+    this.#push({ hop, packet: number, origin, kind: kindOf(packet), from, to, detail });
+  }
+
+  #followed(packet: Packet): Followed {
+    const known = this.#packets.get(packet);
+    if (known) return known;
+    this.#packetCount += 1;
+    const followed: Followed = ['', this.#packetCount];
+    this.#packets.set(packet, followed);
+    return followed;
   }
 
   #push(hop: Omit<Hop, 'seq' | 'at'>): void {

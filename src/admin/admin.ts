@@ -39,7 +39,8 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
     isReady: () => !context.isDraining(),
     cluster: () => node && clusterView(node, metrics.cluster, clock.now()),
   };
-  if (parent) history.watchers.add(() => parent.measured({ measures: meter.latest, node: nodeView(source) }));
+  const tellParent = (): void => parent?.measured({ measures: meter.latest, node: nodeView(source) });
+  history.watchers.add(tellParent);
   const guard = new Guard(
     () => context.config().admin.token,
     () => clock.now(),
@@ -63,6 +64,7 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
     end();
     throw error;
   });
+  tellParent();
   const close = (): Promise<void> => {
     end();
     return listener.close();

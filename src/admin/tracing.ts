@@ -16,6 +16,8 @@ export interface TraceView {
   readonly startedAt: number;
   /** When it ends, or has ended: milliseconds since the epoch. */
   readonly until: number;
+  /** All hops before this moment are known. */
+  readonly now: number;
   readonly hops: readonly Hop[];
 }
 
@@ -34,7 +36,7 @@ export class Tracing {
 
   start(domain: Domain, endpoint: Address, minutes: number): void {
     this.stop();
-    const rooms = () => domain.registry.endpoints.get(endpoint)?.rooms ?? [];
+    const rooms = () => domain.cluster?.roomsOf(endpoint) ?? domain.registry.endpoints.get(endpoint)?.rooms ?? [];
     const trace = new Trace(endpoint, domain.everyone, rooms);
     domain.trace = trace;
     const startedAt = this.clock.now();
@@ -61,6 +63,7 @@ export class Tracing {
       id: domain.shortId(trace.endpoint),
       startedAt,
       until,
+      now: Date.now(),
       hops: trace.after(seq),
     };
   }

@@ -20,13 +20,16 @@ export class Delivery {
   dispatch(packet: Packet, target: Target | null): void {
     if (target === null) return this.#broadcast(packet);
     const found = target.node === 'gid' ? this.#toRoom(packet) : this.#toEndpoint(packet, target.client);
-    if (!found) this.cluster.domain.metrics.drop('offline', target.address);
+    if (!found) this.cluster.domain.drop(packet, 'offline', target.address);
   }
 
   #broadcast(packet: Packet): void {
     const { cluster } = this;
     cluster.domain.broadcast(packet, true);
-    for (const peer of cluster.node.mesh.peers.values()) cluster.tellPacket(peer, 'b', null, packet);
+    for (const peer of cluster.node.mesh.peers.values()) {
+      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
+      cluster.tellPacket(peer, 'b', null, packet);
+    }
   }
 
   #toRoom(packet: Packet): boolean {
@@ -34,7 +37,10 @@ export class Delivery {
     let found = domain.route(packet);
     const nodes = new Set(this.#watching(packet));
     for (const peer of replica.rooms.get(packet.topic)?.peers.keys() ?? []) if (peer?.up) nodes.add(peer);
-    for (const peer of nodes) this.cluster.tellPacket(peer, 'g', null, packet);
+    for (const peer of nodes) {
+      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
+      this.cluster.tellPacket(peer, 'g', null, packet);
+    }
     found ||= nodes.size > 0;
     return found;
   }
@@ -65,10 +71,13 @@ export class Delivery {
     const record = replica.records.get(packet.topic);
     const primary = record ? replica.primary(record) : null;
     if (primary?.peer && hops < HOPS) {
+      if (domain.trace !== null) domain.trace.relayed(packet, primary.peer.name);
       this.cluster.tellPacket(primary.peer, 'e', null, packet, only, hops + 1);
       return true;
     }
-    return routeToOwner(domain.runtime.system, domain.table, { kind: 'deliver', packet, only });
+    const found = routeToOwner(domain.runtime.system, domain.table, { kind: 'deliver', packet, only });
+    if (domain.trace !== null) domain.trace.routed(packet, found);
+    return found;
   }
 
   /** To the other parts of an endpoint whose oldest part is here. */
@@ -82,7 +91,10 @@ export class Delivery {
       if (peer && !hidden) nodes.add(peer);
       for (const other of pending ?? []) if (other.up) nodes.add(other);
     }
-    for (const peer of nodes) this.cluster.tellPacket(peer, 'y', address, packet, only);
+    for (const peer of nodes) {
+      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
+      this.cluster.tellPacket(peer, 'y', address, packet, only);
+    }
   }
 
   /** A relayed packet: to this node's part alone. */
@@ -98,6 +110,7 @@ export class Delivery {
    */
   hereAlone(packet: Packet): void {
     const { domain, replica } = this.cluster;
+    if (domain.trace !== null) domain.trace.routed(packet, domain.registry.endpoints.has(packet.topic));
     this.relayed(packet.topic, packet, null);
     const record = replica.records.get(packet.topic);
     const primary = record ? replica.primary(record) : null;

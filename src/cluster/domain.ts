@@ -17,7 +17,7 @@ import type { ClusterNode } from './node.js';
 import { Paths } from './paths.js';
 import type { Peer } from './peer.js';
 import type { DomainCluster, Inherited } from './port.js';
-import { type Part, Replica } from './replica.js';
+import { type Part, Replica, roomsOf } from './replica.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
 import { Turns } from './turns.js';
@@ -162,7 +162,15 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   carbon(address: Address, packet: Packet): void {
-    for (const peer of this.peersOf(address)) this.tellPacket(peer, 'c', address, packet);
+    for (const peer of this.peersOf(address)) {
+      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
+      this.tellPacket(peer, 'c', address, packet);
+    }
+  }
+
+  roomsOf(address: Address): readonly Address[] {
+    const record = this.replica.records.get(address);
+    return record ? roomsOf(record) : [];
   }
 
   nodesOf(address: Address): readonly string[] {
@@ -238,6 +246,7 @@ export class ClusteredDomain implements DomainCluster {
   takeTurn(address: Address, { packet, only }: Deliver, clients: readonly Client[]): boolean {
     const own = clients.filter(({ transport }) => transport !== null).length;
     const peer = this.turns.choose(address, packet.sender ?? '', own);
+    if (peer && packet.trace !== null) packet.trace.relayed(packet, peer.name);
     if (peer) this.tellPacket(peer, 'y', address, packet, only);
     return peer !== null;
   }
@@ -257,7 +266,7 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   wire(packet: Packet): string {
-    return wireOf(packet, this.node.encode);
+    return wireOf(packet, this.node.encode, this.node.name);
   }
 
   item(kind: string, address: Address, ...fields: unknown[]): string {

@@ -1,5 +1,6 @@
 /** What other nodes tell, item by item: `[kind, domain, …]`. The other side of each is where its kind is sent. */
 import type { Address } from '../actors/address.js';
+import type { Packet } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { watchFilter } from '../actors/roster.js';
 import type { TransportKind } from '../metrics.js';
@@ -96,36 +97,43 @@ function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
 
-function broadcast({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  domain.broadcast(packetOf(packet), true, false);
+/** A packet that another node has sent; followed here too, where somebody follows it. */
+function received({ domain }: ClusteredDomain, peer: Peer, wire: WirePacket): Packet {
+  const packet = packetOf(wire);
+  if (domain.trace !== null) domain.trace.received(packet, peer.name, wire[4] ?? null);
+  return packet;
 }
 
-function toRoom({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  domain.routeRelayed(packetOf(packet));
+function broadcast(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
+  cluster.domain.broadcast(received(cluster, peer, packet), true, false);
+}
+
+function toRoom(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
+  cluster.domain.routeRelayed(received(cluster, peer, packet));
 }
 
 function toWatchers({ delivery }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
   delivery.toWatchers(packetOf(packet));
 }
 
-function toEndpoint(cluster: ClusteredDomain, _peer: Peer, fields: Packeted<[string | null, number]>): void {
-  const [, only, hops, packet] = fields;
-  const [, topic] = packet;
-  const found = cluster.delivery.toPrimary(packetOf(packet), only, hops);
-  if (!found) cluster.domain.metrics.drop('offline', topic);
+function toEndpoint(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null, number]>): void {
+  const [, only, hops, wire] = fields;
+  const packet = received(cluster, peer, wire);
+  const found = cluster.delivery.toPrimary(packet, only, hops);
+  if (!found) cluster.domain.drop(packet, 'offline', packet.topic);
 }
 
-function relayed({ delivery }: ClusteredDomain, _peer: Peer, fields: Packeted<[string | null]>): void {
+function relayed(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null]>): void {
   const [address, only, packet] = fields;
-  delivery.relayed(address, packetOf(packet), only);
+  cluster.delivery.relayed(address, received(cluster, peer, packet), only);
 }
 
-function unseen(cluster: ClusteredDomain, _peer: Peer, [address, packet]: Packeted<[]>): void {
-  cluster.inheritUnseen(address, packetOf(packet));
+function unseen(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
+  cluster.inheritUnseen(address, received(cluster, peer, packet));
 }
 
-function carbon({ delivery }: ClusteredDomain, _peer: Peer, [address, packet]: Packeted<[]>): void {
-  delivery.relayed(address, packetOf(packet), null);
+function carbon(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
+  cluster.delivery.relayed(address, received(cluster, peer, packet), null);
 }
 
 type Attached = readonly [id: number, token: string, kind: TransportKind];

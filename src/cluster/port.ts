@@ -101,6 +101,8 @@ export interface DomainCluster {
   relay(address: Address, deliver: Deliver): void;
   /** A message that the endpoint itself has sent, for its clients on other nodes. */
   carbon(address: Address, packet: Packet): void;
+  /** The rooms that an endpoint is in, on whichever node. */
+  roomsOf(address: Address): readonly Address[];
   /** Names of the nodes that an endpoint is on, this one too. */
   nodesOf(address: Address): readonly string[];
   /** Whether an endpoint that comes to this node is on others already. */

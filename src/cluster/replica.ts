@@ -323,7 +323,7 @@ export class Replica {
 }
 
 /** The rooms an endpoint is in, by those of its parts that count. */
-function roomsOf({ parts }: Record): readonly Address[] {
+export function roomsOf({ parts }: Record): readonly Address[] {
   const [first] = parts;
   if (!first) return NO_ROOMS;
   if (parts.length === 1) return first.hidden ? NO_ROOMS : first.rooms;

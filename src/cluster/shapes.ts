@@ -5,6 +5,7 @@
  */
 import { PACKET_FIELDS } from '../actors/packet.js';
 import { isShow } from '../actors/presence.js';
+import type { Followed } from '../actors/trace.js';
 import { PACKET_KINDS, type PacketKind, TRANSPORT_KINDS } from '../metrics.js';
 
 /** `domain` is the one the item names. */
@@ -35,7 +36,8 @@ export const addresses = listOf(address);
 
 export const packet: Shape = (value, domain) => {
   if (!Array.isArray(value)) return false;
-  const [kind, topic, sender, fields]: unknown[] = value;
+  const [kind, topic, sender, fields, followed]: unknown[] = value;
+  if (followed !== undefined && !isFollowed(followed)) return false;
   if (!isPacketKind(kind) || !address(topic, domain)) return false;
   if (sender !== null && !address(sender, domain)) return false;
   if (typeof fields !== 'object' || fields === null) return false;
@@ -44,6 +46,10 @@ export const packet: Shape = (value, domain) => {
   for (const name in known) if (typeof known[name] !== 'string') return false;
   return true;
 };
+
+function isFollowed(value: unknown): value is Followed {
+  return Array.isArray(value) && typeof value[0] === 'string' && count(value[1], '');
+}
 
 function isPacketKind(kind: unknown): kind is PacketKind {
   return (PACKET_KINDS as readonly unknown[]).includes(kind);

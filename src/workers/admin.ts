@@ -20,6 +20,7 @@ import { type ServerView, serverView } from './nodes.js';
 import { joinTexts, type Statistics, sumMetrics } from './numbers.js';
 import type { Pulses } from './pulses.js';
 import { type Answers, Questions, type WorkerPort } from './questions.js';
+import { SharedTracing } from './tracing.js';
 import { type ByWorker, joinDomains, joinErrors, joinLookups, joinRooms } from './views.js';
 
 const textType = 'text/plain; version=0.0.4; charset=utf-8';
@@ -133,13 +134,37 @@ function viewRoutes(questions: Questions): [string, Handler][] {
   ];
 }
 
-function protectedRoutes(workers: Workers, history: History): [string, Handler][] {
+function traceRoutes(tracing: SharedTracing): [string, Handler][] {
+  const viewTrace: Handler = async ({ response, url }) =>
+    answerJson(response, await tracing.view(Number(url.searchParams.get('after')) || 0));
+  return [
+    ['GET /api/trace', viewTrace],
+    [
+      'POST /api/trace',
+      async (request) => {
+        const started = await tracing.start(request.url.search);
+        if (started.counted.size > 0) await viewTrace(request);
+        else answerJoined(request.response, started, () => null);
+      },
+    ],
+    [
+      'DELETE /api/trace',
+      async (request) => {
+        await tracing.stop();
+        await viewTrace(request);
+      },
+    ],
+  ];
+}
+
+function protectedRoutes(workers: Workers, history: History, tracing: SharedTracing): [string, Handler][] {
   const stream = new Stream(history, () => workers.node());
   return [
     ['GET /metrics', async ({ response }) => answer(response, 200, textType, await workers.metrics())],
     ['GET /api/stats', async ({ response }) => answerJson(response, await workers.statistics())],
     ['GET /api/stream', ({ response }) => stream.watch(response)],
     ...viewRoutes(workers.questions),
+    ...traceRoutes(tracing),
   ];
 }
 
@@ -154,13 +179,15 @@ export async function startWorkersAdmin(
   const metrics = new AdminMetrics();
   const workers = new Workers(new Questions(ports), pulses, metrics);
   const history = new History(() => sampleOf(pulses.all(ports().map(({ name }) => name))));
+  const tracing = new SharedTracing(workers.questions);
   const guard = new Guard(() => config().admin.token, Date.now);
   const assets = readAssets();
-  const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history)]);
+  const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history, tracing)]);
   const door = new Door(() => workers.health(), guard, openRoutes(guard, assets), closed);
   const listener = await listen(host, port, metrics, door.respond);
   const close = (): Promise<void> => {
     history.close();
+    tracing.close();
     return listener.close();
   };
   return { port: listener.port, close };

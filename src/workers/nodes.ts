@@ -8,7 +8,7 @@ import type { WorkerPort } from './questions.js';
 
 export interface WorkerView {
   readonly name: string;
-  /** `silent`: it runs, and has not said anything for some seconds; its numbers do not count. */
+  /** `starting`: there is none that serves yet; `silent`: it runs, and has not said anything for some seconds; its numbers do not count. */
   readonly state: 'ready' | 'draining' | 'starting' | 'silent';
   /** How often it has been replaced. */
   readonly restarts: number;

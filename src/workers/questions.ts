@@ -33,14 +33,23 @@ export interface Answers<T> {
   readonly refused: string | null;
 }
 
+/** The same for all, or for each worker its own. */
+type Path = string | ((worker: string) => string);
+
 export class Questions {
   constructor(readonly ports: () => readonly WorkerPort[]) {}
 
   /** Answers that `read` cannot read do not count; nor do those of another status than 200, but that 400 says why. */
-  async ask<T>(path: string, read: (body: string) => T, method = 'GET'): Promise<Answers<T>> {
-    const ports = this.ports();
+  async ask<T>(
+    path: Path,
+    read: (body: string) => T,
+    method = 'GET',
+    only: ReadonlySet<string> | null = null,
+  ): Promise<Answers<T>> {
+    const ports = this.ports().filter(({ name }) => only?.has(name) ?? true);
+    const pathFor = typeof path === 'string' ? () => path : path;
     const answers = await Promise.all(
-      ports.map(({ url, token }) => (url === null ? null : askWorker(method, `${url}${path}`, token))),
+      ports.map(({ name, url, token }) => (url === null ? null : askWorker(method, `${url}${pathFor(name)}`, token))),
     );
     const counted = new Map<string, T>();
     const notCounted: string[] = [];
@@ -57,8 +66,9 @@ export class Questions {
     return { counted, notCounted, refused };
   }
 
-  askJson<T>(path: string, method = 'GET'): Promise<Answers<T>> {
-    return this.ask<T>(path, JSON.parse, method);
+  /** `only`: of these workers. */
+  askJson<T>(path: Path, method = 'GET', only: ReadonlySet<string> | null = null): Promise<Answers<T>> {
+    return this.ask<T>(path, JSON.parse, method, only);
   }
 
   /** What each says of its readiness, whatever the status; null: it says nothing. */

@@ -6,7 +6,7 @@ import type { JoinedLookup } from '../../src/workers/views.js';
 import { askAdmin } from '../support/admin.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA } from '../support/server.js';
-import { type WorkersServer, workersServer } from './support/server.js';
+import { processOf, type WorkersServer, workersServer } from './support/server.js';
 import { workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
@@ -181,8 +181,7 @@ t.test('a worker that hangs is no part of what is shown, which says so', { skip 
   await server.arriveAt('im-2', 'one', { rooms: 'r' });
   await server.arriveAt('im-2', 'two', { rooms: 'r' });
   const stats = () => read<{ node: ServerView }>(server, '/api/stats');
-  const workers = await until(stats, ({ node }) => node.workers.every(({ state }) => state === 'ready'));
-  const victim = workers.node.workers[1]?.process?.pid ?? 0;
+  const victim = await processOf(server, 'im-2');
   t.ok(workersOf(server.process).includes(victim));
   process.kill(victim, 'SIGSTOP');
   try {

@@ -79,13 +79,13 @@ function summaryTable(errors) {
       h('td', { class: 'time' }, clock(at)),
       h('td', {}, reasonTag(reason)),
       h('td', { class: 'number' }, count(times)),
-      h('td', { class: 'quiet' }, domain),
+      h('td', { class: 'quiet optional' }, domain),
       h('td', {}, h('span', { class: 'links' }, ...endpoints.map((one) => endpointLink(domain, shortId(domain, one))))),
       h('td', { class: 'quiet optional' }, detail || (WORDS.get(reason) ?? '')),
     ),
   );
   const heads = [{ text: 'Latest' }, { text: 'Reason' }, { text: 'Times', number: true }];
-  return table([...heads, { text: 'Domain' }, { text: 'Of' }, { text: '', optional: true }], rows);
+  return table([...heads, { text: 'Domain', optional: true }, { text: 'Of' }, { text: '', optional: true }], rows);
 }
 
 export class ErrorList {

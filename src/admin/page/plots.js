@@ -273,8 +273,8 @@ const TILES = [
   ['Packets out', 'sentRate', rate, '/s'],
   ['Delivery, 99%', 'deliveryP99', duration, '', [1000, 5000]],
   ['Dropped', 'droppedRate', rate, '/s'],
-  ['Event loop lag, 99%', 'lagP99', duration, '', [50, 250]],
-  ['CPU', 'cpu', percent, 'of a core', [0.8, 0.95]],
+  ['Loop lag, 99%', 'lagP99', duration, '', [50, 250]],
+  ['CPU, of a core', 'cpu', percent, '', [0.8, 0.95]],
 ];
 
 export class Tiles {

@@ -1,6 +1,6 @@
 /** The trace of one endpoint: each hop of its packets as it happens, without what they say. */
 import { api, clock, duration, fill, h, span } from './dom.js';
-import { Repeat } from './lists.js';
+import { missingNote, Repeat } from './lists.js';
 
 const KEPT = 1000;
 const SHOWN = 200;
@@ -15,14 +15,15 @@ const TAGS = {
 /** What these say is in the line already, unless nobody was found. */
 const PLAIN = new Set(['accepted', 'resolved']);
 
-/** One hop, with how long after the first one it came. */
-function step({ hop, detail, at }, startedAt) {
+/** One hop, with how long after the first one it came; the node that saw it, where that is another than before. */
+function step({ hop, detail, at, node }, startedAt, nodeBefore) {
   const later = at - startedAt;
   const said = PLAIN.has(hop) && detail !== 'nobody' ? '' : detail;
   const note = [said, later > 0 ? `+${duration(later)}` : ''].filter((text) => text !== '').join(', ');
   return h(
     'li',
     {},
+    node && node !== nodeBefore ? h('span', { class: 'node' }, node) : null,
     h('span', { class: TAGS[hop] ?? 'tag' }, hop),
     note ? h('span', { class: 'quiet' }, ` ${note}`) : null,
   );
@@ -37,7 +38,7 @@ function line(hops) {
     { class: 'trace-line' },
     h('span', { class: 'time' }, clock(at, true)),
     h('div', { class: 'trace-what' }, ...what),
-    h('ol', { class: 'steps' }, ...hops.map((hop) => step(hop, at))),
+    h('ol', { class: 'steps' }, ...hops.map((hop, i) => step(hop, at, hops[i - 1]?.node))),
   );
 }
 
@@ -45,7 +46,7 @@ function line(hops) {
 function lines(hops) {
   const groups = new Map();
   for (const hop of hops) {
-    const key = hop.packet === 0 ? `event ${hop.seq}` : hop.packet;
+    const key = hop.packet === 0 ? `event ${hop.seq}` : `${hop.origin ?? ''} ${hop.packet}`;
     const group = groups.get(key) ?? [];
     groups.set(key, group);
     group.push(hop);
@@ -78,7 +79,7 @@ export class TraceView {
   }
 
   async #ask() {
-    const { trace } = await api(`/api/trace?after=${this.#seq}`);
+    const { trace, notCounted } = await api(`/api/trace?after=${this.#seq}`);
     if (!trace) return;
     const name = `${trace.domain} ${trace.id} ${trace.startedAt}`;
     if (name !== this.#name) {
@@ -88,10 +89,10 @@ export class TraceView {
     }
     this.#hops = [...this.#hops, ...trace.hops].slice(-KEPT);
     this.#seq = this.#hops.at(-1)?.seq ?? 0;
-    this.#draw(trace);
+    this.#draw(trace, notCounted);
   }
 
-  #draw({ active, domain, id, until }) {
+  #draw({ active, domain, id, until }, notCounted) {
     const rest = active ? `for another ${span(until - Date.now())}` : 'ended';
     const stop = active ? h('button', { type: 'button', onclick: () => this.#stop() }, 'Stop') : null;
     const head = h(
@@ -104,7 +105,9 @@ export class TraceView {
     );
     const shown = lines(this.#hops).slice(0, SHOWN);
     const nothing = h('div', { class: 'empty' }, 'Nothing yet: the next packet from or to it is shown here.');
+    const missing = missingNote(notCounted);
     const content = h('div', { class: 'trace' }, ...(shown.length === 0 ? [nothing] : shown));
-    fill(this.parent, [this.#seq, rest, id], h('div', { class: 'card' }, head, content));
+    const card = h('div', { class: 'card' }, head, missing, content);
+    fill(this.parent, [this.#seq, rest, id, notCounted], card);
   }
 }

@@ -32,7 +32,7 @@ export function showWorkers(section, workers) {
   section.hidden = !workers;
   if (!workers) return;
   const number = (text, optional = false) => ({ text, number: true, optional });
-  const heads = [{ text: 'Worker' }, { text: 'State' }, number('Connections'), number('CPU'), number('Memory')];
+  const heads = [{ text: 'Worker' }, { text: 'State' }, number('Connected'), number('CPU'), number('Memory')];
   const more = ['Lag, 99%', 'Up', 'Replaced', 'PID'].map((text) => number(text, true));
   fill(section.querySelector('#worker-table'), workers, table([...heads, ...more], workers.map(row)));
 }

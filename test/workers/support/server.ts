@@ -1,4 +1,6 @@
 /** A server with workers as the tests of a single server know one: sites, clients, the admin port. */
+import type { ServerView } from '../../../src/workers/nodes.js';
+import { askAdmin } from '../../support/admin.js';
 import { type Answer, exchange, type HttpRequest, type Params } from '../../support/http.js';
 import type { NexTalkProcess } from '../../support/process.js';
 import { siteA, TestServer } from '../../support/server.js';
@@ -41,6 +43,15 @@ export class WorkersServer extends TestServer {
       await person.offline();
       await person.client.ended;
     }
+  }
+}
+
+/** The process of a worker, once it serves. */
+export async function processOf(server: WorkersServer, worker: WorkerName): Promise<number> {
+  for (;;) {
+    const { node } = (await askAdmin(server, '/api/stats')).body as { node: ServerView };
+    const pid = node.workers.find(({ name }) => name === worker)?.process?.pid;
+    if (pid !== undefined) return pid;
   }
 }
 

@@ -1,0 +1,129 @@
+/** A trace of one endpoint over all workers. */
+import t from 'tap';
+import type { PlacedHop, SharedTraceView } from '../../src/workers/tracing.js';
+import { askAdmin } from '../support/admin.js';
+import { skipWithout } from '../support/programs.js';
+import { siteA } from '../support/server.js';
+import { processOf, type WorkersServer, workersServer } from './support/server.js';
+
+const skip = skipWithout('nats-server');
+
+interface View {
+  readonly trace: SharedTraceView | null;
+  readonly notCounted: readonly string[];
+}
+
+async function call(server: WorkersServer, method: string, query: Record<string, string> = {}): Promise<View> {
+  const answer = await askAdmin(server, `/api/trace?${new URLSearchParams(query)}`, {}, method);
+  if (answer.status !== 200) throw new Error(answer.text);
+  return answer.body as View;
+}
+
+async function hopsUntil(
+  server: WorkersServer,
+  isWanted: (hops: readonly PlacedHop[]) => boolean,
+): Promise<readonly PlacedHop[]> {
+  for (;;) {
+    const { trace } = await call(server, 'GET');
+    if (trace && isWanted(trace.hops)) return trace.hops;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function said({ node, hop, kind, from, to }: PlacedHop): string {
+  return `${node} ${hop}${kind ? ` ${kind} ${from}>${to}` : ''}`;
+}
+
+t.test('a packet’s way over several workers is one list of hops, in order, each with its node', { skip }, async (t) => {
+  const server = await workersServer(t);
+  const one = await server.arriveAt('im-1', '1');
+  const tab = await server.arriveAt('im-2', '2', { client: 'tab' });
+  const phone = await server.arriveAt('im-1', '2', { client: 'phone' });
+  t.match(await call(server, 'POST', { domain: siteA.domain, id: '2' }), {
+    trace: { active: true, domain: siteA.domain, id: '2', hops: [] },
+    notCounted: [],
+  });
+  await server.site().message(one.ticket, '2', 'a secret');
+  for (const client of [tab, phone]) while ((await client.next()).body !== 'a secret');
+  const hops = await hopsUntil(server, (hops) => hops.filter(({ hop }) => hop === 'sent').length === 2);
+  const [first] = hops;
+  const way = hops.filter(({ packet }) => packet === first?.packet);
+  t.equal(way.length, hops.length, 'it is one packet, whoever has it');
+  const lines = way.map((hop) => said(hop).replace(' message chat 1>2', ''));
+  t.strictSame(lines.slice(0, 4), ['im-1 accepted', 'im-1 relayed', 'im-2 received', 'im-2 resolved']);
+  const [relayed, received] = [lines.indexOf('im-2 relayed'), lines.lastIndexOf('im-1 received')];
+  t.ok(relayed > 3 && received > relayed, 'it comes back for the client on the node of its sender');
+  for (const node of ['im-1', 'im-2']) t.ok(lines.indexOf(`${node} sent`) > lines.indexOf(`${node} queued`), node);
+  t.match(way[1], { detail: 'to im-2' });
+  t.match(way[2], { detail: 'from im-1' });
+  t.strictSame(
+    hops.map(({ seq }) => seq),
+    hops.map((_, i) => i + 1),
+  );
+  t.ok(hops.every(({ at }, i) => at >= (hops[i - 1]?.at ?? 0)));
+  t.notMatch(JSON.stringify(hops), 'secret');
+  t.equal((await call(server, 'GET', { after: String(hops.length - 1) })).trace?.hops.length, 1);
+});
+
+t.test('rooms, presence and connections are traced on whichever worker they are', { skip }, async (t) => {
+  const server = await workersServer(t);
+  const one = await server.arriveAt('im-1', '1', { rooms: 'r', buddies: '2' });
+  const two = await server.arriveAt('im-2', '2', { rooms: 'r' });
+  await call(server, 'POST', { domain: siteA.domain, id: '2' });
+  await server.site().say(one.ticket, 'r', 'to all');
+  while ((await two.next()).body !== 'to all');
+  await one.show('away');
+  while ((await two.next()).type !== 'show');
+  await two.offline();
+  const hops = (await hopsUntil(server, (hops) => hops.some(({ hop }) => hop === 'offline'))).map(said);
+  const room = 'message grpchat 1>r';
+  t.strictSame(
+    hops.filter((hop) => hop.endsWith(room)),
+    [
+      ...['im-1 accepted', 'im-1 resolved', 'im-1 relayed'],
+      ...['im-2 received', 'im-2 resolved', 'im-2 queued', 'im-2 sent'],
+    ].map((hop) => `${hop} ${room}`),
+  );
+  t.ok(hops.includes('im-2 sent presence show 1>2'));
+  t.ok(hops.includes('im-2 ended') && hops.includes('im-2 offline'));
+});
+
+t.test('one trace at a time; it ends when asked to, and can be read after', { skip }, async (t) => {
+  const server = await workersServer(t);
+  t.strictSame(await call(server, 'GET'), { trace: null, notCounted: [] });
+  await call(server, 'POST', { domain: siteA.domain, id: '1' });
+  await call(server, 'POST', { domain: siteA.domain, id: '2' });
+  await server.site().push('9', '1', 'not traced any more');
+  await server.site().push('9', '2', 'traced');
+  const ended = await call(server, 'DELETE');
+  t.match(ended.trace, { active: false, id: '2' });
+  await server.site().push('9', '2', 'not traced any more');
+  const hops = await hopsUntil(server, (hops) => hops.length > 0);
+  t.strictSame(
+    hops.map(({ hop, detail }) => `${hop} ${detail}`),
+    ['accepted ', 'resolved nobody', 'dropped offline'],
+  );
+});
+
+t.test('a trace that makes no sense is refused', { skip }, async (t) => {
+  const server = await workersServer(t);
+  for (const query of ['', `domain=${siteA.domain}&id=gid:r`, `domain=${siteA.domain}&id=1&minutes=61`]) {
+    const answer = await askAdmin(server, `/api/trace?${query}`, {}, 'POST');
+    t.match(answer, { status: 400, body: { status: 'error', message: String } }, query);
+  }
+  t.strictSame(await call(server, 'GET'), { trace: null, notCounted: [] });
+});
+
+t.test('a worker that is replaced takes part in the trace', { skip }, async (t) => {
+  const server = await workersServer(t);
+  await call(server, 'POST', { domain: siteA.domain, id: '2' });
+  process.kill(await processOf(server, 'im-2'), 'SIGKILL');
+  t.match((await server.process.event('worker-ended')).worker, 'im-2');
+  await server.process.event('worker-started');
+  const nodes = new Set<string>();
+  while (!nodes.has('im-2')) {
+    await server.site().push('9', '2', 'lost');
+    for (const { node } of (await call(server, 'GET')).trace?.hops ?? []) nodes.add(node);
+  }
+  t.ok(nodes.has('im-2'));
+});
