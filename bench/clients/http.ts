@@ -22,16 +22,17 @@ export class HttpClient {
   #wire: Wire | undefined;
   #current: OnAnswer | undefined;
 
-  static async open(port: number, from?: string): Promise<HttpClient> {
+  static async open(port: number, host?: string): Promise<HttpClient> {
     const client = new HttpClient();
     client.#wire = await Wire.open({
       port,
-      from,
+      host,
       unitEnd: httpAnswerEnd,
       onUnit: (bytes, start, end) => client.#answered(bytes, start, end),
     });
     client.#wire.onClose = () => {
-      throw new Error('the server closed a keep-alive connection');
+      const state = client.#current ? 'with a request on it' : 'while it was idle';
+      throw new Error(`the server closed a keep-alive connection ${state}`);
     };
     return client;
   }
@@ -75,10 +76,10 @@ export class HttpPool {
   readonly #clients: HttpClient[] = [];
   #next = 0;
 
-  static async open(port: number, size: number, from?: string): Promise<HttpPool> {
+  static async open(port: number, size: number, host?: string): Promise<HttpPool> {
     const pool = new HttpPool();
     await each(size, 64, async () => {
-      pool.#clients.push(await HttpClient.open(port, from));
+      pool.#clients.push(await HttpClient.open(port, host));
     });
     return pool;
   }

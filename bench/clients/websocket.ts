@@ -22,7 +22,7 @@ function clientFrame(opcode: number, payload: Buffer): Buffer {
 export interface WebSocketOptions {
   readonly port: number;
   readonly path: string;
-  readonly from?: string | undefined;
+  readonly host?: string | undefined;
   /** The server ended the connection, once it was open. */
   readonly onClose?: (() => void) | undefined;
   /** Gets the bytes of each text: where they start and end. */
@@ -50,7 +50,7 @@ export class WebSocketClient {
     });
     const wire = await Wire.open({
       port: options.port,
-      from: options.from,
+      host: options.host,
       unitEnd: httpBody,
       onUnit: (bytes, start) => {
         const status = httpStatus(bytes, start);

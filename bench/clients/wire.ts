@@ -15,8 +15,8 @@ const shared = Buffer.allocUnsafe(256 * 1024);
 
 export interface WireOptions {
   readonly port: number;
-  /** The address to connect from: each has 28,000 ports towards the server. */
-  readonly from?: string | undefined;
+  /** The server's address, 127.0.0.1 without: towards each one a client machine has 28,000 ports. */
+  readonly host?: string | undefined;
   readonly unitEnd: UnitEnd;
   readonly onUnit: OnUnit;
   /** Called once after all units of one read. */
@@ -43,7 +43,7 @@ export class Wire {
         onRead?.();
         return true;
       };
-      const socket = secure ? wireTls(options.port, take) : wireTcp(options.port, options.from, take);
+      const socket = secure ? wireTls(options.port, take) : wireTcp(options.port, options.host ?? loopback, take);
       wire.#socket = socket;
       socket.setNoDelay(true);
       socket.once('error', reject);
@@ -70,14 +70,14 @@ export class Wire {
 
 type Take = (length: number, bytes: Uint8Array) => boolean;
 
-const host = '127.0.0.1';
+const loopback = '127.0.0.1';
 
-function wireTcp(port: number, from: string | undefined, callback: Take): Socket {
-  return connect({ port, host, localAddress: from, onread: { buffer: shared, callback } });
+function wireTcp(port: number, host: string, callback: Take): Socket {
+  return connect({ port, host, onread: { buffer: shared, callback } });
 }
 
 function wireTls(port: number, take: Take): Socket {
-  const socket = connectTls({ port, host, rejectUnauthorized: false });
+  const socket = connectTls({ port, host: loopback, rejectUnauthorized: false });
   socket.on('data', (bytes) => take(bytes.length, bytes));
   return socket;
 }

@@ -12,15 +12,15 @@ export interface Share {
   /** Its number among the processes. */
   readonly holder: number;
   readonly port: number;
-  /** The address that it connects from. */
-  readonly from: string;
+  /** The server's address that it connects to. */
+  readonly host: string;
   /** Its first user, and how many. */
   readonly first: number;
   readonly count: number;
   /** Users of all processes together. */
   readonly users: number;
   readonly buddies: number;
-  /** Users brought online at the same time, and connections of the site's backend. */
+  /** Users brought online at the same time. */
   readonly width: number;
 }
 
@@ -39,6 +39,8 @@ export interface Counts {
   readonly received: number;
   readonly duplicates: number;
   readonly presences: number;
+  /** Users who could not be brought online and connected, or were cut off, by why. */
+  readonly failures: Readonly<Record<string, number>>;
 }
 
 /** The counts, and the latencies of what has arrived since the last report, in ms. */
@@ -46,8 +48,12 @@ export interface Account extends Counts {
   readonly latencies: readonly number[];
 }
 
-/** Connections of the site's backend that send the messages of one process. */
+/** Connections of the site's backend, of one process: while users come online and while they write. Few are never idle. */
+const onlineWidth = 8;
 const talkWidth = 32;
+
+/** A process gives up when more of its users have failed. */
+const mostFailures = 100;
 
 const emptyMessages = '{"status":"ok","messages":[]';
 
@@ -57,12 +63,19 @@ const idsPerHolder = 10_000_000;
 /** Milliseconds of a clock that all processes of the machine share. */
 const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
 
+/** A ticket unused for 10 s expires: then it is these clients that were too slow. */
+function refusal(answer: string, waitedMs: number): Error {
+  return new Error(`subscribe ${waitedMs < 9000 ? 'in time' : 'too late'} was answered ${answer}`);
+}
+
 class Holder {
   readonly #share: Share;
   readonly #tickets: string[] = [];
   readonly #sockets: WebSocketClient[] = [];
   readonly #seen = new Set<number>();
   #latencies: number[] = [];
+  readonly #failures: Record<string, number> = {};
+  #failed = 0;
   #counts = { held: 0, connected: 0, sent: 0, refused: 0, received: 0, duplicates: 0, presences: 0 };
 
   constructor(share: Share) {
@@ -70,47 +83,70 @@ class Holder {
   }
 
   get counts(): Counts {
-    return this.#counts;
+    return { ...this.#counts, failures: this.#failures };
   }
 
   account(): Account {
     const latencies = this.#latencies;
     this.#latencies = [];
-    return { ...this.#counts, latencies };
+    return { ...this.counts, latencies };
   }
 
   async connect(): Promise<void> {
-    const { port, from, first, count, users, buddies, width } = this.#share;
-    const pool = await HttpPool.open(port, width, from);
+    const { port, host, count, width } = this.#share;
+    const pool = await HttpPool.open(port, onlineWidth, host);
     await each(count, width, async (index) => {
-      const name = userId(first + index);
-      const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
-      const ticket = await goOnline(pool.next(), fields);
-      this.#tickets[index] = ticket;
-      await this.#hold(ticket);
-      this.#counts.connected += 1;
+      if (this.#failed > mostFailures) return;
+      try {
+        await this.#bring(pool, index);
+        this.#counts.connected += 1;
+      } catch (error) {
+        this.#fail(error instanceof Error ? error.message : String(error));
+      }
     });
     pool.close();
   }
 
+  async #bring(pool: HttpPool, index: number): Promise<void> {
+    const { first, users, buddies } = this.#share;
+    const name = userId(first + index);
+    const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
+    const ticket = await goOnline(pool.next(), fields);
+    this.#tickets[index] = ticket;
+    await this.#hold(ticket);
+  }
+
+  #fail(why: string): void {
+    this.#failed += 1;
+    this.#failures[why] = (this.#failures[why] ?? 0) + 1;
+  }
+
   async #hold(ticket: string): Promise<void> {
-    const { port, from } = this.#share;
+    const { port, host } = this.#share;
+    const askedMs = nowMs();
+    let isHeld = false;
     let isSubscribed: () => void = () => undefined;
-    const subscribed = new Promise<void>((resolve) => {
+    let isRefused: (error: Error) => void = () => undefined;
+    const subscribed = new Promise<void>((resolve, reject) => {
       isSubscribed = resolve;
+      isRefused = reject;
     });
     const socket = await WebSocketClient.open({
       port,
-      from,
+      host,
       path: '/v5/wsocket',
       onText: (bytes, start, end) => {
         socket.onText = this.#receive;
-        if (bytes.toString('latin1', start, end) !== '{"status":"ok"}') throw new Error('the ticket was refused');
+        const answer = bytes.toString('latin1', start, end);
+        if (answer !== '{"status":"ok"}') return isRefused(refusal(answer, nowMs() - askedMs));
+        isHeld = true;
         this.#counts.held += 1;
         isSubscribed();
       },
       onClose: () => {
+        if (!isHeld) return isRefused(new Error('the socket was closed before it was subscribed'));
         this.#counts.held -= 1;
+        this.#fail('a held socket was closed');
       },
     });
     this.#sockets.push(socket);
@@ -138,7 +174,7 @@ class Holder {
   /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
   async talk(rate: number, ms: number): Promise<void> {
     const total = Math.round((rate * ms) / 1000);
-    const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.from);
+    const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.host);
     const startMs = nowMs();
     const answers: Promise<void>[] = [];
     while (answers.length < total) {

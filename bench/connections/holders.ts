@@ -20,7 +20,7 @@ export class Holders {
   /** Rejects when a process fails or ends, or after `limitMs`. */
   async all(task: Task, limitMs: number): Promise<Totals> {
     const accounts = await Promise.all(this.#children.map((child) => one(child, task, limitMs)));
-    const sum = (key: Exclude<keyof Account, 'latencies'>): number =>
+    const sum = (key: Exclude<keyof Account, 'latencies' | 'failures'>): number =>
       accounts.reduce((total, account) => total + account[key], 0);
     return {
       held: sum('held'),
@@ -30,6 +30,7 @@ export class Holders {
       received: sum('received'),
       duplicates: sum('duplicates'),
       presences: sum('presences'),
+      failures: addUp(accounts.map(({ failures }) => failures)),
       latencies: accounts.flatMap(({ latencies }) => latencies),
       each: accounts,
     };
@@ -38,6 +39,12 @@ export class Holders {
   close(): void {
     for (const child of this.#children) child.kill('SIGKILL');
   }
+}
+
+function addUp(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const [why, count] of all.flatMap(Object.entries<number>)) total[why] = (total[why] ?? 0) + count;
+  return total;
 }
 
 function one(child: ChildProcess, task: Task, limitMs: number): Promise<Account> {

@@ -57,7 +57,7 @@ function shares(port: number): Share[] {
   return Array.from({ length: holderCount }, (_, holder) => ({
     holder,
     port,
-    from: `127.0.0.${holder + 2}`,
+    host: `127.0.0.${holder + 1}`,
     first: holder * size,
     count: Math.min(size, connections - holder * size),
     users: connections,
@@ -98,6 +98,7 @@ async function measure(server: Running, nats: Running, holders: Holders): Promis
   const connected = await holders.all({ kind: 'connect' }, 600_000);
   const seconds = (performance.now() - startMs) / 1000;
   note(`${connected.held} held after ${seconds.toFixed(1)} s`);
+  for (const [why, count] of Object.entries(connected.failures)) note(`${count} failed: ${why}`);
   const { presences } = await quiet(holders);
   const idle = memoryBytes(server.pids());
   const natsIdle = memoryBytes(nats.pids());

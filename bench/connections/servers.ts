@@ -32,7 +32,8 @@ export async function startWorkers(
 ): Promise<Running> {
   const port = await freePort();
   const runs = program.endsWith('.ts') ? ['--import', 'tsx'] : [];
-  const own = ['--port', String(port), '--mqtt-port', '0', '--admin-port', '0', '--data', 'none'];
+  // Every address of loopback: clients spread over them.
+  const own = ['--host', '0.0.0.0', '--port', String(port), '--mqtt-port', '0', '--admin-port', '0', '--data', 'none'];
   const many = ['--workers', String(workers), '--nats', `nats://127.0.0.1:${nats}`, '--domain', `${domain}:${apikey}`];
   const child = spawn(process.execPath, [...runs, program, ...own, ...many, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
