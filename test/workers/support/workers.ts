@@ -1,6 +1,7 @@
 /** A server with workers, as real processes with a real NATS server. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { natsServer } from '../../support/nats.js';
+import { freePort } from '../../support/ports.js';
 import { type NexTalkProcess, nextalk } from '../../support/process.js';
 
 export interface Cleaner {
@@ -17,10 +18,10 @@ export interface Workers {
   readonly admin: string;
 }
 
-const ports = ['--port', '0', '--mqtt-port', '-1', '--admin-port', '-1'];
-
 export async function started(t: Cleaner, args: readonly string[], count = 2): Promise<Workers> {
   const nats = await natsUrl(t);
+  // Workers listen seconds after their port was chosen: one that the system chose may be a connection's by then.
+  const ports = ['--port', String(await freePort()), '--mqtt-port', String(await freePort()), '--admin-port', '-1'];
   const server = nextalk(t, [...ports, '--nats', nats, '--workers', String(count), ...args]);
   const { url, admin } = await server.event('started');
   return { server, url: String(url), admin: String(admin) };
