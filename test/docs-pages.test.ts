@@ -2,19 +2,13 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { readBlocks } from './support/markdown.js';
+import { FOLLOWED } from './support/pages.js';
 import { skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 
-const pages = [
-  ['rest.md', skipWithout('curl')],
-  ['long-connections.md', skipWithout('curl')],
-  ['services.md', skipWithout('curl')],
-  ['mqtt.md', skipWithout('curl', 'mosquitto_pub', 'mosquitto_sub')],
-] as const;
-
-for (const [page, skip] of pages) {
-  t.test(`docs/${page} shows what its commands answer`, { skip }, async (t) => {
-    const text = readFileSync(new URL(`../docs/${page}`, import.meta.url), 'utf8');
+for (const [page, programs] of Object.entries(FOLLOWED['docs-pages.test.ts'])) {
+  t.test(`${page} shows what its commands answer`, { skip: skipWithout(...programs) }, async (t) => {
+    const text = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8');
     await (await reader(t, t.testdir({}))).follow(readBlocks(text));
   });
 }

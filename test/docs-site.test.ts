@@ -5,6 +5,7 @@ import { text as streamText } from 'node:stream/consumers';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { readBlocks } from './support/markdown.js';
+import { FOLLOWED } from './support/pages.js';
 import { program, skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 import { testServer } from './support/server.js';
@@ -25,7 +26,9 @@ function line(page: Page, text: string): Promise<void> {
   return page.locator('#log li').getByText(text, { exact: true }).waitFor();
 }
 
-const text = readFileSync(new URL('../docs/getting-started.md', import.meta.url), 'utf8');
+const page = 'docs/getting-started.md';
+const programs = FOLLOWED['docs-site.test.ts'][page];
+const text = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8');
 
 /** PHP's curl is a package of its own. */
 function withoutCurl(): string | false {
@@ -45,7 +48,7 @@ t.test(
   },
 );
 
-t.test('the page of getting started carries a chat', { skip: skipWithout('chromium') }, async (t) => {
+t.test('the page of getting started carries a chat', { skip: skipWithout(...programs) }, async (t) => {
   // Nobody leaves by having been idle: the page itself must say that it goes.
   const follower = await reader(t, t.testdir({}), { NEXTALK_SET: 'presence.clientIdleMs=300000;presence.graceMs=100' });
   await follower.follow(readBlocks(text));

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { parseArguments } from '../src/command-line.js';
 import { anchorsOf, linksOf, readBlocks } from './support/markdown.js';
+import { FOLLOWED } from './support/pages.js';
 import { skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 
@@ -16,8 +17,8 @@ function read(page: string): string {
 // Nobody needs to wait for eighteen seconds until somebody is offline.
 const env = { NEXTALK_SET: 'presence.clientIdleMs=6000;presence.graceMs=500' };
 
-for (const page of ['README.md', 'docs/operating.md']) {
-  t.test(`${page} shows what its commands answer`, { skip: skipWithout('curl') }, async (t) => {
+for (const [page, programs] of Object.entries(FOLLOWED['docs.test.ts'])) {
+  t.test(`${page} shows what its commands answer`, { skip: skipWithout(...programs) }, async (t) => {
     await (await reader(t, t.testdir({}), env)).follow(readBlocks(read(page)));
   });
 }

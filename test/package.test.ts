@@ -1,19 +1,24 @@
 /** The package as npm delivers it: packed, installed into an empty folder, started from there. */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { childEnvironment, nextalk, pristine } from './support/process.js';
+import { PACKAGING } from './support/pages.js';
+import { childEnvironment, nextalk, pristine, tether } from './support/process.js';
 
 const root = join(import.meta.dirname, '..');
 const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
 const run = promisify(execFile);
+/** A registry that does not answer is an error, not a test that hangs. */
+const NPM_MS = 100_000;
 
-async function npmIn(cwd: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await run('env', [...pristine, process.execPath, npm, ...args], { cwd, env: childEnvironment() });
-  return stdout;
+/** Runs a command of npm's as the documentation has it, with flags that keep it within this test. */
+async function npmIn(cwd: string, command: string, ...flags: readonly string[]): Promise<void> {
+  const args = command.split(' ').slice(1);
+  const [first = '', ...rest] = [...tether, 'env', ...pristine, process.execPath, npm, ...args, ...flags];
+  await run(first, rest, { cwd, env: childEnvironment(), timeout: NPM_MS });
 }
 
 t.test('the packed package installs into an empty folder and runs there', { timeout: 120_000 }, async (t) => {
@@ -27,18 +32,17 @@ t.test('the packed package installs into an empty folder and runs there', { time
     cpSync(join(root, name), join(source, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'));
-  await npmIn(source, 'pack', '--silent', '--pack-destination', folder);
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
-
-  writeFileSync(join(folder, 'package.json'), '{}');
-  await npmIn(folder, 'install', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`);
-  const installed = join(folder, 'node_modules/nextalk');
+  await npmIn(source, PACKAGING.pack, '--silent', '--pack-destination', folder);
+  await npmIn(folder, PACKAGING.install, '--prefix', folder, '--prefer-offline', '--no-audit', '--no-fund');
+  const installed = join(folder, 'lib/node_modules/nextalk');
   t.strictSame(
-    readdirSync(installed).sort(),
+    readdirSync(installed)
+      .filter((name) => name !== 'node_modules')
+      .sort(),
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'deploy', 'dist', 'docs', 'package.json'],
     'and holds nothing else',
   );
-  const bin = [join(folder, 'node_modules/.bin/nextalk')];
+  const bin = [join(folder, 'bin/nextalk')];
   const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '-1'], { program: bin });
   const { url, admin } = await server.event('started');
   const answer = await fetch(`${url}/v5/presences/online`, {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { startNats } from '../../bench/connections/servers.js';
+import { natsServer } from '../support/nats.js';
 import { freePort } from '../support/ports.js';
 import { type NexTalkProcess, nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
@@ -171,11 +171,10 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 t.test('nodes restart one by one while people chat: nothing is lost, and everybody comes back', { skip }, async (t) => {
-  const nats = await startNats();
-  t.teardown(() => nats.stop());
+  const { url } = await natsServer(t);
   const nodes: Node[] = [];
   for (let i = 0; i < nodeCount; i += 1) {
-    nodes.push(new Node(`n${i}`, await freePort(), `nats://127.0.0.1:${nats.port}`));
+    nodes.push(new Node(`n${i}`, await freePort(), url));
   }
   await Promise.all(nodes.map((node) => node.start(t)));
   const people = nodes.flatMap((_, i) =>

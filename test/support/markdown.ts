@@ -31,6 +31,22 @@ export function readBlocks(page: string): Block[] {
   return blocks;
 }
 
+/** Text that is set off by four spaces, each block with its lines as they stand. */
+export function indentedBlocks(page: string): string[] {
+  const prose = page.replace(/^```[\s\S]*?^```/gm, '```');
+  return [...prose.matchAll(/(?<=^\n)(?: {4}.*\n?)+/gm)].map(([text]) => text.replace(/^ {4}/gm, '').trimEnd());
+}
+
+/** What is typed one after another: a line each, without remarks; `\` goes on with the next line, npm's `&&` with a next command. */
+export function commandsIn(block: string): string[] {
+  return block
+    .replace(/\\\n\s*/g, '')
+    .split('\n')
+    .flatMap((line) => (line.startsWith('npm ') ? line.split(' && ') : [line]))
+    .map((line) => line.replace(/\s+# .*$/, '').trim())
+    .filter((line) => line !== '');
+}
+
 /** The targets of links and pictures that stay within the project. */
 export function linksOf(page: string): string[] {
   const prose = page.replace(/^```[\s\S]*?^```/gm, '').replace(/`[^`\n]*`/g, '');

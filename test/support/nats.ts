@@ -10,7 +10,7 @@ import { type Cleaner, merge, type Settings, siteA, TestServer, testServer } fro
 const RETRY_MS = 20;
 
 /** Resolves when somebody listens on a port of loopback. */
-async function listening(port: number): Promise<void> {
+export async function listening(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1');
     const isOpen = await new Promise<boolean>((resolve) => {

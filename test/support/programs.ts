@@ -11,6 +11,7 @@ export type Program =
   | 'mosquitto_rr'
   | 'nats-server'
   | 'nginx'
+  | 'openssl'
   | 'php'
   | 'setpriv';
 

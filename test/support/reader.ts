@@ -25,7 +25,7 @@ const WRITTEN_PORTS = [8080, 1883, 8081, 3000] as const;
 
 const root = join(import.meta.dirname, '../..');
 const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
-const PROGRAM = `#!/bin/sh\nexec "${process.execPath}" --import "file://${tsx}" "${join(root, 'src/main.ts')}" "$@"\n`;
+const SOURCE = ['--import', `file://${tsx}`, join(root, 'src/main.ts')];
 
 export interface Cleaner extends Check {
   teardown(fn: () => unknown): void;
@@ -109,18 +109,10 @@ export class Reader {
   #terminal(name: string): Terminal {
     const known = this.#terminals.get(name);
     if (known) return known;
-    const terminal = new Terminal(this.folder, { PATH: `${this.#programs()}:${process.env.PATH}` });
+    const terminal = new Terminal(this.folder, { PATH: `${installProgram(this.folder)}:${process.env.PATH}` });
     this.#terminals.set(name, terminal);
     this.t.teardown(() => terminal.close());
     return terminal;
-  }
-
-  /** The folder of the program, as if it had been installed. */
-  #programs(): string {
-    const folder = join(this.folder, '.bin');
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'nextalk'), PROGRAM, { mode: 0o755 });
-    return folder;
   }
 
   /** With this reader's ports in the place of those that the page writes. */
@@ -134,6 +126,15 @@ export class Reader {
     const text = out.replace(/\b\d{4,5}\b/g, (digits) => written.get(digits) ?? digits);
     return masked({ ...shown, text });
   }
+}
+
+/** Puts `nextalk` there as if it had been installed, and answers its folder, for PATH. Node is given `args`. */
+export function installProgram(into: string, args: readonly string[] = SOURCE): string {
+  const folder = join(into, '.bin');
+  mkdirSync(folder, { recursive: true });
+  const command = [process.execPath, ...args].map((word) => `"${word}"`).join(' ');
+  writeFileSync(join(folder, 'nextalk'), `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+  return folder;
 }
 
 function scripts(): ReadonlySet<string> {

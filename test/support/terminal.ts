@@ -21,7 +21,8 @@ export class Terminal {
     const options = { cwd: folder, env: childEnvironment(env), detached: true };
     this.#shell = spawn('bash', ['--norc', '-s'], { ...options, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
     this.#closed = once(this.#shell, 'close');
-    this.#shell.stdin?.write(`${SENTINEL}\n`);
+    // tap's runner puts hooks into NODE_OPTIONS of whatever is spawned.
+    this.#shell.stdin?.write(`unset NODE_OPTIONS; ${SENTINEL}\n`);
     this.#shell.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#out += text;
       this.#changed.emit('change');

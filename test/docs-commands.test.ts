@@ -1,0 +1,343 @@
+/**
+ * No command of README.md and docs/ is left untried: it is run here, or by another test (test/support/pages.ts), or it is
+ * an exception with its reason. What is in `sh` fences and what is set off by four spaces counts as a command.
+ */
+import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { select } from '../bench/catalogue.js';
+import { loadConfig } from '../src/config.js';
+import { client } from './mqtt/support/clients.js';
+import { type Block, commandsIn, indentedBlocks, readBlocks } from './support/markdown.js';
+import { listening } from './support/nats.js';
+import { FOLLOWED, PACKAGING } from './support/pages.js';
+import { freePort } from './support/ports.js';
+import { nextalk, spawnTethered } from './support/process.js';
+import { program, skipWithout } from './support/programs.js';
+import { seriesOf } from './support/prometheus.js';
+import { installProgram } from './support/reader.js';
+import { testServer } from './support/server.js';
+import { Terminal } from './support/terminal.js';
+import {
+  anyPorts,
+  apikey,
+  configure,
+  domain,
+  online,
+  presences,
+  printed,
+  started,
+  startNats,
+  succeed,
+  type Trial,
+} from './support/trial.js';
+
+const root = join(import.meta.dirname, '..');
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }));
+const followed = new Set(Object.values(FOLLOWED).flatMap((list) => Object.keys(list)));
+
+/** What stands on a page and no reader runs; a reader takes the server's program for `npm start`, and skips other scripts. */
+function commandsOf({ name, text }: { name: string; text: string }): string[] {
+  const fenced = readBlocks(text)
+    .filter(({ language }) => language === 'sh')
+    .flatMap((block) => commandsIn(block.text));
+  const left = followed.has(name) ? fenced.filter((line) => /^npm (?!start)/.test(line)) : fenced;
+  return [...left, ...indentedBlocks(text).flatMap(commandsIn)];
+}
+
+const commands = pages.flatMap(commandsOf);
+
+/** Those that no test runs. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  'npm install': 'changes the packages from which the tests themselves run; npm start is run from a copy',
+  'npm test': 'is what runs this test',
+  'ssh -L 8081:127.0.0.1:8081 im.example.com': 'takes another machine',
+  'docker build -t nextalk .': 'takes Docker, and its registry',
+  'docker run -d --name nextalk --ulimit nofile=200000 -p 8080:8080 -p 1883:1883 -e NEXTALK_DOMAINS=example.com:APIKEY nextalk':
+    'takes Docker, and its registry',
+  'certbot renew --deploy-hook "systemctl reload nextalk"': 'takes root, systemd and a domain of one’s own',
+  'cp deploy/sysctl.conf /etc/sysctl.d/60-nextalk.conf && sysctl --system': 'changes the kernel’s settings, as root',
+};
+
+/** Those that take both cores for minutes: only their flags are tried. */
+const BENCHMARKS = [
+  'npm run bench',
+  'npm run bench -- --quick ws-fanout',
+  'npm run bench -- --json after.json rest-ws',
+  'npm run bench -- --before OTHER/dist/main.js',
+  'npm run bench:connections -- --connections 100000',
+  'npm run bench:cluster -- --nodes 10 --users 300000',
+] as const;
+
+/** A copy of the project, whose build no other test reads; the first trial makes it, and the others run it. */
+const copy = t.testdir();
+const built = join(copy, 'dist/main.js');
+
+const start: Trial = {
+  title: 'npm start compiles and serves the domain with a new key',
+  commands: ['npm start -- --host 0.0.0.0 --domain example.com:$(openssl rand -hex 16)'],
+  needs: ['openssl'],
+  async run({ t, window }, command) {
+    const files = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts'];
+    for (const name of files) cpSync(join(root, name), join(copy, name), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+    const terminal = window(anyPorts);
+    terminal.start(`cd ${copy} && ${command.replace('0.0.0.0', '127.0.0.1')}`);
+    const { url } = await started(terminal);
+    t.match(await online(url, '1'), { status: 'error', message: 'authentication failed' }, 'the key is a new one');
+  },
+};
+
+const cluster: readonly Trial[] = [
+  {
+    title: 'two nodes of docs/cluster.md are one server',
+    commands: [
+      'nats-server --addr 10.0.0.1 --user nextalk --pass SECRET',
+      'nextalk --config nextalk.json --nats nats://nextalk:SECRET@10.0.0.1:4222',
+    ],
+    needs: ['nats-server'],
+    async run(place, server, node) {
+      const here = await startNats(place, server);
+      configure(place.folder);
+      const [first, second] = [place.window(anyPorts), place.window(anyPorts)];
+      for (const window of [first, second]) window.start(here(node));
+      const [one, other] = await Promise.all([started(first), started(second)]);
+      place.t.match(await online(one.url, '1'), { success: true });
+      place.t.strictSame(await presences(other.url, '1'), { 1: 'available' }, 'the other node knows');
+    },
+  },
+  {
+    title: 'the workers of docs/cluster.md start on a NATS of their machine',
+    commands: [
+      'nats-server --addr 127.0.0.1',
+      'nextalk --config nextalk.json --nats nats://127.0.0.1:4222 --workers 4',
+    ],
+    needs: ['nats-server'],
+    async run(place, server, workers) {
+      const here = await startNats(place, server);
+      configure(place.folder);
+      const window = place.window(anyPorts);
+      window.start(here(workers));
+      const found = await started(window);
+      place.t.equal(found.workers, 4);
+      place.t.match(await online(found.url, '1'), { success: true });
+    },
+  },
+];
+
+const operating: readonly Trial[] = [
+  {
+    title: 'doctor finds what docs/deploying.md shows',
+    commands: ['nextalk doctor --config /etc/nextalk/nextalk.json'],
+    async run(place, command) {
+      const out = await succeed(place, command.replace('/etc/nextalk/nextalk.json', configure(place.folder)), anyPorts);
+      const subjects = (text: string): string[] =>
+        [...text.matchAll(/^\w+ +([\w ]+): /gm)].map(([, name = '']) => name);
+      const shown = readBlocks(pageOf('docs/deploying.md')).find(({ language }) => language === 'text')?.text ?? '';
+      place.t.strictSame(
+        subjects(out).slice(0, 3),
+        subjects(shown),
+        'its first findings are those that the page shows',
+      );
+    },
+  },
+  {
+    title: 'a hashed key of docs/deploying.md is a key',
+    commands: ['printf %s "$APIKEY" | sha256sum'],
+    async run(place, command) {
+      const [hash = ''] = (await succeed(place, command, { APIKEY: apikey })).split(' ');
+      const server = await testServer(place.t, { domains: [{ domain, apikey: `sha256:${hash}` }] });
+      place.t.match(await online(`http://${server.host}`, '1'), { success: true });
+    },
+  },
+  {
+    title: 'the metrics of docs/metrics.md are there',
+    commands: ['curl http://127.0.0.1:8081/metrics'],
+    needs: ['curl'],
+    async run(place, command) {
+      const server = await testServer(place.t, { admin: { port: -1 } });
+      const out = await succeed(place, command.replace('8081', String(server.adminPort)));
+      place.t.equal(seriesOf(out).get('nextalk_ready'), 1);
+    },
+  },
+];
+
+const npm: readonly Trial[] = [
+  {
+    title: 'npm run demo shows the example site',
+    commands: ['npm run demo'],
+    async run({ t, window }, command) {
+      const terminal = window({ PORT: '0', SITE_PORT: '0' });
+      terminal.start(command);
+      const [, url = ''] = await printed(terminal, /Example site +(\S+)\n/);
+      t.equal((await fetch(url)).status, 200);
+    },
+  },
+  {
+    title: 'npm run bench lists scenarios, also those that pages name',
+    commands: ['npm run bench -- --list'],
+    async run(place, command) {
+      place.t.match(await succeed(place, command), /^ws-fanout\S*: /m);
+      const scenarios = BENCHMARKS.flatMap((line) => line.match(/\b(?:ws|rest)-\w+/) ?? []);
+      place.t.ok(select(scenarios).length >= scenarios.length, `there are scenarios called ${scenarios}`);
+    },
+  },
+  {
+    title: 'npm run bench:compare compares two files',
+    commands: ['npm run bench:compare before.json after.json'],
+    async run(place, command) {
+      const results = {
+        date: 'today',
+        machine: 'this one',
+        runs: 1,
+        quick: true,
+        versions: {},
+        skipped: [],
+        series: [],
+      };
+      const path = (name: string): string => join(place.folder, name);
+      for (const name of ['before.json', 'after.json']) writeFileSync(path(name), JSON.stringify(results));
+      const typed = command.replace(/\w+\.json/g, path);
+      place.t.match(await succeed(place, typed), /^A: .*before\.json, today, 1 runs$/m);
+    },
+  },
+  {
+    title: 'the flags of the benchmarks are known',
+    commands: BENCHMARKS,
+    async run(place, ...typed) {
+      // Flags that are not known end it before --help answers.
+      const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts;
+      const asked = typed.map((command) => {
+        const [, name = '', flags = ''] = /^npm run (\S+)(?: --(?= )(.*))?$/.exec(command) ?? [];
+        return `cd ${root} && node_modules/.bin/${scripts[name]}${flags} --help`;
+      });
+      const outs = await Promise.all(asked.map((command) => succeed(place, command)));
+      for (const out of outs) place.t.match(out, /^npm run bench/m);
+    },
+  },
+];
+
+const mqtt: readonly Trial[] = [
+  {
+    title: 'mosquitto_rr gets the answer',
+    commands: ['mosquitto_rr -V 5 -h localhost -u localhost -P public -t services/time -e services/time/answer -m now'],
+    needs: ['mosquitto_rr'],
+    async run(place, command) {
+      const server = await testServer(place.t, { domains: [], mqtt: { port: -1 } });
+      const login = { username: 'localhost', password: 'public' };
+      const responder = await client(place.t, `mqtt://127.0.0.1:${server.mqttPort}`, login);
+      await responder.client.subscribeAsync('services/time', { qos: 1 });
+      responder.client.on('message', (_topic, payload, { properties }) => {
+        responder.client.publish(properties?.responseTopic ?? '', `${payload}: six`);
+      });
+      place.t.equal(await succeed(place, `${command} -p ${server.mqttPort}`), 'now: six\n');
+    },
+  },
+  {
+    title: 'the conformance tests run against another broker',
+    commands: [
+      'MQTT_BROKER=127.0.0.1:1883 MQTT_WEBSOCKET=ws://127.0.0.1:9001 npx tap test/mqtt-conformance/conformance.test.ts',
+    ],
+    needs: ['mosquitto'],
+    async run(place, command) {
+      const [tcp, webSocket] = [await freePort(), await freePort()];
+      const broker = `allow_anonymous true\nlistener ${tcp} 127.0.0.1\nlistener ${webSocket} 127.0.0.1\nprotocol websockets\n`;
+      writeFileSync(join(place.folder, 'mosquitto.conf'), broker);
+      const child = spawnTethered(program('mosquitto') ?? '', ['-c', 'mosquitto.conf'], {
+        cwd: place.folder,
+        stdio: 'ignore',
+      });
+      place.t.teardown(() => child.kill());
+      await listening(webSocket);
+      // A few of its scenarios, and by node alone: a tap within tap would write over the results of the outer one.
+      const typed = command
+        .replace('1883', String(tcp))
+        .replace('9001', String(webSocket))
+        .replace('npx tap test', `node --import tsx ${root}/test`);
+      const out = await succeed(place, `ONLY='between TCP and WebSocket' ${typed}`);
+      place.t.match(out, /^ok \d+ - .*\(5\.0\)/m);
+    },
+  },
+];
+
+const trials = [start, ...cluster, ...operating, ...npm, ...mqtt];
+
+function pageOf(name: string): string {
+  return pages.find((page) => page.name === name)?.text ?? '';
+}
+
+t.test('every command is run, here or by another test, or is an exception that is still there', async (t) => {
+  t.ok(commands.length > 25, `${commands.length} commands`);
+  const runs = pageOf('docs/security.md').match(/^npx tap test\/.*$/m) ?? [];
+  const known = [
+    ...Object.keys(EXCEPTIONS),
+    ...Object.values(PACKAGING),
+    ...runs,
+    ...trials.flatMap((trial) => trial.commands),
+  ];
+  const untried = commands.filter((command) => !known.includes(command));
+  t.strictSame(untried, [], 'a command of the pages that nothing runs');
+  const gone = known.filter((command) => !commands.includes(command));
+  t.strictSame(gone, [], 'what is run or excepted here, and stands on no page');
+  t.equal(new Set(known).size, known.length, 'each in one way');
+  for (const file of runs.flatMap((line) => line.split(' ').slice(2))) {
+    t.ok(existsSync(join(root, file)) && file.endsWith('.test.ts'), `${file} is one of the tests`);
+  }
+});
+
+for (const { title, commands, needs = [], run } of trials) {
+  t.test(title, { skip: skipWithout(...needs), timeout: 60_000 }, async (t) => {
+    const folder = t.testdir({});
+    const path = `${installProgram(folder, [built])}:${process.env.PATH}`;
+    const window = (env: Readonly<Record<string, string>> = {}): Terminal => {
+      const terminal = new Terminal(folder, { ...env, PATH: path });
+      t.teardown(() => terminal.close());
+      return terminal;
+    };
+    await run({ t, folder, window }, ...commands);
+  });
+}
+
+/** Programs of the pages that other tests run: what a reader saves under a title, and test/docs-site.test.ts's PHP. */
+function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
+  return (followed.has(page) && attributes.has('title')) || (page === 'docs/getting-started.md' && language === 'php');
+}
+
+t.test(
+  'the client of docs/mqtt.md receives and writes, and no other program on the pages is left untried',
+  async (t) => {
+    const known = new Set(['sh', 'json', 'text', 'yaml', 'nginx', '']);
+    const left = pages.flatMap(({ name, text }) =>
+      readBlocks(text).filter((block) => !known.has(block.language) && !isRunElsewhere(name, block)),
+    );
+    t.equal(left.length, 1, 'the client');
+    const server = await testServer(t, { domains: [{ domain, apikey }], mqtt: { port: -1 } });
+    const site = server.site({ domain, apikey });
+    const anna = await site.arrive('anna', { rooms: 'friends' });
+    const folder = t.testdir({
+      'client.mjs': `${left[0]?.text}
+      async function online(name) {
+        const body = new URLSearchParams({ domain: '${domain}', apikey: '${apikey}', name, nick: name, rooms: 'friends' });
+        return (await fetch('http://${server.host}/v5/presences/online', { method: 'POST', body })).json();
+      }`,
+    });
+    const jack = nextalk(t, [], { program: [join(folder, 'client.mjs')] });
+    t.hasStrict(await anna.next(), { type: 'grponline', from: 'jack' });
+    t.hasStrict(await anna.next(), { type: 'chat', from: 'jack', body: 'hi' });
+    t.hasStrict(await anna.next(), {
+      type: 'grpchat',
+      from: 'jack',
+      to: 'friends',
+      body: 'plain text is a body as well',
+    });
+    await site.push('news', 'jack', 'Rain at six');
+    t.equal((await jack.line(/^.*news.*$/m))[0], '/domain/example.com/uid/jack news Rain at six');
+  },
+);
+
+t.test('the settings of docs/deploying.md for TLS are valid', async (t) => {
+  const shown = readBlocks(pageOf('docs/deploying.md')).find(({ language }) => language === 'json')?.text ?? '';
+  t.match(loadConfig(JSON.parse(`{${shown}}`)), { config: { mqtt: { tlsPort: 8883 } } });
+});
