@@ -93,6 +93,13 @@ export function newMailboxes(): Histogram {
   return new Histogram(1, 20);
 }
 
+/** Of all reasons, kinds or transports. */
+export function sum(numbers: Readonly<Record<string, number>>): number {
+  let total = 0;
+  for (const value of Object.values(numbers)) total += value;
+  return total;
+}
+
 /** One domain's numbers. A domain that is configured no more keeps its own, so that no counter ever falls. */
 export class DomainMetrics {
   /** Clients connected now, by their transport. */

@@ -72,6 +72,9 @@ t.test('a ticket of another node is not said to be unknown', { skip: skipWithout
   ended.send(`subscribe ${siteA.domain} ${ticket.slice(0, -32)}${'0'.repeat(32)}`);
   await ended.closed;
   t.match(await lookup(other, '1'), { errors: [{ reason: 'ticketNotFound', count: 1 }] });
+  const unknown = new URLSearchParams({ domain: siteA.domain, ticket: `uid:2:${'0'.repeat(32)}` });
+  t.equal((await fetch(`http://${other.host}/v5/packets?${unknown}`)).status, 404);
+  t.match(await lookup(other, '2'), { errors: [{ reason: 'ticketNotFound', count: 1 }] }, 'a poll is told once');
 });
 
 t.test('what went wrong is kept for whom it concerns', async (t) => {

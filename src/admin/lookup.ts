@@ -3,17 +3,13 @@ import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { type EndpointView, type Listed, listed } from '../actors/inspect.js';
 import { isReplyError, type ReplyError } from '../errors.js';
-import type { DomainMetrics } from '../metrics.js';
+import { type DomainMetrics, sum } from '../metrics.js';
 import type { Context } from '../protocols/context.js';
 import type { RecentError } from '../recent-errors.js';
 
 /** An actor that ends meanwhile does not answer. */
 const ANSWER_MS = 2000;
 const ERRORS = 20;
-
-function sum(numbers: Readonly<Record<string, number>>): number {
-  return Object.values(numbers).reduce((total, value) => total + value, 0);
-}
 
 export interface DomainView {
   readonly domain: string;

@@ -3,7 +3,7 @@
  * Two measurements in a row make a sample.
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { type Histogram, type Metrics, newDurations, newMailboxes } from '../metrics.js';
+import { type Histogram, type Metrics, newDurations, newMailboxes, sum } from '../metrics.js';
 
 /** Also what the monitor adds to every lag that it measures. */
 const LAG_RESOLUTION_MS = 20;
@@ -100,12 +100,6 @@ export interface Interval {
 
 const durations = newDurations();
 const mailboxes = newMailboxes();
-
-function sum(numbers: Readonly<Record<string, number>>): number {
-  let total = 0;
-  for (const value of Object.values(numbers)) total += value;
-  return total;
-}
 
 function addUp(all: Iterable<Float64Array>, { counts }: Histogram): Float64Array {
   const total = new Float64Array(counts.length);

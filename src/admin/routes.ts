@@ -12,7 +12,8 @@ import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
 
 const LISTED = 20;
-const MOST_LISTED = 10_000;
+/** More than that nobody is shown of a list, by a worker its parent neither. */
+export const MOST_LISTED = 10_000;
 const TRACE_MINUTES = 5;
 /** A token, percent-encoded, and its name. */
 const FORM_BYTES = 16 * 1024;

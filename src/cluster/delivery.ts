@@ -26,10 +26,7 @@ export class Delivery {
   #broadcast(packet: Packet): void {
     const { cluster } = this;
     cluster.domain.broadcast(packet, true);
-    for (const peer of cluster.node.mesh.peers.values()) {
-      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
-      cluster.tellPacket(peer, 'b', null, packet);
-    }
+    for (const peer of cluster.node.mesh.peers.values()) cluster.relayPacket(peer, 'b', null, packet);
   }
 
   #toRoom(packet: Packet): boolean {
@@ -37,10 +34,7 @@ export class Delivery {
     let found = domain.route(packet);
     const nodes = new Set(this.#watching(packet));
     for (const peer of replica.rooms.get(packet.topic)?.peers.keys() ?? []) if (peer?.up) nodes.add(peer);
-    for (const peer of nodes) {
-      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
-      this.cluster.tellPacket(peer, 'g', null, packet);
-    }
+    for (const peer of nodes) this.cluster.relayPacket(peer, 'g', null, packet);
     found ||= nodes.size > 0;
     return found;
   }
@@ -71,8 +65,7 @@ export class Delivery {
     const record = replica.records.get(packet.topic);
     const primary = record ? replica.primary(record) : null;
     if (primary?.peer && hops < HOPS) {
-      if (domain.trace !== null) domain.trace.relayed(packet, primary.peer.name);
-      this.cluster.tellPacket(primary.peer, 'e', null, packet, only, hops + 1);
+      this.cluster.relayPacket(primary.peer, 'e', null, packet, only, hops + 1);
       return true;
     }
     const found = routeToOwner(domain.runtime.system, domain.table, { kind: 'deliver', packet, only });
@@ -91,10 +84,7 @@ export class Delivery {
       if (peer && !hidden) nodes.add(peer);
       for (const other of pending ?? []) if (other.up) nodes.add(other);
     }
-    for (const peer of nodes) {
-      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
-      this.cluster.tellPacket(peer, 'y', address, packet, only);
-    }
+    for (const peer of nodes) this.cluster.relayPacket(peer, 'y', address, packet, only);
   }
 
   /** A relayed packet: to this node's part alone. */

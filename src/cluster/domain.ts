@@ -162,10 +162,7 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   carbon(address: Address, packet: Packet): void {
-    for (const peer of this.peersOf(address)) {
-      if (packet.trace !== null) packet.trace.relayed(packet, peer.name);
-      this.tellPacket(peer, 'c', address, packet);
-    }
+    for (const peer of this.peersOf(address)) this.relayPacket(peer, 'c', address, packet);
   }
 
   roomsOf(address: Address): readonly Address[] {
@@ -246,8 +243,7 @@ export class ClusteredDomain implements DomainCluster {
   takeTurn(address: Address, { packet, only }: Deliver, clients: readonly Client[]): boolean {
     const own = clients.filter(({ transport }) => transport !== null).length;
     const peer = this.turns.choose(address, packet.sender ?? '', own);
-    if (peer && packet.trace !== null) packet.trace.relayed(packet, peer.name);
-    if (peer) this.tellPacket(peer, 'y', address, packet, only);
+    if (peer) this.relayPacket(peer, 'y', address, packet, only);
     return peer !== null;
   }
 
@@ -282,6 +278,12 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   /** `fields` stand before the packet. */
+  /** The same for a packet on its way to a receiver, which is a hop of it. */
+  relayPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
+    if (this.domain.trace !== null) this.domain.trace.relayed(packet, peer.name);
+    this.tellPacket(peer, kind, address, packet, ...fields);
+  }
+
   tellPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
     const head = JSON.stringify([kind, this.domain.name, address, ...fields]);
     this.node.mesh.send(peer, `${head.slice(0, -1)},${this.wire(packet)}]`);

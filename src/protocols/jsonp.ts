@@ -13,7 +13,7 @@ import { type Admission, writeOrigin } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
-import { findTicket, locateTicket } from './keys.js';
+import { findTicket, visitTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
 
@@ -212,7 +212,7 @@ export class PollAdapter {
       isOpen = false;
       this.admission.release(address);
     });
-    locateTicket(domain, ticket, (client) => {
+    visitTicket(domain, ticket, (client) => {
       if (!isOpen) return;
       if (client) return this.#wait(res, form, client, address);
       this.admission.release(address);

@@ -70,8 +70,14 @@ function noteUnknown(domain: Domain, { node, id }: Ticket): void {
  */
 export function locateTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
   const client = findTicket(domain, ticket);
-  const parsed = client ? null : parseTicket(ticket);
-  if (!parsed || !domain.cluster?.isKnown(parsed.token)) return done(client);
+  if (client) done(client);
+  else visitTicket(domain, ticket, done);
+}
+
+/** The same for one that `findTicket` has not found here. */
+export function visitTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
+  const parsed = parseTicket(ticket);
+  if (!parsed || !domain.cluster?.isKnown(parsed.token)) return done(null);
   domain.cluster.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
     if (!found) noteUnknown(domain, parsed);
     done(found);

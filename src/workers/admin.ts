@@ -11,7 +11,7 @@ import { type Listener, listen } from '../admin/listener.js';
 import type { Domains, Lookup, Rooms } from '../admin/lookup.js';
 import { sampleOf } from '../admin/measures.js';
 import { readAssets } from '../admin/page.js';
-import { limitOf, openRoutes, pageRoute } from '../admin/routes.js';
+import { limitOf, MOST_LISTED, openRoutes, pageRoute } from '../admin/routes.js';
 import { Stream } from '../admin/stream.js';
 import type { Config } from '../config.js';
 import { AdminMetrics } from '../metrics.js';
@@ -24,8 +24,6 @@ import { SharedTracing } from './tracing.js';
 import { type ByWorker, joinDomains, joinErrors, joinLookups, joinRooms } from './views.js';
 
 const textType = 'text/plain; version=0.0.4; charset=utf-8';
-/** Enough for all of them: the largest of all workers need not be the largest of each. */
-const allDomains = 10_000;
 
 class Workers {
   constructor(
@@ -108,7 +106,8 @@ function viewRoutes(questions: Questions): [string, Handler][] {
     [
       'GET /api/domains',
       async ({ response, url }) => {
-        const answers = await questions.askJson<Domains>(`/api/domains?limit=${allDomains}`);
+        // All of them: the largest of all workers need not be the largest of each.
+        const answers = await questions.askJson<Domains>(`/api/domains?limit=${MOST_LISTED}`);
         answerJoined(response, answers, (all) => joinDomains(all, limitOf(url)));
       },
     ],
