@@ -1,7 +1,7 @@
 /**
  * `npm run bench:connections -- --connections 100000`: holds that many WebSockets, each an online user with buddies, on
  * one server with workers, and lets them write to each other meanwhile. Clients are spread over processes, each with an
- * address of its own, because a process has so many files and an address so many ports.
+ * address of the server of its own, because a process has so many files and a client so many ports towards an address.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
