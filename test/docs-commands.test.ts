@@ -67,8 +67,8 @@ const BENCHMARKS = [
   'npm run bench -- --quick ws-fanout',
   'npm run bench -- --json after.json rest-ws',
   'npm run bench -- --before OTHER/dist/main.js',
-  'npm run bench:connections -- --connections 100000',
-  'npm run bench:cluster -- --nodes 10 --users 300000',
+  'npm run bench:connections -- --connections 100000 --bare',
+  'npm run bench:cluster -- --nodes 10 --users 1000000',
 ] as const;
 
 /** A copy of the project, whose build no other test reads; the first trial makes it, and the others run it. */

@@ -2,13 +2,15 @@
  * A process of clients: brings its share of the users online, holds their WebSockets, sends messages among all users and
  * counts what arrives. Told what to do by the conductor (main.ts), over its channel.
  */
-import { HttpPool } from '../clients/http.js';
+import { HttpPool, httpRequest } from '../clients/http.js';
 import { domain, goOnline, restRequest, ringBuddies, userId } from '../clients/nextalk.js';
 import { textFrame, WebSocketClient } from '../clients/websocket.js';
 import { each } from '../clients/wire.js';
 
 /** What one process holds. */
 export interface Share {
+  /** Bare uWebSockets.js (bench/peers/uws.ts) knows neither users nor tickets, and no sockets of its other processes. */
+  readonly target: 'nextalk' | 'uws';
   /** Its number among the processes. */
   readonly holder: number;
   readonly port: number;
@@ -93,18 +95,19 @@ class Holder {
   }
 
   async connect(): Promise<void> {
-    const { port, host, count, width } = this.#share;
-    const pool = await HttpPool.open(port, onlineWidth, host);
+    const { target, port, host, first, count, width } = this.#share;
+    const pool = target === 'uws' ? null : await HttpPool.open(port, onlineWidth, host);
     await each(count, width, async (index) => {
       if (this.#failed > mostFailures) return;
       try {
-        await this.#bring(pool, index);
+        if (pool) await this.#bring(pool, index);
+        else await this.#hold(`/ws/${userId(first + index)}`, null);
         this.#counts.connected += 1;
       } catch (error) {
         this.#fail(error instanceof Error ? error.message : String(error));
       }
     });
-    pool.close();
+    pool?.close();
   }
 
   async #bring(pool: HttpPool, index: number): Promise<void> {
@@ -113,7 +116,7 @@ class Holder {
     const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
     const ticket = await goOnline(pool.next(), fields);
     this.#tickets[index] = ticket;
-    await this.#hold(ticket);
+    await this.#hold('/v5/wsocket', `subscribe ${domain} ${ticket}`);
   }
 
   #fail(why: string): void {
@@ -121,10 +124,11 @@ class Holder {
     this.#failures[why] = (this.#failures[why] ?? 0) + 1;
   }
 
-  async #hold(ticket: string): Promise<void> {
+  /** Opens a WebSocket. One that is to subscribe is held when that has been answered. */
+  async #hold(path: string, subscribe: string | null): Promise<void> {
     const { port, host } = this.#share;
     const askedMs = nowMs();
-    let isHeld = false;
+    let isHeld = subscribe === null;
     let isSubscribed: () => void = () => undefined;
     let isRefused: (error: Error) => void = () => undefined;
     const subscribed = new Promise<void>((resolve, reject) => {
@@ -134,8 +138,9 @@ class Holder {
     const socket = await WebSocketClient.open({
       port,
       host,
-      path: '/v5/wsocket',
+      path,
       onText: (bytes, start, end) => {
+        if (isHeld) return this.#receive(bytes, start, end);
         socket.onText = this.#receive;
         const answer = bytes.toString('latin1', start, end);
         if (answer !== '{"status":"ok"}') return isRefused(refusal(answer, nowMs() - askedMs));
@@ -150,7 +155,11 @@ class Holder {
       },
     });
     this.#sockets.push(socket);
-    socket.send(textFrame(`subscribe ${domain} ${ticket}`));
+    if (subscribe === null) {
+      this.#counts.held += 1;
+      return;
+    }
+    socket.send(textFrame(subscribe));
     await subscribed;
   }
 
@@ -188,14 +197,23 @@ class Holder {
   }
 
   async #send(pool: HttpPool, number: number, dueMs: number): Promise<void> {
-    const { holder, users, count } = this.#share;
-    // Steps without a common factor with the number of users: sender and receiver are all over the machine.
-    const ticket = this.#tickets[(number * 7919) % count] ?? '';
-    const to = userId((holder * 31 + number * 104_729) % users);
+    const { holder } = this.#share;
     const body = `${holder * idsPerHolder + this.#counts.sent} ${dueMs.toFixed(3)} quick brown fox`;
     this.#counts.sent += 1;
-    const { status } = await pool.next().ask(restRequest('messages', { ticket, to, body, timestamp: '1' }));
+    const { status } = await pool.next().ask(this.#request(number, body));
     if (status !== 200) this.#counts.refused += 1;
+  }
+
+  #request(number: number, body: string): Buffer {
+    const { target, holder, first, users, count } = this.#share;
+    // Steps without a common factor with the number of users: sender and receiver are all over the machine.
+    if (target === 'uws') {
+      const to = userId(first + ((number * 104_729) % count));
+      return httpRequest(`/send/${to}`, '', JSON.stringify({ status: 'ok', messages: [{ body }] }));
+    }
+    const ticket = this.#tickets[(number * 7919) % count] ?? '';
+    const to = userId((holder * 31 + number * 104_729) % users);
+    return restRequest('messages', { ticket, to, body, timestamp: '1' });
   }
 }
 

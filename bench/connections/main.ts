@@ -1,6 +1,7 @@
 /**
  * `npm run bench:connections -- --connections 100000`: holds that many WebSockets, each an online user with buddies, on
- * one server with workers, and lets them write to each other meanwhile. Clients are spread over processes, each with an
+ * one server with workers, and lets them write to each other meanwhile; before that as many on bare uWebSockets.js, since
+ * seconds and milliseconds say little of a machine one does not know. Clients are spread over processes, each with an
  * address of the server of its own, because a process has so many files and a client so many ports towards an address.
  */
 import { spawnSync } from 'node:child_process';
@@ -12,7 +13,7 @@ import { memoryBytes } from '../meter.js';
 import { builtProgram } from '../targets.js';
 import type { Share } from './holder.js';
 import { Holders, type Totals } from './holders.js';
-import { type Running, startNats, startWorkers } from './servers.js';
+import { type Running, startBare, startNats, startWorkers } from './servers.js';
 
 /** Connections for which one process, of the server or of clients, has files enough when its share is not quite even. */
 const perProcess = 17_000;
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '20' },
     width: { type: 'string', default: '48' },
     server: { type: 'string' },
+    bare: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -40,6 +42,7 @@ const usage = `npm run bench:connections [-- FLAGS]
   --rate N          messages a second among them (2000)
   --seconds N       for how long (20)
   --width N         users that each process brings online at the same time (48)
+  --bare            the same on bare uWebSockets.js first, a process for each process of clients
   --server FILE     measure this main.js instead of building this checkout
   --json FILE       write the figures
 `;
@@ -52,12 +55,14 @@ const talkMs = Number(flags.seconds) * 1000;
 
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
 
-function shares(port: number): Share[] {
+/** Processes of clients, each towards its own of the ports, or all towards the one. */
+function shares(target: Share['target'], ports: readonly number[]): Share[] {
   const size = Math.ceil(connections / holderCount);
   return Array.from({ length: holderCount }, (_, holder) => ({
+    target,
     holder,
-    port,
-    host: `127.0.0.${holder + 1}`,
+    port: ports[holder % ports.length] ?? 0,
+    host: target === 'uws' ? '127.0.0.1' : `127.0.0.${holder + 1}`,
     first: holder * size,
     count: Math.min(size, connections - holder * size),
     users: connections,
@@ -92,27 +97,24 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-async function measure(server: Running, nats: Running, holders: Holders): Promise<Record<string, number>> {
-  const empty = memoryBytes(server.pids());
+async function measure(pids: () => readonly number[], holders: Holders): Promise<Record<string, number>> {
+  const empty = memoryBytes(pids());
   const startMs = performance.now();
   const connected = await holders.all({ kind: 'connect' }, 600_000);
   const seconds = (performance.now() - startMs) / 1000;
   note(`${connected.held} held after ${seconds.toFixed(1)} s`);
   for (const [why, count] of Object.entries(connected.failures)) note(`${count} failed: ${why}`);
   const { presences } = await quiet(holders);
-  const idle = memoryBytes(server.pids());
-  const natsIdle = memoryBytes(nats.pids());
+  const idle = memoryBytes(pids());
   note(`talking at ${rate} a second`);
   await holders.all({ kind: 'talk', rate: rate / holderCount, ms: talkMs }, talkMs + 120_000);
   await settled(holders);
-  const after = memoryBytes(server.pids());
+  const after = memoryBytes(pids());
   const end = await holders.all({ kind: 'report' }, 60_000);
   const latencies = Float64Array.from(end.latencies).sort();
   const sorted = [...latencies];
   const mib = 2 ** 20;
   return {
-    connections,
-    workers,
     held: end.held,
     seconds,
     presences,
@@ -120,7 +122,6 @@ async function measure(server: Running, nats: Running, holders: Holders): Promis
     idleMiB: idle.proportional / mib,
     afterMiB: after.proportional / mib,
     afterResidentMiB: after.resident / mib,
-    natsMiB: natsIdle.proportional / mib,
     bytesPerUser: (after.proportional - empty.proportional) / connections,
     sent: end.sent,
     refused: end.refused,
@@ -140,26 +141,60 @@ function build(): void {
   if (status !== 0) throw new Error(`npm run build failed:\n${stdout}${stderr}`);
 }
 
-async function main(): Promise<void> {
-  if (flags.help) return void process.stdout.write(usage);
-  if (flags.server === undefined) build();
+async function measureBare(): Promise<Record<string, number>> {
+  const servers: Running[] = [];
+  let holders: Holders | undefined;
+  try {
+    for (let i = 0; i < holderCount; i++) servers.push(await startBare());
+    const ports = servers.map(({ port }) => port);
+    holders = new Holders(shares('uws', ports));
+    return await measure(() => servers.flatMap((server) => server.pids()), holders);
+  } finally {
+    holders?.close();
+    for (const server of servers) await server.stop();
+  }
+}
+
+async function measureOwn(): Promise<Record<string, number>> {
   const nats = await startNats();
   let server: Running | undefined;
   let holders: Holders | undefined;
   try {
     server = await startWorkers(flags.server ?? builtProgram, workers, nats.port);
-    holders = new Holders(shares(server.port));
-    const figures = await measure(server, nats, holders);
-    for (const [name, value] of Object.entries(figures)) {
-      process.stdout.write(`${name.padEnd(18)} ${Number.isInteger(value) ? value : value.toFixed(2)}\n`);
-    }
-    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(figures, null, 1)}\n`);
-    if (figures.held !== connections || figures.lost !== 0 || figures.duplicates !== 0) process.exitCode = 1;
+    const { pids, port } = server;
+    holders = new Holders(shares('nextalk', [port]));
+    const figures = await measure(pids, holders);
+    return { ...figures, natsMiB: memoryBytes(nats.pids()).proportional / 2 ** 20 };
   } finally {
     holders?.close();
     await server?.stop();
     await nats.stop();
   }
+}
+
+function table(columns: readonly Readonly<Record<string, number>>[]): string {
+  const cell = (value: number | undefined): string =>
+    value === undefined ? '' : Number.isInteger(value) ? String(value) : value.toFixed(2);
+  const names = [...new Set(columns.flatMap((column) => Object.keys(column)))];
+  return names
+    .map((name) => `${name.padEnd(18)}${columns.map((column) => cell(column[name]).padStart(12)).join('')}\n`)
+    .join('');
+}
+
+const isWhole = (figures: Readonly<Record<string, number>>): boolean =>
+  figures.held === connections && figures.lost === 0 && figures.duplicates === 0;
+
+async function main(): Promise<void> {
+  if (flags.help) return void process.stdout.write(usage);
+  if (flags.server === undefined) build();
+  const bare = flags.bare ? await measureBare() : undefined;
+  const own = await measureOwn();
+  const title = `${connections} connections, ${workers} workers`;
+  process.stdout.write(`${title.padEnd(18)}\n${' '.repeat(23)}NexTalk${bare ? '    bare uWS' : ''}\n`);
+  process.stdout.write(table(bare ? [own, bare] : [own]));
+  if (flags.json !== undefined)
+    writeFileSync(flags.json, `${JSON.stringify({ connections, workers, own, bare }, null, 1)}\n`);
+  if (!isWhole(own)) process.exitCode = 1;
 }
 
 await main();

@@ -1,5 +1,6 @@
-/** What the benchmark of many connections measures: a NATS server and a NexTalk server with workers. */
+/** What the benchmark of many connections measures: a NATS server and a NexTalk server with workers, and what they are compared with. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { apikey, domain } from '../clients/nextalk.js';
 import { processTree } from '../meter.js';
@@ -20,6 +21,17 @@ export async function startNats(): Promise<Running> {
   const port = await freePort();
   const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
   await untilSaid(child, child.stderr, /Server is ready/);
+  return running(child, port);
+}
+
+/** Starts a process of bare uWebSockets.js: what the platform can do on this machine. */
+export async function startBare(): Promise<Running> {
+  const port = await freePort();
+  const program = join(import.meta.dirname, '../peers/uws.ts');
+  const child = spawn(process.execPath, ['--import', 'tsx', program, String(port)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  await untilSaid(child, child.stdout, /listening/);
   return running(child, port);
 }
 

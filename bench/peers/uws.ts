@@ -56,4 +56,5 @@ app.post('/send/:id', (response, request) => {
 
 app.listen('127.0.0.1', Number(port), (listening) => {
   if (!listening) process.exit(1);
+  process.stdout.write('listening\n');
 });

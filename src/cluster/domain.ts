@@ -277,13 +277,13 @@ export class ClusteredDomain implements DomainCluster {
     this.node.mesh.send(peer, this.item(kind, address, ...fields));
   }
 
-  /** `fields` stand before the packet. */
-  /** The same for a packet on its way to a receiver, which is a hop of it. */
+  /** Sends a packet on its way to a receiver, which is a hop of it. */
   relayPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
     if (this.domain.trace !== null) this.domain.trace.relayed(packet, peer.name);
     this.tellPacket(peer, kind, address, packet, ...fields);
   }
 
+  /** `fields` stand before the packet. */
   tellPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
     const head = JSON.stringify([kind, this.domain.name, address, ...fields]);
     this.node.mesh.send(peer, `${head.slice(0, -1)},${this.wire(packet)}]`);
