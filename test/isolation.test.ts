@@ -1,4 +1,5 @@
 import t from 'tap';
+import { client } from './mqtt/support/clients.js';
 import { poll, unwrap } from './support/polling.js';
 import { siteA, siteB, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
@@ -39,4 +40,19 @@ t.test('a ticket of one domain is unknown in another, over every way in', async 
   t.equal(await socket.text(), '{"status":"error","message":"ticket not found"}');
   t.equal((await socket.closed).code, 4404);
   t.strictSame(await server.site(siteA).presences('1'), { 1: 'available' });
+});
+
+t.test('a key of one domain opens no other, also once it has opened its own', async (t) => {
+  const server = await testServer(t, { mqtt: { port: -1 } });
+  const url = `mqtt://127.0.0.1:${server.mqttPort}`;
+  for (const [{ apikey }, { domain }] of [
+    [siteA, siteB],
+    [siteB, siteA],
+  ] as const) {
+    t.strictSame(await server.site(siteA).presences('1'), {});
+    t.strictSame(await server.site(siteB).presences('1'), {});
+    const answer = await server.site({ domain, apikey }).get('/v5/presences', { ids: '1' });
+    t.equal(answer.status, 401);
+    await t.rejects(client(t, url, { username: domain, password: apikey }), { code: 0x86 });
+  }
 });

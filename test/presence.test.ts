@@ -40,6 +40,24 @@ for (const [title, first, second] of matrix) {
   });
 }
 
+t.test('who lists itself is told nothing of itself', async (t) => {
+  const site = (await testServer(t)).site();
+  const own = { buddies: 'a,uid:a,b,/domain/a.example/uid/a' };
+  const a = await site.arrive('a', own);
+  await site.online('b');
+  const tab = await site.arrive('a', own);
+  t.strictSame([a.answer.presences, tab.answer.presences], [{}, { b: 'available' }]);
+  await a.show('away');
+  for (const one of [a, tab]) {
+    const heard = await one.before(a);
+    t.strictSame(
+      heard.filter(({ from }) => from === 'a'),
+      [],
+    );
+  }
+  t.strictSame((await site.online('a', own)).presences, { b: 'available' });
+});
+
 t.test('a relation lasts while one of those who brought it is online', async (t) => {
   const site = (await testServer(t, quickOffline)).site();
   const a = await site.arrive('a', { buddies: 'b' });

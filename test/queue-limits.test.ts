@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import t from 'tap';
 import { pollPackets } from './support/polling.js';
-import { testServer } from './support/server.js';
+import { siteA, testServer } from './support/server.js';
 import type { Person, Site } from './support/site.js';
-import type { WebSocketClient } from './support/websocket.js';
+import { WebSocketClient } from './support/websocket.js';
 
 /** Steps that fill the queue of a client that does not poll: `m1` a message, `s` a status, a show a presence. */
 async function fill(site: Site, sender: Person, steps: string): Promise<void> {
@@ -78,4 +79,30 @@ t.test('a socket that stops reading is bounded, holds nobody up and hears the ne
   let seen = 0;
   for (let body = ''; body !== 'the end'; seen++) body = (await slow.next()).body ?? '';
   t.ok(seen <= total, `${seen - 1} of ${total} came`);
+});
+
+t.test('of a frame that a socket has taken in part, all comes again, before what came after', async (t) => {
+  const server = await testServer(t, { limits: { queueBytes: 0, messageBytes: 0, bodyBytes: 0 } });
+  const site = server.site();
+  const { ticket } = await site.online('reader');
+  // One frame, which the network’s buffers do not hold; its reader takes more than they held at first, and stops.
+  const megabyte = 1024 * 1024;
+  for (let n = 0; n < 56; n++) await site.push('sender', 'reader', `${n} ${'x'.repeat(megabyte)}`);
+  const { socket } = new WebSocketClient(server);
+  const [{ socket: network }] = await once(socket, 'upgrade');
+  socket.send(`subscribe ${siteA.domain} ${ticket}`);
+  await new Promise<void>((resolve) => {
+    network.on('data', () => {
+      if (network.bytesRead < 8 * megabyte) return;
+      socket.pause();
+      resolve();
+    });
+  });
+  await site.push('sender', 'reader', '56');
+  socket.terminate();
+  const packets = await pollPackets(server, ticket);
+  t.strictSame(
+    packets.map(({ body }) => Number.parseInt(body ?? '', 10)),
+    Array.from({ length: 57 }, (_, n) => n),
+  );
 });

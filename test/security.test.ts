@@ -41,6 +41,16 @@ t.test('MQTT over WebSocket of a page elsewhere is refused, with ticket or key',
   t.equal(server.metrics.refused.authenticationFailed, 2);
 });
 
+t.test('a ticket is no key: REST takes none', async (t) => {
+  const server = await testServer(t);
+  const { ticket } = await server.site().online('1');
+  const { domain } = siteA;
+  const [path, query] = ['/v5/presences', { ids: '1' }];
+  t.equal((await server.request({ path, query, auth: { domain, apikey: ticket } })).status, 401);
+  t.equal((await server.request({ path, query: { ...query, domain, apikey: ticket } })).status, 401);
+  t.equal((await server.request({ path, query: { ...query, domain, ticket } })).status, 401);
+});
+
 t.test('every answer tells the browser not to guess its type nor to keep it, and names no software', async (t) => {
   const server = await testServer(t, { limits: { connectionsPerAddress: 1, bodyBytes: 100 } });
   const { ticket } = await server.site().online('1');
