@@ -83,11 +83,14 @@ t.test('what went wrong is kept for whom it concerns', async (t) => {
   for (let i = 0; i < 3; i++) await site.push('9', 'away', 'lost');
   await site.post('/v5/presences/online', { name: '1' });
   const socket = await WebSocketClient.open(server);
-  socket.send(`subscribe ${siteA.domain} uid:42:${'0'.repeat(32)}`);
+  const token = '0123456789abcdef'.repeat(2);
+  socket.send(`subscribe ${siteA.domain} uid:42:${token}`);
   await socket.closed;
   t.match(await lookup(server, 'away'), { endpoint: null, errors: [{ reason: 'offline', count: 3, at: Number }] });
   t.match(await lookup(server, '42'), { errors: [{ reason: 'ticketNotFound' }] });
-  const { errors } = (await askAdmin(server, '/api/errors')).body as { errors: { reason: string; detail: string }[] };
+  const all = await askAdmin(server, '/api/errors');
+  t.notOk(all.text.includes(token), 'the token is not shown');
+  const { errors } = all.body as { errors: { reason: string; detail: string }[] };
   t.strictSame(
     errors.map(({ reason }) => reason),
     ['ticketNotFound', 'badRequest', 'offline'],

@@ -98,6 +98,9 @@ t.test('files with secrets are not for everybody', async (t) => {
   t.match(await problems({}, file), [{ level: 'warning', subject: 'files', advice: `chmod o-r ${file}` }]);
   chmodSync(file, 0o640);
   t.strictSame(await problems({}, file), []);
+  const tls = tlsFiles(t);
+  chmodSync(tls.key, 0o644);
+  t.match(await problems({ tls }, file), [{ level: 'warning', subject: 'files', advice: `chmod o-r ${tls.key}` }]);
 });
 
 t.test('NATS is greeted', async (t) => {

@@ -1,7 +1,10 @@
 /** Wrong API keys, over every way in that takes one. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { client } from './mqtt/support/clients.js';
-import type { Answer } from './support/http.js';
+import { type Answer, basic } from './support/http.js';
+import { nextalk } from './support/process.js';
 import { type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
 
 /** Locked out by the third wrong key, for longer than any test takes. */
@@ -85,4 +88,30 @@ t.test('MQTT counts with REST, by TCP and by WebSocket, and lets tickets in', as
   }
   t.equal((await server.site().get(path, { ids: '1' })).status, 429);
   t.match(server.metrics.refused, { authenticationFailed: 8, lockedOut: 5 });
+});
+
+t.test('the log says who is locked out, and no key', async (t) => {
+  const file = join(t.testdir({}), 'nextalk.json');
+  writeFileSync(file, JSON.stringify({ domains: [siteA], lockout: strict.lockout }));
+  const server = nextalk(t, [
+    '--config',
+    file,
+    '--port',
+    '0',
+    '--mqtt-port',
+    '0',
+    '--admin-port',
+    '0',
+    '--data',
+    'none',
+  ]);
+  const { url } = await server.event('started');
+  for (const key of ['guess-1', 'guess-2', 'guess-3', siteA.apikey]) {
+    const headers = { authorization: basic(siteA.domain, key) };
+    await fetch(`${url}${path}?ids=1`, { headers });
+  }
+  t.match(await server.event('locked-out'), { domain: siteA.domain, address: '127.0.0.1', seconds: 60 });
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+  t.notMatch(server.out + server.err, new RegExp(`guess-|${siteA.apikey}`));
 });

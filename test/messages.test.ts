@@ -104,7 +104,7 @@ t.test('a status arrives with exactly its fields', async (t) => {
   const visitor = await site.arrive('vid:2');
   await site.status(ticket, '2', 'typing…');
   t.strictSame(await two.next(), { kind: 'status', from: '1', to: '2', nick: 'Jack', show: 'typing…' });
-  await site.status(ticket, 'vid:2', 'clear', { nick: 'Jacky' });
+  await site.status(ticket, 'vid:2', 'clear', { nick: 'Jacky', from: 'eve' });
   t.strictSame(await visitor.next(), { kind: 'status', from: '1', to: 'vid:2', nick: 'Jacky', show: 'clear' });
 });
 

@@ -23,6 +23,8 @@ interface Front {
   readonly server: TestServer;
   readonly port: number;
   readonly plainPort: number;
+  /** What nginx has logged of requests. */
+  log(): string;
 }
 
 /** The example as it stands, but for addresses, ports and certificate. */
@@ -35,7 +37,7 @@ function example(server: TestServer, port: number, plainPort: number, files: { c
     .replace(/\/etc\/letsencrypt\S+privkey\.pem/, files.key);
   const temporary = folders.map((name) => `${name}_temp_path ${name};`).join('\n');
   const alone = 'daemon off; master_process off; pid nginx.pid; error_log stderr notice; events {}';
-  return `${alone}\nhttp {\naccess_log off;\n${temporary}\n${text}\n}\n`;
+  return `${alone}\nhttp {\naccess_log access.log;\n${temporary}\n${text}\n}\n`;
 }
 
 /** It says so when its sockets are open. */
@@ -65,7 +67,7 @@ async function behindNginx(t: Cleaner, settings: Settings = {}): Promise<Front> 
     rmSync(prefix, { recursive: true });
   });
   await listens(child);
-  return { server, port, plainPort };
+  return { server, port, plainPort, log: () => readFileSync(join(prefix, 'access.log'), 'utf8') };
 }
 
 interface Call extends RequestOptions {
@@ -114,6 +116,8 @@ t.test('nginx carries REST, long polls, WebSockets and MQTT as the example has i
 
   const ids = Array.from({ length: 1500 }, (_, n) => `user-${n}`).join();
   t.equal((await call(front, `/v5/presences?ids=${ids}`)).text, '{}', 'a GET of 15 KB');
+  t.match(front.log(), /POST \/v5\/messages /);
+  t.notMatch(front.log(), /packets|ticket/, 'polls, whose addresses hold tickets, are not logged');
   const large = await call(front, '/v5/messages', { form: { body: 'x'.repeat(100_000) } });
   t.equal(large.status, 413);
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -70,6 +71,26 @@ t.test('a site that asks to wait is called again, one that refuses the message i
   const bodies: unknown[] = [];
   for (let n = 0; n < replies.length; n++) bodies.push(JSON.parse((await webhook.next()).text).body);
   t.strictSame(bodies, ['one', 'one', 'one', 'two', 'three']);
+});
+
+t.test('a redirection is not followed: what is for the site goes to no other address', async (t) => {
+  const { webhook, site } = await hooked(t, (nth) => (nth === 0 ? 307 : 200));
+  await site.push('1', 'sid:bot', 'one');
+  const calls = [await webhook.next(), await webhook.next()];
+  t.strictSame(
+    calls.map(({ path }) => path),
+    ['/hook', '/hook'],
+  );
+});
+
+t.test('a site with a hashed key signs with the hash as it stands in its configuration', async (t) => {
+  const webhook = await WebhookServer.start(t);
+  const hash = createHash('sha256').update(siteA.apikey).digest('hex');
+  const hashed = { ...siteA, apikey: `sha256:${hash}`, services: { bot: { webhook: webhook.url } } };
+  const server = await testServer(t, { domains: [hashed, siteB] });
+  await server.site().push('1', 'sid:bot', 'one');
+  const call = await webhook.next();
+  t.equal(call.headers['x-nextalk-signature'], signature(hash, call.text));
 });
 
 t.test('several messages reach the webhook in their order', async (t) => {

@@ -90,7 +90,9 @@ t.test('Free topics and sessions are private to their domain', async (t) => {
   t.equal(await a.payload(), 'of a');
   t.equal(await b.payload(), 'of b');
   t.strictSame([a.rest, b.rest], [[], []]);
-  await t.rejects(a.client.subscribeAsync(`/domain/${foreign.domain}/uid/+`), 'another domain');
+  for (const share of ['', '$share/g/']) {
+    await t.rejects(a.client.subscribeAsync(`${share}/domain/${foreign.domain}/uid/+`), `${share} another domain`);
+  }
   await t.rejects(a.client.publishAsync(`/domain/${foreign.domain}/uid/1`, '{"from":"2","body":"x"}', { qos: 1 }));
 });
 
@@ -112,6 +114,23 @@ t.test('Publishing to an address is a push, and watchers see one frame for each 
   await t.rejects(site.client.publishAsync(address('jack'), 'no fields', { qos: 2 }), { code: 0x99 });
   await site.client.publishAsync(address('jack'), '{"from":"tom","body":"marker"}', { qos: 1 });
   t.match(JSON.parse(await site.payload()).messages, [{ body: 'marker' }]);
+});
+
+t.test('A ticket has sessions of its own, whatever client id it gives', async (t) => {
+  const broker = await testBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const kept = { clientId: 'site', clean: false, properties: { sessionExpiryInterval: 60 } };
+  const site = await client(t, url, kept);
+  await site.client.subscribeAsync('orders', { qos: 1 });
+  await site.client.endAsync();
+  const jack = await client(t, url, { ...kept, password: await broker.online('jack') });
+  t.equal(jack.connack?.sessionPresent, false);
+  await (await client(t, url)).client.publishAsync('orders', 'for the site', { qos: 1 });
+  broker.push('tom', 'jack', 'for jack');
+  t.match(JSON.parse(await jack.payload()).messages, [{ body: 'for jack' }]);
+  const again = await client(t, url, kept);
+  t.equal(again.connack?.sessionPresent, true);
+  t.equal(await again.payload(), 'for the site');
 });
 
 t.test('Bad credentials are refused with the codes of the version', async (t) => {

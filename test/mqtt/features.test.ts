@@ -1,7 +1,7 @@
 /** Each feature of 5.0, and what 3.1.1 has of it, with mqtt.js over TCP. */
 import type { IClientOptions } from 'mqtt';
 import t from 'tap';
-import { type TestBroker, testBroker } from './support/broker.js';
+import { address, type TestBroker, testBroker } from './support/broker.js';
 import { client, type Subscriber } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
 
@@ -124,6 +124,30 @@ t.test('A will waits for its delay, with its properties', async (t) => {
     payload: Buffer.from('gone'),
     properties: { contentType: 'text/x', userProperties: { k: 'v' } },
   });
+});
+
+t.test('A ticket that has ended leaves no will, neither at once nor after its delay', async (t) => {
+  const clock = new ManualClock();
+  const broker = await testBroker(t, {}, clock);
+  const tom = await client(t, urlOf(broker), { password: await broker.online('tom'), keepalive: 0 });
+  const topic = address('tom');
+  const expiry = { properties: { sessionExpiryInterval: 60 }, keepalive: 0 };
+  const atOnce = await broker.online('jack');
+  const jack = await client(t, urlOf(broker), {
+    password: atOnce,
+    will: { topic, payload: Buffer.from('1') },
+    ...expiry,
+  });
+  const ended = new Promise<void>((resolve) => jack.client.once('close', () => resolve()));
+  await broker.offline(atOnce);
+  await ended;
+  const later = await broker.online('jack');
+  const will = { topic, payload: Buffer.from('2'), properties: { willDelayInterval: 10 } };
+  await cut(broker, await client(t, urlOf(broker), { password: later, will, ...expiry }));
+  await broker.offline(later);
+  clock.advance(10_000);
+  broker.push('site', 'tom', 'marker');
+  t.match(JSON.parse(await tom.payload()).messages, [{ body: 'marker' }]);
 });
 
 t.test('A message that waited says how long it still holds, or has expired', async (t) => {

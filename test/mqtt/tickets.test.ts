@@ -37,7 +37,16 @@ t.test('Its own queue and its rooms are granted and bring no second copy; other 
   const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
   const granted = await jack.client.subscribeAsync([address('jack'), address('gid:r1')], { qos: 2 });
   t.match(granted, [{ qos: 1 }, { qos: 1 }]);
-  for (const filter of [address('tom'), address('gid:r2'), '#', 'free', `/domain/${own.domain}/uid/+`, '$share/g/x']) {
+  const tablet = `${address('jack')}/client/tablet`;
+  for (const filter of [
+    address('tom'),
+    address('gid:r2'),
+    '#',
+    'free',
+    `/domain/${own.domain}/uid/+`,
+    '$share/g/x',
+    tablet,
+  ]) {
     await t.rejects(jack.client.subscribeAsync(filter), filter);
   }
   broker.push('tom', 'gid:r1', 'to the room', 'grpchat');

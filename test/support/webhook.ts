@@ -28,7 +28,7 @@ export class WebhookServer {
       request.on('end', () => {
         const decision = reply(this.calls.length);
         this.#called(request, Buffer.concat(chunks).toString('utf8'));
-        if (decision !== 'hang') response.writeHead(decision).end();
+        if (decision !== 'hang') response.writeHead(decision, { location: '/elsewhere' }).end();
       });
     });
   }

@@ -11,7 +11,7 @@ import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
 import { ApiKeys } from '../../../src/protocols/api-keys.js';
-import { online, push } from '../../../src/protocols/commands.js';
+import { offline, online, push } from '../../../src/protocols/commands.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
@@ -96,6 +96,15 @@ export class TestBroker {
     return new Promise((resolve, reject) => {
       online(this.domain(domain), fields, (result) =>
         isReplyError(result) ? reject(new Error(result.detail)) : resolve(result.ticket),
+      );
+    });
+  }
+
+  /** OFFLINE. */
+  offline(ticket: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      offline(this.domain(), new Map([['ticket', ticket]]), (result) =>
+        result ? reject(new Error(result.detail)) : resolve(),
       );
     });
   }
