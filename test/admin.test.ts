@@ -1,4 +1,5 @@
-import type http from 'node:http';
+import { once } from 'node:events';
+import http from 'node:http';
 import t from 'tap';
 import { Guard } from '../src/admin/guard.js';
 import { askAdmin } from './support/admin.js';
@@ -77,10 +78,16 @@ t.test('every answer says what a browser may do with it', async (t) => {
       'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'same-origin',
+      'x-frame-options': 'DENY',
+      'cross-origin-resource-policy': 'same-origin',
       'cache-control': 'no-store',
     });
     t.notMatch(headers['content-security-policy'], 'unsafe', 'no inline script or style');
   }
+  const stream = http.get({ host: '127.0.0.1', port: server.adminPort, path: '/api/stream' });
+  const [{ headers }] = await once(stream, 'response');
+  stream.destroy();
+  t.match(headers, { 'content-type': /^text\/event-stream/, 'x-frame-options': 'DENY', 'cache-control': 'no-store' });
 });
 
 t.test('a request that is none is refused', async (t) => {

@@ -84,6 +84,9 @@ t.test('every answer tells the browser not to guess its type nor to keep it, and
     t.match(headers['content-type'], /; charset=utf-8$/);
   }
   const rest = answers.slice(0, 7).map(({ headers }) => headers['access-control-allow-origin']);
+  const preflight = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
+  const asked = await server.request({ method: 'OPTIONS', path: '/v5/messages', headers: preflight });
+  rest.push(asked.headers['access-control-allow-origin']);
   t.strictSame(new Set(rest), new Set([undefined]), 'the API of backends is not for pages');
 });
 
