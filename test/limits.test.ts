@@ -157,6 +157,8 @@ t.test('one address may hold so many connections and no more', async (t) => {
     status = (await poll(server, six.ticket).answer).status;
   }
   t.equal(status, 200, 'a closed one makes room');
+  await site.push('x', '6', 'hi');
+  t.equal((await poll(server, six.ticket).answer).status, 200, 'and so does a poll that is answered');
 });
 
 t.test('connections of one address are counted over all protocols together', async (t) => {

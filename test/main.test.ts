@@ -146,12 +146,22 @@ t.test('SIGHUP reloads domains and keys without dropping anyone', async (t) => {
   await server.event('reloaded');
   t.match(await online(url, 'a', 'old'), { status: 401 });
   t.match(await online(url, 'a', 'new'), { status: 200 });
-  t.match(await online(url, 'b', 'k'), { status: 200 });
+  const other = JSON.parse((await online(url, 'b', 'k')).body);
+  const poll = fetch(`${url}/v5/packets?domain=b&ticket=${other.ticket}`);
+  await fetch(`${url}/v5/nothing`);
 
   writeFileSync(file, '{"domains":[{"domain":"a"}]}');
   server.kill('SIGHUP');
   t.match(await server.event('reload-refused'), { errors: ['domains[0].apikey: is missing'] });
   t.match(await online(url, 'a', 'new'), { status: 200 });
+  t.equal(socket.readyState, WebSocket.OPEN);
+
+  writeFileSync(file, '{"domains":[{"domain":"a","apikey":"new"}]}');
+  server.kill('SIGHUP');
+  await server.event('reloaded');
+  const ended = await poll;
+  t.equal(ended.status, 404, 'the ticket of a domain that is served no more has ended');
+  t.match(await ended.json(), { message: 'ticket not found' });
   t.equal(socket.readyState, WebSocket.OPEN);
 });
 

@@ -81,12 +81,19 @@ t.test('What a client asked before it ended its side is still answered', async (
 });
 
 t.test('Connections of one address are limited', async (t) => {
-  const broker = await testBroker(t, { limits: { connectionsPerAddress: 1 } });
+  const tls = tlsFiles(t);
+  const limits = { connectionsPerAddress: 1 };
+  const broker = await testBroker(t, { limits, mqtt: { port: -1, tlsPort: -1 }, tls });
   const url = `mqtt://127.0.0.1:${broker.port}`;
-  const first = await client(t, url);
+  const secure = `mqtts://127.0.0.1:${broker.mqtt.tlsPort}`;
+  const one = await client(t, url);
   await t.rejects(client(t, url));
-  t.equal(broker.metrics.refused.tooManyConnections, 1);
-  await first.client.endAsync();
+  await t.rejects(client(t, secure, { ca: cert }));
+  t.equal(broker.metrics.refused.tooManyConnections, 2);
+  await one.client.endAsync();
+  const another = await client(t, secure, { ca: cert });
+  await t.rejects(client(t, url));
+  await another.client.endAsync();
 });
 
 t.test('Draining tells 5.0 why, and lets nobody in', async (t) => {
