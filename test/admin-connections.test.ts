@@ -1,13 +1,18 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
+import type { History } from '../src/admin/history.js';
+import { listen } from '../src/admin/listener.js';
+import { SAMPLE_FIELDS, type Sample } from '../src/admin/measures.js';
+import { Stream } from '../src/admin/stream.js';
+import { Metrics } from '../src/metrics.js';
 import { askAdmin } from './support/admin.js';
 import { seriesOf } from './support/prometheus.js';
 import { type TestServer, testServer } from './support/server.js';
 
 const most = 256;
 
-async function opened({ adminPort }: TestServer, text = ''): Promise<Socket> {
+async function opened({ adminPort }: Pick<TestServer, 'adminPort'>, text = ''): Promise<Socket> {
   const socket = connect(adminPort, '127.0.0.1');
   socket.on('error', () => undefined);
   socket.resume();
@@ -48,4 +53,46 @@ t.test('what the admin port answers is not cut off for those who come later', as
   t.match(await metrics(server), { open: most });
   await once(stream, 'data');
   t.notOk(stream.closed);
+});
+
+const ask = 'GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+t.test('fifty dashboards are open at once; one more is refused until another is closed', async (t) => {
+  const server = await testServer(t, { admin: { port: -1 } });
+  const sockets: Socket[] = [];
+  t.teardown(() => sockets.map((socket) => socket.destroy()));
+  const status = async (): Promise<string> => {
+    const socket = await opened(server, ask);
+    sockets.push(socket);
+    const [head] = await once(socket, 'data');
+    return String(head).slice(9, 12);
+  };
+  for (let n = 0; n < 50; n++) t.equal(await status(), '200');
+  t.equal(await status(), '503');
+  sockets[0]?.destroy();
+  while (((await metrics(server)).open ?? 0) > 51);
+  t.equal(await status(), '200');
+  t.equal(await status(), '503');
+});
+
+t.test('a dashboard that does not read is cut off, one that reads goes on', async (t) => {
+  const watchers: History['watchers'] = new Set();
+  const stream = new Stream({ samples: [], watchers } as unknown as History, () => ({ text: 'x'.repeat(100_000) }));
+  const { admin } = new Metrics();
+  const listener = await listen('127.0.0.1', 0, admin, (_message, response) => stream.watch(response));
+  t.teardown(() => listener.close());
+  const at = { adminPort: listener.port };
+  const [reads, stalls] = [await opened(at, ask), await opened(at, ask)];
+  await Promise.all([reads, stalls].map((socket) => once(socket, 'data')));
+  stalls.pause();
+  const sample = Object.fromEntries(SAMPLE_FIELDS.map((field) => [field, 0])) as Sample;
+  let sent = 0;
+  for (; admin.connections > 1 && sent < 200; sent++) {
+    const read = reads.bytesRead;
+    for (const watcher of watchers) watcher(sample);
+    while (reads.bytesRead < read + 100_000) await once(reads, 'data');
+  }
+  t.equal(admin.connections, 1);
+  t.ok(sent > 10, `a megabyte may wait: ${sent} samples of 100 KB were sent`);
+  t.notOk(reads.closed);
 });

@@ -3,6 +3,7 @@ import http from 'node:http';
 import t from 'tap';
 import { Guard } from '../src/admin/guard.js';
 import { askAdmin } from './support/admin.js';
+import { constantTimeComparisons } from './support/constant-time.js';
 import { exchange } from './support/http.js';
 import { nextalk } from './support/process.js';
 import { parseMetrics } from './support/prometheus.js';
@@ -126,6 +127,23 @@ t.test('after five wrong tokens an address has to wait, twice as long each time;
     { kind: 'blocked', waitS: 900 },
     'never more than a quarter of an hour',
   );
+});
+
+t.test('the token and the signature of its cookie are compared in constant time', async (t) => {
+  const compared = constantTimeComparisons(t);
+  const guard = new Guard(
+    () => token,
+    () => 0,
+  );
+  for (const given of [token, 'open', 'wrong', '', 'x'.repeat(1000)]) {
+    guard.present(message(), given);
+    t.equal(compared(), 1, given.slice(0, 9));
+  }
+  const cookie = guard.cookie().split(';')[0] as string;
+  for (const given of [cookie, cookie.replace(/.$/, (last) => (last === '0' ? '1' : '0'))]) {
+    guard.check(message({ cookie: given }));
+    t.equal(compared(), 1, given);
+  }
 });
 
 t.test('a cookie opens for twelve hours, on this server, while the token is the same', async (t) => {

@@ -3,10 +3,11 @@ import t from 'tap';
 import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import type { Check } from './support/check.js';
+import { upgradeHeaders } from './support/hostile.js';
 import type { Answer } from './support/http.js';
 import { openPoll, poll } from './support/polling.js';
-import { RawSocket } from './support/raw.js';
-import { siteA, siteB, testServer } from './support/server.js';
+import { RawSocket, requestText } from './support/raw.js';
+import { siteA, siteB, type TestServer, testServer } from './support/server.js';
 import type { Site } from './support/site.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -170,6 +171,42 @@ t.test('connections of one address are counted over all protocols together', asy
   await t.rejects(client(t, `ws://${server.host}/mqtt`), 'by WebSocket');
   const { ticket } = await server.site().online('2');
   refused(t, await poll(server, ticket).answer, 429);
+});
+
+/** Ways to a connection that is counted: a WebSocket, MQTT by one, and a poll for which something waits. */
+const ways = ['/v5/wsocket', '/mqtt', '/v5/packets'] as const;
+
+/** The status of the answer to a connection that says it is `from` others; one that is let in stays open. */
+async function knock(server: TestServer, way: (typeof ways)[number], from: string): Promise<number> {
+  if (way === '/v5/packets') {
+    const { ticket } = await server.site().online('knocks');
+    await server.site().push('x', 'knocks', 'hi');
+    return (await poll(server, ticket, { headers: { 'x-forwarded-for': from } }).answer).status;
+  }
+  const raw = await RawSocket.open(server);
+  raw.write(requestText(`GET ${way}`, [...upgradeHeaders, `X-Forwarded-For: ${from}`, 'Sec-WebSocket-Protocol: mqtt']));
+  return (await raw.answer()).status;
+}
+
+t.test('behind a proxy connections are counted for the address that it names, by every way', async (t) => {
+  const server = await testServer(t, { limits: { connectionsPerAddress: 1 }, trustProxy: true });
+  const { ticket } = await server.site().online('1');
+  await openPoll(server, ticket, { headers: { 'x-forwarded-for': '192.0.2.1' } });
+  t.equal(await knock(server, '/v5/wsocket', '192.0.2.2'), 101);
+  t.equal(await knock(server, '/mqtt', '192.0.2.3'), 101);
+  for (const [n, way] of ways.entries()) {
+    for (const from of ['192.0.2.1', '192.0.2.2', '192.0.2.3', '198.51.100.7, 192.0.2.1']) {
+      t.equal(await knock(server, way, from), 429, `${from} has one already: ${way}`);
+    }
+    const status = way === '/v5/packets' ? 200 : 101;
+    t.equal(await knock(server, way, `192.0.2.1, 203.0.113.${n}`), status, `another address: ${way}`);
+  }
+});
+
+t.test('without a trusted proxy nobody has another address by claiming it', async (t) => {
+  const server = await testServer(t, { limits: { connectionsPerAddress: 1 } });
+  t.equal(await knock(server, '/v5/wsocket', '192.0.2.1'), 101);
+  for (const way of ways) t.equal(await knock(server, way, '192.0.2.2'), 429, way);
 });
 
 t.test('a header of 16 KiB is read, one of a megabyte is not', async (t) => {

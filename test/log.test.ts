@@ -67,6 +67,15 @@ t.test('flushLog waits for what was logged', async (t) => {
   t.match(out, /first.*\nsecond\n$/);
 });
 
+t.test('what waits for a reader is bounded: lines beyond it are lost and counted, and it goes on', async (t) => {
+  const { out } = await logging(`${json}for (let n = 0; n < 20_000; n++) log.info({ n }, 'x'.repeat(1000));
+    const lost = lostLines(); await flushLog(); log.info({ lost });`);
+  const lines = out.trimEnd().split('\n');
+  const { lost } = JSON.parse(lines.pop() ?? '');
+  t.ok(lost > 10_000 && lost < 13_000, `8 MiB are kept, ${lost} of 20,000 lines are lost`);
+  t.equal(lines.length, 20_000 - lost);
+});
+
 t.test('a reader that goes away neither stops the process nor keeps it from ending', async (t) => {
   const writer = `${json}let n = 0;
     const timer = setInterval(() => {

@@ -59,6 +59,15 @@ t.test('the URLs name the host that was asked', async (t) => {
   }
 });
 
+t.test('a host that is none comes into no URL', async (t) => {
+  const server = await testServer(t);
+  for (const host of ['a/b', 'x@evil.example', 'x"><script>', 'x y', 'x:port', 'x:1:2', 'x?y', 'x#y', '[x]']) {
+    const answer = await server.request({ method: 'POST', path, form, auth: siteA, headers: { host } });
+    const poll = 'http://localhost/v5/packets';
+    t.strictSame(urls(answer.body as Online), [poll, poll, poll, 'ws://localhost/v5/wsocket'], host);
+  }
+});
+
 t.test('the URLs follow the configured public URL and a trusted proxy', async (t) => {
   const rows: readonly (readonly [settings: Settings, headers: Record<string, string>, http: string, ws: string])[] = [
     [{ publicUrl: 'https://im.example.com' }, {}, 'https://im.example.com', 'wss://im.example.com'],
@@ -75,6 +84,15 @@ t.test('the URLs follow the configured public URL and a trusted proxy', async (t
     [{ trustProxy: true }, { host: 'x' }, 'http://x', 'ws://x'],
     [{ trustProxy: true }, { host: 'x', 'x-forwarded-proto': 'gopher"' }, 'http://x', 'ws://x'],
     [{}, { host: 'x', 'x-forwarded-proto': 'https' }, 'http://x', 'ws://x'],
+    [
+      { trustProxy: true },
+      { host: 'x', 'x-forwarded-host': 'im.example.com' },
+      'http://im.example.com',
+      'ws://im.example.com',
+    ],
+    [{ trustProxy: true }, { host: 'x', 'x-forwarded-host': 'claimed, y' }, 'http://y', 'ws://y'],
+    [{ trustProxy: true }, { host: 'x', 'x-forwarded-host': 'a/b' }, 'http://localhost', 'ws://localhost'],
+    [{}, { host: 'x', 'x-forwarded-host': 'im.example.com' }, 'http://x', 'ws://x'],
   ];
   for (const [settings, headers, http, ws] of rows) {
     const server = await testServer(t, settings);

@@ -58,6 +58,21 @@ t.test('a queue is limited in bytes too', async (t) => {
   );
 });
 
+t.test('what an endpoint keeps for a client to come is limited as a client’s queue is', async (t) => {
+  const server = await testServer(t, { limits: { queuePackets: 4 } });
+  const site = server.site();
+  await site.online('reader');
+  for (let n = 0; n < 10; n++) await site.push('sender', 'reader', `${n}`);
+  await server.settled();
+  const { queuedPackets, dropped } = server.metrics.domain(siteA.domain);
+  t.strictSame([queuedPackets, dropped.queueOverflow], [8, 12], 'for the client that is there, and for the next one');
+  const { ticket } = await site.online('reader');
+  t.strictSame(
+    (await pollPackets(server, ticket)).map(({ body }) => body),
+    ['6', '7', '8', '9'],
+  );
+});
+
 t.test('a socket that stops reading is bounded, holds nobody up and hears the newest when it goes on', async (t) => {
   const server = await testServer(t, { limits: { queuePackets: 50 } });
   const site = server.site();

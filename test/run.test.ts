@@ -115,6 +115,14 @@ t.test('an error that nobody caught is logged, and the server goes on', async (t
   t.equal(await server.ended, 0);
 });
 
+t.test('a rejection that nobody caught is logged, and the server goes on', async (t) => {
+  const members = "get port() { setTimeout(() => { Promise.reject(new Error('a bug')) }); return 1 }";
+  const server = await started(t, members);
+  t.match(await server.event('uncaught'), { level: 'error', err: { message: 'a bug' } });
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
+
 const failing = (error: string): string => `export async function startServer() { throw ${error}; }`;
 
 t.test('a port in use is one line and exit code 1', async (t) => {

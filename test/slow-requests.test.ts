@@ -4,9 +4,13 @@
  */
 import net from 'node:net';
 import t from 'tap';
+import { loadUws, type TemplatedApp } from '../src/uws.js';
+import { upgradeHeaders } from './support/hostile.js';
 import { basic } from './support/http.js';
-import { siteA, testServer } from './support/server.js';
+import { RawSocket, requestText } from './support/raw.js';
+import { type Cleaner, siteA, testServer } from './support/server.js';
 import { tlsFiles } from './support/tls.js';
+import { WebSocketClient } from './support/websocket.js';
 
 const BOUND_MS = 60_000;
 const DRIP_MS = 500;
@@ -66,3 +70,41 @@ t.test('a connection that never finishes what it began is ended, over TCP and TL
   await Promise.all(ended);
   t.ok(secure.metrics.refused.handshakeFailed >= 2);
 });
+
+/** Has the library's idle times of WebSockets run faster; the least it knows are 8 s. */
+function hasten(t: Cleaner, times: number): void {
+  const library = loadUws();
+  const { App } = library;
+  const hastened: typeof App = (...options) => {
+    const app = App(...options);
+    const { ws } = app;
+    const faster: TemplatedApp['ws'] = (pattern, { idleTimeout = 0, ...rest }) =>
+      ws.call(app, pattern, { ...rest, idleTimeout: idleTimeout / times } as never);
+    return Object.assign(app, { ws: faster });
+  };
+  Object.assign(library, { App: hastened });
+  t.teardown(() => Object.assign(library, { App }));
+}
+
+t.test(
+  'a WebSocket that answers no pings is ended after two minutes, also one of MQTT',
+  { timeout: 60_000 },
+  async (t) => {
+    hasten(t, 15);
+    const server = await testServer(t, { socket: { pingMs: 1000 }, mqtt: { anonymousDomain: siteA.domain } });
+    const { ticket } = await server.site().online('1');
+    const answering = await WebSocketClient.connect(server, ticket);
+    const silent: RawSocket[] = [];
+    for (const path of ['/v5/wsocket', '/mqtt']) {
+      const raw = await RawSocket.open(server);
+      raw.write(requestText(`GET ${path}`, [...upgradeHeaders, 'Sec-WebSocket-Protocol: mqtt']));
+      t.equal((await raw.answer()).status, 101);
+      silent.push(raw);
+    }
+    // CONNECT without a keep alive, masked with zeros.
+    silent[1]?.write(Buffer.from('828f00000000100d00044d51545404020000000161', 'hex'));
+    await Promise.all(silent.map(({ closed }) => closed));
+    t.match(silent[0]?.received, '\x89\x00', 'it was pinged');
+    t.equal(answering.socket.readyState, answering.socket.OPEN, 'who answers pings stays');
+  },
+);

@@ -1,5 +1,7 @@
+import { inspect } from 'node:util';
 import t from 'tap';
 import { type Behaviour, createSystem, encodeName, type Ref, type System } from '../src/actors/system.js';
+import { log } from '../src/log.js';
 import { Metrics } from '../src/metrics.js';
 
 interface Told {
@@ -84,6 +86,17 @@ for (const mailbox of ['turn', 'nact'] as const) {
       t.strictSame(other.log.values, ['undisturbed']);
       t.equal(metrics.crashes, 1);
       t.equal(metrics.deadLetters, 0);
+    });
+
+    t.test('are logged by the kind of the message when they crash, and nothing that it holds', async (t) => {
+      const logged = t.capture(log, 'error');
+      const { system, metrics, actor, quiet } = stage(t);
+      const told = { kind: 'fail', value: 'a bug', body: 'for one pair of eyes', ticket: 'uid:1:0123' } as const;
+      system.tell(actor('one').ref, told);
+      await quiet();
+      const lines = logged().map(({ args }) => args);
+      t.match(lines, [[{ event: 'crash', message: 'fail', err: { message: 'a bug' } }, String]]);
+      t.notMatch(inspect([lines, metrics.recent.summary()], { depth: 9 }), /one pair of eyes|0123/);
     });
 
     t.test('stop after a crash that calls for it; what was told is a dead letter, and the others live', async (t) => {

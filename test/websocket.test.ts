@@ -131,6 +131,13 @@ t.test('a text over 64 KiB is closed with 1009', async (t) => {
   t.strictSame(await server.site().presences('1'), { 1: 'available' });
 });
 
+t.test('a text over 256 KiB is not gathered: the connection is cut off', async (t) => {
+  const server = await testServer(t);
+  const far = await WebSocketClient.open(server);
+  far.send('x'.repeat(4 * 65_536 + 1));
+  t.equal((await far.closed).code, 1006, 'without a word');
+});
+
 t.test('a second socket with the same ticket replaces the first', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');

@@ -18,6 +18,9 @@ import type { Item, Peer } from './peer.js';
 const RANDOM_DIGITS = 32;
 /** A stamp is milliseconds times this and a number that hardly any two nodes share. */
 const STAMPS = 1024;
+/** Unknown kinds that are told of, and characters of each: a kind is whatever a peer says. */
+const UNKNOWN_KINDS = 16;
+const KIND_CHARACTERS = 16;
 
 export interface NodeOptions {
   readonly config: Config['cluster'];
@@ -141,11 +144,15 @@ export class ClusterNode implements MeshEvents {
   #took(peer: Peer, kind: string, taken: Taken): void {
     if (taken === 'taken') return;
     if (taken === 'malformed') this.mesh.refuse(peer, kind);
-    else if (!this.#unknown.has(kind)) {
-      this.#unknown.add(kind);
-      const what = { event: 'item unknown', kind, node: peer.name };
-      log.warn(what, 'a node of a newer version tells what this one cannot read');
-    }
+    else this.#noteUnknown(peer, kind.slice(0, KIND_CHARACTERS));
+  }
+
+  /** The first of each kind, and no more kinds than a newer version may have. */
+  #noteUnknown(peer: Peer, kind: string): void {
+    if (this.#unknown.has(kind) || this.#unknown.size >= UNKNOWN_KINDS) return;
+    this.#unknown.add(kind);
+    const what = { event: 'item unknown', kind, node: peer.name };
+    log.warn(what, 'a node of a newer version tells what this one cannot read');
   }
 
   *snapshot(peer: Peer): Iterator<string> {

@@ -1,6 +1,7 @@
 /** What no node of this version would say, from one that is in the cluster: refused, counted, and nothing else changes. */
 import { connect } from '@nats-io/transport-node';
 import t from 'tap';
+import { log } from '../../src/log.js';
 import { clusterSettings, type NatsServer, natsServer } from '../support/nats.js';
 import { PeerNode } from '../support/peer-node.js';
 import { skipWithout } from '../support/programs.js';
@@ -150,4 +151,16 @@ t.test('a node starts although somebody answers its greeting with nonsense', { s
     const node = await testServer(t, merge(clusterSettings(nats), { cluster: { name, node: 'n1' } }));
     t.match(await node.site().online('alice'), { success: true });
   }
+});
+
+t.test('kinds that are unknown are logged once each, in short, and not without end', { skip }, async (t) => {
+  const all = await scene(t);
+  const warned = t.capture(log, 'warn');
+  const kinds = ['new', 'new', `long${'x'.repeat(100_000)}`, ...Array.from({ length: 1000 }, (_, n) => `new${n}`)];
+  for (const kind of kinds) all.peer.say(JSON.stringify([kind, domain, 1]));
+  t.hasStrict(await goesOn(all, 'after all'), { body: 'after all' });
+  const told = warned().map(({ args }) => args[0] as { readonly event: string; readonly kind: string });
+  const unknown = told.filter(({ event }) => event === 'item unknown').map(({ kind }) => kind);
+  t.strictSame(unknown.slice(0, 3), ['new', `long${'x'.repeat(12)}`, 'new0']);
+  t.equal(unknown.length, 16);
 });

@@ -1,8 +1,9 @@
 /** Backends with mqtt.js, over TCP, in 3.1.1 and 5.0. */
 import type { IClientOptions } from 'mqtt';
 import t from 'tap';
-import { address, foreign, own, testBroker } from './support/broker.js';
+import { address, foreign, own, testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
+import { payloads, TestPeer } from './support/peer.js';
 
 for (const protocolVersion of [3, 4, 5] as const) {
   const options: IClientOptions = { protocolVersion, ...(protocolVersion === 3 ? { protocolId: 'MQIsdp' } : {}) };
@@ -157,6 +158,22 @@ t.test('$SYS tells the numbers of the own domain, and is not matched by a leadin
   await site.client.subscribeAsync('$SYS/broker/clients/connected');
   t.match(await site.next(), { topic: '$SYS/broker/clients/connected', payload: Buffer.from('1'), retain: true });
   t.strictSame(site.rest, []);
+});
+
+t.test('What the server publishes itself is published by nobody else, nor what is no topic', async (t) => {
+  const { host, domain } = testMachine(t);
+  const watcher = new TestPeer(host);
+  await watcher.connect('watcher');
+  for (const filter of ['$SYS/#', '#']) await watcher.subscribe(filter);
+  await watcher.received();
+  const forger = new TestPeer(host);
+  await forger.connect('forger');
+  for (const topic of ['$SYS/broker/version', '$share/g/t']) {
+    forger.publish(topic, 'forged', 1, { retain: true });
+    t.match(await forger.received(), [{ cmd: 'puback', reasonCode: 0x87 }], topic);
+  }
+  t.strictSame(payloads(await watcher.received()), []);
+  t.equal(domain.metrics.dropped.notAuthorized, 2);
 });
 
 t.test('Request and response find each other', async (t) => {

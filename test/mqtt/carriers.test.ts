@@ -6,6 +6,7 @@ import { testServer } from '../support/server.js';
 import { cert, tlsFiles } from '../support/tls.js';
 import { own, testBroker } from './support/broker.js';
 import { client } from './support/clients.js';
+import { ManualClock } from './support/clock.js';
 
 t.test('TLS carries MQTT', async (t) => {
   const broker = await testBroker(t, { tls: tlsFiles(t), mqtt: { port: 0, tlsPort: -1 } });
@@ -94,6 +95,45 @@ t.test('Connections of one address are limited', async (t) => {
   const another = await client(t, secure, { ca: cert });
   await t.rejects(client(t, url));
   await another.client.endAsync();
+});
+
+t.test('A connection that the server has ended is closed although its client leaves its half open', async (t) => {
+  const clock = new ManualClock();
+  const broker = await testBroker(t, {}, clock);
+  const socket = connect({ port: broker.port, host: '127.0.0.1', allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  socket.resume();
+  socket.write(Buffer.from('00', 'hex'));
+  await new Promise((resolve) => socket.once('end', resolve));
+  t.equal(broker.metrics.connections.mqtt, 1, 'its client has time to read');
+  clock.advance(5000);
+  while (broker.metrics.connections.mqtt > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+t.test('MQTT over WebSocket that has ended counts for its address no longer', async (t) => {
+  const server = await testServer(t, { limits: { connectionsPerAddress: 1 } });
+  const url = `ws://${server.host}/mqtt`;
+  const first = await client(t, url);
+  await t.rejects(client(t, url));
+  await first.client.endAsync();
+  while (server.metrics.connections.mqttws > 0) await server.settled();
+  await t.resolves(client(t, url));
+});
+
+t.test('Who takes no answers by WebSocket is ended', async (t) => {
+  const server = await testServer(t, { mqtt: { anonymousDomain: own.domain, maxPacketBytes: 1024 } });
+  const socket = new WebSocket(`ws://${server.host}/mqtt`, 'mqtt');
+  t.teardown(() => socket.terminate());
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve));
+  await new Promise((resolve) => socket.once('open', resolve));
+  socket.send(Buffer.from('100d00044d5154540402003c000161', 'hex'));
+  await new Promise((resolve) => socket.once('message', resolve));
+  socket.pause();
+  const pings = Buffer.alloc(4 * 1024 * 1024, Buffer.from('c000', 'hex'));
+  for (let n = 0; n < 4; n++) await new Promise((resolve) => socket.send(pings, resolve));
+  while (server.metrics.connections.mqttws > 0 && socket.bufferedAmount > 0) await server.settled();
+  socket.resume();
+  t.equal(await closed, 1008);
 });
 
 t.test('Draining tells 5.0 why, and lets nobody in', async (t) => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { authenticate, findTicket } from '../../src/protocols/keys.js';
+import { constantTimeComparisons } from '../support/constant-time.js';
 import { foreign, own, TestBroker, testMachine } from './support/broker.js';
 
 const hashed = `sha256:${createHash('sha256').update('secret').digest('hex')}`;
@@ -9,6 +10,15 @@ t.test('Every key of a domain is valid, plain or hashed, and nothing else', asyn
   const { domain } = testMachine(t, { domains: [{ domain: own.domain, apikey: ['one', hashed] }] });
   for (const key of ['one', 'secret', 'one']) t.ok(authenticate(domain, key), key);
   for (const key of ['', 'on', 'one ', 'two', hashed, 'sha256:one']) t.notOk(authenticate(domain, key), key);
+});
+
+t.test('A key is compared with all of a domain’s, in constant time', async (t) => {
+  const compared = constantTimeComparisons(t);
+  const { domain } = testMachine(t, { domains: [{ domain: own.domain, apikey: ['one', hashed, 'three'] }] });
+  for (const key of ['one', 'two', 'secret', 'three', 'x'.repeat(1000)]) {
+    authenticate(domain, key);
+    t.equal(compared(), 3, key.slice(0, 9));
+  }
 });
 
 t.test('A ticket is that of its endpoint and domain', async (t) => {

@@ -45,6 +45,18 @@ t.test('Subscriptions of all sessions have a limit for the domain', async (t) =>
   t.match(await second.subscribe('b', 1), [{ granted: [1] }]);
 });
 
+t.test('Levels of filters have a limit for the domain', async (t) => {
+  const { host, domain, metrics } = testMachine(t);
+  const peer = new TestPeer(host);
+  await peer.connect('deep');
+  // As many in earnest take 250 MB.
+  Object.defineProperty(domain.table, 'levels', { value: 999_999, configurable: true });
+  t.match(await peer.subscribe('a/+', 1), [{ granted: [1] }]);
+  Object.defineProperty(domain.table, 'levels', { value: 1_000_000 });
+  t.match(await peer.subscribe('b/+', 1), [{ granted: [0x97] }]);
+  t.equal(metrics.refused.quotaExceeded, 1);
+});
+
 t.test('Sessions beyond the limit of the domain are refused, those there are go on', async (t) => {
   const { host, metrics } = testMachine(t, { limits: { sessionsPerDomain: 1 } });
   const kept = { properties: { sessionExpiryInterval: 60 } };

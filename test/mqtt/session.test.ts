@@ -170,6 +170,23 @@ t.test('The queue of a client that is away is bounded, and what is dropped is co
   t.equal(domain.metrics.queuedPackets, 0);
 });
 
+t.test('The queue of a client that is away is bounded in bytes', async (t) => {
+  const { host, domain } = testMachine(t, { limits: { queueBytes: 5000 } });
+  const away = new TestPeer(host);
+  await away.connect('away', { properties: { sessionExpiryInterval: 60 } });
+  await away.subscribe('q', 1);
+  away.connection.lost();
+  const publisher = new TestPeer(host);
+  await publisher.connect('publisher');
+  for (let i = 1; i <= 9; i++) publisher.publish('q', `${i}`.repeat(1000), 1, { messageId: i });
+  await turn();
+  const { queuedPackets, queuedBytes, dropped } = domain.metrics;
+  t.ok(queuedPackets >= 2 && queuedBytes <= 5000, `${queuedPackets} of ${queuedBytes} bytes are kept`);
+  t.equal(dropped.queueOverflow, 9 - queuedPackets);
+  const kept = payloads(await new TestPeer(host).connect('away', { clean: false })).map(([first]) => first);
+  t.strictSame(kept, ['6', '7', '8', '9'].slice(-queuedPackets), 'the newest');
+});
+
 t.test('A message that has expired is not delivered; another says how long it still holds', async (t) => {
   const clock = new ManualClock();
   const { host, domain } = testMachine(t, {}, clock);

@@ -1,7 +1,9 @@
 /** Tickets' connections with mqtt.js; test/chat.test.ts has them chat. */
 import t from 'tap';
-import { address, own, testBroker } from './support/broker.js';
+import type { Cleaner, Settings } from '../support/server.js';
+import { address, own, TestBroker, testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
+import { type ConnectOptions, payloads, TestPeer, turn } from './support/peer.js';
 
 function bodies(payload: string): string[] {
   return JSON.parse(payload).messages.map(({ body }: { body: string }) => body);
@@ -112,4 +114,53 @@ t.test('The same ticket takes over, and another client of the endpoint does not'
   broker.push('tom', 'jack', 'to both');
   t.strictSame(bodies(await second.payload()), ['to both']);
   t.strictSame(bodies(await tablet.payload()), ['to both']);
+});
+
+/** Jack's phone without a network. */
+async function phone(t: Cleaner, overrides: Settings = {}, options: ConnectOptions = {}) {
+  const { host, domain } = testMachine(t, overrides);
+  const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+  const password = Buffer.from(await broker.online('jack'));
+  const peer = new TestPeer(host);
+  await peer.connect('phone', { username: own.domain, password, ...options });
+  return { peer, broker, metrics: domain.metrics };
+}
+
+t.test('More in flight than the receive maximum of the server ends a ticket’s connection with 0x93', async (t) => {
+  const { peer } = await phone(t, { mqtt: { receiveMaximum: 2 } });
+  for (const messageId of [1, 2, 3]) peer.publish(address('tom'), 'x', 2, { messageId });
+  t.match(await peer.received(), [{ cmd: 'pubrec' }, { cmd: 'pubrec' }, { cmd: 'disconnect', reasonCode: 0x93 }]);
+  t.ok(peer.wire.ended);
+});
+
+t.test('A ticket’s client that acknowledges nothing is sent no more than its receive maximum', async (t) => {
+  const { peer, broker } = await phone(t, {}, { properties: { receiveMaximum: 2 } });
+  for (const body of ['1', '2', '3', '4']) {
+    broker.push('tom', 'jack', body);
+    await turn();
+  }
+  t.strictSame(payloads(await peer.received()).map(bodies), [['1'], ['2']]);
+  peer.send({ cmd: 'puback', messageId: 1 });
+  t.strictSame(payloads(await peer.received()).map(bodies), [['3', '4']]);
+});
+
+t.test('A ticket’s client that stops reading is bounded, and goes on when it reads again', async (t) => {
+  const limits = { queuePackets: 10, queueBytes: 0, messageBytes: 0 };
+  const { peer, broker, metrics } = await phone(t, { limits });
+  peer.wire.stalled = true;
+  for (let n = 0; n < 40; n++) {
+    broker.push('tom', 'jack', `${n} ${'x'.repeat(100_000)}`);
+    await turn();
+  }
+  const sent = payloads(await peer.received()).length;
+  t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
+  t.equal(metrics.queuedPackets, 10);
+  t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
+  peer.wire.buffered = 0;
+  peer.connection.drained();
+  const rest = payloads(await peer.received()).flatMap(bodies);
+  t.strictSame(
+    rest.map((body) => Number.parseInt(body, 10)),
+    [30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
+  );
 });
