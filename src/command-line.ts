@@ -148,9 +148,7 @@ export function parseArguments(
     .configureOutput({ writeOut: print, writeErr: complain })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', outline)
-    .action(() => {
-      command = 'serve';
-    });
+    .helpCommand(true);
   for (const flag of flags) program.addOption(option(flag));
   program
     .command('check')
@@ -166,6 +164,11 @@ export function parseArguments(
       command = 'doctor';
       json = options.json === true;
     });
+  program.allowExcessArguments().action(() => {
+    const [unknown] = program.args;
+    const known = program.commands.map((each) => each.name()).join(', ');
+    if (unknown !== undefined) program.error(`error: unknown command '${unknown}'; there are ${known}, help`);
+  });
   try {
     program.parse(args, { from: 'user' });
   } catch (error) {

@@ -69,7 +69,7 @@ t.test('--version answers the version of the package', async (t) => {
 });
 
 t.test('unknown flags and words are refused with exit code 2', async (t) => {
-  for (const args of [['--prot', '1'], ['serve'], ['check', 'x'], ['--port']]) {
+  for (const args of [['--prot', '1'], ['serve'], ['check', 'x'], ['doctor', 'x'], ['--port']]) {
     const { result, err } = parse(args);
     t.strictSame(result, { exitCode: 2 }, args.join(' '));
     t.match(err, /^error: /);

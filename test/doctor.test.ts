@@ -135,4 +135,5 @@ t.test('the command ends with 1 on a failure, and is for readers and for program
   const found: unknown = JSON.parse(bad.out);
   t.ok(Array.isArray(found) && found.some(({ level, text }) => level === 'failure' && /^port: /.test(text)));
   t.equal(reportOf([]), '\n0 failures, 0 warnings\n');
+  t.match(reportOf([{ level: 'warning', subject: 'x', text: 'y', advice: null }]), /\n0 failures, 1 warning\n$/);
 });

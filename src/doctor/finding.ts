@@ -30,6 +30,9 @@ export function reportOf(findings: readonly Finding[]): string {
     `${MARKS[level]} ${subject}: ${text}`,
     ...(advice === null ? [] : advice.split('\n').map((line) => `          → ${line.trim()}`)),
   ]);
-  const count = (wanted: Finding['level']) => findings.filter(({ level }) => level === wanted).length;
-  return `${[...lines, '', `${count('failure')} failures, ${count('warning')} warnings`].join('\n')}\n`;
+  const count = (wanted: Finding['level']) => {
+    const number = findings.filter(({ level }) => level === wanted).length;
+    return `${number} ${wanted}${number === 1 ? '' : 's'}`;
+  };
+  return `${[...lines, '', `${count('failure')}, ${count('warning')}`].join('\n')}\n`;
 }
