@@ -129,6 +129,24 @@ t.test('after five wrong tokens an address has to wait, twice as long each time;
   );
 });
 
+t.test('the guard remembers so many addresses, and forgets the one that was silent longest', async (t) => {
+  const guard = new Guard(
+    () => token,
+    () => 0,
+  );
+  const guess = (address: string, times: number) => {
+    for (let n = 0; n < times; n++) guard.present(message({}, address), 'wrong');
+  };
+  guess('silent', 5);
+  guess('goes on', 4);
+  for (let n = 0; n < 9998; n++) guess(`${n}`, 1);
+  guess('goes on', 1);
+  t.equal(guard.present(message({}, 'silent'), token).kind, 'blocked');
+  guess('one more', 1);
+  t.equal(guard.present(message({}, 'silent'), token).kind, 'welcome');
+  t.equal(guard.present(message({}, 'goes on'), token).kind, 'blocked');
+});
+
 t.test('the token and the signature of its cookie are compared in constant time', async (t) => {
   const compared = constantTimeComparisons(t);
   const guard = new Guard(

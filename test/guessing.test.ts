@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { ApiKeys } from '../src/protocols/api-keys.js';
+import { own, testMachine } from './mqtt/support/broker.js';
 import { client } from './mqtt/support/clients.js';
 import { type Answer, basic } from './support/http.js';
 import { nextalk } from './support/process.js';
@@ -88,6 +90,30 @@ t.test('MQTT counts with REST, by TCP and by WebSocket, and lets tickets in', as
   }
   t.equal((await server.site().get(path, { ids: '1' })).status, 429);
   t.match(server.metrics.refused, { authenticationFailed: 8, lockedOut: 5 });
+});
+
+t.test('addresses of right keys are noted once a second, and only so many', async (t) => {
+  const { domain } = testMachine(t);
+  const lockout = { failures: 1, firstMs: 60_000, longestMs: 60_000, forgetMs: 60_000, entries: 2 };
+  let now = 0;
+  const keys = new ApiKeys(
+    () => now,
+    () => lockout,
+  );
+  const check = (key: string, address: string) => keys.check(domain, key, () => address);
+  for (const address of ['first', 'same second', 'second', 'third']) {
+    if (address !== 'same second') now += 1000;
+    t.equal(check(own.apikey, address), true);
+  }
+  for (const [address, answer] of [
+    ['third', true],
+    ['second', true],
+    ['first', 60],
+    ['same second', 60],
+  ] as const) {
+    t.equal(check('wrong', address), false);
+    t.equal(check(own.apikey, address), answer, address);
+  }
 });
 
 t.test('the log says who is locked out, and no key', async (t) => {
