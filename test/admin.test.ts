@@ -115,7 +115,7 @@ t.test('after five wrong tokens an address has to wait, twice as long each time;
   t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 2 });
   now += 2000;
   t.equal(guard.present(message(), token).kind, 'welcome');
-  t.equal(guard.present(message(), 'wrong').kind, 'unknown', 'a right one forgives the wrong ones');
+  for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown', 'the wrong ones are forgiven');
   now += 24 * 3600 * 1000;
   for (let i = 0; i < 40; i++) {
     guard.present(message(), 'wrong');
