@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Cleaner, Settings } from '../support/server.js';
 import { own, testMachine } from './support/broker.js';
 import { ManualClock } from './support/clock.js';
 import { payloads, TestPeer, turn } from './support/peer.js';
@@ -152,14 +153,20 @@ t.test('A connection without CONNECT ends after ten seconds', async (t) => {
   t.equal(await peer.receivedHex(), '');
 });
 
-t.test('The queue of a client that is away is bounded, and what is dropped is counted', async (t) => {
-  const { host, domain } = testMachine(t, { limits: { queuePackets: 3 } });
+/** A publisher to a topic whose subscriber is away. */
+async function withAway(t: Cleaner, limits: Settings) {
+  const { host, domain } = testMachine(t, { limits });
   const away = new TestPeer(host);
   await away.connect('away', { properties: { sessionExpiryInterval: 60 } });
   await away.subscribe('q', 1);
   away.connection.lost();
   const publisher = new TestPeer(host);
   await publisher.connect('publisher');
+  return { host, domain, publisher };
+}
+
+t.test('The queue of a client that is away is bounded, and what is dropped is counted', async (t) => {
+  const { host, domain, publisher } = await withAway(t, { queuePackets: 3 });
   for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
   publisher.publish('q', 'at most once');
   await turn();
@@ -171,13 +178,7 @@ t.test('The queue of a client that is away is bounded, and what is dropped is co
 });
 
 t.test('The queue of a client that is away is bounded in bytes', async (t) => {
-  const { host, domain } = testMachine(t, { limits: { queueBytes: 5000 } });
-  const away = new TestPeer(host);
-  await away.connect('away', { properties: { sessionExpiryInterval: 60 } });
-  await away.subscribe('q', 1);
-  away.connection.lost();
-  const publisher = new TestPeer(host);
-  await publisher.connect('publisher');
+  const { host, domain, publisher } = await withAway(t, { queueBytes: 5000 });
   for (let i = 1; i <= 9; i++) publisher.publish('q', `${i}`.repeat(1000), 1, { messageId: i });
   await turn();
   const { queuedPackets, queuedBytes, dropped } = domain.metrics;
