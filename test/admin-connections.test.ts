@@ -6,6 +6,7 @@ import { listen } from '../src/admin/listener.js';
 import { SAMPLE_FIELDS, type Sample } from '../src/admin/measures.js';
 import { Stream } from '../src/admin/stream.js';
 import { Metrics } from '../src/metrics.js';
+import { turn } from './mqtt/support/peer.js';
 import { askAdmin } from './support/admin.js';
 import { seriesOf } from './support/prometheus.js';
 import { type TestServer, testServer } from './support/server.js';
@@ -41,6 +42,19 @@ t.test('who connects to the admin port and asks nothing keeps nobody out', async
   await first;
   t.strictSame(await metrics(server), { open: most, dropped: 1 });
   t.equal(sockets.filter(({ closed }) => closed).length, 1, 'the one that was there first');
+});
+
+t.test('who sends a body without end, or has been answered, keeps nobody out either', async (t) => {
+  const bodiless = 'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n';
+  const answered = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  for (const text of [bodiless, answered]) {
+    const server = await testServer(t, { admin: { port: -1 } });
+    const sockets: Socket[] = [];
+    t.teardown(() => sockets.map((socket) => socket.destroy()));
+    for (let i = 0; i < most; i += 1) sockets.push(await opened(server, text));
+    if (text === answered) while (sockets.some(({ bytesRead }) => bytesRead === 0)) await turn();
+    t.equal((await askAdmin(server, '/healthz')).status, 200, text.slice(0, 8));
+  }
 });
 
 t.test('what the admin port answers is not cut off for those who come later', async (t) => {

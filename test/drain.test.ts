@@ -1,5 +1,7 @@
 import t from 'tap';
+import { upgradeHeaders } from './support/hostile.js';
 import { openPoll, poll, unwrap } from './support/polling.js';
+import { RawSocket, requestText } from './support/raw.js';
 import { siteA, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -34,6 +36,21 @@ t.test('a poll or a socket that comes while the server drains is not kept', asyn
   const socket = new WebSocketClient(server);
   socket.socket.on('open', () => socket.send(`subscribe ${siteA.domain} ${ticket}`));
   t.not((await socket.closed).code, 1000);
+  await draining;
+});
+
+t.test('an upgrade on a connection that was open before is refused while the server drains', async (t) => {
+  const server = await testServer(t);
+  const { ticket } = await server.site().online('1');
+  await openPoll(server, ticket);
+  const raw = await RawSocket.open(server);
+  raw.write(requestText('GET /v5/docs', []));
+  t.equal((await raw.answer()).status, 200);
+  const draining = server.drain();
+  raw.write(requestText('GET /v5/wsocket', upgradeHeaders));
+  await draining;
+  while (!raw.received.includes('HTTP/1.1 503 ')) await server.settled();
+  t.equal(server.metrics.refused.unavailable, 1);
   await draining;
 });
 

@@ -207,6 +207,7 @@ t.test('without a trusted proxy nobody has another address by claiming it', asyn
   const server = await testServer(t, { limits: { connectionsPerAddress: 1 } });
   t.equal(await knock(server, '/v5/wsocket', '192.0.2.1'), 101);
   for (const way of ways) t.equal(await knock(server, way, '192.0.2.2'), 429, way);
+  t.equal(server.metrics.refused.tooManyConnections, ways.length);
 });
 
 t.test('a header of 16 KiB is read, one of a megabyte is not', async (t) => {

@@ -39,6 +39,7 @@ t.test('a ticket that is none is told so and closed with 4404', async (t) => {
     t.equal(await client.text(), notFound, text);
     t.equal((await client.closed).code, 4404, text);
   }
+  t.equal(server.metrics.refused.ticketNotFound, texts.length);
 });
 
 t.test('a malformed first text is told so and closed with 4400', async (t) => {
@@ -62,6 +63,7 @@ t.test('a malformed first text is told so and closed with 4400', async (t) => {
     t.equal(await client.text(), badRequest, text.slice(0, 40));
     t.equal((await client.closed).code, 4400, text.slice(0, 40));
   }
+  t.equal(server.metrics.refused.badRequest, texts.length);
 });
 
 t.test('the ticket is everything after the second space', async (t) => {

@@ -54,7 +54,7 @@ const items: readonly (readonly [what: string, item: unknown])[] = [
   ['a question without number', ['?', null, 'visit', domain]],
   ['a call whose parameters are none', ['?', 1, 'call', domain, 'message', '', 5]],
   ['an answer to no question', ['!', 'x', null]],
-  ['a channel that is none', ['=', 1, {}, 'o', null]],
+  ['a channel that is none', ['=', 1, {}, 'o', {}]],
   ['a channel about nothing', ['=', 1, 1, 'o', null]],
   ['data that is none', ['=', 1, 2, 'd', 5]],
 ];

@@ -43,6 +43,7 @@ t.test('WebSocket carries MQTT, however its messages cut the packets', async (t)
   const closed = new Promise<number>((resolve) => socket.once('close', resolve));
   socket.send('text');
   t.equal(await closed, 1003);
+  t.equal(server.metrics.refused.malformed, 1);
 });
 
 t.test('A WebSocket without the subprotocol is refused', async (t) => {
@@ -52,6 +53,7 @@ t.test('A WebSocket without the subprotocol is refused', async (t) => {
     socket.once('unexpected-response', (_request, response) => resolve(response.statusCode));
   });
   t.equal(status, 400);
+  t.equal(server.metrics.refused.badRequest, 1);
   socket.on('error', () => undefined);
   socket.terminate();
 });
@@ -106,6 +108,7 @@ t.test('A connection that the server has ended is closed although its client lea
   socket.write(Buffer.from('00', 'hex'));
   await new Promise((resolve) => socket.once('end', resolve));
   t.equal(broker.metrics.connections.mqtt, 1, 'its client has time to read');
+  t.equal(broker.metrics.refused.malformed, 1);
   clock.advance(5000);
   while (broker.metrics.connections.mqtt > 0) await new Promise((resolve) => setImmediate(resolve));
 });
