@@ -15,6 +15,12 @@ export const systemClock: Clock = {
 };
 
 /**
+ * What falls due within a thousandth of the time that all wait falls due together: the first item of a map that has lost
+ * many is far to seek, too far for each millisecond.
+ */
+const GRAINS = 1000;
+
+/**
  * Items that all wait the same time. Insertion order is then the order in which they fall due, so one timer serves any
  * number of them: a timer for each of 100,000 clients would cost more than the clients.
  */
@@ -68,15 +74,19 @@ export class Timeouts<T> {
   }
 
   readonly #expire = (): void => {
-    this.#cancel = null;
     const now = this.#now();
-    for (const [item, due] of this.#due) {
-      if (due > now) {
-        this.#cancel ??= this.clock.after(due - now, this.#expire);
-        return;
+    try {
+      for (const [item, due] of this.#due) {
+        if (due > now) break;
+        this.#due.delete(item);
+        this.onDue(item);
       }
-      this.#due.delete(item);
-      this.onDue(item);
+    } finally {
+      // Only now: of what `onDue` has started anew nothing is the next to fall due.
+      const next = this.#due.values().next();
+      this.#cancel = next.done
+        ? null
+        : this.clock.after(Math.max(this.delayMs / GRAINS, next.value - this.#now()), this.#expire);
     }
   };
 }

@@ -28,7 +28,7 @@ export interface Share {
 
 export type Task =
   | { readonly kind: 'connect' }
-  | { readonly kind: 'talk'; readonly rate: number; readonly ms: number }
+  | { readonly kind: 'talk'; readonly rate: number; readonly ms: number; readonly warmUpMs: number }
   | { readonly kind: 'count' }
   | { readonly kind: 'report' };
 
@@ -45,7 +45,7 @@ export interface Counts {
   readonly failures: Readonly<Record<string, number>>;
 }
 
-/** The counts, and the latencies of what has arrived since the last report, in ms. */
+/** The counts, and the latencies of what was sent after the warm-up, in ms. */
 export interface Account extends Counts {
   readonly latencies: readonly number[];
 }
@@ -75,7 +75,9 @@ class Holder {
   readonly #tickets: string[] = [];
   readonly #sockets: WebSocketClient[] = [];
   readonly #seen = new Set<number>();
-  #latencies: number[] = [];
+  readonly #latencies: number[] = [];
+  /** Latencies count from here on; every process begins at about the same moment. */
+  #warmMs = 0;
   readonly #failures: Record<string, number> = {};
   #failed = 0;
   #counts = { held: 0, connected: 0, sent: 0, refused: 0, received: 0, duplicates: 0, presences: 0 };
@@ -89,9 +91,7 @@ class Holder {
   }
 
   account(): Account {
-    const latencies = this.#latencies;
-    this.#latencies = [];
-    return { ...this.counts, latencies };
+    return { ...this.counts, latencies: this.#latencies };
   }
 
   async connect(): Promise<void> {
@@ -176,18 +176,19 @@ class Holder {
       if (this.#seen.has(id)) this.#counts.duplicates += 1;
       this.#seen.add(id);
       this.#counts.received += 1;
-      this.#latencies.push(arrivedMs - sentMs);
+      if (sentMs >= this.#warmMs) this.#latencies.push(arrivedMs - sentMs);
     }
   };
 
   /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
-  async talk(rate: number, ms: number): Promise<void> {
+  async talk(rate: number, ms: number, warmUpMs: number): Promise<void> {
     const total = Math.round((rate * ms) / 1000);
     const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.host);
     const startMs = nowMs();
+    this.#warmMs = startMs + warmUpMs;
     const answers: Promise<void>[] = [];
     while (answers.length < total) {
-      const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000));
+      const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000) + 1);
       while (answers.length < due)
         answers.push(this.#send(pool, answers.length, startMs + (answers.length * 1000) / rate));
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -231,7 +232,7 @@ function main(share: Share): void {
   const failed = (error: unknown): void => tell({ kind: 'failed', why: String(error) });
   process.on('message', (task: Task) => {
     if (task.kind === 'connect') holder.connect().then(() => done('connect'), failed);
-    else if (task.kind === 'talk') holder.talk(task.rate, task.ms).then(() => done('talk'), failed);
+    else if (task.kind === 'talk') holder.talk(task.rate, task.ms, task.warmUpMs).then(() => done('talk'), failed);
     else done(task.kind);
   });
   process.on('uncaughtException', failed);

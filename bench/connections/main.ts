@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     holders: { type: 'string' },
     buddies: { type: 'string', default: '10' },
     rate: { type: 'string', default: '2000' },
+    'warm-up': { type: 'string', default: '30' },
     seconds: { type: 'string', default: '20' },
     width: { type: 'string', default: '48' },
     server: { type: 'string' },
@@ -40,7 +41,8 @@ const usage = `npm run bench:connections [-- FLAGS]
   --holders N       processes of clients (as many as files allow)
   --buddies N       buddies of each user (10)
   --rate N          messages a second among them (2000)
-  --seconds N       for how long (20)
+  --warm-up N       seconds of that before it is measured: new processes compile what they run often (30)
+  --seconds N       seconds of it that are measured (20)
   --width N         users that each process brings online at the same time (48)
   --bare            the same on bare uWebSockets.js first, a process for each process of clients
   --server FILE     measure this main.js instead of building this checkout
@@ -51,6 +53,7 @@ const connections = Number(flags.connections);
 const workers = Number(flags.workers ?? Math.max(2, Math.ceil(connections / perProcess)));
 const holderCount = Number(flags.holders ?? Math.max(2, Math.ceil(connections / perProcess)));
 const rate = Number(flags.rate);
+const warmUpMs = Number(flags['warm-up']) * 1000;
 const talkMs = Number(flags.seconds) * 1000;
 
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -106,8 +109,9 @@ async function measure(pids: () => readonly number[], holders: Holders): Promise
   for (const [why, count] of Object.entries(connected.failures)) note(`${count} failed: ${why}`);
   const { presences } = await quiet(holders);
   const idle = memoryBytes(pids());
-  note(`talking at ${rate} a second`);
-  await holders.all({ kind: 'talk', rate: rate / holderCount, ms: talkMs }, talkMs + 120_000);
+  note(`talking at ${rate} a second for ${(warmUpMs + talkMs) / 1000} s`);
+  const task = { kind: 'talk', rate: rate / holderCount, ms: warmUpMs + talkMs, warmUpMs } as const;
+  await holders.all(task, task.ms + 120_000);
   await settled(holders);
   const after = memoryBytes(pids());
   const end = await holders.all({ kind: 'report' }, 60_000);
