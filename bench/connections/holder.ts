@@ -14,8 +14,8 @@ export interface Share {
   /** Its number among the processes. */
   readonly holder: number;
   readonly port: number;
-  /** The server's address that it connects to. */
-  readonly host: string;
+  /** The server's addresses that it connects to in turn. */
+  readonly hosts: readonly string[];
   /** Its first user, and how many. */
   readonly first: number;
   readonly count: number;
@@ -95,8 +95,8 @@ class Holder {
   }
 
   async connect(): Promise<void> {
-    const { target, port, host, first, count, width } = this.#share;
-    const pool = target === 'uws' ? null : await HttpPool.open(port, onlineWidth, host);
+    const { target, port, hosts, first, count, width } = this.#share;
+    const pool = target === 'uws' ? null : await HttpPool.open(port, onlineWidth, hosts[0]);
     await each(count, width, async (index) => {
       if (this.#failed > mostFailures) return;
       try {
@@ -126,7 +126,7 @@ class Holder {
 
   /** Opens a WebSocket. One that is to subscribe is held when that has been answered. */
   async #hold(path: string, subscribe: string | null): Promise<void> {
-    const { port, host } = this.#share;
+    const { port, hosts } = this.#share;
     const askedMs = nowMs();
     let isHeld = subscribe === null;
     let isSubscribed: () => void = () => undefined;
@@ -137,7 +137,7 @@ class Holder {
     });
     const socket = await WebSocketClient.open({
       port,
-      host,
+      host: hosts[this.#sockets.length % hosts.length],
       path,
       onText: (bytes, start, end) => {
         if (isHeld) return this.#receive(bytes, start, end);
@@ -183,7 +183,7 @@ class Holder {
   /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
   async talk(rate: number, ms: number, warmUpMs: number): Promise<void> {
     const total = Math.round((rate * ms) / 1000);
-    const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.host);
+    const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.hosts[0]);
     const startMs = nowMs();
     this.#warmMs = startMs + warmUpMs;
     const answers: Promise<void>[] = [];

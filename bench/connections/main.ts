@@ -1,8 +1,8 @@
 /**
  * `npm run bench:connections -- --connections 100000`: holds that many WebSockets, each an online user with buddies, on
  * one server with workers, and lets them write to each other meanwhile; before that as many on bare uWebSockets.js, since
- * seconds and milliseconds say little of a machine one does not know. Clients are spread over processes, each with an
- * address of the server of its own, because a process has so many files and a client so many ports towards an address.
+ * seconds and milliseconds say little of a machine one does not know. Clients are spread over processes, because a process
+ * has so many files, and each over addresses of the server of its own, because a client has so many ports towards one.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -17,6 +17,12 @@ import { type Running, startBare, startNats, startWorkers } from './servers.js';
 
 /** Connections for which one process, of the server or of clients, has files enough when its share is not quite even. */
 const perProcess = 17_000;
+
+/**
+ * Connections of one process to one address. Far fewer than there are ports: connect() tries one port after the other
+ * until it finds a free one, and half of them before the other half.
+ */
+const perAddress = 4000;
 
 const { values: flags } = parseArgs({
   options: {
@@ -65,7 +71,7 @@ function shares(target: Share['target'], ports: readonly number[]): Share[] {
     target,
     holder,
     port: ports[holder % ports.length] ?? 0,
-    host: target === 'uws' ? '127.0.0.1' : `127.0.0.${holder + 1}`,
+    hosts: Array.from({ length: Math.ceil(size / perAddress) }, (_, address) => `127.0.${holder}.${address + 1}`),
     first: holder * size,
     count: Math.min(size, connections - holder * size),
     users: connections,

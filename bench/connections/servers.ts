@@ -8,6 +8,9 @@ import { freePort } from '../targets.js';
 
 const startLimitMs = 60_000;
 
+/** Clients are spread over the addresses of loopback. */
+const everyAddress = '0.0.0.0';
+
 /** A process that runs until it is stopped. */
 export interface Running {
   readonly port: number;
@@ -29,6 +32,7 @@ export async function startBare(): Promise<Running> {
   const port = await freePort();
   const program = join(import.meta.dirname, '../peers/uws.ts');
   const child = spawn(process.execPath, ['--import', 'tsx', program, String(port)], {
+    env: { ...process.env, LISTEN_ADDRESS: everyAddress },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await untilSaid(child, child.stdout, /listening/);
@@ -44,10 +48,10 @@ export async function startWorkers(
 ): Promise<Running> {
   const port = await freePort();
   const runs = program.endsWith('.ts') ? ['--import', 'tsx'] : [];
-  // Every address of loopback: clients spread over them.
-  const own = ['--host', '0.0.0.0', '--port', String(port), '--mqtt-port', '0', '--admin-port', '0', '--data', 'none'];
+  const own = ['--host', everyAddress, '--port', String(port), '--data', 'none'];
+  const off = ['--mqtt-port', '0', '--admin-port', '0'];
   const many = ['--workers', String(workers), '--nats', `nats://127.0.0.1:${nats}`, '--domain', `${domain}:${apikey}`];
-  const child = spawn(process.execPath, [...runs, program, ...own, ...many, ...flags], {
+  const child = spawn(process.execPath, [...runs, program, ...own, ...off, ...many, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await untilSaid(child, child.stdout, /"event":"started"/);

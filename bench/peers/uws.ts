@@ -9,6 +9,7 @@ interface Receiver {
 }
 
 const [, , port, cert, key] = process.argv;
+const address = process.env.LISTEN_ADDRESS ?? '127.0.0.1';
 const sockets = new Map<string, WebSocket<Receiver>>();
 const uws = loadUws();
 const secured = cert !== undefined && key !== undefined;
@@ -54,7 +55,7 @@ app.post('/send/:id', (response, request) => {
   });
 });
 
-app.listen('127.0.0.1', Number(port), (listening) => {
+app.listen(address, Number(port), (listening) => {
   if (!listening) process.exit(1);
   process.stdout.write('listening\n');
 });
