@@ -2,6 +2,7 @@
  * A process of clients: brings its share of the users online, holds their WebSockets, sends messages among all users and
  * counts what arrives. Told what to do by the conductor (main.ts), over its channel.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpPool, httpRequest } from '../clients/http.js';
 import { domain, goOnline, restRequest, ringBuddies, userId } from '../clients/nextalk.js';
 import { textFrame, WebSocketClient } from '../clients/websocket.js';
@@ -191,7 +192,8 @@ class Holder {
       const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000) + 1);
       while (answers.length < due)
         answers.push(this.#send(pool, answers.length, startMs + (answers.length * 1000) / rate));
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      const nextMs = startMs + (answers.length * 1000) / rate;
+      await sleep(Math.max(1, Math.ceil(nextMs - nowMs())));
     }
     await Promise.all(answers);
     pool.close();
