@@ -14,6 +14,7 @@ import type { Listener } from '../admin/listener.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { startWorkersAdmin } from './admin.js';
+import { workerExecArgv } from './exec-argv.js';
 import type { Ports } from './messages.js';
 import { claimPorts } from './ports.js';
 import { Pulses } from './pulses.js';
@@ -78,6 +79,7 @@ class Supervisor {
     cluster.setupPrimary({
       exec: fileURLToPath(new URL(file, import.meta.url)),
       args: [],
+      execArgv: workerExecArgv(process.execArgv, process.env.NODE_OPTIONS ?? ''),
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
