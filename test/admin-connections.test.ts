@@ -48,7 +48,8 @@ t.test('who sends a body without end, or has been answered, keeps nobody out eit
   const bodiless = 'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n';
   const answered = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
   for (const text of [bodiless, answered]) {
-    const server = await testServer(t, { admin: { port: -1 } });
+    // With a token, so that the body of a login is waited for.
+    const server = await testServer(t, { admin: { port: -1, token: 'a token of some length' } });
     const sockets: Socket[] = [];
     t.teardown(() => sockets.map((socket) => socket.destroy()));
     for (let i = 0; i < most; i += 1) sockets.push(await opened(server, text));
@@ -67,6 +68,52 @@ t.test('what the admin port answers is not cut off for those who come later', as
   t.match(await metrics(server), { open: most });
   await once(stream, 'data');
   t.notOk(stream.closed);
+});
+
+t.test('where everybody is being answered, who comes is closed, and comes again when one has gone', async (t) => {
+  const { admin } = new Metrics();
+  const limits = { connections: 2, requestMs: 30_000, stillMs: 60_000 };
+  let asked = 0;
+  const listener = await listen('127.0.0.1', 0, admin, () => (asked += 1), limits);
+  t.teardown(() => listener.close());
+  const at = { adminPort: listener.port };
+  const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const [first] = [await opened(at, get), await opened(at, get)];
+  while (asked < 2) await turn();
+  const third = await opened(at, get);
+  if (!third.closed) await once(third, 'close');
+  t.match(admin, { connections: 2, dropped: 1 });
+  first.destroy();
+  while (admin.connections > 1) await turn();
+  const fourth = await opened(at, get);
+  while (asked < 3) await turn();
+  t.notOk(fourth.closed);
+});
+
+t.test('a request that drips, and an answer that is not read, end', async (t) => {
+  const { admin } = new Metrics();
+  const slow = await listen('127.0.0.1', 0, admin, (_message, response) => response.end(), {
+    connections: 2,
+    requestMs: 100,
+    stillMs: 60_000,
+  });
+  t.teardown(() => slow.close());
+  const dripping = await opened({ adminPort: slow.port }, 'GET / HTTP/1.1\r\nHost: ');
+  const drip = setInterval(() => dripping.write('x'), 10);
+  t.teardown(() => clearInterval(drip));
+  if (!dripping.closed) await once(dripping, 'close');
+  clearInterval(drip);
+  const large = await listen('127.0.0.1', 0, admin, (_message, response) => response.end('x'.repeat(20_000_000)), {
+    connections: 2,
+    requestMs: 30_000,
+    stillMs: 100,
+  });
+  t.teardown(() => large.close());
+  const unread = await opened({ adminPort: large.port }, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  unread.pause();
+  while (admin.connections === 0) await turn();
+  while (admin.connections > 0) await turn();
+  t.match(admin, { connections: 0, dropped: 0 });
 });
 
 const ask = 'GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n';

@@ -104,6 +104,31 @@ t.test('who connects by MQTT and says nothing is ended after ten seconds', async
   t.equal(server.metrics.refused.connectTimeout, 2);
 });
 
+t.test('each transport counts what it refuses', async (t) => {
+  const server = await testServer(t, { mqtt: { port: -1 } });
+  const { refused } = server.metrics;
+  for (const text of ['hello', `subscribe ${siteA.domain}`]) {
+    const before = refused.badRequest;
+    const socket = await WebSocketClient.open(server);
+    socket.send(text);
+    t.equal((await socket.closed).code, 4400);
+    t.equal(refused.badRequest, before + 1, text);
+  }
+  for (const text of [`subscribe ${siteA.domain} uid:1:00`, 'subscribe nowhere.example uid:1:00']) {
+    const before = refused.ticketNotFound;
+    const socket = await WebSocketClient.open(server);
+    socket.send(text);
+    t.equal((await socket.closed).code, 4404);
+    t.equal(refused.ticketNotFound, before + 1, text);
+  }
+  const raw = await RawSocket.open(server);
+  raw.write(requestText('GET /mqtt', upgradeHeaders));
+  t.equal((await raw.answer()).status, 400);
+  t.equal(refused.badRequest, 3, 'no subprotocol');
+  await poll(server, 'uid:1:00').answer;
+  t.equal(refused.ticketNotFound, 3, 'a poll');
+});
+
 /** Those that take another configuration to be caused. */
 type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed';
 

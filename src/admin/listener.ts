@@ -6,10 +6,15 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { AdminMetrics } from '../metrics.js';
 
-const CONNECTIONS = 256;
-/** A request that is not all there by then, and a connection on which nothing moves. */
-const REQUEST_MS = 30_000;
-const STILL_MS = 60_000;
+export interface Limits {
+  readonly connections: number;
+  /** For a request to be all there. */
+  readonly requestMs: number;
+  /** For a connection on which nothing moves, such as one whose answer is not read. */
+  readonly stillMs: number;
+}
+
+const LIMITS: Limits = { connections: 256, requestMs: 30_000, stillMs: 60_000 };
 
 export interface Listener {
   readonly port: number;
@@ -25,6 +30,7 @@ class Connections {
   constructor(
     server: Server,
     private readonly metrics: AdminMetrics,
+    private readonly most: number,
   ) {
     server.on('connection', (socket: Socket) => this.#opened(socket));
     server.on('request', ({ socket, method }, response) => {
@@ -38,7 +44,7 @@ class Connections {
   }
 
   #opened(socket: Socket): void {
-    if (this.metrics.connections >= CONNECTIONS) {
+    if (this.metrics.connections >= this.most) {
       this.metrics.dropped += 1;
       const [stillest] = this.#idle;
       if (!stillest) {
@@ -67,10 +73,11 @@ export async function listen(
   port: number,
   metrics: AdminMetrics,
   respond: RequestListener,
+  { connections, requestMs, stillMs }: Limits = LIMITS,
 ): Promise<Listener> {
-  const server = createServer({ requestTimeout: REQUEST_MS }, respond);
-  server.setTimeout(STILL_MS);
-  new Connections(server, metrics);
+  const server = createServer({ requestTimeout: requestMs, connectionsCheckingInterval: requestMs }, respond);
+  server.setTimeout(stillMs);
+  new Connections(server, metrics, connections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(Object.assign(error, { address: `${host}:${port}` })));
     // A worker's own: its parent would listen for it otherwise.

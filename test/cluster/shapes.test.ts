@@ -1,5 +1,6 @@
 /** Each shape by itself, without a cluster: what fits it, and what is wrong in one thing. */
 import t from 'tap';
+import { beatOf, frameOf, namesOf } from '../../src/cluster/frames.js';
 import {
   address,
   addresses,
@@ -23,6 +24,7 @@ const uid = `/domain/${domain}/uid/1`;
 const firstBeyond = Date.UTC(2101, 0) * 1024;
 
 const fields = { from: 'x', to: '1', nick: 'X', timestamp: '1', type: 'chat', body: 'hi', style: '' };
+const { body: _, ...bodiless } = fields;
 const message: readonly unknown[] = ['message', uid, uid, fields];
 const published: readonly unknown[] = ['a/b', 1, 0, null, '', ''];
 
@@ -61,6 +63,7 @@ const rows: readonly (readonly [name: string, shape: Shape, right: readonly unkn
       but(message, 2, 1),
       but(message, 3, null),
       but(message, 3, 'hi'),
+      but(message, 3, bodiless),
       but(message, 3, { ...fields, body: undefined }),
       but(message, 3, { ...fields, style: 1 }),
       but(message, 3, { ...fields, avatar: {} }),
@@ -102,4 +105,33 @@ t.test('every field of an item has its shape, and what stands behind them is a n
   t.ok(fits([text, count], ['a', 1, 'new'], domain));
   t.notOk(fits([text, count], ['a'], domain));
   t.notOk(fits([text, count], [1, 'a'], domain));
+});
+
+t.test('signs of life and frames are what they say', async (t) => {
+  const beat = ['b', 'n1', 5, 1, 'up', 0];
+  const frame = ['d', 'n1', 5, 6, 1, 2, 0, []];
+  t.strictSame(beatOf(JSON.stringify(beat), 1), beat);
+  t.strictSame(frameOf(JSON.stringify(frame)), frame);
+  t.doesNotThrow(() => beatOf('["b","n1",5,2,"new"]', 1), 'behind its number another protocol may say what it likes');
+  const wrongBeats = [
+    {},
+    ['x', 'n1', 5, 1, 'up', 0],
+    but(beat, 1, ''),
+    but(beat, 2, -1),
+    but(beat, 4, 'away'),
+    but(beat, 5, 2),
+  ];
+  for (const wrong of wrongBeats)
+    t.throws(() => beatOf(JSON.stringify(wrong), 1), /of no known/, JSON.stringify(wrong));
+  const wrongFrames = [
+    {},
+    but(frame, 0, 'b'),
+    but(frame, 1, 7),
+    but(frame, 3, 'x'),
+    but(frame, 5, null),
+    but(frame, 7, 'x'),
+  ];
+  for (const wrong of wrongFrames) t.throws(() => frameOf(JSON.stringify(wrong)), Error, JSON.stringify(wrong));
+  t.strictSame(namesOf('["n1","n2"]'), ['n1', 'n2']);
+  for (const wrong of ['{}', '["n1",2]', '["n1"', '"n1"']) t.strictSame(namesOf(wrong), []);
 });
