@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const minuteMs = 60_000;
 
-/** Program and the Debian package that brings it. test/support/programs.ts finds them in the same places. */
+/** Program and the Debian packages that bring it. test/support/programs.ts finds them in the same places. */
 const programs = new Map([
   ['chromium', 'chromium'],
   ['curl', 'curl'],
@@ -16,7 +16,7 @@ const programs = new Map([
   ['mosquitto_pub', 'mosquitto-clients'],
   ['nats-server', 'nats-server'],
   ['nginx', 'nginx'],
-  ['nginx', 'nginx'],
+  ['php', 'php-cli php-curl'],
 ]);
 
 function find(name) {
@@ -84,8 +84,8 @@ function installPrograms() {
     say(`Installing what some tests need: ${wanted.join(', ')}`);
     withoutServices(() => {
       aptGet('update', '-qq');
-      const together = aptGet('install', '-y', '-qq', '--no-install-recommends', ...wanted);
-      if (!together) for (const name of wanted) aptGet('install', '-y', '-qq', '--no-install-recommends', name);
+      const install = (names) => aptGet('install', '-y', '-qq', '--no-install-recommends', ...names.split(' '));
+      if (!install(wanted.join(' '))) for (const names of wanted) install(names);
     });
   }
   const left = missing();
