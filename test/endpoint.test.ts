@@ -72,3 +72,18 @@ t.test('one that fails while it changes ends: the call is answered, its clients 
   t.strictSame([domain.metrics.endpointsOnline, domain.metrics.clients], [1, 1]);
   t.ok(findTicket(domain, await broker.online('jack', { rooms: 'r' })));
 });
+
+t.test('what waits for one that ends so is answered too', async (t) => {
+  const { broker, client, system } = await jack(t);
+  const answers: unknown[] = [];
+  const reply = (answer: unknown): void => void answers.push(answer);
+  // Without `rooms`, which is a bug.
+  const subscribed = { kind: 'subscribed' as const, filters: [], client, online: { nick: 'Jack', reply } as never };
+  system.tell(client.endpoint, subscribed);
+  system.tell(client.endpoint, { kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
+  system.tell(client.endpoint, subscribed);
+  system.tell(client.endpoint, { kind: 'pass', done: () => reply('passed') });
+  while (answers.length < 4) await turn();
+  t.strictSame(answers, [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 'passed']);
+  t.ok(await broker.online('jack'));
+});

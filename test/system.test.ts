@@ -16,7 +16,7 @@ interface Log {
 }
 
 /** Writes down what it is told, and does what the kind says. */
-function recorder(system: System): Behaviour<Log, Told> {
+function recorder(system: System, dead: string[]): Behaviour<Log, Told> {
   return {
     receive(state, { kind, value = '', to }) {
       if (kind === 'fail' || kind === 'failForGood') throw new Error(value);
@@ -29,12 +29,15 @@ function recorder(system: System): Behaviour<Log, Told> {
     afterStop(state) {
       state.stopped += 1;
     },
+    onDeadLetter: ({ value = '' }) => dead.push(value),
   };
 }
 
 interface Stage {
   readonly system: System;
   readonly metrics: Metrics;
+  /** What came too late for actors that have stopped. */
+  readonly dead: readonly string[];
   actor(name: string): { ref: Ref<Told>; log: Log };
   /** Until nothing is told any more. */
   quiet(): Promise<void>;
@@ -47,10 +50,12 @@ for (const mailbox of ['turn', 'nact'] as const) {
       const system = createSystem({ metrics, mailbox });
       t.teardown(() => system.close());
       const group = system.group('a group');
-      const behaviour = recorder(system);
+      const dead: string[] = [];
+      const behaviour = recorder(system, dead);
       return {
         system,
         metrics,
+        dead,
         actor(name) {
           const log: Log = { values: [], stopped: 0 };
           return { ref: system.spawn(group, name, behaviour, log), log };
@@ -100,7 +105,7 @@ for (const mailbox of ['turn', 'nact'] as const) {
     });
 
     t.test('stop after a crash that calls for it; what was told is a dead letter, and the others live', async (t) => {
-      const { system, metrics, actor, quiet } = stage(t);
+      const { system, metrics, actor, quiet, dead } = stage(t);
       const one = actor('one');
       const other = actor('other');
       system.tell(one.ref, { kind: 'failForGood' });
@@ -108,13 +113,27 @@ for (const mailbox of ['turn', 'nact'] as const) {
       t.strictSame(one.log, { values: [], stopped: 1 });
       t.ok(one.ref.stopped);
       system.tell(one.ref, { kind: 'add', value: 'late' });
+      t.strictSame(dead, [], 'the teller has not finished');
       system.tell(other.ref, { kind: 'fail' });
       system.tell(other.ref, { kind: 'add', value: 'alive' });
       await quiet();
       t.strictSame(other.log, { values: ['alive'], stopped: 0 });
+      t.strictSame(dead, ['late']);
       t.equal(metrics.deadLetters, 1);
       t.equal(metrics.crashes, 2);
       t.equal(metrics.actors, 1);
+    });
+
+    t.test('give back what waited for one that has failed for good', async (t) => {
+      // nact throws the mailbox of one that stops away.
+      if (mailbox === 'nact') return;
+      const { system, actor, quiet, dead } = stage(t);
+      const one = actor('one');
+      system.tell(one.ref, { kind: 'failForGood' });
+      for (const value of ['1', '2']) system.tell(one.ref, { kind: 'add', value });
+      await quiet();
+      t.strictSame(dead, ['1', '2']);
+      t.strictSame(one.log.values, []);
     });
 
     t.test('end by themselves when they are done, but not while something waits for them', async (t) => {

@@ -293,9 +293,16 @@ export function announce(state: EndpointState, enteredRooms: readonly Address[] 
   for (const room of enteredRooms) enter(state, room, after ? 'grponline' : null);
 }
 
+/** A message that it failed on, or that came when it had ended: who asked may ask again, and finds another in its place. */
+function unanswered(message: EndpointMessage): void {
+  if ('reply' in message) message.reply(UNAVAILABLE);
+  else if ('online' in message) message.online.reply(UNAVAILABLE);
+  else if (message.kind === 'pass') message.done();
+}
+
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
-  if ('reply' in message) message.reply(UNAVAILABLE);
+  unanswered(message);
   return ['deliver', 'push', 'send', 'drained', 'inspect', 'configure'].includes(message.kind) ? 'resume' : 'stop';
 }
 
@@ -321,4 +328,5 @@ export const endpoint: Behaviour<EndpointState, EndpointMessage> = {
   onCrash,
   isDone: (state) => !state.online && state.clients.length === 0 && state.webhook === null,
   afterStop,
+  onDeadLetter: unanswered,
 };

@@ -92,7 +92,6 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
   state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
-  runtime.idle.start(client);
   metrics.clients += 1;
   tickets.set(token, client);
   return client;
@@ -127,6 +126,8 @@ export function subscribed(
   if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
   announce(state, entered);
   client.toldAt = performance.now();
+  // Only now: another node may have been asked first, and whoever came online has no ticket until it is answered.
+  if (state.clients.includes(client)) domain.runtime.idle.start(client);
   online.reply({
     ticket: formatTicket(state.node, state.id, client.token),
     presences: presencesOf(state, online.buddies),

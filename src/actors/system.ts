@@ -23,6 +23,8 @@ export interface Behaviour<S, M> {
   isDone?(state: S): boolean;
   /** Runs once, when the actor has been stopped. */
   afterStop?(state: S): void;
+  /** A message that comes after that: whoever waits for its answer is to be told. Never runs before `tell` returns. */
+  onDeadLetter?(message: M): void;
 }
 
 /** An actor's address inside the process. */
@@ -129,10 +131,7 @@ class TurnSystem implements System {
 
   tell<M>(actor: Ref<M>, message: M): void {
     const cell = actor as unknown as AnyCell;
-    if (cell.stopped) {
-      this.#metrics.deadLetters += 1;
-      return;
-    }
+    if (cell.stopped) return this.#isDead(cell, message);
     cell.pending += 1;
     this.#enqueue(cell, message);
   }
@@ -203,12 +202,14 @@ class TurnSystem implements System {
       return;
     }
     cell.pending -= 1;
-    if (cell.stopped) {
-      this.#metrics.deadLetters += 1;
-      return;
-    }
+    if (cell.stopped) return this.#isDead(cell, message);
     cell.state = cell.behaviour.receive(cell.state, message, cell);
     if (cell.pending === 0 && cell.behaviour.isDone?.(cell.state)) this.#halt(cell);
+  }
+
+  #isDead({ behaviour }: AnyCell, message: unknown): void {
+    this.#metrics.deadLetters += 1;
+    if (behaviour.onDeadLetter) setImmediate(() => behaviour.onDeadLetter?.(message));
   }
 
   #halt(cell: AnyCell): void {

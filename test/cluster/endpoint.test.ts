@@ -1,7 +1,7 @@
 import t from 'tap';
-import { natsServer, testCluster } from '../support/nats.js';
+import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
-import { type Cleaner, type Settings, siteA, type TestServer } from '../support/server.js';
+import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
 import type { Site } from '../support/site.js';
 import { longPolling } from '../support/transports.js';
 import { WebhookServer } from '../support/webhook.js';
@@ -146,4 +146,20 @@ t.test('a message to a service is posted to its site once, from whichever node',
   await n1.push('a', 'sid:help', 'end');
   t.match((await hook.next()).text, /somebody there/);
   t.match((await hook.next()).text, /end/);
+});
+
+t.test('who comes online is not idle while another node is asked of it', { skip }, async (t) => {
+  const shared = clusterSettings(await natsServer(t));
+  const [home, hasty] = [
+    await testServer(t, merge(shared, { cluster: { node: 'n1' } })),
+    await testServer(t, merge(shared, { cluster: { node: 'n2' }, presence: { clientIdleMs: 1 } })),
+  ];
+  for (let n = 0; n < 20; n++) {
+    const user = await home.site().arrive(`user${n}`, { rooms: 'tea' });
+    t.match(await hasty.site().online(`user${n}`), { ticket: String });
+    t.strictSame(
+      await hasty.site().members(user.ticket, 'tea').then(Object.keys),
+      [...Array(n + 1).keys()].map((i) => `user${i}`),
+    );
+  }
 });
