@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
+import { ManualClock } from './mqtt/support/clock.js';
 import { basic, encode } from './support/http.js';
 import { nextalk } from './support/process.js';
 import { type Cleaner, type Settings, siteA, siteB, testServer } from './support/server.js';
@@ -71,6 +74,32 @@ t.test('a site that asks to wait is called again, one that refuses the message i
   const bodies: unknown[] = [];
   for (let n = 0; n < replies.length; n++) bodies.push(JSON.parse((await webhook.next()).text).body);
   t.strictSame(bodies, ['one', 'one', 'one', 'two', 'three']);
+});
+
+/** Collects garbage now: what only a weak reference holds is gone then. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
+t.test('a webhook that never answers is called again after ten seconds, garbage collected meanwhile', async (t) => {
+  const clock = new ManualClock();
+  const webhook = await WebhookServer.start(t, (nth) => (nth === 0 ? 'hang' : 200));
+  const server = await testServer(t, served({ bot: { webhook: webhook.url } }), clock);
+  await server.site().push('1', 'sid:bot', 'one');
+  await server.site().push('1', 'sid:bot', 'two');
+  t.hasStrict((await webhook.next()).body, { body: 'one' });
+  collectGarbage();
+  clock.advance(9_999);
+  await server.settled();
+  t.equal(webhook.calls.length, 1, 'it has ten seconds');
+  clock.advance(1);
+  const again = webhook.next();
+  // The pause before the next attempt begins when the call has failed, which takes turns of the event loop.
+  const pausing = setInterval(() => clock.advance(250), 5);
+  t.teardown(() => clearInterval(pausing));
+  t.hasStrict((await again).body, { body: 'one' });
+  t.hasStrict((await webhook.next()).body, { body: 'two' }, 'what waits behind it goes on');
 });
 
 t.test('a redirection is not followed: what is for the site goes to no other address', async (t) => {

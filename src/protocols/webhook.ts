@@ -62,7 +62,10 @@ export function createWebhook(clock: Clock, domain: Domain, url: string, drained
 
   async function post(attempt: Attempt): Promise<void> {
     current = attempt;
-    abort = new AbortController();
+    const controller = new AbortController();
+    abort = controller;
+    // Not AbortSignal.timeout: within AbortSignal.any it is garbage to Node 20, and once collected never fires.
+    const cancelAnswer = clock.after(ANSWER_MS, () => controller.abort(new Error(`no answer within ${ANSWER_MS} ms`)));
     const body = encodePacket(attempt.packet);
     const headers = {
       'content-type': 'application/json; charset=utf-8',
@@ -70,13 +73,15 @@ export function createWebhook(clock: Clock, domain: Domain, url: string, drained
       'x-nextalk-signature': signature(domain, body),
     };
     try {
-      const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(ANSWER_MS)]);
+      const { signal } = controller;
       const answer = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'error' });
       await answer.body?.cancel();
       if (answer.ok) finish();
       else fail(attempt, `status ${answer.status}`, isWorthRetrying(answer.status));
     } catch (error) {
       fail(attempt, error instanceof Error ? error.message : String(error), true);
+    } finally {
+      cancelAnswer();
     }
   }
 
