@@ -71,7 +71,7 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     0,
     most,
     1_073_741_824,
-    'Bytes of messages kept for endpoints that are offline; each is bounded by queuePackets and queueBytes. 0: no limit.',
+    'Bytes of messages kept for endpoints that are offline, of which what clients send takes at most half and one of them a hundredth; each endpoint is bounded by queuePackets and queueBytes. 0: no limit.',
   ),
   offlineAgeS: whole(0, most, 604_800, 'A message to an offline endpoint is kept this long, in seconds. 0: for ever.'),
   requestsPerSecond: whole(

@@ -7,6 +7,7 @@ import { Packet } from '../src/actors/packet.js';
 import type { Limits } from '../src/config.js';
 import { Metrics } from '../src/metrics.js';
 import { openLmdb } from '../src/store/lmdb.js';
+import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import {
   type Cleaner,
@@ -127,6 +128,14 @@ function packet(body: string): Packet {
   return new Packet('message', fields, address, null);
 }
 
+/** A message that a client of `sender` has sent itself. */
+function packetOf(sender: string): Packet {
+  const fields = { from: sender, to: 'b', nick: '', timestamp: '1', type: 'chat' as const, body: 'x', style: '' };
+  const sent = new Packet('message', fields, address, addressOf('a.example', 'vid', sender));
+  sent.fromClient = true;
+  return sent;
+}
+
 async function mailboxes(t: Cleaner & { testdir(): string }, limits: Partial<Limits>) {
   const store = openLmdb(join(t.testdir(), String(Math.random())));
   const clock = new ManualClock();
@@ -178,4 +187,56 @@ t.test('what is too old goes, also where nobody comes for it', async (t) => {
   await nextTurn();
   t.equal(metrics.offlineMessages, 0, 'gone without having been read');
   t.equal(metrics.dropped.expired, 2);
+});
+
+t.test(
+  'a client fills a hundredth of the offline store, all clients half of it, and the site has the rest',
+  async (t) => {
+    const { bytes } = packetOf('100');
+    const store = openLmdb(join(t.testdir(), 'data'));
+    const metrics = new Metrics().domain('a.example');
+    const limits = { queuePackets: 0, queueBytes: 0, offlineBytes: bytes * 200, offlineAgeS: 0 } as Limits;
+    const open = () => new Mailboxes({ name: 'a.example', limits, metrics }, new ManualClock(), store);
+    const boxes = open();
+    for (let i = 0; i < 5; i++) boxes.keep(address, packetOf('100'));
+    t.equal(metrics.offlineMessages, 2, 'one sender has a hundredth');
+    t.equal(metrics.dropped.quotaExceeded, 3);
+    for (let i = 101; i < 200; i++) for (let j = 0; j < 2; j++) boxes.keep(address, packetOf(String(i)));
+    t.equal(metrics.offlineMessages, 100, 'clients have half');
+    for (let i = 0; i < 90; i++) boxes.keep(address, packet('from the site'));
+    t.equal(metrics.offlineMessages, 190, 'what the site pushes has room');
+    await store.flush();
+    metrics.offlineMessages = 0;
+    boxes.close();
+    const again = open();
+    again.keep(address, packetOf('200'));
+    t.equal(metrics.offlineMessages, 190, 'a restart gives clients no second share');
+    again.replace(address, again.read(address).slice(100));
+    again.keep(address, packetOf('200'));
+    t.equal(metrics.offlineMessages, 91, 'what was had makes room');
+    again.close();
+    await store.close();
+  },
+);
+
+t.test('messages that a client sends to ids nobody has take no room in the offline store', async (t) => {
+  const data = t.testdir();
+  const first = await start(t, data);
+  await first.site().online('anna');
+  await first.close();
+  const server = await start(t, data, { mqtt: { port: -1 } });
+  const site = server.site();
+  const { ticket } = await site.online('vid:7');
+  const { client: visitor } = await client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { password: ticket });
+  const send = (to: string) => visitor.publishAsync(`/domain/a.example/${to}`, 'hello', { qos: 1 });
+  const metrics = server.metrics.domain('a.example');
+  await send('uid/nobody');
+  t.equal(metrics.offlineMessages, 0);
+  t.equal(metrics.dropped.offline, 1);
+  await site.push('a', 'nobody', 'the site knows whom it has');
+  t.equal(metrics.offlineMessages, 1);
+  await send('uid/anna');
+  t.equal(metrics.offlineMessages, 2, 'a user who was online before a restart is known after it');
+  await site.message(ticket, 'nobody', 'the site sends for its visitor');
+  t.equal(metrics.offlineMessages, 3);
 });

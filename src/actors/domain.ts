@@ -210,6 +210,7 @@ export class Domain {
   /** Keeps a message for an endpoint that is offline; false where it is no message or none are kept. */
   keep(packet: Packet, address: Address): boolean {
     if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return false;
+    if (packet.fromClient && !this.mailboxes.seen.has(address)) return false;
     this.mailboxes.keep(address, packet);
     return true;
   }

@@ -201,6 +201,7 @@ function send(state: EndpointState, client: Client | null, outgoing: Outgoing): 
   const { domain, address, entry, shortId } = state;
   const topic = outgoing.target?.address ?? domain.everyone;
   const packet = complete(outgoing, shortId, entry.nick || shortId, topic, address);
+  packet.fromClient = outgoing.fromClient === true;
   domain.dispatch(packet, outgoing.target);
   if (client && packet.kind === 'message' && domain.settings.carbons && topic !== address) {
     for (const other of state.clients) if (other !== client) other.push(packet, domain.limits);

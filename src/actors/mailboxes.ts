@@ -4,7 +4,8 @@
  *
  * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
  * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`; and by `offlineAgeS`: what is older
- * is `expired`.
+ * is `expired`. What clients send themselves takes at most half of `offlineBytes`, and that of one sender a hundredth:
+ * a visitor must not leave a site without room for its own.
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
@@ -13,10 +14,14 @@ import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type MessageFields, Packet } from './packet.js';
+import { Seen } from './seen.js';
 
 const SWEEP_MS = 60_000;
 /** Mailboxes that one sweep looks at. */
 const SWEPT = 10_000;
+/** Of `offlineBytes`: what clients send, and what one of them does. */
+const CLIENTS_SHARE = 1 / 2;
+const SENDER_SHARE = 1 / 100;
 
 interface Kept {
   readonly to: Address;
@@ -25,6 +30,8 @@ interface Kept {
   readonly bytes: number;
   /** Since when, in milliseconds since the epoch. */
   readonly at: number;
+  /** A client has sent it itself; absent where its site has. */
+  readonly fromClient?: true;
 }
 
 /** One message, without its text. */
@@ -32,6 +39,8 @@ interface Entry {
   readonly sequence: number;
   readonly bytes: number;
   readonly at: number;
+  /** The endpoint whose client sent it; null: its site did. */
+  readonly client: Address | null;
 }
 
 interface Mailbox {
@@ -46,13 +55,17 @@ interface Owner {
 }
 
 export class Mailboxes {
+  readonly seen: Seen;
   readonly #boxes = new Map<Address, Mailbox>();
+  /** Bytes of what clients have sent, by the endpoint that did. */
+  readonly #sent = new Map<Address, number>();
   readonly #table: Table<Kept>;
   readonly #part: string;
   /** Since when a message that was read has been kept: it may have to be kept again. */
   readonly #since = new WeakMap<Packet, number>();
   #next = 0;
   #bytes = 0;
+  #clientBytes = 0;
   #sweeping: Iterator<[Address, Mailbox]> | null = null;
   #cancel: (() => void) | null = null;
 
@@ -63,9 +76,10 @@ export class Mailboxes {
   ) {
     this.#table = store.table('offline');
     this.#part = part(owner.name);
-    for (const [[, sequence], { to, bytes, at }] of this.#table.entries(this.#part)) {
+    this.seen = new Seen(store, this.#part);
+    for (const [[, sequence], { to, bytes, at, sender, fromClient }] of this.#table.entries(this.#part)) {
       this.#next = Number(sequence) + 1;
-      this.#add(to, { sequence: Number(sequence), bytes, at });
+      this.#add(to, { sequence: Number(sequence), bytes, at, client: fromClient ? sender : null });
     }
     this.#schedule();
   }
@@ -73,18 +87,20 @@ export class Mailboxes {
   /** Keeps a message for an endpoint that is offline. */
   keep(address: Address, packet: Packet): void {
     const { limits, metrics } = this.owner;
-    const { bytes } = packet;
-    if (limits.offlineBytes > 0 && this.#bytes + bytes > limits.offlineBytes) {
+    const { bytes, sender, fromClient } = packet;
+    const client = fromClient ? sender : null;
+    if (this.#isFull(bytes, client)) {
       metrics.drop('quotaExceeded', address);
       return;
     }
-    const entry = { sequence: this.#next++, bytes, at: this.#since.get(packet) ?? this.clock.now() };
+    const entry = { sequence: this.#next++, bytes, at: this.#since.get(packet) ?? this.clock.now(), client };
     const kept: Kept = {
       to: address,
       fields: packet.fields as MessageFields,
-      sender: packet.sender,
+      sender,
       bytes,
       at: entry.at,
+      ...(fromClient ? { fromClient } : {}),
     };
     this.#table.put([this.#part, entry.sequence], kept);
     const box = this.#add(address, entry);
@@ -104,6 +120,7 @@ export class Mailboxes {
       const kept = this.#table.get([this.#part, sequence]);
       if (!kept) return [];
       const packet = new Packet('message', kept.fields, address, kept.sender);
+      packet.fromClient = kept.fromClient === true;
       this.#since.set(packet, at);
       return [packet];
     });
@@ -129,6 +146,25 @@ export class Mailboxes {
     this.#cancel = null;
   }
 
+  #isFull(bytes: number, client: Address | null): boolean {
+    const { offlineBytes } = this.owner.limits;
+    if (offlineBytes === 0) return false;
+    if (this.#bytes + bytes > offlineBytes) return true;
+    if (client === null) return false;
+    const sent = this.#sent.get(client) ?? 0;
+    return this.#clientBytes + bytes > offlineBytes * CLIENTS_SHARE || sent + bytes > offlineBytes * SENDER_SHARE;
+  }
+
+  /** Counts an entry that comes, or goes with `bytes` below 0. */
+  #count({ client }: Entry, bytes: number): void {
+    this.#bytes += bytes;
+    if (client === null) return;
+    this.#clientBytes += bytes;
+    const sent = (this.#sent.get(client) ?? 0) + bytes;
+    if (sent > 0) this.#sent.set(client, sent);
+    else this.#sent.delete(client);
+  }
+
   #add(address: Address, entry: Entry): Mailbox {
     let box = this.#boxes.get(address);
     if (!box) {
@@ -137,7 +173,7 @@ export class Mailboxes {
     }
     box.entries.push(entry);
     box.bytes += entry.bytes;
-    this.#bytes += entry.bytes;
+    this.#count(entry, entry.bytes);
     this.owner.metrics.offlineMessages += 1;
     return box;
   }
@@ -145,7 +181,7 @@ export class Mailboxes {
   /** An entry is no longer among those of its mailbox. */
   #forget(box: Mailbox, entry: Entry): void {
     box.bytes -= entry.bytes;
-    this.#bytes -= entry.bytes;
+    this.#count(entry, -entry.bytes);
     this.owner.metrics.offlineMessages -= 1;
     this.#table.remove([this.#part, entry.sequence]);
   }

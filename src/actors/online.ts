@@ -115,6 +115,7 @@ export function subscribed(
   if (!state.online) {
     state.online = true;
     domain.metrics.endpointsOnline += 1;
+    remember(state);
     domain.trace?.event('online', state.address, '');
   }
   entry.nick = online.nick;
@@ -157,6 +158,7 @@ export function goOffline(state: EndpointState): EndpointState {
   state.entry.rooms = [];
   state.online = false;
   domain.metrics.endpointsOnline -= 1;
+  remember(state);
   domain.trace?.event('offline', state.address, '');
   announce(state);
   for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
@@ -168,6 +170,11 @@ export function goOffline(state: EndpointState): EndpointState {
   state.entry.watching = [];
   forgetUnseen(state);
   return state;
+}
+
+/** It has been online: from then on clients' messages are kept for it. The setting may have changed meanwhile. */
+function remember({ domain, address, node }: EndpointState): void {
+  if (domain.settings.offline) domain.mailboxes?.seen.add(address, node === 'vid');
 }
 
 /** Nobody came back for these: kept where the domain has that, else dropped. */

@@ -62,6 +62,8 @@ export class Packet<K extends PacketKind = PacketKind> {
   json: string | null = null;
   /** Who follows it; null, nearly always. */
   trace: Trace | null = null;
+  /** A client has sent it itself, without its site. */
+  fromClient = false;
   /** About how many bytes it takes on the wire. */
   readonly bytes: number;
 
@@ -91,6 +93,8 @@ export type Outgoing = {
   readonly target: Target | null;
   /** Milliseconds of `performance.now()`. */
   readonly acceptedAt: number;
+  /** A client sends it itself, without its site. */
+  readonly fromClient?: true;
 } & (
   | { readonly kind: 'message'; readonly fields: Unsigned<MessageFields> }
   | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }

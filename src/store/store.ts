@@ -24,5 +24,5 @@ export interface Store {
   close(): Promise<void>;
 }
 
-export const TABLES = ['offline', 'retained', 'sessions', 'subscriptions', 'received', 'outbound'] as const;
+export const TABLES = ['offline', 'seen', 'retained', 'sessions', 'subscriptions', 'received', 'outbound'] as const;
 export type TableName = (typeof TABLES)[number];

@@ -142,7 +142,7 @@ export function sendTo(domain: Domain, client: Client, topic: string, payload: B
   if (isReplyError(checked)) return invalid(checked);
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return invalid(outgoing);
-  sendFrom(domain, client, outgoing);
+  sendFrom(domain, client, { ...outgoing, fromClient: true });
   return ACCEPTED;
 }
 
