@@ -61,6 +61,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   queueBytes: whole(0, most, 1_048_576, 'Bytes of packets kept for one client that is not reading. 0: no limit.'),
   clientsPerEndpoint: whole(0, most, 64, 'Clients (tabs, phones) one endpoint may have. 0: no limit.'),
   roomMembers: whole(0, most, 100_000, 'Endpoints in one room. 0: no limit.'),
+  bytesPerDomain: whole(
+    0,
+    most,
+    0,
+    'Memory that queues, sessions, retained publications and rooms of one domain may take on a node, in bytes. 0: a quarter of the heap.',
+  ),
   endpointsPerDomain: whole(0, most, 1_000_000, 'Endpoints of one domain online at the same time. 0: no limit.'),
   sessionsPerDomain: whole(0, most, 100_000, 'MQTT sessions of backends, connected or kept. 0: no limit.'),
   subscriptionsPerSession: whole(0, most, 10_000, 'Subscriptions of one MQTT session. 0: no limit.'),
@@ -88,7 +94,7 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   ),
 };
 
-const limits = group('Bounds of what clients and sites may cause. 0 in a limit is no limit.', {
+const limits = group('Bounds of what clients and sites may cause. 0 in a limit is no limit, but in bytesPerDomain.', {
   bodyBytes: whole(0, most, 65_536, 'Longest request body, in bytes; longer is 413. 0: no limit.'),
   ...domainLimits,
   connectionsPerAddress: whole(

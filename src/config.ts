@@ -98,7 +98,7 @@ export interface AdminConfig {
   readonly token: string | null;
 }
 
-/** What a domain may set for itself. 0 is no limit in each of them. */
+/** What a domain may set for itself. 0 is no limit in each of them but `bytesPerDomain`. */
 export interface DomainLimits {
   /** Body of one message, in bytes of UTF-8. */
   readonly messageBytes: number;
@@ -108,6 +108,8 @@ export interface DomainLimits {
   readonly queueBytes: number;
   readonly clientsPerEndpoint: number;
   readonly roomMembers: number;
+  /** Bytes that a domain's queues, sessions, retained publications and rooms take on a node; 0: a quarter of the heap. */
+  readonly bytesPerDomain: number;
   /** Endpoints of one domain online at the same time. */
   readonly endpointsPerDomain: number;
   /** MQTT sessions of backends, connected or kept. */

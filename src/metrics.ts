@@ -116,6 +116,8 @@ export class DomainMetrics {
   /** Packets and publications waiting in queues now. */
   queuedPackets = 0;
   queuedBytes = 0;
+  /** Bytes that its queues, sessions, retained publications and rooms take, counted by actors/memory.ts. */
+  memoryBytes = 0;
   endpointsOnline = 0;
   /** Of these, those that another worker of this server had before. */
   endpointsShared = 0;

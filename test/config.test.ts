@@ -55,6 +55,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
       queueBytes: 1048576,
       clientsPerEndpoint: 64,
       roomMembers: 100000,
+      bytesPerDomain: 0,
       endpointsPerDomain: 1000000,
       sessionsPerDomain: 100000,
       subscriptionsPerSession: 10000,
@@ -243,7 +244,7 @@ t.test('no message repeats a secret', async (t) => {
 
 t.test('0 is accepted in every limit', async (t) => {
   const keys = Object.keys(configSchema.properties?.limits?.properties ?? {});
-  t.equal(keys.length, 17);
+  t.equal(keys.length, 18);
   t.strictSame(errors({ limits: Object.fromEntries(keys.map((key) => [key, 0])) }), []);
 });
 

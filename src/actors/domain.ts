@@ -11,6 +11,7 @@ import { type Address, addressOf, shortId, shortIdOf, type Target } from './addr
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { Mailboxes } from './mailboxes.js';
+import { Memory } from './memory.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Appearance } from './presence.js';
 import { type EndpointEntry, Registry } from './registry.js';
@@ -58,6 +59,8 @@ export class Domain {
   readonly router: Ref<RouterMessage>;
   readonly metrics: DomainMetrics;
   limits: Limits;
+  /** The bytes that it takes on this node. */
+  readonly memory: Memory;
   /** Messages to endpoints that are offline; null: nothing is kept. */
   readonly mailboxes: Mailboxes | null;
   /** What else lives in it and ends with it: MQTT sessions. */
@@ -74,6 +77,7 @@ export class Domain {
     this.metrics = runtime.metrics.domain(settings.domain);
     this.roomSizes = new RoomSizes(this.metrics);
     this.limits = limitsOf(config, settings);
+    this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.#rooms = system.group(`rooms ${settings.domain}`);

@@ -172,6 +172,12 @@ const packets: readonly Family[] = [
   single('gauge', 'nextalk_queue_bytes', 'About how many bytes these take.', ({ metrics }) =>
     metrics.total((domain) => domain.queuedBytes),
   ),
+  single(
+    'gauge',
+    'nextalk_memory_bytes',
+    'About how many bytes queues, sessions, retained publications and rooms take, of all domains.',
+    ({ metrics }) => metrics.total((domain) => domain.memoryBytes),
+  ),
   single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
     metrics.total((domain) => domain.offlineMessages),
   ),

@@ -1,0 +1,65 @@
+/**
+ * The bytes that one domain's queues, sessions, retained publications and rooms take on this node, about. Whoever keeps
+ * something adds its bytes and takes them off again; what many refer to is held, and counts once. Bounded by the
+ * domain's `bytesPerDomain`: who is about to keep more asks `hasRoom` first, and refuses or drops where there is none.
+ */
+import { getHeapStatistics } from 'node:v8';
+import type { DomainMetrics } from '../metrics.js';
+
+/** One value that many may refer to. */
+export interface Held {
+  readonly bytes: number;
+  /** How many hold it now; of `Memory` alone. */
+  holders: number;
+}
+
+/** What a domain may take where its limit is 0: it is not to bring down the others by itself. */
+const SHARE_OF_HEAP = 4;
+
+const heapBytes = getHeapStatistics().heap_size_limit;
+
+export class Memory {
+  constructor(
+    private readonly metrics: DomainMetrics,
+    private readonly limits: () => { readonly bytesPerDomain: number },
+  ) {}
+
+  /** Bytes taken now. */
+  get bytes(): number {
+    return this.metrics.memoryBytes;
+  }
+
+  /** Bytes that may be taken. */
+  get limit(): number {
+    return this.limits().bytesPerDomain || Math.floor(heapBytes / SHARE_OF_HEAP);
+  }
+
+  get isOver(): boolean {
+    return this.bytes > this.limit;
+  }
+
+  /** Whether so many bytes more can be kept. */
+  hasRoom(bytes: number): boolean {
+    return this.bytes + bytes <= this.limit;
+  }
+
+  add(bytes: number): void {
+    this.metrics.memoryBytes += bytes;
+  }
+
+  subtract(bytes: number): void {
+    this.metrics.memoryBytes -= bytes;
+  }
+
+  /** One more refers to it. */
+  hold(held: Held): void {
+    held.holders += 1;
+    if (held.holders === 1) this.add(held.bytes);
+  }
+
+  /** One fewer refers to it. */
+  release(held: Held): void {
+    held.holders -= 1;
+    if (held.holders === 0) this.subtract(held.bytes);
+  }
+}
