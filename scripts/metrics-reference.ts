@@ -20,7 +20,7 @@ const DROPS: Readonly<Record<DropReason, string>> = {
   noSubscriber: 'Nobody subscribed to the MQTT topic.',
   quotaExceeded:
     'The domain has as many retained publications as it may, and it was delivered, not kept; or as many bytes of offline messages as `limits.offlineBytes` or the share of its sender.',
-  rateExceeded: 'A client sent more by MQTT than `limits.messagesPerSecond`.',
+  rateExceeded: 'A client sent more itself than `limits.messagesPerSecond`.',
   packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
   expired: 'Its MQTT message expiry was over; or it was kept for somebody offline as long as `limits.offlineAgeS`.',
   notAuthorized: 'Published by MQTT where the client may not: another domain, a room it is not in, a reserved topic.',

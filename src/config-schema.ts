@@ -89,8 +89,8 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   messagesPerSecond: whole(
     0,
     most,
-    0,
-    'Messages in a second that one client may send itself, and as many at once after a quiet one. 0: no limit.',
+    20,
+    'Messages in a second that one client may send itself, and twice as many at once after a quiet time. 0: no limit.',
   ),
 };
 

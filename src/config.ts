@@ -128,7 +128,7 @@ export interface DomainLimits {
   readonly offlineAgeS: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
-  /** Messages in a second that one client sends itself, by MQTT. */
+  /** Messages in a second that one client sends itself; twice as many at once. */
   readonly messagesPerSecond: number;
 }
 

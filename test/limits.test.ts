@@ -4,7 +4,7 @@ import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import type { Check } from './support/check.js';
 import { upgradeHeaders } from './support/hostile.js';
-import type { Answer } from './support/http.js';
+import { type Answer, exchange } from './support/http.js';
 import { openPoll, poll } from './support/polling.js';
 import { RawSocket, requestText } from './support/raw.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
@@ -42,7 +42,7 @@ t.test('a domain that calls too often is answered 429, others are not', async (t
 
 t.test('a client that sends too much itself is refused its messages, and told so', async (t) => {
   const clock = new ManualClock();
-  const server = await testServer(t, { limits: { messagesPerSecond: 2 }, mqtt: { port: -1 } }, clock);
+  const server = await testServer(t, { limits: { messagesPerSecond: 1 }, mqtt: { port: -1 } }, clock);
   const site = server.site();
   const two = await site.arrive('2');
   const { ticket } = await site.online('1');
@@ -56,12 +56,33 @@ t.test('a client that sends too much itself is refused its messages, and told so
   await t.rejects(say(phone, 'three'), { code: 0x97 });
   await t.rejects(say(await connect(), 'four'), { code: 0x97 }, 'another connection is the same client');
   await site.push('x', '2', 'from the site');
-  clock.advance(500);
+  clock.advance(1000);
   await say(await connect(), 'five');
   const bodies: unknown[] = [];
   for (let n = 0; n < 4; n++) bodies.push((await two.client.next()).body);
   t.strictSame(bodies, ['one', 'two', 'from the site', 'five']);
 });
+
+t.test(
+  'a client that sends without end is stopped after a burst of 40, at 20 in a second, unless configured; backends are not',
+  async (t) => {
+    const clock = new ManualClock();
+    const server = await testServer(t, { mqtt: { port: -1 }, admin: { port: -1 } }, clock);
+    const topic = `/domain/${siteA.domain}/uid/2`;
+    const accepted = async (by: Awaited<ReturnType<typeof client>>, payload: string) => {
+      const tries = Array.from({ length: 60 }, () => by.client.publishAsync(topic, payload, { qos: 1 }));
+      return (await Promise.allSettled(tries)).filter(({ status }) => status === 'fulfilled').length;
+    };
+    const url = `mqtt://127.0.0.1:${server.mqttPort}`;
+    const phone = await client(t, url, { password: (await server.site().online('1')).ticket });
+    t.equal(await accepted(phone, 'hello'), 40);
+    clock.advance(1000);
+    t.equal(await accepted(phone, 'hello'), 20);
+    t.equal(await accepted(await client(t, url), '{"from":"1","body":"hello"}'), 60, 'a backend has no such bound');
+    const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
+    t.match(text, /nextalk_domain_packets_dropped_total\{domain="[^"]+",reason="rateExceeded"\} 60/);
+  },
+);
 
 t.test('a domain’s own limit counts before the server’s', async (t) => {
   const server = await testServer(t, {

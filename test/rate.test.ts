@@ -17,6 +17,19 @@ t.test('so many in a second, as many at once, and never twice as many over the t
   t.equal(taken(rate, {}, 100, 10, 60_000), 10, 'each has its own');
 });
 
+t.test('a burst may be larger than what a second brings', async (t) => {
+  const rate = new Rate<object>();
+  const who = {};
+  const take = (nowMs: number) => {
+    let count = 0;
+    while (rate.take(who, 10, nowMs, 20)) count += 1;
+    return count;
+  };
+  t.equal(take(0), 20);
+  t.equal(take(1000), 10);
+  t.equal(take(60_000), 20);
+});
+
 t.test('zero is no limit, and a clock that goes back gives nothing', async (t) => {
   const rate = new Rate<object>();
   const who = {};

@@ -155,7 +155,7 @@ t.test('refusals are counted under their reasons, for the operator to see', asyn
   const { ticket } = await server.site(siteB).online('1');
   const phone = await client(t, mqtt, { username: siteB.domain, password: ticket });
   const say = () => phone.client.publishAsync(`/domain/${siteB.domain}/uid/2`, 'x', { qos: 1 });
-  await say();
+  for (let n = 0; n < 2; n++) await say();
   await t.rejects(say(), { code: 0x97 });
   const broken = await WebSocketClient.open(server);
   broken.send(Buffer.from('binary'));

@@ -1,4 +1,4 @@
-/** Token buckets: so many in a second, and as many at once after a quiet one. */
+/** Token buckets: so many in a second, and a burst at once after a quiet time. */
 
 interface Bucket {
   tokens: number;
@@ -9,16 +9,16 @@ interface Bucket {
 export class Rate<T extends object> {
   readonly #buckets = new WeakMap<T, Bucket>();
 
-  /** Takes one, where there is one left; 0 a second is no limit. */
-  take(who: T, perSecond: number, nowMs: number): boolean {
+  /** Takes one, where there is one left; 0 a second is no limit. `burst` is what may be taken at once. */
+  take(who: T, perSecond: number, nowMs: number, burst = perSecond): boolean {
     if (perSecond === 0) return true;
     let bucket = this.#buckets.get(who);
     if (!bucket) {
-      bucket = { tokens: perSecond, filledMs: nowMs };
+      bucket = { tokens: burst, filledMs: nowMs };
       this.#buckets.set(who, bucket);
     }
     const filled = Math.max(0, nowMs - bucket.filledMs) * (perSecond / 1000);
-    bucket.tokens = Math.min(perSecond, bucket.tokens + filled);
+    bucket.tokens = Math.min(burst, bucket.tokens + filled);
     bucket.filledMs = nowMs;
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;

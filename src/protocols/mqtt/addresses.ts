@@ -10,8 +10,8 @@ import { isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
 import { outgoingMessage, push, sendFrom } from '../commands.js';
 import { type Parameters, readJson } from '../parameters.js';
-import { Rate } from '../rate.js';
 import { check } from '../schemas.js';
+import { maySend } from '../sending.js';
 import { REASON } from './reason.js';
 
 const ADDRESSES = '/domain/';
@@ -120,14 +120,11 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
 
 const TOO_MANY_MESSAGES: Outcome = { reason: REASON.quotaExceeded, text: 'too many messages', drop: 'rateExceeded' };
 
-/** By client, not by connection: who comes again has no more. */
-const sending = new Rate<Client>();
-
 /** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says. */
 export function sendTo(domain: Domain, client: Client, topic: string, payload: Buffer): Outcome {
   if (!domain.settings.clientSend.includes('mqtt')) return refusal(REASON.notAuthorized, 'clients may not send');
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
-  if (!sending.take(client, domain.limits.messagesPerSecond, domain.runtime.clock.now())) return TOO_MANY_MESSAGES;
+  if (!maySend(domain, client)) return TOO_MANY_MESSAGES;
   const target = targetOf(domain, topic);
   if ('reason' in target) return target;
   if (target.node === 'gid' && !isMember(domain, client, target))
