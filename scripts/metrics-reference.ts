@@ -5,7 +5,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FAMILIES, type Family } from '../src/admin/families.js';
+import { FAMILIES } from '../src/admin/families.js';
+import type { Family } from '../src/admin/family.js';
+import type { ConditionName } from '../src/conditions.js';
 import type { DropReason, RefusalReason } from '../src/metrics.js';
 
 export const PAGE = join(import.meta.dirname, '../docs/metrics.md');
@@ -47,6 +49,13 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   subscribeTimeout: 'A WebSocket that did not subscribe within `socket.subscribeMs`.',
 };
 
+const CONDITIONS: Readonly<Record<ConditionName, string>> = {
+  draining: 'The server is ending: no new clients are taken.',
+  cluster: 'There is no connection to the other nodes: only clients of this node are reached.',
+  disk: 'The disk is nearly full or cannot be written: what must survive is not stored.',
+  heap: 'Memory is nearly used up: what needs more of it is refused.',
+};
+
 const HEAD = `# Metrics
 
 <!-- Written by \`npm run docs:metrics\` from src/admin/families.ts. Do not edit. -->
@@ -77,9 +86,9 @@ function row({ name, type, labels, help }: Family): string {
   return `| \`${name}\` | ${type} | ${named} | ${help} |`;
 }
 
-function reasons(list: Readonly<Record<string, string>>): string[] {
+function reasons(list: Readonly<Record<string, string>>, label = 'reason'): string[] {
   return [
-    '| reason | when |',
+    `| ${label} | when |`,
     '| --- | --- |',
     ...Object.entries(list).map(([name, text]) => `| \`${name}\` | ${text} |`),
   ];
@@ -95,6 +104,12 @@ export function metricsPage(): string {
     '| name | type | labels | meaning |',
     '| --- | --- | --- | --- |',
     ...FAMILIES.map(row),
+    '',
+    '## What may be the matter',
+    '',
+    'The names of `nextalk_condition`. `/readyz` says the same in words.',
+    '',
+    ...reasons(CONDITIONS, 'name'),
     '',
     '## Why packets are dropped',
     '',

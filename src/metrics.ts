@@ -2,6 +2,7 @@
  * Counters and gauges under fixed names, for one server. Plain numbers: the hot paths add to them, the admin port reads
  * them. Every drop has a reason here.
  */
+import { Conditions } from './conditions.js';
 import { RecentErrors } from './recent-errors.js';
 
 export type PacketKind = 'message' | 'presence' | 'status';
@@ -190,6 +191,8 @@ export class AdminMetrics {
 }
 
 export class Metrics {
+  /** What is the matter now. */
+  readonly conditions = new Conditions();
   readonly cluster = new ClusterMetrics();
   readonly admin = new AdminMetrics();
   /** Open connections now, by transport; a long poll is one while it waits. */

@@ -196,6 +196,7 @@ class Parts implements Server {
 
   async drain(): Promise<void> {
     this.#draining = true;
+    this.#runtime.metrics.conditions.raise('draining', 'the server is ending', { ready: false });
     // New clients go to the others who share the port; where there is nobody else they are answered 503.
     if (this.parent) this.#http.stop();
     this.#node?.mesh.leave();

@@ -2,7 +2,7 @@
 import type { Context } from '../protocols/context.js';
 import { clusterView } from './cluster.js';
 import { Door, type Health } from './door.js';
-import type { Source } from './families.js';
+import type { Source } from './family.js';
 import { FREE_ATTEMPTS, Guard } from './guard.js';
 import { History } from './history.js';
 import { type Listener, listen } from './listener.js';
@@ -36,7 +36,6 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
   const source: Source = {
     metrics,
     history,
-    isReady: () => !context.isDraining(),
     cluster: () => node && clusterView(node, metrics.cluster, clock.now()),
   };
   const tellParent = (): void => parent?.measured({ measures: meter.latest, node: nodeView(source) });
@@ -50,9 +49,8 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
   const tracing = new Tracing(clock);
   const assets = readAssets();
   const health = (): Health => ({
-    ready: source.isReady(),
-    // It serves its own clients all the same: taking every node out at once would help nobody.
-    remark: node && !node.mesh.connected ? 'no connection to NATS: only clients of this node are reached' : '',
+    ready: metrics.conditions.ready,
+    remarks: metrics.conditions.list().map(({ detail }) => detail),
   });
   const door = new Door(health, guard, openRoutes(guard, assets), protectedRoutes(context, source, tracing, assets));
   const end = (): void => {

@@ -2,7 +2,7 @@
 import type { ClusterNode } from '../cluster/node.js';
 import type { Peer } from '../cluster/peer.js';
 import type { ClusterMetrics } from '../metrics.js';
-import type { Family } from './families.js';
+import type { Family } from './family.js';
 
 export interface NodeState {
   readonly name: string;

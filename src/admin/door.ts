@@ -10,8 +10,8 @@ const BASE = 'http://admin';
 export interface Health {
   /** Whether clients are accepted. */
   readonly ready: boolean;
-  /** What else whoever asks for readiness should know; empty: nothing. */
-  readonly remark: string;
+  /** What is the matter, a line each. */
+  readonly remarks: readonly string[];
 }
 
 /** By method and path. */
@@ -53,8 +53,8 @@ export class Door {
   };
 
   async #answerReady(response: ServerResponse): Promise<void> {
-    const { ready, remark } = await this.health();
-    answerText(response, ready ? 200 : 503, [ready ? 'ok' : 'not ready', remark].filter(Boolean).join('\n'));
+    const { ready, remarks } = await this.health();
+    answerText(response, ready ? 200 : 503, [ready ? 'ok' : 'not ready', ...remarks].join('\n'));
   }
 }
 

@@ -2,101 +2,16 @@
  * What `/metrics` and `/api/stats` show: every number with its name, meaning and labels, read when somebody asks. Names
  * and units follow the conventions of Prometheus. docs/metrics.md is made from this list.
  */
+import { CONDITION_NAMES } from '../conditions.js';
 import { lostLines } from '../log.js';
-import type { DomainMetrics, Histogram, Metrics } from '../metrics.js';
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
-import { CLUSTER_FAMILIES, type ClusterView } from './cluster.js';
-import type { History } from './history.js';
-
-export interface Source {
-  readonly metrics: Metrics;
-  readonly history: History;
-  readonly isReady: () => boolean;
-  /** null: there is one node. */
-  readonly cluster: () => ClusterView | null;
-}
-
-export type Labels = Readonly<Record<string, string>>;
-
-/** A number, or how many values fell in which bucket: these are divided by `unit` to be in the unit of the name. */
-export type Reading =
-  | { readonly labels: Labels; readonly value: number }
-  | { readonly labels: Labels; readonly histogram: Histogram; readonly unit: number };
-
-export interface Family {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-  readonly read: (source: Source) => readonly Reading[];
-}
+import { CLUSTER_FAMILIES } from './cluster.js';
+import { type Family, keyed, type Labels, ofDomain, ofDomainKeyed, single } from './family.js';
 
 const MS_PER_S = 1000;
 const US_PER_S = 1_000_000;
 const NONE: Labels = {};
-
-function single(type: 'counter' | 'gauge', name: string, help: string, read: (source: Source) => number): Family {
-  return { name, type, help, labels: [], read: (source) => [{ labels: NONE, value: read(source) }] };
-}
-
-/** One number for each of a closed list of keys. */
-function keyed<K extends string>(
-  type: 'counter' | 'gauge',
-  name: string,
-  help: string,
-  label: string,
-  keys: readonly K[],
-  read: (metrics: Metrics, key: K) => number,
-): Family {
-  return {
-    name,
-    type,
-    help,
-    labels: [label],
-    read: ({ metrics }) => keys.map((key) => ({ labels: { [label]: key }, value: read(metrics, key) })),
-  };
-}
-
-function ofDomain(
-  type: 'counter' | 'gauge',
-  name: string,
-  help: string,
-  read: (domain: DomainMetrics) => number,
-): Family {
-  return {
-    name,
-    type,
-    help,
-    labels: ['domain'],
-    read: ({ metrics }) =>
-      [...metrics.domains.values()].map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
-  };
-}
-
-/** Those of a domain's numbers that are not 0: it may have many domains, and most reasons never occur. */
-function ofDomainKeyed<K extends string>(
-  type: 'counter' | 'gauge',
-  name: string,
-  help: string,
-  label: string,
-  keys: readonly K[],
-  read: (domain: DomainMetrics) => Readonly<Record<K, number>>,
-): Family {
-  return {
-    name,
-    type,
-    help: `${help} Left out while 0.`,
-    labels: ['domain', label],
-    read: ({ metrics }) =>
-      [...metrics.domains.values()].flatMap((domain) => {
-        const numbers = read(domain);
-        return keys
-          .filter((key) => numbers[key] !== 0)
-          .map((key) => ({ labels: { domain: domain.name, [label]: key }, value: numbers[key] }));
-      }),
-  };
-}
 
 const connections: readonly Family[] = [
   keyed(
@@ -323,8 +238,16 @@ const node: readonly Family[] = [
     labels: ['version', 'node'],
     read: () => [{ labels: { version: packageVersion(), node: process.versions.node }, value: 1 }],
   },
-  single('gauge', 'nextalk_ready', 'Whether clients are accepted: 1, or 0 while draining.', (s) =>
-    s.isReady() ? 1 : 0,
+  single('gauge', 'nextalk_ready', 'Whether new clients are accepted, as `/readyz` says: 1, or 0.', ({ metrics }) =>
+    metrics.conditions.ready ? 1 : 0,
+  ),
+  keyed(
+    'gauge',
+    'nextalk_condition',
+    'Whether something is the matter: 1, or 0; see docs/metrics.md.',
+    'name',
+    CONDITION_NAMES,
+    ({ conditions }, name) => (conditions.has(name) ? 1 : 0),
   ),
   single(
     'gauge',

@@ -1,6 +1,7 @@
 /** The families in Prometheus text, by prom-client: read at the scrape, kept nowhere. */
 import { type Metric, Registry } from 'prom-client';
-import { FAMILIES, type Family, type Reading, type Source } from './families.js';
+import { FAMILIES } from './families.js';
+import type { Family, Reading, Source } from './family.js';
 
 interface Line {
   readonly metricName: string;

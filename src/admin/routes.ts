@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from '../protocols/context.js';
 import { answer, answerError, answerJson, type Handler, type Request, redirect } from './answer.js';
-import type { Source } from './families.js';
+import type { Source } from './family.js';
 import type { Guard } from './guard.js';
 import { largestDomains, largestRooms, lookup, targetOf } from './lookup.js';
 import type { Asset } from './page.js';

@@ -1,7 +1,9 @@
 /** `/api/stats`: the numbers of `/metrics` as JSON. */
+import type { Condition } from '../conditions.js';
 import { packageVersion } from '../version.js';
 import type { ClusterView } from './cluster.js';
-import { FAMILIES, type Reading, type Source } from './families.js';
+import { FAMILIES } from './families.js';
+import type { Reading, Source } from './family.js';
 
 interface Bucket {
   /** Largest value of the bucket; null: no bound. */
@@ -37,6 +39,8 @@ export interface NodeView {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly ready: boolean;
+  /** What is the matter with it. */
+  readonly conditions: readonly Condition[];
   /** null: there is one node. */
   readonly cluster: ClusterView | null;
 }
@@ -47,7 +51,8 @@ export function nodeView(source: Source): NodeView {
     runtime: `Node ${process.versions.node}`,
     pid: process.pid,
     startedAt: Math.round(performance.timeOrigin),
-    ready: source.isReady(),
+    ready: source.metrics.conditions.ready,
+    conditions: source.metrics.conditions.list(),
     cluster: source.cluster(),
   };
 }

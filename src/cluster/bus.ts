@@ -3,6 +3,7 @@
  * links above it do that within their bounds. The only file that knows the NATS client.
  */
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import type { Conditions } from '../conditions.js';
 import { log } from '../log.js';
 
 const RETRY_MS = 250;
@@ -14,6 +15,7 @@ export interface BusOptions {
   readonly urls: readonly string[];
   /** Shown in the monitoring of NATS. */
   readonly name: string;
+  readonly conditions: Conditions;
   /** By subject; called for everything that others publish there, never for this node's own. */
   readonly subjects: ReadonlyMap<string, (text: string) => void>;
   readonly onConnected: () => void;
@@ -139,11 +141,16 @@ export class Bus {
     if (this.connected) return;
     this.connected = true;
     this.#complained = false;
+    this.options.conditions.clear('cluster');
     log.info({ event: 'nats connected', server: this.#connection?.getServer() }, 'connected to NATS');
     this.options.onConnected();
   }
 
   #lost(why: string): void {
+    // It serves its own clients all the same: taking every node out at once would help nobody.
+    this.options.conditions.raise('cluster', 'no connection to NATS: only clients of this node are reached', {
+      ready: true,
+    });
     if (!this.#complained)
       log.warn({ event: 'nats lost', why }, 'no connection to NATS: this node serves its own clients');
     this.#complained = true;

@@ -6,6 +6,7 @@
  * Owns peers, leases and links; knows nothing of what the items mean.
  */
 import type { Clock } from '../clock.js';
+import type { Conditions } from '../conditions.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { Bus } from './bus.js';
@@ -33,6 +34,7 @@ export interface MeshOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly metrics: ClusterMetrics;
+  readonly conditions: Conditions;
   /** Asks for a call of `flush` at the end of this turn. */
   readonly wake: () => void;
 }
@@ -81,6 +83,7 @@ export class Mesh {
     this.#bus = new Bus({
       urls,
       name: `nextalk ${node}`,
+      conditions: options.conditions,
       subjects: new Map([
         [`${cluster}.beat`, (text: string) => this.#onBeat(beatOf(text, PROTOCOL))],
         [this.#subjectOf(node), (text: string) => this.#onFrame(frameOf(text))],

@@ -63,6 +63,7 @@ export class ClusterNode implements MeshEvents {
         leaseMs: config.leaseMs,
         clock,
         metrics: metrics.cluster,
+        conditions: metrics.conditions,
         wake: () => system.wake(),
       },
       this,

@@ -42,7 +42,7 @@ class Workers {
     const remarks = answers.flatMap((answer) => answer?.body.trim().split('\n').slice(1) ?? []);
     return {
       ready: answers.length > 0 && answers.every((answer) => answer?.status === 200),
-      remark: [...new Set(remarks)].join('\n'),
+      remarks: [...new Set(remarks)],
     };
   }
 

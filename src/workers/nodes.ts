@@ -2,6 +2,7 @@
 import type { ClusterView, NodeState } from '../admin/cluster.js';
 import { sampleOf } from '../admin/measures.js';
 import type { NodeView } from '../admin/stats.js';
+import type { Condition } from '../conditions.js';
 import { packageVersion } from '../version.js';
 import type { Pulse, Pulses } from './pulses.js';
 import type { WorkerPort } from './questions.js';
@@ -116,6 +117,17 @@ function workerView({ name, url, restarts }: WorkerPort, pulse: Pulse | null): W
   return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
 }
 
+/** Those of any worker, each once: since it came first, and the worst of what it means. */
+function sharedConditions(all: readonly (readonly Condition[])[]): readonly Condition[] {
+  const shared = new Map<string, Condition>();
+  for (const condition of all.flat()) {
+    const known = shared.get(condition.name);
+    const since = Math.min(known?.since ?? condition.since, condition.since);
+    shared.set(condition.name, { ...(known?.ready === false ? known : condition), since });
+  }
+  return [...shared.values()];
+}
+
 export function serverView(ports: readonly WorkerPort[], pulses: Pulses): ServerView {
   const counted = pulses.all(ports.map(({ name }) => name));
   const clusters = counted.map(({ node }) => node.cluster).filter((cluster) => cluster !== null);
@@ -127,6 +139,7 @@ export function serverView(ports: readonly WorkerPort[], pulses: Pulses): Server
     pid: process.pid,
     startedAt: Math.round(performance.timeOrigin),
     ready: counted.length === ports.length && counted.every(({ node }) => node.ready),
+    conditions: sharedConditions(counted.map(({ node }) => node.conditions)),
     cluster: clusters.length > 0 ? shareCluster(clusters, names, online) : null,
     workers: ports.map((port) => workerView(port, pulses.of(port.name))),
   };

@@ -12,6 +12,7 @@ type Layer = (typeof layers)[number];
 const leaves: ReadonlySet<string> = new Set([
   'src/certificate.ts',
   'src/clock.ts',
+  'src/conditions.ts',
   'src/config-formats.ts',
   'src/config-schema.ts',
   'src/config.ts',
