@@ -24,5 +24,14 @@ export interface Store {
   close(): Promise<void>;
 }
 
-export const TABLES = ['offline', 'seen', 'retained', 'sessions', 'subscriptions', 'received', 'outbound'] as const;
+export const TABLES = [
+  'offline',
+  'seen',
+  'retained',
+  'sessions',
+  'subscriptions',
+  'received',
+  'publications',
+  'outbound',
+] as const;
 export type TableName = (typeof TABLES)[number];

@@ -1,6 +1,9 @@
 /** What MQTT keeps for the next start of the server, over a real one that is stopped and started again. */
 import type { IClientOptions } from 'mqtt';
 import t from 'tap';
+import { part } from '../../src/store/keys.js';
+import { openLmdb } from '../../src/store/lmdb.js';
+import type { TableName } from '../../src/store/store.js';
 import { type Settings, siteA, type TestServer, testServer } from '../support/server.js';
 import { client, type Subscriber } from './support/clients.js';
 
@@ -16,6 +19,7 @@ async function durable(t: Test, more: Settings = {}) {
   const data = t.testdir();
   let server: TestServer = await testServer(t, { data, mqtt: { port: -1 }, ...more });
   return {
+    data,
     connect: (options: IClientOptions) => client(t, `mqtt://127.0.0.1:${server.mqttPort}`, options),
     site: () => server.site(),
     stop: () => server.close(),
@@ -194,4 +198,39 @@ t.test('a session that watches addresses has what was sent to them while the ser
   await server.site().push('a', 'b', 'seen by the watcher');
   const again = await server.connect(kept('w'));
   t.match(JSON.parse(await again.payload()), { messages: [{ body: 'seen by the watcher' }] });
+});
+
+/** How many entries each table of a folder has, by name. */
+async function entries(data: string, names: readonly TableName[]): Promise<number[]> {
+  const store = openLmdb(data);
+  const counts = names.map((name) => [...store.table(name).entries(part(siteA.domain))].length);
+  await store.close();
+  return counts;
+}
+
+t.test('a publication that waits for many sessions is written once, and goes when the last one has it', async (t) => {
+  const server = await durable(t, { limits: { queueBytes: 0 } });
+  const ids = Array.from({ length: 20 }, (_, i) => `s${i}`);
+  for (const id of ids) {
+    const session = await server.connect(kept(id));
+    await session.client.subscribeAsync('work', { qos: 1 });
+    await away(session);
+  }
+  const publisher = await server.connect({});
+  await publisher.client.publishAsync('work', Buffer.alloc(200_000), { qos: 1 });
+  await publisher.client.publishAsync('work', 'small', { qos: 1 });
+  await server.stop();
+  t.strictSame(await entries(server.data, ['publications', 'outbound']), [2, 40]);
+  for (const some of [ids.slice(0, 15), ids.slice(15)]) {
+    await server.start();
+    for (const id of some) {
+      const session = await server.connect(kept(id));
+      t.equal((await session.next()).payload.length, 200_000, id);
+      t.equal(await session.payload(), 'small');
+      await away(session);
+    }
+    await server.stop();
+    const left = some[0] === 's0' ? 5 : 0;
+    t.strictSame(await entries(server.data, ['publications', 'outbound']), [left > 0 ? 2 : 0, left * 2]);
+  }
 });

@@ -3,8 +3,9 @@
  * their connection, with their subscriptions and what is on its way to their clients. Wills are not kept.
  *
  * Written as things change and read once, when a broker is made. A session's key is made of its domain's and its own part.
+ * A publication is written once, however many sessions it is on its way to: theirs refer to it by its number.
  */
-import type { Publication, PublicationFields, Qos } from '../../actors/publication.js';
+import { Publication, type PublicationFields, type Qos } from '../../actors/publication.js';
 import { part } from '../../store/keys.js';
 import type { Key, Store, Table } from '../../store/store.js';
 import type { Item } from './outbound.js';
@@ -27,11 +28,20 @@ export interface KeptSubscription {
   readonly identifier: number;
 }
 
-export interface KeptItem {
-  readonly publication: KeptPublication;
+interface KeptItem {
+  /** Its number among the domain's. */
+  readonly publication: number;
   readonly qos: Qos;
   readonly retain: boolean;
   readonly identifiers: readonly number[];
+  /** Packet identifier; 0: it waits. */
+  readonly id: number;
+  readonly released: boolean;
+}
+
+/** On its way to a client when the server ended. */
+export interface StoredItem {
+  readonly item: Item;
   /** Packet identifier; 0: it waits. */
   readonly id: number;
   readonly released: boolean;
@@ -43,7 +53,7 @@ export interface StoredSession extends KeptSession {
   readonly subscriptions: readonly KeptSubscription[];
   readonly received: readonly number[];
   /** In the order in which they came. */
-  readonly items: readonly (readonly [key: number, item: KeptItem])[];
+  readonly items: readonly StoredItem[];
 }
 
 function plain(publication: Publication): KeptPublication {
@@ -59,6 +69,10 @@ export class Journal {
   readonly received: Table<boolean>;
   readonly outbound: Table<KeptItem>;
   readonly #retained: Table<KeptPublication>;
+  readonly #publications: Table<KeptPublication>;
+  /** Those that are written, with how many items refer to each. */
+  readonly #written = new Map<Publication, { readonly number: number; items: number }>();
+  #lastNumber = 0;
   readonly #part: string;
 
   constructor(store: Store, domain: string) {
@@ -67,6 +81,7 @@ export class Journal {
     this.received = store.table('received');
     this.outbound = store.table('outbound');
     this.#retained = store.table('retained');
+    this.#publications = store.table('publications');
     this.#part = part(domain);
   }
 
@@ -86,15 +101,75 @@ export class Journal {
     return new SessionJournal(this, [this.#part, part(clientId)]);
   }
 
+  /** Writes a publication for one item more, the first time only; answers its number. */
+  refer(publication: Publication): number {
+    const known = this.#written.get(publication);
+    if (known) {
+      known.items += 1;
+      return known.number;
+    }
+    this.#lastNumber += 1;
+    this.#written.set(publication, { number: this.#lastNumber, items: 1 });
+    this.#publications.put([this.#part, this.#lastNumber], plain(publication));
+    return this.#lastNumber;
+  }
+
+  numberOf(publication: Publication): number {
+    return this.#written.get(publication)?.number ?? 0;
+  }
+
+  /** One item refers to it no more; with the last of them it goes. */
+  unrefer(publication: Publication): void {
+    const known = this.#written.get(publication);
+    if (!known) return;
+    known.items -= 1;
+    if (known.items > 0) return;
+    this.#written.delete(publication);
+    this.#publications.remove([this.#part, known.number]);
+  }
+
+  /** Publications by their numbers. */
+  #readPublications(): Map<number, Publication> {
+    const found = new Map<number, Publication>();
+    for (const [[, last], kept] of this.#publications.entries(this.#part)) {
+      const number = Number(last);
+      found.set(number, new Publication({ ...kept, publisher: null }));
+      this.#lastNumber = Math.max(this.#lastNumber, number);
+    }
+    return found;
+  }
+
+  /** The items of one session; one whose publication is not there is no more. */
+  #itemsOf(
+    { key }: SessionJournal,
+    kept: readonly (readonly [string | number, KeptItem])[],
+    publications: ReadonlyMap<number, Publication>,
+  ): StoredItem[] {
+    const items: StoredItem[] = [];
+    for (const [last, { publication: number, qos, retain, identifiers, id, released }] of kept) {
+      const publication = publications.get(number);
+      if (!publication) {
+        this.outbound.remove([...key, Number(last)]);
+        continue;
+      }
+      const known = this.#written.get(publication);
+      if (known) known.items += 1;
+      else this.#written.set(publication, { number, items: 1 });
+      items.push({ item: { publication, qos, retain, identifiers, group: null, key: Number(last) }, id, released });
+    }
+    return items;
+  }
+
   /** All that were kept, each with what is its own. */
   stored(): StoredSession[] {
+    const publications = this.#readPublications();
     const subscriptions = bySession(this.subscriptions.entries(this.#part));
     const received = bySession(this.received.entries(this.#part));
     const outbound = bySession(this.outbound.entries(this.#part));
-    return [...this.sessions.entries(this.#part)].map(([[, own], session]) => {
-      const items = (outbound.get(String(own)) ?? []).map(([key, item]) => [Number(key), item] as const);
+    const sessions = [...this.sessions.entries(this.#part)].map(([[, own], session]) => {
       const journal = this.session(session.clientId);
-      journal.resume(items.at(-1)?.[0] ?? 0);
+      const items = this.#itemsOf(journal, outbound.get(String(own)) ?? [], publications);
+      journal.resume(items.at(-1)?.item.key ?? 0);
       return {
         ...session,
         journal,
@@ -103,6 +178,10 @@ export class Journal {
         items,
       };
     });
+    for (const [number, publication] of publications) {
+      if (!this.#written.has(publication)) this.#publications.remove([this.#part, number]);
+    }
+    return sessions;
   }
 }
 
@@ -123,7 +202,7 @@ export class SessionJournal {
 
   constructor(
     private readonly journal: Journal,
-    private readonly key: readonly [string, string],
+    readonly key: readonly [string, string],
   ) {}
 
   get #writes(): boolean {
@@ -162,14 +241,16 @@ export class SessionJournal {
   /** A publication waits (id 0) or is in flight. */
   put(item: Item, id = 0, released = false): void {
     if (!this.#writes) return;
-    item.key ??= ++this.#last;
     const { publication, qos, retain, identifiers } = item;
-    const kept = { publication: plain(publication), qos, retain, identifiers, id, released };
-    this.journal.outbound.put([...this.key, item.key], kept);
+    const number = item.key === undefined ? this.journal.refer(publication) : this.journal.numberOf(publication);
+    item.key ??= ++this.#last;
+    this.journal.outbound.put([...this.key, item.key], { publication: number, qos, retain, identifiers, id, released });
   }
 
-  remove({ key }: Item): void {
-    if (this.#writes && key !== undefined) this.journal.outbound.remove([...this.key, key]);
+  remove({ key, publication }: Item): void {
+    if (!this.#writes || key === undefined) return;
+    this.journal.outbound.remove([...this.key, key]);
+    this.journal.unrefer(publication);
   }
 
   /** The session is no more; what was its own has been removed piece by piece. */

@@ -1,5 +1,4 @@
 /** A session as it was when the server ended: its subscriptions hold again before anybody publishes. */
-import { Publication } from '../../actors/publication.js';
 import type { Ref } from '../../actors/system.js';
 import { later, tellGroups } from './disconnect.js';
 import type { StoredSession } from './journal.js';
@@ -27,12 +26,7 @@ export function restoreSession(state: SessionState, stored: StoredSession, self:
   }
   tellGroups(state, self, false);
   for (const id of stored.received) received.add(id);
-  outbound.restore(
-    stored.items.map(([key, { publication, qos, retain, identifiers, id, released }]) => {
-      const item = { publication: new Publication({ ...publication, publisher: null }), qos, retain, identifiers };
-      return { item: { ...item, group: null, key }, id, released };
-    }),
-  );
+  outbound.restore(stored.items);
   const end = endOf(stored, now);
   if (stored.lostAt === null) state.journal?.keep({ clientId: state.clientId, expiryS: stored.expiryS, lostAt: now });
   if (!Number.isFinite(end)) return;
