@@ -60,6 +60,13 @@ const domainLimits: Readonly<Record<string, Schema>> = {
   queuePackets: whole(0, most, 1000, 'Packets kept for one client that is not reading. 0: no limit.'),
   queueBytes: whole(0, most, 1_048_576, 'Bytes of packets kept for one client that is not reading. 0: no limit.'),
   clientsPerEndpoint: whole(0, most, 64, 'Clients (tabs, phones) one endpoint may have. 0: no limit.'),
+  roomsPerEndpoint: whole(0, most, 1000, 'Rooms one endpoint may be in; more are answered 400. 0: no limit.'),
+  buddiesPerEndpoint: whole(
+    0,
+    most,
+    5000,
+    'Buddies one endpoint may have listed since it came online, over all its clients; more are answered 400. 0: no limit.',
+  ),
   roomMembers: whole(0, most, 100_000, 'Endpoints in one room. 0: no limit.'),
   bytesPerDomain: whole(
     0,
@@ -68,6 +75,7 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     'Memory that queues, sessions, retained publications and rooms of one domain may take on a node, in bytes. 0: a quarter of the heap.',
   ),
   endpointsPerDomain: whole(0, most, 1_000_000, 'Endpoints of one domain online at the same time. 0: no limit.'),
+  roomsPerDomain: whole(0, most, 1_000_000, 'Rooms of one domain with members. 0: no limit.'),
   sessionsPerDomain: whole(0, most, 100_000, 'MQTT sessions of backends, connected or kept. 0: no limit.'),
   subscriptionsPerSession: whole(0, most, 10_000, 'Subscriptions of one MQTT session. 0: no limit.'),
   subscriptionsPerDomain: whole(0, most, 1_000_000, 'Subscriptions of all MQTT sessions. 0: no limit.'),

@@ -107,11 +107,17 @@ export interface DomainLimits {
   /** Bytes of packets queued for one client. */
   readonly queueBytes: number;
   readonly clientsPerEndpoint: number;
+  /** Rooms that an endpoint is in. */
+  readonly roomsPerEndpoint: number;
+  /** Whom an endpoint has listed since it came online. */
+  readonly buddiesPerEndpoint: number;
   readonly roomMembers: number;
   /** Bytes that a domain's queues, sessions, retained publications and rooms take on a node; 0: a quarter of the heap. */
   readonly bytesPerDomain: number;
   /** Endpoints of one domain online at the same time. */
   readonly endpointsPerDomain: number;
+  /** Rooms with members. */
+  readonly roomsPerDomain: number;
   /** MQTT sessions of backends, connected or kept. */
   readonly sessionsPerDomain: number;
   /** Subscriptions of one MQTT session. */

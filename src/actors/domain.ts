@@ -8,6 +8,7 @@ import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConf
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
+import { Arrivals } from './arrivals.js';
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { Mailboxes } from './mailboxes.js';
@@ -52,6 +53,8 @@ export class Domain {
   readonly roomSizes: RoomSizes;
   /** Follows the packets of one endpoint; null, nearly always. */
   trace: Trace | null = null;
+  /** Who has been let in and is not online yet. */
+  readonly arrivals = new Arrivals();
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
   /** Its part of a cluster; null: one node. */
@@ -88,6 +91,21 @@ export class Domain {
 
   get name(): string {
     return this.settings.domain;
+  }
+
+  /** How many endpoints are online; in a cluster, on all nodes. */
+  get online(): number {
+    return this.cluster?.online ?? this.metrics.endpointsOnline;
+  }
+
+  /** How many rooms there are; in a cluster, on all nodes. */
+  get roomCount(): number {
+    const here = this.registry.rooms.size;
+    return this.cluster === null ? here : Math.max(here, this.metrics.rooms);
+  }
+
+  hasRoom(address: Address): boolean {
+    return this.registry.rooms.has(address) || (this.cluster?.memberCount(address) ?? 0) > 0;
   }
 
   /** Takes over keys, limits, origins and services from a reloaded configuration. */

@@ -1,6 +1,7 @@
 /** An endpoint's side of its rooms; the room's own side is room.ts. PROTOCOL.md section 4. */
-import { type ReplyError, UNAVAILABLE } from '../errors.js';
+import type { ReplyError } from '../errors.js';
 import { type Address, shortId } from './address.js';
+import { joinRefusal } from './capacity.js';
 import type { EndpointState } from './endpoint.js';
 import { Packet, type PresenceType } from './packet.js';
 import { appearance } from './presence.js';
@@ -74,8 +75,9 @@ export function join(state: EndpointState, room: Address, nick: string | null, r
     reply(null);
     return state;
   }
-  if (isFull(state, room)) {
-    reply(UNAVAILABLE);
+  const refusal = joinRefusal(state, room);
+  if (refusal) {
+    reply(refusal);
     return state;
   }
   state.entry.rooms = [...state.entry.rooms, room];
@@ -100,10 +102,4 @@ export function evicted(state: EndpointState, room: Address): EndpointState {
   state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
   state.domain.cluster?.update(state.address, state.entry, state.online, 'join');
   return state;
-}
-
-/** In a cluster, members on all nodes count; the room's own actor knows those of its node. */
-export function isFull({ domain }: EndpointState, room: Address): boolean {
-  const limit = domain.limits.roomMembers;
-  return domain.cluster !== null && limit > 0 && domain.cluster.members(room).length >= limit;
 }

@@ -4,12 +4,13 @@
  * Coming online has two steps, with the router between them: first the table learns whom the endpoint watches, then
  * the endpoint is announced. Two who come online at the same time hear of each other in any order.
  */
-import { CLOSE, type CloseReason, type ReplyError, UNAVAILABLE } from '../errors.js';
+import { CLOSE, type CloseReason } from '../errors.js';
 import { log } from '../log.js';
 import { type Address, shortId } from './address.js';
+import { arriving, isFull, refusalOf } from './capacity.js';
 import { Client } from './client.js';
 import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
-import { exit, isFull } from './membership.js';
+import { exit } from './membership.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { watched, watchFilter } from './roster.js';
@@ -27,13 +28,15 @@ export interface OnlineResult {
 export function comeOnline(state: EndpointState, online: Online, self: Ref<EndpointMessage>): EndpointState {
   const { domain, address } = state;
   const same = online.client === null ? undefined : state.clients.find(({ name }) => name === online.client);
-  const refusal = same ? null : overCapacity(state);
+  const brings = arriving(state, online);
+  const refusal = refusalOf(state, brings, same !== undefined);
   if (refusal) {
     online.reply(refusal);
     return state;
   }
   if (same) removeClient(state, same, CLOSE.stopped, self);
   const client = newClient(state, online.client, self);
+  domain.arrivals.begin(client, brings);
   if (online.client !== null) domain.cluster?.claimName(address, online.client);
   if (!state.online && domain.cluster?.isElsewhere(address)) {
     domain.cluster.inherit(address, (inherited) => {
@@ -75,14 +78,6 @@ export function addWatching({ entry, domain, address }: EndpointState, filters: 
   if (filters.length > 0) domain.cluster?.watch(address, filters.map(watched));
 }
 
-function overCapacity({ domain, clients, online }: EndpointState): ReplyError | null {
-  const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
-  if (clientsPerEndpoint > 0 && clients.length >= clientsPerEndpoint) return UNAVAILABLE;
-  const count = domain.cluster?.online ?? domain.metrics.endpointsOnline;
-  if (!online && endpointsPerDomain > 0 && count >= endpointsPerDomain) return UNAVAILABLE;
-  return null;
-}
-
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, limits, metrics } = state.domain;
   const token = (state.domain.cluster?.tokenPrefix ?? '') + newToken();
@@ -112,6 +107,7 @@ export function subscribed(
   { filters, client, online }: Extract<EndpointMessage, { kind: 'subscribed' }>,
 ): EndpointState {
   const { domain, entry } = state;
+  domain.arrivals.end(client);
   if (!state.online) {
     state.online = true;
     domain.metrics.endpointsOnline += 1;

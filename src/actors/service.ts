@@ -49,6 +49,7 @@ function turn(state: EndpointState, sender: string): Client {
 export function passOn(state: EndpointState, client: Client, reason: CloseReason): void {
   const { runtime, tickets, limits, settings, metrics } = state.domain;
   tickets.delete(client.token);
+  state.domain.arrivals.end(client);
   runtime.idle.cancel(client);
   metrics.clients -= 1;
   const unsent = client.close(reason, limits);

@@ -5,6 +5,7 @@
 import type { Inherited } from '../cluster/port.js';
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
+import { tooMuch } from './capacity.js';
 import type { Client } from './client.js';
 import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
 import { enter, exit } from './membership.js';
@@ -76,7 +77,14 @@ function inherited(
 ): EndpointState {
   const { domain, entry } = state;
   const { rooms } = entry;
-  const buddies = from ? [...online.buddies, ...from.watching] : online.buddies;
+  const buddies = from ? [...new Set([...online.buddies, ...from.watching])] : online.buddies;
+  const together = from ? new Set([...rooms, ...from.rooms, ...online.rooms]).size : 0;
+  const refusal = tooMuch(state, together, buddies.length);
+  if (refusal) {
+    removeClient(state, client, CLOSE.stopped, self);
+    online.reply(refusal);
+    return state;
+  }
   if (from && !state.online) {
     Object.assign(entry, { nick: from.nick, show: from.show, status: from.status });
     for (const packet of from.unseen) client.push(packet, domain.limits);

@@ -75,6 +75,10 @@ export class ClusteredDomain implements DomainCluster {
     return [...(this.replica.rooms.get(room)?.members ?? [])].map(({ address }) => address);
   }
 
+  memberCount(room: Address): number {
+    return this.replica.rooms.get(room)?.members.size ?? 0;
+  }
+
   update(
     address: Address,
     entry: EndpointEntry,

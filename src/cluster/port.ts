@@ -72,6 +72,7 @@ export interface DomainCluster {
   readonly online: number;
   appearance(address: Address): Appearance | null;
   members(room: Address): readonly Address[];
+  memberCount(room: Address): number;
   /** Tells everybody who is to know what this node's part of an endpoint is now. `type`: how new rooms are told. */
   update(
     address: Address,
