@@ -214,6 +214,7 @@ class Parts implements Server {
     if (!store) return;
     // What clients have not been sent becomes offline messages where the domain has those.
     for (const domain of this.domains.values()) domain.end();
+    await undelivered();
     await store.flush();
   }
 
@@ -231,7 +232,7 @@ class Parts implements Server {
     idle.close();
     grace.close();
     for (const domain of this.domains.values()) domain.end();
-    await nextTurn();
+    await undelivered();
     system.close();
     await this.#runtime.store?.close();
   }
@@ -288,6 +289,12 @@ export async function startServer(
     await parts.close();
     throw error;
   }
+}
+
+/** What was told to actors that have ended comes back in a turn, and is seen to in the one after. */
+async function undelivered(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
 }
 
 /** Waits until the connections have gone, but not for ever. */

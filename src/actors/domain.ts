@@ -167,7 +167,8 @@ export class Domain {
    * where that is nobody.
    */
   route(packet: Packet, only: string | null = null, except: Ref<never> | null = null): boolean {
-    const found = route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, except);
+    const owner = this.#owner(packet.topic);
+    const found = route(this.runtime.system, this.table, { kind: 'deliver', packet, only }, owner, except);
     if (this.trace !== null) this.trace.routed(packet, found || except !== null);
     return found;
   }
@@ -184,8 +185,23 @@ export class Domain {
 
   /** The same for what another node has sent: to this node's own, who have no others to tell. */
   routeRelayed(packet: Packet): void {
-    const found = route(this.runtime.system, this.table, { kind: 'deliver', packet, only: null, relayed: true });
+    const deliver: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
+    const found = route(this.runtime.system, this.table, deliver, this.#owner(packet.topic));
     if (this.trace !== null) this.trace.routed(packet, found);
+  }
+
+  /** Tells the endpoint or room that a packet's topic names, and nobody who watches it; false where there is none. */
+  routeToOwner(deliver: Deliver): boolean {
+    const owner = this.#owner(deliver.packet.topic);
+    if (owner === null) return false;
+    this.runtime.system.tell(owner, deliver);
+    return true;
+  }
+
+  #owner(address: Address): Ref<Deliver> | null {
+    return (this.registry.endpoints.get(address)?.actor ??
+      this.registry.rooms.get(address) ??
+      null) as Ref<Deliver> | null;
   }
 
   /** The topic of a broadcast: no endpoint's address. */
@@ -244,7 +260,7 @@ export class Domain {
       ? { kind: 'deliver', packet, only: null, relayed }
       : { kind: 'deliver', packet, only: null };
     for (const { actor } of this.registry.endpoints.values()) system.tell(actor, deliver);
-    route(system, this.table, isOrigin ? { kind: 'deliver', packet, only: null } : deliver);
+    route(system, this.table, isOrigin ? { kind: 'deliver', packet, only: null } : deliver, null);
     if (this.trace !== null) this.trace.routed(packet, true);
   }
 

@@ -185,7 +185,8 @@ function push(state: EndpointState, message: Deliver): EndpointState {
   }
   if (connected || packet.kind !== 'message') return state;
   if (cluster?.isConnectedElsewhere(state.address)) return state;
-  if (state.online && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
+  const isHere = state.online || state.clients.length > 0;
+  if (isHere && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
     state.unseen ??= new PacketQueue(metrics, state.address);
     state.unseen.push(packet, limits);
     if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
@@ -301,6 +302,24 @@ function unanswered(message: EndpointMessage): void {
   else if (message.kind === 'pass') message.done();
 }
 
+/**
+ * What came when it had ended: who asked is told, and a message goes to the actor in its place, or to the offline store,
+ * as if it had come a moment later.
+ */
+function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
+  if (message.kind === 'send') send(state, null, message.outgoing);
+  else if (message.kind === 'deliver') redeliver(state, message);
+  else if (message.kind === 'push') redeliver(state, message.deliver);
+  else unanswered(message);
+}
+
+function redeliver({ domain, address }: EndpointState, deliver: Deliver): void {
+  const { packet, only, relayed } = deliver;
+  // Another node sees to what it has relayed.
+  if (packet.topic !== address || relayed || domain.routeToOwner(deliver)) return;
+  if (only !== null || !domain.keep(packet, address)) domain.drop(packet, 'offline', address);
+}
+
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
@@ -329,5 +348,5 @@ export const endpoint: Behaviour<EndpointState, EndpointMessage> = {
   onCrash,
   isDone: (state) => !state.online && state.clients.length === 0 && state.webhook === null,
   afterStop,
-  onDeadLetter: unanswered,
+  onDeadLetter,
 };

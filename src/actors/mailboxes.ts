@@ -68,6 +68,7 @@ export class Mailboxes {
   #clientBytes = 0;
   #sweeping: Iterator<[Address, Mailbox]> | null = null;
   #cancel: (() => void) | null = null;
+  #closed = false;
 
   constructor(
     private readonly owner: Owner,
@@ -142,6 +143,7 @@ export class Mailboxes {
 
   /** Forgets its timer; what is kept stays where it is. */
   close(): void {
+    this.#closed = true;
     this.#cancel?.();
     this.#cancel = null;
   }
@@ -201,7 +203,7 @@ export class Mailboxes {
   }
 
   #schedule(): void {
-    if (this.#boxes.size > 0) this.#cancel ??= this.clock.after(SWEEP_MS, this.#sweep);
+    if (this.#boxes.size > 0 && !this.#closed) this.#cancel ??= this.clock.after(SWEEP_MS, this.#sweep);
   }
 
   /** Looks at some mailboxes after those of the last time, so that none holds what nobody comes for. */

@@ -148,6 +148,7 @@ export function removeClient(
 /** Leaves its rooms, tells its buddies, forgets whom it watched; the actor ends. */
 export function goOffline(state: EndpointState): EndpointState {
   const { domain } = state;
+  forgetUnseen(state);
   if (!state.online) return state;
   const visible = state.entry.appearance !== null;
   const { rooms } = state.entry;
@@ -164,7 +165,6 @@ export function goOffline(state: EndpointState): EndpointState {
     domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters, subscription });
   }
   state.entry.watching = [];
-  forgetUnseen(state);
   return state;
 }
 
@@ -175,7 +175,8 @@ function remember({ domain, address, node }: EndpointState): void {
 
 /** Nobody came back for these: kept where the domain has that, else dropped. */
 function forgetUnseen(state: EndpointState): void {
-  const packets: readonly Packet[] = state.unseen?.packets ?? [];
+  if (!state.unseen) return;
+  const packets: readonly Packet[] = state.unseen.packets;
   const { mailboxes, settings } = state.domain;
   if (mailboxes && settings.offline) {
     mailboxes.replace(state.address, packets);
@@ -183,7 +184,7 @@ function forgetUnseen(state: EndpointState): void {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
     for (const packet of packets) state.domain.drop(packet, 'offline', state.address);
   }
-  state.unseen?.clear();
+  state.unseen.clear();
   state.unseen = null;
 }
 

@@ -92,38 +92,37 @@ function receive(table: Table, message: RouterMessage): Table {
 export const router: Behaviour<Table, RouterMessage> = { receive };
 
 /**
- * Resolves a packet's topic and tells every subscriber but `except`, those whose filters overlap once. Answers false
- * where there is none: the endpoint is offline.
+ * Resolves a packet's topic and tells every subscriber but `except`, those whose filters overlap once. `owner` is the
+ * endpoint or room that the topic names, which is there before the table has it and gone before the table knows. Answers
+ * false where there is nobody: the endpoint is offline.
  */
-export function route(system: System, table: Table, deliver: Deliver, except: Ref<never> | null = null): boolean {
+export function route(
+  system: System,
+  table: Table,
+  deliver: Deliver,
+  owner: Ref<Deliver> | null,
+  except: Ref<never> | null = null,
+): boolean {
   const { topic } = deliver.packet;
-  let found = false;
+  let found = owner !== null && owner !== except;
+  if (owner !== null && found) system.tell(owner, deliver);
   if (table.wildcards === 0) {
     for (const { actor } of table.exact(topic)) {
-      if (actor === except) continue;
+      if (actor === owner || actor === except || actor.stopped) continue;
       system.tell(actor, deliver);
       found = true;
     }
     return found;
   }
-  const told = new Set<Ref<never>>(except ? [except] : []);
+  const told = new Set<Ref<never>>();
+  if (owner) told.add(owner);
+  if (except) told.add(except);
   table.match(topic, ({ actor }) => {
-    if (told.has(actor)) return;
+    if (told.has(actor) || actor.stopped) return;
     told.add(actor);
     system.tell(actor, deliver);
     found = true;
   });
-  return found;
-}
-
-/** Tells the endpoint or room that a packet's topic names, and nobody who watches it. */
-export function routeToOwner(system: System, table: Table, deliver: Deliver): boolean {
-  let found = false;
-  for (const { actor, owner } of table.exact(deliver.packet.topic)) {
-    if (owner === null) continue;
-    system.tell(actor, deliver);
-    found = true;
-  }
   return found;
 }
 

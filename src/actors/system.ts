@@ -24,7 +24,7 @@ export interface Behaviour<S, M> {
   /** Runs once, when the actor has been stopped. */
   afterStop?(state: S): void;
   /** A message that comes after that: whoever waits for its answer is to be told. Never runs before `tell` returns. */
-  onDeadLetter?(message: M): void;
+  onDeadLetter?(message: M, state: S): void;
 }
 
 /** An actor's address inside the process. */
@@ -207,9 +207,9 @@ class TurnSystem implements System {
     if (cell.pending === 0 && cell.behaviour.isDone?.(cell.state)) this.#halt(cell);
   }
 
-  #isDead({ behaviour }: AnyCell, message: unknown): void {
+  #isDead({ behaviour, state }: AnyCell, message: unknown): void {
     this.#metrics.deadLetters += 1;
-    if (behaviour.onDeadLetter) setImmediate(() => behaviour.onDeadLetter?.(message));
+    if (behaviour.onDeadLetter) setImmediate(() => behaviour.onDeadLetter?.(message, state));
   }
 
   #halt(cell: AnyCell): void {

@@ -5,7 +5,7 @@
  */
 import type { Address, Target } from '../actors/address.js';
 import type { Packet } from '../actors/packet.js';
-import { type Deliver, routeToOwner, routeToWatchers } from '../actors/router.js';
+import { type Deliver, routeToWatchers } from '../actors/router.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
 
@@ -68,7 +68,7 @@ export class Delivery {
       this.cluster.relayPacket(primary.peer, 'e', null, packet, only, hops + 1);
       return true;
     }
-    const found = routeToOwner(domain.runtime.system, domain.table, { kind: 'deliver', packet, only });
+    const found = domain.routeToOwner({ kind: 'deliver', packet, only });
     if (domain.trace !== null) domain.trace.routed(packet, found);
     return found;
   }

@@ -16,6 +16,7 @@ import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
 import { ConnectionCounts } from '../../../src/protocols/network.js';
+import type { Store } from '../../../src/store/store.js';
 import type { Cleaner, Settings } from '../../support/server.js';
 
 export const own = { domain: 'a.example', apikey: 'key-a' };
@@ -47,7 +48,7 @@ function configOf(overrides: Settings): Config {
   return loaded.config;
 }
 
-function newRuntime(config: Config, clock: Clock): Runtime {
+function newRuntime(config: Config, clock: Clock, store: Store | null = null): Runtime {
   const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
@@ -59,7 +60,7 @@ function newRuntime(config: Config, clock: Clock): Runtime {
     system.tell(endpoint, { kind: 'graceEnded' }),
   );
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
-  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store: null };
+  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
 }
 
 export interface OnlineOptions {
@@ -147,9 +148,14 @@ export interface Machine {
 }
 
 /** The state machine alone: anonymous clients are backends of the tests' own domain, and nothing listens. */
-export function testMachine(t: Cleaner, overrides: Settings = {}, clock: Clock = systemClock): Machine {
+export function testMachine(
+  t: Cleaner,
+  overrides: Settings = {},
+  clock: Clock = systemClock,
+  store: Store | null = null,
+): Machine {
   const config = configOf({ ...overrides, mqtt: { anonymousDomain: own.domain, ...(overrides.mqtt as object) } });
-  const runtime = newRuntime(config, clock);
+  const runtime = newRuntime(config, clock, store);
   const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
   const host = new MqttHost(newContext(config, domains, runtime));
   t.teardown(() => {
