@@ -43,7 +43,8 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   unavailable: '503: draining, or over capacity.',
   quotaExceeded: 'MQTT sessions or subscriptions beyond the limits of the domain or session.',
   tooManyConnections: 'Over `limits.connectionsPerAddress`.',
-  malformed: 'A WebSocket message that is binary or too long; MQTT that breaks the standard.',
+  malformed:
+    'HTTP whose end or host is ambiguous or that has too many headers; a WebSocket message that is binary or too long; MQTT that breaks the standard.',
   connectTimeout: 'An MQTT connection without a CONNECT within 10 s.',
   handshakeFailed: 'A TLS handshake that failed.',
   subscribeTimeout: 'A WebSocket that did not subscribe within `socket.subscribeMs`.',

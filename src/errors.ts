@@ -31,6 +31,14 @@ export const TOO_MANY_REQUESTS: ReplyError = Object.freeze({
   retryAfterS: 1,
 });
 
+/** A WebSocket handshake of another version than 13, or of none. */
+export const UPGRADE_REQUIRED: ReplyError = Object.freeze({ status: 426, message: 'upgrade required' });
+export const HEADERS_TOO_LARGE: ReplyError = Object.freeze({
+  status: 431,
+  message: 'request header fields too large',
+  refusal: 'malformed',
+});
+
 /** Too many wrong keys: not before `retryAfterS`. */
 export function lockedOut(retryAfterS: number): ReplyError {
   return { ...TOO_MANY_REQUESTS, retryAfterS, refusal: 'lockedOut' };

@@ -20,6 +20,7 @@ import { ApiKeys } from './protocols/api-keys.js';
 import { answerCall } from './protocols/commands.js';
 import type { Context } from './protocols/context.js';
 import { encodePacket } from './protocols/frame.js';
+import { whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { ConnectionCounts } from './protocols/network.js';
@@ -240,8 +241,9 @@ class Parts implements Server {
   #addRoutes(app: TemplatedApp): void {
     const mqtt = this.#mqtt;
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
-    const get = this.#polls.get.bind(this.#polls);
-    const options = this.#polls.options.bind(this.#polls);
+    const { metrics } = this.#runtime;
+    const get = whenSound(metrics, this.#polls.get.bind(this.#polls));
+    const options = whenSound(metrics, this.#polls.options.bind(this.#polls));
     for (const version of ['v5', 'v4']) {
       for (const end of ['', '/']) {
         app.ws(`/${version}/wsocket${end}`, this.#sockets.behaviour);
@@ -250,7 +252,7 @@ class Parts implements Server {
     }
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#admission));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
-    addReference(app, packageVersion(), this.#config.publicUrl);
+    addReference(app, metrics, packageVersion(), this.#config.publicUrl);
     addRestApi(app, this.#context, () => ports);
   }
 }

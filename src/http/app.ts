@@ -2,12 +2,13 @@
 import type { Domain } from '../actors/domain.js';
 import { isReplyError, NOT_FOUND, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { Context } from '../protocols/context.js';
+import { type Headers, whenSound } from '../protocols/headers.js';
 import { Rate } from '../protocols/rate.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { authenticatedDomain } from './auth.js';
 import { Call, type PublicPorts } from './call.js';
 import { sendError } from './reply.js';
-import { mediaType, readBody, readHead, readParameters } from './request.js';
+import { mediaType, readBody, readParameters } from './request.js';
 import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
 
 const NO_BODY = Buffer.alloc(0);
@@ -16,15 +17,16 @@ const NO_ROUTE = 'none';
 
 export function addRestApi(app: TemplatedApp, context: Context, ports: () => PublicPorts): void {
   const calls = new Rate<Domain>();
+  const { metrics } = context.runtime;
 
   function run(call: Call, body: Buffer): void {
     const { head, found } = call;
-    const type = found.route.method === 'GET' ? 'form' : mediaType(head.contentType);
+    const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
     if (typeof type !== 'string') return call.fail(type);
     const parameters = readParameters(head.query, type, body);
     if (!(parameters instanceof Map)) return call.fail(parameters);
     if (found.roomId === null) return call.fail(BAD_ROOM_ID);
-    const domain = authenticatedDomain(context, head.authorization, parameters, () => call.address());
+    const domain = authenticatedDomain(context, head.headers.authorization, parameters, () => call.address());
     if (isReplyError(domain)) return call.fail(domain);
     const { requestsPerSecond } = domain.limits;
     if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) return call.fail(TOO_MANY_REQUESTS);
@@ -35,10 +37,9 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   /** A request whose path and method are a call's. */
-  function take(res: HttpResponse, req: HttpRequest, found: Found): void {
+  function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
-    const head = readHead(req, found.route.answersUrls === true, context.config().trustProxy);
-    const call = new Call(context, found, head, ports(), res);
+    const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
     if (found.route.method === 'GET') return run(call, NO_BODY);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
@@ -47,23 +48,23 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
-    const { metrics } = context.runtime;
     sendError(res, metrics, error, found?.route.errorFields, isHead);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 
   // The paths as clients write them have routes of their own, so that nothing needs to ask for path and method.
   for (const [path, found] of PLAIN) {
-    const handler = (res: HttpResponse, req: HttpRequest): void => take(res, req, found);
+    const handler = whenSound(metrics, (res, req, headers) => take(res, req, headers, found));
     if (found.route.method === 'GET') app.get(path, handler);
     else app.post(path, handler);
   }
-  app.any('/*', (res, req) => {
+  const answerRest = whenSound(metrics, (res, req, headers) => {
     const path = req.getUrl();
     const method = req.getMethod().toUpperCase();
     const found = findRoute(path);
     const refused = refusal(found, path, method);
-    if (found && !refused) take(res, req, found);
+    if (found && !refused) take(res, req, headers, found);
     else refuse(res, refused ?? NOT_FOUND, null, method === 'HEAD');
   });
+  app.any('/*', answerRest);
 }

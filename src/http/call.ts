@@ -45,7 +45,7 @@ export class Call {
   /** The client's network address. Only before it is answered. */
   address(): string {
     const { trustProxy } = this.context.config();
-    return clientAddress(peerOf(this.res), this.head.forwardedFor, trustProxy);
+    return clientAddress(peerOf(this.res), this.head.headers.forwardedFor, trustProxy);
   }
 
   /** Answers 200 with this JSON. */

@@ -2,9 +2,9 @@
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
+import type { Headers } from '../protocols/headers.js';
 import { forwarded } from '../protocols/network.js';
 import type { Call, PublicPorts } from './call.js';
-import type { Origin } from './request.js';
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
 function presencesBody(list: Presences): string {
@@ -20,12 +20,12 @@ function urls(
   publicUrl: string | null,
   trustProxy: number,
   tls: boolean,
-  origin: Origin | null,
+  headers: Headers,
   ports: PublicPorts,
 ): object {
-  const proto = forwarded(origin?.forwardedProto ?? '', trustProxy).toLowerCase();
+  const proto = forwarded(headers.forwardedProto, trustProxy).toLowerCase();
   const scheme = proto === 'https' || proto === 'http' ? proto : tls ? 'https' : 'http';
-  const named = forwarded(origin?.forwardedHost ?? '', trustProxy) || (origin?.host ?? '');
+  const named = forwarded(headers.forwardedHost, trustProxy) || headers.host;
   const host = HOST.test(named) ? named : 'localhost';
   const base = (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, '');
   const packets = `${base}/v5/packets`;
@@ -51,7 +51,7 @@ export function onlineCall(call: Call): void {
     if (isReplyError(result)) return call.fail(result);
     const { ticket, presences: list } = result as OnlineResult;
     const { publicUrl, trustProxy, tls } = call.context.config();
-    const where = urls(publicUrl, trustProxy, tls !== null, call.head.origin, call.ports);
+    const where = urls(publicUrl, trustProxy, tls !== null, call.head.headers, call.ports);
     const answer = JSON.stringify({ success: true, ticket, ...where });
     call.reply(`${answer.slice(0, -1)},"presences":${presencesBody(list)}}`);
   });

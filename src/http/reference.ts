@@ -3,6 +3,8 @@
  * authentication, may be kept by caches, and load nothing from anywhere.
  */
 import { createHash } from 'node:crypto';
+import type { Metrics } from '../metrics.js';
+import { type Headers, whenSound } from '../protocols/headers.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { openApiDocument } from './openapi/document.js';
 import { page, STYLE } from './openapi/page.js';
@@ -38,8 +40,16 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-function send(res: HttpResponse, req: HttpRequest, { body, tag, headers }: Asset): void {
-  const isKnown = req.getHeader('if-none-match').split(/ *, */).includes(tag);
+/**
+ * Whether If-None-Match names the tag, weak or not (RFC 9110 section 13.1.2). Tags hold no quotes, so that a quoted one
+ * which is found anywhere is one of the list.
+ */
+export function namesTag(ifNoneMatch: string, tag: string): boolean {
+  return ifNoneMatch.includes(tag) || ifNoneMatch === '*';
+}
+
+function send(res: HttpResponse, req: HttpRequest, { ifNoneMatch }: Headers, { body, tag, headers }: Asset): void {
+  const isKnown = namesTag(ifNoneMatch, tag);
   const isHead = req.getMethod() === 'head';
   res.cork(() => {
     res.writeStatus(isKnown ? '304 Not Modified' : '200 OK');
@@ -62,7 +72,7 @@ function preflight(res: HttpResponse): void {
 }
 
 /** `publicUrl`: where clients reach the server, as configured. */
-export function addReference(app: TemplatedApp, version: string, publicUrl: string | null): void {
+export function addReference(app: TemplatedApp, metrics: Metrics, version: string, publicUrl: string | null): void {
   const document = openApiDocument(version, publicUrl);
   const json = asset(JSON.stringify(document), 'application/json', [['Access-Control-Allow-Origin', '*']]);
   const html = asset(page(document), 'text/html', [
@@ -77,8 +87,8 @@ export function addReference(app: TemplatedApp, version: string, publicUrl: stri
     ] as const) {
       for (const end of ['', '/']) {
         const path = `${base}/${name}${end}`;
-        const answer = (res: HttpResponse, req: HttpRequest) => send(res, req, served);
-        app.get(path, answer).head(path, answer).options(path, preflight);
+        const answer = whenSound(metrics, (res, req, headers) => send(res, req, headers, served));
+        app.get(path, answer).head(path, answer).options(path, whenSound(metrics, preflight));
       }
     }
   }

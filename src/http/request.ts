@@ -1,40 +1,14 @@
 /** Reading a request: its path, its body up to the limit, its parameters. */
 import { isUtf8 } from 'node:buffer';
 import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import type { Headers } from '../protocols/headers.js';
 import { type Parameters, readForm, readJson } from '../protocols/parameters.js';
-import type { HttpRequest, HttpResponse } from '../uws.js';
+import type { HttpResponse } from '../uws.js';
 
 /** What must be taken from uWebSockets.js's request before its handler returns. */
 export interface Head {
   readonly query: string;
-  readonly authorization: string;
-  readonly contentType: string;
-  /** Where the client found the server; only a route that answers with URLs reads it. */
-  readonly origin: Origin | null;
-  /** X-Forwarded-For, where it is believed. */
-  readonly forwardedFor: string;
-}
-
-export interface Origin {
-  readonly host: string;
-  readonly forwardedProto: string;
-  readonly forwardedHost: string;
-}
-
-export function readHead(req: HttpRequest, withOrigin: boolean, trustProxy: number): Head {
-  return {
-    query: req.getQuery() ?? '',
-    authorization: req.getHeader('authorization'),
-    contentType: req.getHeader('content-type'),
-    forwardedFor: trustProxy > 0 ? req.getHeader('x-forwarded-for') : '',
-    origin: withOrigin
-      ? {
-          host: req.getHeader('host'),
-          forwardedProto: req.getHeader('x-forwarded-proto'),
-          forwardedHost: req.getHeader('x-forwarded-host'),
-        }
-      : null,
-  };
+  readonly headers: Headers;
 }
 
 /** Reads the whole body; `done` is called once, unless the client goes first. */
@@ -60,10 +34,12 @@ export function readBody(res: HttpResponse, limitBytes: number, done: (body: Buf
 
 type MediaType = 'form' | 'json';
 
-/** A POST without Content-Type is a form (section 10). */
-export function mediaType(contentType: string): MediaType | ReplyError {
+/** A POST without Content-Type is a form; a body that is encoded (gzip) is not read (section 10). */
+export function mediaType({ contentType, contentEncoding }: Headers): MediaType | ReplyError {
+  if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') return UNSUPPORTED_MEDIA_TYPE;
   if (contentType === 'application/x-www-form-urlencoded') return 'form';
-  const type = contentType.split(';')[0]?.trim().toLowerCase() ?? '';
+  const end = contentType.indexOf(';');
+  const type = (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
   if (type === '' || type === 'application/x-www-form-urlencoded') return 'form';
   return type === 'application/json' ? 'json' : UNSUPPORTED_MEDIA_TYPE;
 }

@@ -16,8 +16,6 @@ export interface Route {
   readonly calls: readonly CallName[];
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
-  /** Its answer names URLs, which may come from the request. */
-  readonly answersUrls?: true;
 }
 
 const ROUTES = new Map<string, Route>([
@@ -29,7 +27,6 @@ const ROUTES = new Map<string, Route>([
       run: onlineCall,
       calls: ['online'],
       errorFields: { success: false },
-      answersUrls: true,
     },
   ],
   ['presences/offline', { name: 'offline', method: 'POST', run: offlineCall, calls: ['offline'] }],

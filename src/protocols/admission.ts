@@ -1,8 +1,9 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
 import { type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import type { HttpRequest, HttpResponse } from '../uws.js';
+import type { HttpResponse } from '../uws.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
+import type { Headers } from './headers.js';
 import { clientAddress } from './network.js';
 
 export class Admission {
@@ -12,7 +13,7 @@ export class Admission {
    * Answers the address that the connection counts under; or refuses it on `res`, in words that pages of `origin` may
    * read, and answers null.
    */
-  admit(res: HttpResponse, req: HttpRequest, origin: string | null = null): string | null {
+  admit(res: HttpResponse, headers: Headers, origin: string | null = null): string | null {
     const { connections, runtime, isDraining, config } = this.context;
     const { refused } = runtime.metrics;
     if (isDraining()) {
@@ -21,7 +22,7 @@ export class Admission {
     }
     const limit = config().limits.connectionsPerAddress;
     if (limit === 0) return '';
-    const address = this.addressOf(res, req);
+    const address = this.addressOf(res, headers);
     if (connections.add(address, limit)) return address;
     refused.tooManyConnections += 1;
     return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS, origin);
@@ -31,9 +32,9 @@ export class Admission {
     this.context.connections.remove(address);
   }
 
-  addressOf(res: HttpResponse, req: HttpRequest): string {
+  addressOf(res: HttpResponse, { forwardedFor }: Headers): string {
     const { trustProxy } = this.context.config();
-    return clientAddress(peerOf(res), trustProxy > 0 ? req.getHeader('x-forwarded-for') : '', trustProxy);
+    return clientAddress(peerOf(res), forwardedFor, trustProxy);
   }
 }
 
@@ -49,10 +50,15 @@ export function writeOrigin(res: HttpResponse, origin: string | null): void {
   if (origin !== '*') res.writeHeader('Vary', 'Origin');
 }
 
-/** Answers an error, and ends the connection. */
-export function refuse(res: HttpResponse, status: string, error: ReplyError, origin: string | null = null): null {
+/** Answers an error, and ends the connection. Without a status it has been written. */
+export function refuse(
+  res: HttpResponse,
+  status: string | null,
+  error: ReplyError,
+  origin: string | null = null,
+): null {
+  if (status !== null) res.writeStatus(status);
   res
-    .writeStatus(status)
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
     .writeHeader('Cache-Control', 'no-store')
     .writeHeader('X-Content-Type-Options', 'nosniff');

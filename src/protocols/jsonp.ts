@@ -13,6 +13,7 @@ import { type Admission, writeOrigin } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
+import type { Headers } from './headers.js';
 import { findTicket, visitTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
@@ -181,9 +182,9 @@ export class PollAdapter {
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
   }
 
-  get(res: HttpResponse, req: HttpRequest): void {
+  get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
     const query = req.getQuery() ?? '';
-    const origin = req.getHeader('origin');
+    const { origin } = headers;
     const parameters: Parameters = new Map();
     const readable = readForm(query, parameters);
     const domain = this.context.domains.get(String(parameters.get('domain') ?? ''));
@@ -199,7 +200,7 @@ export class PollAdapter {
     const ticket = String(parameters.get('ticket'));
     const client = domain ? findTicket(domain, ticket) : null;
     if (!client && !domain?.cluster) return this.#refuse(res, form, TICKET_NOT_FOUND);
-    const address = this.admission.admit(res, req, allow);
+    const address = this.admission.admit(res, headers, allow);
     if (address === null) return;
     if (client) this.#wait(res, form, client, address);
     else if (domain) this.#locate(res, form, domain, ticket, address);
@@ -221,12 +222,12 @@ export class PollAdapter {
   }
 
   /** A CORS preflight. */
-  options(res: HttpResponse, req: HttpRequest): void {
+  options(res: HttpResponse, req: HttpRequest, { origin }: Headers): void {
     const parameters: Parameters = new Map();
     readForm(req.getQuery() ?? '', parameters);
     const domain = this.context.domains.get(String(parameters.get('domain') ?? ''));
     res.writeStatus('204 No Content');
-    writeOrigin(res, originFor(domain, req.getHeader('origin')));
+    writeOrigin(res, originFor(domain, origin));
     res
       .writeHeader('Access-Control-Allow-Methods', 'GET, OPTIONS')
       .writeHeader('Access-Control-Allow-Headers', req.getHeader('access-control-request-headers') || '*')

@@ -1,6 +1,9 @@
 /** Network addresses, and how many connections each has. */
 import { isIP, isIPv6 } from 'node:net';
 
+/** In characters: IPv6 with a mapped IPv4 address, a zone, brackets and a port. */
+const LONGEST_ADDRESS = 80;
+
 const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
 
 /**
@@ -29,17 +32,23 @@ function dotted(text: string): string {
 
 /**
  * What the outermost of `hops` trusted proxies says in a header to which each adds its own view, or which each replaces;
- * empty where nothing is said. Whatever stands before that is the client's own claim.
+ * empty where nothing is said. `header` is all of its lines: some proxies add a line of their own below the client's.
+ * Whatever stands before that is the client's own claim.
  */
 export function forwarded(header: string, hops: number): string {
-  if (hops === 0 || header === '') return '';
-  const entries = header.split(',');
-  return (entries.at(-hops) ?? entries[0] ?? '').trim();
+  let end = header.length;
+  for (let hop = 1; hop <= hops && end > 0; hop++) {
+    const comma = header.lastIndexOf(',', end - 1);
+    if (hop === hops || comma < 0) return header.slice(comma + 1, end).trim();
+    end = comma;
+  }
+  return '';
 }
 
 /** Who counts as the client of a connection from `peer` that carries this X-Forwarded-For. */
 export function clientAddress(peer: string, forwardedFor: string, hops: number): string {
   const entry = forwarded(forwardedFor, hops);
+  if (entry.length > LONGEST_ADDRESS) return networkOf(peer);
   // Some proxies add the port.
   const bare = /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
   return networkOf(isIP(bare) > 0 ? bare : peer);

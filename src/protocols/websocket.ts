@@ -12,6 +12,7 @@ import type { Admission } from './admission.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
+import { type Headers, whenSoundUpgrade } from './headers.js';
 import { locateTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 
@@ -102,7 +103,7 @@ export class WebSocketAdapter {
       maxBackpressure: BACKPRESSURE_BYTES,
       idleTimeout: SILENCE_S,
       sendPingsAutomatically: false,
-      upgrade: (res, req, socketContext) => this.#upgrade(res, req, socketContext),
+      upgrade: whenSoundUpgrade(metrics, this.#upgrade.bind(this)),
       open: (ws) => this.#open(ws),
       message: (ws, message, isBinary) => this.#receive(ws, message, isBinary),
       drain: (ws) => this.#drain(ws),
@@ -123,12 +124,12 @@ export class WebSocketAdapter {
     this.#silent.close();
   }
 
-  #upgrade(res: HttpResponse, req: HttpRequest, socketContext: us_socket_context_t): void {
-    const address = this.admission.admit(res, req);
+  #upgrade(res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t): void {
+    const address = this.admission.admit(res, headers);
     if (address === null) return;
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
-    const holder: Holder = { socket: new Socket(req.getHeader('origin'), address) };
+    const holder: Holder = { socket: new Socket(headers.origin, address) };
     res.upgrade(holder, key, '', extensions, socketContext);
   }
 

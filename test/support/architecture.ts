@@ -35,6 +35,7 @@ const socketAdapters: ReadonlySet<string> = new Set([
   'src/server.ts',
   'src/doctor/doctor.ts',
   'src/protocols/admission.ts',
+  'src/protocols/headers.ts',
   'src/protocols/jsonp.ts',
   'src/protocols/websocket.ts',
   'src/protocols/mqtt/start.ts',

@@ -3,6 +3,7 @@
 import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
 import { type Admission, refuse } from '../admission.js';
+import { whenSoundUpgrade } from '../headers.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
@@ -75,16 +76,16 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
     maxBackpressure: BACKPRESSURE_BYTES,
     idleTimeout: SILENCE_S,
     sendPingsAutomatically: true,
-    upgrade(res, req, socketContext) {
+    upgrade: whenSoundUpgrade(metrics, (res, req, headers, socketContext) => {
       const protocol = chosen(req.getHeader('sec-websocket-protocol'));
       if (protocol === null) {
         metrics.refused.badRequest += 1;
         refuse(res, '400 Bad Request', badRequest('the subprotocol mqtt is required'));
         return;
       }
-      const admitted = admission.admit(res, req);
+      const admitted = admission.admit(res, headers);
       if (admitted === null) return;
-      const socket = new MqttSocket(req.getHeader('origin'), admission.addressOf(res, req), admitted);
+      const socket = new MqttSocket(headers.origin, admission.addressOf(res, headers), admitted);
       res.upgrade(
         { socket },
         req.getHeader('sec-websocket-key'),
@@ -92,7 +93,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
         req.getHeader('sec-websocket-extensions'),
         socketContext,
       );
-    },
+    }),
     open(ws) {
       const { socket } = ws.getUserData();
       socket.ws = ws;

@@ -1,0 +1,168 @@
+/**
+ * The headers of one request, from one pass over all of its lines. A request whose end or host two readers could see
+ * differently is refused, and its connection with it: behind it may stand what a proxy took for its body (request
+ * smuggling). RFC 9112 sections 3.2, 6.1 and 6.3.
+ */
+import { badRequest, HEADERS_TOO_LARGE, isReplyError, type ReplyError, UPGRADE_REQUIRED } from '../errors.js';
+import type { Metrics } from '../metrics.js';
+import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
+import { refuse } from './admission.js';
+
+/** Empty where the request has none. Of a list all lines, of another header the first. */
+export interface Headers {
+  host: string;
+  origin: string;
+  authorization: string;
+  contentType: string;
+  contentEncoding: string;
+  ifNoneMatch: string;
+  forwardedFor: string;
+  forwardedProto: string;
+  forwardedHost: string;
+}
+
+const MOST_LINES = 50;
+
+function malformed(detail: string): ReplyError {
+  return { ...badRequest(detail), refusal: 'malformed' };
+}
+
+const LENGTHS = malformed('Content-Length must be given once, as a number');
+const CODINGS = malformed('Transfer-Encoding must be chunked, and given once');
+const HOSTS = malformed('Host must be given once');
+
+/** What says where the request ends and whom it is for. */
+class Framing {
+  #length: string | null = null;
+  #coding: string | null = null;
+  #hosts = 0;
+  #lines = 0;
+  error: ReplyError | null = null;
+
+  /** Looks at one line; its name is in lower case. */
+  line(name: string, value: string): void {
+    this.#lines += 1;
+    if (this.#lines > MOST_LINES) this.error = HEADERS_TOO_LARGE;
+    else if (name === 'host') this.#host();
+    else if (name === 'content-length') this.#contentLength(value);
+    else if (name === 'transfer-encoding') this.#transferEncoding(value);
+  }
+
+  #host(): void {
+    this.#hosts += 1;
+    if (this.#hosts > 1) this.error = HOSTS;
+  }
+
+  #contentLength(value: string): void {
+    if (!/^\d+$/.test(value) || (this.#length ?? value) !== value) this.error = LENGTHS;
+    this.#length = value;
+  }
+
+  #transferEncoding(value: string): void {
+    if (this.#coding !== null || value.toLowerCase() !== 'chunked') this.error = CODINGS;
+    this.#coding = value;
+  }
+}
+
+function joined(lines: string, line: string): string {
+  return lines === '' ? line : `${lines}, ${line}`;
+}
+
+/** Reads them, or says why the request must not be answered. */
+export function readHeaders(req: Pick<HttpRequest, 'forEach'>): Headers | ReplyError {
+  const headers: Headers = {
+    host: '',
+    origin: '',
+    authorization: '',
+    contentType: '',
+    contentEncoding: '',
+    ifNoneMatch: '',
+    forwardedFor: '',
+    forwardedProto: '',
+    forwardedHost: '',
+  };
+  const framing = new Framing();
+  req.forEach((name, value) => {
+    framing.line(name, value);
+    if (!framing.error) keep(headers, name, value);
+  });
+  return framing.error ?? headers;
+}
+
+function keep(headers: Headers, name: string, value: string): void {
+  switch (name) {
+    case 'host':
+      headers.host = value;
+      break;
+    case 'origin':
+      headers.origin ||= value;
+      break;
+    case 'authorization':
+      headers.authorization ||= value;
+      break;
+    case 'content-type':
+      headers.contentType ||= value;
+      break;
+    case 'content-encoding':
+      headers.contentEncoding = joined(headers.contentEncoding, value);
+      break;
+    case 'if-none-match':
+      headers.ifNoneMatch = joined(headers.ifNoneMatch, value);
+      break;
+    case 'x-forwarded-for':
+      headers.forwardedFor = joined(headers.forwardedFor, value);
+      break;
+    case 'x-forwarded-proto':
+      headers.forwardedProto = joined(headers.forwardedProto, value);
+      break;
+    case 'x-forwarded-host':
+      headers.forwardedHost = joined(headers.forwardedHost, value);
+      break;
+  }
+}
+
+/** Runs `handler` for requests that are sound, and refuses the others. */
+export function whenSound(
+  metrics: Metrics,
+  handler: (res: HttpResponse, req: HttpRequest, headers: Headers) => void,
+): (res: HttpResponse, req: HttpRequest) => void {
+  return (res, req) => {
+    const headers = readHeaders(req);
+    if (isReplyError(headers)) refuseUnsound(res, metrics, headers);
+    else handler(res, req, headers);
+  };
+}
+
+/** The same for a WebSocket handshake, of which RFC 6455 section 4.4 knows one version. */
+export function whenSoundUpgrade(
+  metrics: Metrics,
+  handler: (res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t) => void,
+): (res: HttpResponse, req: HttpRequest, socketContext: us_socket_context_t) => void {
+  return (res, req, socketContext) => {
+    const headers = readHeaders(req);
+    if (isReplyError(headers)) return refuseUnsound(res, metrics, headers);
+    if (req.getHeader('sec-websocket-version') === '13') return handler(res, req, headers, socketContext);
+    metrics.refused.badRequest += 1;
+    res
+      .writeStatus('426 Upgrade Required')
+      .writeHeader('Upgrade', 'websocket')
+      .writeHeader('Sec-WebSocket-Version', '13');
+    refuse(res, null, UPGRADE_REQUIRED);
+  };
+}
+
+/**
+ * Answers a turn later. Until then uWebSockets.js takes the next request of the connection for a breach and ends it;
+ * answered at once, it would run what stands behind this request before it closes.
+ */
+function refuseUnsound(res: HttpResponse, metrics: Metrics, error: ReplyError): void {
+  metrics.refused.malformed += 1;
+  let isOpen = true;
+  res.onAborted(() => {
+    isOpen = false;
+  });
+  const status = error === HEADERS_TOO_LARGE ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  setImmediate(() => {
+    if (isOpen) res.cork(() => refuse(res, status, error));
+  });
+}
