@@ -1,8 +1,9 @@
-/** Topic aliases towards one client, section 3.3.2.3.4: which topic each stands for on this connection. */
+/** Topic aliases, section 3.3.2.3.4: which topic each stands for on one connection, in each direction. */
 
 /** However many a client allows, no more are remembered. */
 const LIMIT = 1024;
 
+/** Towards the client. */
 export class Aliases {
   /** Topic → alias, the one assigned longest ago first. */
   readonly #aliases = new Map<string, number>();
@@ -34,5 +35,38 @@ export class Aliases {
       }
     }
     this.#aliases.set(topic, alias);
+  }
+}
+
+/** Bytes of topics that one client's aliases may stand for together. */
+const RECEIVED_BYTES = 128 * 1024;
+/** Stands for any topic that was refused: to publish to it is refused to everybody, section 4.8.2. */
+const REFUSED = '$share/';
+
+/** Those that a client has given. */
+export class ReceivedAliases {
+  readonly #topics = new Map<number, string>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(alias: number): string | undefined {
+    return this.#topics.get(alias);
+  }
+
+  /** False where all topics together would be too long; the alias stands for what it did. */
+  set(alias: number, topic: string): boolean {
+    const bytes = this.#bytes + Buffer.byteLength(topic) - Buffer.byteLength(this.#topics.get(alias) ?? '');
+    if (bytes > RECEIVED_BYTES) return false;
+    this.#bytes = bytes;
+    this.#topics.set(alias, topic);
+    return true;
+  }
+
+  /** Who publishes by the alias is refused again; the topic is not kept for that. */
+  refuse(alias: number, topic: string): void {
+    if (this.#topics.get(alias) === topic && topic.length > REFUSED.length) this.set(alias, REFUSED);
   }
 }

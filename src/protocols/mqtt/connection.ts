@@ -4,11 +4,11 @@
  * business.
  */
 import type { Publication, Qos } from '../../actors/publication.js';
-import { Aliases } from './aliases.js';
+import { Aliases, ReceivedAliases } from './aliases.js';
 import { checkFirst, decode } from './decode.js';
 import { encodeDisconnect, encodePublish, encodeRefusal } from './encode.js';
 import type { Connect, Incoming, Publish, Refused, Version } from './packets.js';
-import { REASON } from './reason.js';
+import { REASON, webSocketCodeOf } from './reason.js';
 import { type SplitFault, Splitter } from './splitter.js';
 import type { Wire } from './wire.js';
 
@@ -102,7 +102,9 @@ export class Connection {
   #outBytes = 0;
   #maximumPacketSize = Number.POSITIVE_INFINITY;
   #aliases: Aliases | null = null;
-  #received: Map<number, string> | null = null;
+  #received: ReceivedAliases | null = null;
+  /** Whole packets received. */
+  #packets = 0;
   /** Bytes of its CONNECT that the host counts. */
   #awaited = 0;
   readonly #splitter: Splitter;
@@ -127,8 +129,10 @@ export class Connection {
     if (this.#ended || this.#deaf) return;
     if (this.#carrier) return this.#carrier.carry(chunk);
     if (this.#held) return this.#keep(chunk);
-    if (this.keepAliveMs > 0) this.host.heard(this, this.keepAliveMs);
+    const before = this.#packets;
     const fault = this.#splitter.feed(chunk, this.#onPacket);
+    // Whole packets count, not bytes [MQTT-3.1.2-22]: who sends one byte of a packet now and then keeps nothing open.
+    if (this.keepAliveMs > 0 && this.#packets > before && !this.#ended) this.host.heard(this, this.keepAliveMs);
     // Who has not even said CONNECT is not answered.
     if (fault) this.#refuse(this.version === null ? { ...fault, silent: true } : fault);
     else if (this.version === null || this.#awaited > 0)
@@ -144,6 +148,7 @@ export class Connection {
   }
 
   readonly #onPacket = (bytes: Buffer, start: number, body: number, end: number): boolean => {
+    this.#packets += 1;
     // A length takes no more bytes than it needs; 3.1.1 does not say so [MQTT-1.5.5-1].
     if (this.version === 5 && body - start > 2 && bytes[body - 1] === 0) {
       this.#refuse({ reason: REASON.malformed, silent: false });
@@ -214,10 +219,11 @@ export class Connection {
       this.#refuse({ reason: REASON.topicAliasInvalid, silent: false }); // [MQTT-3.3.2-9]
       return false;
     }
-    this.#received ??= new Map();
+    this.#received ??= new ReceivedAliases();
     if (packet.topic !== '') {
-      this.#received.set(packet.alias, packet.topic);
-      return true;
+      if (this.#received.set(packet.alias, packet.topic)) return true;
+      this.#refuse({ reason: REASON.quotaExceeded, silent: false });
+      return false;
     }
     const topic = this.#received.get(packet.alias);
     if (topic === undefined) {
@@ -226,6 +232,11 @@ export class Connection {
     }
     packet.topic = topic;
     return true;
+  }
+
+  /** Publishing to this topic is refused: what its alias stood for need not be kept. */
+  refuseTopic({ alias, topic }: Publish): void {
+    if (alias > 0) this.#received?.refuse(alias, topic);
   }
 
   /** What came before is answered first, so the peer decides when. Without a peer, CONNECT itself was wrong. */
@@ -238,7 +249,7 @@ export class Connection {
       return;
     }
     if (!silent && (this.version === null || this.version === 5)) this.sendRefusal(5, reason);
-    this.end();
+    this.end(webSocketCodeOf(reason));
   }
 
   /** CONNACK with a reason that is no success. */
@@ -259,25 +270,27 @@ export class Connection {
   }
 
   /** PUBLISH, by an alias where the client takes them. False where it is larger than the client accepts. */
-  publish(publication: Publication, { qos, dup, retain, id, identifiers = NO_IDENTIFIERS }: Outgoing): boolean {
+  publish(publication: Publication, outgoing: Outgoing): boolean {
     const { topic } = publication;
     const known = this.#aliases?.known(topic) ?? 0;
     const alias = known > 0 ? known : (this.#aliases?.next ?? 0);
-    const bytes = encodePublish(publication, {
-      version: this.version ?? 4,
-      qos,
-      dup,
-      retain,
-      id,
-      alias,
-      omitTopic: known > 0,
-      identifiers,
-      now: this.host.now(),
-    });
-    if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-25]
-    if (known === 0 && alias > 0) this.#aliases?.assign(topic);
-    this.send(bytes);
-    return true;
+    if (this.send(this.#encode(publication, outgoing, alias, known > 0))) {
+      if (known === 0 && alias > 0) this.#aliases?.assign(topic);
+      return true;
+    }
+    // The alias is the server's own idea: a message that fits without it is not too large [MQTT-3.1.2-25].
+    return alias > 0 && this.send(this.#encode(publication, outgoing, 0, false));
+  }
+
+  #encode(
+    publication: Publication,
+    { qos, dup, retain, id, identifiers = NO_IDENTIFIERS }: Outgoing,
+    alias: number,
+    omitTopic: boolean,
+  ): Buffer {
+    const version = this.version ?? 4;
+    const now = this.host.now();
+    return encodePublish(publication, { version, qos, dup, retain, id, alias, omitTopic, identifiers, now });
   }
 
   /** It has been silent for longer than its keep alive allows. */

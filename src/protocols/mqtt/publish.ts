@@ -1,4 +1,5 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
+import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import { ACCEPTED, dropRefused, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
 import type { Connection } from './connection.js';
@@ -9,6 +10,7 @@ import type { SessionMessage, SessionState } from './session.js';
 
 const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
 const REFUSED = 0x80;
+const TOPIC_REFUSED: ReadonlySet<number> = new Set([REASON.notAuthorized, REASON.topicNameInvalid]);
 
 /** Sections 4.7.2 and 4.8.2: what the server publishes itself, and what is no topic. */
 function isReserved(topic: string): boolean {
@@ -53,13 +55,19 @@ export function publishFromClient(
   }
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
   const outcome = accept(state, packet, self);
-  if (outcome.reason >= REFUSED) dropRefused(broker.domain, packet.topic, outcome);
+  if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
   if (qos === 2 && outcome.reason < REFUSED) {
     keep(received, connection, id);
     state.journal?.receive(id);
   }
   if (qos > 0) receipt(connection, packet, outcome);
   return 0;
+}
+
+/** Counts a publication that was refused; where it is the topic that is refused, its alias need not stand for it. */
+export function refuse(domain: Domain, connection: Connection, packet: Publish, outcome: Outcome): void {
+  dropRefused(domain, packet.topic, outcome);
+  if (TOPIC_REFUSED.has(outcome.reason)) connection.refuseTopic(packet);
 }
 
 /** Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. */

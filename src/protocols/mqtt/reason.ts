@@ -26,6 +26,13 @@ export const REASON = Object.freeze({
   connectionRateExceeded: 0x9f,
 });
 
+/** RFC 6455 section 7.4.1: how a WebSocket ends whose client broke the standard of MQTT. */
+const BREACH = Object.freeze({ tooLarge: 1009, other: 1002 });
+
+export function webSocketCodeOf(reason: number): number {
+  return reason === REASON.packetTooLarge ? BREACH.tooLarge : BREACH.other;
+}
+
 /** SUBACK of 3.1.1: refused. */
 export const FAILURE_3 = 0x80;
 

@@ -18,7 +18,7 @@ import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused, Will } from './packets.js';
 import { acknowledge, publishFromClient } from './publish.js';
-import { REASON } from './reason.js';
+import { REASON, webSocketCodeOf } from './reason.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { publicationOf } from './watch.js';
@@ -200,7 +200,7 @@ export function breach(
   self: Ref<SessionMessage>,
 ): void {
   if (silent) connection.end();
-  else connection.disconnect(reason, reason === REASON.packetTooLarge ? CLOSE.tooLarge.webSocketCode : 1002);
+  else connection.disconnect(reason, webSocketCodeOf(reason));
   lost(state, self);
 }
 

@@ -16,8 +16,8 @@ import type { Connection, Peer } from './connection.js';
 import { later } from './disconnect.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
 import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
-import { exceeds, keep, receipt, release } from './publish.js';
-import { FAILURE_3, REASON } from './reason.js';
+import { exceeds, keep, receipt, refuse, release } from './publish.js';
+import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
 
 const MAX_ID = 65_535;
 /** Packets that one frame gathers, in bytes. */
@@ -201,7 +201,7 @@ export class TicketPeer implements Peer, Transport {
 
   refused({ reason, silent }: Refused): void {
     if (silent) this.connection.end();
-    else this.connection.disconnect(reason, 1002);
+    else this.connection.disconnect(reason, webSocketCodeOf(reason));
     this.#gone();
   }
 
@@ -236,7 +236,7 @@ export class TicketPeer implements Peer, Transport {
     }
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     const outcome = sendTo(domain, client, packet.topic, packet.payload);
-    if (outcome.reason !== 0) dropRefused(domain, packet.topic, outcome);
+    if (outcome.reason !== 0) refuse(domain, connection, packet, outcome);
     else if (qos === 2) keep(received, connection, id);
     if (qos > 0) receipt(connection, packet, outcome);
   }
