@@ -60,7 +60,13 @@ export type EndpointMessage =
   | { readonly kind: 'send'; readonly client: Client | null; readonly outgoing: Outgoing }
   | Deliver
   | { readonly kind: 'push'; readonly deliver: Deliver }
-  | { readonly kind: 'attach'; readonly client: Client; readonly transport: Transport }
+  | {
+      readonly kind: 'attach';
+      readonly client: Client;
+      readonly transport: Transport;
+      /** Of a connection on another node that was there before a gap: one that has come since has its place. */
+      readonly isRenewed?: boolean;
+    }
   | {
       readonly kind: 'detach';
       readonly client: Client;
@@ -125,7 +131,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'send':
       return send(state, message.client, message.outgoing);
     case 'attach':
-      return attach(state, message.client, message.transport);
+      return attach(state, message.client, message.transport, message.isRenewed);
     case 'detach':
       return detach(state, message.client, message.transport, message.unsent);
     case 'drained':
@@ -221,9 +227,13 @@ function passOnInCluster(state: EndpointState, message: Deliver): boolean {
   return false;
 }
 
-function attach(state: EndpointState, client: Client, transport: Transport): EndpointState {
+function attach(state: EndpointState, client: Client, transport: Transport, isRenewed?: boolean): EndpointState {
   if (!state.clients.includes(client)) {
     transport.close(CLOSE.ticketNotFound);
+    return state;
+  }
+  if (isRenewed && client.transport !== null) {
+    transport.close(CLOSE.replaced);
     return state;
   }
   state.domain.runtime.idle.cancel(client);

@@ -132,9 +132,15 @@ export class Channels {
     if (known?.size === 0) this.#channels.delete(channel.peer);
   }
 
-  /** A node is not there any more, or this one was not for it: all channels with it end. */
+  /** A node is not there any more, or does not get all it was sent: all channels with it end. */
   lost(peer: Peer): void {
     for (const channel of [...(this.#channels.get(peer)?.values() ?? [])]) channel.received('z', 0);
+  }
+
+  /** Some of what a node has sent is lost. It knows, but not of channels opened here since. */
+  broken(peer: Peer): void {
+    for (const channel of this.#channels.get(peer)?.values() ?? []) this.tell(channel, 'z', 0);
+    this.lost(peer);
   }
 
   #remember(channel: Channel): Channel {

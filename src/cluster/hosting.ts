@@ -21,6 +21,9 @@ class RemoteTransport implements Transport {
   /** Packets acknowledged. */
   #acknowledged = 0;
   #blocked = false;
+  #hasSent = false;
+  /** Its node has not named it since it began to say everything again. */
+  isStale = false;
 
   constructor(
     private readonly hosting: Hosting,
@@ -38,6 +41,7 @@ class RemoteTransport implements Transport {
     const taken = packets.slice(0, this.#room(packets));
     this.#blocked = taken.length < packets.length;
     if (taken.length === 0) return 0;
+    this.#hasSent = true;
     this.#unacknowledged = this.#unacknowledged.concat(taken);
     this.hosting.send(this, taken);
     return taken.length;
@@ -60,7 +64,8 @@ class RemoteTransport implements Transport {
   }
 
   settle(reason: CloseReason): boolean {
-    if (this.#unacknowledged.length === 0) return false;
+    // Also what is acknowledged may come back: what carries it has it, and may not get it out.
+    if (!this.#hasSent) return false;
     this.hosting.askToEnd(this, reason);
     return true;
   }
@@ -74,9 +79,9 @@ class RemoteTransport implements Transport {
     return wasBlocked;
   }
 
-  /** What was on its way when `received` of it had come, behind what came back. */
-  left(received: number, returned: readonly Packet[]): readonly Packet[] {
-    return [...returned, ...this.#unacknowledged.slice(Math.max(0, received - this.#acknowledged))];
+  /** What could not be got out, and behind it all but the `taken` packets that were with what carried it. */
+  left(taken: number, unsent: readonly Packet[]): readonly Packet[] {
+    return [...unsent, ...this.#unacknowledged.slice(Math.max(0, taken - this.#acknowledged))];
   }
 }
 
@@ -86,7 +91,8 @@ export class Hosting {
 
   constructor(private readonly cluster: ClusteredDomain) {}
 
-  attach(peer: Peer, id: number, token: string, kind: TransportKind): void {
+  /** `isRenewed`: it has been there, and is no newer than another connection that the client has. */
+  attach(peer: Peer, id: number, token: string, kind: TransportKind, isRenewed: boolean): void {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
     const client = this.cluster.domain.tickets.get(token);
@@ -95,7 +101,7 @@ export class Hosting {
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);
     else this.#transports.set(peer, new Map([[id, transport]]));
-    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport });
+    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport, isRenewed });
   }
 
   acknowledged(peer: Peer, id: number, count: number): void {
@@ -105,10 +111,29 @@ export class Hosting {
     this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport });
   }
 
-  /** The connection has gone; these came back. */
-  detached(peer: Peer, id: number, received: number, returned: readonly WirePacket[]): void {
+  /** The connection has gone; `unsent` could not be got out. */
+  detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly WirePacket[]): void {
     const transport = this.#transports.get(peer)?.get(id);
-    if (transport) this.#detach(transport, received, returned.map(packetOf));
+    if (transport) return this.#detach(transport, taken, unsent.map(packetOf));
+    const { tickets, runtime } = this.cluster.domain;
+    const client = tickets.get(token);
+    // It was taken for lost: what comes back has no place of its own any more.
+    for (const packet of client ? unsent.map(packetOf) : []) {
+      const only = client?.name ?? null;
+      if (client) runtime.system.tell(client.endpoint, { kind: 'deliver', packet, only, relayed: true });
+    }
+  }
+
+  /** A node begins to say which connections it has. */
+  expect(peer: Peer): void {
+    for (const transport of this.#transports.get(peer)?.values() ?? []) transport.isStale = true;
+  }
+
+  /** It has said so: those that it did not name have gone. */
+  settle(peer: Peer): void {
+    for (const transport of [...(this.#transports.get(peer)?.values() ?? [])]) {
+      if (transport.isStale) this.#detach(transport, 0, []);
+    }
   }
 
   /** A node has gone, and all connections to it. */
@@ -137,10 +162,10 @@ export class Hosting {
     node.mesh.send(peer, JSON.stringify(['vc', domain.name, id, reason.name]));
   }
 
-  #detach(transport: RemoteTransport, received: number, returned: readonly Packet[]): void {
+  #detach(transport: RemoteTransport, taken: number, returned: readonly Packet[]): void {
     if (!this.#forget(transport)) return;
     const { client } = transport;
-    const unsent = transport.left(received, returned);
+    const unsent = transport.left(taken, returned);
     this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport, unsent });
   }
 

@@ -136,27 +136,27 @@ function carbon(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packete
   cluster.delivery.relayed(address, received(cluster, peer, packet), null);
 }
 
-type Attached = readonly [id: number, token: string, kind: TransportKind];
-type Detached = readonly [id: number, received: number, returned: readonly WirePacket[]];
+type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1];
+type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
-function attached({ hosting }: ClusteredDomain, peer: Peer, [id, token, kind]: Attached): void {
-  hosting.attach(peer, id, token, kind);
+function attached({ hosting }: ClusteredDomain, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
+  hosting.attach(peer, id, token, kind, isRenewed === 1);
 }
 
 function acknowledged({ hosting }: ClusteredDomain, peer: Peer, [id, count]: readonly [number, number]): void {
   hosting.acknowledged(peer, id, count);
 }
 
-function detached({ hosting }: ClusteredDomain, peer: Peer, [id, received, returned]: Detached): void {
-  hosting.detached(peer, id, received, returned);
+function detached({ hosting }: ClusteredDomain, peer: Peer, [id, token, taken, unsent]: Detached): void {
+  hosting.detached(peer, id, token, taken, unsent);
 }
 
 function pushed({ visits }: ClusteredDomain, _peer: Peer, [id, list]: readonly [number, readonly WirePacket[]]): void {
   visits.push(id, list);
 }
 
-function closed({ visits }: ClusteredDomain, _peer: Peer, [id, reason]: readonly [number, string]): void {
-  visits.close(id, reason);
+function closed({ visits }: ClusteredDomain, peer: Peer, [id, reason]: readonly [number, string]): void {
+  visits.close(peer, id, reason);
 }
 
 type Published = readonly [stamp: number, isWanted: 0 | 1, WirePublication];
@@ -215,9 +215,9 @@ const TAKERS = new Map<string, Taker>([
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],
   ['S', taker(claimed, text, stamp)],
-  ['va', taker(attached, count, text, transport)],
+  ['va', taker(attached, count, text, transport, flag)],
   ['vk', taker(acknowledged, count, count)],
-  ['vd', taker(detached, count, count, packets)],
+  ['vd', taker(detached, count, text, count, packets)],
   ['vp', taker(pushed, count, packets)],
   ['vc', taker(closed, count, text)],
 ]);

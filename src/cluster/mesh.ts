@@ -16,7 +16,7 @@ import { Link } from './link.js';
 import { type Item, Peer } from './peer.js';
 
 /** Nodes whose numbers differ do not understand each other. Grows only with what older ones would misread. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** A lease ends when this many signs of life are missing. */
 const BEATS_IN_A_LEASE = 5;
@@ -42,11 +42,13 @@ export interface MeshOptions {
 /** What the node makes of it. */
 export interface MeshEvents {
   received(peer: Peer, item: Item): void;
-  /** Everything that the peer is to know of this node, as items. */
-  snapshot(peer: Peer): Iterator<string>;
-  /** What follows replaces all that was known of the peer. */
-  snapshotBegins(peer: Peer): void;
+  /** Everything that the peer is to know of this node, as items; after a gap, what is connected to it as well. */
+  snapshot(peer: Peer, afterGap: boolean): Iterator<string>;
+  /** What follows replaces all that was known of the peer. After a gap some of what it sent before may be lost. */
+  snapshotBegins(peer: Peer, afterGap: boolean): void;
   snapshotEnded(peer: Peer): void;
+  /** Some of what this node has sent to it is lost: the stream to it begins anew. */
+  reset(peer: Peer): void;
   /** Not heard of for the time of its lease; it may come back as it was. */
   hidden(peer: Peer): void;
   /** It will not come back as it was. `inOrder`: it said so itself. */
@@ -298,7 +300,10 @@ export class Mesh {
     peer.link = new Link(
       (epoch, seq, urgent, items) =>
         this.#bus.publish(subject, `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]]`),
-      () => this.#beginSnapshot(peer),
+      () => {
+        this.events.reset(peer);
+        this.#beginSnapshot(peer, true);
+      },
       this.options.metrics,
     );
     this.peers.set(name, peer);
@@ -314,13 +319,15 @@ export class Mesh {
     peer.hiddenAt = 0;
     peer.link.repeat();
     // Each of the two may have missed the other's changes.
-    this.#beginSnapshot(peer);
+    this.#beginSnapshot(peer, true);
     this.#control('s', peer);
   }
 
-  #beginSnapshot(peer: Peer): void {
-    peer.snapshot = this.events.snapshot(peer);
-    this.send(peer, '["<"]');
+  #beginSnapshot(peer: Peer, afterGap: boolean): void {
+    // One that has not been told to its end begins anew, with all that it was for.
+    peer.snapshotAfterGap = afterGap || (peer.snapshot !== null && peer.snapshotAfterGap);
+    peer.snapshot = this.events.snapshot(peer, peer.snapshotAfterGap);
+    this.send(peer, peer.snapshotAfterGap ? '["<",1]' : '["<",0]');
     this.#pump(peer);
   }
 
@@ -352,7 +359,7 @@ export class Mesh {
     this.#heard(peer);
     if (kind === 'd') return this.#inbound.receive(peer, epoch, seq, urgent === 1, items ?? []);
     peer.suspect = false;
-    if (kind === 's') return this.#beginSnapshot(peer);
+    if (kind === 's') return this.#beginSnapshot(peer, false);
     if (kind === 'n') peer.link.repeat(epoch, seq);
     else peer.link.acknowledged(epoch, seq);
     this.#pump(peer);
@@ -362,7 +369,7 @@ export class Mesh {
     this.options.metrics.itemsReceived += 1;
     if (!Array.isArray(item) || typeof item[0] !== 'string') return this.refuse(peer, '');
     try {
-      if (item[0] === '<') this.events.snapshotBegins(peer);
+      if (item[0] === '<') this.events.snapshotBegins(peer, item[1] === 1);
       else if (item[0] !== '>') this.events.received(peer, item);
       else {
         this.events.snapshotEnded(peer);

@@ -156,26 +156,36 @@ export class ClusterNode implements MeshEvents {
     log.warn(what, 'a node of a newer version tells what this one cannot read');
   }
 
-  *snapshot(peer: Peer): Iterator<string> {
-    for (const cluster of this.domains.values()) yield* cluster.snapshot(peer);
+  *snapshot(peer: Peer, afterGap: boolean): Iterator<string> {
+    for (const cluster of this.domains.values()) {
+      yield* cluster.snapshot(peer);
+      if (afterGap) yield* cluster.visits.renewals(peer);
+    }
   }
 
-  snapshotBegins(peer: Peer): void {
-    this.channels.lost(peer);
-    for (const { replica, interest, visits, topics, sessions } of this.domains.values()) {
+  snapshotBegins(peer: Peer, afterGap: boolean): void {
+    if (afterGap) this.channels.broken(peer);
+    for (const { replica, interest, hosting, visits, topics, sessions } of this.domains.values()) {
       sessions.drop(peer);
       replica.expect(peer);
       interest.expect(peer);
-      visits.renew(peer);
       topics.drop(peer);
+      if (!afterGap) continue;
+      hosting.expect(peer);
+      visits.renew(peer);
     }
   }
 
   snapshotEnded(peer: Peer): void {
-    for (const { replica, interest } of this.domains.values()) {
+    for (const { replica, interest, hosting } of this.domains.values()) {
       replica.settle(peer);
       interest.settle(peer);
+      hosting.settle(peer);
     }
+  }
+
+  reset(peer: Peer): void {
+    this.channels.lost(peer);
   }
 
   hidden(peer: Peer): void {
@@ -196,8 +206,9 @@ export class ClusterNode implements MeshEvents {
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { replica, interest, topics, sessions } of this.domains.values()) {
+      for (const { replica, interest, topics, sessions, visits } of this.domains.values()) {
         sessions.drop(peer);
+        visits.drop(peer);
         replica.drop(peer);
         interest.drop(peer);
         topics.drop(peer);

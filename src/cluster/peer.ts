@@ -19,6 +19,8 @@ export class Peer {
   link!: Link;
   /** What it is still to be told at first, as far as it takes it. */
   snapshot: Iterator<string> | null = null;
+  /** That is said because some of what was sent before may be lost. */
+  snapshotAfterGap = false;
   /** Of its stream to this node: the epoch, and the last frame received in it. */
   epoch = 0;
   seq = 0;

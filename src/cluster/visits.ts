@@ -19,15 +19,15 @@ const VISIT_MS = 5000;
 const REASONS = new Map<string, CloseReason>(Object.values(CLOSE).map((reason) => [reason.name, reason]));
 
 interface Visit {
-  readonly id: number;
+  id: number;
   readonly home: Peer;
   readonly token: string;
   readonly transport: Transport;
   /** Came from its home, and waits for the transport. */
   pending: Packet[];
   canTake: boolean;
-  /** Packets received since it was attached. */
-  received: number;
+  /** Packets that the transport has taken since its home knows the visit by this number. */
+  taken: number;
 }
 
 /** One actor stands for all the endpoints elsewhere whose clients are connected here. */
@@ -45,6 +45,8 @@ export class Visits {
   readonly #byTransport = new Map<Transport, Visit>();
   /** Where a stand-in's client lives. */
   readonly #homes = new WeakMap<Client, Peer>();
+  /** Of homes that are not heard of: how the visits have ended that they believe in. */
+  readonly #farewells = new Map<Peer, string[]>();
   readonly #actor: Ref<EndpointMessage>;
   #lastId = 0;
 
@@ -75,11 +77,11 @@ export class Visits {
     }
     this.#lastId += 1;
     const { token } = client;
-    const visit = { id: this.#lastId, home, token, transport, pending: [], canTake: true, received: 0 };
+    const visit = { id: this.#lastId, home, token, transport, pending: [], canTake: true, taken: 0 };
     this.#visits.set(visit.id, visit);
     this.#byTransport.set(transport, visit);
     this.cluster.domain.runtime.metrics.cluster.visitors += 1;
-    this.#announce(visit);
+    this.cluster.node.mesh.send(home, this.#arrival(visit, 0));
   }
 
   detach(transport: Transport, unsent: readonly Packet[]): void {
@@ -89,9 +91,17 @@ export class Visits {
 
   #leave(visit: Visit, unsent: readonly Packet[]): void {
     this.#forget(visit);
-    const returned = [...unsent, ...visit.pending].map((packet) => this.cluster.wire(packet));
-    const { id, received } = visit;
-    this.cluster.node.mesh.send(visit.home, `["vd",${this.#name},${id},${received},[${returned}]]`);
+    this.cluster.node.mesh.send(visit.home, this.#departure(visit, unsent));
+  }
+
+  /** What it was sent and has not taken its home still has. */
+  #departure({ id, token, taken }: Visit, unsent: readonly Packet[]): string {
+    const returned = unsent.map((packet) => this.cluster.wire(packet));
+    return `["vd",${this.#name},${id},${JSON.stringify(token)},${taken},[${returned}]]`;
+  }
+
+  #arrival({ id, token, transport }: Visit, isRenewed: 0 | 1): string {
+    return `["va",${this.#name},${id},${JSON.stringify(token)},"${transport.kind}",${isRenewed}]`;
   }
 
   drained(transport: Transport): void {
@@ -105,42 +115,58 @@ export class Visits {
   push(id: number, packets: readonly WirePacket[]): void {
     const visit = this.#visits.get(id);
     if (!visit) return;
-    visit.received += packets.length;
     for (const packet of packets) visit.pending.push(packetOf(packet));
     this.#pump(visit);
   }
 
   /** The client's home ends the connection. */
-  close(id: number, reason: string): void {
+  close(home: Peer, id: number, reason: string): void {
     const visit = this.#visits.get(id);
-    if (!visit) return;
+    // Whoever asks may wait for the answer: nothing of what it has sent there has been taken.
+    if (!visit) return this.cluster.node.mesh.send(home, `["vd",${this.#name},${id},"",0,[]]`);
     this.#leave(visit, visit.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
   }
 
-  /** A home has gone: its tickets are unknown. */
+  /** A home is not heard of: its tickets are unknown. It is told when it is back. */
   lost(home: Peer): void {
     for (const visit of [...this.#visits.values()]) {
       if (visit.home !== home) continue;
       this.#forget(visit);
-      visit.transport.close(CLOSE.ticketNotFound);
+      const farewell = this.#departure(visit, visit.transport.close(CLOSE.ticketNotFound));
+      const known = this.#farewells.get(home);
+      if (known) known.push(farewell);
+      else this.#farewells.set(home, [farewell]);
     }
   }
 
-  /** A home may have taken this node for gone: what is connected here is announced again. */
+  /** A home has gone for good. */
+  drop(home: Peer): void {
+    this.#farewells.delete(home);
+  }
+
+  /** Some of what passed between a home and this node may be lost: what is connected here is announced again. */
   renew(home: Peer): void {
-    for (const visit of this.#visits.values()) {
-      if (visit.home !== home) continue;
-      Object.assign(visit, { pending: [], received: 0 });
-      this.#announce(visit);
+    for (const item of this.renewals(home)) this.cluster.node.mesh.send(home, item);
+  }
+
+  /** What has gone, and what is there: under another number, so that what is still on its way to the old one counts as lost. */
+  *renewals(home: Peer): Iterable<string> {
+    const farewells = this.#farewells.get(home) ?? [];
+    this.#farewells.delete(home);
+    yield* farewells;
+    for (const visit of [...this.#visits.values()]) {
+      if (visit.home !== home || !this.#visits.delete(visit.id)) continue;
+      const departure = this.#departure(visit, []);
+      this.#lastId += 1;
+      Object.assign(visit, { id: this.#lastId, pending: [], taken: 0 });
+      this.#visits.set(visit.id, visit);
+      yield departure;
+      yield this.#arrival(visit, 1);
     }
   }
 
   get #name(): string {
     return JSON.stringify(this.cluster.domain.name);
-  }
-
-  #announce({ home, id, token, transport }: Visit): void {
-    this.cluster.node.mesh.send(home, `["va",${this.#name},${id},"${token}","${transport.kind}"]`);
   }
 
   #pump(visit: Visit): void {
@@ -149,9 +175,10 @@ export class Visits {
     const taken = transport.deliver(pending);
     visit.canTake = taken === pending.length;
     pending.splice(0, taken);
+    visit.taken += taken;
     // What a poll has taken is out when the poll has ended.
     if (taken > 0 && transport.kind !== 'jsonp') {
-      this.cluster.node.mesh.send(home, `["vk",${this.#name},${id},${visit.received - pending.length}]`);
+      this.cluster.node.mesh.send(home, `["vk",${this.#name},${id},${visit.taken}]`);
     }
   }
 

@@ -1,6 +1,7 @@
 /** What no node of this version would say, from one that is in the cluster: refused, counted, and nothing else changes. */
 import { connect } from '@nats-io/transport-node';
 import t from 'tap';
+import { PROTOCOL } from '../../src/cluster/mesh.js';
 import { log } from '../../src/log.js';
 import { clusterSettings, type NatsServer, natsServer } from '../support/nats.js';
 import { PeerNode } from '../support/peer-node.js';
@@ -48,9 +49,9 @@ const items: readonly (readonly [what: string, item: unknown])[] = [
   ['a publication of QoS 9', ['t', domain, 1, 1, ['a/b', 9, 1, null, '', '']]],
   ['a group that is none', ['h', domain, 'name', null, 1, 1]],
   ['a session that is none', ['S', domain, {}, 1]],
-  ['a visit that is none', ['va', domain, 'x', 7, 'websocket']],
-  ['a transport that is none', ['va', domain, 1, 'ab', 'pigeon']],
-  ['returned packets that are none', ['vd', domain, 1, 0, [5]]],
+  ['a visit that is none', ['va', domain, 'x', 7, 'websocket', 0]],
+  ['a transport that is none', ['va', domain, 1, 'ab', 'pigeon', 0]],
+  ['returned packets that are none', ['vd', domain, 1, 'ab', 0, [5]]],
   ['a question without number', ['?', null, 'visit', domain]],
   ['a call whose parameters are none', ['?', 1, 'call', domain, 'message', '', 5]],
   ['an answer to no question', ['!', 'x', null]],
@@ -126,9 +127,10 @@ t.test('frames and signs of life that are none change nothing', { skip }, async 
     peer.publish('beat', text);
     peer.publish(`node.${Buffer.from('n1').toString('hex')}`, text);
   }
-  for (const name of ['5', 'null', '{}', '""']) peer.publish('beat', `["b",${name},1,1,"up",1]`);
-  for (const incarnation of ['null', '"x"', '1e300']) peer.publish('beat', `["b","byhand",${incarnation},1,"up",0]`);
-  peer.publish('beat', '["b","other",1,1,"asleep",0]');
+  for (const name of ['5', 'null', '{}', '""']) peer.publish('beat', `["b",${name},1,${PROTOCOL},"up",1]`);
+  for (const incarnation of ['null', '"x"', '1e300'])
+    peer.publish('beat', `["b","byhand",${incarnation},${PROTOCOL},"up",0]`);
+  peer.publish('beat', `["b","other",1,${PROTOCOL},"asleep",0]`);
   for (const seq of [null, -1, 1.5, '1', 1e300]) peer.frame('d', seq, '[]');
   for (const rest of ['null', '5', '{"length":3}']) peer.frame('d', 1, rest);
   peer.frame('q', 1, '[]');
