@@ -68,7 +68,14 @@ t.test('with a token, only who shows it gets in; health needs none', async (t) =
   t.equal((await ask(server, '/metrics', { authorization: `Bearer ${token}` })).status, 200);
   t.equal((await ask(server, '/metrics', { authorization: `Bearer ${token}x` })).status, 401);
   t.equal((await ask(server, '/metrics', { authorization: 'Bearer ' })).status, 401);
-  t.equal((await ask(server, '/metrics', { cookie: 'nextalk-admin=9999999999.00' })).status, 401);
+  t.equal(
+    (
+      await ask(server, '/metrics', {
+        cookie: `nextalk-admin-${server.adminPort}=9999999999.${'0'.repeat(32)}.${'0'.repeat(64)}`,
+      })
+    ).status,
+    401,
+  );
 });
 
 t.test('every answer says what a browser may do with it', async (t) => {
@@ -98,7 +105,7 @@ t.test('a request that is none is refused', async (t) => {
 
 /** What the guard reads of a request. */
 function message(headers: http.IncomingHttpHeaders = {}, remoteAddress = '192.0.2.1', method = 'GET') {
-  return { headers, method, socket: { remoteAddress } } as http.IncomingMessage;
+  return { headers, method, socket: { remoteAddress, localPort: 8081 } } as http.IncomingMessage;
 }
 
 t.test('after five wrong tokens an address has to wait, twice as long each time; others do not', async (t) => {
@@ -108,13 +115,12 @@ t.test('after five wrong tokens an address has to wait, twice as long each time;
     () => now,
   );
   for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown');
-  t.strictSame(guard.present(message(), token), { kind: 'blocked', waitS: 1 }, 'the right one has to wait too');
-  t.equal(guard.present(message({}, '192.0.2.2'), token).kind, 'welcome');
+  t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 1 });
+  t.equal(guard.present(message({}, '192.0.2.2'), 'wrong').kind, 'unknown');
   now += 1000;
   t.equal(guard.present(message(), 'wrong').kind, 'unknown');
   t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 2 });
-  now += 2000;
-  t.equal(guard.present(message(), token).kind, 'welcome');
+  t.equal(guard.present(message(), token).kind, 'welcome', 'the right one never waits');
   for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown', 'the wrong ones are forgiven');
   now += 24 * 3600 * 1000;
   for (let i = 0; i < 40; i++) {
@@ -141,11 +147,57 @@ t.test('the guard remembers so many addresses, and forgets the one that was sile
   guess('goes on', 4);
   for (let n = 0; n < 9998; n++) guess(`${n}`, 1);
   guess('goes on', 1);
-  t.equal(guard.present(message({}, 'silent'), token).kind, 'blocked');
+  t.equal(guard.present(message({}, 'silent'), 'wrong').kind, 'blocked');
   guess('one more', 1);
-  t.equal(guard.present(message({}, 'silent'), token).kind, 'welcome');
-  t.equal(guard.present(message({}, 'goes on'), token).kind, 'blocked');
+  t.equal(guard.present(message({}, 'goes on'), 'wrong').kind, 'blocked');
+  t.equal(guard.present(message({}, 'silent'), 'wrong').kind, 'unknown');
 });
+
+t.test(
+  'whoever guesses at an address or in a /64 of IPv6 waits, and keeps the right token out of nowhere',
+  async (t) => {
+    const server = await testServer(t, closed);
+    const bearer = (given: string) => ask(server, '/metrics', { authorization: `Bearer ${given}` });
+    for (let n = 0; n < 6; n++) await bearer('wrong');
+    t.equal((await bearer('wrong')).status, 429);
+    t.equal((await bearer(token)).status, 200);
+    const guard = new Guard(
+      () => token,
+      () => 0,
+    );
+    for (let n = 0; n < 5; n++) guard.present(message({}, `2001:db8::${n}`), 'wrong');
+    t.equal(guard.present(message({}, '2001:db8::99'), 'wrong').kind, 'blocked');
+    t.equal(guard.present(message({}, '2001:db8:0:1::1'), 'wrong').kind, 'unknown', 'another /64');
+    t.equal(guard.present(message({}, '2001:db8::99'), token).kind, 'welcome');
+  },
+);
+
+t.test(
+  'a cookie is one of its port, secure where the browser came by TLS, and opens nothing after logout',
+  async (t) => {
+    const server = await testServer(t, closed);
+    const second = await testServer(t, closed);
+    const login = (by: TestServer, headers: http.OutgoingHttpHeaders = {}) =>
+      askAdmin(by, '/login', headers, 'POST', { token });
+    const cookieOf = async (by: TestServer) => (await login(by)).headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+    const both = `${await cookieOf(server)}; ${await cookieOf(second)}`;
+    for (const by of [server, second])
+      t.equal((await ask(by, '/metrics', { cookie: both })).status, 200, 'both at once');
+    const other = await cookieOf(server);
+    await ask(server, '/logout', { cookie: both }, 'POST');
+    t.equal((await ask(server, '/metrics', { cookie: both })).status, 401, 'a copy of the cookie is worth nothing');
+    t.equal((await ask(server, '/metrics', { cookie: other })).status, 200, 'another browser stays');
+    t.equal((await ask(second, '/metrics', { cookie: both })).status, 200, 'another server too');
+    t.notMatch((await login(server)).headers['set-cookie'], [/Secure/]);
+    for (const headers of [
+      { 'x-forwarded-proto': 'https' },
+      { origin: 'https://im.example', host: 'im.example' },
+      { origin: 'https://im.example', host: '127.0.0.1:8081', 'sec-fetch-site': 'same-origin' },
+    ]) {
+      t.match((await login(server, headers)).headers['set-cookie'], [/; Secure;/], JSON.stringify(headers));
+    }
+  },
+);
 
 t.test('the token and the signature of its cookie are compared in constant time', async (t) => {
   const compared = constantTimeComparisons(t);
@@ -157,7 +209,7 @@ t.test('the token and the signature of its cookie are compared in constant time'
     guard.present(message(), given);
     t.equal(compared(), 1, given.slice(0, 9));
   }
-  const cookie = guard.cookie().split(';')[0] as string;
+  const cookie = guard.cookie(message()).split(';')[0] as string;
   for (const given of [cookie, cookie.replace(/.$/, (last) => (last === '0' ? '1' : '0'))]) {
     guard.check(message({ cookie: given }));
     t.equal(compared(), 1, given);
@@ -171,8 +223,8 @@ t.test('a cookie opens for twelve hours, on this server, while the token is the 
     () => current,
     () => now,
   );
-  const set = guard.cookie();
-  t.match(set, /; HttpOnly; SameSite=Strict; Path=\//);
+  const set = guard.cookie(message());
+  t.match(set, /; HttpOnly; SameSite=Strict; Max-Age=43200$/);
   const cookie = set.split(';')[0] as string;
   const check = (value: string, by = guard) => by.check(message({ cookie: value })).kind;
   t.equal(check(cookie), 'welcome');
@@ -199,21 +251,21 @@ t.test('a cookie opens for twelve hours, on this server, while the token is the 
 
 t.test('the form to log in gives a cookie for the token, and for nothing else', async (t) => {
   const server = await testServer(t, closed);
-  t.match(await ask(server, '/'), { status: 303, headers: { location: '/login' } });
+  t.match(await ask(server, '/'), { status: 303, headers: { location: 'login' } });
   t.equal((await ask(server, '/login')).status, 200);
   t.equal((await ask(server, '/assets/dashboard.css')).status, 200);
   const login = (given: string, headers: http.OutgoingHttpHeaders = {}) =>
     askAdmin(server, '/login', headers, 'POST', { token: given });
   const wrong = await login('wrong');
-  t.match(wrong, { status: 303, headers: { location: '/login?wrong=1' } });
+  t.match(wrong, { status: 303, headers: { location: 'login?wrong=1' } });
   t.notOk(wrong.headers['set-cookie']);
   t.equal((await login(token, { origin: 'https://evil.example' })).status, 403);
   const right = await login(token);
-  t.match(right, { status: 303, headers: { location: '/' } });
+  t.match(right, { status: 303, headers: { location: './' } });
   const cookie = right.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
   for (const path of ['/', '/metrics', '/api/stats']) t.equal((await ask(server, path, { cookie })).status, 200, path);
   t.match((await ask(server, '/logout', { cookie }, 'POST')).headers['set-cookie'], [/Max-Age=0/]);
-  t.match((await login('x'.repeat(100_000))).headers, { location: '/login?wrong=1' });
+  t.match((await login('x'.repeat(100_000))).headers, { location: 'login?wrong=1' });
 });
 
 t.test('a form that breaks off is no error in the log, and no wrong token', async (t) => {
@@ -230,7 +282,7 @@ t.test('a form that breaks off is no error in the log, and no wrong token', asyn
     await broken.closed;
   }
   const { answer } = exchange(port, { path: '/login', method: 'POST', form: { token } });
-  t.match((await answer).headers, { location: '/' }, 'six wrong ones would have to wait');
+  t.match((await answer).headers, { location: './' }, 'six wrong ones would have to wait');
   server.kill('SIGTERM');
   t.equal(await server.ended, 0);
   t.notMatch(server.out, /"level":"(warn|error)"/);

@@ -1,9 +1,11 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { askAdmin } from './support/admin.js';
 import { natsServer, testCluster } from './support/nats.js';
 import { program, skipWithout } from './support/programs.js';
-import { siteA, type TestServer, testServer } from './support/server.js';
+import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
 
 const token = 'open sesame';
 // Chromium will not make its sandbox for root, as whom containers run their tests.
@@ -30,6 +32,31 @@ class Watched {
   async says(selector: string, text: string | RegExp): Promise<void> {
     await this.page.locator(selector).filter({ hasText: text }).first().waitFor();
   }
+}
+
+/** A proxy that shows the dashboard under a path, and names itself as the host. */
+async function proxyUnder(t: Cleaner, path: string, server: TestServer): Promise<string> {
+  const proxy = http.createServer((request, response) => {
+    if (!request.url?.startsWith(path)) return response.writeHead(404).end();
+    const { method, headers } = request;
+    const options = { port: server.adminPort, path: request.url.slice(path.length - 1), method };
+    const asked = http.request(
+      { host: '127.0.0.1', ...options, headers: { ...headers, host: '127.0.0.1' } },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+      },
+    );
+    asked.on('error', () => response.destroy());
+    response.on('close', () => asked.destroy());
+    return request.pipe(asked);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${path}`;
 }
 
 async function visit(
@@ -154,17 +181,39 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     t.notOk(cookie?.value.includes(token), 'the cookie does not hold it');
     t.strictSame(dashboard.problems, []);
   });
+
+  t.test('works under a path of a proxy, from the form to log in to the trace', async (t) => {
+    const server = await testServer(t, { admin: { port: -1, token } });
+    await server.site().online('1', { rooms: 'r' });
+    const url = await proxyUnder(t, '/im-admin/', server);
+    const page = await (await browser.newContext()).newPage();
+    const dashboard = new Watched(page, new URL(url).origin);
+    page.setDefaultTimeout(15_000);
+    await page.goto(url);
+    t.equal(page.url(), `${url}login`);
+    await page.fill('[name=token]', token);
+    await page.click('button');
+    await dashboard.says('#status', 'live');
+    t.equal(page.url(), url);
+    await page.goto(`${url}#rooms`);
+    await dashboard.says('#view-rooms', 'a.example');
+    await page.goto(`${url}#endpoint?domain=${siteA.domain}&id=1`);
+    await dashboard.says('#view-endpoint', 'available');
+    const [cookie] = await page.context().cookies();
+    t.equal(cookie?.path, '/im-admin', 'what else the host serves does not get the cookie');
+    t.strictSame(dashboard.problems, []);
+  });
 });
 
 t.test('the page and its parts are small, and all there', async (t) => {
   const server = await testServer(t, { admin: { port: -1 } });
   const page = await askAdmin(server, '/');
   t.equal(page.headers['content-type'], 'text/html; charset=utf-8');
-  const named = [...page.text.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path as string);
+  const named = [...page.text.matchAll(/"(assets\/[^"]+)"/g)].map(([, path]) => path as string);
   t.ok(named.length >= 5);
   let bytes = page.text.length;
   for (const path of new Set(named)) {
-    const asset = await askAdmin(server, path);
+    const asset = await askAdmin(server, `/${path}`);
     t.equal(asset.status, 200, path);
     bytes += asset.text.length;
   }

@@ -42,7 +42,7 @@ export class Door {
       case 'blocked':
         return answerError(response, 429, 'too many wrong tokens', { 'retry-after': String(verdict.waitS) });
       case 'unknown':
-        if (name === 'GET /') return redirect(response, '/login');
+        if (name === 'GET /') return redirect(response, 'login');
         return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
       case 'welcome': {
         const handler = this.closed.get(name);

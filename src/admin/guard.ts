@@ -2,15 +2,18 @@
  * Who may use the admin port. With a token: who sends it, as `Authorization: Bearer …` or as the cookie that the login
  * form sets. Without one the port is on loopback, and then a request must name loopback as its host: a page elsewhere
  * whose name has been pointed at 127.0.0.1 names its own (DNS rebinding). What changes something must come from the
- * dashboard itself.
+ * dashboard itself. The right token always opens: who shares an address with somebody who guesses is not kept out.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isLoopback } from '../config.js';
+import { networkOf } from '../protocols/network.js';
 
 const COOKIE = 'nextalk-admin';
 const SESSION_S = 12 * 60 * 60;
-/** Wrong tokens of one address before it has to wait, and how long: twice as long each time. */
+/** Sessions that were ended before their time; beyond it all sessions end. */
+const ENDED_SESSIONS = 10_000;
+/** Wrong tokens of one address (a /64 of IPv6) before it has to wait, and how long: twice as long each time. */
 export const FREE_ATTEMPTS = 5;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15 * 60_000;
@@ -39,9 +42,18 @@ function hostName(host: string): string {
   return host.replace(/:\d+$/, '');
 }
 
+/** One browser that has shown the token. */
+interface Session {
+  readonly id: string;
+  /** Seconds since the epoch. */
+  readonly until: number;
+}
+
 export class Guard {
   /** Signs cookies: another one with each start, so that a restart ends all sessions. */
-  readonly #secret = randomBytes(32);
+  #secret = randomBytes(32);
+  /** Sessions that were ended before their time, until that. */
+  readonly #ended = new Map<string, number>();
   readonly #attempts = new Map<string, Attempts>();
 
   constructor(
@@ -61,35 +73,47 @@ export class Guard {
     if (token === null) return isLoopback(hostName(host)) ? WELCOME : FOREIGN;
     const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
     if (bearer !== undefined) return this.present(message, bearer.trim());
-    return this.#isValidCookie(headers.cookie ?? '', token) ? WELCOME : UNKNOWN;
+    return this.#session(message, token) ? WELCOME : UNKNOWN;
   }
 
   /** Somebody shows a token. */
   present(message: IncomingMessage, given: string): Verdict {
     const token = this.token();
-    const address = message.socket.remoteAddress ?? '';
+    const address = networkOf(message.socket.remoteAddress ?? '');
+    if (token !== null && timingSafeEqual(hashOf(given), hashOf(token))) {
+      this.#attempts.delete(address);
+      return WELCOME;
+    }
     const attempts = this.#attempts.get(address);
     const now = this.now();
     if (attempts && attempts.blockedUntil > now) {
       return { kind: 'blocked', waitS: Math.ceil((attempts.blockedUntil - now) / 1000) };
-    }
-    if (token !== null && timingSafeEqual(hashOf(given), hashOf(token))) {
-      this.#attempts.delete(address);
-      return WELCOME;
     }
     this.#remember(address, attempts?.wrong ?? 0, now);
     return UNKNOWN;
   }
 
   /** What a browser that has shown the token is given to come back with. */
-  cookie(): string {
-    const until = Math.floor(this.now() / 1000) + SESSION_S;
-    const value = `${until}.${this.#sign(until, this.token() ?? '')}`;
-    return `${COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${SESSION_S}`;
+  cookie(message: IncomingMessage): string {
+    const session = { id: randomBytes(16).toString('hex'), until: Math.floor(this.now() / 1000) + SESSION_S };
+    const value = `${session.until}.${session.id}.${this.#sign(session, this.token() ?? '')}`;
+    return setCookie(message, value, SESSION_S);
   }
 
-  endedCookie(): string {
-    return `${COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0`;
+  /** The browser logs out: its cookie opens nothing any more, wherever it was copied to. Answers what removes it. */
+  end(message: IncomingMessage): string {
+    const session = this.#session(message, this.token() ?? '');
+    if (session) this.#end(session);
+    return setCookie(message, '', 0);
+  }
+
+  #end({ id, until }: Session): void {
+    const now = this.now() / 1000;
+    for (const [ended, its] of this.#ended) if (its <= now) this.#ended.delete(ended);
+    this.#ended.set(id, until);
+    if (this.#ended.size <= ENDED_SESSIONS) return;
+    this.#secret = randomBytes(32);
+    this.#ended.clear();
   }
 
   #remember(address: string, before: number, now: number): void {
@@ -103,20 +127,43 @@ export class Guard {
   }
 
   /** Holds the token too: another token ends the sessions that the old one began. */
-  #sign(until: number, token: string): string {
-    return createHmac('sha256', this.#secret).update(`${until} ${token}`).digest('hex');
+  #sign({ id, until }: Session, token: string): string {
+    return createHmac('sha256', this.#secret).update(`${until} ${id} ${token}`).digest('hex');
   }
 
-  #isValidCookie(header: string, token: string): boolean {
-    const pattern = new RegExp(`(?:^|; *)${COOKIE}=(\\d{1,12})\\.([0-9a-f]{64})(?:;|$)`);
-    const [, until, signature] = pattern.exec(header) ?? [];
-    if (until === undefined || signature === undefined || Number(until) * 1000 <= this.now()) return false;
-    return timingSafeEqual(Buffer.from(signature, 'hex'), Buffer.from(this.#sign(Number(until), token), 'hex'));
+  /** The session that a request's cookie names; null: none, or one that is over. */
+  #session(message: IncomingMessage, token: string): Session | null {
+    const pattern = new RegExp(`(?:^|; *)${cookieName(message)}=(\\d{1,12})\\.([0-9a-f]{32})\\.([0-9a-f]{64})(?:;|$)`);
+    const [, until, id, signature] = pattern.exec(message.headers.cookie ?? '') ?? [];
+    if (until === undefined || id === undefined || signature === undefined) return null;
+    const session = { id, until: Number(until) };
+    if (session.until * 1000 <= this.now() || this.#ended.has(id)) return null;
+    const isOwn = timingSafeEqual(Buffer.from(signature, 'hex'), Buffer.from(this.#sign(session, token), 'hex'));
+    return isOwn ? session : null;
   }
 }
 
-/** A browser names the page that asks; a program names none. */
+/** Browsers send a cookie to every port of a host: servers side by side must not take each other's. */
+function cookieName({ socket }: IncomingMessage): string {
+  return `${COOKIE}-${socket.localPort ?? 0}`;
+}
+
+/** Without a path of its own it is that of the page that logs in, whichever path a proxy gives the dashboard. */
+function setCookie(message: IncomingMessage, value: string, maxAgeS: number): string {
+  const secure = isSecure(message) ? '; Secure' : '';
+  return `${cookieName(message)}=${value}; HttpOnly; SameSite=Strict${secure}; Max-Age=${maxAgeS}`;
+}
+
+/** Whether the browser came by TLS, which ends in a proxy: the page's origin says so, or the proxy. */
+function isSecure({ headers }: IncomingMessage): boolean {
+  const proto = [headers['x-forwarded-proto'] ?? ''].flat().join(',').split(',').at(-1)?.trim();
+  return proto === 'https' || (headers.origin ?? '').startsWith('https://');
+}
+
+/** A browser names the page that asks, and whether that is of one origin with what it asks; a program names neither. */
 function isSameOrigin(origin: string | undefined, fetchSite: string | string[] | undefined, host: string): boolean {
-  if (fetchSite !== undefined && fetchSite !== 'same-origin' && fetchSite !== 'none') return false;
+  // Behind a proxy the host may be another one than the browser knows.
+  if (fetchSite === 'same-origin') return true;
+  if (fetchSite !== undefined && fetchSite !== 'none') return false;
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
 }

@@ -115,13 +115,13 @@ export function openRoutes(guard: Guard, assets: ReadonlyMap<string, Asset>): Re
   const login = async ({ message, response }: Request): Promise<void> => {
     const form = await readForm(message);
     const verdict = guard.present(message, form?.get('token') ?? '');
-    if (verdict.kind === 'welcome') redirect(response, '/', { 'set-cookie': guard.cookie() });
-    else redirect(response, verdict.kind === 'blocked' ? `/login?wait=${verdict.waitS}` : '/login?wrong=1');
+    if (verdict.kind === 'welcome') redirect(response, './', { 'set-cookie': guard.cookie(message) });
+    else redirect(response, verdict.kind === 'blocked' ? `login?wait=${verdict.waitS}` : 'login?wrong=1');
   };
   return new Map<string, Handler>([
     ['GET /login', ({ response }) => answerAsset({ response }, assets.get('login.html'))],
     ['POST /login', login],
-    ['POST /logout', ({ response }) => redirect(response, '/login', { 'set-cookie': guard.endedCookie() })],
+    ['POST /logout', ({ message, response }) => redirect(response, 'login', { 'set-cookie': guard.end(message) })],
     ...[...assets]
       .filter(([name]) => !name.endsWith('.html'))
       .map(([name, asset]) => [`GET /assets/${name}`, (request: Request) => answerAsset(request, asset)] as const),

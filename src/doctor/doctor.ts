@@ -67,6 +67,11 @@ function configurationFindings(config: Config, file: string | undefined): Findin
       found.push(warn(name, problem, 'make one with `openssl rand -hex 24`'));
     }
   }
+  const { token } = config.admin;
+  if (token !== null && token.length < KEY_CHARACTERS) {
+    const problem = `admin.token has less than ${KEY_CHARACTERS} characters, and may be guessed: the right one never waits`;
+    found.push(warn(name, problem, 'make one with `openssl rand -hex 24`'));
+  }
   if (isPublic && tls === null && mqtt.port !== 0) {
     const problem = 'MQTT without TLS is open to other machines: API keys and tickets cross the network readably';
     found.push(warn(name, problem, 'set tls and mqtt.tlsPort, and mqtt.port to 0'));

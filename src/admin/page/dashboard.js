@@ -116,7 +116,7 @@ function showNode({ version, runtime, startedAt, ready, cluster, workers }) {
 }
 
 function listen() {
-  const stream = new EventSource('/api/stream');
+  const stream = new EventSource('api/stream');
   stream.addEventListener('history', ({ data }) => {
     const { fields, samples, node } = JSON.parse(data);
     columns.reset(fields, samples);
@@ -132,8 +132,8 @@ function listen() {
   stream.onerror = async () => {
     status('bad', 'not connected');
     if (stream.readyState !== EventSource.CLOSED) return;
-    const answer = await fetch('/api/stats').catch(() => null);
-    if (answer?.status === 401) location.assign('/login');
+    const answer = await fetch('api/stats').catch(() => null);
+    if (answer?.status === 401) location.assign('login');
     else setTimeout(listen, 3000);
   };
 }

@@ -87,7 +87,7 @@ export function span(ms) {
 /** JSON of the admin port; throws with its message where it refuses. */
 export async function api(path, method = 'GET') {
   const response = await fetch(path, { method });
-  if (response.status === 401) location.assign('/login');
+  if (response.status === 401) location.assign('login');
   const body = await response.json();
   if (!response.ok) throw new Error(body.message ?? `status ${response.status}`);
   return body;

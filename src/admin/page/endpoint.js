@@ -130,7 +130,7 @@ export class EndpointView {
   }
 
   async #knownDomains() {
-    const { domains } = await api('/api/domains?limit=200');
+    const { domains } = await api('api/domains?limit=200');
     byId('known-domains').replaceChildren(...domains.map(({ domain }) => h('option', { value: domain })));
     const field = this.#form.elements.domain;
     if (field.value === '' && domains[0]) field.value = domains[0].domain;
@@ -140,7 +140,7 @@ export class EndpointView {
     const query = new URLSearchParams({ domain: this.#domain, id: this.#id });
     const parent = byId('endpoint');
     try {
-      const found = await api(`/api/endpoint?${query}`);
+      const found = await api(`api/endpoint?${query}`);
       const onTrace = () => this.#trace.start(this.#domain, this.#id);
       fill(parent, found, person(found, onTrace), missingNote(found.notCounted), elsewhere(found), facts(found));
     } catch (error) {

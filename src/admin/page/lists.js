@@ -93,7 +93,7 @@ export class ErrorList {
 
   constructor(parent) {
     this.#repeat = new Repeat(3000, async () => {
-      const { errors, notCounted } = await api('/api/errors');
+      const { errors, notCounted } = await api('api/errors');
       fill(parent, errors, summaryTable(errors));
       fill(byId('errors-missing'), notCounted, missingNote(notCounted));
     });
@@ -150,7 +150,7 @@ function roomTable({ rooms }) {
 
 export class SizeLists {
   #repeat = new Repeat(5000, async () => {
-    const [domains, rooms] = await Promise.all([api('/api/domains?limit=50'), api('/api/rooms?limit=25')]);
+    const [domains, rooms] = await Promise.all([api('api/domains?limit=50'), api('api/rooms?limit=25')]);
     byId('domains-total').textContent = `${count(domains.total)} in all, by endpoints online; counts since the start`;
     byId('rooms-total').textContent = `${count(rooms.total)} in all`;
     fill(byId('domains'), domains, domainTable(domains));

@@ -69,17 +69,17 @@ export class TraceView {
   }
 
   async start(domain, id) {
-    await api(`/api/trace?${new URLSearchParams({ domain, id, minutes: '5' })}`, 'POST');
+    await api(`api/trace?${new URLSearchParams({ domain, id, minutes: '5' })}`, 'POST');
     await this.#ask();
   }
 
   async #stop() {
-    await api('/api/trace', 'DELETE');
+    await api('api/trace', 'DELETE');
     await this.#ask();
   }
 
   async #ask() {
-    const { trace, notCounted } = await api(`/api/trace?after=${this.#seq}`);
+    const { trace, notCounted } = await api(`api/trace?after=${this.#seq}`);
     if (!trace) return;
     const name = `${trace.domain} ${trace.id} ${trace.startedAt}`;
     if (name !== this.#name) {
