@@ -20,8 +20,9 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
     [
       'id',
       {
-        message: 'must be 1 to 256 bytes without / + # , or control characters',
-        check: (value) => value.trim() !== '' && utf8(value) <= 256 && !/[/+#,]/.test(value) && !control.test(value),
+        message: 'must be 1 to 256 bytes without / + # , control characters or outer spaces',
+        check: (value) =>
+          value !== '' && value.trim() === value && utf8(value) <= 256 && !/[/+#,]/.test(value) && !control.test(value),
       },
     ],
     ['node-name', { message: 'must be 1 to 32 letters, digits, _ or -', check: (value) => isName(value, 32) }],

@@ -104,6 +104,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
 
 const limits = group('Bounds of what clients and sites may cause. 0 in a limit is no limit, but in bytesPerDomain.', {
   bodyBytes: whole(0, most, 65_536, 'Longest request body, in bytes; longer is 413. 0: no limit.'),
+  parameters: whole(
+    0,
+    most,
+    10_000,
+    'Parameters of a query or body, values inside of JSON lists and objects counted; more are answered 400. 0: no limit.',
+  ),
   ...domainLimits,
   connectionsPerAddress: whole(
     0,
@@ -115,7 +121,7 @@ const limits = group('Bounds of what clients and sites may cause. 0 in a limit i
 
 /** The same keys without defaults: what a domain does not name is taken from the limits of the server. */
 const ownLimits = group(
-  'Limits of this domain, over those of the server: the same keys but bodyBytes and connectionsPerAddress.',
+  'Limits of this domain, over those of the server: the same keys but bodyBytes, parameters and connectionsPerAddress.',
   Object.fromEntries(Object.entries(domainLimits).map(([key, { default: _, ...schema }]) => [key, schema] as const)),
 );
 

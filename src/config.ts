@@ -142,6 +142,8 @@ export interface DomainLimits {
 export interface Limits extends DomainLimits {
   /** Request body, in bytes. */
   readonly bodyBytes: number;
+  /** Parameters of a query, or of a body with all that is nested in it. */
+  readonly parameters: number;
   /** Long connections and polls of one network address. */
   readonly connectionsPerAddress: number;
 }

@@ -38,7 +38,7 @@ t.test('a short id is read as its node and its id', async (t) => {
     ['xid:1', 'uid', 'xid:1'],
     ['uid:vid:x', 'uid', 'vid:x'],
     ['vid:uid:x', 'vid', 'uid:x'],
-    [' uid:1', 'uid', ' uid:1'],
+    [' uid: 1 ', 'uid', '1'],
     ['domain', 'uid', 'domain'],
   ];
   for (const [text, node, id] of rows) {

@@ -50,6 +50,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
     socket: { pingMs: 30000, subscribeMs: 10000 },
     limits: {
       bodyBytes: 65536,
+      parameters: 10000,
       messageBytes: 8192,
       queuePackets: 1000,
       queueBytes: 1048576,
@@ -174,7 +175,7 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
   ],
   [
     { domains: [{ ...site, services: { 'a/b': {} } }] },
-    ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , or control characters'],
+    ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , control characters or outer spaces'],
   ],
   [{ cluster: { nats: ['http://127.0.0.1'] } }, ['cluster.nats[0]: must be a nats or tls URL']],
   [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, _ or -']],

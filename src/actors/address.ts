@@ -22,13 +22,15 @@ const PREFIX = /^(uid|vid|gid|sid):/;
 /** `/ + # ,` and the C0 and C1 control characters. */
 const FORBIDDEN = /[/+#,\u0000-\u001f\u007f-\u009f]/;
 
-/** Non-blank, at most 256 bytes of well-formed UTF-8, without `/ + # ,` and control characters. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** Without outer spaces, at most 256 bytes of well-formed UTF-8, without `/ + # ,` and control characters. */
 export function isId(text: string): boolean {
   return (
     text.length > 0 &&
     text.length <= ID_BYTES &&
     !FORBIDDEN.test(text) &&
-    text.trim() !== '' &&
+    text.trim() === text &&
     text.isWellFormed() &&
     Buffer.byteLength(text) <= ID_BYTES
   );
@@ -44,22 +46,25 @@ export function addressOf(domain: string, node: Node, id: string): Address {
 }
 
 function parseFull(domain: string, text: string): Target | null {
-  const [empty, root, named, node, id, marker, client, ...rest] = text.split('/');
+  const [empty, root, named, node, id = '', marker, client, ...rest] = text.split('/').map((part) => part.trim());
   if (empty !== '' || root !== 'domain' || named !== domain || rest.length > 0) return null;
-  if (node === undefined || !NODES.has(node) || id === undefined || !isId(id)) return null;
+  if (node === undefined || !NODES.has(node) || !isId(id)) return null;
   if (marker !== undefined && (marker !== 'client' || client === undefined || !isClientName(client))) return null;
   return { address: addressOf(domain, node as Node, id), node: node as Node, id, client: client ?? null };
 }
 
 /**
- * Reads a short id (`1`, `vid:abc`, `gid:r1`) or a full address of this domain; a bare id is of `bareNode`.
+ * Reads a short id (`1`, `vid:abc`, `gid:r1`) or a full address of this domain; a bare id is of `bareNode`. Outer spaces
+ * of ids and names are taken off.
  * Null where section 2 calls for 400.
  */
 export function parseTarget(domain: string, text: string, bareNode: 'uid' | 'gid' = 'uid'): Target | null {
-  if (text.startsWith('/')) return parseFull(domain, text);
-  const prefix = PREFIX.exec(text)?.[1] as Node | undefined;
+  if (CONTROL.test(text)) return null;
+  const trimmed = text.trim();
+  if (trimmed.startsWith('/')) return parseFull(domain, trimmed);
+  const prefix = PREFIX.exec(trimmed)?.[1] as Node | undefined;
   const node = prefix ?? bareNode;
-  const id = prefix === undefined ? text : text.slice(4);
+  const id = prefix === undefined ? trimmed : trimmed.slice(4).trimStart();
   if (!isId(id)) return null;
   return { address: addressOf(domain, node, id), node, id, client: null };
 }

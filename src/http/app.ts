@@ -5,7 +5,7 @@ import type { Context } from '../protocols/context.js';
 import { type Headers, whenSound } from '../protocols/headers.js';
 import { Rate } from '../protocols/rate.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
-import { authenticatedDomain } from './auth.js';
+import { basicDomain, namedDomain } from './auth.js';
 import { Call, type PublicPorts } from './call.js';
 import { sendError } from './reply.js';
 import { mediaType, readBody, readParameters } from './request.js';
@@ -23,10 +23,14 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const { head, found } = call;
     const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
     if (typeof type !== 'string') return call.fail(type);
-    const parameters = readParameters(head.query, type, body);
+    // Before the body is parsed, so that strangers cause no work.
+    const address = () => call.address();
+    const basic = basicDomain(context, head.headers.authorization, address);
+    if (basic && isReplyError(basic)) return call.fail(basic);
+    const parameters = readParameters(head.query, type, body, context.config().limits.parameters);
     if (!(parameters instanceof Map)) return call.fail(parameters);
     if (found.roomId === null) return call.fail(BAD_ROOM_ID);
-    const domain = authenticatedDomain(context, head.headers.authorization, parameters, () => call.address());
+    const domain = namedDomain(context, basic, parameters, address);
     if (isReplyError(domain)) return call.fail(domain);
     const { requestsPerSecond } = domain.limits;
     if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) return call.fail(TOO_MANY_REQUESTS);

@@ -22,19 +22,34 @@ function basic(authorization: string): Credentials | null {
   return last.credentials;
 }
 
-/** The authenticated domain, which a `domain` parameter must name too; or why there is none. */
-export function authenticatedDomain(
-  { domains, apiKeys }: Context,
+/** The domain that Basic credentials authenticate, or why they do not; null: there are none. */
+export function basicDomain(
+  context: Context,
   authorization: string,
+  address: () => string,
+): Domain | ReplyError | null {
+  if (!/^basic(?:\s|$)/i.test(authorization)) return null;
+  const credentials = basic(authorization);
+  return credentials ? check(context, credentials, address) : AUTHENTICATION_FAILED;
+}
+
+/** The authenticated domain, by Basic credentials or by the parameters, which may name no other. */
+export function namedDomain(
+  context: Context,
+  basic: Domain | null,
   parameters: Parameters,
   address: () => string,
 ): Domain | ReplyError {
   const named = parameters.get('domain');
-  const isBasic = authorization !== '' && /^basic(\s|$)/i.test(authorization);
-  const [name, key] = isBasic ? (basic(authorization) ?? [null, null]) : [named, parameters.get('apikey')];
-  if (typeof name !== 'string' || typeof key !== 'string') return AUTHENTICATION_FAILED;
+  if (basic) return named === undefined || named === basic.name ? basic : AUTHENTICATION_FAILED;
+  const key = parameters.get('apikey');
+  if (typeof named !== 'string' || typeof key !== 'string') return AUTHENTICATION_FAILED;
+  return check(context, [named, key], address);
+}
+
+function check({ domains, apiKeys }: Context, [name, key]: Credentials, address: () => string): Domain | ReplyError {
   const domain = domains.get(name);
-  if (!domain || (named !== undefined && named !== name)) return AUTHENTICATION_FAILED;
+  if (!domain) return AUTHENTICATION_FAILED;
   const checked = apiKeys.check(domain, key, address);
   if (checked === true) return domain;
   return checked === false ? AUTHENTICATION_FAILED : lockedOut(checked);

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import type { Headers } from '../protocols/headers.js';
-import { type Parameters, readForm, readJson } from '../protocols/parameters.js';
+import { type Fault, type Parameters, readForm, readJson } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 
 /** What must be taken from uWebSockets.js's request before its handler returns. */
@@ -44,20 +44,27 @@ export function mediaType({ contentType, contentEncoding }: Headers): MediaType 
   return type === 'application/json' ? 'json' : UNSUPPORTED_MEDIA_TYPE;
 }
 
-/** The query's parameters, and over them the body's. */
-export function readParameters(query: string, type: MediaType, body: Buffer): Parameters | ReplyError {
+/** The query's parameters, and over them the body's: of each at most `most`. */
+export function readParameters(query: string, type: MediaType, body: Buffer, most: number): Parameters | ReplyError {
   const parameters: Parameters = new Map();
-  if (query !== '' && !readForm(query, parameters)) return badRequest('the query is not percent-encoded UTF-8');
+  const inQuery = readForm(query, parameters, most);
+  if (inQuery) return unreadable(inQuery, 'the query', 'percent-encoded UTF-8', most);
   if (body.length === 0) return parameters;
   if (!isUtf8(body)) return badRequest('the body is not UTF-8');
   // .NET's StreamWriter puts a byte order mark in front.
   const text = body.toString('utf8').replace(/^\ufeff/, '');
   if (type === 'json') {
-    return readJson(text, parameters) ? parameters : badRequest('the body is not a JSON object of UTF-8 text');
+    const inJson = readJson(text, parameters, most);
+    return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
   }
   // U+FFFD is what broken UTF-8 has become in a query; in a body it has been checked already, and is the user's own.
   const plain = text.includes('\ufffd') ? text.replaceAll('\ufffd', '%EF%BF%BD') : text;
-  return readForm(plain, parameters) ? parameters : badRequest('the body is not percent-encoded UTF-8');
+  const inForm = readForm(plain, parameters, most);
+  return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : parameters;
+}
+
+function unreadable(fault: Fault, where: string, form: string, most: number): ReplyError {
+  return badRequest(fault === 'tooMany' ? `${where} has more than ${most} parameters` : `${where} is not ${form}`);
 }
 
 /** A path segment, percent-decoded; null where it is not UTF-8. */

@@ -65,7 +65,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (!buddies) return reply(badRequest('buddies must be ids of users, visitors or services'));
   const rooms = targets(domain, checked.rooms, 'gid');
   if (!rooms) return reply(badRequest('rooms must be ids of rooms'));
-  const client = text(checked, 'client') ?? target.client;
+  const client = text(checked, 'client')?.trim() ?? target.client;
   if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
     return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
   }

@@ -24,6 +24,10 @@ const CALLBACK = new RegExp(`^${IDENTIFIER}(\\.${IDENTIFIER})*$`);
 const PREFLIGHT_AGE_S = '86400';
 const NOT_FOUND_STATUS = '404 Not Found';
 const NONE: readonly Packet[] = [];
+const UNREADABLE = {
+  malformed: 'the query is not percent-encoded UTF-8',
+  tooMany: 'the query has too many parameters',
+} as const;
 
 /** How the answers to one request are written. */
 interface Form {
@@ -147,21 +151,22 @@ class Poll implements Transport {
 
 function namesCallback(pair: string): boolean {
   const alone: Parameters = new Map();
-  return readForm(pair, alone) && alone.has('callback');
+  return readForm(pair, alone, 1) === null && alone.has('callback');
+}
+
+/** Whether it may be called as a function: a dotted identifier. */
+export function isCallback(callback: string): boolean {
+  return callback.length <= CALLBACK_CHARACTERS && CALLBACK.test(callback);
 }
 
 /** Reads `callback`; a repeated or empty one is refused (section 10). */
 function readCallback(query: string, parameters: Parameters): string | null | ReplyError {
   const callback = parameters.get('callback');
-  if (typeof callback !== 'string') return null;
-  if (
-    query.split('&').filter(namesCallback).length > 1 ||
-    callback.length > CALLBACK_CHARACTERS ||
-    !CALLBACK.test(callback)
-  ) {
-    return badRequest('callback must be one dotted JavaScript identifier of at most 128 characters');
+  if (callback === undefined) return null;
+  if (typeof callback === 'string' && isCallback(callback) && query.split('&').filter(namesCallback).length === 1) {
+    return callback;
   }
-  return callback;
+  return badRequest('callback must be one dotted JavaScript identifier of at most 128 characters');
 }
 
 /** What the response may say of origins; null where the domain lists others. */
@@ -186,18 +191,18 @@ export class PollAdapter {
     const query = req.getQuery() ?? '';
     const { origin } = headers;
     const parameters: Parameters = new Map();
-    const readable = readForm(query, parameters);
-    const domain = this.context.domains.get(String(parameters.get('domain') ?? ''));
+    const fault = readForm(query, parameters, this.context.config().limits.parameters);
+    const domain = this.#domain(parameters);
     const allow = originFor(domain, origin);
-    const callback = readable ? readCallback(query, parameters) : badRequest('the query is not percent-encoded UTF-8');
+    const callback = fault ? badRequest(UNREADABLE[fault]) : readCallback(query, parameters);
     if (callback !== null && typeof callback === 'object') {
       return this.#refuse(res, { callback: null, origin: allow }, callback);
     }
     const form: Form = { callback, origin: allow };
     if (domain && !isAllowedOrigin(domain, origin)) return this.#refuse(res, form, badRequest('origin is not allowed'));
-    const missing = ['domain', 'ticket'].find((name) => !parameters.has(name));
+    const missing = ['domain', 'ticket'].find((name) => typeof parameters.get(name) !== 'string');
     if (missing !== undefined) return this.#refuse(res, form, badRequest(`${missing} is required`));
-    const ticket = String(parameters.get('ticket'));
+    const ticket = parameters.get('ticket') as string;
     const client = domain ? findTicket(domain, ticket) : null;
     if (!client && !domain?.cluster) return this.#refuse(res, form, TICKET_NOT_FOUND);
     const address = this.admission.admit(res, headers, allow);
@@ -221,11 +226,16 @@ export class PollAdapter {
     });
   }
 
+  #domain(parameters: Parameters): Domain | undefined {
+    const name = parameters.get('domain');
+    return typeof name === 'string' ? this.context.domains.get(name) : undefined;
+  }
+
   /** A CORS preflight. */
   options(res: HttpResponse, req: HttpRequest, { origin }: Headers): void {
     const parameters: Parameters = new Map();
-    readForm(req.getQuery() ?? '', parameters);
-    const domain = this.context.domains.get(String(parameters.get('domain') ?? ''));
+    readForm(req.getQuery() ?? '', parameters, this.context.config().limits.parameters);
+    const domain = this.#domain(parameters);
     res.writeStatus('204 No Content');
     writeOrigin(res, originFor(domain, origin));
     res

@@ -1,6 +1,6 @@
 /** Parameters of a request, from a query, a form or a JSON object. Names are the user's: they live in a Map. */
 
-/** Text from a query or form; from JSON also lists, and whatever else it held: the call's schema refuses that. */
+/** Texts and lists of them; from JSON also whatever else it held: the call's schema refuses that. */
 export type Parameters = Map<string, unknown>;
 
 function decode(text: string): string {
@@ -8,23 +8,63 @@ function decode(text: string): string {
   return spaced.includes('%') ? decodeURIComponent(spaced) : spaced;
 }
 
+/** Why parameters cannot be read. */
+export type Fault = 'malformed' | 'tooMany';
+
+/** `rooms[]` and `rooms[0]`, as PHP writes the items of a list called `rooms`. */
+const ITEM = /^([^[\]]+)\[\d*\]$/;
+/** In characters; no list of the API has a longer name. */
+const LONGEST_ITEM_NAME = 64;
+
+/** The name of the list that a parameter of this name is an item of. */
+function listOf(name: string): string | null {
+  if (!name.endsWith(']') || name.length > LONGEST_ITEM_NAME) return null;
+  return ITEM.exec(name)?.[1] ?? null;
+}
+
 /**
- * Reads `a=1&b=2` into `into`. The last of several counts, as PHP has it. False where it is not percent-encoded UTF-8.
- * U+FFFD unescaped is what bytes that are no UTF-8 have become on their way here.
+ * Reads `a=1&b=2` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
+ * of one list come together. Malformed: not percent-encoded UTF-8; U+FFFD unescaped is what bytes that are no UTF-8 have
+ * become on their way here.
  */
-export function readForm(text: string, into: Parameters): boolean {
-  if (text.includes('\ufffd')) return false;
-  try {
-    for (const pair of text.split('&')) {
-      if (pair === '') continue;
-      const at = pair.indexOf('=');
-      if (at < 0) into.set(decode(pair), '');
-      else into.set(decode(pair.slice(0, at)), decode(pair.slice(at + 1)));
+export function readForm(text: string, into: Parameters, most: number): Fault | null {
+  if (text.includes('\ufffd')) return 'malformed';
+  const lists = new Map<string, string[]>();
+  let count = 0;
+  for (let start = 0; start < text.length; ) {
+    const next = text.indexOf('&', start);
+    const end = next < 0 ? text.length : next;
+    if (end > start) {
+      count += 1;
+      if (most > 0 && count > most) return 'tooMany';
+      try {
+        readPair(text.slice(start, end), into, lists);
+      } catch {
+        return 'malformed';
+      }
     }
-    return true;
-  } catch {
-    return false;
+    start = end + 1;
   }
+  return null;
+}
+
+/** Throws where it is not percent-encoded UTF-8. */
+function readPair(pair: string, into: Parameters, lists: Map<string, string[]>): void {
+  const at = pair.indexOf('=');
+  const name = decode(at < 0 ? pair : pair.slice(0, at));
+  const value = at < 0 ? '' : decode(pair.slice(at + 1));
+  const list = listOf(name);
+  if (list === null) {
+    lists.delete(name);
+    into.set(name, value);
+    return;
+  }
+  const items = lists.get(list) ?? [];
+  if (items.length === 0) {
+    lists.set(list, items);
+    into.set(list, items);
+  }
+  items.push(value);
 }
 
 /** Numbers outside of strings, and the strings, so that they are passed over. */
@@ -50,6 +90,27 @@ function hasHalfSurrogate(text: string): boolean {
   return found;
 }
 
+const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
+
+/** Whether a JSON text has more than so many values, at any depth: each stands behind a comma, a bracket or a brace. */
+function hasMoreValues(text: string, most: number): boolean {
+  if (most === 0 || text.length <= most) return false;
+  let count = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (inString) {
+      if (code === BACKSLASH) at += 1;
+      else if (code === QUOTE) inString = false;
+    } else if (code === QUOTE) inString = true;
+    else if (code === COMMA || code === BRACKET || code === BRACE) {
+      count += 1;
+      if (count > most) return true;
+    }
+  }
+  return false;
+}
+
 /** Text of a JSON scalar; what is none is kept as the JSON it is, which no field takes. */
 function scalar(value: unknown): string | null {
   if (typeof value === 'string') return value;
@@ -61,21 +122,23 @@ function texts(list: readonly unknown[]): readonly unknown[] {
 }
 
 /**
- * Reads a JSON object; null counts as missing, numbers and booleans stand for their text. A value of a wrong kind is
- * kept as it is, for the call's schema to name. False: no such object, or half surrogates anywhere in it.
+ * Reads a JSON object of at most `most` values, those in lists and objects counted too (0: any number); null counts as
+ * missing, numbers and booleans stand for their text. A value of a wrong kind is kept as it is, for the call's schema to
+ * name. Malformed: no such object, or half surrogates anywhere in it.
  */
-export function readJson(text: string, into: Parameters): boolean {
+export function readJson(text: string, into: Parameters, most: number): Fault | null {
+  if (hasMoreValues(text, most)) return 'tooMany';
   let object: unknown;
   try {
     object = parseJson(text);
-    if (SURROGATE.test(text) && hasHalfSurrogate(text)) return false;
+    if (SURROGATE.test(text) && hasHalfSurrogate(text)) return 'malformed';
   } catch {
-    return false;
+    return 'malformed';
   }
-  if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) return 'malformed';
   for (const [name, value] of Object.entries(object)) {
     if (value === null) continue;
     into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
   }
-  return true;
+  return null;
 }

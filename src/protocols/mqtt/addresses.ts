@@ -65,13 +65,14 @@ function targetOf(domain: Domain, topic: string): Target | Outcome {
 }
 
 /** A payload's fields: those of a JSON object, else it is the body. Null: it is no message. */
-function fieldsOf(payload: Buffer): Parameters | null {
+function fieldsOf(domain: Domain, payload: Buffer): Parameters | null {
   if (!isUtf8(payload)) return null;
   const text = payload.toString('utf8');
   const fields: Parameters = new Map();
   if (text.trimStart().startsWith('{')) {
-    if (readJson(text, fields)) return fields;
-    if (isJson(text)) return null;
+    const fault = readJson(text, fields, domain.limits.parameters);
+    if (fault === null) return fields;
+    if (fault === 'tooMany' || isJson(text)) return null;
     fields.clear();
   }
   return fields.set('body', text);
@@ -107,7 +108,7 @@ function invalid({ detail }: ReplyError): Outcome {
 export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome {
   const target = targetOf(domain, topic);
   if ('reason' in target) return target;
-  const fields = fieldsOf(payload);
+  const fields = fieldsOf(domain, payload);
   const fault = bodyFault(domain, fields);
   if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
   address(fields, target, topic);
@@ -129,7 +130,7 @@ export function sendTo(domain: Domain, client: Client, topic: string, payload: B
   if ('reason' in target) return target;
   if (target.node === 'gid' && !isMember(domain, client, target))
     return refusal(REASON.notAuthorized, 'not in the room');
-  const fields = fieldsOf(payload);
+  const fields = fieldsOf(domain, payload);
   const fault = bodyFault(domain, fields);
   if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
   if (fields.get('type') === 'broadcast') return refusal(REASON.notAuthorized, 'broadcast is for the site');
