@@ -2,6 +2,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Config } from '../config.js';
+import { accessOfOthers } from '../store/folder.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** Below this a server is small: each connection is an open file. */
@@ -60,8 +61,17 @@ function isReadByAll(file: string): boolean {
 function dataFindings(folder: string): Finding[] {
   if (folder === 'none') return [];
   const exists = isWritable(folder);
+  if (exists === true) return [ok('data', `${folder} can be written`), ...openFindings(folder)];
   if (exists ?? isWritable(dirname(folder))) return [ok('data', `${folder} can be written`)];
   return [fail('data', `${folder} cannot be written`, `give it to the user that runs the server, or set data`)];
+}
+
+function openFindings(folder: string): Finding[] {
+  const access = accessOfOthers(folder);
+  if (access === null) return [];
+  const problem = `other users of this machine may read ${folder}, where messages are kept`;
+  if (access === 'close') return [warn('data', problem, `chmod 700 ${folder}; the server does so when it starts`)];
+  return [fail('data', problem, `chmod 700 ${folder}, or set data to a folder of the server’s own`)];
 }
 
 /** undefined: it is not there. */

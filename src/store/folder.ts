@@ -3,7 +3,7 @@
  * Each problem is an Error whose message is made for the operator.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TABLES } from './store.js';
 
@@ -48,6 +48,34 @@ function holderOf(file: string): number | null {
   return start === startOf(pid) ? pid : null;
 }
 
+/** Access of anybody but the owner. */
+const OTHERS = 0o077;
+/** What a folder holds that is the server's own. */
+const OWN_FILES: readonly string[] = ['data.mdb', 'lock.mdb', 'nextalk.pid'];
+
+/**
+ * Whether others than its owner may look into the folder, and what the server does about it: `close` takes the access
+ * away; `refuse` leaves it, since the folder holds what is not the server's, or is another user's. null: nobody may.
+ */
+export function accessOfOthers(folder: string): 'close' | 'refuse' | null {
+  if (process.platform === 'win32') return null;
+  const { mode, uid } = statSync(folder);
+  if ((mode & OTHERS) === 0) return null;
+  const isOwner = uid === process.geteuid?.();
+  const names = readdirSync(folder);
+  const isOurs = names.length === 0 || names.some((name) => OWN_FILES.includes(name));
+  return isOwner && isOurs ? 'close' : 'refuse';
+}
+
+/** Messages of users are in it: a folder that was there already may be open to everybody. */
+function closeToOthers(folder: string): void {
+  const access = accessOfOthers(folder);
+  if (access === 'close') chmodSync(folder, 0o700);
+  if (access !== 'refuse') return;
+  const why = 'other users of this machine may read it, and it is not the server’s alone';
+  throw new Error(`data: ${folder}: ${why}: name a folder of its own with --data DIR, or chmod 700 ${folder}`);
+}
+
 /** Makes the folder and takes it; answers how to let it go. */
 export function takeFolder(folder: string): () => void {
   const path = resolve(folder);
@@ -55,8 +83,8 @@ export function takeFolder(folder: string): () => void {
   const inUse = (holder: number): Error => new Error(`data: ${folder} is in use by process ${holder}`);
   if (own.has(path)) throw inUse(process.pid);
   try {
-    // Messages of users are in it.
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    closeToOthers(path);
     const holder = holderOf(file);
     if (holder !== null) throw inUse(holder);
     rmSync(file, { force: true });

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
 import { openLmdb } from '../../src/store/lmdb.js';
 import { openStore } from '../../src/store/open.js';
 
@@ -92,6 +93,26 @@ t.test('a damaged file is refused with one line, and the folder let go', async (
       );
     }
   }
+});
+
+t.test('a folder that others may read is closed to them, unless it holds what is not the server’s', async (t) => {
+  const mode = (folder: string) => (statSync(folder).mode & 0o777).toString(8);
+  for (const name of ['', 'data.mdb', 'nextalk.pid']) {
+    const content: Record<string, string> = name === '' ? {} : { [name]: '' };
+    const folder = join(t.testdir({ data: content }), 'data');
+    chmodSync(folder, 0o755);
+    t.equal(accessOfOthers(folder), 'close');
+    takeFolder(folder)();
+    t.equal(mode(folder), '700', name);
+    t.equal(accessOfOthers(folder), null);
+  }
+  const shared = join(t.testdir({ shared: { 'report.txt': '' } }), 'shared');
+  chmodSync(shared, 0o755);
+  t.equal(accessOfOthers(shared), 'refuse');
+  t.throws(() => takeFolder(shared), { message: /^data: .*other users .* may read it.*--data DIR, or chmod 700/ });
+  t.equal(mode(shared), '755', 'a folder that is somebody else’s too is left as it is');
+  chmodSync(shared, 0o700);
+  takeFolder(shared)();
 });
 
 t.test('a folder that cannot be made is refused with one line', async (t) => {
