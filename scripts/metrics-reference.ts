@@ -55,6 +55,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   cluster: 'There is no connection to the other nodes: only clients of this node are reached.',
   disk: 'The disk is nearly full or cannot be written: what must survive is not stored.',
   heap: 'Memory is nearly used up: what needs more of it is refused.',
+  reload: 'The configuration, or a certificate, that was to be taken over is wrong: what held before is in use.',
 };
 
 const HEAD = `# Metrics

@@ -87,6 +87,7 @@ export function timeProblem({ files, validFromMs, expiresAtMs }: Certificate, no
 /** The certificate that a server serves now. */
 export class ServedCertificate {
   #cancel: (() => void) | null = null;
+  #isAccepted = true;
 
   /** Throws an Error whose message is the problem. Warns at once, and every day, when it is about to expire. */
   static load(files: TlsConfig, clock: Clock): ServedCertificate {
@@ -105,13 +106,20 @@ export class ServedCertificate {
   /** The files as they are now; null where nothing has changed, or what is new is refused, which the log says. */
   reread(files: TlsConfig): Certificate | null {
     const read = readCertificate(files);
+    this.#isAccepted = true;
     if ('problem' in read) return this.refuse(read.problem);
     if (read.fingerprint === this.current.fingerprint && read.key.equals(this.current.key)) return null;
     if (this.clock.now() >= read.expiresAtMs) return this.refuse(timeProblem(read, this.clock.now()) ?? '');
     return read;
   }
 
+  /** Whether what was last read is served. */
+  get isAccepted(): boolean {
+    return this.#isAccepted;
+  }
+
   refuse(problem: string): null {
+    this.#isAccepted = false;
     log.error({ event: 'certificate-refused', problem }, 'the certificate stays as it was');
     return null;
   }

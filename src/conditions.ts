@@ -5,9 +5,10 @@
 
 /**
  * `draining`: the server ends; `cluster`: no connection to the other nodes; `disk`: what must survive
- * cannot be stored; `heap`: memory is nearly used up.
+ * cannot be stored; `heap`: memory is nearly used up;
+ * `reload`: the configuration or certificate that was to be taken over is wrong.
  */
-export const CONDITION_NAMES = ['draining', 'cluster', 'disk', 'heap'] as const;
+export const CONDITION_NAMES = ['draining', 'cluster', 'disk', 'heap', 'reload'] as const;
 export type ConditionName = (typeof CONDITION_NAMES)[number];
 
 export interface Condition {

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-/** The entry of the process. Nothing but the version check is loaded before the version is known to do. */
+/** The entry of the process. Signals come first; nothing else is loaded before the version is known to do. */
+import { rememberHangups } from './hangup.js';
 import { nodeProblem } from './runtime.js';
 
+rememberHangups();
 const problem = nodeProblem(process.versions.node);
 if (problem === undefined) {
   const { run } = await import('./run.js');

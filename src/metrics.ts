@@ -182,6 +182,14 @@ export class ClusterMetrics {
   visitors = 0;
 }
 
+/** Taking over a changed configuration while the server runs. */
+export class ReloadMetrics {
+  /** Whether the last one was taken over; the start counts as one. */
+  successful = true;
+  /** Milliseconds since the epoch. */
+  succeededAt = Date.now();
+}
+
 /** The admin port itself. */
 export class AdminMetrics {
   /** Open now. */
@@ -195,6 +203,7 @@ export class Metrics {
   readonly conditions = new Conditions();
   readonly cluster = new ClusterMetrics();
   readonly admin = new AdminMetrics();
+  readonly reload = new ReloadMetrics();
   /** Open connections now, by transport; a long poll is one while it waits. */
   readonly connections = zeros(TRANSPORT_KINDS);
   /** Connections since the start. */
@@ -213,6 +222,19 @@ export class Metrics {
   opens(transport: TransportKind): void {
     this.connections[transport] += 1;
     this.opened[transport] += 1;
+  }
+
+  /** A changed configuration has been taken over, or has not. */
+  reloaded(successful: boolean): void {
+    this.reload.successful = successful;
+    if (successful) {
+      this.reload.succeededAt = Date.now();
+      this.conditions.clear('reload');
+    } else {
+      this.conditions.raise('reload', 'the last reload was refused: what held before is in use, the log says why', {
+        ready: true,
+      });
+    }
   }
 
   domain(name: string): DomainMetrics {

@@ -6,9 +6,11 @@ import { constants } from 'node:os';
 import { readCertificate } from './certificate.js';
 import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
+import { answerHangups } from './hangup.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
 import { planReload } from './reload.js';
+import { tellServiceManager } from './service-manager.js';
 import { packageVersion } from './version.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -44,7 +46,8 @@ export async function run(args: readonly string[], environment: Environment): Pr
   }
   // A certificate is a file as well, whoever named it.
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
-  await serve(read.config, read.workers, hasFiles ? () => readConfig(invocation.flags, environment) : undefined);
+  const again: Reread = hasFiles ? () => readConfig(invocation.flags, environment) : undefined;
+  await serve(read.config, read.workers, again, (...lines) => tellServiceManager(environment, ...lines));
 }
 
 /** What the configuration names and a server that starts reads: wrong files are a wrong configuration. */
@@ -63,6 +66,8 @@ interface Serving {
   readonly mqttTlsPort: number | null;
   readonly adminPort: number | null;
   reload(config: Config): void;
+  /** What was to be reloaded is wrong: all stays as it was, and says so. */
+  refuseReload(): void;
   drain(): Promise<void>;
 }
 
@@ -72,10 +77,19 @@ async function start(config: Config, workers: number): Promise<Serving> {
   return (await import('./workers/supervisor.js')).startWorkers(config, workers);
 }
 
-async function serve(config: Config, workers: number, again: Reread): Promise<void> {
+async function serve(
+  config: Config,
+  workers: number,
+  again: Reread,
+  tell: (...lines: readonly string[]) => void,
+): Promise<void> {
   const terminal = onTerminal();
   configureLog({ level: 'info', pretty: terminal });
-  let server: Serving;
+  let server: Serving | undefined;
+  const end = endOnSignals(
+    () => server,
+    () => tell('STOPPING=1'),
+  );
   try {
     server = await start(config, workers);
   } catch (error) {
@@ -84,23 +98,27 @@ async function serve(config: Config, workers: number, again: Reread): Promise<vo
     process.exit(1);
   }
   surviveBugs();
-  const end = endOnSignals(server);
+  const words = announce(server, config, workers, terminal);
   if (again !== undefined) reloadOnSignal(server, config, again);
   // Without a file there is nothing to reload: on a terminal it is the terminal that has gone.
-  else if (terminal) process.on('SIGHUP', end);
-  else process.on('SIGHUP', () => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
-  announce(server, config, workers, terminal);
+  else if (terminal) answerHangups(end);
+  else answerHangups(() => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
+  tell('READY=1', `STATUS=${words}`);
 }
 
-/** Answers what a signal to end does: the first one drains, a second one after a while ends at once. */
-function endOnSignals(server: Serving): (signal: NodeJS.Signals) => void {
+/**
+ * Answers what a signal to end does: the first one drains, a second one after a while ends at once. Before there is a
+ * server there is nothing to drain.
+ */
+function endOnSignals(server: () => Serving | undefined, ending: () => void): (signal: NodeJS.Signals) => void {
   let firstMs: number | undefined;
   const end = (signal: NodeJS.Signals): void => {
     const nowMs = performance.now();
     if (firstMs === undefined) {
       firstMs = nowMs;
       log.info({ event: 'draining', signal }, `${signal}: draining`);
-      void drainAndExit(server);
+      ending();
+      void drainAndExit(server() ?? { drain: async () => undefined });
     } else if (nowMs - firstMs >= secondSignalMs) {
       process.exit(128 + constants.signals[signal]);
     }
@@ -112,9 +130,10 @@ function endOnSignals(server: Serving): (signal: NodeJS.Signals) => void {
 
 function reloadOnSignal(server: Serving, started: Config, again: NonNullable<Reread>): void {
   let current = started;
-  process.on('SIGHUP', () => {
+  answerHangups(() => {
     const read = again();
     if ('errors' in read) {
+      server.refuseReload();
       log.error({ event: 'reload-refused', errors: read.errors }, 'the configuration stays as it was');
       return;
     }
@@ -125,10 +144,12 @@ function reloadOnSignal(server: Serving, started: Config, again: NonNullable<Rer
   });
 }
 
-function announce(server: Serving, config: Config, workers: number, terminal: boolean): void {
+/** Answers it in words. */
+function announce(server: Serving, config: Config, workers: number, terminal: boolean): string {
   const secure = config.tls === null ? '' : 's';
   const at = (host: string, port: number): string => `${reachable(host)}:${port}`;
   const url = `http${secure}://${at(config.host, server.port)}`;
+  const words = `NexTalk serves ${count(config.domains.length, 'domain')} on ${url}`;
   log.info(
     {
       event: 'started',
@@ -142,9 +163,10 @@ function announce(server: Serving, config: Config, workers: number, terminal: bo
       domains: config.domains.length,
       workers,
     },
-    `NexTalk serves ${count(config.domains.length, 'domain')} on ${url}`,
+    words,
   );
   if (terminal) void flushLog().then(() => print(hint(url, config)));
+  return words;
 }
 
 /** A first command to try. The key is shown only when it is the one everybody knows. */

@@ -41,6 +41,8 @@ export interface Server {
   readonly metrics: Metrics;
   /** Takes over domains, keys, limits and certificates; drops nobody who is still welcome. */
   reload(config: Config): void;
+  /** What was to be reloaded is wrong: all stays as it was. */
+  refuseReload(): void;
   /** Lets no new clients in, answers open polls, ends connections. Resolves when all have been told. */
   drain(): Promise<void>;
   /** Ends at once. */
@@ -178,21 +180,28 @@ class Parts implements Server {
   reload(config: Config): void {
     this.#config = config;
     configureDomains(this.domains, this.#runtime, config);
-    if (config.tls) this.#reloadCertificate(config.tls);
+    this.#runtime.metrics.reloaded(config.tls === null || this.#reloadCertificate(config.tls));
   }
 
-  #reloadCertificate(files: TlsConfig): void {
+  refuseReload(): void {
+    this.#runtime.metrics.reloaded(false);
+  }
+
+  /** Answers whether the certificate in these files is served. */
+  #reloadCertificate(files: TlsConfig): boolean {
     const served = this.#certificate;
-    const fresh = served?.reread(files);
-    if (!served || !fresh) return;
+    if (!served) return true;
+    const fresh = served.reread(files);
+    if (!fresh) return served.isAccepted;
     try {
       this.#http.replaceCertificate(files);
     } catch (error) {
       served.refuse(`tls: ${error instanceof Error ? error.message : String(error)}`);
-      return;
+      return false;
     }
     this.#mqtt?.replaceCertificate(fresh);
     served.replace(fresh);
+    return true;
   }
 
   async drain(): Promise<void> {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type NexTalkProcess, nextalk } from './support/process.js';
 
-/** Puts a module with this source where src/run.ts imports ./server.js. */
-function standIn(source: string): string[] {
+/** Puts a module with this source where src/run.ts imports ./server.js; `before` is done for each name that is imported. */
+function standIn(source: string, before = ''): string[] {
   const server = `data:text/javascript,${encodeURIComponent(source)}`;
   const hooks = `export async function resolve(name, context, next) {
+    ${before}
     return name === './server.js' ? { url: ${JSON.stringify(server)}, shortCircuit: true } : next(name, context);
   }`;
   const register = `import { register } from 'node:module';
@@ -21,7 +22,7 @@ const serving = (members: string): string => `
   const alive = setInterval(() => {}, 1000);
   const print = (event, more) => process.stdout.write(JSON.stringify({ event, ...more }) + '\\n');
   export async function startServer(config) {
-    return { port: 1, mqttPort: null, adminPort: null, reload() {}, async drain() {}, async close() {}, ${members} };
+    return { port: 1, mqttPort: null, adminPort: null, reload() {}, refuseReload() {}, async drain() {}, async close() {}, ${members} };
   }`;
 
 interface Cleaner {
@@ -105,6 +106,58 @@ t.test('SIGHUP without a file is refused, and the server goes on', async (t) => 
   t.match(await server.event('reload-refused'), { errors: ['there is no configuration file'] });
   server.kill('SIGTERM');
   t.equal(await server.ended, 0);
+});
+
+t.test('SIGHUP before the server has started is remembered, and reloads once it has', async (t) => {
+  const file = join(t.testdir({ 'a.json': '{"domains":[{"domain":"a","apikey":"k"}]}' }), 'a.json');
+  const slow = `${serving("reload({ domains }) { print('told', { domains: domains.length }) }")}
+    const start = startServer;
+    export { slowly as startServer };
+    async function slowly(config) {
+      print('starting');
+      await new Promise((resolve) => process.once('SIGHUP', resolve));
+      return start(config);
+    }`.replace('export async function startServer', 'async function startServer');
+  const server = nextalk(t, ['--config', file], { node: standIn(slow) });
+  await server.event('starting');
+  writeFileSync(file, '{"domains":[{"domain":"a","apikey":"k"},{"domain":"b","apikey":"k"}]}');
+  server.kill('SIGHUP');
+  t.match(await server.event('started'), { domains: 1 });
+  t.match(await server.event('told'), { domains: 2 });
+  await server.event('reloaded');
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
+
+t.test('SIGHUP while the program is being loaded does not end it', async (t) => {
+  const node = standIn(serving(''), "if (name === './run.js') process.kill(process.pid, 'SIGHUP');");
+  const server = nextalk(t, [], { node });
+  await server.event('started');
+  await server.event('reload-refused');
+});
+
+t.test('SIGTERM before the server has started ends it with 0', async (t) => {
+  const server = nextalk(t, [], {
+    node: standIn(`export function startServer() {
+      process.stdout.write('{"event":"starting"}\\n');
+      return new Promise(() => setInterval(() => {}, 1000));
+    }`),
+  });
+  await server.event('starting');
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
+});
+
+t.test('a reload that is refused is told to the server, one that is taken over as well', async (t) => {
+  const file = join(t.testdir({ 'a.json': '{"domains":[{"domain":"a","apikey":"k"}]}' }), 'a.json');
+  const members = "reload() { print('reload') }, refuseReload() { print('refused') }";
+  const server = await started(t, members, ['--config', file]);
+  writeFileSync(file, '{"domains":[');
+  server.kill('SIGHUP');
+  await server.event('refused');
+  writeFileSync(file, '{"domains":[{"domain":"a","apikey":"k2"}]}');
+  server.kill('SIGHUP');
+  await server.event('reload');
 });
 
 t.test('an error that nobody caught is logged, and the server goes on', async (t) => {

@@ -251,6 +251,18 @@ const node: readonly Family[] = [
   ),
   single(
     'gauge',
+    'nextalk_config_last_reload_successful',
+    'Whether the last reload took the configuration and its certificate over: 1, or 0 where all stays as it was.',
+    ({ metrics }) => (metrics.reload.successful ? 1 : 0),
+  ),
+  single(
+    'gauge',
+    'nextalk_config_last_reload_success_timestamp_seconds',
+    'When the configuration in use was taken over, in seconds since the epoch.',
+    ({ metrics }) => metrics.reload.succeededAt / MS_PER_S,
+  ),
+  single(
+    'gauge',
     'nextalk_event_loop_lag_seconds',
     'Lag of the event loop: mean of the last minute.',
     ({ history }) => history.lag().meanMs / MS_PER_S,

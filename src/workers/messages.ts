@@ -10,8 +10,11 @@ export type Order =
       readonly name: string;
       readonly config: Config;
       readonly siblings: ReadonlySet<string>;
+      /** Whether the last reload was taken over. */
+      readonly isReloaded: boolean;
     }
   | { readonly kind: 'reload'; readonly config: Config }
+  | { readonly kind: 'refuseReload' }
   | { readonly kind: 'drain' };
 
 /** From a worker to its parent. */

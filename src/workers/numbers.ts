@@ -21,7 +21,7 @@ export interface Value {
 
 /** What does not add up: the worst of all workers stands for them. */
 const largest = /_lag_|_condition$|_info$|_rooms$|_mqtt_retained$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
-const smallest = /_ready$|_start_time_|_cluster_connected$/;
+const smallest = /_ready$|_reload_success|_start_time_|_cluster_connected$/;
 
 function together(name: string, a: number, b: number): number {
   if (largest.test(name)) return Math.max(a, b);

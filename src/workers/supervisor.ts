@@ -10,6 +10,7 @@ import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Measured } from '../admin/admin.js';
 import type { Listener } from '../admin/listener.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
@@ -44,6 +45,7 @@ class Supervisor {
   readonly #ending = new AbortController();
   #slots: readonly Slot[] = [];
   #config: Config;
+  #isReloaded = true;
   #ports: Ports = { port: 0, mqttPort: null, mqttTlsPort: null, adminPort: null };
   #admin: Listener | null = null;
   /** Opens the workers' own admin ports to this process alone. */
@@ -102,7 +104,13 @@ class Supervisor {
   /** Takes over domains, keys and limits, in every worker and those to come. */
   reload(config: Config): void {
     this.#config = config;
+    this.#isReloaded = true;
     for (const { name, process } of this.#slots) process.reload(this.#configOf(name));
+  }
+
+  refuseReload(): void {
+    this.#isReloaded = false;
+    for (const { process } of this.#slots) process.refuseReload();
   }
 
   /** Resolves when every worker has told its clients and ended. */
@@ -140,7 +148,8 @@ class Supervisor {
 
   #launch(name: string): WorkerProcess {
     const siblings = new Set(this.#names.filter((other) => other !== name));
-    return new WorkerProcess(name, this.#configOf(name), siblings, (measured) => this.#pulses.take(name, measured));
+    const measured = (measured: Measured): void => this.#pulses.take(name, measured);
+    return new WorkerProcess(name, this.#configOf(name), this.#isReloaded, siblings, measured);
   }
 
   async #started(slot: Slot): Promise<Ports> {

@@ -15,14 +15,17 @@ export class WorkerProcess {
   readonly ended: Promise<End>;
   readonly #worker: Worker;
   #config: Config;
+  #isReloaded: boolean;
 
   constructor(
     readonly name: string,
     config: Config,
+    isReloaded: boolean,
     siblings: ReadonlySet<string>,
     measured: (measured: Measured) => void,
   ) {
     this.#config = config;
+    this.#isReloaded = isReloaded;
     this.#worker = cluster.fork();
     const { stdout } = this.#worker.process;
     if (stdout) createInterface({ input: stdout }).on('line', relayLine);
@@ -35,7 +38,7 @@ export class WorkerProcess {
     });
     this.started = new Promise((resolve, reject) => {
       this.#worker.on('message', (report: Report) => {
-        if (report.kind === 'loaded') this.#send({ kind: 'start', name, config: this.#config, siblings });
+        if (report.kind === 'loaded') this.#begin(siblings);
         else if (report.kind === 'started') resolve(report.ports);
         else if (report.kind === 'measured') measured(report.measured);
         else reject(new Error(report.problem));
@@ -50,7 +53,13 @@ export class WorkerProcess {
 
   reload(config: Config): void {
     this.#config = config;
+    this.#isReloaded = true;
     this.#send({ kind: 'reload', config });
+  }
+
+  refuseReload(): void {
+    this.#isReloaded = false;
+    this.#send({ kind: 'refuseReload' });
   }
 
   drain(): void {
@@ -59,6 +68,10 @@ export class WorkerProcess {
 
   kill(): void {
     this.#worker.process.kill('SIGKILL');
+  }
+
+  #begin(siblings: ReadonlySet<string>): void {
+    this.#send({ kind: 'start', name: this.name, config: this.#config, siblings, isReloaded: this.#isReloaded });
   }
 
   #send(order: Order): void {

@@ -17,6 +17,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config-schema.ts',
   'src/config.ts',
   'src/errors.ts',
+  'src/hangup.ts',
   'src/lockout.ts',
   'src/lifecycle.ts',
   'src/listening.ts',
@@ -24,6 +25,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/metrics.ts',
   'src/recent-errors.ts',
   'src/runtime.ts',
+  'src/service-manager.ts',
   'src/uws.ts',
   'src/version.ts',
 ]);

@@ -13,7 +13,10 @@ export type Program =
   | 'nginx'
   | 'openssl'
   | 'php'
-  | 'setpriv';
+  | 'python3'
+  | 'setpriv'
+  | 'systemd-analyze'
+  | 'systemd-notify';
 
 // Debian keeps servers in /usr/sbin, which is not on everybody's path.
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin'];

@@ -50,3 +50,39 @@ t.test('SIGHUP reloads all of them, and those that come later', { skip }, async 
   for (let call = 0; call < 16; call += 1) answers.add(await online(url, 'k', 'b.com'));
   t.strictSame(answers, new Set([200]));
 });
+
+t.test(
+  'a reload that is refused is said by all workers and those to come, until one is accepted',
+  { skip },
+  async (t) => {
+    const good = '{"domains":[{"domain":"a.com","apikey":"k"}]}';
+    const file = join(t.testdir({ 'a.json': good }), 'a.json');
+    const { server, admin } = await started(t, ['--config', file]);
+    const states = async (): Promise<string[]> => {
+      const text = await (await fetch(`${admin}/metrics`)).text();
+      return [...text.matchAll(/^nextalk_config_last_reload_successful\{worker="[^"]+"\} (\d)$/gm)].map(
+        ([, n = '']) => n,
+      );
+    };
+    const until = async (expected: string): Promise<void> => {
+      while ((await states()).join() !== expected) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await until('1,1');
+    writeFileSync(file, '{"domains":[');
+    server.kill('SIGHUP');
+    await server.event('reload-refused');
+    await until('0,0');
+    const readiness = await fetch(`${admin}/readyz`);
+    t.equal(readiness.status, 200);
+    t.match(await readiness.text(), /^ok\nthe last reload was refused/);
+    const [victim = 0] = workersOf(server);
+    process.kill(victim, 'SIGKILL');
+    await server.event('worker-started');
+    await until('0,0');
+    writeFileSync(file, good);
+    server.kill('SIGHUP');
+    await server.event('reloaded');
+    await until('1,1');
+    t.equal(await (await fetch(`${admin}/readyz`)).text(), 'ok\n');
+  },
+);
