@@ -21,10 +21,15 @@ export function tooManyBuddies(limit: number): ReplyError {
   return badRequest(`buddies must be at most ${limit} of one user`);
 }
 
+/** The rooms it is in; those of an endpoint that comes to this node, where it is on others. */
+function roomsOf({ domain, address, online, entry }: EndpointState): readonly Address[] {
+  return online || domain.cluster === null ? entry.rooms : domain.cluster.roomsOf(address);
+}
+
 /** What an ONLINE adds to what its endpoint has. */
 export function arriving(state: EndpointState, { rooms, buddies }: Online): Arriving {
   const { domain, address, entry } = state;
-  const inRooms = new Set(entry.rooms);
+  const inRooms = new Set(roomsOf(state));
   const watching = new Set(entry.watching);
   const entered = rooms.filter((room) => !inRooms.has(room));
   return {
@@ -43,7 +48,7 @@ export function refusalOf(state: EndpointState, brings: Arriving, replaces: bool
   const before = arrivals.of(clients);
   const refusal = tooMuch(
     state,
-    entry.rooms.length + before.rooms + brings.rooms,
+    roomsOf(state).length + before.rooms + brings.rooms,
     entry.watching.length + before.buddies + brings.buddies,
   );
   if (refusal) return refusal;

@@ -15,6 +15,7 @@ import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { watched, watchFilter } from './roster.js';
 import { passOn } from './service.js';
+import { goOnAsElsewhere } from './siblings.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
 
@@ -38,12 +39,6 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
   const client = newClient(state, online.client, self);
   domain.arrivals.begin(client, brings);
   if (online.client !== null) domain.cluster?.claimName(address, online.client);
-  if (!state.online && domain.cluster?.isElsewhere(address)) {
-    domain.cluster.inherit(address, (inherited) => {
-      domain.runtime.system.tell(self, { kind: 'inherited', inherited, client, online });
-    });
-    return state;
-  }
   watchBuddies(state, online.buddies, self, (filters) => {
     domain.runtime.system.tell(self, { kind: 'subscribed', filters, client, online });
   });
@@ -109,6 +104,7 @@ export function subscribed(
   const { domain, entry } = state;
   domain.arrivals.end(client);
   if (!state.online) {
+    goOnAsElsewhere(state);
     state.online = true;
     domain.metrics.endpointsOnline += 1;
     remember(state);
@@ -123,7 +119,7 @@ export function subscribed(
   if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
   announce(state, entered);
   client.toldAt = performance.now();
-  // Only now: another node may have been asked first, and whoever came online has no ticket until it is answered.
+  // Only now: whoever comes online has no ticket until this is answered.
   if (state.clients.includes(client)) domain.runtime.idle.start(client);
   online.reply({
     ticket: formatTicket(state.node, state.id, client.token),

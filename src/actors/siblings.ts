@@ -2,27 +2,15 @@
  * An endpoint's parts on other nodes, as its part on this node deals with them: what each of them knows the others come
  * to know. PROTOCOL.md has one endpoint, whichever nodes its clients came to.
  */
-import type { Inherited } from '../cluster/port.js';
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
-import { tooMuch } from './capacity.js';
-import type { Client } from './client.js';
-import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
+import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { enter, exit } from './membership.js';
 import { addWatching, removeClient, watchBuddies } from './online.js';
-import { watched } from './roster.js';
+import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 
 export type SiblingMessage =
-  /** It comes online here and is elsewhere already: what is known there; null: nothing any more. */
-  | {
-      readonly kind: 'inherited';
-      readonly inherited: Inherited | null;
-      readonly client: Client;
-      readonly online: Online;
-    }
-  /** It comes online elsewhere. */
-  | { readonly kind: 'bequeath'; readonly answer: (inherited: Inherited) => void }
   /** A client of this name has come online elsewhere. */
   | { readonly kind: 'nameClaimed'; readonly client: string }
   /** What another part has come to. */
@@ -39,14 +27,14 @@ export type SiblingMessage =
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
   /** Another part has come. */
-  | { readonly kind: 'sibling' };
+  | {
+      readonly kind: 'sibling';
+      /** Is given the messages that nobody has seen: what comes next is relayed. */
+      readonly met: (unseen: readonly Packet[]) => void;
+    };
 
 export function fromSibling(state: EndpointState, message: SiblingMessage, self: Ref<EndpointMessage>): EndpointState {
   switch (message.kind) {
-    case 'inherited':
-      return inherited(state, message.inherited, message.client, message.online, self);
-    case 'bequeath':
-      return bequeath(state, message.answer);
     case 'nameClaimed':
       return endNamed(state, message.client, self);
     case 'mirror':
@@ -62,51 +50,27 @@ export function fromSibling(state: EndpointState, message: SiblingMessage, self:
       message.done();
       return state;
     case 'sibling':
+      message.met(state.unseen?.packets ?? []);
       state.domain.cluster?.connected(state.address, state.clients);
       return state;
   }
 }
 
-/** Goes on where the other part is: nick, show and rooms are the endpoint's, and messages that nobody has seen. */
-function inherited(
-  state: EndpointState,
-  from: Inherited | null,
-  client: Client,
-  online: Online,
-  self: Ref<EndpointMessage>,
-): EndpointState {
-  const { domain, entry } = state;
-  const { rooms } = entry;
-  const buddies = from ? [...new Set([...online.buddies, ...from.watching])] : online.buddies;
-  const together = from ? new Set([...rooms, ...from.rooms, ...online.rooms]).size : 0;
-  const refusal = tooMuch(state, together, buddies.length);
-  if (refusal) {
-    removeClient(state, client, CLOSE.stopped, self);
-    online.reply(refusal);
-    return state;
-  }
-  if (from && !state.online) {
-    Object.assign(entry, { nick: from.nick, show: from.show, status: from.status });
-    for (const packet of from.unseen) client.push(packet, domain.limits);
-    const added = from.rooms.filter((room) => !rooms.includes(room));
-    state.entry.rooms = [...rooms, ...added];
-    for (const room of added) enter(state, room, null);
-  }
-  watchBuddies(state, buddies, self, (filters) => {
-    domain.runtime.system.tell(self, { kind: 'subscribed', filters, client, online });
-  });
-  return state;
+/** It comes online here: show, status and rooms are the endpoint's, whichever node has it. Nobody has to be asked. */
+export function goOnAsElsewhere(state: EndpointState): void {
+  const { domain, address, entry } = state;
+  const known = domain.cluster?.elsewhere(address);
+  if (!known) return;
+  entry.show = known.show;
+  entry.status = known.status;
+  const added = known.rooms.filter((room) => !entry.rooms.includes(room));
+  entry.rooms = [...entry.rooms, ...added];
+  for (const room of added) enter(state, room, null);
 }
 
 function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>): EndpointState {
   const same = state.clients.find((client) => client.name === name);
   if (same) removeClient(state, same, CLOSE.stopped, self);
-  return state;
-}
-
-function bequeath(state: EndpointState, answer: (inherited: Inherited) => void): EndpointState {
-  const { nick, show, status, rooms, watching } = state.entry;
-  answer({ nick, show, status, rooms, watching: watching.map(watched), unseen: state.unseen?.packets ?? [] });
   return state;
 }
 

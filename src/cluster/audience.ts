@@ -52,7 +52,7 @@ export class Audience implements ReplicaEvents {
     domain.route(new Packet('presence', fields, room, record.address));
   }
 
-  appeared(record: Record, peer: Peer): void {
+  appeared(record: Record, peer: Peer, isBack: boolean): void {
     const { cluster } = this;
     const watchers = this.#watchers(record.address);
     for (const watcher of watchers) cluster.tellOne(peer, 'w', watcher, [record.address]);
@@ -60,9 +60,11 @@ export class Audience implements ReplicaEvents {
     const part = cluster.replica.localPart(record.address);
     if (!entry || !part) return;
     // The endpoint has parts on both: they come to know of each other.
-    part.pending = part.pending?.filter((other) => other !== peer) ?? null;
+    part.unmet = [...(part.unmet ?? []), peer];
     cluster.tellOne(peer, 'm', record.address, part.rooms, [], null, entry.watching.map(watched));
-    cluster.domain.runtime.system.tell(entry.actor, { kind: 'sibling' });
+    const since = isBack ? peer.lostAt : 0;
+    const met = (unseen: readonly Packet[]) => cluster.met(peer, record.address, since, unseen);
+    cluster.domain.runtime.system.tell(entry.actor, { kind: 'sibling', met });
   }
 
   remembered(): void {

@@ -78,13 +78,11 @@ export class Delivery {
     const record = this.cluster.replica.records.get(address);
     if (!record) return;
     const [first] = record.parts;
-    if (record.parts.length === 1 && first?.peer === null && first.pending === null) return;
-    const nodes = new Set<Peer>();
-    for (const { peer, hidden, pending } of record.parts) {
-      if (peer && !hidden) nodes.add(peer);
-      for (const other of pending ?? []) if (other.up) nodes.add(other);
+    if (record.parts.length === 1 && first?.peer === null) return;
+    const unmet = record.parts.find(({ peer }) => peer === null)?.unmet;
+    for (const { peer, hidden } of record.parts) {
+      if (peer && !hidden && !unmet?.includes(peer)) this.cluster.relayPacket(peer, 'y', address, packet, only);
     }
-    for (const peer of nodes) this.cluster.relayPacket(peer, 'y', address, packet, only);
   }
 
   /** A relayed packet: to this node's part alone. */

@@ -16,7 +16,7 @@ import { Interest } from './interest.js';
 import type { ClusterNode } from './node.js';
 import { Paths } from './paths.js';
 import type { Peer } from './peer.js';
-import type { DomainCluster, Inherited } from './port.js';
+import type { DomainCluster, Elsewhere } from './port.js';
 import { type Part, Replica, roomsOf } from './replica.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
@@ -24,8 +24,6 @@ import { Turns } from './turns.js';
 import { Visits } from './visits.js';
 import { wireOf } from './wire.js';
 
-/** How long a part that comes waits for what another one knows. */
-const INHERIT_MS = 2000;
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
 
@@ -40,8 +38,6 @@ export class ClusteredDomain implements DomainCluster {
   readonly sessions: Sessions;
   readonly turns: Turns;
   readonly paths: Paths;
-  /** Of endpoints that come, for each client that asked: the messages that have come. */
-  readonly #inheriting = new Map<Address, readonly Packet[][]>();
 
   constructor(
     readonly node: ClusterNode,
@@ -179,10 +175,6 @@ export class ClusteredDomain implements DomainCluster {
     return parts.filter(({ hidden }) => !hidden).map(({ peer }) => peer?.name ?? this.node.name);
   }
 
-  isElsewhere(address: Address): boolean {
-    return this.peersOf(address).length > 0;
-  }
-
   /** Nodes that have a part of an endpoint, but this one; the oldest part first. */
   peersOf(address: Address): Peer[] {
     const found: Peer[] = [];
@@ -196,40 +188,25 @@ export class ClusteredDomain implements DomainCluster {
     for (const peer of this.peersOf(address)) this.tellOne(peer, 'n', address, name);
   }
 
-  inherit(address: Address, done: (inherited: Inherited | null) => void): void {
-    const [peer] = this.peersOf(address);
-    if (!peer) return done(null);
-    const unseen: Packet[] = [];
-    const asked = [...(this.#inheriting.get(address) ?? []), unseen];
-    this.#inheriting.set(address, asked);
-    this.node.calls.ask(peer, 'inherit', [this.domain.name, address], INHERIT_MS, (answer) => {
-      const others = (this.#inheriting.get(address) ?? []).filter((other) => other !== unseen);
-      if (others.length > 0) this.#inheriting.set(address, others);
-      else this.#inheriting.delete(address);
-      done(answer === null ? null : { ...(answer as Omit<Inherited, 'unseen'>), unseen });
-    });
+  /** The show is the last that was set, also on a node that is not heard of: who hides there does not appear here. */
+  elsewhere(address: Address): Elsewhere | null {
+    const record = this.replica.records.get(address);
+    return record ? { show: record.show, status: record.status, rooms: roomsOf(record) } : null;
   }
 
-  /** A message that another part has kept: it comes before the answer of whoever asked first. */
-  inheritUnseen(address: Address, packet: Packet): void {
-    this.#inheriting.get(address)?.[0]?.push(packet);
-  }
-
-  /** A part of an endpoint of this node comes on another: it is told all there is, and is relayed to from now on. */
-  bequeath(peer: Peer, address: Address, reply: (answer: unknown) => void): void {
-    const entry = this.domain.registry.endpoints.get(address);
-    const part = this.replica.localPart(address);
-    if (!entry || !part) return reply(null);
-    this.domain.runtime.system.tell(entry.actor, {
-      kind: 'bequeath',
-      answer: (inherited) => {
-        part.pending = [...(part.pending ?? []), peer];
-        const { unseen, ...rest } = inherited;
-        // One by one, since they may be more than goes in one item.
-        for (const packet of unseen) this.tellPacket(peer, 'U', address, packet);
-        reply(rest);
-      },
-    });
+  /**
+   * A part of an endpoint has come on another node, and the part here knows: what comes next is relayed. What nobody has
+   * seen since `since` (`performance.now()`) goes there, from the part that messages have gone through.
+   */
+  met(peer: Peer, address: Address, since: number, unseen: readonly Packet[]): void {
+    const record = this.replica.records.get(address);
+    const own = this.replica.localPart(address);
+    if (!record || !own?.unmet) return;
+    own.unmet.splice(own.unmet.indexOf(peer), 1);
+    if (own.unmet.includes(peer)) return;
+    if (own.unmet.length === 0) own.unmet = null;
+    if (this.replica.primary(record, peer) !== own) return;
+    for (const packet of unseen) if (packet.acceptedAt >= since) this.tellPacket(peer, 'U', address, packet);
   }
 
   isConnectedElsewhere(address: Address): boolean {
@@ -238,10 +215,11 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   connected(address: Address, clients: readonly Client[]): void {
+    const part = this.replica.localPart(address);
+    if (!part) return;
+    part.connected = clients.filter(({ transport }) => transport !== null).length;
     const peers = this.peersOf(address);
-    if (peers.length === 0) return;
-    const count = clients.filter(({ transport }) => transport !== null).length;
-    for (const peer of peers) this.tellOne(peer, 'k', address, count);
+    for (const peer of peers) this.tellOne(peer, 'k', address, part.connected);
   }
 
   takeTurn(address: Address, { packet, only }: Deliver, clients: readonly Client[]): boolean {
@@ -259,6 +237,7 @@ export class ClusteredDomain implements DomainCluster {
       yield this.item('u', address, part.birth, stamp, nick, show, status, part.rooms);
       const hearers = this.audience.hearersOn(peer, address);
       if (hearers.length > 0) yield this.item('w', address, hearers);
+      if (parts.length > 1 && parts.some((other) => other.peer === peer)) yield this.item('k', address, part.connected);
     }
     for (const filter of this.interest.own) yield this.interest.item(filter, true);
     yield* this.topics.snapshot();

@@ -75,7 +75,8 @@ function connected(cluster: ClusteredDomain, peer: Peer, [address, count]: reado
   const part = cluster.replica.records.get(address)?.parts.find((other) => other.peer === peer);
   if (part) part.connected = count;
   const entry = cluster.domain.registry.endpoints.get(address);
-  if (count > 0 && entry) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
+  // One that is hidden has not been sent what nobody has seen.
+  if (count > 0 && entry && !part?.hidden) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
 }
 
 function down({ replica }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
@@ -128,11 +129,8 @@ function relayed(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string 
   cluster.delivery.relayed(address, received(cluster, peer, packet), only);
 }
 
-function unseen(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
-  cluster.inheritUnseen(address, received(cluster, peer, packet));
-}
-
-function carbon(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
+/** A packet for the clients of this node's part: one that nobody has seen elsewhere, or a carbon. */
+function forPart(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
   cluster.delivery.relayed(address, received(cluster, peer, packet), null);
 }
 
@@ -209,8 +207,8 @@ const TAKERS = new Map<string, Taker>([
   ['v', taker(toWatchers, nothing, packet)],
   ['e', taker(toEndpoint, nothing, orNull(text), count, packet)],
   ['y', taker(relayed, address, orNull(text), packet)],
-  ['c', taker(carbon, address, packet)],
-  ['U', taker(unseen, address, packet)],
+  ['c', taker(forPart, address, packet)],
+  ['U', taker(forPart, address, packet)],
   ['t', taker(published, stamp, flag, publication)],
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],

@@ -71,11 +71,6 @@ export class ClusterNode implements MeshEvents {
     this.calls = new Calls(this.mesh, clock);
     this.channels = new Channels(this.mesh);
     system.endOfTurn.add(this.#endOfTurn);
-    this.calls.answer('inherit', (peer, [domain, address], reply) => {
-      const cluster = this.domains.get(domain as string);
-      if (cluster) cluster.bequeath(peer, address as never, reply);
-      else reply(null);
-    });
     this.calls.answer('arrived', (_peer, _fields, reply) => reply(true));
     this.calls.answer('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.domains.get(domain as string);
@@ -177,6 +172,7 @@ export class ClusterNode implements MeshEvents {
   }
 
   snapshotEnded(peer: Peer): void {
+    peer.lostAt = 0;
     for (const { replica, interest, hosting } of this.domains.values()) {
       replica.settle(peer);
       interest.settle(peer);
@@ -189,6 +185,7 @@ export class ClusterNode implements MeshEvents {
   }
 
   hidden(peer: Peer): void {
+    if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#disconnect(peer);
     for (const { replica } of this.domains.values()) replica.hide(peer);
   }

@@ -13,6 +13,8 @@ export class Peer {
   suspect = false;
   /** When its lease ended; 0: it holds. */
   hiddenAt = 0;
+  /** Since when it may not have been sent all there was for it: `performance.now()`; 0: it has been, or is new. */
+  lostAt = 0;
   /** What it had to tell at first has arrived. */
   synced = false;
   /** The stream to it. */

@@ -11,15 +11,11 @@ import type { EndpointEntry } from '../actors/registry.js';
 import type { Deliver } from '../actors/router.js';
 import type { Peer } from './peer.js';
 
-/** What an endpoint's part on another node knows of it, for the part that comes now. */
-export interface Inherited {
-  readonly nick: string;
+/** What an endpoint is on other nodes, for a part of it that comes now. */
+export interface Elsewhere {
   readonly show: Show;
   readonly status: string;
   readonly rooms: readonly Address[];
-  readonly watching: readonly Address[];
-  /** Messages that nobody has seen. */
-  readonly unseen: readonly Packet[];
 }
 
 /** Members of a shared subscription on one node. */
@@ -106,12 +102,10 @@ export interface DomainCluster {
   roomsOf(address: Address): readonly Address[];
   /** Names of the nodes that an endpoint is on, this one too. */
   nodesOf(address: Address): readonly string[];
-  /** Whether an endpoint that comes to this node is on others already. */
-  isElsewhere(address: Address): boolean;
   /** A client of this name comes here: one on another node ends. */
   claimName(address: Address, name: string): void;
-  /** Takes over what the part on another node knows; null where there is none any more. */
-  inherit(address: Address, done: (inherited: Inherited | null) => void): void;
+  /** What an endpoint is that comes to this node; null where no other one is known to have it. */
+  elsewhere(address: Address): Elsewhere | null;
   /** Whether it has a connected client on another node. */
   isConnectedElsewhere(address: Address): boolean;
   /** One of its clients here has been connected, or is no more. */

@@ -28,8 +28,8 @@ export interface Part {
   stale: boolean;
   /** How many of its clients are connected; kept by nodes that have a part themselves. */
   connected: number;
-  /** Of this node's part: nodes that are about to have one, and are relayed to already. */
-  pending: Peer[] | null;
+  /** Of this node's part: nodes that have one, of which the endpoint here does not know yet; nothing is relayed there. */
+  unmet: Peer[] | null;
 }
 
 export interface Profile {
@@ -71,8 +71,8 @@ export interface ReplicaEvents {
   changed(record: Record, type: 'online' | 'offline' | 'show'): void;
   /** To the members of a room, and those who watch it. */
   inRoom(record: Record, room: Address, type: PresenceType, nick: string | null): void;
-  /** A node has a part that was not there. */
-  appeared(record: Record, peer: Peer): void;
+  /** A node has a part that was not there, or had not been heard of for a while (`isBack`). */
+  appeared(record: Record, peer: Peer, isBack: boolean): void;
   /** It was not known before. */
   remembered(): void;
   /** Nobody has a part any more. */
@@ -104,8 +104,10 @@ export class Replica {
   }
 
   /** The part that messages go through: a node that ended in order still counts as online for a while, but takes none. */
-  primary(record: Record): Part | null {
-    for (const part of record.parts) if (!part.hidden && part.peer?.up !== false) return part;
+  primary(record: Record, except?: Peer): Part | null {
+    for (const part of record.parts) {
+      if (!part.hidden && part.peer?.up !== false && (part.peer === null || part.peer !== except)) return part;
+    }
     return null;
   }
 
@@ -113,7 +115,8 @@ export class Replica {
   up(address: Address, peer: Peer | null, birth: number, profile: Profile, rooms: readonly Address[]): void {
     const record = this.records.get(address) ?? this.#newRecord(address, profile);
     const known = record.parts.find((part) => part.peer === peer);
-    const isNew = !known || known.hidden || known.birth !== birth;
+    const isNew = !known || known.birth !== birth;
+    const isBack = !isNew && known.hidden;
     this.#change(record, JOINED, () => {
       if (profile.stamp > record.stamp) this.#adopt(record, profile);
       const part = known ?? this.#newPart(peer, birth);
@@ -125,7 +128,7 @@ export class Replica {
       if (record.parts.length > 1) record.parts.sort((a, b) => a.birth - b.birth);
       this.#countRooms(part, 1);
     });
-    if (isNew && peer) this.events.appeared(record, peer);
+    if (peer && (isNew || isBack)) this.events.appeared(record, peer, isBack);
   }
 
   /** Nick, show or status have been set. */
@@ -234,7 +237,7 @@ export class Replica {
       hidden: false,
       stale: false,
       connected: 0,
-      pending: null,
+      unmet: null,
     };
   }
 

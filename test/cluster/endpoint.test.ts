@@ -148,7 +148,7 @@ t.test('a message to a service is posted to its site once, from whichever node',
   t.match((await hook.next()).text, /end/);
 });
 
-t.test('who comes online is not idle while another node is asked of it', { skip }, async (t) => {
+t.test('who comes online is not idle before the answer, on whichever node', { skip }, async (t) => {
   const shared = clusterSettings(await natsServer(t));
   const [home, hasty] = [
     await testServer(t, merge(shared, { cluster: { node: 'n1' } })),

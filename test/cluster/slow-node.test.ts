@@ -1,0 +1,91 @@
+/** A user's first node stands still, within its lease, while the user comes online through another one. */
+import t from 'tap';
+import { converges } from '../support/believer.js';
+import { clusterSettings, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
+import { skipWithout } from '../support/programs.js';
+import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
+import { WebSocketClient } from '../support/websocket.js';
+
+const skip = skipWithout('nats-server');
+/** Longer than any of this takes. */
+const leaseMs = 60_000;
+const boundMs = 15_000;
+
+async function slowAndOther(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, TestServer]> {
+  const presence = { graceMs: 60_000, clientIdleMs: 60_000 };
+  const settings = clusterSettings(nats, { cluster: { leaseMs }, presence });
+  const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
+  const { name } = settings.cluster as { name: string };
+  const sets = {
+    'cluster.name': name,
+    'cluster.leaseMs': leaseMs,
+    'presence.graceMs': presence.graceMs,
+    'presence.clientIdleMs': presence.clientIdleMs,
+  };
+  return [await ProcessNode.start(t, nats.url, 'slow', sets), other];
+}
+
+t.test(
+  'an invisible user stays invisible when a second client comes while the first node is slow',
+  { skip },
+  async (t) => {
+    const [slow, other] = await slowAndOther(t, await natsServer(t));
+    const bob = await other.site().arrive('bob', { buddies: 'alice' });
+    const first = await slow.site().arrive('alice', { show: 'invisible', status: 'hiding', rooms: 'tea' });
+    slow.process.kill('SIGSTOP');
+    const second = await other.site().arrive('alice');
+    t.strictSame(await other.site().presences('alice'), {});
+    slow.process.kill('SIGCONT');
+    await bob.site.message(bob.ticket, 'alice', 'are you there?');
+    t.hasStrict(await first.next(), { body: 'are you there?' });
+    t.hasStrict(await second.next(), { body: 'are you there?' });
+    for (const node of [slow, other]) t.strictSame(await node.site().presences('alice'), {});
+    t.strictSame(await bob.before(), [], 'nobody is told anything');
+    await bob.site.join(bob.ticket, 'tea');
+    for (const client of [first, second]) t.hasStrict(await client.next(), { from: 'bob', type: 'join', to: 'tea' });
+    await second.show('available');
+    t.hasStrict(await bob.next(), { from: 'alice', type: 'online', status: 'hiding' });
+  },
+);
+
+t.test(
+  'messages kept for a user come with a reload through another node while the first is slow',
+  { skip },
+  async (t) => {
+    const [slow, other] = await slowAndOther(t, await natsServer(t));
+    const first = await slow.site().arrive('alice');
+    first.client.close();
+    for (let n = 0; n < 3; n++) await other.site().push('bob', 'alice', `${n}`);
+    slow.process.kill('SIGSTOP');
+    await other.site().push('bob', 'alice', '3');
+    const again = await other.site().arrive('alice');
+    slow.process.kill('SIGCONT');
+    await other.site().push('bob', 'alice', '4');
+    for (let n = 0; n < 5; n++) t.hasStrict(await again.next(), { body: `${n}` });
+    t.strictSame(await again.before(), [], 'each of them once');
+  },
+);
+
+t.test('messages kept on both sides of a gap come, once each', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const presence = { graceMs: 60_000, clientIdleMs: 60_000 };
+  const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 }, presence });
+  const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
+  const { name } = settings.cluster as { name: string };
+  const sets = { 'cluster.name': name, 'cluster.leaseMs': 1000, 'presence.clientIdleMs': 60_000 };
+  const slow = await ProcessNode.start(t, nats.url, 'slow', sets);
+  const desk = await slow.site().arrive('alice');
+  const phone = await other.site().arrive('alice');
+  await other.site().push('bob', 'alice', 'before');
+  for (const client of [desk, phone]) t.hasStrict(await client.next(), { body: 'before' });
+  phone.client.close();
+  slow.process.kill('SIGSTOP');
+  await converges(() => (other.metrics.cluster.nodesLost === 1 ? [] : ['not lost yet']), boundMs);
+  for (let n = 0; n < 3; n++) await other.site().push('bob', 'alice', `${n}`);
+  slow.process.kill('SIGCONT');
+  for (let n = 0; n < 3; n++) t.hasStrict(await desk.next(), { body: `${n}` });
+  const back = await WebSocketClient.connect(other, phone.ticket);
+  for (let n = 0; n < 3; n++) t.hasStrict(await back.next(), { body: `${n}` });
+  await other.site().push('bob', 'alice', 'after');
+  for (const client of [desk, back]) t.hasStrict(await client.next(), { body: 'after' });
+});
