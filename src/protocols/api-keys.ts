@@ -10,14 +10,13 @@ import { Lockout } from '../lockout.js';
 import { log } from '../log.js';
 import { authenticate } from './keys.js';
 
-/** How often the address of a right key is noted, for each domain. */
+/** An address that right keys come from moves to the end of those remembered this often. */
 const NOTE_MS = 1000;
 
 export class ApiKeys {
   readonly #lockout: Lockout;
-  /** Addresses and domains that a right key came from, the latest last. */
-  readonly #familiar = new Set<string>();
-  readonly #notedMs = new WeakMap<Domain, number>();
+  /** Of each domain: addresses that a right key came from and when that was noted, the latest last. */
+  readonly #familiar = new WeakMap<Domain, Map<string, number>>();
 
   constructor(
     private readonly now: () => number,
@@ -28,30 +27,33 @@ export class ApiKeys {
 
   /** True for a right key, false for a wrong one; a number: seconds before this address may try again. */
   check(domain: Domain, key: string, address: () => string): boolean | number {
-    // Nearly always nobody is guessing, and then a right key costs nothing more.
-    const who = this.#lockout.size > 0 ? `${domain.name} ${address()}` : null;
-    const waitS = who === null ? 0 : this.#lockout.waitS(who);
-    if (who !== null && waitS > 0 && !this.#familiar.has(who)) return waitS;
+    const from = address();
+    const who = `${domain.name} ${from}`;
+    const waitS = this.#lockout.waitS(who);
+    if (waitS > 0 && !this.#familiar.get(domain)?.has(from)) return waitS;
     if (authenticate(domain, key)) {
-      this.#right(domain, who, address);
+      this.#lockout.right(who);
+      this.#note(domain, from);
       return true;
     }
     if (waitS > 0) return waitS;
-    const from = address();
-    const lockedS = this.#lockout.wrong(`${domain.name} ${from}`);
+    const lockedS = this.#lockout.wrong(who);
     if (lockedS > 0) log.warn({ event: 'locked-out', domain: domain.name, address: from, seconds: lockedS });
     return false;
   }
 
-  #right(domain: Domain, who: string | null, address: () => string): void {
-    if (who !== null) this.#lockout.right(who);
+  /** Each address by itself: a backend that calls seldom is remembered beside one that calls all the time. */
+  #note(domain: Domain, address: string): void {
+    let familiar = this.#familiar.get(domain);
+    if (!familiar) {
+      familiar = new Map();
+      this.#familiar.set(domain, familiar);
+    }
     const now = this.now();
-    if (now - (this.#notedMs.get(domain) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
-    this.#notedMs.set(domain, now);
-    const name = who ?? `${domain.name} ${address()}`;
-    this.#familiar.delete(name);
-    this.#familiar.add(name);
-    const [oldest] = this.#familiar;
-    if (this.#familiar.size > this.config().entries && oldest !== undefined) this.#familiar.delete(oldest);
+    if (now - (familiar.get(address) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
+    familiar.delete(address);
+    familiar.set(address, now);
+    const [oldest] = familiar.keys();
+    if (familiar.size > this.config().entries && oldest !== undefined) familiar.delete(oldest);
   }
 }
