@@ -4,9 +4,13 @@ import type { Packet } from '../src/actors/packet.js';
 import type { Show } from '../src/actors/presence.js';
 import type { Transport } from '../src/actors/transport.js';
 import { CLOSE, type CloseReason, UNAVAILABLE } from '../src/errors.js';
+import { Admission } from '../src/protocols/admission.js';
+import type { Headers } from '../src/protocols/headers.js';
+import { PollAdapter } from '../src/protocols/jsonp.js';
 import { findTicket } from '../src/protocols/keys.js';
-import { TestBroker, testMachine } from './mqtt/support/broker.js';
-import { turn } from './mqtt/support/peer.js';
+import type { HttpRequest, HttpResponse } from '../src/uws.js';
+import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
+import { TestPeer, turn } from './mqtt/support/peer.js';
 import type { Cleaner } from './support/server.js';
 
 /** Keeps what it is told. */
@@ -87,3 +91,64 @@ t.test('what waits for one that ends so is answered too', async (t) => {
   t.strictSame(answers, [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 'passed']);
   t.ok(await broker.online('jack'));
 });
+
+t.test(
+  'what a lost connection had in flight is not lost where the next one is attached before its end is known',
+  async (t) => {
+    const { host, domain } = testMachine(t);
+    const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+    const ticket = await broker.online('jack');
+    const connect = async (clean: boolean) => {
+      const peer = new TestPeer(host);
+      const login = { username: own.domain, password: Buffer.from(ticket) };
+      peer.send({
+        ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: 'phone', clean, keepalive: 0 },
+        ...{ properties: { sessionExpiryInterval: 60 }, ...login },
+      });
+      return peer;
+    };
+    const first = await connect(true);
+    await first.received();
+    broker.push('tom', 'jack', 'one');
+    t.match(await first.received(), [{ cmd: 'publish', messageId: 1 }]);
+    // In one turn, in this order: the new connection, the end of the old one.
+    const second = await connect(false);
+    first.connection.lost();
+    t.match(await second.received(), [{ cmd: 'connack' }, { cmd: 'publish', messageId: 1, dup: true }]);
+    t.equal(domain.metrics.queuedPackets, 0);
+  },
+);
+
+t.test(
+  'what a poll had taken when its browser went is not lost where the next one is attached before that is known',
+  async (t) => {
+    const { host, domain } = testMachine(t);
+    const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+    const ticket = await broker.online('jack');
+    const polls = new PollAdapter(host.context, new Admission(host.context));
+    t.teardown(() => polls.close());
+    const headers = { origin: '', forwardedFor: '', forwardedProto: '', forwardedHost: '' } as unknown as Headers;
+    const req = { getQuery: () => `domain=${own.domain}&ticket=${ticket}`, getHeader: () => '' };
+    /** Answers what ends its connection from the browser's side. */
+    const poll = (onBody: (body: string) => void) => {
+      let abort = () => {};
+      const res = {
+        onAborted: (handler: () => void) => {
+          abort = handler;
+        },
+        cork: (write: () => void) => write(),
+        writeHeader: () => res,
+        tryEnd: (body: Buffer) => [onBody(body.toString()) === undefined, true],
+      };
+      polls.get(res as unknown as HttpResponse, req as unknown as HttpRequest, headers);
+      return abort;
+    };
+    const abort = poll(() => t.fail('the browser has gone'));
+    broker.push('tom', 'jack', 'one');
+    // Taken at the end of the turn, written when the event loop has looked at the network.
+    while (domain.metrics.sent.message === 0) await new Promise((resolve) => setImmediate(resolve));
+    const answered = new Promise<string>((resolve) => poll(resolve));
+    abort();
+    t.match(await answered, /"body":"one"/);
+  },
+);

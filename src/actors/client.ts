@@ -33,6 +33,8 @@ export class Outbox {
   }
 }
 
+const NONE: readonly Packet[] = [];
+
 export class Client {
   transport: Transport | null = null;
   /** When its last transport went, or it was made: milliseconds since the epoch. */
@@ -101,6 +103,14 @@ export class Client {
     this.#traceAll('returned', unsent, `${transport.kind} has gone`);
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
     return true;
+  }
+
+  /** It was closed while an earlier transport had not said yet what it could not get out. Answers that. */
+  leftBehind(transport: Transport, unsent: readonly Packet[]): readonly Packet[] {
+    if (this.#settling !== transport) return NONE;
+    this.#settling = null;
+    this.#traceAll('returned', unsent, `${transport.kind} has gone`);
+    return unsent;
   }
 
   /** The transport can take more. */

@@ -17,7 +17,7 @@ import { PacketQueue } from './queue.js';
 import type { EndpointEntry } from './registry.js';
 import { announceToBuddies } from './roster.js';
 import type { Deliver, Subscription } from './router.js';
-import { chooseClients, configureService, deliversInTurns, passOn } from './service.js';
+import { chooseClients, configureService, deliversInTurns, handOver, passOn } from './service.js';
 import { fromSibling, type SiblingMessage } from './siblings.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
@@ -248,6 +248,10 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
 
 function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
   const { limits, runtime, metrics } = state.domain;
+  if (!state.clients.includes(client)) {
+    handOver(state, client.leftBehind(transport, unsent));
+    return state;
+  }
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
   const { cluster } = state.domain;

@@ -47,12 +47,17 @@ function turn(state: EndpointState, sender: string): Client {
  * others, else it is kept where nobody is connected who has it.
  */
 export function passOn(state: EndpointState, client: Client, reason: CloseReason): void {
-  const { runtime, tickets, limits, settings, metrics } = state.domain;
+  const { runtime, tickets, limits, metrics } = state.domain;
   tickets.delete(client.token);
   state.domain.arrivals.end(client);
   runtime.idle.cancel(client);
   metrics.clients -= 1;
-  const unsent = client.close(reason, limits);
+  handOver(state, client.close(reason, limits));
+}
+
+/** Sees to what a client that has ended could not get out. */
+export function handOver(state: EndpointState, unsent: readonly Packet[]): void {
+  const { limits, settings, metrics } = state.domain;
   const messages = unsent.filter(({ kind }) => kind === 'message');
   for (const packet of unsent) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
   if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {

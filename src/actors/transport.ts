@@ -12,7 +12,10 @@ export interface Transport {
    * when the endpoint is told `drained`. What it took and could not get out it gives back in `detach` or `close`.
    */
   deliver(packets: readonly Packet[]): number;
-  /** Ends the connection; answers the packets that it had taken and not got out. Tells the endpoint nothing. */
+  /**
+   * Ends the connection; answers the packets that it had taken and not got out, those as well that it gives back in a
+   * `detach` on its way: the endpoint looks at that no more. Tells the endpoint nothing.
+   */
   close(reason: CloseReason): readonly Packet[];
   /**
    * Of a connection on another node: ends it, where it may have packets that it can not get out. Those come back in

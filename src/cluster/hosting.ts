@@ -22,6 +22,8 @@ class RemoteTransport implements Transport {
   #acknowledged = 0;
   #blocked = false;
   #hasSent = false;
+  /** The connection has gone: what is sent there is lost. */
+  #isOver = false;
   /** Its node has not named it since it began to say everything again. */
   isStale = false;
 
@@ -38,6 +40,7 @@ class RemoteTransport implements Transport {
   }
 
   deliver(packets: readonly Packet[]): number {
+    if (this.#isOver) return 0;
     const taken = packets.slice(0, this.#room(packets));
     this.#blocked = taken.length < packets.length;
     if (taken.length === 0) return 0;
@@ -81,6 +84,7 @@ class RemoteTransport implements Transport {
 
   /** What could not be got out, and behind it all but the `taken` packets that were with what carried it. */
   left(taken: number, unsent: readonly Packet[]): readonly Packet[] {
+    this.#isOver = true;
     return [...unsent, ...this.#unacknowledged.slice(Math.max(0, taken - this.#acknowledged))];
   }
 }

@@ -74,9 +74,9 @@ class Poll implements Transport {
     readonly address: string,
   ) {
     res.onAborted(() => {
+      // Kept: `close` answers them where it comes before the endpoint has heard of this.
       const unsent = this.#unsent;
       if (this.#done && unsent.length === 0) return;
-      this.#unsent = NONE;
       if (!this.#done) this.#end();
       this.adapter.detach(this, unsent);
     });

@@ -64,6 +64,8 @@ export class TicketPeer implements Peer, Transport {
   readonly #granted = new Set<string>();
   #quota: number;
   #blocked = false;
+  /** What it had in flight when its connection went; null: it is there. */
+  #left: readonly Packet[] | null = null;
   #will: Will | null;
   #expiryS: number;
 
@@ -92,6 +94,7 @@ export class TicketPeer implements Peer, Transport {
   }
 
   deliver(packets: readonly Packet[]): number {
+    if (this.#left) return 0;
     let taken = 0;
     while (taken < packets.length) {
       if (this.connection.congested || this.#quota === 0) {
@@ -164,7 +167,8 @@ export class TicketPeer implements Peer, Transport {
   close(reason: CloseReason): readonly Packet[] {
     const will = this.#will;
     this.#will = null;
-    const unsent = this.#leave();
+    // Its connection may have gone, and its endpoint not have heard of it yet.
+    const unsent = this.#left ?? this.#leave();
     this.connection.disconnect(reason.mqttReason, reason.webSocketCode);
     // Its session goes on elsewhere before a delay is over; a ticket that has ended says nothing any more.
     if (reason === CLOSE.replaced && will?.delayS === 0) this.#publishWill(will);
@@ -287,6 +291,7 @@ export class TicketPeer implements Peer, Transport {
   /** The connection has gone; the idle time begins. */
   #gone(): void {
     const { client } = this;
+    if (this.#left) return;
     const unsent = this.#leave();
     this.domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport: this, unsent });
     const will = this.#will;
@@ -304,7 +309,8 @@ export class TicketPeer implements Peer, Transport {
     const { again } = this.#session;
     if (this.#expiryS > 0) this.#session.again = [...batches, ...again];
     else if (sessions.get(this.client) === this.#session) sessions.delete(this.client);
-    return batches.flatMap(({ packets }) => packets);
+    this.#left = batches.flatMap(({ packets }) => packets);
+    return this.#left;
   }
 
   /** A message of its endpoint, while the ticket holds. */
