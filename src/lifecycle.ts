@@ -2,8 +2,8 @@
 import { listenProblem } from './listening.js';
 import { flushLog, log } from './log.js';
 
-// Under the ten seconds that an operator may count on.
-const drainMs = 9000;
+/** How long draining may take: under the ten seconds that an operator may count on. */
+export const drainMs = 9000;
 
 /** Drains what serves and ends the process: with 0 when asked to end, with 1 when draining failed. */
 export async function drainAndExit(serving: { drain(): Promise<void> }): Promise<void> {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { askAdmin } from './support/admin.js';
+import { HANG_MS } from './support/hang.js';
 import { natsServer, testCluster } from './support/nats.js';
 import { program, skipWithout } from './support/programs.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
@@ -68,7 +69,7 @@ async function visit(
   const url = `http://127.0.0.1:${server.adminPort}`;
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const watched = new Watched(await context.newPage(), url);
-  watched.page.setDefaultTimeout(15_000);
+  watched.page.setDefaultTimeout(HANG_MS);
   await watched.page.goto(`${url}/${hash}`);
   return watched;
 }
@@ -188,7 +189,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     const url = await proxyUnder(t, '/im-admin/', server);
     const page = await (await browser.newContext()).newPage();
     const dashboard = new Watched(page, new URL(url).origin);
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(HANG_MS);
     await page.goto(url);
     t.equal(page.url(), `${url}login`);
     await page.fill('[name=token]', token);

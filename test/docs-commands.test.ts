@@ -288,7 +288,7 @@ t.test('every command is run, here or by another test, or is an exception that i
 });
 
 for (const { title, commands, needs = [], run } of trials) {
-  t.test(title, { skip: skipWithout(...needs), timeout: 60_000 }, async (t) => {
+  t.test(title, { skip: skipWithout(...needs), timeout: 600_000 }, async (t) => {
     const folder = t.testdir({});
     const path = `${installProgram(folder, [built])}:${process.env.PATH}`;
     const window = (env: Readonly<Record<string, string>> = {}): Terminal => {

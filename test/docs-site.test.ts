@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { text as streamText } from 'node:stream/consumers';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t from 'tap';
+import { HANG_MS } from './support/hang.js';
 import { readBlocks } from './support/markdown.js';
 import { FOLLOWED } from './support/pages.js';
 import { program, skipWithout } from './support/programs.js';
@@ -12,6 +13,7 @@ import { testServer } from './support/server.js';
 
 async function visit(browser: Browser, url: string): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(HANG_MS);
   await page.goto(url);
   await page.getByText('You are').waitFor();
   return page;

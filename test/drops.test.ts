@@ -168,7 +168,7 @@ function sumOf(counts: Readonly<Record<string, number>>): number {
 }
 
 for (const reason of DROP_REASONS) {
-  t.test(`what is dropped as ${reason} is counted as that and as nothing else`, { timeout: 15_000 }, async (t) => {
+  t.test(`what is dropped as ${reason} is counted as that and as nothing else`, { timeout: 300_000 }, async (t) => {
     const { settings = {}, drop } = trials[reason];
     // The first call of the webhook is refused, the second never answered.
     const webhook = await WebhookServer.start(t, (nth) => (nth === 0 ? 400 : 'hang'));

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { ManualClock } from './mqtt/support/clock.js';
 import type { Answer } from './support/http.js';
 import { packetsOf } from './support/packets.js';
 import { openPoll, poll, pollPackets, unwrap } from './support/polling.js';
@@ -126,14 +127,20 @@ t.test('a poll waits until a packet arrives', async (t) => {
 });
 
 t.test('a poll that waits too long is answered with an empty frame', async (t) => {
-  const server = await testServer(t, { poll: { timeoutMs: 80 } });
+  const clock = new ManualClock();
+  const server = await testServer(t, { poll: { timeoutMs: 80 } }, clock);
   const { ticket } = await server.site().online('1');
-  const since = Date.now();
-  const answer = await poll(server, ticket, { callback: 'f' }).answer;
-  t.ok(Date.now() - since >= 60, 'not at once');
+  const waiting = await openPoll(server, ticket, { callback: 'f' });
+  clock.advance(79);
+  await server.settled();
+  t.equal(server.metrics.connections.jsonp, 1, 'not before its time');
+  clock.advance(1);
+  const answer = await waiting.answer;
   t.equal(answer.status, 200);
   t.strictSame(arrays(unwrap(answer).value), empty);
-  t.strictSame(arrays((await poll(server, ticket).answer).body), empty);
+  const plain = await openPoll(server, ticket);
+  clock.advance(80);
+  t.strictSame(arrays((await plain.answer).body), empty);
 });
 
 t.test('what arrives between two polls is queued and comes in one frame, in order', async (t) => {

@@ -94,10 +94,9 @@ t.test('starts without configuration, serves, and ends with 0 on SIGTERM', async
   t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
   t.match(await online(url, 'localhost', 'public'), { status: 200, body: /"success":true/ });
   t.match(await online(url, 'localhost', 'wrong'), { status: 401 });
-  const from = performance.now();
   server.kill('SIGTERM');
+  t.match(await server.event('stopped'), { complete: true }, 'before a drain gives up');
   t.equal(await server.ended, 0);
-  t.ok(performance.now() - from < 10_000);
 });
 
 t.test('takes domains from the environment', async (t) => {

@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '..');
 const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
 const run = promisify(execFile);
 /** A registry that does not answer is an error, not a test that hangs. */
-const NPM_MS = 100_000;
+const NPM_MS = 250_000;
 
 /** Runs a command of npm's as the documentation has it, with flags that keep it within this test. */
 async function npmIn(cwd: string, command: string, ...flags: readonly string[]): Promise<void> {
@@ -21,7 +21,7 @@ async function npmIn(cwd: string, command: string, ...flags: readonly string[]):
   await run(first, rest, { cwd, env: childEnvironment(), timeout: NPM_MS });
 }
 
-t.test('the packed package installs into an empty folder and runs there', { timeout: 120_000 }, async (t) => {
+t.test('the packed package installs into an empty folder and runs there', { timeout: 800_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-package-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   // Packed from a copy: packing builds anew, and other tests run what has been built here.

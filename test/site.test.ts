@@ -1,6 +1,7 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { type RunningSite, startSite } from '../examples/site/site.js';
+import { HANG_MS } from './support/hang.js';
 import { freePort } from './support/ports.js';
 import { program, skipWithout } from './support/programs.js';
 import { siteA, testServer } from './support/server.js';
@@ -20,7 +21,7 @@ const realTimes = { presence: { clientIdleMs: 10_000, graceMs: 8_000 }, poll: { 
 /** A visitor's own browser window, signed in and connected. */
 async function visit(browser: Browser, site: RunningSite, name: string, transport: string): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(HANG_MS);
   const page = await context.newPage();
   await page.addInitScript(`sessionStorage.transport ??= '${transport}'`);
   await page.goto(site.url);
@@ -75,7 +76,7 @@ async function recordPresence(page: Page, id: string): Promise<() => Promise<str
 }
 
 // The grace of whoever signs out is waited for.
-t.setTimeout(120_000);
+t.setTimeout(800_000);
 
 t.test('the example site in Chromium', { skip: skipWithout('chromium') }, async (t) => {
   // Not on port 0: the restart below takes the same port again, which Linux allows only where both ask for it by number.

@@ -33,7 +33,7 @@ async function connected(port: number): Promise<Socket> {
 
 const skip = skipWithout('nats-server', 'setpriv');
 
-t.test('nats-server, servers and terminals end with a test that is killed', { skip, timeout: 20_000 }, async (t) => {
+t.test('nats-server, servers and terminals end with a test that is killed', { skip, timeout: 300_000 }, async (t) => {
   const ports = [await freePort(), await freePort(), await freePort()] as const;
   const test = nextalk(t, [], { program: ['--input-type=module', '-e', source(...ports)], node: ['--import', 'tsx'] });
   await test.line(/all are there/);

@@ -137,6 +137,7 @@ t.test('several messages reach the webhook in their order', async (t) => {
 t.test('a dead webhook holds nobody up', async (t) => {
   const hanging = await WebhookServer.start(t, () => 'hang');
   const good = await WebhookServer.start(t);
+  // No time passes: what is answered has waited for no timeout of a call.
   const server = await testServer(
     t,
     served({
@@ -144,11 +145,11 @@ t.test('a dead webhook holds nobody up', async (t) => {
       gone: { webhook: 'http://127.0.0.1:1/x' },
       good: { webhook: good.url },
     }),
+    new ManualClock(),
   );
   const site = server.site();
   const user = await site.arrive('1');
   const agent = await site.arrive('sid:hanging');
-  const since = Date.now();
   for (let n = 0; n < 50; n++) {
     await site.push('1', 'sid:hanging', `${n}`);
     await site.push('1', 'sid:gone', `${n}`);
@@ -158,7 +159,6 @@ t.test('a dead webhook holds nobody up', async (t) => {
   await site.push('2', 'sid:good', 'to the good one');
   t.match((await good.next()).text, /to the good one/);
   t.hasStrict(await agent.next(), { body: '0' }, 'nor its own service’s clients');
-  t.ok(Date.now() - since < 5000);
 });
 
 t.test('a domain’s webhook serves those of its services that name none', async (t) => {

@@ -16,11 +16,11 @@ const only = process.env.ONLY ?? '';
 const broker = await startBroker();
 t.teardown(() => broker.close());
 t.jobs = 8;
-t.setTimeout(180_000);
+t.setTimeout(800_000);
 
 function runs(scenario: Scenario, name: string, version: Version): void {
   const skip = broker.foreign && scenario.mosquitto && !process.env.ALL ? scenario.mosquitto : false;
-  t.test(`${scenario.title} (${name})`, { buffered: true, skip, timeout: 60_000 }, async (t) => {
+  t.test(`${scenario.title} (${name})`, { buffered: true, skip, timeout: 300_000 }, async (t) => {
     const world = new World(broker, version);
     try {
       await scenario.run(world);

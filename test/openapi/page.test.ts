@@ -6,6 +6,7 @@ import { openApiDocument } from '../../src/http/openapi/document.js';
 import { blocks, inline } from '../../src/http/openapi/markup.js';
 import { curl, page } from '../../src/http/openapi/page.js';
 import { SCHEMAS } from '../../src/protocols/schemas.js';
+import { HANG_MS } from '../support/hang.js';
 import { childEnvironment } from '../support/process.js';
 import { program, skipWithout } from '../support/programs.js';
 import { testServer } from '../support/server.js';
@@ -100,6 +101,7 @@ t.test('a browser shows it wide and narrow, light and dark', { skip: skipWithout
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme });
       const tab = await context.newPage();
+      tab.setDefaultTimeout(HANG_MS);
       const complaints: string[] = [];
       const requests: string[] = [];
       tab.on('console', (message) => complaints.push(message.text()));

@@ -1,4 +1,5 @@
 /** Users who keep in mind what they are told of each other, and the truth that they are held to. */
+import { HANG_MS } from './hang.js';
 import type { Packet } from './packets.js';
 import { siteA, type TestServer } from './server.js';
 import { type Person, Site } from './site.js';
@@ -6,10 +7,10 @@ import { type Person, Site } from './site.js';
 const LOOK_MS = 20;
 const SHOWS = ['available', 'away', 'dnd', 'busy', 'chat'];
 
-/** Resolves when it holds; rejects with what is missing when it does not hold in time. */
+/** Resolves when nothing is missing; a hang is rejected with what still is. */
 export async function converges(
   missing: () => Promise<readonly string[]> | readonly string[],
-  boundMs: number,
+  boundMs = HANG_MS,
 ): Promise<void> {
   const deadline = Date.now() + boundMs;
   for (;;) {
@@ -163,10 +164,10 @@ function text(map: ReadonlyMap<string, string>): string {
 const everybody = ['u1', 'u2', 'u3', 'u4', 'u5', 'u6', 'u7', 'u8', 'u9'];
 
 /** Three users at each of three nodes, each of whom watches all others. */
-export async function settle(nodes: readonly TestServer[], boundMs: number): Promise<Truth> {
+export async function settle(nodes: readonly TestServer[]): Promise<Truth> {
   const truth = new Truth(everybody);
   for (const [i, node] of nodes.entries()) await truth.arrive(node, ...everybody.slice(i * 3, i * 3 + 3));
-  await converges(() => truth.missing([nodes]), boundMs);
+  await converges(() => truth.missing([nodes]));
   return truth;
 }
 
@@ -184,14 +185,14 @@ export class Talk {
   }
 
   reaches(rounds: number): Promise<void> {
-    return converges(() => (this.sent < rounds ? [`only ${this.sent} rounds`] : []), 10_000);
+    return converges(() => (this.sent < rounds ? [`only ${this.sent} rounds`] : []));
   }
 
-  /** Stops; rejects where not all that was sent has come in time, or came twice or out of order. */
-  async end(boundMs: number): Promise<void> {
+  /** Stops; rejects where something that was sent does not come, or came twice or out of order. */
+  async end(): Promise<void> {
     this.#running = false;
     await this.#loop;
-    await converges(() => this.#missing(), boundMs);
+    await converges(() => this.#missing());
   }
 
   async #run(): Promise<void> {

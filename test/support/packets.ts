@@ -1,6 +1,8 @@
 /**
  * A packet as a client sees it, with its kind. Every value is a string: `frame` has checked that.
  */
+import { HANG_MS } from './hang.js';
+
 export interface Packet {
   readonly kind: 'message' | 'presence' | 'status';
   readonly [field: string]: string;
@@ -73,7 +75,7 @@ export class Inbox {
     this.#fail?.(this.#failure);
   }
 
-  next(timeoutMs = 8000): Promise<Packet> {
+  next(timeoutMs = HANG_MS): Promise<Packet> {
     const packet = this.#packets.shift();
     if (packet) return Promise.resolve(packet);
     if (this.#failure) return Promise.reject(this.#failure);

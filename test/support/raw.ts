@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { HANG_MS } from './hang.js';
 import type { TestServer } from './server.js';
 
 /** What came back on a socket: a status of 0 means that the server closed it without a word. */
@@ -47,7 +48,7 @@ export class RawSocket {
   }
 
   /** The first whole answer, or what came until the server closed. */
-  answer(timeoutMs = 8000): Promise<RawAnswer> {
+  answer(timeoutMs = HANG_MS): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`neither answer nor close in ${timeoutMs} ms`)), timeoutMs);
       this.#look = () => {

@@ -1,9 +1,8 @@
 /** A shell as a reader has it open: variables last from block to block, and what is running goes on printing. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { HANG_MS } from './hang.js';
 import { childEnvironment } from './process.js';
-
-const SILENCE_MS = 40_000;
 
 /** Reads what nobody writes: it ends with whoever holds the other side, and then the process group does. */
 const SENTINEL = '(read -r -u 3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec 3<&-';
@@ -67,7 +66,7 @@ export class Terminal {
       if (this.#shell.exitCode !== null || this.#shell.signalCode !== null) {
         throw new Error(`the terminal ended after printing ${JSON.stringify(this.#out)}; ${this.err}`);
       }
-      await once(this.#changed, 'change', { signal: AbortSignal.timeout(SILENCE_MS) }).catch(() => {
+      await once(this.#changed, 'change', { signal: AbortSignal.timeout(HANG_MS) }).catch(() => {
         throw new Error(`nothing more came after ${JSON.stringify(this.#out)}; ${this.err}`);
       });
     }

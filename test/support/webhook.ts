@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { HANG_MS } from './hang.js';
 import type { Cleaner } from './server.js';
 
 export interface Called {
@@ -44,7 +45,7 @@ export class WebhookServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
   }
 
-  async next(timeoutMs = 15_000): Promise<Called> {
+  async next(timeoutMs = HANG_MS): Promise<Called> {
     const nth = this.#taken++;
     if (nth >= this.calls.length) await this.#arrival(timeoutMs);
     const call = this.calls[nth];

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { HANG_MS } from './hang.js';
 import { Inbox, isFrame, type Packet, packetsOf } from './packets.js';
 import { siteA, type TestServer } from './server.js';
 import type { ChatClient } from './transports.js';
@@ -57,7 +58,7 @@ export class WebSocketClient implements ChatClient {
   }
 
   /** The next text that is no frame. */
-  text(timeoutMs = 5000): Promise<string> {
+  text(timeoutMs = HANG_MS): Promise<string> {
     const text = this.#texts.shift();
     if (text !== undefined) return Promise.resolve(text);
     return new Promise((resolve, reject) => {

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { HANG_MS } from '../../support/hang.js';
 import { decode, lengthOf, type Packet, pingreq, type Version } from './wire.js';
 
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
-
-/** How long any awaited packet or close may take, in milliseconds; other brokers look at their clocks less often. */
-const patienceMs = process.env.MQTT_BROKER ? 15_000 : 5000;
 
 type Event = Packet | 'end' | Error;
 
@@ -177,7 +175,7 @@ export class Peer {
       return Promise.resolve(event);
     }
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`nothing came in ${patienceMs} ms`)), patienceMs);
+      const timer = setTimeout(() => reject(new Error(`nothing came in ${HANG_MS} ms`)), HANG_MS);
       this.#waiting = (found) => {
         clearTimeout(timer);
         if (found === 'end') this.#events.push(found);

@@ -1,5 +1,6 @@
 /** Clients by mqtt.js that keep what they are sent. */
 import mqtt, { type IClientOptions, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt';
+import { HANG_MS } from '../../support/hang.js';
 import type { Cleaner } from '../../support/server.js';
 import { own } from './broker.js';
 
@@ -23,7 +24,7 @@ export class Subscriber {
     return this.#packets.map(({ payload }) => payload.toString());
   }
 
-  next(timeoutMs = 5000): Promise<IPublishPacket> {
+  next(timeoutMs = HANG_MS): Promise<IPublishPacket> {
     const packet = this.#packets.shift();
     if (packet) return Promise.resolve(packet);
     return new Promise((resolve, reject) => {
