@@ -21,6 +21,12 @@ export type {
   WebSocketBehavior,
 } from 'uws-node20';
 
+/**
+ * A header of every answer after which the connection stays open: for how many seconds it certainly does. uWebSockets.js
+ * closes one that is still after 8 to 12 s (its ten, looked at every four); a request that is sent meanwhile would be lost.
+ */
+export const KEEP_ALIVE = ['Keep-Alive', 'timeout=5'] as const;
+
 /** What both native builds offer and the server uses. */
 export type Uws = Pick<
   typeof uws,

@@ -2,9 +2,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
+import { type AddressInfo, connect as connectPlain, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import mqtt from 'mqtt';
 import t from 'tap';
@@ -28,11 +31,11 @@ interface Front {
 }
 
 /** The example as it stands, but for addresses, ports and certificate. */
-function example(server: TestServer, port: number, plainPort: number, files: { cert: string; key: string }): string {
+function example(upstream: string, port: number, plainPort: number, files: { cert: string; key: string }): string {
   const text = readFileSync(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8')
     .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
-    .replace('listen 80', `listen 127.0.0.1:${plainPort}`)
-    .replace('127.0.0.1:8080', server.host)
+    .replace('listen 80;', `listen 127.0.0.1:${plainPort};`)
+    .replace('127.0.0.1:8080', upstream)
     .replace(/\/etc\/letsencrypt\S+fullchain\.pem/, files.cert)
     .replace(/\/etc\/letsencrypt\S+privkey\.pem/, files.key);
   const temporary = folders.map((name) => `${name}_temp_path ${name};`).join('\n');
@@ -51,11 +54,17 @@ async function listens(child: ChildProcess): Promise<void> {
   child.stderr?.resume();
 }
 
-async function behindNginx(t: Cleaner, settings: Settings = {}): Promise<Front> {
+/** `between` answers the address at which nginx finds the server. */
+async function behindNginx(
+  t: Cleaner,
+  settings: Settings = {},
+  between: (server: TestServer) => Promise<string> | string = ({ host }) => host,
+): Promise<Front> {
   const server = await testServer(t, { trustProxy: true, ...settings });
+  const upstream = await between(server);
   const prefix = mkdtempSync(join(tmpdir(), 'nextalk-nginx-'));
   const [port, plainPort] = [await freePort(), await freePort()];
-  writeFileSync(join(prefix, 'nginx.conf'), example(server, port, plainPort, tlsFiles(t)));
+  writeFileSync(join(prefix, 'nginx.conf'), example(upstream, port, plainPort, tlsFiles(t)));
   const child = spawnTethered(program('nginx') ?? '', ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -81,9 +90,7 @@ async function call({ port }: Front, path: string, { form, ...options }: Call = 
   const sending = request({ ...host, port, path, auth, method: body === undefined ? 'GET' : 'POST', ...options });
   sending.end(body);
   const [response] = await once(sending, 'response');
-  let text = '';
-  for await (const chunk of response) text += chunk;
-  return { status: Number(response.statusCode), text, headers: response.headers };
+  return { status: Number(response.statusCode), text: await textOf(response), headers: response.headers };
 }
 
 t.test('nginx carries REST, long polls, WebSockets and MQTT as the example has it', { skip }, async (t) => {
@@ -131,8 +138,77 @@ t.test('nginx speaks HTTP/1.0 for those who do, and sends plain HTTP to TLS', { 
   for await (const chunk of socket) text += chunk;
   t.match(text, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\n\{\}$/);
   t.notMatch(text, /nginx\/|uWebSockets/, 'and no version is told');
-  const plain = await fetch(`http://127.0.0.1:${front.plainPort}/v5/presences?ids=1`, { redirect: 'manual' });
-  t.strictSame([plain.status, plain.headers.get('location')], [308, 'https://127.0.0.1/v5/presences?ids=1']);
+  const plain = await fetch(`http://127.0.0.1:${front.plainPort}/chat?room=1`, { redirect: 'manual' });
+  t.strictSame([plain.status, plain.headers.get('location')], [308, 'https://127.0.0.1/chat?room=1']);
+});
+
+t.test('a plugin that speaks plain http only is answered, not redirected', { skip }, async (t) => {
+  const { plainPort, log } = await behindNginx(t);
+  const answer = await fetch(`http://127.0.0.1:${plainPort}/v5/presences/online`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { authorization: `Basic ${Buffer.from(`${siteA.domain}:${siteA.apikey}`).toString('base64')}` },
+    body: new URLSearchParams({ name: '1', nick: 'One' }),
+  });
+  t.equal(answer.status, 200);
+  const { ticket, server } = (await answer.json()) as { ticket: string; server: string };
+  t.equal(server, `http://127.0.0.1:${plainPort}/v5/packets`, 'with the port that it has called');
+  const wrong = await fetch(`http://127.0.0.1:${plainPort}/v5/packets?domain=x&ticket=${ticket}&callback=f`);
+  t.equal(wrong.status, 404);
+  t.notMatch(log(), /packets|ticket/, 'polls without TLS are not logged either');
+});
+
+t.test('ten tabs of one browser poll at once, over one connection of HTTP/2', { skip }, async (t) => {
+  const front = await behindNginx(t);
+  const session = connectHttp2(`https://127.0.0.1:${front.port}`, { ca, servername: 'localhost' });
+  t.teardown(() => session.close());
+  const tabs = await Promise.all(Array.from({ length: 10 }, (_, n) => front.server.site().online(`tab-${n}`)));
+  const polls = tabs.map(({ ticket }) => {
+    const query = new URLSearchParams({ domain: siteA.domain, ticket, callback: 'f' });
+    return textOf(session.request({ ':path': `/v5/packets?${query}` }));
+  });
+  while (front.server.metrics.connections.jsonp < 10) await new Promise((resolve) => setImmediate(resolve));
+  for (let n = 0; n < 10; n++)
+    await call(front, '/v5/messages', { form: { from: 'x', to: `tab-${n}`, body: 'to all' } });
+  for (const text of await Promise.all(polls)) t.match(text, /"to all"/);
+});
+
+t.test('nginx, not the server, ends a connection between them that is still', { skip }, async (t) => {
+  let ended: ((who: string) => void) | undefined;
+  const who = new Promise<string>((resolve) => {
+    ended = resolve;
+  });
+  const front = await behindNginx(t, {}, async ({ port }) => {
+    const relay = createServer((near) => {
+      const far = connectPlain(port, '127.0.0.1');
+      near.on('error', () => undefined).once('end', () => ended?.('nginx'));
+      far.on('error', () => undefined).once('end', () => ended?.('the server'));
+      near.pipe(far).pipe(near);
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    t.teardown(() => relay.close());
+    return `127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  });
+  const answer = await call(front, '/v5/presences/online', { form: { name: '1', nick: 'One' } });
+  t.equal(answer.status, 200);
+  t.equal(await who, 'nginx');
+});
+
+t.test('every answer says for how long its connection certainly stays open', async (t) => {
+  const server = await testServer(t);
+  const query = new URLSearchParams({ domain: siteA.domain, ticket: 'uid:x:1' });
+  for (const [method, path] of [
+    ['GET', '/v5/presences?ids=1'],
+    ['GET', '/v5/nothing'],
+    ['GET', `/v5/packets?${query}`],
+    ['OPTIONS', `/v5/packets?${query}`],
+    ['GET', '/v5/docs'],
+    ['OPTIONS', '/v5/docs'],
+  ] as const) {
+    const { headers } = await server.request({ method, path });
+    t.equal(headers['keep-alive'], 'timeout=5', `${method} ${path}`);
+  }
 });
 
 t.test('the server counts the addresses that nginx sees, not those that clients claim', { skip }, async (t) => {

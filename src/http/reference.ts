@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Metrics } from '../metrics.js';
 import { type Headers, whenSound } from '../protocols/headers.js';
-import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
+import { type HttpRequest, type HttpResponse, KEEP_ALIVE, type TemplatedApp } from '../uws.js';
 import { openApiDocument } from './openapi/document.js';
 import { page, STYLE } from './openapi/page.js';
 
@@ -54,7 +54,10 @@ function send(res: HttpResponse, req: HttpRequest, { ifNoneMatch }: Headers, { b
   res.cork(() => {
     res.writeStatus(isKnown ? '304 Not Modified' : '200 OK');
     for (const [name, value] of headers) res.writeHeader(name, value);
-    res.writeHeader('Cache-Control', CACHE_CONTROL).writeHeader('ETag', tag);
+    res
+      .writeHeader('Cache-Control', CACHE_CONTROL)
+      .writeHeader('ETag', tag)
+      .writeHeader(...KEEP_ALIVE);
     if (isKnown) res.endWithoutBody();
     // Its argument for the length leaves the response open in uWebSockets.js 20.30, which then ends the process.
     else if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
@@ -68,6 +71,7 @@ function preflight(res: HttpResponse): void {
     .writeHeader('Access-Control-Allow-Origin', '*')
     .writeHeader('Access-Control-Allow-Methods', 'GET, HEAD, OPTIONS')
     .writeHeader('Access-Control-Allow-Headers', '*')
+    .writeHeader(...KEEP_ALIVE)
     .endWithoutBody();
 }
 

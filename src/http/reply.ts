@@ -2,7 +2,7 @@
 import type { ReplyError } from '../errors.js';
 import type { Metrics, RefusalReason } from '../metrics.js';
 import { errorBody } from '../protocols/error-body.js';
-import type { HttpResponse } from '../uws.js';
+import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 
 const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [400, ['400 Bad Request', 'badRequest']],
@@ -22,6 +22,7 @@ const CONTENT_TYPE = [
   'application/json; charset=utf-8',
   'Cache-Control: no-store',
   'X-Content-Type-Options: nosniff',
+  KEEP_ALIVE.join(': '),
 ].join('\r\n');
 
 /** 200, which uWebSockets.js writes by itself. The caller has corked. */
