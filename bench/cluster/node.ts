@@ -143,7 +143,7 @@ class SimulatedNode {
       appearance: null,
       rooms: [],
     };
-    this.#cluster.update(addressOf(index), entry, true, 'grponline');
+    this.#cluster.update(addressOf(index), entry, true, { type: 'grponline' });
   }
 
   look(): View {

@@ -285,20 +285,23 @@ function show(
   entry.show = to;
   entry.status = status ?? entry.status;
   if (nick !== null && nick !== '') entry.nick = nick;
-  announce(state);
+  announce(state, { isShown: true });
   reply(null);
   return state;
 }
 
-/** Brings what others see up to date, and tells them what changed. */
-export function announce(state: EndpointState, enteredRooms: readonly Address[] = []): void {
+/** Brings what others see up to date, and tells them what changed. `isShown`: show or status have been set. */
+export function announce(
+  state: EndpointState,
+  { entered: enteredRooms = [], isShown = false }: { entered?: readonly Address[]; isShown?: boolean } = {},
+): void {
   const { entry, domain } = state;
   const after = state.online ? appearance(entry.show, entry.status) : null;
   const type = transition(entry.appearance, after);
   entry.appearance = after;
   if (domain.cluster !== null) {
     for (const room of enteredRooms) enter(state, room, null);
-    domain.cluster.update(state.address, entry, state.online, 'grponline');
+    domain.cluster.update(state.address, entry, state.online, { type: 'grponline', isShown });
     return;
   }
   if (type !== null) announceToBuddies(state, type);

@@ -72,6 +72,7 @@ function isVisible(state: EndpointState): boolean {
 /** JOIN: a second one is answered and tells nobody, as is that of the invisible. */
 export function join(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
   if (state.entry.rooms.includes(room)) {
+    state.domain.cluster?.confirm(state.address, [room], true);
     reply(null);
     return state;
   }
@@ -82,24 +83,25 @@ export function join(state: EndpointState, room: Address, nick: string | null, r
   }
   state.entry.rooms = [...state.entry.rooms, room];
   enter(state, room, isVisible(state) ? 'join' : null, nick, reply);
-  state.domain.cluster?.update(state.address, state.entry, state.online, 'join', nick);
+  state.domain.cluster?.update(state.address, state.entry, state.online, { type: 'join', nick });
   return state;
 }
 
 /** LEAVE, likewise. */
 export function leave(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
   if (!state.entry.rooms.includes(room)) {
+    state.domain.cluster?.confirm(state.address, [room], false);
     reply(null);
     return state;
   }
   state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
   exit(state, room, isVisible(state) ? 'leave' : null, nick, reply);
-  state.domain.cluster?.update(state.address, state.entry, state.online, 'join', nick);
+  state.domain.cluster?.update(state.address, state.entry, state.online, { type: 'join', nick });
   return state;
 }
 
 export function evicted(state: EndpointState, room: Address): EndpointState {
   state.entry.rooms = state.entry.rooms.filter((other) => other !== room);
-  state.domain.cluster?.update(state.address, state.entry, state.online, 'join');
+  state.domain.cluster?.update(state.address, state.entry, state.online, { type: 'join' });
   return state;
 }

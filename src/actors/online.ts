@@ -101,7 +101,7 @@ export function subscribed(
   state: EndpointState,
   { filters, client, online }: Extract<EndpointMessage, { kind: 'subscribed' }>,
 ): EndpointState {
-  const { domain, entry } = state;
+  const { domain, entry, address } = state;
   domain.arrivals.end(client);
   if (!state.online) {
     goOnAsElsewhere(state);
@@ -117,7 +117,12 @@ export function subscribed(
   const known = new Set(entry.rooms);
   const entered = online.rooms.filter((room) => !known.has(room) && !isFull(state, room));
   if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
-  announce(state, entered);
+  announce(state, { entered, isShown: online.show !== null || online.status !== null });
+  domain.cluster?.confirm(
+    address,
+    online.rooms.filter((room) => known.has(room)),
+    true,
+  );
   client.toldAt = performance.now();
   // Only now: whoever comes online has no ticket until this is answered.
   if (state.clients.includes(client)) domain.runtime.idle.start(client);

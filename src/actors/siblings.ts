@@ -2,6 +2,8 @@
  * An endpoint's parts on other nodes, as its part on this node deals with them: what each of them knows the others come
  * to know. PROTOCOL.md has one endpoint, whichever nodes its clients came to.
  */
+
+import type { Moment } from '../cluster/moments.js';
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
@@ -16,8 +18,8 @@ export type SiblingMessage =
   /** What another part has come to. */
   | {
       readonly kind: 'mirror';
-      readonly join: readonly Address[];
-      readonly leave: readonly Address[];
+      readonly join: readonly Moment[];
+      readonly leave: readonly Moment[];
       readonly nick: string | null;
       readonly watch: readonly Address[];
     }
@@ -76,16 +78,25 @@ function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>
 
 function mirror(
   state: EndpointState,
-  { join, leave, nick, watch }: Extract<SiblingMessage, { kind: 'mirror' }>,
+  message: Extract<SiblingMessage, { kind: 'mirror' }>,
   self: Ref<EndpointMessage>,
 ): EndpointState {
   if (!state.online) return state;
   const { domain, address, entry } = state;
-  for (const room of join) if (!state.entry.rooms.includes(room)) enter(state, room, null);
-  for (const room of leave) if (state.entry.rooms.includes(room)) exit(state, room, null);
-  const kept = state.entry.rooms.filter((room) => !leave.includes(room));
-  state.entry.rooms = [...kept, ...join.filter((room) => !kept.includes(room))];
-  domain.cluster?.update(address, entry, true, 'join', nick);
-  watchBuddies(state, watch, self, (filters) => domain.runtime.system.tell(self, { kind: 'mirrored', filters }));
+  const isLater = (moment: Moment): boolean => domain.cluster?.isLatest(address, moment) ?? false;
+  const isHere = ([room]: Moment): boolean => entry.rooms.includes(room);
+  const join = message.join.filter((moment) => !isHere(moment) && isLater(moment));
+  const leave = message.leave.filter(isLater);
+  const gone = new Set(leave.filter(isHere).map(([room]) => room));
+  for (const [room] of join) enter(state, room, null);
+  for (const room of gone) exit(state, room, null);
+  domain.cluster?.leftElsewhere(
+    address,
+    leave.filter((moment) => !isHere(moment)),
+  );
+  entry.rooms = [...entry.rooms.filter((room) => !gone.has(room)), ...join.map(([room]) => room)];
+  domain.cluster?.update(address, entry, true, { type: 'join', nick: message.nick, moments: [...join, ...leave] });
+  const mirrored = (filters: readonly string[]) => domain.runtime.system.tell(self, { kind: 'mirrored', filters });
+  watchBuddies(state, message.watch, self, mirrored);
   return state;
 }

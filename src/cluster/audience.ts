@@ -8,7 +8,7 @@ import { Packet, type PresenceType } from '../actors/packet.js';
 import { watched, watchFilter } from '../actors/roster.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
-import type { Record, ReplicaEvents } from './replica.js';
+import { momentsOf, type Record, type ReplicaEvents } from './replica.js';
 
 export class Audience implements ReplicaEvents {
   /** Endpoint elsewhere → endpoints here that it watches: they hear of it too, although they need not list it. */
@@ -61,7 +61,15 @@ export class Audience implements ReplicaEvents {
     if (!entry || !part) return;
     // The endpoint has parts on both: they come to know of each other.
     part.unmet = [...(part.unmet ?? []), peer];
-    cluster.tellOne(peer, 'm', record.address, part.rooms, [], null, entry.watching.map(watched));
+    cluster.tellOne(
+      peer,
+      'm',
+      record.address,
+      momentsOf(part),
+      record.left?.moments ?? [],
+      null,
+      entry.watching.map(watched),
+    );
     const since = isBack ? peer.lostAt : 0;
     const met = (unseen: readonly Packet[]) => cluster.met(peer, record.address, since, unseen);
     cluster.domain.runtime.system.tell(entry.actor, { kind: 'sibling', met });

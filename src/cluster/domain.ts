@@ -13,11 +13,12 @@ import { Audience } from './audience.js';
 import { Delivery } from './delivery.js';
 import { Hosting } from './hosting.js';
 import { Interest } from './interest.js';
+import { Left, type Moment } from './moments.js';
 import type { ClusterNode } from './node.js';
 import { Paths } from './paths.js';
 import type { Peer } from './peer.js';
-import type { DomainCluster, Elsewhere } from './port.js';
-import { type Part, Replica, roomsOf } from './replica.js';
+import type { Change, DomainCluster, Elsewhere } from './port.js';
+import { enteredAt, momentsOf, type Part, type Record, Replica, roomsOf } from './replica.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
 import { Turns } from './turns.js';
@@ -75,41 +76,84 @@ export class ClusteredDomain implements DomainCluster {
     return this.replica.rooms.get(room)?.members.size ?? 0;
   }
 
-  update(
-    address: Address,
-    entry: EndpointEntry,
-    online: boolean,
-    type: 'join' | 'grponline',
-    nick: string | null = null,
-  ): void {
+  update(address: Address, entry: EndpointEntry, online: boolean, change: Change): void {
     const part = this.replica.localPart(address);
-    if (online && !part) this.#up(address, entry);
-    else if (online && part) this.#change(address, entry, part, type, nick);
+    if (online && !part) this.#up(address, entry, change);
+    else if (online && part) this.#change(address, entry, part, change);
     else if (part) {
       this.tell('x', address);
       this.replica.down(address, null);
     }
   }
 
-  #up(address: Address, { nick, show, status, rooms }: EndpointEntry): void {
+  #up(address: Address, { nick, show, status, rooms }: EndpointEntry, { isShown }: Change): void {
+    const record = this.replica.records.get(address);
     const stamp = this.node.stamp();
-    this.tell('u', address, stamp, stamp, nick, show, status, rooms);
-    this.replica.up(address, null, stamp, { stamp, nick, show, status }, rooms);
+    const shown = isShown ? stamp : (record?.shown ?? 0);
+    const moments = rooms.map((room) => [room, (record && enteredAt(record, room)) || stamp] as const);
+    this.tell('u', address, stamp, nick, shown, show, status, stamp, moments);
+    this.replica.up(address, null, stamp, { stamp, nick, shown, show, status }, moments);
+    for (const room of rooms) record?.left?.enter(room);
   }
 
-  #change(address: Address, entry: EndpointEntry, part: Part, type: 'join' | 'grponline', nick: string | null): void {
+  #change(address: Address, entry: EndpointEntry, part: Part, change: Change): void {
     const record = this.replica.records.get(address);
-    const { nick: name, show, status, rooms } = entry;
-    if (record && (record.nick !== name || record.show !== show || record.status !== status)) {
-      const stamp = this.node.stamp();
-      this.tell('s', address, stamp, name, show, status);
-      this.replica.set(address, { stamp, nick: name, show, status });
-    }
-    const add = rooms.filter((room) => !part.rooms.includes(room));
-    const remove = part.rooms.filter((room) => !rooms.includes(room));
+    if (!record) return;
+    this.#setProfile(record, entry, change);
+    const { rooms } = entry;
+    const stamps = new Map(change.moments);
+    let now = 0;
+    const stampOf = (room: Address): number => {
+      const known = stamps.get(room);
+      if (known === undefined && now === 0) now = this.node.stamp();
+      return known ?? now;
+    };
+    const add = rooms.filter((room) => !part.rooms.includes(room)).map((room) => [room, stampOf(room)] as const);
+    const remove = part.rooms.filter((room) => !rooms.includes(room)).map((room) => [room, stampOf(room)] as const);
     if (add.length + remove.length === 0) return;
+    const { type, nick = null } = change;
     this.tell('r', address, add, remove, type, nick);
     this.replica.enter(address, null, add, remove, { type, nick });
+    for (const [room] of add) record.left?.enter(room);
+    this.#left(record, remove);
+  }
+
+  #setProfile(record: Record, { nick, show, status }: EndpointEntry, { isShown }: Change): void {
+    const { address } = record;
+    const isRenamed = record.nick !== nick;
+    const isChanged = isShown || record.show !== show || record.status !== status;
+    if (!isRenamed && !isChanged) return;
+    const now = this.node.stamp();
+    const [stamp, shown] = [isRenamed ? now : record.stamp, isChanged ? now : record.shown];
+    this.tell('s', address, stamp, nick, shown, show, status);
+    this.replica.set(address, { stamp, nick, shown, show, status });
+  }
+
+  #left(record: Record, moments: readonly Moment[]): void {
+    if (moments.length === 0) return;
+    record.left ??= new Left();
+    for (const [room, stamp] of moments) record.left.leave(room, stamp);
+  }
+
+  confirm(address: Address, rooms: readonly Address[], isIn: boolean): void {
+    const record = this.replica.records.get(address);
+    if (!record || rooms.length === 0 || !this.replica.localPart(address)) return;
+    const stamp = this.node.stamp();
+    const moments = rooms.map((room) => [room, stamp] as const);
+    if (isIn) this.replica.enter(address, null, moments, [], { type: 'join', nick: null });
+    else this.#left(record, moments);
+  }
+
+  isLatest(address: Address, [room, stamp]: Moment): boolean {
+    const record = this.replica.records.get(address);
+    const own = this.replica.localPart(address);
+    if (!record || !own) return true;
+    return stamp > Math.max(own.entered[own.rooms.indexOf(room)] ?? 0, record.left?.at(room) ?? 0);
+  }
+
+  leftElsewhere(address: Address, moments: readonly Moment[]): void {
+    const record = this.replica.records.get(address);
+    if (record) this.#left(record, moments);
   }
 
   watch(address: Address, buddies: readonly Address[]): void {
@@ -231,13 +275,15 @@ export class ClusteredDomain implements DomainCluster {
 
   /** Everything that a peer is to know of this node's part of the domain. */
   *snapshot(peer: Peer): Iterable<string> {
-    for (const [address, { nick, show, status, stamp, parts }] of this.replica.records) {
+    for (const [address, { nick, shown, show, status, stamp, left, parts }] of this.replica.records) {
       const part = parts.find((other) => other.peer === null);
       if (!part) continue;
-      yield this.item('u', address, part.birth, stamp, nick, show, status, part.rooms);
+      yield this.item('u', address, stamp, nick, shown, show, status, part.birth, momentsOf(part));
       const hearers = this.audience.hearersOn(peer, address);
       if (hearers.length > 0) yield this.item('w', address, hearers);
-      if (parts.length > 1 && parts.some((other) => other.peer === peer)) yield this.item('k', address, part.connected);
+      if (parts.length === 1 || !parts.some((other) => other.peer === peer)) continue;
+      yield this.item('k', address, part.connected);
+      if (left) yield this.item('m', address, [], left.moments, null, []);
     }
     for (const filter of this.interest.own) yield this.interest.item(filter, true);
     yield* this.topics.snapshot();

@@ -5,6 +5,7 @@ import type { Show } from '../actors/presence.js';
 import { watchFilter } from '../actors/roster.js';
 import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
+import type { Moment } from './moments.js';
 import type { Peer } from './peer.js';
 import {
   address,
@@ -12,6 +13,7 @@ import {
   count,
   fits,
   flag,
+  moments,
   nothing,
   orNull,
   packet,
@@ -29,17 +31,27 @@ import { packetOf, type WirePacket } from './wire.js';
 type Addresses = readonly Address[];
 type Take = (cluster: ClusteredDomain, peer: Peer, fields: readonly never[]) => void;
 
-type Up = readonly [Address, birth: number, stamp: number, nick: string, Show, status: string, rooms: Addresses];
-type Changed = readonly [Address, stamp: number, nick: string, Show, status: string];
-type Rooms = readonly [Address, add: Addresses, remove: Addresses, type: 'join' | 'grponline', nick: string | null];
-type Mirrored = readonly [Address, join: Addresses, leave: Addresses, nick: string | null, watch: Addresses];
+type Moments = readonly Moment[];
+type Changed = readonly [Address, stamp: number, nick: string, shown: number, Show, status: string];
+type Up = readonly [...Changed, birth: number, rooms: Moments];
+type Rooms = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
+type Mirrored = readonly [Address, join: Moments, leave: Moments, nick: string | null, watch: Addresses];
 
 function up(cluster: ClusteredDomain, peer: Peer, fields: Up): void {
-  const [address, birth, stamp, nick, show, status, rooms] = fields;
-  cluster.node.heardStamp(stamp);
-  cluster.replica.up(address, peer, birth, { stamp, nick, show, status }, rooms);
+  const [address, stamp, nick, shown, show, status, birth, rooms] = fields;
+  heard(cluster, [birth, stamp, shown]);
+  heard(
+    cluster,
+    rooms.map(([, entered]) => entered),
+  );
+  cluster.replica.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
   adopt(cluster, address);
   mirrored(cluster, peer, [address, rooms, [], null, []]);
+}
+
+/** What is done here from now on is later. */
+function heard({ node }: ClusteredDomain, stamps: readonly number[]): void {
+  for (const stamp of stamps) node.heardStamp(stamp);
 }
 
 /** This node's part of an endpoint takes over what another one has set. */
@@ -50,9 +62,9 @@ function adopt({ domain, replica }: ClusteredDomain, address: Address): void {
 }
 
 function changed(cluster: ClusteredDomain, _peer: Peer, fields: Changed): void {
-  const [address, stamp, nick, show, status] = fields;
-  cluster.node.heardStamp(stamp);
-  cluster.replica.set(address, { stamp, nick, show, status });
+  const [address, stamp, nick, shown, show, status] = fields;
+  heard(cluster, [stamp, shown]);
+  cluster.replica.set(address, { stamp, nick, shown, show, status });
   adopt(cluster, address);
 }
 
@@ -65,8 +77,12 @@ function rooms(cluster: ClusteredDomain, peer: Peer, fields: Rooms): void {
 /** What another part of an endpoint has come to, this node's part of it comes to as well. */
 function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
   const entry = cluster.domain.registry.endpoints.get(address);
+  heard(
+    cluster,
+    [...join, ...leave].map(([, stamp]) => stamp),
+  );
   if (!entry || !cluster.replica.localPart(address)) return;
-  const isNew = join.some((room) => !entry.rooms.includes(room)) || leave.some((room) => entry.rooms.includes(room));
+  const isNew = leave.length > 0 || join.some(([room]) => !entry.rooms.includes(room));
   if (!isNew && watch.every((buddy) => entry.watching.includes(watchFilter(buddy)))) return;
   cluster.domain.runtime.system.tell(entry.actor, { kind: 'mirror', join, leave, nick, watch });
 }
@@ -193,11 +209,11 @@ function taker<F extends readonly unknown[]>(
 }
 
 const TAKERS = new Map<string, Taker>([
-  ['u', taker(up, address, stamp, stamp, text, show, text, addresses)],
-  ['s', taker(changed, address, stamp, text, show, text)],
-  ['r', taker(rooms, address, addresses, addresses, text, orNull(text))],
+  ['u', taker(up, address, stamp, text, stamp, show, text, stamp, moments)],
+  ['s', taker(changed, address, stamp, text, stamp, show, text)],
+  ['r', taker(rooms, address, moments, moments, text, orNull(text))],
   ['x', taker(down, address)],
-  ['m', taker(mirrored, address, addresses, addresses, orNull(text), addresses)],
+  ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],
   ['n', taker(nameClaimed, address, text)],
   ['w', taker(watched, address, addresses)],

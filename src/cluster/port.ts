@@ -9,7 +9,20 @@ import type { Appearance, Show } from '../actors/presence.js';
 import type { Publication } from '../actors/publication.js';
 import type { EndpointEntry } from '../actors/registry.js';
 import type { Deliver } from '../actors/router.js';
+import type { Moment } from './moments.js';
 import type { Peer } from './peer.js';
+
+/** How a change of an endpoint came about. */
+export interface Change {
+  /** How new rooms are told. */
+  readonly type: 'join' | 'grponline';
+  /** In place of the endpoint's own, where a room is told. */
+  readonly nick?: string | null;
+  /** Show or status have been set, and be it to what they were. */
+  readonly isShown?: boolean;
+  /** What has been done elsewhere: when it was done there. */
+  readonly moments?: readonly Moment[];
+}
 
 /** What an endpoint is on other nodes, for a part of it that comes now. */
 export interface Elsewhere {
@@ -69,14 +82,17 @@ export interface DomainCluster {
   appearance(address: Address): Appearance | null;
   members(room: Address): readonly Address[];
   memberCount(room: Address): number;
-  /** Tells everybody who is to know what this node's part of an endpoint is now. `type`: how new rooms are told. */
-  update(
-    address: Address,
-    entry: EndpointEntry,
-    online: boolean,
-    type: 'join' | 'grponline',
-    nick?: string | null,
-  ): void;
+  /** Tells everybody who is to know what this node's part of an endpoint is now. */
+  update(address: Address, entry: EndpointEntry, online: boolean, change: Change): void;
+  /**
+   * An endpoint enters rooms that it is in, or leaves those it is not in: nothing changes here, but it may on nodes that are
+   * not heard of.
+   */
+  confirm(address: Address, rooms: readonly Address[], isIn: boolean): void;
+  /** Whether an endpoint has entered or left a room later than all that this node knows of. */
+  isLatest(address: Address, moment: Moment): boolean;
+  /** It has left rooms elsewhere, which it is not in here. */
+  leftElsewhere(address: Address, moments: readonly Moment[]): void;
   /** The endpoint watches further buddies; those on other nodes are to hear of it. */
   watch(address: Address, buddies: readonly Address[]): void;
   /**

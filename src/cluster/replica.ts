@@ -4,15 +4,17 @@
  * answered from here, and what changes here is what the clients of this node are told: what they believe and what the
  * server answers cannot differ.
  *
- * Nick, show and status belong to the record: of two parts that set them, the later one counts (`stamp`).
+ * Nick, show and status belong to the record: of two parts that set them, the later one counts (`stamp`, `shown`).
  */
 import type { Address } from '../actors/address.js';
 import type { PresenceType } from '../actors/packet.js';
 import { type Appearance, appearance, type Show, transition } from '../actors/presence.js';
 import type { RoomSizes, SizedRoom } from '../actors/room-sizes.js';
+import type { Left, Moment } from './moments.js';
 import type { Peer } from './peer.js';
 
 const NO_ROOMS: readonly Address[] = [];
+const NO_STAMPS: readonly number[] = [];
 const NO_PARTS: Part[] = [];
 
 /** One node's share of an endpoint. */
@@ -22,6 +24,8 @@ export interface Part {
   /** Stamp of when it came; the oldest part is the one that messages go through. */
   birth: number;
   rooms: readonly Address[];
+  /** When each of them was entered. */
+  entered: readonly number[];
   /** Its node is not heard of, or has not named it since it was asked for everything. */
   hidden: boolean;
   /** Not named yet in a snapshot that is coming in. */
@@ -33,8 +37,11 @@ export interface Part {
 }
 
 export interface Profile {
+  /** When the nick was set. */
   readonly stamp: number;
   readonly nick: string;
+  /** When show and status were set; 0: never, and they are what they are unless somebody says. */
+  readonly shown: number;
   readonly show: Show;
   readonly status: string;
 }
@@ -43,8 +50,11 @@ export interface Record extends Profile {
   readonly address: Address;
   stamp: number;
   nick: string;
+  shown: number;
   show: Show;
   status: string;
+  /** Where this node has a part, or had one: the rooms that were left. */
+  left: Left | null;
   /** What this node's clients have been told of it last; null: offline. */
   appearance: Appearance | null;
   /** The oldest first. */
@@ -112,17 +122,17 @@ export class Replica {
   }
 
   /** A part is there, as it says itself. */
-  up(address: Address, peer: Peer | null, birth: number, profile: Profile, rooms: readonly Address[]): void {
+  up(address: Address, peer: Peer | null, birth: number, profile: Profile, rooms: readonly Moment[]): void {
     const record = this.records.get(address) ?? this.#newRecord(address, profile);
     const known = record.parts.find((part) => part.peer === peer);
     const isNew = !known || known.birth !== birth;
     const isBack = !isNew && known.hidden;
     this.#change(record, JOINED, () => {
-      if (profile.stamp > record.stamp) this.#adopt(record, profile);
+      this.#adopt(record, profile);
       const part = known ?? this.#newPart(peer, birth);
       if (known) this.#countRooms(part, -1);
       if (!known || known.hidden) this.#countOnline(peer, 1);
-      Object.assign(part, { birth, hidden: false, stale: false, rooms: this.#own(rooms) });
+      Object.assign(part, { birth, hidden: false, stale: false, ...this.#own(rooms) });
       // A list that is pushed to has room for many; nearly every endpoint has one part.
       if (!known) record.parts = record.parts.length === 0 ? [part] : [...record.parts, part];
       if (record.parts.length > 1) record.parts.sort((a, b) => a.birth - b.birth);
@@ -134,14 +144,14 @@ export class Replica {
   /** Nick, show or status have been set. */
   set(address: Address, profile: Profile): void {
     const record = this.records.get(address);
-    if (record && profile.stamp > record.stamp) this.#change(record, JOINED, () => this.#adopt(record, profile));
+    if (record) this.#change(record, JOINED, () => this.#adopt(record, profile));
   }
 
   enter(
     address: Address,
     peer: Peer | null,
-    add: readonly Address[],
-    remove: readonly Address[],
+    add: readonly Moment[],
+    remove: readonly Moment[],
     change: RoomChange,
   ): void {
     const record = this.records.get(address);
@@ -149,8 +159,10 @@ export class Replica {
     if (!record || !part) return;
     this.#change(record, change, () => {
       this.#countRooms(part, -1);
-      const kept = part.rooms.filter((room) => !remove.includes(room));
-      part.rooms = this.#own([...kept, ...add.filter((room) => !kept.includes(room))]);
+      const rooms = new Map(momentsOf(part));
+      for (const [room] of remove) rooms.delete(room);
+      for (const [room, stamp] of add) rooms.set(room, Math.max(stamp, rooms.get(room) ?? 0));
+      Object.assign(part, this.#own([...rooms]));
       this.#countRooms(part, 1);
     });
   }
@@ -222,8 +234,9 @@ export class Replica {
     this.events.forgotten(record);
   }
 
-  #newRecord(address: Address, { stamp, nick, show, status }: Profile): Record {
-    const record: Record = { address, stamp, nick, show, status, appearance: null, parts: NO_PARTS };
+  #newRecord(address: Address, { stamp, nick, shown, show, status }: Profile): Record {
+    const known = { stamp, nick, shown, show, status };
+    const record: Record = { address, ...known, left: null, appearance: null, parts: NO_PARTS };
     this.records.set(address, record);
     this.events.remembered();
     return record;
@@ -234,6 +247,7 @@ export class Replica {
       peer,
       birth,
       rooms: NO_ROOMS,
+      entered: NO_STAMPS,
       hidden: false,
       stale: false,
       connected: 0,
@@ -241,13 +255,16 @@ export class Replica {
     };
   }
 
-  #adopt(record: Record, { stamp, nick, show, status }: Profile): void {
-    Object.assign(record, { stamp, nick, show, status });
+  #adopt(record: Record, { stamp, nick, shown, show, status }: Profile): void {
+    if (stamp > record.stamp) Object.assign(record, { stamp, nick });
+    if (shown > record.shown) Object.assign(record, { shown, show, status });
   }
 
   /** The replica's own copies of the names of rooms that are there. */
-  #own(rooms: readonly Address[]): readonly Address[] {
-    return rooms.length === 0 ? NO_ROOMS : rooms.map((room) => this.rooms.get(room)?.address ?? room);
+  #own(moments: readonly Moment[]): Pick<Part, 'rooms' | 'entered'> {
+    if (moments.length === 0) return { rooms: NO_ROOMS, entered: NO_STAMPS };
+    const rooms = moments.map(([room]) => this.rooms.get(room)?.address ?? room);
+    return { rooms, entered: moments.map(([, stamp]) => stamp) };
   }
 
   #countOnline(peer: Peer | null, by: 1 | -1): void {
@@ -331,4 +348,18 @@ export function roomsOf({ parts }: Record): readonly Address[] {
   if (!first) return NO_ROOMS;
   if (parts.length === 1) return first.hidden ? NO_ROOMS : first.rooms;
   return [...new Set(parts.filter(({ hidden }) => !hidden).flatMap(({ rooms }) => rooms))];
+}
+
+/** The rooms of a part, with the stamps of when they were entered. */
+export function momentsOf({ rooms, entered }: Part): Moment[] {
+  return rooms.map((room, at) => [room, entered[at] ?? 0] as const);
+}
+
+/** When an endpoint entered a room, by those of its parts that count; 0: it is not in there. */
+export function enteredAt({ parts }: Record, room: Address): number {
+  let latest = 0;
+  for (const { hidden, rooms, entered } of parts) {
+    if (!hidden) latest = Math.max(latest, entered[rooms.indexOf(room)] ?? 0);
+  }
+  return latest;
 }

@@ -34,6 +34,13 @@ export function listOf(shape: Shape): Shape {
 
 export const addresses = listOf(address);
 
+/** A room, and when it was entered or left. */
+const moment: Shape = (value, domain) => {
+  return Array.isArray(value) && address(value[0], domain) && stamp(value[1], domain);
+};
+
+export const moments = listOf(moment);
+
 export const packet: Shape = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [kind, topic, sender, fields, followed]: unknown[] = value;

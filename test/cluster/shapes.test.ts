@@ -7,6 +7,7 @@ import {
   count,
   fits,
   flag,
+  moments,
   nothing,
   orNull,
   packet,
@@ -44,6 +45,12 @@ const rows: readonly (readonly [name: string, shape: Shape, right: readonly unkn
   ['transport', transport, ['websocket', 'jsonp'], ['pigeon', null]],
   ['a text or null', orNull(text), [null, ''], [undefined, 1]],
   ['addresses', addresses, [[], [uid, uid]], [uid, null, { length: 0 }, [uid, '/domain/b.example/uid/1']]],
+  [
+    'moments',
+    moments,
+    [[], [[uid, 1]]],
+    [[uid], [[uid]], [[1, 1]], [[uid, firstBeyond]], [['/domain/b.example/uid/1', 1]], null],
+  ],
   [
     'packet',
     packet,

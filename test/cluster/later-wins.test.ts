@@ -1,0 +1,112 @@
+/** A user with clients on both sides of a cut: what was done later holds when it has healed. */
+import t from 'tap';
+import { converges } from '../support/believer.js';
+import type { Check } from '../support/check.js';
+import { clusterSettings, NatsProxy, natsServer } from '../support/nats.js';
+import { skipWithout } from '../support/programs.js';
+import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
+import type { Person } from '../support/site.js';
+
+const skip = skipWithout('nats-server');
+const boundMs = 15_000;
+
+interface Scene {
+  readonly nodes: readonly [TestServer, TestServer];
+  /** Alice, on each node. */
+  readonly alices: readonly [Person, Person];
+  readonly bob: Person;
+  cut(): Promise<void>;
+  heal(): Promise<void>;
+}
+
+async function scene(t: Cleaner, rooms: string): Promise<Scene> {
+  const nats = await natsServer(t);
+  const proxy = await NatsProxy.start(t, nats);
+  const settings = clusterSettings(nats, { cluster: { leaseMs: 500 }, presence: { clientIdleMs: 60_000 } });
+  const n1 = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  const n2 = await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: 'n2' } }));
+  const bob = await n1.site().arrive('bob', { rooms: 'tea,den' });
+  const alices = [await n1.site().arrive('alice', { rooms }), await n2.site().arrive('alice')] as const;
+  const lost = (count: number) => () =>
+    [n1, n2].flatMap(({ metrics }) => (metrics.cluster.nodesLost === count ? [] : [`not ${count} lost`]));
+  return {
+    nodes: [n1, n2],
+    alices,
+    bob,
+    cut: () => {
+      proxy.cut();
+      return converges(lost(1), boundMs);
+    },
+    heal: () => {
+      proxy.restore();
+      return converges(lost(0), boundMs);
+    },
+  };
+}
+
+/** Holds when every node says whether Alice is in the room, and that a client of hers is told what is said there, or is not. */
+async function agree(t: Check, { nodes, alices, bob }: Scene, room: string, isIn: boolean): Promise<void> {
+  await converges(async () => {
+    const members = await Promise.all(nodes.map((node) => node.site().members(bob.ticket, room)));
+    return members.flatMap((found) => ('alice' in found === isIn ? [] : [`in ${room}: ${Object.keys(found)}`]));
+  }, boundMs);
+  await bob.site.say(bob.ticket, room, `said in ${room}`);
+  for (const alice of alices) {
+    const heard = (await alice.before(bob)).filter(({ body }) => body === `said in ${room}`);
+    t.equal(heard.length, isIn ? 1 : 0, `she reads it ${isIn ? 'once' : 'not'}`);
+  }
+}
+
+t.test('a LEAVE on one side of a cut holds when it heals', { skip }, async (t) => {
+  const all = await scene(t, 'tea,den');
+  const [here, there] = all.alices;
+  await all.cut();
+  await here.site.leave(here.ticket, 'tea');
+  await there.site.leave(there.ticket, 'den');
+  await all.heal();
+  await agree(t, all, 'tea', false);
+  await agree(t, all, 'den', false);
+});
+
+t.test('a JOIN after a LEAVE on the other side of a cut holds when it heals', { skip }, async (t) => {
+  const all = await scene(t, 'tea');
+  const [here, there] = all.alices;
+  await all.cut();
+  await here.site.leave(here.ticket, 'tea');
+  await there.site.join(there.ticket, 'tea');
+  await there.site.join(there.ticket, 'den');
+  await here.site.leave(here.ticket, 'den');
+  await all.heal();
+  await agree(t, all, 'tea', true);
+  await agree(t, all, 'den', false);
+});
+
+t.test('of a nick, a show and rooms set on both sides of a cut the later hold', { skip }, async (t) => {
+  const all = await scene(t, '');
+  const [here, there] = all.alices;
+  await there.show('away', { status: 'first' });
+  await all.cut();
+  await here.show('dnd', { status: 'second' });
+  await there.show('away', { status: 'first' });
+  await there.site.online('alice', { rooms: 'tea' });
+  await all.heal();
+  const shows = async (): Promise<string[]> => {
+    const found = await Promise.all(all.nodes.map((node) => node.site().presences('alice')));
+    return found.flatMap(({ alice }) => (alice === 'away' ? [] : [`${alice}`]));
+  };
+  await converges(shows, boundMs);
+  await agree(t, all, 'tea', true);
+});
+
+t.test('who comes online on one side of a cut without a show stays as set on the other', { skip }, async (t) => {
+  const all = await scene(t, '');
+  await all.cut();
+  const [n1, n2] = all.nodes;
+  await n1.site().online('carol', { show: 'invisible' });
+  await n2.site().online('carol');
+  await all.heal();
+  await converges(async () => {
+    const found = await Promise.all(all.nodes.map((node) => node.site().presences('carol')));
+    return found.flatMap(({ carol }) => (carol === undefined ? [] : [carol]));
+  }, boundMs);
+});
