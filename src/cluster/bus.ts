@@ -148,11 +148,12 @@ export class Bus {
 
   #lost(why: string): void {
     // It serves its own clients all the same: taking every node out at once would help nobody.
-    this.options.conditions.raise('cluster', 'no connection to NATS: only clients of this node are reached', {
-      ready: true,
-    });
+    const servers = this.options.urls.map((url) => new URL(url).host);
+    const detail = `no connection to NATS (${servers.join(', ')}): only clients of this node are reached`;
+    this.options.conditions.raise('cluster', detail, { ready: true });
+    const found = { event: 'nats lost', why, servers };
     if (!this.#complained)
-      log.warn({ event: 'nats lost', why }, 'no connection to NATS: this node serves its own clients');
+      log.warn(found, 'no connection to NATS, tried again and again: this node serves its own clients');
     this.#complained = true;
     if (!this.connected) return;
     this.connected = false;

@@ -13,6 +13,7 @@ import { Bus } from './bus.js';
 import { type Beat, beatOf, type Frame, frameOf, namesOf, type State } from './frames.js';
 import { Inbound } from './inbound.js';
 import { Link } from './link.js';
+import type { MeshEvents } from './mesh-events.js';
 import { type Item, Peer } from './peer.js';
 
 /** Nodes whose numbers differ do not understand each other. Grows only with what older ones would misread. */
@@ -39,22 +40,6 @@ export interface MeshOptions {
   readonly wake: () => void;
 }
 
-/** What the node makes of it. */
-export interface MeshEvents {
-  received(peer: Peer, item: Item): void;
-  /** Everything that the peer is to know of this node, as items; after a gap, what is connected to it as well. */
-  snapshot(peer: Peer, afterGap: boolean): Iterator<string>;
-  /** What follows replaces all that was known of the peer. After a gap some of what it sent before may be lost. */
-  snapshotBegins(peer: Peer, afterGap: boolean): void;
-  snapshotEnded(peer: Peer): void;
-  /** Some of what this node has sent to it is lost: the stream to it begins anew. */
-  reset(peer: Peer): void;
-  /** Not heard of for the time of its lease; it may come back as it was. */
-  hidden(peer: Peer): void;
-  /** It will not come back as it was. `inOrder`: it said so itself. */
-  gone(peer: Peer, inOrder: boolean): void;
-}
-
 export class Mesh {
   /** By name: those within their lease, and those that may come back. */
   readonly peers = new Map<string, Peer>();
@@ -67,6 +52,8 @@ export class Mesh {
   /** Nodes of other protocols, complained of already. */
   readonly #strangers = new Set<string>();
   #state: State = 'up';
+  /** NATS could not be reached yet. */
+  #isLate = false;
   #cancelTick: (() => void) | null = null;
   #tickedAt = 0;
   #onProgress: (() => void) | null = null;
@@ -91,6 +78,7 @@ export class Mesh {
         [this.#subjectOf(node), (text: string) => this.#onFrame(frameOf(text))],
       ]),
       onConnected: () => {
+        if (this.#isLate) void this.#join();
         this.#beat(1);
         for (const peer of this.peers.values()) if (peer.up) peer.link.repeat();
       },
@@ -109,20 +97,29 @@ export class Mesh {
   }
 
   /**
-   * Resolves when this node knows what the others know, or when that takes longer than a lease. Rejects where another
-   * node has its name.
+   * Resolves when this node knows what the others know, when that takes longer than a lease, or when NATS cannot be
+   * reached: the node joins when it can.
    */
   async start(): Promise<void> {
     await this.#bus.start();
     this.#tick();
+    this.#isLate = !this.connected;
+    if (!this.#isLate) await this.#join();
+  }
+
+  async #join(): Promise<void> {
+    this.#isLate = false;
     const { leaseMs, cluster, node } = this.options;
     const answer = await this.#bus.ask(`${cluster}.hello`, leaseMs);
     this.#bus.answer(`${cluster}.hello`, () => {
       const others = [...this.peers.values()].filter(({ up }) => up).map(({ name }) => name);
       return JSON.stringify([node, ...others]);
     });
-    if (answer === null) return;
-    await this.#untilSynced(namesOf(answer).filter((name) => name !== node));
+    if (answer !== null) await this.#untilSynced(namesOf(answer).filter((name) => name !== node));
+    if (this.#state === 'gone') return;
+    // NATS has gone in the meantime: it is joined when that is back.
+    this.#isLate = !this.connected;
+    if (!this.#isLate) this.events.joined();
   }
 
   #untilSynced(names: readonly string[]): Promise<void> {

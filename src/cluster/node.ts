@@ -11,7 +11,8 @@ import { Calls } from './calls.js';
 import { Channels } from './channels.js';
 import { ClusteredDomain } from './domain.js';
 import { type Taken, take } from './incoming.js';
-import { Mesh, type MeshEvents } from './mesh.js';
+import { Mesh } from './mesh.js';
+import type { MeshEvents } from './mesh-events.js';
 import type { Item, Peer } from './peer.js';
 
 /** Digits of a token behind its node's name. */
@@ -86,10 +87,11 @@ export class ClusterNode implements MeshEvents {
   /** Resolves when this node is in the cluster and knows what the others know, or cannot for now. */
   async start(): Promise<void> {
     await this.mesh.start();
-    log.info(
-      { event: 'cluster joined', node: this.name, nodes: this.mesh.peers.size + 1 },
-      `this is node ${this.name}`,
-    );
+  }
+
+  joined(): void {
+    const what = { event: 'cluster joined', node: this.name, nodes: this.mesh.peers.size + 1 };
+    log.info(what, `this is node ${this.name}`);
   }
 
   async close(): Promise<void> {

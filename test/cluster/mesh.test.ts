@@ -2,6 +2,7 @@ import { connect } from '@nats-io/transport-node';
 import t from 'tap';
 import { PROTOCOL } from '../../src/cluster/mesh.js';
 import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
+import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, siteB, type TestServer, testServer } from '../support/server.js';
 
@@ -61,4 +62,19 @@ t.test('a node that cannot reach NATS serves its own clients, and joins when NAT
   const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
   while (Object.keys(await other.site().presences('alice')).length === 0) await other.settled();
   t.strictSame(await other.site().presences('alice'), { alice: 'available' });
+});
+
+t.test('a node says that it has joined when it has, and until then which NATS it tries', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  await nats.stop();
+  const at = `127.0.0.1:${nats.port}`;
+  const flags = ['--nats', `nats://me:secret@${at}`, '--set', 'cluster.node=n1', '--set', 'cluster.leaseMs=500'];
+  const ports = ['--port', '0', '--mqtt-port', '0', '--admin-port', '0', '--data', 'none', '--domain', 'a.com:key'];
+  const alone = nextalk(t, [...flags, ...ports]);
+  t.match(await alone.event('nats lost'), { servers: [at], level: 'warn' });
+  await alone.event('started');
+  t.notMatch(alone.out, /cluster joined/);
+  await nats.start();
+  t.match(await alone.event('cluster joined'), { node: 'n1', nodes: 1 });
+  t.notMatch(alone.out, /secret/);
 });
