@@ -16,6 +16,8 @@ export interface ReplyError {
   readonly retryAfterS?: number;
   /** The `Allow` header of 405. */
   readonly allow?: string;
+  /** Name of the domain it is counted for, where the caller is not known to be of it. */
+  readonly domain?: string;
   /** What it is counted under, where its status does not say. */
   readonly refusal?: RefusalReason;
 }

@@ -4,6 +4,7 @@
  */
 import { Conditions } from './conditions.js';
 import { RecentErrors } from './recent-errors.js';
+import { seldom } from './seldom.js';
 
 export type PacketKind = 'message' | 'presence' | 'status';
 export type TransportKind = 'websocket' | 'jsonp' | 'mqtt' | 'mqttws' | 'webhook';
@@ -53,6 +54,25 @@ export const REFUSAL_REASONS = [
   'lockedOut',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** Refusals by key, rate or limit: who is refused so is to be found, and the log names them. */
+const LOGGED: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
+  'authenticationFailed',
+  'lockedOut',
+  'tooManyRequests',
+  'tooManyConnections',
+  'quotaExceeded',
+]);
+
+/** Who was refused, as far as that is known. */
+export interface Refused {
+  /** Of those that are configured; empty: none. */
+  readonly domain?: string;
+  /** Network address. */
+  readonly address?: string;
+  /** For the operator; never a body, a key or a whole ticket. */
+  readonly detail?: string;
+}
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
@@ -112,6 +132,8 @@ export class DomainMetrics {
   /** Packets handed to a transport; again where one could not get them out. */
   readonly sent = zeros(PACKET_KINDS);
   readonly dropped = zeros(DROP_REASONS);
+  /** Requests and connections that named this domain. */
+  readonly refused = zeros(REFUSAL_REASONS);
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
   /** Packets and publications waiting in queues now. */
@@ -253,6 +275,16 @@ export class Metrics {
       this.routes.set(name, found);
     }
     return found;
+  }
+
+  /** A request or connection is refused. */
+  refuse(reason: RefusalReason, { domain = '', address = '', detail = '' }: Refused): void {
+    this.refused[reason] += 1;
+    if (domain !== '') this.domain(domain).refused[reason] += 1;
+    this.recent.add(domain, address, reason, detail);
+    if (!LOGGED.has(reason)) return;
+    const who = { event: 'refused', reason, domain, address };
+    seldom.warn(`refused ${address || domain}`, who, 'a call or connection was refused');
   }
 
   /** One number of all domains together. */

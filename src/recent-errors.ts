@@ -6,7 +6,7 @@ export interface RecentError {
   /** Grows from one to the next: which of two in one millisecond came later. */
   sequence: number;
   readonly domain: string;
-  /** Short id or address of whom it concerns; empty: nobody that is known. */
+  /** Address of the endpoint that it concerns, or network address of whoever was refused; empty: not known. */
   readonly endpoint: string;
   /** A reason of metrics.ts, or what failed. */
   readonly reason: string;

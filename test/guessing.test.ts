@@ -6,6 +6,7 @@ import { ApiKeys } from '../src/protocols/api-keys.js';
 import { own, testMachine } from './mqtt/support/broker.js';
 import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
+import { askAdmin } from './support/admin.js';
 import { type Answer, basic } from './support/http.js';
 import { nextalk } from './support/process.js';
 import { type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
@@ -133,6 +134,32 @@ t.test('addresses of right keys are remembered each by itself, and only so many'
     t.equal(check('wrong', address), false);
     t.equal(check(own.apikey, address), answer, address);
   }
+});
+
+t.test('who is refused by key, rate or limit is counted and shown with domain and address', async (t) => {
+  const limits = { requestsPerSecond: 10, connectionsPerAddress: 1 };
+  const domains = [siteA, { ...siteB, limits: { requestsPerSecond: 1 } }];
+  const server = await testServer(t, { ...proxied, admin: { port: -1 }, limits, domains }, new ManualClock());
+  await guess(server, 5, '192.0.2.1');
+  await ask(server, 'guess', '192.0.2.2', 'nobody.example');
+  for (let n = 0; n < 3; n++) await ask(server, siteB.apikey, '192.0.2.3', siteB.domain);
+  await t.rejects(client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { password: 'guess' }), { code: 0x86 });
+  const { errors } = (await askAdmin(server, '/api/errors')).body as { errors: Readonly<Record<string, unknown>>[] };
+  for (const shown of [
+    { reason: 'authenticationFailed', domain: siteA.domain, count: 4, endpoints: ['127.0.0.1', '192.0.2.1'] },
+    { reason: 'authenticationFailed', domain: '', count: 1, endpoints: ['192.0.2.2'] },
+    { reason: 'lockedOut', domain: siteA.domain, count: 2, endpoints: ['192.0.2.1'] },
+    { reason: 'tooManyRequests', domain: siteB.domain, count: 2, endpoints: ['192.0.2.3'] },
+  ]) {
+    const found = errors.find(({ reason, domain }) => reason === shown.reason && domain === shown.domain);
+    t.match(found, shown, shown.reason);
+  }
+  const { text } = await askAdmin(server, '/metrics');
+  t.match(text, /nextalk_domain_refusals_total\{[^}]*domain="b.example"[^}]*reason="tooManyRequests"[^}]*\} 2\b/);
+  const of = (domain: string) => server.metrics.domain(domain).refused;
+  t.match(of(siteA.domain), { authenticationFailed: 4, lockedOut: 2, tooManyRequests: 0 });
+  t.match(of(siteB.domain), { authenticationFailed: 0, tooManyRequests: 2 });
+  t.notMatch(JSON.stringify(errors), /guess|key-a/);
 });
 
 t.test('the log says who is locked out, and no key', async (t) => {

@@ -6,8 +6,8 @@
  * at the end of the turn, so that what one turn brings for a client is one frame.
  */
 import type { CloseReason } from '../errors.js';
-import { log } from '../log.js';
 import type { DomainMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
@@ -193,9 +193,7 @@ export class Client {
     this.#traceAll('dropped', overflow, 'queueOverflow');
     if (dropped === 0 || this.#overflowed) return;
     this.#overflowed = true;
-    log.warn(
-      { event: 'queue overflow', client: this.name, dropped },
-      'a client does not take its packets; old ones go',
-    );
+    const what = { event: 'queue overflow', endpoint: this.address, client: this.name, dropped };
+    seldom.warn(`queue overflow ${this.address}`, what, 'a client does not take its packets; old ones go');
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { ReplyError } from '../errors.js';
 import { UNAVAILABLE } from '../errors.js';
-import { log } from '../log.js';
+import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { EndpointMessage } from './endpoint.js';
@@ -81,7 +81,7 @@ function enter(
   const { domain, members, address } = state;
   const limit = domain.limits.roomMembers;
   if (limit > 0 && members.size >= limit && !members.has(member)) {
-    log.warn({ event: 'room full', room: address, limit }, 'a room has all the members it may have');
+    seldom.warn(`room full ${domain.name}`, { event: 'room full', room: address, limit }, 'a room is full');
     domain.runtime.system.tell(actor, { kind: 'evicted', room: address });
     reply?.(UNAVAILABLE);
     return state;

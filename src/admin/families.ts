@@ -163,6 +163,14 @@ const actors: readonly Family[] = [
 
 const domains: readonly Family[] = [
   ofDomainKeyed(
+    'counter',
+    'nextalk_domain_refusals_total',
+    'Requests and connections that named a domain and were refused, by reason.',
+    'reason',
+    REFUSAL_REASONS,
+    ({ refused }) => refused,
+  ),
+  ofDomainKeyed(
     'gauge',
     'nextalk_domain_connections',
     'Connected clients of a domain.',

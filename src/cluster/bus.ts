@@ -5,6 +5,7 @@
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';
 import { log } from '../log.js';
+import { seldom } from '../seldom.js';
 
 const RETRY_MS = 250;
 const CONNECT_MS = 2000;
@@ -20,6 +21,8 @@ export interface BusOptions {
   readonly subjects: ReadonlyMap<string, (text: string) => void>;
   readonly onConnected: () => void;
   readonly onLost: () => void;
+  /** Something came that no node of this version says. */
+  readonly onRefused: () => void;
 }
 
 function connectOptions({ urls, name }: BusOptions): NodeConnectionOptions {
@@ -114,7 +117,8 @@ export class Bus {
     try {
       receive(text);
     } catch (err) {
-      log.error({ event: 'nats message refused', err }, 'something on NATS is not of this cluster');
+      this.options.onRefused();
+      seldom.warn('nats message', { event: 'nats message refused', err }, 'something on NATS is not of this cluster');
     }
   }
 
@@ -132,7 +136,7 @@ export class Bus {
       if (status.type === 'disconnect' || status.type === 'staleConnection') this.#lost(status.type);
       if (status.type === 'reconnect') this.#found();
       if (status.type === 'slowConsumer' || status.type === 'error') {
-        log.warn({ event: 'nats trouble', why: status.type }, 'NATS reports trouble');
+        seldom.warn(`nats ${status.type}`, { event: 'nats trouble', why: status.type }, 'NATS reports trouble');
       }
     }
   }

@@ -5,8 +5,9 @@
  *
  * A stream that overflows begins anew under a higher epoch, and its owner brings the other node up to date.
  */
-import { log } from '../log.js';
+
 import type { ClusterMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
 
 /** Characters of items that one frame gathers; NATS takes 1 MiB by default. */
 const FRAME_CHARACTERS = 96 * 1024;
@@ -68,7 +69,8 @@ export class Link {
 
   #refuse(item: string): void {
     this.metrics.itemsTooLarge += 1;
-    log.warn(
+    seldom.warn(
+      'item too large',
       { event: 'item too large', characters: item.length },
       'what NATS does not carry does not reach other nodes',
     );
@@ -91,7 +93,8 @@ export class Link {
     const dropped = this.#frames.length + (this.#pending.length > 0 ? 1 : 0);
     if (dropped > 0) {
       this.metrics.framesDropped += dropped;
-      log.warn(
+      seldom.warn(
+        'link reset',
         { event: 'link reset', frames: dropped },
         'another node does not take what it is sent: its stream begins anew',
       );

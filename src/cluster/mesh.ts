@@ -7,8 +7,8 @@
  */
 import type { Clock } from '../clock.js';
 import type { Conditions } from '../conditions.js';
-import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
 import { type Beat, beatOf, type Frame, frameOf, namesOf, type State } from './frames.js';
 import { Inbound } from './inbound.js';
@@ -49,8 +49,6 @@ export class Mesh {
   /** How every text from this node begins. */
   readonly #head: string;
   readonly #dirty = new Set<Link>();
-  /** Nodes of other protocols, complained of already. */
-  readonly #strangers = new Set<string>();
   #state: State = 'up';
   /** NATS could not be reached yet. */
   #isLate = false;
@@ -81,6 +79,9 @@ export class Mesh {
         if (this.#isLate) void this.#join();
         this.#beat(1);
         for (const peer of this.peers.values()) if (peer.up) peer.link.repeat();
+      },
+      onRefused: () => {
+        this.options.metrics.itemsRefused += 1;
       },
       onLost: () => {
         for (const { link } of this.peers.values()) link.release();
@@ -241,7 +242,8 @@ export class Mesh {
   }
 
   #hide(peer: Peer, now: number): void {
-    log.warn({ event: 'node lost', node: peer.name }, 'a node has not been heard of: its endpoints count as offline');
+    const what = { event: 'node lost', node: peer.name };
+    seldom.warn(`lost ${peer.name} ${now}`, what, 'a node has not been heard of: its endpoints count as offline');
     peer.up = false;
     peer.synced = false;
     peer.hiddenAt = now;
@@ -266,7 +268,8 @@ export class Mesh {
     let peer = this.peers.get(name);
     if (peer && peer.incarnation > incarnation) return;
     if (peer && (peer.incarnation < incarnation || state === 'gone')) {
-      log.info({ event: 'node left', node: name, inOrder: state === 'gone' }, 'a node has ended');
+      const what = { event: 'node left', node: name, inOrder: state === 'gone' };
+      seldom.info(`left ${name} ${peer.incarnation}`, what, 'a node has ended');
       this.#forget(peer, state === 'gone');
       peer = undefined;
     }
@@ -279,18 +282,20 @@ export class Mesh {
 
   #onNamesake(incarnation: number): void {
     const who = { event: 'name taken', node: this.options.node, incarnation };
-    log.error(who, 'another node has the name of this one: give each its own, `cluster.node`');
+    seldom.warn('name taken', who, 'another node has the name of this one: give each its own, `cluster.node`');
   }
 
   #onStranger(name: string, protocol: number): void {
-    if (this.#strangers.has(name)) return;
-    this.#strangers.add(name);
     const who = { event: 'node refused', node: name, protocol, own: PROTOCOL };
-    log.error(who, 'a node of another version speaks another protocol: these two do not form a cluster');
+    seldom.warn(
+      `stranger ${name}`,
+      who,
+      'a node of another version speaks another protocol: these two do not form a cluster',
+    );
   }
 
   #meet(name: string, incarnation: number): void {
-    log.info({ event: 'node joined', node: name }, 'a node has joined');
+    seldom.info(`joined ${name} ${incarnation}`, { event: 'node joined', node: name }, 'a node has joined');
     const peer = new Peer(name, incarnation, this.options.clock.now());
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
@@ -311,7 +316,8 @@ export class Mesh {
   #heard(peer: Peer): void {
     peer.heardAt = this.options.clock.now();
     if (peer.up) return;
-    log.info({ event: 'node back', node: peer.name }, 'a node is heard of again');
+    const what = { event: 'node back', node: peer.name };
+    seldom.info(`back ${peer.name} ${peer.heardAt}`, what, 'a node is heard of again');
     peer.up = true;
     peer.hiddenAt = 0;
     peer.link.repeat();
@@ -375,16 +381,15 @@ export class Mesh {
       }
     } catch (error) {
       this.options.metrics.itemsRefused += 1;
-      log.error({ event: 'crash', item: item[0], node: peer.name, err: error }, 'what a node sent could not be taken');
+      const what = { event: 'crash', item: item[0], node: peer.name, err: error };
+      seldom.warn(`crash of ${peer.name}`, what, 'what a node sent could not be taken');
     }
   }
 
   /** An item is not what its kind says: counted, and told once for each kind of a node. */
   refuse(peer: Peer, kind: string): void {
     this.options.metrics.itemsRefused += 1;
-    if (peer.refused.has(kind)) return;
-    peer.refused.add(kind);
     const what = { event: 'item refused', kind, node: peer.name };
-    log.error(what, 'what a node sent is not what this version understands');
+    seldom.warn(`item refused ${peer.name}`, what, 'what a node sent is not what this version understands');
   }
 }

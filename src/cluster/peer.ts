@@ -29,8 +29,6 @@ export class Peer {
   /** Something was missing and has been asked for. */
   asked = false;
   ackScheduled: 'no' | 'soon' | 'now' = 'no';
-  /** Kinds of its items that could not be taken, told of already. */
-  readonly refused = new Set<string>();
 
   constructor(
     readonly name: string,

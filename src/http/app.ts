@@ -33,7 +33,9 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const domain = namedDomain(context, basic, parameters, address);
     if (isReplyError(domain)) return call.fail(domain);
     const { requestsPerSecond } = domain.limits;
-    if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) return call.fail(TOO_MANY_REQUESTS);
+    if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) {
+      return call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
+    }
     call.domain = domain;
     call.parameters = parameters;
     found.route.run(call);

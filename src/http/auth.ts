@@ -52,5 +52,5 @@ function check({ domains, apiKeys }: Context, [name, key]: Credentials, address:
   if (!domain) return AUTHENTICATION_FAILED;
   const checked = apiKeys.check(domain, key, address);
   if (checked === true) return domain;
-  return checked === false ? AUTHENTICATION_FAILED : lockedOut(checked);
+  return { ...(checked === false ? AUTHENTICATION_FAILED : lockedOut(checked)), domain: domain.name };
 }

@@ -61,7 +61,8 @@ export class Call {
     if (!this.#open) return;
     this.#open = false;
     const { metrics } = this.context.runtime;
-    sendError(this.res, metrics, error, this.found.route.errorFields, false, this.domain?.name);
+    const who = { domain: error.domain ?? this.domain?.name ?? '', address: this.address() };
+    sendError(this.res, metrics, error, this.found.route.errorFields, false, who);
     this.#answered(error.status);
   }
 

@@ -1,6 +1,6 @@
 /** Answers of the REST API, all of one form: PROTOCOL.md section 3. */
 import type { ReplyError } from '../errors.js';
-import type { Metrics, RefusalReason } from '../metrics.js';
+import type { Metrics, RefusalReason, Refused } from '../metrics.js';
 import { errorBody } from '../protocols/error-body.js';
 import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 
@@ -40,14 +40,14 @@ export function sendError(
   error: ReplyError,
   fields: object = {},
   isHead = false,
-  domain = '',
+  who: Refused = {},
 ): void {
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   const isTicket = error.message === 'ticket not found';
   const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
-  metrics.refused[refusal] += 1;
   // Whose ticket it was, keys.ts has noted.
-  if (!isTicket) metrics.recent.add(domain, '', refusal, error.detail ?? '');
+  if (isTicket) metrics.refused[refusal] += 1;
+  else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
   res.cork(() => {
     res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');

@@ -15,16 +15,16 @@ export class Admission {
    */
   admit(res: HttpResponse, headers: Headers, origin: string | null = null): string | null {
     const { connections, runtime, isDraining, config } = this.context;
-    const { refused } = runtime.metrics;
+    const { metrics } = runtime;
     if (isDraining()) {
-      refused.unavailable += 1;
+      metrics.refused.unavailable += 1;
       return refuse(res, '503 Service Unavailable', UNAVAILABLE, origin);
     }
     const limit = config().limits.connectionsPerAddress;
     if (limit === 0) return '';
     const address = this.addressOf(res, headers);
     if (connections.add(address, limit)) return address;
-    refused.tooManyConnections += 1;
+    metrics.refuse('tooManyConnections', { address });
     return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS, origin);
   }
 

@@ -7,7 +7,7 @@
 import type { Domain } from '../actors/domain.js';
 import type { LockoutConfig } from '../config.js';
 import { Lockout } from '../lockout.js';
-import { log } from '../log.js';
+import { seldom } from '../seldom.js';
 import { authenticate } from './keys.js';
 
 /** An address that right keys come from moves to the end of those remembered this often. */
@@ -38,7 +38,10 @@ export class ApiKeys {
     }
     if (waitS > 0) return waitS;
     const lockedS = this.#lockout.wrong(who);
-    if (lockedS > 0) log.warn({ event: 'locked-out', domain: domain.name, address: from, seconds: lockedS });
+    if (lockedS > 0) {
+      const what = { event: 'locked-out', domain: domain.name, address: from, seconds: lockedS };
+      seldom.warn(`locked out ${from}`, what, 'an address has offered too many wrong keys, and waits');
+    }
     return false;
   }
 

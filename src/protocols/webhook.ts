@@ -10,7 +10,7 @@ import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { Transport } from '../actors/transport.js';
 import type { Clock } from '../clock.js';
-import { log } from '../log.js';
+import { seldom } from '../seldom.js';
 import { encodePacket } from './frame.js';
 
 const FIRST_PAUSE_MS = 250;
@@ -52,7 +52,8 @@ export function createWebhook(clock: Clock, domain: Domain, url: string, drained
     if (closed) return;
     if (!retry || attempt.count >= ATTEMPTS) {
       domain.drop(attempt.packet, 'webhookFailed', attempt.packet.topic);
-      log.warn({ event: 'webhook failed', domain: domain.name, attempts: attempt.count, why }, 'a message is dropped');
+      const what = { event: 'webhook failed', domain: domain.name, attempts: attempt.count, why };
+      seldom.warn(`webhook failed ${domain.name}`, what, 'a message is dropped');
       finish();
       return;
     }

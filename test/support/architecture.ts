@@ -25,6 +25,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/metrics.ts',
   'src/recent-errors.ts',
   'src/runtime.ts',
+  'src/seldom.ts',
   'src/service-manager.ts',
   'src/uws.ts',
   'src/version.ts',

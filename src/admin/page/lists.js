@@ -45,6 +45,10 @@ const WORDS = new Map([
   ['packetTooLarge', 'larger than the client accepts'],
   ['notAuthorized', 'may not publish there'],
   ['malformed', 'no message'],
+  ['authenticationFailed', 'a wrong API key, or none'],
+  ['lockedOut', 'too many wrong API keys from there'],
+  ['tooManyRequests', 'more calls than its limit'],
+  ['tooManyConnections', 'more connections than an address may have'],
   ['ticketNotFound', 'unknown or expired ticket'],
   ['crash', 'an actor failed: a bug, see the log'],
 ]);
@@ -70,6 +74,11 @@ export function errorTable(errors) {
   return table([...heads, { text: '', number: true }], rows);
 }
 
+/** A link to an endpoint; a network address is none. */
+function nameOf(domain, one) {
+  return one.startsWith('/domain/') ? endpointLink(domain, shortId(domain, one)) : h('span', {}, one);
+}
+
 function summaryTable(errors) {
   if (errors.length === 0) return h('div', { class: 'empty' }, 'Nothing.');
   const rows = errors.map(({ at, domain, reason, detail, count: times, endpoints }) =>
@@ -80,7 +89,7 @@ function summaryTable(errors) {
       h('td', {}, reasonTag(reason)),
       h('td', { class: 'number' }, count(times)),
       h('td', { class: 'quiet optional' }, domain),
-      h('td', {}, h('span', { class: 'links' }, ...endpoints.map((one) => endpointLink(domain, shortId(domain, one))))),
+      h('td', {}, h('span', { class: 'links' }, ...endpoints.map((one) => nameOf(domain, one)))),
       h('td', { class: 'quiet optional' }, detail || (WORDS.get(reason) ?? '')),
     ),
   );

@@ -236,8 +236,9 @@ export class MqttHost implements Host {
     return peer;
   }
 
-  #refuse(connection: Connection, { version }: Connect, reason: number, counted: RefusalReason): null {
-    this.context.runtime.metrics.refused[counted] += 1;
+  #refuse(connection: Connection, { version, username }: Connect, reason: number, counted: RefusalReason): null {
+    const domain = username !== null && this.context.domains.has(username) ? username : '';
+    this.context.runtime.metrics.refuse(counted, { domain, address: connection.wire.address });
     connection.sendRefusal(version, reason);
     connection.end();
     return null;

@@ -28,7 +28,8 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
   const matched = isShare(filter) ? plain : filter;
   if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
   if (state.subscriptions.has(filter) || hasRoom(state)) return 0;
-  state.broker.domain.runtime.metrics.refused.quotaExceeded += 1;
+  const { domain } = state.broker;
+  domain.runtime.metrics.refuse('quotaExceeded', { domain: domain.name, detail: 'subscriptions' });
   return REASON.quotaExceeded;
 }
 

@@ -115,13 +115,13 @@ function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Soc
 /** Counts a connection under its address, before anything is read from it. False where it is one too many. */
 function admit({ context }: MqttHost, socket: net.Socket): boolean {
   const { connections, runtime } = context;
-  const { refused } = runtime.metrics;
+  const { metrics } = runtime;
   const address = networkOf(socket.remoteAddress ?? '');
   if (!context.isDraining() && connections.add(address, context.config().limits.connectionsPerAddress)) {
     socket.on('close', () => connections.remove(address));
     return true;
   }
-  refused[context.isDraining() ? 'unavailable' : 'tooManyConnections'] += 1;
+  metrics.refuse(context.isDraining() ? 'unavailable' : 'tooManyConnections', { address });
   socket.destroy();
   return false;
 }
