@@ -37,8 +37,9 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
     [
       'origin',
       {
-        message: 'must be an origin such as https://example.com, without a path',
-        check: (value) => urlOf(value, ['http:', 'https:'])?.origin === value,
+        message:
+          'must be an origin such as https://example.com, https://*.example.com, capacitor://localhost or null, without a path',
+        check: isOrigin,
       },
     ],
     [
@@ -66,6 +67,15 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
       },
     ],
   ]);
+
+/** As browsers write it; of http and https also every host below one. */
+function isOrigin(value: string): boolean {
+  if (value === 'null') return true;
+  // Sockets have no pages.
+  if (!/^https?:/i.test(value)) return /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]*$/.test(value) && !/^wss?:/.test(value);
+  const one = value.replace(/^(https?:\/\/)\*\./, '$1any.');
+  return urlOf(one, ['http:', 'https:'])?.origin === one;
+}
 
 function urlOf(value: string, protocols: readonly string[]): URL | undefined {
   if (!URL.canParse(value)) return undefined;

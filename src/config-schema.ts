@@ -164,7 +164,9 @@ const domain: Schema = {
       type: 'array',
       default: [],
       items: { type: 'string', format: 'origin' },
-      description: 'Origins whose pages may connect (`https://example.com`). Empty: all.',
+      description:
+        'Origins whose pages may connect: `https://example.com`, `https://*.example.com` (every host below it), of apps ' +
+        '`capacitor://localhost`, `file://` or `null` (also sandboxed frames of any site). Empty: all.',
     },
     carbons: flag("A sender's other clients get its messages too."),
     offline: flag('Messages to an endpoint that is offline are kept for its next client. Needs a `data` folder.'),

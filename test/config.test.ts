@@ -79,6 +79,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
 });
 
 t.test('a full file is taken as it is', async (t) => {
+  const origins = ['https://a.com', 'http://a.com:81', 'https://*.a.com', 'capacitor://localhost', 'file://', 'null'];
   const config = load({
     host: '0.0.0.0',
     port: 80,
@@ -87,7 +88,7 @@ t.test('a full file is taken as it is', async (t) => {
     tls: { cert: 'a.pem', key: 'b.pem' },
     mqtt: { port: 1, tlsPort: 8883, maxKeepAlive: 600 },
     admin: { host: '::', port: 9, token: 'secret' },
-    domains: [{ ...site, apikey: ['a', `sha256:${'0a'.repeat(32)}`], origins: ['https://a.com', 'http://a.com:81'] }],
+    domains: [{ ...site, apikey: ['a', `sha256:${'0a'.repeat(32)}`], origins }],
     presence: { graceMs: 0 },
     cluster: { nats: ['nats://user:word@127.0.0.1:4222'], node: 'n1' },
   });
@@ -95,7 +96,7 @@ t.test('a full file is taken as it is', async (t) => {
   t.strictSame(config.tls, { cert: 'a.pem', key: 'b.pem' });
   t.equal(config.mqtt.maxKeepAlive, 600);
   t.equal(config.presence.graceMs, 0);
-  t.strictSame(config.domains[0]?.origins, ['https://a.com', 'http://a.com:81']);
+  t.strictSame(config.domains[0]?.origins, origins);
 });
 
 t.test('the input is not changed and the result cannot be', async (t) => {
@@ -166,8 +167,11 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
     ['domains[0].webhook: must be an http or https URL without credentials or fragment'],
   ],
   [
-    { domains: [{ ...site, origins: ['https://a.com/x', 'a.com'] }] },
-    [0, 1].map((i) => `domains[0].origins[${i}]: must be an origin such as https://example.com, without a path`),
+    { domains: [{ ...site, origins: ['https://a.com/x', 'a.com', '*', 'https://*', 'app://*.a', 'wss://a.com'] }] },
+    [0, 1, 2, 3, 4, 5].map(
+      (i) =>
+        `domains[0].origins[${i}]: must be an origin such as https://example.com, https://*.example.com, capacitor://localhost or null, without a path`,
+    ),
   ],
   [
     { domains: [{ ...site, services: { help: { delivery: 'some' } } }] },

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { matchesOrigin } from '../src/protocols/origin.js';
 import { poll } from './support/polling.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
@@ -67,4 +68,47 @@ t.test('a domain that lists origins refuses the sockets of other pages', async (
   const bare = await WebSocketClient.connect(server, ticket);
   await server.site().push('2', '1', 'no page at all');
   t.hasStrict(await bare.next(), { body: 'no page at all' }, 'who is no page sends no origin');
+});
+
+t.test('an origin is listed as it is, or as every host below one', async (t) => {
+  const any = 'https://*.example.com';
+  const rows: readonly (readonly [listed: string, origin: string, matches: boolean])[] = [
+    ['https://example.com', 'https://example.com', true],
+    ['https://example.com', 'http://example.com', false],
+    ['https://example.com', 'https://a.example.com', false],
+    [any, 'https://a.example.com', true],
+    [any, 'https://a.b.example.com', true],
+    [any, 'https://example.com', false],
+    [any, 'https://.example.com', false],
+    [any, 'http://a.example.com', false],
+    [any, 'https://a.example.com:8443', false],
+    [any, 'https://aexample.com', false],
+    [any, 'https://a.example.com.evil.example', false],
+    [any, 'https://evil.example/.example.com', false],
+    [any, 'null', false],
+    ['https://*.example.com:8443', 'https://a.example.com:8443', true],
+    ['null', 'null', true],
+  ];
+  for (const [listed, origin, matches] of rows) t.equal(matchesOrigin(listed, origin), matches, `${listed} ${origin}`);
+});
+
+t.test('pages of apps and of every host below a domain connect by poll and socket', async (t) => {
+  const origins = ['https://*.a.example', 'capacitor://localhost', 'tauri://localhost', 'file://', 'null'];
+  const server = await testServer(t, { domains: [{ ...siteA, origins }, siteB] });
+  const { ticket } = await server.site().online('1');
+  for (const origin of ['https://shop.a.example', ...origins.slice(1)]) {
+    const asked = await preflight(server, origin, { domain: siteA.domain });
+    const gone = await poll(server, 'uid:1:00', { headers: { origin } }).answer;
+    await server.site().push('2', '1', 'hi');
+    const got = await poll(server, ticket, { headers: { origin } }).answer;
+    for (const { headers } of [asked, gone, got]) {
+      t.equal(headers['access-control-allow-origin'], origin);
+      t.equal(headers['access-control-allow-credentials'], 'true', 'cookies may be sent along');
+      t.not(headers['access-control-allow-headers'], '*', 'which a browser does not accept with cookies');
+    }
+    await WebSocketClient.connect(server, ticket, { origin });
+  }
+  for (const origin of ['https://a.example', 'capacitor://evil', other]) {
+    t.match(await poll(server, ticket, { headers: { origin } }).answer, { status: 400, text: /origin is not allowed/ });
+  }
 });

@@ -43,11 +43,14 @@ export function peerOf(res: HttpResponse): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }
 
-/** Access-Control-Allow-Origin, which lets a page read the answer; null: none. */
+/**
+ * Access-Control-Allow-Origin, which lets a page read the answer; null: none. A page of an origin that the domain lists may
+ * send its cookies along, which mean nothing here but which some libraries always send.
+ */
 export function writeOrigin(res: HttpResponse, origin: string | null): void {
   if (origin === null) return;
   res.writeHeader('Access-Control-Allow-Origin', origin);
-  if (origin !== '*') res.writeHeader('Vary', 'Origin');
+  if (origin !== '*') res.writeHeader('Vary', 'Origin').writeHeader('Access-Control-Allow-Credentials', 'true');
 }
 
 /** Answers an error, and ends the connection. Without a status it has been written. */

@@ -236,11 +236,14 @@ export class PollAdapter {
     const parameters: Parameters = new Map();
     readForm(req.getQuery() ?? '', parameters, this.context.config().limits.parameters);
     const domain = this.#domain(parameters);
+    const allow = originFor(domain, origin);
     res.writeStatus('204 No Content');
-    writeOrigin(res, originFor(domain, origin));
+    writeOrigin(res, allow);
+    // With cookies a browser takes no `*`.
+    const asked = req.getHeader('access-control-request-headers') || (allow === '*' ? '*' : '');
+    if (asked !== '') res.writeHeader('Access-Control-Allow-Headers', asked);
     res
       .writeHeader('Access-Control-Allow-Methods', 'GET, OPTIONS')
-      .writeHeader('Access-Control-Allow-Headers', req.getHeader('access-control-request-headers') || '*')
       .writeHeader('Access-Control-Max-Age', PREFLIGHT_AGE_S)
       .writeHeader(...KEEP_ALIVE)
       .endWithoutBody();

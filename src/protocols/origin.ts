@@ -1,8 +1,20 @@
 /** Whose pages may connect: PROTOCOL.md section 10, "Origins: all, unless the domain lists some". */
 import type { Domain } from '../actors/domain.js';
 
+const ANY_HOST = '*.';
+
 /** What sends no Origin is no page of another site. */
 export function isAllowedOrigin(domain: Domain, origin: string): boolean {
   const { origins } = domain.settings;
-  return origin === '' || origins.length === 0 || origins.includes(origin);
+  return origin === '' || origins.length === 0 || origins.some((listed) => matchesOrigin(listed, origin));
+}
+
+/** `https://*.example.com` is every host below example.com, not that one; any other is the origin as browsers write it. */
+export function matchesOrigin(listed: string, origin: string): boolean {
+  const at = listed.indexOf(ANY_HOST);
+  if (at < 0) return listed === origin;
+  const end = origin.length - (listed.length - at - 1);
+  if (end <= at || !origin.startsWith(listed.slice(0, at)) || !origin.endsWith(listed.slice(at + 1))) return false;
+  const slash = origin.indexOf('/', at);
+  return slash < 0 || slash >= end;
 }
