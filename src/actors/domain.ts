@@ -125,6 +125,7 @@ export class Domain {
     for (const actor of [...this.registry.rooms.values()]) system.stop(actor as Ref<never>);
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
+    this.memory.end();
   }
 
   serviceConfig(id: string): ServiceConfig | undefined {

@@ -19,6 +19,9 @@ const SHARE_OF_HEAP = 4;
 const heapBytes = getHeapStatistics().heap_size_limit;
 
 export class Memory {
+  #bytes = 0;
+  #ended = false;
+
   constructor(
     private readonly metrics: DomainMetrics,
     private readonly limits: () => { readonly bytesPerDomain: number },
@@ -26,7 +29,7 @@ export class Memory {
 
   /** Bytes taken now. */
   get bytes(): number {
-    return this.metrics.memoryBytes;
+    return this.#bytes;
   }
 
   /** Bytes that may be taken. */
@@ -44,11 +47,19 @@ export class Memory {
   }
 
   add(bytes: number): void {
+    if (this.#ended) return;
+    this.#bytes += bytes;
     this.metrics.memoryBytes += bytes;
   }
 
   subtract(bytes: number): void {
-    this.metrics.memoryBytes -= bytes;
+    this.add(-bytes);
+  }
+
+  /** The domain has gone, with all that it kept. */
+  end(): void {
+    this.subtract(this.#bytes);
+    this.#ended = true;
   }
 
   /** One more refers to it. */

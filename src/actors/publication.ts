@@ -28,6 +28,8 @@ export class Publication {
   readonly publisher: Ref<never> | null;
   /** Encoded forms, made by protocols/mqtt/encode.ts on first use and shared by all receivers. */
   readonly encoded: (Buffer | undefined)[] = [];
+  /** Counted by actors/memory.ts. */
+  holders = 0;
   #payload: Buffer;
   #properties: Buffer;
   #owned = false;

@@ -234,3 +234,26 @@ t.test('a publication that waits for many sessions is written once, and goes whe
     t.strictSame(await entries(server.data, ['publications', 'outbound']), [left > 0 ? 2 : 0, left * 2]);
   }
 });
+
+t.test('a client that has not been sent all that was retained before a restart is sent it afterwards', async (t) => {
+  const server = await durable(t);
+  const publisher = await server.connect({});
+  for (let i = 0; i < 10; i++) await publisher.client.publishAsync(`r/${i}`, `${i}`, { qos: 1, retain: true });
+  const properties = { sessionExpiryInterval: 3600, receiveMaximum: 2 };
+  const first = await server.connect({ ...kept('s'), properties });
+  // Nothing is acknowledged.
+  first.client.handleMessage = () => undefined;
+  await first.client.subscribeAsync('r/+', { qos: 1 });
+  first.client.end(true);
+  await server.stop();
+  await server.start();
+  const second = await server.connect({ ...kept('s'), properties });
+  const seen = new Set<string>();
+  while (seen.size < 10) seen.add(await second.payload());
+  await away(second);
+  await server.stop();
+  await server.start();
+  const third = await server.connect(kept('s'));
+  await third.client.publishAsync('r/mark', 'mark', { qos: 1 });
+  t.equal(await third.payload(), 'mark', 'what has been sent is not sent again');
+});

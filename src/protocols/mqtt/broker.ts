@@ -6,17 +6,19 @@ import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import type { Context } from '../context.js';
 import { Journal } from './journal.js';
+import { Replays } from './replay.js';
 import { restoreSession } from './restore.js';
-import { Retained } from './retained.js';
+import { type Cursor, Retained } from './retained.js';
 import { newSession, type SessionMessage, type SessionState, session } from './session.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
-import { isSystemTopic, systemPublications } from './sys.js';
+import { isSystemTopic, systemCursor } from './sys.js';
 import { forgetSession } from './ticket.js';
 
 export class Broker {
   readonly sessions = new Map<string, Ref<SessionMessage>>();
   readonly groups = new Map<string, Ref<GroupMessage>>();
   readonly retained: Retained;
+  readonly replays: Replays;
   /** What is to survive a restart; null: nothing. */
   readonly journal: Journal | null;
   readonly startedAt: number;
@@ -32,7 +34,8 @@ export class Broker {
     readonly context: Context,
   ) {
     const { system, clock, store } = domain.runtime;
-    this.retained = new Retained(domain.metrics, () => domain.limits);
+    this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory);
+    this.replays = new Replays(system);
     this.journal = store && new Journal(store, domain.name);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
@@ -138,14 +141,14 @@ export class Broker {
     this.closed = true;
     if (this.journal) this.journal.frozen = true;
     this.retained.clear();
+    this.replays.close();
     for (const actor of [...this.sessions.values()]) system.stop(actor as Ref<never>);
     for (const actor of [...this.groups.values()]) system.stop(actor as Ref<never>);
     for (const client of this.domain.tickets.values()) forgetSession(client);
   }
 
-  /** What a new subscription is sent at once. */
-  retainedFor(filter: string): Publication[] {
-    const now = this.domain.runtime.clock.now();
-    return isSystemTopic(filter) ? systemPublications(this, filter) : this.retained.match(filter, now);
+  /** What a new subscription is to be sent of what was retained up to a place in the order of these. */
+  retainedFor(filter: string, upTo: number): Cursor {
+    return isSystemTopic(filter) ? systemCursor(this, filter) : this.retained.cursor(filter, upTo);
   }
 }

@@ -4,6 +4,7 @@ import { lost, publishWill, resetSession, tellGroups } from './disconnect.js';
 import { type ConnackProperties, encodeConnack } from './encode.js';
 import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
+import { goOn } from './replay.js';
 import type { ConnectMessage, SessionMessage, SessionState } from './session.js';
 
 const RECEIVE_MAXIMUM = 65_535;
@@ -51,6 +52,7 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
   tellGroups(state, self, true);
   const { receiveMaximum } = broker.context.config().mqtt;
   state.outbound.connected(connection, Math.min(packet.receiveMaximum, receiveMaximum));
+  goOn(state, self);
 }
 
 /** What CONNACK of 5.0 says; 3.1.1 has no properties. */

@@ -103,6 +103,7 @@ export function resetSession(state: SessionState): void {
   if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
   state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));
   giveBack(state);
+  state.replay.clear();
   state.outbound.clear();
   for (const id of state.received) state.journal?.release(id);
   state.received.clear();

@@ -26,6 +26,8 @@ export interface KeptSubscription {
   readonly noLocal: boolean;
   readonly retainAsPublished: boolean;
   readonly identifier: number;
+  /** Its client has not been sent all that was retained when it subscribed. */
+  readonly owed: boolean;
 }
 
 interface KeptItem {

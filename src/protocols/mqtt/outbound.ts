@@ -62,6 +62,12 @@ export class Outbound {
     return this.#inFlight.size;
   }
 
+  /** Whether one more would go to the client at once. */
+  takes(qos: Qos, connection: Connection): boolean {
+    if (connection.congested || this.#queue.length > 0 || this.#again.length > 0) return false;
+    return qos === 0 || this.#quota > 0;
+  }
+
   /** Sends it, or lets it wait. */
   push(item: Item, connection: Connection | null, limits: QueueLimits): void {
     if (connection && !connection.congested) {

@@ -1,11 +1,13 @@
 /**
  * A domain's retained publications, in a tree of topic levels: what a filter matches is found without looking at the
- * others. Read and written by sessions at the moment they publish or the router takes their subscription, never in
- * between: that is why a new subscriber gets each publication once, as retained or as it comes.
+ * others, a piece at a time. Written by sessions at the moment they publish. Each publication that is put has a place in
+ * an order; a new subscriber is sent those up to the place at which the router took its subscription, and hears the later
+ * ones as they come: that is why it gets each once.
  *
- * Bounded by the domain's `retainedPerDomain` and `retainedBytes`: what is beyond is delivered and not kept, and counted
- * as `quotaExceeded`.
+ * Bounded by the domain's `retainedPerDomain`, `retainedBytes` and `bytesPerDomain`: what is beyond is delivered and not
+ * kept, and counted as `quotaExceeded`.
  */
+import type { Memory } from '../../actors/memory.js';
 import type { Publication } from '../../actors/publication.js';
 import type { DomainMetrics } from '../../metrics.js';
 
@@ -22,25 +24,35 @@ export interface RetainedLimits {
 interface Level {
   readonly children: Map<string, Level>;
   publication: Publication | null;
+  /** When its publication was put. */
+  order: number;
 }
 
 function newLevel(): Level {
-  return { children: new Map(), publication: null };
+  return { children: new Map(), publication: null, order: 0 };
 }
 
 export class Retained {
   readonly #root = newLevel();
   #bytes = 0;
+  #order = 0;
 
   constructor(
     private readonly metrics: DomainMetrics,
     private readonly limits: () => RetainedLimits,
+    private readonly memory: Memory,
   ) {}
 
   get count(): number {
     return this.metrics.mqtt.retained;
   }
 
+  /** The place of the one that was put last. */
+  get order(): number {
+    return this.#order;
+  }
+
+  /** The domain ends, and what it has counted ends with it. */
   clear(): void {
     this.#root.children.clear();
     this.metrics.mqtt.retained = 0;
@@ -66,10 +78,14 @@ export class Retained {
         child = newLevel();
         level.children.set(name, child);
         this.#bytes += LEVEL_BYTES;
+        this.memory.add(LEVEL_BYTES);
       }
       level = child;
     }
+    this.#order += 1;
+    level.order = this.#order;
     level.publication = publication.own();
+    this.memory.hold(publication);
     this.metrics.mqtt.retained += 1;
     this.#bytes += publication.bytes;
     return true;
@@ -87,18 +103,21 @@ export class Retained {
     if (!leaf.publication) return;
     this.metrics.mqtt.retained -= 1;
     this.#bytes -= leaf.publication.bytes;
+    this.memory.release(leaf.publication);
     leaf.publication = null;
     for (let i = path.length - 1; i > 0; i--) {
       const level = path[i] as Level;
       if (level.publication || level.children.size > 0) return;
       path[i - 1]?.children.delete(names[i - 1] as string);
       this.#bytes -= LEVEL_BYTES;
+      this.memory.subtract(LEVEL_BYTES);
     }
   }
 
   #isFull(bytes: number): boolean {
     const { retainedPerDomain, retainedBytes } = this.limits();
     if (retainedPerDomain > 0 && this.count >= retainedPerDomain) return true;
+    if (!this.memory.hasRoom(bytes)) return true;
     return retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
   }
 
@@ -114,37 +133,93 @@ export class Retained {
     return names.length - found;
   }
 
-  /** Those that a filter matches and that have not expired; what has expired goes [MQTT-3.3.2-5]. */
-  match(filter: string, now: number): Publication[] {
-    const found: Publication[] = [];
-    this.#walk(this.#root, filter.split('/'), 0, found);
-    const expired = found.filter(({ expiresAt }) => expiresAt <= now);
-    for (const { topic } of expired) this.remove(topic);
-    return expired.length === 0 ? found : found.filter(({ expiresAt }) => expiresAt > now);
+  /** Goes through those that a filter matches, as they stand now. */
+  cursor(filter: string, upTo = this.#order): Cursor {
+    return new RetainedCursor(this, this.#root, filter.split('/'), upTo);
+  }
+}
+
+/** What a filter matches and has not been asked for yet. */
+export interface Cursor {
+  /**
+   * The next publication that has not expired; null: there is none any more; `paused`: the budget is spent. Each level of
+   * topics or filter that is looked at takes one of the budget.
+   */
+  next(now: number, budget: Budget): Publication | 'paused' | null;
+}
+
+/** How much may be looked at. */
+export interface Budget {
+  left: number;
+}
+
+/** Levels of topics still to be looked at, whose names the filter's level at `depth` is to match: `+` or `#`. */
+interface Frame {
+  readonly children: Iterator<readonly [string, Level]>;
+  readonly depth: number;
+}
+
+/**
+ * Keeps its place in the tree while that changes: maps may change under their iterators. A publication that came after
+ * `upTo` is passed over, as the subscription has had it already.
+ */
+class RetainedCursor implements Cursor {
+  #frames: Frame[] | null = null;
+
+  constructor(
+    private readonly retained: Retained,
+    private readonly root: Level,
+    private readonly names: readonly string[],
+    private readonly upTo: number,
+  ) {}
+
+  next(now: number, budget: Budget): Publication | 'paused' | null {
+    while (budget.left > 0) {
+      const level = this.#step(budget);
+      if (level === null) return null;
+      const publication = level?.publication;
+      if (!publication || level.order > this.upTo) continue;
+      if (publication.expiresAt > now) return publication;
+      this.retained.remove(publication.topic); // [MQTT-3.3.2-5]
+    }
+    return 'paused';
   }
 
-  #walk(level: Level, names: readonly string[], depth: number, found: Publication[]): void {
-    const name = names[depth];
-    if (name === undefined) {
-      if (level.publication) found.push(level.publication);
-      return;
+  /** Looks at one level more; answers it where the filter matches it; null: there is none any more. */
+  #step(budget: Budget): Level | undefined | null {
+    budget.left -= 1;
+    if (this.#frames === null) {
+      this.#frames = [];
+      return this.#enter(this.root, 0, this.#frames, budget);
     }
-    if (name === '#') return this.#collect(level, depth === 0, found);
-    if (name !== '+') {
+    const frame = this.#frames.at(-1);
+    if (!frame) return null;
+    const { done, value } = frame.children.next();
+    if (done) {
+      this.#frames.pop();
+      return undefined;
+    }
+    const [name, level] = value;
+    // A leading wildcard matches no topic that begins with `$` [MQTT-4.7.2-1].
+    if (this.#frames.length === 1 && frame.depth === 0 && name.startsWith('$')) return undefined;
+    const isRest = this.names[frame.depth] === '#';
+    return this.#enter(level, isRest ? frame.depth : frame.depth + 1, this.#frames, budget);
+  }
+
+  /** Goes down from a level that the filter's first `depth` levels match. */
+  #enter(from: Level, depth: number, frames: Frame[], budget: Budget): Level | undefined {
+    let level = from;
+    for (let at = depth; at < this.names.length; at++) {
+      const name = this.names[at] as string;
+      if (name === '+' || name === '#') {
+        if (level.children.size > 0) frames.push({ children: level.children.entries(), depth: at });
+        return name === '#' ? level : undefined;
+      }
       const child = level.children.get(name);
-      if (child) this.#walk(child, names, depth + 1, found);
-      return;
+      if (!child) return undefined;
+      budget.left -= 1;
+      level = child;
     }
-    for (const [key, child] of level.children) {
-      // A leading wildcard matches no topic that begins with `$` [MQTT-4.7.2-1].
-      if (depth > 0 || !key.startsWith('$')) this.#walk(child, names, depth + 1, found);
-    }
-  }
-
-  #collect(level: Level, isRoot: boolean, found: Publication[]): void {
-    if (level.publication) found.push(level.publication);
-    for (const [key, child] of level.children) {
-      if (!isRoot || !key.startsWith('$')) this.#collect(child, false, found);
-    }
+    return level;
   }
 }

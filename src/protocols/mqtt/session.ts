@@ -19,6 +19,7 @@ import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused, Will } from './packets.js';
 import { acknowledge, publishFromClient } from './publish.js';
 import { REASON, webSocketCodeOf } from './reason.js';
+import { goOn, Replay } from './replay.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { publicationOf } from './watch.js';
@@ -39,7 +40,10 @@ export interface Changed {
   readonly connection: Connection;
   /** SUBACK or UNSUBACK. */
   readonly ack: Buffer;
-  readonly retained: readonly { readonly subscription: SessionSubscription; readonly publication: Publication }[];
+  /** Those whose retained publications are asked for. */
+  readonly retained: ReadonlySet<SessionSubscription>;
+  /** As far as publications were retained when the subscriptions began to hold. */
+  readonly upTo: number;
 }
 
 export type SessionMessage =
@@ -51,6 +55,8 @@ export type SessionMessage =
   | Changed
   | Published
   | Deliver
+  /** A turn for what is still to be sent of retained publications. */
+  | { readonly kind: 'replay' }
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
   /** The server drains. */
@@ -69,6 +75,8 @@ export interface SessionState {
   readonly broker: Broker;
   readonly clientId: string;
   readonly outbound: Outbound;
+  /** What it is still to be sent of what was retained. */
+  readonly replay: Replay;
   /** What is to survive a restart; null: nothing. */
   readonly journal: SessionJournal | null;
   connection: Connection | null;
@@ -103,6 +111,7 @@ export function newSession(
     broker,
     clientId,
     outbound: new Outbound(metrics, () => runtime.clock.now(), journal),
+    replay: new Replay(),
     journal,
     connection: null,
     alive: false,
@@ -130,6 +139,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
       return state;
     case 'changed':
       changed(state, message, self);
+      return state;
+    case 'replay':
+      goOn(state, self);
       return state;
     case 'willDue':
     case 'expired':
@@ -159,7 +171,8 @@ function fromConnection(state: SessionState, message: FromConnection, self: Ref<
       message.connection.end();
       return lost(state, self);
     case 'drained':
-      return state.outbound.flush(message.connection);
+      state.outbound.flush(message.connection);
+      return goOn(state, self);
     case 'changed':
       return undefined;
   }
@@ -173,7 +186,8 @@ function received(state: SessionState, connection: Connection, packet: Incoming,
     case 'pubrec':
     case 'pubrel':
     case 'pubcomp':
-      return answer(state, connection, acknowledge(state, connection, packet), self);
+      answer(state, connection, acknowledge(state, connection, packet), self);
+      return goOn(state, self);
     case 'subscribe':
       return subscribe(state, connection, packet, self);
     case 'unsubscribe':
@@ -253,14 +267,11 @@ function changed(state: SessionState, message: Changed, self: Ref<SessionMessage
     const tooLarge = { reason: REASON.packetTooLarge, silent: false };
     if (message.connection === state.connection) breach(state, message.connection, tooLarge, self);
   }
-  for (const { subscription, publication } of message.retained) {
-    if (subscription.epoch !== state.epoch) continue;
-    const qos = Math.min(publication.qos, subscription.qos) as Qos;
-    const identifiers = subscription.identifier > 0 ? [subscription.identifier] : NO_IDENTIFIERS;
-    // Retained because of a new subscription: the flag is set [MQTT-3.3.1-8].
-    const item = { publication, qos, retain: true, identifiers, group: null };
-    state.outbound.push(item, state.connection, state.broker.domain.limits);
+  for (const subscription of message.retained) {
+    const { filter } = subscription;
+    if (state.subscriptions.get(filter) === subscription) state.replay.begin(filter, message.upTo);
   }
+  goOn(state, self);
   state.changing = false;
   seeToHeld(state, self);
 }

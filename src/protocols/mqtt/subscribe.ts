@@ -1,5 +1,4 @@
 /** SUBSCRIBE and UNSUBSCRIBE of a backend: MQTT 5 sections 3.8 to 3.11, 4.7 and 4.8. */
-import type { Publication } from '../../actors/publication.js';
 import type { Published } from '../../actors/router.js';
 import type { Ref } from '../../actors/system.js';
 import { isForeign } from './addresses.js';
@@ -75,7 +74,12 @@ function take(
   const subscription = newSubscription(state, wanted, identifier, self);
   if (!existing) state.broker.subscriptions += 1;
   state.subscriptions.set(wanted.filter, subscription);
-  state.journal?.subscribe({ ...wanted, identifier });
+  // Retain handling: 0 always, 1 for a new subscription, 2 never [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+  const isNew = wanted.retainHandling === 0 || (wanted.retainHandling === 1 && !existing);
+  const asks = subscription.group === null && isNew;
+  const { filter, qos, noLocal, retainAsPublished } = wanted;
+  const owed = asks || state.replay.has(filter);
+  state.journal?.subscribe({ filter, qos, noLocal, retainAsPublished, identifier, owed });
   if (subscription.group) {
     // A shared subscription is sent nothing that is retained, section 4.8.2.
     const { system } = state.broker.domain.runtime;
@@ -87,8 +91,6 @@ function take(
   if (earlier) changes.retained.delete(earlier);
   else if (existing) changes.remove.push(existing);
   changes.insert.set(wanted.filter, subscription);
-  // Retain handling: 0 always, 1 for a new subscription, 2 never [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
-  const asks = wanted.retainHandling === 0 || (wanted.retainHandling === 1 && !existing);
   if (asks) changes.retained.add(subscription);
   return wanted.qos;
 }
@@ -123,6 +125,7 @@ export function unsubscribe(
     const subscription = state.subscriptions.get(filter);
     if (!subscription) return REASON.noSubscriptionExisted;
     state.subscriptions.delete(filter);
+    state.replay.end(filter);
     state.journal?.unsubscribe(filter);
     state.broker.subscriptions -= 1;
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
@@ -148,11 +151,7 @@ function exchange(
   const { system } = broker.domain.runtime;
   state.changing = true;
   const done = () => {
-    const found: { readonly subscription: SessionSubscription; readonly publication: Publication }[] = [];
-    for (const subscription of retained) {
-      for (const publication of broker.retainedFor(subscription.filter)) found.push({ subscription, publication });
-    }
-    system.tell(self, { kind: 'changed', connection, ack, retained: found });
+    system.tell(self, { kind: 'changed', connection, ack, retained, upTo: broker.retained.order });
   };
   const { cluster } = broker.domain;
   const change = () => {

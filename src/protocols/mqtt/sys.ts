@@ -3,6 +3,7 @@ import { Publication } from '../../actors/publication.js';
 import { publish } from '../../actors/router.js';
 import { matches } from '../../actors/topic.js';
 import type { Broker } from './broker.js';
+import type { Cursor } from './retained.js';
 
 const ROOT = '$SYS/';
 const NO_PROPERTIES = Buffer.alloc(0);
@@ -40,10 +41,14 @@ function publicationOf(name: string, text: string): Publication {
 }
 
 /** Those that a filter matches, as they are now. */
-export function systemPublications(broker: Broker, filter: string): Publication[] {
-  return texts(broker)
-    .filter(([name]) => matches(filter, `${ROOT}broker/${name}`))
-    .map(([name, text]) => publicationOf(name, text));
+export function systemCursor(broker: Broker, filter: string): Cursor {
+  const found = texts(broker).filter(([name]) => matches(filter, `${ROOT}broker/${name}`));
+  return {
+    next() {
+      const text = found.shift();
+      return text ? publicationOf(...text) : null;
+    },
+  };
 }
 
 /** Publishes them all, to whoever subscribed. */
