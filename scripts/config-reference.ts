@@ -1,6 +1,6 @@
 /**
  * `npm run docs:config`: writes docs/configuration.md from the schema that validates the configuration, so that the two
- * cannot differ. test/config-reference.test.ts holds the committed page to it.
+ * cannot differ. test/config-reference.unit.ts holds the committed page to it.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * `npm run docs:metrics`: writes docs/metrics.md from the list that /metrics is read from, so that the two cannot
- * differ. test/metrics-reference.test.ts holds the committed page to it.
+ * differ. test/metrics-reference.unit.ts holds the committed page to it.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
