@@ -64,6 +64,11 @@ function createRuntime(config: Config, clock: Clock, store: Store | null): Runti
     system.tell(endpoint, { kind: 'graceEnded' });
   });
   const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
+  store?.watch((full) => {
+    const { conditions } = metrics;
+    if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
+    else conditions.clear('disk');
+  });
   return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
 }
 

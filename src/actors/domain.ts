@@ -246,6 +246,12 @@ export class Domain {
     if (packet.trace !== null) packet.trace.hop('dropped', packet, receiver, reason);
   }
 
+  /** Whether a message to a target would have to be kept and the disk has no room for it. */
+  isDiskFull({ node, client, address }: Target, bytes: number): boolean {
+    if (!this.settings.offline || !this.mailboxes || node === 'gid' || client !== null) return false;
+    return !this.registry.endpoints.has(address) && !this.mailboxes.hasRoom(bytes);
+  }
+
   /** Keeps a message for an endpoint that is offline; false where it is no message or none are kept. */
   keep(packet: Packet, address: Address): boolean {
     if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return false;

@@ -3,7 +3,7 @@
  * Written by the domain's endpoints and whoever sends; on disk are the messages, in memory their sizes.
  *
  * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
- * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`; and by `offlineAgeS`: what is older
+ * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`, and what the disk has no room for; and by `offlineAgeS`: what is older
  * is `expired`. What clients send themselves takes at most half of `offlineBytes`, and that of one sender a hundredth:
  * a visitor must not leave a site without room for its own.
  */
@@ -61,8 +61,8 @@ export class Mailboxes {
   readonly #sent = new Map<Address, number>();
   readonly #table: Table<Kept>;
   readonly #part: string;
-  /** Since when a message that was read has been kept: it may have to be kept again. */
-  readonly #since = new WeakMap<Packet, number>();
+  /** Where a message that was read is kept: it may have to stay, or to be kept again as what is as old as it was. */
+  readonly #read = new WeakMap<Packet, Entry>();
   #next = 0;
   #bytes = 0;
   #clientBytes = 0;
@@ -73,7 +73,7 @@ export class Mailboxes {
   constructor(
     private readonly owner: Owner,
     private readonly clock: Clock,
-    store: Store,
+    private readonly store: Store,
   ) {
     this.#table = store.table('offline');
     this.#part = part(owner.name);
@@ -90,11 +90,11 @@ export class Mailboxes {
     const { limits, metrics } = this.owner;
     const { bytes, sender, fromClient } = packet;
     const client = fromClient ? sender : null;
-    if (this.#isFull(bytes, client)) {
+    if (this.#isFull(bytes, client) || !this.store.hasRoom(bytes)) {
       metrics.drop('quotaExceeded', address);
       return;
     }
-    const entry = { sequence: this.#next++, bytes, at: this.#since.get(packet) ?? this.clock.now(), client };
+    const entry = { sequence: this.#next++, bytes, at: this.#read.get(packet)?.at ?? this.clock.now(), client };
     const kept: Kept = {
       to: address,
       fields: packet.fields as MessageFields,
@@ -117,12 +117,12 @@ export class Mailboxes {
     const box = this.#boxes.get(address);
     if (!box) return [];
     this.#expire(address, box);
-    return box.entries.flatMap(({ sequence, at }) => {
-      const kept = this.#table.get([this.#part, sequence]);
+    return box.entries.flatMap((entry) => {
+      const kept = this.#table.get([this.#part, entry.sequence]);
       if (!kept) return [];
       const packet = new Packet('message', kept.fields, address, kept.sender);
       packet.fromClient = kept.fromClient === true;
-      this.#since.set(packet, at);
+      this.#read.set(packet, entry);
       return [packet];
     });
   }
@@ -135,10 +135,26 @@ export class Mailboxes {
     this.#boxes.delete(address);
   }
 
-  /** The endpoint goes offline, and these are what it has not seen. */
+  /** The endpoint goes offline, and these are what it has not seen. What is kept already stays, also on a full disk. */
   replace(address: Address, packets: readonly Packet[]): void {
-    this.clear(address);
-    for (const packet of packets) this.keep(address, packet);
+    const box = this.#boxes.get(address);
+    const staying = new Set(packets.map((packet) => this.#read.get(packet)));
+    const gone = box?.entries.filter((entry) => !staying.has(entry)) ?? [];
+    if (box && gone.length > 0) {
+      box.entries = box.entries.filter((entry) => staying.has(entry));
+      for (const entry of gone) this.#forget(box, entry);
+    }
+    const kept = new Set(box?.entries);
+    for (const packet of packets) {
+      const entry = this.#read.get(packet);
+      if (!entry || !kept.has(entry)) this.keep(address, packet);
+    }
+    if (box?.entries.length === 0) this.#boxes.delete(address);
+  }
+
+  /** Whether the disk has room for a message of so many bytes. */
+  hasRoom(bytes: number): boolean {
+    return this.store.hasRoom(bytes);
   }
 
   /** Forgets its timer; what is kept stays where it is. */

@@ -1,32 +1,65 @@
 /**
  * The store in LMDB. Writes gather and are committed together by a thread of the library, so that no actor waits for the
  * disk; until then they are kept here, for those who read them back.
+ *
+ * On a full disk the library ends the process. Before that (space.ts) nothing new is taken, and then nothing is written
+ * at all: changes wait here, bounded by what is in the file, and are written when there is room again.
  */
-import { type Database, open } from 'lmdb';
+import { statfsSync } from 'node:fs';
+import { type Database, open, type RootDatabase } from 'lmdb';
 import { log } from '../log.js';
+import { Commits } from './commits.js';
 import { probeFolder, takeFolder } from './folder.js';
+import { type Measured, Space } from './space.js';
 import { type Key, type Store, TABLES, type Table, type TableName } from './store.js';
 
+/** How often a full disk is looked at. */
+const LOOK_MS = 1000;
+/** Of a record besides its texts and Buffers. */
+const RECORD_BYTES = 64;
+
+/** About as many bytes as a value takes on disk. */
+function bytesOf(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (typeof value !== 'object' || value === null) return 8;
+  if (Buffer.isBuffer(value)) return value.length;
+  let bytes = 8;
+  for (const [name, part] of Object.entries(value)) bytes += name.length + bytesOf(part);
+  return bytes;
+}
+
+/** A write of a key that is not on disk yet. */
+interface Write<V> {
+  readonly key: Key;
+  /** Undefined: removed. */
+  readonly value: V | undefined;
+  readonly bytes: number;
+  /** Since when something is to be committed for this key. */
+  readonly number: number;
+}
+
 class LmdbTable<V> implements Table<V> {
-  /** Not committed yet, by key; undefined: removed. */
-  readonly #pending = new Map<string, V | undefined>();
+  /** Handed to the library, or waiting for room; by key. */
+  readonly #pending = new Map<string, Write<V>>();
+  /** Those of them that wait for room. */
+  readonly #waiting = new Map<string, Write<V>>();
 
   constructor(
-    private readonly database: Database<V, (string | number)[]>,
-    private readonly failed: (error: unknown) => void,
+    readonly database: Database<V, (string | number)[]>,
+    private readonly store: Writing,
   ) {}
 
   put(key: Key, value: V): void {
-    this.#write(key, value, this.database.put([...key], value));
+    this.#write(key, value, RECORD_BYTES + bytesOf(value));
   }
 
   remove(key: Key): void {
-    this.#write(key, undefined, this.database.remove([...key]));
+    this.#write(key, undefined, 0);
   }
 
   get(key: Key): V | undefined {
-    const name = key.join(' ');
-    return this.#pending.has(name) ? this.#pending.get(name) : this.database.get([...key]);
+    const pending = this.#pending.get(key.join(' '));
+    return pending ? pending.value : this.database.get([...key]);
   }
 
   *entries(first: string): Iterable<readonly [Key, V]> {
@@ -36,68 +69,239 @@ class LmdbTable<V> implements Table<V> {
     }
   }
 
-  #write(key: Key, value: V | undefined, written: Promise<boolean>): void {
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Writes what waits, as far as that is safe; whether that was all. */
+  resume(): boolean {
+    for (const [name, write] of this.#waiting) {
+      if (!this.store.space.isSafe(write.bytes)) return false;
+      this.#waiting.delete(name);
+      this.#hand(write);
+    }
+    return true;
+  }
+
+  #write(key: Key, value: V | undefined, bytes: number): void {
     const name = key.join(' ');
-    // A value of its own for each write, so that an earlier one's commit does not forget a later one.
-    this.#pending.set(name, value);
-    const forget = () => {
-      if (this.#pending.get(name) === value) this.#pending.delete(name);
-    };
-    written.then(forget, (error: unknown) => {
-      forget();
-      this.failed(error);
-    });
+    const { commits } = this.store;
+    const waits = this.#waiting.get(name);
+    // What waits already is not written any more: with this write both are on disk.
+    const write = { key, value, bytes, number: waits?.number ?? commits.begin() };
+    this.#pending.set(name, write);
+    if (waits || !this.store.mayWrite(bytes)) this.#waiting.set(name, write);
+    else this.#hand(write);
+  }
+
+  #hand(write: Write<V>): void {
+    const { space, commits } = this.store;
+    const { key, value, bytes } = write;
+    space.open(bytes);
+    const written = value === undefined ? this.database.remove([...key]) : this.database.put([...key], value);
+    written.then(
+      () => {
+        space.close(bytes);
+        // A later write of the key may be on its way.
+        const name = key.join(' ');
+        if (this.#pending.get(name) === write) this.#pending.delete(name);
+        commits.end(write.number);
+        this.store.written();
+      },
+      (error: unknown) => {
+        space.close(bytes);
+        this.#retry(write, error);
+      },
+    );
+  }
+
+  /** Not on disk, so nobody is told that it is: it waits, unless a later write takes its place. */
+  #retry(write: Write<V>, error: unknown): void {
+    const name = write.key.join(' ');
+    const last = this.#pending.get(name);
+    if (last === undefined) this.store.commits.end(write.number);
+    else this.#waiting.set(name, { ...last, number: Math.min(last.number, write.number) });
+    this.store.failed(error);
   }
 }
 
-class LmdbStore implements Store {
-  readonly #root;
-  readonly #tables = new Map<TableName, Table<unknown>>();
-  readonly #release: () => void;
-  #closed = false;
-  /** A disk that is full fails every write: said once. */
-  #failed = false;
+/** What the tables need of the store. */
+interface Writing {
+  readonly commits: Commits;
+  readonly space: Space;
+  mayWrite(bytes: number): boolean;
+  written(): void;
+  failed(error: unknown): void;
+}
 
-  constructor(folder: string, release: () => void) {
-    this.#release = release;
+class LmdbStore implements Store, Writing {
+  readonly commits = new Commits();
+  readonly space: Space;
+  readonly #root: RootDatabase<unknown, (string | number)[]>;
+  readonly #tables = new Map<TableName, LmdbTable<unknown>>();
+  readonly #watchers: ((full: boolean) => void)[] = [];
+  /** Changes wait for room: all others go behind them. */
+  #holds = false;
+  #failed = false;
+  #closed = false;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly folder: string,
+    private readonly release: () => void,
+    statfs: typeof statfsSync,
+  ) {
     // A commit is on disk when it is done: no thread of its own is still writing it out when the folder is closed.
     this.#root = open({ path: folder, maxDbs: 32, noSubdir: false, overlappingSync: false });
     for (const name of TABLES) {
-      this.#tables.set(name, new LmdbTable(this.#root.openDB<unknown, (string | number)[]>(name, {}), this.#report));
+      const database = this.#root.openDB<unknown, (string | number)[]>(name, {});
+      this.#tables.set(name, new LmdbTable(database, this));
     }
+    this.space = new Space(() => this.#measure(statfs), this.#changed);
   }
 
   table<V>(name: TableName): Table<V> {
-    return this.#tables.get(name) as Table<V>;
+    return this.#tables.get(name) as unknown as Table<V>;
+  }
+
+  hasRoom(bytes = 0): boolean {
+    return this.space.hasRoom(bytes) && !this.#holds;
+  }
+
+  committed(done: () => void): void {
+    this.commits.after(done);
+  }
+
+  /** A commit is done: what waits for room may have some. */
+  written(): void {
+    if (this.#holds && this.space.isIdle) this.#resume();
+  }
+
+  watch(changed: (full: boolean) => void): void {
+    if (!this.hasRoom()) changed(true);
+    this.#watchers.push(changed);
+  }
+
+  mayWrite(bytes: number): boolean {
+    // Before it writes: so that it is known in time, also where nobody asks.
+    this.space.hasRoom(0);
+    if (this.#holds || !this.space.isSafe(bytes)) this.#hold();
+    return !this.#holds;
+  }
+
+  failed(error: unknown): void {
+    if (!this.#failed)
+      log.error({ event: 'store failed', err: error }, 'durable state could not be written; tried again');
+    this.#failed = true;
+    this.#hold();
   }
 
   async flush(): Promise<void> {
     if (this.#closed) return;
-    await this.#root.committed;
-    await this.#root.flushed;
+    for (let before = Number.POSITIVE_INFINITY, waiting = this.#waiting; ; waiting = this.#waiting) {
+      this.#resume();
+      await this.#root.committed;
+      await this.#root.flushed;
+      // What is written makes room for more of what waits, or does not.
+      if (waiting === 0 || waiting >= before) return;
+      before = waiting;
+    }
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.flush();
     this.#closed = true;
+    if (this.#timer) clearInterval(this.#timer);
     await this.#root.close();
-    this.#release();
+    this.release();
   }
 
-  readonly #report = (err: unknown): void => {
-    if (this.#failed) return;
-    this.#failed = true;
-    log.error({ event: 'store failed', err }, 'durable state is not written any more');
+  /** Writes that wait for room. */
+  get #waiting(): number {
+    let waiting = 0;
+    for (const table of this.#tables.values()) waiting += table.waiting;
+    return waiting;
+  }
+
+  #hold(): void {
+    this.#holds = true;
+    this.#lookAgain();
+  }
+
+  readonly #changed = (full: boolean): void => {
+    const { folder } = this;
+    if (full) {
+      log.error(
+        { event: 'disk full', folder },
+        'too little is free on the disk of the data folder: nothing new is kept',
+      );
+      this.#lookAgain();
+    } else log.info({ event: 'disk has room', folder }, 'there is room on the disk of the data folder again');
+    for (const watcher of this.#watchers) watcher(full);
   };
+
+  #lookAgain(): void {
+    if (this.#closed) return;
+    this.#timer ??= setInterval(() => {
+      this.#resume();
+      if (!this.space.hasRoom(0) || this.#holds || this.#timer === null) return;
+      clearInterval(this.#timer);
+      this.#timer = null;
+    }, LOOK_MS).unref();
+  }
+
+  /** Writes what waits, commit by commit, as soon as that is safe. */
+  #resume(): void {
+    if (!this.#holds || this.#closed) return;
+    for (const table of this.#tables.values()) if (!table.resume()) return;
+    this.#holds = false;
+    this.#failed = false;
+  }
+
+  /** Where the disk cannot be looked at, nothing is known to be free. */
+  #measure(statfs: typeof statfsSync): Measured {
+    try {
+      return this.#measureNow(statfs);
+    } catch (err) {
+      log.error({ event: 'disk not measured', err }, 'what is free on the disk of the data folder is not known');
+      return { free: 0, total: 0, reusable: 0, used: 0 };
+    }
+  }
+
+  #measureNow(statfs: typeof statfsSync): Measured {
+    const { bavail, blocks, bsize } = statfs(this.folder);
+    const of = ({ treeBranchPageCount, treeLeafPageCount, overflowPages }: Pages): number =>
+      treeBranchPageCount + treeLeafPageCount + overflowPages;
+    const { pageSize, lastPageNumber, root, free } = this.#root.getStats() as Stats;
+    let pages = of(root) + of(free);
+    for (const { database } of this.#tables.values()) pages += of(database.getStats() as Pages);
+    // Pages 0 and 1 say where the others are.
+    const reusable = Math.max(0, lastPageNumber - 1 - pages);
+    return { free: bavail * bsize, total: blocks * bsize, reusable: reusable * pageSize, used: pages * pageSize };
+  }
+}
+
+/** LMDB's count of the pages of a table. */
+interface Pages {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+interface Stats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  readonly root: Pages;
+  readonly free: Pages;
 }
 
 /** Opens the store of a folder, which is made where there is none. Throws an Error whose message is for the operator. */
-export function openLmdb(folder: string): Store {
+export function openLmdb(folder: string, statfs = statfsSync): Store {
   const release = takeFolder(folder);
   try {
     probeFolder(folder);
-    return new LmdbStore(folder, release);
+    return new LmdbStore(folder, release, statfs);
   } catch (error) {
     release();
     throw error;

@@ -1,6 +1,7 @@
 /**
  * The port for what must outlive the process. Actors write to it and go on: a write is visible to `get` at once and on
- * disk a moment later, in the order in which writes were made. lmdb.ts implements it; a server that keeps nothing has none.
+ * disk a moment later, in the order in which writes were made. Whoever promises that something is kept asks `hasRoom`
+ * before, and says so when it is `committed`. lmdb.ts implements it; a server that keeps nothing has none.
  */
 
 /** Parts of a fixed meaning, the most general first: what shares its first parts lies together, in order. */
@@ -18,7 +19,13 @@ export interface Table<V> {
 export interface Store {
   /** The same table for the same name. */
   table<V>(name: TableName): Table<V>;
-  /** Resolves when all that was written before is on disk. */
+  /** Whether something new of so many bytes can be taken. False: its disk is nearly full. */
+  hasRoom(bytes?: number): boolean;
+  /** Calls `done` once all that was written before is on disk: at once where it is already. */
+  committed(done: () => void): void;
+  /** Tells from now on when its disk is nearly full, and when there is room again; at once where it is full. */
+  watch(changed: (full: boolean) => void): void;
+  /** Resolves when all that was written before is on disk. What a full disk keeps from being written is not waited for. */
   flush(): Promise<void>;
   /** Flushes, and lets go of the folder. */
   close(): Promise<void>;

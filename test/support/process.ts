@@ -44,6 +44,8 @@ export interface Options {
   readonly node?: readonly string[];
   /** Another program than the server, run through node. */
   readonly program?: readonly string[];
+  /** A command that runs the program in place of itself. */
+  readonly within?: readonly string[];
   /** The working directory, somewhere below the project's; the project's own unless given. */
   readonly cwd?: string;
 }
@@ -61,9 +63,11 @@ export class NexTalkProcess {
   readonly #output = new EventEmitter();
 
   constructor(args: readonly string[], options: Options) {
-    const { env, node = [], program = [join(root, 'src/main.ts')], cwd = root } = options;
+    const { env, node = [], program = [join(root, 'src/main.ts')], within = [], cwd = root } = options;
     const runs = program[0]?.endsWith('.ts') ? ['--import', 'tsx'] : [];
-    this.child = spawnTethered('env', [...pristine, process.execPath, ...runs, ...node, ...program, ...args], {
+    const command = ['env', ...pristine, process.execPath, ...runs, ...node, ...program, ...args];
+    const [first = 'env', ...rest] = [...within, ...command];
+    this.child = spawnTethered(first, rest, {
       cwd,
       env: childEnvironment(env),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -100,6 +100,9 @@ function address(fields: Parameters, target: Target, topic: string): void {
   if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
 }
 
+/** What would have to be kept where nothing more is: PROTOCOL.md section 8 has no better reason. */
+export const DISK_FULL: Outcome = { reason: REASON.quotaExceeded, text: 'the disk is full', drop: 'quotaExceeded' };
+
 function invalid({ detail }: ReplyError): Outcome {
   return refusal(REASON.payloadFormatInvalid, detail?.slice(0, 100) ?? '');
 }
@@ -111,6 +114,7 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
   const fields = fieldsOf(domain, payload);
   const fault = bodyFault(domain, fields);
   if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
+  if (domain.isDiskFull(target, payload.length)) return DISK_FULL;
   address(fields, target, topic);
   let outcome = ACCEPTED;
   push(domain, fields, (result) => {
@@ -133,6 +137,7 @@ export function sendTo(domain: Domain, client: Client, topic: string, payload: B
   const fields = fieldsOf(domain, payload);
   const fault = bodyFault(domain, fields);
   if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
+  if (domain.isDiskFull(target, payload.length)) return DISK_FULL;
   if (fields.get('type') === 'broadcast') return refusal(REASON.notAuthorized, 'broadcast is for the site');
   address(fields, target, topic);
   fields.set('ticket', client.name);

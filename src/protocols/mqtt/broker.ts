@@ -89,7 +89,8 @@ export class Broker {
   }
 
   /** Whether a further session has no place. */
-  isFull(clientId: string): boolean {
+  isFull(clientId: string, expiryS: number): boolean {
+    if (expiryS > 0 && !this.sessions.has(clientId) && this.journal?.hasRoom() === false) return true;
     const { sessionsPerDomain } = this.domain.limits;
     return sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain && !this.sessions.has(clientId);
   }
@@ -117,6 +118,14 @@ export class Broker {
     state.subscription = subscription;
     system.tell(this.domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
     return actor;
+  }
+
+  /** Whether a publication would have to be stored and the disk has no room for it. */
+  isDiskFull({ qos, retain, payload }: Pick<PublicationFields, 'qos' | 'retain' | 'payload'>): boolean {
+    const { journal } = this;
+    if (!journal) return false;
+    const isStored = (retain && payload.length > 0) || (qos > 0 && journal.kept > 0);
+    return isStored && !journal.hasRoom(payload.length);
   }
 
   /** Keeps it where it is to be retained, and tells all who subscribed. Answers how many there are. */

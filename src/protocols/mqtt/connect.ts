@@ -10,7 +10,7 @@ import type { ConnectMessage, SessionMessage, SessionState } from './session.js'
 const RECEIVE_MAXIMUM = 65_535;
 
 /** Seconds a session outlives its connection; 3.1.1 has only at once and never. */
-function expiryOf({ version, clean, sessionExpiryS }: Connect): number {
+export function expiryOf({ version, clean, sessionExpiryS }: Connect): number {
   if (version === 5) return sessionExpiryS ?? 0;
   return clean ? 0 : Number.POSITIVE_INFINITY;
 }

@@ -9,7 +9,7 @@ import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
 import { Broker } from './broker.js';
-import { connackOf } from './connect.js';
+import { connackOf, expiryOf } from './connect.js';
 import type { Connection, Host, Peer } from './connection.js';
 import { encodeConnack } from './encode.js';
 import { login } from './login.js';
@@ -170,7 +170,8 @@ export class MqttHost implements Host {
 
   #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): Peer | null {
     const broker = this.broker(domain);
-    if (broker.isFull(packet.clientId)) return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
+    if (broker.isFull(packet.clientId, expiryOf(packet)))
+      return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
     // Nothing is kept for who has no identity.

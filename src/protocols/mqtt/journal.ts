@@ -64,6 +64,8 @@ function plain(publication: Publication): KeptPublication {
 }
 
 export class Journal {
+  /** Sessions that outlive their connections. */
+  kept = 0;
   /** What ends from now on ends because the server or its domain does, and is there again at the next start. */
   frozen = false;
   readonly sessions: Table<KeptSession>;
@@ -77,7 +79,10 @@ export class Journal {
   #lastNumber = 0;
   readonly #part: string;
 
-  constructor(store: Store, domain: string) {
+  constructor(
+    private readonly store: Store,
+    domain: string,
+  ) {
     this.sessions = store.table('sessions');
     this.subscriptions = store.table('subscriptions');
     this.received = store.table('received');
@@ -85,6 +90,11 @@ export class Journal {
     this.#retained = store.table('retained');
     this.#publications = store.table('publications');
     this.#part = part(domain);
+  }
+
+  /** Whether the disk has room for so many bytes more. */
+  hasRoom(bytes = 0): boolean {
+    return this.store.hasRoom(bytes);
   }
 
   retain(publication: Publication): void {
@@ -207,19 +217,24 @@ export class SessionJournal {
     readonly key: readonly [string, string],
   ) {}
 
+  #activate(active: boolean): void {
+    if (active !== this.#active) this.journal.kept += active ? 1 : -1;
+    this.#active = active;
+  }
+
   get #writes(): boolean {
     return this.#active && !this.journal.frozen;
   }
 
   /** It was there before the start; `last` is its highest key. */
   resume(last: number): void {
-    this.#active = true;
+    this.#activate(true);
     this.#last = last;
   }
 
   /** Its client has connected or gone. One that was kept stays so until it ends. */
   keep(session: KeptSession): void {
-    this.#active ||= session.expiryS > 0;
+    if (session.expiryS > 0) this.#activate(true);
     if (this.#writes) this.journal.sessions.put(this.key, session);
   }
 
@@ -244,6 +259,8 @@ export class SessionJournal {
   put(item: Item, id = 0, released = false): void {
     if (!this.#writes) return;
     const { publication, qos, retain, identifiers } = item;
+    // What no publisher is told is kept goes on in memory, on a full disk.
+    if (item.key === undefined && publication.publisher === null && !this.journal.hasRoom(publication.bytes)) return;
     const number = item.key === undefined ? this.journal.refer(publication) : this.journal.numberOf(publication);
     item.key ??= ++this.#last;
     this.journal.outbound.put([...this.key, item.key], { publication: number, qos, retain, identifiers, id, released });
@@ -258,6 +275,6 @@ export class SessionJournal {
   /** The session is no more; what was its own has been removed piece by piece. */
   end(): void {
     if (this.#writes) this.journal.sessions.remove(this.key);
-    this.#active = false;
+    this.#activate(false);
   }
 }

@@ -1,7 +1,7 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
-import { ACCEPTED, dropRefused, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
+import { ACCEPTED, DISK_FULL, dropRefused, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Ack, Publish, Will } from './packets.js';
@@ -28,6 +28,7 @@ function accept(
   if (isAddress(topic)) return pushTo(broker.domain, topic, payload);
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
+  if (broker.isDiskFull(what)) return DISK_FULL;
   const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
   return heard === 0 ? UNHEARD : ACCEPTED;
 }
@@ -56,6 +57,8 @@ export function publishFromClient(
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
   const outcome = accept(state, packet, self);
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
+  // 3.1.1 could only be told that it is kept: the client sends it again when it has connected again.
+  if (outcome === DISK_FULL && connection.version !== 5) return REASON.quotaExceeded;
   if (qos === 2 && outcome.reason < REFUSED) {
     keep(received, connection, id);
     state.journal?.receive(id);

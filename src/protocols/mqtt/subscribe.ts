@@ -32,8 +32,9 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
   return REASON.quotaExceeded;
 }
 
-function hasRoom({ broker, subscriptions }: SessionState): boolean {
+function hasRoom({ broker, expiryS, subscriptions }: SessionState): boolean {
   const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
+  if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
   if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
   if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
   return broker.domain.table.levels < MAX_LEVELS;
