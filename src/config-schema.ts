@@ -268,8 +268,14 @@ export const configSchema: ConfigSchema = {
       timeoutMs: whole(1, 600_000, 25_000, 'A poll is answered empty after this, in ms.'),
     }),
     socket: group('WebSockets.', {
-      pingMs: whole(1, 60_000, 30_000, 'Time between pings, in ms; a peer silent for long is closed.'),
+      pingMs: whole(1, 60_000, 30_000, 'Time between pings, in ms; at most a quarter of silenceMs.'),
       subscribeMs: whole(1, 600_000, 10_000, 'Time for the first text, in ms; later the socket is closed with 4408.'),
+      silenceMs: whole(
+        1,
+        120_000,
+        120_000,
+        'A peer from which nothing comes, no pong either, is gone after this, in ms.',
+      ),
     }),
     limits,
     lockout: group('Who offers wrong API keys of a domain too often waits, twice as long each time.', {

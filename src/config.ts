@@ -36,6 +36,8 @@ export interface Config {
     readonly pingMs: number;
     /** Time for the first text of a WebSocket, in ms; at least 1. */
     readonly subscribeMs: number;
+    /** A peer that has been silent this long is gone, in ms; 1 to 120,000. */
+    readonly silenceMs: number;
   };
   readonly limits: Limits;
   readonly lockout: LockoutConfig;

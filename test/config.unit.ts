@@ -47,7 +47,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
     ],
     presence: { clientIdleMs: 10000, graceMs: 8000 },
     poll: { timeoutMs: 25000 },
-    socket: { pingMs: 30000, subscribeMs: 10000 },
+    socket: { pingMs: 30000, subscribeMs: 10000, silenceMs: 120000 },
     limits: {
       bodyBytes: 65536,
       parameters: 10000,

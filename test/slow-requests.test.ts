@@ -4,11 +4,11 @@
  */
 import net from 'node:net';
 import t from 'tap';
-import { loadUws, type TemplatedApp } from '../src/uws.js';
+import { ManualClock } from './mqtt/support/clock.js';
 import { upgradeHeaders } from './support/hostile.js';
 import { basic } from './support/http.js';
 import { RawSocket, requestText } from './support/raw.js';
-import { type Cleaner, siteA, testServer } from './support/server.js';
+import { siteA, testServer } from './support/server.js';
 import { tlsFiles } from './support/tls.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -71,40 +71,39 @@ t.test('a connection that never finishes what it began is ended, over TCP and TL
   t.ok(secure.metrics.refused.handshakeFailed >= 2);
 });
 
-/** Has the library's idle times of WebSockets run faster; the least it knows are 8 s. */
-function hasten(t: Cleaner, times: number): void {
-  const library = loadUws();
-  const { App } = library;
-  const hastened: typeof App = (...options) => {
-    const app = App(...options);
-    const { ws } = app;
-    const faster: TemplatedApp['ws'] = (pattern, { idleTimeout = 0, ...rest }) =>
-      ws.call(app, pattern, { ...rest, idleTimeout: idleTimeout / times } as never);
-    return Object.assign(app, { ws: faster });
-  };
-  Object.assign(library, { App: hastened });
-  t.teardown(() => Object.assign(library, { App }));
-}
-
 t.test(
-  'a WebSocket that answers no pings is ended after two minutes, also one of MQTT',
-  { timeout: 400_000 },
+  'a WebSocket that answers no pings is gone after silenceMs and was pinged three times, also one of MQTT',
   async (t) => {
-    hasten(t, 15);
-    const server = await testServer(t, { socket: { pingMs: 1000 }, mqtt: { anonymousDomain: siteA.domain } });
-    const { ticket } = await server.site().online('1');
-    const answering = await WebSocketClient.connect(server, ticket);
-    const silent: RawSocket[] = [];
-    for (const path of ['/v5/wsocket', '/mqtt']) {
-      const raw = await RawSocket.open(server);
-      raw.write(requestText(`GET ${path}`, [...upgradeHeaders, 'Sec-WebSocket-Protocol: mqtt']));
-      t.equal((await raw.answer()).status, 101);
-      silent.push(raw);
+    const clock = new ManualClock();
+    const socket = { pingMs: 30_000, silenceMs: 20_000 };
+    const server = await testServer(t, { socket, mqtt: { anonymousDomain: siteA.domain } }, clock);
+    const site = server.site();
+    const answering = await WebSocketClient.connect(server, (await site.online('1')).ticket);
+    const dead = await RawSocket.open(server);
+    dead.write(requestText('GET /v5/wsocket', upgradeHeaders));
+    t.equal((await dead.answer()).status, 101);
+    // Masked with zeros.
+    const subscribe = Buffer.from(`subscribe ${siteA.domain} ${(await site.online('2')).ticket}`);
+    dead.write(Buffer.concat([Buffer.from([0x81, 0x80 | subscribe.length, 0, 0, 0, 0]), subscribe]));
+    const mqtt = await RawSocket.open(server);
+    mqtt.write(requestText('GET /mqtt', [...upgradeHeaders, 'Sec-WebSocket-Protocol: mqtt']));
+    t.equal((await mqtt.answer()).status, 101);
+    // CONNECT without a keep alive.
+    mqtt.write(Buffer.from('828f00000000100d00044d51545404020000000161', 'hex'));
+    while (server.metrics.connections.websocket < 2 || !mqtt.received.includes('\x20\x02')) await server.settled();
+    while (!dead.received.includes('"status":"ok"')) await server.settled();
+    for (let n = 0; n < 4; n++) {
+      t.equal(server.metrics.connections.websocket, 2, `after ${n} pings everybody is there`);
+      clock.advance(5000);
+      if (n === 3) break;
+      // What came before it on the same connection, its pong, has been seen to.
+      answering.send('ping');
+      t.equal(await answering.text(), 'pong');
     }
-    // CONNECT without a keep alive, masked with zeros.
-    silent[1]?.write(Buffer.from('828f00000000100d00044d51545404020000000161', 'hex'));
-    await Promise.all(silent.map(({ closed }) => closed));
-    t.match(silent[0]?.received, '\x89\x00', 'it was pinged');
-    t.equal(answering.socket.readyState, answering.socket.OPEN, 'who answers pings stays');
+    await Promise.all([dead.closed, mqtt.closed]);
+    for (const { received } of [dead, mqtt]) t.ok(received.split('\x89\x00').length > 3, 'it was pinged three times');
+    while (server.metrics.connections.websocket > 1) await server.settled();
+    t.equal(server.metrics.connections.mqttws, 0);
+    t.equal(answering.socket.readyState, answering.socket.OPEN, 'who answers stays');
   },
 );

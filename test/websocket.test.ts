@@ -108,6 +108,21 @@ t.test('heartbeats and unknown texts are accepted and not answered', async (t) =
   await t.rejects(client.text(1), 'no text but frames came');
 });
 
+t.test('the text ping is answered pong, for pages to find out that their connection is dead', async (t) => {
+  const server = await testServer(t);
+  const client = (await server.site().arrive('1')).client as WebSocketClient;
+  for (let n = 0; n < 3; n++) {
+    client.send('ping');
+    t.equal(await client.text(), 'pong');
+  }
+  client.send('pingping');
+  client.send('ping');
+  t.equal(await client.text(), 'pong', 'other texts are still not answered');
+  const stranger = await WebSocketClient.open(server);
+  stranger.send('ping');
+  t.equal((await stranger.closed).code, 4400, 'the first text is subscribe');
+});
+
 t.test('binary is closed with 1003, before and after subscribing', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');

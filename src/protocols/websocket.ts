@@ -14,19 +14,25 @@ import { errorBody } from './error-body.js';
 import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
 import { type Headers, whenSoundUpgrade } from './headers.js';
 import { locateTicket } from './keys.js';
+import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
 
 /** Section 10: a longer text ends with 1009. Up to the second bound it can be told so, beyond that it is cut off. */
 const TEXT_BYTES = 64 * 1024;
 const RECEIVE_BYTES = 4 * TEXT_BYTES;
-/** A silent peer is gone after this, section 7. */
-const SILENCE_S = 120;
+/** What uWebSockets.js itself does where nothing comes; `silenceMs` is never longer. */
+const IDLE_S = 120;
+/** Bytes that wait for a client before its pings are not answered any more: it has enough to read. */
+const PONG_BACKLOG_BYTES = 256 * 1024;
 /** More than one batch of a queue's bytes is never handed over before the socket drains. */
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
 
 /** uWebSockets.js answers these to a send. */
 const DROPPED = 2;
 const BUFFERED = 0;
+
+/** A page cannot see the protocol's own pings: this is how it finds out that its connection is dead. */
+const PING = Buffer.from('ping');
 
 const NONE: readonly Packet[] = [];
 
@@ -79,8 +85,7 @@ function parseSubscribe(text: string): { readonly domain: string; readonly ticke
 
 export class WebSocketAdapter {
   readonly behaviour: WebSocketBehavior<Holder>;
-  /** Every open socket, the next to be pinged first. */
-  readonly #pings: Timeouts<Socket>;
+  readonly #alive: Liveness<Socket>;
   /** Those that have not subscribed. */
   readonly #silent: Timeouts<Socket>;
 
@@ -89,23 +94,27 @@ export class WebSocketAdapter {
     private readonly admission: Admission,
   ) {
     const { clock, metrics } = context.runtime;
-    const { pingMs, subscribeMs } = context.config().socket;
-    this.#pings = new Timeouts<Socket>(clock, pingMs, (socket) => {
-      socket.ws?.ping();
-      this.#pings.start(socket);
-    });
-    this.#silent = new Timeouts<Socket>(clock, subscribeMs, (socket) => {
+    const { socket: times } = context.config();
+    this.#alive = new Liveness<Socket>(
+      clock,
+      times,
+      ({ ws }) => ws?.ping(),
+      ({ ws }) => ws?.close(),
+    );
+    this.#silent = new Timeouts<Socket>(clock, times.subscribeMs, (socket) => {
       metrics.refused.subscribeTimeout += 1;
       socket.ws?.end(CLOSE.subscribeTimeout.webSocketCode, CLOSE.subscribeTimeout.name);
     });
     this.behaviour = {
       maxPayloadLength: RECEIVE_BYTES,
       maxBackpressure: BACKPRESSURE_BYTES,
-      idleTimeout: SILENCE_S,
+      idleTimeout: IDLE_S,
       sendPingsAutomatically: false,
       upgrade: whenSoundUpgrade(metrics, this.#upgrade.bind(this)),
       open: (ws) => this.#open(ws),
       message: (ws, message, isBinary) => this.#receive(ws, message, isBinary),
+      ping: (ws) => this.#alive.heard(ws.getUserData().socket),
+      pong: (ws) => this.#alive.heard(ws.getUserData().socket),
       drain: (ws) => this.#drain(ws),
       close: (ws) => this.#ended(ws),
     };
@@ -114,13 +123,13 @@ export class WebSocketAdapter {
   /** For each socket, what ends it: the server drains. */
   farewells(): (() => void)[] {
     const { webSocketCode, name } = CLOSE.shutdown;
-    return [...this.#pings.items()].map((socket) => () => socket.ws?.end(webSocketCode, name));
+    return [...this.#alive.sockets()].map((socket) => () => socket.ws?.end(webSocketCode, name));
   }
 
   /** Ends every socket that is left. */
   close(): void {
     for (const end of this.farewells()) end();
-    this.#pings.close();
+    this.#alive.close();
     this.#silent.close();
   }
 
@@ -138,17 +147,20 @@ export class WebSocketAdapter {
     socket.ws = ws;
     this.context.runtime.metrics.opens('websocket');
     this.#silent.start(socket);
-    this.#pings.start(socket);
+    this.#alive.open(socket);
   }
 
   #receive(ws: WebSocket<Holder>, message: ArrayBuffer, isBinary: boolean): void {
     const { socket } = ws.getUserData();
+    this.#alive.heard(socket);
     if (isBinary || message.byteLength > TEXT_BYTES) {
       this.context.runtime.metrics.refused.malformed += 1;
       const reason = isBinary ? CLOSE.binary : CLOSE.tooLarge;
       ws.end(reason.webSocketCode, reason.name);
     } else if (!socket.client && !socket.locating) {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
+    } else if (socket.client && message.byteLength === PING.length && PING.equals(Buffer.from(message))) {
+      if (ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
     }
   }
 
@@ -196,7 +208,7 @@ export class WebSocketAdapter {
     socket.ws = null;
     socket.client = null;
     this.#silent.cancel(socket);
-    this.#pings.cancel(socket);
+    this.#alive.closed(socket);
     metrics.connections.websocket -= 1;
     this.admission.release(socket.address);
     if (client) system.tell(client.endpoint, { kind: 'detach', client, transport: socket, unsent });

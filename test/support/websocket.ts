@@ -79,7 +79,7 @@ export class WebSocketClient implements ChatClient {
   }
 
   #read(text: string): void {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = text === 'pong' ? text : JSON.parse(text);
     if (isFrame(value)) {
       this.#packets(value);
       return;

@@ -62,6 +62,8 @@ class SessionPeer implements Peer {
 
 export class MqttHost implements Host {
   readonly connections = new Set<Connection>();
+  /** Of what carries connections: timers to end. */
+  readonly onClose: (() => void)[] = [];
   readonly #brokers = new Map<Domain, Broker>();
   readonly #connecting: Timeouts<Connection>;
   /** One for each length of silence. */
@@ -281,6 +283,7 @@ export class MqttHost implements Host {
     for (const broker of this.#brokers.values()) broker.end();
     for (const connection of [...this.connections]) connection.end(CLOSE.shutdown.webSocketCode);
     this.#connecting.close();
+    for (const end of this.onClose) end();
     for (const timeouts of this.#keepAlive.values()) timeouts.close();
   }
 

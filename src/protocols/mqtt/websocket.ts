@@ -4,6 +4,7 @@ import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
 import { type Admission, refuse } from '../admission.js';
 import { whenSoundUpgrade } from '../headers.js';
+import { Liveness } from '../liveness.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
@@ -13,7 +14,8 @@ const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Section 2.1.4: the longest packet that the protocol allows. */
 const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
-const SILENCE_S = 120;
+/** What uWebSockets.js itself does where nothing comes; `silenceMs` is never longer. */
+const IDLE_S = 120;
 /** RFC 6455 section 7.4: data of a kind that is not accepted; a policy is violated. */
 const CODE = Object.freeze({ unacceptable: 1003, policy: 1008 });
 const SUBPROTOCOLS: ReadonlySet<string> = new Set(['mqtt', 'mqttv3.1']);
@@ -70,12 +72,19 @@ function chosen(offered: string): string | null {
 }
 
 export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSocketBehavior<MqttHolder> {
-  const { metrics } = host.context.runtime;
+  const { metrics, clock } = host.context.runtime;
+  const alive = new Liveness<MqttSocket>(
+    clock,
+    host.context.config().socket,
+    ({ ws }) => ws?.ping(),
+    ({ ws }) => ws?.close(),
+  );
+  host.onClose.push(() => alive.close());
   return {
     maxPayloadLength: Math.max(MESSAGE_BYTES, 2 * (host.maxPacketBytes || PACKET_BYTES / 2)),
     maxBackpressure: BACKPRESSURE_BYTES,
-    idleTimeout: SILENCE_S,
-    sendPingsAutomatically: true,
+    idleTimeout: IDLE_S,
+    sendPingsAutomatically: false,
     upgrade: whenSoundUpgrade(metrics, (res, req, headers, socketContext) => {
       const protocol = chosen(req.getHeader('sec-websocket-protocol'));
       if (protocol === null) {
@@ -98,10 +107,13 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       const { socket } = ws.getUserData();
       socket.ws = ws;
       metrics.opens('mqttws');
+      alive.open(socket);
       socket.connection = new Connection(host, socket);
     },
     message(ws, message, isBinary) {
-      const { connection } = ws.getUserData().socket;
+      const { socket } = ws.getUserData();
+      const { connection } = socket;
+      alive.heard(socket);
       if (!isBinary) {
         metrics.refused.malformed += 1;
         ws.end(CODE.unacceptable); // [MQTT-6.0.0-1]
@@ -110,12 +122,15 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       // The library takes its bytes back when this returns.
       connection?.receive(Buffer.from(Buffer.from(message)));
     },
+    ping: (ws) => alive.heard(ws.getUserData().socket),
+    pong: (ws) => alive.heard(ws.getUserData().socket),
     drain(ws) {
       if (ws.getBufferedAmount() === 0) ws.getUserData().socket.connection?.drained();
     },
     close(ws) {
       const { socket } = ws.getUserData();
       socket.ws = null;
+      alive.closed(socket);
       metrics.connections.mqttws -= 1;
       admission.release(socket.admitted);
       socket.connection?.lost();
