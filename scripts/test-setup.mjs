@@ -1,7 +1,8 @@
-// What `npm test` needs and npm does not install: tap's test class with this project's plugins, and programs that some
-// tests drive (a browser, other brokers). Costs nothing when all is there; what cannot be had is named, and its tests skip.
+// What `npm test` needs and npm does not install: tap's test class with this project's plugins; the server compiled, for
+// tests that start it as a process; and programs that some tests drive (a browser, other brokers). Costs a second or two
+// when all is there; what cannot be had is named, and its tests skip.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -96,5 +97,18 @@ function installPrograms() {
   say('');
 }
 
+// Each process that a test starts would compile for itself (test/support/compiled.ts). Where this fails they do.
+function compileServer() {
+  const compiled = join(root, '.compiled');
+  const complete = join(compiled, 'complete');
+  rmSync(complete, { force: true });
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', compiled];
+  if (spawnSync(process.execPath, args, { cwd: root, stdio: 'ignore' }).status !== 0) return;
+  cpSync(join(root, 'src/admin/page'), join(compiled, 'admin/page'), { recursive: true });
+  writeFileSync(complete, '');
+}
+
 buildTap();
 installPrograms();
+compileServer();

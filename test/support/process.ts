@@ -3,6 +3,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { SERVER } from './compiled.js';
 import { program } from './programs.js';
 
 const root = join(import.meta.dirname, '../..');
@@ -63,7 +64,7 @@ export class NexTalkProcess {
   readonly #output = new EventEmitter();
 
   constructor(args: readonly string[], options: Options) {
-    const { env, node = [], program = [join(root, 'src/main.ts')], within = [], cwd = root } = options;
+    const { env, node = [], program = [SERVER], within = [], cwd = root } = options;
     const runs = program[0]?.endsWith('.ts') ? ['--import', 'tsx'] : [];
     const command = ['env', ...pristine, process.execPath, ...runs, ...node, ...program, ...args];
     const [first = 'env', ...rest] = [...within, ...command];

@@ -15,6 +15,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Check } from './check.js';
+import { SERVER } from './compiled.js';
 import type { Block } from './markdown.js';
 import { freePort } from './ports.js';
 import { type NexTalkProcess, nextalk } from './process.js';
@@ -25,7 +26,7 @@ const WRITTEN_PORTS = [8080, 1883, 8081, 3000] as const;
 
 const root = join(import.meta.dirname, '../..');
 const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
-const SOURCE = ['--import', `file://${tsx}`, join(root, 'src/main.ts')];
+const PROGRAM = SERVER.endsWith('.ts') ? ['--import', `file://${tsx}`, SERVER] : [SERVER];
 
 export interface Cleaner extends Check {
   teardown(fn: () => unknown): void;
@@ -129,7 +130,7 @@ export class Reader {
 }
 
 /** Puts `nextalk` there as if it had been installed, and answers its folder, for PATH. Node is given `args`. */
-export function installProgram(into: string, args: readonly string[] = SOURCE): string {
+export function installProgram(into: string, args: readonly string[] = PROGRAM): string {
   const folder = join(into, '.bin');
   mkdirSync(folder, { recursive: true });
   const command = [process.execPath, ...args].map((word) => `"${word}"`).join(' ');
