@@ -67,7 +67,7 @@ t.test('PHP’s lists of buddies and rooms are lists', async (t) => {
   const answer = await server.request({ method: 'POST', path, auth: siteA, body, type });
   t.hasStrict(answer.body, { presences: { '1': 'available', 'vid:2': 'available' } });
   const { ticket } = answer.body as { ticket: string };
-  for (const room of ['r1', 'r2']) t.strictSame(await site.members(room, ticket), { me: 'available' });
+  for (const room of ['r1', 'r2']) t.strictSame(await site.members(ticket, room), { me: 'available' });
   t.strictSame((await server.request({ path: '/v5/presences?ids[]=1&ids[]=me', auth: siteA })).body, {
     '1': 'available',
     me: 'available',
@@ -84,7 +84,7 @@ t.test('who comes online with spaces around the id is found without them', async
   await site.online('vid: 7', {});
   t.strictSame(await site.presences('jack,vid:7, vid: 7'), { jack: 'available', 'vid:7': 'available' });
   t.equal((await site.post('/v5/rooms/%20r1%20/join', { ticket })).status, 200);
-  t.strictSame(await site.members('r1', ticket), { jack: 'available' });
+  t.strictSame(await site.members(ticket, 'r1'), { jack: 'available' });
   const rose = await site.arrive('rose');
   await site.push(' jack', ' rose ', 'hi');
   t.hasStrict(await rose.next(), { from: 'jack', to: 'rose', body: 'hi' });

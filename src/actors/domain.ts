@@ -179,6 +179,11 @@ export class Domain {
     return this.cluster === null ? this.registry.appearance(address) : this.cluster.appearance(address);
   }
 
+  /** The nick of an endpoint that is online, on whichever node; empty where there is none. */
+  nick(address: Address): string {
+    return this.registry.endpoints.get(address)?.nick ?? this.cluster?.nick(address) ?? '';
+  }
+
   /** Whether anybody watches a topic by MQTT; may say so where nobody does. */
   isHeard(topic: string): boolean {
     return this.table.wildcards > 0 || this.table.has(topic);

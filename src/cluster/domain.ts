@@ -68,6 +68,10 @@ export class ClusteredDomain implements DomainCluster {
     return this.replica.appearance(address);
   }
 
+  nick(address: Address): string | null {
+    return this.replica.records.get(address)?.nick ?? null;
+  }
+
   members(room: Address): readonly Address[] {
     return [...(this.replica.rooms.get(room)?.members ?? [])].map(({ address }) => address);
   }

@@ -80,6 +80,7 @@ export interface DomainCluster {
   /** Endpoints of the domain online, on all nodes. */
   readonly online: number;
   appearance(address: Address): Appearance | null;
+  nick(address: Address): string | null;
   members(room: Address): readonly Address[];
   memberCount(room: Address): number;
   /** Tells everybody who is to know what this node's part of an endpoint is now. */

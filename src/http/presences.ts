@@ -2,12 +2,13 @@
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
+import { type GroupSizes, onlineGroups } from '../protocols/dialect.js';
 import type { Headers } from '../protocols/headers.js';
 import { forwarded } from '../protocols/network.js';
 import type { Call, PublicPorts } from './call.js';
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
-function presencesBody(list: Presences): string {
+export function presencesBody(list: readonly (readonly [string, string | number])[]): string {
   const seen = new Map(list);
   return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
 }
@@ -52,8 +53,13 @@ export function onlineCall(call: Call): void {
     const { ticket, presences: list } = result as OnlineResult;
     const { publicUrl, trustProxy, tls } = call.context.config();
     const where = urls(publicUrl, trustProxy, tls !== null, call.head.headers, call.ports);
-    const answer = JSON.stringify({ success: true, ticket, ...where });
-    call.reply(`${answer.slice(0, -1)},"presences":${presencesBody(list)}}`);
+    const answer = `${JSON.stringify({ success: true, ticket, ...where }).slice(0, -1)},"presences":${presencesBody(list)}`;
+    if (!call.parameters.has('groups')) return call.reply(`${answer}}`);
+    onlineGroups(call.domain, call.parameters, ticket, (sizes) => {
+      if (isReplyError(sizes)) return call.fail(sizes);
+      const buddies = `"buddies":${presencesBody(list)}`;
+      call.reply(`${answer},${buddies},"groups":${presencesBody(sizes as GroupSizes)}}`);
+    });
   });
 }
 

@@ -2,6 +2,7 @@
 import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
 import type { CallName } from '../protocols/schemas.js';
 import type { Call } from './call.js';
+import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupLeaveCall, groupMembersCall } from './dialect.js';
 import { messagesCall, statusesCall } from './messages.js';
 import { offlineCall, onlineCall, presencesCall, showCall } from './presences.js';
 import { decodeSegment } from './request.js';
@@ -33,6 +34,11 @@ const ROUTES = new Map<string, Route>([
   ['presences/show', { name: 'show', method: 'POST', run: showCall, calls: ['show'] }],
   ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
   ['messages', { name: 'messages', method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
+  ['group/join', { name: 'groupJoin', method: 'POST', run: groupJoinCall, calls: ['groupJoin'] }],
+  ['group/leave', { name: 'groupLeave', method: 'POST', run: groupLeaveCall, calls: ['groupLeave'] }],
+  ['group/members', { name: 'groupMembers', method: 'GET', run: groupMembersCall, calls: ['groupMembers'] }],
+  ['chats/open', { name: 'chatsOpen', method: 'POST', run: chatsOpenCall, calls: ['chatsOpen'] }],
+  ['chats/close', { name: 'chatsClose', method: 'POST', run: chatsCloseCall, calls: ['chatsClose'] }],
   ['statuses', { name: 'statuses', method: 'POST', run: statusesCall, calls: ['status'] }],
 ]);
 

@@ -26,7 +26,7 @@ export function text(checked: Checked, name: string): string | null {
 }
 
 /** A comma-separated list, or an array; spaces around items and empty items are dropped. Null: an item is no id. */
-function targets(domain: Domain, value: Checked[string], bareNode: 'uid' | 'gid'): Target[] | null {
+export function targets(domain: Domain, value: Checked[string], bareNode: 'uid' | 'gid'): Target[] | null {
   const items = typeof value === 'string' ? value.split(',') : (value ?? []);
   const found: Target[] = [];
   for (const item of items) {
@@ -50,7 +50,7 @@ function endpointTarget(domain: Domain, name: string): Target | null {
   return target && target.node !== 'gid' ? target : null;
 }
 
-function roomTarget(domain: Domain, id: string): Target | null {
+export function roomTarget(domain: Domain, id: string): Target | null {
   const target = parseTarget(domain.name, id, 'gid');
   return target && target.node === 'gid' ? target : null;
 }
@@ -65,6 +65,8 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (!buddies) return reply(badRequest('buddies must be ids of users, visitors or services'));
   const rooms = targets(domain, checked.rooms, 'gid');
   if (!rooms) return reply(badRequest('rooms must be ids of rooms'));
+  const groups = targets(domain, checked.groups, 'gid');
+  if (!groups) return reply(badRequest('groups must be ids of rooms'));
   const client = text(checked, 'client')?.trim() ?? target.client;
   if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
     return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
@@ -75,7 +77,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
     show: (text(checked, 'show') || null) as Show | null,
     status: text(checked, 'status'),
     buddies: addresses(buddies),
-    rooms: addresses(rooms),
+    rooms: addresses([...rooms, ...groups]),
     client,
     reply: settled(domain, reply),
   });
@@ -163,7 +165,7 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
   );
 }
 
-function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
+export function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
   const list: [string, string][] = [];
   for (const [address, id] of named) {
     const seen = domain.appearance(address);
@@ -266,24 +268,26 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
 export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {
   const target = roomTarget(domain, roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  const run = () => {
-    const list = (found: readonly Address[]) => {
-      reply(
-        presencesOf(
-          domain,
-          found.map((address) => [address, domain.shortId(address)] as const),
-        ),
-      );
-    };
-    if (domain.cluster) return list(domain.cluster.members(target.address));
-    const room = domain.registry.rooms.get(target.address);
-    if (!room) return list([]);
-    domain.runtime.system.tell(room, {
-      kind: 'members',
-      reply: (result) => (isReplyError(result) ? reply(result) : list(result)),
-    });
+  withTicket(domain, 'members', parameters, reply, () => listMembers(domain, target.address, reply), roomId);
+}
+
+/** Those members of a room who are online and visible. */
+export function listMembers(domain: Domain, address: Address, reply: Reply<Presences>): void {
+  const list = (found: readonly Address[]) => {
+    reply(
+      presencesOf(
+        domain,
+        found.map((member) => [member, domain.shortId(member)] as const),
+      ),
+    );
   };
-  withTicket(domain, 'members', parameters, reply, run, roomId);
+  if (domain.cluster) return list(domain.cluster.members(address));
+  const room = domain.registry.rooms.get(address);
+  if (!room) return list([]);
+  domain.runtime.system.tell(room, {
+    kind: 'members',
+    reply: (result) => (isReplyError(result) ? reply(result) : list(result)),
+  });
 }
 
 export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {

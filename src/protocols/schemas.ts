@@ -49,6 +49,17 @@ const message = {
   to_other: short('Passed on as sent.'),
 };
 
+/** Of the dialect of NexTalk 5.0 to 5.3. */
+const group = {
+  group: { type: 'string', description: 'The id of the room. Required, here or as `room`.' },
+  room: { type: 'string', description: 'The same as `group`.' },
+} as const;
+const anyTicket = {
+  type: 'string',
+  description: 'The ticket of the client that asks. Without one the site asks.',
+} as const;
+const buddies = list('Ids of those whose shows are answered, separated by commas. May be empty.');
+
 /** One for each call; PUSH is MESSAGES with `from`. */
 export const SCHEMAS = {
   online: {
@@ -60,6 +71,9 @@ export const SCHEMAS = {
       status: short('A text beside the show, such as "at lunch".'),
       buddies: list('Ids of those who hear of it and whom it hears of, separated by commas. May be empty.'),
       rooms: list('Ids of the rooms it is in, separated by commas. May be empty.'),
+      groups: list(
+        'The name of `rooms` until NexTalk 5.3. Where it is given, the answer has `buddies` and `groups` as well.',
+      ),
       client: id(
         'A name for this terminal, 1 to 64 characters; another client of the endpoint with the same name is ended. ' +
           'Missing: a name of its own.',
@@ -113,6 +127,25 @@ export const SCHEMAS = {
       nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
     },
   },
+  groupJoin: {
+    required: ['ticket'],
+    properties: {
+      ticket,
+      ...group,
+      nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
+    },
+  },
+  groupLeave: {
+    required: ['ticket'],
+    properties: {
+      ticket,
+      ...group,
+      nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
+    },
+  },
+  groupMembers: { required: [], properties: { ticket: anyTicket, ...group } },
+  chatsOpen: { required: [], properties: { ticket: anyTicket, buddies } },
+  chatsClose: { required: [], properties: { ticket: anyTicket, buddies } },
 } as const satisfies Readonly<Record<string, Schema>>;
 
 export type CallName = keyof typeof SCHEMAS;

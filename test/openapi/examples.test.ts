@@ -76,12 +76,13 @@ for (const form of [true, false]) {
     };
     ticket = ((await run('online')).body as { ticket: string }).ticket;
     t.match(await poll(), { presences: [{ from: 'jack' }, { from: 'jack' }] });
+    for (const call of ['groupMembers', 'chatsOpen', 'chatsClose'] as const) await run(call);
     for (const call of ['presences', 'members', 'show', 'message', 'status'] as const) await run(call);
     const packets = document.paths['/v5/packets']?.get?.responses[200] as Response;
     const frames = packets.content?.['application/json']?.examples;
     t.strictSame(await poll(), frames?.packets?.value, 'rose is sent what the description shows');
-    for (const call of ['push', 'join', 'leave', 'offline'] as const) await run(call);
-    t.match(await poll(), { presences: [{ type: 'leave' }] });
+    for (const call of ['push', 'join', 'leave', 'groupJoin', 'groupLeave', 'offline'] as const) await run(call);
+    t.match(await poll(), { presences: [{ type: 'leave' }, { type: 'join' }, { type: 'leave' }] });
     const polling = poll();
     await server.settled();
     await site.offline(rose.ticket);
@@ -95,6 +96,8 @@ function refusedWith(status: number, call: CallName, example: Params, required: 
   const [first = ''] = required;
   switch (status) {
     case 400:
+      // A call that requires nothing is refused for an id that is none.
+      if (required.length === 0) return requestOf(call, { ...example, group: 'a/b', buddies: 'a/b' });
       return requestOf(call, Object.fromEntries(Object.entries(example).filter(([name]) => name !== first)));
     case 401:
       return { ...good, auth: { ...auth, apikey: 'wrong' } };

@@ -8,7 +8,7 @@ interface Call {
   readonly ticket: boolean;
 }
 
-/** The ten calls of PROTOCOL.md section 3, written down once more: what the description is held to. */
+/** The calls of PROTOCOL.md sections 3 and 19, written down once more: what the description is held to. */
 export const CALLS: Readonly<Record<CallName, Call>> = {
   online: { method: 'POST', path: '/v5/presences/online', ticket: false },
   offline: { method: 'POST', path: '/v5/presences/offline', ticket: true },
@@ -20,6 +20,11 @@ export const CALLS: Readonly<Record<CallName, Call>> = {
   members: { method: 'GET', path: '/v5/rooms/{roomId}/members', ticket: true },
   join: { method: 'POST', path: '/v5/rooms/{roomId}/join', ticket: true },
   leave: { method: 'POST', path: '/v5/rooms/{roomId}/leave', ticket: true },
+  groupJoin: { method: 'POST', path: '/v5/group/join', ticket: true },
+  groupLeave: { method: 'POST', path: '/v5/group/leave', ticket: true },
+  groupMembers: { method: 'GET', path: '/v5/group/members', ticket: true },
+  chatsOpen: { method: 'POST', path: '/v5/chats/open', ticket: true },
+  chatsClose: { method: 'POST', path: '/v5/chats/close', ticket: true },
 };
 
 export function operationAt(document: OpenApi, method: string, path: string): Operation | undefined {

@@ -1,4 +1,4 @@
-/** What the ten calls of PROTOCOL.md section 3 do, in words, with one example each. What they take is in schemas.ts. */
+/** What the calls of PROTOCOL.md sections 3 and 19 do, in words, with one example each. What they take is in schemas.ts. */
 import type { CallName } from '../../protocols/schemas.js';
 
 export const EXAMPLE_TICKET = 'uid:jack:0df37e76e75f9d66a6c7d32d8e35b1f4';
@@ -126,5 +126,48 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     text: 'Takes the endpoint out of the room and tells the other members. A room is there while it has members.',
     example: { ticket },
     answer: ok,
+  },
+  groupJoin: {
+    name: 'group/join',
+    operationId: 'groupJoin',
+    summary: 'Enter a room (5.0 to 5.3)',
+    text: 'JOIN under its old name. Answers how many members the room has online, the one who joins included.',
+    example: { ticket, group: EXAMPLE_ROOM },
+    answer: { lobby: 2 },
+  },
+  groupLeave: {
+    name: 'group/leave',
+    operationId: 'groupLeave',
+    summary: 'Leave a room (5.0 to 5.3)',
+    text: 'LEAVE under its old name.',
+    example: { ticket, group: EXAMPLE_ROOM },
+    answer: ok,
+  },
+  groupMembers: {
+    name: 'group/members',
+    operationId: 'groupMembers',
+    summary: 'Who is in a room (5.0 to 5.3)',
+    text: 'MEMBERS under its old name. Answers a list.',
+    example: { ticket, group: EXAMPLE_ROOM },
+    answer: [
+      { id: 'rose', nick: 'Rose', show: 'away' },
+      { id: 'jack', nick: 'Jack', show: 'available' },
+    ],
+  },
+  chatsOpen: {
+    name: 'chats/open',
+    operationId: 'chatsOpen',
+    summary: 'A chat window is opened (5.0 to 5.3)',
+    text: 'Answers who of the named buddies is online, and changes nothing.',
+    example: { ticket, buddies: 'rose' },
+    answer: { status: 'ok', buddies: { rose: 'away' } },
+  },
+  chatsClose: {
+    name: 'chats/close',
+    operationId: 'chatsClose',
+    summary: 'A chat window is closed (5.0 to 5.3)',
+    text: 'Answers the same as when it was opened.',
+    example: { ticket, buddies: 'rose' },
+    answer: { status: 'ok', buddies: { rose: 'away' } },
   },
 };

@@ -89,17 +89,26 @@ function requestBody(calls: readonly CallName[]): NonNullable<Operation['request
   };
 }
 
+/** The answers that are not `{"status":"ok"}`. */
+const ANSWERS: ReadonlyMap<CallName, string> = new Map([
+  ['presences', 'Presences'],
+  ['members', 'Presences'],
+  ['groupJoin', 'GroupSizes'],
+  ['groupMembers', 'GroupMembers'],
+  ['chatsOpen', 'Chats'],
+  ['chatsClose', 'Chats'],
+]);
+
 function answerSchema(calls: readonly CallName[]): JsonSchema {
   const [call] = calls;
   if (call === 'online') return { $ref: '#/components/schemas/OnlineAnswer' };
-  const isListing = call === 'presences' || call === 'members';
-  return { $ref: `#/components/schemas/${isListing ? 'Presences' : 'Ok'}` };
+  return { $ref: `#/components/schemas/${ANSWERS.get(call as CallName) ?? 'Ok'}` };
 }
 
 /** What can go wrong once the path and method are right, in the order of the codes. */
 function refusalsOf(route: Route): Operation['responses'] {
   const isPost = route.method === 'POST';
-  const takesTicket = route.calls.some((call) => requiredOf(call).includes('ticket'));
+  const takesTicket = route.calls.some((call) => 'ticket' in propertiesOf(call));
   const names = [
     'BadRequest',
     'AuthenticationFailed',
@@ -120,6 +129,7 @@ function refusalsOf(route: Route): Operation['responses'] {
 }
 
 function tagOf(path: string): string {
+  if (path.startsWith('group/') || path.startsWith('chats/')) return 'NexTalk 5.0 to 5.3';
   if (path.startsWith('presences')) return 'Presence';
   return path.startsWith('rooms') ? 'Rooms' : 'Messages';
 }
@@ -200,9 +210,20 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
         ...Object.fromEntries(urls.filter((name) => !name.startsWith('mqtt')).map(url)),
         presences: { $ref: '#/components/schemas/Presences' },
       },
-      Object.fromEntries(urls.filter((name) => name.startsWith('mqtt')).map(url)),
+      {
+        ...Object.fromEntries(urls.filter((name) => name.startsWith('mqtt')).map(url)),
+        buddies: { $ref: '#/components/schemas/Presences' },
+        groups: { $ref: '#/components/schemas/GroupSizes' },
+      },
     ),
     Presences: { type: 'object', description: 'Short id → show.', additionalProperties: text },
+    GroupSizes: {
+      type: 'object',
+      description: 'Short id of a room → members online.',
+      additionalProperties: { type: 'integer' },
+    },
+    GroupMembers: { type: 'array', items: record({ id: text, nick: text, show: text }) },
+    Chats: record({ status: { const: 'ok' }, buddies: { $ref: '#/components/schemas/Presences' } }),
     Error: { ...error, description: 'Every refusal. `detail` is there with 400 only.' },
     OnlineError: { ...error, properties: { success: { const: false }, ...error.properties } },
     Frame: {
@@ -226,6 +247,7 @@ const TAGS: OpenApi['tags'] = [
   { name: 'Presence', description: 'Who is online, and how they are seen. Called by the site’s backend.' },
   { name: 'Messages', description: 'One to one, to rooms and to all. Called by the site’s backend.' },
   { name: 'Rooms', description: 'Who is in a room. Called by the site’s backend.' },
+  { name: 'NexTalk 5.0 to 5.3', description: 'Older names of calls, for plugins of 2013 and early 2014.' },
   {
     name: 'Long polling',
     description: 'How a page receives its packets by JSONP or fetch; no API key, only its ticket.',

@@ -1,0 +1,134 @@
+/**
+ * The calls of NexTalk 5.0 to 5.3, whose rooms are groups: PROTOCOL.md section 19. They are the calls of section 3 under
+ * other names, with answers of another form.
+ */
+import { type Address, addressOf, type Node, parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import type { Domain } from '../actors/domain.js';
+import { parseTicket } from '../actors/ticket.js';
+import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import {
+  join,
+  leave,
+  listMembers,
+  type Presences,
+  presencesOf,
+  type Reply,
+  roomTarget,
+  targets,
+  text,
+} from './commands.js';
+import { findTicket } from './keys.js';
+import type { Parameters } from './parameters.js';
+import { type Checked, check } from './schemas.js';
+
+/** Short id of a room → members online, the one who asks included. */
+export type GroupSizes = readonly (readonly [string, number])[];
+
+export interface GroupMember {
+  readonly id: string;
+  readonly nick: string;
+  readonly show: string;
+}
+
+/** The room that a call names. */
+function groupOf(domain: Domain, checked: Checked): Target | ReplyError {
+  const id = text(checked, 'group') || text(checked, 'room') || '';
+  if (id === '') return badRequest('group is required');
+  return roomTarget(domain, id) ?? badRequest('group is not the id of a room');
+}
+
+/** The endpoint that a ticket is of, whether it is valid or not. */
+function ownerOf(domain: Domain, ticket: unknown): Address | null {
+  const parsed = typeof ticket === 'string' ? parseTicket(ticket) : null;
+  return parsed && addressOf(domain.name, parsed.node as Node, parsed.id);
+}
+
+/** Whether a ticket that may be left out is one of the domain's. */
+function isAcceptable(domain: Domain, ticket: string | null): boolean {
+  if (!ticket || findTicket(domain, ticket)) return true;
+  return domain.cluster?.isKnown(parseTicket(ticket)?.token ?? '') ?? false;
+}
+
+/** How many members each of these rooms has online, `self` among them although others may not see it. */
+export function groupSizes(
+  domain: Domain,
+  groups: readonly Target[],
+  self: Address | null,
+  reply: Reply<GroupSizes>,
+): void {
+  const own = self && domain.shortId(self);
+  const sizes = new Map(groups.map(({ node, id }) => [shortIdOf(node, id), 0]));
+  let waiting = groups.length;
+  let error: ReplyError | null = null;
+  if (waiting === 0) return reply([]);
+  for (const { address, node, id } of groups) {
+    listMembers(domain, address, (result) => {
+      if (isReplyError(result)) error = result;
+      else sizes.set(shortIdOf(node, id), sizeOf(result, own));
+      waiting -= 1;
+      if (waiting === 0) reply(error ?? [...sizes]);
+    });
+  }
+}
+
+function sizeOf(members: Presences, own: string | null): number {
+  return members.length + (own === null || members.some(([id]) => id === own) ? 0 : 1);
+}
+
+/** What ONLINE answers of the groups that it named; they have been read before. */
+export function onlineGroups(domain: Domain, parameters: Parameters, ticket: string, reply: Reply<GroupSizes>): void {
+  const groups = targets(domain, parameters.get('groups') as Checked[string], 'gid') ?? [];
+  groupSizes(domain, groups, ownerOf(domain, ticket), reply);
+}
+
+export function groupJoin(domain: Domain, parameters: Parameters, reply: Reply<GroupSizes>): void {
+  const checked = check('groupJoin', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const group = groupOf(domain, checked);
+  if (isReplyError(group)) return reply(group);
+  join(domain, group.address, parameters, (result) => {
+    if (result !== null) return reply(result);
+    groupSizes(domain, [group], ownerOf(domain, checked.ticket), reply);
+  });
+}
+
+export function groupLeave(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  const checked = check('groupLeave', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const group = groupOf(domain, checked);
+  if (isReplyError(group)) return reply(group);
+  leave(domain, group.address, parameters, reply);
+}
+
+export function groupMembers(domain: Domain, parameters: Parameters, reply: Reply<readonly GroupMember[]>): void {
+  const checked = check('groupMembers', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const group = groupOf(domain, checked);
+  if (isReplyError(group)) return reply(group);
+  if (!isAcceptable(domain, text(checked, 'ticket'))) return reply(TICKET_NOT_FOUND);
+  listMembers(domain, group.address, (result) => {
+    if (isReplyError(result)) return reply(result);
+    reply(result.map(([id, show]) => ({ id, nick: nickOf(domain, id), show })));
+  });
+}
+
+function nickOf(domain: Domain, id: string): string {
+  const address = parseTarget(domain.name, id)?.address;
+  return (address && domain.nick(address)) || id;
+}
+
+/** A chat window is opened or closed: what is told is who of its buddies is online. */
+export function chats(
+  call: 'chatsOpen' | 'chatsClose',
+  domain: Domain,
+  parameters: Parameters,
+  reply: Reply<Presences>,
+): void {
+  const checked = check(call, parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const found = targets(domain, checked.buddies, 'uid');
+  if (!found) return reply(badRequest('buddies must be ids of users, visitors or services'));
+  if (!isAcceptable(domain, text(checked, 'ticket'))) return reply(TICKET_NOT_FOUND);
+  const named = found.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const);
+  reply(presencesOf(domain, named));
+}
