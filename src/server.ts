@@ -25,6 +25,7 @@ import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
 import { ConnectionCounts } from './protocols/network.js';
 import { spread } from './protocols/spread.js';
+import { Strangers } from './protocols/strangers.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
 import { openStore } from './store/open.js';
@@ -138,6 +139,7 @@ class Parts implements Server {
       runtime: this.#runtime,
       node,
       connections: new ConnectionCounts(),
+      strangers: new Strangers(),
       apiKeys: new ApiKeys(
         () => clock.now(),
         () => this.#config.lockout,

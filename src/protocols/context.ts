@@ -4,6 +4,7 @@ import type { ClusterNode } from '../cluster/node.js';
 import type { Config } from '../config.js';
 import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './network.js';
+import type { Strangers } from './strangers.js';
 
 export interface Context {
   /** As last loaded: SIGHUP replaces it. */
@@ -13,6 +14,7 @@ export interface Context {
   /** This node of a cluster; null: there is one node. */
   readonly node: ClusterNode | null;
   readonly connections: ConnectionCounts;
+  readonly strangers: Strangers;
   readonly apiKeys: ApiKeys;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;

@@ -16,10 +16,11 @@ import { type Headers, whenSoundUpgrade } from './headers.js';
 import { locateTicket } from './keys.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
+import type { Stranger } from './strangers.js';
 
 /** Section 10: a longer text ends with 1009. Up to the second bound it can be told so, beyond that it is cut off. */
 const TEXT_BYTES = 64 * 1024;
-const RECEIVE_BYTES = 4 * TEXT_BYTES;
+const RECEIVE_BYTES = 2 * TEXT_BYTES;
 /** What uWebSockets.js itself does where nothing comes; `silenceMs` is never longer. */
 const IDLE_S = 120;
 /** Bytes that wait for a client before its pings are not answered any more: it has enough to read. */
@@ -41,7 +42,7 @@ interface Holder {
   readonly socket: Socket;
 }
 
-class Socket implements Transport {
+class Socket implements Transport, Stranger {
   readonly kind = 'websocket';
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
@@ -53,6 +54,7 @@ class Socket implements Transport {
   constructor(
     readonly origin: string,
     readonly address: string,
+    private readonly onDrop: () => void,
   ) {}
 
   deliver(packets: readonly Packet[]): number {
@@ -69,6 +71,12 @@ class Socket implements Transport {
     if (reason === CLOSE.ticketNotFound) this.ws?.send(errorBody(TICKET_NOT_FOUND));
     this.ws?.end(reason.webSocketCode, reason.name);
     return this.unsent;
+  }
+
+  /** Before it has subscribed: strangers together take too much. */
+  drop(): void {
+    this.onDrop();
+    this.ws?.close();
   }
 
   refuse(error: ReplyError, reason: CloseReason): void {
@@ -138,15 +146,21 @@ export class WebSocketAdapter {
     if (address === null) return;
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
-    const holder: Holder = { socket: new Socket(headers.origin, address) };
+    const holder: Holder = { socket: new Socket(headers.origin, address, this.#countDropped) };
     res.upgrade(holder, key, '', extensions, socketContext);
   }
+
+  readonly #countDropped = (): void => {
+    this.context.runtime.metrics.refused.unavailable += 1;
+  };
 
   #open(ws: WebSocket<Holder>): void {
     const { socket } = ws.getUserData();
     socket.ws = ws;
     this.context.runtime.metrics.opens('websocket');
     this.#silent.start(socket);
+    // The library gathers so much of a text before it shows anything of it.
+    this.context.strangers.hold(socket, RECEIVE_BYTES);
     this.#alive.open(socket);
   }
 
@@ -188,6 +202,7 @@ export class WebSocketAdapter {
       return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
     this.#silent.cancel(socket);
+    this.context.strangers.release(socket);
     socket.client = client;
     socket.ws?.send(SUBSCRIBED_FRAME);
     runtime.system.tell(client.endpoint, { kind: 'attach', client, transport: socket });
@@ -208,6 +223,7 @@ export class WebSocketAdapter {
     socket.ws = null;
     socket.client = null;
     this.#silent.cancel(socket);
+    this.context.strangers.release(socket);
     this.#alive.closed(socket);
     metrics.connections.websocket -= 1;
     this.admission.release(socket.address);

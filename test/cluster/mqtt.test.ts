@@ -168,3 +168,33 @@ t.test('a session is taken over between nodes', { skip }, async (t) => {
   }
   t.notOk(fourth.sessionPresent, 'it has ended');
 });
+
+t.test(
+  'a publisher by WebSocket that is carried to another node waits for it and is not ended',
+  { skip },
+  async (t) => {
+    const nodes = await testCluster(t, await natsServer(t), 2, { mqtt: { port: -1 } });
+    const [home, visited] = nodes as [TestServer, TestServer];
+    const options = { clientId: 'site', clean: false, properties: { sessionExpiryInterval: 60 } };
+    const first = await Backend.connect(t, home, options);
+    await first.client.endAsync();
+    const reader = await Backend.connect(t, home);
+    await reader.client.subscribeAsync('bulk', { qos: 0 });
+    const client = mqtt.connect(`ws://${visited.host}/mqtt`, {
+      ...options,
+      protocolVersion: 5,
+      username: siteA.domain,
+      password: siteA.apikey,
+      reconnectPeriod: 0,
+    });
+    t.teardown(() => client.end(true));
+    client.on('error', () => undefined);
+    client.once('close', () => t.fail('it was ended'));
+    await new Promise((resolve) => client.once('connect', resolve));
+    const body = Buffer.alloc(100_000, 'x');
+    for (let n = 0; n < 50; n++) client.publish('bulk', body);
+    await client.publishAsync('bulk', 'marker', { qos: 1 });
+    client.removeAllListeners('close');
+    t.equal(await reader.next(50), 'marker');
+  },
+);

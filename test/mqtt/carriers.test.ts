@@ -132,8 +132,8 @@ t.test('Who takes no answers by WebSocket is ended', async (t) => {
   socket.send(Buffer.from('100d00044d5154540402003c000161', 'hex'));
   await new Promise((resolve) => socket.once('message', resolve));
   socket.pause();
-  const pings = Buffer.alloc(4 * 1024 * 1024, Buffer.from('c000', 'hex'));
-  for (let n = 0; n < 4; n++) await new Promise((resolve) => socket.send(pings, resolve));
+  const pings = Buffer.alloc(1024 * 1024, Buffer.from('c000', 'hex'));
+  for (let n = 0; n < 40; n++) await new Promise((resolve) => socket.send(pings, resolve));
   while (server.metrics.connections.mqttws > 0 && socket.bufferedAmount > 0) await server.settled();
   socket.resume();
   t.equal(await closed, 1008);

@@ -4,6 +4,7 @@
  * business.
  */
 import type { Publication, Qos } from '../../actors/publication.js';
+import type { Stranger, Strangers } from '../strangers.js';
 import { Aliases, ReceivedAliases } from './aliases.js';
 import { checkFirst, decode } from './decode.js';
 import { encodeDisconnect, encodePublish, encodeRefusal } from './encode.js';
@@ -18,9 +19,6 @@ const GATHERED_BYTES = 256 * 1024;
 const CONGESTED_BYTES = 1024 * 1024;
 /** Bytes, besides one whole packet and nearly all answers, that wait before the server stops reading from who does not take them. */
 const CHOKED_BYTES = 2 * CONGESTED_BYTES;
-
-/** An unfinished CONNECT of no more is waited for, however many others there are. */
-const SMALL_CONNECT_BYTES = 4096;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
@@ -49,8 +47,7 @@ export interface Host {
   readonly maxPacketBytes: number;
   /** A connection without a CONNECT yet. */
   connecting(connection: Connection): void;
-  /** Bytes more, or fewer, of CONNECTs that are not whole yet. False where all of them together are too many. */
-  awaiting(bytes: number): boolean;
+  readonly strangers: Strangers;
   /** The first packet: answers the peer, or null where it was refused and ended. */
   connect(connection: Connection, packet: Connect): Peer | null;
   /** Something came; `limitMs` of silence end the connection. */
@@ -72,7 +69,7 @@ export interface Outgoing {
   readonly identifiers?: readonly number[];
 }
 
-export class Connection {
+export class Connection implements Stranger {
   /** Null until CONNECT. */
   version: Version | null = null;
   requestProblem = true;
@@ -105,8 +102,6 @@ export class Connection {
   #received: ReceivedAliases | null = null;
   /** Whole packets received. */
   #packets = 0;
-  /** Bytes of its CONNECT that the host counts. */
-  #awaited = 0;
   readonly #splitter: Splitter;
 
   constructor(
@@ -135,15 +130,13 @@ export class Connection {
     if (this.keepAliveMs > 0 && this.#packets > before && !this.#ended) this.host.heard(this, this.keepAliveMs);
     // Who has not even said CONNECT is not answered.
     if (fault) this.#refuse(this.version === null ? { ...fault, silent: true } : fault);
-    else if (this.version === null || this.#awaited > 0)
-      this.#await(this.version === null ? this.#splitter.keptBytes : 0);
+    else if (this.version === null) this.host.strangers.hold(this, this.wire.unseenBytes + this.#splitter.keptBytes);
   }
 
-  #await(bytes: number): void {
-    const hasRoom = this.host.awaiting(bytes - this.#awaited);
-    this.#awaited = bytes;
-    if (hasRoom || bytes <= SMALL_CONNECT_BYTES) return;
+  /** Before its CONNECT is whole: strangers together take too much. */
+  drop(): void {
     this.host.countUnavailable();
+    this.wire.drop();
     this.end();
   }
 
@@ -206,6 +199,7 @@ export class Connection {
 
   #connect(packet: Connect): void {
     this.version = packet.version;
+    this.host.strangers.release(this);
     this.requestProblem = packet.requestProblem;
     this.#maximumPacketSize = packet.maximumPacketSize;
     if (packet.topicAliasMaximum > 0) this.#aliases = new Aliases(packet.topicAliasMaximum);
@@ -317,7 +311,6 @@ export class Connection {
     this.#carrier = null;
     this.#held = null;
     this.#splitter.clear();
-    if (this.#awaited > 0) this.#await(0);
     this.host.forget(this);
     this.wire.end(webSocketCode);
   }

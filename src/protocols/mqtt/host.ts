@@ -8,6 +8,7 @@ import type { ClusterSessions } from '../../cluster/port.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
+import type { Strangers } from '../strangers.js';
 import { Broker } from './broker.js';
 import { connackOf, expiryOf } from './connect.js';
 import type { Connection, Host, Peer } from './connection.js';
@@ -23,8 +24,6 @@ import { TicketPeer } from './ticket.js';
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
-/** CONNECTs that are not whole yet, all together: who has not said who it is may take no more memory. */
-const AWAITED_BYTES = 64 * 1024 * 1024;
 
 /** For a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
@@ -70,7 +69,6 @@ export class MqttHost implements Host {
   readonly #keepAlive = new Map<number, Timeouts<Connection>>();
   #scheduled: Connection[] = [];
   #cancelSystem: (() => void) | null = null;
-  #awaited = 0;
 
   constructor(readonly context: Context) {
     const { clock, metrics, system } = context.runtime;
@@ -100,13 +98,12 @@ export class MqttHost implements Host {
   connecting(connection: Connection): void {
     this.connections.add(connection);
     this.#connecting.start(connection);
+    this.strangers.hold(connection, connection.wire.unseenBytes);
     if (!this.#cancelSystem) this.#publishSystem();
   }
 
-  awaiting(bytes: number): boolean {
-    this.#awaited += bytes;
-    const hasRoom = this.#awaited <= AWAITED_BYTES;
-    return hasRoom;
+  get strangers(): Strangers {
+    return this.context.strangers;
   }
 
   heard(connection: Connection, limitMs: number): void {
@@ -121,6 +118,7 @@ export class MqttHost implements Host {
   forget(connection: Connection): void {
     this.connections.delete(connection);
     this.#connecting.cancel(connection);
+    this.strangers.release(connection);
     if (connection.keepAliveMs > 0) this.#keepAlive.get(connection.keepAliveMs)?.cancel(connection);
   }
 

@@ -79,6 +79,7 @@ class ChannelWire implements Wire {
   readonly kind: Wire['kind'];
   readonly origin: string;
   readonly address: string;
+  readonly unseenBytes = 0;
 
   constructor(
     private readonly channel: Channel,
@@ -108,6 +109,10 @@ class ChannelWire implements Wire {
 
   end(code: number): void {
     this.channel.end(code);
+  }
+
+  drop(): void {
+    this.channel.end(0);
   }
 }
 

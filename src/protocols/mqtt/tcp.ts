@@ -20,6 +20,7 @@ const HANDSHAKE_MS = 10_000;
 class TcpWire implements Wire {
   readonly kind = 'mqtt';
   readonly origin = '';
+  readonly unseenBytes = 0;
   readonly address: string;
 
   constructor(
@@ -84,6 +85,10 @@ class TcpWire implements Wire {
     socket.end();
     socket.resume();
     this.lingering.start(socket);
+  }
+
+  drop(): void {
+    this.socket.destroy();
   }
 }
 

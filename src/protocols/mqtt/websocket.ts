@@ -9,8 +9,19 @@ import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
-/** One message may hold many packets; a longer one, which the library would gather whole, ends the connection. */
-const MESSAGE_BYTES = 4 * 1024 * 1024;
+/**
+ * One message may hold many packets; a longer one ends the connection. The library gathers a message whole before it
+ * shows anything of it, from strangers as well: each more here is one stranger less that may be connected.
+ */
+const MESSAGE_BYTES = 1024 * 1024;
+/** What a message may have besides the longest packet. */
+const SLACK_BYTES = 64 * 1024;
+/** What a stranger is counted with at most, where the operator bounds no packets. */
+const UNSEEN_BYTES = 2 * 1024 * 1024;
+/** Bytes that are held while nothing is to be read, before the connection ends. */
+const PAUSED_BYTES = 8 * 1024 * 1024;
+/** What a message takes besides its bytes. */
+const OVERHEAD_BYTES = 256;
 /** Section 2.1.4: the longest packet that the protocol allows. */
 const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
@@ -30,12 +41,17 @@ export class MqttSocket implements Wire {
   readonly kind = 'mqttws';
   ws: WebSocket<MqttHolder> | null = null;
   connection: Connection | null = null;
+  #isPaused = false;
+  /** Came while it was paused. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
 
   constructor(
     readonly origin: string,
     readonly address: string,
     /** What it is counted under; empty where there is no limit. */
     readonly admitted: string,
+    readonly unseenBytes: number,
   ) {}
 
   get buffered(): number {
@@ -47,17 +63,49 @@ export class MqttSocket implements Wire {
     this.ws?.send(chunks.length === 1 && first ? first : Buffer.concat(chunks), true);
   }
 
-  /** It cannot stop reading: who does not take its answers is ended. */
+  /** The library goes on reading: what comes is held, as far as the bound. */
   pause(): void {
-    this.ws?.end(CODE.policy);
+    this.#isPaused = true;
   }
 
   resume(): void {
-    // Nothing was stopped.
+    this.#isPaused = false;
+    this.#giveHeld();
+  }
+
+  received(bytes: Buffer): void {
+    if (!this.#isPaused) return this.connection?.receive(bytes);
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.length + OVERHEAD_BYTES;
+    if (this.#heldBytes > PAUSED_BYTES) this.ws?.end(CODE.policy);
+  }
+
+  /** Its client has gone: what it had sent before counts. */
+  lost(): void {
+    this.#giveHeld(true);
+    this.connection?.lost();
+  }
+
+  /** As far as it is not paused again. */
+  #giveHeld(isLast = false): void {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    let given = 0;
+    while (given < held.length && (isLast || !this.#isPaused)) {
+      given += 1;
+      this.connection?.receive(held[given - 1] as Buffer);
+    }
+    for (const bytes of held.slice(given)) this.received(bytes);
   }
 
   end(code: number): void {
+    this.#held = [];
     this.ws?.end(code);
+  }
+
+  drop(): void {
+    this.ws?.close();
   }
 }
 
@@ -71,6 +119,10 @@ function chosen(offered: string): string | null {
   );
 }
 
+function messageBytes({ maxPacketBytes }: MqttHost): number {
+  return maxPacketBytes === 0 ? PACKET_BYTES : Math.max(MESSAGE_BYTES, maxPacketBytes + SLACK_BYTES);
+}
+
 export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSocketBehavior<MqttHolder> {
   const { metrics, clock } = host.context.runtime;
   const alive = new Liveness<MqttSocket>(
@@ -81,7 +133,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
   );
   host.onClose.push(() => alive.close());
   return {
-    maxPayloadLength: Math.max(MESSAGE_BYTES, 2 * (host.maxPacketBytes || PACKET_BYTES / 2)),
+    maxPayloadLength: messageBytes(host),
     maxBackpressure: BACKPRESSURE_BYTES,
     idleTimeout: IDLE_S,
     sendPingsAutomatically: false,
@@ -94,7 +146,12 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       }
       const admitted = admission.admit(res, headers);
       if (admitted === null) return;
-      const socket = new MqttSocket(headers.origin, admission.addressOf(res, headers), admitted);
+      const socket = new MqttSocket(
+        headers.origin,
+        admission.addressOf(res, headers),
+        admitted,
+        Math.min(UNSEEN_BYTES, messageBytes(host)),
+      );
       res.upgrade(
         { socket },
         req.getHeader('sec-websocket-key'),
@@ -112,7 +169,6 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
     },
     message(ws, message, isBinary) {
       const { socket } = ws.getUserData();
-      const { connection } = socket;
       alive.heard(socket);
       if (!isBinary) {
         metrics.refused.malformed += 1;
@@ -120,7 +176,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
         return;
       }
       // The library takes its bytes back when this returns.
-      connection?.receive(Buffer.from(Buffer.from(message)));
+      socket.received(Buffer.from(Buffer.from(message)));
     },
     ping: (ws) => alive.heard(ws.getUserData().socket),
     pong: (ws) => alive.heard(ws.getUserData().socket),
@@ -133,7 +189,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       alive.closed(socket);
       metrics.connections.mqttws -= 1;
       admission.release(socket.admitted);
-      socket.connection?.lost();
+      socket.lost();
     },
   };
 }

@@ -7,6 +7,8 @@ export interface Wire {
   readonly address: string;
   /** Bytes that were written and that the network has not taken yet. */
   readonly buffered: number;
+  /** Bytes that it may have of an unfinished message without showing them. */
+  readonly unseenBytes: number;
   /** Writes in order; the chunks are not changed afterwards by anybody. */
   write(chunks: readonly Buffer[]): void;
   /** Stops reading, and goes on: for whoever does not take its answers. */
@@ -17,4 +19,6 @@ export interface Wire {
    * unread bytes would be a reset, and take the last packet with it. `webSocketCode` is for WebSocket.
    */
   end(webSocketCode: number): void;
+  /** Ends it at once, for nothing of it to be kept. */
+  drop(): void;
 }

@@ -16,6 +16,7 @@ import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
 import { ConnectionCounts } from '../../../src/protocols/network.js';
+import { Strangers } from '../../../src/protocols/strangers.js';
 import type { Store } from '../../../src/store/store.js';
 import type { Cleaner, Settings } from '../../support/server.js';
 
@@ -133,6 +134,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
     runtime,
     node: null,
     connections: new ConnectionCounts(),
+    strangers: new Strangers(),
     apiKeys: new ApiKeys(
       () => runtime.clock.now(),
       () => config.lockout,

@@ -8,6 +8,7 @@ import type { Wire } from '../../../src/protocols/mqtt/wire.js';
 export class PeerWire implements Wire {
   readonly kind = 'mqtt';
   readonly origin = '';
+  readonly unseenBytes = 0;
   readonly address = '127.0.0.1';
   buffered = 0;
   paused = false;
@@ -32,6 +33,10 @@ export class PeerWire implements Wire {
   }
 
   end(): void {
+    this.ended = true;
+  }
+
+  drop(): void {
     this.ended = true;
   }
 }
