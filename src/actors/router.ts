@@ -18,6 +18,8 @@ export interface Deliver {
   readonly only: string | null;
   /** Another node has seen to all else that is for it: the endpoint's other parts, its webhook. */
   readonly relayed?: true;
+  /** For who watches by MQTT: those of its subscriptions that match. */
+  readonly matched?: readonly TopicSubscription[];
 }
 
 /** An entry of the routing table. */
@@ -107,9 +109,10 @@ export function route(
   let found = owner !== null && owner !== except;
   if (owner !== null && found) system.tell(owner, deliver);
   if (table.wildcards === 0) {
-    for (const { actor } of table.exact(topic)) {
+    for (const subscription of table.exact(topic)) {
+      const { actor } = subscription;
       if (actor === owner || actor === except || actor.stopped) continue;
-      system.tell(actor, deliver);
+      system.tell(actor, isTopicSubscription(subscription) ? { ...deliver, matched: [subscription] } : deliver);
       found = true;
     }
     return found;
@@ -117,27 +120,41 @@ export function route(
   const told = new Set<Ref<never>>();
   if (owner) told.add(owner);
   if (except) told.add(except);
-  table.match(topic, ({ actor }) => {
+  const watching: Watching = new Map();
+  table.match(topic, (subscription) => {
+    const { actor } = subscription;
     if (told.has(actor) || actor.stopped) return;
+    found = true;
+    if (isTopicSubscription(subscription)) return gather(watching, subscription);
     told.add(actor);
     system.tell(actor, deliver);
-    found = true;
   });
+  tellWatchers(system, deliver, watching);
   return found;
 }
 
 /** Tells those who watch a packet's topic by MQTT, each once. */
 export function routeToWatchers(system: System, table: Table, packet: Packet, relayed?: true): boolean {
-  const told = new Set<Ref<never>>();
-  table.match(packet.topic, ({ actor, owner }) => {
-    if (owner !== null || told.has(actor)) return;
-    told.add(actor);
-    system.tell(
-      actor,
-      relayed ? { kind: 'deliver', packet, only: null, relayed } : { kind: 'deliver', packet, only: null },
-    );
+  const watching: Watching = new Map();
+  table.match(packet.topic, (subscription) => {
+    if (isTopicSubscription(subscription)) gather(watching, subscription);
   });
-  return told.size > 0;
+  const deliver: Deliver = { kind: 'deliver', packet, only: null };
+  tellWatchers(system, relayed ? { ...deliver, relayed } : deliver, watching);
+  return watching.size > 0;
+}
+
+/** Subscriptions by MQTT that match a packet, by who has them: nobody is to match all of its own again. */
+type Watching = Map<Ref<Deliver>, TopicSubscription[]>;
+
+function gather(watching: Watching, subscription: TopicSubscription): void {
+  const known = watching.get(subscription.actor);
+  if (known) known.push(subscription);
+  else watching.set(subscription.actor, [subscription]);
+}
+
+function tellWatchers(system: System, deliver: Deliver, watching: Watching): void {
+  for (const [actor, matched] of watching) system.tell(actor, { ...deliver, matched });
 }
 
 function isTopicSubscription(subscription: Subscription): subscription is TopicSubscription {

@@ -54,6 +54,7 @@ export class TopicTree<S> {
   readonly #root: Level<S> = newLevel();
   #wildcards = 0;
   #levels = 0;
+  #looked = 0;
 
   /** How many filters with wildcards there are. */
   get wildcards(): number {
@@ -63,6 +64,11 @@ export class TopicTree<S> {
   /** Nodes of the tree of filters with wildcards: 250 bytes each, so that deep filters cost many times what flat ones do. */
   get levels(): number {
     return this.#levels;
+  }
+
+  /** Levels that all lookups so far have looked at. */
+  get looked(): number {
+    return this.#looked;
   }
 
   /** How many different filters there are. */
@@ -156,6 +162,7 @@ export class TopicTree<S> {
   }
 
   #walk(level: Level<S>, names: readonly string[], depth: number, visit: (subscriber: S) => void): void {
+    this.#looked += 1;
     // A leading wildcard matches no topic that begins with `$`, [MQTT-4.7.2-1].
     const wild = depth > 0 || !names[0]?.startsWith('$');
     if (wild) this.#visit(level.children.get('#'), visit);

@@ -5,6 +5,7 @@ import type { TopicSubscription } from '../../actors/router.js';
 import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import type { Context } from '../context.js';
+import { FilterShapes } from './filter-shapes.js';
 import { Journal } from './journal.js';
 import { Replays } from './replay.js';
 import { restoreSession } from './restore.js';
@@ -19,11 +20,12 @@ export class Broker {
   readonly groups = new Map<string, Ref<GroupMessage>>();
   readonly retained: Retained;
   readonly replays: Replays;
+  /** Of all sessions' filters. */
+  readonly shapes = new FilterShapes();
   /** What is to survive a restart; null: nothing. */
   readonly journal: Journal | null;
   readonly startedAt: number;
-  /** Of all sessions; bounded by `subscriptionsPerDomain`. */
-  subscriptions = 0;
+  #subscriptions = 0;
   /** The server closes: no wills any more. */
   closed = false;
   readonly #sessions: Group;
@@ -51,6 +53,22 @@ export class Broker {
       keep: (publication) => this.retained.put(publication),
       assign: (name, publication) => this.#assign(name, publication),
     });
+  }
+
+  /** Of all sessions; bounded by `subscriptionsPerDomain`. */
+  get subscriptions(): number {
+    return this.#subscriptions;
+  }
+
+  /** A session has one subscription more. */
+  subscribed(filter: string): void {
+    this.#subscriptions += 1;
+    this.shapes.add(filter);
+  }
+
+  unsubscribed(filter: string): void {
+    this.#subscriptions -= 1;
+    this.shapes.remove(filter);
   }
 
   /** Another node has chosen this one's members of a shared subscription. */

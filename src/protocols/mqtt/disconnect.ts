@@ -95,7 +95,7 @@ export function resetSession(state: SessionState): void {
   const remove = [...state.subscriptions.values()];
   for (const filter of state.subscriptions.keys()) state.journal?.unsubscribe(filter);
   state.subscriptions = new Map();
-  state.broker.subscriptions -= remove.length;
+  for (const { filter } of remove) state.broker.unsubscribed(filter);
   for (const subscription of remove) {
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
   }

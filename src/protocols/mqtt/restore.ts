@@ -20,7 +20,7 @@ export function restoreSession(state: SessionState, stored: StoredSession, self:
   for (const kept of stored.subscriptions) {
     const subscription = newSubscription(state, { ...kept, retainHandling: 0 }, kept.identifier, self);
     state.subscriptions.set(kept.filter, subscription);
-    broker.subscriptions += 1;
+    broker.subscribed(subscription.filter);
     if (kept.owed) state.replay.begin(kept.filter, broker.retained.order);
     if (subscription.group) system.tell(subscription.group, { kind: 'join', member: subscription });
     else system.tell(domain.router, { kind: 'exchange', remove: [], insert: [subscription] });

@@ -7,7 +7,6 @@
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
-import { matches } from '../../actors/topic.js';
 import { CLOSE } from '../../errors.js';
 import type { Broker } from './broker.js';
 import { connect } from './connect.js';
@@ -252,12 +251,9 @@ function push(
 }
 
 /** A packet of an endpoint or room that it watches. */
-function deliver(state: SessionState, { packet }: Deliver): void {
-  const matched: SessionSubscription[] = [];
-  for (const subscription of state.subscriptions.values()) {
-    if (subscription.group === null && matches(subscription.filter, packet.topic)) matched.push(subscription);
-  }
-  if (matched.length > 0) pushMatched(state, publicationOf(packet), matched);
+function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
+  const own = (matched as readonly SessionSubscription[]).filter(({ epoch }) => epoch === state.epoch);
+  if (own.length > 0) pushMatched(state, publicationOf(packet), own);
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then sees to what came meanwhile. */

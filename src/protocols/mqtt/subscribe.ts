@@ -26,18 +26,18 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
   const plain = parseShare(filter)?.filter ?? filter;
   const matched = isShare(filter) ? plain : filter;
   if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
-  if (state.subscriptions.has(filter) || hasRoom(state)) return 0;
+  if (state.subscriptions.has(filter) || hasRoom(state, plain)) return 0;
   const { domain } = state.broker;
   domain.runtime.metrics.refuse('quotaExceeded', { domain: domain.name, detail: 'subscriptions' });
   return REASON.quotaExceeded;
 }
 
-function hasRoom({ broker, expiryS, subscriptions }: SessionState): boolean {
+function hasRoom({ broker, expiryS, subscriptions }: SessionState, filter: string): boolean {
   const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
   if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
   if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
   if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
-  return broker.domain.table.levels < MAX_LEVELS;
+  return broker.domain.table.levels < MAX_LEVELS && broker.shapes.hasRoom(filter);
 }
 
 export function newSubscription(
@@ -73,7 +73,7 @@ function take(
   if (refused !== 0) return refused;
   const existing = state.subscriptions.get(wanted.filter);
   const subscription = newSubscription(state, wanted, identifier, self);
-  if (!existing) state.broker.subscriptions += 1;
+  if (!existing) state.broker.subscribed(subscription.filter);
   state.subscriptions.set(wanted.filter, subscription);
   // Retain handling: 0 always, 1 for a new subscription, 2 never [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
   const isNew = wanted.retainHandling === 0 || (wanted.retainHandling === 1 && !existing);
@@ -128,7 +128,7 @@ export function unsubscribe(
     state.subscriptions.delete(filter);
     state.replay.end(filter);
     state.journal?.unsubscribe(filter);
-    state.broker.subscriptions -= 1;
+    state.broker.unsubscribed(subscription.filter);
     if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
     else changes.remove.push(subscription); // [MQTT-3.10.4-1]
     return REASON.success;
