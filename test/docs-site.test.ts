@@ -1,5 +1,6 @@
 /** Getting started, followed to the letter: its two files serve a page on which two visitors talk. */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { text as streamText } from 'node:stream/consumers';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -7,9 +8,11 @@ import t from 'tap';
 import { HANG_MS } from './support/hang.js';
 import { readBlocks } from './support/markdown.js';
 import { FOLLOWED } from './support/pages.js';
+import { freePort } from './support/ports.js';
+import { spawnTethered } from './support/process.js';
 import { program, skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
-import { testServer } from './support/server.js';
+import { type Cleaner, type TestServer, testServer } from './support/server.js';
 
 async function visit(browser: Browser, url: string): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
@@ -17,6 +20,44 @@ async function visit(browser: Browser, url: string): Promise<Page> {
   await page.goto(url);
   await page.getByText('You are').waitFor();
   return page;
+}
+
+interface Test extends Cleaner {
+  testdir(files: Record<string, string>): string;
+}
+
+/** The two files of the page as they stand, with a server of the test's own: its address, and a browser. */
+async function ownSite(t: Test, domain: object): Promise<{ server: TestServer; site: string; browser: Browser }> {
+  const server = await testServer(t, { domains: [{ domain: 'localhost', apikey: 'public', ...domain }] });
+  const blocks = readBlocks(text);
+  const titled = (title: string): string => blocks.find((block) => block.attributes.get('title') === title)?.text ?? '';
+  const port = await freePort();
+  const cwd = t.testdir({
+    'site.mjs': titled('site.mjs').replaceAll('8080', String(server.port)).replaceAll('3000', String(port)),
+    'page.html': titled('page.html'),
+  });
+  const child = spawnTethered(process.execPath, ['site.mjs'], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  if (child.stdout) await once(child.stdout, 'data');
+  const browser = await launch();
+  t.teardown(() => browser.close());
+  return { server, site: `http://localhost:${port}/`, browser };
+}
+
+function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: program('chromium') ?? '',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  });
+}
+
+/** Waits for what the server counts, which the page has caused. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function say(page: Page, text: string): Promise<void> {
@@ -54,10 +95,7 @@ t.test('the page of getting started carries a chat', { skip: skipWithout(...prog
   // Nobody leaves by having been idle: the page itself must say that it goes.
   const follower = await reader(t, t.testdir({}), { NEXTALK_SET: 'presence.clientIdleMs=300000;presence.graceMs=100' });
   await follower.follow(readBlocks(text));
-  const browser = await chromium.launch({
-    executablePath: program('chromium') ?? '',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-  });
+  const browser = await launch();
   t.teardown(() => browser.close());
   const site = `http://localhost:${follower.port(3000)}/`;
 
@@ -72,4 +110,55 @@ t.test('the page of getting started carries a chat', { skip: skipWithout(...prog
   await jack.goto('about:blank');
   await line(anna, 'Jack has left');
   t.equal(await anna.locator('#log li').count(), 5, 'and nothing was shown twice');
+});
+
+const skip = skipWithout('chromium');
+
+t.test('a page whose origin is refused says so and asks no more', { skip }, async (t) => {
+  const { server, site, browser } = await ownSite(t, { origins: ['https://elsewhere.example'] });
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(HANG_MS);
+  await page.clock.install();
+  let asked = 0;
+  page.on('websocket', () => {
+    asked += 1;
+  });
+  page.on('request', (request) => {
+    if (request.url().includes('/v5/packets')) asked += 1;
+  });
+  await page.goto(`${site}?name=Anna`);
+  await page.getByText('does not accept this page').waitFor();
+  t.equal(asked, 1);
+  await page.clock.runFor(10 * 60_000);
+  t.equal(asked, 1, 'not in the next ten minutes either');
+  t.equal(server.metrics.connections.websocket, 0);
+});
+
+t.test('a page whose socket failed once polls for a minute, then has a socket again', { skip }, async (t) => {
+  const { server, site, browser } = await ownSite(t, {});
+  const { connections } = server.metrics;
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(HANG_MS);
+  await page.clock.install();
+  let sockets = 0;
+  await page.routeWebSocket(/wsocket/, (socket) => {
+    sockets += 1;
+    if (sockets === 1) void socket.close();
+    else socket.connectToServer();
+  });
+  await page.goto(`${site}?name=Anna`);
+  await until(() => connections.jsonp === 1);
+  t.equal(sockets, 1);
+  const news = server.site({ domain: 'localhost', apikey: 'public' });
+  const push = (body: string) => news.post('/v5/messages', { from: 'x', nick: 'News', to: 'Anna', body });
+  await push('by poll');
+  await line(page, 'News: by poll');
+  await until(() => connections.jsonp === 1);
+  await page.clock.fastForward(61_000);
+  await push('by poll, a minute later');
+  await line(page, 'News: by poll, a minute later');
+  await until(() => connections.websocket === 1);
+  await push('by socket');
+  await line(page, 'News: by socket');
+  t.equal(sockets, 2);
 });

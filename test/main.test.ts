@@ -1,7 +1,8 @@
 /** The program as an operator runs it: the real process with the real server. */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { WebSocket } from 'ws';
@@ -207,4 +208,18 @@ t.test('npm start builds, serves with flags passed on, and hands signals on', as
   await server.event('stopped');
   await server.ended;
   t.throws(() => process.kill(Number(pid), 0), 'nothing is left behind');
+});
+
+t.test('npm start -- --help answers without compiling, in a clone that has not been built', async (t) => {
+  const clone = mkdtempSync(join(tmpdir(), 'nextalk-clone-'));
+  t.teardown(() => rmSync(clone, { recursive: true }));
+  const root = join(import.meta.dirname, '..');
+  const names = ['src', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+  for (const name of names) cpSync(join(root, name), join(clone, name), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
+  const help = nextalk(t, ['--help'], { program: [join(clone, 'scripts/start.mjs')], cwd: clone });
+  t.equal(await help.ended, 0);
+  t.match(help.out, /--config <file>/);
+  t.equal(help.err, '');
+  t.notOk(existsSync(join(clone, 'dist')));
 });
