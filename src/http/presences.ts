@@ -16,6 +16,10 @@ export function presencesBody(list: readonly (readonly [string, string | number]
 /** A name or address, and perhaps a port. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
+export function isHost(text: string): boolean {
+  return HOST.test(text);
+}
+
 /** The URLs of ONLINE's answer: the configured public one, else as the request came. */
 function urls(
   publicUrl: string | null,
@@ -27,7 +31,7 @@ function urls(
   const proto = forwarded(headers.forwardedProto, trustProxy).toLowerCase();
   const scheme = proto === 'https' || proto === 'http' ? proto : tls ? 'https' : 'http';
   const named = forwarded(headers.forwardedHost, trustProxy) || headers.host;
-  const host = HOST.test(named) ? named : 'localhost';
+  const host = isHost(named) ? named : 'localhost';
   const base = (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, '');
   const packets = `${base}/v5/packets`;
   const answer = {

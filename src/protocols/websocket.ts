@@ -86,7 +86,7 @@ class Socket implements Transport, Stranger {
 }
 
 /** `subscribe {domain} {ticket}`: the ticket is everything after the second space (section 10). */
-function parseSubscribe(text: string): { readonly domain: string; readonly ticket: string } | null {
+export function parseSubscribe(text: string): { readonly domain: string; readonly ticket: string } | null {
   const match = /^subscribe ([^ ]+) (.+)$/s.exec(text);
   return match ? { domain: match[1] as string, ticket: match[2] as string } : null;
 }

@@ -110,7 +110,7 @@ export class MqttSocket implements Wire {
 }
 
 /** The first subprotocol offered that is MQTT [MQTT-6.0.0-3]. */
-function chosen(offered: string): string | null {
+export function chosen(offered: string): string | null {
   return (
     offered
       .split(',')
