@@ -2,6 +2,7 @@
 import type { Ref } from '../../actors/system.js';
 import type { Clock } from '../../clock.js';
 import type { Connection } from './connection.js';
+import type { Item } from './outbound.js';
 import type { Disconnect } from './packets.js';
 import { acceptWill } from './publish.js';
 import { REASON } from './reason.js';
@@ -45,7 +46,8 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   state.connection = null;
   broker.domain.metrics.mqtt.connected -= 1;
   tellGroups(state, self, false);
-  giveBack(state);
+  // Of a session that ends now they go with what it was sent, below.
+  if (expiryS > 0) giveBack(state, state.outbound.disconnected());
   if (state.will) {
     state.pendingWill = state.will;
     state.will = null;
@@ -79,10 +81,10 @@ export function tellGroups(state: SessionState, self: Ref<SessionMessage>, conne
   }
 }
 
-/** What waits by way of shared subscriptions goes to other members [MQTT-4.8.2-5]. */
-function giveBack(state: SessionState): void {
+/** What came by way of shared subscriptions goes to other members, section 4.8.2. */
+function giveBack(state: SessionState, items: readonly Item[]): void {
   const { system } = state.broker.domain.runtime;
-  for (const { group, publication } of state.outbound.disconnected()) {
+  for (const { group, publication } of items) {
     if (group && !group.stopped) system.tell(group, { kind: 'returned', publication });
   }
 }
@@ -96,13 +98,19 @@ export function resetSession(state: SessionState): void {
   for (const filter of state.subscriptions.keys()) state.journal?.unsubscribe(filter);
   state.subscriptions = new Map();
   for (const { filter } of remove) state.broker.unsubscribed(filter);
-  for (const subscription of remove) {
-    if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
+  let items = state.outbound.ended();
+  for (const member of remove) {
+    const { group } = member;
+    if (!group) continue;
+    // With the farewell: so the group looks for others, and for others only.
+    const returned = items.filter((item) => item.group === group).map(({ publication }) => publication);
+    items = items.filter((item) => item.group !== group);
+    system.tell(group, { kind: 'leave', member, returned });
   }
+  giveBack(state, items);
   const own = remove.filter(({ group }) => group === null);
   if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
   state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));
-  giveBack(state);
   state.replay.clear();
   state.outbound.clear();
   for (const id of state.received) state.journal?.release(id);

@@ -101,6 +101,21 @@ export class Outbound {
     return shared;
   }
 
+  /**
+   * The session ends; answers what it was sent by way of shared subscriptions at QoS 1 and has not acknowledged, and
+   * what waits: others have it, in this order. QoS 2 that it was sent goes to nobody else [MQTT-4.8.2-5].
+   */
+  ended(): Item[] {
+    const sent: Item[] = [];
+    for (const [id, { item }] of this.#inFlight) {
+      if (item.group === null || item.qos !== 1) continue;
+      sent.push(item);
+      this.#inFlight.delete(id);
+      this.journal?.remove(item);
+    }
+    return [...sent, ...this.disconnected()];
+  }
+
   /** As it was when the server ended, in the order in which it came. */
   restore(entries: readonly { readonly item: Item; readonly id: number; readonly released: boolean }[]): void {
     for (const { item, id, released } of entries) {

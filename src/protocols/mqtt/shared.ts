@@ -14,7 +14,12 @@ export type GroupMessage =
   | Published
   | Deliver
   | { readonly kind: 'join'; readonly member: TopicSubscription }
-  | { readonly kind: 'leave'; readonly member: TopicSubscription }
+  | {
+      readonly kind: 'leave';
+      readonly member: TopicSubscription;
+      /** Its session has ended: what it was given and has not acknowledged. */
+      readonly returned?: readonly Publication[];
+    }
   | { readonly kind: 'presence'; readonly listener: Ref<Published>; readonly connected: boolean }
   /** Another node has chosen this one's members. */
   | { readonly kind: 'assigned'; readonly publication: Publication }
@@ -57,7 +62,9 @@ function receive(state: GroupState, message: GroupMessage): GroupState {
       return counted(state);
     case 'leave':
       state.members = state.members.filter(({ subscription }) => subscription !== message.member);
-      return counted(state);
+      counted(state);
+      for (const publication of message.returned ?? []) passInCluster(state, publication);
+      return state;
     case 'presence':
       for (const member of state.members) {
         if (member.subscription.listener === message.listener) member.connected = message.connected;
