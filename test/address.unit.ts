@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { addressOf, isClientName, isId, type Node, parseTarget, shortId, shortIdOf } from '../src/actors/address.js';
 import { legalIds, refusedIds } from './support/ids.js';
+import fc from './support/properties.js';
 
 const domain = 'a.example';
 const nodes: readonly Node[] = ['uid', 'vid', 'gid', 'sid'];

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { publishPacket } from '../bench/clients/mqtt.js';
 import { textFrame } from '../bench/clients/websocket.js';
@@ -18,6 +17,7 @@ import {
 } from '../bench/scan.js';
 import { Histogram, median, summarize } from '../bench/statistics.js';
 import { comparisonTable, drawTable, resultsTable } from '../bench/table.js';
+import fc from './support/properties.js';
 
 /** A server's frame: unmasked. */
 function serverFrame(payload: string): Buffer {

@@ -116,7 +116,7 @@ t.test('a port in use is named in one line, with exit code 1', async (t) => {
 });
 
 t.test('the log is lines of JSON without keys, whole tickets or message bodies', async (t) => {
-  const { server, url } = await started(t, ['--domain', 'a.com:key-0123', '--set', 'presence.clientIdleMs=50']);
+  const { server, url } = await started(t, ['--domain', 'a.com:key-0123']);
   const { body } = await online(url, 'a.com', 'key-0123');
   const { ticket } = JSON.parse(body);
   const sent = await fetch(`${url}/v5/messages`, {

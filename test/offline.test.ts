@@ -4,6 +4,7 @@ import t from 'tap';
 import { addressOf } from '../src/actors/address.js';
 import { Mailboxes } from '../src/actors/mailboxes.js';
 import { Packet } from '../src/actors/packet.js';
+import type { Clock } from '../src/clock.js';
 import type { Limits } from '../src/config.js';
 import { Metrics } from '../src/metrics.js';
 import { openLmdb } from '../src/store/lmdb.js';
@@ -11,18 +12,19 @@ import { client } from './mqtt/support/clients.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import {
   type Cleaner,
+  expire,
   type Settings,
-  shortTimes,
   siteA,
   siteB,
   type TestServer,
   testServer,
+  times,
 } from './support/server.js';
 
 const offline = { domains: [{ ...siteA, offline: true }, siteB] };
 
-function start(t: Cleaner, data: string, more: Settings = {}): Promise<TestServer> {
-  return testServer(t, { data, ...offline, ...more });
+function start(t: Cleaner, data: string, more: Settings = {}, clock?: Clock): Promise<TestServer> {
+  return testServer(t, { data, ...offline, ...more }, clock);
 }
 
 t.test('messages to somebody offline come in order, once, with the next client', async (t) => {
@@ -81,13 +83,15 @@ t.test('only messages to one endpoint are kept, and only where the domain has it
 });
 
 t.test('who comes online and never connects loses nothing', async (t) => {
-  const server = await start(t, t.testdir(), shortTimes);
+  const clock = new ManualClock();
+  const server = await start(t, t.testdir(), { presence: times }, clock);
   const site = server.site();
   const watcher = await site.arrive('w', { buddies: 'b' });
   await site.push('a', 'b', 'one');
   await site.online('b');
   t.hasStrict(await watcher.next(), { type: 'online' });
   await site.push('a', 'b', 'two');
+  await expire(server, clock);
   t.hasStrict(await watcher.next(), { type: 'offline' });
   await site.push('a', 'b', 'three');
   const b = await site.arrive('b');
@@ -96,16 +100,18 @@ t.test('who comes online and never connects loses nothing', async (t) => {
 
 t.test('what came between the last client and the end of the grace is kept', async (t) => {
   const data = t.testdir();
-  const server = await start(t, data, shortTimes);
+  const clock = new ManualClock();
+  const server = await start(t, data, { presence: times }, clock);
   const site = server.site();
   const watcher = await site.arrive('w', { buddies: 'b' });
   const b = await site.arrive('b');
   t.hasStrict(await watcher.next(), { type: 'online' });
   await b.offline();
   await site.push('a', 'b', 'late');
+  clock.advance(times.graceMs);
   t.hasStrict(await watcher.next(), { type: 'offline' });
   await server.close();
-  const again = await (await start(t, data)).site().arrive('b');
+  const again = await (await start(t, data, {}, clock)).site().arrive('b');
   t.hasStrict(await again.next(), { body: 'late' });
 });
 

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { Address, Target } from '../src/actors/address.js';
 import { complete, type Outgoing, Packet } from '../src/actors/packet.js';
 import { EMPTY_FRAME, encodeFrame, encodePacket } from '../src/protocols/frame.js';
 import { packet } from './support/arbitraries.js';
+import fc from './support/properties.js';
 
 const topic = '/domain/a.example/uid/2' as Address;
 const sender = '/domain/a.example/uid/1' as Address;

@@ -1,12 +1,11 @@
 import t from 'tap';
 import { ManualClock } from './mqtt/support/clock.js';
 import { openPoll, poll, pollPackets } from './support/polling.js';
-import { type Cleaner, type TestServer, testServer } from './support/server.js';
+import { type Cleaner, type TestServer, testServer, times } from './support/server.js';
 import type { Person, Site } from './support/site.js';
 import { longPolling, transports } from './support/transports.js';
 
 const offline = { type: 'offline', show: 'unavailable' };
-const times = { clientIdleMs: 1000, graceMs: 500 };
 
 /** A server whose idle time and grace pass when the test says so. */
 async function timed(t: Cleaner): Promise<{ server: TestServer; site: Site; clock: ManualClock }> {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { appearance, isShow, SHOWS, type Show, transition } from '../src/actors/presence.js';
+import fc from './support/properties.js';
 
 const show = fc.constantFrom<Show>(...SHOWS);
 const status = fc.constantFrom('', 'out', 'busy');

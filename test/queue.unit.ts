@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { Packet } from '../src/actors/packet.js';
 import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
 import { Metrics } from '../src/metrics.js';
 import { packet } from './support/arbitraries.js';
+import fc from './support/properties.js';
 
 const order = ['status', 'presence', 'message'];
 

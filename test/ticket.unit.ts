@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { isId } from '../src/actors/address.js';
 import { formatTicket, newToken, parseTicket } from '../src/actors/ticket.js';
+import fc from './support/properties.js';
 
 const id = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter(isId);
 const node = fc.constantFrom('uid', 'vid', 'sid' as const);

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { TopicTree } from '../src/actors/topic-tree.js';
+import fc from './support/properties.js';
 import { filter, modelMatches, topic } from './support/topics.js';
 
 interface Subscription {

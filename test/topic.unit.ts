@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { hasWildcard, isFilter, isTopic, matches } from '../src/actors/topic.js';
+import fc from './support/properties.js';
 import { filter, modelMatches, topic } from './support/topics.js';
 
 t.test('a filter matches as MQTT 5 section 4.7 says', async (t) => {

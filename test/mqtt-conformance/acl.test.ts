@@ -1,5 +1,6 @@
 import t from 'tap';
-import { shortTimes, siteA, siteB } from '../support/server.js';
+import { ManualClock } from '../mqtt/support/clock.js';
+import { expire, siteA, siteB, times } from '../support/server.js';
 import { WebSocketClient } from '../support/websocket.js';
 import { damaged, seeded } from './support/damage.js';
 import { address, framed, login, mqttServer, open, present } from './support/login.js';
@@ -268,7 +269,8 @@ t.test('A draining server tells 5.0 so with 0x8B, and closes', async (t) => {
 });
 
 t.test('A connection keeps its client online; DISCONNECT and a lost connection start the idle time', async (t) => {
-  const server = await mqttServer(t, shortTimes);
+  const clock = new ManualClock();
+  const server = await mqttServer(t, { presence: times }, clock);
   for (const [at, end] of (['disconnect', 'cut'] as const).entries()) {
     const watcher = await server.site().arrive(`watcher${at}`, { buddies: `me${at}` });
     const { ticket } = await server.site().online(`me${at}`);
@@ -276,11 +278,14 @@ t.test('A connection keeps its client online; DISCONNECT and a lost connection s
     t.match(await watcher.next(), { type: 'online', from: `me${at}` });
     const other = await server.site().online(`other${at}`, { buddies: `watcher${at}` });
     t.match(await watcher.next(), { type: 'online', from: `other${at}` });
+    await expire(server, clock);
     t.match(await watcher.next(), { type: 'offline', from: `other${at}` });
     t.ok(other.success);
     await client.quiet();
     if (end === 'cut') client.cut();
     else await client.disconnect();
+    while (server.metrics.connections.mqtt > 0) await server.settled();
+    await expire(server, clock);
     t.match(await watcher.next(), { type: 'offline', from: `me${at}` });
   }
 });

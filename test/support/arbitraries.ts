@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import type { Address } from '../../src/actors/address.js';
 import { type MessageFields, Packet, type PresenceFields, type StatusFields } from '../../src/actors/packet.js';
+import fc from './properties.js';
 
 const topic = '/domain/a.example/uid/1' as Address;
 

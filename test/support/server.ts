@@ -33,8 +33,15 @@ const settings: Settings = {
   data: 'none',
 };
 
-/** Times short enough to wait for in tests whose subject is expiry. */
-export const shortTimes: Settings = { presence: { clientIdleMs: 150, graceMs: 100 } };
+/** An idle time and a grace for tests that have them pass by a clock of their own. */
+export const times = { clientIdleMs: 1000, graceMs: 500 };
+
+/** Lets the idle time of clients that have no connection pass, then the grace of endpoints that have no client. */
+export async function expire(server: TestServer, clock: { advance(ms: number): void }): Promise<void> {
+  clock.advance(times.clientIdleMs);
+  await server.settled();
+  clock.advance(times.graceMs);
+}
 
 function isPlain(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

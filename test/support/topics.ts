@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from './properties.js';
 
 /** Few level names, so that filters and topics meet often; `` and `$a` are the odd ones. */
 const level = fc.constantFrom('', 'a', 'b', 'cc', '$a', 'é');

@@ -1,3 +1,4 @@
+import type { Clock } from '../../../src/clock.js';
 import { type Packet as Chat, packetsOf } from '../../support/packets.js';
 import { siteA, type TestServer, testServer } from '../../support/server.js';
 import { Client } from './client.js';
@@ -9,8 +10,8 @@ export interface Credentials extends wire.Connect {
 }
 
 /** A server with an MQTT port, for connections that log in. */
-export function mqttServer(t: Parameters<typeof testServer>[0], settings: Record<string, unknown> = {}) {
-  return testServer(t, { mqtt: { port: -1 }, ...settings });
+export function mqttServer(t: Parameters<typeof testServer>[0], settings: Record<string, unknown> = {}, clock?: Clock) {
+  return testServer(t, { mqtt: { port: -1 }, ...settings }, clock);
 }
 
 export function open(server: TestServer, version: wire.Version = 5): Client {
