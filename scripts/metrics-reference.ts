@@ -21,7 +21,7 @@ const DROPS: Readonly<Record<DropReason, string>> = {
   webhookFailed: "The site refused a service's message, or ten attempts failed, or the webhook was taken away.",
   noSubscriber: 'Nobody subscribed to the MQTT topic.',
   quotaExceeded:
-    'The domain has as many retained publications as it may, and it was delivered, not kept; or as many bytes of offline messages as `limits.offlineBytes` or the share of its sender. Or the disk of the data folder is full, and what had to be kept is not.',
+    'The domain has as many retained publications as it may, and it was delivered, not kept; or as many bytes of offline messages as `limits.offlineBytes` or the share of its sender. Or what the domain keeps takes `limits.bytesPerDomain`. Or the disk of the data folder is full, and what had to be kept is not.',
   rateExceeded: 'A client sent more itself than `limits.messagesPerSecond`.',
   packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
   expired: 'Its MQTT message expiry was over; or it was kept for somebody offline as long as `limits.offlineAgeS`.',

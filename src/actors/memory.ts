@@ -41,9 +41,9 @@ export class Memory {
     return this.bytes > this.limit;
   }
 
-  /** Whether so many bytes more can be kept. */
+  /** Whether so many bytes more can be kept; none can always. */
   hasRoom(bytes: number): boolean {
-    return this.bytes + bytes <= this.limit;
+    return bytes === 0 || this.bytes + bytes <= this.limit;
   }
 
   add(bytes: number): void {

@@ -101,6 +101,11 @@ function address(fields: Parameters, target: Target, topic: string): void {
 }
 
 /** What would have to be kept where nothing more is: PROTOCOL.md section 8 has no better reason. */
+export const MEMORY_FULL: Outcome = {
+  reason: REASON.quotaExceeded,
+  text: 'the memory of the domain is full',
+  drop: 'quotaExceeded',
+};
 export const DISK_FULL: Outcome = { reason: REASON.quotaExceeded, text: 'the disk is full', drop: 'quotaExceeded' };
 
 function invalid({ detail }: ReplyError): Outcome {

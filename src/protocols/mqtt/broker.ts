@@ -4,6 +4,7 @@ import { Publication, type PublicationFields } from '../../actors/publication.js
 import type { TopicSubscription } from '../../actors/router.js';
 import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
+import { hasWildcard } from '../../actors/topic.js';
 import type { Context } from '../context.js';
 import { FilterShapes } from './filter-shapes.js';
 import { Journal } from './journal.js';
@@ -14,6 +15,16 @@ import { newSession, type SessionMessage, type SessionState, session } from './s
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
 import { forgetSession } from './ticket.js';
+
+/** About what a session takes, without its subscriptions and what waits for its client. */
+const SESSION_BYTES = 3000;
+/** About what a subscription takes in its session and the routing table, and each level of a filter there. */
+const SUBSCRIPTION_BYTES = 400;
+const LEVEL_BYTES = 250;
+
+function subscriptionBytes(filter: string): number {
+  return SUBSCRIPTION_BYTES + filter.length + (hasWildcard(filter) ? LEVEL_BYTES * filter.split('/').length : 0);
+}
 
 export class Broker {
   readonly sessions = new Map<string, Ref<SessionMessage>>();
@@ -63,11 +74,25 @@ export class Broker {
   /** A session has one subscription more. */
   subscribed(filter: string): void {
     this.#subscriptions += 1;
+    this.domain.memory.add(subscriptionBytes(filter));
     this.shapes.add(filter);
+  }
+
+  /** A session has ended. */
+  ended(clientId: string): void {
+    this.sessions.delete(clientId);
+    this.domain.metrics.mqtt.sessions -= 1;
+    this.domain.memory.subtract(SESSION_BYTES);
+  }
+
+  /** Whether there may be a subscription more. */
+  hasRoom(filter: string): boolean {
+    return this.shapes.hasRoom(filter) && this.domain.memory.hasRoom(subscriptionBytes(filter));
   }
 
   unsubscribed(filter: string): void {
     this.#subscriptions -= 1;
+    this.domain.memory.subtract(subscriptionBytes(filter));
     this.shapes.remove(filter);
   }
 
@@ -103,14 +128,17 @@ export class Broker {
     const actor = this.domain.runtime.system.spawn(this.#sessions, clientId, session, state);
     this.sessions.set(clientId, actor);
     this.domain.metrics.mqtt.sessions += 1;
+    this.domain.memory.add(SESSION_BYTES);
     return actor;
   }
 
   /** Whether a further session has no place. */
   isFull(clientId: string, expiryS: number): boolean {
-    if (expiryS > 0 && !this.sessions.has(clientId) && this.journal?.hasRoom() === false) return true;
+    if (this.sessions.has(clientId)) return false;
+    if (expiryS > 0 && this.journal?.hasRoom() === false) return true;
     const { sessionsPerDomain } = this.domain.limits;
-    return sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain && !this.sessions.has(clientId);
+    if (sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain) return true;
+    return !this.domain.memory.hasRoom(SESSION_BYTES);
   }
 
   /** A shared subscription, spawned where there is none yet. */

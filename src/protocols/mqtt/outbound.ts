@@ -3,9 +3,11 @@
  *
  * Bounded: at most the client's receive maximum is in flight; what waits, by the domain's `queuePackets` and
  * `queueBytes`. What overflows: publications of QoS 0 first, then the oldest; counted as `queueOverflow`. QoS 0 for a
- * client that is not connected is dropped, as `offline`.
+ * client that is not connected is dropped, as `offline`. What the domain's memory has no room for is dropped, as
+ * `quotaExceeded`; a publication counts there once, however many sessions have it.
  */
 
+import type { Memory } from '../../actors/memory.js';
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { QueueLimits } from '../../actors/queue.js';
 import type { Ref } from '../../actors/system.js';
@@ -16,6 +18,9 @@ import type { SessionJournal } from './journal.js';
 import type { GroupMessage } from './shared.js';
 
 const MAX_ID = 65_535;
+
+/** What an item takes besides its publication. */
+const ITEM_BYTES = 200;
 
 /** A publication on its way to one client. */
 export interface Item {
@@ -35,6 +40,11 @@ interface InFlight {
   released: boolean;
 }
 
+/** What it takes to keep its publication, if nobody does yet. */
+function newBytes({ publication }: Item): number {
+  return publication.holders > 0 ? 0 : publication.bytes;
+}
+
 export class Outbound {
   readonly #inFlight = new Map<number, InFlight>();
   #queue: Item[] = [];
@@ -50,6 +60,7 @@ export class Outbound {
   constructor(
     private readonly metrics: DomainMetrics,
     private readonly now: () => number,
+    private readonly memory: Memory,
     /** What is to survive a restart; null: nothing. */
     private readonly journal: SessionJournal | null,
   ) {}
@@ -75,6 +86,10 @@ export class Outbound {
       if (this.#quota > 0 && this.#queue.length === 0 && this.#again.length === 0) return this.#send(item, connection);
     } else if (item.qos === 0 && !connection) {
       this.metrics.dropped.offline += 1;
+      return;
+    }
+    if (!this.memory.hasRoom(ITEM_BYTES + newBytes(item))) {
+      this.metrics.dropped.quotaExceeded += 1;
       return;
     }
     item.publication.own();
@@ -123,7 +138,7 @@ export class Outbound {
         this.#queue.push(item);
         this.#count(item, 1);
       } else {
-        this.#inFlight.set(id, { item, released });
+        this.#fly(id, item, released);
         this.#lastId = id;
       }
     }
@@ -134,7 +149,7 @@ export class Outbound {
     for (const item of this.#queue) this.journal?.remove(item);
     for (const { item } of this.#inFlight.values()) this.journal?.remove(item);
     this.#replaceQueue([]);
-    this.#inFlight.clear();
+    for (const id of [...this.#inFlight.keys()]) this.#land(id);
     this.#again = [];
     this.#lastId = 0;
   }
@@ -156,8 +171,9 @@ export class Outbound {
     for (const item of this.#queue) {
       if (connection.congested || (item.qos > 0 && this.#quota === 0)) break;
       taken += 1;
-      this.#count(item, -1);
+      // What is held already needs no more room in flight than it had here.
       this.#send(item, connection);
+      this.#count(item, -1);
     }
     if (taken > 0) this.#queue.splice(0, taken);
   }
@@ -201,7 +217,7 @@ export class Outbound {
   #complete(id: number, connection: Connection): void {
     const entry = this.#inFlight.get(id);
     if (entry) this.journal?.remove(entry.item);
-    this.#inFlight.delete(id);
+    this.#land(id);
     if (this.#quota < this.#receiveMaximum) this.#quota += 1;
     if (this.#again.length > 0 || this.#queue.length > 0) this.flush(connection);
   }
@@ -218,10 +234,15 @@ export class Outbound {
       else this.metrics.dropped.packetTooLarge += 1;
       return;
     }
+    if (!this.memory.hasRoom(newBytes(item))) {
+      this.metrics.dropped.quotaExceeded += 1;
+      this.journal?.remove(item);
+      return;
+    }
     const id = this.#nextId();
     publication.own();
     this.journal?.put(item, id);
-    this.#inFlight.set(id, { item, released: false });
+    this.#fly(id, item, false);
     this.#transmit(id, item, connection, false);
   }
 
@@ -233,7 +254,7 @@ export class Outbound {
       this.metrics.mqtt.sent += 1;
     } else {
       this.journal?.remove(item);
-      this.#inFlight.delete(id);
+      this.#land(id);
       this.metrics.dropped.packetTooLarge += 1;
     }
   }
@@ -245,7 +266,31 @@ export class Outbound {
     return this.#lastId;
   }
 
+  #fly(id: number, item: Item, released: boolean): void {
+    this.#inFlight.set(id, { item, released });
+    this.#hold(item);
+  }
+
+  #land(id: number): void {
+    const entry = this.#inFlight.get(id);
+    if (!entry) return;
+    this.#inFlight.delete(id);
+    this.#release(entry.item);
+  }
+
+  #hold({ publication }: Item): void {
+    this.memory.add(ITEM_BYTES);
+    this.memory.hold(publication);
+  }
+
+  #release({ publication }: Item): void {
+    this.memory.subtract(ITEM_BYTES);
+    this.memory.release(publication);
+  }
+
   #count(item: Item, sign: 1 | -1): void {
+    if (sign > 0) this.#hold(item);
+    else this.#release(item);
     const bytes = sign * item.publication.bytes;
     this.#queueBytes += bytes;
     this.metrics.queuedPackets += sign;

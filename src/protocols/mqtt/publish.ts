@@ -1,7 +1,16 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
-import { ACCEPTED, DISK_FULL, dropRefused, isAddress, type Outcome, pushTo, refusal } from './addresses.js';
+import {
+  ACCEPTED,
+  DISK_FULL,
+  dropRefused,
+  isAddress,
+  MEMORY_FULL,
+  type Outcome,
+  pushTo,
+  refusal,
+} from './addresses.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Ack, Publish, Will } from './packets.js';
@@ -29,6 +38,8 @@ function accept(
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   if (broker.isDiskFull(what)) return DISK_FULL;
+  // What nobody acknowledges nobody has been promised; an empty one makes room.
+  if (qos > 0 && !broker.domain.memory.hasRoom(payload.length)) return MEMORY_FULL;
   const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
   return heard === 0 ? UNHEARD : ACCEPTED;
 }

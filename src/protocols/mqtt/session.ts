@@ -109,7 +109,7 @@ export function newSession(
   return {
     broker,
     clientId,
-    outbound: new Outbound(metrics, () => runtime.clock.now(), journal),
+    outbound: new Outbound(metrics, () => runtime.clock.now(), broker.domain.memory, journal),
     replay: new Replay(),
     journal,
     connection: null,
@@ -309,9 +309,7 @@ export const session: Behaviour<SessionState, SessionMessage> = {
     if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;
     endSession(state, 'stopped');
-    const { sessions, domain } = state.broker;
-    sessions.delete(state.clientId);
-    domain.cluster?.sessions.release(state.clientId);
-    domain.metrics.mqtt.sessions -= 1;
+    state.broker.ended(state.clientId);
+    state.broker.domain.cluster?.sessions.release(state.clientId);
   },
 };

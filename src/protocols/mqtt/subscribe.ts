@@ -37,7 +37,7 @@ function hasRoom({ broker, expiryS, subscriptions }: SessionState, filter: strin
   if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
   if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
   if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
-  return broker.domain.table.levels < MAX_LEVELS && broker.shapes.hasRoom(filter);
+  return broker.domain.table.levels < MAX_LEVELS && broker.hasRoom(filter);
 }
 
 export function newSubscription(
