@@ -78,7 +78,8 @@ scrape_configs:
     static_configs: [{ targets: ["127.0.0.1:8081"] }]
 \`\`\`
 
-Worth an alert: \`increase(nextalk_actor_crashes_total[10m]) > 0\` (each is a bug), a growing rate of
+Alert rules are in [deploy/alerts.yml](../deploy/alerts.yml), a board for Grafana in [deploy/grafana.json](../deploy/grafana.json) (import it, and
+choose the data source). The first ones to have: \`increase(nextalk_actor_crashes_total[10m]) > 0\` (each is a bug), a growing rate of
 \`nextalk_packets_dropped_total{reason="queueOverflow"}\`, \`nextalk_event_loop_lag_p99_seconds > 0.1\` (the process has more to do than one core
 can), and \`histogram_quantile(0.99, rate(nextalk_delivery_duration_seconds_bucket[5m])) > 0.5\`.
 `;

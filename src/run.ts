@@ -20,6 +20,7 @@ const secondSignalMs = 1000;
 
 /** Does what the arguments ask for. Sets the exit code; a server that started goes on until a signal. */
 export async function run(args: readonly string[], environment: Environment): Promise<void> {
+  hideSecrets(args);
   const invocation = parseArguments(args, print, complain);
   if ('exitCode' in invocation) {
     process.exitCode = invocation.exitCode;
@@ -48,6 +49,22 @@ export async function run(args: readonly string[], environment: Environment): Pr
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
   const again: Reread = hasFiles ? () => readConfig(invocation.flags, environment) : undefined;
   await serve(read.config, read.workers, again, (...lines) => tellServiceManager(environment, ...lines));
+}
+
+/**
+ * Every user of a machine may list the command lines of its processes: passwords and keys in them are hidden from then on.
+ * Node writes its title over them.
+ */
+function hideSecrets(args: readonly string[]): void {
+  const shown = args.map((arg, i) => {
+    const [flag = '', value] = arg.startsWith('--') ? arg.split(/=(.*)/s) : [args[i - 1], arg];
+    if (value === undefined) return arg;
+    const start = value === arg ? '' : `${flag}=`;
+    if (flag === '--domain') return `${start}${value.replace(/:.*/s, ':***')}`;
+    if (flag === '--set') return `${start}${value.replace(/=.*/s, '=***')}`;
+    return flag === '--nats' ? `${start}${value.replace(/\/\/.*@/s, '//***@')}` : arg;
+  });
+  if (shown.some((arg, i) => arg !== args[i])) process.title = ['nextalk', ...shown].join(' ');
 }
 
 /** What the configuration names and a server that starts reads: wrong files are a wrong configuration. */

@@ -112,6 +112,23 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     t.strictSame(dashboard.problems, []);
   });
 
+  t.test('says that all is well, or what is the matter and where to look', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    const dashboard = await visit(browser, server);
+    // A machine that is busy otherwise makes the event loop lag, which is said too.
+    await dashboard.says('#verdict', /Healthy|core can/);
+    const { conditions } = server.metrics;
+    conditions.raise('disk', 'the disk is nearly full', { ready: true });
+    await dashboard.says('#verdict', /Needs attention[\s\S]*the disk is nearly full[\s\S]*--data/);
+    conditions.raise('heap', 'memory is nearly used up', { ready: false });
+    await dashboard.says('#verdict', /Not ready[\s\S]*memory is nearly used up/);
+    await dashboard.says('#status', 'not ready');
+    conditions.clear('disk');
+    conditions.clear('heap');
+    await dashboard.says('#verdict', /^(?!.*(disk|memory))(Healthy|Needs)/s);
+    t.strictSame(dashboard.problems, []);
+  });
+
   t.test('lists domains and rooms, and leads to what is in them', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('<b>1<b>', { rooms: 'lobby' });

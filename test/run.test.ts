@@ -1,6 +1,6 @@
 /** The life of the process, with a server in its place that does what the test wants. */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -214,3 +214,15 @@ t.test('a stalled reader of the log does not stop the server', async (t) => {
   await once(listener, 'connection');
   t.equal(server.child.exitCode, null);
 });
+
+t.test(
+  'passwords and keys of the command line are in no list of processes',
+  { skip: !existsSync('/proc/self/cmdline') },
+  async (t) => {
+    const secrets = ['--domain', 'a.com:key-1', '--domain=b.com:key-2', '--nats=nats://me:key-3@127.0.0.1:1'];
+    const server = await started(t, '', [...secrets, '--set', 'admin.token=key-4']);
+    const listed = readFileSync(`/proc/${server.child.pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    t.notMatch(listed, /key-\d/);
+    t.match(listed, /nextalk .*a\.com:\*\*\*/);
+  },
+);

@@ -24,6 +24,7 @@ export const SAMPLE_FIELDS = [
   'acceptedRate',
   'sentRate',
   'droppedRate',
+  'absentRate',
   'refusedRate',
   'requestRate',
   'deliveryP50',
@@ -64,7 +65,10 @@ interface Gauges {
 interface Totals {
   readonly accepted: number;
   readonly sent: number;
+  /** But for those of `absent`. */
   readonly dropped: number;
+  /** Packets that nobody was online for. */
+  readonly absent: number;
   readonly refused: number;
   readonly requests: number;
   readonly nodeSent: number;
@@ -132,7 +136,8 @@ function totalsOf(metrics: Metrics): Totals {
   return {
     accepted: metrics.total((domain) => sum(domain.accepted)),
     sent: metrics.total((domain) => sum(domain.sent)),
-    dropped: metrics.total((domain) => sum(domain.dropped)),
+    dropped: metrics.total((domain) => sum(domain.dropped) - domain.dropped.offline),
+    absent: metrics.total((domain) => domain.dropped.offline),
     refused: sum(metrics.refused),
     requests,
     nodeSent: metrics.cluster.itemsSent,
@@ -212,6 +217,7 @@ export function sampleOf(all: readonly Interval[]): Sample {
     acceptedRate: rate(({ accepted }) => accepted),
     sentRate: rate(({ sent }) => sent),
     droppedRate: rate(({ dropped }) => dropped),
+    absentRate: rate(({ absent }) => absent),
     refusedRate: rate(({ refused }) => refused),
     requestRate: rate(({ requests }) => requests),
     deliveryP50,

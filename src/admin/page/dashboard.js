@@ -4,6 +4,7 @@ import { EndpointView } from './endpoint.js';
 import { ErrorList, SizeLists } from './lists.js';
 import { NodesView } from './nodes.js';
 import { PLOTS, Plots, Tiles } from './plots.js';
+import { showVerdict } from './verdict.js';
 import { showWorkers } from './workers.js';
 
 const KEPT = 900;
@@ -102,15 +103,25 @@ function status(state, text) {
 }
 
 /** Of a server with workers: how many of them count. */
-function showReadiness(ready, workers) {
+function showReadiness(ready, workers, conditions) {
   const well = workers?.filter(({ state }) => state === 'ready').length ?? 0;
   if (ready) status('live', 'live');
-  else status('warn', workers ? `${well} of ${workers.length} workers ready` : 'draining');
+  else
+    status(
+      'warn',
+      workers
+        ? `${well} of ${workers.length} workers ready`
+        : conditions.some(({ name }) => name === 'draining')
+          ? 'draining'
+          : 'not ready',
+    );
 }
 
-function showNode({ version, runtime, startedAt, ready, cluster, workers }) {
+function showNode(node) {
+  const { version, runtime, startedAt, ready, cluster, workers } = node;
+  showVerdict(byId('verdict'), node, (field) => columns.get(field, SHORTEST));
   byId('node').textContent = `${version} on ${runtime}, up ${span(Date.now() - startedAt)}`;
-  showReadiness(ready, workers);
+  showReadiness(ready, workers, node.conditions);
   showWorkers(byId('workers'), workers);
   nodes.show(cluster);
 }

@@ -146,15 +146,12 @@ function roomTable({ rooms }) {
       'tr',
       {},
       h('td', {}, endpointLink(domain, `gid:${room}`, { text: room })),
-      h('td', { class: 'quiet optional' }, domain),
+      h('td', { class: 'quiet break' }, domain),
       meter(members / rooms[0].members),
       h('td', { class: 'number' }, count(members)),
     ),
   );
-  return table(
-    [{ text: 'Room' }, { text: 'Domain', optional: true }, { text: '' }, { text: 'Members', number: true }],
-    rows,
-  );
+  return table([{ text: 'Room' }, { text: 'Domain' }, { text: '' }, { text: 'Members', number: true }], rows);
 }
 
 export class SizeLists {

@@ -50,6 +50,7 @@ export const PLOTS = [
     format: rate,
     series: [
       ['dropped', 'droppedRate', 'red'],
+      ['nobody there', 'absentRate', 'blue'],
       ['refused', 'refusedRate', 'amber'],
     ],
   },
@@ -272,7 +273,7 @@ const TILES = [
   ['Packets in', 'acceptedRate', rate, '/s'],
   ['Packets out', 'sentRate', rate, '/s'],
   ['Delivery, 99%', 'deliveryP99', duration, '', [1000, 5000]],
-  ['Dropped', 'droppedRate', rate, '/s'],
+  ['Dropped', 'droppedRate', rate, '/s', [1, 50]],
   ['Loop lag, 99%', 'lagP99', duration, '', [50, 250]],
   ['CPU, of a core', 'cpu', percent, '', [0.8, 0.95]],
 ];
