@@ -79,8 +79,8 @@ t.test('a disk that fills up ends nothing and loses nothing that was acknowledge
   t.match(await first.ask('/readyz'), /the disk of the data folder is full/);
   t.match(await first.ask('/metrics'), /nextalk_condition\{name="disk"\} 1/);
   await first.server.event('disk full');
-  first.server.kill('SIGTERM');
-  t.equal(await first.server.ended, 0);
+  first.server.kill('SIGKILL');
+  t.equal(await first.server.ended, 'SIGKILL');
 
   const second = await start(t, data, within);
   const back = await client(t, second.mqtt, session);

@@ -13,7 +13,18 @@ const domains = JSON.stringify([{ ...siteA, offline: true }]);
 
 /** Starts the server's program on a folder, on free ports. */
 async function start(t: Cleaner, data: string) {
-  const set = ['--set', `domains=${domains}`, '--set', 'mqtt.port=-1'];
+  const set = [
+    '--set',
+    `domains=${domains}`,
+    '--set',
+    'mqtt.port=-1',
+    '--set',
+    'presence.graceMs=100',
+    '--set',
+    'limits.messagesPerSecond=0',
+    '--set',
+    'limits.queuePackets=0',
+  ];
   const server = nextalk(t, ['--port', '0', '--admin-port', '0', '--data', data, ...set]);
   const { url, mqtt } = await server.event('started');
   return { server, port: Number(new URL(String(url)).port), mqtt: String(mqtt).replace('tcp:', 'mqtt:') };
@@ -29,6 +40,15 @@ async function packets(port: number): Promise<unknown> {
   const { ticket } = (await call(port, '/v5/presences/online', { name: 'b', nick: 'B' })) as { ticket: string };
   const query = { domain: siteA.domain, ticket };
   return (await exchange(port, { path: '/v5/packets', query }).answer).body;
+}
+
+/** What records of several tables have. */
+interface Kept {
+  readonly publication?: number;
+  readonly topic?: string;
+  readonly payload?: Buffer;
+  readonly to?: string;
+  readonly fields?: { readonly body: string };
 }
 
 /** How many records of a table are on disk. */
@@ -96,6 +116,94 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     );
   });
 }
+
+/** Sends, many at a time, until sending fails; `acknowledged` is told the number of each that was. */
+function keepSending(send: (n: number) => Promise<unknown>, acknowledged: (n: number) => void): void {
+  let next = 0;
+  const one = async (): Promise<void> => {
+    for (;;) {
+      const n = next++;
+      await send(n);
+      acknowledged(n);
+    }
+  };
+  for (let k = 0; k < 25; k++) void one().catch(() => undefined);
+}
+
+t.test('nothing that was acknowledged is lost by kill -9 in the middle of everything', async (t) => {
+  const data = join(t.testdir(), 'data');
+  const first = await start(t, data);
+  const kept = { clientId: 's', clean: false, properties: { sessionExpiryInterval: 3600 } };
+  const away = await client(t, first.mqtt, kept);
+  await away.client.subscribeAsync('jobs', { qos: 2 });
+  await away.client.subscribeAsync('$share/group/shared', { qos: 1 });
+  await away.client.endAsync();
+  while ((await records(data, 'subscriptions')) < 2) await pause(10);
+  const publisher = await client(t, first.mqtt, { reconnectPeriod: 0 });
+  // What clients send themselves is kept for those only who were online once.
+  const d = await call(first.port, '/v5/presences/online', { name: 'd', nick: 'D' });
+  await call(first.port, '/v5/presences/offline', d as { ticket: string });
+  const isOnline = async () =>
+    (await exchange(first.port, { path: '/v5/presences', query: { ids: 'd' }, auth: siteA }).answer).text.includes(
+      '"d"',
+    );
+  while (await isOnline()) await pause(10);
+  const ticket = await call(first.port, '/v5/presences/online', { name: 'c', nick: 'C' });
+  const phone = await client(t, first.mqtt, {
+    username: siteA.domain,
+    password: (ticket as { ticket: string }).ticket,
+    reconnectPeriod: 0,
+  });
+  const padding = ' '.repeat(2000);
+  const publish = (topic: string, n: number, options: { qos: 1 | 2; retain?: boolean }) =>
+    publisher.client.publishAsync(topic, n + padding, options);
+  const toD = `/domain/${siteA.domain}/uid/d`;
+  const kinds: Record<string, (n: number) => Promise<unknown>> = {
+    jobs: (n) => publish('jobs', n, { qos: n % 2 === 0 ? 1 : 2 }),
+    retained: (n) => publish(`state/${n}`, n, { qos: 1, retain: true }),
+    shared: (n) => publish('shared', n, { qos: 1 }),
+    offline: (n) => call(first.port, '/v5/messages', { from: 'a', to: 'b', body: n + padding }),
+    'by ticket': (n) => phone.client.publishAsync(toD, n + padding, { qos: 1 }),
+  };
+  const sent = new Map<string, number[]>();
+  for (const [what, send] of Object.entries(kinds)) {
+    const numbers: number[] = [];
+    sent.set(what, numbers);
+    keepSending(send, (n) => {
+      numbers.push(n);
+      // At once: what has just been acknowledged is what may not be on disk yet.
+      if ([...sent.values()].every(({ length }) => length >= 100)) first.server.kill('SIGKILL');
+    });
+  }
+  await first.server.ended;
+
+  const root = open({ path: data, noSubdir: false, readOnly: true, maxDbs: 32 });
+  const values = (table: string) =>
+    [...root.openDB<Kept, (string | number)[]>(table, {}).getRange({})].map(({ value }) => value);
+  const publications = new Map(
+    [...root.openDB<Kept, (string | number)[]>('publications', {}).getRange({})].map(({ key, value }) => [
+      key[1],
+      value,
+    ]),
+  );
+  const found = new Set<string>();
+  for (const { publication } of values('outbound')) {
+    const { topic, payload } = publications.get(publication) as Kept;
+    found.add(`${topic === 'jobs' ? 'jobs' : 'shared'} ${String(payload).trim()}`);
+  }
+  for (const { payload } of values('retained')) found.add(`retained ${String(payload).trim()}`);
+  for (const { to, fields } of values('offline'))
+    found.add(`${to?.endsWith('/b') ? 'offline' : 'by ticket'} ${fields?.body.trim()}`);
+  await root.close();
+  for (const [what, numbers] of sent) {
+    t.ok(numbers.length >= 100, `${numbers.length} of ${what} were acknowledged`);
+    t.strictSame(
+      numbers.filter((n) => !found.has(`${what} ${n}`)),
+      [],
+      `all of ${what} that were acknowledged are on disk`,
+    );
+  }
+});
 
 t.test('a folder in use is refused with one line and exit code 1', async (t) => {
   const data = join(t.testdir(), 'data');

@@ -26,6 +26,9 @@ import type { Transport } from './transport.js';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** Told when a message has been seen to; `kept`: it is in the offline store, and on disk with the next commit. */
+export type Handled = (kept: boolean) => void;
+
 /** What the domains of one server share. */
 export interface Runtime {
   readonly system: System;
@@ -220,29 +223,35 @@ export class Domain {
   }
 
   /** The site speaks for an endpoint. Goes through its actor where there is one, so that the order of its packets holds. */
-  push(from: Target, outgoing: Outgoing): void {
+  push(from: Target, outgoing: Outgoing, handled?: Handled): void {
     const found = this.registry.endpoints.get(from.address);
     if (found) {
-      this.runtime.system.tell(found.actor, { kind: 'send', client: null, outgoing });
+      this.runtime.system.tell(found.actor, { kind: 'send', client: null, outgoing, handled });
       return;
     }
     const id = shortIdOf(from.node, from.id);
-    this.dispatch(complete(outgoing, id, id, outgoing.target?.address ?? this.everyone, from.address), outgoing.target);
+    const topic = outgoing.target?.address ?? this.everyone;
+    const isKept = this.dispatch(complete(outgoing, id, id, topic, from.address), outgoing.target);
+    handled?.(isKept);
   }
 
   /**
    * Routes a packet to its target, or to everybody. One for somebody offline is kept where the domain has that, else
-   * dropped and counted.
+   * dropped and counted. Answers whether it is kept, and on disk with the next commit.
    */
-  dispatch(packet: Packet, target: Target | null): void {
+  dispatch(packet: Packet, target: Target | null): boolean {
     this.metrics.accepted[packet.kind] += 1;
-    if (this.cluster !== null) return this.cluster.dispatch(packet, target);
-    if (target === null) return this.broadcast(packet);
+    if (this.cluster !== null || target === null) {
+      if (this.cluster !== null) this.cluster.dispatch(packet, target);
+      else this.broadcast(packet);
+      return false;
+    }
     const { address, node, client } = target;
     const isAway = node !== 'gid' && client === null && !this.registry.endpoints.has(address);
     const isHeard = this.route(packet, client);
-    if (isAway && this.keep(packet, address)) return;
+    if (isAway && this.keep(packet, address)) return true;
     if (!isHeard) this.drop(packet, 'offline', address);
+    return false;
   }
 
   /** A packet for `receiver` goes no further. */

@@ -7,7 +7,7 @@ import type { ReplyError } from '../errors.js';
 import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, isRoom, type Node, shortIdOf, type Target } from './address.js';
 import type { Client } from './client.js';
-import type { Domain } from './domain.js';
+import type { Domain, Handled } from './domain.js';
 import { type EndpointView, inspect } from './inspect.js';
 import { announceToRooms, enter, evicted, join, leave } from './membership.js';
 import { comeOnline, goOffline, type OnlineResult, removeClient, subscribed } from './online.js';
@@ -57,7 +57,12 @@ export type EndpointMessage =
   /** The room had no place for it. */
   | { readonly kind: 'evicted'; readonly room: Address }
   /** From one of its clients, or a push of the site in its name (client null). */
-  | { readonly kind: 'send'; readonly client: Client | null; readonly outgoing: Outgoing }
+  | {
+      readonly kind: 'send';
+      readonly client: Client | null;
+      readonly outgoing: Outgoing;
+      readonly handled?: Handled | undefined;
+    }
   | Deliver
   | { readonly kind: 'push'; readonly deliver: Deliver }
   | {
@@ -129,7 +134,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'push':
       return push(state, message.deliver);
     case 'send':
-      return send(state, message.client, message.outgoing);
+      return send(state, message);
     case 'attach':
       return attach(state, message.client, message.transport, message.isRenewed);
     case 'detach':
@@ -203,17 +208,20 @@ function push(state: EndpointState, message: Deliver): EndpointState {
   return state;
 }
 
+type Send = Extract<EndpointMessage, { kind: 'send' }>;
+
 /** Completes a packet with its sender and routes it; with carbons, the sender's other clients have it too. */
-function send(state: EndpointState, client: Client | null, outgoing: Outgoing): EndpointState {
+function send(state: EndpointState, { client, outgoing, handled }: Send): EndpointState {
   const { domain, address, entry, shortId } = state;
   const topic = outgoing.target?.address ?? domain.everyone;
   const packet = complete(outgoing, shortId, entry.nick || shortId, topic, address);
   packet.fromClient = outgoing.fromClient === true;
-  domain.dispatch(packet, outgoing.target);
+  const isKept = domain.dispatch(packet, outgoing.target);
   if (client && packet.kind === 'message' && domain.settings.carbons && topic !== address) {
     for (const other of state.clients) if (other !== client) other.push(packet, domain.limits);
     domain.cluster?.carbon(address, packet);
   }
+  handled?.(isKept);
   return state;
 }
 
@@ -314,7 +322,8 @@ export function announce(
 
 /** A message that it failed on, or that came when it had ended: who asked may ask again, and finds another in its place. */
 function unanswered(message: EndpointMessage): void {
-  if ('reply' in message) message.reply(UNAVAILABLE);
+  if (message.kind === 'send') message.handled?.(false);
+  else if ('reply' in message) message.reply(UNAVAILABLE);
   else if ('online' in message) message.online.reply(UNAVAILABLE);
   else if (message.kind === 'pass') message.done();
 }
@@ -324,7 +333,7 @@ function unanswered(message: EndpointMessage): void {
  * as if it had come a moment later.
  */
 function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
-  if (message.kind === 'send') send(state, null, message.outgoing);
+  if (message.kind === 'send') send(state, { ...message, client: null });
   else if (message.kind === 'deliver') redeliver(state, message);
   else if (message.kind === 'push') redeliver(state, message.deliver);
   else unanswered(message);

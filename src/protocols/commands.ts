@@ -4,7 +4,7 @@
  */
 import { type Address, isClientName, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
-import type { Domain } from '../actors/domain.js';
+import type { Domain, Handled } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
 import type { MessageFields, Outgoing } from '../actors/packet.js';
@@ -184,8 +184,20 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<nul
   if (outgoing.target === null) return reply(badRequest('type must be one of chat, grpchat'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
-  sendFrom(domain, client, outgoing);
-  reply(null);
+  sendFrom(
+    domain,
+    client,
+    outgoing,
+    whenKept(domain, () => reply(null)),
+  );
+}
+
+/** Calls `done` when a message has been seen to: one that goes to the offline store, when it is on disk. */
+export function whenKept(domain: Domain, done: () => void): Handled | undefined {
+  const { store } = domain.runtime;
+  if (store && domain.settings.offline) return (kept) => (kept ? store.committed(done) : done());
+  done();
+  return undefined;
 }
 
 /** PUSH: the site speaks for `from`, who need not be online. */
@@ -197,8 +209,11 @@ export function push(domain: Domain, parameters: Parameters, reply: Reply<null>,
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return reply(outgoing);
   if (isSentOn || domain.registry.endpoints.has(from.address) || !pushFromHome(domain, from, parameters, reply)) {
-    domain.push(from, outgoing);
-    reply(null);
+    domain.push(
+      from,
+      outgoing,
+      whenKept(domain, () => reply(null)),
+    );
   }
 }
 
@@ -215,8 +230,8 @@ function pushFromHome(domain: Domain, from: Target, parameters: Parameters, repl
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
-export function sendFrom(domain: Domain, client: Client, outgoing: Outgoing): void {
-  tell(domain, client, { kind: 'send', client, outgoing });
+export function sendFrom(domain: Domain, client: Client, outgoing: Outgoing, handled?: Handled): void {
+  tell(domain, client, { kind: 'send', client, outgoing, handled });
 }
 
 const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;

@@ -8,7 +8,7 @@ import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
-import { outgoingMessage, push, sendFrom } from '../commands.js';
+import { outgoingMessage, push, sendFrom, whenKept } from '../commands.js';
 import { type Parameters, readJson } from '../parameters.js';
 import { check } from '../schemas.js';
 import { maySend } from '../sending.js';
@@ -131,7 +131,13 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
 const TOO_MANY_MESSAGES: Outcome = { reason: REASON.quotaExceeded, text: 'too many messages', drop: 'rateExceeded' };
 
 /** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says. */
-export function sendTo(domain: Domain, client: Client, topic: string, payload: Buffer): Outcome {
+export function sendTo(
+  domain: Domain,
+  client: Client,
+  topic: string,
+  payload: Buffer,
+  stored: () => void = () => undefined,
+): Outcome {
   if (!domain.settings.clientSend.includes('mqtt')) return refusal(REASON.notAuthorized, 'clients may not send');
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
   if (!maySend(domain, client)) return TOO_MANY_MESSAGES;
@@ -150,7 +156,7 @@ export function sendTo(domain: Domain, client: Client, topic: string, payload: B
   if (isReplyError(checked)) return invalid(checked);
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return invalid(outgoing);
-  sendFrom(domain, client, { ...outgoing, fromClient: true });
+  sendFrom(domain, client, { ...outgoing, fromClient: true }, whenKept(domain, stored));
   return ACCEPTED;
 }
 

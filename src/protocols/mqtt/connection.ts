@@ -10,6 +10,7 @@ import { checkFirst, decode } from './decode.js';
 import { encodeDisconnect, encodePublish, encodeRefusal } from './encode.js';
 import type { Connect, Incoming, Publish, Refused, Version } from './packets.js';
 import { REASON, webSocketCodeOf } from './reason.js';
+import { Receipts } from './receipts.js';
 import { type SplitFault, Splitter } from './splitter.js';
 import type { Wire } from './wire.js';
 
@@ -81,6 +82,10 @@ export class Connection implements Stranger {
   unacknowledged = 0;
   /** QoS 2 publications that it received and that have not been released; those of earlier connections do not count, section 4.9. */
   unreleased = 0;
+  /** PUBACK, PUBREC and PUBCOMP that wait for the disk. */
+  readonly receipts = new Receipts();
+  /** How many of them are PUBACK. */
+  unstored = 0;
   /** A session's actor decides when it ends. */
   isSession = false;
   /** Too much waits for the network: publications are to wait elsewhere. */

@@ -19,6 +19,8 @@ import type { SessionMessage, SessionState } from './session.js';
 
 const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
 const REFUSED = 0x80;
+/** Steps from a publisher to the session that keeps the publication: by a shared subscription, or an endpoint and a watcher. */
+const HOPS = 3;
 const TOPIC_REFUSED: ReadonlySet<number> = new Set([REASON.notAuthorized, REASON.topicNameInvalid]);
 
 /** Sections 4.7.2 and 4.8.2: what the server publishes itself, and what is no topic. */
@@ -62,7 +64,8 @@ export function publishFromClient(
   broker.domain.metrics.mqtt.received += 1;
   if (qos === 2 && received.has(id)) {
     // Its first copy has been handed on: this one is only acknowledged [MQTT-4.3.3-10].
-    connection.send(encodeAck(connection.version ?? 4, 'pubrec', id));
+    const again = () => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id));
+    tellWhenStored(state, self, connection.receipts.add(again));
     return 0;
   }
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
@@ -74,8 +77,43 @@ export function publishFromClient(
     keep(received, connection, id);
     state.journal?.receive(id);
   }
-  if (qos > 0) receipt(connection, packet, outcome);
+  if (qos > 0)
+    tellWhenStored(
+      state,
+      self,
+      receive(connection, packet, () => outcome),
+    );
   return 0;
+}
+
+/** Its acknowledgement is the next to go out; call the answer when it may. */
+export function receive(connection: Connection, packet: Publish, outcome: () => Outcome): () => void {
+  if (packet.qos === 1) connection.unstored += 1;
+  return connection.receipts.add(() => {
+    if (packet.qos === 1) connection.unstored -= 1;
+    receipt(connection, packet, outcome());
+  });
+}
+
+/**
+ * Calls `ready` when all that came of what is to be acknowledged is on disk: in kept sessions, retained and offline messages.
+ * Where nothing is kept, at once.
+ */
+function tellWhenStored({ broker }: SessionState, self: Ref<SessionMessage>, ready: () => void): void {
+  if (broker.journal) broker.domain.runtime.system.tell(self, { kind: 'accepted', ready, hops: HOPS });
+  else ready();
+}
+
+/** Takes a step more, or waits for the disk: every session that was told of the publication has written it by then. */
+export function accepted(
+  { broker }: SessionState,
+  { ready, hops }: Extract<SessionMessage, { kind: 'accepted' }>,
+  self: Ref<SessionMessage>,
+): void {
+  const { system, store } = broker.domain.runtime;
+  if (hops > 1) system.tell(self, { kind: 'accepted', ready, hops: hops - 1 });
+  else if (store) store.committed(ready);
+  else ready();
 }
 
 /** Counts a publication that was refused; where it is the topic that is refused, its alias need not stand for it. */
@@ -84,8 +122,18 @@ export function refuse(domain: Domain, connection: Connection, packet: Publish, 
   if (TOPIC_REFUSED.has(outcome.reason)) connection.refuseTopic(packet);
 }
 
-/** Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. */
-export function exceeds({ version, unacknowledged, unreleased }: Connection, receiveMaximum: number): boolean {
+/** There are no more packet identifiers. */
+const MAX_IN_FLIGHT = 65_535;
+
+/**
+ * Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. Those
+ * that wait for the disk count for their identifiers only: mqtt.js sends on, and is not to be ended for the server's pace.
+ */
+export function exceeds(
+  { version, unacknowledged, unstored, unreleased }: Connection,
+  receiveMaximum: number,
+): boolean {
+  if (unstored + unreleased >= MAX_IN_FLIGHT) return true;
   return version === 5 && unacknowledged + unreleased >= receiveMaximum;
 }
 
@@ -95,8 +143,8 @@ export function keep(received: Set<number>, connection: Connection, id: number):
   connection.unreleased += 1;
 }
 
-/** PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
-export function receipt(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
+/** Sends PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
+function receipt(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
   const version = connection.version ?? 4;
   const text = connection.requestProblem ? outcome.text : '';
   if (qos === 1) connection.unacknowledged += 1;
@@ -109,7 +157,12 @@ export function receipt(connection: Connection, { qos, id }: Publish, outcome: O
 }
 
 /** PUBACK, PUBREC, PUBREL, PUBCOMP. Answers 0, or the reason code with which the connection ends. */
-export function acknowledge(state: SessionState, connection: Connection, { cmd, id, reason }: Ack): number {
+export function acknowledge(
+  state: SessionState,
+  connection: Connection,
+  { cmd, id, reason }: Ack,
+  self: Ref<SessionMessage>,
+): number {
   const { outbound } = state;
   switch (cmd) {
     case 'puback':
@@ -119,15 +172,22 @@ export function acknowledge(state: SessionState, connection: Connection, { cmd, 
     case 'pubcomp':
       return outbound.pubcomp(id, connection) ? 0 : REASON.protocolError;
     case 'pubrel':
-      release(state.received, connection, id);
       state.journal?.release(id);
+      release(state.received, connection, id, (send) => {
+        tellWhenStored(state, self, connection.receipts.add(send));
+      });
       return 0;
   }
 }
 
 /** PUBREL: the identifier is free again [MQTT-4.3.3-11]. One that is not known is free already. */
-export function release(received: Set<number>, connection: Connection, id: number): void {
+export function release(
+  received: Set<number>,
+  connection: Connection,
+  id: number,
+  when: (send: () => void) => void = (send) => send(),
+): void {
   received.delete(id);
   if (connection.unreleased > 0) connection.unreleased -= 1;
-  connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id));
+  when(() => connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id)));
 }

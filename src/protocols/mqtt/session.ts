@@ -16,7 +16,7 @@ import { PINGRESP } from './encode.js';
 import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused, Will } from './packets.js';
-import { acknowledge, publishFromClient } from './publish.js';
+import { accepted, acknowledge, publishFromClient } from './publish.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { GroupMessage } from './shared.js';
@@ -56,6 +56,8 @@ export type SessionMessage =
   | Deliver
   /** A turn for what is still to be sent of retained publications. */
   | { readonly kind: 'replay' }
+  /** What came of something that is to be acknowledged has been told to all. */
+  | { readonly kind: 'accepted'; readonly ready: () => void; readonly hops: number }
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
   /** The server drains. */
@@ -139,6 +141,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'changed':
       changed(state, message, self);
       return state;
+    case 'accepted':
+      accepted(state, message, self);
+      return state;
     case 'replay':
       goOn(state, self);
       return state;
@@ -185,7 +190,7 @@ function received(state: SessionState, connection: Connection, packet: Incoming,
     case 'pubrec':
     case 'pubrel':
     case 'pubcomp':
-      answer(state, connection, acknowledge(state, connection, packet), self);
+      answer(state, connection, acknowledge(state, connection, packet, self), self);
       return goOn(state, self);
     case 'subscribe':
       return subscribe(state, connection, packet, self);
@@ -301,7 +306,8 @@ function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 
 export const session: Behaviour<SessionState, SessionMessage> = {
   receive,
   /** A failure about a publication leaves the session as it was; one about what its client asked for does not. */
-  onCrash: (_state, { kind }) => (kind === 'published' || kind === 'deliver' || kind === 'drained' ? 'resume' : 'stop'),
+  onCrash: (_state, { kind }) =>
+    kind === 'published' || kind === 'deliver' || kind === 'drained' || kind === 'accepted' ? 'resume' : 'stop',
   isDone: ({ connection, alive, changing }) => connection === null && !alive && !changing,
   afterStop(state) {
     // Stopped while it is connected: its domain has gone.

@@ -11,12 +11,12 @@ import { Publication } from '../../actors/publication.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
 import { encodeFrame } from '../frame.js';
-import { dropRefused, isMember, sendTo } from './addresses.js';
+import { ACCEPTED, dropRefused, isMember, sendTo } from './addresses.js';
 import type { Connection, Peer } from './connection.js';
 import { later } from './disconnect.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
 import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
-import { exceeds, keep, receipt, refuse, release } from './publish.js';
+import { exceeds, keep, receive, refuse, release } from './publish.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
 
 const MAX_ID = 65_535;
@@ -235,14 +235,19 @@ export class TicketPeer implements Peer, Transport {
     const { received } = this.#session;
     const { qos, id } = packet;
     if (qos === 2 && received.has(id)) {
-      connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)); // [MQTT-4.3.3-10]
-      return;
+      // [MQTT-4.3.3-10], behind the one of its first copy where that waits.
+      return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)))();
     }
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
-    const outcome = sendTo(domain, client, packet.topic, packet.payload);
-    if (outcome.reason !== 0) refuse(domain, connection, packet, outcome);
-    else if (qos === 2) keep(received, connection, id);
-    if (qos > 0) receipt(connection, packet, outcome);
+    let outcome = ACCEPTED;
+    const ready = qos > 0 ? receive(connection, packet, () => outcome) : () => undefined;
+    outcome = sendTo(domain, client, packet.topic, packet.payload, ready);
+    if (outcome.reason === 0) {
+      if (qos === 2) keep(received, connection, id);
+      return;
+    }
+    refuse(domain, connection, packet, outcome);
+    ready();
   }
 
   #acknowledge({ cmd, id }: Ack): void {
