@@ -114,9 +114,14 @@ export function balancer(t: Cleaner, nodes: readonly TestServer[]): Balancer {
   return front;
 }
 
-/** What stands between a node and NATS, so that the node can be cut off. */
+/** What a node says, or what it is told. */
+export type Direction = 'said' | 'told';
+
+/** What stands between a node and NATS, so that the node can be cut off, also in one direction. */
 export class NatsProxy {
   readonly #sockets = new Set<net.Socket>();
+  readonly #ways: Record<Direction, Map<net.Socket, net.Socket>> = { said: new Map(), told: new Map() };
+  readonly #held = new Set<Direction>();
   #isCut = false;
   readonly #server = net.createServer((socket) => this.#carry(socket));
 
@@ -139,8 +144,16 @@ export class NatsProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Bytes of one direction wait, as in a network that loses them all and sends them again. */
+  hold(direction: Direction): void {
+    this.#held.add(direction);
+    for (const [from, to] of this.#ways[direction]) from.unpipe(to).pause();
+  }
+
   restore(): void {
     this.#isCut = false;
+    for (const direction of this.#held) for (const [from, to] of this.#ways[direction]) from.pipe(to);
+    this.#held.clear();
   }
 
   close(): void {
@@ -158,11 +171,18 @@ export class NatsProxy {
       end.on('error', () => undefined);
       end.on('close', () => {
         this.#sockets.delete(end);
+        for (const ways of Object.values(this.#ways)) ways.delete(end);
         socket.destroy();
         onward.destroy();
       });
     }
-    socket.pipe(onward).pipe(socket);
+    this.#carryOn('said', socket, onward);
+    this.#carryOn('told', onward, socket);
+  }
+
+  #carryOn(direction: Direction, from: net.Socket, to: net.Socket): void {
+    this.#ways[direction].set(from, to);
+    if (!this.#held.has(direction)) from.pipe(to);
   }
 }
 

@@ -39,9 +39,10 @@ export class WebSocketClient implements ChatClient {
   static async connect(server: TestServer, ticket: string, options: SocketOptions = {}): Promise<WebSocketClient> {
     const client = await WebSocketClient.open(server, options);
     client.send(`subscribe ${options.domain ?? siteA.domain} ${ticket}`);
-    const first = await client.text();
-    if (first !== '{"status":"ok"}') throw new Error(`subscribe answered ${first}`);
-    return client;
+    const first = await client.text().catch((error: Error) => error.message);
+    if (first === '{"status":"ok"}') return client;
+    client.close();
+    throw new Error(`subscribe answered ${first}`);
   }
 
   static async open(server: TestServer, options: SocketOptions = {}): Promise<WebSocketClient> {
@@ -70,8 +71,8 @@ export class WebSocketClient implements ChatClient {
     });
   }
 
-  next(): Promise<Packet> {
-    return this.#inbox.next();
+  next(timeoutMs?: number): Promise<Packet> {
+    return this.#inbox.next(timeoutMs);
   }
 
   close(): void {
