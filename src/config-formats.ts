@@ -74,7 +74,7 @@ function isOrigin(value: string): boolean {
   // Sockets have no pages.
   if (!/^https?:/i.test(value)) return /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]*$/.test(value) && !/^wss?:/.test(value);
   const one = value.replace(/^(https?:\/\/)\*\./, '$1any.');
-  return urlOf(one, ['http:', 'https:'])?.origin === one;
+  return !one.includes('*') && urlOf(one, ['http:', 'https:'])?.origin === one;
 }
 
 function urlOf(value: string, protocols: readonly string[]): URL | undefined {
