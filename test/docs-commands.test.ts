@@ -320,7 +320,9 @@ t.test(
       'client.mjs': `${left[0]?.text}
       async function online(name) {
         const body = new URLSearchParams({ domain: '${domain}', apikey: '${apikey}', name, nick: name, rooms: 'friends' });
-        return (await fetch('http://${server.host}/v5/presences/online', { method: 'POST', body })).json();
+        const answer = await (await fetch('http://${server.host}/v5/presences/online', { method: 'POST', body })).json();
+        console.log('ticket', answer.ticket);
+        return answer;
       }`,
     });
     const jack = nextalk(t, [], { program: [join(folder, 'client.mjs')] });
@@ -334,6 +336,15 @@ t.test(
     });
     await site.push('news', 'jack', 'Rain at six');
     t.equal((await jack.line(/^.*news.*$/m))[0], '/domain/example.com/uid/jack news Rain at six');
+    const [, ended = ''] = await jack.line(/^ticket (\S+)$/m);
+    t.equal((await site.post('/v5/presences/offline', { ticket: ended })).status, 200);
+    await site.push('news', 'jack', 'Sun at seven');
+    const [again] = await jack.line(/^.*Sun at seven$/m);
+    t.equal(
+      again,
+      '/domain/example.com/uid/jack news Sun at seven',
+      'with the ticket that it has got for the one that ended',
+    );
   },
 );
 

@@ -157,6 +157,8 @@ t.test('$SYS tells the numbers of the own domain, and is not matched by a leadin
   await site.client.subscribeAsync('#');
   await site.client.subscribeAsync('$SYS/broker/clients/connected');
   t.match(await site.next(), { topic: '$SYS/broker/clients/connected', payload: Buffer.from('1'), retain: true });
+  await site.client.subscribeAsync('$SYS/broker/scope');
+  t.equal(await site.payload(), 'server', 'of one node they are all there is');
   t.strictSame(site.rest, []);
 });
 

@@ -33,6 +33,25 @@ t.test('What was not acknowledged comes again, under its identifier when the ses
   t.strictSame(bodies(await phone.payload()), ['two']);
 });
 
+t.test('CONNACK names how long a ticket’s session lives, where its client asks for longer', async (t) => {
+  const broker = await testBroker(t, { presence: { clientIdleMs: 10_000 } });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  for (const [asked, named] of [
+    [300, 10],
+    [10, undefined],
+    [0, undefined],
+  ] as const) {
+    const password = await broker.online('jack');
+    const { connack } = await client(t, url, {
+      password,
+      clientId: 'phone',
+      clean: false,
+      properties: { sessionExpiryInterval: asked },
+    });
+    t.equal(connack?.properties?.sessionExpiryInterval, named);
+  }
+});
+
 t.test('Its own queue and its rooms are granted and bring no second copy; other filters are refused', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;

@@ -98,16 +98,21 @@ export function resetSession(state: SessionState): void {
   for (const filter of state.subscriptions.keys()) state.journal?.unsubscribe(filter);
   state.subscriptions = new Map();
   for (const { filter } of remove) state.broker.unsubscribed(filter);
-  let items = state.outbound.ended();
+  const shared = new Map<unknown, Item[]>();
+  for (const item of state.outbound.ended()) {
+    const items = shared.get(item.group);
+    if (items) items.push(item);
+    else shared.set(item.group, [item]);
+  }
   for (const member of remove) {
     const { group } = member;
     if (!group) continue;
     // With the farewell: so the group looks for others, and for others only.
-    const returned = items.filter((item) => item.group === group).map(({ publication }) => publication);
-    items = items.filter((item) => item.group !== group);
+    const returned = shared.get(group)?.map(({ publication }) => publication) ?? [];
+    shared.delete(group);
     system.tell(group, { kind: 'leave', member, returned });
   }
-  giveBack(state, items);
+  giveBack(state, [...shared.values()].flat());
   const own = remove.filter(({ group }) => group === null);
   if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
   state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));

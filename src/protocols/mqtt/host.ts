@@ -225,10 +225,13 @@ export class MqttHost implements Host {
     domain: Domain,
     client: NonNullable<ReturnType<Domain['tickets']['get']>>,
   ): Peer | null {
-    const { mqtt } = this.context.config();
+    const { mqtt, presence } = this.context.config();
     const assigned = packet.clientId === '' ? newClientId() : null;
+    const idleS = Math.ceil(presence.clientIdleMs / 1000);
     const peer = new TicketPeer(domain, client, connection, packet, mqtt.receiveMaximum);
     const properties = connackOf(mqtt, assigned, connection.serverKeepAliveS, null);
+    // Its session ends with its ticket, section 3.2.2.3.2.
+    if ((packet.sessionExpiryS ?? 0) > idleS) properties.sessionExpiryInterval = idleS;
     if (!connection.send(encodeConnack(packet.version, peer.sessionPresent, properties))) {
       connection.end();
       return null;

@@ -12,11 +12,13 @@ export function isSystemTopic(topic: string): boolean {
   return topic.startsWith(ROOT) || topic === '$SYS';
 }
 
-function texts({ sessions, retained, startedAt, domain }: Broker): readonly (readonly [string, string])[] {
+function texts({ sessions, retained, startedAt, domain, context }: Broker): readonly (readonly [string, string])[] {
   const totals = domain.metrics.mqtt;
   const uptimeS = Math.floor((domain.runtime.clock.now() - startedAt) / 1000);
   return [
     ['version', 'NexTalk 6'],
+    // Whose the numbers are, retained messages aside, which all nodes have.
+    ['scope', context.node ? `node ${context.node.name}` : 'server'],
     ['uptime', `${uptimeS} seconds`],
     ['clients/connected', String(totals.connected)],
     ['clients/total', String(sessions.size)],
