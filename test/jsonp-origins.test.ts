@@ -112,3 +112,11 @@ t.test('pages of apps and of every host below a domain connect by poll and socke
     t.match(await poll(server, ticket, { headers: { origin } }).answer, { status: 400, text: /origin is not allowed/ });
   }
 });
+
+t.test('a preflight that asks for more headers than any page sets is told of none', async (t) => {
+  const server = await testServer(t);
+  const ask = (asked: string) =>
+    server.request({ method: 'OPTIONS', path: '/v5/packets', headers: { 'access-control-request-headers': asked } });
+  t.equal((await ask('x-one, x-two')).headers['access-control-allow-headers'], 'x-one, x-two');
+  t.match(await ask('x'.repeat(2000)), { status: 204, headers: { 'access-control-allow-headers': undefined } });
+});

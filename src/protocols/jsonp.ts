@@ -21,6 +21,8 @@ import { type Parameters, readForm } from './parameters.js';
 const CALLBACK_CHARACTERS = 128;
 const IDENTIFIER = '[A-Za-z_$][\\w$]*';
 const CALLBACK = new RegExp(`^${IDENTIFIER}(\\.${IDENTIFIER})*$`);
+/** A browser names the few headers that a page sets. */
+const ASKED_CHARACTERS = 1024;
 const PREFLIGHT_AGE_S = '86400';
 const NOT_FOUND_STATUS = '404 Not Found';
 const NONE: readonly Packet[] = [];
@@ -241,7 +243,7 @@ export class PollAdapter {
     writeOrigin(res, allow);
     // With cookies a browser takes no `*`.
     const asked = req.getHeader('access-control-request-headers') || (allow === '*' ? '*' : '');
-    if (asked !== '') res.writeHeader('Access-Control-Allow-Headers', asked);
+    if (asked !== '' && asked.length <= ASKED_CHARACTERS) res.writeHeader('Access-Control-Allow-Headers', asked);
     res
       .writeHeader('Access-Control-Allow-Methods', 'GET, OPTIONS')
       .writeHeader('Access-Control-Max-Age', PREFLIGHT_AGE_S)
