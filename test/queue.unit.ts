@@ -1,4 +1,5 @@
 import t from 'tap';
+import { Memory } from '../src/actors/memory.js';
 import type { Packet } from '../src/actors/packet.js';
 import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
 import { Metrics } from '../src/metrics.js';
@@ -50,7 +51,8 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
   fc.assert(
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
       const metrics = new Metrics().domain('a.example');
-      const queue = new PacketQueue(metrics, '/domain/a.example/uid/1');
+      const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
+      const queue = new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1');
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
@@ -71,6 +73,8 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
         }
         const bytes = model.reduce((sum, packet) => sum + packet.bytes, 0);
         if (!isSame(queue.packets, model) || queue.bytes !== bytes) return false;
+        // The same packet may be drawn twice, and then it counts once.
+        if (memory.bytes !== [...new Set(model)].reduce((sum, packet) => sum + packet.bytes, 0)) return false;
         if (metrics.queuedPackets !== model.length || metrics.queuedBytes !== bytes) return false;
       }
       return metrics.dropped.queueOverflow === dropped;
@@ -81,9 +85,10 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
 
 t.test('two queues that are empty share nothing', async (t) => {
   const metrics = new Metrics().domain('a.example');
+  const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
   const [one, two] = [
-    new PacketQueue(metrics, '/domain/a.example/uid/1'),
-    new PacketQueue(metrics, '/domain/a.example/uid/1'),
+    new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'),
+    new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'),
   ];
   const [sample] = fc.sample(packet, 1);
   if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
@@ -92,3 +97,23 @@ t.test('two queues that are empty share nothing', async (t) => {
   t.equal(one.packets.length, 0);
   t.equal(metrics.queuedBytes, 0);
 });
+
+t.test(
+  'a packet in many queues counts once; beyond the memory of the domain each queue keeps one packet',
+  async (t) => {
+    const metrics = new Metrics().domain('a.example');
+    let bytesPerDomain = 1_000_000;
+    const memory = new Memory(metrics, () => ({ bytesPerDomain }));
+    const queues = Array.from({ length: 10 }, () => new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'));
+    const packets = fc.sample(packet, 5).filter((packet) => packet.kind === 'message');
+    const unlimited = { queuePackets: 0, queueBytes: 0 };
+    const [sample] = fc.sample(packet, 1) as [Packet];
+    for (const queue of queues) queue.push(sample, unlimited);
+    t.equal(memory.bytes, sample.bytes);
+    bytesPerDomain = 1;
+    for (const packet of packets) for (const queue of queues) queue.push(packet, unlimited);
+    for (const queue of queues) t.equal(queue.packets.length, 1);
+    for (const queue of queues) queue.clear();
+    t.equal(memory.bytes, 0);
+  },
+);

@@ -11,7 +11,7 @@ import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
-import { PacketQueue, type QueueLimits } from './queue.js';
+import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
 import { connectionOf, type Transport } from './transport.js';
@@ -41,6 +41,7 @@ export class Client {
   detachedAt: number;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
+  private readonly metrics: DomainMetrics;
   readonly #queue: PacketQueue;
   /** Ended, and has not said yet what it could not get out. */
   #settling: Transport | null = null;
@@ -57,11 +58,12 @@ export class Client {
     /** The secret part of its ticket. */
     readonly token: string,
     private readonly outbox: Outbox,
-    private readonly metrics: DomainMetrics,
+    domain: QueueKeeper,
     now: number,
   ) {
     this.detachedAt = now;
-    this.#queue = new PacketQueue(metrics, address);
+    this.metrics = domain.metrics;
+    this.#queue = new PacketQueue(domain, address);
   }
 
   /** Packets not yet handed to a transport. */

@@ -185,7 +185,7 @@ function deliver(state: EndpointState, message: Deliver, self: Ref<EndpointMessa
 /** Pushes a packet to its clients; keeps a message while none is connected. */
 function push(state: EndpointState, message: Deliver): EndpointState {
   const { packet, only } = message;
-  const { limits, metrics, cluster } = state.domain;
+  const { limits, cluster } = state.domain;
   if (state.webhook && packet.kind === 'message' && !message.relayed) state.webhook.push(packet, limits);
   if (cluster !== null && !message.relayed && passOnInCluster(state, message)) return state;
   const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
@@ -198,7 +198,7 @@ function push(state: EndpointState, message: Deliver): EndpointState {
   if (cluster?.isConnectedElsewhere(state.address)) return state;
   const isHere = state.online || state.clients.length > 0;
   if (isHere && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
-    state.unseen ??= new PacketQueue(metrics, state.address);
+    state.unseen ??= new PacketQueue(state.domain, state.address);
     state.unseen.push(packet, limits);
     if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
   } else if (clients.length === 0 && !state.webhook) {
@@ -255,7 +255,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
 }
 
 function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
-  const { limits, runtime, metrics } = state.domain;
+  const { limits, runtime } = state.domain;
   if (!state.clients.includes(client)) {
     handOver(state, client.leftBehind(transport, unsent));
     return state;
@@ -269,7 +269,7 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   if (cluster?.isConnectedElsewhere(state.address)) return state;
   for (const packet of client.queued) {
     if (packet.kind !== 'message') continue;
-    state.unseen ??= new PacketQueue(metrics, state.address);
+    state.unseen ??= new PacketQueue(state.domain, state.address);
     state.unseen.push(packet, limits);
   }
   return state;

@@ -77,7 +77,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const { runtime, tickets, limits, metrics } = state.domain;
   const token = (state.domain.cluster?.tokenPrefix ?? '') + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
-  const client = new Client(self, state.address, unique, token, runtime.outbox, metrics, runtime.clock.now());
+  const client = new Client(self, state.address, unique, token, runtime.outbox, state.domain, runtime.clock.now());
   if (!state.online && state.clients.length === 0) readMailbox(state);
   for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
   state.clients = state.clients.concat([client]);
@@ -89,9 +89,9 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
 
 /** What came while it was offline; it stays kept until one of its clients is connected. */
 function readMailbox(state: EndpointState): void {
-  const { mailboxes, metrics, limits } = state.domain;
+  const { mailboxes, limits } = state.domain;
   for (const packet of mailboxes?.read(state.address) ?? []) {
-    state.unseen ??= new PacketQueue(metrics, state.address);
+    state.unseen ??= new PacketQueue(state.domain, state.address);
     state.unseen.push(packet, limits);
   }
 }

@@ -64,6 +64,8 @@ export class Packet<K extends PacketKind = PacketKind> {
   trace: Trace | null = null;
   /** A client has sent it itself, without its site. */
   fromClient = false;
+  /** Counted by actors/memory.ts. */
+  holders = 0;
   /** About how many bytes it takes on the wire. */
   readonly bytes: number;
 

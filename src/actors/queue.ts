@@ -1,8 +1,10 @@
 /**
  * The bounded queue of packets that wait for a client. What overflows: statuses first, then presences, oldest first; if
- * messages alone overflow, the oldest (issue of the first release, "Limits"). Counted in `metrics.dropped.queueOverflow`.
+ * messages alone overflow, the oldest. Counted in `metrics.dropped.queueOverflow`. A packet counts into the memory of its
+ * domain once, however many queues have it.
  */
 import type { DomainMetrics, PacketKind } from '../metrics.js';
+import type { Memory } from './memory.js';
 import type { Packet } from './packet.js';
 
 export interface QueueLimits {
@@ -10,6 +12,12 @@ export interface QueueLimits {
   readonly queuePackets: number;
   /** Bytes; 0 is no limit. */
   readonly queueBytes: number;
+}
+
+/** The domain of a queue. */
+export interface QueueKeeper {
+  readonly metrics: DomainMetrics;
+  readonly memory: Memory;
 }
 
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
@@ -21,7 +29,7 @@ export class PacketQueue {
   #bytes = 0;
 
   constructor(
-    private readonly metrics: DomainMetrics,
+    private readonly keeper: QueueKeeper,
     /** Address of the endpoint. */
     private readonly owner: string,
   ) {}
@@ -38,7 +46,7 @@ export class PacketQueue {
   push(packet: Packet, limits: QueueLimits): readonly Packet[] {
     if (this.#packets === NONE) this.#packets = [];
     this.#packets.push(packet);
-    this.#count(1, packet.bytes);
+    this.#count(packet, 1);
     return this.#trim(limits);
   }
 
@@ -46,13 +54,13 @@ export class PacketQueue {
   putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
     if (packets.length === 0) return NONE;
     this.#packets = [...packets, ...this.#packets];
-    for (const packet of packets) this.#count(1, packet.bytes);
+    for (const packet of packets) this.#count(packet, 1);
     return this.#trim(limits);
   }
 
   /** Takes the first `count` packets out. */
   shift(count: number): void {
-    for (let i = 0; i < count; i++) this.#count(-1, -(this.#packets[i] as Packet).bytes);
+    for (let i = 0; i < count; i++) this.#count(this.#packets[i] as Packet, -1);
     if (count === this.#packets.length) this.#packets = NONE;
     else this.#packets.splice(0, count);
   }
@@ -61,16 +69,22 @@ export class PacketQueue {
     this.shift(this.#packets.length);
   }
 
-  #count(packets: number, bytes: number): void {
+  #count(packet: Packet, sign: 1 | -1): void {
+    const { metrics, memory } = this.keeper;
+    const bytes = sign * packet.bytes;
     this.#bytes += bytes;
-    this.metrics.queuedPackets += packets;
-    this.metrics.queuedBytes += bytes;
+    metrics.queuedPackets += sign;
+    metrics.queuedBytes += bytes;
+    if (sign > 0) memory.hold(packet);
+    else memory.release(packet);
   }
 
-  /** Whether it is over its bounds; a single packet never is. */
+  /** Whether it is over its bounds, or its domain over those of its memory; a single packet never is. */
   isOver({ queuePackets, queueBytes }: QueueLimits): boolean {
     const { length } = this.#packets;
-    return length > 1 && ((queuePackets > 0 && length > queuePackets) || (queueBytes > 0 && this.#bytes > queueBytes));
+    if (length <= 1) return false;
+    if (queuePackets > 0 && length > queuePackets) return true;
+    return (queueBytes > 0 && this.#bytes > queueBytes) || this.keeper.memory.isOver;
   }
 
   #trim(limits: QueueLimits): readonly Packet[] {
@@ -84,8 +98,8 @@ export class PacketQueue {
     let at = -1;
     for (let i = 0; at < 0; i++) at = this.#packets.findIndex(({ kind }) => kind === FIRST_TO_GO[i]);
     const [gone] = this.#packets.splice(at, 1) as [Packet];
-    this.#count(-1, -gone.bytes);
-    this.metrics.drop('queueOverflow', this.owner);
+    this.#count(gone, -1);
+    this.keeper.metrics.drop('queueOverflow', this.owner);
     return gone;
   }
 }

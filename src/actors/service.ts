@@ -57,7 +57,7 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
 
 /** Sees to what a client that has ended could not get out. */
 export function handOver(state: EndpointState, unsent: readonly Packet[]): void {
-  const { limits, settings, metrics } = state.domain;
+  const { limits, settings } = state.domain;
   const messages = unsent.filter(({ kind }) => kind === 'message');
   for (const packet of unsent) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
   if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {
@@ -72,7 +72,7 @@ export function handOver(state: EndpointState, unsent: readonly Packet[]): void 
   const kept = new Set(state.unseen?.packets);
   for (const message of messages) {
     if (kept.has(message)) continue;
-    state.unseen ??= new PacketQueue(metrics, state.address);
+    state.unseen ??= new PacketQueue(state.domain, state.address);
     state.unseen.push(message, limits);
   }
 }
@@ -89,7 +89,7 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
     for (const packet of unsent) domain.drop(packet, 'webhookFailed', state.address);
     return state;
   }
-  const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain.metrics, runtime.clock.now());
+  const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain, runtime.clock.now());
   const transport = runtime.webhook(domain, url, () => {
     runtime.system.tell(self, { kind: 'drained', client, transport });
   });

@@ -63,7 +63,7 @@ export class Visits {
     node.calls.ask(home, 'visit', [domain.name, address, token], VISIT_MS, (name) => {
       if (typeof name !== 'string') return done(null);
       const { clock, outbox } = domain.runtime;
-      const client = new Client(this.#actor, address, name, token, outbox, domain.metrics, clock.now());
+      const client = new Client(this.#actor, address, name, token, outbox, domain, clock.now());
       this.#homes.set(client, home);
       done(client);
     });
