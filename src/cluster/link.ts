@@ -43,6 +43,8 @@ export class Link {
   #looked = -1;
 
   constructor(
+    /** Grows from call to call, over all links to a node: one that has forgotten this node may be met anew. */
+    private readonly nextEpoch: () => number,
     /** Sends one frame; `urgent` asks for an acknowledgement at once. */
     private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => void,
     /** The stream has begun anew: what the other node knew is to be sent again. */
@@ -99,7 +101,7 @@ export class Link {
         'another node does not take what it is sent: its stream begins anew',
       );
     }
-    this.#epoch += 1;
+    this.#epoch = this.nextEpoch();
     this.#seq = 0;
     this.#frames = [];
     this.#characters = 0;
@@ -121,11 +123,18 @@ export class Link {
     while (this.#waiting.length > 0 && (this.#waiting[0] as Waiting).seq <= seq) this.#waiting.shift()?.done();
   }
 
-  /** The other node misses what follows `seq`, or the connection is back: sends that again. */
-  repeat(epoch = this.#epoch, seq = 0): void {
+  /** The connection is back: sends again what has not been acknowledged. */
+  repeat(): void {
+    this.#repeatFrames(LINK_CHARACTERS);
+  }
+
+  /** The other node misses what follows `seq`: sends that again. One that misses what it had acknowledged has forgotten all. */
+  missing(epoch: number, seq: number): void {
     if (epoch !== this.#epoch) return;
     this.acknowledged(epoch, seq);
-    this.#repeatFrames(LINK_CHARACTERS);
+    const next = this.#frames[0]?.seq ?? this.#seq + 1;
+    if (next > seq + 1) this.reset();
+    else this.repeat();
   }
 
   #repeatFrames(limit: number): void {

@@ -54,6 +54,7 @@ export class Mesh {
   #isLate = false;
   #cancelTick: (() => void) | null = null;
   #tickedAt = 0;
+  #lastEpoch = 0;
   #onProgress: (() => void) | null = null;
 
   constructor(
@@ -300,6 +301,7 @@ export class Mesh {
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
     peer.link = new Link(
+      () => ++this.#lastEpoch,
       (epoch, seq, urgent, items) =>
         this.#bus.publish(subject, `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]]`),
       () => {
@@ -363,7 +365,7 @@ export class Mesh {
     if (kind === 'd') return this.#inbound.receive(peer, epoch, seq, urgent === 1, items ?? []);
     peer.suspect = false;
     if (kind === 's') return this.#beginSnapshot(peer, false);
-    if (kind === 'n') peer.link.repeat(epoch, seq);
+    if (kind === 'n') peer.link.missing(epoch, seq);
     else peer.link.acknowledged(epoch, seq);
     this.#pump(peer);
   }

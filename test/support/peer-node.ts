@@ -4,10 +4,31 @@ import { PROTOCOL } from '../../src/cluster/mesh.js';
 import type { NatsServer } from './nats.js';
 import type { Cleaner } from './server.js';
 
+type WireFrame = [
+  kind: string,
+  node: string,
+  incarnation: number,
+  to: number,
+  epoch: number,
+  seq: number,
+  0 | 1,
+  Items,
+];
+type Items = readonly (readonly unknown[])[];
+
+export interface ReceivedFrame {
+  readonly kind: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly items: Items;
+}
+
 export class PeerNode {
   readonly #incarnation = Date.now() * 1000;
   #to = 0;
   #seq = 0;
+  readonly #frames: ReceivedFrame[] = [];
+  #onFrame: (() => void) | null = null;
 
   private constructor(
     private readonly nats: NatsConnection,
@@ -24,8 +45,10 @@ export class PeerNode {
     const met = new Promise<void>((resolve) => {
       connection.subscribe(`${cluster}.node.${hex(name)}`, {
         callback: (_error, message) => {
-          const [kind, , incarnation] = message.json<[string, string, number]>();
+          const [kind, , incarnation, , epoch, seq, , items = []] = message.json<WireFrame>();
           peer.#to = incarnation;
+          peer.#frames.push({ kind, epoch, seq, items });
+          peer.#onFrame?.();
           if (kind === 'd') resolve();
         },
       });
@@ -39,6 +62,22 @@ export class PeerNode {
   /** One sign of life: with a lease long enough a test needs no other. */
   beat(): void {
     this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0]));
+  }
+
+  /** The next frame that it gets and that matches; those before are passed over. */
+  async next(isWanted: (frame: ReceivedFrame) => boolean): Promise<ReceivedFrame> {
+    for (;;) {
+      for (let frame = this.#frames.shift(); frame; frame = this.#frames.shift()) if (isWanted(frame)) return frame;
+      await new Promise<void>((resolve) => {
+        this.#onFrame = resolve;
+      });
+    }
+  }
+
+  /** Has received all up to `seq` of the stream to it (`a`), or misses what follows (`n`). */
+  control(kind: 'a' | 'n', epoch: number, seq: number): void {
+    const text = JSON.stringify([kind, this.name, this.#incarnation, this.#to, epoch, seq]);
+    this.publish(`node.${hex(this.other)}`, text);
   }
 
   /** Items of its stream, each as JSON. */
