@@ -213,12 +213,13 @@ t.test('a folder in use is refused with one line and exit code 1', async (t) => 
   t.match(second.err, new RegExp(`^nextalk: data: ${data} is in use by process ${first.server.child.pid}\n$`));
 });
 
-t.test('a damaged folder is refused with one line and exit code 1, and left as it was', async (t) => {
+t.test('a damaged file is set aside with one line and exit code 1', async (t) => {
   const data = t.testdir({ 'data.mdb': 'no database' });
   const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '0', '--data', data]);
   t.equal(await server.ended, 1);
-  t.match(server.err, /^nextalk: data: .*data\.mdb is damaged \(\w+\): restore it, or move it away\n$/);
-  t.equal(readFileSync(join(data, 'data.mdb'), 'utf8'), 'no database');
+  t.match(server.err, /^nextalk: data: .*data\.mdb is damaged \(.+\) and was set aside as \S+: restore a copy, .*\n$/);
+  const aside = / as (\S+):/.exec(server.err)?.[1] ?? '';
+  t.equal(readFileSync(aside, 'utf8'), 'no database');
 });
 
 t.test('the folder is ./data unless something else is said, and a file in its place is refused', async (t) => {

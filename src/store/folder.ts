@@ -3,7 +3,19 @@
  * Each problem is an Error whose message is made for the operator.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TABLES } from './store.js';
 
@@ -116,14 +128,47 @@ for (const name of tables.split(',')) {
 
 /**
  * Reads all that the folder holds in a process of its own: on a damaged file the native library ends the process that
- * opens it, without a word.
+ * opens it, without a word. A damaged file is set aside, so that the next start begins with an empty one.
  */
 export function probeFolder(folder: string): void {
   const file = join(folder, 'data.mdb');
   if (!existsSync(file)) return;
+  // Made, and never written: a server that was killed at its first start.
+  if (statSync(file).size === 0) return rmSync(file);
+  for (const path of [file, join(folder, 'lock.mdb')]) if (existsSync(path)) mustBeWritable(path);
+  // Twice: whatever kept one process from reading it is not worth a file that can be read.
+  const damage = probe(folder) && probe(folder);
+  if (!damage) return;
+  const aside = `${file}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+  renameSync(file, aside);
+  rmSync(join(folder, 'lock.mdb'), { force: true });
+  throw new Error(
+    `data: ${file} is damaged (${damage}) and was set aside as ${aside}: restore a copy, or start again without its contents`,
+  );
+}
+
+function mustBeWritable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw new Error(`data: ${path} cannot be written (${codeOf(error)}): make it the user's that runs the server`);
+  }
+}
+
+/** What is wrong with a folder's file; null: nothing. */
+function probe(folder: string): string | null {
   const args = ['--input-type=module', '--eval', PROBE, folder, TABLES.join(',')];
   const env = { ...process.env, NODE_OPTIONS: '' };
-  const { status, signal } = spawnSync(process.execPath, args, { stdio: 'ignore', env });
-  if (status === 0) return;
-  throw new Error(`data: ${file} is damaged (${signal ?? `code ${status}`}): restore it, or move it away`);
+  const { status, signal, stderr, error } = spawnSync(process.execPath, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env,
+    encoding: 'utf8',
+  });
+  if (status === 0) return null;
+  // Not the file's fault: no process could be had, or somebody ended it.
+  if (error || signal === 'SIGKILL' || signal === 'SIGTERM') {
+    throw new Error(`data: ${folder} could not be examined (${error?.message ?? signal}): start again`);
+  }
+  const said = /^\w*Error.*$/m.exec(stderr)?.[0] ?? '';
+  return `${signal ?? `code ${status}`}${said === '' ? '' : `, ${said.slice(0, 200)}`}`;
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
@@ -70,7 +70,7 @@ t.test('a folder that another process holds is refused', { skip: process.platfor
   t.throws(() => openLmdb(folder), { message: `data: ${folder} is in use by process ${process.ppid}` });
 });
 
-t.test('a damaged file is refused with one line, and the folder let go', async (t) => {
+t.test('a damaged file is set aside with one line, and the next start begins with an empty one', async (t) => {
   const folder = t.testdir({ whole: {} });
   const whole = openLmdb(join(folder, 'whole'));
   for (let i = 0; i < 2000; i++) whole.table('offline').put(['a', i], { text: 'x'.repeat(100) });
@@ -85,13 +85,16 @@ t.test('a damaged file is refused with one line, and the folder let go', async (
     const path = join(folder, name);
     mkdirSync(path);
     writeFileSync(join(path, 'data.mdb'), content);
-    for (let times = 0; times < 2; times++) {
-      t.throws(
-        () => openLmdb(path),
-        { message: /^data: .*data\.mdb is damaged \(.+\): restore it, or move it away$/ },
-        name,
-      );
-    }
+    t.throws(
+      () => openLmdb(path),
+      {
+        message: /^data: .*data\.mdb is damaged \(.+\) and was set aside as .*data\.mdb\.damaged-\S+: restore a copy, /,
+      },
+      name,
+    );
+    const [aside = ''] = readdirSync(path).filter((file) => file.startsWith('data.mdb.damaged-'));
+    t.ok(readFileSync(join(path, aside)).equals(content), 'as it was');
+    await t.resolves(openLmdb(path).close(), 'a start after that');
   }
 });
 
@@ -113,6 +116,11 @@ t.test('a folder that others may read is closed to them, unless it holds what is
   t.equal(mode(shared), '755', 'a folder that is somebody else’s too is left as it is');
   chmodSync(shared, 0o700);
   takeFolder(shared)();
+});
+
+t.test('an empty file starts as a new one', async (t) => {
+  const folder = t.testdir({ 'data.mdb': '' });
+  await t.resolves(openLmdb(folder).close());
 });
 
 t.test('a folder that cannot be made is refused with one line', async (t) => {
