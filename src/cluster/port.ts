@@ -41,8 +41,8 @@ export interface ShareCount {
 export interface TopicsBroker {
   /** Tells this node's own subscribers. */
   deliver(publication: Publication): void;
-  /** Keeps it as the retained one of its topic; an empty one removes that. */
-  keep(publication: Publication): void;
+  /** Keeps it as the retained one of its topic; an empty one removes that. Answers whether it is kept. */
+  keep(publication: Publication): boolean;
   /** Gives it to one of this node's members of a shared subscription. */
   assign(name: string, publication: Publication): void;
 }

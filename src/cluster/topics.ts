@@ -47,7 +47,9 @@ export class Topics implements ClusterTopics {
 
   attach(broker: TopicsBroker): void {
     this.#broker = broker;
-    for (const { publication } of this.#kept.values()) if (publication) broker.keep(publication);
+    for (const [topic, { publication }] of this.#kept) {
+      if (publication && !broker.keep(publication)) this.#kept.delete(topic);
+    }
   }
 
   subscribe(filters: readonly string[], done: () => void): void {
@@ -102,8 +104,9 @@ export class Topics implements ClusterTopics {
     const isRemoval = publication.payload.length === 0;
     if (known?.publication === null) this.#removals -= 1;
     this.#kept.delete(topic);
-    this.#kept.set(topic, { stamp, publication: isRemoval ? null : publication.own() });
-    this.#broker?.keep(publication);
+    const isKept = this.#broker?.keep(publication) ?? true;
+    // What the broker has no room for is not held here either.
+    if (isRemoval || isKept) this.#kept.set(topic, { stamp, publication: isRemoval ? null : publication.own() });
     if (isRemoval) this.#removals += 1;
     if (this.#removals > REMEMBERED_REMOVALS) this.#forgetRemovals();
   }
