@@ -41,6 +41,7 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   unsupportedMediaType: '415.',
   tooManyRequests: '429: over `limits.requestsPerSecond`.',
   unavailable: '503: draining, or over capacity.',
+  outOfMemory: '503, or MQTT 0x97: the heap is nearly full, or the domain is at `limits.bytesPerDomain`.',
   quotaExceeded: 'MQTT sessions or subscriptions beyond the limits of the domain or session.',
   tooManyConnections: 'Over `limits.connectionsPerAddress`.',
   malformed:

@@ -49,6 +49,9 @@ export function lockedOut(retryAfterS: number): ReplyError {
 /** Draining, over capacity, or the actor that should have answered failed. */
 export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
 
+/** What would take more memory than the domain or the process has. */
+export const OUT_OF_MEMORY: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'outOfMemory' });
+
 export function badRequest(detail: string): ReplyError {
   return { status: 400, message: 'bad request', detail };
 }

@@ -52,6 +52,7 @@ export const REFUSAL_REASONS = [
   'connectTimeout',
   'handshakeFailed',
   'lockedOut',
+  'outOfMemory',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

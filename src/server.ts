@@ -11,6 +11,7 @@ import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock, Timeouts } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
+import { watchHeap } from './heap.js';
 import { addRestApi } from './http/app.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
@@ -118,6 +119,7 @@ class Parts implements Server {
   #mqtt: MqttServer | null = null;
   #admin: Listener | null = null;
   #draining = false;
+  #endWatch = (): void => undefined;
   #config: Config;
 
   constructor(
@@ -182,6 +184,7 @@ class Parts implements Server {
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     await this.#http.listen(this.#config.port);
     this.#admin = await startAdmin(this.#context, this.parent);
+    this.#endWatch = watchHeap(this.#runtime.clock, this.#runtime.metrics.conditions);
   }
 
   reload(config: Config): void {
@@ -237,6 +240,7 @@ class Parts implements Server {
 
   async close(): Promise<void> {
     this.#draining = true;
+    this.#endWatch();
     this.#polls.close();
     this.#sockets.close();
     await this.#mqtt?.close();

@@ -130,7 +130,7 @@ t.test('each transport counts what it refuses', async (t) => {
 });
 
 /** Those that take another configuration to be caused. */
-type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed';
+type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed' | 'outOfMemory';
 
 async function refusals(server: TestServer): Promise<Record<string, string>> {
   const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
@@ -200,11 +200,19 @@ t.test('what is full and a handshake that fails are counted under their reasons 
   secure.own(stranger);
   stranger.write('this is no TLS');
   await stranger.closed;
-  const counted = { ...(await refusals(server)), handshakeFailed: (await refusals(secure)).handshakeFailed };
+  const full = await testServer(t, { admin, limits: { bytesPerDomain: 3000 } });
+  await full.site().online('1');
+  t.match(await full.site().post('/v5/presences/online', { name: '2', nick: 'Two' }), { status: 503 });
+  const counted = {
+    ...(await refusals(server)),
+    handshakeFailed: (await refusals(secure)).handshakeFailed,
+    outOfMemory: (await refusals(full)).outOfMemory,
+  };
   const reasons: Readonly<Record<FurtherReason, string>> = {
     unavailable: '1',
     quotaExceeded: '1',
     handshakeFailed: '1',
+    outOfMemory: '1',
   };
   t.match(counted, reasons);
 });

@@ -4,6 +4,7 @@
  * after another.
  */
 import type { Client } from './client.js';
+import { FOOTPRINT } from './memory.js';
 
 /** What one of them brings that is not there yet. */
 export interface Arriving {
@@ -19,6 +20,11 @@ export interface Arriving {
 
 export const NOTHING: Arriving = { endpoints: 0, newRooms: 0, rooms: 0, buddies: 0 };
 
+/** About how much memory it will take. */
+export function bytesOf({ endpoints, newRooms, buddies }: Arriving): number {
+  return endpoints * FOOTPRINT.endpoint + newRooms * FOOTPRINT.room + buddies * FOOTPRINT.buddy;
+}
+
 function plus(a: Arriving, b: Arriving): Arriving {
   return {
     endpoints: a.endpoints === 1 || b.endpoints === 1 ? 1 : 0,
@@ -32,6 +38,7 @@ export class Arrivals {
   readonly #brings = new Map<Client, Arriving>();
   #endpoints = 0;
   #newRooms = 0;
+  #bytes = 0;
 
   get endpoints(): number {
     return this.#endpoints;
@@ -41,10 +48,16 @@ export class Arrivals {
     return this.#newRooms;
   }
 
+  /** What all of them will take. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   begin(client: Client, arriving: Arriving): void {
     this.#brings.set(client, arriving);
     this.#endpoints += arriving.endpoints;
     this.#newRooms += arriving.newRooms;
+    this.#bytes += bytesOf(arriving);
   }
 
   /** It is there, or will not come. */
@@ -54,6 +67,7 @@ export class Arrivals {
     this.#brings.delete(client);
     this.#endpoints -= brings.endpoints;
     this.#newRooms -= brings.newRooms;
+    this.#bytes -= bytesOf(brings);
   }
 
   /** What some clients bring together. */

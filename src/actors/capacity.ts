@@ -2,10 +2,12 @@
  * How much an endpoint may have and a domain may hold. What is beyond the limits of an endpoint is the caller's fault
  * (400), what is beyond those of the domain is not (503).
  */
-import { badRequest, type ReplyError, UNAVAILABLE } from '../errors.js';
+import { badRequest, OUT_OF_MEMORY, type ReplyError, UNAVAILABLE } from '../errors.js';
+import { heap } from '../heap.js';
 import type { Address } from './address.js';
-import type { Arriving } from './arrivals.js';
+import { type Arriving, bytesOf } from './arrivals.js';
 import type { EndpointState, Online } from './endpoint.js';
+import { FOOTPRINT } from './memory.js';
 import { watchFilter } from './roster.js';
 
 /** Whether `count` is more than a limit allows, 0 being none. */
@@ -54,6 +56,8 @@ export function refusalOf(state: EndpointState, brings: Arriving, replaces: bool
   if (refusal) return refusal;
   if (!replaces && isOver(clients.length + 1, clientsPerEndpoint)) return UNAVAILABLE;
   if (brings.endpoints > 0 && isOver(domain.online + arrivals.endpoints + 1, endpointsPerDomain)) return UNAVAILABLE;
+  const bytes = arrivals.bytes + bytesOf(brings);
+  if (!domain.memory.hasRoom(bytes) || !heap.hasRoom(bytes)) return OUT_OF_MEMORY;
   if (brings.newRooms === 0) return null;
   return isOver(domain.roomCount + arrivals.newRooms + brings.newRooms, roomsPerDomain) ? UNAVAILABLE : null;
 }
@@ -73,6 +77,7 @@ export function joinRefusal(state: EndpointState, room: Address): ReplyError | n
   if (isOver(rooms, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
   if (isFull(state, room)) return UNAVAILABLE;
   if (domain.hasRoom(room)) return null;
+  if (!domain.memory.hasRoom(FOOTPRINT.room)) return OUT_OF_MEMORY;
   return isOver(domain.roomCount + domain.arrivals.newRooms + 1, roomsPerDomain) ? UNAVAILABLE : null;
 }
 

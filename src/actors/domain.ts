@@ -5,6 +5,8 @@
 import type { Clock, Timeouts } from '../clock.js';
 import type { DomainCluster } from '../cluster/port.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
+import { OUT_OF_MEMORY, type ReplyError } from '../errors.js';
+import { heap } from '../heap.js';
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
@@ -12,7 +14,7 @@ import { Arrivals } from './arrivals.js';
 import type { Client, Outbox } from './client.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { Mailboxes } from './mailboxes.js';
-import { Memory } from './memory.js';
+import { FOOTPRINT, Memory } from './memory.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Appearance } from './presence.js';
 import { type EndpointEntry, Registry } from './registry.js';
@@ -107,6 +109,11 @@ export class Domain {
     return this.cluster === null ? here : Math.max(here, this.metrics.rooms);
   }
 
+  /** Why nothing is taken in that needs more memory; null: it is. */
+  get shortage(): ReplyError | null {
+    return heap.isHigh || this.memory.isOver ? OUT_OF_MEMORY : null;
+  }
+
   hasRoom(address: Address): boolean {
     return this.registry.rooms.has(address) || (this.cluster?.memberCount(address) ?? 0) > 0;
   }
@@ -162,6 +169,7 @@ export class Domain {
     const state = newRoom(this, address);
     const actor = this.runtime.system.spawn(this.#rooms, address, room, state);
     this.registry.rooms.set(address, actor);
+    this.memory.add(FOOTPRINT.room);
     state.subscription = this.#subscribe(address, actor);
     return actor;
   }

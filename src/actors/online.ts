@@ -11,6 +11,7 @@ import { arriving, isFull, refusalOf } from './capacity.js';
 import { Client } from './client.js';
 import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
 import { exit } from './membership.js';
+import { FOOTPRINT } from './memory.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { watched, watchFilter } from './roster.js';
@@ -69,7 +70,9 @@ export function watchBuddies(
 
 /** It watches them from now on; the table has them. */
 export function addWatching({ entry, domain, address }: EndpointState, filters: readonly string[]): void {
-  entry.watching = entry.watching.length === 0 ? filters : [...new Set([...entry.watching, ...filters])];
+  const before = entry.watching.length;
+  entry.watching = before === 0 ? filters : [...new Set([...entry.watching, ...filters])];
+  domain.memory.add((entry.watching.length - before) * FOOTPRINT.buddy);
   if (filters.length > 0) domain.cluster?.watch(address, filters.map(watched));
 }
 
@@ -107,6 +110,7 @@ export function subscribed(
     goOnAsElsewhere(state);
     state.online = true;
     domain.metrics.endpointsOnline += 1;
+    domain.memory.add(FOOTPRINT.endpoint);
     remember(state);
     domain.trace?.event('online', state.address, '');
   }
@@ -156,6 +160,7 @@ export function goOffline(state: EndpointState): EndpointState {
   state.entry.rooms = [];
   state.online = false;
   domain.metrics.endpointsOnline -= 1;
+  domain.memory.subtract(FOOTPRINT.endpoint + state.entry.watching.length * FOOTPRINT.buddy);
   remember(state);
   domain.trace?.event('offline', state.address, '');
   announce(state);

@@ -8,6 +8,7 @@ import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { EndpointMessage } from './endpoint.js';
+import { FOOTPRINT } from './memory.js';
 import type { Packet } from './packet.js';
 import type { SizedRoom } from './room-sizes.js';
 import type { Deliver, Subscription } from './router.js';
@@ -105,6 +106,7 @@ function afterStop(state: RoomState): void {
   state.members.clear();
   resize(state);
   domain.registry.rooms.delete(address);
+  domain.memory.subtract(FOOTPRINT.room);
   if (subscription) {
     domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters: [address], subscription });
   }

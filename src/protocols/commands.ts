@@ -56,6 +56,8 @@ export function roomTarget(domain: Domain, id: string): Target | null {
 }
 
 export function online(domain: Domain, parameters: Parameters, reply: Reply<OnlineResult>): void {
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
   const checked = check('online', parameters);
   if (isReplyError(checked)) return reply(checked);
   const name = text(checked, 'name') ?? '';
@@ -177,6 +179,8 @@ export function presencesOf(domain: Domain, named: readonly (readonly [Address, 
 /** MESSAGES; with `from` it is PUSH, whatever else is there. */
 export function message(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
   if (parameters.get('from')) return push(domain, parameters, reply);
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
   const checked = check('message', parameters);
   if (isReplyError(checked)) return reply(checked);
   const outgoing = outgoingMessage(domain, checked);
@@ -202,6 +206,8 @@ export function whenKept(domain: Domain, done: () => void): Handled | undefined 
 
 /** PUSH: the site speaks for `from`, who need not be online. */
 export function push(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
   const from = endpointTarget(domain, text(checked, 'from') ?? '');
@@ -268,6 +274,8 @@ function passOn(checked: Checked, fields: MessageFields): MessageFields {
 }
 
 export function status(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
   const checked = check('status', parameters);
   if (isReplyError(checked)) return reply(checked);
   const target = parseTarget(domain.name, text(checked, 'to') ?? '');
@@ -306,6 +314,8 @@ export function listMembers(domain: Domain, address: Address, reply: Reply<Prese
 }
 
 export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
   enterOrExit('join', domain, roomId, parameters, reply);
 }
 

@@ -18,6 +18,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config.ts',
   'src/errors.ts',
   'src/hangup.ts',
+  'src/heap.ts',
   'src/lockout.ts',
   'src/lifecycle.ts',
   'src/listening.ts',

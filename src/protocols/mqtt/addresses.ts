@@ -112,6 +112,12 @@ function invalid({ detail }: ReplyError): Outcome {
   return refusal(REASON.payloadFormatInvalid, detail?.slice(0, 100) ?? '');
 }
 
+/** Counts one more that is refused for want of memory. */
+export function noMemory(domain: Domain): Outcome {
+  domain.runtime.metrics.refuse('outOfMemory', { domain: domain.name });
+  return MEMORY_FULL;
+}
+
 /** A backend publishes to an address: a push, and `from` is required. */
 export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome {
   const target = targetOf(domain, topic);
@@ -140,6 +146,7 @@ export function sendTo(
 ): Outcome {
   if (!domain.settings.clientSend.includes('mqtt')) return refusal(REASON.notAuthorized, 'clients may not send');
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
+  if (domain.shortage) return noMemory(domain);
   if (!maySend(domain, client)) return TOO_MANY_MESSAGES;
   const target = targetOf(domain, topic);
   if ('reason' in target) return target;

@@ -172,6 +172,9 @@ export class MqttHost implements Host {
     const broker = this.broker(domain);
     if (broker.isFull(packet.clientId, expiryOf(packet)))
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
+    // A session that is there has something to send, which makes room.
+    if (domain.shortage && !broker.sessions.has(packet.clientId))
+      return this.#refuse(connection, packet, REASON.quotaExceeded, 'outOfMemory');
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
     // Nothing is kept for who has no identity.

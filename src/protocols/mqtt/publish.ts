@@ -7,6 +7,7 @@ import {
   dropRefused,
   isAddress,
   MEMORY_FULL,
+  noMemory,
   type Outcome,
   pushTo,
   refusal,
@@ -36,12 +37,14 @@ function accept(
 ): Outcome {
   const { broker } = state;
   const { topic, payload, qos, retain, properties, expiryS } = what;
+  // An empty one takes a retained publication away, which makes room.
+  if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
   if (isAddress(topic)) return pushTo(broker.domain, topic, payload);
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   if (broker.isDiskFull(what)) return DISK_FULL;
   // What nobody acknowledges nobody has been promised; an empty one makes room.
-  if (qos > 0 && !broker.domain.memory.hasRoom(payload.length)) return MEMORY_FULL;
+  if (qos > 0 && !broker.domain.memory.hasRoom(payload.length)) return noMemory(broker.domain);
   const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
   return heard === 0 ? UNHEARD : ACCEPTED;
 }
@@ -72,7 +75,8 @@ export function publishFromClient(
   const outcome = accept(state, packet, self);
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
   // 3.1.1 could only be told that it is kept: the client sends it again when it has connected again.
-  if (outcome === DISK_FULL && connection.version !== 5) return REASON.quotaExceeded;
+  if ((outcome === DISK_FULL || (outcome === MEMORY_FULL && qos > 0)) && connection.version !== 5)
+    return REASON.quotaExceeded;
   if (qos === 2 && outcome.reason < REFUSED) {
     keep(received, connection, id);
     state.journal?.receive(id);

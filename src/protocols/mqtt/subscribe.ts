@@ -28,13 +28,15 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
   if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
   if (state.subscriptions.has(filter) || hasRoom(state, plain)) return 0;
   const { domain } = state.broker;
-  domain.runtime.metrics.refuse('quotaExceeded', { domain: domain.name, detail: 'subscriptions' });
+  const reason = domain.shortage ? 'outOfMemory' : 'quotaExceeded';
+  domain.runtime.metrics.refuse(reason, { domain: domain.name, detail: 'subscriptions' });
   return REASON.quotaExceeded;
 }
 
 function hasRoom({ broker, expiryS, subscriptions }: SessionState, filter: string): boolean {
   const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
   if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
+  if (broker.domain.shortage) return false;
   if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
   if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
   return broker.domain.table.levels < MAX_LEVELS && broker.hasRoom(filter);

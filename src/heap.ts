@@ -1,0 +1,123 @@
+/**
+ * How near this process is to the end of its heap. V8 ends a process whose heap is full, and everybody in it with it: so
+ * what would need more is refused before. What counts is what is left after a collection, so near the mark one is made,
+ * as V8 would soon; the next is no sooner than twenty times as long after it as it took.
+ */
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Clock } from './clock.js';
+import type { Conditions } from './conditions.js';
+import { log } from './log.js';
+
+/**
+ * Of the old generation: above the one new work is refused, below the other it is taken again. V8 gives up above 80% when
+ * four collections in a row leave the program less than 40% of the time.
+ */
+const HIGH = 0.75;
+const LOW = 0.65;
+/** Above this one it is refused at once, where no collection is due. */
+const FULL = 0.78;
+/** V8's limit counts the young generation, three times 16 MiB unless flags say otherwise. */
+const YOUNG_BYTES = 48 * 1024 * 1024;
+const YOUNG_SPACES: ReadonlySet<string> = new Set(['new_space', 'new_large_object_space', 'read_only_space']);
+/** A look costs 10 µs. */
+const LOOK_MS = 5;
+const COLLECT_MS = 1000;
+const REST = 20;
+/** How often it is looked at where nothing new comes. */
+const WATCH_MS = 1000;
+
+export interface HeapUse {
+  /** Bytes in use, garbage included. */
+  readonly used: number;
+  readonly limit: number;
+}
+
+/** Of the old generation, which is what runs full. */
+function oldGeneration(): HeapUse {
+  let used = 0;
+  for (const space of getHeapSpaceStatistics()) {
+    if (!YOUNG_SPACES.has(space.space_name)) used += space.space_used_size;
+  }
+  const { heap_size_limit: limit } = getHeapStatistics();
+  return { used, limit: limit > 2 * YOUNG_BYTES ? limit - YOUNG_BYTES : limit / 2 };
+}
+
+let gc: (() => void) | null = null;
+
+function collectGarbage(): void {
+  if (!gc) {
+    setFlagsFromString('--expose-gc');
+    gc = runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  gc();
+}
+
+export class Heap {
+  #isHigh = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #collectNext = Number.NEGATIVE_INFINITY;
+  /** Bytes up to the mark at the last look. */
+  #free = 0;
+
+  constructor(
+    private readonly read: () => HeapUse = oldGeneration,
+    private readonly collect: () => void = collectGarbage,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Whether what needs more memory is to be refused. */
+  get isHigh(): boolean {
+    const now = this.now();
+    if (now - this.#lookedAt >= LOOK_MS) {
+      this.#lookedAt = now;
+      this.#look(now);
+    }
+    return this.#isHigh;
+  }
+
+  /** Whether so much more may be taken that has been let in and is not there yet. */
+  hasRoom(bytes: number): boolean {
+    return !this.isHigh && bytes <= this.#free;
+  }
+
+  #look(now: number): void {
+    if (!this.#isOver(this.#isHigh ? LOW : HIGH)) {
+      this.#isHigh = false;
+      return;
+    }
+    if (now < this.#collectNext) {
+      if (this.#isOver(FULL)) this.#isHigh = true;
+      return;
+    }
+    this.collect();
+    const after = this.now();
+    this.#collectNext = after + Math.max(COLLECT_MS, REST * (after - now));
+    this.#isHigh = this.#isOver(this.#isHigh ? LOW : HIGH);
+  }
+
+  #isOver(share: number): boolean {
+    const { used, limit } = this.read();
+    const mark = limit * share;
+    this.#free = mark - used;
+    return used > mark;
+  }
+}
+
+/** That of this process. */
+export const heap = new Heap();
+
+/** Has `/readyz`, the metrics and the log say while the heap is nearly full. Answers how to end it. */
+export function watchHeap(clock: Clock, conditions: Conditions, watched: Heap = heap): () => void {
+  let cancel = (): void => undefined;
+  const look = (): void => {
+    cancel = clock.after(WATCH_MS, look);
+    if (watched.isHigh) {
+      const detail = 'memory is nearly used up: new work is refused, give the process more or its domains less';
+      if (conditions.raise('heap', detail, { ready: false })) log.error({ event: 'memory short' }, detail);
+    } else if (conditions.clear('heap')) log.info({ event: 'memory back' }, 'there is memory again: all work is taken');
+  };
+  look();
+  return () => cancel();
+}
