@@ -12,8 +12,8 @@ t.test('every path on the architecture page is there', async (t) => {
 });
 
 const names: readonly (readonly [name: string, file: string])[] = [
-  ['dispatch', 'src/actors/domain.ts'],
-  ['appearance', 'src/actors/registry.ts'],
+  ['dispatch', 'src/actors/dispatch.ts'],
+  ['appearance', 'src/actors/tracker.ts'],
   ['class Outbox', 'src/actors/client.ts'],
   ['class Timeouts', 'src/clock.ts'],
   ["kind: 'attach'", 'src/actors/endpoint.ts'],

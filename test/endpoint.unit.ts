@@ -44,7 +44,7 @@ async function jack(t: Cleaner) {
 
 t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
   const { broker, domain, metrics, client, transport, system } = await jack(t);
-  system.tell(client.endpoint, { kind: 'push', deliver: null as never });
+  system.tell(client.endpoint, { kind: 'deliver', packet: null as never, only: null });
   broker.push('tom', 'jack', 'still here');
   while (transport.packets.length === 0) await turn();
   t.equal(metrics.crashes, 1);
@@ -82,10 +82,10 @@ t.test('what waits for one that ends so is answered too', async (t) => {
   const answers: unknown[] = [];
   const reply = (answer: unknown): void => void answers.push(answer);
   // Without `rooms`, which is a bug.
-  const subscribed = { kind: 'subscribed' as const, filters: [], client, online: { nick: 'Jack', reply } as never };
-  system.tell(client.endpoint, subscribed);
+  const online = { kind: 'online' as const, nick: 'Jack', client: null, reply } as never;
+  system.tell(client.endpoint, online);
   system.tell(client.endpoint, { kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
-  system.tell(client.endpoint, subscribed);
+  system.tell(client.endpoint, online);
   system.tell(client.endpoint, { kind: 'pass', done: () => reply('passed') });
   while (answers.length < 4) await turn();
   t.strictSame(answers, [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 'passed']);

@@ -6,7 +6,6 @@ import type { Address } from '../../src/actors/address.js';
 import { Outbox } from '../../src/actors/client.js';
 import { Domain, type Runtime } from '../../src/actors/domain.js';
 import type { Show } from '../../src/actors/presence.js';
-import type { EndpointEntry } from '../../src/actors/registry.js';
 import { createSystem } from '../../src/actors/system.js';
 import { systemClock, Timeouts } from '../../src/clock.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
@@ -72,7 +71,7 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
 class SimulatedNode {
   readonly #part: Part;
   readonly #node: ClusterNode;
-  readonly #cluster: ClusteredDomain;
+  readonly #domain: Domain;
   readonly #shows: Show[] = [];
 
   constructor(part: Part) {
@@ -102,7 +101,7 @@ class SimulatedNode {
     const domain = new Domain(runtime, settings, config);
     if (!node) throw new Error('the domain has not asked for its cluster');
     this.#node = node;
-    this.#cluster = domain.cluster as ClusteredDomain;
+    this.#domain = domain;
   }
 
   async join(): Promise<void> {
@@ -134,22 +133,16 @@ class SimulatedNode {
   #update(user: number, show: Show): void {
     this.#shows[user] = show;
     const index = this.#part.first + user;
-    const entry: EndpointEntry = {
-      actor: undefined as never,
-      nick: `User ${index}`,
-      show,
-      status: '',
-      watching: [],
-      appearance: null,
-      rooms: [],
-    };
-    this.#cluster.update(addressOf(index), entry, true, { type: 'grponline' });
+    const { tracker } = this.#domain;
+    tracker.update(tracker.record(addressOf(index)), { nick: `User ${index}`, show, status: '' }, [], [], {
+      type: 'grponline',
+    });
   }
 
   look(): View {
     let online = 0;
     let away = 0;
-    for (const { appearance, show } of this.#cluster.replica.records.values()) {
+    for (const { appearance, show } of this.#domain.tracker.records.values()) {
       if (appearance === null) continue;
       online += 1;
       if (show === 'away') away += 1;

@@ -1,14 +1,15 @@
 /**
  * How much an endpoint may have and a domain may hold. What is beyond the limits of an endpoint is the caller's fault
- * (400), what is beyond those of the domain is not (503).
+ * (400), what is beyond those of the domain is not (503). Limits of a domain count all nodes.
  */
 import { badRequest, OUT_OF_MEMORY, type ReplyError, UNAVAILABLE } from '../errors.js';
 import { heap } from '../heap.js';
+import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
-import { type Arriving, bytesOf } from './arrivals.js';
-import type { EndpointState, Online } from './endpoint.js';
+import type { Domain } from './domain.js';
+import type { EndpointState } from './endpoint.js';
+import { roomsOf } from './endpoint-record.js';
 import { FOOTPRINT } from './memory.js';
-import { watchFilter } from './roster.js';
 
 /** Whether `count` is more than a limit allows, 0 being none. */
 function isOver(count: number, limit: number): boolean {
@@ -23,65 +24,45 @@ export function tooManyBuddies(limit: number): ReplyError {
   return badRequest(`buddies must be at most ${limit} of one user`);
 }
 
-/** The rooms it is in; those of an endpoint that comes to this node, where it is on others. */
-function roomsOf({ domain, address, online, entry }: EndpointState): readonly Address[] {
-  return online || domain.cluster === null ? entry.rooms : domain.cluster.roomsOf(address);
+/** Why one client more may not come to an endpoint; null: it may. */
+export function clientRefusal({ domain, clients, online }: EndpointState): ReplyError | null {
+  const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
+  if (isOver(clients.length + 1, clientsPerEndpoint)) return UNAVAILABLE;
+  return !online && isOver(domain.tracker.onlineCount + 1, endpointsPerDomain) ? UNAVAILABLE : null;
 }
 
-/** What an ONLINE adds to what its endpoint has. */
-export function arriving(state: EndpointState, { rooms, buddies }: Online): Arriving {
-  const { domain, address, entry } = state;
-  const inRooms = new Set(roomsOf(state));
-  const watching = new Set(entry.watching);
-  const entered = rooms.filter((room) => !inRooms.has(room));
-  return {
-    endpoints: state.online || state.clients.length > 0 ? 0 : 1,
-    rooms: entered.length,
-    newRooms: entered.filter((room) => !domain.hasRoom(room)).length,
-    buddies: buddies.filter((buddy) => buddy !== address && !watching.has(watchFilter(buddy))).length,
-  };
+/** Why an endpoint may not have these rooms and buddies beside its own; null: it may. */
+export function listRefusal(
+  { domain, address, online, record }: EndpointState,
+  rooms: readonly Address[],
+  buddies: readonly Address[],
+): ReplyError | null {
+  const { roomsPerEndpoint, buddiesPerEndpoint, roomsPerDomain } = domain.limits;
+  const watching = new Set([...record.watching, ...buddies]);
+  watching.delete(address);
+  if (isOver(watching.size, buddiesPerEndpoint)) return tooManyBuddies(buddiesPerEndpoint);
+  const entered = new Set([...(online ? record.rooms : roomsOf(record)), ...rooms]);
+  if (isOver(entered.size, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
+  const { total } = domain.tracker.rooms;
+  const added = rooms.filter((room) => domain.tracker.rooms.size(room) === 0).length;
+  if (added > 0 && isOver(total + added, roomsPerDomain)) return UNAVAILABLE;
+  const bytes = added * FOOTPRINT.room + (watching.size - record.watching.length) * FOOTPRINT.buddy;
+  return hasMemory(domain, bytes + (online ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
 }
 
-/** Why a client may not come; null: it may. `replaces`: it takes the place of another. */
-export function refusalOf(state: EndpointState, brings: Arriving, replaces: boolean): ReplyError | null {
-  const { domain, clients, entry } = state;
-  const { clientsPerEndpoint, endpointsPerDomain, roomsPerDomain } = domain.limits;
-  const { arrivals } = domain;
-  const before = arrivals.of(clients);
-  const refusal = tooMuch(
-    state,
-    roomsOf(state).length + before.rooms + brings.rooms,
-    entry.watching.length + before.buddies + brings.buddies,
-  );
-  if (refusal) return refusal;
-  if (!replaces && isOver(clients.length + 1, clientsPerEndpoint)) return UNAVAILABLE;
-  if (brings.endpoints > 0 && isOver(domain.online + arrivals.endpoints + 1, endpointsPerDomain)) return UNAVAILABLE;
-  const bytes = arrivals.bytes + bytesOf(brings);
-  if (!domain.memory.hasRoom(bytes) || !heap.hasRoom(bytes)) return OUT_OF_MEMORY;
-  if (brings.newRooms === 0) return null;
-  return isOver(domain.roomCount + arrivals.newRooms + brings.newRooms, roomsPerDomain) ? UNAVAILABLE : null;
-}
-
-/** Why an endpoint may not have so much; null: it may. */
-export function tooMuch({ domain }: EndpointState, rooms: number, buddies: number): ReplyError | null {
-  const { roomsPerEndpoint, buddiesPerEndpoint } = domain.limits;
-  if (isOver(buddies, buddiesPerEndpoint)) return tooManyBuddies(buddiesPerEndpoint);
-  return isOver(rooms, roomsPerEndpoint) ? tooManyRooms(roomsPerEndpoint) : null;
+function hasMemory({ memory }: Domain, bytes: number): boolean {
+  return memory.hasRoom(bytes) && heap.hasRoom(bytes);
 }
 
 /** Why an endpoint may not enter one room more; null: it may. */
 export function joinRefusal(state: EndpointState, room: Address): ReplyError | null {
-  const { domain, entry, clients } = state;
-  const { roomsPerEndpoint, roomsPerDomain } = domain.limits;
-  const rooms = entry.rooms.length + domain.arrivals.of(clients).rooms + 1;
-  if (isOver(rooms, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
-  if (isFull(state, room)) return UNAVAILABLE;
-  if (domain.hasRoom(room)) return null;
-  if (!domain.memory.hasRoom(FOOTPRINT.room)) return OUT_OF_MEMORY;
-  return isOver(domain.roomCount + domain.arrivals.newRooms + 1, roomsPerDomain) ? UNAVAILABLE : null;
+  return listRefusal(state, [room], []) ?? (isFull(state.domain, room) ? UNAVAILABLE : null);
 }
 
-/** In a cluster, members on all nodes count; the room's own actor knows those of its node. */
-export function isFull({ domain }: EndpointState, room: Address): boolean {
-  return domain.cluster !== null && isOver(domain.cluster.memberCount(room) + 1, domain.limits.roomMembers);
+/** Whether a room has all the members it may have. */
+export function isFull({ name, tracker, limits }: Domain, room: Address): boolean {
+  const limit = limits.roomMembers;
+  if (!isOver(tracker.rooms.size(room) + 1, limit)) return false;
+  seldom.warn(`room full ${name}`, { event: 'room full', room, limit }, 'a room is full');
+  return true;
 }

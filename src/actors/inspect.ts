@@ -2,7 +2,6 @@
 import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
 import type { EndpointState } from './endpoint.js';
-import { buddiesOf } from './roster.js';
 
 const LISTED = 100;
 
@@ -48,14 +47,14 @@ export function listed(domain: string, addresses: Iterable<Address>, total: numb
 }
 
 export function inspect(state: EndpointState): EndpointView {
-  const { domain, entry, clients, webhook } = state;
-  const buddies = buddiesOf(state);
+  const { domain, record, clients, webhook } = state;
+  const buddies = domain.tracker.buddiesOf(record);
   return {
     online: state.online,
-    nick: entry.nick,
-    show: entry.show,
-    status: entry.status,
-    visible: entry.appearance !== null,
+    nick: record.nick,
+    show: record.show,
+    status: record.status,
+    visible: record.appearance !== null,
     clients: (webhook ? [...clients, webhook] : clients).map((client) => ({
       name: client.name,
       transport: client.transport?.kind ?? null,
@@ -66,6 +65,6 @@ export function inspect(state: EndpointState): EndpointView {
     })),
     unseen: state.unseen?.packets.length ?? 0,
     buddies: listed(domain.name, buddies, buddies.size),
-    rooms: listed(domain.name, entry.rooms, entry.rooms.length),
+    rooms: listed(domain.name, record.rooms, record.rooms.length),
   };
 }

@@ -1,22 +1,20 @@
 /**
  * How an endpoint comes online, takes further clients, loses them and goes offline. PROTOCOL.md sections 3 and 4.
  *
- * Coming online has two steps, with the router between them: first the table learns whom the endpoint watches, then
- * the endpoint is announced. Two who come online at the same time hear of each other in any order.
+ * Two who list each other and come online at the same time hear of each other in any order: each enters in the tracker
+ * whom it watches before it is announced, in one turn of its own.
  */
 import { CLOSE, type CloseReason } from '../errors.js';
 import { log } from '../log.js';
 import { type Address, shortId } from './address.js';
-import { arriving, isFull, refusalOf } from './capacity.js';
+import { clientRefusal, isFull, listRefusal } from './capacity.js';
 import { Client } from './client.js';
-import { announce, type EndpointMessage, type EndpointState, type Online } from './endpoint.js';
-import { exit } from './membership.js';
-import { FOOTPRINT } from './memory.js';
+import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
+import { roomsOf } from './endpoint-record.js';
+import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
-import { watched, watchFilter } from './roster.js';
 import { passOn } from './service.js';
-import { goOnAsElsewhere } from './siblings.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
 
@@ -26,59 +24,52 @@ export interface OnlineResult {
   readonly presences: readonly (readonly [string, string])[];
 }
 
-/** First step: the client and its ticket; what it brings that is new goes to the router. */
+/** Makes the client and its ticket; merges what it brings, announces what changed, answers. */
 export function comeOnline(state: EndpointState, online: Online, self: Ref<EndpointMessage>): EndpointState {
-  const { domain, address } = state;
+  const { domain, record } = state;
   const same = online.client === null ? undefined : state.clients.find(({ name }) => name === online.client);
-  const brings = arriving(state, online);
-  const refusal = refusalOf(state, brings, same !== undefined);
+  const refusal = listRefusal(state, online.rooms, online.buddies) ?? (same ? null : clientRefusal(state));
   if (refusal) {
     online.reply(refusal);
     return state;
   }
   if (same) removeClient(state, same, CLOSE.stopped, self);
   const client = newClient(state, online.client, self);
-  domain.arrivals.begin(client, brings);
-  if (online.client !== null) domain.cluster?.claimName(address, online.client);
-  watchBuddies(state, online.buddies, self, (filters) => {
-    domain.runtime.system.tell(self, { kind: 'subscribed', filters, client, online });
+  if (online.client !== null) domain.cluster.claimName(record, online.client);
+  announce(state, online);
+  client.toldAt = performance.now();
+  domain.runtime.idle.start(client);
+  online.reply({
+    ticket: formatTicket(state.node, state.id, client.token),
+    presences: presencesOf(state, online.buddies),
   });
   return state;
 }
 
-/** Has the table learn whom it watches beyond those it does already. */
-export function watchBuddies(
-  state: EndpointState,
-  buddies: readonly Address[],
-  self: Ref<EndpointMessage>,
-  done: (filters: readonly string[]) => void,
-): void {
-  const { domain, address } = state;
-  const known = new Set(state.entry.watching);
-  const filters = new Set<string>();
-  for (const buddy of buddies) {
-    const filter = watchFilter(buddy);
-    if (buddy !== address && !known.has(filter)) filters.add(filter);
+/** An endpoint that comes to this node is what it is elsewhere: show, status and rooms. Nobody has to be asked. */
+function announce(state: EndpointState, online: Online): void {
+  const { domain, record } = state;
+  const { tracker, cluster } = domain;
+  const elsewhere = state.online ? [] : roomsOf(record);
+  if (!state.online) {
+    state.online = true;
+    domain.metrics.endpointsOnline += 1;
+    remember(state);
+    domain.trace?.event('online', state.address, '');
   }
-  domain.runtime.system.tell(domain.router, {
-    kind: 'subscribe',
-    filters: [...filters],
-    subscription: state.subscription ?? { actor: self as never, owner: address },
-    done,
-  });
-}
-
-/** It watches them from now on; the table has them. */
-export function addWatching({ entry, domain, address }: EndpointState, filters: readonly string[]): void {
-  const before = entry.watching.length;
-  entry.watching = before === 0 ? filters : [...new Set([...entry.watching, ...filters])];
-  domain.memory.add((entry.watching.length - before) * FOOTPRINT.buddy);
-  if (filters.length > 0) domain.cluster?.watch(address, filters.map(watched));
+  tracker.watch(record, online.buddies);
+  const isIn = lookup([...record.rooms, ...elsewhere]);
+  const entered = online.rooms.filter((room) => !isIn(room) && !isFull(domain, room));
+  const { nick } = online;
+  const profile = { nick, show: online.show ?? record.show, status: online.status ?? record.status };
+  const isShown = online.show !== null || online.status !== null;
+  tracker.update(record, profile, [...elsewhere, ...entered], [], { type: 'grponline', isShown });
+  cluster.confirm(record, online.rooms.filter(isIn), true);
 }
 
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, limits, metrics } = state.domain;
-  const token = (state.domain.cluster?.tokenPrefix ?? '') + newToken();
+  const token = state.domain.cluster.tokenPrefix + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, state.domain, runtime.clock.now());
   if (!state.online && state.clients.length === 0) readMailbox(state);
@@ -99,44 +90,6 @@ function readMailbox(state: EndpointState): void {
   }
 }
 
-/** Second step: merges what the client brought, announces what changed, answers. */
-export function subscribed(
-  state: EndpointState,
-  { filters, client, online }: Extract<EndpointMessage, { kind: 'subscribed' }>,
-): EndpointState {
-  const { domain, entry, address } = state;
-  domain.arrivals.end(client);
-  if (!state.online) {
-    goOnAsElsewhere(state);
-    state.online = true;
-    domain.metrics.endpointsOnline += 1;
-    domain.memory.add(FOOTPRINT.endpoint);
-    remember(state);
-    domain.trace?.event('online', state.address, '');
-  }
-  entry.nick = online.nick;
-  entry.show = online.show ?? entry.show;
-  entry.status = online.status ?? entry.status;
-  addWatching(state, filters);
-  const known = new Set(entry.rooms);
-  const entered = online.rooms.filter((room) => !known.has(room) && !isFull(state, room));
-  if (entered.length > 0) entry.rooms = [...entry.rooms, ...entered];
-  announce(state, { entered, isShown: online.show !== null || online.status !== null });
-  domain.cluster?.confirm(
-    address,
-    online.rooms.filter((room) => known.has(room)),
-    true,
-  );
-  client.toldAt = performance.now();
-  // Only now: whoever comes online has no ticket until this is answered.
-  if (state.clients.includes(client)) domain.runtime.idle.start(client);
-  online.reply({
-    ticket: formatTicket(state.node, state.id, client.token),
-    presences: presencesOf(state, online.buddies),
-  });
-  return state;
-}
-
 /** Ends a client and its ticket; its last one gone, the endpoint's grace begins. */
 export function removeClient(
   state: EndpointState,
@@ -155,22 +108,11 @@ export function goOffline(state: EndpointState): EndpointState {
   const { domain } = state;
   forgetUnseen(state);
   if (!state.online) return state;
-  const visible = state.entry.appearance !== null;
-  const { rooms } = state.entry;
-  state.entry.rooms = [];
   state.online = false;
   domain.metrics.endpointsOnline -= 1;
-  domain.memory.subtract(FOOTPRINT.endpoint + state.entry.watching.length * FOOTPRINT.buddy);
   remember(state);
   domain.trace?.event('offline', state.address, '');
-  announce(state);
-  for (const room of rooms) exit(state, room, visible ? 'grpoffline' : null);
-  if (state.subscription) {
-    const { subscription } = state;
-    const filters = state.entry.watching;
-    domain.runtime.system.tell(domain.router, { kind: 'unsubscribe', filters, subscription });
-  }
-  state.entry.watching = [];
+  domain.tracker.goOffline(state.record);
   return state;
 }
 
@@ -199,7 +141,7 @@ function presencesOf(state: EndpointState, buddies: readonly Address[]): (readon
   const { domain, address } = state;
   const presences: [string, string][] = [];
   for (const buddy of buddies) {
-    const seen = buddy === address ? null : domain.appearance(buddy);
+    const seen = buddy === address ? null : domain.tracker.appearance(buddy);
     if (seen) presences.push([shortId(domain.name, buddy), seen.show]);
   }
   return presences;

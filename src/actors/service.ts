@@ -5,6 +5,7 @@
 import { CLOSE, type CloseReason } from '../errors.js';
 import { Client } from './client.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { isConnectedElsewhere } from './endpoint-record.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import type { Ref } from './system.js';
@@ -49,7 +50,6 @@ function turn(state: EndpointState, sender: string): Client {
 export function passOn(state: EndpointState, client: Client, reason: CloseReason): void {
   const { runtime, tickets, limits, metrics } = state.domain;
   tickets.delete(client.token);
-  state.domain.arrivals.end(client);
   runtime.idle.cancel(client);
   metrics.clients -= 1;
   handOver(state, client.close(reason, limits));
@@ -68,7 +68,7 @@ export function handOver(state: EndpointState, unsent: readonly Packet[]): void 
     for (const packet of messages) state.domain.drop(packet, 'clientGone', state.address);
     return;
   }
-  if (state.domain.cluster?.isConnectedElsewhere(state.address)) return;
+  if (isConnectedElsewhere(state.record)) return;
   const kept = new Set(state.unseen?.packets);
   for (const message of messages) {
     if (kept.has(message)) continue;

@@ -34,7 +34,7 @@ export interface ClusterView {
 /** Of all domains; null: this node's own. */
 function endpointsOf({ domains }: ClusterNode, peer: Peer | null): number {
   let count = 0;
-  for (const { replica } of domains.values()) count += replica.online.get(peer) ?? 0;
+  for (const { domain } of domains.values()) count += domain.tracker.online.get(peer) ?? 0;
   return count;
 }
 

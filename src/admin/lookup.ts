@@ -1,5 +1,5 @@
 /** What there is to look up: domains and rooms by size, one endpoint or room, what went wrong lately. */
-import { type Address, parseTarget, type Target } from '../actors/address.js';
+import { parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { type EndpointView, type Listed, listed } from '../actors/inspect.js';
 import { isReplyError, type ReplyError } from '../errors.js';
@@ -75,7 +75,7 @@ export function largestDomains({ domains, runtime }: Context, count: number): Do
 export function largestRooms({ domains }: Context, count: number, only: string | null): Rooms {
   const chosen = only === null ? [...domains.values()] : [domains.get(only)].filter((domain) => domain !== undefined);
   const rooms = chosen.flatMap((domain) =>
-    domain.roomSizes.largest(count).map(({ address, members }) => ({
+    domain.tracker.rooms.largest(count).map(({ address, members }) => ({
       domain: domain.name,
       room: domain.shortId(address),
       members,
@@ -123,35 +123,24 @@ export interface Lookup {
   readonly errors: readonly RecentError[];
 }
 
-/** A room's members, of all nodes; null: it has none. */
-async function membersOf(context: Context, domain: Domain, room: Address): Promise<readonly Address[] | null> {
-  if (domain.cluster) {
-    const members = domain.cluster.members(room);
-    return members.length > 0 ? members : null;
-  }
-  const actor = domain.registry.rooms.get(room);
-  if (!actor) return null;
-  return ask(context, (reply) => context.runtime.system.tell(actor, { kind: 'members', reply }));
-}
-
 /** One endpoint or room as it is now, and what went wrong with it lately. */
 export async function lookup(context: Context, domain: Domain, target: Target): Promise<Lookup> {
   const { system, metrics } = context.runtime;
   const { address, node } = target;
-  const entry = domain.registry.endpoints.get(address);
-  const endpoint = entry
-    ? await ask<EndpointView>(context, (reply) => system.tell(entry.actor, { kind: 'inspect', reply }))
+  const actor = domain.tracker.actor(address);
+  const endpoint = actor
+    ? await ask<EndpointView>(context, (reply) => system.tell(actor, { kind: 'inspect', reply }))
     : null;
-  const members = node === 'gid' ? await membersOf(context, domain, address) : null;
+  const members = node === 'gid' ? Array.from(domain.tracker.rooms.members(address), (member) => member.address) : [];
   return {
     domain: domain.name,
     id: domain.shortId(address),
     address,
     kind: node === 'gid' ? 'room' : 'endpoint',
     node: context.node?.name ?? null,
-    nodes: domain.cluster?.nodesOf(address) ?? [],
+    nodes: domain.cluster.nodesOf(address),
     endpoint,
-    members: members && listed(domain.name, members, members.length),
+    members: members.length > 0 ? listed(domain.name, members, members.length) : null,
     errors: metrics.recent.of(domain.name, address, ERRORS),
   };
 }

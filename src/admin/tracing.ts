@@ -1,6 +1,7 @@
 /** Switches tracing on for one endpoint, and off again by itself. One at a time: the next one takes its place. */
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
+import { roomsOf } from '../actors/endpoint-record.js';
 import { type Hop, Trace } from '../actors/trace.js';
 import type { Clock } from '../clock.js';
 
@@ -36,7 +37,10 @@ export class Tracing {
 
   start(domain: Domain, endpoint: Address, minutes: number): void {
     this.stop();
-    const rooms = () => domain.cluster?.roomsOf(endpoint) ?? domain.registry.endpoints.get(endpoint)?.rooms ?? [];
+    const rooms = () => {
+      const record = domain.tracker.records.get(endpoint);
+      return record ? roomsOf(record) : [];
+    };
     const trace = new Trace(endpoint, domain.everyone, rooms);
     domain.trace = trace;
     const startedAt = this.clock.now();

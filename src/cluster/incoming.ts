@@ -1,11 +1,13 @@
 /** What other nodes tell, item by item: `[kind, domain, …]`. The other side of each is where its kind is sent. */
 import type { Address } from '../actors/address.js';
+import { broadcastHere, relayedHere, toRoomHere } from '../actors/dispatch.js';
+import { partOf } from '../actors/endpoint-record.js';
+import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
-import { watchFilter } from '../actors/roster.js';
+import { tellWatchers } from '../actors/router.js';
 import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
-import type { Moment } from './moments.js';
 import type { Peer } from './peer.js';
 import {
   address,
@@ -34,18 +36,13 @@ type Take = (cluster: ClusteredDomain, peer: Peer, fields: readonly never[]) => 
 type Moments = readonly Moment[];
 type Changed = readonly [Address, stamp: number, nick: string, shown: number, Show, status: string];
 type Up = readonly [...Changed, birth: number, rooms: Moments];
-type Rooms = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
+type RoomsChanged = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
 type Mirrored = readonly [Address, join: Moments, leave: Moments, nick: string | null, watch: Addresses];
 
 function up(cluster: ClusteredDomain, peer: Peer, fields: Up): void {
   const [address, stamp, nick, shown, show, status, birth, rooms] = fields;
-  heard(cluster, [birth, stamp, shown]);
-  heard(
-    cluster,
-    rooms.map(([, entered]) => entered),
-  );
-  cluster.replica.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
-  adopt(cluster, address);
+  heard(cluster, [birth, stamp, shown, ...stampsOf(rooms)]);
+  cluster.tracker.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
   mirrored(cluster, peer, [address, rooms, [], null, []]);
 }
 
@@ -54,53 +51,51 @@ function heard({ node }: ClusteredDomain, stamps: readonly number[]): void {
   for (const stamp of stamps) node.heardStamp(stamp);
 }
 
-/** This node's part of an endpoint takes over what another one has set. */
-function adopt({ domain, replica }: ClusteredDomain, address: Address): void {
-  const entry = domain.registry.endpoints.get(address);
-  const record = entry && replica.records.get(address);
-  if (record) Object.assign(entry, { nick: record.nick, show: record.show, status: record.status });
+function stampsOf(moments: Moments): number[] {
+  return moments.map(([, stamp]) => stamp);
 }
 
 function changed(cluster: ClusteredDomain, _peer: Peer, fields: Changed): void {
   const [address, stamp, nick, shown, show, status] = fields;
   heard(cluster, [stamp, shown]);
-  cluster.replica.set(address, { stamp, nick, shown, show, status });
-  adopt(cluster, address);
+  cluster.tracker.set(address, { stamp, nick, shown, show, status });
 }
 
-function rooms(cluster: ClusteredDomain, peer: Peer, fields: Rooms): void {
+function roomsChanged(cluster: ClusteredDomain, peer: Peer, fields: RoomsChanged): void {
   const [address, add, remove, type, nick] = fields;
-  cluster.replica.enter(address, peer, add, remove, { type, nick });
+  cluster.tracker.enter(address, peer, add, remove, { type, nick });
   mirrored(cluster, peer, [address, add, remove, nick, []]);
 }
 
 /** What another part of an endpoint has come to, this node's part of it comes to as well. */
 function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
-  const entry = cluster.domain.registry.endpoints.get(address);
-  heard(
-    cluster,
-    [...join, ...leave].map(([, stamp]) => stamp),
-  );
-  if (!entry || !cluster.replica.localPart(address)) return;
-  const isNew = leave.length > 0 || join.some(([room]) => !entry.rooms.includes(room));
-  if (!isNew && watch.every((buddy) => entry.watching.includes(watchFilter(buddy)))) return;
-  cluster.domain.runtime.system.tell(entry.actor, { kind: 'mirror', join, leave, nick, watch });
+  heard(cluster, [...stampsOf(join), ...stampsOf(leave)]);
+  const record = cluster.tracker.records.get(address);
+  if (!record?.actor || record.birth === 0) return;
+  const { rooms, watching, actor } = record;
+  const isNew = leave.length > 0 || join.some(([room]) => !rooms.includes(room));
+  if (!isNew && watch.every((buddy) => watching.includes(buddy))) return;
+  cluster.domain.runtime.system.tell(actor, { kind: 'mirror', join, leave, nick, watch });
 }
 
-function connected(cluster: ClusteredDomain, peer: Peer, [address, count]: readonly [Address, number]): void {
-  const part = cluster.replica.records.get(address)?.parts.find((other) => other.peer === peer);
+function connected(
+  { tracker, domain }: ClusteredDomain,
+  peer: Peer,
+  [address, count]: readonly [Address, number],
+): void {
+  const record = tracker.records.get(address);
+  const part = record && partOf(record, peer);
   if (part) part.connected = count;
-  const entry = cluster.domain.registry.endpoints.get(address);
   // One that is hidden has not been sent what nobody has seen.
-  if (count > 0 && entry && !part?.hidden) cluster.domain.runtime.system.tell(entry.actor, { kind: 'seen' });
+  if (count > 0 && record?.actor && !part?.hidden) domain.runtime.system.tell(record.actor, { kind: 'seen' });
 }
 
-function down({ replica }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
-  replica.down(address, peer);
+function down({ tracker }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
+  tracker.down(address, peer);
 }
 
-function watched({ audience }: ClusteredDomain, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
-  audience.watched(address, list);
+function watched(cluster: ClusteredDomain, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
+  cluster.watchedElsewhere.told(address, list);
 }
 
 function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: readonly [string, boolean]): void {
@@ -108,8 +103,8 @@ function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: rea
 }
 
 function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]: readonly [Address, string]): void {
-  const entry = domain.registry.endpoints.get(address);
-  if (entry) domain.runtime.system.tell(entry.actor, { kind: 'nameClaimed', client });
+  const actor = domain.tracker.actor(address);
+  if (actor) domain.runtime.system.tell(actor, { kind: 'nameClaimed', client });
 }
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
@@ -122,32 +117,32 @@ function received({ domain }: ClusteredDomain, peer: Peer, wire: WirePacket): Pa
 }
 
 function broadcast(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
-  cluster.domain.broadcast(received(cluster, peer, packet), true, false);
+  broadcastHere(cluster.domain, received(cluster, peer, packet), false);
 }
 
 function toRoom(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
-  cluster.domain.routeRelayed(received(cluster, peer, packet));
+  toRoomHere(cluster.domain, received(cluster, peer, packet), true);
 }
 
-function toWatchers({ delivery }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  delivery.toWatchers(packetOf(packet));
+function toWatchers({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
+  tellWatchers(domain.runtime.system, domain.table, packetOf(packet), true);
 }
 
 function toEndpoint(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null, number]>): void {
   const [, only, hops, wire] = fields;
   const packet = received(cluster, peer, wire);
-  const found = cluster.delivery.toPrimary(packet, only, hops);
+  const found = cluster.relays.toPrimary(packet, only, hops);
   if (!found) cluster.domain.drop(packet, 'offline', packet.topic);
 }
 
 function relayed(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null]>): void {
   const [address, only, packet] = fields;
-  cluster.delivery.relayed(address, received(cluster, peer, packet), only);
+  relayedHere(cluster.domain, address, received(cluster, peer, packet), only);
 }
 
 /** A packet for the clients of this node's part: one that nobody has seen elsewhere, or a carbon. */
 function forPart(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
-  cluster.delivery.relayed(address, received(cluster, peer, packet), null);
+  relayedHere(cluster.domain, address, received(cluster, peer, packet), null);
 }
 
 type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1];
@@ -211,7 +206,7 @@ function taker<F extends readonly unknown[]>(
 const TAKERS = new Map<string, Taker>([
   ['u', taker(up, address, stamp, text, stamp, show, text, stamp, moments)],
   ['s', taker(changed, address, stamp, text, stamp, show, text)],
-  ['r', taker(rooms, address, moments, moments, text, orNull(text))],
+  ['r', taker(roomsChanged, address, moments, moments, text, orNull(text))],
   ['x', taker(down, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],

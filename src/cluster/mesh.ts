@@ -33,6 +33,8 @@ export interface MeshOptions {
   readonly cluster: string;
   readonly node: string;
   readonly leaseMs: number;
+  /** Names of the other workers of this server. */
+  readonly workers: ReadonlySet<string>;
   readonly clock: Clock;
   readonly metrics: ClusterMetrics;
   readonly conditions: Conditions;
@@ -297,7 +299,7 @@ export class Mesh {
 
   #meet(name: string, incarnation: number): void {
     seldom.info(`joined ${name} ${incarnation}`, { event: 'node joined', node: name }, 'a node has joined');
-    const peer = new Peer(name, incarnation, this.options.clock.now());
+    const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
     peer.link = new Link(

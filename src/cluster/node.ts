@@ -38,7 +38,6 @@ export interface NodeOptions {
 export class ClusterNode implements MeshEvents {
   readonly name: string;
   readonly tokenPrefix: string;
-  readonly siblings: ReadonlySet<string>;
   readonly encode: (packet: Packet) => string;
   readonly mesh: Mesh;
   readonly calls: Calls;
@@ -54,7 +53,6 @@ export class ClusterNode implements MeshEvents {
     const { config, clock, metrics, system, siblings, encode } = options;
     this.name = config.node ?? `n${randomBytes(4).toString('hex')}`;
     this.tokenPrefix = Buffer.from(this.name).toString('hex');
-    this.siblings = siblings;
     this.encode = encode;
     this.mesh = new Mesh(
       {
@@ -62,6 +60,7 @@ export class ClusterNode implements MeshEvents {
         cluster: config.name,
         node: this.name,
         leaseMs: config.leaseMs,
+        workers: siblings,
         clock,
         metrics: metrics.cluster,
         conditions: metrics.conditions,
@@ -106,7 +105,7 @@ export class ClusterNode implements MeshEvents {
     this.domains.set(domain.name, cluster);
     domain.onEnd.add(() => {
       this.domains.delete(domain.name);
-      cluster.replica.end();
+      cluster.tracker.end();
     });
     // One that is configured later: what the others told of it has not been listened to.
     this.mesh.askForEverything();
@@ -162,9 +161,9 @@ export class ClusterNode implements MeshEvents {
 
   snapshotBegins(peer: Peer, afterGap: boolean): void {
     if (afterGap) this.channels.broken(peer);
-    for (const { replica, interest, hosting, visits, topics, sessions } of this.domains.values()) {
+    for (const { tracker, interest, hosting, visits, topics, sessions } of this.domains.values()) {
       sessions.drop(peer);
-      replica.expect(peer);
+      tracker.expect(peer);
       interest.expect(peer);
       topics.drop(peer);
       if (!afterGap) continue;
@@ -175,8 +174,8 @@ export class ClusterNode implements MeshEvents {
 
   snapshotEnded(peer: Peer): void {
     peer.lostAt = 0;
-    for (const { replica, interest, hosting } of this.domains.values()) {
-      replica.settle(peer);
+    for (const { tracker, interest, hosting } of this.domains.values()) {
+      tracker.settle(peer);
       interest.settle(peer);
       hosting.settle(peer);
     }
@@ -189,7 +188,7 @@ export class ClusterNode implements MeshEvents {
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#disconnect(peer);
-    for (const { replica } of this.domains.values()) replica.hide(peer);
+    for (const { tracker } of this.domains.values()) tracker.hide(peer);
   }
 
   /** Who waits for it, or is connected through it or to it, does so no longer. */
@@ -205,10 +204,10 @@ export class ClusterNode implements MeshEvents {
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { replica, interest, topics, sessions, visits } of this.domains.values()) {
+      for (const { tracker, interest, topics, sessions, visits } of this.domains.values()) {
         sessions.drop(peer);
         visits.drop(peer);
-        replica.drop(peer);
+        tracker.drop(peer);
         interest.drop(peer);
         topics.drop(peer);
       }

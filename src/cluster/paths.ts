@@ -62,8 +62,8 @@ export class Paths {
       else done();
     };
     // Behind what waits in the endpoint's mailbox to be relayed.
-    const entry = domain.registry.endpoints.get(address);
-    if (entry) domain.runtime.system.tell(entry.actor, { kind: 'pass', done: sweepOn });
+    const actor = domain.tracker.actor(address);
+    if (actor) domain.runtime.system.tell(actor, { kind: 'pass', done: sweepOn });
     else sweepOn();
   }
 

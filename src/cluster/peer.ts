@@ -1,10 +1,11 @@
 /** Another node, as this one knows it: what was heard of it, and the streams to it and from it. */
+import type { RemoteNode } from '../actors/cluster.js';
 import type { Link } from './link.js';
 
 /** One item of a stream: its kind, then what that kind has. */
 export type Item = readonly [kind: string, ...fields: unknown[]];
 
-export class Peer {
+export class Peer implements RemoteNode {
   /** Within its lease: its endpoints count. */
   up = true;
   /** It ends in order: its clients have been told to come elsewhere. */
@@ -35,5 +36,11 @@ export class Peer {
     /** Grows from one start of the node to the next. */
     readonly incarnation: number,
     public heardAt: number,
+    readonly isWorker: boolean,
   ) {}
+}
+
+/** The peer that a node of the tracker is: nothing else is ever told to it. */
+export function peerOf(node: RemoteNode): Peer {
+  return node as Peer;
 }

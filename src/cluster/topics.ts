@@ -3,11 +3,12 @@
  * kept by every node, the later publication of a topic wherever it was made; one member of a shared subscription has
  * it, wherever that is connected. The broker of a domain (protocols/mqtt) stands behind `TopicsBroker`.
  */
+
+import type { ClusterTopics, ShareCount, TopicsBroker } from '../actors/cluster.js';
 import { Publication, type Qos } from '../actors/publication.js';
 import { TopicTree } from '../actors/topic-tree.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
-import type { ClusterTopics, ShareCount, TopicsBroker } from './port.js';
 
 /** Topics whose retained publication has been removed, remembered so that it does not come back. */
 const REMEMBERED_REMOVALS = 10_000;

@@ -3,8 +3,8 @@
  * connected clients; the part there chooses the client. A sender stays where it has been.
  */
 import type { Address } from '../actors/address.js';
-import type { ClusteredDomain } from './domain.js';
-import type { Peer } from './peer.js';
+import type { EndpointRecord } from '../actors/endpoint-record.js';
+import { type Peer, peerOf } from './peer.js';
 
 /** Senders remembered by one service; the one that has been silent longest is forgotten first. */
 const REMEMBERED_SENDERS = 10_000;
@@ -18,14 +18,10 @@ interface Turn {
 export class Turns {
   readonly #turns = new Map<Address, Turn>();
 
-  constructor(private readonly cluster: ClusteredDomain) {}
-
   /** The node that a message is for; null: this one, which has `own` connected clients. */
-  choose(address: Address, sender: string, own: number): Peer | null {
+  choose({ address, parts }: EndpointRecord, sender: string, own: number): Peer | null {
     const counts = new Map<Peer | null, number>([[null, own]]);
-    for (const { peer, hidden, connected } of this.cluster.replica.records.get(address)?.parts ?? []) {
-      if (peer && !hidden) counts.set(peer, connected);
-    }
+    for (const { node, hidden, connected } of parts) if (!hidden) counts.set(peerOf(node), connected);
     if (counts.size === 1) return null;
     const turn = this.#turn(address);
     const known = turn.nodes.get(sender);

@@ -2,7 +2,7 @@
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
-import { type GroupSizes, onlineGroups } from '../protocols/dialect.js';
+import { onlineGroups } from '../protocols/dialect.js';
 import type { Headers } from '../protocols/headers.js';
 import { forwarded } from '../protocols/network.js';
 import type { Call, PublicPorts } from './call.js';
@@ -59,11 +59,8 @@ export function onlineCall(call: Call): void {
     const where = urls(publicUrl, trustProxy, tls !== null, call.head.headers, call.ports);
     const answer = `${JSON.stringify({ success: true, ticket, ...where }).slice(0, -1)},"presences":${presencesBody(list)}`;
     if (!call.parameters.has('groups')) return call.reply(`${answer}}`);
-    onlineGroups(call.domain, call.parameters, ticket, (sizes) => {
-      if (isReplyError(sizes)) return call.fail(sizes);
-      const buddies = `"buddies":${presencesBody(list)}`;
-      call.reply(`${answer},${buddies},"groups":${presencesBody(sizes as GroupSizes)}}`);
-    });
+    const sizes = onlineGroups(call.domain, call.parameters, ticket);
+    call.reply(`${answer},"buddies":${presencesBody(list)},"groups":${presencesBody(sizes)}}`);
   });
 }
 

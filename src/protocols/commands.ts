@@ -87,7 +87,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
 
 /** In a cluster, what a call has changed is known everywhere when it is answered. */
 function settled<T>({ cluster }: Domain, reply: Reply<T>): Reply<T> {
-  return cluster === null ? reply : (result) => cluster.settled(() => reply(result));
+  return (result) => cluster.settled(() => reply(result));
 }
 
 /** Checks a ticket's call, then finds its client: fields come before the ticket in the order of errors. */
@@ -109,9 +109,9 @@ function withTicket(
 /** The call of a ticket that is none of this node's: it may be another's, which answers in its place. */
 function sendOn(domain: Domain, call: CallName, roomId: string, parameters: Parameters, reply: Reply<never>): void {
   const token = parseTicket(String(parameters.get('ticket')))?.token ?? '';
-  const isSent = domain.cluster?.forward(token, [call, roomId, [...parameters]], (answer) => {
+  const isSent = domain.cluster.forward(token, [call, roomId, [...parameters]], (answer) => {
     if (Array.isArray(answer)) reply(answer[0]);
-    else reply(domain.cluster?.isKnown(token) ? UNAVAILABLE : TICKET_NOT_FOUND);
+    else reply(domain.cluster.isKnown(token) ? UNAVAILABLE : TICKET_NOT_FOUND);
   });
   if (!isSent) reply(TICKET_NOT_FOUND);
 }
@@ -170,7 +170,7 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
 export function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
   const list: [string, string][] = [];
   for (const [address, id] of named) {
-    const seen = domain.appearance(address);
+    const seen = domain.tracker.appearance(address);
     if (seen) list.push([id, seen.show]);
   }
   return list;
@@ -214,7 +214,7 @@ export function push(domain: Domain, parameters: Parameters, reply: Reply<null>,
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return reply(outgoing);
-  if (isSentOn || domain.registry.endpoints.has(from.address) || !pushFromHome(domain, from, parameters, reply)) {
+  if (isSentOn || domain.tracker.actor(from.address) !== null || !pushFromHome(domain, from, parameters, reply)) {
     domain.push(
       from,
       outgoing,
@@ -227,12 +227,10 @@ export function push(domain: Domain, parameters: Parameters, reply: Reply<null>,
 function pushFromHome(domain: Domain, from: Target, parameters: Parameters, reply: Reply<null>): boolean {
   const fields = [...parameters].filter(([name]) => name !== 'apikey');
   const again = () => push(domain, parameters, reply, true);
-  return (
-    domain.cluster?.forwardTo(from.address, ['push', '', fields], (answer) => {
-      if (Array.isArray(answer)) reply(answer[0]);
-      else again();
-    }) ?? false
-  );
+  return domain.cluster.forwardTo(from.address, ['push', '', fields], (answer) => {
+    if (Array.isArray(answer)) reply(answer[0]);
+    else again();
+  });
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
@@ -291,26 +289,16 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
 export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {
   const target = roomTarget(domain, roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  withTicket(domain, 'members', parameters, reply, () => listMembers(domain, target.address, reply), roomId);
+  withTicket(domain, 'members', parameters, reply, () => reply(membersOf(domain, target.address)), roomId);
 }
 
 /** Those members of a room who are online and visible. */
-export function listMembers(domain: Domain, address: Address, reply: Reply<Presences>): void {
-  const list = (found: readonly Address[]) => {
-    reply(
-      presencesOf(
-        domain,
-        found.map((member) => [member, domain.shortId(member)] as const),
-      ),
-    );
-  };
-  if (domain.cluster) return list(domain.cluster.members(address));
-  const room = domain.registry.rooms.get(address);
-  if (!room) return list([]);
-  domain.runtime.system.tell(room, {
-    kind: 'members',
-    reply: (result) => (isReplyError(result) ? reply(result) : list(result)),
-  });
+export function membersOf(domain: Domain, room: Address): Presences {
+  const list: [string, string][] = [];
+  for (const { address, appearance } of domain.tracker.rooms.members(room)) {
+    if (appearance) list.push([domain.shortId(address), appearance.show]);
+  }
+  return list;
 }
 
 export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {

@@ -9,7 +9,7 @@ import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../
 import {
   join,
   leave,
-  listMembers,
+  membersOf,
   type Presences,
   presencesOf,
   type Reply,
@@ -17,7 +17,7 @@ import {
   targets,
   text,
 } from './commands.js';
-import { findTicket } from './keys.js';
+import { findTicket, mayBeElsewhere } from './keys.js';
 import type { Parameters } from './parameters.js';
 import { type Checked, check } from './schemas.js';
 
@@ -46,29 +46,13 @@ function ownerOf(domain: Domain, ticket: unknown): Address | null {
 /** Whether a ticket that may be left out is one of the domain's. */
 function isAcceptable(domain: Domain, ticket: string | null): boolean {
   if (!ticket || findTicket(domain, ticket)) return true;
-  return domain.cluster?.isKnown(parseTicket(ticket)?.token ?? '') ?? false;
+  return mayBeElsewhere(domain, ticket);
 }
 
 /** How many members each of these rooms has online, `self` among them although others may not see it. */
-export function groupSizes(
-  domain: Domain,
-  groups: readonly Target[],
-  self: Address | null,
-  reply: Reply<GroupSizes>,
-): void {
+function groupSizes(domain: Domain, groups: readonly Target[], self: Address | null): GroupSizes {
   const own = self && domain.shortId(self);
-  const sizes = new Map(groups.map(({ node, id }) => [shortIdOf(node, id), 0]));
-  let waiting = groups.length;
-  let error: ReplyError | null = null;
-  if (waiting === 0) return reply([]);
-  for (const { address, node, id } of groups) {
-    listMembers(domain, address, (result) => {
-      if (isReplyError(result)) error = result;
-      else sizes.set(shortIdOf(node, id), sizeOf(result, own));
-      waiting -= 1;
-      if (waiting === 0) reply(error ?? [...sizes]);
-    });
-  }
+  return groups.map(({ address, node, id }) => [shortIdOf(node, id), sizeOf(membersOf(domain, address), own)]);
 }
 
 function sizeOf(members: Presences, own: string | null): number {
@@ -76,9 +60,9 @@ function sizeOf(members: Presences, own: string | null): number {
 }
 
 /** What ONLINE answers of the groups that it named; they have been read before. */
-export function onlineGroups(domain: Domain, parameters: Parameters, ticket: string, reply: Reply<GroupSizes>): void {
+export function onlineGroups(domain: Domain, parameters: Parameters, ticket: string): GroupSizes {
   const groups = targets(domain, parameters.get('groups') as Checked[string], 'gid') ?? [];
-  groupSizes(domain, groups, ownerOf(domain, ticket), reply);
+  return groupSizes(domain, groups, ownerOf(domain, ticket));
 }
 
 export function groupJoin(domain: Domain, parameters: Parameters, reply: Reply<GroupSizes>): void {
@@ -87,8 +71,7 @@ export function groupJoin(domain: Domain, parameters: Parameters, reply: Reply<G
   const group = groupOf(domain, checked);
   if (isReplyError(group)) return reply(group);
   join(domain, group.address, parameters, (result) => {
-    if (result !== null) return reply(result);
-    groupSizes(domain, [group], ownerOf(domain, checked.ticket), reply);
+    reply(result ?? groupSizes(domain, [group], ownerOf(domain, checked.ticket)));
   });
 }
 
@@ -106,10 +89,7 @@ export function groupMembers(domain: Domain, parameters: Parameters, reply: Repl
   const group = groupOf(domain, checked);
   if (isReplyError(group)) return reply(group);
   if (!isAcceptable(domain, text(checked, 'ticket'))) return reply(TICKET_NOT_FOUND);
-  listMembers(domain, group.address, (result) => {
-    if (isReplyError(result)) return reply(result);
-    reply(result.map(([id, show]) => ({ id, nick: nickOf(domain, id), show })));
-  });
+  reply(membersOf(domain, group.address).map(([id, show]) => ({ id, nick: nickOf(domain, id), show })));
 }
 
 function nickOf(domain: Domain, id: string): string {

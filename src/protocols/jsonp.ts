@@ -14,7 +14,7 @@ import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
 import type { Headers } from './headers.js';
-import { findTicket, visitTicket } from './keys.js';
+import { findTicket, mayBeElsewhere, visitTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
 
@@ -206,7 +206,7 @@ export class PollAdapter {
     if (missing !== undefined) return this.#refuse(res, form, badRequest(`${missing} is required`));
     const ticket = parameters.get('ticket') as string;
     const client = domain ? findTicket(domain, ticket) : null;
-    if (!client && !domain?.cluster) return this.#refuse(res, form, TICKET_NOT_FOUND);
+    if (!client && !(domain && mayBeElsewhere(domain, ticket))) return this.#refuse(res, form, TICKET_NOT_FOUND);
     const address = this.admission.admit(res, headers, allow);
     if (address === null) return;
     if (client) this.#wait(res, form, client, address);

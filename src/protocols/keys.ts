@@ -54,7 +54,7 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   if (!parsed) return null;
   const client = domain.tickets.get(parsed.token);
   if (client?.address === addressOf(domain.name, parsed.node as Node, parsed.id)) return client;
-  if (!domain.cluster?.isKnown(parsed.token)) noteUnknown(domain, parsed);
+  if (!domain.cluster.isKnown(parsed.token)) noteUnknown(domain, parsed);
   return null;
 }
 
@@ -74,10 +74,15 @@ export function locateTicket(domain: Domain, ticket: string, done: (client: Clie
   else visitTicket(domain, ticket, done);
 }
 
+/** Whether a ticket that is none of this node's has been given out by another node. */
+export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
+  return domain.cluster.isKnown(parseTicket(ticket)?.token ?? '');
+}
+
 /** The same for one that `findTicket` has not found here. */
 export function visitTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
   const parsed = parseTicket(ticket);
-  if (!parsed || !domain.cluster?.isKnown(parsed.token)) return done(null);
+  if (!parsed || !domain.cluster.isKnown(parsed.token)) return done(null);
   domain.cluster.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
     if (!found) noteUnknown(domain, parsed);
     done(found);

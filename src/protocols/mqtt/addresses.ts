@@ -168,5 +168,5 @@ export function sendTo(
 }
 
 export function isMember(domain: Domain, client: Client, room: Target): boolean {
-  return domain.registry.endpoints.get(client.address)?.rooms.includes(room.address) ?? false;
+  return domain.tracker.records.get(client.address)?.rooms.includes(room.address) ?? false;
 }

@@ -54,14 +54,13 @@ export class Broker {
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
     this.#groups = system.group(`mqtt groups ${domain.name}`);
     if (this.journal) this.#restore(this.journal, clock.now());
-    if (domain.cluster === null) return;
     domain.cluster.sessions.onLost = (clientId) => {
       const found = this.sessions.get(clientId);
       if (found) system.tell(found, { kind: 'yield' });
     };
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(system, domain.table, publication, true),
-      keep: (publication) => this.retained.put(publication),
+      keep: (publication) => this.#retain(publication),
       assign: (name, publication) => this.#assign(name, publication),
     });
   }
@@ -153,7 +152,6 @@ export class Broker {
     const subscription: TopicSubscription = {
       actor,
       listener: actor,
-      owner: null,
       filter,
       qos: 2,
       noLocal: false,
@@ -178,16 +176,17 @@ export class Broker {
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
     const { cluster, runtime, table } = this.domain;
-    if (fields.retain && cluster === null) this.#retain(publication);
-    let listeners = publish(runtime.system, table, publication);
-    if (cluster !== null) listeners += cluster.topics.publish(publication);
+    const listeners = publish(runtime.system, table, publication) + cluster.topics.publish(publication);
     if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
   }
 
-  #retain(publication: Publication): void {
-    if (this.retained.put(publication)) this.journal?.retain(publication);
+  /** Answers whether it is kept. */
+  #retain(publication: Publication): boolean {
+    const isKept = this.retained.put(publication);
+    if (isKept) this.journal?.retain(publication);
     else this.journal?.unretain(publication.topic);
+    return isKept;
   }
 
   /** Ends all sessions at once, without wills: the domain has gone, or the server closes. */

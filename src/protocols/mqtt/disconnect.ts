@@ -115,7 +115,7 @@ export function resetSession(state: SessionState): void {
   giveBack(state, [...shared.values()].flat());
   const own = remove.filter(({ group }) => group === null);
   if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
-  state.broker.domain.cluster?.topics.unsubscribe(own.map(({ filter }) => filter));
+  state.broker.domain.cluster.topics.unsubscribe(own.map(({ filter }) => filter));
   state.replay.clear();
   state.outbound.clear();
   for (const id of state.received) state.journal?.release(id);

@@ -1,10 +1,10 @@
 /** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
 import { randomUUID } from 'node:crypto';
+import type { ClusterSessions } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import { Timeouts } from '../../clock.js';
-import type { Peer as Node } from '../../cluster/peer.js';
-import type { ClusterSessions } from '../../cluster/port.js';
+import { type Peer as Node, peerOf } from '../../cluster/peer.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
@@ -185,21 +185,26 @@ export class MqttHost implements Host {
       connection.isSession = true;
       return new SessionPeer(domain, session, connection);
     };
-    if (domain.cluster === null || assigned || broker.sessions.has(clientId)) return begin();
+    if (assigned || broker.sessions.has(clientId)) return begin();
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
   }
 
   /** A session that is not here may live on another node; else it begins here once all know. */
   #find(connection: Connection, sessions: ClusterSessions, clientId: string, begin: () => Peer): Peer | null {
     const home = sessions.home(clientId);
-    if (home) return this.#carry(connection, home);
-    connection.hold();
+    if (home) return this.#carry(connection, peerOf(home));
+    let peer: Peer | null = null;
+    let isHeld = false;
     sessions.claim(clientId, () => {
       const elsewhere = sessions.home(clientId);
-      if (connection.ended) sessions.release(clientId);
-      else if (elsewhere) this.#carryHeld(connection, elsewhere);
+      if (!isHeld) peer = begin();
+      else if (connection.ended) sessions.release(clientId);
+      else if (elsewhere) this.#carryHeld(connection, peerOf(elsewhere));
       else connection.resumeAs(begin());
     });
+    if (peer !== null) return peer;
+    isHeld = true;
+    connection.hold();
     return null;
   }
 

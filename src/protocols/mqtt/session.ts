@@ -316,6 +316,6 @@ export const session: Behaviour<SessionState, SessionMessage> = {
     state.connection = null;
     endSession(state, 'stopped');
     state.broker.ended(state.clientId);
-    state.broker.domain.cluster?.sessions.release(state.clientId);
+    state.broker.domain.cluster.sessions.release(state.clientId);
   },
 };

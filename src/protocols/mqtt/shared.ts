@@ -78,13 +78,13 @@ function counted(state: GroupState): GroupState {
   const { members, name, filter } = state;
   const connected = members.filter((member) => member.connected).length;
   const count = members.length === 0 ? null : { connected, total: members.length };
-  state.broker.domain.cluster?.topics.shareChanged(name, filter, count);
+  state.broker.domain.cluster.topics.shareChanged(name, filter, count);
   return state;
 }
 
 /** To a member on whichever node has its turn. */
 function passInCluster(state: GroupState, publication: Publication): GroupState {
-  const isPassed = state.broker.domain.cluster?.topics.pass(state.name, publication) ?? false;
+  const isPassed = state.broker.domain.cluster.topics.pass(state.name, publication);
   return isPassed ? state : pass(state, publication);
 }
 
@@ -115,7 +115,7 @@ function pass(state: GroupState, publication: Publication): GroupState {
 
 function afterStop({ broker, name, filter, subscription }: GroupState): void {
   const { domain } = broker;
-  domain.cluster?.topics.shareChanged(name, filter, null);
+  domain.cluster.topics.shareChanged(name, filter, null);
   broker.groups.delete(name);
   if (subscription) {
     domain.runtime.system.tell(domain.router, { kind: 'exchange', remove: [subscription], insert: [] });

@@ -52,7 +52,6 @@ export function newSubscription(
   return {
     actor: self,
     listener: self as Ref<Published>,
-    owner: null,
     filter: share?.filter ?? wanted.filter,
     qos: wanted.qos,
     noLocal: wanted.noLocal,
@@ -160,7 +159,6 @@ function exchange(
   const change = () => {
     system.tell(broker.domain.router, { kind: 'exchange', remove, insert: [...insert.values()], done });
   };
-  if (cluster === null) return change();
   // First the others send what is published there, then it counts here: no retained publication comes twice.
   cluster.topics.subscribe(filtersOf([...insert.values()]), change);
   cluster.topics.unsubscribe(filtersOf(remove));

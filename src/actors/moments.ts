@@ -2,7 +2,7 @@
  * Rooms of an endpoint, each with the moment (stamp) at which it was entered or left: what was done later wins, on whichever
  * side of a gap that was.
  */
-import type { Address } from '../actors/address.js';
+import type { Address } from './address.js';
 
 /** A room, and when it was entered or left. */
 export type Moment = readonly [room: Address, stamp: number];

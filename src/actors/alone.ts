@@ -1,0 +1,119 @@
+/** The port to the other nodes where there are none: nobody to tell, and every address is this node's. */
+import type { ClusterSessions, ClusterTopics, DomainCluster, TopicsBroker } from './cluster.js';
+import type { Packet } from './packet.js';
+import type { Publication } from './publication.js';
+
+const NOBODY: readonly never[] = [];
+const nothing = (): void => undefined;
+
+const OWN_SESSIONS: ClusterSessions = {
+  home: () => null,
+  claim: (_clientId, done) => done(),
+  release: nothing,
+  onLost: null,
+};
+
+class OwnTopics implements ClusterTopics {
+  #broker: TopicsBroker | null = null;
+  readonly unsubscribe = nothing;
+  readonly shareChanged = nothing;
+
+  attach(broker: TopicsBroker): void {
+    this.#broker = broker;
+  }
+
+  subscribe(_filters: readonly string[], done: () => void): void {
+    done();
+  }
+
+  publish(publication: Publication): number {
+    if (publication.retain) this.#broker?.keep(publication);
+    return 0;
+  }
+
+  pass(): boolean {
+    return false;
+  }
+}
+
+export class Alone implements DomainCluster {
+  readonly sessions: ClusterSessions = { ...OWN_SESSIONS };
+  readonly topics: ClusterTopics = new OwnTopics();
+  readonly tokenPrefix = '';
+  #stamp = 0;
+
+  constructor(
+    /** Tells an endpoint of this node; answers whether there is one. */
+    readonly toEndpoint: (packet: Packet, only: string | null) => boolean,
+  ) {}
+
+  stamp(): number {
+    this.#stamp += 1;
+    return this.#stamp;
+  }
+
+  cameUp(): void {}
+  changed(): void {}
+  roomsChanged(): void {}
+  wentDown(): void {}
+  confirm(): void {}
+  leftElsewhere(): void {}
+  watch(): void {}
+  appeared(): void {}
+  remembered(): void {}
+  forgotten(): void {}
+  shared(): void {}
+  broadcast(): void {}
+  relay(): void {}
+  carbon(): void {}
+  claimName(): void {}
+  connected(): void {}
+
+  isMeeting(): boolean {
+    return false;
+  }
+
+  isLatest(): boolean {
+    return true;
+  }
+
+  toRoom(): boolean {
+    return false;
+  }
+
+  toWatchers(): boolean {
+    return false;
+  }
+
+  takeTurn(): boolean {
+    return false;
+  }
+
+  watchedBy(): Iterable<never> {
+    return NOBODY;
+  }
+
+  nodesOf(): readonly string[] {
+    return NOBODY;
+  }
+
+  forward(): boolean {
+    return false;
+  }
+
+  isKnown(): boolean {
+    return false;
+  }
+
+  forwardTo(): boolean {
+    return false;
+  }
+
+  visit(_address: unknown, _token: unknown, done: (client: null) => void): void {
+    done(null);
+  }
+
+  settled(done: () => void): void {
+    done();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Where a packet goes. A sender resolves the address itself and tells those behind it: an endpoint's actor, a room's
+ * members, and who watches the address by MQTT. One hop for each of them, so that what a sender says in a room and what
+ * it says to a member directly arrive in the order in which they were said (PROTOCOL.md section 5).
+ */
+import type { Address, Target } from './address.js';
+import type { Domain } from './domain.js';
+import { type EndpointRecord, primaryOf } from './endpoint-record.js';
+import type { Packet } from './packet.js';
+import { type Deliver, tellWatchers } from './router.js';
+import { sizeOf } from './small-set.js';
+
+/**
+ * Routes a packet to its target, or to everybody. One for nobody is kept where the domain has that, else dropped and
+ * counted. Answers whether it is kept, and on disk with the next commit.
+ */
+export function dispatch(domain: Domain, packet: Packet, target: Target | null): boolean {
+  domain.metrics.accepted[packet.kind] += 1;
+  if (target === null) {
+    broadcastHere(domain, packet, true);
+    domain.cluster.broadcast(packet);
+    return false;
+  }
+  const { address, node, client } = target;
+  if (node === 'gid') {
+    const isThere = toRoom(domain, packet);
+    if (!isThere) domain.drop(packet, 'offline', address);
+    return false;
+  }
+  const isWatched = tellWatchers(domain.runtime.system, domain.table, packet);
+  const isWatchedElsewhere = domain.cluster.toWatchers(packet);
+  if (domain.cluster.toEndpoint(packet, client)) return false;
+  if (client === null && domain.keep(packet, address)) return true;
+  if (!isWatched && !isWatchedElsewhere) domain.drop(packet, 'offline', address);
+  return false;
+}
+
+function toRoom(domain: Domain, packet: Packet): boolean {
+  const isHere = toRoomHere(domain, packet);
+  return domain.cluster.toRoom(packet) || isHere;
+}
+
+export function hasMembersHere(domain: Domain, room: Address): boolean {
+  return sizeOf(domain.tracker.rooms.get(room)?.here ?? []) > 0;
+}
+
+/**
+ * To the members of a room on this node but the sender, and to those here who watch the room by MQTT. `isRelayed`:
+ * another node sent the packet, which has seen to shared subscriptions.
+ */
+export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): boolean {
+  const { tracker, table, runtime, trace } = domain;
+  const room = tracker.rooms.get(packet.topic);
+  // The other nodes have the room's packets for their own members.
+  const deliver: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
+  for (const { actor, address } of room?.here ?? []) {
+    if (actor && address !== packet.sender) runtime.system.tell(actor, deliver);
+  }
+  const isWatched = tellWatchers(runtime.system, table, packet, isRelayed);
+  const found = isWatched || hasMembersHere(domain, packet.topic);
+  if (trace !== null) trace.routed(packet, found);
+  return found;
+}
+
+/** Tells an endpoint of this node; answers whether there is one. */
+export function toEndpointHere(domain: Domain, packet: Packet, only: string | null): boolean {
+  const actor = domain.tracker.actor(packet.topic);
+  if (domain.trace !== null) domain.trace.routed(packet, actor !== null);
+  if (actor === null) return false;
+  domain.runtime.system.tell(actor, { kind: 'deliver', packet, only });
+  return true;
+}
+
+/** A packet that the endpoint's other parts have from elsewhere: to this node's part alone. */
+export function relayedHere(domain: Domain, address: Address, packet: Packet, only: string | null): void {
+  const actor = domain.tracker.actor(address);
+  if (actor) domain.runtime.system.tell(actor, { kind: 'deliver', packet, only, relayed: true });
+}
+
+/**
+ * A presence that every node makes for its own: to this node's part, and to those who watch by MQTT from the node of
+ * the oldest part only.
+ */
+export function presenceTo(domain: Domain, hearer: EndpointRecord, packet: Packet): void {
+  if (domain.trace !== null) domain.trace.routed(packet, hearer.actor !== null);
+  relayedHere(domain, hearer.address, packet, null);
+  if (primaryOf(hearer)) return;
+  tellWatchers(domain.runtime.system, domain.table, packet);
+  domain.cluster.toWatchers(packet);
+}
+
+/** To every online endpoint of this node, and to those here who watch the domain. `isOrigin`: it comes from this node. */
+export function broadcastHere(domain: Domain, packet: Packet, isOrigin: boolean): void {
+  const { tracker, table, runtime, trace } = domain;
+  const own: Deliver = { kind: 'deliver', packet, only: null };
+  const relayed: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
+  for (const { actor, birth, parts } of tracker.here()) {
+    // A service's webhook answers on every node, without a part: it is called once.
+    const isNowhere = birth === 0 && parts.length === 0;
+    if (isOrigin || !isNowhere) runtime.system.tell(actor, isNowhere ? own : relayed);
+  }
+  tellWatchers(runtime.system, table, packet, isOrigin ? undefined : true);
+  if (trace !== null) trace.routed(packet, true);
+}

@@ -1,0 +1,139 @@
+/**
+ * What a node knows of an endpoint: what belongs to it as a whole, this node's own part of it, and the parts of other
+ * nodes. Written by tracker.ts only; read by all. The functions are pure.
+ */
+import type { Address } from './address.js';
+import type { RemoteNode } from './cluster.js';
+import type { EndpointMessage } from './endpoint.js';
+import type { Moment } from './moments.js';
+import type { Appearance, Show } from './presence.js';
+import type { Ref } from './system.js';
+
+/** What belongs to an endpoint as a whole: of two nodes that set it, the later one counts. */
+export interface Profile {
+  readonly nick: string;
+  readonly show: Show;
+  readonly status: string;
+}
+
+/** A profile with the stamps that another node gave it. */
+export interface StampedProfile extends Profile {
+  /** When the nick was set. */
+  readonly stamp: number;
+  /** When show and status were set; 0: never, and they are what they are unless somebody says. */
+  readonly shown: number;
+}
+
+/** How a change of an endpoint came about. */
+export interface Change {
+  /** How new rooms are told. */
+  readonly type: 'join' | 'grponline';
+  /** In place of the endpoint's own, where a room is told. */
+  readonly nick?: string | null;
+  /** Show or status have been set, and be it to what they were. */
+  readonly isShown?: boolean;
+  /** Rooms entered and left on another node: when it was done there. */
+  readonly moments?: readonly Moment[];
+}
+
+/** Another node's part of an endpoint. */
+export interface Part {
+  readonly node: RemoteNode;
+  /** Stamp of when it came; the oldest part of an endpoint is the one that messages go through. */
+  birth: number;
+  rooms: readonly Address[];
+  /** When each of the rooms was entered. */
+  entered: readonly number[];
+  /** Its node is not heard of, or has not named it since it was asked for everything. */
+  hidden: boolean;
+  /** Not named yet in a snapshot that is coming in. */
+  stale: boolean;
+  /** How many of its clients are connected; told to nodes that have a part themselves. */
+  connected: number;
+}
+
+export interface EndpointRecord {
+  readonly address: Address;
+  /** Its actor on this node; null: it lives on other nodes only. */
+  actor: Ref<EndpointMessage> | null;
+  nick: string;
+  /** When the nick was set. */
+  stamp: number;
+  show: Show;
+  status: string;
+  /** When show and status were set; 0: never. */
+  shown: number;
+  /** What this node's clients have been told of it last; null: offline. */
+  appearance: Appearance | null;
+  /** Stamp of when this node's own part came; 0: it has none. */
+  birth: number;
+  /** The rooms that this node's own part is in. */
+  rooms: readonly Address[];
+  /** When each of the rooms was entered. */
+  entered: readonly number[];
+  /** How many of its clients on this node are connected. */
+  connected: number;
+  /** Buddies that it lists on this node. */
+  watching: readonly Address[];
+  /** Those of other nodes, the oldest first. */
+  parts: readonly Part[];
+}
+
+export function partOf({ parts }: EndpointRecord, node: RemoteNode): Part | undefined {
+  return parts.length === 0 ? undefined : parts.find((part) => part.node === node);
+}
+
+export function isOnline({ birth, parts }: EndpointRecord): boolean {
+  return birth > 0 || parts.some(({ hidden }) => !hidden);
+}
+
+/** Whether this node has a part of it, and another worker of this server an older one. */
+export function isShared({ birth, parts }: EndpointRecord): boolean {
+  return birth > 0 && parts.some((part) => part.birth < birth && !part.hidden && part.node.isWorker);
+}
+
+/** The rooms an endpoint is in, by those of its parts that count. */
+export function roomsOf({ birth, rooms, parts }: EndpointRecord): readonly Address[] {
+  if (parts.length === 0) return rooms;
+  const visible = parts.filter(({ hidden }) => !hidden);
+  if (visible.length === 0) return rooms;
+  const [first] = visible;
+  if (birth === 0 && visible.length === 1 && first) return first.rooms;
+  return [...new Set([...rooms, ...visible.flatMap((part) => part.rooms)])];
+}
+
+/** Other nodes that have a part of an endpoint and are heard of, the oldest part first. */
+export function nodesOf(record: EndpointRecord | undefined): RemoteNode[] {
+  const found: RemoteNode[] = [];
+  for (const { node, hidden } of record?.parts ?? []) if (node.up && !hidden) found.push(node);
+  return found;
+}
+
+/**
+ * Where messages to an endpoint go through, its oldest part: another node, or null for this one; undefined: nobody has
+ * one. `except` does not count. A node that ended in order still counts as online for a while, but takes none.
+ */
+export function primaryOf({ birth, parts }: EndpointRecord, except?: RemoteNode): RemoteNode | null | undefined {
+  for (const part of parts) {
+    if (birth > 0 && birth < part.birth) return null;
+    if (!part.hidden && part.node.up && part.node !== except) return part.node;
+  }
+  return birth > 0 ? null : undefined;
+}
+
+/** Whether it has a connected client on another node. */
+export function isConnectedElsewhere({ parts }: EndpointRecord): boolean {
+  return parts.some(({ node, hidden, connected }) => node.up && !hidden && connected > 0);
+}
+
+/** The rooms of a part, with the stamps of when they were entered. */
+export function momentsOf({ rooms, entered }: Pick<Part, 'rooms' | 'entered'>): Moment[] {
+  return rooms.map((room, at) => [room, entered[at] ?? 0] as const);
+}
+
+/** When an endpoint entered a room, by those of its parts that count; 0: it is not in there. */
+export function enteredAt({ rooms, entered, parts }: EndpointRecord, room: Address): number {
+  let latest = entered[rooms.indexOf(room)] ?? 0;
+  for (const part of parts) if (!part.hidden) latest = Math.max(latest, part.entered[part.rooms.indexOf(room)] ?? 0);
+  return latest;
+}

@@ -1,0 +1,84 @@
+/**
+ * An endpoint's parts on other nodes, as its part on this node deals with them: what each of them knows the others come
+ * to know. PROTOCOL.md has one endpoint, whichever nodes its clients came to.
+ */
+import { CLOSE } from '../errors.js';
+import type { Address } from './address.js';
+import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { lookup } from './lists.js';
+import type { Moment } from './moments.js';
+import { removeClient } from './online.js';
+import type { Packet } from './packet.js';
+import type { Ref } from './system.js';
+
+export type ReplicationMessage =
+  /** A client of this name has come online elsewhere. */
+  | { readonly kind: 'nameClaimed'; readonly client: string }
+  /** What another part has come to. */
+  | {
+      readonly kind: 'mirror';
+      readonly join: readonly Moment[];
+      readonly leave: readonly Moment[];
+      readonly nick: string | null;
+      readonly watch: readonly Address[];
+    }
+  /** A client elsewhere is connected: it has what nobody had seen. */
+  | { readonly kind: 'seen' }
+  /** What was told before has gone on to the other parts. */
+  | { readonly kind: 'pass'; readonly done: () => void }
+  /** Another part has come. */
+  | {
+      readonly kind: 'partCame';
+      /** Is given the messages that nobody has seen: what comes next is relayed. */
+      readonly met: (unseen: readonly Packet[]) => void;
+    };
+
+export function fromReplica(
+  state: EndpointState,
+  message: ReplicationMessage,
+  self: Ref<EndpointMessage>,
+): EndpointState {
+  switch (message.kind) {
+    case 'nameClaimed':
+      return endNamed(state, message.client, self);
+    case 'mirror':
+      return mirror(state, message);
+    case 'seen':
+      state.unseen?.clear();
+      state.unseen = null;
+      return state;
+    case 'pass':
+      message.done();
+      return state;
+    case 'partCame':
+      message.met(state.unseen?.packets ?? []);
+      state.domain.cluster.connected(state.record);
+      return state;
+  }
+}
+
+function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>): EndpointState {
+  const same = state.clients.find((client) => client.name === name);
+  if (same) removeClient(state, same, CLOSE.stopped, self);
+  return state;
+}
+
+/** Enters and leaves the rooms that another part has, unless something later was done here; watches whom it watches. */
+function mirror(state: EndpointState, message: Extract<ReplicationMessage, { kind: 'mirror' }>): EndpointState {
+  if (!state.online) return state;
+  const { domain, record } = state;
+  const { cluster, tracker } = domain;
+  const isIn = lookup(record.rooms);
+  const join = message.join.filter((moment) => !isIn(moment[0]) && cluster.isLatest(record, moment));
+  const left = message.leave.filter((moment) => cluster.isLatest(record, moment));
+  const leave = left.filter(([room]) => isIn(room));
+  cluster.leftElsewhere(
+    record,
+    left.filter(([room]) => !isIn(room)),
+  );
+  const [entering, leaving] = [join, leave].map((moments) => moments.map(([room]) => room)) as [Address[], Address[]];
+  const moments = [...join, ...leave];
+  tracker.update(record, record, entering, leaving, { type: 'join', nick: message.nick, moments });
+  tracker.watch(record, message.watch);
+  return state;
+}

@@ -1,0 +1,11 @@
+/** Lists that are short nearly always, compared without cost that grows with the square of a long one. */
+
+/** Longer lists are looked up in a Set. */
+const SHORT_LIST = 16;
+
+/** Answers whether a list has an item; long lists are turned into a Set for it. */
+export function lookup<T>(list: readonly T[]): (item: T) => boolean {
+  if (list.length <= SHORT_LIST) return (item) => list.includes(item);
+  const set = new Set(list);
+  return (item) => set.has(item);
+}

@@ -1,0 +1,110 @@
+/**
+ * The rooms of a domain: who is in them, on which nodes, and which are the largest. A room exists while it has members.
+ * Written by tracker.ts, with the parts of the endpoints that are members; read by all.
+ */
+import type { DomainMetrics } from '../metrics.js';
+import type { Address } from './address.js';
+import type { RemoteNode } from './cluster.js';
+import type { EndpointRecord, Part } from './endpoint-record.js';
+import { FOOTPRINT, type Memory } from './memory.js';
+import type { Moment } from './moments.js';
+import { type RoomSize, RoomSizes, type SizedRoom } from './room-sizes.js';
+import { EMPTY, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
+
+/** Of a part that is in no room. */
+export const NOWHERE: Pick<Part, 'rooms' | 'entered'> = { rooms: [], entered: [] };
+
+export interface Room extends SizedRoom {
+  /** Members with a part on this node. */
+  here: SmallSet<EndpointRecord>;
+  /** Members without one. */
+  elsewhere: SmallSet<EndpointRecord>;
+  /** Other nodes with members, and how many; null: none. */
+  nodes: Map<RemoteNode, number> | null;
+}
+
+export class Rooms {
+  readonly #rooms = new Map<Address, Room>();
+  readonly #sizes: RoomSizes;
+
+  constructor(
+    private readonly memory: Memory,
+    metrics: Pick<DomainMetrics, 'rooms'>,
+  ) {
+    this.#sizes = new RoomSizes(metrics);
+  }
+
+  get(address: Address): Room | undefined {
+    return this.#rooms.get(address);
+  }
+
+  /** How many rooms there are, on all nodes. */
+  get total(): number {
+    return this.#rooms.size;
+  }
+
+  /** How many members a room has, on all nodes. */
+  size(address: Address): number {
+    return this.#rooms.get(address)?.size ?? 0;
+  }
+
+  /** Members of a room, on all nodes. */
+  *members(address: Address): Iterable<EndpointRecord> {
+    const room = this.#rooms.get(address);
+    if (!room) return;
+    yield* room.here;
+    yield* room.elsewhere;
+  }
+
+  /** The largest, in order. */
+  largest(count: number): RoomSize[] {
+    return this.#sizes.largest(count);
+  }
+
+  /** Rooms and moments as a part keeps them: names as this directory has them, so that each is in memory once. */
+  keep(moments: readonly Moment[]): Pick<Part, 'rooms' | 'entered'> {
+    if (moments.length === 0) return NOWHERE;
+    const rooms = moments.map(([name]) => this.#rooms.get(name)?.address ?? name);
+    return { rooms, entered: moments.map(([, stamp]) => stamp) };
+  }
+
+  /** Says where an endpoint is a member of a room; null: nowhere. */
+  place(record: EndpointRecord, address: Address, place: 'here' | 'elsewhere' | null): void {
+    const room = this.#room(address);
+    const { here, elsewhere } = room;
+    room.here = place === 'here' ? withItem(here, record) : withoutItem(here, record);
+    room.elsewhere = place === 'elsewhere' ? withItem(elsewhere, record) : withoutItem(elsewhere, record);
+    this.#sizes.change(room, sizeOf(room.here) + sizeOf(room.elsewhere));
+    if (room.size > 0 || room.nodes !== null) return;
+    this.#rooms.delete(address);
+    this.memory.subtract(FOOTPRINT.room);
+  }
+
+  /** Another node's part comes into its rooms, or leaves them. */
+  count({ rooms, node }: Part, by: 1 | -1): void {
+    for (const address of rooms) {
+      const room = this.#room(address);
+      room.nodes ??= new Map();
+      const count = (room.nodes.get(node) ?? 0) + by;
+      if (count > 0) room.nodes.set(node, count);
+      else room.nodes.delete(node);
+      if (room.nodes.size === 0) room.nodes = null;
+    }
+  }
+
+  clear(): void {
+    for (const room of this.#rooms.values()) this.#sizes.change(room, 0);
+    this.memory.subtract(this.#rooms.size * FOOTPRINT.room);
+    this.#rooms.clear();
+  }
+
+  #room(address: Address): Room {
+    let room = this.#rooms.get(address);
+    if (!room) {
+      room = { address, size: 0, here: EMPTY, elsewhere: EMPTY, nodes: null };
+      this.#rooms.set(address, room);
+      this.memory.add(FOOTPRINT.room);
+    }
+    return room;
+  }
+}

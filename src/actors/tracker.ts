@@ -1,0 +1,397 @@
+/**
+ * Who is online in a domain, on whichever node, and in which rooms. An endpoint is one record. Each node that has
+ * clients of it holds one part of it, which only that node writes: here the endpoint's own actor, for other nodes what
+ * they tell. PRESENCES, MEMBERS and ONLINE's `presences` are answered from here, and what changes here is what the
+ * clients of this node are told: what they believe and what the server answers cannot differ.
+ *
+ * As the routing table, it is read by all and changed by few; nobody asks an actor and waits. A node without others has
+ * one part of each record, its own.
+ */
+import type { DomainMetrics } from '../metrics.js';
+import type { Address } from './address.js';
+import type { DomainCluster, RemoteNode } from './cluster.js';
+import type { EndpointMessage } from './endpoint.js';
+import {
+  type Change,
+  type EndpointRecord,
+  enteredAt,
+  isOnline,
+  isShared,
+  momentsOf,
+  type Part,
+  type Profile,
+  partOf,
+  roomsOf,
+  type StampedProfile,
+} from './endpoint-record.js';
+import { lookup } from './lists.js';
+import { FOOTPRINT, type Memory } from './memory.js';
+import type { Moment } from './moments.js';
+import type { PresenceType } from './packet.js';
+import { type Appearance, appearance, transition } from './presence.js';
+import { NOWHERE, Rooms } from './rooms.js';
+import type { SmallSet } from './small-set.js';
+import type { Ref } from './system.js';
+import { NO_BUDDIES, Watchers } from './watchers.js';
+
+const NO_PARTS: readonly Part[] = [];
+
+const JOINED: Change = { type: 'join' };
+
+/** Lets this node's clients hear of what changes. */
+export interface PresenceListener {
+  changed(record: EndpointRecord, type: 'online' | 'offline' | 'show'): void;
+  inRoom(record: EndpointRecord, room: Address, type: PresenceType, nick: string | null): void;
+}
+
+export class Tracker {
+  readonly records = new Map<Address, EndpointRecord>();
+  readonly rooms: Rooms;
+  /** How many endpoints have a part that counts, by its node; null: this one. */
+  readonly online = new Map<RemoteNode | null, number>();
+  /** Endpoints that are online, on all nodes. */
+  onlineCount = 0;
+  readonly #watchers = new Watchers();
+
+  constructor(
+    private readonly cluster: DomainCluster,
+    private readonly listener: PresenceListener,
+    private readonly memory: Memory,
+    metrics: Pick<DomainMetrics, 'rooms'>,
+  ) {
+    this.rooms = new Rooms(memory, metrics);
+  }
+
+  /** How others see an endpoint; null where it is offline to them. */
+  appearance(address: Address): Appearance | null {
+    return this.records.get(address)?.appearance ?? null;
+  }
+
+  /** An endpoint's actor on this node; null where it has none. */
+  actor(address: Address): Ref<EndpointMessage> | null {
+    return this.records.get(address)?.actor ?? null;
+  }
+
+  /** Endpoints that have an actor on this node. */
+  *here(): Iterable<EndpointRecord & { readonly actor: Ref<EndpointMessage> }> {
+    for (const record of this.records.values()) {
+      if (record.actor) yield record as EndpointRecord & { readonly actor: Ref<EndpointMessage> };
+    }
+  }
+
+  /** An endpoint's record, made where there is none yet. */
+  record(address: Address): EndpointRecord {
+    return this.records.get(address) ?? this.#newRecord(address);
+  }
+
+  /** Its actor has stopped. */
+  detachActor(record: EndpointRecord): void {
+    record.actor = null;
+    this.#forgetEmpty(record);
+  }
+
+  /** This node's own part comes online, or changes: nick, show and status, and rooms that it enters and leaves. */
+  update(
+    record: EndpointRecord,
+    profile: Profile,
+    enter: readonly Address[],
+    leave: readonly Address[],
+    change: Change,
+  ): void {
+    this.#change(record, change, () => {
+      if (record.birth === 0) this.#comeUp(record, profile, enter, change);
+      else {
+        this.#setProfile(record, profile, change);
+        this.#moveRooms(record, enter, leave, change);
+      }
+    });
+  }
+
+  #comeUp(record: EndpointRecord, profile: Profile, rooms: readonly Address[], { isShown }: Change): void {
+    const stamp = this.cluster.stamp();
+    const moments = rooms.map((room) => [room, enteredAt(record, room) || stamp] as const);
+    record.birth = stamp;
+    this.#adopt(record, { ...profile, stamp, shown: isShown ? stamp : record.shown });
+    Object.assign(record, this.rooms.keep(moments));
+    this.#countOnline(null, 1);
+    this.memory.add(FOOTPRINT.endpoint);
+    this.cluster.cameUp(record);
+  }
+
+  #setProfile(record: EndpointRecord, { nick, show, status }: Profile, { isShown }: Change): void {
+    const isRenamed = record.nick !== nick;
+    const isChanged = isShown || record.show !== show || record.status !== status;
+    if (!isRenamed && !isChanged) return;
+    const now = this.cluster.stamp();
+    this.#adopt(record, {
+      nick,
+      show,
+      status,
+      stamp: isRenamed ? now : record.stamp,
+      shown: isChanged ? now : record.shown,
+    });
+    this.cluster.changed(record);
+  }
+
+  #moveRooms(record: EndpointRecord, enter: readonly Address[], leave: readonly Address[], change: Change): void {
+    if (enter.length + leave.length === 0) return;
+    const has = lookup(record.rooms);
+    const stamps = new Map(change.moments);
+    const now = this.cluster.stamp();
+    const momentOf = (room: Address): Moment => [room, stamps.get(room) ?? now];
+    const entered = enter.filter((room) => !has(room)).map(momentOf);
+    const left = leave.filter(has).map(momentOf);
+    if (entered.length + left.length === 0) return;
+    this.#keepRooms(record, entered, left);
+    this.cluster.roomsChanged(record, entered, left, change);
+  }
+
+  #keepRooms(part: Pick<Part, 'rooms' | 'entered'>, entered: readonly Moment[], left: readonly Moment[]): void {
+    const rooms = new Map(momentsOf(part));
+    for (const [room] of left) rooms.delete(room);
+    for (const [room, stamp] of entered) rooms.set(room, Math.max(stamp, rooms.get(room) ?? 0));
+    Object.assign(part, this.rooms.keep([...rooms]));
+  }
+
+  /** It enters rooms again that this node's part is in: that counts later than what other nodes may have done before. */
+  renew(record: EndpointRecord, moments: readonly Moment[]): void {
+    this.#keepRooms(record, moments, []);
+  }
+
+  /** This node's own part goes: it leaves its rooms and watches nobody any more. */
+  goOffline(record: EndpointRecord): void {
+    if (record.birth > 0) {
+      this.#change(record, JOINED, () => {
+        record.birth = 0;
+        record.connected = 0;
+        Object.assign(record, NOWHERE);
+        this.#countOnline(null, -1);
+        this.memory.subtract(FOOTPRINT.endpoint);
+        this.cluster.wentDown(record);
+      });
+    }
+    this.memory.subtract(record.watching.length * FOOTPRINT.buddy);
+    this.#watchers.remove(record);
+    this.#forgetEmpty(record);
+  }
+
+  /** It lists further buddies, and hears of them from now on, as they hear of it. */
+  watch(record: EndpointRecord, buddies: readonly Address[]): void {
+    const names = buddies.map((buddy) => this.records.get(buddy)?.address ?? buddy);
+    const added = this.#watchers.add(record, names);
+    this.memory.add(added.length * FOOTPRINT.buddy);
+    if (added.length > 0) this.cluster.watch(record, added);
+  }
+
+  /** Endpoints of this node that list it. */
+  watchers(address: Address): SmallSet<EndpointRecord> {
+    return this.#watchers.of(address);
+  }
+
+  /** Addresses of those that hear of an endpoint when they are there to hear it: the relation holds both ways. */
+  buddiesOf(record: EndpointRecord): Set<Address> {
+    const buddies = new Set(record.watching);
+    for (const { address } of this.watchers(record.address)) buddies.add(address);
+    for (const address of this.cluster.watchedBy(record.address)) buddies.add(address);
+    return buddies;
+  }
+
+  /** A part of another node is there, as that node says itself. */
+  up(address: Address, node: RemoteNode, birth: number, profile: StampedProfile, rooms: readonly Moment[]): void {
+    const record = this.record(address);
+    const known = partOf(record, node);
+    const isNew = !known || known.birth !== birth;
+    const isBack = !isNew && known.hidden;
+    this.#change(record, JOINED, () => {
+      this.#adopt(record, profile);
+      const part = known ?? { node, birth, ...NOWHERE, hidden: false, stale: false, connected: 0 };
+      this.rooms.count(part, -1);
+      if (!known || known.hidden) this.#countOnline(node, 1);
+      Object.assign(part, { birth, hidden: false, stale: false, ...this.rooms.keep(rooms) });
+      record.parts = (known ? [...record.parts] : [...record.parts, part]).sort((a, b) => a.birth - b.birth);
+      this.rooms.count(part, 1);
+    });
+    if (isNew || isBack) this.cluster.appeared(record, node, isBack);
+  }
+
+  /** Nick, show or status have been set on another node. */
+  set(address: Address, profile: StampedProfile): void {
+    const record = this.records.get(address);
+    if (record) this.#change(record, JOINED, () => this.#adopt(record, profile));
+  }
+
+  /** Another node's part enters rooms and leaves others. */
+  enter(address: Address, node: RemoteNode, entered: readonly Moment[], left: readonly Moment[], change: Change): void {
+    const record = this.records.get(address);
+    const part = record && partOf(record, node);
+    if (!record || !part) return;
+    this.#change(record, change, () => {
+      this.rooms.count(part, -1);
+      this.#keepRooms(part, entered, left);
+      this.rooms.count(part, 1);
+    });
+  }
+
+  /** Another node's part has gone. */
+  down(address: Address, node: RemoteNode): void {
+    const record = this.records.get(address);
+    const part = record && partOf(record, node);
+    if (record && part) this.#remove(record, part);
+  }
+
+  /** A node is not heard of: what it has counts as offline, and is kept in mind. */
+  hide(node: RemoteNode): void {
+    for (const record of this.records.values()) {
+      const part = partOf(record, node);
+      if (!part || part.hidden) continue;
+      this.#change(record, JOINED, () => {
+        part.hidden = true;
+        this.#countOnline(node, -1);
+      });
+    }
+  }
+
+  /** A node begins to say what it has. */
+  expect(node: RemoteNode): void {
+    for (const record of this.records.values()) {
+      const part = partOf(record, node);
+      if (part) part.stale = true;
+    }
+  }
+
+  /** It has said everything: what it did not name it does not have. */
+  settle(node: RemoteNode): void {
+    this.#removeOf(node, ({ stale }) => stale);
+  }
+
+  /** A node will not come back as it was. */
+  drop(node: RemoteNode): void {
+    this.#removeOf(node, () => true);
+  }
+
+  /** The domain is served here no more: forgets what the other nodes have of it, and tells nobody. */
+  end(): void {
+    this.rooms.clear();
+    for (const record of [...this.records.values()]) {
+      if (isShared(record)) this.cluster.shared(-1);
+      record.parts = NO_PARTS;
+      this.#forgetEmpty(record);
+    }
+  }
+
+  #removeOf(node: RemoteNode, isGone: (part: Part) => boolean): void {
+    for (const record of [...this.records.values()]) {
+      const part = partOf(record, node);
+      if (part && isGone(part)) this.#remove(record, part);
+    }
+  }
+
+  #remove(record: EndpointRecord, part: Part): void {
+    this.#change(record, JOINED, () => {
+      this.rooms.count(part, -1);
+      if (!part.hidden) this.#countOnline(part.node, -1);
+      record.parts = record.parts.filter((other) => other !== part);
+    });
+    this.#forgetEmpty(record);
+  }
+
+  #newRecord(address: Address): EndpointRecord {
+    const record: EndpointRecord = {
+      address,
+      actor: null,
+      nick: '',
+      show: 'available',
+      status: '',
+      stamp: 0,
+      shown: 0,
+      appearance: null,
+      birth: 0,
+      ...NOWHERE,
+      connected: 0,
+      watching: NO_BUDDIES,
+      parts: NO_PARTS,
+    };
+    this.records.set(address, record);
+    this.cluster.remembered();
+    return record;
+  }
+
+  #forgetEmpty(record: EndpointRecord): void {
+    if (record.actor !== null || record.birth > 0 || record.parts.length > 0) return;
+    this.records.delete(record.address);
+    this.cluster.forgotten(record.address);
+  }
+
+  /** Of what two nodes have set, the later counts. */
+  #adopt(record: EndpointRecord, { stamp, nick, shown, show, status }: StampedProfile): void {
+    if (stamp > record.stamp) {
+      record.stamp = stamp;
+      record.nick = nick;
+    }
+    if (shown > record.shown) {
+      record.shown = shown;
+      record.show = show;
+      record.status = status;
+    }
+  }
+
+  #countOnline(node: RemoteNode | null, by: 1 | -1): void {
+    const count = (this.online.get(node) ?? 0) + by;
+    if (count > 0) this.online.set(node, count);
+    else this.online.delete(node);
+  }
+
+  /** Changes a record, then tells what of it can be seen. */
+  #change(record: EndpointRecord, change: Change, mutate: () => void): void {
+    const wasOnline = isOnline(record);
+    const wasShared = isShared(record);
+    const roomsBefore = roomsOf(record);
+    const { appearance: before, rooms: ownBefore } = record;
+    mutate();
+    if (wasShared !== isShared(record)) this.cluster.shared(wasShared ? -1 : 1);
+    const online = isOnline(record);
+    if (online !== wasOnline) this.onlineCount += online ? 1 : -1;
+    const after = online ? appearance(record.show, record.status) : null;
+    record.appearance = after;
+    const type = transition(before, after);
+    if (type !== null) this.listener.changed(record, type);
+    const roomsAfter = roomsOf(record);
+    const isSame = roomsBefore === roomsAfter && ownBefore === record.rooms;
+    if (isSame && (type === null || type === 'show')) return;
+    this.#left(record, roomsBefore, roomsAfter, before !== null, change.nick ?? null);
+    this.#entered(record, roomsBefore, roomsAfter, type, change);
+  }
+
+  #left(
+    record: EndpointRecord,
+    before: readonly Address[],
+    after: readonly Address[],
+    wasVisible: boolean,
+    nick: string | null,
+  ): void {
+    const stays = lookup(after);
+    for (const room of before) {
+      if (stays(room)) continue;
+      this.rooms.place(record, room, null);
+      if (wasVisible) this.listener.inRoom(record, room, record.appearance ? 'leave' : 'grpoffline', nick);
+    }
+  }
+
+  #entered(
+    record: EndpointRecord,
+    before: readonly Address[],
+    after: readonly Address[],
+    type: 'online' | 'offline' | 'show' | null,
+    change: Change,
+  ): void {
+    const was = lookup(before);
+    const isHere = lookup(record.rooms);
+    for (const room of after) {
+      const isNew = !was(room);
+      this.rooms.place(record, room, isHere(room) ? 'here' : 'elsewhere');
+      if (type === 'offline' && !isNew) this.listener.inRoom(record, room, 'grpoffline', null);
+      else if (type === 'online') this.listener.inRoom(record, room, 'grponline', null);
+      else if (isNew && record.appearance) this.listener.inRoom(record, room, change.type, change.nick ?? null);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/** Endpoints of other nodes that list endpoints of this one: these hear of them, although they need not list them. */
+import type { Address } from '../actors/address.js';
+import type { Tracker } from '../actors/tracker.js';
+
+const NOBODY: ReadonlySet<Address> = new Set();
+
+export class WatchedElsewhere {
+  /** Endpoint elsewhere → endpoints here that it lists. */
+  readonly #watched = new Map<Address, Set<Address>>();
+
+  constructor(private readonly tracker: () => Tracker) {}
+
+  /** Another node says: this endpoint of it lists these of ours. */
+  told(address: Address, buddies: readonly Address[]): void {
+    const { records } = this.tracker();
+    let known = this.#watched.get(address);
+    if (!known) {
+      known = new Set();
+      this.#watched.set(records.get(address)?.address ?? address, known);
+    }
+    for (const buddy of buddies) known.add(records.get(buddy)?.address ?? buddy);
+  }
+
+  by(address: Address): ReadonlySet<Address> {
+    return this.#watched.get(address) ?? NOBODY;
+  }
+
+  forget(address: Address): void {
+    this.#watched.delete(address);
+  }
+}
