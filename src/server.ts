@@ -60,10 +60,10 @@ function createRuntime(config: Config, clock: Clock, store: Store | null): Runti
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
   const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) => {
-    system.tell(client.endpoint, { kind: 'idled', client });
+    client.endpoint.tell({ kind: 'idled', client });
   });
   const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) => {
-    system.tell(endpoint, { kind: 'graceEnded' });
+    endpoint.tell({ kind: 'graceEnded' });
   });
   const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
   store?.watch((full) => {

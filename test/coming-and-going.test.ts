@@ -89,7 +89,7 @@ class User {
     if (!client) return;
     this.#line?.getOut();
     this.#line = new Line((packet) => this.had.push('body' in packet.fields ? packet.fields.body : ''), takes);
-    domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport: this.#line });
+    client.endpoint.tell({ kind: 'attach', client, transport: this.#line });
   }
 
   disconnect(): void {
@@ -97,7 +97,7 @@ class User {
     const client = findTicket(domain, this.#ticket ?? '');
     if (!client || !this.#line) return;
     const unsent = this.#line.close();
-    domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport: this.#line, unsent });
+    client.endpoint.tell({ kind: 'detach', client, transport: this.#line, unsent });
     this.#line = null;
   }
 

@@ -57,6 +57,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'docker build -t nextalk .': 'takes Docker, and its registry',
   'docker run -d --name nextalk --ulimit nofile=200000 -p 8080:8080 -p 1883:1883 -e NEXTALK_DOMAINS=example.com:APIKEY nextalk':
     'takes Docker, and its registry',
+  "docker run -d --name nextalk --ulimit nofile=200000 -p 8080:8080 -p 1883:1883 -p 127.0.0.1:8081:8081 -e NEXTALK_DOMAINS=example.com:APIKEY -e 'NEXTALK_SET=admin.host=0.0.0.0;admin.token=TOKEN' nextalk":
+    'takes Docker, and its registry',
   'certbot renew --deploy-hook "systemctl reload nextalk"': 'takes root, systemd and a domain of one’s own',
   'cp deploy/sysctl.conf /etc/sysctl.d/60-nextalk.conf && sysctl --system': 'changes the kernel’s settings, as root',
 };
@@ -95,7 +97,7 @@ const cluster: readonly Trial[] = [
     title: 'two nodes of docs/cluster.md are one server',
     commands: [
       'nats-server --addr 10.0.0.1 --user nextalk --pass SECRET',
-      'nextalk --config nextalk.json --nats nats://nextalk:SECRET@10.0.0.1:4222',
+      'NEXTALK_NATS=nats://nextalk:SECRET@10.0.0.1:4222 nextalk --config nextalk.json',
     ],
     needs: ['nats-server'],
     async run(place, server, node) {

@@ -37,14 +37,14 @@ async function jack(t: Cleaner) {
   if (!client) throw new Error('no client');
   const transport = new Recorder();
   const { system } = domain.runtime;
-  system.tell(client.endpoint, { kind: 'attach', client, transport });
+  client.endpoint.tell({ kind: 'attach', client, transport });
   await turn();
   return { broker, domain, metrics, ticket, client, transport, system };
 }
 
 t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
-  const { broker, domain, metrics, client, transport, system } = await jack(t);
-  system.tell(client.endpoint, { kind: 'deliver', packet: null as never, only: null });
+  const { broker, domain, metrics, client, transport } = await jack(t);
+  client.endpoint.tell({ kind: 'deliver', packet: null as never, only: null });
   broker.push('tom', 'jack', 'still here');
   while (transport.packets.length === 0) await turn();
   t.equal(metrics.crashes, 1);
@@ -54,7 +54,7 @@ t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
 });
 
 t.test('one that fails while it changes ends: the call is answered, its clients come online again', async (t) => {
-  const { broker, domain, metrics, ticket, client, transport, system } = await jack(t);
+  const { broker, domain, metrics, ticket, client, transport } = await jack(t);
   const answers: unknown[] = [];
   const failing = {
     kind: 'show' as const,
@@ -66,7 +66,7 @@ t.test('one that fails while it changes ends: the call is answered, its clients 
     reply: (answer: unknown) => void answers.push(answer),
   };
   const tom = await broker.online('tom');
-  system.tell(client.endpoint, failing);
+  client.endpoint.tell(failing);
   await turn();
   t.equal(metrics.crashes, 1);
   t.strictSame(answers, [UNAVAILABLE]);
@@ -78,15 +78,15 @@ t.test('one that fails while it changes ends: the call is answered, its clients 
 });
 
 t.test('what waits for one that ends so is answered too', async (t) => {
-  const { broker, client, system } = await jack(t);
+  const { broker, client } = await jack(t);
   const answers: unknown[] = [];
   const reply = (answer: unknown): void => void answers.push(answer);
   // Without `rooms`, which is a bug.
   const online = { kind: 'online' as const, nick: 'Jack', client: null, reply } as never;
-  system.tell(client.endpoint, online);
-  system.tell(client.endpoint, { kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
-  system.tell(client.endpoint, online);
-  system.tell(client.endpoint, { kind: 'pass', done: () => reply('passed') });
+  client.endpoint.tell(online);
+  client.endpoint.tell({ kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
+  client.endpoint.tell(online);
+  client.endpoint.tell({ kind: 'pass', done: () => reply('passed') });
   while (answers.length < 4) await turn();
   t.strictSame(answers, [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 'passed']);
   t.ok(await broker.online('jack'));

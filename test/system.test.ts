@@ -16,12 +16,12 @@ interface Log {
 }
 
 /** Writes down what it is told, and does what the kind says. */
-function recorder(system: System, dead: string[]): Behaviour<Log, Told> {
+function recorder(dead: string[]): Behaviour<Log, Told> {
   return {
     receive(state, { kind, value = '', to }) {
       if (kind === 'fail' || kind === 'failForGood') throw new Error(value);
       state.values.push(value);
-      if (kind === 'forward' && to) system.tell(to, { kind: 'add', value });
+      if (kind === 'forward' && to) to.tell({ kind: 'add', value });
       return state;
     },
     onCrash: (_state, { kind }) => (kind === 'failForGood' ? 'stop' : 'resume'),
@@ -38,130 +38,126 @@ interface Stage {
   readonly metrics: Metrics;
   /** What came too late for actors that have stopped. */
   readonly dead: readonly string[];
-  actor(name: string): { ref: Ref<Told>; log: Log };
+  actor(): { ref: Ref<Told>; log: Log };
   /** Until nothing is told any more. */
   quiet(): Promise<void>;
 }
 
-for (const mailbox of ['turn', 'nact'] as const) {
-  t.test(`Actors with the mailbox of ${mailbox}`, async (t) => {
-    function stage(t: { teardown(fn: () => void): void }): Stage {
-      const metrics = new Metrics();
-      const system = createSystem({ metrics, mailbox });
-      t.teardown(() => system.close());
-      const group = system.group('a group');
-      const dead: string[] = [];
-      const behaviour = recorder(system, dead);
-      return {
-        system,
-        metrics,
-        dead,
-        actor(name) {
-          const log: Log = { values: [], stopped: 0 };
-          return { ref: system.spawn(group, name, behaviour, log), log };
-        },
-        async quiet() {
-          for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-        },
-      };
-    }
+t.test('Actors', async (t) => {
+  function stage(t: { teardown(fn: () => void): void }): Stage {
+    const metrics = new Metrics();
+    const system = createSystem({ metrics });
+    t.teardown(() => system.close());
+    const group = system.group('a group');
+    const dead: string[] = [];
+    const behaviour = recorder(dead);
+    return {
+      system,
+      metrics,
+      dead,
+      actor() {
+        const log: Log = { values: [], stopped: 0 };
+        return { ref: system.spawn(group, behaviour, log), log };
+      },
+      async quiet() {
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      },
+    };
+  }
 
-    t.test('receive what they are told, in order, and not before the teller has finished', async (t) => {
-      const { system, actor, quiet } = stage(t);
-      const one = actor('one');
-      const two = actor('two');
-      for (const value of ['1', '2', '3']) system.tell(one.ref, { kind: 'forward', value, to: two.ref });
-      t.strictSame(one.log.values, []);
-      await quiet();
-      t.strictSame(one.log.values, ['1', '2', '3']);
-      t.strictSame(two.log.values, ['1', '2', '3']);
-      t.equal(one.ref.pending, 0);
-    });
-
-    t.test('go on after a crash with the state they had; what was told meanwhile is not lost', async (t) => {
-      const { system, metrics, actor, quiet } = stage(t);
-      const one = actor('one');
-      const other = actor('other');
-      system.tell(one.ref, { kind: 'add', value: 'before' });
-      system.tell(one.ref, { kind: 'fail' });
-      system.tell(one.ref, { kind: 'add', value: 'after' });
-      system.tell(other.ref, { kind: 'add', value: 'undisturbed' });
-      await quiet();
-      t.strictSame(one.log, { values: ['before', 'after'], stopped: 0 });
-      t.strictSame(other.log.values, ['undisturbed']);
-      t.equal(metrics.crashes, 1);
-      t.equal(metrics.deadLetters, 0);
-    });
-
-    t.test('are logged by the kind of the message when they crash, and nothing that it holds', async (t) => {
-      const logged = t.capture(log, 'error');
-      const { system, metrics, actor, quiet } = stage(t);
-      const told = { kind: 'fail', value: 'a bug', body: 'for one pair of eyes', ticket: 'uid:1:0123' } as const;
-      system.tell(actor('one').ref, told);
-      await quiet();
-      const lines = logged().map(({ args }) => args);
-      t.match(lines, [[{ event: 'crash', message: 'fail', err: { message: 'a bug' } }, String]]);
-      t.notMatch(inspect([lines, metrics.recent.summary()], { depth: 9 }), /one pair of eyes|0123/);
-    });
-
-    t.test('stop after a crash that calls for it; what was told is a dead letter, and the others live', async (t) => {
-      const { system, metrics, actor, quiet, dead } = stage(t);
-      const one = actor('one');
-      const other = actor('other');
-      system.tell(one.ref, { kind: 'failForGood' });
-      await quiet();
-      t.strictSame(one.log, { values: [], stopped: 1 });
-      t.ok(one.ref.stopped);
-      system.tell(one.ref, { kind: 'add', value: 'late' });
-      t.strictSame(dead, [], 'the teller has not finished');
-      system.tell(other.ref, { kind: 'fail' });
-      system.tell(other.ref, { kind: 'add', value: 'alive' });
-      await quiet();
-      t.strictSame(other.log, { values: ['alive'], stopped: 0 });
-      t.strictSame(dead, ['late']);
-      t.equal(metrics.deadLetters, 1);
-      t.equal(metrics.crashes, 2);
-      t.equal(metrics.actors, 1);
-    });
-
-    t.test('give back what waited for one that has failed for good', async (t) => {
-      // nact throws the mailbox of one that stops away.
-      if (mailbox === 'nact') return;
-      const { system, actor, quiet, dead } = stage(t);
-      const one = actor('one');
-      system.tell(one.ref, { kind: 'failForGood' });
-      for (const value of ['1', '2']) system.tell(one.ref, { kind: 'add', value });
-      await quiet();
-      t.strictSame(dead, ['1', '2']);
-      t.strictSame(one.log.values, []);
-    });
-
-    t.test('end by themselves when they are done, but not while something waits for them', async (t) => {
-      const { system, metrics, actor, quiet } = stage(t);
-      const one = actor('one');
-      system.tell(one.ref, { kind: 'add', value: 'done' });
-      system.tell(one.ref, { kind: 'add', value: 'more' });
-      await quiet();
-      t.notOk(one.ref.stopped);
-      system.tell(one.ref, { kind: 'add', value: 'done' });
-      await quiet();
-      t.ok(one.ref.stopped);
-      t.strictSame(one.log, { values: ['done', 'more', 'done'], stopped: 1 });
-      t.equal(metrics.actors, 0);
-    });
-
-    t.test('tasks at the end of a turn run once the mailboxes are empty', async (t) => {
-      const { system, actor, quiet } = stage(t);
-      const one = actor('one');
-      const two = actor('two');
-      const seen: number[] = [];
-      system.endOfTurn.add(() => seen.push(two.log.values.length));
-      system.tell(one.ref, { kind: 'forward', value: 'x', to: two.ref });
-      await quiet();
-      t.equal(seen.at(-1), 1);
-    });
+  t.test('receive what they are told, in order, and not before the teller has finished', async (t) => {
+    const { actor, quiet } = stage(t);
+    const one = actor();
+    const two = actor();
+    for (const value of ['1', '2', '3']) one.ref.tell({ kind: 'forward', value, to: two.ref });
+    t.strictSame(one.log.values, []);
+    await quiet();
+    t.strictSame(one.log.values, ['1', '2', '3']);
+    t.strictSame(two.log.values, ['1', '2', '3']);
+    t.equal(one.ref.pending, 0);
   });
-}
+
+  t.test('go on after a crash with the state they had; what was told meanwhile is not lost', async (t) => {
+    const { metrics, actor, quiet } = stage(t);
+    const one = actor();
+    const other = actor();
+    one.ref.tell({ kind: 'add', value: 'before' });
+    one.ref.tell({ kind: 'fail' });
+    one.ref.tell({ kind: 'add', value: 'after' });
+    other.ref.tell({ kind: 'add', value: 'undisturbed' });
+    await quiet();
+    t.strictSame(one.log, { values: ['before', 'after'], stopped: 0 });
+    t.strictSame(other.log.values, ['undisturbed']);
+    t.equal(metrics.crashes, 1);
+    t.equal(metrics.deadLetters, 0);
+  });
+
+  t.test('are logged by the kind of the message when they crash, and nothing that it holds', async (t) => {
+    const logged = t.capture(log, 'error');
+    const { metrics, actor, quiet } = stage(t);
+    const told = { kind: 'fail', value: 'a bug', body: 'for one pair of eyes', ticket: 'uid:1:0123' } as const;
+    actor().ref.tell(told);
+    await quiet();
+    const lines = logged().map(({ args }) => args);
+    t.match(lines, [[{ event: 'crash', message: 'fail', err: { message: 'a bug' } }, String]]);
+    t.notMatch(inspect([lines, metrics.recent.summary()], { depth: 9 }), /one pair of eyes|0123/);
+  });
+
+  t.test('stop after a crash that calls for it; what was told is a dead letter, and the others live', async (t) => {
+    const { metrics, actor, quiet, dead } = stage(t);
+    const one = actor();
+    const other = actor();
+    one.ref.tell({ kind: 'failForGood' });
+    await quiet();
+    t.strictSame(one.log, { values: [], stopped: 1 });
+    t.ok(one.ref.stopped);
+    one.ref.tell({ kind: 'add', value: 'late' });
+    t.strictSame(dead, [], 'the teller has not finished');
+    other.ref.tell({ kind: 'fail' });
+    other.ref.tell({ kind: 'add', value: 'alive' });
+    await quiet();
+    t.strictSame(other.log, { values: ['alive'], stopped: 0 });
+    t.strictSame(dead, ['late']);
+    t.equal(metrics.deadLetters, 1);
+    t.equal(metrics.crashes, 2);
+    t.equal(metrics.actors, 1);
+  });
+
+  t.test('give back what waited for one that has failed for good', async (t) => {
+    const { actor, quiet, dead } = stage(t);
+    const one = actor();
+    one.ref.tell({ kind: 'failForGood' });
+    for (const value of ['1', '2']) one.ref.tell({ kind: 'add', value });
+    await quiet();
+    t.strictSame(dead, ['1', '2']);
+    t.strictSame(one.log.values, []);
+  });
+
+  t.test('end by themselves when they are done, but not while something waits for them', async (t) => {
+    const { metrics, actor, quiet } = stage(t);
+    const one = actor();
+    one.ref.tell({ kind: 'add', value: 'done' });
+    one.ref.tell({ kind: 'add', value: 'more' });
+    await quiet();
+    t.notOk(one.ref.stopped);
+    one.ref.tell({ kind: 'add', value: 'done' });
+    await quiet();
+    t.ok(one.ref.stopped);
+    t.strictSame(one.log, { values: ['done', 'more', 'done'], stopped: 1 });
+    t.equal(metrics.actors, 0);
+  });
+
+  t.test('tasks at the end of a turn run once the mailboxes are empty', async (t) => {
+    const { system, actor, quiet } = stage(t);
+    const one = actor();
+    const two = actor();
+    const seen: number[] = [];
+    system.endOfTurn.add(() => seen.push(two.log.values.length));
+    one.ref.tell({ kind: 'forward', value: 'x', to: two.ref });
+    await quiet();
+    t.equal(seen.at(-1), 1);
+  });
+});
 
 t.test('Messages that take long do not keep the event loop from the network', async (t) => {
   const system = createSystem({ metrics: new Metrics() });
@@ -172,11 +168,11 @@ t.test('Messages that take long do not keep the event loop from the network', as
       const until = performance.now() + 10;
       while (performance.now() < until);
       handled += 1;
-      if (handled < 100) system.tell(self, null);
+      if (handled < 100) self.tell(null);
       return state;
     },
   };
-  system.tell(system.spawn(system.group('a group'), 'slow', slow, null), null);
+  system.spawn(system.group('a group'), slow, null).tell(null);
   while (handled === 0) await new Promise((resolve) => setImmediate(resolve));
   t.ok(handled < 100, `the event loop goes on after ${handled} of 100 messages`);
   while (handled < 100) await new Promise((resolve) => setImmediate(resolve));

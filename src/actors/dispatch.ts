@@ -27,7 +27,7 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
     if (!isThere) domain.drop(packet, 'offline', address);
     return false;
   }
-  const isWatched = tellWatchers(domain.runtime.system, domain.table, packet);
+  const isWatched = tellWatchers(domain.table, packet);
   const isWatchedElsewhere = domain.cluster.toWatchers(packet);
   if (domain.cluster.toEndpoint(packet, client)) return false;
   if (client === null && domain.keep(packet, address)) return true;
@@ -49,14 +49,14 @@ export function hasMembersHere(domain: Domain, room: Address): boolean {
  * another node sent the packet, which has seen to shared subscriptions.
  */
 export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): boolean {
-  const { tracker, table, runtime, trace } = domain;
+  const { tracker, table, trace } = domain;
   const room = tracker.rooms.get(packet.topic);
   // The other nodes have the room's packets for their own members.
   const deliver: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
   for (const { actor, address } of room?.here ?? []) {
-    if (actor && address !== packet.sender) runtime.system.tell(actor, deliver);
+    if (actor && address !== packet.sender) actor.tell(deliver);
   }
-  const isWatched = tellWatchers(runtime.system, table, packet, isRelayed);
+  const isWatched = tellWatchers(table, packet, isRelayed);
   const found = isWatched || hasMembersHere(domain, packet.topic);
   if (trace !== null) trace.routed(packet, found);
   return found;
@@ -67,14 +67,14 @@ export function toEndpointHere(domain: Domain, packet: Packet, only: string | nu
   const actor = domain.tracker.actor(packet.topic);
   if (domain.trace !== null) domain.trace.routed(packet, actor !== null);
   if (actor === null) return false;
-  domain.runtime.system.tell(actor, { kind: 'deliver', packet, only });
+  actor.tell({ kind: 'deliver', packet, only });
   return true;
 }
 
 /** A packet that the endpoint's other parts have from elsewhere: to this node's part alone. */
 export function relayedHere(domain: Domain, address: Address, packet: Packet, only: string | null): void {
   const actor = domain.tracker.actor(address);
-  if (actor) domain.runtime.system.tell(actor, { kind: 'deliver', packet, only, relayed: true });
+  if (actor) actor.tell({ kind: 'deliver', packet, only, relayed: true });
 }
 
 /**
@@ -85,20 +85,20 @@ export function presenceTo(domain: Domain, hearer: EndpointRecord, packet: Packe
   if (domain.trace !== null) domain.trace.routed(packet, hearer.actor !== null);
   relayedHere(domain, hearer.address, packet, null);
   if (primaryOf(hearer)) return;
-  tellWatchers(domain.runtime.system, domain.table, packet);
+  tellWatchers(domain.table, packet);
   domain.cluster.toWatchers(packet);
 }
 
 /** To every online endpoint of this node, and to those here who watch the domain. `isOrigin`: it comes from this node. */
 export function broadcastHere(domain: Domain, packet: Packet, isOrigin: boolean): void {
-  const { tracker, table, runtime, trace } = domain;
+  const { tracker, table, trace } = domain;
   const own: Deliver = { kind: 'deliver', packet, only: null };
   const relayed: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
   for (const { actor, birth, parts } of tracker.here()) {
     // A service's webhook answers on every node, without a part: it is called once.
     const isNowhere = birth === 0 && parts.length === 0;
-    if (isOrigin || !isNowhere) runtime.system.tell(actor, isNowhere ? own : relayed);
+    if (isOrigin || !isNowhere) actor.tell(isNowhere ? own : relayed);
   }
-  tellWatchers(runtime.system, table, packet, isOrigin ? undefined : true);
+  tellWatchers(table, packet, isOrigin ? undefined : true);
   if (trace !== null) trace.routed(packet, true);
 }

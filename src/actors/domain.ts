@@ -78,7 +78,7 @@ export class Domain {
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
     this.tracker = new Tracker(this.cluster, new PresenceFanout(this), this.memory, this.metrics);
-    this.router = system.spawn(system.group(`router ${settings.domain}`), 'router', router, this.table);
+    this.router = system.spawn(system.group(`router ${settings.domain}`), router, this.table);
     this.#startServices();
   }
 
@@ -95,14 +95,13 @@ export class Domain {
   reload(settings: DomainConfig, config: Config): void {
     this.settings = settings;
     this.limits = limitsOf(config, settings);
-    for (const { actor } of this.tracker.here()) this.runtime.system.tell(actor, { kind: 'configure' });
+    for (const { actor } of this.tracker.here()) actor.tell({ kind: 'configure' });
     this.#startServices();
   }
 
   /** Ends all its actors and their clients: it is no more configured, or the server ends. */
   end(): void {
-    const { system } = this.runtime;
-    for (const { actor } of [...this.tracker.here()]) system.stop(actor as Ref<never>);
+    for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
     this.memory.end();
@@ -118,7 +117,7 @@ export class Domain {
     if (found) return found;
     const record = this.tracker.record(target.address);
     const state = newEndpoint(this, target, record);
-    record.actor = this.runtime.system.spawn(this.#endpoints, `${target.node}.${target.id}`, endpoint, state);
+    record.actor = this.runtime.system.spawn(this.#endpoints, endpoint, state);
     return record.actor;
   }
 
@@ -140,7 +139,7 @@ export class Domain {
   push(from: Target, outgoing: Outgoing, handled?: Handled): void {
     const actor = this.tracker.actor(from.address);
     if (actor) {
-      this.runtime.system.tell(actor, { kind: 'send', client: null, outgoing, handled });
+      actor.tell({ kind: 'send', client: null, outgoing, handled });
       return;
     }
     const id = shortIdOf(from.node, from.id);
@@ -174,7 +173,7 @@ export class Domain {
     for (const [id, { webhook }] of this.settings.services) {
       if (webhook === null) continue;
       const address = addressOf(this.name, 'sid', id);
-      this.runtime.system.tell(this.endpoint({ address, node: 'sid', id, client: null }), { kind: 'configure' });
+      this.endpoint({ address, node: 'sid', id, client: null }).tell({ kind: 'configure' });
     }
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { Packet } from './packet.js';
 import type { Publication, Qos } from './publication.js';
-import type { Behaviour, Ref, System } from './system.js';
+import type { Behaviour, Ref } from './system.js';
 import type { TopicTree } from './topic-tree.js';
 
 /** What a subscriber is told of a packet; one value for all who receive it. */
@@ -67,12 +67,12 @@ function receive(table: Table, { remove, insert, done }: RouterMessage): Table {
 export const router: Behaviour<Table, RouterMessage> = { receive };
 
 /** Tells those who watch a packet's topic by MQTT, each once; answers whether there are any. */
-export function tellWatchers(system: System, table: Table, packet: Packet, relayed?: true): boolean {
+export function tellWatchers(table: Table, packet: Packet, relayed?: true): boolean {
   if (table.size === 0) return false;
   const watching: Watching = new Map();
   table.match(packet.topic, (subscription) => gather(watching, subscription));
   const deliver: Deliver = { kind: 'deliver', packet, only: null, ...(relayed ? { relayed } : null) };
-  for (const [actor, matched] of watching) system.tell(actor, { ...deliver, matched });
+  for (const [actor, matched] of watching) actor.tell({ ...deliver, matched });
   return watching.size > 0;
 }
 
@@ -89,7 +89,7 @@ function gather(watching: Watching, subscription: TopicSubscription): void {
  * Tells every listener whose subscriptions match the publication, once each, with all of these [MQTT-3.3.4-2]. Answers
  * how many there are.
  */
-export function publish(system: System, table: Table, publication: Publication, relayed?: true): number {
+export function publish(table: Table, publication: Publication, relayed?: true): number {
   let first: TopicSubscription | null = null;
   let more: TopicSubscription[] | null = null;
   table.match(publication.topic, (subscription) => {
@@ -100,26 +100,25 @@ export function publish(system: System, table: Table, publication: Publication, 
     else if (more === null) more = [first, subscription];
     else more.push(subscription);
   });
-  if (more !== null) return publishToMany(system, publication, more);
+  if (more !== null) return publishToMany(publication, more);
   if (first === null) return 0;
-  tellPublished(system, publication, first, null);
+  tellPublished(publication, first, null);
   return 1;
 }
 
 function tellPublished(
-  system: System,
   publication: Publication,
   subscription: TopicSubscription,
   others: readonly TopicSubscription[] | null,
 ): void {
-  system.tell<Published>(subscription.listener, { kind: 'published', publication, subscription, others });
+  subscription.listener.tell({ kind: 'published', publication, subscription, others });
 }
 
-function publishToMany(system: System, publication: Publication, matched: readonly TopicSubscription[]): number {
+function publishToMany(publication: Publication, matched: readonly TopicSubscription[]): number {
   // One filter has a listener once: only those of different filters overlap.
   const { filter } = matched[0] as TopicSubscription;
   if (matched.every((subscription) => subscription.filter === filter)) {
-    for (const subscription of matched) tellPublished(system, publication, subscription, null);
+    for (const subscription of matched) tellPublished(publication, subscription, null);
     return matched.length;
   }
   const byListener = new Map<Ref<Published>, TopicSubscription[]>();
@@ -129,7 +128,7 @@ function publishToMany(system: System, publication: Publication, matched: readon
     else byListener.set(subscription.listener, [subscription]);
   }
   for (const [subscription, ...others] of byListener.values()) {
-    if (subscription) tellPublished(system, publication, subscription, others.length > 0 ? others : null);
+    if (subscription) tellPublished(publication, subscription, others.length > 0 ? others : null);
   }
   return byListener.size;
 }

@@ -91,7 +91,7 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
   }
   const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain, runtime.clock.now());
   const transport = runtime.webhook(domain, url, () => {
-    runtime.system.tell(self, { kind: 'drained', client, transport });
+    self.tell({ kind: 'drained', client, transport });
   });
   client.attach(transport, CLOSE.stopped, limits);
   for (const packet of unsent) client.push(packet, limits);

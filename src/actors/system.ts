@@ -5,8 +5,8 @@
  * travel through one queue of (actor, message) pairs that is emptied once a turn of the event loop: first in, first out
  * over all actors, so what one actor tells another arrives in order. A mailbox turn of nact's own costs 2.5 µs and this
  * one 0.06 µs, which decides what a room of a thousand costs; an actor of nact's own takes 1.5 KiB and 5 µs to spawn,
- * which decides what a user costs. With `mailbox: 'nact'` every actor is one of nact's, and every message goes through
- * it; test/system.test.ts holds both to the same behaviour.
+ * which decides what a user costs. So nact is the tree that actors hang in, by their groups, and its crash policy judges
+ * them; their mailboxes are here.
  */
 import { type ActorName, type ActorSystemRef, dispatch, type Ref as NactRef, spawn, start, stop } from 'nact';
 import { log } from '../log.js';
@@ -29,24 +29,23 @@ export interface Behaviour<S, M> {
 
 /** An actor's address inside the process. */
 export interface Ref<M> {
+  /** Puts a message into its mailbox. */
+  readonly tell: (message: M) => void;
+  readonly stop: () => void;
   /** Messages told to it and not yet received. */
   readonly pending: number;
   readonly stopped: boolean;
-  /** Keeps refs of different message types apart; never set. */
-  readonly messages?: (message: M) => void;
 }
 
 /** A parent of actors. It receives nothing but their faults: an actor's cost grows with the number of its children. */
 export interface Group {
   readonly nact: NactRef<Envelope>;
+  readonly queue: TurnQueue;
 }
 
 export interface System {
   group(name: string): Group;
-  /** Names are unique under a parent; any text will do. */
-  spawn<S, M>(group: Group, name: string, behaviour: Behaviour<S, M>, state: S): Ref<M>;
-  tell<M>(actor: Ref<M>, message: M): void;
-  stop(actor: Ref<never>): void;
+  spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M>;
   /** Runs at the end of every turn in which there were messages, after the mailboxes are empty. */
   readonly endOfTurn: Set<() => void>;
   /** Asks for a turn although nobody tells anything. */
@@ -58,6 +57,12 @@ export interface System {
 const TURN_MESSAGES = 100_000;
 const TURN_MS = 50;
 
+/** Where messages wait for the next turn. */
+interface TurnQueue {
+  tell(cell: AnyCell, message: unknown): void;
+  halt(cell: AnyCell): void;
+}
+
 class Cell<S, M> implements Ref<M> {
   pending = 0;
   stopped = false;
@@ -67,21 +72,27 @@ class Cell<S, M> implements Ref<M> {
   constructor(
     readonly behaviour: Behaviour<S, M>,
     public state: S,
-    /** Judges its faults, and may have it as a child. */
+    /** Judges its faults. */
     readonly group: Group,
-    /** Itself, where every actor is one of nact's. */
-    public nact: NactRef<Envelope> | null,
   ) {}
+
+  tell(message: M): void {
+    this.group.queue.tell(this as unknown as AnyCell, message);
+  }
+
+  stop(): void {
+    this.group.queue.halt(this as unknown as AnyCell);
+  }
 }
 
 type AnyCell = Cell<unknown, unknown>;
 
-/** What goes through nact: a message, or the error a message has raised already, for a group to judge. */
+/** What goes through nact: the error that a message has raised, for a group to judge. */
 export class Envelope {
   constructor(
     readonly cell: AnyCell,
     readonly message: unknown,
-    readonly fault: { readonly error: unknown } | null,
+    readonly error: unknown,
   ) {}
 }
 
@@ -100,44 +111,34 @@ function kindOf(message: unknown): string {
 
 export interface SystemOptions {
   readonly metrics: Metrics;
-  readonly mailbox?: 'turn' | 'nact';
 }
 
-class TurnSystem implements System {
+class TurnSystem implements System, TurnQueue {
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
-  readonly #throughNact: boolean;
   #cells: AnyCell[] = [];
   #messages: unknown[] = [];
   #turn: NodeJS.Immediate | null = null;
 
-  constructor({ metrics, mailbox }: SystemOptions) {
+  constructor({ metrics }: SystemOptions) {
     this.#metrics = metrics;
-    this.#throughNact = mailbox === 'nact';
   }
 
   group(name: string): Group {
     const properties = { onCrash: this.#onCrash } as object;
-    return { nact: spawn(this.#root, judge, encodeName(name), properties) as NactRef<Envelope> };
+    return { nact: spawn(this.#root, judge, encodeName(name), properties) as NactRef<Envelope>, queue: this };
   }
 
-  spawn<S, M>(group: Group, name: string, behaviour: Behaviour<S, M>, state: S): Ref<M> {
-    const cell = new Cell(behaviour, state, group, null);
-    if (this.#throughNact) cell.nact = this.#spawnInNact(group, name, cell as unknown as AnyCell);
+  spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M> {
     this.#metrics.actors += 1;
-    return cell;
+    return new Cell(behaviour, state, group);
   }
 
-  tell<M>(actor: Ref<M>, message: M): void {
-    const cell = actor as unknown as AnyCell;
+  tell(cell: AnyCell, message: unknown): void {
     if (cell.stopped) return this.#isDead(cell, message);
     cell.pending += 1;
     this.#enqueue(cell, message);
-  }
-
-  stop(actor: Ref<never>): void {
-    this.#halt(actor as unknown as AnyCell);
   }
 
   wake(): void {
@@ -152,16 +153,7 @@ class TurnSystem implements System {
     stop(this.#root);
   }
 
-  #spawnInNact(group: Group, name: string, cell: AnyCell): NactRef<Envelope> {
-    const properties = { initialState: cell, onCrash: this.#onCrash } as object;
-    return spawn(group.nact, this.#inNact, encodeName(name), properties) as NactRef<Envelope>;
-  }
-
   #enqueue(cell: AnyCell, message: unknown): void {
-    if (cell.nact) {
-      dispatch(cell.nact, new Envelope(cell, message, null));
-      return;
-    }
     this.#cells.push(cell);
     this.#messages.push(message);
     this.wake();
@@ -190,7 +182,7 @@ class TurnSystem implements System {
         this.#receive(cell, messages[i]);
       } catch (error) {
         cell.suspended = true;
-        dispatch(cell.group.nact, new Envelope(cell, messages[i], { error }));
+        dispatch(cell.group.nact, new Envelope(cell, messages[i], error));
       }
     }
   }
@@ -204,7 +196,7 @@ class TurnSystem implements System {
     cell.pending -= 1;
     if (cell.stopped) return this.#isDead(cell, message);
     cell.state = cell.behaviour.receive(cell.state, message, cell);
-    if (cell.pending === 0 && cell.behaviour.isDone?.(cell.state)) this.#halt(cell);
+    if (cell.pending === 0 && cell.behaviour.isDone?.(cell.state)) this.halt(cell);
   }
 
   #isDead({ behaviour, state }: AnyCell, message: unknown): void {
@@ -212,43 +204,29 @@ class TurnSystem implements System {
     if (behaviour.onDeadLetter) setImmediate(() => behaviour.onDeadLetter?.(message, state));
   }
 
-  #halt(cell: AnyCell): void {
+  halt(cell: AnyCell): void {
     if (cell.stopped) return;
     cell.stopped = true;
     this.#metrics.actors -= 1;
-    if (cell.nact) stop(cell.nact);
-    cell.nact = null;
     cell.behaviour.afterStop?.(cell.state);
   }
 
-  /** Every actor's function in nact; its state is the cell. */
-  readonly #inNact = (cell: AnyCell, envelope: Envelope): AnyCell => {
-    this.#receive(cell, envelope.message);
-    for (const task of this.endOfTurn) task();
-    return cell;
-  };
-
-  readonly #onCrash = (
-    { cell, message }: Envelope,
-    error: Error,
-    context: { resume: symbol; stop: symbol },
-  ): symbol => {
+  readonly #onCrash = ({ cell, message }: Envelope, error: Error, context: { resume: symbol }): symbol => {
     this.#metrics.crashes += 1;
     this.#metrics.recent.add('', '', 'crash', `${kindOf(message)}: ${error.message}`);
     log.error({ event: 'crash', message: kindOf(message), err: error }, 'an actor failed on a message');
     cell.suspended = false;
     const decision = cell.behaviour.onCrash?.(cell.state, message) ?? 'resume';
-    const isNacts = cell.nact !== null;
-    if (decision === 'stop') this.#halt(cell);
+    if (decision === 'stop') this.halt(cell);
     for (const held of cell.held ?? []) this.#enqueue(cell, held);
     cell.held = null;
-    return decision === 'stop' && isNacts ? context.stop : context.resume;
+    return context.resume;
   };
 }
 
 /** A group's function in nact: what reaches it is a fault of one of its actors. */
 function judge(_state: unknown, envelope: Envelope): never {
-  throw envelope.fault?.error;
+  throw envelope.error;
 }
 
 export function createSystem(options: SystemOptions): System {

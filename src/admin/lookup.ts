@@ -125,12 +125,10 @@ export interface Lookup {
 
 /** One endpoint or room as it is now, and what went wrong with it lately. */
 export async function lookup(context: Context, domain: Domain, target: Target): Promise<Lookup> {
-  const { system, metrics } = context.runtime;
+  const { metrics } = context.runtime;
   const { address, node } = target;
   const actor = domain.tracker.actor(address);
-  const endpoint = actor
-    ? await ask<EndpointView>(context, (reply) => system.tell(actor, { kind: 'inspect', reply }))
-    : null;
+  const endpoint = actor ? await ask<EndpointView>(context, (reply) => actor.tell({ kind: 'inspect', reply })) : null;
   const members = node === 'gid' ? Array.from(domain.tracker.rooms.members(address), (member) => member.address) : [];
   return {
     domain: domain.name,

@@ -148,7 +148,7 @@ export class ClusteredDomain implements DomainCluster {
     this.tellOne(peer, 'm', address, momentsOf(record), left, null, watching);
     const since = isBack ? peer.lostAt : 0;
     const met = (unseen: readonly Packet[]) => this.#met(peer, record, since, unseen);
-    this.domain.runtime.system.tell(actor, { kind: 'partCame', met });
+    actor.tell({ kind: 'partCame', met });
   }
 
   isMeeting({ address }: EndpointRecord): boolean {

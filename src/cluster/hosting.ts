@@ -105,26 +105,26 @@ export class Hosting {
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);
     else this.#transports.set(peer, new Map([[id, transport]]));
-    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport, isRenewed });
+    client.endpoint.tell({ kind: 'attach', client, transport, isRenewed });
   }
 
   acknowledged(peer: Peer, id: number, count: number): void {
     const transport = this.#transports.get(peer)?.get(id);
     if (!transport?.acknowledge(count)) return;
     const { client } = transport;
-    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport });
+    client.endpoint.tell({ kind: 'drained', client, transport });
   }
 
   /** The connection has gone; `unsent` could not be got out. */
   detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly WirePacket[]): void {
     const transport = this.#transports.get(peer)?.get(id);
     if (transport) return this.#detach(transport, taken, unsent.map(packetOf));
-    const { tickets, runtime } = this.cluster.domain;
+    const { tickets } = this.cluster.domain;
     const client = tickets.get(token);
     // It was taken for lost: what comes back has no place of its own any more.
     for (const packet of client ? unsent.map(packetOf) : []) {
       const only = client?.name ?? null;
-      if (client) runtime.system.tell(client.endpoint, { kind: 'deliver', packet, only, relayed: true });
+      if (client) client.endpoint.tell({ kind: 'deliver', packet, only, relayed: true });
     }
   }
 
@@ -170,7 +170,7 @@ export class Hosting {
     if (!this.#forget(transport)) return;
     const { client } = transport;
     const unsent = transport.left(taken, returned);
-    this.cluster.domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport, unsent });
+    client.endpoint.tell({ kind: 'detach', client, transport, unsent });
   }
 
   #forget({ peer, id }: RemoteTransport): boolean {

@@ -75,19 +75,15 @@ function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, 
   const { rooms, watching, actor } = record;
   const isNew = leave.length > 0 || join.some(([room]) => !rooms.includes(room));
   if (!isNew && watch.every((buddy) => watching.includes(buddy))) return;
-  cluster.domain.runtime.system.tell(actor, { kind: 'mirror', join, leave, nick, watch });
+  actor.tell({ kind: 'mirror', join, leave, nick, watch });
 }
 
-function connected(
-  { tracker, domain }: ClusteredDomain,
-  peer: Peer,
-  [address, count]: readonly [Address, number],
-): void {
+function connected({ tracker }: ClusteredDomain, peer: Peer, [address, count]: readonly [Address, number]): void {
   const record = tracker.records.get(address);
   const part = record && partOf(record, peer);
   if (part) part.connected = count;
   // One that is hidden has not been sent what nobody has seen.
-  if (count > 0 && record?.actor && !part?.hidden) domain.runtime.system.tell(record.actor, { kind: 'seen' });
+  if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
 }
 
 function down({ tracker }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
@@ -104,7 +100,7 @@ function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: rea
 
 function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]: readonly [Address, string]): void {
   const actor = domain.tracker.actor(address);
-  if (actor) domain.runtime.system.tell(actor, { kind: 'nameClaimed', client });
+  if (actor) actor.tell({ kind: 'nameClaimed', client });
 }
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
@@ -125,7 +121,7 @@ function toRoom(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>):
 }
 
 function toWatchers({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
-  tellWatchers(domain.runtime.system, domain.table, packetOf(packet), true);
+  tellWatchers(domain.table, packetOf(packet), true);
 }
 
 function toEndpoint(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null, number]>): void {

@@ -63,7 +63,7 @@ export class Paths {
     };
     // Behind what waits in the endpoint's mailbox to be relayed.
     const actor = domain.tracker.actor(address);
-    if (actor) domain.runtime.system.tell(actor, { kind: 'pass', done: sweepOn });
+    if (actor) actor.tell({ kind: 'pass', done: sweepOn });
     else sweepOn();
   }
 

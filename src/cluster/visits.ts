@@ -52,7 +52,7 @@ export class Visits {
 
   constructor(private readonly cluster: ClusteredDomain) {
     const { system } = cluster.domain.runtime;
-    this.#actor = system.spawn(system.group(`visits ${cluster.domain.name}`), 'visits', proxy, this);
+    this.#actor = system.spawn(system.group(`visits ${cluster.domain.name}`), proxy, this);
   }
 
   /** A stand-in for the client of a ticket that another node has given out; null where that knows it no more. */

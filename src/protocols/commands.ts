@@ -73,7 +73,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
     return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
   }
-  domain.runtime.system.tell<EndpointMessage>(domain.endpoint(target), {
+  domain.endpoint(target).tell({
     kind: 'online',
     nick: text(checked, 'nick') || shortIdOf(target.node, target.id),
     show: (text(checked, 'show') || null) as Show | null,
@@ -132,19 +132,17 @@ export function answerCall(
   else answer(null);
 }
 
-function tell(domain: Domain, client: Client, message: EndpointMessage): void {
-  domain.runtime.system.tell(client.endpoint, message);
+function tell(client: Client, message: EndpointMessage): void {
+  client.endpoint.tell(message);
 }
 
 export function offline(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
-  withTicket(domain, 'offline', parameters, reply, (client) =>
-    tell(domain, client, { kind: 'offline', client, reply }),
-  );
+  withTicket(domain, 'offline', parameters, reply, (client) => tell(client, { kind: 'offline', client, reply }));
 }
 
 export function show(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
   withTicket(domain, 'show', parameters, reply, (client, checked) => {
-    tell(domain, client, {
+    tell(client, {
       kind: 'show',
       show: text(checked, 'show') as Show,
       nick: text(checked, 'nick'),
@@ -189,7 +187,6 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<nul
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
   sendFrom(
-    domain,
     client,
     outgoing,
     whenKept(domain, () => reply(null)),
@@ -234,8 +231,8 @@ function pushFromHome(domain: Domain, from: Target, parameters: Parameters, repl
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
-export function sendFrom(domain: Domain, client: Client, outgoing: Outgoing, handled?: Handled): void {
-  tell(domain, client, { kind: 'send', client, outgoing, handled });
+export function sendFrom(client: Client, outgoing: Outgoing, handled?: Handled): void {
+  tell(client, { kind: 'send', client, outgoing, handled });
 }
 
 const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
@@ -282,7 +279,7 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   if (!client) return sendOn(domain, 'status', '', parameters, reply);
   const to = shortIdOf(target.node, target.id);
   const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
-  sendFrom(domain, client, { target, acceptedAt: performance.now(), kind: 'status', fields });
+  sendFrom(client, { target, acceptedAt: performance.now(), kind: 'status', fields });
   reply(null);
 }
 
@@ -322,7 +319,7 @@ function enterOrExit(
   if (!target) return reply(badRequest('the room is not an id'));
   const run = (client: Client, checked: Checked) => {
     const nick = text(checked, 'nick') || null;
-    tell(domain, client, { kind, room: target.address, nick, reply: settled(domain, reply) });
+    tell(client, { kind, room: target.address, nick, reply: settled(domain, reply) });
   };
   withTicket(domain, kind, parameters, reply, run, roomId);
 }

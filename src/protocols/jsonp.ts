@@ -270,11 +270,11 @@ export class PollAdapter {
   }
 
   #wait(res: HttpResponse, form: Form, client: Client, address: string): void {
-    const { metrics, system } = this.context.runtime;
+    const { metrics } = this.context.runtime;
     metrics.opens('jsonp');
     const poll = new Poll(this, res, form, client, address);
     this.#waiting.start(poll);
-    system.tell(client.endpoint, { kind: 'attach', client, transport: poll });
+    client.endpoint.tell({ kind: 'attach', client, transport: poll });
   }
 
   /** It is to be written when the event loop has looked at the network. */
@@ -299,6 +299,6 @@ export class PollAdapter {
   /** The endpoint is to know: it is over, and these did not get out. */
   detach(poll: Poll, unsent: readonly Packet[]): void {
     const { client } = poll;
-    this.context.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport: poll, unsent });
+    client.endpoint.tell({ kind: 'detach', client, transport: poll, unsent });
   }
 }

@@ -205,7 +205,7 @@ export class WebSocketAdapter {
     this.context.strangers.release(socket);
     socket.client = client;
     socket.ws?.send(SUBSCRIBED_FRAME);
-    runtime.system.tell(client.endpoint, { kind: 'attach', client, transport: socket });
+    client.endpoint.tell({ kind: 'attach', client, transport: socket });
   }
 
   #drain(ws: WebSocket<Holder>): void {
@@ -213,11 +213,11 @@ export class WebSocketAdapter {
     if (ws.getBufferedAmount() > 0) return;
     socket.unsent = NONE;
     const { client } = socket;
-    if (client) this.context.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport: socket });
+    if (client) client.endpoint.tell({ kind: 'drained', client, transport: socket });
   }
 
   #ended(ws: WebSocket<Holder>): void {
-    const { metrics, system } = this.context.runtime;
+    const { metrics } = this.context.runtime;
     const { socket } = ws.getUserData();
     const { client, unsent } = socket;
     socket.ws = null;
@@ -227,6 +227,6 @@ export class WebSocketAdapter {
     this.#alive.closed(socket);
     metrics.connections.websocket -= 1;
     this.admission.release(socket.address);
-    if (client) system.tell(client.endpoint, { kind: 'detach', client, transport: socket, unsent });
+    if (client) client.endpoint.tell({ kind: 'detach', client, transport: socket, unsent });
   }
 }

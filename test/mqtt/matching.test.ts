@@ -93,14 +93,17 @@ t.test(
       await granted(peer, [...filters, address('u7').replace('/uid/', '/+/')]);
       peers.push(peer);
     }
-    const { system } = domain.runtime;
     const told: number[] = [];
-    const tell = system.tell.bind(system);
-    system.tell = (actor, message) => {
-      const { kind, matched } = message as Partial<Deliver>;
+    const actors = Object.getPrototypeOf(domain.router) as { tell(message: Partial<Deliver>): void };
+    const { tell } = actors;
+    actors.tell = function (message) {
+      const { kind, matched } = message;
       if (kind === 'deliver' && matched) told.push(matched.length);
-      tell(actor, message);
+      tell.call(this, message);
     };
+    t.teardown(() => {
+      actors.tell = tell;
+    });
     const before = domain.table.looked;
     const publisher = new TestPeer(host);
     await publisher.connect('publisher');

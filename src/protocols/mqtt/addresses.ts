@@ -163,7 +163,7 @@ export function sendTo(
   if (isReplyError(checked)) return invalid(checked);
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return invalid(outgoing);
-  sendFrom(domain, client, { ...outgoing, fromClient: true }, whenKept(domain, stored));
+  sendFrom(client, { ...outgoing, fromClient: true }, whenKept(domain, stored));
   return ACCEPTED;
 }
 

@@ -56,10 +56,10 @@ export class Broker {
     if (this.journal) this.#restore(this.journal, clock.now());
     domain.cluster.sessions.onLost = (clientId) => {
       const found = this.sessions.get(clientId);
-      if (found) system.tell(found, { kind: 'yield' });
+      if (found) found.tell({ kind: 'yield' });
     };
     domain.cluster.topics.attach({
-      deliver: (publication) => void publish(system, domain.table, publication, true),
+      deliver: (publication) => void publish(domain.table, publication, true),
       keep: (publication) => this.#retain(publication),
       assign: (name, publication) => this.#assign(name, publication),
     });
@@ -98,7 +98,7 @@ export class Broker {
   /** Another node has chosen this one's members of a shared subscription. */
   #assign(name: string, publication: Publication): void {
     const found = this.groups.get(name);
-    if (found) this.domain.runtime.system.tell(found, { kind: 'assigned', publication });
+    if (found) found.tell({ kind: 'assigned', publication });
     else this.domain.metrics.dropped.noSubscriber += 1;
   }
 
@@ -124,7 +124,7 @@ export class Broker {
 
   #spawn(state: SessionState): Ref<SessionMessage> {
     const { clientId } = state;
-    const actor = this.domain.runtime.system.spawn(this.#sessions, clientId, session, state);
+    const actor = this.domain.runtime.system.spawn(this.#sessions, session, state);
     this.sessions.set(clientId, actor);
     this.domain.metrics.mqtt.sessions += 1;
     this.domain.memory.add(SESSION_BYTES);
@@ -147,7 +147,7 @@ export class Broker {
     if (found) return found;
     const { system } = this.domain.runtime;
     const state = newGroup(this, name, filter);
-    const actor = system.spawn(this.#groups, name, group, state);
+    const actor = system.spawn(this.#groups, group, state);
     this.groups.set(name, actor);
     const subscription: TopicSubscription = {
       actor,
@@ -160,7 +160,7 @@ export class Broker {
       isShared: true,
     };
     state.subscription = subscription;
-    system.tell(this.domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
+    this.domain.router.tell({ kind: 'exchange', remove: [], insert: [subscription] });
     return actor;
   }
 
@@ -175,8 +175,8 @@ export class Broker {
   /** Keeps it where it is to be retained, and tells all who subscribed. Answers how many there are. */
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
-    const { cluster, runtime, table } = this.domain;
-    const listeners = publish(runtime.system, table, publication) + cluster.topics.publish(publication);
+    const { cluster, table } = this.domain;
+    const listeners = publish(table, publication) + cluster.topics.publish(publication);
     if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
   }
@@ -191,13 +191,12 @@ export class Broker {
 
   /** Ends all sessions at once, without wills: the domain has gone, or the server closes. */
   end(): void {
-    const { system } = this.domain.runtime;
     this.closed = true;
     if (this.journal) this.journal.frozen = true;
     this.retained.clear();
     this.replays.close();
-    for (const actor of [...this.sessions.values()]) system.stop(actor as Ref<never>);
-    for (const actor of [...this.groups.values()]) system.stop(actor as Ref<never>);
+    for (const actor of [...this.sessions.values()]) (actor as Ref<never>).stop();
+    for (const actor of [...this.groups.values()]) (actor as Ref<never>).stop();
     for (const client of this.domain.tickets.values()) forgetSession(client);
   }
 

@@ -42,25 +42,25 @@ export function disconnect(
 /** The connection has gone: its will becomes due, and the session ends now, later or never. */
 export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   const { broker, expiryS } = state;
-  const { system, clock } = broker.domain.runtime;
+  const { clock } = broker.domain.runtime;
   state.connection = null;
   broker.domain.metrics.mqtt.connected -= 1;
   tellGroups(state, self, false);
   // Of a session that ends now they go with what it was sent, below.
-  if (expiryS > 0) giveBack(state, state.outbound.disconnected());
+  if (expiryS > 0) giveBack(state.outbound.disconnected());
   if (state.will) {
     state.pendingWill = state.will;
     state.will = null;
     const delayS = Math.min(state.pendingWill.delayS, expiryS);
     // [MQTT-3.1.2-8]: when its delay is over or the session ends, whichever is first.
     if (delayS === 0) publishWill(state);
-    else state.cancelWill = later(clock, delayS, () => system.tell(self, { kind: 'willDue' }));
+    else state.cancelWill = later(clock, delayS, () => self.tell({ kind: 'willDue' }));
   }
   state.journal?.keep({ clientId: state.clientId, expiryS, lostAt: clock.now() });
   if (expiryS === 0)
     state.alive = false; // [MQTT-3.1.2-23]
   else if (Number.isFinite(expiryS)) {
-    state.cancelExpiry = later(clock, expiryS, () => system.tell(self, { kind: 'expired' }));
+    state.cancelExpiry = later(clock, expiryS, () => self.tell({ kind: 'expired' }));
   }
 }
 
@@ -75,23 +75,20 @@ export function publishWill(state: SessionState): void {
 
 /** Tells its shared subscriptions whether it can be sent anything. */
 export function tellGroups(state: SessionState, self: Ref<SessionMessage>, connected: boolean): void {
-  const { system } = state.broker.domain.runtime;
   for (const { group } of state.subscriptions.values()) {
-    if (group) system.tell(group, { kind: 'presence', listener: self, connected });
+    if (group) group.tell({ kind: 'presence', listener: self, connected });
   }
 }
 
 /** What came by way of shared subscriptions goes to other members, section 4.8.2. */
-function giveBack(state: SessionState, items: readonly Item[]): void {
-  const { system } = state.broker.domain.runtime;
+function giveBack(items: readonly Item[]): void {
   for (const { group, publication } of items) {
-    if (group && !group.stopped) system.tell(group, { kind: 'returned', publication });
+    if (group && !group.stopped) group.tell({ kind: 'returned', publication });
   }
 }
 
 /** Forgets everything of the session but its connection. */
 export function resetSession(state: SessionState): void {
-  const { system } = state.broker.domain.runtime;
   const { router } = state.broker.domain;
   state.epoch += 1;
   const remove = [...state.subscriptions.values()];
@@ -110,11 +107,11 @@ export function resetSession(state: SessionState): void {
     // With the farewell: so the group looks for others, and for others only.
     const returned = shared.get(group)?.map(({ publication }) => publication) ?? [];
     shared.delete(group);
-    system.tell(group, { kind: 'leave', member, returned });
+    group.tell({ kind: 'leave', member, returned });
   }
-  giveBack(state, [...shared.values()].flat());
+  giveBack([...shared.values()].flat());
   const own = remove.filter(({ group }) => group === null);
-  if (own.length > 0) system.tell(router, { kind: 'exchange', remove: own, insert: [] });
+  if (own.length > 0) router.tell({ kind: 'exchange', remove: own, insert: [] });
   state.broker.domain.cluster.topics.unsubscribe(own.map(({ filter }) => filter));
   state.replay.clear();
   state.outbound.clear();

@@ -33,29 +33,24 @@ function newClientId(): string {
 /** A backend's connection: tells its session. */
 class SessionPeer implements Peer {
   constructor(
-    private readonly domain: Domain,
     private readonly session: Ref<SessionMessage>,
     private readonly connection: Connection,
   ) {}
 
   received(packet: Incoming): void {
-    this.#tell({ kind: 'received', connection: this.connection, packet });
+    this.session.tell({ kind: 'received', connection: this.connection, packet });
   }
 
   refused(refused: Refused): void {
-    this.#tell({ kind: 'refused', connection: this.connection, refused });
+    this.session.tell({ kind: 'refused', connection: this.connection, refused });
   }
 
   lost(): void {
-    this.#tell({ kind: 'lost', connection: this.connection });
+    this.session.tell({ kind: 'lost', connection: this.connection });
   }
 
   drained(): void {
-    this.#tell({ kind: 'drained', connection: this.connection });
-  }
-
-  #tell(message: SessionMessage): void {
-    this.domain.runtime.system.tell(this.session, message);
+    this.session.tell({ kind: 'drained', connection: this.connection });
   }
 }
 
@@ -181,9 +176,9 @@ export class MqttHost implements Host {
     const responseInformation = packet.requestResponse && !anonymous ? `response/${clientId}` : null;
     const begin = () => {
       const session = broker.session(clientId);
-      domain.runtime.system.tell(session, { kind: 'connect', connection, packet, assigned, responseInformation });
+      session.tell({ kind: 'connect', connection, packet, assigned, responseInformation });
       connection.isSession = true;
-      return new SessionPeer(domain, session, connection);
+      return new SessionPeer(session, connection);
     };
     if (assigned || broker.sessions.has(clientId)) return begin();
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
@@ -275,12 +270,11 @@ export class MqttHost implements Host {
 
   /** For each connection, what ends it: the server drains. */
   farewells(): (() => void)[] {
-    const { system } = this.context.runtime;
     const { mqttReason, webSocketCode } = CLOSE.shutdown;
     const sessions = [...this.#brokers.values()].flatMap((broker) => [...broker.sessions.values()]);
     const connections = [...this.connections].filter(({ isSession }) => !isSession);
     return [
-      ...sessions.map((session) => () => system.tell(session, { kind: 'shutdown' })),
+      ...sessions.map((session) => () => session.tell({ kind: 'shutdown' })),
       ...connections.map((connection) => () => connection.disconnect(mqttReason, webSocketCode)),
     ];
   }

@@ -104,7 +104,7 @@ export function receive(connection: Connection, packet: Publish, outcome: () => 
  * Where nothing is kept, at once.
  */
 function tellWhenStored({ broker }: SessionState, self: Ref<SessionMessage>, ready: () => void): void {
-  if (broker.journal) broker.domain.runtime.system.tell(self, { kind: 'accepted', ready, hops: HOPS });
+  if (broker.journal) self.tell({ kind: 'accepted', ready, hops: HOPS });
   else ready();
 }
 
@@ -114,8 +114,8 @@ export function accepted(
   { ready, hops }: Extract<SessionMessage, { kind: 'accepted' }>,
   self: Ref<SessionMessage>,
 ): void {
-  const { system, store } = broker.domain.runtime;
-  if (hops > 1) system.tell(self, { kind: 'accepted', ready, hops: hops - 1 });
+  const { store } = broker.domain.runtime;
+  if (hops > 1) self.tell({ kind: 'accepted', ready, hops: hops - 1 });
   else if (store) store.committed(ready);
   else ready();
 }

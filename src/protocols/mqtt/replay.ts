@@ -80,7 +80,7 @@ export class Replays {
       if (turns === 0) return;
       turns -= 1;
       this.#waiting.delete(session);
-      if (!session.stopped) this.system.tell(session, { kind: 'replay' });
+      if (!session.stopped) session.tell({ kind: 'replay' });
     }
   };
 }

@@ -13,7 +13,7 @@ export function endOf({ expiryS, lostAt }: StoredSession, now: number): number {
 export function restoreSession(state: SessionState, stored: StoredSession, self: Ref<SessionMessage>): void {
   const { broker, outbound, received } = state;
   const { domain } = broker;
-  const { system, clock } = domain.runtime;
+  const { clock } = domain.runtime;
   const now = clock.now();
   state.alive = true;
   state.expiryS = stored.expiryS;
@@ -22,8 +22,8 @@ export function restoreSession(state: SessionState, stored: StoredSession, self:
     state.subscriptions.set(kept.filter, subscription);
     broker.subscribed(subscription.filter);
     if (kept.owed) state.replay.begin(kept.filter, broker.retained.order);
-    if (subscription.group) system.tell(subscription.group, { kind: 'join', member: subscription });
-    else system.tell(domain.router, { kind: 'exchange', remove: [], insert: [subscription] });
+    if (subscription.group) subscription.group.tell({ kind: 'join', member: subscription });
+    else domain.router.tell({ kind: 'exchange', remove: [], insert: [subscription] });
   }
   tellGroups(state, self, false);
   for (const id of stored.received) received.add(id);
@@ -31,5 +31,5 @@ export function restoreSession(state: SessionState, stored: StoredSession, self:
   const end = endOf(stored, now);
   if (stored.lostAt === null) state.journal?.keep({ clientId: state.clientId, expiryS: stored.expiryS, lostAt: now });
   if (!Number.isFinite(end)) return;
-  state.cancelExpiry = later(clock, Math.max(0, end - now) / 1000, () => system.tell(self, { kind: 'expired' }));
+  state.cancelExpiry = later(clock, Math.max(0, end - now) / 1000, () => self.tell({ kind: 'expired' }));
 }

@@ -104,7 +104,7 @@ function pass(state: GroupState, publication: Publication): GroupState {
   }
   state.turn = members.indexOf(chosen);
   const { subscription } = chosen;
-  state.broker.domain.runtime.system.tell<Published>(subscription.listener, {
+  subscription.listener.tell({
     kind: 'published',
     publication,
     subscription,
@@ -118,7 +118,7 @@ function afterStop({ broker, name, filter, subscription }: GroupState): void {
   domain.cluster.topics.shareChanged(name, filter, null);
   broker.groups.delete(name);
   if (subscription) {
-    domain.runtime.system.tell(domain.router, { kind: 'exchange', remove: [subscription], insert: [] });
+    domain.router.tell({ kind: 'exchange', remove: [subscription], insert: [] });
   }
 }
 

@@ -84,8 +84,7 @@ function take(
   state.journal?.subscribe({ filter, qos, noLocal, retainAsPublished, identifier, owed });
   if (subscription.group) {
     // A shared subscription is sent nothing that is retained, section 4.8.2.
-    const { system } = state.broker.domain.runtime;
-    system.tell(subscription.group, { kind: 'join', member: subscription });
+    subscription.group.tell({ kind: 'join', member: subscription });
     return wanted.qos;
   }
   // One that is there already is replaced [MQTT-3.8.4-3].
@@ -120,7 +119,6 @@ export function unsubscribe(
   packet: Unsubscribe,
   self: Ref<SessionMessage>,
 ): void {
-  const { system } = state.broker.domain.runtime;
   const version = connection.version ?? 4;
   const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
   const results = packet.filters.map((filter) => {
@@ -130,7 +128,7 @@ export function unsubscribe(
     state.replay.end(filter);
     state.journal?.unsubscribe(filter);
     state.broker.unsubscribed(subscription.filter);
-    if (subscription.group) system.tell(subscription.group, { kind: 'leave', member: subscription });
+    if (subscription.group) subscription.group.tell({ kind: 'leave', member: subscription });
     else changes.remove.push(subscription); // [MQTT-3.10.4-1]
     return REASON.success;
   });
@@ -150,14 +148,13 @@ function exchange(
   self: Ref<SessionMessage>,
 ): void {
   const { broker } = state;
-  const { system } = broker.domain.runtime;
   state.changing = true;
   const done = () => {
-    system.tell(self, { kind: 'changed', connection, ack, retained, upTo: broker.retained.order });
+    self.tell({ kind: 'changed', connection, ack, retained, upTo: broker.retained.order });
   };
   const { cluster } = broker.domain;
   const change = () => {
-    system.tell(broker.domain.router, { kind: 'exchange', remove, insert: [...insert.values()], done });
+    broker.domain.router.tell({ kind: 'exchange', remove, insert: [...insert.values()], done });
   };
   // First the others send what is published there, then it counts here: no retained publication comes twice.
   cluster.topics.subscribe(filtersOf([...insert.values()]), change);

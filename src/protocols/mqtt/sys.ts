@@ -55,6 +55,6 @@ export function systemCursor(broker: Broker, filter: string): Cursor {
 
 /** Publishes them all, to whoever subscribed. */
 export function publishSystem(broker: Broker): void {
-  const { runtime, table } = broker.domain;
-  for (const [name, text] of texts(broker)) publish(runtime.system, table, publicationOf(name, text));
+  const { table } = broker.domain;
+  for (const [name, text] of texts(broker)) publish(table, publicationOf(name, text));
 }

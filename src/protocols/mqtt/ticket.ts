@@ -90,7 +90,7 @@ export class TicketPeer implements Peer, Transport {
   /** Takes the place of the client's earlier transport. */
   attach(): void {
     const { client } = this;
-    this.domain.runtime.system.tell(client.endpoint, { kind: 'attach', client, transport: this });
+    client.endpoint.tell({ kind: 'attach', client, transport: this });
   }
 
   deliver(packets: readonly Packet[]): number {
@@ -218,7 +218,7 @@ export class TicketPeer implements Peer, Transport {
     if (!this.#blocked || this.#quota === 0) return;
     this.#blocked = false;
     const { client } = this;
-    this.domain.runtime.system.tell(client.endpoint, { kind: 'drained', client, transport: this });
+    client.endpoint.tell({ kind: 'drained', client, transport: this });
   }
 
   /** Who does not accept an answer for its size would wait for it for ever. */
@@ -298,7 +298,7 @@ export class TicketPeer implements Peer, Transport {
     const { client } = this;
     if (this.#left) return;
     const unsent = this.#leave();
-    this.domain.runtime.system.tell(client.endpoint, { kind: 'detach', client, transport: this, unsent });
+    client.endpoint.tell({ kind: 'detach', client, transport: this, unsent });
     const will = this.#will;
     this.#will = null;
     if (!will) return;

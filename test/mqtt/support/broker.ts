@@ -55,10 +55,10 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
   const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) =>
-    system.tell(client.endpoint, { kind: 'idled', client }),
+    client.endpoint.tell({ kind: 'idled', client }),
   );
   const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) =>
-    system.tell(endpoint, { kind: 'graceEnded' }),
+    endpoint.tell({ kind: 'graceEnded' }),
   );
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
   return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
