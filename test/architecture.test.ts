@@ -23,7 +23,9 @@ function sourcesIn(...folders: readonly string[]): Sources {
 const existing = readdirSync(root, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
-const folders = ['src', 'test', 'bench', 'client', 'examples', 'scripts'].filter((name) => existing.includes(name));
+const folders = ['src', 'test', 'bench', 'client', 'examples', 'scripts', 'sdk'].filter((name) =>
+  existing.includes(name),
+);
 
 t.test('the source keeps its rules', async (t) => {
   const sources = sourcesIn(...folders);

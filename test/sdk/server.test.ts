@@ -1,0 +1,81 @@
+/** The calls of the site libraries against a real server, in each language. */
+import t from 'tap';
+import { skipWithout } from '../support/programs.js';
+import { siteA, type TestServer, testServer } from '../support/server.js';
+import { type Ask, languages } from './languages.js';
+import type { Json } from './table.js';
+
+type Call = (call: string, ...args: readonly unknown[]) => Promise<unknown>;
+
+/** Calls as site A, whose answer is what the library returns; a throw is a failure of the test's. */
+function caller(ask: Ask, server: TestServer, more: Json = {}): Call {
+  const client = {
+    server: `http://${server.host}`,
+    domain: siteA.domain,
+    apiKey: siteA.apikey,
+    now: 0,
+    random: 0,
+    ...more,
+  };
+  return async (call, ...args) => {
+    const { returns, throws } = await ask({ client, call, args });
+    return throws === undefined ? returns : { throws };
+  };
+}
+
+for (const { name, needs, start } of languages) {
+  t.test(`the ${name} library and a real server`, { skip: skipWithout(...needs) }, async (t) => {
+    const server = await testServer(t);
+    const ask = start(t);
+    const call = caller(ask, server);
+    const anna = await server.site().arrive('anna', { rooms: 'lobby' });
+
+    const online = await call('online', 'jack', {
+      nick: 'Jäck & Co',
+      buddies: ['anna'],
+      show: 'away',
+      client: 'phone',
+    });
+    t.match(online, {
+      ticket: /^uid:jack:/,
+      websocket: `ws://${server.host}/v5/wsocket`,
+      presences: { anna: 'available' },
+    });
+    const who = { ticket: (online as { ticket: string }).ticket };
+    t.match(await anna.next(), { from: 'jack', nick: 'Jäck & Co', type: 'online', show: 'away' }, 'online');
+
+    t.equal(await call('show', who, 'dnd', { status: 'in a meeting' }), undefined);
+    t.match(await anna.next(), { from: 'jack', type: 'show', show: 'dnd', status: 'in a meeting' }, 'show');
+
+    const sent = await call('send', { ...who, to: 'anna', body: 'Hi + 100% ☃', style: 'color:red' });
+    t.match(sent, { id: /./ });
+    t.match(await anna.next(), { from: 'jack', to: 'anna', body: 'Hi + 100% ☃', style: 'color:red' }, 'a message');
+    t.match(await call('send', { from: 'news', to: 'anna', body: 'News', nick: 'News' }), { id: /./ });
+    t.match(await anna.next(), { from: 'news', nick: 'News', body: 'News' }, 'a push');
+
+    t.equal(await call('status', who, 'anna', 'typing'), undefined);
+    t.match(await anna.next(), { from: 'jack', to: 'anna', show: 'typing' }, 'a status');
+
+    t.equal(await call('join', 'lobby', who), undefined);
+    t.match(await anna.next(), { from: 'jack', to: 'lobby', type: 'join' });
+    t.strictSame(await call('members', 'lobby', who), { anna: 'available', jack: 'dnd' });
+    t.equal(await call('leave', 'lobby', who), undefined);
+    t.match(await anna.next(), { from: 'jack', to: 'lobby', type: 'leave' });
+
+    t.equal(await call('join', '..', who), undefined, 'a room that is named like a step of a path');
+    t.strictSame(await call('members', '..', who), { jack: 'dnd' });
+
+    t.strictSame(await call('presences', ['jack', 'anna', 'paul']), { jack: 'dnd', anna: 'available' });
+    const strangers = Array.from({ length: 500 }, (_, i) => `stranger-${i}`);
+    t.strictSame(await call('presences', [...strangers, 'anna']), { anna: 'available' }, 'of 501');
+
+    t.equal(await call('offline', who), undefined);
+    const gone = { throws: { status: 404, message: 'ticket not found' } };
+    t.strictSame(await call('offline', who), gone, 'offline twice');
+    t.strictSame(await call('show', who, 'away'), gone);
+    const malformed = { status: 400, message: 'bad request', detail: 'show is unknown' };
+    t.match(await call('show', who, 'gone'), { throws: { ...malformed, detail: /show/ } });
+    const wrong = caller(ask, server, { apiKey: 'wrong' });
+    t.strictSame(await wrong('presences', ['anna']), { throws: { status: 401, message: 'authentication failed' } });
+  });
+}
