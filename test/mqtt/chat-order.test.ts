@@ -49,7 +49,7 @@ for (const version of [4, 5] as const) {
     ['long polling', longPolling],
   ] as const satisfies readonly (readonly [string, ChatTransport])[]) {
     t.test(`A phone by MQTT ${version === 5 ? '5.0' : '3.1.1'} and a browser by ${name} chat in order`, async (t) => {
-      const server = await testServer(t, { mqtt: { port: -1 } });
+      const server = await testServer(t, { mqtt: { port: -1 }, limits: { messagesPerSecond: 0 } });
       const site = server.site();
       const jack = await site.online('jack', { rooms: 'r1' });
       const anna = await site.online('anna', { rooms: 'r1' });
