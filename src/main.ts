@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The entry of the process. Signals come first; nothing else is loaded before the version is known to do. */
 import { rememberHangups } from './hangup.js';
-import { nodeProblem } from './runtime.js';
+import { nodeProblem } from './node-version.js';
 
 rememberHangups();
 const problem = nodeProblem(process.versions.node);

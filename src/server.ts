@@ -16,16 +16,16 @@ import { addRestApi } from './http/app.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
 import { Metrics } from './metrics.js';
-import { Admission } from './protocols/admission.js';
 import { ApiKeys } from './protocols/api-keys.js';
 import { answerCall } from './protocols/commands.js';
+import { ConnectionCounts } from './protocols/connection-counts.js';
+import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context } from './protocols/context.js';
 import { encodePacket } from './protocols/frame.js';
 import { whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
-import { ConnectionCounts } from './protocols/network.js';
-import { spread } from './protocols/spread.js';
+import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
@@ -105,7 +105,7 @@ function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config
 }
 
 /** What a server is made of while it runs. */
-class Parts implements Server {
+class RunningServer implements Server {
   readonly domains = new Map<string, Domain>();
   readonly #runtime: Runtime;
   readonly #node: ClusterNode | null;
@@ -114,7 +114,7 @@ class Parts implements Server {
   readonly #certificate: ServedCertificate | null;
   readonly #polls: PollAdapter;
   readonly #sockets: WebSocketAdapter;
-  readonly #admission: Admission;
+  readonly #connectionLimits: ConnectionLimits;
   readonly #context: Context;
   #mqtt: MqttServer | null = null;
   #admin: Listener | null = null;
@@ -151,9 +151,9 @@ class Parts implements Server {
     const { tls, host } = config;
     this.#certificate = tls && ServedCertificate.load(tls, clock);
     this.#http = new HttpListener(tls, host, parent !== null, (app) => this.#addRoutes(app));
-    this.#admission = new Admission(this.#context);
-    this.#sockets = new WebSocketAdapter(this.#context, this.#admission);
-    this.#polls = new PollAdapter(this.#context, this.#admission);
+    this.#connectionLimits = new ConnectionLimits(this.#context);
+    this.#sockets = new WebSocketAdapter(this.#context, this.#connectionLimits);
+    this.#polls = new PollAdapter(this.#context, this.#connectionLimits);
   }
 
   get port(): number {
@@ -223,7 +223,7 @@ class Parts implements Server {
     // One node has nobody to send its clients to.
     const overMs = this.#node ? this.#config.cluster.leaveMs : 0;
     const farewells = [this.#polls, this.#sockets, this.#mqtt].flatMap((adapter) => adapter?.farewells() ?? []);
-    await spread(this.#runtime.clock, overMs, farewells);
+    await closeStaggered(this.#runtime.clock, overMs, farewells);
     this.#polls.close();
     this.#sockets.close();
     await this.#mqtt?.drain();
@@ -270,7 +270,7 @@ class Parts implements Server {
         app.get(`/${version}/packets${end}`, get).options(`/${version}/packets${end}`, options);
       }
     }
-    app.ws('/mqtt', mqtt.webSocketBehaviour(this.#admission));
+    app.ws('/mqtt', mqtt.webSocketBehaviour(this.#connectionLimits));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
     addReference(app, metrics, packageVersion(), this.#config.publicUrl);
     addRestApi(app, this.#context, () => ports);
@@ -297,18 +297,18 @@ export async function startServer(
   parent: Parent | null = null,
 ): Promise<Server> {
   const store = await openStore(config.data);
-  let parts: Parts;
+  let running: RunningServer;
   try {
-    parts = new Parts(config, clock, parent, store);
+    running = new RunningServer(config, clock, parent, store);
   } catch (error) {
     await store?.close();
     throw error;
   }
   try {
-    await parts.start();
-    return parts;
+    await running.start();
+    return running;
   } catch (error) {
-    await parts.close();
+    await running.close();
     throw error;
   }
 }

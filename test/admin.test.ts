@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import t from 'tap';
-import { Guard } from '../src/admin/guard.js';
+import { Auth } from '../src/admin/auth.js';
 import { askAdmin } from './support/admin.js';
 import { constantTimeComparisons } from './support/constant-time.js';
 import { exchange } from './support/http.js';
@@ -103,54 +103,54 @@ t.test('a request that is none is refused', async (t) => {
   t.equal((await ask(server, '//')).status, 400);
 });
 
-/** What the guard reads of a request. */
+/** What authentication reads of a request. */
 function message(headers: http.IncomingHttpHeaders = {}, remoteAddress = '192.0.2.1', method = 'GET') {
   return { headers, method, socket: { remoteAddress, localPort: 8081 } } as http.IncomingMessage;
 }
 
 t.test('after five wrong tokens an address has to wait, twice as long each time; others do not', async (t) => {
   let now = 1_000_000;
-  const guard = new Guard(
+  const auth = new Auth(
     () => token,
     () => now,
   );
-  for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown');
-  t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 1 });
-  t.equal(guard.present(message({}, '192.0.2.2'), 'wrong').kind, 'unknown');
+  for (let i = 0; i < 5; i++) t.equal(auth.present(message(), 'wrong').kind, 'unknown');
+  t.strictSame(auth.present(message(), 'wrong'), { kind: 'blocked', waitS: 1 });
+  t.equal(auth.present(message({}, '192.0.2.2'), 'wrong').kind, 'unknown');
   now += 1000;
-  t.equal(guard.present(message(), 'wrong').kind, 'unknown');
-  t.strictSame(guard.present(message(), 'wrong'), { kind: 'blocked', waitS: 2 });
-  t.equal(guard.present(message(), token).kind, 'welcome', 'the right one never waits');
-  for (let i = 0; i < 5; i++) t.equal(guard.present(message(), 'wrong').kind, 'unknown', 'the wrong ones are forgiven');
+  t.equal(auth.present(message(), 'wrong').kind, 'unknown');
+  t.strictSame(auth.present(message(), 'wrong'), { kind: 'blocked', waitS: 2 });
+  t.equal(auth.present(message(), token).kind, 'welcome', 'the right one never waits');
+  for (let i = 0; i < 5; i++) t.equal(auth.present(message(), 'wrong').kind, 'unknown', 'the wrong ones are forgiven');
   now += 24 * 3600 * 1000;
   for (let i = 0; i < 40; i++) {
-    guard.present(message(), 'wrong');
+    auth.present(message(), 'wrong');
     now += 16 * 60_000;
   }
-  guard.present(message(), 'wrong');
+  auth.present(message(), 'wrong');
   t.strictSame(
-    guard.present(message(), 'wrong'),
+    auth.present(message(), 'wrong'),
     { kind: 'blocked', waitS: 900 },
     'never more than a quarter of an hour',
   );
 });
 
-t.test('the guard remembers so many addresses, and forgets the one that was silent longest', async (t) => {
-  const guard = new Guard(
+t.test('authentication remembers so many addresses, and forgets the one that was silent longest', async (t) => {
+  const auth = new Auth(
     () => token,
     () => 0,
   );
   const guess = (address: string, times: number) => {
-    for (let n = 0; n < times; n++) guard.present(message({}, address), 'wrong');
+    for (let n = 0; n < times; n++) auth.present(message({}, address), 'wrong');
   };
   guess('silent', 5);
   guess('goes on', 4);
   for (let n = 0; n < 9998; n++) guess(`${n}`, 1);
   guess('goes on', 1);
-  t.equal(guard.present(message({}, 'silent'), 'wrong').kind, 'blocked');
+  t.equal(auth.present(message({}, 'silent'), 'wrong').kind, 'blocked');
   guess('one more', 1);
-  t.equal(guard.present(message({}, 'goes on'), 'wrong').kind, 'blocked');
-  t.equal(guard.present(message({}, 'silent'), 'wrong').kind, 'unknown');
+  t.equal(auth.present(message({}, 'goes on'), 'wrong').kind, 'blocked');
+  t.equal(auth.present(message({}, 'silent'), 'wrong').kind, 'unknown');
 });
 
 t.test(
@@ -161,14 +161,14 @@ t.test(
     for (let n = 0; n < 6; n++) await bearer('wrong');
     t.equal((await bearer('wrong')).status, 429);
     t.equal((await bearer(token)).status, 200);
-    const guard = new Guard(
+    const auth = new Auth(
       () => token,
       () => 0,
     );
-    for (let n = 0; n < 5; n++) guard.present(message({}, `2001:db8::${n}`), 'wrong');
-    t.equal(guard.present(message({}, '2001:db8::99'), 'wrong').kind, 'blocked');
-    t.equal(guard.present(message({}, '2001:db8:0:1::1'), 'wrong').kind, 'unknown', 'another /64');
-    t.equal(guard.present(message({}, '2001:db8::99'), token).kind, 'welcome');
+    for (let n = 0; n < 5; n++) auth.present(message({}, `2001:db8::${n}`), 'wrong');
+    t.equal(auth.present(message({}, '2001:db8::99'), 'wrong').kind, 'blocked');
+    t.equal(auth.present(message({}, '2001:db8:0:1::1'), 'wrong').kind, 'unknown', 'another /64');
+    t.equal(auth.present(message({}, '2001:db8::99'), token).kind, 'welcome');
   },
 );
 
@@ -201,17 +201,17 @@ t.test(
 
 t.test('the token and the signature of its cookie are compared in constant time', async (t) => {
   const compared = constantTimeComparisons(t);
-  const guard = new Guard(
+  const auth = new Auth(
     () => token,
     () => 0,
   );
   for (const given of [token, 'open', 'wrong', '', 'x'.repeat(1000)]) {
-    guard.present(message(), given);
+    auth.present(message(), given);
     t.equal(compared(), 1, given.slice(0, 9));
   }
-  const cookie = guard.cookie(message()).split(';')[0] as string;
+  const cookie = auth.cookie(message()).split(';')[0] as string;
   for (const given of [cookie, cookie.replace(/.$/, (last) => (last === '0' ? '1' : '0'))]) {
-    guard.check(message({ cookie: given }));
+    auth.check(message({ cookie: given }));
     t.equal(compared(), 1, given);
   }
 });
@@ -219,14 +219,14 @@ t.test('the token and the signature of its cookie are compared in constant time'
 t.test('a cookie opens for twelve hours, on this server, while the token is the same', async (t) => {
   let now = 1_000_000;
   let current: string = token;
-  const guard = new Guard(
+  const auth = new Auth(
     () => current,
     () => now,
   );
-  const set = guard.cookie(message());
+  const set = auth.cookie(message());
   t.match(set, /; HttpOnly; SameSite=Strict; Max-Age=43200$/);
   const cookie = set.split(';')[0] as string;
-  const check = (value: string, by = guard) => by.check(message({ cookie: value })).kind;
+  const check = (value: string, by = auth) => by.check(message({ cookie: value })).kind;
   t.equal(check(cookie), 'welcome');
   t.equal(check(`other=1; ${cookie}; more=2`), 'welcome');
   t.equal(check(cookie.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'unknown', 'a changed signature');
@@ -234,7 +234,7 @@ t.test('a cookie opens for twelve hours, on this server, while the token is the 
   t.equal(
     check(
       cookie,
-      new Guard(
+      new Auth(
         () => current,
         () => now,
       ),

@@ -7,7 +7,7 @@ import type { Packet } from '../src/actors/packet.js';
 import type { Transport } from '../src/actors/transport.js';
 import { isReplyError } from '../src/errors.js';
 import { online } from '../src/protocols/commands.js';
-import { findTicket } from '../src/protocols/keys.js';
+import { findTicket } from '../src/protocols/credentials.js';
 import { openLmdb } from '../src/store/lmdb.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';

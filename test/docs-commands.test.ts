@@ -8,6 +8,19 @@ import t from 'tap';
 import { select } from '../bench/catalogue.js';
 import { loadConfig } from '../src/config.js';
 import { client } from './mqtt/support/clients.js';
+import {
+  anyPorts,
+  apikey,
+  configure,
+  type DocumentedCommand,
+  domain,
+  online,
+  presences,
+  printed,
+  started,
+  startNats,
+  succeed,
+} from './support/documented-command.js';
 import { type Block, commandsIn, indentedBlocks, readBlocks } from './support/markdown.js';
 import { listening } from './support/nats.js';
 import { FOLLOWED, PACKAGING } from './support/pages.js';
@@ -18,19 +31,6 @@ import { seriesOf } from './support/prometheus.js';
 import { installProgram } from './support/reader.js';
 import { testServer } from './support/server.js';
 import { Terminal } from './support/terminal.js';
-import {
-  anyPorts,
-  apikey,
-  configure,
-  domain,
-  online,
-  presences,
-  printed,
-  started,
-  startNats,
-  succeed,
-  type Trial,
-} from './support/trial.js';
 
 const root = join(import.meta.dirname, '..');
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
@@ -73,11 +73,11 @@ const BENCHMARKS = [
   'npm run bench:cluster -- --nodes 10 --users 1000000',
 ] as const;
 
-/** A copy of the project, whose build no other test reads; the first trial makes it, and the others run it. */
+/** A copy of the project, whose build no other test reads; the first command makes it, and the others run it. */
 const copy = t.testdir();
 const built = join(copy, 'dist/main.js');
 
-const start: Trial = {
+const start: DocumentedCommand = {
   title: 'npm start compiles and serves the domain with a new key',
   commands: ['npm start -- --host 0.0.0.0 --domain example.com:$(openssl rand -hex 16)'],
   needs: ['openssl'],
@@ -92,7 +92,7 @@ const start: Trial = {
   },
 };
 
-const cluster: readonly Trial[] = [
+const cluster: readonly DocumentedCommand[] = [
   {
     title: 'two nodes of docs/cluster.md are one server',
     commands: [
@@ -129,7 +129,7 @@ const cluster: readonly Trial[] = [
   },
 ];
 
-const operating: readonly Trial[] = [
+const operating: readonly DocumentedCommand[] = [
   {
     title: 'doctor finds what docs/deploying.md shows',
     commands: ['nextalk doctor --config /etc/nextalk/nextalk.json'],
@@ -166,7 +166,7 @@ const operating: readonly Trial[] = [
   },
 ];
 
-const npm: readonly Trial[] = [
+const npm: readonly DocumentedCommand[] = [
   {
     title: 'npm run demo shows the example site',
     commands: ['npm run demo'],
@@ -221,7 +221,7 @@ const npm: readonly Trial[] = [
   },
 ];
 
-const mqtt: readonly Trial[] = [
+const mqtt: readonly DocumentedCommand[] = [
   {
     title: 'mosquitto_rr gets the answer',
     commands: ['mosquitto_rr -V 5 -h localhost -u localhost -P public -t services/time -e services/time/answer -m now'],
@@ -264,7 +264,7 @@ const mqtt: readonly Trial[] = [
   },
 ];
 
-const trials = [start, ...cluster, ...operating, ...npm, ...mqtt];
+const documented = [start, ...cluster, ...operating, ...npm, ...mqtt];
 
 function pageOf(name: string): string {
   return pages.find((page) => page.name === name)?.text ?? '';
@@ -277,7 +277,7 @@ t.test('every command is run, here or by another test, or is an exception that i
     ...Object.keys(EXCEPTIONS),
     ...Object.values(PACKAGING),
     ...runs,
-    ...trials.flatMap((trial) => trial.commands),
+    ...documented.flatMap((entry) => entry.commands),
   ];
   const untried = commands.filter((command) => !known.includes(command));
   t.strictSame(untried, [], 'a command of the pages that nothing runs');
@@ -289,7 +289,7 @@ t.test('every command is run, here or by another test, or is an exception that i
   }
 });
 
-for (const { title, commands, needs = [], run } of trials) {
+for (const { title, commands, needs = [], run } of documented) {
   t.test(title, { skip: skipWithout(...needs), timeout: 600_000 }, async (t) => {
     const folder = t.testdir({});
     const path = `${installProgram(folder, [built])}:${process.env.PATH}`;

@@ -5,17 +5,17 @@ import type { IncomingMessage } from 'node:http';
 import t from 'tap';
 import { isId, parseTarget } from '../src/actors/address.js';
 import { parseTicket } from '../src/actors/ticket.js';
-import { Guard } from '../src/admin/guard.js';
+import { Auth } from '../src/admin/auth.js';
 import { basicDomain } from '../src/http/auth.js';
 import { isHost } from '../src/http/presences.js';
 import { namesTag } from '../src/http/reference.js';
 import { decodeSegment, mediaType, readParameters } from '../src/http/request.js';
 import { findRoute, refusal } from '../src/http/routes.js';
+import { clientAddress, forwarded, networkOf } from '../src/protocols/client-address.js';
 import type { Context } from '../src/protocols/context.js';
 import { type Headers, readHeaders } from '../src/protocols/headers.js';
 import { isCallback } from '../src/protocols/jsonp.js';
 import { chosen } from '../src/protocols/mqtt/websocket.js';
-import { clientAddress, forwarded, networkOf } from '../src/protocols/network.js';
 import { matchesOrigin } from '../src/protocols/origin.js';
 import { parseSubscribe } from '../src/protocols/websocket.js';
 import { workOf } from './support/work.js';
@@ -32,14 +32,14 @@ function body(text: string, type: 'form' | 'json'): unknown {
   return readParameters('', type, Buffer.from(text), 10_000);
 }
 
-const guard = new Guard(
+const auth = new Auth(
   () => 'secret',
   () => 0,
 );
 
 function admin(headers: IncomingMessage['headers'], method = 'GET'): unknown {
   const socket = { remoteAddress: '127.0.0.1', localPort: 8081 };
-  return guard.check({ headers, method, socket } as unknown as IncomingMessage);
+  return auth.check({ headers, method, socket } as unknown as IncomingMessage);
 }
 
 const nobody = { domains: new Map() } as unknown as Context;

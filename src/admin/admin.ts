@@ -1,9 +1,9 @@
 /** The admin port: health, metrics, statistics and the dashboard. OPERATING.md, "Admin port". */
 import type { Context } from '../protocols/context.js';
+import { Auth, FREE_ATTEMPTS } from './auth.js';
 import { clusterView } from './cluster.js';
-import { Door, type Health } from './door.js';
+import { Dispatcher, type Health } from './dispatch.js';
 import type { Source } from './family.js';
-import { FREE_ATTEMPTS, Guard } from './guard.js';
 import { History } from './history.js';
 import { type Listener, listen } from './listener.js';
 import { type Measures, Meter } from './measures.js';
@@ -40,7 +40,7 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
   };
   const tellParent = (): void => parent?.measured({ measures: meter.latest, node: nodeView(source) });
   history.watchers.add(tellParent);
-  const guard = new Guard(
+  const auth = new Auth(
     () => context.config().admin.token,
     () => clock.now(),
     // Its token is 128 random bits: whoever tries is no danger, and must not keep the parent out.
@@ -52,13 +52,18 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
     ready: metrics.conditions.ready,
     remarks: metrics.conditions.list().map(({ detail }) => detail),
   });
-  const door = new Door(health, guard, openRoutes(guard, assets), protectedRoutes(context, source, tracing, assets));
+  const dispatcher = new Dispatcher(
+    health,
+    auth,
+    openRoutes(auth, assets),
+    protectedRoutes(context, source, tracing, assets),
+  );
   const end = (): void => {
     history.close();
     meter.close();
     tracing.stop();
   };
-  const listener = await listen(host, port, metrics.admin, door.respond).catch((error: unknown) => {
+  const listener = await listen(host, port, metrics.admin, dispatcher.respond).catch((error: unknown) => {
     end();
     throw error;
   });

@@ -2,8 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from '../protocols/context.js';
 import { answer, answerError, answerJson, type Handler, type Request, redirect } from './answer.js';
+import type { Auth } from './auth.js';
 import type { Source } from './family.js';
-import type { Guard } from './guard.js';
 import { largestDomains, largestRooms, lookup, targetOf } from './lookup.js';
 import type { Asset } from './page.js';
 import { createRegistry } from './prometheus.js';
@@ -111,17 +111,17 @@ async function readForm(message: IncomingMessage): Promise<URLSearchParams | nul
 }
 
 /** Paths for everybody: what it takes to log in. */
-export function openRoutes(guard: Guard, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
+export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
   const login = async ({ message, response }: Request): Promise<void> => {
     const form = await readForm(message);
-    const verdict = guard.present(message, form?.get('token') ?? '');
-    if (verdict.kind === 'welcome') redirect(response, './', { 'set-cookie': guard.cookie(message) });
+    const verdict = auth.present(message, form?.get('token') ?? '');
+    if (verdict.kind === 'welcome') redirect(response, './', { 'set-cookie': auth.cookie(message) });
     else redirect(response, verdict.kind === 'blocked' ? `login?wait=${verdict.waitS}` : 'login?wrong=1');
   };
   return new Map<string, Handler>([
     ['GET /login', ({ response }) => answerAsset({ response }, assets.get('login.html'))],
     ['POST /login', login],
-    ['POST /logout', ({ message, response }) => redirect(response, 'login', { 'set-cookie': guard.end(message) })],
+    ['POST /logout', ({ message, response }) => redirect(response, 'login', { 'set-cookie': auth.end(message) })],
     ...[...assets]
       .filter(([name]) => !name.endsWith('.html'))
       .map(([name, asset]) => [`GET /assets/${name}`, (request: Request) => answerAsset(request, asset)] as const),

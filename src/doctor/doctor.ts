@@ -3,7 +3,7 @@
  * to do about it. Starts nothing and changes nothing.
  */
 import { type Config, isLoopback } from '../config.js';
-import { nodeProblem } from '../runtime.js';
+import { nodeProblem } from '../node-version.js';
 import { loadUws, pickBuild, thisMachine } from '../uws.js';
 import { certificateFindings } from './certificates.js';
 import { type Finding, fail, ok, warn } from './finding.js';

@@ -1,9 +1,9 @@
 /** One REST call, from its head to its answer. */
 import type { Domain } from '../actors/domain.js';
 import type { ReplyError } from '../errors.js';
-import { peerOf } from '../protocols/admission.js';
+import { clientAddress } from '../protocols/client-address.js';
+import { peerOf } from '../protocols/connection-limits.js';
 import type { Context } from '../protocols/context.js';
-import { clientAddress } from '../protocols/network.js';
 import type { Parameters } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';

@@ -1,10 +1,10 @@
 /** ONLINE, OFFLINE, SHOW, PRESENCES: PROTOCOL.md section 3. */
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
+import { forwarded } from '../protocols/client-address.js';
 import { offline, online, type Presences, presences, show } from '../protocols/commands.js';
 import { onlineGroups } from '../protocols/dialect.js';
 import type { Headers } from '../protocols/headers.js';
-import { forwarded } from '../protocols/network.js';
 import type { Call, PublicPorts } from './call.js';
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */

@@ -45,7 +45,7 @@ export function sendError(
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   const isTicket = error.message === 'ticket not found';
   const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
-  // Whose ticket it was, keys.ts has noted.
+  // Whose ticket it was, credentials.ts has noted.
   if (isTicket) metrics.refused[refusal] += 1;
   else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
   res.cork(() => {

@@ -8,7 +8,7 @@ import type { Domain } from '../actors/domain.js';
 import type { LockoutConfig } from '../config.js';
 import { Lockout } from '../lockout.js';
 import { seldom } from '../seldom.js';
-import { authenticate } from './keys.js';
+import { authenticate } from './credentials.js';
 
 /** An address that right keys come from moves to the end of those remembered this often. */
 const NOTE_MS = 1000;

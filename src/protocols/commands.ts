@@ -11,7 +11,7 @@ import type { MessageFields, Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
-import { findTicket } from './keys.js';
+import { findTicket } from './credentials.js';
 import type { Parameters } from './parameters.js';
 import { type CallName, type Checked, check } from './schemas.js';
 

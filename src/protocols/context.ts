@@ -3,7 +3,7 @@ import type { Domain, Runtime } from '../actors/domain.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Config } from '../config.js';
 import type { ApiKeys } from './api-keys.js';
-import type { ConnectionCounts } from './network.js';
+import type { ConnectionCounts } from './connection-counts.js';
 import type { Strangers } from './strangers.js';
 
 export interface Context {

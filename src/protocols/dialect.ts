@@ -17,7 +17,7 @@ import {
   targets,
   text,
 } from './commands.js';
-import { findTicket, mayBeElsewhere } from './keys.js';
+import { findTicket, mayBeElsewhere } from './credentials.js';
 import type { Parameters } from './parameters.js';
 import { type Checked, check } from './schemas.js';
 

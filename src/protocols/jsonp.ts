@@ -9,12 +9,12 @@ import type { Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { type HttpRequest, type HttpResponse, KEEP_ALIVE } from '../uws.js';
-import { type Admission, writeOrigin } from './admission.js';
+import { type ConnectionLimits, writeOrigin } from './connection-limits.js';
 import type { Context } from './context.js';
+import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
 import type { Headers } from './headers.js';
-import { findTicket, mayBeElsewhere, visitTicket } from './keys.js';
 import { isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
 
@@ -183,7 +183,7 @@ export class PollAdapter {
 
   constructor(
     private readonly context: Context,
-    private readonly admission: Admission,
+    private readonly connectionLimits: ConnectionLimits,
   ) {
     const { clock } = context.runtime;
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
@@ -207,7 +207,7 @@ export class PollAdapter {
     const ticket = parameters.get('ticket') as string;
     const client = domain ? findTicket(domain, ticket) : null;
     if (!client && !(domain && mayBeElsewhere(domain, ticket))) return this.#refuse(res, form, TICKET_NOT_FOUND);
-    const address = this.admission.admit(res, headers, allow);
+    const address = this.connectionLimits.admit(res, headers, allow);
     if (address === null) return;
     if (client) this.#wait(res, form, client, address);
     else if (domain) this.#locate(res, form, domain, ticket, address);
@@ -218,12 +218,12 @@ export class PollAdapter {
     let isOpen = true;
     res.onAborted(() => {
       isOpen = false;
-      this.admission.release(address);
+      this.connectionLimits.release(address);
     });
     visitTicket(domain, ticket, (client) => {
       if (!isOpen) return;
       if (client) return this.#wait(res, form, client, address);
-      this.admission.release(address);
+      this.connectionLimits.release(address);
       res.cork(() => this.#refuse(res, form, TICKET_NOT_FOUND));
     });
   }
@@ -293,7 +293,7 @@ export class PollAdapter {
   ended(poll: Poll): void {
     this.#waiting.cancel(poll);
     this.context.runtime.metrics.connections.jsonp -= 1;
-    this.admission.release(poll.address);
+    this.connectionLimits.release(poll.address);
   }
 
   /** The endpoint is to know: it is over, and these did not get out. */

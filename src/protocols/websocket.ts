@@ -8,12 +8,12 @@ import type { Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
-import type { Admission } from './admission.js';
+import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
+import { locateTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
 import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
 import { type Headers, whenSoundUpgrade } from './headers.js';
-import { locateTicket } from './keys.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
 import type { Stranger } from './strangers.js';
@@ -99,7 +99,7 @@ export class WebSocketAdapter {
 
   constructor(
     private readonly context: Context,
-    private readonly admission: Admission,
+    private readonly connectionLimits: ConnectionLimits,
   ) {
     const { clock, metrics } = context.runtime;
     const { socket: times } = context.config();
@@ -142,7 +142,7 @@ export class WebSocketAdapter {
   }
 
   #upgrade(res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t): void {
-    const address = this.admission.admit(res, headers);
+    const address = this.connectionLimits.admit(res, headers);
     if (address === null) return;
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
@@ -226,7 +226,7 @@ export class WebSocketAdapter {
     this.context.strangers.release(socket);
     this.#alive.closed(socket);
     metrics.connections.websocket -= 1;
-    this.admission.release(socket.address);
+    this.connectionLimits.release(socket.address);
     if (client) client.endpoint.tell({ kind: 'detach', client, transport: socket, unsent });
   }
 }

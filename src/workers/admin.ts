@@ -4,8 +4,8 @@
  */
 import type { ServerResponse } from 'node:http';
 import { answer, answerError, answerJson, type Handler } from '../admin/answer.js';
-import { Door, type Health } from '../admin/door.js';
-import { Guard } from '../admin/guard.js';
+import { Auth } from '../admin/auth.js';
+import { Dispatcher, type Health } from '../admin/dispatch.js';
 import { History } from '../admin/history.js';
 import { type Listener, listen } from '../admin/listener.js';
 import type { Domains, Lookup, Rooms } from '../admin/lookup.js';
@@ -179,11 +179,11 @@ export async function startWorkersAdmin(
   const workers = new Workers(new Questions(ports), pulses, metrics);
   const history = new History(() => sampleOf(pulses.all(ports().map(({ name }) => name))));
   const tracing = new SharedTracing(workers.questions);
-  const guard = new Guard(() => config().admin.token, Date.now);
+  const auth = new Auth(() => config().admin.token, Date.now);
   const assets = readAssets();
   const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history, tracing)]);
-  const door = new Door(() => workers.health(), guard, openRoutes(guard, assets), closed);
-  const listener = await listen(host, port, metrics, door.respond);
+  const dispatcher = new Dispatcher(() => workers.health(), auth, openRoutes(auth, assets), closed);
+  const listener = await listen(host, port, metrics, dispatcher.respond);
   const close = (): Promise<void> => {
     history.close();
     tracing.close();

@@ -1,9 +1,9 @@
 /** What two nodes believe of each other's connections when one of them has not been heard of for longer than its lease. */
 import t from 'tap';
-import { converges } from '../support/believer.js';
 import { clusterSettings, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, type TestServer, testServer } from '../support/server.js';
+import { converges } from '../support/watching-user.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');

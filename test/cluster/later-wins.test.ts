@@ -1,11 +1,11 @@
 /** A user with clients on both sides of a cut: what was done later holds when it has healed. */
 import t from 'tap';
-import { converges } from '../support/believer.js';
 import type { Check } from '../support/check.js';
 import { clusterSettings, NatsProxy, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
+import { converges } from '../support/watching-user.js';
 
 const skip = skipWithout('nats-server');
 const boundMs = 15_000;

@@ -5,13 +5,13 @@
  * `RANDOM_FAULTS_SEEDS=20` runs so many seeds and wants agreement within 15 s; `RANDOM_FAULTS_FIRST` is the first of them.
  */
 import t from 'tap';
-import { converges } from '../support/believer.js';
 import { dice } from '../support/dice.js';
 import { NatsProxy, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { TestServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
 import { disagreements, ROOMS, SHOWS, User } from '../support/tabs.js';
+import { converges } from '../support/watching-user.js';
 
 /** Of three seeds in which NATS is away, and nodes stand still, are cut off and are heard by nobody. */
 const FIRST_SEED = 12;

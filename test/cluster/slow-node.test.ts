@@ -1,9 +1,9 @@
 /** A user's first node stands still, within its lease, while the user comes online through another one. */
 import t from 'tap';
-import { converges } from '../support/believer.js';
 import { clusterSettings, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
+import { converges } from '../support/watching-user.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');

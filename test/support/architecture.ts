@@ -25,7 +25,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/log.ts',
   'src/metrics.ts',
   'src/recent-errors.ts',
-  'src/runtime.ts',
+  'src/node-version.ts',
   'src/seldom.ts',
   'src/service-manager.ts',
   'src/uws.ts',
@@ -38,7 +38,7 @@ const entry: ReadonlySet<string> = new Set(['src/main.ts', 'src/run.ts', 'src/co
 const socketAdapters: ReadonlySet<string> = new Set([
   'src/server.ts',
   'src/doctor/doctor.ts',
-  'src/protocols/admission.ts',
+  'src/protocols/connection-limits.ts',
   'src/protocols/headers.ts',
   'src/protocols/jsonp.ts',
   'src/protocols/websocket.ts',

@@ -4,7 +4,7 @@ import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
 import type { Peer as Node } from '../../cluster/peer.js';
 import type { Context } from '../context.js';
-import { authenticate, findTicket } from '../keys.js';
+import { authenticate, findTicket } from '../credentials.js';
 import { isAllowedOrigin } from '../origin.js';
 import type { Connect } from './packets.js';
 import { REASON } from './reason.js';

@@ -1,7 +1,7 @@
 /** Starts MQTT on a server: TCP and TLS as configured, and what the WebSocket path needs. */
 import type { Certificate } from '../../certificate.js';
 import type { WebSocketBehavior } from '../../uws.js';
-import type { Admission } from '../admission.js';
+import type { ConnectionLimits } from '../connection-limits.js';
 import type { Context } from '../context.js';
 import { MqttHost } from './host.js';
 import { listenTcp, type TcpListener } from './tcp.js';
@@ -14,7 +14,7 @@ export interface MqttServer {
   /** New connections over TLS are served with it. */
   replaceCertificate(certificate: Certificate): void;
   /** For `/mqtt` on the HTTP port. */
-  webSocketBehaviour(admission: Admission): WebSocketBehavior<MqttHolder>;
+  webSocketBehaviour(connectionLimits: ConnectionLimits): WebSocketBehavior<MqttHolder>;
   /** Takes no further connections and ends those there are: 5.0 is told 0x8B. */
   drain(): Promise<void>;
   /** For each connection, what ends it. */
@@ -45,7 +45,7 @@ export async function startMqtt(context: Context, certificate: Certificate | nul
       replaceCertificate(fresh) {
         for (const listener of listeners) listener.replaceCertificate(fresh);
       },
-      webSocketBehaviour: (admission) => webSocketBehaviour(host, admission),
+      webSocketBehaviour: (connectionLimits) => webSocketBehaviour(host, connectionLimits),
       farewells: () => host.farewells(),
       async drain() {
         for (const listener of listeners) listener.stop();

@@ -3,7 +3,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { Certificate } from '../../certificate.js';
 import { Timeouts } from '../../clock.js';
-import { networkOf } from '../network.js';
+import { networkOf } from '../client-address.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';

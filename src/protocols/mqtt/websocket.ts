@@ -2,7 +2,7 @@
 
 import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
-import { type Admission, refuse } from '../admission.js';
+import { type ConnectionLimits, refuse } from '../connection-limits.js';
 import { whenSoundUpgrade } from '../headers.js';
 import { Liveness } from '../liveness.js';
 import { Connection } from './connection.js';
@@ -123,7 +123,7 @@ function messageBytes({ maxPacketBytes }: MqttHost): number {
   return maxPacketBytes === 0 ? PACKET_BYTES : Math.max(MESSAGE_BYTES, maxPacketBytes + SLACK_BYTES);
 }
 
-export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSocketBehavior<MqttHolder> {
+export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionLimits): WebSocketBehavior<MqttHolder> {
   const { metrics, clock } = host.context.runtime;
   const alive = new Liveness<MqttSocket>(
     clock,
@@ -144,11 +144,11 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
         refuse(res, '400 Bad Request', badRequest('the subprotocol mqtt is required'));
         return;
       }
-      const admitted = admission.admit(res, headers);
+      const admitted = connectionLimits.admit(res, headers);
       if (admitted === null) return;
       const socket = new MqttSocket(
         headers.origin,
-        admission.addressOf(res, headers),
+        connectionLimits.addressOf(res, headers),
         admitted,
         Math.min(UNSEEN_BYTES, messageBytes(host)),
       );
@@ -188,7 +188,7 @@ export function webSocketBehaviour(host: MqttHost, admission: Admission): WebSoc
       socket.ws = null;
       alive.closed(socket);
       metrics.connections.mqttws -= 1;
-      admission.release(socket.admitted);
+      connectionLimits.release(socket.admitted);
       socket.lost();
     },
   };

@@ -3,7 +3,7 @@ export interface Wire {
   readonly kind: 'mqtt' | 'mqttws';
   /** Of the page it comes from; empty where there is none. */
   readonly origin: string;
-  /** The client's network address, as network.ts writes it. */
+  /** The client's network address, as client-address.ts writes it. */
   readonly address: string;
   /** Bytes that were written and that the network has not taken yet. */
   readonly buffered: number;

@@ -1,12 +1,12 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
 import { type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
+import { clientAddress } from './client-address.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import type { Headers } from './headers.js';
-import { clientAddress } from './network.js';
 
-export class Admission {
+export class ConnectionLimits {
   constructor(private readonly context: Context) {}
 
   /**

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Clock } from '../src/clock.js';
-import { spread } from '../src/protocols/spread.js';
+import { closeStaggered } from '../src/protocols/staggered-close.js';
 
 /** Time that passes whenever somebody waits for it. */
 class Time implements Clock {
@@ -20,7 +20,7 @@ class Time implements Clock {
 async function timesOf(overMs: number, count: number): Promise<number[]> {
   const time = new Time();
   const times: number[] = [];
-  await spread(
+  await closeStaggered(
     time,
     overMs,
     Array.from({ length: count }, () => () => times.push(time.ms)),

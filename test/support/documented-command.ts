@@ -17,7 +17,7 @@ export interface Place {
 }
 
 /** Commands as they stand on a page, and what shows that they do what it says. */
-export interface Trial {
+export interface DocumentedCommand {
   readonly title: string;
   readonly commands: readonly string[];
   readonly needs?: readonly Program[];

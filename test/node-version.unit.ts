@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { nodeProblem, oldestNode } from '../src/runtime.js';
+import { nodeProblem, oldestNode } from '../src/node-version.js';
 
 t.test('a Node that is old enough is accepted, an older one refused with a message', async (t) => {
   for (const version of ['20.11.0', '20.20.2', '22.0.0', '100.1.1']) t.equal(nodeProblem(version), undefined, version);

@@ -6,7 +6,7 @@ const SLICE_MS = 25;
 const LEAST_PER_SECOND = 1000;
 
 /** Runs the tasks in a random order within `overMs`; 0: all at once. */
-export async function spread(clock: Clock, overMs: number, tasks: (() => void)[]): Promise<void> {
+export async function closeStaggered(clock: Clock, overMs: number, tasks: (() => void)[]): Promise<void> {
   const perSlice = Math.ceil(Math.max((LEAST_PER_SECOND * SLICE_MS) / 1000, (tasks.length * SLICE_MS) / (overMs || 1)));
   for (let i = tasks.length - 1; i > 0; i--) {
     const j = Math.floor(Math.random() * (i + 1));

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { authenticate, findTicket } from '../../src/protocols/keys.js';
-import { constantTimeComparisons } from '../support/constant-time.js';
-import { foreign, own, TestBroker, testMachine } from './support/broker.js';
+import { authenticate, findTicket } from '../src/protocols/credentials.js';
+import { foreign, own, TestBroker, testMachine } from './mqtt/support/broker.js';
+import { constantTimeComparisons } from './support/constant-time.js';
 
 const hashed = `sha256:${createHash('sha256').update('secret').digest('hex')}`;
 

@@ -1,4 +1,4 @@
-/** Network addresses, and how many connections each has. */
+/** The network address that counts as a client's: behind trusted proxies, and for IPv6 its /64. */
 import { isIP, isIPv6 } from 'node:net';
 
 /** In characters: IPv6 with a mapped IPv4 address, a zone, brackets and a port. */
@@ -52,23 +52,4 @@ export function clientAddress(peer: string, forwardedFor: string, hops: number):
   // Some proxies add the port.
   const bare = /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
   return networkOf(isIP(bare) > 0 ? bare : peer);
-}
-
-/** Long connections and polls by network address, over every protocol together; empty while nobody is connected. */
-export class ConnectionCounts {
-  readonly #counts = new Map<string, number>();
-
-  /** False where the address has as many as it may; 0 is no limit. */
-  add(address: string, limit: number): boolean {
-    const count = this.#counts.get(address) ?? 0;
-    if (limit > 0 && count >= limit) return false;
-    this.#counts.set(address, count + 1);
-    return true;
-  }
-
-  remove(address: string): void {
-    const count = this.#counts.get(address) ?? 0;
-    if (count > 1) this.#counts.set(address, count - 1);
-    else this.#counts.delete(address);
-  }
 }

@@ -7,7 +7,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isLoopback } from '../config.js';
-import { networkOf } from '../protocols/network.js';
+import { networkOf } from '../protocols/client-address.js';
 
 const COOKIE = 'nextalk-admin';
 const SESSION_S = 12 * 60 * 60;
@@ -49,7 +49,7 @@ interface Session {
   readonly until: number;
 }
 
-export class Guard {
+export class Auth {
   /** Signs cookies: another one with each start, so that a restart ends all sessions. */
   #secret = randomBytes(32);
   /** Sessions that were ended before their time, until that. */

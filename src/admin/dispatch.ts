@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { log } from '../log.js';
 import { answerError, answerText, type Handler, type Request, redirect } from './answer.js';
-import type { Guard } from './guard.js';
+import type { Auth } from './auth.js';
 
 /** For reading the paths of requests. */
 const BASE = 'http://admin';
@@ -17,10 +17,10 @@ export interface Health {
 /** By method and path. */
 export type Routes = ReadonlyMap<string, Handler>;
 
-export class Door {
+export class Dispatcher {
   constructor(
     private readonly health: () => Health | Promise<Health>,
-    private readonly guard: Guard,
+    private readonly auth: Auth,
     /** For everybody: what it takes to log in. */
     private readonly open: Routes,
     private readonly closed: Routes,
@@ -34,7 +34,7 @@ export class Door {
     if (request.url.pathname === '/healthz') return answerText(response, 200, 'ok');
     if (request.url.pathname === '/readyz') return run(() => this.#answerReady(response), request);
     const name = `${message.method === 'HEAD' ? 'GET' : message.method} ${request.url.pathname}`;
-    const verdict = this.guard.check(message);
+    const verdict = this.auth.check(message);
     if (verdict.kind === 'foreign') return answerError(response, 403, 'the request does not come from here');
     const open = this.open.get(name);
     if (open) return run(open, request);

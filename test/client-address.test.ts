@@ -1,5 +1,6 @@
 import t from 'tap';
-import { ConnectionCounts, clientAddress, forwarded, networkOf } from '../src/protocols/network.js';
+import { clientAddress, forwarded, networkOf } from '../src/protocols/client-address.js';
+import { ConnectionCounts } from '../src/protocols/connection-counts.js';
 import { rawRequest, requestText } from './support/raw.js';
 import { siteA, type TestServer, testServer } from './support/server.js';
 

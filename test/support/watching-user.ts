@@ -1,4 +1,4 @@
-/** Users who keep in mind what they are told of each other, and the truth that they are held to. */
+/** Users who record the presences they are told of each other, and the presences that they should have been told. */
 import { HANG_MS } from './hang.js';
 import type { Packet } from './packets.js';
 import { siteA, type TestServer } from './server.js';
@@ -22,9 +22,9 @@ export async function converges(
 }
 
 /** One user, online and connected at one node. */
-export class Believer {
+export class WatchingUser {
   /** Who is online, and how, as this user has been told. */
-  readonly beliefs: Map<string, string>;
+  readonly seen: Map<string, string>;
   /** Messages in the order they came. */
   readonly messages: string[] = [];
   /** What it was told twice, or that cannot be. */
@@ -35,13 +35,13 @@ export class Believer {
     readonly person: Person,
     readonly node: TestServer,
   ) {
-    this.beliefs = new Map(Object.entries(person.answer.presences));
+    this.seen = new Map(Object.entries(person.answer.presences));
     void this.#listen();
   }
 
-  static async arrive(node: TestServer, name: string, everybody: readonly string[]): Promise<Believer> {
+  static async arrive(node: TestServer, name: string, everybody: readonly string[]): Promise<WatchingUser> {
     const buddies = everybody.filter((other) => other !== name).join(',');
-    return new Believer(name, await new Site(node, siteA).arrive(name, { buddies, show: 'available' }), node);
+    return new WatchingUser(name, await new Site(node, siteA).arrive(name, { buddies, show: 'available' }), node);
   }
 
   send(to: string, body: string): Promise<void> {
@@ -60,25 +60,25 @@ export class Believer {
     const { kind, type, from, show } = packet as Packet & { type: string; from: string; show: string };
     if (kind === 'message') this.messages.push(`${from} ${packet.body}`);
     if (kind !== 'presence') return;
-    const known = this.beliefs.get(from);
+    const known = this.seen.get(from);
     const isTwice = type === 'online' ? known !== undefined : type === 'offline' ? known === undefined : known === show;
     if (isTwice) this.wrong.push(`${this.name} was told "${type} ${show}" of ${from}, who was ${known ?? 'offline'}`);
-    if (type === 'offline') this.beliefs.delete(from);
-    else this.beliefs.set(from, show);
+    if (type === 'offline') this.seen.delete(from);
+    else this.seen.set(from, show);
   }
 }
 
 /** What should be, for those who can hear of each other. */
-export class Truth {
+export class ExpectedPresences {
   /** Who is there, at which node. */
-  readonly present = new Map<string, Believer>();
+  readonly present = new Map<string, WatchingUser>();
   readonly shows = new Map<string, string>();
 
   constructor(readonly everybody: readonly string[]) {}
 
   async arrive(node: TestServer, ...names: string[]): Promise<void> {
     for (const name of names) {
-      this.present.set(name, await Believer.arrive(node, name, this.everybody));
+      this.present.set(name, await WatchingUser.arrive(node, name, this.everybody));
       this.shows.set(name, 'available');
     }
   }
@@ -89,14 +89,14 @@ export class Truth {
   }
 
   /** Its node has gone, or is not heard of, with everybody there. */
-  lose(node: TestServer): Believer[] {
+  lose(node: TestServer): WatchingUser[] {
     const lost = [...this.present.values()].filter((user) => user.node === node);
     for (const { name } of lost) this.present.delete(name);
     return lost;
   }
 
   /** They are there as they were. */
-  regain(users: readonly Believer[]): void {
+  regain(users: readonly WatchingUser[]): void {
     for (const user of users) this.present.set(user.name, user);
   }
 
@@ -112,19 +112,19 @@ export class Truth {
   }
 
   /** Goes to a node, and is there when everybody knows. */
-  async move(name: string, node: TestServer): Promise<Believer> {
+  async move(name: string, node: TestServer): Promise<WatchingUser> {
     const user = this.present.get(name);
     if (user) await this.leave(user);
     await this.arrive(node, name);
-    return this.present.get(name) as Believer;
+    return this.present.get(name) as WatchingUser;
   }
 
-  async leave(user: Believer): Promise<void> {
+  async leave(user: WatchingUser): Promise<void> {
     await user.person.offline();
     this.present.delete(user.name);
   }
 
-  /** What users believe and PRESENCES answers that is not so, within groups of nodes that reach each other. */
+  /** Where a user's view or PRESENCES's answer differs from what is expected, within groups of nodes that reach each other. */
   async missing(groups: readonly (readonly TestServer[])[]): Promise<string[]> {
     const found = await Promise.all(groups.map((nodes) => this.#missingIn(nodes)));
     return found.flat();
@@ -136,7 +136,7 @@ export class Truth {
     const wrong: string[] = [];
     for (const user of users) {
       const wanted = new Map([...online].filter(([name]) => name !== user.name));
-      if (!isSame(user.beliefs, wanted)) wrong.push(`${user.name} believes ${text(user.beliefs)}, not ${text(wanted)}`);
+      if (!isSame(user.seen, wanted)) wrong.push(`${user.name} has seen ${text(user.seen)}, not ${text(wanted)}`);
     }
     for (const node of nodes) {
       const answered = new Map(Object.entries(await new Site(node, siteA).presences(...this.everybody)));
@@ -164,11 +164,11 @@ function text(map: ReadonlyMap<string, string>): string {
 const everybody = ['u1', 'u2', 'u3', 'u4', 'u5', 'u6', 'u7', 'u8', 'u9'];
 
 /** Three users at each of three nodes, each of whom watches all others. */
-export async function settle(nodes: readonly TestServer[]): Promise<Truth> {
-  const truth = new Truth(everybody);
-  for (const [i, node] of nodes.entries()) await truth.arrive(node, ...everybody.slice(i * 3, i * 3 + 3));
-  await converges(() => truth.missing([nodes]));
-  return truth;
+export async function settle(nodes: readonly TestServer[]): Promise<ExpectedPresences> {
+  const expected = new ExpectedPresences(everybody);
+  for (const [i, node] of nodes.entries()) await expected.arrive(node, ...everybody.slice(i * 3, i * 3 + 3));
+  await converges(() => expected.missing([nodes]));
+  return expected;
 }
 
 /** Users who send each other numbers, all the time. */
@@ -176,10 +176,10 @@ export class Talk {
   /** Rounds in which everybody has sent everybody else a number. */
   sent = 0;
   #running = true;
-  readonly #pairs: readonly (readonly [Believer, Believer])[];
+  readonly #pairs: readonly (readonly [WatchingUser, WatchingUser])[];
   readonly #loop: Promise<void>;
 
-  constructor(users: readonly Believer[]) {
+  constructor(users: readonly WatchingUser[]) {
     this.#pairs = users.flatMap((one) => users.filter((other) => other !== one).map((other) => [one, other] as const));
     this.#loop = this.#run();
   }
