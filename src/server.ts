@@ -279,7 +279,7 @@ class RunningServer implements Server {
 
 /** Calls of this node's tickets that reached another one. */
 function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
-  node.calls.answer('call', (_peer, [name, call, roomId, parameters], answer) => {
+  node.rpc.handle('call', (_peer, [name, call, roomId, parameters], answer) => {
     const domain = domains.get(name as string);
     if (!domain) return answer(null);
     answerCall(domain, call as string, roomId as string, new Map(parameters as [string, unknown][]), answer);

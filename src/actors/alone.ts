@@ -109,7 +109,7 @@ export class Alone implements DomainCluster {
     return false;
   }
 
-  visit(_address: unknown, _token: unknown, done: (client: null) => void): void {
+  remoteClient(_address: unknown, _token: unknown, done: (client: null) => void): void {
     done(null);
   }
 

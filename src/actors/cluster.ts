@@ -130,7 +130,7 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /** A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown. */
-  visit(address: Address, token: string, done: (client: Client | null) => void): void;
+  remoteClient(address: Address, token: string, done: (client: Client | null) => void): void;
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
   /** A client of this name comes here: one on another node ends. */

@@ -39,13 +39,13 @@ function endpointsOf({ domains }: ClusterNode, peer: Peer | null): number {
 }
 
 function nodeState(node: ClusterNode, peer: Peer, now: number): NodeState {
-  const { name, incarnation, up, leaving, heardAt, link } = peer;
+  const { name, incarnation, up, leaving, heardAt, stream } = peer;
   return {
     name,
     incarnation,
     state: up ? (leaving ? 'leaving' : 'up') : 'lost',
     heardMs: Math.max(0, Math.round(now - heardAt)),
-    backlog: link.backlog,
+    backlog: stream.backlog,
     endpoints: endpointsOf(node, peer),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * The connection to NATS: subjects in, texts out. Keeps trying for ever; while it is lost nothing is kept for later, the
- * links above it do that within their bounds. The only file that knows the NATS client.
+ * streams above it do that within their bounds. The only file that knows the NATS client.
  */
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';

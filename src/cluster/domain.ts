@@ -11,17 +11,17 @@ import { Left, type Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Tracker } from '../actors/tracker.js';
-import { Hosting } from './hosting.js';
+import { Handover } from './handover.js';
 import { Interest } from './interest.js';
 import type { ClusterNode } from './node.js';
-import { Paths } from './paths.js';
 import { type Peer, peerOf } from './peer.js';
 import { PacketRelays } from './relays.js';
+import { RemoteClients } from './remote-client.js';
+import { RemoteTransports } from './remote-transport.js';
+import { RemoteWatchers } from './remote-watchers.js';
+import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
-import { Turns } from './turns.js';
-import { Visits } from './visits.js';
-import { WatchedElsewhere } from './watched-elsewhere.js';
 import { wireOf } from './wire.js';
 
 /** How long a call sent on to another node waits for its answer. */
@@ -29,14 +29,14 @@ const CALL_MS = 5000;
 
 export class ClusteredDomain implements DomainCluster {
   readonly relays: PacketRelays;
-  readonly watchedElsewhere: WatchedElsewhere;
+  readonly remoteWatchers: RemoteWatchers;
   readonly interest: Interest;
-  readonly hosting: Hosting;
-  readonly visits: Visits;
+  readonly remoteTransports: RemoteTransports;
+  readonly remoteClients: RemoteClients;
   readonly topics: Topics;
   readonly sessions: Sessions;
-  readonly turns: Turns;
-  readonly paths: Paths;
+  readonly roundRobin: RoundRobin;
+  readonly handover: Handover;
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
   readonly #unmet = new Map<Address, readonly Peer[]>();
@@ -46,14 +46,14 @@ export class ClusteredDomain implements DomainCluster {
     readonly domain: Domain,
   ) {
     this.relays = new PacketRelays(this);
-    this.watchedElsewhere = new WatchedElsewhere(() => this.tracker);
+    this.remoteWatchers = new RemoteWatchers(() => this.tracker);
     this.interest = new Interest(this);
-    this.hosting = new Hosting(this);
-    this.visits = new Visits(this);
+    this.remoteTransports = new RemoteTransports(this);
+    this.remoteClients = new RemoteClients(this);
     this.topics = new Topics(this);
     this.sessions = new Sessions(this);
-    this.turns = new Turns();
-    this.paths = new Paths(this);
+    this.roundRobin = new RoundRobin();
+    this.handover = new Handover(this);
   }
 
   get tracker(): Tracker {
@@ -134,7 +134,7 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   watchedBy(address: Address): ReadonlySet<Address> {
-    return this.watchedElsewhere.by(address);
+    return this.remoteWatchers.by(address);
   }
 
   /** Another node has a part of an endpoint: it is told who here lists it, and the parts come to know of each other. */
@@ -181,10 +181,10 @@ export class ClusteredDomain implements DomainCluster {
 
   forgotten(address: Address): void {
     this.domain.runtime.metrics.cluster.replicaEndpoints -= 1;
-    this.watchedElsewhere.forget(address);
+    this.remoteWatchers.forget(address);
     this.#left.delete(address);
     this.#unmet.delete(address);
-    this.turns.forget(address);
+    this.roundRobin.forget(address);
   }
 
   shared(by: 1 | -1): void {
@@ -206,12 +206,12 @@ export class ClusteredDomain implements DomainCluster {
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {
     if (!peer) return false;
     this.domain.runtime.metrics.cluster.callsForwarded += 1;
-    this.node.calls.ask(peer, 'call', [this.domain.name, ...call], CALL_MS, done);
+    this.node.rpc.call(peer, 'call', [this.domain.name, ...call], CALL_MS, done);
     return true;
   }
 
-  visit(address: Address, token: string, done: (client: Client | null) => void): void {
-    this.visits.find(address, token, done);
+  remoteClient(address: Address, token: string, done: (client: Client | null) => void): void {
+    this.remoteClients.find(address, token, done);
   }
 
   settled(done: () => void): void {

@@ -1,6 +1,6 @@
 /** What nodes write on NATS: signs of life, frames of their streams, who is there. What is none of it is an Error. */
 import type { Item } from './peer.js';
-import { count, flag, listOf, type Shape, text } from './shapes.js';
+import { count, flag, listOf, text, type Validator } from './validators.js';
 
 const STATES = ['up', 'leaving', 'gone'] as const;
 export type State = (typeof STATES)[number];
@@ -19,18 +19,19 @@ export type Frame = readonly [
   items?: readonly Item[],
 ];
 
-const name: Shape = (value) => typeof value === 'string' && value !== '';
-const state: Shape = (value) => (STATES as readonly unknown[]).includes(value);
-const kind: Shape = (value) => (KINDS as readonly unknown[]).includes(value);
-const list: Shape = (value) => Array.isArray(value);
+const name: Validator = (value) => typeof value === 'string' && value !== '';
+const state: Validator = (value) => (STATES as readonly unknown[]).includes(value);
+const kind: Validator = (value) => (KINDS as readonly unknown[]).includes(value);
+const list: Validator = (value) => Array.isArray(value);
 
 /** The first three of a beat hold for every protocol; one of another may look different behind them. */
-const BEAT: readonly Shape[] = [(value) => value === 'b', name, count, count];
-const FRAME: readonly Shape[] = [kind, name, count, count, count, count];
+const BEAT: readonly Validator[] = [(value) => value === 'b', name, count, count];
+const FRAME: readonly Validator[] = [kind, name, count, count, count, count];
 
-function read(json: string, ...shapes: readonly Shape[]): readonly unknown[] {
+function read(json: string, ...validators: readonly Validator[]): readonly unknown[] {
   const value: unknown = JSON.parse(json);
-  if (!Array.isArray(value) || !shapes.every((shape, at) => shape(value[at], ''))) throw new Error('of no known shape');
+  if (!Array.isArray(value) || !validators.every((validator, at) => validator(value[at], '')))
+    throw new Error('of no known shape');
   return value;
 }
 

@@ -9,6 +9,7 @@ import { tellWatchers } from '../actors/router.js';
 import type { TransportKind } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
+import type { WirePublication } from './topics.js';
 import {
   address,
   addresses,
@@ -21,13 +22,12 @@ import {
   packet,
   packets,
   publication,
-  type Shape,
   show,
   stamp,
   text,
   transport,
-} from './shapes.js';
-import type { WirePublication } from './topics.js';
+  type Validator,
+} from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
 
 type Addresses = readonly Address[];
@@ -91,7 +91,7 @@ function down({ tracker }: ClusteredDomain, peer: Peer, [address]: readonly [Add
 }
 
 function watched(cluster: ClusteredDomain, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
-  cluster.watchedElsewhere.told(address, list);
+  cluster.remoteWatchers.told(address, list);
 }
 
 function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: readonly [string, boolean]): void {
@@ -144,24 +144,28 @@ function forPart(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packet
 type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1];
 type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
-function attached({ hosting }: ClusteredDomain, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
-  hosting.attach(peer, id, token, kind, isRenewed === 1);
+function attached({ remoteTransports }: ClusteredDomain, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
+  remoteTransports.attach(peer, id, token, kind, isRenewed === 1);
 }
 
-function acknowledged({ hosting }: ClusteredDomain, peer: Peer, [id, count]: readonly [number, number]): void {
-  hosting.acknowledged(peer, id, count);
+function acknowledged({ remoteTransports }: ClusteredDomain, peer: Peer, [id, count]: readonly [number, number]): void {
+  remoteTransports.acknowledged(peer, id, count);
 }
 
-function detached({ hosting }: ClusteredDomain, peer: Peer, [id, token, taken, unsent]: Detached): void {
-  hosting.detached(peer, id, token, taken, unsent);
+function detached({ remoteTransports }: ClusteredDomain, peer: Peer, [id, token, taken, unsent]: Detached): void {
+  remoteTransports.detached(peer, id, token, taken, unsent);
 }
 
-function pushed({ visits }: ClusteredDomain, _peer: Peer, [id, list]: readonly [number, readonly WirePacket[]]): void {
-  visits.push(id, list);
+function pushed(
+  { remoteClients }: ClusteredDomain,
+  _peer: Peer,
+  [id, list]: readonly [number, readonly WirePacket[]],
+): void {
+  remoteClients.push(id, list);
 }
 
-function closed({ visits }: ClusteredDomain, peer: Peer, [id, reason]: readonly [number, string]): void {
-  visits.close(peer, id, reason);
+function closed({ remoteClients }: ClusteredDomain, peer: Peer, [id, reason]: readonly [number, string]): void {
+  remoteClients.close(peer, id, reason);
 }
 
 type Published = readonly [stamp: number, isWanted: 0 | 1, WirePublication];
@@ -189,14 +193,14 @@ function claimed({ sessions }: ClusteredDomain, peer: Peer, [clientId, stamp]: r
 
 interface Taker {
   readonly take: Take;
-  readonly shapes: readonly Shape[];
+  readonly validators: readonly Validator[];
 }
 
 function taker<F extends readonly unknown[]>(
   take: (cluster: ClusteredDomain, peer: Peer, fields: F) => void,
-  ...shapes: { [I in keyof F]: Shape }
+  ...validators: { [I in keyof F]: Validator }
 ): Taker {
-  return { take: take as unknown as Take, shapes };
+  return { take: take as unknown as Take, validators };
 }
 
 const TAKERS = new Map<string, Taker>([
@@ -233,7 +237,7 @@ export type Taken = 'taken' | 'unknown' | 'malformed';
 export function take(cluster: ClusteredDomain, peer: Peer, kind: string, fields: readonly unknown[]): Taken {
   const known = TAKERS.get(kind);
   if (!known) return 'unknown';
-  if (!fits(known.shapes, fields, cluster.domain.name)) return 'malformed';
+  if (!fits(known.validators, fields, cluster.domain.name)) return 'malformed';
   known.take(cluster, peer, fields as readonly never[]);
   return 'taken';
 }

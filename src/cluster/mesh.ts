@@ -3,7 +3,7 @@
  * subject of NATS and has another one for itself: a cluster has a few subscriptions for each node, however many
  * endpoints there are. Who has an endpoint is known from the replica, not from NATS.
  *
- * Owns peers, leases and links; knows nothing of what the items mean.
+ * Owns peers, leases and streams; knows nothing of what the items mean.
  */
 import type { Clock } from '../clock.js';
 import type { Conditions } from '../conditions.js';
@@ -11,10 +11,10 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
 import { type Beat, beatOf, type Frame, frameOf, namesOf, type State } from './frames.js';
-import { Inbound } from './inbound.js';
-import { Link } from './link.js';
 import type { MeshEvents } from './mesh-events.js';
 import { type Item, Peer } from './peer.js';
+import { StreamReceiver } from './stream-receiver.js';
+import { StreamSender } from './stream-sender.js';
 
 /** Nodes whose numbers differ do not understand each other. Grows only with what older ones would misread. */
 export const PROTOCOL = 2;
@@ -47,10 +47,10 @@ export class Mesh {
   readonly peers = new Map<string, Peer>();
   readonly incarnation = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   readonly #bus: Bus;
-  readonly #inbound: Inbound;
+  readonly #receiver: StreamReceiver;
   /** How every text from this node begins. */
   readonly #head: string;
-  readonly #dirty = new Set<Link>();
+  readonly #dirty = new Set<StreamSender>();
   #state: State = 'up';
   /** NATS could not be reached yet. */
   #isLate = false;
@@ -65,7 +65,7 @@ export class Mesh {
   ) {
     const { node, cluster, urls } = options;
     this.#head = `${JSON.stringify(node)},${this.incarnation}`;
-    this.#inbound = new Inbound(
+    this.#receiver = new StreamReceiver(
       options.clock,
       (peer, item) => this.#take(peer, item),
       (kind, peer) => this.#control(kind, peer),
@@ -81,13 +81,13 @@ export class Mesh {
       onConnected: () => {
         if (this.#isLate) void this.#join();
         this.#beat(1);
-        for (const peer of this.peers.values()) if (peer.up) peer.link.repeat();
+        for (const peer of this.peers.values()) if (peer.up) peer.stream.repeat();
       },
       onRefused: () => {
         this.options.metrics.itemsRefused += 1;
       },
       onLost: () => {
-        for (const { link } of this.peers.values()) link.release();
+        for (const { stream } of this.peers.values()) stream.release();
       },
     });
   }
@@ -146,25 +146,25 @@ export class Mesh {
   send(peer: Peer, item: string): void {
     if (!peer.up) return;
     this.options.metrics.itemsSent += 1;
-    peer.link.send(item);
-    this.#touch(peer.link);
+    peer.stream.send(item);
+    this.#touch(peer.stream);
   }
 
   broadcast(item: string): void {
     for (const peer of this.peers.values()) this.send(peer, item);
   }
 
-  #touch(link: Link): void {
+  #touch(stream: StreamSender): void {
     if (this.#dirty.size === 0) this.options.wake();
-    this.#dirty.add(link);
+    this.#dirty.add(stream);
   }
 
   /** The turn is over: sends what it has gathered. */
   flush(): void {
     if (this.#dirty.size === 0) return;
-    const links = [...this.#dirty];
+    const streams = [...this.#dirty];
     this.#dirty.clear();
-    for (const link of links) link.flush();
+    for (const stream of streams) stream.flush();
   }
 
   /** Calls `done` when every node within its lease has all it was sent so far, or does not answer in time. */
@@ -175,10 +175,10 @@ export class Mesh {
       if (waiting === 0) done();
     };
     const now = this.options.clock.now();
-    for (const { up, suspect, link } of this.connected ? this.peers.values() : []) {
+    for (const { up, suspect, stream } of this.connected ? this.peers.values() : []) {
       if (!up || suspect) continue;
       waiting += 1;
-      link.whenAcknowledged(now, finish);
+      stream.whenAcknowledged(now, finish);
     }
     finish();
   }
@@ -200,7 +200,7 @@ export class Mesh {
     this.#cancelTick?.();
     this.#state = 'gone';
     this.#beat(0);
-    for (const { link } of this.peers.values()) link.release();
+    for (const { stream } of this.peers.values()) stream.release();
     this.peers.clear();
     await this.#bus.close();
   }
@@ -229,7 +229,7 @@ export class Mesh {
       if (peer.up && now - peer.heardAt > leaseMs) this.#hide(peer, now);
       if (peer.hiddenAt > 0 && now - peer.hiddenAt > REMEMBER_MS) this.#forget(peer, false);
       if (!peer.up) continue;
-      if (peer.link.look(now, this.beatMs)) peer.suspect = true;
+      if (peer.stream.look(now, this.beatMs)) peer.suspect = true;
       peer.asked = false;
       this.#pump(peer);
     }
@@ -251,7 +251,7 @@ export class Mesh {
     peer.synced = false;
     peer.hiddenAt = now;
     peer.snapshot = null;
-    peer.link.release();
+    peer.stream.release();
     this.events.hidden(peer);
     this.#onProgress?.();
   }
@@ -260,7 +260,7 @@ export class Mesh {
     this.peers.delete(peer.name);
     peer.up = false;
     peer.snapshot = null;
-    peer.link.release();
+    peer.stream.release();
     this.events.gone(peer, inOrder);
     this.#onProgress?.();
   }
@@ -302,7 +302,7 @@ export class Mesh {
     const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
-    peer.link = new Link(
+    peer.stream = new StreamSender(
       () => ++this.#lastEpoch,
       (epoch, seq, urgent, items) =>
         this.#bus.publish(subject, `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]]`),
@@ -314,7 +314,7 @@ export class Mesh {
     );
     this.peers.set(name, peer);
     this.#beat(0);
-    peer.link.reset();
+    peer.stream.reset();
   }
 
   #heard(peer: Peer): void {
@@ -324,7 +324,7 @@ export class Mesh {
     seldom.info(`back ${peer.name} ${peer.heardAt}`, what, 'a node is heard of again');
     peer.up = true;
     peer.hiddenAt = 0;
-    peer.link.repeat();
+    peer.stream.repeat();
     // Each of the two may have missed the other's changes.
     this.#beginSnapshot(peer, true);
     this.#control('s', peer);
@@ -340,9 +340,9 @@ export class Mesh {
 
   /** Tells as much more of a snapshot as may be on its way. */
   #pump(peer: Peer): void {
-    const { snapshot, link } = peer;
+    const { snapshot, stream } = peer;
     if (!snapshot) return;
-    while (link.backlog < SNAPSHOT_CHARACTERS) {
+    while (stream.backlog < SNAPSHOT_CHARACTERS) {
       const next = snapshot.next();
       if (next.done) {
         peer.snapshot = null;
@@ -364,11 +364,11 @@ export class Mesh {
     // Of a node not met yet, or for an earlier one of this name: it sends again once both know each other.
     if (peer?.incarnation !== incarnation || to !== this.incarnation) return;
     this.#heard(peer);
-    if (kind === 'd') return this.#inbound.receive(peer, epoch, seq, urgent === 1, items ?? []);
+    if (kind === 'd') return this.#receiver.receive(peer, epoch, seq, urgent === 1, items ?? []);
     peer.suspect = false;
     if (kind === 's') return this.#beginSnapshot(peer, false);
-    if (kind === 'n') peer.link.missing(epoch, seq);
-    else peer.link.acknowledged(epoch, seq);
+    if (kind === 'n') peer.stream.missing(epoch, seq);
+    else peer.stream.acknowledged(epoch, seq);
     this.#pump(peer);
   }
 

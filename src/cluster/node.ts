@@ -7,13 +7,13 @@ import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import { Calls } from './calls.js';
-import { Channels } from './channels.js';
 import { ClusteredDomain } from './domain.js';
 import { type Taken, take } from './incoming.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
 import type { Item, Peer } from './peer.js';
+import { Rpc } from './rpc.js';
+import { Tunnels } from './tunnels.js';
 
 /** Digits of a token behind its node's name. */
 const RANDOM_DIGITS = 32;
@@ -40,8 +40,8 @@ export class ClusterNode implements MeshEvents {
   readonly tokenPrefix: string;
   readonly encode: (packet: Packet) => string;
   readonly mesh: Mesh;
-  readonly calls: Calls;
-  readonly channels: Channels;
+  readonly rpc: Rpc;
+  readonly tunnels: Tunnels;
   readonly domains = new Map<string, ClusteredDomain>();
   #lastStamp = 0;
   readonly #tie = randomBytes(2).readUInt16BE() % STAMPS;
@@ -68,16 +68,16 @@ export class ClusterNode implements MeshEvents {
       },
       this,
     );
-    this.calls = new Calls(this.mesh, clock);
-    this.channels = new Channels(this.mesh);
+    this.rpc = new Rpc(this.mesh, clock);
+    this.tunnels = new Tunnels(this.mesh);
     system.endOfTurn.add(this.#endOfTurn);
-    this.calls.answer('arrived', (_peer, _fields, reply) => reply(true));
-    this.calls.answer('pass', (_peer, [domain, address, to], reply) => {
+    this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
+    this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.domains.get(domain as string);
-      if (cluster) cluster.paths.pass(address as never, to as string, () => reply(true));
+      if (cluster) cluster.handover.pass(address as never, to as string, () => reply(true));
       else reply(null);
     });
-    this.calls.answer('visit', (_peer, [domain, address, token], reply) => {
+    this.rpc.handle('visit', (_peer, [domain, address, token], reply) => {
       const client = this.domains.get(domain as string)?.domain.tickets.get(token as string);
       reply(client?.address === address ? client?.name : null);
     });
@@ -96,7 +96,7 @@ export class ClusterNode implements MeshEvents {
   async close(): Promise<void> {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
     for (const cancel of this.#ending) cancel();
-    this.calls.close();
+    this.rpc.close();
     await this.mesh.close();
   }
 
@@ -132,8 +132,8 @@ export class ClusterNode implements MeshEvents {
 
   received(peer: Peer, item: Item): void {
     const [kind, domain, ...fields] = item;
-    if (kind === '=') return this.#took(peer, kind, this.channels.received(peer, item));
-    if (kind === '?' || kind === '!') return this.#took(peer, kind, this.calls.received(peer, item));
+    if (kind === '=') return this.#took(peer, kind, this.tunnels.received(peer, item));
+    if (kind === '?' || kind === '!') return this.#took(peer, kind, this.rpc.received(peer, item));
     const cluster = this.domains.get(domain as string);
     if (cluster) this.#took(peer, kind, take(cluster, peer, kind, fields));
   }
@@ -155,34 +155,34 @@ export class ClusterNode implements MeshEvents {
   *snapshot(peer: Peer, afterGap: boolean): Iterator<string> {
     for (const cluster of this.domains.values()) {
       yield* cluster.snapshot(peer);
-      if (afterGap) yield* cluster.visits.renewals(peer);
+      if (afterGap) yield* cluster.remoteClients.renewals(peer);
     }
   }
 
   snapshotBegins(peer: Peer, afterGap: boolean): void {
-    if (afterGap) this.channels.broken(peer);
-    for (const { tracker, interest, hosting, visits, topics, sessions } of this.domains.values()) {
+    if (afterGap) this.tunnels.broken(peer);
+    for (const { tracker, interest, remoteTransports, remoteClients, topics, sessions } of this.domains.values()) {
       sessions.drop(peer);
       tracker.expect(peer);
       interest.expect(peer);
       topics.drop(peer);
       if (!afterGap) continue;
-      hosting.expect(peer);
-      visits.renew(peer);
+      remoteTransports.expect(peer);
+      remoteClients.renew(peer);
     }
   }
 
   snapshotEnded(peer: Peer): void {
     peer.lostAt = 0;
-    for (const { tracker, interest, hosting } of this.domains.values()) {
+    for (const { tracker, interest, remoteTransports } of this.domains.values()) {
       tracker.settle(peer);
       interest.settle(peer);
-      hosting.settle(peer);
+      remoteTransports.settle(peer);
     }
   }
 
   reset(peer: Peer): void {
-    this.channels.lost(peer);
+    this.tunnels.lost(peer);
   }
 
   hidden(peer: Peer): void {
@@ -193,20 +193,20 @@ export class ClusterNode implements MeshEvents {
 
   /** Who waits for it, or is connected through it or to it, does so no longer. */
   #disconnect(peer: Peer): void {
-    this.calls.lost(peer);
-    this.channels.lost(peer);
-    for (const { hosting, visits } of this.domains.values()) {
-      hosting.lost(peer);
-      visits.lost(peer);
+    this.rpc.lost(peer);
+    this.tunnels.lost(peer);
+    for (const { remoteTransports, remoteClients } of this.domains.values()) {
+      remoteTransports.lost(peer);
+      remoteClients.lost(peer);
     }
   }
 
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { tracker, interest, topics, sessions, visits } of this.domains.values()) {
+      for (const { tracker, interest, topics, sessions, remoteClients } of this.domains.values()) {
         sessions.drop(peer);
-        visits.drop(peer);
+        remoteClients.drop(peer);
         tracker.drop(peer);
         interest.drop(peer);
         topics.drop(peer);

@@ -1,6 +1,6 @@
 /** Another node, as this one knows it: what was heard of it, and the streams to it and from it. */
 import type { RemoteNode } from '../actors/cluster.js';
-import type { Link } from './link.js';
+import type { StreamSender } from './stream-sender.js';
 
 /** One item of a stream: its kind, then what that kind has. */
 export type Item = readonly [kind: string, ...fields: unknown[]];
@@ -19,7 +19,7 @@ export class Peer implements RemoteNode {
   /** What it had to tell at first has arrived. */
   synced = false;
   /** The stream to it. */
-  link!: Link;
+  stream!: StreamSender;
   /** What it is still to be told at first, as far as it takes it. */
   snapshot: Iterator<string> | null = null;
   /** That is said because some of what was sent before may be lost. */

@@ -41,12 +41,12 @@ export class PacketRelays {
 
   /** Behind all that this node has sent to the endpoint, whichever way that went. */
   toEndpoint(packet: Packet, only: string | null): boolean {
-    const { domain, paths } = this.cluster;
+    const { domain, handover } = this.cluster;
     const record = domain.tracker.records.get(packet.topic);
     const primary = record && primaryOf(record);
     if (primary === undefined) return this.toPrimary(packet, only, 0);
     const again = () => void this.toEndpoint(packet, only);
-    if (paths.mustWait(packet.topic, primary && peerOf(primary), again)) return true;
+    if (handover.mustWait(packet.topic, primary && peerOf(primary), again)) return true;
     return this.toPrimary(packet, only, 0);
   }
 
@@ -76,7 +76,7 @@ export class PacketRelays {
 
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, clients: readonly Client[]): boolean {
     const own = clients.filter(({ transport }) => transport !== null).length;
-    const peer = this.cluster.turns.choose(record, packet.sender ?? '', own);
+    const peer = this.cluster.roundRobin.choose(record, packet.sender ?? '', own);
     if (peer) this.cluster.relayPacket(peer, 'y', record.address, packet, only);
     return peer !== null;
   }

@@ -83,7 +83,7 @@ export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
 export function visitTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
   const parsed = parseTicket(ticket);
   if (!parsed || !domain.cluster.isKnown(parsed.token)) return done(null);
-  domain.cluster.visit(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
+  domain.cluster.remoteClient(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
     if (!found) noteUnknown(domain, parsed);
     done(found);
   });

@@ -16,29 +16,29 @@ import { Stream } from '../admin/stream.js';
 import type { Config } from '../config.js';
 import { AdminMetrics } from '../metrics.js';
 import type { RecentSummary } from '../recent-errors.js';
-import { type ServerView, serverView } from './nodes.js';
-import { joinTexts, type Statistics, sumMetrics } from './numbers.js';
-import type { Pulses } from './pulses.js';
-import { type Answers, Questions, type WorkerPort } from './questions.js';
+import type { Heartbeats } from './heartbeats.js';
+import { mergeMetrics, mergeTexts, type Statistics } from './merge-metrics.js';
+import { type ByWorker, mergeDomains, mergeErrors, mergeLookups, mergeRooms } from './merge-views.js';
+import { type Answers, Requests, type WorkerPort } from './requests.js';
+import { type ServerView, serverView } from './server-view.js';
 import { SharedTracing } from './tracing.js';
-import { type ByWorker, joinDomains, joinErrors, joinLookups, joinRooms } from './views.js';
 
 const textType = 'text/plain; version=0.0.4; charset=utf-8';
 
 class Workers {
   constructor(
-    readonly questions: Questions,
-    readonly pulses: Pulses,
+    readonly requests: Requests,
+    readonly heartbeats: Heartbeats,
     private readonly admin: AdminMetrics,
   ) {}
 
   /** As they have told lately. */
   node(): ServerView {
-    return serverView(this.questions.ports(), this.pulses);
+    return serverView(this.requests.ports(), this.heartbeats);
   }
 
   async health(): Promise<Health> {
-    const answers = await this.questions.readiness();
+    const answers = await this.requests.readiness();
     const remarks = answers.flatMap((answer) => answer?.body.trim().split('\n').slice(1) ?? []);
     return {
       ready: answers.length > 0 && answers.every((answer) => answer?.status === 200),
@@ -47,12 +47,12 @@ class Workers {
   }
 
   async metrics(): Promise<string> {
-    const { counted, notCounted } = await this.questions.ask('/metrics', (body) => body);
-    return joinTexts(counted, this.#ownMetrics(new Set(notCounted)));
+    const { counted, notCounted } = await this.requests.send('/metrics', (body) => body);
+    return mergeTexts(counted, this.#ownMetrics(new Set(notCounted)));
   }
 
   async statistics(): Promise<object> {
-    const { counted, notCounted } = await this.questions.askJson<Statistics>('/api/stats');
+    const { counted, notCounted } = await this.requests.sendJson<Statistics>('/api/stats');
     const all = [...counted.values()];
     const { connections, dropped } = this.admin;
     const own = (value: number) => [{ labels: {}, value }];
@@ -61,7 +61,7 @@ class Workers {
       node: { ...this.node(), ready },
       notCounted,
       metrics: {
-        ...sumMetrics(all.map(({ metrics }) => metrics)),
+        ...mergeMetrics(all.map(({ metrics }) => metrics)),
         nextalk_admin_connections: own(connections),
         nextalk_admin_connections_dropped_total: own(dropped),
       },
@@ -69,7 +69,7 @@ class Workers {
   }
 
   #ownMetrics(notCounted: ReadonlySet<string>): string {
-    const ports = this.questions.ports();
+    const ports = this.requests.ports();
     const ofEach = (family: string, read: (port: WorkerPort) => number): string[] =>
       ports.map((port) => `${family}{worker="${port.name}"} ${read(port)}`);
     return [
@@ -91,7 +91,7 @@ class Workers {
 }
 
 /** What the workers that count hold together, and which do not. */
-function answerJoined<T>(
+function answerMerged<T>(
   response: ServerResponse,
   { counted, notCounted, refused }: Answers<T>,
   join: (counted: ByWorker<T>) => object | null,
@@ -101,34 +101,34 @@ function answerJoined<T>(
   else answerError(response, 503, 'no worker gives an answer');
 }
 
-function viewRoutes(questions: Questions): [string, Handler][] {
+function viewRoutes(requests: Requests): [string, Handler][] {
   return [
     [
       'GET /api/domains',
       async ({ response, url }) => {
         // All of them: the largest of all workers need not be the largest of each.
-        const answers = await questions.askJson<Domains>(`/api/domains?limit=${MOST_LISTED}`);
-        answerJoined(response, answers, (all) => joinDomains(all, limitOf(url)));
+        const answers = await requests.sendJson<Domains>(`/api/domains?limit=${MOST_LISTED}`);
+        answerMerged(response, answers, (all) => mergeDomains(all, limitOf(url)));
       },
     ],
     [
       'GET /api/rooms',
       async ({ response, url }) => {
-        const answers = await questions.askJson<Rooms>(`/api/rooms${url.search}`);
-        answerJoined(response, answers, (all) => joinRooms(all, limitOf(url)));
+        const answers = await requests.sendJson<Rooms>(`/api/rooms${url.search}`);
+        answerMerged(response, answers, (all) => mergeRooms(all, limitOf(url)));
       },
     ],
     [
       'GET /api/errors',
       async ({ response }) => {
         const read = (body: string) => (JSON.parse(body) as { errors: readonly RecentSummary[] }).errors;
-        answerJoined(response, await questions.ask('/api/errors', read), (all) => ({ errors: joinErrors(all) }));
+        answerMerged(response, await requests.send('/api/errors', read), (all) => ({ errors: mergeErrors(all) }));
       },
     ],
     [
       'GET /api/endpoint',
       async ({ response, url }) =>
-        answerJoined(response, await questions.askJson<Lookup>(`/api/endpoint${url.search}`), joinLookups),
+        answerMerged(response, await requests.sendJson<Lookup>(`/api/endpoint${url.search}`), mergeLookups),
     ],
   ];
 }
@@ -143,7 +143,7 @@ function traceRoutes(tracing: SharedTracing): [string, Handler][] {
       async (request) => {
         const started = await tracing.start(request.url.search);
         if (started.counted.size > 0) await viewTrace(request);
-        else answerJoined(request.response, started, () => null);
+        else answerMerged(request.response, started, () => null);
       },
     ],
     [
@@ -162,7 +162,7 @@ function protectedRoutes(workers: Workers, history: History, tracing: SharedTrac
     ['GET /metrics', async ({ response }) => answer(response, 200, textType, await workers.metrics())],
     ['GET /api/stats', async ({ response }) => answerJson(response, await workers.statistics())],
     ['GET /api/stream', ({ response }) => stream.watch(response)],
-    ...viewRoutes(workers.questions),
+    ...viewRoutes(workers.requests),
     ...traceRoutes(tracing),
   ];
 }
@@ -171,14 +171,14 @@ function protectedRoutes(workers: Workers, history: History, tracing: SharedTrac
 export async function startWorkersAdmin(
   config: () => Config,
   ports: () => readonly WorkerPort[],
-  pulses: Pulses,
+  heartbeats: Heartbeats,
 ): Promise<Listener | null> {
   const { host, port } = config().admin;
   if (port === 0) return null;
   const metrics = new AdminMetrics();
-  const workers = new Workers(new Questions(ports), pulses, metrics);
-  const history = new History(() => sampleOf(pulses.all(ports().map(({ name }) => name))));
-  const tracing = new SharedTracing(workers.questions);
+  const workers = new Workers(new Requests(ports), heartbeats, metrics);
+  const history = new History(() => sampleOf(heartbeats.all(ports().map(({ name }) => name))));
+  const tracing = new SharedTracing(workers.requests);
   const auth = new Auth(() => config().admin.token, Date.now);
   const assets = readAssets();
   const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history, tracing)]);

@@ -16,10 +16,10 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
+import { Heartbeats } from './heartbeats.js';
 import type { Ports } from './messages.js';
 import { claimPorts } from './ports.js';
-import { Pulses } from './pulses.js';
-import type { WorkerPort } from './questions.js';
+import type { WorkerPort } from './requests.js';
 import { WorkerProcess } from './worker-process.js';
 
 /** A worker that ends is replaced after this; one that soon ends again, after twice as long, and so on. */
@@ -50,7 +50,7 @@ class Supervisor {
   #admin: Listener | null = null;
   /** Opens the workers' own admin ports to this process alone. */
   readonly #token = randomBytes(16).toString('hex');
-  readonly #pulses = new Pulses();
+  readonly #heartbeats = new Heartbeats();
 
   constructor(config: Config, count: number) {
     const node = config.cluster.node ?? randomBytes(4).toString('hex');
@@ -89,7 +89,7 @@ class Supervisor {
       this.#admin = await startWorkersAdmin(
         () => this.#config,
         () => this.#workerPorts(),
-        this.#pulses,
+        this.#heartbeats,
       );
       this.#slots = this.#names.map((name) => ({ name, process: this.#launch(name), adminPort: null, restarts: 0 }));
       const [ports] = await Promise.all(this.#slots.map((slot) => this.#started(slot)));
@@ -148,7 +148,7 @@ class Supervisor {
 
   #launch(name: string): WorkerProcess {
     const siblings = new Set(this.#names.filter((other) => other !== name));
-    const measured = (measured: Measured): void => this.#pulses.take(name, measured);
+    const measured = (measured: Measured): void => this.#heartbeats.take(name, measured);
     return new WorkerProcess(name, this.#configOf(name), this.#isReloaded, siblings, measured);
   }
 
@@ -170,7 +170,7 @@ class Supervisor {
       failures += 1;
       slot.restarts += 1;
       slot.adminPort = null;
-      this.#pulses.forget(slot.name);
+      this.#heartbeats.forget(slot.name);
       log.error({ event: 'worker-ended', worker: slot.name, end, delayMs }, `${slot.name} ended: another follows`);
       try {
         await sleep(delayMs, undefined, { signal: this.#ending.signal });

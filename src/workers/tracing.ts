@@ -4,7 +4,7 @@
  */
 import type { Hop } from '../actors/trace.js';
 import type { TraceView } from '../admin/tracing.js';
-import type { Answers, Questions } from './questions.js';
+import type { Answers, Requests } from './requests.js';
 
 const kept = 1000;
 const readMs = 1000;
@@ -117,11 +117,11 @@ export class SharedTracing {
   /** One reading after the other, so that no hop comes twice. */
   #reading: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly questions: Questions) {}
+  constructor(private readonly requests: Requests) {}
 
   /** `query` names domain, endpoint and time. Answers what the workers say. */
   async start(query: string): Promise<Answered> {
-    const answers = await this.questions.askJson<{ trace: TraceView }>(`/api/trace${query}`, 'POST');
+    const answers = await this.requests.sendJson<{ trace: TraceView }>(`/api/trace${query}`, 'POST');
     const [first] = answers.counted.values();
     if (!first) return answers;
     const { domain, id, startedAt, until } = first.trace;
@@ -134,7 +134,7 @@ export class SharedTracing {
   }
 
   async stop(): Promise<void> {
-    await this.questions.askJson('/api/trace', 'DELETE');
+    await this.requests.sendJson('/api/trace', 'DELETE');
     if (this.#current) this.#current.until = Math.min(this.#current.until, Date.now());
   }
 
@@ -157,7 +157,7 @@ export class SharedTracing {
 
   async #readAll(trace: SharedTrace): Promise<readonly string[]> {
     const isActive = Date.now() < trace.until;
-    const { counted, notCounted } = await this.questions.askJson<{ trace: TraceView | null }>(
+    const { counted, notCounted } = await this.requests.sendJson<{ trace: TraceView | null }>(
       (worker) => `/api/trace?after=${trace.seqOf(worker)}`,
     );
     let known = Number.POSITIVE_INFINITY;
@@ -179,7 +179,7 @@ export class SharedTracing {
     const minutes = (trace.until - Date.now()) / 60_000;
     if (minutes <= 0) return;
     const query = new URLSearchParams({ domain: trace.domain, id: trace.id, minutes: String(minutes) });
-    const answers = await this.questions.askJson<{ trace: TraceView }>(`/api/trace?${query}`, 'POST', workers);
+    const answers = await this.requests.sendJson<{ trace: TraceView }>(`/api/trace?${query}`, 'POST', workers);
     for (const [worker, { trace: view }] of answers.counted) trace.begins(worker, view);
   }
 }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import t from 'tap';
-import type { Statistics } from '../../src/workers/numbers.js';
+import type { Statistics } from '../../src/workers/merge-metrics.js';
 import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { online, started, workersOf } from './support/workers.js';

@@ -73,7 +73,7 @@ export class MqttHost implements Host {
     });
     system.endOfTurn.add(this.#flush);
     const { node, domains, runtime } = context;
-    if (node) node.channels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
+    if (node) node.tunnels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
     // What was kept, or comes from other nodes, is received from the start on, not only when the first client is there.
     if (node || runtime.store) for (const domain of domains.values()) this.broker(domain);
   }
@@ -215,7 +215,7 @@ export class MqttHost implements Host {
     if (connection.ended || !node) return;
     const { kind, origin, address } = connection.wire;
     let pipe: Pipe;
-    const channel = node.channels.open(home, { kind, origin, address } satisfies Origin, () => Pipe.events(() => pipe));
+    const channel = node.tunnels.open(home, { kind, origin, address } satisfies Origin, () => Pipe.events(() => pipe));
     pipe = new Pipe(connection.wire, channel, (code) => connection.end(code || undefined));
     if (connection.keepAliveMs > 0) this.#keepAlive.get(connection.keepAliveMs)?.cancel(connection);
     connection.keepAliveMs = 0;

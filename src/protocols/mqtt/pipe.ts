@@ -2,7 +2,7 @@
  * A connection that is carried to another node of the cluster, where its ticket's client or its session lives. Here it
  * is bytes and nothing else; there a connection like any other, whose wire is the channel.
  */
-import type { Channel, ChannelEvents } from '../../cluster/channels.js';
+import type { Tunnel, TunnelEvents } from '../../cluster/tunnels.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
@@ -27,12 +27,12 @@ export class Pipe {
 
   constructor(
     private readonly wire: Wire,
-    private readonly channel: Channel,
+    private readonly channel: Tunnel,
     /** The other node has ended it: nothing more comes. */
     private readonly onEnd: (code: number) => void,
   ) {}
 
-  static events(pipe: () => Pipe): ChannelEvents {
+  static events(pipe: () => Pipe): TunnelEvents {
     return {
       data: (bytes) => pipe().#write(bytes),
       drained: () => pipe().#goOn(),
@@ -82,7 +82,7 @@ class ChannelWire implements Wire {
   readonly unseenBytes = 0;
 
   constructor(
-    private readonly channel: Channel,
+    private readonly channel: Tunnel,
     { kind, origin, address }: Origin,
   ) {
     this.kind = kind;
@@ -117,7 +117,7 @@ class ChannelWire implements Wire {
 }
 
 /** Takes a connection that another node carries here. */
-export function acceptPipe(host: MqttHost, channel: Channel, origin: Origin): void {
+export function acceptPipe(host: MqttHost, channel: Tunnel, origin: Origin): void {
   const connection = new Connection(host, new ChannelWire(channel, origin));
   channel.events = {
     data: (bytes) => {

@@ -1,5 +1,5 @@
 /** A server with workers as the tests of a single server know one: sites, clients, the admin port. */
-import type { ServerView } from '../../../src/workers/nodes.js';
+import type { ServerView } from '../../../src/workers/server-view.js';
 import { askAdmin } from '../../support/admin.js';
 import { type Answer, exchange, type HttpRequest, type Params } from '../../support/http.js';
 import type { NexTalkProcess } from '../../support/process.js';

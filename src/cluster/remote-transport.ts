@@ -1,6 +1,6 @@
 /**
  * Clients of this node that are connected to another one: to their endpoint the connection is a transport like any
- * other. The other side is visits.ts.
+ * other. The other side is remote-client.ts.
  */
 import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
@@ -28,7 +28,7 @@ class RemoteTransport implements Transport {
   isStale = false;
 
   constructor(
-    private readonly hosting: Hosting,
+    private readonly remoteTransports: RemoteTransports,
     readonly client: Client,
     readonly kind: TransportKind,
     readonly peer: Peer,
@@ -46,7 +46,7 @@ class RemoteTransport implements Transport {
     if (taken.length === 0) return 0;
     this.#hasSent = true;
     this.#unacknowledged = this.#unacknowledged.concat(taken);
-    this.hosting.send(this, taken);
+    this.remoteTransports.send(this, taken);
     return taken.length;
   }
 
@@ -62,14 +62,14 @@ class RemoteTransport implements Transport {
   }
 
   close(reason: CloseReason): readonly Packet[] {
-    this.hosting.end(this, reason);
+    this.remoteTransports.end(this, reason);
     return this.#unacknowledged;
   }
 
   settle(reason: CloseReason): boolean {
     // Also what is acknowledged may come back: what carries it has it, and may not get it out.
     if (!this.#hasSent) return false;
-    this.hosting.askToEnd(this, reason);
+    this.remoteTransports.askToEnd(this, reason);
     return true;
   }
 
@@ -89,7 +89,7 @@ class RemoteTransport implements Transport {
   }
 }
 
-export class Hosting {
+export class RemoteTransports {
   /** By node, then by the number that node has given it. */
   readonly #transports = new Map<Peer, Map<number, RemoteTransport>>();
 

@@ -23,20 +23,20 @@ export interface Value {
 const largest = /_lag_|_condition$|_info$|_rooms$|_mqtt_retained$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
 const smallest = /_ready$|_reload_success|_start_time_|_cluster_connected$/;
 
-function together(name: string, a: number, b: number): number {
+function merge(name: string, a: number, b: number): number {
   if (largest.test(name)) return Math.max(a, b);
   return smallest.test(name) ? Math.min(a, b) : a + b;
 }
 
 function merged(name: string, a: Value, b: Value): Value {
   const { labels } = a;
-  if (a.value !== undefined) return { labels, value: together(name, a.value, b.value ?? 0) };
+  if (a.value !== undefined) return { labels, value: merge(name, a.value, b.value ?? 0) };
   const buckets = (a.buckets ?? []).map(({ le, count }, i) => ({ le, count: count + (b.buckets?.[i]?.count ?? 0) }));
   return { labels, count: (a.count ?? 0) + (b.count ?? 0), sum: (a.sum ?? 0) + (b.sum ?? 0), buckets };
 }
 
 /** Adds the metrics of several workers up, each by its labels. */
-export function sumMetrics(all: readonly Statistics['metrics'][]): Record<string, Value[]> {
+export function mergeMetrics(all: readonly Statistics['metrics'][]): Record<string, Value[]> {
   const sums = new Map<string, Map<string, Value>>();
   for (const metrics of all) {
     for (const [name, values] of Object.entries(metrics)) {
@@ -67,7 +67,7 @@ function countOnce(online: Map<string, Value> | undefined, shared: ReadonlyMap<s
  * Puts Prometheus texts together: each sample of a worker gets a label `worker`, `own` are samples of no worker. Each family
  * is described once.
  */
-export function joinTexts(texts: ReadonlyMap<string, string>, own = ''): string {
+export function mergeTexts(texts: ReadonlyMap<string, string>, own = ''): string {
   const families = new Map<string, { readonly head: string[]; readonly samples: string[] }>();
   for (const [worker, text] of [...texts, ['', own] as const]) {
     let samples: string[] = [];

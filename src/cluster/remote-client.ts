@@ -1,7 +1,7 @@
 /**
  * Connections of this node whose client lives on another one: a load balancer, or workers that share a port, may bring
  * anybody anywhere. An adapter is given a stand-in for the client; what it tells that client's endpoint is told on to
- * the node where the client lives (hosting.ts), and the packets come back the same way.
+ * the node where the client lives (remote-transport.ts), and the packets come back the same way.
  */
 import type { Address } from '../actors/address.js';
 import { Client } from '../actors/client.js';
@@ -14,11 +14,11 @@ import type { ClusteredDomain } from './domain.js';
 import type { Peer } from './peer.js';
 import { packetOf, type WirePacket } from './wire.js';
 
-const VISIT_MS = 5000;
+const FIND_MS = 5000;
 
 const REASONS = new Map<string, CloseReason>(Object.values(CLOSE).map((reason) => [reason.name, reason]));
 
-interface Visit {
+interface Attachment {
   id: number;
   readonly home: Peer;
   readonly token: string;
@@ -26,33 +26,33 @@ interface Visit {
   /** Came from its home, and waits for the transport. */
   pending: Packet[];
   canTake: boolean;
-  /** Packets that the transport has taken since its home knows the visit by this number. */
+  /** Packets that the transport has taken since its home knows the attachment by this number. */
   taken: number;
 }
 
 /** One actor stands for all the endpoints elsewhere whose clients are connected here. */
-const proxy: Behaviour<Visits, EndpointMessage> = {
-  receive(visits, message) {
-    if (message.kind === 'attach') visits.attach(message.client, message.transport);
-    else if (message.kind === 'detach') visits.detach(message.transport, message.unsent);
-    else if (message.kind === 'drained') visits.drained(message.transport);
-    return visits;
+const proxy: Behaviour<RemoteClients, EndpointMessage> = {
+  receive(clients, message) {
+    if (message.kind === 'attach') clients.attach(message.client, message.transport);
+    else if (message.kind === 'detach') clients.detach(message.transport, message.unsent);
+    else if (message.kind === 'drained') clients.drained(message.transport);
+    return clients;
   },
 };
 
-export class Visits {
-  readonly #visits = new Map<number, Visit>();
-  readonly #byTransport = new Map<Transport, Visit>();
+export class RemoteClients {
+  readonly #attachments = new Map<number, Attachment>();
+  readonly #byTransport = new Map<Transport, Attachment>();
   /** Where a stand-in's client lives. */
   readonly #homes = new WeakMap<Client, Peer>();
-  /** Of homes that are not heard of: how the visits have ended that they believe in. */
+  /** Of homes that are not heard of: how those attachments have ended that they still count on. */
   readonly #farewells = new Map<Peer, string[]>();
   readonly #actor: Ref<EndpointMessage>;
   #lastId = 0;
 
   constructor(private readonly cluster: ClusteredDomain) {
     const { system } = cluster.domain.runtime;
-    this.#actor = system.spawn(system.group(`visits ${cluster.domain.name}`), proxy, this);
+    this.#actor = system.spawn(system.group(`remote clients ${cluster.domain.name}`), proxy, this);
   }
 
   /** A stand-in for the client of a ticket that another node has given out; null where that knows it no more. */
@@ -60,7 +60,7 @@ export class Visits {
     const { node, domain } = this.cluster;
     const home = node.homeOf(token);
     if (!home) return done(null);
-    node.calls.ask(home, 'visit', [domain.name, address, token], VISIT_MS, (name) => {
+    node.rpc.call(home, 'visit', [domain.name, address, token], FIND_MS, (name) => {
       if (typeof name !== 'string') return done(null);
       const { clock, outbox } = domain.runtime;
       const client = new Client(this.#actor, address, name, token, outbox, domain, clock.now());
@@ -77,62 +77,62 @@ export class Visits {
     }
     this.#lastId += 1;
     const { token } = client;
-    const visit = { id: this.#lastId, home, token, transport, pending: [], canTake: true, taken: 0 };
-    this.#visits.set(visit.id, visit);
-    this.#byTransport.set(transport, visit);
+    const attachment = { id: this.#lastId, home, token, transport, pending: [], canTake: true, taken: 0 };
+    this.#attachments.set(attachment.id, attachment);
+    this.#byTransport.set(transport, attachment);
     this.cluster.domain.runtime.metrics.cluster.visitors += 1;
-    this.cluster.node.mesh.send(home, this.#arrival(visit, 0));
+    this.cluster.node.mesh.send(home, this.#arrival(attachment, 0));
   }
 
   detach(transport: Transport, unsent: readonly Packet[]): void {
-    const visit = this.#byTransport.get(transport);
-    if (visit) this.#leave(visit, unsent);
+    const attachment = this.#byTransport.get(transport);
+    if (attachment) this.#leave(attachment, unsent);
   }
 
-  #leave(visit: Visit, unsent: readonly Packet[]): void {
-    this.#forget(visit);
-    this.cluster.node.mesh.send(visit.home, this.#departure(visit, unsent));
+  #leave(attachment: Attachment, unsent: readonly Packet[]): void {
+    this.#forget(attachment);
+    this.cluster.node.mesh.send(attachment.home, this.#departure(attachment, unsent));
   }
 
   /** What it was sent and has not taken its home still has. */
-  #departure({ id, token, taken }: Visit, unsent: readonly Packet[]): string {
+  #departure({ id, token, taken }: Attachment, unsent: readonly Packet[]): string {
     const returned = unsent.map((packet) => this.cluster.wire(packet));
     return `["vd",${this.#name},${id},${JSON.stringify(token)},${taken},[${returned}]]`;
   }
 
-  #arrival({ id, token, transport }: Visit, isRenewed: 0 | 1): string {
+  #arrival({ id, token, transport }: Attachment, isRenewed: 0 | 1): string {
     return `["va",${this.#name},${id},${JSON.stringify(token)},"${transport.kind}",${isRenewed}]`;
   }
 
   drained(transport: Transport): void {
-    const visit = this.#byTransport.get(transport);
-    if (!visit) return;
-    visit.canTake = true;
-    this.#pump(visit);
+    const attachment = this.#byTransport.get(transport);
+    if (!attachment) return;
+    attachment.canTake = true;
+    this.#pump(attachment);
   }
 
   /** Packets from the client's home. */
   push(id: number, packets: readonly WirePacket[]): void {
-    const visit = this.#visits.get(id);
-    if (!visit) return;
-    for (const packet of packets) visit.pending.push(packetOf(packet));
-    this.#pump(visit);
+    const attachment = this.#attachments.get(id);
+    if (!attachment) return;
+    for (const packet of packets) attachment.pending.push(packetOf(packet));
+    this.#pump(attachment);
   }
 
   /** The client's home ends the connection. */
   close(home: Peer, id: number, reason: string): void {
-    const visit = this.#visits.get(id);
+    const attachment = this.#attachments.get(id);
     // Whoever asks may wait for the answer: nothing of what it has sent there has been taken.
-    if (!visit) return this.cluster.node.mesh.send(home, `["vd",${this.#name},${id},"",0,[]]`);
-    this.#leave(visit, visit.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
+    if (!attachment) return this.cluster.node.mesh.send(home, `["vd",${this.#name},${id},"",0,[]]`);
+    this.#leave(attachment, attachment.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
   }
 
   /** A home is not heard of: its tickets are unknown. It is told when it is back. */
   lost(home: Peer): void {
-    for (const visit of [...this.#visits.values()]) {
-      if (visit.home !== home) continue;
-      this.#forget(visit);
-      const farewell = this.#departure(visit, visit.transport.close(CLOSE.ticketNotFound));
+    for (const attachment of [...this.#attachments.values()]) {
+      if (attachment.home !== home) continue;
+      this.#forget(attachment);
+      const farewell = this.#departure(attachment, attachment.transport.close(CLOSE.ticketNotFound));
       const known = this.#farewells.get(home);
       if (known) known.push(farewell);
       else this.#farewells.set(home, [farewell]);
@@ -154,14 +154,14 @@ export class Visits {
     const farewells = this.#farewells.get(home) ?? [];
     this.#farewells.delete(home);
     yield* farewells;
-    for (const visit of [...this.#visits.values()]) {
-      if (visit.home !== home || !this.#visits.delete(visit.id)) continue;
-      const departure = this.#departure(visit, []);
+    for (const attachment of [...this.#attachments.values()]) {
+      if (attachment.home !== home || !this.#attachments.delete(attachment.id)) continue;
+      const departure = this.#departure(attachment, []);
       this.#lastId += 1;
-      Object.assign(visit, { id: this.#lastId, pending: [], taken: 0 });
-      this.#visits.set(visit.id, visit);
+      Object.assign(attachment, { id: this.#lastId, pending: [], taken: 0 });
+      this.#attachments.set(attachment.id, attachment);
       yield departure;
-      yield this.#arrival(visit, 1);
+      yield this.#arrival(attachment, 1);
     }
   }
 
@@ -169,22 +169,22 @@ export class Visits {
     return JSON.stringify(this.cluster.domain.name);
   }
 
-  #pump(visit: Visit): void {
-    const { pending, transport, home, id } = visit;
-    if (!visit.canTake || pending.length === 0) return;
+  #pump(attachment: Attachment): void {
+    const { pending, transport, home, id } = attachment;
+    if (!attachment.canTake || pending.length === 0) return;
     const taken = transport.deliver(pending);
-    visit.canTake = taken === pending.length;
+    attachment.canTake = taken === pending.length;
     pending.splice(0, taken);
-    visit.taken += taken;
+    attachment.taken += taken;
     // What a poll has taken is out when the poll has ended.
     if (taken > 0 && transport.kind !== 'jsonp') {
-      this.cluster.node.mesh.send(home, `["vk",${this.#name},${id},${visit.taken}]`);
+      this.cluster.node.mesh.send(home, `["vk",${this.#name},${id},${attachment.taken}]`);
     }
   }
 
-  #forget(visit: Visit): void {
-    this.#visits.delete(visit.id);
-    this.#byTransport.delete(visit.transport);
+  #forget(attachment: Attachment): void {
+    this.#attachments.delete(attachment.id);
+    this.#byTransport.delete(attachment.transport);
     this.cluster.domain.runtime.metrics.cluster.visitors -= 1;
   }
 }

@@ -5,7 +5,7 @@ import type { Item, Peer } from './peer.js';
 /** An acknowledgement that nobody waits for may wait for others this long. */
 const ACK_MS = 20;
 
-export class Inbound {
+export class StreamReceiver {
   constructor(
     private readonly clock: Clock,
     private readonly take: (peer: Peer, item: Item) => void,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
-import { Questions, type WorkerPort } from '../../src/workers/questions.js';
+import { Requests, type WorkerPort } from '../../src/workers/requests.js';
 import type { Cleaner } from './support/workers.js';
 
 const token = 'for the parent alone';
@@ -34,7 +34,7 @@ t.test('only answers of status 200 that can be read count; whose do not is said'
       response.destroy();
     }),
   ]);
-  t.strictSame(await new Questions(() => ports).askJson('/api/rooms'), {
+  t.strictSame(await new Requests(() => ports).sendJson('/api/rooms'), {
     counted: new Map([['well', [`Bearer ${token}`]]]),
     notCounted: ports.map(({ name }) => name).filter((name) => name !== 'well'),
     refused: null,
@@ -43,7 +43,7 @@ t.test('only answers of status 200 that can be read count; whose do not is said'
 
 t.test('a worker that hangs is waited for two seconds', async (t) => {
   const ports = [await worker(t, 'hung', () => undefined), await worker(t, 'well', says(200, '1'))];
-  const { counted, notCounted } = await new Questions(() => ports).askJson('/');
+  const { counted, notCounted } = await new Requests(() => ports).sendJson('/');
   t.strictSame([counted, notCounted], [new Map([['well', 1]]), ['hung']]);
 });
 
@@ -52,7 +52,7 @@ t.test('a question that makes no sense is one, whoever says so', async (t) => {
     worker(t, 'a', says(400, '{"message":"domain is not served here"}')),
     worker(t, 'b', says(400, 'no JSON')),
   ]);
-  t.strictSame(await new Questions(() => ports).askJson('/'), {
+  t.strictSame(await new Requests(() => ports).sendJson('/'), {
     counted: new Map(),
     notCounted: [],
     refused: 'domain is not served here',

@@ -23,7 +23,7 @@ interface Way {
   waiting: (() => void)[] | null;
 }
 
-export class Paths {
+export class Handover {
   readonly #ways = new Map<Address, Way>();
 
   constructor(private readonly cluster: ClusteredDomain) {}
@@ -58,7 +58,7 @@ export class Paths {
     const { node, domain } = this.cluster;
     const peer = node.mesh.peers.get(to);
     const sweepOn = () => {
-      if (peer) node.calls.ask(peer, 'arrived', [], PATIENCE_MS, done);
+      if (peer) node.rpc.call(peer, 'arrived', [], PATIENCE_MS, done);
       else done();
     };
     // Behind what waits in the endpoint's mailbox to be relayed.
@@ -70,7 +70,7 @@ export class Paths {
   #sweep(address: Address, from: Peer | null, to: Peer | null, done: () => void): void {
     const { node, domain } = this.cluster;
     const target = to?.name ?? node.name;
-    if (from) node.calls.ask(from, 'pass', [domain.name, address, target], PATIENCE_MS, done);
+    if (from) node.rpc.call(from, 'pass', [domain.name, address, target], PATIENCE_MS, done);
     else this.pass(address, target, done);
   }
 

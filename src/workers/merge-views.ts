@@ -35,7 +35,7 @@ function addDomains(a: DomainView, b: DomainView): DomainView {
 }
 
 /** Endpoints that are on several workers count once. */
-export function joinDomains(all: ByWorker<Domains>, count: number): Domains {
+export function mergeDomains(all: ByWorker<Domains>, count: number): Domains {
   const sums = new Map<string, DomainView>();
   for (const domain of [...all.values()].flatMap(({ domains }) => domains)) {
     const known = sums.get(domain.domain);
@@ -47,7 +47,7 @@ export function joinDomains(all: ByWorker<Domains>, count: number): Domains {
 }
 
 /** Each worker knows a room's members on all of them. */
-export function joinRooms(all: ByWorker<Rooms>, count: number): Rooms {
+export function mergeRooms(all: ByWorker<Rooms>, count: number): Rooms {
   const rooms = new Map<string, RoomView>();
   for (const room of [...all.values()].flatMap(({ rooms }) => rooms)) {
     const key = JSON.stringify([room.domain, room.room]);
@@ -58,7 +58,7 @@ export function joinRooms(all: ByWorker<Rooms>, count: number): Rooms {
 }
 
 /** Of one reason in one domain there is one; the latest first. */
-export function joinErrors(all: ByWorker<readonly RecentSummary[]>): RecentSummary[] {
+export function mergeErrors(all: ByWorker<readonly RecentSummary[]>): RecentSummary[] {
   const found = new Map<string, RecentSummary>();
   const sorted = [...all.values()].flat().sort((a, b) => b.at - a.at);
   for (const error of sorted) {
@@ -73,7 +73,7 @@ export function joinErrors(all: ByWorker<readonly RecentSummary[]>): RecentSumma
   return [...found.values()];
 }
 
-function joinListed(all: readonly Listed[]): Listed {
+function mergeListed(all: readonly Listed[]): Listed {
   const ids = new Set(all.flatMap(({ ids }) => ids));
   return { total: Math.max(ids.size, ...all.map(({ total }) => total)), ids: [...ids].slice(0, listedIds) };
 }
@@ -83,16 +83,16 @@ export interface PlacedClient extends ClientView {
   readonly node: string;
 }
 
-export interface JoinedEndpoint extends EndpointView {
+export interface MergedEndpoint extends EndpointView {
   readonly clients: readonly PlacedClient[];
 }
 
-export interface JoinedLookup extends Omit<Lookup, 'endpoint' | 'errors'> {
-  readonly endpoint: JoinedEndpoint | null;
+export interface MergedLookup extends Omit<Lookup, 'endpoint' | 'errors'> {
+  readonly endpoint: MergedEndpoint | null;
   readonly errors: readonly (RecentError & { readonly node: string })[];
 }
 
-function joinEndpoints(parts: readonly (readonly [string, EndpointView])[]): JoinedEndpoint | null {
+function mergeEndpoints(parts: readonly (readonly [string, EndpointView])[]): MergedEndpoint | null {
   const views = parts.map(([, view]) => view);
   // A part that is only there until it ends knows less than one that is online.
   const best = views.find(({ online }) => online) ?? views[0];
@@ -103,13 +103,13 @@ function joinEndpoints(parts: readonly (readonly [string, EndpointView])[]): Joi
     visible: views.some(({ visible }) => visible),
     clients: parts.flatMap(([node, { clients }]) => clients.map((client) => ({ ...client, node }))),
     unseen: views.reduce((sum, { unseen }) => sum + unseen, 0),
-    buddies: joinListed(views.map(({ buddies }) => buddies)),
-    rooms: joinListed(views.map(({ rooms }) => rooms)),
+    buddies: mergeListed(views.map(({ buddies }) => buddies)),
+    rooms: mergeListed(views.map(({ rooms }) => rooms)),
   };
 }
 
 /** null: nobody has answered. */
-export function joinLookups(all: ByWorker<Lookup>): JoinedLookup | null {
+export function mergeLookups(all: ByWorker<Lookup>): MergedLookup | null {
   const [first] = all.values();
   if (!first) return null;
   const found = [...all];
@@ -122,8 +122,8 @@ export function joinLookups(all: ByWorker<Lookup>): JoinedLookup | null {
     kind: first.kind,
     node: null,
     nodes: [...new Set(found.flatMap(([, { nodes }]) => nodes))].sort(),
-    endpoint: joinEndpoints(found.flatMap(([node, { endpoint }]) => (endpoint ? [[node, endpoint] as const] : []))),
-    members: members.length > 0 ? joinListed(members) : null,
+    endpoint: mergeEndpoints(found.flatMap(([node, { endpoint }]) => (endpoint ? [[node, endpoint] as const] : []))),
+    members: members.length > 0 ? mergeListed(members) : null,
     errors: errors.sort((a, b) => b.at - a.at || b.sequence - a.sequence).slice(0, listedErrors),
   };
 }

@@ -4,8 +4,8 @@ import { sampleOf } from '../admin/measures.js';
 import type { NodeView } from '../admin/stats.js';
 import type { Condition } from '../conditions.js';
 import { packageVersion } from '../version.js';
-import type { Pulse, Pulses } from './pulses.js';
-import type { WorkerPort } from './questions.js';
+import type { Heartbeat, Heartbeats } from './heartbeats.js';
+import type { WorkerPort } from './requests.js';
 
 export interface WorkerView {
   readonly name: string;
@@ -50,7 +50,7 @@ function better(a: NodeState['state'], b: NodeState['state']): NodeState['state'
 }
 
 /** Whoever heard of it last knows best; what waits for it waits at each of them. */
-function together(a: NodeState, b: NodeState): NodeState {
+function merge(a: NodeState, b: NodeState): NodeState {
   const newer = a.incarnation >= b.incarnation ? a : b;
   if (a.incarnation !== b.incarnation) return newer;
   return {
@@ -82,7 +82,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
 }
 
 /** `workers`: the names of all of them; `endpoints`: online on any of them. */
-export function shareCluster(
+export function mergeCluster(
   views: readonly ClusterView[],
   workers: ReadonlySet<string>,
   endpoints: number,
@@ -90,7 +90,7 @@ export function shareCluster(
   const seen = new Map<string, NodeState>();
   for (const node of views.flatMap(({ nodes }) => nodes)) {
     const known = seen.get(node.name);
-    seen.set(node.name, known ? together(known, node) : node);
+    seen.set(node.name, known ? merge(known, node) : node);
   }
   const nodes = new Map<string, SharedNode>();
   for (const [name, node] of seen) nodes.set(name, { ...node, worker: workers.has(name), connected: null });
@@ -108,17 +108,17 @@ export function shareCluster(
   };
 }
 
-function workerView({ name, url, restarts }: WorkerPort, pulse: Pulse | null): WorkerView {
-  if (!pulse) return { name, state: url === null ? 'starting' : 'silent', restarts, process: null };
-  const { node } = pulse;
-  const { websocket, polls, mqtt, mqttws, rssBytes, lagP99, cpu } = sampleOf([pulse]);
+function workerView({ name, url, restarts }: WorkerPort, heartbeat: Heartbeat | null): WorkerView {
+  if (!heartbeat) return { name, state: url === null ? 'starting' : 'silent', restarts, process: null };
+  const { node } = heartbeat;
+  const { websocket, polls, mqtt, mqttws, rssBytes, lagP99, cpu } = sampleOf([heartbeat]);
   const connections = websocket + polls + mqtt + mqttws;
   const process = { pid: node.pid, startedAt: node.startedAt, connections, rssBytes, lagP99, cpu };
   return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
 }
 
 /** Those of any worker, each once: since it came first, and the worst of what it means. */
-function sharedConditions(all: readonly (readonly Condition[])[]): readonly Condition[] {
+function mergeConditions(all: readonly (readonly Condition[])[]): readonly Condition[] {
   const shared = new Map<string, Condition>();
   for (const condition of all.flat()) {
     const known = shared.get(condition.name);
@@ -128,8 +128,8 @@ function sharedConditions(all: readonly (readonly Condition[])[]): readonly Cond
   return [...shared.values()];
 }
 
-export function serverView(ports: readonly WorkerPort[], pulses: Pulses): ServerView {
-  const counted = pulses.all(ports.map(({ name }) => name));
+export function serverView(ports: readonly WorkerPort[], heartbeats: Heartbeats): ServerView {
+  const counted = heartbeats.all(ports.map(({ name }) => name));
   const clusters = counted.map(({ node }) => node.cluster).filter((cluster) => cluster !== null);
   const { online } = sampleOf(counted);
   const names = new Set(ports.map(({ name }) => name));
@@ -139,8 +139,8 @@ export function serverView(ports: readonly WorkerPort[], pulses: Pulses): Server
     pid: process.pid,
     startedAt: Math.round(performance.timeOrigin),
     ready: counted.length === ports.length && counted.every(({ node }) => node.ready),
-    conditions: sharedConditions(counted.map(({ node }) => node.conditions)),
-    cluster: clusters.length > 0 ? shareCluster(clusters, names, online) : null,
-    workers: ports.map((port) => workerView(port, pulses.of(port.name))),
+    conditions: mergeConditions(counted.map(({ node }) => node.conditions)),
+    cluster: clusters.length > 0 ? mergeCluster(clusters, names, online) : null,
+    workers: ports.map((port) => workerView(port, heartbeats.of(port.name))),
   };
 }

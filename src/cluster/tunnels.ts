@@ -6,10 +6,10 @@
 import type { Taken } from './incoming.js';
 import type { Mesh } from './mesh.js';
 import type { Item, Peer } from './peer.js';
-import { count, flag, type Shape, text } from './shapes.js';
+import { count, flag, text, type Validator } from './validators.js';
 
 /** What a side hears of the other. */
-export interface ChannelEvents {
+export interface TunnelEvents {
   data(bytes: Buffer): void;
   /** The other side has taken everything. */
   drained(): void;
@@ -24,8 +24,8 @@ const PIECE_BYTES = 96 * 1024;
 
 type Operation = 'd' | 'k' | 'p' | 'z';
 
-/** What each operation says, and what a channel is opened with. */
-const ARGUMENTS = new Map<unknown, Shape>([
+/** What each operation says, and what a tunnel is opened with. */
+const ARGUMENTS = new Map<unknown, Validator>([
   ['o', (about) => typeof about === 'object' && about !== null],
   ['d', text],
   ['k', count],
@@ -33,14 +33,14 @@ const ARGUMENTS = new Map<unknown, Shape>([
   ['z', count],
 ]);
 
-export class Channel {
-  events: ChannelEvents | null = null;
+export class Tunnel {
+  events: TunnelEvents | null = null;
   /** Bytes sent that the other side has not taken. */
   buffered = 0;
   isOpen = true;
 
   constructor(
-    private readonly channels: Channels,
+    private readonly tunnels: Tunnels,
     readonly peer: Peer,
     readonly id: number,
     /** It was opened here. */
@@ -51,23 +51,23 @@ export class Channel {
     if (!this.isOpen) return;
     this.buffered += bytes.length;
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      this.channels.tell(this, 'd', bytes.subarray(at, at + PIECE_BYTES).toString('base64'));
+      this.tunnels.tell(this, 'd', bytes.subarray(at, at + PIECE_BYTES).toString('base64'));
     }
   }
 
   /** This side has taken so many bytes. */
   took(count: number): void {
-    if (this.isOpen) this.channels.tell(this, 'k', count);
+    if (this.isOpen) this.tunnels.tell(this, 'k', count);
   }
 
   pause(isPaused: boolean): void {
-    if (this.isOpen) this.channels.tell(this, 'p', isPaused ? 1 : 0);
+    if (this.isOpen) this.tunnels.tell(this, 'p', isPaused ? 1 : 0);
   }
 
   end(code: number): void {
     if (!this.isOpen) return;
-    this.channels.tell(this, 'z', code);
-    this.channels.forget(this);
+    this.tunnels.tell(this, 'z', code);
+    this.tunnels.forget(this);
   }
 
   received(operation: Operation, argument: unknown): void {
@@ -81,72 +81,72 @@ export class Channel {
       case 'p':
         return this.events?.paused(argument === 1);
       case 'z':
-        this.channels.forget(this);
+        this.tunnels.forget(this);
         return this.events?.ended(argument as number);
     }
   }
 }
 
-/** Takes a channel that another node opens: sets its events. `about` is what it was opened with. */
-export type Accept = (channel: Channel, about: unknown) => void;
+/** Takes a tunnel that another node opens: sets its events. `about` is what it was opened with. */
+export type Accept = (tunnel: Tunnel, about: unknown) => void;
 
-export class Channels {
+export class Tunnels {
   accept: Accept | null = null;
-  readonly #channels = new Map<Peer, Map<string, Channel>>();
+  readonly #tunnels = new Map<Peer, Map<string, Tunnel>>();
   #lastId = 0;
 
   constructor(private readonly mesh: Mesh) {}
 
-  open(peer: Peer, about: unknown, events: (channel: Channel) => ChannelEvents): Channel {
+  open(peer: Peer, about: unknown, events: (tunnel: Tunnel) => TunnelEvents): Tunnel {
     this.#lastId += 1;
-    const channel = this.#remember(new Channel(this, peer, this.#lastId, true));
-    channel.events = events(channel);
-    this.mesh.send(peer, JSON.stringify(['=', 1, channel.id, 'o', about]));
-    return channel;
+    const tunnel = this.#remember(new Tunnel(this, peer, this.#lastId, true));
+    tunnel.events = events(tunnel);
+    this.mesh.send(peer, JSON.stringify(['=', 1, tunnel.id, 'o', about]));
+    return tunnel;
   }
 
   received(peer: Peer, [, fromOpener, id, operation, argument]: Item): Taken {
     const isOpener = fromOpener === 0;
     if (!count(id, '') || !ARGUMENTS.get(operation)?.(argument, '')) return 'malformed';
     if (operation === 'o') {
-      const channel = this.#remember(new Channel(this, peer, id as number, false));
-      if (this.accept) this.accept(channel, argument);
-      else channel.end(0);
+      const tunnel = this.#remember(new Tunnel(this, peer, id as number, false));
+      if (this.accept) this.accept(tunnel, argument);
+      else tunnel.end(0);
       return 'taken';
     }
-    this.#channels
+    this.#tunnels
       .get(peer)
       ?.get(keyOf(id as number, isOpener))
       ?.received(operation as Operation, argument);
     return 'taken';
   }
 
-  tell({ peer, id, isOpener }: Channel, operation: Operation, argument: string | number): void {
+  tell({ peer, id, isOpener }: Tunnel, operation: Operation, argument: string | number): void {
     this.mesh.send(peer, JSON.stringify(['=', isOpener ? 1 : 0, id, operation, argument]));
   }
 
-  forget(channel: Channel): void {
-    channel.isOpen = false;
-    const known = this.#channels.get(channel.peer);
-    known?.delete(keyOf(channel.id, channel.isOpener));
-    if (known?.size === 0) this.#channels.delete(channel.peer);
+  forget(tunnel: Tunnel): void {
+    tunnel.isOpen = false;
+    const known = this.#tunnels.get(tunnel.peer);
+    known?.delete(keyOf(tunnel.id, tunnel.isOpener));
+    if (known?.size === 0) this.#tunnels.delete(tunnel.peer);
   }
 
-  /** A node is not there any more, or does not get all it was sent: all channels with it end. */
+  /** A node is not there any more, or does not get all it was sent: all tunnels with it end. */
   lost(peer: Peer): void {
-    for (const channel of [...(this.#channels.get(peer)?.values() ?? [])]) channel.received('z', 0);
+    for (const tunnel of [...(this.#tunnels.get(peer)?.values() ?? [])]) tunnel.received('z', 0);
   }
 
-  /** Some of what a node has sent is lost. It knows, but not of channels opened here since. */
+  /** Some of what a node has sent is lost. It knows, but not of tunnels opened here since. */
   broken(peer: Peer): void {
-    for (const channel of this.#channels.get(peer)?.values() ?? []) this.tell(channel, 'z', 0);
+    for (const tunnel of this.#tunnels.get(peer)?.values() ?? []) this.tell(tunnel, 'z', 0);
     this.lost(peer);
   }
 
-  #remember(channel: Channel): Channel {
-    const known = this.#channels.get(channel.peer) ?? new Map<string, Channel>();
-    this.#channels.set(channel.peer, known.set(keyOf(channel.id, channel.isOpener), channel));
-    return channel;
+  #remember(tunnel: Tunnel): Tunnel {
+    const known = this.#tunnels.get(tunnel.peer) ?? new Map<string, Tunnel>();
+    this.#tunnels.set(tunnel.peer, known.set(keyOf(tunnel.id, tunnel.isOpener), tunnel));
+    return tunnel;
   }
 }
 

@@ -9,14 +9,14 @@ import type { NodeView } from '../admin/stats.js';
 /** Three are missing. */
 const silentMs = 3500;
 
-export interface Pulse extends Interval {
+export interface Heartbeat extends Interval {
   readonly node: NodeView;
   /** When it came: milliseconds of `performance.now()`. */
   readonly at: number;
 }
 
-export class Pulses {
-  readonly #latest = new Map<string, Pulse>();
+export class Heartbeats {
+  readonly #latest = new Map<string, Heartbeat>();
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
@@ -32,13 +32,13 @@ export class Pulses {
   }
 
   /** null: it does not count. */
-  of(worker: string): Pulse | null {
-    const pulse = this.#latest.get(worker);
-    return pulse && this.now() - pulse.at <= silentMs ? pulse : null;
+  of(worker: string): Heartbeat | null {
+    const heartbeat = this.#latest.get(worker);
+    return heartbeat && this.now() - heartbeat.at <= silentMs ? heartbeat : null;
   }
 
   /** Those that count. */
-  all(workers: readonly string[]): Pulse[] {
-    return workers.map((worker) => this.of(worker)).filter((pulse) => pulse !== null);
+  all(workers: readonly string[]): Heartbeat[] {
+    return workers.map((worker) => this.of(worker)).filter((heartbeat) => heartbeat !== null);
   }
 }

@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import type { Domains, Rooms } from '../../src/admin/lookup.js';
-import type { ServerView } from '../../src/workers/nodes.js';
-import type { JoinedLookup } from '../../src/workers/views.js';
+import type { MergedLookup } from '../../src/workers/merge-views.js';
+import type { ServerView } from '../../src/workers/server-view.js';
 import { askAdmin } from '../support/admin.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA } from '../support/server.js';
@@ -18,7 +18,7 @@ async function read<T>(server: WorkersServer, path: string): Promise<T & { reado
   return answer.body as T & { readonly notCounted: readonly string[] };
 }
 
-function lookup(server: WorkersServer, id: string): Promise<JoinedLookup & { readonly notCounted: readonly string[] }> {
+function lookup(server: WorkersServer, id: string): Promise<MergedLookup & { readonly notCounted: readonly string[] }> {
   return read(server, `/api/endpoint?${new URLSearchParams({ domain: siteA.domain, id })}`);
 }
 

@@ -4,7 +4,7 @@ import type { Tracker } from '../actors/tracker.js';
 
 const NOBODY: ReadonlySet<Address> = new Set();
 
-export class WatchedElsewhere {
+export class RemoteWatchers {
   /** Endpoint elsewhere → endpoints here that it lists. */
   readonly #watched = new Map<Address, Set<Address>>();
 

@@ -36,11 +36,11 @@ export interface Answers<T> {
 /** The same for all, or for each worker its own. */
 type Path = string | ((worker: string) => string);
 
-export class Questions {
+export class Requests {
   constructor(readonly ports: () => readonly WorkerPort[]) {}
 
   /** Answers that `read` cannot read do not count; nor do those of another status than 200, but that 400 says why. */
-  async ask<T>(
+  async send<T>(
     path: Path,
     read: (body: string) => T,
     method = 'GET',
@@ -49,7 +49,9 @@ export class Questions {
     const ports = this.ports().filter(({ name }) => only?.has(name) ?? true);
     const pathFor = typeof path === 'string' ? () => path : path;
     const answers = await Promise.all(
-      ports.map(({ name, url, token }) => (url === null ? null : askWorker(method, `${url}${pathFor(name)}`, token))),
+      ports.map(({ name, url, token }) =>
+        url === null ? null : requestWorker(method, `${url}${pathFor(name)}`, token),
+      ),
     );
     const counted = new Map<string, T>();
     const notCounted: string[] = [];
@@ -67,14 +69,14 @@ export class Questions {
   }
 
   /** `only`: of these workers. */
-  askJson<T>(path: Path, method = 'GET', only: ReadonlySet<string> | null = null): Promise<Answers<T>> {
-    return this.ask<T>(path, JSON.parse, method, only);
+  sendJson<T>(path: Path, method = 'GET', only: ReadonlySet<string> | null = null): Promise<Answers<T>> {
+    return this.send<T>(path, JSON.parse, method, only);
   }
 
   /** What each says of its readiness, whatever the status; null: it says nothing. */
   async readiness(): Promise<readonly (Answer | null)[]> {
     return Promise.all(
-      this.ports().map(({ url, token }) => (url === null ? null : askWorker('GET', `${url}/readyz`, token))),
+      this.ports().map(({ url, token }) => (url === null ? null : requestWorker('GET', `${url}/readyz`, token))),
     );
   }
 }
@@ -92,7 +94,7 @@ function messageOf(body: string): string {
 }
 
 /** Null where it is ending, or too busy to answer in time. */
-function askWorker(method: string, url: string, token: string): Promise<Answer | null> {
+function requestWorker(method: string, url: string, token: string): Promise<Answer | null> {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${token}` };
     const signal = AbortSignal.timeout(answerMs);

@@ -13,12 +13,12 @@ import {
   packet,
   packets,
   publication,
-  type Shape,
   show,
   stamp,
   text,
   transport,
-} from '../../src/cluster/shapes.js';
+  type Validator,
+} from '../../src/cluster/validators.js';
 
 const domain = 'a.example';
 const uid = `/domain/${domain}/uid/1`;
@@ -34,7 +34,12 @@ function but(list: readonly unknown[], at: number, value: unknown): unknown[] {
   return list.map((one, index) => (index === at ? value : one));
 }
 
-const rows: readonly (readonly [name: string, shape: Shape, right: readonly unknown[], wrong: readonly unknown[]])[] = [
+const rows: readonly (readonly [
+  name: string,
+  validator: Validator,
+  right: readonly unknown[],
+  wrong: readonly unknown[],
+])[] = [
   ['text', text, ['', 'a'], [undefined, null, 1, {}, ['a']]],
   ['count', count, [0, 7], [-1, 1.5, 2 ** 53, '1', null, undefined]],
   ['stamp', stamp, [0, firstBeyond - 1], [firstBeyond, -1, 1e300, '9', null]],
@@ -100,10 +105,10 @@ const rows: readonly (readonly [name: string, shape: Shape, right: readonly unkn
   ],
 ];
 
-for (const [name, shape, right, wrong] of rows) {
+for (const [name, validator, right, wrong] of rows) {
   t.test(`${name} is what it says`, async (t) => {
-    for (const value of right) t.ok(shape(value, domain), JSON.stringify(value));
-    for (const value of wrong) t.notOk(shape(value, domain), JSON.stringify(value));
+    for (const value of right) t.ok(validator(value, domain), JSON.stringify(value));
+    for (const value of wrong) t.notOk(validator(value, domain), JSON.stringify(value));
   });
 }
 

@@ -15,7 +15,7 @@ interface Turn {
   readonly nodes: Map<string, Peer | null>;
 }
 
-export class Turns {
+export class RoundRobin {
   readonly #turns = new Map<Address, Turn>();
 
   /** The node that a message is for; null: this one, which has `own` connected clients. */

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { joinTexts, sumMetrics } from '../../src/workers/numbers.js';
+import { mergeMetrics, mergeTexts } from '../../src/workers/merge-metrics.js';
 
 t.test(
   'texts of several workers become one: each sample named by its worker, each family described once',
@@ -15,7 +15,7 @@ t.test(
         `nextalk_time_seconds_bucket{le="+Inf",route="a{b}"} ${value}`,
         '',
       ].join('\n');
-    const joined = joinTexts(
+    const joined = mergeTexts(
       new Map([
         ['a-1', text(1)],
         ['a-2', text(2)],
@@ -45,7 +45,7 @@ t.test(
     const histogram = (count: number) => [
       { labels: {}, count: count * 2, sum: count * 3, buckets: [1, null].map((le) => ({ le, count })) },
     ];
-    const summed = sumMetrics([
+    const summed = mergeMetrics([
       {
         rooms: [rooms('a', 1), rooms('b', 2)],
         x_ready: one(1),

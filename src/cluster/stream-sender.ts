@@ -16,7 +16,7 @@ const ITEM_BYTES = 700 * 1024;
 /** Shorter ones cannot be longer than that. */
 const LARGE_CHARACTERS = ITEM_BYTES / 3;
 /** Characters that wait for acknowledgement before the stream gives up and begins anew. */
-export const LINK_CHARACTERS = 32 * 1024 * 1024;
+export const STREAM_CHARACTERS = 32 * 1024 * 1024;
 /** Of what is not acknowledged, characters sent again at a time when nobody has asked. */
 const REPEATED_CHARACTERS = 1024 * 1024;
 
@@ -31,7 +31,7 @@ interface Waiting {
   readonly done: () => void;
 }
 
-export class Link {
+export class StreamSender {
   #epoch = 0;
   #seq = 0;
   #pending: string[] = [];
@@ -43,7 +43,7 @@ export class Link {
   #looked = -1;
 
   constructor(
-    /** Grows from call to call, over all links to a node: one that has forgotten this node may be met anew. */
+    /** Grows from call to call, over all streams to a node: one that has forgotten this node may be met anew. */
     private readonly nextEpoch: () => number,
     /** Sends one frame; `urgent` asks for an acknowledgement at once. */
     private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => void,
@@ -81,7 +81,7 @@ export class Link {
   /** Sends what this turn has gathered. */
   flush(): void {
     if (this.#pending.length === 0) return;
-    if (this.backlog > LINK_CHARACTERS) return this.reset();
+    if (this.backlog > STREAM_CHARACTERS) return this.reset();
     const frame = { seq: ++this.#seq, items: this.#pending.join() };
     this.#pending = [];
     this.#pendingCharacters = 0;
@@ -125,7 +125,7 @@ export class Link {
 
   /** The connection is back: sends again what has not been acknowledged. */
   repeat(): void {
-    this.#repeatFrames(LINK_CHARACTERS);
+    this.#repeatFrames(STREAM_CHARACTERS);
   }
 
   /** The other node misses what follows `seq`: sends that again. One that misses what it had acknowledged has forgotten all. */

@@ -9,39 +9,40 @@ import type { Followed } from '../actors/trace.js';
 import { PACKET_KINDS, type PacketKind, TRANSPORT_KINDS } from '../metrics.js';
 
 /** `domain` is the one the item names. */
-export type Shape = (value: unknown, domain: string) => boolean;
+export type Validator = (value: unknown, domain: string) => boolean;
 
 /** The end of the year 2100 as a stamp: what is later would stand for ever. */
 const LAST_STAMP = Date.UTC(2101, 0) * 1024;
 
-export const text: Shape = (value) => typeof value === 'string';
-export const count: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
-export const stamp: Shape = (value) => count(value, '') && (value as number) < LAST_STAMP;
-export const show: Shape = (value) => typeof value === 'string' && isShow(value);
-export const flag: Shape = (value) => typeof value === 'boolean' || value === 0 || value === 1;
+export const text: Validator = (value) => typeof value === 'string';
+export const count: Validator = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+export const stamp: Validator = (value) => count(value, '') && (value as number) < LAST_STAMP;
+export const show: Validator = (value) => typeof value === 'string' && isShow(value);
+export const flag: Validator = (value) => typeof value === 'boolean' || value === 0 || value === 1;
 /** What is told in its place: the packet that follows names the topic itself. */
-export const nothing: Shape = (value) => value === null;
-export const address: Shape = (value, domain) => typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
-export const transport: Shape = (value) => (TRANSPORT_KINDS as readonly unknown[]).includes(value);
+export const nothing: Validator = (value) => value === null;
+export const address: Validator = (value, domain) =>
+  typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
+export const transport: Validator = (value) => (TRANSPORT_KINDS as readonly unknown[]).includes(value);
 
-export function orNull(shape: Shape): Shape {
-  return (value, domain) => value === null || shape(value, domain);
+export function orNull(validator: Validator): Validator {
+  return (value, domain) => value === null || validator(value, domain);
 }
 
-export function listOf(shape: Shape): Shape {
-  return (value, domain) => Array.isArray(value) && value.every((one) => shape(one, domain));
+export function listOf(validator: Validator): Validator {
+  return (value, domain) => Array.isArray(value) && value.every((one) => validator(one, domain));
 }
 
 export const addresses = listOf(address);
 
 /** A room, and when it was entered or left. */
-const moment: Shape = (value, domain) => {
+const moment: Validator = (value, domain) => {
   return Array.isArray(value) && address(value[0], domain) && stamp(value[1], domain);
 };
 
 export const moments = listOf(moment);
 
-export const packet: Shape = (value, domain) => {
+export const packet: Validator = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [kind, topic, sender, fields, followed]: unknown[] = value;
   if (followed !== undefined && !isFollowed(followed)) return false;
@@ -64,7 +65,7 @@ function isPacketKind(kind: unknown): kind is PacketKind {
 
 export const packets = listOf(packet);
 
-export const publication: Shape = (value) => {
+export const publication: Validator = (value) => {
   if (!Array.isArray(value)) return false;
   const [topic, qos, retain, expiresInMs, payload, properties]: unknown[] = value;
   const isKnown = [topic, payload, properties].every((one) => typeof one === 'string');
@@ -73,6 +74,6 @@ export const publication: Shape = (value) => {
 };
 
 /** Whether the fields of an item are those of its kind. */
-export function fits(shapes: readonly Shape[], fields: readonly unknown[], domain: string): boolean {
-  return shapes.every((shape, at) => shape(fields[at], domain));
+export function fits(validators: readonly Validator[], fields: readonly unknown[], domain: string): boolean {
+  return validators.every((validator, at) => validator(fields[at], domain));
 }

@@ -1,0 +1,76 @@
+/** Calls to other nodes. Each is answered once: with null where the node goes or takes too long. */
+import type { Clock } from '../clock.js';
+import type { Taken } from './incoming.js';
+import type { Mesh } from './mesh.js';
+import type { Item, Peer } from './peer.js';
+import { count } from './validators.js';
+
+export type RpcHandler = (peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void) => void;
+
+interface PendingCall {
+  readonly peer: Peer;
+  readonly done: (answer: unknown) => void;
+  readonly cancel: () => void;
+}
+
+export class Rpc {
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #handlers = new Map<string, RpcHandler>();
+  #lastId = 0;
+
+  constructor(
+    private readonly mesh: Mesh,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Sets what answers the calls of a kind that other nodes make. */
+  handle(kind: string, handler: RpcHandler): void {
+    this.#handlers.set(kind, handler);
+  }
+
+  /** `done` is called once, never before this method has returned. */
+  call(peer: Peer, kind: string, fields: readonly unknown[], timeoutMs: number, done: (answer: unknown) => void): void {
+    if (!peer.up) {
+      setImmediate(done, null);
+      return;
+    }
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const cancel = this.clock.after(timeoutMs, () => this.#finish(id, null));
+    this.#pending.set(id, { peer, done, cancel });
+    this.mesh.send(peer, JSON.stringify(['?', id, kind, ...fields]));
+  }
+
+  /** Takes a call or an answer to one. */
+  received(peer: Peer, [mark, ...fields]: Item): Taken {
+    const [id, kind, ...rest] = fields;
+    if (!count(id, '')) return 'malformed';
+    if (mark === '!') {
+      this.#finish(id as number, kind ?? null);
+      return 'taken';
+    }
+    const handler = this.#handlers.get(kind as string);
+    const reply = (answer: unknown) => this.mesh.send(peer, JSON.stringify(['!', id, answer ?? null]));
+    if (handler) handler(peer, rest, reply);
+    else reply(null);
+    return 'taken';
+  }
+
+  /** A node is not there any more: what was asked of the node is answered with null. */
+  lost(peer: Peer): void {
+    for (const [id, pending] of [...this.#pending]) if (pending.peer === peer) this.#finish(id, null);
+  }
+
+  close(): void {
+    for (const { cancel } of this.#pending.values()) cancel();
+    this.#pending.clear();
+  }
+
+  #finish(id: number, answer: unknown): void {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    this.#pending.delete(id);
+    pending.cancel();
+    pending.done(answer);
+  }
+}
