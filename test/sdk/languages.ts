@@ -45,5 +45,6 @@ function child(t: Cleaner, name: Program, args: readonly string[]): Ask {
 
 export const languages: readonly Language[] = [
   { name: 'Node', needs: [], start: () => ask },
+  { name: 'PHP', needs: ['php'], start: (t) => child(t, 'php', [join(drivers, 'driver.php')]) },
   { name: 'Python', needs: ['python3'], start: (t) => child(t, 'python3', [join(drivers, 'driver.py')]) },
 ];

@@ -1,6 +1,6 @@
 /** The pages of the site libraries begin with lines that work. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -20,4 +20,14 @@ t.test('the page of the Python library begins with lines that work', { skip: ski
   const env = childEnvironment({ PYTHONPATH: join(sdk, 'python/src'), PYTHONDONTWRITEBYTECODE: '1' });
   const { stdout } = await run(first, rest, { cwd: folder, env });
   t.match(stdout, /^uid:jack:[0-9a-f]+ ws:\S+\n\{'jack': 'available'\}\n$/);
+});
+
+t.test('the page of the PHP library begins with lines that work', { skip: skipWithout('php') }, async (t) => {
+  const server = await testServer(t, { domains: [{ domain: 'localhost', apikey: 'public' }] });
+  const folder = t.testdir({});
+  copyFileSync(join(sdk, 'php/src/NexTalk.php'), join(folder, 'NexTalk.php'));
+  writeFileSync(join(folder, 'first.php'), firstExample('php', `http://${server.host}`));
+  const [first = '', ...rest] = [...tether, program('php') ?? '', 'first.php'];
+  const { stdout } = await run(first, rest, { cwd: folder, env: childEnvironment() });
+  t.match(stdout, /^uid:jack:[0-9a-f]+ ws:\S+\nArray\n\(\n {4}\[jack\] => available\n\)\n/);
 });
