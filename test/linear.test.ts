@@ -7,7 +7,7 @@ import { isId, parseTarget } from '../src/actors/address.js';
 import { parseTicket } from '../src/actors/ticket.js';
 import { Auth } from '../src/admin/auth.js';
 import { basicDomain } from '../src/http/auth.js';
-import { isHost } from '../src/http/presences.js';
+import { isHost } from '../src/http/public-url.js';
 import { namesTag } from '../src/http/reference.js';
 import { decodeSegment, mediaType, readParameters } from '../src/http/request.js';
 import { findRoute, refusal } from '../src/http/routes.js';

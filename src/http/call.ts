@@ -6,15 +6,10 @@ import { peerOf } from '../protocols/connection-limits.js';
 import type { Context } from '../protocols/context.js';
 import type { Parameters } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
+import type { PublicPorts } from './public-url.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';
 import type { Head } from './request.js';
 import type { Found } from './routes.js';
-
-/** Where clients find the server. Ports of MQTT are null while it is off. */
-export interface PublicPorts {
-  readonly mqtt: number | null;
-  readonly mqtts: number | null;
-}
 
 /** What a call's handler gets once it is authenticated, and answers through, once; the client may be gone before. */
 export class Call {

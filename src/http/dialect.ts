@@ -1,7 +1,7 @@
 /** The calls of NexTalk 5.0 to 5.3: PROTOCOL.md section 19. */
 import { isReplyError, type ReplyError } from '../errors.js';
 import type { Presences } from '../protocols/commands.js';
-import { chats, type GroupSizes, groupJoin, groupLeave, groupMembers } from '../protocols/dialect.js';
+import { chats, type GroupSizes, groupJoin, groupMembers } from '../protocols/dialect.js';
 import type { Call } from './call.js';
 import { presencesBody } from './presences.js';
 
@@ -10,10 +10,6 @@ export function groupJoinCall(call: Call): void {
     if (isReplyError(result)) call.fail(result);
     else call.reply(presencesBody(result as GroupSizes));
   });
-}
-
-export function groupLeaveCall({ domain, parameters, ok }: Call): void {
-  groupLeave(domain, parameters, ok);
 }
 
 export function groupMembersCall(call: Call): void {

@@ -1,12 +1,12 @@
 /** The paths of the REST API: `/v5` and `/v4`, a trailing slash changes nothing. PROTOCOL.md section 3. */
 import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
+import { join, leave, message, offline, show, status } from '../protocols/commands.js';
+import { groupLeave } from '../protocols/dialect.js';
 import type { CallName } from '../protocols/schemas.js';
 import type { Call } from './call.js';
-import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupLeaveCall, groupMembersCall } from './dialect.js';
-import { messagesCall, statusesCall } from './messages.js';
-import { offlineCall, onlineCall, presencesCall, showCall } from './presences.js';
+import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
+import { membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
-import { joinCall, leaveCall, membersCall } from './rooms.js';
 
 export interface Route {
   /** Its call, as PROTOCOL.md section 3 names it. */
@@ -17,6 +17,15 @@ export interface Route {
   readonly calls: readonly CallName[];
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
+}
+
+/** Runs a command whose only answer besides an error is `{"status":"ok"}`. */
+function ok(command: typeof message): Route['run'] {
+  return ({ domain, parameters, ok }) => command(domain, parameters, ok);
+}
+
+function okInRoom(command: typeof join): Route['run'] {
+  return ({ domain, roomId, parameters, ok }) => command(domain, roomId, parameters, ok);
 }
 
 const ROUTES = new Map<string, Route>([
@@ -30,22 +39,22 @@ const ROUTES = new Map<string, Route>([
       errorFields: { success: false },
     },
   ],
-  ['presences/offline', { name: 'offline', method: 'POST', run: offlineCall, calls: ['offline'] }],
-  ['presences/show', { name: 'show', method: 'POST', run: showCall, calls: ['show'] }],
+  ['presences/offline', { name: 'offline', method: 'POST', run: ok(offline), calls: ['offline'] }],
+  ['presences/show', { name: 'show', method: 'POST', run: ok(show), calls: ['show'] }],
   ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
-  ['messages', { name: 'messages', method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
+  ['messages', { name: 'messages', method: 'POST', run: ok(message), calls: ['message', 'push'] }],
   ['group/join', { name: 'groupJoin', method: 'POST', run: groupJoinCall, calls: ['groupJoin'] }],
-  ['group/leave', { name: 'groupLeave', method: 'POST', run: groupLeaveCall, calls: ['groupLeave'] }],
+  ['group/leave', { name: 'groupLeave', method: 'POST', run: ok(groupLeave), calls: ['groupLeave'] }],
   ['group/members', { name: 'groupMembers', method: 'GET', run: groupMembersCall, calls: ['groupMembers'] }],
   ['chats/open', { name: 'chatsOpen', method: 'POST', run: chatsOpenCall, calls: ['chatsOpen'] }],
   ['chats/close', { name: 'chatsClose', method: 'POST', run: chatsCloseCall, calls: ['chatsClose'] }],
-  ['statuses', { name: 'statuses', method: 'POST', run: statusesCall, calls: ['status'] }],
+  ['statuses', { name: 'statuses', method: 'POST', run: ok(status), calls: ['status'] }],
 ]);
 
 const ROOM_ROUTES = new Map<string, Route>([
   ['members', { name: 'members', method: 'GET', run: membersCall, calls: ['members'] }],
-  ['join', { name: 'join', method: 'POST', run: joinCall, calls: ['join'] }],
-  ['leave', { name: 'leave', method: 'POST', run: leaveCall, calls: ['leave'] }],
+  ['join', { name: 'join', method: 'POST', run: okInRoom(join), calls: ['join'] }],
+  ['leave', { name: 'leave', method: 'POST', run: okInRoom(leave), calls: ['leave'] }],
 ]);
 
 /** Every route by its path under `/v5`, as the OpenAPI description names it. */
