@@ -1,4 +1,5 @@
 import t from 'tap';
+import { poll } from './support/polling.js';
 import { siteA, siteB, testServer } from './support/server.js';
 
 const timestamp = '1246883572400';
@@ -12,6 +13,24 @@ t.test('a message arrives with exactly its fields', async (t) => {
   t.strictSame(await two.next(), plain);
   await site.message(jack.ticket, '2', 'hi', { timestamp, style: 'color:red', nick: 'Jacky', type: 'chat' });
   t.strictSame(await two.next(), { ...plain, nick: 'Jacky', style: 'color:red' });
+});
+
+t.test('every message has an id of its own, last in its packet and the same for all who receive it', async (t) => {
+  const server = await testServer(t);
+  const site = server.site();
+  const { ticket } = await site.online('1', { nick: 'Jack' });
+  const readers = [await site.online('2'), await site.online('2')];
+  for (const body of ['one', 'two']) await site.message(ticket, '2', body, { timestamp, avatar: 'a.png' });
+  await site.push('3', '2', 'three');
+  await site.status(ticket, '2', 'typing');
+  const [first = '', second] = await Promise.all(
+    readers.map(async (reader) => (await poll(server, reader.ticket).answer).text),
+  );
+  t.equal(first, second);
+  const ids = [...first.matchAll(/,"id":"([^"]*)"\}/g)].map(([, id = '']) => id);
+  t.ok(ids.every((id) => /^[A-Za-z0-9]{26}$/.test(id)));
+  t.equal(new Set(ids).size, 3, 'three messages and a status, which has none');
+  t.strictSame([...ids].sort(), ids, 'sorted by time');
 });
 
 t.test('of further fields four are passed on and nothing else', async (t) => {

@@ -1,6 +1,7 @@
 /** Packets: values that travel to clients. Their fields are those of PROTOCOL.md section 5, and are never changed. */
 import type { PacketKind } from '../metrics.js';
 import type { Address, Target } from './address.js';
+import { newMessageId } from './message-id.js';
 import type { Trace } from './trace.js';
 
 export type MessageType = 'chat' | 'grpchat' | 'broadcast';
@@ -19,6 +20,8 @@ export interface MessageFields {
   readonly to_name?: string;
   readonly to_avatar?: string;
   readonly to_other?: string;
+  /** Section 11; absent in messages that an earlier version has kept. */
+  readonly id?: string;
 }
 
 export interface PresenceFields {
@@ -47,14 +50,14 @@ export interface PacketFields {
 export const PACKET_FIELDS = {
   message: {
     required: ['from', 'to', 'nick', 'timestamp', 'type', 'body', 'style'],
-    optional: ['avatar', 'to_name', 'to_avatar', 'to_other'],
+    optional: ['avatar', 'to_name', 'to_avatar', 'to_other', 'id'],
   },
   presence: { required: ['from', 'to', 'nick', 'type', 'show', 'status'], optional: [] },
   status: { required: ['from', 'to', 'nick', 'show'], optional: [] },
 } as const satisfies Readonly<Record<PacketKind, PacketFields>>;
 
 /** Bytes of a packet's JSON besides its longest texts; queues count with it. */
-const OVERHEAD_BYTES = 128;
+const OVERHEAD_BYTES = 160;
 
 /** One packet, however many receive it. */
 export class Packet<K extends PacketKind = PacketKind> {
@@ -85,6 +88,7 @@ export class Packet<K extends PacketKind = PacketKind> {
 }
 
 type Unsigned<T> = Omit<T, 'from' | 'nick'> & { from: string; nick: string };
+type UnsignedMessage = Omit<Unsigned<MessageFields>, 'id'> & { id?: string };
 
 /**
  * A message or status on its way out. Its fields are nobody else's yet: `from`, and `nick` where it is empty, are filled
@@ -98,15 +102,16 @@ export type Outgoing = {
   /** A client sends it itself, without its site. */
   readonly fromClient?: true;
 } & (
-  | { readonly kind: 'message'; readonly fields: Unsigned<MessageFields> }
+  | { readonly kind: 'message'; readonly fields: UnsignedMessage }
   | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }
 );
 
-/** Completes it with its sender; `nick` is the sender's own. */
+/** Completes it with its sender, and a message with its id; `nick` is the sender's own. */
 export function complete(outgoing: Outgoing, from: string, nick: string, topic: Address, sender: Address): Packet {
   outgoing.fields.from = from;
   if (outgoing.fields.nick === '') outgoing.fields.nick = nick;
-  return outgoing.kind === 'message'
-    ? new Packet('message', outgoing.fields, topic, sender, outgoing.acceptedAt)
-    : new Packet('status', outgoing.fields, topic, sender, outgoing.acceptedAt);
+  const { kind, fields, acceptedAt } = outgoing;
+  if (kind === 'status') return new Packet('status', fields, topic, sender, acceptedAt);
+  fields.id ??= newMessageId();
+  return new Packet('message', fields, topic, sender, acceptedAt);
 }

@@ -80,7 +80,8 @@ for (const form of [true, false]) {
     for (const call of ['presences', 'members', 'show', 'message', 'status'] as const) await run(call);
     const packets = document.paths['/v5/packets']?.get?.responses[200] as Response;
     const frames = packets.content?.['application/json']?.examples;
-    t.strictSame(await poll(), frames?.packets?.value, 'rose is sent what the description shows');
+    const masked = (frame: unknown) => JSON.stringify(frame).replace(/"id":"[0-9A-Z]{26}"/g, '"id":""');
+    t.equal(masked(await poll()), masked(frames?.packets?.value), 'rose is sent what the description shows');
     for (const call of ['push', 'join', 'leave', 'groupJoin', 'groupLeave', 'offline'] as const) await run(call);
     t.match(await poll(), { presences: [{ type: 'leave' }, { type: 'join' }, { type: 'leave' }] });
     const polling = poll();

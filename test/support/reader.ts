@@ -9,7 +9,7 @@
  * | `sh` that begins with `npm`     | `npm start -- FLAGS` starts the server; of others the script must exist   |
  * | `… title=FILE`                  | saves it as that file                                                     |
  *
- * `nextalk` is the program. Tickets, times and process ids are nobody's to foresee and count as equal; so do, in a terminal that is left running, frames
+ * `nextalk` is the program. Tickets, times, ids of messages and of processes are nobody's to foresee and count as equal; so do, in a terminal that is left running, frames
  * that carry the same packets together or one after another.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -148,6 +148,7 @@ function masked({ text, language, attributes }: Block): readonly unknown[] {
   const plain = text
     .replace(/[0-9a-f]{32,}/g, 'TOKEN')
     .replace(/("timestamp":\s*")\d{13}"/g, '$1TIMESTAMP"')
+    .replace(/"id":"[0-9A-Z]{26}"/g, '"id":"ID"')
     .replace(/"time":"[^"]*","/g, '"time":"TIME","')
     .replace(/"pid":\d+/g, '"pid":0');
   if (language === 'text') return plain.split('\n').filter((line) => line !== '');

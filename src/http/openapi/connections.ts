@@ -18,6 +18,7 @@ export const EXAMPLE_FRAME = {
       type: 'chat',
       body: 'Good morning, 张三 & Rose',
       style: '',
+      id: '01G6NHM2J800V9QJ6B4E1XNT7D',
     },
   ],
   presences: [{ from: 'jack', to: 'rose', nick: 'Jack', type: 'show', show: 'dnd', status: 'in a meeting' }],
