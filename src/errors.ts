@@ -10,7 +10,7 @@ export interface ReplyError {
   /** HTTP status. */
   readonly status: number;
   readonly message: string;
-  /** Names the parameter at fault; only with 400. */
+  /** With 400 it names the parameter at fault, with 403 what is not allowed. */
   readonly detail?: string;
   /** Seconds, for the `Retry-After` header of 429 and 503. */
   readonly retryAfterS?: number;
@@ -51,6 +51,14 @@ export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'un
 
 /** What would take more memory than the domain or the process has. */
 export const OUT_OF_MEMORY: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'outOfMemory' });
+
+/** What would have to be written to a disk that is full. */
+export const OUT_OF_DISK: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'quotaExceeded' });
+
+/** What the caller may not do; `detail` says what that is. */
+export function forbidden(detail: string): ReplyError {
+  return { status: 403, message: 'forbidden', detail };
+}
 
 export function badRequest(detail: string): ReplyError {
   return { status: 400, message: 'bad request', detail };

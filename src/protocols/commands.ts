@@ -7,7 +7,7 @@ import type { Client } from '../actors/client.js';
 import type { Domain, Handled } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
-import type { MessageFields, Outgoing } from '../actors/packet.js';
+import type { MessageFields, MessageType, Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
@@ -239,24 +239,43 @@ const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
 
 /** A message's fields, checked beyond their schema. Its target is null for a broadcast. */
 export function outgoingMessage(domain: Domain, checked: Checked): Outgoing | ReplyError {
-  const type = (text(checked, 'type') || 'chat') as 'chat' | 'grpchat' | 'broadcast';
+  const type = text(checked, 'type') || 'chat';
   const to = text(checked, 'to') || (type === 'broadcast' ? '*' : '');
-  const body = text(checked, 'body') ?? '';
-  const limit = domain.limits.messageBytes;
-  if (limit > 0 && Buffer.byteLength(body) > limit) return badRequest(`body must be at most ${limit} bytes`);
+  const isTooLong = bodyTooLong(domain, checked);
+  if (isTooLong) return isTooLong;
   if (to === '') return badRequest('to is required');
-  const target = type === 'broadcast' ? null : parseTarget(domain.name, to, type === 'grpchat' ? 'gid' : 'uid');
-  if (target === null && type !== 'broadcast') return badRequest('to is not an id');
-  if (target && (target.node === 'gid') !== (type === 'grpchat')) {
+  if (type === 'broadcast') return outgoing(domain, null, to, type, checked);
+  const target = parseTarget(domain.name, to, type === 'grpchat' ? 'gid' : 'uid');
+  return target ? messageTo(domain, target, checked, type) : badRequest('to is not an id');
+}
+
+function bodyTooLong(domain: Domain, checked: Checked): ReplyError | null {
+  const limit = domain.limits.messageBytes;
+  const isTooLong = limit > 0 && Buffer.byteLength(text(checked, 'body') ?? '') > limit;
+  return isTooLong ? badRequest(`body must be at most ${limit} bytes`) : null;
+}
+
+/** A message to an endpoint or room; the type follows the target where the fields name none. */
+export function messageTo(
+  domain: Domain,
+  target: Target,
+  checked: Checked,
+  type = text(checked, 'type') || (target.node === 'gid' ? 'grpchat' : 'chat'),
+): Outgoing | ReplyError {
+  if ((target.node === 'gid') !== (type === 'grpchat')) {
     return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
   }
+  return outgoing(domain, target, shortIdOf(target.node, target.id), type, checked);
+}
+
+function outgoing(domain: Domain, target: Target | null, to: string, type: string, checked: Checked): Outgoing {
   const fields: MessageFields = {
     from: '',
-    to: target ? shortIdOf(target.node, target.id) : to,
+    to,
     nick: text(checked, 'nick') ?? '',
     timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
-    type,
-    body,
+    type: type as MessageType,
+    body: text(checked, 'body') ?? '',
     style: text(checked, 'style') ?? '',
   };
   return { target, acceptedAt: performance.now(), kind: 'message', fields: passOn(checked, fields) };

@@ -150,6 +150,11 @@ export const SCHEMAS = {
 
 export type CallName = keyof typeof SCHEMAS;
 
+const { to: _receiver, ...content } = message;
+/** A message that a client sends itself: its sender and its receiver are known before its fields are read. */
+const CLIENT_MESSAGE: Schema = { required: ['body'], properties: content };
+type SchemaName = CallName | 'clientMessage';
+
 /** The parameters a call knows, checked. Lists may still be arrays. */
 export type Checked = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -166,10 +171,10 @@ interface Compiled {
   readonly validate: ValidateFunction;
 }
 
-const compiled = new Map<CallName, Compiled>();
-for (const [name, schema] of Object.entries(SCHEMAS)) {
+const compiled = new Map<SchemaName, Compiled>();
+for (const [name, schema] of Object.entries({ ...SCHEMAS, clientMessage: CLIENT_MESSAGE })) {
   const validate = ajv.compile({ type: 'object', ...schema });
-  compiled.set(name as CallName, { names: Object.keys(schema.properties), validate });
+  compiled.set(name as SchemaName, { names: Object.keys(schema.properties), validate });
 }
 
 function say(error: ErrorObject): string {
@@ -190,8 +195,8 @@ function say(error: ErrorObject): string {
   }
 }
 
-/** Picks out what a call knows and checks it; the others are ignored. */
-export function check(call: CallName, parameters: Parameters): Checked | ReplyError {
+/** Picks out the parameters that a call knows and checks them; all others are ignored. */
+export function check(call: SchemaName, parameters: Parameters): Checked | ReplyError {
   const known: Record<string, unknown> = {};
   const { names, validate } = compiled.get(call) as Compiled;
   for (const name of names) {

@@ -1,16 +1,116 @@
-/** How much clients may send themselves: `limits.messagesPerSecond`, one rule for all ways that lead to it. */
+/**
+ * What clients send themselves, by whatever transport: whether they may, how fast, and to whom (PROTOCOL.md section 14).
+ * Transports read what came, call this, and tell a refusal in their own words.
+ */
+import type { Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
+import type { DomainConfig } from '../config.js';
+import {
+  badRequest,
+  forbidden,
+  isReplyError,
+  OUT_OF_DISK,
+  OUT_OF_MEMORY,
+  type ReplyError,
+  TOO_MANY_REQUESTS,
+} from '../errors.js';
+import { messageTo, sendFrom, whenKept } from './commands.js';
+import type { Parameters } from './parameters.js';
 import { Rate } from './rate.js';
+import { check } from './schemas.js';
+
+/** A transport over which the domain's clients may send: one of its `clientSend`. */
+export type SendingWay = DomainConfig['clientSend'][number];
+
+/** Why a client's message is refused: what is at fault, and the error as REST and WebSocket clients see it. */
+export interface SendingRefusal {
+  readonly fault: 'notAllowed' | 'rate' | 'memory' | 'disk' | 'target' | 'bodyTooLong' | 'fields';
+  readonly error: ReplyError;
+}
+
+/** A message as a client sends it. */
+export interface ClientMessage {
+  readonly way: SendingWay;
+  /** Who receives it; null: what the client named is no endpoint or room of its domain. */
+  readonly target: Target | null;
+  /**
+   * The message's fields but for `to`, or why they cannot be read. Called once the client may send to the target: what
+   * is refused before costs no parsing.
+   */
+  readonly fields: () => Parameters | ReplyError;
+}
 
 /** Seconds' worth that a client may send at once after a quiet time. */
 const BURST_S = 2;
 
-/** By client, not by connection: who comes again, or by another way, has no more. */
+/** By client, not by connection: a client that connects again, or by another transport, may send no more for it. */
 const sending = new Rate<Client>();
 
-/** Takes one message of what the client may send now; false where there is none left, for its caller to refuse and count. */
+/**
+ * Takes one of the `limits.messagesPerSecond` that the client may send; false where none is left, for the caller to
+ * refuse and count. `sendMessage` has taken its own.
+ */
 export function maySend(domain: Domain, client: Client): boolean {
   const { messagesPerSecond } = domain.limits;
   return sending.take(client, messagesPerSecond, domain.runtime.clock.now(), BURST_S * messagesPerSecond);
+}
+
+/** Whether the client's endpoint is in the room. */
+export function isMember(domain: Domain, client: Client, room: Target): boolean {
+  return domain.tracker.records.get(client.address)?.rooms.includes(room.address) ?? false;
+}
+
+function refusal(fault: SendingRefusal['fault'], error: ReplyError): SendingRefusal {
+  return { fault, error };
+}
+
+/** Why the client may not send to the target now; null: it may, and one of its messages is taken from its rate. */
+export function sendingRefusal(
+  domain: Domain,
+  client: Client,
+  { way, target }: Pick<ClientMessage, 'way' | 'target'>,
+): SendingRefusal | null {
+  if (!domain.settings.clientSend.includes(way)) return refusal('notAllowed', forbidden('clients may not send'));
+  if (domain.shortage) return refusal('memory', OUT_OF_MEMORY);
+  if (!maySend(domain, client)) return refusal('rate', TOO_MANY_REQUESTS);
+  if (!target) return refusal('target', badRequest('to is not an id'));
+  const isOutside = target.node === 'gid' && !isMember(domain, client, target);
+  return isOutside ? refusal('notAllowed', forbidden('not in the room')) : null;
+}
+
+/** Why a body is no message's, or cannot be kept for its target. */
+function bodyFault(domain: Domain, target: Target, body: unknown): SendingRefusal | null {
+  if (typeof body !== 'string' || body === '') return refusal('fields', badRequest('body is required'));
+  const bytes = Buffer.byteLength(body);
+  const limit = domain.limits.messageBytes;
+  if (limit > 0 && bytes > limit) return refusal('bodyTooLong', badRequest(`body must be at most ${limit} bytes`));
+  return domain.isDiskFull(target, bytes) ? refusal('disk', OUT_OF_DISK) : null;
+}
+
+/**
+ * Sends a message from the client's endpoint, whatever its fields say of the sender; its type follows the target where
+ * they name none. Answers why it is refused, or null: then `handled` is called when the message has been handed on or,
+ * where it waits for its receiver on disk, when it has been written.
+ */
+export function sendMessage(
+  domain: Domain,
+  client: Client,
+  message: ClientMessage,
+  handled: () => void = () => undefined,
+): SendingRefusal | null {
+  const { target } = message;
+  const refused = sendingRefusal(domain, client, message);
+  if (refused || !target) return refused;
+  const fields = message.fields();
+  if (isReplyError(fields)) return refusal('fields', fields);
+  const fault = bodyFault(domain, target, fields.get('body'));
+  if (fault) return fault;
+  if (fields.get('type') === 'broadcast') return refusal('notAllowed', forbidden('broadcast is for the site'));
+  const checked = check('clientMessage', fields);
+  if (isReplyError(checked)) return refusal('fields', checked);
+  const outgoing = messageTo(domain, target, checked);
+  if (isReplyError(outgoing)) return refusal('fields', outgoing);
+  sendFrom(client, { ...outgoing, fromClient: true }, whenKept(domain, handled));
+  return null;
 }

@@ -1,17 +1,16 @@
 /**
  * Publishing to addresses, and which topics and filters are whose: PROTOCOL.md section 8. The rules of messages are
- * those of commands.ts, for REST and MQTT alike.
+ * those of commands.ts and sending.ts, for all transports alike.
  */
 import { isUtf8 } from 'node:buffer';
-import { parseTarget, type Target } from '../../actors/address.js';
+import { parseTarget } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
-import { isReplyError, type ReplyError } from '../../errors.js';
+import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
-import { outgoingMessage, push, sendFrom, whenKept } from '../commands.js';
+import { push } from '../commands.js';
 import { type Parameters, readJson } from '../parameters.js';
-import { check } from '../schemas.js';
-import { maySend } from '../sending.js';
+import { type SendingRefusal, sendMessage } from '../sending.js';
 import { REASON } from './reason.js';
 
 const ADDRESSES = '/domain/';
@@ -57,10 +56,8 @@ export function isForeign(domain: Domain, filter: string): boolean {
   return name !== '+' && name !== '#' && name !== domain.name;
 }
 
-/** The endpoint or room that a topic names; or why it is none of this domain. */
-function targetOf(domain: Domain, topic: string): Target | Outcome {
-  const target = parseTarget(domain.name, topic);
-  if (target) return target;
+/** Why a topic names no endpoint or room of the domain. */
+function noTarget(domain: Domain, topic: string): Outcome {
   return refusal(isForeign(domain, topic) ? REASON.notAuthorized : REASON.topicNameInvalid);
 }
 
@@ -87,17 +84,13 @@ function isJson(text: string): boolean {
   }
 }
 
-function bodyFault(domain: Domain, fields: Parameters | null): Outcome | null {
-  const body = fields?.get('body');
-  if (typeof body !== 'string' || body === '') return refusal(REASON.payloadFormatInvalid, 'body is required');
-  const limit = domain.limits.messageBytes;
-  return limit > 0 && Buffer.byteLength(body) > limit ? refusal(REASON.quotaExceeded, 'body is too long') : null;
-}
+const NO_BODY = badRequest('body is required');
+const BODY_TOO_LONG = refusal(REASON.quotaExceeded, 'body is too long');
 
-/** The type follows the address, unless the fields name one. */
-function address(fields: Parameters, target: Target, topic: string): void {
-  fields.set('to', topic);
-  if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
+function bodyFault(domain: Domain, body: unknown): Outcome | null {
+  if (typeof body !== 'string' || body === '') return invalid(NO_BODY);
+  const limit = domain.limits.messageBytes;
+  return limit > 0 && Buffer.byteLength(body) > limit ? BODY_TOO_LONG : null;
 }
 
 /** What would have to be kept where nothing more is: PROTOCOL.md section 8 has no better reason. */
@@ -120,13 +113,16 @@ export function noMemory(domain: Domain): Outcome {
 
 /** A backend publishes to an address: a push, and `from` is required. */
 export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome {
-  const target = targetOf(domain, topic);
-  if ('reason' in target) return target;
+  const target = parseTarget(domain.name, topic);
+  if (!target) return noTarget(domain, topic);
   const fields = fieldsOf(domain, payload);
-  const fault = bodyFault(domain, fields);
-  if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
+  if (!fields) return invalid(NO_BODY);
+  const fault = bodyFault(domain, fields.get('body'));
+  if (fault) return fault;
   if (domain.isDiskFull(target, payload.length)) return DISK_FULL;
-  address(fields, target, topic);
+  fields.set('to', topic);
+  // The type follows the address, unless the fields name one.
+  if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
   let outcome = ACCEPTED;
   push(domain, fields, (result) => {
     if (result && isReplyError(result)) outcome = invalid(result);
@@ -136,37 +132,37 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
 
 const TOO_MANY_MESSAGES: Outcome = { reason: REASON.quotaExceeded, text: 'too many messages', drop: 'rateExceeded' };
 
-/** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says. */
+/** What an MQTT client is told of a message that its domain does not take from it. */
+function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefusal): Outcome {
+  switch (fault) {
+    case 'notAllowed':
+      return refusal(REASON.notAuthorized, error.detail);
+    case 'rate':
+      return TOO_MANY_MESSAGES;
+    case 'memory':
+      return noMemory(domain);
+    case 'disk':
+      return DISK_FULL;
+    case 'target':
+      return noTarget(domain, topic);
+    case 'bodyTooLong':
+      return BODY_TOO_LONG;
+    case 'fields':
+      return invalid(error);
+  }
+}
+
+/** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says of the sender. */
 export function sendTo(
   domain: Domain,
   client: Client,
   topic: string,
   payload: Buffer,
-  stored: () => void = () => undefined,
+  handled: () => void = () => undefined,
 ): Outcome {
-  if (!domain.settings.clientSend.includes('mqtt')) return refusal(REASON.notAuthorized, 'clients may not send');
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
-  if (domain.shortage) return noMemory(domain);
-  if (!maySend(domain, client)) return TOO_MANY_MESSAGES;
-  const target = targetOf(domain, topic);
-  if ('reason' in target) return target;
-  if (target.node === 'gid' && !isMember(domain, client, target))
-    return refusal(REASON.notAuthorized, 'not in the room');
-  const fields = fieldsOf(domain, payload);
-  const fault = bodyFault(domain, fields);
-  if (fault || !fields) return fault ?? refusal(REASON.payloadFormatInvalid);
-  if (domain.isDiskFull(target, payload.length)) return DISK_FULL;
-  if (fields.get('type') === 'broadcast') return refusal(REASON.notAuthorized, 'broadcast is for the site');
-  address(fields, target, topic);
-  fields.set('ticket', client.name);
-  const checked = check('message', fields);
-  if (isReplyError(checked)) return invalid(checked);
-  const outgoing = outgoingMessage(domain, checked);
-  if (isReplyError(outgoing)) return invalid(outgoing);
-  sendFrom(client, { ...outgoing, fromClient: true }, whenKept(domain, stored));
-  return ACCEPTED;
-}
-
-export function isMember(domain: Domain, client: Client, room: Target): boolean {
-  return domain.tracker.records.get(client.address)?.rooms.includes(room.address) ?? false;
+  const target = parseTarget(domain.name, topic);
+  const fields = () => fieldsOf(domain, payload) ?? NO_BODY;
+  const refused = sendMessage(domain, client, { way: 'mqtt', target, fields }, handled);
+  return refused ? outcomeOf(domain, topic, refused) : ACCEPTED;
 }
