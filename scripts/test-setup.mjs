@@ -18,6 +18,7 @@ const programs = new Map([
   ['nats-server', 'nats-server'],
   ['nginx', 'nginx'],
   ['php', 'php-cli php-curl'],
+  ['python3', 'python3'],
 ]);
 
 function find(name) {

@@ -44,8 +44,11 @@ async function record(request: http.IncomingMessage): Promise<Recorded> {
 function reply(response: http.ServerResponse, answer: ScriptedAnswer | undefined): void {
   if (answer === undefined) response.writeHead(500).end('more requests than the case has answers');
   else if (answer.fault === 'reset') response.destroy();
-  else if (answer.fault === 'half') response.writeHead(200, { 'content-length': 100 }).write('{"status"');
-  else if (answer.fault !== 'silence') {
+  else if (answer.fault === 'half' || answer.fault === 'cut') {
+    response.writeHead(200, { 'content-length': 100 }).write('{"status"', () => {
+      if (answer.fault === 'cut') response.destroy();
+    });
+  } else if (answer.fault !== 'silence') {
     const text = answer.text ?? JSON.stringify(answer.body);
     response.writeHead(answer.status ?? 200, { 'content-type': 'application/json', ...answer.headers }).end(text);
   }
@@ -82,9 +85,15 @@ export class Recorder {
     return this.#requests;
   }
 
+  /** Resolves when so many requests have come; a client that gave up may be ahead of this server. */
+  async seen(count: number): Promise<void> {
+    while (this.#requests.length < count) await once(this.#server, 'recorded');
+  }
+
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
       this.#requests.push(await record(request));
+      this.#server.emit('recorded');
       reply(response, this.#answers.shift());
     } catch (error) {
       response.writeHead(500).end(String(error));

@@ -18,7 +18,7 @@ export interface ScriptedAnswer {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly text?: string;
-  readonly fault?: 'reset' | 'silence' | 'half';
+  readonly fault?: 'reset' | 'silence' | 'half' | 'cut';
 }
 
 /** What a library made of a case: one of both, and for how long it waited between its attempts, in ms. */

@@ -155,8 +155,14 @@ final class Client
      *     each, the first one signs; `webhookSecret`: the API key unless given, with which the server signs then;
      *     `timeout`: seconds for each attempt (5); `retries`: how many more a call has (2); `clock`: for tests
      */
-    public function __construct(string $server, string $domain, string $apiKey, array $options = [])
-    {
+    public function __construct(
+        string $server,
+        string $domain,
+        #[\SensitiveParameter]
+        string $apiKey,
+        #[\SensitiveParameter]
+        array $options = []
+    ) {
         if (preg_match('#^https?://#', $server) !== 1) {
             throw new \InvalidArgumentException('server is an address that begins with https:// or http://');
         }
@@ -180,6 +186,12 @@ final class Client
             'sleep' => static fn (float $seconds) => usleep((int) round($seconds * 1e6)),
             'random' => static fn (): float => random_int(0, 1000000) / 1e6,
         ];
+    }
+
+    /** What is printed of a client holds no secret. */
+    public function __debugInfo(): array
+    {
+        return ['server' => $this->server, 'domain' => $this->domain];
     }
 
     /**
