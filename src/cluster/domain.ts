@@ -1,19 +1,24 @@
 /**
- * One domain on this node's side of the cluster: writes this node's parts into the replica and tells the other nodes of
- * them; the port that the domain's actors use. What comes in from other nodes is in incoming.ts.
+ * One domain on this node's side of the cluster: the port that the domain's actors use. Tells the other nodes of this
+ * node's parts of endpoints, and hands the rest to collaborators, each of which has a file. What comes in from other
+ * nodes is in incoming.ts.
  */
 import type { Address } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
+import { toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
-import { type Change, type EndpointRecord, momentsOf, nodesOf, partOf, primaryOf } from '../actors/endpoint-record.js';
+import { type Change, type EndpointRecord, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
 import { Left, type Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Tracker } from '../actors/tracker.js';
 import { Handover } from './handover.js';
+import type { Recipients } from './incoming.js';
 import { Interest } from './interest.js';
-import type { ClusterNode } from './node.js';
+import { Items } from './items.js';
+import type { LocalNode } from './local-node.js';
+import { Meetings } from './meetings.js';
 import { type Peer, peerOf } from './peer.js';
 import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
@@ -22,38 +27,51 @@ import { RemoteWatchers } from './remote-watchers.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
-import { wireOf } from './wire.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
 
-export class ClusteredDomain implements DomainCluster {
+export class ClusteredDomain implements DomainCluster, Recipients {
+  readonly items: Items;
   readonly relays: PacketRelays;
+  readonly meetings: Meetings;
   readonly remoteWatchers: RemoteWatchers;
   readonly interest: Interest;
   readonly remoteTransports: RemoteTransports;
   readonly remoteClients: RemoteClients;
   readonly topics: Topics;
   readonly sessions: Sessions;
-  readonly roundRobin: RoundRobin;
+  readonly roundRobin = new RoundRobin();
   readonly handover: Handover;
+  readonly stamps: LocalNode['stamps'];
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
-  readonly #unmet = new Map<Address, readonly Peer[]>();
 
   constructor(
-    readonly node: ClusterNode,
+    private readonly node: LocalNode,
     readonly domain: Domain,
   ) {
-    this.relays = new PacketRelays(this);
-    this.remoteWatchers = new RemoteWatchers(() => this.tracker);
-    this.interest = new Interest(this);
-    this.remoteTransports = new RemoteTransports(this);
-    this.remoteClients = new RemoteClients(this);
-    this.topics = new Topics(this);
-    this.sessions = new Sessions(this);
-    this.roundRobin = new RoundRobin();
-    this.handover = new Handover(this);
+    const { mesh, stamps } = node;
+    this.stamps = stamps;
+    const items = new Items(domain.name, node);
+    this.items = items;
+    const now = () => domain.runtime.clock.now();
+    this.remoteWatchers = new RemoteWatchers(domain);
+    this.interest = new Interest(items, mesh);
+    this.meetings = new Meetings(items, mesh);
+    this.remoteTransports = new RemoteTransports(domain, items, mesh);
+    this.remoteClients = new RemoteClients(domain, items, node);
+    this.sessions = new Sessions(items, mesh, stamps);
+    const { interest, meetings, roundRobin } = this;
+    this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
+    const actor = (address: Address) => domain.tracker.actor(address);
+    this.handover = new Handover({ domain: domain.name, node, now, actor });
+    const { handover } = this;
+    const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
+    this.relays = new PacketRelays({
+      ...{ domain, items, mesh, interest, handover, roundRobin, meetings },
+      toEndpointHere: here,
+    });
   }
 
   get tracker(): Tracker {
@@ -65,39 +83,33 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   stamp(): number {
-    return this.node.stamp();
+    return this.stamps.next();
   }
 
   cameUp(record: EndpointRecord): void {
-    const { address, birth, stamp, nick, shown, show, status, rooms } = record;
-    this.tell('u', address, stamp, nick, shown, show, status, birth, momentsOf(record));
-    for (const room of rooms) this.#left.get(address)?.enter(room);
+    this.#tell(this.items.cameUp(record));
+    for (const room of record.rooms) this.#left.get(record.address)?.enter(room);
   }
 
-  changed({ address, stamp, nick, shown, show, status }: EndpointRecord): void {
-    this.tell('s', address, stamp, nick, shown, show, status);
+  changed(record: EndpointRecord): void {
+    this.#tell(this.items.changed(record));
   }
 
-  roomsChanged(
-    record: EndpointRecord,
-    entered: readonly Moment[],
-    left: readonly Moment[],
-    { type, nick }: Change,
-  ): void {
+  roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void {
     const { address } = record;
-    this.tell('r', address, entered, left, type, nick ?? null);
+    this.#tell(this.items.roomsChanged(address, entered, left, change));
     for (const [room] of entered) this.#left.get(address)?.enter(room);
     this.leftElsewhere(record, left);
   }
 
   wentDown({ address }: EndpointRecord): void {
-    this.#unmet.delete(address);
-    this.tell('x', address);
+    this.meetings.forget(address);
+    this.#tell(this.items.wentDown(address));
   }
 
   confirm(record: EndpointRecord, rooms: readonly Address[], isIn: boolean): void {
     if (rooms.length === 0 || record.birth === 0) return;
-    const stamp = this.node.stamp();
+    const stamp = this.stamps.next();
     const moments = rooms.map((room) => [room, stamp] as const);
     if (isIn) this.tracker.renew(record, moments);
     else this.leftElsewhere(record, moments);
@@ -121,16 +133,14 @@ export class ClusteredDomain implements DomainCluster {
   watch({ address, parts }: EndpointRecord, buddies: readonly Address[]): void {
     const byPeer = new Map<Peer, Address[]>();
     for (const buddy of buddies) {
-      for (const peer of this.peersOf(buddy)) {
+      for (const peer of this.#peersOf(buddy)) {
         const list = byPeer.get(peer);
         if (list) list.push(buddy);
         else byPeer.set(peer, [buddy]);
       }
     }
-    for (const [peer, list] of byPeer) this.tellOne(peer, 'w', address, list);
-    // The endpoint's other parts watch them too.
-    if (parts.length > 0)
-      for (const peer of this.peersOf(address)) this.tellOne(peer, 'm', address, [], [], null, buddies);
+    for (const [peer, list] of byPeer) this.#tellOne(peer, this.items.watches(address, list));
+    if (parts.length > 0) this.#tellParts(address, this.items.mirror(address, { watching: buddies }));
   }
 
   watchedBy(address: Address): ReadonlySet<Address> {
@@ -141,38 +151,17 @@ export class ClusteredDomain implements DomainCluster {
   appeared(record: EndpointRecord, node: RemoteNode, isBack: boolean): void {
     const peer = peerOf(node);
     const { address, actor, birth, watching } = record;
-    for (const watcher of this.tracker.watchers(address)) this.tellOne(peer, 'w', watcher.address, [address]);
+    for (const watcher of this.tracker.watchers(address)) {
+      this.#tellOne(peer, this.items.watches(watcher.address, [address]));
+    }
     if (!actor || birth === 0) return;
-    this.#unmet.set(address, [...this.unmet(address), peer]);
-    const left = this.#left.get(address)?.moments ?? [];
-    this.tellOne(peer, 'm', address, momentsOf(record), left, null, watching);
-    const since = isBack ? peer.lostAt : 0;
-    const met = (unseen: readonly Packet[]) => this.#met(peer, record, since, unseen);
-    actor.tell({ kind: 'partCame', met });
+    const left = this.#left.get(address)?.moments;
+    this.#tellOne(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
+    this.meetings.begin(record, peer, isBack);
   }
 
   isMeeting({ address }: EndpointRecord): boolean {
-    return this.#unmet.has(address);
-  }
-
-  /** Nodes that have a part of an endpoint, of which its actor here does not know yet; nothing is relayed there. */
-  unmet(address: Address): readonly Peer[] {
-    return this.#unmet.get(address) ?? [];
-  }
-
-  /**
-   * A part of an endpoint has come on another node, and the part here knows: what comes next is relayed. What nobody has
-   * seen since `since` (`performance.now()`) goes there, from the part that messages have gone through.
-   */
-  #met(peer: Peer, record: EndpointRecord, since: number, unseen: readonly Packet[]): void {
-    const { address } = record;
-    const before = this.unmet(address);
-    if (!before.includes(peer)) return;
-    const rest = before.toSpliced(before.indexOf(peer), 1);
-    if (rest.length > 0) this.#unmet.set(address, rest);
-    else this.#unmet.delete(address);
-    if (rest.includes(peer) || primaryOf(record, peer) !== null) return;
-    for (const packet of unseen) if (packet.acceptedAt >= since) this.tellPacket(peer, 'U', address, packet);
+    return this.meetings.has(address);
   }
 
   remembered(): void {
@@ -183,7 +172,7 @@ export class ClusteredDomain implements DomainCluster {
     this.domain.runtime.metrics.cluster.replicaEndpoints -= 1;
     this.remoteWatchers.forget(address);
     this.#left.delete(address);
-    this.#unmet.delete(address);
+    this.meetings.forget(address);
     this.roundRobin.forget(address);
   }
 
@@ -200,7 +189,7 @@ export class ClusteredDomain implements DomainCluster {
   }
 
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
-    return this.#forward(this.peersOf(address)[0] ?? null, call, done);
+    return this.#forward(this.#peersOf(address)[0] ?? null, call, done);
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {
@@ -254,62 +243,46 @@ export class ClusteredDomain implements DomainCluster {
     return all.sort((a, b) => a.birth - b.birth).map(({ name }) => name);
   }
 
-  /** Nodes that have a part of an endpoint, but this one; the oldest part first. */
-  peersOf(address: Address): Peer[] {
-    return nodesOf(this.tracker.records.get(address)).map(peerOf);
-  }
-
   claimName({ address }: EndpointRecord, name: string): void {
-    for (const peer of this.peersOf(address)) this.tellOne(peer, 'n', address, name);
+    this.#tellParts(address, this.items.nameClaimed(address, name));
   }
 
-  connected({ address, parts, connected }: EndpointRecord): void {
-    if (parts.length > 0) for (const peer of this.peersOf(address)) this.tellOne(peer, 'k', address, connected);
+  connected(record: EndpointRecord): void {
+    if (record.parts.length > 0) this.#tellParts(record.address, this.items.connected(record));
   }
 
   /** Everything that a peer is to know of this node's part of the domain. */
   *snapshot(peer: Peer): Iterable<string> {
     for (const record of this.tracker.here()) {
-      const { address, birth, stamp, nick, shown, show, status, watching, connected } = record;
+      const { address, birth, watching } = record;
       if (birth === 0) continue;
-      yield this.item('u', address, stamp, nick, shown, show, status, birth, momentsOf(record));
-      const hearers = watching.filter((buddy) => this.peersOf(buddy).includes(peer));
-      if (hearers.length > 0) yield this.item('w', address, hearers);
+      yield this.items.cameUp(record);
+      const hearers = watching.filter((buddy) => this.#peersOf(buddy).includes(peer));
+      if (hearers.length > 0) yield this.items.watches(address, hearers);
       if (!partOf(record, peer)) continue;
-      yield this.item('k', address, connected);
+      yield this.items.connected(record);
       const left = this.#left.get(address)?.moments ?? [];
-      if (left.length > 0) yield this.item('m', address, [], left, null, []);
+      if (left.length > 0) yield this.items.mirror(address, { left });
     }
-    for (const filter of this.interest.own) yield this.interest.item(filter, true);
+    yield* this.interest.snapshot();
     yield* this.topics.snapshot();
     yield* this.sessions.snapshot();
   }
 
-  wire(packet: Packet): string {
-    return wireOf(packet, this.node.encode, this.node.name);
+  /** The other nodes that have a part of an endpoint; the oldest part first. */
+  #peersOf(address: Address): Peer[] {
+    return nodesOf(this.tracker.records.get(address)).map(peerOf);
   }
 
-  item(kind: string, address: Address, ...fields: unknown[]): string {
-    return JSON.stringify([kind, this.domain.name, address, ...fields]);
+  #tell(item: string): void {
+    this.node.mesh.broadcast(item);
   }
 
-  tell(kind: string, address: Address, ...fields: unknown[]): void {
-    this.node.mesh.broadcast(this.item(kind, address, ...fields));
+  #tellOne(peer: Peer, item: string): void {
+    this.node.mesh.send(peer, item);
   }
 
-  tellOne(peer: Peer, kind: string, address: Address, ...fields: unknown[]): void {
-    this.node.mesh.send(peer, this.item(kind, address, ...fields));
-  }
-
-  /** Sends a packet on its way to a receiver, which is a hop of it. */
-  relayPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
-    if (this.domain.trace !== null) this.domain.trace.relayed(packet, peer.name);
-    this.tellPacket(peer, kind, address, packet, ...fields);
-  }
-
-  /** `fields` stand before the packet. */
-  tellPacket(peer: Peer, kind: string, address: Address | null, packet: Packet, ...fields: unknown[]): void {
-    const head = JSON.stringify([kind, this.domain.name, address, ...fields]);
-    this.node.mesh.send(peer, `${head.slice(0, -1)},${this.wire(packet)}]`);
+  #tellParts(address: Address, item: string): void {
+    for (const peer of this.#peersOf(address)) this.node.mesh.send(peer, item);
   }
 }

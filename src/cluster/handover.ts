@@ -3,7 +3,9 @@
  * still be on its way to the new one: until that has arrived, what is sent next waits.
  */
 import type { Address } from '../actors/address.js';
-import type { ClusteredDomain } from './domain.js';
+import type { EndpointMessage } from '../actors/endpoint.js';
+import type { Ref } from '../actors/system.js';
+import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
 
 /** After so long nothing is on its way any more. */
@@ -11,29 +13,45 @@ const ON_ITS_WAY_MS = 3000;
 /** How long packets wait for an answer that does not come. */
 const PATIENCE_MS = 1000;
 /** Packets that wait for one endpoint; beyond, they go, and may overtake. */
-const MAX_WAITING = 10_000;
+export const MAX_WAITING = 10_000;
 /** Ways remembered before those of long ago are looked for. */
-const MANY_WAYS = 10_000;
+export const MANY_WAYS = 10_000;
 
+/** The way that packets to one endpoint take. */
 interface Way {
   /** The node that the last packet was sent to; null: this one. */
   peer: Peer | null;
+  /** When that was. */
   at: number;
   /** Packets that wait; null: none has to. */
   waiting: (() => void)[] | null;
 }
 
+export interface HandoverOptions {
+  /** The domain's name. */
+  readonly domain: string;
+  readonly node: Pick<LocalNode, 'name' | 'rpc'> & { readonly mesh: Pick<LocalNode['mesh'], 'peers'> };
+  readonly now: () => number;
+  /** An endpoint's actor on this node; null where it has none. */
+  readonly actor: (address: Address) => Pick<Ref<EndpointMessage>, 'tell'> | null;
+}
+
 export class Handover {
   readonly #ways = new Map<Address, Way>();
 
-  constructor(private readonly cluster: ClusteredDomain) {}
+  constructor(private readonly options: HandoverOptions) {}
+
+  /** Ways remembered. */
+  get size(): number {
+    return this.#ways.size;
+  }
 
   /**
-   * Whether a packet for an endpoint whose oldest part is on this node has to wait; `again` is called when it no longer
-   * has to.
+   * A packet is to go to an endpoint whose oldest part is on `peer` (null: this node). Answers whether it has to wait;
+   * then `again` is called when it no longer has to.
    */
   mustWait(address: Address, peer: Peer | null, again: () => void): boolean {
-    const now = this.cluster.domain.runtime.clock.now();
+    const now = this.options.now();
     const way = this.#ways.get(address);
     if (!way) {
       this.#remember(address, { peer, at: now, waiting: null });
@@ -53,24 +71,25 @@ export class Handover {
     return true;
   }
 
-  /** Another node asks: calls `done` when all that this one has had for an endpoint is on its way to `to`, and there. */
+  /** Calls `done` when all that this node has had for an endpoint has arrived at the node `to`, or nobody answers. */
   pass(address: Address, to: string, done: () => void): void {
-    const { node, domain } = this.cluster;
+    const { node, actor } = this.options;
     const peer = node.mesh.peers.get(to);
     const sweepOn = () => {
       if (peer) node.rpc.call(peer, 'arrived', [], PATIENCE_MS, done);
       else done();
     };
     // Behind what waits in the endpoint's mailbox to be relayed.
-    const actor = domain.tracker.actor(address);
-    if (actor) actor.tell({ kind: 'pass', done: sweepOn });
+    const receiver = actor(address);
+    if (receiver) receiver.tell({ kind: 'pass', done: sweepOn });
     else sweepOn();
   }
 
+  /** Asks the node of the old way to pass on all that it has had; calls `done` when that has arrived by the new way. */
   #sweep(address: Address, from: Peer | null, to: Peer | null, done: () => void): void {
-    const { node, domain } = this.cluster;
+    const { node, domain } = this.options;
     const target = to?.name ?? node.name;
-    if (from) node.rpc.call(from, 'pass', [domain.name, address, target], PATIENCE_MS, done);
+    if (from) node.rpc.call(from, 'pass', [domain, address, target], PATIENCE_MS, done);
     else this.pass(address, target, done);
   }
 

@@ -1,15 +1,22 @@
 /** What other nodes tell, item by item: `[kind, domain, …]`. The other side of each is where its kind is sent. */
 import type { Address } from '../actors/address.js';
 import { broadcastHere, relayedHere, toRoomHere } from '../actors/dispatch.js';
+import type { Domain } from '../actors/domain.js';
 import { partOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
 import type { TransportKind } from '../metrics.js';
-import type { ClusteredDomain } from './domain.js';
-import type { Peer } from './peer.js';
-import type { WirePublication } from './topics.js';
+import type { HybridClock } from './hybrid-clock.js';
+import type { Interest } from './interest.js';
+import type { Peer, Taken } from './peer.js';
+import type { PacketRelays } from './relays.js';
+import type { RemoteClients } from './remote-client.js';
+import type { RemoteTransports } from './remote-transport.js';
+import type { RemoteWatchers } from './remote-watchers.js';
+import type { Sessions } from './sessions.js';
+import type { Topics } from './topics.js';
 import {
   address,
   addresses,
@@ -28,10 +35,23 @@ import {
   transport,
   type Validator,
 } from './validators.js';
-import { packetOf, type WirePacket } from './wire.js';
+import { packetOf, type WirePacket, type WirePublication } from './wire.js';
+
+/** Whom items are for: the parts of one domain on this node. */
+export interface Recipients {
+  readonly domain: Domain;
+  readonly stamps: Pick<HybridClock, 'heard'>;
+  readonly relays: Pick<PacketRelays, 'toPrimary'>;
+  readonly remoteWatchers: Pick<RemoteWatchers, 'told'>;
+  readonly interest: Pick<Interest, 'told'>;
+  readonly remoteTransports: Pick<RemoteTransports, 'attach' | 'acknowledged' | 'detached'>;
+  readonly remoteClients: Pick<RemoteClients, 'push' | 'close'>;
+  readonly topics: Pick<Topics, 'received' | 'shareTold' | 'passed'>;
+  readonly sessions: Pick<Sessions, 'told'>;
+}
 
 type Addresses = readonly Address[];
-type Take = (cluster: ClusteredDomain, peer: Peer, fields: readonly never[]) => void;
+type Take = (recipients: Recipients, peer: Peer, fields: readonly never[]) => void;
 
 type Moments = readonly Moment[];
 type Changed = readonly [Address, stamp: number, nick: string, shown: number, Show, status: string];
@@ -39,38 +59,38 @@ type Up = readonly [...Changed, birth: number, rooms: Moments];
 type RoomsChanged = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
 type Mirrored = readonly [Address, join: Moments, leave: Moments, nick: string | null, watch: Addresses];
 
-function up(cluster: ClusteredDomain, peer: Peer, fields: Up): void {
+function up(recipients: Recipients, peer: Peer, fields: Up): void {
   const [address, stamp, nick, shown, show, status, birth, rooms] = fields;
-  heard(cluster, [birth, stamp, shown, ...stampsOf(rooms)]);
-  cluster.tracker.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
-  mirrored(cluster, peer, [address, rooms, [], null, []]);
+  heard(recipients, [birth, stamp, shown, ...stampsOf(rooms)]);
+  recipients.domain.tracker.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
+  mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 
 /** What is done here from now on is later. */
-function heard({ node }: ClusteredDomain, stamps: readonly number[]): void {
-  for (const stamp of stamps) node.heardStamp(stamp);
+function heard({ stamps: clock }: Recipients, stamps: readonly number[]): void {
+  for (const stamp of stamps) clock.heard(stamp);
 }
 
 function stampsOf(moments: Moments): number[] {
   return moments.map(([, stamp]) => stamp);
 }
 
-function changed(cluster: ClusteredDomain, _peer: Peer, fields: Changed): void {
+function changed(recipients: Recipients, _peer: Peer, fields: Changed): void {
   const [address, stamp, nick, shown, show, status] = fields;
-  heard(cluster, [stamp, shown]);
-  cluster.tracker.set(address, { stamp, nick, shown, show, status });
+  heard(recipients, [stamp, shown]);
+  recipients.domain.tracker.set(address, { stamp, nick, shown, show, status });
 }
 
-function roomsChanged(cluster: ClusteredDomain, peer: Peer, fields: RoomsChanged): void {
+function roomsChanged(recipients: Recipients, peer: Peer, fields: RoomsChanged): void {
   const [address, add, remove, type, nick] = fields;
-  cluster.tracker.enter(address, peer, add, remove, { type, nick });
-  mirrored(cluster, peer, [address, add, remove, nick, []]);
+  recipients.domain.tracker.enter(address, peer, add, remove, { type, nick });
+  mirrored(recipients, peer, [address, add, remove, nick, []]);
 }
 
 /** What another part of an endpoint has come to, this node's part of it comes to as well. */
-function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
-  heard(cluster, [...stampsOf(join), ...stampsOf(leave)]);
-  const record = cluster.tracker.records.get(address);
+function mirrored(recipients: Recipients, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
+  heard(recipients, [...stampsOf(join), ...stampsOf(leave)]);
+  const record = recipients.domain.tracker.records.get(address);
   if (!record?.actor || record.birth === 0) return;
   const { rooms, watching, actor } = record;
   const isNew = leave.length > 0 || join.some(([room]) => !rooms.includes(room));
@@ -78,27 +98,27 @@ function mirrored(cluster: ClusteredDomain, _peer: Peer, [address, join, leave, 
   actor.tell({ kind: 'mirror', join, leave, nick, watch });
 }
 
-function connected({ tracker }: ClusteredDomain, peer: Peer, [address, count]: readonly [Address, number]): void {
-  const record = tracker.records.get(address);
+function connected({ domain }: Recipients, peer: Peer, [address, count]: readonly [Address, number]): void {
+  const record = domain.tracker.records.get(address);
   const part = record && partOf(record, peer);
   if (part) part.connected = count;
   // One that is hidden has not been sent what nobody has seen.
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
 }
 
-function down({ tracker }: ClusteredDomain, peer: Peer, [address]: readonly [Address]): void {
-  tracker.down(address, peer);
+function down({ domain }: Recipients, peer: Peer, [address]: readonly [Address]): void {
+  domain.tracker.down(address, peer);
 }
 
-function watched(cluster: ClusteredDomain, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
-  cluster.remoteWatchers.told(address, list);
+function watched(recipients: Recipients, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
+  recipients.remoteWatchers.told(address, list);
 }
 
-function interested({ interest }: ClusteredDomain, peer: Peer, [filter, is]: readonly [string, boolean]): void {
+function interested({ interest }: Recipients, peer: Peer, [filter, is]: readonly [string, boolean]): void {
   interest.told(peer, filter, is);
 }
 
-function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]: readonly [Address, string]): void {
+function nameClaimed({ domain }: Recipients, _peer: Peer, [address, client]: readonly [Address, string]): void {
   const actor = domain.tracker.actor(address);
   if (actor) actor.tell({ kind: 'nameClaimed', client });
 }
@@ -106,88 +126,84 @@ function nameClaimed({ domain }: ClusteredDomain, _peer: Peer, [address, client]
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
 
 /** A packet that another node has sent; followed here too, where somebody follows it. */
-function received({ domain }: ClusteredDomain, peer: Peer, wire: WirePacket): Packet {
+function received({ domain }: Recipients, peer: Peer, wire: WirePacket): Packet {
   const packet = packetOf(wire);
   if (domain.trace !== null) domain.trace.received(packet, peer.name, wire[4] ?? null);
   return packet;
 }
 
-function broadcast(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
-  broadcastHere(cluster.domain, received(cluster, peer, packet), false);
+function broadcast(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): void {
+  broadcastHere(recipients.domain, received(recipients, peer, packet), false);
 }
 
-function toRoom(cluster: ClusteredDomain, peer: Peer, [, packet]: Packeted<[]>): void {
-  toRoomHere(cluster.domain, received(cluster, peer, packet), true);
+function toRoom(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): void {
+  toRoomHere(recipients.domain, received(recipients, peer, packet), true);
 }
 
-function toWatchers({ domain }: ClusteredDomain, _peer: Peer, [, packet]: Packeted<[]>): void {
+function toWatchers({ domain }: Recipients, _peer: Peer, [, packet]: Packeted<[]>): void {
   tellWatchers(domain.table, packetOf(packet), true);
 }
 
-function toEndpoint(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null, number]>): void {
+function toEndpoint(recipients: Recipients, peer: Peer, fields: Packeted<[string | null, number]>): void {
   const [, only, hops, wire] = fields;
-  const packet = received(cluster, peer, wire);
-  const found = cluster.relays.toPrimary(packet, only, hops);
-  if (!found) cluster.domain.drop(packet, 'offline', packet.topic);
+  const packet = received(recipients, peer, wire);
+  const found = recipients.relays.toPrimary(packet, only, hops);
+  if (!found) recipients.domain.drop(packet, 'offline', packet.topic);
 }
 
-function relayed(cluster: ClusteredDomain, peer: Peer, fields: Packeted<[string | null]>): void {
+function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
   const [address, only, packet] = fields;
-  relayedHere(cluster.domain, address, received(cluster, peer, packet), only);
+  relayedHere(recipients.domain, address, received(recipients, peer, packet), only);
 }
 
 /** A packet for the clients of this node's part: one that nobody has seen elsewhere, or a carbon. */
-function forPart(cluster: ClusteredDomain, peer: Peer, [address, packet]: Packeted<[]>): void {
-  relayedHere(cluster.domain, address, received(cluster, peer, packet), null);
+function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted<[]>): void {
+  relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }
 
 type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1];
 type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
-function attached({ remoteTransports }: ClusteredDomain, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
+function attached({ remoteTransports }: Recipients, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
   remoteTransports.attach(peer, id, token, kind, isRenewed === 1);
 }
 
-function acknowledged({ remoteTransports }: ClusteredDomain, peer: Peer, [id, count]: readonly [number, number]): void {
+function acknowledged({ remoteTransports }: Recipients, peer: Peer, [id, count]: readonly [number, number]): void {
   remoteTransports.acknowledged(peer, id, count);
 }
 
-function detached({ remoteTransports }: ClusteredDomain, peer: Peer, [id, token, taken, unsent]: Detached): void {
+function detached({ remoteTransports }: Recipients, peer: Peer, [id, token, taken, unsent]: Detached): void {
   remoteTransports.detached(peer, id, token, taken, unsent);
 }
 
 function pushed(
-  { remoteClients }: ClusteredDomain,
+  { remoteClients }: Recipients,
   _peer: Peer,
   [id, list]: readonly [number, readonly WirePacket[]],
 ): void {
   remoteClients.push(id, list);
 }
 
-function closed({ remoteClients }: ClusteredDomain, peer: Peer, [id, reason]: readonly [number, string]): void {
+function closed({ remoteClients }: Recipients, peer: Peer, [id, reason]: readonly [number, string]): void {
   remoteClients.close(peer, id, reason);
 }
 
 type Published = readonly [stamp: number, isWanted: 0 | 1, WirePublication];
 type Share = readonly [name: string, filter: string, connected: number, total: number];
 
-function published({ topics }: ClusteredDomain, _peer: Peer, [stamp, isWanted, publication]: Published): void {
+function published({ topics }: Recipients, _peer: Peer, [stamp, isWanted, publication]: Published): void {
   topics.received(stamp, isWanted === 1, publication);
 }
 
-function shared({ topics }: ClusteredDomain, peer: Peer, [name, filter, connected, total]: Share): void {
+function shared({ topics }: Recipients, peer: Peer, [name, filter, connected, total]: Share): void {
   topics.shareTold(peer, name, filter, connected, total);
 }
 
-function passed(
-  { topics }: ClusteredDomain,
-  _peer: Peer,
-  [name, publication]: readonly [string, WirePublication],
-): void {
+function passed({ topics }: Recipients, _peer: Peer, [name, publication]: readonly [string, WirePublication]): void {
   topics.passed(name, publication);
 }
 
-function claimed({ sessions }: ClusteredDomain, peer: Peer, [clientId, stamp]: readonly [string, number]): void {
+function claimed({ sessions }: Recipients, peer: Peer, [clientId, stamp]: readonly [string, number]): void {
   sessions.told(peer, clientId, stamp);
 }
 
@@ -197,7 +213,7 @@ interface Taker {
 }
 
 function taker<F extends readonly unknown[]>(
-  take: (cluster: ClusteredDomain, peer: Peer, fields: F) => void,
+  take: (recipients: Recipients, peer: Peer, fields: F) => void,
   ...validators: { [I in keyof F]: Validator }
 ): Taker {
   return { take: take as unknown as Take, validators };
@@ -231,13 +247,10 @@ const TAKERS = new Map<string, Taker>([
   ['vc', taker(closed, count, text)],
 ]);
 
-/** What became of an item: of no kind that is known here, or not of its kind's shape. */
-export type Taken = 'taken' | 'unknown' | 'malformed';
-
-export function take(cluster: ClusteredDomain, peer: Peer, kind: string, fields: readonly unknown[]): Taken {
+export function take(recipients: Recipients, peer: Peer, kind: string, fields: readonly unknown[]): Taken {
   const known = TAKERS.get(kind);
   if (!known) return 'unknown';
-  if (!fits(known.validators, fields, cluster.domain.name)) return 'malformed';
-  known.take(cluster, peer, fields as readonly never[]);
+  if (!fits(known.validators, fields, recipients.domain.name)) return 'malformed';
+  known.take(recipients, peer, fields as readonly never[]);
   return 'taken';
 }

@@ -1,9 +1,10 @@
 /**
- * Who subscribed to what by MQTT, as far as other nodes need to know: each node tells the filters that it has any
- * subscription to, once however many there are.
+ * Which nodes have MQTT subscriptions to what. A node tells the others each filter that it has any subscription to, once
+ * however many subscriptions that are.
  */
 import { TopicTree } from '../actors/topic-tree.js';
-import type { ClusteredDomain } from './domain.js';
+import type { Items } from './items.js';
+import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 
 export class Interest {
@@ -11,21 +12,20 @@ export class Interest {
   readonly #own = new Map<string, number>();
   readonly #tree = new TopicTree<Peer>();
   readonly #filters = new Map<Peer, Set<string>>();
-  /** What a peer had before it began to say everything again. */
+  /** Filters of a peer that its snapshot, which is coming in, has not named yet. */
   readonly #stale = new Map<Peer, Set<string>>();
 
-  constructor(private readonly cluster: ClusteredDomain) {}
+  constructor(
+    private readonly items: Items,
+    private readonly mesh: Pick<Mesh, 'broadcast'>,
+  ) {}
 
-  /** No other node subscribed to anything. */
+  /** No other node has a subscription. */
   get isEmpty(): boolean {
     return this.#tree.size === 0;
   }
 
-  get own(): Iterable<string> {
-    return this.#own.keys();
-  }
-
-  /** Nodes within their lease that subscribed to the topic. */
+  /** Nodes within their lease that have a subscription to the topic. */
   peers(topic: string): ReadonlySet<Peer> {
     const found = new Set<Peer>();
     this.#tree.match(topic, (peer) => {
@@ -34,17 +34,17 @@ export class Interest {
     return found;
   }
 
-  /** This node has one subscription more, or less. */
+  /** This node has one subscription more to a filter, or one less. */
   count(filter: string, by: 1 | -1): void {
     const before = this.#own.get(filter) ?? 0;
     const after = before + by;
     if (after > 0) this.#own.set(filter, after);
     else this.#own.delete(filter);
-    if ((before === 0) !== (after === 0)) this.cluster.node.mesh.broadcast(this.item(filter, after > 0));
+    if ((before === 0) !== (after === 0)) this.mesh.broadcast(this.items.interest(filter, after > 0));
   }
 
-  item(filter: string, isWanted: boolean): string {
-    return JSON.stringify(['i', this.cluster.domain.name, filter, isWanted]);
+  *snapshot(): Iterable<string> {
+    for (const filter of this.#own.keys()) yield this.items.interest(filter, true);
   }
 
   /** A peer has subscriptions to a filter, or none any more. */
@@ -64,15 +64,18 @@ export class Interest {
     }
   }
 
+  /** A peer's snapshot begins. */
   expect(peer: Peer): void {
     this.#stale.set(peer, new Set(this.#filters.get(peer)));
   }
 
+  /** A peer's snapshot has ended: the peer has no subscription to a filter that the snapshot did not name. */
   settle(peer: Peer): void {
     for (const filter of this.#stale.get(peer) ?? []) this.told(peer, filter, false);
     this.#stale.delete(peer);
   }
 
+  /** A peer has gone for good. */
   drop(peer: Peer): void {
     for (const filter of this.#filters.get(peer) ?? []) this.#tree.remove(filter, peer);
     this.#filters.delete(peer);

@@ -1,5 +1,6 @@
 /** This node of the cluster: its name, its domains' parts, and what it exchanges with the other nodes. */
 import { randomBytes } from 'node:crypto';
+import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { System } from '../actors/system.js';
@@ -8,17 +9,17 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import { ClusteredDomain } from './domain.js';
-import { type Taken, take } from './incoming.js';
+import { HybridClock } from './hybrid-clock.js';
+import { take } from './incoming.js';
+import type { LocalNode } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
-import type { Item, Peer } from './peer.js';
+import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
 import { Tunnels } from './tunnels.js';
 
 /** Digits of a token behind its node's name. */
 const RANDOM_DIGITS = 32;
-/** A stamp is milliseconds times this and a number that hardly any two nodes share. */
-const STAMPS = 1024;
 /** Unknown kinds that are told of, and characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
 const KIND_CHARACTERS = 16;
@@ -35,16 +36,15 @@ export interface NodeOptions {
   readonly encode: (packet: Packet) => string;
 }
 
-export class ClusterNode implements MeshEvents {
+export class ClusterNode implements LocalNode, MeshEvents {
   readonly name: string;
   readonly tokenPrefix: string;
   readonly encode: (packet: Packet) => string;
   readonly mesh: Mesh;
   readonly rpc: Rpc;
+  readonly stamps: HybridClock;
   readonly tunnels: Tunnels;
   readonly domains = new Map<string, ClusteredDomain>();
-  #lastStamp = 0;
-  readonly #tie = randomBytes(2).readUInt16BE() % STAMPS;
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
   readonly #endOfTurn = () => this.mesh.flush();
@@ -68,13 +68,14 @@ export class ClusterNode implements MeshEvents {
       },
       this,
     );
+    this.stamps = new HybridClock(clock);
     this.rpc = new Rpc(this.mesh, clock);
     this.tunnels = new Tunnels(this.mesh);
     system.endOfTurn.add(this.#endOfTurn);
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.domains.get(domain as string);
-      if (cluster) cluster.handover.pass(address as never, to as string, () => reply(true));
+      if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
       else reply(null);
     });
     this.rpc.handle('visit', (_peer, [domain, address, token], reply) => {
@@ -110,17 +111,6 @@ export class ClusterNode implements MeshEvents {
     // One that is configured later: what the others told of it has not been listened to.
     this.mesh.askForEverything();
     return cluster;
-  }
-
-  /** The next moment: later than every one this node has had or heard of, and no other node's. */
-  stamp(): number {
-    const ms = Math.max(this.options.clock.now(), Math.floor(this.#lastStamp / STAMPS) + 1);
-    this.#lastStamp = ms * STAMPS + this.#tie;
-    return this.#lastStamp;
-  }
-
-  heardStamp(stamp: number): void {
-    if (stamp > this.#lastStamp) this.#lastStamp = stamp;
   }
 
   /** The living node that a token comes from; null where it is this one or gone. */

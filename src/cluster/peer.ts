@@ -5,6 +5,9 @@ import type { StreamSender } from './stream-sender.js';
 /** One item of a stream: its kind, then what that kind has. */
 export type Item = readonly [kind: string, ...fields: unknown[]];
 
+/** What became of an item: of a kind that is not known here, or not of its kind's shape. */
+export type Taken = 'taken' | 'unknown' | 'malformed';
+
 export class Peer implements RemoteNode {
   /** Within its lease: its endpoints count. */
   up = true;

@@ -4,86 +4,122 @@
  * that has members; those who watch addresses by MQTT are served by the node the packet comes from.
  */
 import type { Client } from '../actors/client.js';
-import type { RemoteNode } from '../actors/cluster.js';
-import { toEndpointHere } from '../actors/dispatch.js';
+import type { Relays, RemoteNode } from '../actors/cluster.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
-import type { ClusteredDomain } from './domain.js';
+import type { Trace } from '../actors/trace.js';
+import type { Tracker } from '../actors/tracker.js';
+import type { Handover } from './handover.js';
+import type { Interest } from './interest.js';
+import type { Items } from './items.js';
+import type { LocalNode } from './local-node.js';
+import type { Meetings } from './meetings.js';
 import { type Peer, peerOf } from './peer.js';
+import type { RoundRobin } from './round-robin.js';
 
 /** A packet that finds its endpoint gone is sent on to where it is now, so many times. */
-const HOPS = 3;
+export const HOPS = 3;
 
 const NONE: ReadonlySet<Peer> = new Set();
 
-export class PacketRelays {
-  constructor(private readonly cluster: ClusteredDomain) {}
+export interface RelayOptions {
+  readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'rooms'>; readonly trace: Trace | null };
+  readonly items: Items;
+  readonly mesh: Pick<LocalNode['mesh'], 'peers' | 'send'>;
+  readonly interest: Pick<Interest, 'isEmpty' | 'peers'>;
+  readonly handover: Pick<Handover, 'mustWait'>;
+  readonly roundRobin: Pick<RoundRobin, 'choose'>;
+  readonly meetings: Pick<Meetings, 'unmet'>;
+  /** Tells an endpoint of this node; answers whether there is one. */
+  readonly toEndpointHere: (packet: Packet, only: string | null) => boolean;
+}
+
+export class PacketRelays implements Relays {
+  constructor(private readonly options: RelayOptions) {}
 
   broadcast(packet: Packet): void {
-    const { cluster } = this;
-    for (const peer of cluster.node.mesh.peers.values()) cluster.relayPacket(peer, 'b', null, packet);
+    const { mesh, items } = this.options;
+    for (const peer of mesh.peers.values()) this.#relay(peer, packet, () => items.broadcast(packet));
   }
 
   toRoom(packet: Packet): boolean {
+    const { domain, items } = this.options;
     const nodes = new Set<RemoteNode>(this.#watching(packet));
-    const members = this.cluster.domain.tracker.rooms.get(packet.topic)?.nodes;
+    const members = domain.tracker.rooms.get(packet.topic)?.nodes;
     for (const node of members?.keys() ?? []) if (node.up) nodes.add(node);
-    for (const node of nodes) this.cluster.relayPacket(peerOf(node), 'g', null, packet);
+    for (const node of nodes) this.#relay(peerOf(node), packet, () => items.toRoom(packet));
     return nodes.size > 0;
   }
 
   toWatchers(packet: Packet): boolean {
+    const { mesh, items } = this.options;
     const watching = this.#watching(packet);
-    for (const peer of watching) this.cluster.tellPacket(peer, 'v', null, packet);
+    for (const peer of watching) mesh.send(peer, items.toWatchers(packet));
     return watching.size > 0;
   }
 
   /** Behind all that this node has sent to the endpoint, whichever way that went. */
   toEndpoint(packet: Packet, only: string | null): boolean {
-    const { domain, handover } = this.cluster;
-    const record = domain.tracker.records.get(packet.topic);
-    const primary = record && primaryOf(record);
+    const primary = this.#primary(packet);
     if (primary === undefined) return this.toPrimary(packet, only, 0);
     const again = () => void this.toEndpoint(packet, only);
-    if (handover.mustWait(packet.topic, primary && peerOf(primary), again)) return true;
+    if (this.options.handover.mustWait(packet.topic, primary, again)) return true;
     return this.toPrimary(packet, only, 0);
   }
 
   /** To the oldest part of its endpoint, on whichever node that is. False where there is none. */
   toPrimary(packet: Packet, only: string | null, hops: number): boolean {
-    const { domain } = this.cluster;
-    const record = domain.tracker.records.get(packet.topic);
-    const primary = record && primaryOf(record);
-    if (primary && hops < HOPS) {
-      this.cluster.relayPacket(peerOf(primary), 'e', null, packet, only, hops + 1);
-      return true;
-    }
-    return toEndpointHere(domain, packet, only);
+    const { items, toEndpointHere } = this.options;
+    const primary = this.#primary(packet);
+    if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
+    this.#relay(primary, packet, () => items.toEndpoint(packet, only, hops + 1));
+    return true;
   }
 
-  relay(record: EndpointRecord, { packet, only }: Deliver): void {
-    if (record.parts.length === 0) return;
-    const unmet: readonly RemoteNode[] = this.cluster.unmet(record.address);
-    for (const { node, hidden } of record.parts) {
-      if (!hidden && !unmet.includes(node)) this.cluster.relayPacket(peerOf(node), 'y', record.address, packet, only);
+  relay({ address, parts }: EndpointRecord, { packet, only }: Deliver): void {
+    if (parts.length === 0) return;
+    const { items, meetings } = this.options;
+    const unmet: readonly RemoteNode[] = meetings.unmet(address);
+    for (const { node, hidden } of parts) {
+      if (!hidden && !unmet.includes(node)) {
+        this.#relay(peerOf(node), packet, () => items.relayed(address, packet, only));
+      }
     }
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {
-    for (const node of nodesOf(record)) this.cluster.relayPacket(peerOf(node), 'c', record.address, packet);
+    const { items } = this.options;
+    for (const node of nodesOf(record)) {
+      this.#relay(peerOf(node), packet, () => items.carbon(record.address, packet));
+    }
   }
 
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, clients: readonly Client[]): boolean {
+    const { items, roundRobin } = this.options;
     const own = clients.filter(({ transport }) => transport !== null).length;
-    const peer = this.cluster.roundRobin.choose(record, packet.sender ?? '', own);
-    if (peer) this.cluster.relayPacket(peer, 'y', record.address, packet, only);
+    const peer = roundRobin.choose(record, packet.sender ?? '', own);
+    if (peer) this.#relay(peer, packet, () => items.relayed(record.address, packet, only));
     return peer !== null;
+  }
+
+  /** The node of the oldest part of a packet's endpoint; null: this one; undefined: there is none. */
+  #primary({ topic }: Packet): Peer | null | undefined {
+    const record = this.options.domain.tracker.records.get(topic);
+    const primary = record && primaryOf(record);
+    return primary && peerOf(primary);
   }
 
   /** Nodes where somebody subscribed by MQTT to a packet's topic. */
   #watching({ topic }: Packet): ReadonlySet<Peer> {
-    const { interest } = this.cluster;
+    const { interest } = this.options;
     return interest.isEmpty ? NONE : interest.peers(topic);
+  }
+
+  /** A hop of a packet on its way to a receiver. A trace has it before the item is made, which names the trace. */
+  #relay(peer: Peer, packet: Packet, item: () => string): void {
+    const { domain, mesh } = this.options;
+    if (domain.trace !== null) domain.trace.relayed(packet, peer.name);
+    mesh.send(peer, item());
   }
 }

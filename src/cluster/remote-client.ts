@@ -5,12 +5,15 @@
  */
 import type { Address } from '../actors/address.js';
 import { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { Packet } from '../actors/packet.js';
+import type { QueueKeeper } from '../actors/queue.js';
 import type { Behaviour, Ref } from '../actors/system.js';
 import type { Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
-import type { ClusteredDomain } from './domain.js';
+import type { Items } from './items.js';
+import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
 import { packetOf, type WirePacket } from './wire.js';
 
@@ -50,14 +53,18 @@ export class RemoteClients {
   readonly #actor: Ref<EndpointMessage>;
   #lastId = 0;
 
-  constructor(private readonly cluster: ClusteredDomain) {
-    const { system } = cluster.domain.runtime;
-    this.#actor = system.spawn(system.group(`remote clients ${cluster.domain.name}`), proxy, this);
+  constructor(
+    private readonly domain: Pick<Domain, 'name' | 'runtime' | keyof QueueKeeper>,
+    private readonly items: Items,
+    private readonly node: Pick<LocalNode, 'mesh' | 'rpc' | 'homeOf'>,
+  ) {
+    const { system } = domain.runtime;
+    this.#actor = system.spawn(system.group(`remote clients ${domain.name}`), proxy, this);
   }
 
   /** A stand-in for the client of a ticket that another node has given out; null where that knows it no more. */
   find(address: Address, token: string, done: (client: Client | null) => void): void {
-    const { node, domain } = this.cluster;
+    const { node, domain } = this;
     const home = node.homeOf(token);
     if (!home) return done(null);
     node.rpc.call(home, 'visit', [domain.name, address, token], FIND_MS, (name) => {
@@ -80,8 +87,8 @@ export class RemoteClients {
     const attachment = { id: this.#lastId, home, token, transport, pending: [], canTake: true, taken: 0 };
     this.#attachments.set(attachment.id, attachment);
     this.#byTransport.set(transport, attachment);
-    this.cluster.domain.runtime.metrics.cluster.visitors += 1;
-    this.cluster.node.mesh.send(home, this.#arrival(attachment, 0));
+    this.domain.runtime.metrics.cluster.visitors += 1;
+    this.node.mesh.send(home, this.#arrival(attachment, 0));
   }
 
   detach(transport: Transport, unsent: readonly Packet[]): void {
@@ -91,17 +98,16 @@ export class RemoteClients {
 
   #leave(attachment: Attachment, unsent: readonly Packet[]): void {
     this.#forget(attachment);
-    this.cluster.node.mesh.send(attachment.home, this.#departure(attachment, unsent));
+    this.node.mesh.send(attachment.home, this.#departure(attachment, unsent));
   }
 
   /** What it was sent and has not taken its home still has. */
   #departure({ id, token, taken }: Attachment, unsent: readonly Packet[]): string {
-    const returned = unsent.map((packet) => this.cluster.wire(packet));
-    return `["vd",${this.#name},${id},${JSON.stringify(token)},${taken},[${returned}]]`;
+    return this.items.detached(id, token, taken, unsent);
   }
 
   #arrival({ id, token, transport }: Attachment, isRenewed: 0 | 1): string {
-    return `["va",${this.#name},${id},${JSON.stringify(token)},"${transport.kind}",${isRenewed}]`;
+    return this.items.attached(id, token, transport.kind, isRenewed);
   }
 
   drained(transport: Transport): void {
@@ -123,7 +129,7 @@ export class RemoteClients {
   close(home: Peer, id: number, reason: string): void {
     const attachment = this.#attachments.get(id);
     // Whoever asks may wait for the answer: nothing of what it has sent there has been taken.
-    if (!attachment) return this.cluster.node.mesh.send(home, `["vd",${this.#name},${id},"",0,[]]`);
+    if (!attachment) return this.node.mesh.send(home, this.items.detached(id, '', 0, []));
     this.#leave(attachment, attachment.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
   }
 
@@ -146,7 +152,7 @@ export class RemoteClients {
 
   /** Some of what passed between a home and this node may be lost: what is connected here is announced again. */
   renew(home: Peer): void {
-    for (const item of this.renewals(home)) this.cluster.node.mesh.send(home, item);
+    for (const item of this.renewals(home)) this.node.mesh.send(home, item);
   }
 
   /** What has gone, and what is there: under another number, so that what is still on its way to the old one counts as lost. */
@@ -165,10 +171,6 @@ export class RemoteClients {
     }
   }
 
-  get #name(): string {
-    return JSON.stringify(this.cluster.domain.name);
-  }
-
   #pump(attachment: Attachment): void {
     const { pending, transport, home, id } = attachment;
     if (!attachment.canTake || pending.length === 0) return;
@@ -178,13 +180,13 @@ export class RemoteClients {
     attachment.taken += taken;
     // What a poll has taken is out when the poll has ended.
     if (taken > 0 && transport.kind !== 'jsonp') {
-      this.cluster.node.mesh.send(home, `["vk",${this.#name},${id},${attachment.taken}]`);
+      this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
     }
   }
 
   #forget(attachment: Attachment): void {
     this.#attachments.delete(attachment.id);
     this.#byTransport.delete(attachment.transport);
-    this.cluster.domain.runtime.metrics.cluster.visitors -= 1;
+    this.domain.runtime.metrics.cluster.visitors -= 1;
   }
 }

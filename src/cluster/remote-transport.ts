@@ -3,11 +3,13 @@
  * other. The other side is remote-client.ts.
  */
 import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
 import type { TransportKind } from '../metrics.js';
-import type { ClusteredDomain } from './domain.js';
+import type { Items } from './items.js';
+import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import { packetOf, type WirePacket } from './wire.js';
 
@@ -93,13 +95,17 @@ export class RemoteTransports {
   /** By node, then by the number that node has given it. */
   readonly #transports = new Map<Peer, Map<number, RemoteTransport>>();
 
-  constructor(private readonly cluster: ClusteredDomain) {}
+  constructor(
+    private readonly domain: Pick<Domain, 'tickets'>,
+    private readonly items: Items,
+    private readonly mesh: Pick<Mesh, 'send'>,
+  ) {}
 
   /** `isRenewed`: it has been there, and is no newer than another connection that the client has. */
   attach(peer: Peer, id: number, token: string, kind: TransportKind, isRenewed: boolean): void {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
-    const client = this.cluster.domain.tickets.get(token);
+    const client = this.domain.tickets.get(token);
     if (!client) return this.#sendClose(peer, id, CLOSE.ticketNotFound);
     const transport = new RemoteTransport(this, client, kind, peer, id);
     const known = this.#transports.get(peer);
@@ -119,8 +125,7 @@ export class RemoteTransports {
   detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly WirePacket[]): void {
     const transport = this.#transports.get(peer)?.get(id);
     if (transport) return this.#detach(transport, taken, unsent.map(packetOf));
-    const { tickets } = this.cluster.domain;
-    const client = tickets.get(token);
+    const client = this.domain.tickets.get(token);
     // It was taken for lost: what comes back has no place of its own any more.
     for (const packet of client ? unsent.map(packetOf) : []) {
       const only = client?.name ?? null;
@@ -146,9 +151,7 @@ export class RemoteTransports {
   }
 
   send({ peer, id }: RemoteTransport, packets: readonly Packet[]): void {
-    const { node, domain } = this.cluster;
-    const wire = packets.map((packet) => this.cluster.wire(packet));
-    node.mesh.send(peer, `["vp",${JSON.stringify(domain.name)},${id},[${wire}]]`);
+    this.mesh.send(peer, this.items.pushed(id, packets));
   }
 
   end(transport: RemoteTransport, reason: CloseReason): void {
@@ -162,8 +165,7 @@ export class RemoteTransports {
   }
 
   #sendClose(peer: Peer, id: number, reason: CloseReason): void {
-    const { node, domain } = this.cluster;
-    node.mesh.send(peer, JSON.stringify(['vc', domain.name, id, reason.name]));
+    this.mesh.send(peer, this.items.closed(id, reason));
   }
 
   #detach(transport: RemoteTransport, taken: number, returned: readonly Packet[]): void {

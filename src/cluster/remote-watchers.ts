@@ -8,11 +8,11 @@ export class RemoteWatchers {
   /** Endpoint elsewhere → endpoints here that it lists. */
   readonly #watched = new Map<Address, Set<Address>>();
 
-  constructor(private readonly tracker: () => Tracker) {}
+  constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records'> }) {}
 
-  /** Another node says: this endpoint of it lists these of ours. */
+  /** Another node says that an endpoint of it lists these endpoints of this node. */
   told(address: Address, buddies: readonly Address[]): void {
-    const { records } = this.tracker();
+    const { records } = this.domain.tracker;
     let known = this.#watched.get(address);
     if (!known) {
       known = new Set();
@@ -21,6 +21,7 @@ export class RemoteWatchers {
     for (const buddy of buddies) known.add(records.get(buddy)?.address ?? buddy);
   }
 
+  /** The endpoints of this node that an endpoint elsewhere lists. */
   by(address: Address): ReadonlySet<Address> {
     return this.#watched.get(address) ?? NOBODY;
   }

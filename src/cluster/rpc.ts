@@ -1,8 +1,7 @@
 /** Calls to other nodes. Each is answered once: with null where the node goes or takes too long. */
 import type { Clock } from '../clock.js';
-import type { Taken } from './incoming.js';
 import type { Mesh } from './mesh.js';
-import type { Item, Peer } from './peer.js';
+import type { Item, Peer, Taken } from './peer.js';
 import { count } from './validators.js';
 
 export type RpcHandler = (peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void) => void;
@@ -19,8 +18,8 @@ export class Rpc {
   #lastId = 0;
 
   constructor(
-    private readonly mesh: Mesh,
-    private readonly clock: Clock,
+    private readonly mesh: Pick<Mesh, 'send'>,
+    private readonly clock: Pick<Clock, 'after'>,
   ) {}
 
   /** Sets what answers the calls of a kind that other nodes make. */

@@ -1,8 +1,11 @@
 /**
- * On which node each MQTT session lives: client ids are one namespace over the whole cluster. Of two nodes that claim one
- * at the same time the earlier has it.
+ * On which node each MQTT session lives: client ids are one namespace over the whole cluster. Of two nodes that claim a
+ * client id at the same time, the one that claimed it first has the session.
  */
-import type { ClusteredDomain } from './domain.js';
+import type { ClusterSessions } from '../actors/cluster.js';
+import type { HybridClock } from './hybrid-clock.js';
+import type { Items } from './items.js';
+import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 
 interface Claim {
@@ -10,14 +13,18 @@ interface Claim {
   readonly stamp: number;
 }
 
-export class Sessions {
-  /** This node's, with the stamps of its claims. */
+export class Sessions implements ClusterSessions {
+  /** Client ids of this node's sessions, with the stamps of its claims. */
   readonly #own = new Map<string, number>();
   readonly #others = new Map<string, Claim>();
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
 
-  constructor(private readonly cluster: ClusteredDomain) {}
+  constructor(
+    private readonly items: Items,
+    private readonly mesh: Pick<Mesh, 'broadcast' | 'barrier'>,
+    private readonly stamps: Pick<HybridClock, 'next' | 'heard'>,
+  ) {}
 
   /** The node where a session lives; null: this one, or nowhere. */
   home(clientId: string): Peer | null {
@@ -27,24 +34,24 @@ export class Sessions {
 
   /** A session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void {
-    const stamp = this.#own.get(clientId) ?? this.cluster.node.stamp();
+    const stamp = this.#own.get(clientId) ?? this.stamps.next();
     this.#own.set(clientId, stamp);
-    this.cluster.node.mesh.broadcast(this.#item(clientId, stamp));
-    this.cluster.settled(done);
+    this.mesh.broadcast(this.items.session(clientId, stamp));
+    this.mesh.barrier(done);
   }
 
-  /** It has ended here, or goes on elsewhere. */
+  /** A session has ended here, or goes on elsewhere. */
   release(clientId: string): void {
-    if (this.#own.delete(clientId)) this.cluster.node.mesh.broadcast(this.#item(clientId, 0));
+    if (this.#own.delete(clientId)) this.mesh.broadcast(this.items.session(clientId, 0));
   }
 
-  /** Another node claims a session, or has it no more (stamp 0). */
+  /** Another node claims a session, or no longer has it (stamp 0). */
   told(peer: Peer, clientId: string, stamp: number): void {
     if (stamp === 0) {
       if (this.#others.get(clientId)?.peer === peer) this.#others.delete(clientId);
       return;
     }
-    this.cluster.node.heardStamp(stamp);
+    this.stamps.heard(stamp);
     const known = this.#others.get(clientId);
     if (known?.peer.up && known.peer !== peer && known.stamp < stamp) return;
     const own = this.#own.get(clientId);
@@ -56,14 +63,11 @@ export class Sessions {
   }
 
   *snapshot(): Iterable<string> {
-    for (const [clientId, stamp] of this.#own) yield this.#item(clientId, stamp);
+    for (const [clientId, stamp] of this.#own) yield this.items.session(clientId, stamp);
   }
 
+  /** A node has gone for good, or its snapshot begins. */
   drop(peer: Peer): void {
     for (const [clientId, claim] of this.#others) if (claim.peer === peer) this.#others.delete(clientId);
-  }
-
-  #item(clientId: string, stamp: number): string {
-    return JSON.stringify(['S', this.cluster.domain.name, clientId, stamp]);
   }
 }

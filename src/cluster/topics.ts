@@ -5,23 +5,19 @@
  */
 
 import type { ClusterTopics, ShareCount, TopicsBroker } from '../actors/cluster.js';
-import { Publication, type Qos } from '../actors/publication.js';
+import type { Publication } from '../actors/publication.js';
 import { TopicTree } from '../actors/topic-tree.js';
-import type { ClusteredDomain } from './domain.js';
+import type { HybridClock } from './hybrid-clock.js';
+import type { Interest } from './interest.js';
+import type { Items } from './items.js';
+import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
+import { publicationOf, type WirePublication, wirePublicationOf } from './wire.js';
 
 /** Topics whose retained publication has been removed, remembered so that it does not come back. */
 const REMEMBERED_REMOVALS = 10_000;
 
-export type WirePublication = readonly [
-  topic: string,
-  qos: Qos,
-  retain: 0 | 1,
-  /** null: never. */
-  expiresInMs: number | null,
-  payload: string,
-  properties: string,
-];
+const NO_MEMBERS: ShareCount = { connected: 0, total: 0 };
 
 interface Kept {
   readonly stamp: number;
@@ -34,6 +30,16 @@ interface Share {
   readonly peers: Map<Peer, ShareCount>;
 }
 
+export interface TopicsOptions {
+  readonly items: Items;
+  readonly mesh: Omit<LocalNode['mesh'], 'barrier'>;
+  readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
+  readonly interest: Pick<Interest, 'isEmpty' | 'peers' | 'count'>;
+  /** Calls `done` when every node knows what this one has told so far. */
+  readonly settled: (done: () => void) => void;
+  readonly now: () => number;
+}
+
 export class Topics implements ClusterTopics {
   #broker: TopicsBroker | null = null;
   readonly #kept = new Map<string, Kept>();
@@ -44,7 +50,7 @@ export class Topics implements ClusterTopics {
   readonly #tree = new TopicTree<string>();
   #turn = 0;
 
-  constructor(private readonly cluster: ClusteredDomain) {}
+  constructor(private readonly options: TopicsOptions) {}
 
   attach(broker: TopicsBroker): void {
     this.#broker = broker;
@@ -54,18 +60,18 @@ export class Topics implements ClusterTopics {
   }
 
   subscribe(filters: readonly string[], done: () => void): void {
-    for (const filter of filters) this.cluster.interest.count(filter, 1);
+    for (const filter of filters) this.options.interest.count(filter, 1);
     if (filters.length === 0) done();
-    else this.cluster.settled(done);
+    else this.options.settled(done);
   }
 
   unsubscribe(filters: readonly string[]): void {
-    for (const filter of filters) this.cluster.interest.count(filter, -1);
+    for (const filter of filters) this.options.interest.count(filter, -1);
   }
 
   publish(publication: Publication): number {
-    const { interest, node } = this.cluster;
-    const stamp = publication.retain ? node.stamp() : 0;
+    const { interest, stamps } = this.options;
+    const stamp = publication.retain ? stamps.next() : 0;
     if (publication.retain) this.#keep(publication, stamp);
     const nodes = interest.isEmpty ? null : interest.peers(publication.topic);
     let heard = nodes?.size ?? 0;
@@ -80,19 +86,19 @@ export class Topics implements ClusterTopics {
   }
 
   #send(publication: Publication, stamp: number, nodes: ReadonlySet<Peer> | null): void {
-    const { node, domain } = this.cluster;
-    const wire = JSON.stringify(this.#wire(publication));
-    for (const peer of node.mesh.peers.values()) {
-      if (stamp === 0 && !nodes?.has(peer)) continue;
-      node.mesh.send(peer, `["t",${JSON.stringify(domain.name)},${stamp},${nodes?.has(peer) ? 1 : 0},${wire}]`);
+    const { mesh, items } = this.options;
+    const wire = this.#wire(publication);
+    for (const peer of mesh.peers.values()) {
+      const isWanted = nodes?.has(peer) ?? false;
+      if (stamp > 0 || isWanted) mesh.send(peer, items.published(stamp, isWanted, wire));
     }
   }
 
   /** A publication of another node; `stamp` 0: not to be kept. */
   received(stamp: number, isWanted: boolean, wire: WirePublication): void {
-    const publication = this.#publication(wire);
+    const publication = publicationOf(wire, this.options.now());
     if (stamp > 0) {
-      this.cluster.node.heardStamp(stamp);
+      this.options.stamps.heard(stamp);
       this.#keep(publication, stamp);
     }
     if (isWanted) this.#broker?.deliver(publication);
@@ -125,12 +131,8 @@ export class Topics implements ClusterTopics {
   shareChanged(name: string, filter: string, count: ShareCount | null): void {
     if (count) this.#own.set(name, { ...count, filter });
     else this.#own.delete(name);
-    this.cluster.node.mesh.broadcast(this.#shareItem(name, filter, count));
-  }
-
-  #shareItem(name: string, filter: string, count: ShareCount | null): string {
-    const { connected, total } = count ?? { connected: 0, total: 0 };
-    return JSON.stringify(['h', this.cluster.domain.name, name, filter, connected, total]);
+    const { mesh, items } = this.options;
+    mesh.broadcast(items.share(name, filter, count ?? NO_MEMBERS));
   }
 
   /** Another node has so many members of a shared subscription. */
@@ -151,14 +153,14 @@ export class Topics implements ClusterTopics {
   pass(name: string, publication: Publication): boolean {
     const chosen = this.#choose(name);
     if (!chosen) return false;
-    const { node, domain } = this.cluster;
-    node.mesh.send(chosen, JSON.stringify(['H', domain.name, name, this.#wire(publication)]));
+    const { mesh, items } = this.options;
+    mesh.send(chosen, items.assigned(name, this.#wire(publication)));
     return true;
   }
 
   /** Another node has chosen this one for a publication. */
   passed(name: string, wire: WirePublication): void {
-    this.#broker?.assign(name, this.#publication(wire));
+    this.#broker?.assign(name, publicationOf(wire, this.options.now()));
   }
 
   /** The node whose turn it is, each as often as it has members, connected ones if there are any; null: this one. */
@@ -180,12 +182,11 @@ export class Topics implements ClusterTopics {
   }
 
   *snapshot(): Iterable<string> {
-    for (const [name, { filter, connected, total }] of this.#own) {
-      yield this.#shareItem(name, filter, { connected, total });
-    }
+    const { items } = this.options;
+    for (const [name, share] of this.#own) yield items.share(name, share.filter, share);
     for (const [topic, { stamp, publication }] of this.#kept) {
-      const wire = publication ? this.#wire(publication) : [topic, 0, 1, null, '', ''];
-      yield JSON.stringify(['t', this.cluster.domain.name, stamp, 0, wire]);
+      const removal: WirePublication = [topic, 0, 1, null, '', ''];
+      yield items.published(stamp, false, publication ? this.#wire(publication) : removal);
     }
   }
 
@@ -196,21 +197,7 @@ export class Topics implements ClusterTopics {
     }
   }
 
-  #wire({ topic, qos, retain, expiresAt, payload, properties }: Publication): WirePublication {
-    const expiresInMs = Number.isFinite(expiresAt) ? expiresAt - this.cluster.domain.runtime.clock.now() : null;
-    return [topic, qos, retain ? 1 : 0, expiresInMs, payload.toString('base64'), properties.toString('base64')];
-  }
-
-  #publication([topic, qos, retain, expiresInMs, payload, properties]: WirePublication): Publication {
-    const { clock } = this.cluster.domain.runtime;
-    return new Publication({
-      topic,
-      payload: Buffer.from(payload, 'base64'),
-      qos,
-      retain: retain === 1,
-      properties: Buffer.from(properties, 'base64'),
-      expiresAt: expiresInMs === null ? Number.POSITIVE_INFINITY : clock.now() + expiresInMs,
-      publisher: null,
-    });
+  #wire(publication: Publication): WirePublication {
+    return wirePublicationOf(publication, this.options.now());
   }
 }

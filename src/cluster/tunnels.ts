@@ -3,9 +3,8 @@
  * the node where its session lives. The receiving side says how much it has taken, so that the sending one knows when to
  * wait.
  */
-import type { Taken } from './incoming.js';
 import type { Mesh } from './mesh.js';
-import type { Item, Peer } from './peer.js';
+import type { Item, Peer, Taken } from './peer.js';
 import { count, flag, text, type Validator } from './validators.js';
 
 /** What a side hears of the other. */
@@ -95,7 +94,7 @@ export class Tunnels {
   readonly #tunnels = new Map<Peer, Map<string, Tunnel>>();
   #lastId = 0;
 
-  constructor(private readonly mesh: Mesh) {}
+  constructor(private readonly mesh: Pick<Mesh, 'send'>) {}
 
   open(peer: Peer, about: unknown, events: (tunnel: Tunnel) => TunnelEvents): Tunnel {
     this.#lastId += 1;

@@ -1,10 +1,11 @@
-/** Packets as items of a stream between nodes, and back. */
+/** Packets and publications as items of a stream between nodes, and back. */
 import type { Address } from '../actors/address.js';
 import { type MessageFields, Packet, type PresenceFields, type StatusFields } from '../actors/packet.js';
+import { Publication, type Qos } from '../actors/publication.js';
 import type { Followed } from '../actors/trace.js';
 import type { PacketKind } from '../metrics.js';
 
-/** A packet as an item carries it: kind, topic, sender, fields; and how it is called where somebody follows it. */
+/** A packet as an item carries it. `followed`: how the packet is called where somebody follows it. */
 export type WirePacket = readonly [
   kind: PacketKind,
   topic: Address,
@@ -22,4 +23,35 @@ export function wireOf(packet: Packet, encode: (packet: Packet) => string, node:
 
 export function packetOf([kind, topic, sender, fields]: WirePacket): Packet {
   return new Packet(kind, fields as MessageFields & PresenceFields & StatusFields, topic, sender);
+}
+
+/** A publication as an item carries it; payload and properties are Base64. */
+export type WirePublication = readonly [
+  topic: string,
+  qos: Qos,
+  retain: 0 | 1,
+  /** null: never. */
+  expiresInMs: number | null,
+  payload: string,
+  properties: string,
+];
+
+/** `now`, as everywhere, in milliseconds since the epoch. */
+export function wirePublicationOf(publication: Publication, now: number): WirePublication {
+  const { topic, qos, retain, expiresAt, payload, properties } = publication;
+  const expiresInMs = Number.isFinite(expiresAt) ? expiresAt - now : null;
+  return [topic, qos, retain ? 1 : 0, expiresInMs, payload.toString('base64'), properties.toString('base64')];
+}
+
+export function publicationOf(wire: WirePublication, now: number): Publication {
+  const [topic, qos, retain, expiresInMs, payload, properties] = wire;
+  return new Publication({
+    topic,
+    payload: Buffer.from(payload, 'base64'),
+    qos,
+    retain: retain === 1,
+    properties: Buffer.from(properties, 'base64'),
+    expiresAt: expiresInMs === null ? Number.POSITIVE_INFINITY : now + expiresInMs,
+    publisher: null,
+  });
 }

@@ -1,13 +1,19 @@
 import t from 'tap';
 import { Publication } from '../../src/actors/publication.js';
-import type { ClusteredDomain } from '../../src/cluster/domain.js';
+import { Items } from '../../src/cluster/items.js';
 import { Topics } from '../../src/cluster/topics.js';
 
-/** A node alone in its cluster. */
-function alone(): ClusteredDomain {
+/** A node that has no peers yet. */
+function withoutPeers(): Topics {
   let stamp = 0;
-  const node = { stamp: () => ++stamp, mesh: { peers: new Map() } };
-  return { node, domain: { name: 'a.example' }, interest: { isEmpty: true } } as unknown as ClusteredDomain;
+  return new Topics({
+    items: new Items('a.example', { name: 'n1', encode: () => '' }),
+    mesh: { peers: new Map(), send: () => undefined, broadcast: () => undefined },
+    stamps: { next: () => ++stamp, heard: () => undefined },
+    interest: { isEmpty: true, peers: () => new Set(), count: () => undefined },
+    settled: (done) => done(),
+    now: () => 0,
+  });
 }
 
 function retained(topic: string): Publication {
@@ -16,7 +22,7 @@ function retained(topic: string): Publication {
 }
 
 t.test('retained publications that a broker has no room for are not held for other nodes either', async (t) => {
-  const topics = new Topics(alone());
+  const topics = withoutPeers();
   topics.publish(retained('early/1'));
   topics.publish(retained('early/2'));
   const kept = new Set<string>();

@@ -1,0 +1,169 @@
+/**
+ * What one domain tells other nodes: a function for each kind of item, which answers its JSON, `[kind, domain, …]`. The
+ * other side, what a node does with an item that comes, is incoming.ts.
+ */
+import type { Address } from '../actors/address.js';
+import type { ShareCount } from '../actors/cluster.js';
+import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-record.js';
+import type { Moment } from '../actors/moments.js';
+import type { Packet } from '../actors/packet.js';
+import type { CloseReason } from '../errors.js';
+import type { TransportKind } from '../metrics.js';
+import type { LocalNode } from './local-node.js';
+import { type WirePublication, wireOf } from './wire.js';
+
+/** What another part of an endpoint comes to as well. */
+export interface Mirrored {
+  readonly entered?: readonly Moment[];
+  readonly left?: readonly Moment[];
+  readonly watching?: readonly Address[];
+}
+
+export class Items {
+  /** The domain's name as JSON. */
+  readonly #name: string;
+
+  constructor(
+    private readonly domain: string,
+    private readonly node: Pick<LocalNode, 'name' | 'encode'>,
+  ) {
+    this.#name = JSON.stringify(domain);
+  }
+
+  /** This node has a part of an endpoint. */
+  cameUp(record: EndpointRecord): string {
+    const { address, birth, stamp, nick, shown, show, status } = record;
+    return this.#item('u', address, stamp, nick, shown, show, status, birth, momentsOf(record));
+  }
+
+  /** Nick, show or status have been set. */
+  changed({ address, stamp, nick, shown, show, status }: EndpointRecord): string {
+    return this.#item('s', address, stamp, nick, shown, show, status);
+  }
+
+  roomsChanged(address: Address, entered: readonly Moment[], left: readonly Moment[], { type, nick }: Change): string {
+    return this.#item('r', address, entered, left, type, nick ?? null);
+  }
+
+  /** This node has no part of an endpoint any more. */
+  wentDown(address: Address): string {
+    return this.#item('x', address);
+  }
+
+  /** For another part of the same endpoint. */
+  mirror(address: Address, { entered = [], left = [], watching = [] }: Mirrored): string {
+    return this.#item('m', address, entered, left, null, watching);
+  }
+
+  /** How many clients of this node's part are connected. */
+  connected({ address, connected }: EndpointRecord): string {
+    return this.#item('k', address, connected);
+  }
+
+  /** A client of this name has come: one of another part ends. */
+  nameClaimed(address: Address, client: string): string {
+    return this.#item('n', address, client);
+  }
+
+  /** An endpoint of this node lists buddies of the other one. */
+  watches(address: Address, buddies: readonly Address[]): string {
+    return this.#item('w', address, buddies);
+  }
+
+  /** Whether this node has subscriptions to a filter. */
+  interest(filter: string, isWanted: boolean): string {
+    return this.#item('i', filter, isWanted);
+  }
+
+  broadcast(packet: Packet): string {
+    return this.#packet('b', packet, null);
+  }
+
+  toRoom(packet: Packet): string {
+    return this.#packet('g', packet, null);
+  }
+
+  toWatchers(packet: Packet): string {
+    return this.#packet('v', packet, null);
+  }
+
+  /** To the oldest part of the packet's endpoint. `only`: to its client of this name. */
+  toEndpoint(packet: Packet, only: string | null, hops: number): string {
+    return this.#packet('e', packet, null, only, hops);
+  }
+
+  /** From the oldest part of an endpoint to another part. */
+  relayed(address: Address, packet: Packet, only: string | null): string {
+    return this.#packet('y', packet, address, only);
+  }
+
+  /** A message that the endpoint itself has sent, for its clients there. */
+  carbon(address: Address, packet: Packet): string {
+    return this.#packet('c', packet, address);
+  }
+
+  /** A packet that nobody has seen, for a part that has come since. */
+  unseen(address: Address, packet: Packet): string {
+    return this.#packet('U', packet, address);
+  }
+
+  /** `stamp` 0: the publication is not to be retained. */
+  published(stamp: number, isWanted: boolean, publication: WirePublication): string {
+    return `["t",${this.#name},${stamp},${isWanted ? 1 : 0},${JSON.stringify(publication)}]`;
+  }
+
+  /** How many members of a shared subscription this node has. */
+  share(name: string, filter: string, { connected, total }: ShareCount): string {
+    return this.#item('h', name, filter, connected, total);
+  }
+
+  /** A publication that is for one of the other node's members of a shared subscription. */
+  assigned(name: string, publication: WirePublication): string {
+    return this.#item('H', name, publication);
+  }
+
+  /** An MQTT session lives here; `stamp` 0: no more. */
+  session(clientId: string, stamp: number): string {
+    return this.#item('S', clientId, stamp);
+  }
+
+  /** A connection of this node, to a client that lives on the other one. */
+  attached(id: number, token: string, kind: TransportKind, isRenewed: 0 | 1): string {
+    return this.#item('va', id, token, kind, isRenewed);
+  }
+
+  /** How many packets the connection has taken. */
+  acknowledged(id: number, taken: number): string {
+    return this.#item('vk', id, taken);
+  }
+
+  detached(id: number, token: string, taken: number, unsent: readonly Packet[]): string {
+    return `["vd",${this.#name},${id},${JSON.stringify(token)},${taken},[${this.#list(unsent)}]]`;
+  }
+
+  /** Packets of a client of this node, for its connection to the other one. */
+  pushed(id: number, packets: readonly Packet[]): string {
+    return `["vp",${this.#name},${id},[${this.#list(packets)}]]`;
+  }
+
+  closed(id: number, reason: CloseReason): string {
+    return this.#item('vc', id, reason.name);
+  }
+
+  #item(kind: string, ...fields: unknown[]): string {
+    return JSON.stringify([kind, this.domain, ...fields]);
+  }
+
+  /** The packet stands behind the other fields. */
+  #packet(kind: string, packet: Packet, ...fields: unknown[]): string {
+    return `${this.#item(kind, ...fields).slice(0, -1)},${this.#wire(packet)}]`;
+  }
+
+  #list(packets: readonly Packet[]): string {
+    return packets.map((packet) => this.#wire(packet)).join();
+  }
+
+  #wire(packet: Packet): string {
+    return wireOf(packet, this.node.encode, this.node.name);
+  }
+}
