@@ -6,7 +6,7 @@ import type { Program } from './programs.js';
 
 /** Pages that a reader follows from the top, by the test in which, with the programs that their commands take. */
 export const FOLLOWED = {
-  'docs.test.ts': { 'README.md': ['curl'], 'docs/operating.md': ['curl'] },
+  'docs.test.ts': { 'README.md': [], 'docs/first-message.md': ['curl'], 'docs/operating.md': ['curl'] },
   'docs-pages.test.ts': {
     'docs/rest.md': ['curl'],
     'docs/long-connections.md': ['curl'],
