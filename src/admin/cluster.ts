@@ -2,7 +2,7 @@
 import type { ClusterNode } from '../cluster/node.js';
 import type { Peer } from '../cluster/peer.js';
 import type { ClusterMetrics } from '../metrics.js';
-import type { Family } from './family.js';
+import { type Family, largest, smallest } from './family.js';
 
 export interface NodeState {
   readonly name: string;
@@ -75,19 +75,23 @@ function family(
 }
 
 export const CLUSTER_FAMILIES: readonly Family[] = [
-  family('gauge', 'nodes', 'Nodes of the cluster within their lease, this one too.', (c) => c.nodes),
-  family(
-    'gauge',
-    'nodes_lost',
-    'Nodes not heard of for longer than a lease, and still remembered.',
-    (c) => c.nodesLost,
+  largest(family('gauge', 'nodes', 'Nodes of the cluster within their lease, this one too.', (c) => c.nodes)),
+  largest(
+    family(
+      'gauge',
+      'nodes_lost',
+      'Nodes not heard of for longer than a lease, and still remembered.',
+      (c) => c.nodesLost,
+    ),
   ),
-  family('gauge', 'connected', 'Whether there is a connection to NATS: 1, or 0.', (c) => c.connected),
-  family(
-    'gauge',
-    'replica_endpoints',
-    'Endpoints of the whole cluster that this node knows of.',
-    (c) => c.replicaEndpoints,
+  smallest(family('gauge', 'connected', 'Whether there is a connection to NATS: 1, or 0.', (c) => c.connected)),
+  largest(
+    family(
+      'gauge',
+      'replica_endpoints',
+      'Endpoints of the whole cluster that this node knows of.',
+      (c) => c.replicaEndpoints,
+    ),
   ),
   family('counter', 'items_too_large_total', 'Items not sent, being longer than NATS takes.', (c) => c.itemsTooLarge),
   family('gauge', 'visitors', 'Connections to this node of clients that live on another.', (c) => c.visitors),

@@ -7,7 +7,7 @@ import { lostLines } from '../log.js';
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
 import { CLUSTER_FAMILIES } from './cluster.js';
-import { type Family, keyed, type Labels, ofDomain, ofDomainKeyed, single } from './family.js';
+import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
 
 const MS_PER_S = 1000;
 const US_PER_S = 1_000_000;
@@ -31,9 +31,12 @@ const connections: readonly Family[] = [
     TRANSPORT_KINDS.filter((kind) => kind !== 'webhook'),
     (metrics, kind) => metrics.opened[kind],
   ),
-  single('gauge', 'nextalk_endpoints_online', 'Endpoints online, grace included.', ({ metrics }) =>
-    metrics.total((domain) => domain.endpointsOnline),
-  ),
+  {
+    ...single('gauge', 'nextalk_endpoints_online', 'Endpoints online, grace included.', ({ metrics }) =>
+      metrics.total((domain) => domain.endpointsOnline),
+    ),
+    duplicates: 'nextalk_endpoints_shared',
+  },
   single(
     'gauge',
     'nextalk_endpoints_shared',
@@ -43,8 +46,10 @@ const connections: readonly Family[] = [
   single('gauge', 'nextalk_clients', 'Clients with a valid ticket, connected or not.', ({ metrics }) =>
     metrics.total((domain) => domain.clients),
   ),
-  single('gauge', 'nextalk_rooms', 'Rooms with members; in a cluster, those of all nodes.', ({ metrics }) =>
-    metrics.total((domain) => domain.rooms),
+  largest(
+    single('gauge', 'nextalk_rooms', 'Rooms with members; in a cluster, those of all nodes.', ({ metrics }) =>
+      metrics.total((domain) => domain.rooms),
+    ),
   ),
 ];
 
@@ -178,7 +183,10 @@ const domains: readonly Family[] = [
     TRANSPORT_KINDS,
     (domain) => domain.connections,
   ),
-  ofDomain('gauge', 'nextalk_domain_endpoints_online', 'Endpoints of a domain online.', (d) => d.endpointsOnline),
+  {
+    ...ofDomain('gauge', 'nextalk_domain_endpoints_online', 'Endpoints of a domain online.', (d) => d.endpointsOnline),
+    duplicates: 'nextalk_domain_endpoints_shared',
+  },
   ofDomain(
     'gauge',
     'nextalk_domain_endpoints_shared',
@@ -192,7 +200,7 @@ const domains: readonly Family[] = [
     'Messages kept for endpoints of a domain that are offline.',
     (d) => d.offlineMessages,
   ),
-  ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members, on all nodes.', (d) => d.rooms),
+  largest(ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members, on all nodes.', (d) => d.rooms)),
   ofDomain(
     'gauge',
     'nextalk_domain_queue_packets',
@@ -228,7 +236,7 @@ const domains: readonly Family[] = [
 const mqtt: readonly Family[] = [
   ofDomain('gauge', 'nextalk_mqtt_sessions', 'MQTT sessions of backends, connected or not.', (d) => d.mqtt.sessions),
   ofDomain('gauge', 'nextalk_mqtt_backends_connected', 'MQTT backends connected.', (d) => d.mqtt.connected),
-  ofDomain('gauge', 'nextalk_mqtt_retained', 'Retained publications.', (d) => d.mqtt.retained),
+  largest(ofDomain('gauge', 'nextalk_mqtt_retained', 'Retained publications.', (d) => d.mqtt.retained)),
   ofDomain(
     'counter',
     'nextalk_mqtt_publications_received_total',
@@ -239,53 +247,67 @@ const mqtt: readonly Family[] = [
 ];
 
 const node: readonly Family[] = [
-  {
+  largest({
     name: 'nextalk_build_info',
     type: 'gauge',
     help: 'Always 1; the versions of NexTalk and Node are its labels.',
     labels: ['version', 'node'],
     read: () => [{ labels: { version: packageVersion(), node: process.versions.node }, value: 1 }],
-  },
-  single('gauge', 'nextalk_ready', 'Whether new clients are accepted, as `/readyz` says: 1, or 0.', ({ metrics }) =>
-    metrics.conditions.ready ? 1 : 0,
+  }),
+  smallest(
+    single('gauge', 'nextalk_ready', 'Whether new clients are accepted, as `/readyz` says: 1, or 0.', ({ metrics }) =>
+      metrics.conditions.ready ? 1 : 0,
+    ),
   ),
-  keyed(
-    'gauge',
-    'nextalk_condition',
-    'Whether something is the matter: 1, or 0; see docs/metrics.md.',
-    'name',
-    CONDITION_NAMES,
-    ({ conditions }, name) => (conditions.has(name) ? 1 : 0),
+  largest(
+    keyed(
+      'gauge',
+      'nextalk_condition',
+      'Whether something is the matter: 1, or 0; see docs/metrics.md.',
+      'name',
+      CONDITION_NAMES,
+      ({ conditions }, name) => (conditions.has(name) ? 1 : 0),
+    ),
   ),
-  single(
-    'gauge',
-    'nextalk_config_last_reload_successful',
-    'Whether the last reload took the configuration and its certificate over: 1, or 0 where all stays as it was.',
-    ({ metrics }) => (metrics.reload.successful ? 1 : 0),
+  smallest(
+    single(
+      'gauge',
+      'nextalk_config_last_reload_successful',
+      'Whether the last reload took the configuration and its certificate over: 1, or 0 where all stays as it was.',
+      ({ metrics }) => (metrics.reload.successful ? 1 : 0),
+    ),
   ),
-  single(
-    'gauge',
-    'nextalk_config_last_reload_success_timestamp_seconds',
-    'When the configuration in use was taken over, in seconds since the epoch.',
-    ({ metrics }) => metrics.reload.succeededAt / MS_PER_S,
+  smallest(
+    single(
+      'gauge',
+      'nextalk_config_last_reload_success_timestamp_seconds',
+      'When the configuration in use was taken over, in seconds since the epoch.',
+      ({ metrics }) => metrics.reload.succeededAt / MS_PER_S,
+    ),
   ),
-  single(
-    'gauge',
-    'nextalk_event_loop_lag_seconds',
-    'Lag of the event loop: mean of the last minute.',
-    ({ history }) => history.lag().meanMs / MS_PER_S,
+  largest(
+    single(
+      'gauge',
+      'nextalk_event_loop_lag_seconds',
+      'Lag of the event loop: mean of the last minute.',
+      ({ history }) => history.lag().meanMs / MS_PER_S,
+    ),
   ),
-  single(
-    'gauge',
-    'nextalk_event_loop_lag_p99_seconds',
-    'Lag of the event loop: 99th percentile of the worst second of the last minute.',
-    ({ history }) => history.lag().p99Ms / MS_PER_S,
+  largest(
+    single(
+      'gauge',
+      'nextalk_event_loop_lag_p99_seconds',
+      'Lag of the event loop: 99th percentile of the worst second of the last minute.',
+      ({ history }) => history.lag().p99Ms / MS_PER_S,
+    ),
   ),
-  single(
-    'gauge',
-    'nextalk_event_loop_lag_max_seconds',
-    'Lag of the event loop: longest of the last minute.',
-    ({ history }) => history.lag().maxMs / MS_PER_S,
+  largest(
+    single(
+      'gauge',
+      'nextalk_event_loop_lag_max_seconds',
+      'Lag of the event loop: longest of the last minute.',
+      ({ history }) => history.lag().maxMs / MS_PER_S,
+    ),
   ),
   single(
     'counter',
@@ -318,11 +340,13 @@ const node: readonly Family[] = [
     const { external } = process.memoryUsage();
     return external;
   }),
-  single(
-    'gauge',
-    'process_start_time_seconds',
-    'When the process started, in seconds since the epoch.',
-    () => performance.timeOrigin / MS_PER_S,
+  smallest(
+    single(
+      'gauge',
+      'process_start_time_seconds',
+      'When the process started, in seconds since the epoch.',
+      () => performance.timeOrigin / MS_PER_S,
+    ),
   ),
 ];
 

@@ -17,12 +17,48 @@ export type Reading =
   | { readonly labels: Labels; readonly value: number }
   | { readonly labels: Labels; readonly histogram: Histogram; readonly unit: number };
 
+interface Bucket {
+  /** Largest value of the bucket; null: no bound. */
+  readonly le: number | null;
+  /** Values in this bucket alone. */
+  readonly count: number;
+}
+
+/** A reading as `/api/stats` answers it. */
+export type Value =
+  | { readonly labels: Labels; readonly value: number }
+  | { readonly labels: Labels; readonly count: number; readonly sum: number; readonly buckets: readonly Bucket[] };
+
+export function toValue(reading: Reading): Value {
+  if ('value' in reading) return reading;
+  const { labels, histogram, unit } = reading;
+  const buckets = Array.from(histogram.counts, (count, i) => {
+    const bound = histogram.bound(i) / unit;
+    return { le: Number.isFinite(bound) ? bound : null, count };
+  });
+  return { labels, count: buckets.reduce((sum, { count }) => sum + count, 0), sum: histogram.sum / unit, buckets };
+}
+
 export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
   readonly read: (source: Source) => readonly Reading[];
+  /** How two workers' numbers become that of one server. Without it they are added. */
+  readonly merge?: (a: number, b: number) => number;
+  /** The family that counts what other workers have counted in this one too: the sum is without it. */
+  readonly duplicates?: string;
+}
+
+/** A family whose largest number of all workers stands for the server. */
+export function largest(family: Family): Family {
+  return { ...family, merge: Math.max };
+}
+
+/** A family whose smallest number of all workers stands for the server. */
+export function smallest(family: Family): Family {
+  return { ...family, merge: Math.min };
 }
 
 /** One number without labels. */

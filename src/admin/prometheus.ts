@@ -1,52 +1,40 @@
-/** The families in Prometheus text, by prom-client: read at the scrape, kept nowhere. */
-import { type Metric, Registry } from 'prom-client';
-import { FAMILIES } from './families.js';
-import type { Family, Reading, Source } from './family.js';
+/** Metrics in the text format of Prometheus, version 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+import type { Family, Labels, Value } from './family.js';
 
-interface Line {
-  readonly metricName: string;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly value: number;
+export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** A family and its numbers. */
+export type Described = readonly [Pick<Family, 'name' | 'type' | 'help'>, readonly Value[]];
+
+export function prometheusText(families: readonly Described[]): string {
+  return families.map(familyText).join('\n');
 }
 
-function lines(name: string, reading: Reading): Line[] {
-  const { labels } = reading;
-  if ('value' in reading) return [{ metricName: name, labels, value: reading.value }];
-  const { histogram, unit } = reading;
-  let count = 0;
-  const buckets = Array.from(histogram.counts, (counted, i) => {
-    count += counted;
-    const bound = histogram.bound(i) / unit;
-    return {
-      metricName: `${name}_bucket`,
-      labels: { ...labels, le: Number.isFinite(bound) ? bound : '+Inf' },
-      value: count,
-    };
+function familyText([{ name, type, help }, values]: Described): string {
+  const head = [`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`];
+  return `${[...head, ...values.flatMap((value) => samples(name, value))].join('\n')}\n`;
+}
+
+function samples(name: string, measured: Value): string[] {
+  const { labels } = measured;
+  if ('value' in measured) return [sample(name, labels, measured.value)];
+  let below = 0;
+  const buckets = measured.buckets.map(({ le, count }) => {
+    below += count;
+    return sample(`${name}_bucket`, { ...labels, le: le === null ? '+Inf' : String(le) }, below);
   });
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels, value: histogram.sum / unit },
-    { metricName: `${name}_count`, labels, value: count },
-  ];
+  return [...buckets, sample(`${name}_sum`, labels, measured.sum), sample(`${name}_count`, labels, measured.count)];
 }
 
-/** A metric as prom-client's registry asks for it. */
-function metricOf({ name, help, type, read }: Family, source: Source): Metric {
-  const metric = {
-    name,
-    get: async () => ({
-      name,
-      help,
-      type,
-      values: read(source).flatMap((reading) => lines(name, reading)),
-      aggregator: 'sum',
-    }),
-  };
-  return metric as unknown as Metric;
+function sample(name: string, labels: Labels, value: number): string {
+  const written = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
+  return `${name}${written.length === 0 ? '' : `{${written.join(',')}}`} ${value}`;
 }
 
-export function createRegistry(source: Source): Registry {
-  const registry = new Registry();
-  for (const family of FAMILIES) registry.registerMetric(metricOf(family, source));
-  return registry;
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
+
+function escapeLabel(text: string): string {
+  return escapeHelp(text).replaceAll('"', '\\"');
 }

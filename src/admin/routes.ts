@@ -3,10 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from '../protocols/context.js';
 import { answer, answerError, answerJson, type Handler, type Request, redirect } from './answer.js';
 import type { Auth } from './auth.js';
-import type { Source } from './family.js';
+import { FAMILIES } from './families.js';
+import { type Source, toValue } from './family.js';
 import { largestDomains, largestRooms, lookup, targetOf } from './lookup.js';
 import type { Asset } from './page.js';
-import { createRegistry } from './prometheus.js';
+import { PROMETHEUS_TYPE, prometheusText } from './prometheus.js';
 import { nodeView, statistics } from './stats.js';
 import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
@@ -24,10 +25,10 @@ export function limitOf(url: URL): number {
 }
 
 function statsRoutes(context: Context, source: Source): [string, Handler][] {
-  const registry = createRegistry(source);
+  const metrics = () => prometheusText(FAMILIES.map((family) => [family, family.read(source).map(toValue)]));
   const stream = new Stream(source.history, () => nodeView(source));
   return [
-    ['GET /metrics', async ({ response }) => answer(response, 200, registry.contentType, await registry.metrics())],
+    ['GET /metrics', ({ response }) => answer(response, 200, PROMETHEUS_TYPE, metrics())],
     ['GET /api/stats', ({ response }) => answerJson(response, statistics(source))],
     ['GET /api/stream', ({ response }) => stream.watch(response)],
     ['GET /api/domains', ({ response, url }) => answerJson(response, largestDomains(context, limitOf(url)))],

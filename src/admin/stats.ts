@@ -3,33 +3,7 @@ import type { Condition } from '../conditions.js';
 import { packageVersion } from '../version.js';
 import type { ClusterView } from './cluster.js';
 import { FAMILIES } from './families.js';
-import type { Reading, Source } from './family.js';
-
-interface Bucket {
-  /** Largest value of the bucket; null: no bound. */
-  readonly le: number | null;
-  readonly count: number;
-}
-
-type Value =
-  | { readonly labels: Readonly<Record<string, string>>; readonly value: number }
-  | {
-      readonly labels: Readonly<Record<string, string>>;
-      readonly count: number;
-      readonly sum: number;
-      /** Not cumulative. */
-      readonly buckets: readonly Bucket[];
-    };
-
-function toJson(reading: Reading): Value {
-  if ('value' in reading) return reading;
-  const { labels, histogram, unit } = reading;
-  const buckets = Array.from(histogram.counts, (count, i) => {
-    const bound = histogram.bound(i) / unit;
-    return { le: Number.isFinite(bound) ? bound : null, count };
-  });
-  return { labels, count: buckets.reduce((sum, { count }) => sum + count, 0), sum: histogram.sum / unit, buckets };
-}
+import { type Source, toValue } from './family.js';
 
 /** Who this is, and which nodes it knows. */
 export interface NodeView {
@@ -61,6 +35,6 @@ export function nodeView(source: Source): NodeView {
 export function statistics(source: Source): object {
   return {
     node: nodeView(source),
-    metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toJson)])),
+    metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toValue)])),
   };
 }

@@ -6,24 +6,24 @@ import type { ServerResponse } from 'node:http';
 import { answer, answerError, answerJson, type Handler } from '../admin/answer.js';
 import { Auth } from '../admin/auth.js';
 import { Dispatcher, type Health } from '../admin/dispatch.js';
+import type { Value } from '../admin/family.js';
 import { History } from '../admin/history.js';
 import { type Listener, listen } from '../admin/listener.js';
 import type { Domains, Lookup, Rooms } from '../admin/lookup.js';
 import { sampleOf } from '../admin/measures.js';
 import { readAssets } from '../admin/page.js';
+import { type Described, PROMETHEUS_TYPE, prometheusText } from '../admin/prometheus.js';
 import { limitOf, MOST_LISTED, openRoutes, pageRoute } from '../admin/routes.js';
 import { Stream } from '../admin/stream.js';
 import type { Config } from '../config.js';
 import { AdminMetrics } from '../metrics.js';
 import type { RecentSummary } from '../recent-errors.js';
 import type { Heartbeats } from './heartbeats.js';
-import { mergeMetrics, mergeTexts, type Statistics } from './merge-metrics.js';
+import { byWorker, type MetricValues, mergeMetrics, type Statistics } from './merge-metrics.js';
 import { type ByWorker, mergeDomains, mergeErrors, mergeLookups, mergeRooms } from './merge-views.js';
 import { type Answers, Requests, type WorkerPort } from './requests.js';
 import { type ServerView, serverView } from './server-view.js';
 import { SharedTracing } from './tracing.js';
-
-const textType = 'text/plain; version=0.0.4; charset=utf-8';
 
 class Workers {
   constructor(
@@ -47,46 +47,58 @@ class Workers {
   }
 
   async metrics(): Promise<string> {
-    const { counted, notCounted } = await this.requests.send('/metrics', (body) => body);
-    return mergeTexts(counted, this.#ownMetrics(new Set(notCounted)));
+    const { counted, notCounted } = await this.requests.sendJson<Statistics>('/api/stats');
+    const values = new Map([...counted].map(([worker, { metrics }]) => [worker, metrics]));
+    return prometheusText([...byWorker(values, this.#adminMetrics()), ...this.#workerMetrics(new Set(notCounted))]);
   }
 
   async statistics(): Promise<object> {
     const { counted, notCounted } = await this.requests.sendJson<Statistics>('/api/stats');
     const all = [...counted.values()];
-    const { connections, dropped } = this.admin;
-    const own = (value: number) => [{ labels: {}, value }];
     const ready = notCounted.length === 0 && all.every(({ node }) => node.ready === true);
     return {
       node: { ...this.node(), ready },
       notCounted,
-      metrics: {
-        ...mergeMetrics(all.map(({ metrics }) => metrics)),
-        nextalk_admin_connections: own(connections),
-        nextalk_admin_connections_dropped_total: own(dropped),
-      },
+      metrics: { ...mergeMetrics(all.map(({ metrics }) => metrics)), ...this.#adminMetrics() },
     };
   }
 
-  #ownMetrics(notCounted: ReadonlySet<string>): string {
+  /** What the parent counts itself, under the names that a server without workers has. */
+  #adminMetrics(): MetricValues {
+    const { connections, dropped } = this.admin;
+    return {
+      nextalk_admin_connections: [{ labels: {}, value: connections }],
+      nextalk_admin_connections_dropped_total: [{ labels: {}, value: dropped }],
+    };
+  }
+
+  /** Metrics that only a server with workers has. */
+  #workerMetrics(notCounted: ReadonlySet<string>): Described[] {
     const ports = this.requests.ports();
-    const ofEach = (family: string, read: (port: WorkerPort) => number): string[] =>
-      ports.map((port) => `${family}{worker="${port.name}"} ${read(port)}`);
+    const ofEach = (read: (port: WorkerPort) => number): Value[] =>
+      ports.map((port) => ({ labels: { worker: port.name }, value: read(port) }));
     return [
-      '# HELP nextalk_workers Worker processes of this server.',
-      '# TYPE nextalk_workers gauge',
-      `nextalk_workers ${ports.length}`,
-      '# HELP nextalk_worker_counted Whether the numbers of a worker are in this answer: 1, or 0 where it gave none.',
-      '# TYPE nextalk_worker_counted gauge',
-      ...ofEach('nextalk_worker_counted', ({ name }) => (notCounted.has(name) ? 0 : 1)),
-      '# HELP nextalk_worker_restarts_total Processes that ended unasked and were replaced.',
-      '# TYPE nextalk_worker_restarts_total counter',
-      ...ofEach('nextalk_worker_restarts_total', ({ restarts }) => restarts),
-      '# TYPE nextalk_admin_connections gauge',
-      `nextalk_admin_connections ${this.admin.connections}`,
-      '# TYPE nextalk_admin_connections_dropped_total counter',
-      `nextalk_admin_connections_dropped_total ${this.admin.dropped}`,
-    ].join('\n');
+      [
+        { name: 'nextalk_workers', type: 'gauge', help: 'Worker processes of this server.' },
+        [{ labels: {}, value: ports.length }],
+      ],
+      [
+        {
+          name: 'nextalk_worker_counted',
+          type: 'gauge',
+          help: 'Whether the numbers of a worker are in this answer: 1, or 0 where it gave none.',
+        },
+        ofEach(({ name }) => (notCounted.has(name) ? 0 : 1)),
+      ],
+      [
+        {
+          name: 'nextalk_worker_restarts_total',
+          type: 'counter',
+          help: 'Processes that ended unasked and were replaced.',
+        },
+        ofEach(({ restarts }) => restarts),
+      ],
+    ];
   }
 }
 
@@ -159,7 +171,7 @@ function traceRoutes(tracing: SharedTracing): [string, Handler][] {
 function protectedRoutes(workers: Workers, history: History, tracing: SharedTracing): [string, Handler][] {
   const stream = new Stream(history, () => workers.node());
   return [
-    ['GET /metrics', async ({ response }) => answer(response, 200, textType, await workers.metrics())],
+    ['GET /metrics', async ({ response }) => answer(response, 200, PROMETHEUS_TYPE, await workers.metrics())],
     ['GET /api/stats', async ({ response }) => answerJson(response, await workers.statistics())],
     ['GET /api/stream', ({ response }) => stream.watch(response)],
     ...viewRoutes(workers.requests),

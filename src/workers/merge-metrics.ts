@@ -1,95 +1,72 @@
-/** The numbers of all workers as those of one server. */
+/** The metrics of all workers as those of one server. */
+import { FAMILIES } from '../admin/families.js';
+import type { Family, Value } from '../admin/family.js';
+import type { Described } from '../admin/prometheus.js';
 
 /** What `/api/stats` of a worker answers. */
 export interface Statistics {
   readonly node: Readonly<Record<string, unknown>>;
-  readonly metrics: Readonly<Record<string, readonly Value[]>>;
+  readonly metrics: MetricValues;
 }
 
-interface Bucket {
-  readonly le: number | null;
-  readonly count: number;
-}
+/** The values of each family, by its name. */
+export type MetricValues = Readonly<Record<string, readonly Value[]>>;
 
-export interface Value {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value?: number;
-  readonly count?: number;
-  readonly sum?: number;
-  readonly buckets?: readonly Bucket[];
-}
+type Mergeable = Pick<Family, 'name' | 'merge' | 'duplicates'>;
 
-/** What does not add up: the worst of all workers stands for them. */
-const largest = /_lag_|_condition$|_info$|_rooms$|_mqtt_retained$|_cluster_(nodes|nodes_lost|replica_endpoints)$/;
-const smallest = /_ready$|_reload_success|_start_time_|_cluster_connected$/;
+const add = (a: number, b: number): number => a + b;
 
-function merge(name: string, a: number, b: number): number {
-  if (largest.test(name)) return Math.max(a, b);
-  return smallest.test(name) ? Math.min(a, b) : a + b;
-}
-
-function merged(name: string, a: Value, b: Value): Value {
+function merged(a: Value, b: Value, merge: (a: number, b: number) => number): Value {
   const { labels } = a;
-  if (a.value !== undefined) return { labels, value: merge(name, a.value, b.value ?? 0) };
-  const buckets = (a.buckets ?? []).map(({ le, count }, i) => ({ le, count: count + (b.buckets?.[i]?.count ?? 0) }));
-  return { labels, count: (a.count ?? 0) + (b.count ?? 0), sum: (a.sum ?? 0) + (b.sum ?? 0), buckets };
+  if ('value' in a) return { labels, value: 'value' in b ? merge(a.value, b.value) : a.value };
+  if ('value' in b) return a;
+  const buckets = a.buckets.map(({ le, count }, i) => ({ le, count: count + (b.buckets[i]?.count ?? 0) }));
+  return { labels, count: a.count + b.count, sum: a.sum + b.sum, buckets };
 }
 
-/** Adds the metrics of several workers up, each by its labels. */
-export function mergeMetrics(all: readonly Statistics['metrics'][]): Record<string, Value[]> {
-  const sums = new Map<string, Map<string, Value>>();
-  for (const metrics of all) {
-    for (const [name, values] of Object.entries(metrics)) {
-      const byLabels = sums.get(name) ?? new Map<string, Value>();
-      sums.set(name, byLabels);
-      for (const value of values) {
-        const key = JSON.stringify(value.labels);
-        const known = byLabels.get(key);
-        byLabels.set(key, known ? merged(name, known, value) : value);
-      }
+/** One value for each set of labels. */
+function mergeFamily({ name, merge = add }: Mergeable, all: readonly MetricValues[]): Map<string, Value> {
+  const byLabels = new Map<string, Value>();
+  for (const value of all.flatMap((metrics) => metrics[name] ?? [])) {
+    const key = JSON.stringify(value.labels);
+    const known = byLabels.get(key);
+    byLabels.set(key, known ? merged(known, value, merge) : value);
+  }
+  return byLabels;
+}
+
+/** Merges the metrics of several workers, each family in its own way, by labels. */
+export function mergeMetrics(
+  all: readonly MetricValues[],
+  families: readonly Mergeable[] = FAMILIES,
+): Record<string, readonly Value[]> {
+  const merged = new Map(families.map((family) => [family.name, mergeFamily(family, all)]));
+  for (const { name, duplicates } of families) {
+    if (duplicates !== undefined) subtract(merged.get(name), merged.get(duplicates));
+  }
+  return Object.fromEntries([...merged].map(([name, byLabels]) => [name, [...byLabels.values()]]));
+}
+
+/** Takes off what several workers have counted, so that each is counted once. */
+function subtract(counted: Map<string, Value> | undefined, duplicates: ReadonlyMap<string, Value> | undefined): void {
+  for (const [key, duplicate] of duplicates ?? []) {
+    const value = counted?.get(key);
+    if (value && 'value' in value && 'value' in duplicate) {
+      counted?.set(key, { ...value, value: value.value - duplicate.value });
     }
   }
-  for (const domain of ['', '_domain']) {
-    countOnce(sums.get(`nextalk${domain}_endpoints_online`), sums.get(`nextalk${domain}_endpoints_shared`));
-  }
-  return Object.fromEntries([...sums].map(([name, byLabels]) => [name, [...byLabels.values()]]));
 }
 
-/** Endpoints that are on several workers are one each. */
-function countOnce(online: Map<string, Value> | undefined, shared: ReadonlyMap<string, Value> | undefined): void {
-  for (const [key, { value = 0 }] of shared ?? []) {
-    const all = online?.get(key);
-    if (all?.value !== undefined) online?.set(key, { ...all, value: all.value - value });
-  }
-}
-
-/**
- * Puts Prometheus texts together: each sample of a worker gets a label `worker`, `own` are samples of no worker. Each family
- * is described once.
- */
-export function mergeTexts(texts: ReadonlyMap<string, string>, own = ''): string {
-  const families = new Map<string, { readonly head: string[]; readonly samples: string[] }>();
-  for (const [worker, text] of [...texts, ['', own] as const]) {
-    let samples: string[] = [];
-    for (const line of text.split('\n')) {
-      const [, kind, name = ''] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? [];
-      if (kind !== undefined) {
-        const family = families.get(name) ?? { head: [], samples: [] };
-        families.set(name, family);
-        if (!family.head.some((known) => known.startsWith(`# ${kind} `))) family.head.push(line);
-        samples = family.samples;
-      } else if (line !== '' && !line.startsWith('#')) {
-        samples.push(worker === '' ? line : withLabel(line, worker));
-      }
-    }
-  }
-  return [...families.values()].map(({ head, samples }) => `${[...head, ...samples].join('\n')}\n`).join('\n');
-}
-
-function withLabel(sample: string, worker: string): string {
-  const label = `worker="${worker}"`;
-  const [, name = '', labels, rest = ''] = /^([^\s{]+)(\{.*\})?(\s.*)$/.exec(sample) ?? [];
-  return labels === undefined || labels === '{}'
-    ? `${name}{${label}}${rest}`
-    : `${name}{${label},${labels.slice(1)}${rest}`;
+/** The values of each worker under a label `worker`, each family described once; `own` are the parent's, without that label. */
+export function byWorker(
+  workers: ReadonlyMap<string, MetricValues>,
+  own: MetricValues,
+  families: readonly Family[] = FAMILIES,
+): Described[] {
+  return families.map((family) => {
+    const values = [...workers].flatMap(([worker, metrics]) =>
+      (metrics[family.name] ?? []).map((value) => ({ ...value, labels: { worker, ...value.labels } })),
+    );
+    return [family, [...values, ...(own[family.name] ?? [])]];
+  });
 }
