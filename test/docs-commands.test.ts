@@ -302,8 +302,9 @@ for (const { title, commands, needs = [], run } of documented) {
   });
 }
 
-/** Programs of the pages that other tests run: what a reader saves under a title, and test/docs-site.test.ts's PHP. */
+/** Programs of the pages that other tests run: what a reader saves under a title, PHP (test/docs-site.test.ts), the browser library's (test/client/page.test.ts). */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
+  if (page === 'docs/browser-library.md') return language === 'js';
   return (followed.has(page) && attributes.has('title')) || (page === 'docs/getting-started.md' && language === 'php');
 }
 
