@@ -1,0 +1,127 @@
+/** The browser library in a real browser: built as it is shipped, on the pages of a small site. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { HANG_MS } from './hang.js';
+import { childEnvironment, pristine } from './process.js';
+import { program } from './programs.js';
+import type { Cleaner } from './server.js';
+import type { Site } from './site.js';
+
+const root = join(import.meta.dirname, '../..');
+
+/** Builds the library into a folder of the test's own. */
+export async function buildLibrary(t: Cleaner): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'nextalk-client-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const command = [...pristine, process.execPath, join(root, 'client/build.mjs'), folder];
+  await promisify(execFile)('env', command, { env: childEnvironment() });
+  return folder;
+}
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: program('chromium') ?? '',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  });
+}
+
+/** What a page under test keeps for the test to look at. */
+const KEEPS = `
+  window.heard = []; window.states = []; window.missed = []; window.mistakes = [];
+  window.keep = (chat) => {
+    window.chat = chat;
+    chat.on('message', ({ from, body }) => window.heard.push(from + ': ' + body));
+    chat.on('state', ({ state, transport, reason, fresh }) =>
+      window.states.push([state, transport ?? reason, fresh ? 'fresh' : ''].filter(Boolean).join(' ')));
+    chat.on('missed', ({ count }) => window.missed.push(count));
+  };`;
+
+export interface SmallSite {
+  readonly url: string;
+  /** How often the site was asked to bring somebody online, and how often for a token. */
+  readonly asked: { online: number; token: number };
+  /** What the next requests for a token are answered with, instead of a token. */
+  tokenStatus: number | null;
+}
+
+/**
+ * Starts a site whose pages have the library: `/` runs `script` as a module; `/online?name=` has the server bring the user
+ * online, `/send` sends for the ticket of `from`, `/token?name=` answers what `token` makes.
+ */
+export async function startSmallSite(
+  t: Cleaner,
+  site: () => Site,
+  folder: string,
+  options: { readonly script: string; readonly token?: (name: string) => string },
+): Promise<SmallSite> {
+  const small = { url: '', asked: { online: 0, token: 0 }, tokenStatus: null as number | null };
+  const params = { buddies: 'anna,jack', rooms: 'lobby' };
+  const answer = async (url: URL, body: string): Promise<{ status?: number; type: string; text: string }> => {
+    const name = url.searchParams.get('name') ?? '';
+    const file = /^\/lib\/([\w.-]+\.js)$/.exec(url.pathname)?.[1];
+    if (file) return { type: 'text/javascript', text: readFileSync(join(folder, file), 'utf8') };
+    if (url.pathname === '/token') {
+      small.asked.token += 1;
+      if (small.tokenStatus !== null) return { status: small.tokenStatus, type: 'text/plain', text: '' };
+      return { type: 'text/plain', text: options.token?.(name) ?? '' };
+    }
+    if (url.pathname === '/online') {
+      small.asked.online += 1;
+      const come = await site().online(name, params);
+      return { type: 'application/json', text: JSON.stringify({ ...come, rooms: params.rooms }) };
+    }
+    if (url.pathname === '/send') {
+      const { status, text } = await site().post('/v5/messages', JSON.parse(body));
+      return { status, type: 'application/json', text };
+    }
+    const html = `<!doctype html><meta charset="utf-8"><title>page</title><script>${KEEPS}</script>
+      <script type="module">${options.script}</script>`;
+    return { type: 'text/html', text: html };
+  };
+  const server = http.createServer((req, res) => {
+    void (async () => {
+      const pieces: Buffer[] = [];
+      for await (const piece of req) pieces.push(piece as Buffer);
+      const {
+        status = 200,
+        type,
+        text,
+      } = await answer(new URL(req.url ?? '/', 'http://x'), Buffer.concat(pieces).toString());
+      res.writeHead(status, { 'content-type': `${type}; charset=utf-8` }).end(text);
+    })().catch(() => res.writeHead(503).end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  small.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return small;
+}
+
+/** A page of the site, in a tab of `context`. */
+export async function visit(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(HANG_MS);
+  await page.goto(url);
+  return page;
+}
+
+/** Waits until what the page keeps under `name` holds `item`. */
+export async function until(page: Page, name: 'heard' | 'states' | 'missed', item: unknown, times = 1): Promise<void> {
+  await page.waitForFunction(
+    `window.${name}.filter((one) => JSON.stringify(one) === ${JSON.stringify(JSON.stringify(item))}).length >= ${times}`,
+  );
+}
+
+export function kept(page: Page, name: 'heard' | 'states' | 'missed'): Promise<unknown[]> {
+  return page.evaluate(`window.${name}`) as Promise<unknown[]>;
+}
