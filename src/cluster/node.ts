@@ -152,10 +152,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
   snapshotBegins(peer: Peer, afterGap: boolean): void {
     if (afterGap) this.tunnels.broken(peer);
     for (const { tracker, interest, remoteTransports, remoteClients, topics, sessions } of this.domains.values()) {
-      sessions.drop(peer);
+      sessions.expect(peer);
       tracker.expect(peer);
       interest.expect(peer);
-      topics.drop(peer);
+      topics.expect(peer);
       if (!afterGap) continue;
       remoteTransports.expect(peer);
       remoteClients.renew(peer);
@@ -164,9 +164,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   snapshotEnded(peer: Peer): void {
     peer.lostAt = 0;
-    for (const { tracker, interest, remoteTransports } of this.domains.values()) {
+    for (const { tracker, interest, remoteTransports, topics, sessions } of this.domains.values()) {
+      sessions.settle(peer);
       tracker.settle(peer);
       interest.settle(peer);
+      topics.settle(peer);
       remoteTransports.settle(peer);
     }
   }

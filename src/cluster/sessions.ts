@@ -11,6 +11,8 @@ import type { Peer } from './peer.js';
 interface Claim {
   readonly peer: Peer;
   readonly stamp: number;
+  /** The peer has begun to say everything again, and has not named it yet. */
+  isStale: boolean;
 }
 
 export class Sessions implements ClusterSessions {
@@ -56,7 +58,7 @@ export class Sessions implements ClusterSessions {
     if (known?.peer.up && known.peer !== peer && known.stamp < stamp) return;
     const own = this.#own.get(clientId);
     if (own !== undefined && own < stamp) return;
-    this.#others.set(clientId, { peer, stamp });
+    this.#others.set(clientId, { peer, stamp, isStale: false });
     if (own === undefined) return;
     this.release(clientId);
     this.onLost?.(clientId);
@@ -66,8 +68,24 @@ export class Sessions implements ClusterSessions {
     for (const [clientId, stamp] of this.#own) yield this.items.session(clientId, stamp);
   }
 
-  /** A node has gone for good, or its snapshot begins. */
+  /** A node begins to say which sessions live there. */
+  expect(peer: Peer): void {
+    for (const claim of this.#others.values()) if (claim.peer === peer) claim.isStale = true;
+  }
+
+  /** It has said everything: what it did not name does not live there. */
+  settle(peer: Peer): void {
+    this.#removeOf(peer, ({ isStale }) => isStale);
+  }
+
+  /** A node has gone. */
   drop(peer: Peer): void {
-    for (const [clientId, claim] of this.#others) if (claim.peer === peer) this.#others.delete(clientId);
+    this.#removeOf(peer, () => true);
+  }
+
+  #removeOf(peer: Peer, isGone: (claim: Claim) => boolean): void {
+    for (const [clientId, claim] of this.#others) {
+      if (claim.peer === peer && isGone(claim)) this.#others.delete(clientId);
+    }
   }
 }

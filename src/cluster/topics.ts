@@ -27,7 +27,12 @@ interface Kept {
 
 interface Share {
   readonly filter: string;
-  readonly peers: Map<Peer, ShareCount>;
+  readonly peers: Map<Peer, PeerShare>;
+}
+
+interface PeerShare extends ShareCount {
+  /** The peer has begun to say everything again, and has not named it yet. */
+  isStale: boolean;
 }
 
 export interface TopicsOptions {
@@ -143,7 +148,7 @@ export class Topics implements ClusterTopics {
       this.#shares.set(name, share);
       this.#tree.insert(filter, name);
     }
-    if (total > 0) share.peers.set(peer, { connected, total });
+    if (total > 0) share.peers.set(peer, { connected, total, isStale: false });
     else share.peers.delete(peer);
     if (share.peers.size > 0) return;
     this.#shares.delete(name);
@@ -190,10 +195,28 @@ export class Topics implements ClusterTopics {
     }
   }
 
-  /** A node has gone, or begins to say everything again. */
+  /** A node begins to say which members of shared subscriptions it has. */
+  expect(peer: Peer): void {
+    for (const { peers } of this.#shares.values()) {
+      const share = peers.get(peer);
+      if (share) share.isStale = true;
+    }
+  }
+
+  /** It has said everything: what it did not name it does not have. */
+  settle(peer: Peer): void {
+    this.#removeOf(peer, ({ isStale }) => isStale);
+  }
+
+  /** A node has gone. */
   drop(peer: Peer): void {
+    this.#removeOf(peer, () => true);
+  }
+
+  #removeOf(peer: Peer, isGone: (share: PeerShare) => boolean): void {
     for (const [name, { filter, peers }] of [...this.#shares]) {
-      if (peers.has(peer)) this.shareTold(peer, name, filter, 0, 0);
+      const share = peers.get(peer);
+      if (share && isGone(share)) this.shareTold(peer, name, filter, 0, 0);
     }
   }
 
