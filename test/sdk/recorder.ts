@@ -50,7 +50,10 @@ function reply(response: http.ServerResponse, answer: ScriptedAnswer | undefined
     });
   } else if (answer.fault !== 'silence') {
     const text = answer.text ?? JSON.stringify(answer.body);
-    response.writeHead(answer.status ?? 200, { 'content-type': 'application/json', ...answer.headers }).end(text);
+    const isChunked = answer.headers?.['transfer-encoding'] !== undefined;
+    const length = isChunked ? {} : { 'content-length': Buffer.byteLength(text) };
+    const headers = { 'content-type': 'application/json', ...length, ...answer.headers };
+    response.writeHead(answer.status ?? 200, headers).end(text);
   }
 }
 

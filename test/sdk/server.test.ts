@@ -1,7 +1,9 @@
-/** The calls of the site libraries against a real server, in each language. */
+/** The calls of the site libraries against a real server, and its webhooks against them, in each language. */
+import { createHash } from 'node:crypto';
 import t from 'tap';
 import { skipWithout } from '../support/programs.js';
 import { siteA, type TestServer, testServer } from '../support/server.js';
+import { WebhookServer } from '../support/webhook.js';
 import { type Ask, languages } from './languages.js';
 import type { Json } from './table.js';
 
@@ -77,5 +79,22 @@ for (const { name, needs, start } of languages) {
     t.match(await call('show', who, 'gone'), { throws: { ...malformed, detail: /show/ } });
     const wrong = caller(ask, server, { apiKey: 'wrong' });
     t.strictSame(await wrong('presences', ['anna']), { throws: { status: 401, message: 'authentication failed' } });
+  });
+
+  t.test(`the ${name} library verifies a real service's webhook`, { skip: skipWithout(...needs) }, async (t) => {
+    const ask = start(t);
+    const hash = `sha256:${createHash('sha256').update(siteA.apikey).digest('hex')}`;
+    for (const apikey of [siteA.apikey, hash]) {
+      const hook = await WebhookServer.start(t);
+      const services = { echo: { webhook: hook.url } };
+      const server = await testServer(t, { domains: [{ domain: siteA.domain, apikey, services }] });
+      const call = caller(ask, server);
+      await call('send', { from: 'jäck', to: 'sid:echo', body: 'Hi ☃' });
+      const { text, headers } = await hook.next();
+      const signature = headers['x-nextalk-signature'];
+      t.equal(await call('verifyWebhook', text, signature), true, apikey);
+      t.equal(await call('verifyWebhook', `${text} `, signature), false);
+      t.match(await call('parseMessage', text), { from: 'jäck', to: 'sid:echo', body: 'Hi ☃' });
+    }
   });
 }

@@ -200,6 +200,8 @@ def _read(connection: http.client.HTTPConnection, response: http.client.HTTPResp
         chunks.append(chunk)
     if response.length:
         raise http.client.IncompleteRead(b"".join(chunks), response.length)
+    # read1 leaves the answer open at its end, and an open answer keeps the connection from its next one.
+    response.close()
     return b"".join(chunks)
 
 
