@@ -36,7 +36,7 @@ export function isId(text: string): boolean {
   );
 }
 
-/** A terminal's name: 1 to 64 characters, otherwise as an id. */
+/** Whether a text may name a terminal: 1 to 64 characters, and the rules of an id. */
 export function isClientName(text: string): boolean {
   return isId(text) && [...text].length <= CLIENT_CHARACTERS;
 }
@@ -69,7 +69,7 @@ export function parseTarget(domain: string, text: string, bareNode: 'uid' | 'gid
   return { address: addressOf(domain, node, id), node, id, client: null };
 }
 
-/** How packets and answers write an endpoint: users and rooms bare, visitors and services with their prefix. */
+/** The short id by which packets and answers name an endpoint: users and rooms bare, visitors and services with a prefix. */
 export function shortIdOf(node: Node, id: string): string {
   if (node === 'vid' || node === 'sid') return `${node}:${id}`;
   return PREFIX.test(id) ? `${node}:${id}` : id;

@@ -1,4 +1,4 @@
-/** The port to the other nodes where there are none: nobody to tell, and every address is this node's. */
+/** Fills the port to the other nodes (cluster.ts) where there are none: nobody is told, and every address is this node's. */
 import type { ClusterSessions, ClusterTopics, DomainCluster, TopicsBroker } from './cluster.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';
@@ -43,7 +43,7 @@ export class Alone implements DomainCluster {
   #stamp = 0;
 
   constructor(
-    /** Tells an endpoint of this node; answers whether there is one. */
+    /** Tells a packet to its endpoint on this node; answers whether there is one. */
     readonly toEndpoint: (packet: Packet, only: string | null) => boolean,
   ) {}
 

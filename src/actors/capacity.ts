@@ -11,7 +11,7 @@ import type { EndpointState } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { FOOTPRINT } from './memory.js';
 
-/** Whether `count` is more than a limit allows, 0 being none. */
+/** Whether `count` is more than a limit allows; a limit of 0 allows everything. */
 function isOver(count: number, limit: number): boolean {
   return limit > 0 && count > limit;
 }
@@ -24,14 +24,14 @@ export function tooManyBuddies(limit: number): ReplyError {
   return badRequest(`buddies must be at most ${limit} of one user`);
 }
 
-/** Why one client more may not come to an endpoint; null: it may. */
+/** The reason why an endpoint may not have one more client; null: it may. */
 export function clientRefusal({ domain, clients, online }: EndpointState): ReplyError | null {
   const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
   if (isOver(clients.length + 1, clientsPerEndpoint)) return UNAVAILABLE;
   return !online && isOver(domain.tracker.onlineCount + 1, endpointsPerDomain) ? UNAVAILABLE : null;
 }
 
-/** Why an endpoint may not have these rooms and buddies beside its own; null: it may. */
+/** The reason why an endpoint may not have these rooms and buddies beside its own; null: it may. */
 export function listRefusal(
   { domain, address, online, record }: EndpointState,
   rooms: readonly Address[],
@@ -54,7 +54,7 @@ function hasMemory({ memory }: Domain, bytes: number): boolean {
   return memory.hasRoom(bytes) && heap.hasRoom(bytes);
 }
 
-/** Why an endpoint may not enter one room more; null: it may. */
+/** The reason why an endpoint may not enter one more room; null: it may. */
 export function joinRefusal(state: EndpointState, room: Address): ReplyError | null {
   return listRefusal(state, [room], []) ?? (isFull(state.domain, room) ? UNAVAILABLE : null);
 }

@@ -13,80 +13,80 @@ import type { Deliver } from './router.js';
 /** Another node, as far as actors know one. */
 export interface RemoteNode {
   readonly name: string;
-  /** Within its lease. */
+  /** Whether the node is within its lease. */
   readonly up: boolean;
-  /** It is another worker of this server. */
+  /** Whether the node is another worker of this server. */
   readonly isWorker: boolean;
 }
 
-/** Members of a shared subscription on one node. */
+/** How many members a shared subscription has on one node. */
 export interface ShareCount {
   readonly connected: number;
   readonly total: number;
 }
 
-/** What the domain's MQTT broker does with what comes from other nodes. */
+/** What the domain's MQTT broker does with publications of other nodes. */
 export interface TopicsBroker {
-  /** Tells this node's own subscribers. */
+  /** Tells a publication to this node's own subscribers. */
   deliver(publication: Publication): void;
-  /** Keeps it as the retained one of its topic; an empty one removes that. Answers whether it is kept. */
+  /** Keeps a publication as the retained one of its topic; an empty payload removes that one. Answers whether it is kept. */
   keep(publication: Publication): boolean;
-  /** Gives it to one of this node's members of a shared subscription. */
+  /** Gives a publication to one of this node's members of a shared subscription. */
   assign(name: string, publication: Publication): void;
 }
 
 /** MQTT's free topics across nodes. */
 export interface ClusterTopics {
   attach(broker: TopicsBroker): void;
-  /** This node has one subscription more to each filter; `done` is called when all nodes know. */
+  /** Says that this node has one more subscription to each filter; `done` is called when all nodes know. */
   subscribe(filters: readonly string[], done: () => void): void;
   unsubscribe(filters: readonly string[]): void;
-  /** Sends it to other nodes, and has it retained if it is to be. Answers how many have somebody for it. */
+  /** Sends a publication to other nodes, and has it retained if it asks for that. Answers how many nodes have subscribers. */
   publish(publication: Publication): number;
-  /** This node's members of a shared subscription; null: none any more. */
+  /** Says how many members of a shared subscription this node has; null: none any more. */
   shareChanged(name: string, filter: string, count: ShareCount | null): void;
-  /** Whether it was another node's turn, which has it now. */
+  /** Passes a publication on where it is another node's turn in a shared subscription; answers whether it was. */
   pass(name: string, publication: Publication): boolean;
 }
 
-/** On which node each MQTT session lives. */
+/** Which node each MQTT session of the domain lives on. */
 export interface ClusterSessions {
-  /** null: this one, or nowhere. */
+  /** The node where a session lives; null: this one, or nowhere. */
   home(clientId: string): RemoteNode | null;
-  /** A session begins here; `done` is called when every node knows. */
+  /** Says that a session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void;
   release(clientId: string): void;
-  /** Called for a session of this node that lives on another one, which claimed it earlier. */
+  /** Called for a session of this node that another node has claimed earlier, and that lives there. */
   onLost: ((clientId: string) => void) | null;
 }
 
 /** What a node tells the others of its own part of an endpoint. */
 export interface PresenceAnnouncer {
   cameUp(record: EndpointRecord): void;
-  /** Nick, show or status. */
+  /** Nick, show or status have been set. */
   changed(record: EndpointRecord): void;
   roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void;
   wentDown(record: EndpointRecord): void;
-  /** It lists further buddies; those on other nodes are to hear of it. */
+  /** The endpoint lists further buddies; those on other nodes are to hear of it. */
   watch(record: EndpointRecord, buddies: readonly Address[]): void;
   /**
-   * An endpoint enters rooms that it is in, or leaves those it is not in: nothing changes here, but it may on nodes that are
-   * not heard of.
+   * An endpoint enters rooms that it is in, or leaves rooms that it is not in: nothing changes here, but something may on
+   * nodes that are not heard of at the moment.
    */
   confirm(record: EndpointRecord, rooms: readonly Address[], isIn: boolean): void;
-  /** It has left rooms elsewhere, which it is not in here. */
+  /** An endpoint has left rooms on another node that its part here is not in. */
   leftElsewhere(record: EndpointRecord, left: readonly Moment[]): void;
   /** Whether an endpoint has entered or left a room later than all that this node knows of. */
   isLatest(record: EndpointRecord, moment: Moment): boolean;
 }
 
-/** What the tracker tells of what it has heard. */
+/** What the tracker finds when other nodes tell of their endpoints. */
 export interface TrackerEvents {
-  /** A node has a part that was not there, or had not been heard of for a while (`isBack`). */
+  /** A node has a part of an endpoint that is new, or that had not been heard of for a while (`isBack`). */
   appeared(record: EndpointRecord, node: RemoteNode, isBack: boolean): void;
   /** An endpoint that was not known has a record. */
   remembered(): void;
-  /** Nobody has a part of it any more, and this node no actor. */
+  /** No node has a part of the endpoint any more, and this node no actor for it. */
   forgotten(address: Address): void;
   /** This node's part of an endpoint is a later one than another worker's of this server, or is no more. */
   shared(by: 1 | -1): void;
@@ -94,29 +94,29 @@ export interface TrackerEvents {
 
 /** Packets on their way to other nodes. Each answers whether anybody there is to have them. */
 export interface Relays {
-  /** To the nodes that have members of the packet's room, and those that watch it by MQTT. */
+  /** Relays a packet to the nodes that have members of its room, or that watch the room by MQTT. */
   toRoom(packet: Packet): boolean;
-  /** To the nodes that watch an endpoint's address by MQTT. */
+  /** Relays a packet to the nodes that watch its endpoint's address by MQTT. */
   toWatchers(packet: Packet): boolean;
-  /** To the oldest part of an endpoint, here or elsewhere, in the order in which this is called. */
+  /** Relays a packet to the oldest part of its endpoint, here or elsewhere, in the order of the calls. */
   toEndpoint(packet: Packet, only: string | null): boolean;
   broadcast(packet: Packet): void;
-  /** A packet that came through this node's part of an endpoint, for its other parts. */
+  /** Relays a packet that came through this node's part of an endpoint to the endpoint's other parts. */
   relay(record: EndpointRecord, deliver: Deliver): void;
-  /** A message that the endpoint itself has sent, for its clients on other nodes. */
+  /** Relays a message that an endpoint itself has sent to its clients on other nodes. */
   carbon(record: EndpointRecord, packet: Packet): void;
-  /** Of a service that delivers in turns: whether it was another node's turn, which has the message now. */
+  /** Passes a message to a service in turns on where it is another node's turn; answers whether it was. */
   takeTurn(record: EndpointRecord, deliver: Deliver, clients: readonly Client[]): boolean;
 }
 
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
-  /** How the tokens of this node's tickets begin. */
+  /** The text with which the tokens of this node's tickets begin. */
   readonly tokenPrefix: string;
-  /** The next moment: later than every one that this node has had or heard of, and no other node's. */
+  /** The next stamp: later than all that this node has given or heard of, and different from those of other nodes. */
   stamp(): number;
-  /** Endpoints of other nodes say that they list these of ours: who lists this one. */
+  /** The endpoints of other nodes that list an endpoint of this one. */
   watchedBy(address: Address): Iterable<Address>;
   /** Names of the nodes that an endpoint is on, this one too; none where there are no other nodes. */
   nodesOf(address: Address): readonly string[];
@@ -125,7 +125,7 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
    * that node is this one, or gone.
    */
   forward(token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
-  /** Whether a token comes from another node within its lease. */
+  /** Whether another node, which is within its lease, has given out a token. */
   isKnown(token: string): boolean;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
@@ -133,10 +133,10 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   remoteClient(address: Address, token: string, done: (client: Client | null) => void): void;
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
-  /** A client of this name comes here: one on another node ends. */
+  /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */
   claimName(record: EndpointRecord, name: string): void;
-  /** Whether another part has come, of which the endpoint's actor here does not know yet: it is not relayed to. */
+  /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
-  /** One of an endpoint's clients here has been connected, or is no more. */
+  /** Says that a client of an endpoint has connected to this node or left it. */
   connected(record: EndpointRecord): void;
 }

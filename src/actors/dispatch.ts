@@ -11,8 +11,8 @@ import { type Deliver, tellWatchers } from './router.js';
 import { sizeOf } from './small-set.js';
 
 /**
- * Routes a packet to its target, or to everybody. One for nobody is kept where the domain has that, else dropped and
- * counted. Answers whether it is kept, and on disk with the next commit.
+ * Routes a packet to its target, or to everybody. A message that finds nobody is kept where the domain keeps offline
+ * messages, else dropped and counted. Answers whether it is kept, and on disk with the next commit.
  */
 export function dispatch(domain: Domain, packet: Packet, target: Target | null): boolean {
   domain.metrics.accepted[packet.kind] += 1;
@@ -45,13 +45,13 @@ export function hasMembersHere(domain: Domain, room: Address): boolean {
 }
 
 /**
- * To the members of a room on this node but the sender, and to those here who watch the room by MQTT. `isRelayed`:
- * another node sent the packet, which has seen to shared subscriptions.
+ * Tells a packet to the members of its room on this node, the sender left out, and to those here who watch the room by
+ * MQTT. `isRelayed`: the packet comes from another node, which has seen to shared subscriptions.
  */
 export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): boolean {
   const { tracker, table, trace } = domain;
   const room = tracker.rooms.get(packet.topic);
-  // The other nodes have the room's packets for their own members.
+  // Every other node with members has the packet for them already.
   const deliver: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
   for (const { actor, address } of room?.here ?? []) {
     if (actor && address !== packet.sender) actor.tell(deliver);
@@ -62,7 +62,7 @@ export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): bo
   return found;
 }
 
-/** Tells an endpoint of this node; answers whether there is one. */
+/** Tells a packet to its endpoint on this node; answers whether there is one. */
 export function toEndpointHere(domain: Domain, packet: Packet, only: string | null): boolean {
   const actor = domain.tracker.actor(packet.topic);
   if (domain.trace !== null) domain.trace.routed(packet, actor !== null);
@@ -71,15 +71,15 @@ export function toEndpointHere(domain: Domain, packet: Packet, only: string | nu
   return true;
 }
 
-/** A packet that the endpoint's other parts have from elsewhere: to this node's part alone. */
+/** Tells a packet to this node's part of an endpoint; the other parts have it from elsewhere. */
 export function relayedHere(domain: Domain, address: Address, packet: Packet, only: string | null): void {
   const actor = domain.tracker.actor(address);
   if (actor) actor.tell({ kind: 'deliver', packet, only, relayed: true });
 }
 
 /**
- * A presence that every node makes for its own: to this node's part, and to those who watch by MQTT from the node of
- * the oldest part only.
+ * Tells a presence to this node's part of an endpoint: every node makes it for its own. Those who watch by MQTT have it from
+ * the node of the oldest part only.
  */
 export function presenceTo(domain: Domain, hearer: EndpointRecord, packet: Packet): void {
   if (domain.trace !== null) domain.trace.routed(packet, hearer.actor !== null);
@@ -89,13 +89,13 @@ export function presenceTo(domain: Domain, hearer: EndpointRecord, packet: Packe
   domain.cluster.toWatchers(packet);
 }
 
-/** To every online endpoint of this node, and to those here who watch the domain. `isOrigin`: it comes from this node. */
+/** Tells a packet to every endpoint of this node, and to those here who watch the domain. `isOrigin`: this node accepted it. */
 export function broadcastHere(domain: Domain, packet: Packet, isOrigin: boolean): void {
   const { tracker, table, trace } = domain;
   const own: Deliver = { kind: 'deliver', packet, only: null };
   const relayed: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
   for (const { actor, birth, parts } of tracker.here()) {
-    // A service's webhook answers on every node, without a part: it is called once.
+    // A service with a webhook has an actor on every node and perhaps no client: its webhook is called once.
     const isNowhere = birth === 0 && parts.length === 0;
     if (isOrigin || !isNowhere) actor.tell(isNowhere ? own : relayed);
   }

@@ -25,7 +25,7 @@ import type { Trace } from './trace.js';
 import { Tracker } from './tracker.js';
 import type { Transport } from './transport.js';
 
-/** Told when a message has been seen to; `kept`: it is in the offline store, and on disk with the next commit. */
+/** Called when a message has been dispatched; `kept`: the message is in the offline store, and on disk with the next commit. */
 export type Handled = (kept: boolean) => void;
 
 /** What the domains of one server share. */
@@ -34,22 +34,22 @@ export interface Runtime {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly outbox: Outbox;
-  /** Clients without a transport. */
+  /** Ends clients that have had no transport for `presence.clientIdleMs`. */
   readonly idle: Timeouts<Client>;
-  /** Endpoints without a client. */
+  /** Ends endpoints that have had no client for `presence.graceMs`. */
   readonly grace: Timeouts<Ref<EndpointMessage>>;
   /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
   readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
   /** Makes a domain's port to the other nodes; null: there are none. */
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
-  /** What outlives the process; null: nothing does. */
+  /** Keeps what outlives the process; null: nothing does. */
   readonly store: Store | null;
 }
 
 export class Domain {
   readonly table = new TopicTree<TopicSubscription>();
   readonly tracker: Tracker;
-  /** Follows the packets of one endpoint; null, nearly always. */
+  /** Follows the packets of one endpoint; null nearly always. */
   trace: Trace | null = null;
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
@@ -57,11 +57,11 @@ export class Domain {
   readonly router: Ref<RouterMessage>;
   readonly metrics: DomainMetrics;
   limits: Limits;
-  /** The bytes that it takes on this node. */
+  /** Counts the bytes that the domain takes on this node. */
   readonly memory: Memory;
-  /** Messages to endpoints that are offline; null: nothing is kept. */
+  /** Keeps messages to endpoints that are offline; null: there is no store. */
   readonly mailboxes: Mailboxes | null;
-  /** What else lives in it and ends with it: MQTT sessions. */
+  /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
 
@@ -86,12 +86,12 @@ export class Domain {
     return this.settings.domain;
   }
 
-  /** Why nothing is taken in that needs more memory; null: it is. */
+  /** The reason why nothing that needs more memory is taken in; null: it is taken in. */
   get shortage(): ReplyError | null {
     return heap.isHigh || this.memory.isOver ? OUT_OF_MEMORY : null;
   }
 
-  /** Takes over keys, limits, origins and services from a reloaded configuration. */
+  /** Takes over keys, limits, origins and services of a reloaded configuration. */
   reload(settings: DomainConfig, config: Config): void {
     this.settings = settings;
     this.limits = limitsOf(config, settings);
@@ -99,7 +99,7 @@ export class Domain {
     this.#startServices();
   }
 
-  /** Ends all its actors and their clients: it is no more configured, or the server ends. */
+  /** Ends all actors of the domain and their clients: the domain is no more configured, or the server ends. */
   end(): void {
     for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     for (const end of this.onEnd) end();
@@ -126,7 +126,7 @@ export class Domain {
     return this.tracker.records.get(address)?.nick ?? '';
   }
 
-  /** The topic of a broadcast: no endpoint's address. */
+  /** The topic of broadcasts, which is no endpoint's address. */
   get everyone(): Address {
     return `/domain/${this.name}/broadcast` as Address;
   }
@@ -135,7 +135,7 @@ export class Domain {
     return shortId(this.name, address);
   }
 
-  /** The site speaks for an endpoint. Goes through its actor where there is one, so that the order of its packets holds. */
+  /** The site speaks for an endpoint: through the endpoint's actor where there is one, so that the order of its packets holds. */
   push(from: Target, outgoing: Outgoing, handled?: Handled): void {
     const actor = this.tracker.actor(from.address);
     if (actor) {
@@ -148,7 +148,7 @@ export class Domain {
     handled?.(isKept);
   }
 
-  /** A packet for `receiver` goes no further. */
+  /** Counts a packet for `receiver` that goes no further. */
   drop(packet: Packet, reason: DropReason, receiver: Address): void {
     this.metrics.drop(reason, receiver);
     if (packet.trace !== null) packet.trace.hop('dropped', packet, receiver, reason);
@@ -168,7 +168,7 @@ export class Domain {
     return true;
   }
 
-  /** A service with a webhook is there although no client answers for it. */
+  /** A service with a webhook has an actor although no client answers for it. */
   #startServices(): void {
     for (const [id, { webhook }] of this.settings.services) {
       if (webhook === null) continue;

@@ -9,7 +9,7 @@ import type { Moment } from './moments.js';
 import type { Appearance, Show } from './presence.js';
 import type { Ref } from './system.js';
 
-/** What belongs to an endpoint as a whole: of two nodes that set it, the later one counts. */
+/** What belongs to an endpoint as a whole: of two nodes that set it, the later counts. */
 export interface Profile {
   readonly nick: string;
   readonly show: Show;
@@ -26,35 +26,35 @@ export interface StampedProfile extends Profile {
 
 /** How a change of an endpoint came about. */
 export interface Change {
-  /** How new rooms are told. */
+  /** The presence that the members of new rooms are told. */
   readonly type: 'join' | 'grponline';
-  /** In place of the endpoint's own, where a room is told. */
+  /** The nick that members of rooms are told, in place of the endpoint's own. */
   readonly nick?: string | null;
-  /** Show or status have been set, and be it to what they were. */
+  /** Show or status have been set, perhaps to what they were before. */
   readonly isShown?: boolean;
-  /** Rooms entered and left on another node: when it was done there. */
+  /** Of rooms entered and left on another node: when that was done there. */
   readonly moments?: readonly Moment[];
 }
 
 /** Another node's part of an endpoint. */
 export interface Part {
   readonly node: RemoteNode;
-  /** Stamp of when it came; the oldest part of an endpoint is the one that messages go through. */
+  /** The stamp of when the part came; messages go through the oldest part of an endpoint. */
   birth: number;
   rooms: readonly Address[];
   /** When each of the rooms was entered. */
   entered: readonly number[];
-  /** Its node is not heard of, or has not named it since it was asked for everything. */
+  /** The part's node is not heard of, or has not named the part since it was asked for everything. */
   hidden: boolean;
-  /** Not named yet in a snapshot that is coming in. */
+  /** The part has not been named yet in a snapshot that is coming in. */
   stale: boolean;
-  /** How many of its clients are connected; told to nodes that have a part themselves. */
+  /** How many clients of the part are connected; nodes that have a part themselves are told. */
   connected: number;
 }
 
 export interface EndpointRecord {
   readonly address: Address;
-  /** Its actor on this node; null: it lives on other nodes only. */
+  /** The endpoint's actor on this node; null: the endpoint lives on other nodes only. */
   actor: Ref<EndpointMessage> | null;
   nick: string;
   /** When the nick was set. */
@@ -63,19 +63,19 @@ export interface EndpointRecord {
   status: string;
   /** When show and status were set; 0: never. */
   shown: number;
-  /** What this node's clients have been told of it last; null: offline. */
+  /** How this node's clients have been told last that the endpoint looks; null: offline. */
   appearance: Appearance | null;
-  /** Stamp of when this node's own part came; 0: it has none. */
+  /** The stamp of when this node's own part came; 0: this node has none. */
   birth: number;
   /** The rooms that this node's own part is in. */
   rooms: readonly Address[];
   /** When each of the rooms was entered. */
   entered: readonly number[];
-  /** How many of its clients on this node are connected. */
+  /** How many of the endpoint's clients on this node are connected. */
   connected: number;
-  /** Buddies that it lists on this node. */
+  /** The buddies that the endpoint lists on this node. */
   watching: readonly Address[];
-  /** Those of other nodes, the oldest first. */
+  /** The parts of other nodes, the oldest first. */
   parts: readonly Part[];
 }
 
@@ -87,12 +87,12 @@ export function isOnline({ birth, parts }: EndpointRecord): boolean {
   return birth > 0 || parts.some(({ hidden }) => !hidden);
 }
 
-/** Whether this node has a part of it, and another worker of this server an older one. */
+/** Whether this node has a part of an endpoint, and another worker of this server an older one. */
 export function isShared({ birth, parts }: EndpointRecord): boolean {
   return birth > 0 && parts.some((part) => part.birth < birth && !part.hidden && part.node.isWorker);
 }
 
-/** The rooms an endpoint is in, by those of its parts that count. */
+/** The rooms that an endpoint is in, by those of its parts that count. */
 export function roomsOf({ birth, rooms, parts }: EndpointRecord): readonly Address[] {
   if (parts.length === 0) return rooms;
   const visible = parts.filter(({ hidden }) => !hidden);
@@ -110,8 +110,8 @@ export function nodesOf(record: EndpointRecord | undefined): RemoteNode[] {
 }
 
 /**
- * Where messages to an endpoint go through, its oldest part: another node, or null for this one; undefined: nobody has
- * one. `except` does not count. A node that ended in order still counts as online for a while, but takes none.
+ * The node of an endpoint's oldest part, through which its messages go: another node, or null for this one; undefined: no
+ * node has a part. `except` does not count. A node that ended in order counts as online for a while, but takes no message.
  */
 export function primaryOf({ birth, parts }: EndpointRecord, except?: RemoteNode): RemoteNode | null | undefined {
   for (const part of parts) {
@@ -121,7 +121,7 @@ export function primaryOf({ birth, parts }: EndpointRecord, except?: RemoteNode)
   return birth > 0 ? null : undefined;
 }
 
-/** Whether it has a connected client on another node. */
+/** Whether an endpoint has a connected client on another node. */
 export function isConnectedElsewhere({ parts }: EndpointRecord): boolean {
   return parts.some(({ node, hidden, connected }) => node.up && !hidden && connected > 0);
 }
@@ -131,7 +131,7 @@ export function momentsOf({ rooms, entered }: Pick<Part, 'rooms' | 'entered'>): 
   return rooms.map((room, at) => [room, entered[at] ?? 0] as const);
 }
 
-/** When an endpoint entered a room, by those of its parts that count; 0: it is not in there. */
+/** When an endpoint entered a room, by those of its parts that count; 0: the endpoint is not in the room. */
 export function enteredAt({ rooms, entered, parts }: EndpointRecord, room: Address): number {
   let latest = entered[rooms.indexOf(room)] ?? 0;
   for (const part of parts) if (!part.hidden) latest = Math.max(latest, part.entered[part.rooms.indexOf(room)] ?? 0);

@@ -1,4 +1,4 @@
-/** What an operator may see of an endpoint: everything but what is said. Lists are cut, with how many there are. */
+/** What an operator may see of an endpoint: everything but the texts of messages. Long lists are cut, and their length is told. */
 import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
 import type { EndpointState } from './endpoint.js';
@@ -7,19 +7,19 @@ const LISTED = 100;
 
 export interface Listed {
   readonly total: number;
-  /** Short ids; the first hundred. */
+  /** The first hundred short ids. */
   readonly ids: readonly string[];
 }
 
 export interface ClientView {
   readonly name: string;
-  /** null: not connected. */
+  /** How the client is connected; null: it is not. */
   readonly transport: TransportKind | null;
-  /** The node that holds its connection, where that is another one. */
+  /** The node that holds the client's connection, where that is another one. */
   readonly via: string | null;
   readonly queuedPackets: number;
   readonly queuedBytes: number;
-  /** Since when it is not connected, in milliseconds since the epoch; null: it is. */
+  /** Since when the client is not connected, in milliseconds since the epoch; null: it is connected. */
   readonly detachedAt: number | null;
 }
 
@@ -28,7 +28,7 @@ export interface EndpointView {
   readonly nick: string;
   readonly show: string;
   readonly status: string;
-  /** Whether others see it online. */
+  /** Whether others see the endpoint online. */
   readonly visible: boolean;
   readonly clients: readonly ClientView[];
   /** Messages that wait for whichever client comes next. */

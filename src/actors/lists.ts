@@ -1,4 +1,4 @@
-/** Lists that are short nearly always, compared without cost that grows with the square of a long one. */
+/** Comparing lists that are short nearly always, so that the cost of long ones does not grow with the square of their length. */
 
 /** Longer lists are looked up in a Set. */
 const SHORT_LIST = 16;

@@ -1,7 +1,6 @@
 /**
  * Which rooms of a domain are the largest, without looking at all of them: rooms lie in groups of similar size, from a
- * power of two to the next, and change their group seldom. Written by the rooms' own actors, in a cluster by the replica,
- * where a room has its members on all nodes; read by all.
+ * power of two to the next, and change their group seldom. Members on all nodes count. Written by rooms.ts, read by all.
  */
 import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
@@ -11,13 +10,13 @@ export interface RoomSize {
   readonly members: number;
 }
 
-/** One room's own entry. */
+/** The entry of one room. */
 export interface SizedRoom {
   readonly address: Address;
   size: number;
 }
 
-/** Of a group that is not wanted whole, only so many are looked at: then the smallest of the answer are any of theirs. */
+/** So many rooms of one group are looked at: in a larger group the smallest of the answer may be any of its rooms. */
 const LOOKED_AT = 10_000;
 
 function groupOf(members: number): number {
@@ -25,7 +24,7 @@ function groupOf(members: number): number {
 }
 
 export class RoomSizes {
-  /** By the bits of the number of members. */
+  /** The rooms of each group, by the number of bits of their number of members. */
   readonly #groups: Set<SizedRoom>[] = Array.from({ length: 33 }, () => new Set());
 
   constructor(private readonly metrics: Pick<DomainMetrics, 'rooms'>) {}
@@ -40,7 +39,7 @@ export class RoomSizes {
     else this.#groups[after]?.add(room);
   }
 
-  /** The largest, in order. */
+  /** The largest rooms, in order. */
   largest(count: number): RoomSize[] {
     const found: SizedRoom[] = [];
     for (let group = this.#groups.length - 1; group > 0 && found.length < count; group--) {

@@ -11,15 +11,15 @@ import type { Moment } from './moments.js';
 import { type RoomSize, RoomSizes, type SizedRoom } from './room-sizes.js';
 import { EMPTY, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
 
-/** Of a part that is in no room. */
+/** The rooms of a part that is in none. */
 export const NOWHERE: Pick<Part, 'rooms' | 'entered'> = { rooms: [], entered: [] };
 
 export interface Room extends SizedRoom {
   /** Members with a part on this node. */
   here: SmallSet<EndpointRecord>;
-  /** Members without one. */
+  /** Members without a part on this node. */
   elsewhere: SmallSet<EndpointRecord>;
-  /** Other nodes with members, and how many; null: none. */
+  /** How many members each other node has; null: no other node has members. */
   nodes: Map<RemoteNode, number> | null;
 }
 
@@ -56,7 +56,7 @@ export class Rooms {
     yield* room.elsewhere;
   }
 
-  /** The largest, in order. */
+  /** The largest rooms, in order. */
   largest(count: number): RoomSize[] {
     return this.#sizes.largest(count);
   }
@@ -68,7 +68,7 @@ export class Rooms {
     return { rooms, entered: moments.map(([, stamp]) => stamp) };
   }
 
-  /** Says where an endpoint is a member of a room; null: nowhere. */
+  /** Enters an endpoint as a member of a room, here or elsewhere; null: it is no member any more. */
   place(record: EndpointRecord, address: Address, place: 'here' | 'elsewhere' | null): void {
     const room = this.#room(address);
     const { here, elsewhere } = room;

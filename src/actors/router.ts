@@ -14,11 +14,11 @@ import type { TopicTree } from './topic-tree.js';
 export interface Deliver {
   readonly kind: 'deliver';
   readonly packet: Packet;
-  /** The one terminal it is for; null: all of them. */
+  /** The name of the one terminal that the packet is for; null: all terminals. */
   readonly only: string | null;
-  /** The endpoint's other parts have it from elsewhere. */
+  /** The endpoint's other parts have the packet from elsewhere. */
   readonly relayed?: true;
-  /** For who watches by MQTT: those of its subscriptions that match. */
+  /** Of an MQTT session that watches: those of its subscriptions that match. */
   readonly matched?: readonly TopicSubscription[];
 }
 
@@ -26,14 +26,14 @@ export interface Deliver {
 export interface TopicSubscription {
   readonly actor: Ref<Deliver>;
   readonly listener: Ref<Published>;
-  /** What it matches, a share's name left out. */
+  /** The topic filter; of a shared subscription without its name. */
   readonly filter: string;
   readonly qos: Qos;
   readonly noLocal: boolean;
   readonly retainAsPublished: boolean;
-  /** It stands for a shared subscription. */
+  /** The entry stands for a shared subscription. */
   readonly isShared?: true;
-  /** Subscription identifier; 0: none. */
+  /** The subscription identifier; 0: none. */
   readonly identifier: number;
 }
 
@@ -41,9 +41,9 @@ export interface TopicSubscription {
 export interface Published {
   readonly kind: 'published';
   readonly publication: Publication;
-  /** The first of its subscriptions that match. */
+  /** The first of the listener's subscriptions that match. */
   readonly subscription: TopicSubscription;
-  /** The others; null: none. */
+  /** The listener's other subscriptions that match; null: none. */
   readonly others: readonly TopicSubscription[] | null;
 }
 
@@ -93,7 +93,7 @@ export function publish(table: Table, publication: Publication, relayed?: true):
   let first: TopicSubscription | null = null;
   let more: TopicSubscription[] | null = null;
   table.match(publication.topic, (subscription) => {
-    // Shared subscriptions: the node that it was published on has chosen.
+    // The node where a publication was made has chosen a member of each shared subscription.
     if (relayed && subscription.isShared) return;
     if (subscription.noLocal && subscription.listener === publication.publisher) return;
     if (first === null) first = subscription;
@@ -115,7 +115,7 @@ function tellPublished(
 }
 
 function publishToMany(publication: Publication, matched: readonly TopicSubscription[]): number {
-  // One filter has a listener once: only those of different filters overlap.
+  // A listener has each filter once: only different filters can overlap.
   const { filter } = matched[0] as TopicSubscription;
   if (matched.every((subscription) => subscription.filter === filter)) {
     for (const subscription of matched) tellPublished(publication, subscription, null);

@@ -23,21 +23,21 @@ export interface Behaviour<S, M> {
   isDone?(state: S): boolean;
   /** Runs once, when the actor has been stopped. */
   afterStop?(state: S): void;
-  /** A message that comes after that: whoever waits for its answer is to be told. Never runs before `tell` returns. */
+  /** Takes a message that came after the stop, whose sender may wait for an answer. Never runs before `tell` returns. */
   onDeadLetter?(message: M, state: S): void;
 }
 
 /** An actor's address inside the process. */
 export interface Ref<M> {
-  /** Puts a message into its mailbox. */
+  /** Puts a message into the actor's mailbox. */
   readonly tell: (message: M) => void;
   readonly stop: () => void;
-  /** Messages told to it and not yet received. */
+  /** How many messages wait in the actor's mailbox. */
   readonly pending: number;
   readonly stopped: boolean;
 }
 
-/** A parent of actors. It receives nothing but their faults: an actor's cost grows with the number of its children. */
+/** A parent of actors, which receives nothing but their faults: what a message costs an actor grows with its children. */
 export interface Group {
   readonly nact: NactRef<Envelope>;
   readonly queue: TurnQueue;
@@ -66,13 +66,13 @@ interface TurnQueue {
 class Cell<S, M> implements Ref<M> {
   pending = 0;
   stopped = false;
-  /** Crashed, and nact has not decided yet what becomes of it. */
+  /** The actor has crashed, and nact has not decided yet what becomes of it. */
   suspended = false;
   held: unknown[] | null = null;
   constructor(
     readonly behaviour: Behaviour<S, M>,
     public state: S,
-    /** Judges its faults. */
+    /** Judges the actor's faults. */
     readonly group: Group,
   ) {}
 
@@ -224,7 +224,7 @@ class TurnSystem implements System, TurnQueue {
   };
 }
 
-/** A group's function in nact: what reaches it is a fault of one of its actors. */
+/** The function of a group in nact, which only faults of the group's actors reach. */
 function judge(_state: unknown, envelope: Envelope): never {
   throw envelope.error;
 }

@@ -5,14 +5,14 @@
  */
 import { hasWildcard } from './topic.js';
 
-/** Above this many, a filter's subscribers are a Set: entering or leaving a list of n is a copy of n. */
+/** Above this many subscribers a filter keeps them in a Set: entering or leaving a list of n copies n. */
 const LIST_LIMIT = 64;
 
 const NOBODY: readonly never[] = [];
 
 interface Entry<S> {
   readonly filter: string;
-  /** A list is as long as it needs to be, and replaced: one that grows keeps room for 16 more, and most have one or few. */
+  /** A list is replaced when it changes: one that grows in place keeps room for 16 more, and most have one or few. */
   subscribers: readonly S[] | Set<S>;
 }
 
@@ -83,7 +83,7 @@ export class TopicTree<S> {
     return entry.filter;
   }
 
-  /** False where the subscriber had no such subscription. */
+  /** Removes a subscriber from a filter; false where the subscriber had no such subscription. */
   remove(filter: string, subscriber: S): boolean {
     if (hasWildcard(filter)) return this.#removeWild(filter.split('/'), subscriber);
     const entry = this.#exact.get(filter);
@@ -97,7 +97,7 @@ export class TopicTree<S> {
     return this.#exact.has(filter);
   }
 
-  /** Subscribers of exactly this filter, not of those that match it. */
+  /** The subscribers of exactly this filter; other filters that match it do not count. */
   exact(filter: string): Iterable<S> {
     return this.#exact.get(filter)?.subscribers ?? [];
   }

@@ -27,26 +27,26 @@ export type HopName =
   | 'ended';
 
 export interface Hop {
-  /** Counts up from 1. */
+  /** The number of the hop, from 1. */
   readonly seq: number;
-  /** Milliseconds since the epoch. */
+  /** When the hop was made, in milliseconds since the epoch. */
   readonly at: number;
   readonly hop: HopName;
-  /** Which packet of those that `origin` follows; 0: none. */
+  /** The number of the packet among those that `origin` follows; 0: the hop is about no packet. */
   readonly packet: number;
-  /** The node that has followed the packet first; empty: this one. */
+  /** The node that was the first to follow the packet; empty: this one. */
   readonly origin: string;
-  /** `message`, `presence` or `status`, and its type where it has one; empty: no packet. */
+  /** `message`, `presence` or `status`, and the packet's type where it has one; empty: the hop is about no packet. */
   readonly kind: string;
   readonly from: string;
   readonly to: string;
-  /** Client, transport, or why. */
+  /** The client, the transport, or the reason. */
   readonly detail: string;
 }
 
 const KEPT = 1000;
 
-/** A packet as nodes call it when they tell each other: of those that a node follows, which one. */
+/** How nodes name a packet to each other: the node that follows it, and its number there. */
 export type Followed = readonly [origin: string, packet: number];
 
 function kindOf({ kind, fields }: Packet): string {
@@ -61,13 +61,13 @@ export class Trace {
 
   constructor(
     readonly endpoint: Address,
-    /** The domain's address of everybody. */
+    /** The topic of the domain's broadcasts. */
     private readonly everyone: Address,
-    /** The rooms it is in now. */
+    /** The rooms that the endpoint is in now. */
     private readonly rooms: () => readonly Address[],
   ) {}
 
-  /** The domain routes a packet: follows it from here on, where the endpoint is concerned. */
+  /** The domain routes a packet, which is followed from here on where it concerns the endpoint. */
   routed(packet: Packet, found: boolean): void {
     if (this.#follows(packet)) this.#add('resolved', packet, found ? packet.topic : 'nobody');
   }
@@ -77,7 +77,7 @@ export class Trace {
     if (this.#follows(packet)) this.#add('relayed', packet, `to ${to}`);
   }
 
-  /** A packet has come from another node, which may have told how it calls it. */
+  /** A packet has come from another node, which may have told its name for the packet. */
   received(packet: Packet, from: string, followed: Followed | null): void {
     if (!this.#concerns(packet)) return;
     packet.trace = this;
@@ -85,7 +85,7 @@ export class Trace {
     this.#add('received', packet, `from ${from}`);
   }
 
-  /** How a packet that is followed is called on other nodes; `own` is this node's name. */
+  /** The name of a followed packet for other nodes; `own` is this node's name. */
   nameOf(packet: Packet, own: string): Followed {
     const [origin, number] = this.#followed(packet);
     return [origin === '' ? own : origin, number];
@@ -96,7 +96,7 @@ export class Trace {
     return topic === endpoint || sender === endpoint || topic === everyone || this.rooms().includes(topic);
   }
 
-  /** Whether a packet is followed, from now on at the latest. */
+  /** Whether a packet concerns the endpoint; if so, it is followed from now on at the latest. */
   #follows(packet: Packet): boolean {
     if (packet.trace === this) return true;
     if (!this.#concerns(packet)) return false;
@@ -105,19 +105,19 @@ export class Trace {
     return true;
   }
 
-  /** A hop of a followed packet at `receiver`; those at other members of a room are left out. */
+  /** Writes down a hop of a followed packet at `receiver`; hops at other members of a room are left out. */
   hop(hop: HopName, packet: Packet, receiver: Address, detail: string): void {
     const isDirect = packet.sender === this.endpoint && packet.topic === receiver;
     if (receiver === this.endpoint || isDirect) this.#add(hop, packet, detail);
   }
 
-  /** Something happens to an endpoint's clients. */
+  /** Writes down what happens to the endpoint's clients. */
   event(hop: HopName, endpoint: Address, detail: string): void {
     if (endpoint !== this.endpoint) return;
     this.#push({ hop, packet: 0, origin: '', kind: '', from: '', to: '', detail });
   }
 
-  /** Those after `seq`, the oldest first. */
+  /** The hops after `seq`, the oldest first. */
   after(seq: number): Hop[] {
     const oldest = this.#seq - this.#ring.length;
     const found: Hop[] = [];

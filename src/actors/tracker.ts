@@ -47,9 +47,9 @@ export interface PresenceListener {
 export class Tracker {
   readonly records = new Map<Address, EndpointRecord>();
   readonly rooms: Rooms;
-  /** How many endpoints have a part that counts, by its node; null: this one. */
+  /** How many endpoints have a part that counts, by the node of the part; null: this node. */
   readonly online = new Map<RemoteNode | null, number>();
-  /** Endpoints that are online, on all nodes. */
+  /** How many endpoints are online, on all nodes. */
   onlineCount = 0;
   readonly #watchers = new Watchers();
 
@@ -84,13 +84,13 @@ export class Tracker {
     return this.records.get(address) ?? this.#newRecord(address);
   }
 
-  /** Its actor has stopped. */
+  /** An endpoint's actor on this node has stopped. */
   detachActor(record: EndpointRecord): void {
     record.actor = null;
     this.#forgetEmpty(record);
   }
 
-  /** This node's own part comes online, or changes: nick, show and status, and rooms that it enters and leaves. */
+  /** This node's own part of an endpoint comes online, or changes its nick, show, status or rooms. */
   update(
     record: EndpointRecord,
     profile: Profile,
@@ -153,12 +153,12 @@ export class Tracker {
     Object.assign(part, this.rooms.keep([...rooms]));
   }
 
-  /** It enters rooms again that this node's part is in: that counts later than what other nodes may have done before. */
+  /** An endpoint enters rooms again that it is in: that counts as later than what other nodes may have done before. */
   renew(record: EndpointRecord, moments: readonly Moment[]): void {
     this.#keepRooms(record, moments, []);
   }
 
-  /** This node's own part goes: it leaves its rooms and watches nobody any more. */
+  /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. */
   goOffline(record: EndpointRecord): void {
     if (record.birth > 0) {
       this.#change(record, JOINED, () => {
@@ -175,7 +175,7 @@ export class Tracker {
     this.#forgetEmpty(record);
   }
 
-  /** It lists further buddies, and hears of them from now on, as they hear of it. */
+  /** An endpoint lists further buddies: from now on it hears of them, and they of it. */
   watch(record: EndpointRecord, buddies: readonly Address[]): void {
     const names = buddies.map((buddy) => this.records.get(buddy)?.address ?? buddy);
     const added = this.#watchers.add(record, names);
@@ -183,12 +183,12 @@ export class Tracker {
     if (added.length > 0) this.cluster.watch(record, added);
   }
 
-  /** Endpoints of this node that list it. */
+  /** The endpoints of this node that list an address. */
   watchers(address: Address): SmallSet<EndpointRecord> {
     return this.#watchers.of(address);
   }
 
-  /** Addresses of those that hear of an endpoint when they are there to hear it: the relation holds both ways. */
+  /** The addresses of all that hear of an endpoint while they are online: the relation holds both ways. */
   buddiesOf(record: EndpointRecord): Set<Address> {
     const buddies = new Set(record.watching);
     for (const { address } of this.watchers(record.address)) buddies.add(address);
@@ -239,7 +239,7 @@ export class Tracker {
     if (record && part) this.#remove(record, part);
   }
 
-  /** A node is not heard of: what it has counts as offline, and is kept in mind. */
+  /** A node is not heard of: its parts count as offline, and are kept in mind. */
   hide(node: RemoteNode): void {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
@@ -259,7 +259,7 @@ export class Tracker {
     }
   }
 
-  /** It has said everything: what it did not name it does not have. */
+  /** A node has said everything: parts that it did not name it does not have. */
   settle(node: RemoteNode): void {
     this.#removeOf(node, ({ stale }) => stale);
   }
@@ -322,7 +322,7 @@ export class Tracker {
     this.cluster.forgotten(record.address);
   }
 
-  /** Of what two nodes have set, the later counts. */
+  /** Takes over a profile: of what two nodes have set, the later counts. */
   #adopt(record: EndpointRecord, { stamp, nick, shown, show, status }: StampedProfile): void {
     if (stamp > record.stamp) {
       record.stamp = stamp;

@@ -10,7 +10,7 @@ export class Watchers {
   /** Buddy → endpoints that list it. */
   readonly #watchers = new Map<Address, SmallSet<EndpointRecord>>();
 
-  /** An endpoint lists further buddies. Answers those that it did not list before. */
+  /** An endpoint lists further buddies; answers the new ones. */
   add(record: EndpointRecord, buddies: readonly Address[]): readonly Address[] {
     const has = lookup(record.watching);
     const added = [...new Set(buddies)].filter((buddy) => buddy !== record.address && !has(buddy));
