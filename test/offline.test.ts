@@ -173,9 +173,10 @@ t.test('a domain’s mailboxes are bounded together: what is beyond is not kept'
   for (const body of ['1', '2', '3']) boxes.keep(address, packet(body));
   t.strictSame(bodies(boxes.read(address)), ['1', '2']);
   t.equal(metrics.dropped.quotaExceeded, 1);
-  boxes.clear(address);
+  const [first] = boxes.read(address);
+  if (first) boxes.forget(address, first);
   boxes.keep(address, packet('4'));
-  t.strictSame(bodies(boxes.read(address)), ['4'], 'there is room again');
+  t.strictSame(bodies(boxes.read(address)), ['2', '4'], 'there is room again');
 });
 
 t.test('what is too old goes, also where nobody comes for it', async (t) => {

@@ -25,7 +25,7 @@ function overflow(packets: readonly Packet[], { queuePackets, queueBytes }: Queu
 type Step =
   | { readonly kind: 'push'; readonly packet: Packet }
   | { readonly kind: 'putBack'; readonly packets: readonly Packet[] }
-  | { readonly kind: 'shift'; readonly share: number }
+  | { readonly kind: 'take'; readonly share: number }
   | { readonly kind: 'clear' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -34,7 +34,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.array(packet, { maxLength: 4 }).map((packets) => ({ kind: 'putBack' as const, packets })),
   },
-  { weight: 2, arbitrary: fc.integer({ min: 0, max: 100 }).map((share) => ({ kind: 'shift' as const, share })) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 100 }).map((share) => ({ kind: 'take' as const, share })) },
   { weight: 1, arbitrary: fc.constant({ kind: 'clear' as const }) },
 );
 
@@ -56,9 +56,9 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
-        if (step.kind === 'shift') {
+        if (step.kind === 'take') {
           const count = Math.floor((model.length * step.share) / 100);
-          queue.shift(count);
+          queue.take(count);
           model = model.slice(count);
         } else if (step.kind === 'clear') {
           queue.clear();

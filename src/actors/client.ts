@@ -3,7 +3,8 @@
  * leads adapters here only to name it in what they tell the endpoint.
  *
  * It holds a bounded queue and at most one transport. Packets go through the queue always, so that order holds, and out
- * at the end of the turn, so that what one turn brings for a client is one frame.
+ * at the end of the turn, so that what one turn brings for a client is one frame. They leave the queue when they are
+ * confirmed: by the position of a client that counts, by being written to one that does not.
  */
 import type { CloseReason } from '../errors.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -11,10 +12,11 @@ import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
+import { ERA, formatPosition, type Position } from './position.js';
 import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
-import { connectionOf, type Transport } from './transport.js';
+import { type Counting, connectionOf, type Transport } from './transport.js';
 
 /** Clients with something to send at the end of this turn. */
 export class Outbox {
@@ -35,12 +37,24 @@ export class Outbox {
 
 const NONE: readonly Packet[] = [];
 
+/** The clients that were there when another one came. */
+export interface Elders {
+  /** Up to which of an elder's packets the newcomer has had none. */
+  readonly numbers: Map<Client, number>;
+  /** But these it has been given. */
+  readonly given: WeakSet<Packet>;
+}
+
 export class Client {
   transport: Transport | null = null;
   /** When its last transport went, or it was made: milliseconds since the epoch. */
   detachedAt: number;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
+  /** Told what is confirmed, while its endpoint keeps messages that none of its clients has confirmed. */
+  onConfirmed: ((packets: readonly Packet[]) => void) | null = null;
+  /** What it has not had of other clients' packets; null: it came first. */
+  elders: Elders | null = null;
   private readonly metrics: DomainMetrics;
   readonly #queue: PacketQueue;
   /** Ended, and has not said yet what it could not get out. */
@@ -48,6 +62,8 @@ export class Client {
   #canTake = false;
   #scheduled = false;
   #overflowed = false;
+  /** What the next frame to a client that counts has to say beside its packets. */
+  #opening: 'nothing' | 'position' | 'unknown' = 'nothing';
 
   constructor(
     readonly endpoint: Ref<EndpointMessage>,
@@ -66,9 +82,24 @@ export class Client {
     this.#queue = new PacketQueue(domain, address);
   }
 
-  /** Packets not yet handed to a transport. */
+  /** Packets that are not confirmed. */
   get queued(): readonly Packet[] {
     return this.#queue.packets;
+  }
+
+  /** How many packets have been accepted for it. */
+  get accepted(): number {
+    return this.#queue.accepted;
+  }
+
+  /** How many of them are confirmed, or have gone. */
+  get confirmed(): number {
+    return this.#queue.confirmed;
+  }
+
+  /** Those of its unconfirmed packets that were accepted up to a number. */
+  queuedUpTo(number: number): readonly Packet[] {
+    return this.#queue.upTo(number);
   }
 
   get queuedBytes(): number {
@@ -91,7 +122,15 @@ export class Client {
     this.transport = transport;
     this.metrics.connections[transport.kind] += 1;
     this.#canTake = this.#settling === null;
+    if (transport.counting) this.#resume(transport.counting);
+    // What MQTT confirms is what its client acknowledges: it has the rest again.
+    else if (transport.kind === 'mqtt' || transport.kind === 'mqttws') this.#queue.rewind();
     this.#schedule();
+  }
+
+  /** The client says how far it has come. */
+  confirm(transport: Transport, { era, n }: Position): void {
+    if (this.transport === transport && era === ERA) this.#leave(this.#queue.confirm(n));
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
@@ -103,7 +142,7 @@ export class Client {
     this.#canTake = false;
     this.detachedAt = now;
     this.#traceAll('returned', unsent, `${transport.kind} has gone`);
-    this.#reportOverflow(this.#queue.putBack(unsent, limits));
+    this.#putBack(unsent, limits);
     return true;
   }
 
@@ -122,35 +161,93 @@ export class Client {
     this.#schedule();
   }
 
-  /** Ends its connection for good; answers the packets that nobody has seen through it. */
-  close(reason: CloseReason, limits: QueueLimits): readonly Packet[] {
+  /** Ends its connection for good. What is not confirmed is in `queued` until `clear`. */
+  close(reason: CloseReason, limits: QueueLimits): void {
     this.#end(reason, limits);
-    const unseen = [...this.#queue.packets];
-    this.#queue.clear();
-    return unseen;
   }
 
-  /** Hands the queue to the transport, as far as it takes it; `now` is of `performance.now()`. */
+  clear(): void {
+    this.#queue.clear();
+  }
+
+  /** Hands what has not been sent to the transport, as far as it takes it; `now` is of `performance.now()`. */
   flush(now: number): void {
     this.#scheduled = false;
-    const { packets } = this.#queue;
-    if (!this.#canTake || !this.transport || packets.length === 0) return;
+    if (!this.#canTake || !this.transport) return;
+    const { counting } = this.transport;
+    if (counting) return this.#flushCounted(counting, now);
+    const packets = this.#queue.unsent;
+    if (packets.length === 0) return;
     const taken = this.transport.deliver(packets);
-    for (let i = 0; i < taken; i++) {
-      const { kind, acceptedAt, trace } = packets[i] as Packet;
-      this.metrics.sent[kind] += 1;
-      this.metrics.delivery.observe(now - acceptedAt);
-      if (trace !== null) this.#traceSent(trace, packets[i] as Packet);
-    }
+    this.#sent(taken === packets.length ? packets : packets.slice(0, taken), now);
     this.#canTake = taken === packets.length;
     if (taken < packets.length) this.#traceAll('waiting', packets.slice(taken), 'the connection takes no more now');
-    this.#queue.shift(taken);
+    const confirmed = this.#queue.take(taken);
+    if (taken > 0) this.onConfirmed?.(confirmed);
+  }
+
+  /** To a client that counts: a frame as a whole, which stays until it is confirmed. */
+  #flushCounted(counting: Counting, now: number): void {
+    const opening = this.#opening;
+    if (!this.#queue.hasUnsent && opening !== 'unknown') return;
+    const { packets, missed, lost, before, after } = this.#queue.batch();
+    const isUnknown = opening === 'unknown';
+    const start = isUnknown ? before + missed : before;
+    const frame = {
+      packets,
+      missed: isUnknown ? (true as const) : missed,
+      lost,
+      position: opening === 'nothing' ? null : formatPosition(start),
+      after: formatPosition(after),
+    };
+    this.#canTake = counting.send(frame);
+    if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');
+    this.#opening = 'nothing';
+    this.#queue.sent();
+    this.#sent(packets, now);
+  }
+
+  #sent(packets: readonly Packet[], now: number): void {
+    for (const packet of packets) {
+      const { kind, acceptedAt, trace } = packet;
+      this.metrics.sent[kind] += 1;
+      this.metrics.delivery.observe(now - acceptedAt);
+      if (trace !== null) this.#traceSent(trace, packet);
+    }
+  }
+
+  /** Goes on from where the client says that it is. */
+  #resume(counting: Counting): void {
+    const queue = this.#queue;
+    const { asked } = counting;
+    queue.rewind();
+    this.#opening = 'position';
+    if (typeof asked === 'object') {
+      if (asked.era !== ERA) this.#opening = 'unknown';
+      else {
+        this.#leave(queue.confirm(asked.n));
+        queue.reopen(asked.n);
+        if (queue.confirmed === asked.n) this.#opening = 'nothing';
+      }
+    }
+    counting.resumed(formatPosition(queue.confirmed));
+  }
+
+  /** These are confirmed. */
+  #leave(confirmed: readonly Packet[]): void {
+    if (confirmed.length === 0) return;
+    this.#traceAll('confirmed', confirmed, this.name);
+    this.onConfirmed?.(confirmed);
+  }
+
+  #putBack(unsent: readonly Packet[], limits: QueueLimits): void {
+    this.#reportOverflow(this.#queue.putBack(unsent, limits));
   }
 
   /** Ends the transport that another takes the place of. */
   #replace(reason: CloseReason, limits: QueueLimits): void {
     const { transport } = this;
-    if (!transport?.settle?.(reason)) return this.#end(reason, limits);
+    if (transport?.counting || !transport?.settle?.(reason)) return this.#end(reason, limits);
     this.#settling = transport;
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
@@ -160,7 +257,7 @@ export class Client {
   #settled(unsent: readonly Packet[], limits: QueueLimits): void {
     this.#settling = null;
     this.#canTake = this.transport !== null;
-    this.#reportOverflow(this.#queue.putBack(unsent, limits));
+    this.#putBack(unsent, limits);
     this.#schedule();
   }
 
@@ -172,11 +269,12 @@ export class Client {
     this.#canTake = false;
     const unsent = transport.close(reason);
     this.#traceAll('returned', unsent, `${transport.kind} has ended`);
-    this.#reportOverflow(this.#queue.putBack(unsent, limits));
+    this.#putBack(unsent, limits);
   }
 
   #schedule(): void {
-    if (this.#scheduled || !this.#canTake || this.#queue.packets.length === 0) return;
+    if (this.#scheduled || !this.#canTake) return;
+    if (!this.#queue.hasUnsent && this.#opening !== 'unknown') return;
     this.#scheduled = true;
     this.outbox.add(this);
   }

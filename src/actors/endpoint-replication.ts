@@ -10,6 +10,7 @@ import type { Moment } from './moments.js';
 import { removeClient } from './online.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
+import { clearUnseen } from './unseen.js';
 
 export type ReplicationMessage =
   /** A client of this name has come online elsewhere. */
@@ -44,8 +45,7 @@ export function fromReplica(
     case 'mirror':
       return mirror(state, message);
     case 'seen':
-      state.unseen?.clear();
-      state.unseen = null;
+      clearUnseen(state);
       return state;
     case 'pass':
       message.done();

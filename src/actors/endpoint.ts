@@ -15,12 +15,14 @@ import { type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
 import { comeOnline, goOffline, type OnlineResult, removeClient } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
+import type { Position } from './position.js';
 import type { Show } from './presence.js';
-import { PacketQueue } from './queue.js';
+import type { PacketQueue } from './queue.js';
 import type { Deliver } from './router.js';
-import { chooseClients, configureService, deliversInTurns, handOver, passOn } from './service.js';
+import { chooseClients, closeWebhook, configureService, deliversInTurns, handOver, passOn } from './service.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
+import { isConnected, keepUnconfirmed, keepUnseen } from './unseen.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
 
@@ -71,6 +73,13 @@ export type EndpointMessage =
       readonly unsent: readonly Packet[];
     }
   | { readonly kind: 'drained'; readonly client: Client; readonly transport: Transport }
+  /** A client that counts has come so far. */
+  | {
+      readonly kind: 'confirm';
+      readonly client: Client;
+      readonly transport: Transport;
+      readonly position: Position;
+    }
   | { readonly kind: 'idled'; readonly client: Client }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
@@ -89,7 +98,7 @@ export interface EndpointState {
   /** From its first client to the end of the grace after its last. */
   online: boolean;
   clients: readonly Client[];
-  /** Messages that came while no client was connected: a client that comes next has them, whichever it is. */
+  /** Messages that no client has confirmed, and that wait for whichever comes next; of actors/unseen.ts. */
   unseen: PacketQueue | null;
   /** POSTs a service's messages to its site. */
   webhook: Client | null;
@@ -128,6 +137,9 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return detach(state, message.client, message.transport, message.unsent);
     case 'drained':
       message.client.drained(message.transport);
+      return state;
+    case 'confirm':
+      message.client.confirm(message.transport, message.position);
       return state;
     case 'online':
       return comeOnline(state, message, self);
@@ -171,8 +183,7 @@ function deliver(state: EndpointState, message: Deliver): EndpointState {
   if (isConnectedElsewhere(state.record) && !state.domain.cluster.isMeeting(state.record)) return state;
   const isHere = state.online || state.clients.length > 0;
   if (isHere && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
-    state.unseen ??= new PacketQueue(state.domain, state.address);
-    state.unseen.push(packet, limits);
+    keepUnseen(state, packet);
     if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
   } else if (clients.length === 0 && !state.webhook) {
     const isOwn = only === null && packet.topic === state.address;
@@ -225,30 +236,21 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   state.domain.runtime.idle.cancel(client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, state.domain.limits);
-  state.unseen?.clear();
-  state.unseen = null;
   countConnected(state);
-  state.domain.mailboxes?.clear(state.address);
   return state;
 }
 
 function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
   const { limits, runtime } = state.domain;
   if (!state.clients.includes(client)) {
-    handOver(state, client.leftBehind(transport, unsent));
+    handOver(state, client.leftBehind(transport, unsent), []);
     return state;
   }
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
   countConnected(state);
   state.domain.trace?.event('detached', state.address, `${client.name} by ${connectionOf(transport)}`);
-  if (state.clients.some((other) => other.transport !== null)) return state;
-  if (isConnectedElsewhere(state.record)) return state;
-  for (const packet of client.queued) {
-    if (packet.kind !== 'message') continue;
-    state.unseen ??= new PacketQueue(state.domain, state.address);
-    state.unseen.push(packet, limits);
-  }
+  if (!isConnected(state)) keepUnconfirmed(state, client);
   return state;
 }
 
@@ -304,7 +306,7 @@ function redeliver({ domain, address }: EndpointState, { packet, only, relayed }
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
-  return ['deliver', 'send', 'drained', 'inspect', 'configure'].includes(message.kind) ? 'resume' : 'stop';
+  return ['deliver', 'send', 'drained', 'confirm', 'inspect', 'configure'].includes(message.kind) ? 'resume' : 'stop';
 }
 
 /** Whoever is still connected hears that the ticket is gone, and comes online again. */
@@ -313,8 +315,7 @@ function afterStop(state: EndpointState): void {
   const { actor } = record;
   state.clients = [];
   for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
-  for (const packet of state.webhook?.close(CLOSE.stopped, domain.limits) ?? [])
-    domain.drop(packet, 'webhookFailed', address);
+  for (const packet of closeWebhook(state)) domain.drop(packet, 'webhookFailed', address);
   goOffline(state);
   if (actor) domain.runtime.grace.cancel(actor);
   domain.tracker.detachActor(record);

@@ -1,5 +1,5 @@
 /**
- * A domain's offline messages: those to an endpoint that is offline, kept in the store until its next client connects.
+ * A domain's offline messages: those to an endpoint that is offline, kept in the store until one of its clients confirms them.
  * Written by the domain's endpoints and whoever sends; on disk are the messages, in memory their sizes.
  *
  * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
@@ -112,7 +112,7 @@ export class Mailboxes {
     this.#schedule();
   }
 
-  /** An endpoint's messages, the oldest first. They stay until `clear`: until somebody is there to have them. */
+  /** An endpoint's messages, the oldest first. They stay until they are confirmed. */
   read(address: Address): Packet[] {
     const box = this.#boxes.get(address);
     if (!box) return [];
@@ -127,12 +127,15 @@ export class Mailboxes {
     });
   }
 
-  /** The endpoint has its messages. */
-  clear(address: Address): void {
+  /** A client of the endpoint has confirmed a message that was read. */
+  forget(address: Address, packet: Packet): void {
     const box = this.#boxes.get(address);
-    if (!box) return;
-    for (const entry of box.entries) this.#forget(box, entry);
-    this.#boxes.delete(address);
+    const entry = this.#read.get(packet);
+    const at = box && entry ? box.entries.indexOf(entry) : -1;
+    if (!box || !entry || at < 0) return;
+    box.entries.splice(at, 1);
+    this.#forget(box, entry);
+    if (box.entries.length === 0) this.#boxes.delete(address);
   }
 
   /** The endpoint goes offline, and these are what it has not seen. What is kept already stays, also on a full disk. */

@@ -13,10 +13,10 @@ import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
-import { PacketQueue } from './queue.js';
 import { passOn } from './service.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
+import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
 
 export interface OnlineResult {
   readonly ticket: string;
@@ -68,12 +68,12 @@ function announce(state: EndpointState, online: Online): void {
 }
 
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
-  const { runtime, tickets, limits, metrics } = state.domain;
+  const { runtime, tickets, metrics } = state.domain;
   const token = state.domain.cluster.tokenPrefix + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, state.domain, runtime.clock.now());
   if (!state.online && state.clients.length === 0) readMailbox(state);
-  for (const packet of state.unseen?.packets ?? []) client.push(packet, limits);
+  giveUnseen(state, client);
   state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
   metrics.clients += 1;
@@ -81,13 +81,9 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   return client;
 }
 
-/** What came while it was offline; it stays kept until one of its clients is connected. */
+/** What came while it was offline; it stays kept until one of its clients confirms it. */
 function readMailbox(state: EndpointState): void {
-  const { mailboxes, limits } = state.domain;
-  for (const packet of mailboxes?.read(state.address) ?? []) {
-    state.unseen ??= new PacketQueue(state.domain, state.address);
-    state.unseen.push(packet, limits);
-  }
+  for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
 
 /** Ends a client and its ticket; its last one gone, the endpoint's grace begins. */
@@ -132,8 +128,7 @@ function forgetUnseen(state: EndpointState): void {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
     for (const packet of packets) state.domain.drop(packet, 'offline', state.address);
   }
-  state.unseen.clear();
-  state.unseen = null;
+  clearUnseen(state);
 }
 
 /** The buddies whom a client listed, as far as they are online and visible. */

@@ -1,7 +1,10 @@
 /**
- * The bounded queue of packets that wait for a client. What overflows: statuses first, then presences, oldest first; if
- * messages alone overflow, the oldest. Counted in `metrics.dropped.queueOverflow`. A packet counts into the memory of its
- * domain once, however many queues have it.
+ * The bounded queue of a client: packets are accepted, sent, and leave when they are confirmed. PROTOCOL.md section 12.
+ *
+ * Packets are numbered from 1 as they are accepted. No number is kept: a packet's is that of the last one accepted less
+ * what stands behind it. What overflows leaves a gap in its place, which counts the numbers that have gone: statuses go
+ * first, then presences, then messages, of each kind the oldest, so what was sent before what was not. Counted in
+ * `metrics.dropped.queueOverflow`. A packet counts into the memory of its domain once, however many queues have it.
  */
 import type { DomainMetrics, PacketKind } from '../metrics.js';
 import type { Memory } from './memory.js';
@@ -20,13 +23,51 @@ export interface QueueKeeper {
   readonly memory: Memory;
 }
 
+/** Numbers that follow each other and whose packets have gone. */
+interface Gap {
+  readonly kind: null;
+  readonly missed: number;
+  /** How many of them were messages. */
+  readonly lost: number;
+}
+
+type Entry = Packet | Gap;
+
+/** What goes out in one frame. */
+export interface Batch {
+  readonly packets: readonly Packet[];
+  /** Numbers up to its end that are not in it. */
+  readonly missed: number;
+  /** How many of these were messages. */
+  readonly lost: number;
+  /** The number after which it begins, and its last one. */
+  readonly before: number;
+  readonly after: number;
+}
+
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
-const NONE: Packet[] = [];
+/** Gaps that are kept apart for what they held; beyond it, who goes on from within one is told of too many messages rather than too few. */
+const RUNS = 64;
+const NONE: Entry[] = [];
+const NO_PACKETS: Packet[] = [];
+
+function isPacket(entry: Entry): entry is Packet {
+  return entry.kind !== null;
+}
+
+function span(entry: Entry): number {
+  return entry.kind === null ? entry.missed : 1;
+}
 
 export class PacketQueue {
-  /** Shared while empty: most queues are, most of the time. */
-  #packets: Packet[] = NONE;
+  /** Not confirmed, in the order of their numbers. Shared while empty: most queues are, most of the time. */
+  #entries: Entry[] = NONE;
+  /** How many entries are gaps. */
+  #gaps = 0;
+  /** How many entries, from the first on, have been sent. */
+  #sent = 0;
   #bytes = 0;
+  #accepted = 0;
 
   constructor(
     private readonly keeper: QueueKeeper,
@@ -34,39 +75,161 @@ export class PacketQueue {
     private readonly owner: string,
   ) {}
 
+  /** All that are not confirmed. */
   get packets(): readonly Packet[] {
-    return this.#packets;
+    return this.#packetsFrom(0);
+  }
+
+  /** Those of them that have not been sent. */
+  get unsent(): readonly Packet[] {
+    return this.#packetsFrom(this.#sent);
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#gaps;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Adds a packet at the end; answers the others that had to go. */
+  /** The number of the packet that was accepted last. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** All up to this number are confirmed. */
+  get confirmed(): number {
+    return this.#accepted - this.#spanFrom(0);
+  }
+
+  /** Whether something has not been sent, be it a gap. */
+  get hasUnsent(): boolean {
+    return this.#sent < this.#entries.length;
+  }
+
+  /** Accepts a packet; answers the others that had to go. */
   push(packet: Packet, limits: QueueLimits): readonly Packet[] {
-    if (this.#packets === NONE) this.#packets = [];
-    this.#packets.push(packet);
+    if (this.#entries === NONE) this.#entries = [];
+    this.#entries.push(packet);
+    this.#accepted += 1;
     this.#count(packet, 1);
     return this.#trim(limits);
   }
 
-  /** Puts packets back in front: a transport took them and could not get them out. */
+  /** Puts packets back in front that counted as confirmed: a connection took them and could not get them out. */
   putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
-    if (packets.length === 0) return NONE;
-    this.#packets = [...packets, ...this.#packets];
+    if (packets.length === 0) return NO_PACKETS;
+    this.#entries = [...packets, ...this.#entries];
+    this.#sent = 0;
     for (const packet of packets) this.#count(packet, 1);
     return this.#trim(limits);
   }
 
-  /** Takes the first `count` packets out. */
-  shift(count: number): void {
-    for (let i = 0; i < count; i++) this.#count(this.#packets[i] as Packet, -1);
-    if (count === this.#packets.length) this.#packets = NONE;
-    else this.#packets.splice(0, count);
+  /** The first `count` of what was not sent are sent and confirmed, with all before them. Answers all that leave by that. */
+  take(count: number): readonly Packet[] {
+    if (count === 0) return NO_PACKETS;
+    let end = this.#sent;
+    for (let left = count; left > 0; end++) if (isPacket(this.#entries[end] as Entry)) left -= 1;
+    return this.#shift(end);
+  }
+
+  /** What has not been sent, for a connection whose client counts. */
+  batch(): Batch {
+    let [missed, lost] = [0, 0];
+    if (this.#gaps > 0) {
+      for (let i = this.#sent; i < this.#entries.length; i++) {
+        const entry = this.#entries[i] as Entry;
+        if (entry.kind !== null) continue;
+        missed += entry.missed;
+        lost += entry.lost;
+      }
+    }
+    const packets = this.#packetsFrom(this.#sent).slice();
+    return { packets, missed, lost, before: this.#accepted - packets.length - missed, after: this.#accepted };
+  }
+
+  /** All of it has been sent. */
+  sent(): void {
+    this.#sent = this.#entries.length;
+  }
+
+  /** Nothing counts as sent: another connection goes on. */
+  rewind(): void {
+    this.#sent = 0;
+  }
+
+  /** Confirms all up to a number; answers the packets that leave by that. */
+  confirm(number: number): readonly Packet[] {
+    let end = 0;
+    let left = Math.min(number, this.#accepted) - this.confirmed;
+    if (left <= 0) return NO_PACKETS;
+    for (; left > 0 && end < this.#entries.length; end++) {
+      const entry = this.#entries[end] as Entry;
+      const numbers = span(entry);
+      if (entry.kind === null && numbers > left) {
+        const missed = numbers - left;
+        this.#entries[end] = { kind: null, missed, lost: Math.min(entry.lost, missed) };
+        break;
+      }
+      left -= numbers;
+    }
+    return this.#shift(end);
+  }
+
+  /** Its client goes on from a number that was confirmed before: what followed is missed, as if all had been messages. */
+  reopen(number: number): void {
+    const missed = this.confirmed - number;
+    if (missed <= 0) return;
+    this.#entries = [{ kind: null, missed, lost: missed }, ...this.#entries];
+    this.#gaps += 1;
+  }
+
+  /** Packets up to a number, that one included. */
+  upTo(number: number): readonly Packet[] {
+    const found: Packet[] = [];
+    let at = this.confirmed;
+    for (const entry of this.#entries) {
+      at += span(entry);
+      if (at > number) break;
+      if (isPacket(entry)) found.push(entry);
+    }
+    return found;
+  }
+
+  /** Takes a packet out wherever it stands, and leaves a gap. Answers whether it was there. */
+  remove(packet: Packet): boolean {
+    const at = this.#entries.indexOf(packet);
+    if (at >= 0) this.#leaveGap(at, packet);
+    return at >= 0;
   }
 
   clear(): void {
-    this.shift(this.#packets.length);
+    this.#shift(this.#entries.length);
+  }
+
+  #packetsFrom(start: number): readonly Packet[] {
+    if (this.#gaps > 0) return this.#entries.slice(start).filter(isPacket);
+    return (start === 0 ? this.#entries : this.#entries.slice(start)) as Packet[];
+  }
+
+  #spanFrom(start: number): number {
+    if (this.#gaps === 0) return this.#entries.length - start;
+    let total = 0;
+    for (let i = start; i < this.#entries.length; i++) total += span(this.#entries[i] as Entry);
+    return total;
+  }
+
+  /** Takes the first `count` entries out; answers the packets among them. */
+  #shift(count: number): readonly Packet[] {
+    const isAll = count === this.#entries.length;
+    const gone = isAll ? this.#entries : this.#entries.splice(0, count);
+    if (isAll) this.#entries = NONE;
+    this.#sent = Math.max(0, this.#sent - count);
+    const packets = this.#gaps > 0 ? gone.filter(isPacket) : (gone as Packet[]);
+    this.#gaps -= gone.length - packets.length;
+    for (const packet of packets) this.#count(packet, -1);
+    return packets;
   }
 
   #count(packet: Packet, sign: 1 | -1): void {
@@ -81,14 +244,14 @@ export class PacketQueue {
 
   /** Whether it is over its bounds, or its domain over those of its memory; a single packet never is. */
   isOver({ queuePackets, queueBytes }: QueueLimits): boolean {
-    const { length } = this.#packets;
+    const { length } = this;
     if (length <= 1) return false;
     if (queuePackets > 0 && length > queuePackets) return true;
     return (queueBytes > 0 && this.#bytes > queueBytes) || this.keeper.memory.isOver;
   }
 
   #trim(limits: QueueLimits): readonly Packet[] {
-    if (!this.isOver(limits)) return NONE;
+    if (!this.isOver(limits)) return NO_PACKETS;
     const dropped: Packet[] = [];
     while (this.isOver(limits)) dropped.push(this.#dropOldest());
     return dropped;
@@ -96,10 +259,31 @@ export class PacketQueue {
 
   #dropOldest(): Packet {
     let at = -1;
-    for (let i = 0; at < 0; i++) at = this.#packets.findIndex(({ kind }) => kind === FIRST_TO_GO[i]);
-    const [gone] = this.#packets.splice(at, 1) as [Packet];
-    this.#count(gone, -1);
+    for (let i = 0; at < 0; i++) at = this.#entries.findIndex(({ kind }) => kind === FIRST_TO_GO[i]);
+    const gone = this.#entries[at] as Packet;
+    this.#leaveGap(at, gone);
     this.keeper.metrics.drop('queueOverflow', this.owner);
     return gone;
+  }
+
+  /** A gap in the place of a packet, one with its neighbours: but what was sent stays apart from what was not. */
+  #leaveGap(at: number, gone: Packet): void {
+    this.#count(gone, -1);
+    const lost = gone.kind === 'message' ? 1 : 0;
+    this.#entries[at] = { kind: null, missed: 1, lost };
+    this.#gaps += 1;
+    if (at + 1 !== this.#sent) this.#join(at);
+    if (at > 0 && at !== this.#sent) this.#join(at - 1);
+  }
+
+  /** Makes one of an entry and the next one, where both are gaps and it stays known which of their numbers were messages. */
+  #join(at: number): void {
+    const [one, next] = [this.#entries[at], this.#entries[at + 1]];
+    if (one?.kind !== null || next?.kind !== null) return;
+    const [missed, lost] = [one.missed + next.missed, one.lost + next.lost];
+    if (lost > 0 && lost < missed && this.#gaps <= RUNS) return;
+    this.#entries.splice(at, 2, { kind: null, missed, lost });
+    this.#gaps -= 1;
+    if (at < this.#sent) this.#sent -= 1;
   }
 }

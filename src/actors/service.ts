@@ -5,10 +5,9 @@
 import { CLOSE, type CloseReason } from '../errors.js';
 import { Client } from './client.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
-import { isConnectedElsewhere } from './endpoint-record.js';
 import type { Packet } from './packet.js';
-import { PacketQueue } from './queue.js';
 import type { Ref } from './system.js';
+import { hadNot, isConnected, keepUnseen, unconfirmed } from './unseen.js';
 
 /** Senders remembered by one service; the one that has been silent longest is forgotten first. */
 const REMEMBERED_SENDERS = 10_000;
@@ -44,37 +43,68 @@ function turn(state: EndpointState, sender: string): Client {
 }
 
 /**
- * Ends a client and its ticket, and sees to what it has not sent: in a service that delivers in turns it goes to the
- * others, else it is kept where nobody is connected who has it.
+ * Ends a client and its ticket, and sees to what nobody has confirmed: in a service that delivers in turns it goes to the
+ * others, else to those who came later than it, or it is kept for whoever comes next.
  */
 export function passOn(state: EndpointState, client: Client, reason: CloseReason): void {
   const { runtime, tickets, limits, metrics } = state.domain;
   tickets.delete(client.token);
   runtime.idle.cancel(client);
   metrics.clients -= 1;
-  handOver(state, client.close(reason, limits));
+  client.close(reason, limits);
+  const left = client.queued.slice();
+  const waiting = new Set(unconfirmed(state, client));
+  const laterOnes = state.clients.map((other) => [other, hadNot(other, client)] as const);
+  client.onConfirmed = null;
+  client.clear();
+  handOver(state, left, laterOnes, waiting);
+  for (const other of state.clients) other.elders?.numbers.delete(client);
 }
 
-/** Sees to what a client that has ended could not get out. */
-export function handOver(state: EndpointState, unsent: readonly Packet[]): void {
+/**
+ * Sees to what a client that has ended had not confirmed. `laterOnes` came after some of it, and have had none of that;
+ * `waiting` are those that no other client has confirmed.
+ */
+export function handOver(
+  state: EndpointState,
+  left: readonly Packet[],
+  laterOnes: readonly (readonly [Client, readonly Packet[]])[],
+  waiting: ReadonlySet<Packet> = new Set(left),
+): void {
   const { limits, settings } = state.domain;
-  const messages = unsent.filter(({ kind }) => kind === 'message');
-  for (const packet of unsent) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
+  const messages = left.filter(({ kind }) => kind === 'message');
+  for (const packet of left) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
   if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {
     for (const message of messages) for (const other of chooseClients(state, message)) other.push(message, limits);
     return;
   }
-  if (state.clients.some(({ transport }) => transport !== null)) {
-    for (const packet of messages) state.domain.drop(packet, 'clientGone', state.address);
+  const given = new Set<Packet>();
+  for (const [other, packets] of laterOnes) {
+    const has = new Set(other.queued);
+    for (const packet of packets) {
+      if (!waiting.has(packet)) continue;
+      given.add(packet);
+      other.elders?.given.add(packet);
+      if (!has.has(packet)) other.push(packet, limits);
+    }
+  }
+  if (isConnected(state)) {
+    const open = new Set(state.clients.flatMap(({ queued }) => queued));
+    const gone = messages.filter((packet) => !given.has(packet) && !open.has(packet));
+    for (const packet of gone) state.domain.drop(packet, 'clientGone', state.address);
     return;
   }
-  if (isConnectedElsewhere(state.record)) return;
   const kept = new Set(state.unseen?.packets);
-  for (const message of messages) {
-    if (kept.has(message)) continue;
-    state.unseen ??= new PacketQueue(state.domain, state.address);
-    state.unseen.push(message, limits);
-  }
+  for (const message of messages) if (waiting.has(message) && !kept.has(message)) keepUnseen(state, message);
+}
+
+/** Ends a service's webhook; answers what it has not taken. */
+export function closeWebhook({ webhook, domain }: EndpointState): readonly Packet[] {
+  if (!webhook) return [];
+  webhook.close(CLOSE.stopped, domain.limits);
+  const left = webhook.queued.slice();
+  webhook.clear();
+  return left;
 }
 
 /** Starts, changes or ends a service's webhook as the configuration now has it. */
@@ -83,7 +113,7 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
   if (node !== 'sid') return state;
   const url = domain.serviceConfig(id)?.webhook ?? null;
   const { runtime, limits } = domain;
-  const unsent = state.webhook?.close(CLOSE.stopped, limits) ?? [];
+  const unsent = closeWebhook(state);
   state.webhook = null;
   if (url === null) {
     for (const packet of unsent) domain.drop(packet, 'webhookFailed', state.address);

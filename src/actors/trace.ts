@@ -19,6 +19,7 @@ export type HopName =
   | 'sent'
   | 'returned'
   | 'acknowledged'
+  | 'confirmed'
   | 'dropped'
   | 'online'
   | 'offline'

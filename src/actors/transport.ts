@@ -2,11 +2,37 @@
 import type { CloseReason } from '../errors.js';
 import type { TransportKind } from '../metrics.js';
 import type { Packet } from './packet.js';
+import type { Asked } from './position.js';
+
+/** A frame for a client that counts. */
+export interface CountedFrame {
+  readonly packets: readonly Packet[];
+  /** Numbers that are not in it; true: something may be gone, nobody knows how much. */
+  readonly missed: number | true;
+  /** How many of these were messages. */
+  readonly lost: number;
+  /** The client's position before this frame, where the frame has to say so; null: it knows. */
+  readonly position: string | null;
+  /** Its position after this frame. */
+  readonly after: string;
+}
+
+/** A connection whose client keeps a position, PROTOCOL.md section 12: nothing comes back from it, all that is not confirmed is kept. */
+export interface Counting {
+  /** What it goes on from. */
+  readonly asked: Asked;
+  /** It goes on from this position. */
+  resumed(position: string): void;
+  /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */
+  send(frame: CountedFrame): boolean;
+}
 
 export interface Transport {
   readonly kind: TransportKind;
   /** The node that holds the connection, where it is another one. */
   readonly via?: string;
+  /** null or absent: its client keeps no position, and what is written to it is confirmed by that. */
+  readonly counting?: Counting | null;
   /**
    * Takes packets from the front, in order, and answers how many; the client keeps the others and offers them again
    * when the endpoint is told `drained`. What it took and could not get out it gives back in `detach` or `close`.
