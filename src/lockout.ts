@@ -2,6 +2,7 @@
  * Who has guessed secrets wrong too often waits, longer each time. Knows names only, made of a network address and of
  * what was guessed at, and forgets the one that was silent longest when it knows too many.
  */
+import { BoundedMap } from './bounded-map.js';
 import type { LockoutConfig } from './config.js';
 
 interface Guesses {
@@ -11,13 +12,15 @@ interface Guesses {
 }
 
 export class Lockout {
-  readonly #guesses = new Map<string, Guesses>();
+  readonly #guesses: BoundedMap<string, Guesses>;
 
   constructor(
     private readonly now: () => number,
     /** As last loaded. */
     private readonly config: () => LockoutConfig,
-  ) {}
+  ) {
+    this.#guesses = new BoundedMap(() => config().entries);
+  }
 
   /** How many are remembered. */
   get size(): number {
@@ -32,17 +35,13 @@ export class Lockout {
 
   /** Counts a wrong guess; answers the seconds for which `who` is locked out by it. */
   wrong(who: string): number {
-    const { failures, firstMs, longestMs, forgetMs, entries } = this.config();
+    const { failures, firstMs, longestMs, forgetMs } = this.config();
     if (failures === 0) return 0;
     const now = this.now();
     const known = this.#guesses.get(who);
     const wrong = (known && now - known.lastMs < forgetMs ? known.wrong : 0) + 1;
     const lockedMs = wrong < failures ? 0 : Math.min(longestMs, firstMs * 2 ** (wrong - failures));
-    // Last in the map is who guessed last.
-    this.#guesses.delete(who);
     this.#guesses.set(who, { wrong, lastMs: now, lockedUntilMs: now + lockedMs });
-    const [oldest] = this.#guesses.keys();
-    if (this.#guesses.size > entries && oldest !== undefined) this.#guesses.delete(oldest);
     return Math.ceil(lockedMs / 1000);
   }
 

@@ -3,6 +3,7 @@
  * with how many were left out since. Bounded in keys, and in lines of all keys together: who has many addresses or names
  * fills no disk either.
  */
+import { BoundedMap } from './bounded-map.js';
 import { log } from './log.js';
 
 const PAUSE_MS = 60_000;
@@ -18,8 +19,7 @@ interface Said {
 }
 
 export class Seldom {
-  /** The one said longest ago first. */
-  readonly #said = new Map<string, Said>();
+  readonly #said = new BoundedMap<string, Said>(() => KEYS);
   #minute = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #leftOut = 0;
@@ -53,10 +53,7 @@ export class Seldom {
       return null;
     }
     if (!this.#mayWrite(now)) return null;
-    this.#said.delete(key);
     this.#said.set(key, { at: now, leftOut: 0 });
-    const [oldest] = this.#said.keys();
-    if (this.#said.size > KEYS && oldest !== undefined) this.#said.delete(oldest);
     return said?.leftOut ?? 0;
   }
 

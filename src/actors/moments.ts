@@ -2,6 +2,7 @@
  * Rooms of an endpoint, each with the moment (stamp) at which it was entered or left: what was done later wins, on whichever
  * side of a gap that was.
  */
+import { BoundedMap } from '../bounded-map.js';
 import type { Address } from './address.js';
 
 /** A room, and when it was entered or left. */
@@ -12,7 +13,7 @@ const REMEMBERED_LEAVES = 64;
 
 /** The rooms that an endpoint has left, with stamps. */
 export class Left {
-  readonly #stamps = new Map<Address, number>();
+  readonly #stamps = new BoundedMap<Address, number>(() => REMEMBERED_LEAVES);
 
   /** When it was left last; 0: not that it is known. */
   at(room: Address): number {
@@ -20,10 +21,7 @@ export class Left {
   }
 
   leave(room: Address, stamp: number): void {
-    this.#stamps.delete(room);
     this.#stamps.set(room, stamp);
-    const [oldest] = this.#stamps.keys();
-    if (this.#stamps.size > REMEMBERED_LEAVES && oldest !== undefined) this.#stamps.delete(oldest);
   }
 
   enter(room: Address): void {

@@ -3,6 +3,7 @@
  * fills the offline store with messages to ids that do not exist. Users and services are remembered on disk, as many as
  * the site has; visitors, who are new with each browser, in memory, the latest so many.
  */
+import { BoundedMap } from '../bounded-map.js';
 import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
@@ -11,7 +12,7 @@ const VISITORS = 100_000;
 
 export class Seen {
   readonly #table: Table<1>;
-  readonly #visitors = new Set<Address>();
+  readonly #visitors = new BoundedMap<Address, true>(() => VISITORS);
 
   constructor(
     store: Store,
@@ -30,10 +31,6 @@ export class Seen {
       if (!this.has(address)) this.#table.put([this.domain, part(address)], 1);
       return;
     }
-    // Last in the set is who was seen last.
-    this.#visitors.delete(address);
-    this.#visitors.add(address);
-    const [oldest] = this.#visitors;
-    if (this.#visitors.size > VISITORS && oldest !== undefined) this.#visitors.delete(oldest);
+    this.#visitors.set(address, true);
   }
 }

@@ -2,6 +2,7 @@
  * What a service adds to an endpoint: whom of its clients a message goes to (`all` or `turns`), and a webhook.
  * PROTOCOL.md section 9. Other endpoints deliver to all of their clients.
  */
+import { BoundedMap } from '../bounded-map.js';
 import { CLOSE, type CloseReason } from '../errors.js';
 import { Client } from './client.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
@@ -26,18 +27,15 @@ export function deliversInTurns({ node, id, domain }: EndpointState, { kind }: P
 /** The client whose turn it is, or the one that this sender has been with. */
 function turn(state: EndpointState, sender: string): Client {
   const { clients } = state;
-  state.turns ??= new Map();
+  state.turns ??= new BoundedMap(() => REMEMBERED_SENDERS);
   const known = state.turns.get(sender);
   if (known && clients.includes(known)) {
-    state.turns.delete(sender);
     state.turns.set(sender, known);
     return known;
   }
   const connected = clients.filter(({ transport }) => transport !== null);
   const next = (connected[0] ?? clients[0]) as Client;
   state.clients = [...clients.filter((client) => client !== next), next];
-  const [oldest] = state.turns.keys();
-  if (state.turns.size >= REMEMBERED_SENDERS && oldest !== undefined) state.turns.delete(oldest);
   state.turns.set(sender, next);
   return next;
 }

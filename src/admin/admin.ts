@@ -1,6 +1,6 @@
 /** The admin port: health, metrics, statistics and the dashboard. OPERATING.md, "Admin port". */
 import type { Context } from '../protocols/context.js';
-import { Auth, FREE_ATTEMPTS } from './auth.js';
+import { Auth, LOCKOUT, NO_LOCKOUT } from './auth.js';
 import { clusterView } from './cluster.js';
 import { Dispatcher, type Health } from './dispatch.js';
 import type { Source } from './family.js';
@@ -44,7 +44,7 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
     () => context.config().admin.token,
     () => clock.now(),
     // Its token is 128 random bits: whoever tries is no danger, and must not keep the parent out.
-    parent ? Number.POSITIVE_INFINITY : FREE_ATTEMPTS,
+    parent ? NO_LOCKOUT : LOCKOUT,
   );
   const tracing = new Tracing(clock);
   const assets = readAssets();

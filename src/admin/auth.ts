@@ -6,7 +6,8 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../config.js';
+import { isLoopback, type LockoutConfig } from '../config.js';
+import { Lockout } from '../lockout.js';
 import { networkOf } from '../protocols/client-address.js';
 
 const COOKIE = 'nextalk-admin';
@@ -14,16 +15,15 @@ const SESSION_S = 12 * 60 * 60;
 /** Sessions that were ended before their time; beyond it all sessions end. */
 const ENDED_SESSIONS = 10_000;
 /** Wrong tokens of one address (a /64 of IPv6) before it has to wait, and how long: twice as long each time. */
-export const FREE_ATTEMPTS = 5;
-const FIRST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 15 * 60_000;
-const REMEMBERED_ADDRESSES = 10_000;
-
-interface Attempts {
-  wrong: number;
-  /** Milliseconds since the epoch. */
-  blockedUntil: number;
-}
+export const LOCKOUT: LockoutConfig = {
+  failures: 5,
+  firstMs: 1000,
+  longestMs: 15 * 60_000,
+  forgetMs: Number.POSITIVE_INFINITY,
+  entries: 10_000,
+};
+/** For a token that nobody can guess: nobody is kept out by others who try. */
+export const NO_LOCKOUT: LockoutConfig = { ...LOCKOUT, failures: 0 };
 
 export type Verdict =
   | { readonly kind: 'welcome' | 'unknown' | 'foreign' }
@@ -54,14 +54,15 @@ export class Auth {
   #secret = randomBytes(32);
   /** Sessions that were ended before their time, until that. */
   readonly #ended = new Map<string, number>();
-  readonly #attempts = new Map<string, Attempts>();
+  readonly #lockout: Lockout;
 
   constructor(
     private readonly token: () => string | null,
     private readonly now: () => number,
-    /** `Infinity` for a token that nobody can guess: then nobody is kept out by others who try. */
-    private readonly freeAttempts = FREE_ATTEMPTS,
-  ) {}
+    lockout = LOCKOUT,
+  ) {
+    this.#lockout = new Lockout(now, () => lockout);
+  }
 
   /** Whether this is a request of somebody who may use the port. */
   check(message: IncomingMessage): Verdict {
@@ -81,15 +82,12 @@ export class Auth {
     const token = this.token();
     const address = networkOf(message.socket.remoteAddress ?? '');
     if (token !== null && timingSafeEqual(hashOf(given), hashOf(token))) {
-      this.#attempts.delete(address);
+      this.#lockout.right(address);
       return WELCOME;
     }
-    const attempts = this.#attempts.get(address);
-    const now = this.now();
-    if (attempts && attempts.blockedUntil > now) {
-      return { kind: 'blocked', waitS: Math.ceil((attempts.blockedUntil - now) / 1000) };
-    }
-    this.#remember(address, attempts?.wrong ?? 0, now);
+    const waitS = this.#lockout.waitS(address);
+    if (waitS > 0) return { kind: 'blocked', waitS };
+    this.#lockout.wrong(address);
     return UNKNOWN;
   }
 
@@ -114,16 +112,6 @@ export class Auth {
     if (this.#ended.size <= ENDED_SESSIONS) return;
     this.#secret = randomBytes(32);
     this.#ended.clear();
-  }
-
-  #remember(address: string, before: number, now: number): void {
-    const wrong = before + 1;
-    const beyond = wrong - this.freeAttempts;
-    const waitMs = beyond < 0 ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** beyond);
-    this.#attempts.delete(address);
-    const [oldest] = this.#attempts.keys();
-    if (this.#attempts.size >= REMEMBERED_ADDRESSES && oldest !== undefined) this.#attempts.delete(oldest);
-    this.#attempts.set(address, { wrong, blockedUntil: now + waitMs });
   }
 
   /** Holds the token too: another token ends the sessions that the old one began. */

@@ -4,6 +4,7 @@
  */
 import type { Address } from '../actors/address.js';
 import type { EndpointRecord } from '../actors/endpoint-record.js';
+import { BoundedMap } from '../bounded-map.js';
 import { type Peer, peerOf } from './peer.js';
 
 /** Senders remembered by one service; the one that has been silent longest is forgotten first. */
@@ -12,7 +13,7 @@ const REMEMBERED_SENDERS = 10_000;
 interface Turn {
   count: number;
   /** null: this node. */
-  readonly nodes: Map<string, Peer | null>;
+  readonly nodes: BoundedMap<string, Peer | null>;
 }
 
 export class RoundRobin {
@@ -27,10 +28,7 @@ export class RoundRobin {
     const known = turn.nodes.get(sender);
     const stays = known !== undefined && (counts.get(known) ?? 0) > 0;
     const chosen = stays ? known : next(turn, counts);
-    turn.nodes.delete(sender);
     turn.nodes.set(sender, chosen);
-    const [oldest] = turn.nodes.keys();
-    if (turn.nodes.size > REMEMBERED_SENDERS && oldest !== undefined) turn.nodes.delete(oldest);
     return chosen;
   }
 
@@ -41,7 +39,7 @@ export class RoundRobin {
   #turn(address: Address): Turn {
     let turn = this.#turns.get(address);
     if (!turn) {
-      turn = { count: 0, nodes: new Map() };
+      turn = { count: 0, nodes: new BoundedMap(() => REMEMBERED_SENDERS) };
       this.#turns.set(address, turn);
     }
     return turn;

@@ -5,6 +5,7 @@
  * to silence the site itself.
  */
 import type { Domain } from '../actors/domain.js';
+import { BoundedMap } from '../bounded-map.js';
 import type { LockoutConfig } from '../config.js';
 import { Lockout } from '../lockout.js';
 import { seldom } from '../seldom.js';
@@ -15,8 +16,8 @@ const NOTE_MS = 1000;
 
 export class ApiKeys {
   readonly #lockout: Lockout;
-  /** Of each domain: addresses that a right key came from and when that was noted, the latest last. */
-  readonly #familiar = new WeakMap<Domain, Map<string, number>>();
+  /** Of each domain: addresses that a right key came from and when that was noted. */
+  readonly #familiar = new WeakMap<Domain, BoundedMap<string, number>>();
 
   constructor(
     private readonly now: () => number,
@@ -49,14 +50,11 @@ export class ApiKeys {
   #note(domain: Domain, address: string): void {
     let familiar = this.#familiar.get(domain);
     if (!familiar) {
-      familiar = new Map();
+      familiar = new BoundedMap(() => this.config().entries);
       this.#familiar.set(domain, familiar);
     }
     const now = this.now();
     if (now - (familiar.get(address) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
-    familiar.delete(address);
     familiar.set(address, now);
-    const [oldest] = familiar.keys();
-    if (familiar.size > this.config().entries && oldest !== undefined) familiar.delete(oldest);
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Hop } from '../actors/trace.js';
 import type { TraceView } from '../admin/tracing.js';
+import { BoundedMap } from '../bounded-map.js';
 import type { Answers, Requests } from './requests.js';
 
 const kept = 1000;
@@ -32,7 +33,7 @@ interface Read {
 class SharedTrace {
   readonly #hops: PlacedHop[] = [];
   /** By the node that followed a packet first, and its number there. */
-  readonly #packets = new Map<string, number>();
+  readonly #packets = new BoundedMap<string, number>(() => kept);
   readonly #read = new Map<string, Read>();
   #seq = 0;
 
@@ -103,9 +104,6 @@ class SharedTrace {
     const known = this.#packets.get(name);
     if (known !== undefined) return known;
     const number = this.#seq;
-    // Packets of hops that are gone come no more.
-    const [oldest] = this.#packets.keys();
-    if (this.#packets.size >= kept && oldest !== undefined) this.#packets.delete(oldest);
     this.#packets.set(name, number);
     return number;
   }

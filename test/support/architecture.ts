@@ -10,6 +10,7 @@ const layers = ['leaf', 'actors', 'protocols', 'http', 'server', 'main'] as cons
 type Layer = (typeof layers)[number];
 
 const leaves: ReadonlySet<string> = new Set([
+  'src/bounded-map.ts',
   'src/certificate.ts',
   'src/clock.ts',
   'src/conditions.ts',
