@@ -142,7 +142,7 @@ async function phone(t: Cleaner, overrides: Settings = {}, options: ConnectOptio
   const password = Buffer.from(await broker.online('jack'));
   const peer = new TestPeer(host);
   await peer.connect('phone', { username: own.domain, password, ...options });
-  return { peer, broker, metrics: domain.metrics };
+  return { peer, broker, host, password, metrics: domain.metrics };
 }
 
 t.test('More in flight than the receive maximum of the server ends a ticket’s connection with 0x93', async (t) => {
@@ -183,3 +183,61 @@ t.test('A ticket’s client that stops reading is bounded, and goes on when it r
     [30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
   );
 });
+
+t.test(
+  'A ticket’s delayed will goes out when another client id takes its place, and not when its session goes on',
+  async (t) => {
+    const { peer, broker, host, password } = await phone(
+      t,
+      {},
+      {
+        will: { topic: address('tom'), payload: 'gone', properties: { willDelayInterval: 30 } },
+        properties: { sessionExpiryInterval: 60 },
+      },
+    );
+    const tom = new TestPeer(host);
+    await tom.connect('tom', { username: own.domain, password: Buffer.from(await broker.online('tom')) });
+    peer.connection.lost();
+    await turn();
+    const again = new TestPeer(host);
+    const will = { topic: address('tom'), payload: 'gone', properties: { willDelayInterval: 30 } };
+    const options = { username: own.domain, password, will, properties: { sessionExpiryInterval: 60 } };
+    t.match(await again.connect('phone', { ...options, clean: false }), [{ sessionPresent: true }]);
+    t.strictSame(payloads(await tom.received()), []);
+    again.connection.lost();
+    await turn();
+    t.match(await new TestPeer(host).connect('tablet', options), [{ sessionPresent: false }]);
+    t.strictSame(payloads(await tom.received()).map(bodies), [['gone']]);
+  },
+);
+
+t.test(
+  'A ticket’s session that ends with its connection is not there for the connection that takes over',
+  async (t) => {
+    const { host, password } = await phone(t, {}, { properties: { sessionExpiryInterval: 0 } });
+    const second = new TestPeer(host);
+    t.match(await second.connect('phone', { username: own.domain, password, clean: false }), [
+      { sessionPresent: false },
+    ]);
+  },
+);
+
+t.test(
+  'Packets that are too large together are sent one by one, and never more than the receive maximum',
+  async (t) => {
+    const { peer, broker } = await phone(t, {}, { properties: { receiveMaximum: 2, maximumPacketSize: 900 } });
+    const long = (body: string) => body.padEnd(400, '.');
+    for (const body of ['1', '2', '3', '4', '5']) {
+      broker.push('tom', 'jack', long(body));
+      await turn();
+    }
+    t.strictSame(payloads(await peer.received()).map(bodies), [[long('1')], [long('2')]]);
+    for (const [acknowledged, body] of [
+      [1, '3'],
+      [2, '4'],
+    ] as const) {
+      peer.send({ cmd: 'puback', messageId: acknowledged });
+      t.strictSame(payloads(await peer.received()).map(bodies), [[long(body)]]);
+    }
+  },
+);

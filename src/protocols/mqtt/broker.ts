@@ -6,6 +6,7 @@ import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import { hasWildcard } from '../../actors/topic.js';
 import type { Context } from '../context.js';
+import { ClientSessions } from './client-session.js';
 import { FilterShapes } from './filter-shapes.js';
 import { Journal } from './journal.js';
 import { Replays } from './replay.js';
@@ -14,7 +15,6 @@ import { type Cursor, Retained } from './retained.js';
 import { newSession, type SessionMessage, type SessionState, session } from './session.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
-import { forgetSession } from './ticket.js';
 
 /** About what a session takes, without its subscriptions and what waits for its client. */
 const SESSION_BYTES = 3000;
@@ -31,6 +31,8 @@ export class Broker {
   readonly groups = new Map<string, Ref<GroupMessage>>();
   readonly retained: Retained;
   readonly replays: Replays;
+  /** Sessions of tickets; all others are backends'. */
+  readonly clients: ClientSessions;
   /** Of all sessions' filters. */
   readonly shapes = new FilterShapes();
   /** What is to survive a restart; null: nothing. */
@@ -49,6 +51,7 @@ export class Broker {
     const { system, clock, store } = domain.runtime;
     this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory);
     this.replays = new Replays(system);
+    this.clients = new ClientSessions(domain);
     this.journal = store && new Journal(store, domain.name);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);
@@ -197,7 +200,7 @@ export class Broker {
     this.replays.close();
     for (const actor of [...this.sessions.values()]) (actor as Ref<never>).stop();
     for (const actor of [...this.groups.values()]) (actor as Ref<never>).stop();
-    for (const client of this.domain.tickets.values()) forgetSession(client);
+    this.clients.close();
   }
 
   /** What a new subscription is to be sent of what was retained up to a place in the order of these. */

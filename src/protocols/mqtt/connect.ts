@@ -1,41 +1,37 @@
 /** CONNECT of a backend: takes over from an earlier connection, resumes or begins the session. MQTT 5 section 3.1. */
 import type { Ref } from '../../actors/system.js';
-import { lost, publishWill, resetSession, tellGroups } from './disconnect.js';
+import { CLOSE } from '../../errors.js';
+import { lost, resetSession, tellGroups } from './disconnect.js';
 import { type ConnackProperties, encodeConnack } from './encode.js';
-import type { Connect } from './packets.js';
-import { REASON } from './reason.js';
+import { expiryOf } from './expiry.js';
 import { goOn } from './replay.js';
 import type { ConnectMessage, SessionMessage, SessionState } from './session.js';
 
 const RECEIVE_MAXIMUM = 65_535;
-
-/** Seconds a session outlives its connection; 3.1.1 has only at once and never. */
-export function expiryOf({ version, clean, sessionExpiryS }: Connect): number {
-  if (version === 5) return sessionExpiryS ?? 0;
-  return clean ? 0 : Number.POSITIVE_INFINITY;
-}
 
 export function connect(state: SessionState, message: ConnectMessage, self: Ref<SessionMessage>): void {
   const { connection, packet, assigned, responseInformation } = message;
   const { broker } = state;
   if (connection.ended) return;
   if (state.connection) {
-    // [MQTT-3.1.4-3]; 4409 is what PROTOCOL.md section 8 has for WebSocket.
-    state.connection.disconnect(REASON.takenOver, 4409);
+    const { mqttReason, webSocketCode } = CLOSE.replaced;
+    state.connection.disconnect(mqttReason, webSocketCode); // [MQTT-3.1.4-3]
     lost(state, self);
   }
   state.cancelExpiry?.();
   state.cancelExpiry = null;
   if (state.alive && packet.clean) state.alive = false;
-  // The session goes on before the delay of its will is over: no will [MQTT-3.1.3-9].
-  if (state.alive) state.pendingWill = null;
-  else resetSession(state);
   const present = state.alive;
-  publishWill(state);
+  if (present) {
+    state.will.resumed();
+  } else {
+    resetSession(state);
+    state.will.publishPending();
+  }
   state.alive = true;
   state.connection = connection;
   state.expiryS = expiryOf(packet);
-  state.will = packet.will;
+  state.will.connected(packet.will);
   state.journal?.keep({ clientId: state.clientId, expiryS: state.expiryS, lostAt: null });
   broker.domain.metrics.mqtt.connected += 1;
   const properties = connackOf(

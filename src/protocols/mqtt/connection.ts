@@ -1,7 +1,7 @@
 /**
- * One network connection, whatever carries it: bytes in → packets → its peer, a session or a ticket's client; packets
- * out → bytes, gathered and written once a turn. Knows sizes, aliases and timers; what packets mean is its peer's
- * business.
+ * One network connection, whatever carries it: bytes in → packets → its owner; packets
+ * out → bytes, gathered and written once a turn. Knows sizes, aliases and timers; what packets mean is its
+ * owner's business.
  */
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Stranger, Strangers } from '../strangers.js';
@@ -23,8 +23,8 @@ const CHOKED_BYTES = 2 * CONGESTED_BYTES;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
-/** What a connection speaks for. */
-export interface Peer {
+/** What a connection belongs to and hands its packets to: a backend's session, or a ticket's client. */
+export interface ConnectionOwner {
   received(packet: Incoming): void;
   /** The client broke the standard: it is to be told and ended, after what came before. */
   refused(refused: Refused): void;
@@ -49,8 +49,8 @@ export interface Host {
   /** A connection without a CONNECT yet. */
   connecting(connection: Connection): void;
   readonly strangers: Strangers;
-  /** The first packet: answers the peer, or null where it was refused and ended. */
-  connect(connection: Connection, packet: Connect): Peer | null;
+  /** The first packet: answers the owner, or null where it was refused and ended. */
+  connect(connection: Connection, packet: Connect): ConnectionOwner | null;
   /** Something came; `limitMs` of silence end the connection. */
   heard(connection: Connection, limitMs: number): void;
   /** It has ended: no timers any more. */
@@ -90,7 +90,7 @@ export class Connection implements Stranger {
   isSession = false;
   /** Too much waits for the network: publications are to wait elsewhere. */
   congested = false;
-  #peer: Peer | null = null;
+  #owner: ConnectionOwner | null = null;
   /** Its CONNECT and what came behind, while it is not known where it belongs. */
   #held: Buffer[] | null = null;
   #heldBytes = 0;
@@ -160,7 +160,7 @@ export class Connection implements Stranger {
     if (packet.cmd === 'connect') {
       this.#connect(packet);
       if (this.#held) return this.#keepAll(bytes, start, end);
-    } else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#peer?.received(packet);
+    } else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#owner?.received(packet);
     return !this.#ended && !this.#deaf;
   };
 
@@ -169,10 +169,10 @@ export class Connection implements Stranger {
     this.#held = [];
   }
 
-  /** Goes on as this peer. */
-  resumeAs(peer: Peer | null): void {
+  /** Its owner is known: what came meanwhile goes there. */
+  resumeAs(owner: ConnectionOwner | null): void {
     const [, ...rest] = this.#release();
-    this.#peer = peer;
+    this.#owner = owner;
     for (const chunk of rest) this.receive(chunk);
   }
 
@@ -208,7 +208,7 @@ export class Connection implements Stranger {
     this.requestProblem = packet.requestProblem;
     this.#maximumPacketSize = packet.maximumPacketSize;
     if (packet.topicAliasMaximum > 0) this.#aliases = new Aliases(packet.topicAliasMaximum);
-    this.#peer = this.host.connect(this, packet);
+    this.#owner = this.host.connect(this, packet);
   }
 
   /** Puts in the topic that an alias stands for; false where that is none. */
@@ -238,13 +238,13 @@ export class Connection implements Stranger {
     if (alias > 0) this.#received?.refuse(alias, topic);
   }
 
-  /** What came before is answered first, so the peer decides when. Without a peer, CONNECT itself was wrong. */
+  /** What came before is answered first, so the owner decides when. Without an owner, CONNECT itself was wrong. */
   #refuse({ reason, silent }: SplitFault | Refused): void {
     this.host.countMalformed();
     this.#deaf = true;
-    if (this.#peer) {
-      this.#peer.refused({ cmd: 'refused', reason, silent });
-      this.#peer = null;
+    if (this.#owner) {
+      this.#owner.refused({ cmd: 'refused', reason, silent });
+      this.#owner = null;
       return;
     }
     if (!silent && (this.version === null || this.version === 5)) this.sendRefusal(5, reason);
@@ -296,22 +296,22 @@ export class Connection implements Stranger {
   expire(): void {
     if (this.#ended || this.#deaf) return;
     this.#deaf = true;
-    if (this.#peer) this.#peer.refused({ cmd: 'refused', reason: REASON.keepAliveTimeout, silent: false });
+    if (this.#owner) this.#owner.refused({ cmd: 'refused', reason: REASON.keepAliveTimeout, silent: false });
     else this.end();
   }
 
-  /** Ends it with a DISCONNECT, where the version has one for a server; its peer hears nothing of it. */
+  /** Ends it with a DISCONNECT, where the version has one for a server; its owner hears nothing of it. */
   disconnect(reason: number, webSocketCode = 1000): void {
     if (this.version === 5) this.send(encodeDisconnect(reason));
     this.end(webSocketCode);
   }
 
-  /** Ends it after what has been sent; its peer hears nothing of it. */
+  /** Ends it after what has been sent; its owner hears nothing of it. */
   end(webSocketCode = 1000): void {
     if (this.#ended) return;
     this.flush();
     this.#ended = true;
-    this.#peer = null;
+    this.#owner = null;
     this.#carrier?.lost();
     this.#carrier = null;
     this.#held = null;
@@ -323,9 +323,9 @@ export class Connection implements Stranger {
   /** Called by the wire when the client's side has ended or the network connection has gone. */
   lost(): void {
     if (this.#ended) return;
-    const peer = this.#peer;
-    this.#peer = null;
-    if (peer) peer.lost();
+    const owner = this.#owner;
+    this.#owner = null;
+    if (owner) owner.lost();
     else this.end();
   }
 
@@ -362,7 +362,7 @@ export class Connection implements Stranger {
   #relieve(): void {
     if (!this.congested) return;
     this.congested = false;
-    this.#peer?.drained();
+    this.#owner?.drained();
   }
 
   #schedule(): void {

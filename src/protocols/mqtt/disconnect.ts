@@ -1,25 +1,11 @@
 /** DISCONNECT, the loss of a connection, the will, and the end of a session: MQTT 5 sections 3.14, 3.1.3.2 and 4.1. */
 import type { Ref } from '../../actors/system.js';
-import type { Clock } from '../../clock.js';
 import type { Connection } from './connection.js';
+import { expiryAfter, later } from './expiry.js';
 import type { Item } from './outbound.js';
 import type { Disconnect } from './packets.js';
-import { acceptWill } from './publish.js';
 import { REASON } from './reason.js';
 import type { SessionMessage, SessionState } from './session.js';
-
-/** No timer takes more. */
-const TIMER_S = 2_000_000;
-
-/** Calls `task` after as many seconds as the standard allows, which are more than a timer's. Answers how to cancel. */
-export function later(clock: Clock, seconds: number, task: () => void): () => void {
-  let cancel: () => void = () => undefined;
-  const wait = (rest: number) => {
-    cancel = rest > TIMER_S ? clock.after(TIMER_S * 1000, () => wait(rest - TIMER_S)) : clock.after(rest * 1000, task);
-  };
-  wait(seconds);
-  return () => cancel();
-}
 
 /** DISCONNECT. Answers 0, or the reason code of what is wrong with it. */
 export function disconnect(
@@ -28,12 +14,10 @@ export function disconnect(
   packet: Disconnect,
   self: Ref<SessionMessage>,
 ): number {
-  if (packet.sessionExpiryS !== null) {
-    // A session that was to end with its connection stays so [MQTT-3.14.2-2].
-    if (state.expiryS === 0 && packet.sessionExpiryS > 0) return REASON.protocolError;
-    state.expiryS = packet.sessionExpiryS;
-  }
-  if (packet.reason === REASON.success) state.will = null; // [MQTT-3.14.4-3]
+  const expiryS = expiryAfter(state.expiryS, packet);
+  if (expiryS === null) return REASON.protocolError;
+  state.expiryS = expiryS;
+  if (packet.reason === REASON.success) state.will.discard();
   connection.end();
   lost(state, self);
   return 0;
@@ -48,29 +32,13 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   tellGroups(state, self, false);
   // Of a session that ends now they go with what it was sent, below.
   if (expiryS > 0) giveBack(state.outbound.disconnected());
-  if (state.will) {
-    state.pendingWill = state.will;
-    state.will = null;
-    const delayS = Math.min(state.pendingWill.delayS, expiryS);
-    // [MQTT-3.1.2-8]: when its delay is over or the session ends, whichever is first.
-    if (delayS === 0) publishWill(state);
-    else state.cancelWill = later(clock, delayS, () => self.tell({ kind: 'willDue' }));
-  }
+  state.will.lost(expiryS, () => self.tell({ kind: 'willDue' }));
   state.journal?.keep({ clientId: state.clientId, expiryS, lostAt: clock.now() });
   if (expiryS === 0)
     state.alive = false; // [MQTT-3.1.2-23]
   else if (Number.isFinite(expiryS)) {
     state.cancelExpiry = later(clock, expiryS, () => self.tell({ kind: 'expired' }));
   }
-}
-
-/** Publishes the will that waits, if there is one; it is gone then [MQTT-3.1.2-10]. */
-export function publishWill(state: SessionState): void {
-  const will = state.pendingWill;
-  state.cancelWill?.();
-  state.cancelWill = null;
-  state.pendingWill = null;
-  if (will && !state.broker.closed) acceptWill(state, will);
 }
 
 /** Tells its shared subscriptions whether it can be sent anything. */
@@ -121,7 +89,7 @@ export function resetSession(state: SessionState): void {
 
 /** A will is due, or the session has ended. */
 export function endSession(state: SessionState, kind: 'willDue' | 'expired' | 'stopped'): void {
-  publishWill(state);
+  state.will.publishPending();
   if (kind === 'willDue') return;
   state.cancelExpiry?.();
   state.cancelExpiry = null;

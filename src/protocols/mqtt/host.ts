@@ -4,22 +4,23 @@ import type { ClusterSessions } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import { Timeouts } from '../../clock.js';
-import { type Peer as Node, peerOf } from '../../cluster/peer.js';
+import { type Peer, peerOf } from '../../cluster/peer.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
 import type { Strangers } from '../strangers.js';
 import { Broker } from './broker.js';
-import { connackOf, expiryOf } from './connect.js';
-import type { Connection, Host, Peer } from './connection.js';
+import { ClientTransport } from './client-session.js';
+import { connackOf } from './connect.js';
+import type { Connection, ConnectionOwner, Host } from './connection.js';
 import { encodeConnack } from './encode.js';
+import { expiryOf } from './expiry.js';
 import { login } from './login.js';
 import type { Connect, Incoming, Refused } from './packets.js';
 import { acceptPipe, type Origin, Pipe } from './pipe.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
-import { TicketPeer } from './ticket.js';
 
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
@@ -31,7 +32,7 @@ function newClientId(): string {
 }
 
 /** A backend's connection: tells its session. */
-class SessionPeer implements Peer {
+class BackendConnection implements ConnectionOwner {
   constructor(
     private readonly session: Ref<SessionMessage>,
     private readonly connection: Connection,
@@ -130,7 +131,7 @@ export class MqttHost implements Host {
     this.context.runtime.metrics.refused.unavailable += 1;
   }
 
-  connect(connection: Connection, packet: Connect): Peer | null {
+  connect(connection: Connection, packet: Connect): ConnectionOwner | null {
     this.#connecting.cancel(connection);
     if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
     // Enhanced authentication: there is no method here [MQTT-4.12.0-1].
@@ -163,7 +164,7 @@ export class MqttHost implements Host {
     if (connection.keepAliveMs > 0) this.heard(connection, connection.keepAliveMs);
   }
 
-  #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): Peer | null {
+  #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): ConnectionOwner | null {
     const broker = this.broker(domain);
     if (broker.isFull(packet.clientId, expiryOf(packet)))
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
@@ -178,39 +179,44 @@ export class MqttHost implements Host {
       const session = broker.session(clientId);
       session.tell({ kind: 'connect', connection, packet, assigned, responseInformation });
       connection.isSession = true;
-      return new SessionPeer(session, connection);
+      return new BackendConnection(session, connection);
     };
     if (assigned || broker.sessions.has(clientId)) return begin();
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
   }
 
   /** A session that is not here may live on another node; else it begins here once all know. */
-  #find(connection: Connection, sessions: ClusterSessions, clientId: string, begin: () => Peer): Peer | null {
+  #find(
+    connection: Connection,
+    sessions: ClusterSessions,
+    clientId: string,
+    begin: () => ConnectionOwner,
+  ): ConnectionOwner | null {
     const home = sessions.home(clientId);
     if (home) return this.#carry(connection, peerOf(home));
-    let peer: Peer | null = null;
+    let owner: ConnectionOwner | null = null;
     let isHeld = false;
     sessions.claim(clientId, () => {
       const elsewhere = sessions.home(clientId);
-      if (!isHeld) peer = begin();
+      if (!isHeld) owner = begin();
       else if (connection.ended) sessions.release(clientId);
       else if (elsewhere) this.#carryHeld(connection, peerOf(elsewhere));
       else connection.resumeAs(begin());
     });
-    if (peer !== null) return peer;
+    if (owner !== null) return owner;
     isHeld = true;
     connection.hold();
     return null;
   }
 
   /** It belongs to another node: this one carries its bytes. */
-  #carry(connection: Connection, home: Node): null {
+  #carry(connection: Connection, home: Peer): null {
     connection.hold();
     setImmediate(() => this.#carryHeld(connection, home));
     return null;
   }
 
-  #carryHeld(connection: Connection, home: Node): void {
+  #carryHeld(connection: Connection, home: Peer): void {
     const { node } = this.context;
     if (connection.ended || !node) return;
     const { kind, origin, address } = connection.wire;
@@ -227,20 +233,23 @@ export class MqttHost implements Host {
     packet: Connect,
     domain: Domain,
     client: NonNullable<ReturnType<Domain['tickets']['get']>>,
-  ): Peer | null {
+  ): ConnectionOwner | null {
     const { mqtt, presence } = this.context.config();
     const assigned = packet.clientId === '' ? newClientId() : null;
     const idleS = Math.ceil(presence.clientIdleMs / 1000);
-    const peer = new TicketPeer(domain, client, connection, packet, mqtt.receiveMaximum);
+    const { clients } = this.broker(domain);
+    const transport = new ClientTransport(domain, client, connection, clients, packet, mqtt.receiveMaximum);
     const properties = connackOf(mqtt, assigned, connection.serverKeepAliveS, null);
     // Its session ends with its ticket, section 3.2.2.3.2.
     if ((packet.sessionExpiryS ?? 0) > idleS) properties.sessionExpiryInterval = idleS;
-    if (!connection.send(encodeConnack(packet.version, peer.sessionPresent, properties))) {
-      connection.end();
+    if (!connection.send(encodeConnack(packet.version, transport.sessionPresent, properties))) {
+      // Without its CONNACK a client knows nothing of this connection, which has taken over all the same.
+      transport.attach();
+      transport.lost();
       return null;
     }
-    peer.attach();
-    return peer;
+    transport.attach();
+    return transport;
   }
 
   #refuse(connection: Connection, { version, username }: Connect, reason: number, counted: RefusalReason): null {

@@ -2,7 +2,7 @@
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
-import type { Peer as Node } from '../../cluster/peer.js';
+import type { Peer } from '../../cluster/peer.js';
 import type { Context } from '../context.js';
 import { authenticate, findTicket } from '../credentials.js';
 import { isAllowedOrigin } from '../origin.js';
@@ -15,7 +15,7 @@ export interface Login {
   /** The ticket's client; null: a backend. */
   readonly client: Client | null;
   /** The node that a ticket comes from; null: this one. */
-  readonly home: Node | null;
+  readonly home: Peer | null;
   /** It gave no credentials. */
   readonly anonymous: boolean;
 }

@@ -14,10 +14,10 @@ import type { Ref } from '../../actors/system.js';
 import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
+import { type InFlight, Inflight } from './inflight.js';
 import type { SessionJournal } from './journal.js';
+import type { Ack } from './packets.js';
 import type { GroupMessage } from './shared.js';
-
-const MAX_ID = 65_535;
 
 /** What an item takes besides its publication. */
 const ITEM_BYTES = 200;
@@ -34,28 +34,16 @@ export interface Item {
   key?: number;
 }
 
-interface InFlight {
-  readonly item: Item;
-  /** PUBREC has come: PUBREL is what is sent again. */
-  released: boolean;
-}
-
 /** What it takes to keep its publication, if nobody does yet. */
 function newBytes({ publication }: Item): number {
   return publication.holders > 0 ? 0 : publication.bytes;
 }
 
 export class Outbound {
-  readonly #inFlight = new Map<number, InFlight>();
+  readonly #inflight = new Inflight<Item>();
   #queue: Item[] = [];
   #queueBytes = 0;
   #queuedQos0 = 0;
-  #lastId = 0;
-  /** In flight from an earlier connection, to be sent again when there is room. */
-  #again: number[] = [];
-  /** How many QoS 1 and 2 publications the client takes now; section 4.9. */
-  #quota = 0;
-  #receiveMaximum = 0;
 
   constructor(
     private readonly metrics: DomainMetrics,
@@ -70,20 +58,20 @@ export class Outbound {
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#inflight.size;
   }
 
   /** Whether one more would go to the client at once. */
   takes(qos: Qos, connection: Connection): boolean {
-    if (connection.congested || this.#queue.length > 0 || this.#again.length > 0) return false;
-    return qos === 0 || this.#quota > 0;
+    if (connection.congested || this.#queue.length > 0 || !this.#inflight.isCaughtUp) return false;
+    return qos === 0 || this.#inflight.hasQuota;
   }
 
   /** Sends it, or lets it wait. */
   push(item: Item, connection: Connection | null, limits: QueueLimits): void {
     if (connection && !connection.congested) {
       if (item.qos === 0) return this.#send(item, connection);
-      if (this.#quota > 0 && this.#queue.length === 0 && this.#again.length === 0) return this.#send(item, connection);
+      if (this.takes(item.qos, connection)) return this.#send(item, connection);
     } else if (item.qos === 0 && !connection) {
       this.metrics.dropped.offline += 1;
       return;
@@ -99,17 +87,15 @@ export class Outbound {
     this.#trim(limits);
   }
 
-  /** A client has connected: what was in flight goes out again, in order [MQTT-4.4.0-1] [MQTT-4.6.0-1]. */
+  /** A client has connected: what was in flight goes out again, then what waits. */
   connected(connection: Connection, receiveMaximum: number): void {
-    this.#receiveMaximum = receiveMaximum;
-    this.#quota = receiveMaximum;
-    this.#again = [...this.#inFlight.keys()];
+    this.#inflight.connected(receiveMaximum);
     this.flush(connection);
   }
 
   /** The connection has gone; answers what waits by way of shared subscriptions, for others to have. */
   disconnected(): Item[] {
-    this.#quota = 0;
+    this.#inflight.disconnected();
     const shared = this.#queue.filter(({ group }) => group !== null);
     for (const item of shared) this.journal?.remove(item);
     if (shared.length > 0) this.#replaceQueue(this.#queue.filter(({ group }) => group === null));
@@ -122,10 +108,11 @@ export class Outbound {
    */
   ended(): Item[] {
     const sent: Item[] = [];
-    for (const [id, { item }] of this.#inFlight) {
+    for (const entry of this.#inflight.entries()) {
+      const { item } = entry;
       if (item.group === null || item.qos !== 1) continue;
       sent.push(item);
-      this.#inFlight.delete(id);
+      this.#land(entry);
       this.journal?.remove(item);
     }
     return [...sent, ...this.disconnected()];
@@ -138,8 +125,8 @@ export class Outbound {
         this.#queue.push(item);
         this.#count(item, 1);
       } else {
-        this.#fly(id, item, released);
-        this.#lastId = id;
+        this.#inflight.restore(id, item, item.qos === 2 ? 2 : 1, released);
+        this.#hold(item);
       }
     }
   }
@@ -147,29 +134,28 @@ export class Outbound {
   /** The session ends. */
   clear(): void {
     for (const item of this.#queue) this.journal?.remove(item);
-    for (const { item } of this.#inFlight.values()) this.journal?.remove(item);
     this.#replaceQueue([]);
-    for (const id of [...this.#inFlight.keys()]) this.#land(id);
-    this.#again = [];
-    this.#lastId = 0;
+    for (const entry of this.#inflight.entries()) {
+      this.journal?.remove(entry.item);
+      this.#land(entry);
+    }
+    this.#inflight.clear();
   }
 
   /** Sends what waits, as far as there is room. */
   flush(connection: Connection): void {
-    while (this.#again.length > 0 && !connection.congested) {
-      const id = this.#again[0] as number;
-      const entry = this.#inFlight.get(id);
-      if (entry && !entry.released) {
-        if (this.#quota === 0) return;
-        this.#transmit(id, entry.item, connection, true);
-      } else if (entry) {
-        connection.send(encodeAck(connection.version ?? 4, 'pubrel', id));
+    for (let entry = this.#inflight.nextAgain(); entry && !connection.congested; entry = this.#inflight.nextAgain()) {
+      if (entry.released) {
+        this.#sendRelease(entry.id, connection);
+        this.#inflight.sent(entry);
+      } else {
+        if (!this.#inflight.hasQuota) return;
+        this.#transmit(entry, connection, true);
       }
-      this.#again.shift();
     }
     let taken = 0;
     for (const item of this.#queue) {
-      if (connection.congested || (item.qos > 0 && this.#quota === 0)) break;
+      if (connection.congested || (item.qos > 0 && !this.#inflight.hasQuota)) break;
       taken += 1;
       // What is held already needs no more room in flight than it had here.
       this.#send(item, connection);
@@ -178,48 +164,28 @@ export class Outbound {
     if (taken > 0) this.#queue.splice(0, taken);
   }
 
-  /** PUBACK. False where it does not answer a publication of QoS 1. */
-  puback(id: number, connection: Connection): boolean {
-    const entry = this.#inFlight.get(id);
-    if (!entry) return true;
-    if (entry.item.qos !== 1) return false;
-    this.#complete(id, connection);
-    return true;
-  }
-
-  /** PUBREC: answered with PUBREL [MQTT-4.3.3-4], unless it refuses the publication. */
-  pubrec(id: number, reason: number, connection: Connection): boolean {
-    const entry = this.#inFlight.get(id);
-    const version = connection.version ?? 4;
-    if (!entry) {
-      if (reason < 0x80) connection.send(encodeAck(version, 'pubrel', id));
-      return true;
+  /** PUBACK, PUBREC, PUBCOMP. False where it does not answer what was sent. */
+  acknowledge(packet: Ack, connection: Connection): boolean {
+    const acknowledged = this.#inflight.acknowledge(packet);
+    switch (acknowledged.kind) {
+      case 'unknown':
+        return true;
+      case 'breach':
+        return false;
+      case 'release':
+        if (acknowledged.entry) this.journal?.put(acknowledged.entry.item, packet.id, true);
+        this.#sendRelease(packet.id, connection);
+        return true;
+      case 'completed':
+        this.journal?.remove(acknowledged.entry.item);
+        this.#release(acknowledged.entry.item);
+        if (!this.#inflight.isCaughtUp || this.#queue.length > 0) this.flush(connection);
+        return true;
     }
-    if (entry.item.qos !== 2) return false;
-    if (reason >= 0x80) {
-      this.#complete(id, connection);
-      return true;
-    }
-    entry.released = true;
-    this.journal?.put(entry.item, id, true);
-    connection.send(encodeAck(version, 'pubrel', id));
-    return true;
   }
 
-  pubcomp(id: number, connection: Connection): boolean {
-    const entry = this.#inFlight.get(id);
-    if (!entry) return true;
-    if (!entry.released) return false;
-    this.#complete(id, connection);
-    return true;
-  }
-
-  #complete(id: number, connection: Connection): void {
-    const entry = this.#inFlight.get(id);
-    if (entry) this.journal?.remove(entry.item);
-    this.#land(id);
-    if (this.#quota < this.#receiveMaximum) this.#quota += 1;
-    if (this.#again.length > 0 || this.#queue.length > 0) this.flush(connection);
+  #sendRelease(id: number, connection: Connection): void {
+    connection.send(encodeAck(connection.version ?? 4, 'pubrel', id));
   }
 
   #send(item: Item, connection: Connection): void {
@@ -239,42 +205,30 @@ export class Outbound {
       this.journal?.remove(item);
       return;
     }
-    const id = this.#nextId();
     publication.own();
-    this.journal?.put(item, id);
-    this.#fly(id, item, false);
-    this.#transmit(id, item, connection, false);
+    const entry = this.#inflight.add(item, qos);
+    this.journal?.put(item, entry.id);
+    this.#hold(item);
+    this.#transmit(entry, connection, false);
   }
 
   /** One that the client does not accept for its size counts as delivered, section 3.1.2.11.4. */
-  #transmit(id: number, item: Item, connection: Connection, dup: boolean): void {
+  #transmit(entry: InFlight<Item>, connection: Connection, dup: boolean): void {
+    const { id, item } = entry;
     const { publication, qos, retain, identifiers } = item;
     if (connection.publish(publication, { qos, dup, retain, id, identifiers })) {
-      this.#quota -= 1;
+      this.#inflight.sent(entry);
       this.metrics.mqtt.sent += 1;
     } else {
       this.journal?.remove(item);
-      this.#land(id);
+      this.#land(entry);
       this.metrics.dropped.packetTooLarge += 1;
     }
   }
 
-  /** Counts up from 1, past those in flight [MQTT-2.2.1-4]. */
-  #nextId(): number {
-    do this.#lastId = (this.#lastId % MAX_ID) + 1;
-    while (this.#inFlight.has(this.#lastId));
-    return this.#lastId;
-  }
-
-  #fly(id: number, item: Item, released: boolean): void {
-    this.#inFlight.set(id, { item, released });
-    this.#hold(item);
-  }
-
-  #land(id: number): void {
-    const entry = this.#inFlight.get(id);
-    if (!entry) return;
-    this.#inFlight.delete(id);
+  /** It is in flight no more. */
+  #land(entry: InFlight<Item>): void {
+    this.#inflight.remove(entry);
     this.#release(entry.item);
   }
 

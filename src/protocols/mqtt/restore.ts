@@ -1,6 +1,7 @@
 /** A session as it was when the server ended: its subscriptions hold again before anybody publishes. */
 import type { Ref } from '../../actors/system.js';
-import { later, tellGroups } from './disconnect.js';
+import { tellGroups } from './disconnect.js';
+import { later } from './expiry.js';
 import type { StoredSession } from './journal.js';
 import type { SessionMessage, SessionState } from './session.js';
 import { newSubscription } from './subscribe.js';

@@ -15,13 +15,14 @@ import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
 import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
-import type { Connect, Incoming, Refused, Will } from './packets.js';
-import { accepted, acknowledge, publishFromClient } from './publish.js';
+import type { Connect, Incoming, Refused } from './packets.js';
+import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { publicationOf } from './watch.js';
+import { SessionWill } from './will.js';
 
 export interface ConnectMessage {
   readonly kind: 'connect';
@@ -90,10 +91,7 @@ export interface SessionState {
   received: Set<number>;
   /** Seconds it outlives its connection. */
   expiryS: number;
-  will: Will | null;
-  /** A will that waits for its delay. */
-  pendingWill: Will | null;
-  cancelWill: (() => void) | null;
+  readonly will: SessionWill;
   cancelExpiry: (() => void) | null;
   /** The router changes its subscriptions. */
   changing: boolean;
@@ -120,9 +118,7 @@ export function newSession(
     subscriptions: new Map(),
     received: new Set(),
     expiryS: 0,
-    will: null,
-    pendingWill: null,
-    cancelWill: null,
+    will: new SessionWill(runtime.clock, (will) => acceptWill(broker, will)),
     cancelExpiry: null,
     changing: false,
     held: [],
@@ -295,7 +291,7 @@ function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 
     state.connection?.disconnect(reason.mqttReason, reason.webSocketCode);
     if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;
-    state.will = null;
+    state.will.discard();
     return;
   }
   if (state.connection) return;

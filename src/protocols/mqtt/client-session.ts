@@ -1,0 +1,356 @@
+/**
+ * A ticket's session and connection: one client of its endpoint, by MQTT. Carries the endpoint's packets as publications
+ * of QoS 1, and what the client publishes to its endpoint's actor; PROTOCOL.md section 8. What waits for the client is
+ * in its endpoint's queue: only what is in flight is kept here.
+ */
+import { parseTarget } from '../../actors/address.js';
+import type { Client } from '../../actors/client.js';
+import type { Domain } from '../../actors/domain.js';
+import type { Packet } from '../../actors/packet.js';
+import { Publication } from '../../actors/publication.js';
+import type { Transport } from '../../actors/transport.js';
+import { CLOSE, type CloseReason } from '../../errors.js';
+import { encodeFrame } from '../frame.js';
+import { isMember } from '../sending.js';
+import { ACCEPTED, dropRefused, sendTo } from './addresses.js';
+import type { Connection, ConnectionOwner } from './connection.js';
+import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
+import { expiryAfter, expiryOf } from './expiry.js';
+import { type InFlight, Inflight } from './inflight.js';
+import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
+import { refuse } from './publish.js';
+import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
+import { acknowledgeCopy, acknowledgeLater, exceeds, keep, release } from './received.js';
+import { SessionWill } from './will.js';
+
+/** Bytes of the packets that one publication gathers. */
+const FRAME_BYTES = 64 * 1024;
+const NO_PROPERTIES = Buffer.alloc(0);
+
+/** What outlives a connection, for the same client with the same client id. */
+export class ClientSession {
+  /** Each publication's packets. */
+  readonly inflight = new Inflight<readonly Packet[]>();
+  /** QoS 2 publications received and not released yet. */
+  readonly received = new Set<number>();
+  readonly will: SessionWill;
+  /** Seconds it outlives its connection. */
+  expiryS = 0;
+  /** Null: it has no connection. */
+  transport: ClientTransport | null = null;
+
+  constructor(
+    private readonly domain: Domain,
+    readonly client: Client,
+    readonly clientId: string,
+  ) {
+    this.will = new SessionWill(domain.runtime.clock, (will) => this.#publishWill(will));
+  }
+
+  /** A message of its endpoint, while the ticket holds. */
+  #publishWill({ topic, payload }: Will): void {
+    const { domain, client } = this;
+    if (domain.tickets.get(client.token) !== client) return;
+    const outcome = sendTo(domain, client, topic, payload);
+    if (outcome.reason !== 0) dropRefused(domain, topic, outcome);
+  }
+}
+
+/** The sessions of a domain's clients: one each, which goes with its client. */
+export class ClientSessions {
+  readonly #sessions = new WeakMap<Client, ClientSession>();
+
+  constructor(private readonly domain: Domain) {}
+
+  /** The session that a CONNECT resumes or begins, and whether it was there. An earlier connection of it has lost it. */
+  open(client: Client, { clientId, clean }: Connect): { readonly session: ClientSession; readonly present: boolean } {
+    this.#sessions.get(client)?.transport?.leave();
+    const known = this.#sessions.get(client);
+    if (known && known.clientId === clientId && !clean) {
+      known.will.resumed();
+      return { session: known, present: true };
+    }
+    known?.will.publishPending();
+    const session = new ClientSession(this.domain, client, clientId);
+    this.#sessions.set(client, session);
+    return { session, present: false };
+  }
+
+  /** A session whose time to live is over with its connection. */
+  end(session: ClientSession): void {
+    if (this.#sessions.get(session.client) === session) this.#sessions.delete(session.client);
+  }
+
+  /** The server or the domain ends: no will goes out any more. */
+  close(): void {
+    for (const client of this.domain.tickets.values()) this.#sessions.get(client)?.will.resumed();
+  }
+}
+
+/** A connection of a client: what it hears, and what it says. */
+export class ClientTransport implements ConnectionOwner, Transport {
+  readonly kind: Connection['kind'];
+  readonly sessionPresent: boolean;
+  readonly #session: ClientSession;
+  readonly #granted = new Set<string>();
+  #blocked = false;
+  /** What was in flight when its connection went; null: it is there. */
+  #left: readonly Packet[] | null = null;
+  /** Halved where a frame was larger than the client accepts. */
+  #frameBytes = FRAME_BYTES;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly client: Client,
+    private readonly connection: Connection,
+    private readonly sessions: ClientSessions,
+    connect: Connect,
+    /** Of config: QoS 1 and 2 in flight in each direction. */
+    private readonly receiveMaximum: number,
+  ) {
+    const { session, present } = sessions.open(client, connect);
+    this.#session = session;
+    this.sessionPresent = present;
+    this.kind = connection.kind;
+    session.transport = this;
+    session.expiryS = expiryOf(connect);
+    session.will.connected(connect.will);
+    session.inflight.connected(Math.min(connect.receiveMaximum, receiveMaximum));
+  }
+
+  /** Takes the place of the client's earlier transport. */
+  attach(): void {
+    const { client } = this;
+    client.endpoint.tell({ kind: 'attach', client, transport: this });
+  }
+
+  deliver(packets: readonly Packet[]): number {
+    if (this.#left) return 0;
+    let taken = 0;
+    while (taken < packets.length) {
+      if (this.connection.congested || !this.#session.inflight.hasQuota) {
+        this.#blocked = true;
+        return taken;
+      }
+      taken += this.#sendAgain(packets, taken) || this.#sendNew(packets, taken);
+    }
+    return taken;
+  }
+
+  /** Sends what an earlier connection had in flight, as it was [MQTT-4.4.0-1]. Answers how many packets that were. */
+  #sendAgain(packets: readonly Packet[], from: number): number {
+    const { inflight } = this.#session;
+    const entry = inflight.nextAgain();
+    if (!entry) return 0;
+    if (!entry.item.every((packet, i) => packets[from + i] === packet)) {
+      // Another transport has had them meanwhile.
+      inflight.forgetWaiting();
+      return 0;
+    }
+    return this.#transmit(entry, true) ? entry.item.length : 0;
+  }
+
+  /** Sends one publication of packets that follow each other on one topic. Answers how many that were. */
+  #sendNew(packets: readonly Packet[], from: number): number {
+    const first = packets[from] as Packet;
+    let bytes = first.bytes;
+    let to = from + 1;
+    for (; to < packets.length; to++) {
+      const packet = packets[to] as Packet;
+      bytes += packet.bytes;
+      if (packet.topic !== first.topic || bytes > this.#frameBytes) break;
+    }
+    const { inflight } = this.#session;
+    if (this.#transmit(inflight.add(packets.slice(from, to), 1), false)) return to - from;
+    if (to - from === 1) {
+      this.domain.metrics.drop('packetTooLarge', this.client.address);
+      return 1;
+    }
+    this.#frameBytes = Math.min(this.#frameBytes, bytes) / 2;
+    return this.#sendNew(packets.slice(from, from + 1), 0);
+  }
+
+  /** False where it is larger than the client accepts; it is in flight no more. */
+  #transmit(entry: InFlight<readonly Packet[]>, dup: boolean): boolean {
+    const { id, item } = entry;
+    const publication = new Publication({
+      topic: (item[0] as Packet).topic,
+      payload: encodeFrame(item).bytes,
+      qos: 1,
+      retain: false,
+      properties: NO_PROPERTIES,
+      expiresAt: Number.POSITIVE_INFINITY,
+      publisher: null,
+    });
+    const isSent = this.connection.publish(publication, { qos: 1, dup, retain: false, id });
+    if (isSent) this.#session.inflight.sent(entry);
+    else this.#session.inflight.remove(entry);
+    return isSent;
+  }
+
+  /** The endpoint ends the connection: another took its place, or OFFLINE was called. */
+  close(reason: CloseReason): readonly Packet[] {
+    const { will } = this.#session;
+    const hasLeft = this.#left !== null;
+    // A ticket that has ended says nothing any more.
+    if (!hasLeft && reason !== CLOSE.replaced) will.discard();
+    const unsent = this.leave();
+    // The client goes on elsewhere before a delay is over.
+    if (!hasLeft) will.resumed();
+    this.connection.disconnect(reason.mqttReason, reason.webSocketCode);
+    return unsent;
+  }
+
+  received(packet: Incoming): void {
+    const { connection } = this;
+    const version = connection.version ?? 4;
+    switch (packet.cmd) {
+      case 'publish':
+        return this.#publish(packet);
+      case 'puback':
+      case 'pubrec':
+      case 'pubcomp':
+        return this.#acknowledged(packet);
+      case 'pubrel':
+        return release(this.#session.received, connection, packet.id);
+      case 'subscribe':
+        return this.#answer(encodeSuback(version, packet.id, this.#subscribe(packet)));
+      case 'unsubscribe': {
+        const results = packet.filters.map((filter) =>
+          this.#granted.delete(filter) ? REASON.success : REASON.noSubscriptionExisted,
+        );
+        return this.#answer(encodeUnsuback(version, packet.id, results));
+      }
+      case 'pingreq':
+        return this.#answer(PINGRESP);
+      case 'disconnect':
+        return this.#disconnect(packet);
+      case 'connect':
+        return this.refused({ cmd: 'refused', reason: REASON.protocolError, silent: false });
+    }
+  }
+
+  refused({ reason, silent }: Refused): void {
+    if (silent) this.connection.end();
+    else this.connection.disconnect(reason, webSocketCodeOf(reason));
+    this.#gone();
+  }
+
+  lost(): void {
+    this.connection.end();
+    this.#gone();
+  }
+
+  drained(): void {
+    if (!this.#blocked || !this.#session.inflight.hasQuota) return;
+    this.#blocked = false;
+    const { client } = this;
+    client.endpoint.tell({ kind: 'drained', client, transport: this });
+  }
+
+  /** Who does not accept an answer for its size would wait for it for ever. */
+  #answer(bytes: Buffer): void {
+    if (!this.connection.send(bytes)) this.#breach(REASON.packetTooLarge);
+  }
+
+  #breach(reason: number): void {
+    this.refused({ cmd: 'refused', reason, silent: false });
+  }
+
+  #publish(packet: Publish): void {
+    const { connection, domain, client } = this;
+    const { received } = this.#session;
+    const { qos, id } = packet;
+    if (qos === 2 && received.has(id)) return acknowledgeCopy(connection, packet)();
+    if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
+    let outcome = ACCEPTED;
+    const ready = qos > 0 ? acknowledgeLater(connection, packet, () => outcome) : () => undefined;
+    outcome = sendTo(domain, client, packet.topic, packet.payload, ready);
+    if (outcome.reason === 0) {
+      if (qos === 2) keep(received, connection, id);
+      return;
+    }
+    refuse(domain, connection, packet, outcome);
+    ready();
+  }
+
+  #acknowledged(packet: Ack): void {
+    // What was in flight has gone back to the endpoint.
+    if (this.#left) return;
+    const acknowledged = this.#session.inflight.acknowledge(packet);
+    switch (acknowledged.kind) {
+      case 'breach':
+        return this.#breach(REASON.protocolError);
+      case 'release':
+        return this.#answer(encodeAck(this.connection.version ?? 4, 'pubrel', packet.id));
+      case 'completed':
+        this.#confirmed(acknowledged.entry.item);
+    }
+  }
+
+  /** The client has these packets. */
+  #confirmed(packets: readonly Packet[]): void {
+    for (const packet of packets) {
+      if (packet.trace !== null) packet.trace.hop('acknowledged', packet, this.client.address, this.client.name);
+    }
+    if (!this.connection.congested) this.drained();
+  }
+
+  /** Its own queue and the rooms it is in are granted, and change nothing: their packets come anyway. */
+  #subscribe({ wanted }: Subscribe): number[] {
+    return wanted.map(({ filter, qos }) => {
+      if (this.#mayHear(filter)) {
+        this.#granted.add(filter);
+        return Math.min(qos, 1);
+      }
+      return this.connection.version === 5 ? REASON.notAuthorized : FAILURE_3;
+    });
+  }
+
+  #mayHear(filter: string): boolean {
+    const { client, domain } = this;
+    if (!filter.startsWith('/')) return false;
+    const target = parseTarget(domain.name, filter);
+    if (!target) return false;
+    if (target.address === client.address) return target.client === null || target.client === client.name;
+    return target.node === 'gid' && target.client === null && isMember(domain, client, target);
+  }
+
+  #disconnect(packet: Disconnect): void {
+    const session = this.#session;
+    const expiryS = expiryAfter(session.expiryS, packet);
+    if (expiryS === null) return this.#breach(REASON.protocolError);
+    session.expiryS = expiryS;
+    if (packet.reason === REASON.success) session.will.discard();
+    this.connection.end();
+    this.#gone();
+  }
+
+  /** The connection is lost; the client's idle time begins. */
+  #gone(): void {
+    const { client } = this;
+    if (this.#left) return;
+    const unsent = this.#takeBack();
+    client.endpoint.tell({ kind: 'detach', client, transport: this, unsent });
+    this.#session.will.lost(this.#session.expiryS);
+  }
+
+  /** Another connection has the client: answers what was in flight, for that one to get out. */
+  leave(): readonly Packet[] {
+    if (this.#left) return this.#left;
+    const unsent = this.#takeBack();
+    const { will, expiryS } = this.#session;
+    will.lost(expiryS);
+    return unsent;
+  }
+
+  /** The session has no connection any more, and ends with it or remembers what was in flight. */
+  #takeBack(): readonly Packet[] {
+    const session = this.#session;
+    session.transport = null;
+    this.#left = [...session.inflight.entries()].flatMap(({ item, waits }) => (waits ? [] : item));
+    session.inflight.disconnected();
+    if (session.expiryS === 0) this.sessions.end(session);
+    return this.#left;
+  }
+}

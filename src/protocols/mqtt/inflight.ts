@@ -1,0 +1,145 @@
+/**
+ * Publications of QoS 1 and 2 that are in flight to one client: sent, and not acknowledged to the end. Outlives the
+ * connection with its session. Knows packet identifiers, the client's receive maximum and the steps of QoS 2; bytes,
+ * memory and disk are its owner's business. MQTT 5 sections 2.2.1, 4.3, 4.4 and 4.9.
+ */
+import type { Ack } from './packets.js';
+
+/** There are no more packet identifiers. */
+const MAX_ID = 65_535;
+/** A PUBREC with this or a higher reason code refuses the publication. */
+const REFUSED = 0x80;
+
+export interface InFlight<T> {
+  readonly id: number;
+  readonly item: T;
+  readonly qos: 1 | 2;
+  /** PUBREC has come: PUBREL is what is sent again. */
+  released: boolean;
+  /** It was sent on an earlier connection, and has not been sent on this one yet. */
+  waits: boolean;
+}
+
+/**
+ * What an acknowledgement means. `completed`: the client has the publication or refuses it, and its identifier is free.
+ * `release`: PUBREL is due. `unknown`: nothing is in flight under the identifier. `breach`: it does not answer what was
+ * sent under it.
+ */
+export type Acknowledged<T> =
+  | { readonly kind: 'completed'; readonly entry: InFlight<T> }
+  | { readonly kind: 'release'; readonly entry: InFlight<T> | null }
+  | { readonly kind: 'unknown' | 'breach' };
+
+export class Inflight<T> {
+  readonly #entries = new Map<number, InFlight<T>>();
+  #lastId = 0;
+  /** Identifiers of an earlier connection, the next to be sent again first. */
+  #waiting: number[] = [];
+  /** How many publications the client takes now. */
+  #quota = 0;
+  #receiveMaximum = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Whether the client takes one publication more. */
+  get hasQuota(): boolean {
+    return this.#quota > 0;
+  }
+
+  /** Whether nothing of an earlier connection is still to be sent again. */
+  get isCaughtUp(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** In the order in which they were sent first. */
+  entries(): IterableIterator<InFlight<T>> {
+    return this.#entries.values();
+  }
+
+  /** A client has connected: what is in flight is to be sent again, in order [MQTT-4.4.0-1] [MQTT-4.6.0-1]. */
+  connected(receiveMaximum: number): void {
+    this.#receiveMaximum = receiveMaximum;
+    this.#quota = receiveMaximum;
+    this.#waiting = [...this.#entries.keys()];
+    for (const entry of this.#entries.values()) entry.waits = true;
+  }
+
+  /** The connection has gone: nothing more can be sent. */
+  disconnected(): void {
+    this.#quota = 0;
+  }
+
+  /** The next that is to be sent again; it stays so until `sent` or `acknowledge`. Null: there is none any more. */
+  nextAgain(): InFlight<T> | null {
+    for (let id = this.#waiting[0]; id !== undefined; id = this.#waiting[0]) {
+      const entry = this.#entries.get(id);
+      if (entry?.waits) return entry;
+      this.#waiting.shift();
+    }
+    return null;
+  }
+
+  /** Takes an identifier for one more, counting up from 1, past those in flight [MQTT-2.2.1-4]. */
+  add(item: T, qos: 1 | 2): InFlight<T> {
+    do this.#lastId = (this.#lastId % MAX_ID) + 1;
+    while (this.#entries.has(this.#lastId));
+    const entry = { id: this.#lastId, item, qos, released: false, waits: false };
+    this.#entries.set(entry.id, entry);
+    return entry;
+  }
+
+  /** Puts one back that was in flight when the server ended, in the order of their first sending. */
+  restore(id: number, item: T, qos: 1 | 2, released: boolean): void {
+    this.#entries.set(id, { id, item, qos, released, waits: false });
+    this.#lastId = id;
+  }
+
+  /** It has gone out on this connection. A PUBREL takes no part of the quota, section 4.9. */
+  sent(entry: InFlight<T>): void {
+    if (!entry.released) this.#quota -= 1;
+    entry.waits = false;
+  }
+
+  /** It is in flight no more, and no acknowledgement said so. */
+  remove({ id }: InFlight<T>): void {
+    this.#entries.delete(id);
+  }
+
+  /** What waits to be sent again is somebody else's by now. */
+  forgetWaiting(): void {
+    for (const id of this.#waiting) if (this.#entries.get(id)?.waits) this.#entries.delete(id);
+    this.#waiting = [];
+  }
+
+  clear(): void {
+    this.#entries.clear();
+    this.#waiting = [];
+    this.#lastId = 0;
+  }
+
+  /** What PUBACK, PUBREC or PUBCOMP means here. */
+  acknowledge({ cmd, id, reason }: Ack): Acknowledged<T> {
+    const entry = this.#entries.get(id);
+    if (cmd === 'pubrec') return this.#received(entry, reason);
+    if (!entry) return { kind: 'unknown' };
+    if (cmd === 'puback' ? entry.qos !== 1 : !entry.released) return { kind: 'breach' };
+    return this.#complete(entry);
+  }
+
+  /** PUBREC: answered with PUBREL [MQTT-4.3.3-4], unless it refuses the publication. */
+  #received(entry: InFlight<T> | undefined, reason: number): Acknowledged<T> {
+    if (!entry) return reason < REFUSED ? { kind: 'release', entry: null } : { kind: 'unknown' };
+    if (entry.qos !== 2) return { kind: 'breach' };
+    if (reason >= REFUSED) return this.#complete(entry);
+    entry.released = true;
+    return { kind: 'release', entry };
+  }
+
+  #complete(entry: InFlight<T>): Acknowledged<T> {
+    this.#entries.delete(entry.id);
+    if (this.#quota < this.#receiveMaximum) this.#quota += 1;
+    return { kind: 'completed', entry };
+  }
+}

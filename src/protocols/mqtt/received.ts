@@ -1,0 +1,76 @@
+/**
+ * Publications of QoS 1 and 2 that a client has sent: their identifiers, how many it may have in flight, and their
+ * acknowledgements. MQTT 5 sections 3.3.4, 3.4 to 3.7 and 4.3.
+ */
+import type { Outcome } from './addresses.js';
+import type { Connection } from './connection.js';
+import { encodeAck } from './encode.js';
+import type { Publish } from './packets.js';
+
+/** There are no more packet identifiers. */
+const MAX_IN_FLIGHT = 65_535;
+/** Reason codes from here on say that a publication is refused. */
+export const REFUSED = 0x80;
+
+/**
+ * Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. Those
+ * that wait for the disk count for their identifiers only: mqtt.js sends on, and is not to be ended for the server's pace.
+ */
+export function exceeds(
+  { version, unacknowledged, unstored, unreleased }: Connection,
+  receiveMaximum: number,
+): boolean {
+  if (unstored + unreleased >= MAX_IN_FLIGHT) return true;
+  return version === 5 && unacknowledged + unreleased >= receiveMaximum;
+}
+
+/**
+ * Gives a publication's acknowledgement its place behind those of the publications before. Answers a function that lets
+ * the acknowledgement go out, to be called when what it promises holds.
+ */
+export function acknowledgeLater(connection: Connection, packet: Publish, outcome: () => Outcome): () => void {
+  if (packet.qos === 1) connection.unstored += 1;
+  return connection.receipts.add(() => {
+    if (packet.qos === 1) connection.unstored -= 1;
+    acknowledge(connection, packet, outcome());
+  });
+}
+
+/** A QoS 2 publication came again: it is acknowledged, behind the first of its copies, and not handed on [MQTT-4.3.3-10]. */
+export function acknowledgeCopy(connection: Connection, { id }: Publish): () => void {
+  return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));
+}
+
+/** Sends PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
+function acknowledge(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
+  const version = connection.version ?? 4;
+  const text = connection.requestProblem ? outcome.text : '';
+  if (qos === 1) connection.unacknowledged += 1;
+  // [MQTT-4.3.2-4] [MQTT-4.3.3-8]; whether anybody heard it is said at QoS 1 only.
+  const cmd = qos === 1 ? 'puback' : 'pubrec';
+  const reason = qos === 2 && outcome.reason < REFUSED ? 0 : outcome.reason;
+  // A reason string goes where the client has room for it [MQTT-3.4.2-2] [MQTT-3.5.2-2].
+  const isSent = text !== '' && connection.send(encodeAck(version, cmd, id, reason, text));
+  if (!isSent) connection.send(encodeAck(version, cmd, id, reason));
+}
+
+/** Keeps a QoS 2 publication's identifier until its PUBREL [MQTT-4.3.3-9]. */
+export function keep(received: Set<number>, connection: Connection, id: number): void {
+  received.add(id);
+  connection.unreleased += 1;
+}
+
+/**
+ * PUBREL: the identifier is free again [MQTT-4.3.3-11]; one that is not known is free already. Calls `when` with what
+ * sends PUBCOMP.
+ */
+export function release(
+  received: Set<number>,
+  connection: Connection,
+  id: number,
+  when: (send: () => void) => void = (send) => send(),
+): void {
+  received.delete(id);
+  if (connection.unreleased > 0) connection.unreleased -= 1;
+  when(() => connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id)));
+}
