@@ -302,7 +302,7 @@ for (const { title, commands, needs = [], run } of documented) {
   });
 }
 
-/** Programs of the pages that other tests run: what a reader saves under a title, PHP (test/docs-site.test.ts), the browser library's (test/client/page.test.ts). */
+/** Programs of the pages that other tests run: what a reader saves under a title, PHP (test/docs-site.test.ts), the browser library's (test/client). */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
   if (page === 'docs/browser-library.md') return language === 'js';
   return (followed.has(page) && attributes.has('title')) || (page === 'docs/getting-started.md' && language === 'php');

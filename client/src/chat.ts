@@ -270,7 +270,9 @@ export class Chat {
   }
 
   #onState(change: StateChange): void {
-    if (this.#change.state === 'online' && change.state !== 'online') this.#knownAt = this.platform.clock.now();
+    const isTurning = (this.#change.state === 'online') !== (change.state === 'online');
+    // Until it was lost, and from its first moment on, a connection misses nothing.
+    if (isTurning && (change.state !== 'online' || this.#knownAt === 0)) this.#knownAt = this.platform.clock.now();
     this.#change = change;
     const isNew = change.state === 'online' && this.#isNew;
     if (isNew) {
@@ -345,7 +347,7 @@ export class Chat {
       if (isFresh) this.#listeners.tell('missed', unknown);
       return;
     }
-    if (this.#held || this.#knownAt === 0) return;
+    if (this.#held) return;
     this.#held = [];
     const isKnown = (message: Message): boolean => this.#seen.has(message);
     catchUp((params) => this.#call('history', params), this.id, this.#knownAt, isKnown).then(
