@@ -5,9 +5,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { flags } from '../src/command-line.js';
 import { formats } from '../src/config-formats.js';
 import { type ConfigSchema, configSchema } from '../src/config-schema.js';
+import { flags } from '../src/flags.js';
 import { RELOADED } from '../src/reload.js';
 
 export const PAGE = join(import.meta.dirname, '../docs/configuration.md');

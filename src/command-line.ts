@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type Config, loadConfig } from './config.js';
 import { type ConfigSchema, configSchema } from './config-schema.js';
+import { type Flag, type Flags, flags } from './flags.js';
 import { packageVersion } from './version.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -14,117 +15,24 @@ type Problems = { readonly errors: string[] };
 
 /** What the program was asked to do, the flags as they were typed. */
 export interface Invocation {
-  readonly command: 'serve' | 'check' | 'doctor';
+  readonly command: 'serve' | 'check' | 'doctor' | 'token';
   /** Of `doctor`: for programs. */
   readonly json: boolean;
   readonly flags: Flags;
+  /** Of `token`. */
+  readonly token: TokenOptions | null;
 }
 
-interface Flags {
-  readonly config?: string;
-  readonly host?: string;
-  readonly port?: string;
-  readonly domain?: readonly string[];
-  readonly mqttPort?: string;
-  readonly adminPort?: string;
-  readonly publicUrl?: string;
-  readonly data?: string;
-  readonly nats?: readonly string[];
-  readonly workers?: string;
-  readonly set?: readonly string[];
+/** What the token says that is to be printed; lists are separated by commas, as in the API. */
+export interface TokenOptions {
+  readonly domain: string | undefined;
+  readonly sub: string;
+  readonly nick?: string;
+  readonly buddies?: string;
+  readonly rooms?: string;
+  /** Seconds that it holds. */
+  readonly ttl: string;
 }
-
-interface Flag {
-  readonly name: keyof Flags;
-  readonly usage: string;
-  readonly env: string;
-  readonly text: string;
-  /** Where its value goes in the file's shape; the default shown by --help is taken from the schema there. */
-  readonly path?: string;
-  readonly byDefault?: string;
-  /** May repeat; in the environment the values are separated by this. */
-  readonly separator?: string;
-}
-
-/** Every flag, with its environment name; the reference in the documentation is made from them too. */
-export const flags: readonly Flag[] = [
-  {
-    name: 'config',
-    usage: '--config <file>',
-    env: 'NEXTALK_CONFIG',
-    text: 'a JSON configuration file',
-    byDefault: 'none',
-  },
-  { name: 'host', usage: '--host <address>', env: 'NEXTALK_HOST', text: 'address to listen on', path: 'host' },
-  {
-    name: 'port',
-    usage: '--port <number>',
-    env: 'NEXTALK_PORT',
-    text: 'HTTP, JSONP, WebSocket, MQTT over WebSocket; 0: any free one',
-    path: 'port',
-  },
-  {
-    name: 'domain',
-    usage: '--domain <name:apikey>',
-    env: 'NEXTALK_DOMAINS',
-    text: 'a domain and its API key; may repeat',
-    byDefault: 'localhost:public only while none is configured',
-    separator: ',',
-  },
-  {
-    name: 'mqttPort',
-    usage: '--mqtt-port <number>',
-    env: 'NEXTALK_MQTT_PORT',
-    text: 'MQTT over TCP; 0: off',
-    path: 'mqtt.port',
-  },
-  {
-    name: 'adminPort',
-    usage: '--admin-port <number>',
-    env: 'NEXTALK_ADMIN_PORT',
-    text: 'metrics, health, dashboard; 0: off',
-    path: 'admin.port',
-  },
-  {
-    name: 'publicUrl',
-    usage: '--public-url <url>',
-    env: 'NEXTALK_PUBLIC_URL',
-    text: 'what ONLINE hands out to clients',
-    path: 'publicUrl',
-    byDefault: 'from the request',
-  },
-  {
-    name: 'data',
-    usage: '--data <folder>',
-    env: 'NEXTALK_DATA',
-    text: 'where state that must survive is kept; none keeps nothing',
-    path: 'data',
-  },
-  {
-    name: 'nats',
-    usage: '--nats <url>',
-    env: 'NEXTALK_NATS',
-    text: 'join a cluster over NATS; may repeat',
-    path: 'cluster.nats',
-    byDefault: 'none: one node',
-    separator: ',',
-  },
-  {
-    name: 'workers',
-    usage: '--workers <number>',
-    env: 'NEXTALK_WORKERS',
-    text: 'server processes on this machine; needs --nats',
-    byDefault: '1',
-  },
-  {
-    name: 'set',
-    usage: '--set <path=value>',
-    env: 'NEXTALK_SET',
-    text: 'any configuration value, presence.graceMs=1000; may repeat',
-    byDefault: 'none',
-    separator: ';',
-  },
-];
 
 const outline = `
 Precedence: flag, environment, file, default. Lists in the environment are separated by
@@ -141,6 +49,7 @@ export function parseArguments(
 ): Invocation | { readonly exitCode: number } {
   let command: Invocation['command'] = 'serve';
   let json = false;
+  let token: Omit<TokenOptions, 'domain'> | null = null;
   const program = new Command('nextalk')
     .description('Message server for the web: REST, WebSocket, long polling and MQTT.')
     .version(packageVersion())
@@ -164,6 +73,18 @@ export function parseArguments(
       command = 'doctor';
       json = options.json === true;
     });
+  program
+    .command('token')
+    .description('print a signed token for trying things: --domain names whose secret signs it')
+    .requiredOption('--sub <id>', 'who: a user (jack), visitor (vid:7) or service (sid:help)')
+    .option('--nick <name>', 'the name that others read; without it, sub')
+    .option('--buddies <ids>', 'whom it hears of, separated by commas')
+    .option('--rooms <ids>', 'the rooms it is in, separated by commas')
+    .option('--ttl <seconds>', 'how long it holds, at most 86400', '3600')
+    .action((options: Omit<TokenOptions, 'domain'>) => {
+      command = 'token';
+      token = options;
+    });
   program.allowExcessArguments().action(() => {
     const [unknown] = program.args;
     const known = program.commands.map((each) => each.name()).join(', ');
@@ -175,7 +96,19 @@ export function parseArguments(
     if (!(error instanceof CommanderError)) throw error;
     return { exitCode: error.exitCode === 0 ? 0 : 2 };
   }
-  return { command, json, flags: program.opts<Flags>() };
+  return invocation(command, json, program.opts<Flags>(), token);
+}
+
+/** Of `token`, `--domain` is a name without a key. */
+function invocation(
+  command: Invocation['command'],
+  json: boolean,
+  flags: Flags,
+  token: Omit<TokenOptions, 'domain'> | null,
+): Invocation {
+  if (token === null) return { command, json, flags, token };
+  const { domain, ...others } = flags;
+  return { command, json, flags: others, token: { ...token, domain: domain?.[0] } };
 }
 
 function option(flag: Flag): Option {

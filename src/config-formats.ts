@@ -34,6 +34,14 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
         check: (value) => value !== '' && (!value.startsWith('sha256:') || /^sha256:[0-9a-f]{64}$/.test(value)),
       },
     ],
+    ['token-secret', { message: 'must be at least 32 bytes', check: (value) => utf8(value) >= 32 }],
+    [
+      'room-pattern',
+      {
+        message: 'must be the id of a room, or how ids begin and *',
+        check: (value) => value !== '' && utf8(value) <= 256 && !/[/+#,]|\*./.test(value) && !control.test(value),
+      },
+    ],
     [
       'origin',
       {

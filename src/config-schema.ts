@@ -168,15 +168,37 @@ const domain: Schema = {
         'Origins whose pages may connect: `https://example.com`, `https://*.example.com` (every host below it), of apps ' +
         '`capacitor://localhost`, `file://` or `null` (also sandboxed frames of any site). Empty: all.',
     },
+    tokenSecret: {
+      type: ['string', 'array', 'null'],
+      format: 'token-secret',
+      default: null,
+      minItems: 1,
+      items: { type: 'string', format: 'token-secret' },
+      description:
+        'The secret that signs the tokens with which pages come online by themselves (HS256), or several valid ones for rotation; never an API key. null: tokens are refused.',
+    },
+    clientCalls: flag(
+      'Clients themselves may change their show, ask who is online and in their rooms, join (see `clientJoin`) and leave.',
+    ),
     carbons: flag("A sender's other clients get its messages too."),
     offline: flag('Messages to an endpoint that is offline are kept for its next client. Needs a `data` folder.'),
     clientSend: {
       type: 'array',
       default: ['mqtt'],
       uniqueItems: true,
-      items: { type: 'string', enum: ['mqtt'] },
-      description: 'Transports over which clients themselves may send. Empty: only the site sends, over REST.',
+      items: { type: 'string', enum: ['mqtt', 'websocket', 'http'] },
+      description: 'Ways by which clients themselves may send. Empty: only the site sends, over REST.',
     },
+    clientJoin: {
+      type: 'array',
+      default: [],
+      items: { type: 'string', format: 'room-pattern' },
+      description:
+        'Rooms that clients themselves may join, where `clientCalls` lets them: ids, or how ids begin and `*` (`public-*`). Empty: none.',
+    },
+    clientFields: flag(
+      'What clients send themselves may carry a nick, timestamp and avatar of their own, and `show` a new nick. `from` is always their own.',
+    ),
     webhook: { ...webhook, description: 'The webhook of those configured services which name none. null: none.' },
     services: {
       type: 'object',

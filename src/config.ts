@@ -160,8 +160,16 @@ export interface DomainConfig {
   readonly carbons: boolean;
   /** Messages to an endpoint that is offline are kept; only ever true with a data folder. */
   readonly offline: boolean;
-  /** Transports over which clients themselves may send; empty: none. */
-  readonly clientSend: readonly 'mqtt'[];
+  /** Secrets that sign tokens, each of at least 32 bytes. null: tokens are refused. */
+  readonly tokenSecret: string | readonly string[] | null;
+  /** Clients themselves may show, look, join and leave. */
+  readonly clientCalls: boolean;
+  /** Ways by which clients themselves may send; empty: none. */
+  readonly clientSend: readonly ClientWay[];
+  /** Rooms that clients themselves may join; with `*` at the end, all whose ids begin so. */
+  readonly clientJoin: readonly string[];
+  /** What clients send themselves may have a nick, timestamp and avatar of their own. */
+  readonly clientFields: boolean;
   /** Already taken over by those services which name none. */
   readonly webhook: string | null;
   /** By id: `help` is the endpoint `sid:help`. A service that is not here delivers to `all`. */
@@ -169,6 +177,9 @@ export interface DomainConfig {
   /** Over the limits of the server; see limitsOf. */
   readonly limits: Partial<DomainLimits>;
 }
+
+/** How a client's own message reaches the server. */
+export type ClientWay = 'mqtt' | 'websocket' | 'http';
 
 export interface ServiceConfig {
   readonly delivery: 'all' | 'turns';
@@ -187,7 +198,16 @@ export function isLoopback(host: string): boolean {
   return bare === 'localhost' || bare === '::1' || /^127(\.\d{1,3}){3}$/.test(bare);
 }
 
-const builtIn = { domain: 'localhost', apikey: 'public' };
+/** For trying things: everything is allowed to clients. Never served on an address other than loopback. */
+const builtIn = {
+  domain: 'localhost',
+  apikey: 'public',
+  tokenSecret: 'development-only-secret-of-localhost',
+  clientCalls: true,
+  clientSend: ['mqtt', 'websocket', 'http'],
+  clientJoin: ['*'],
+  clientFields: true,
+};
 
 const ajv = new Ajv({
   allErrors: true,
@@ -244,6 +264,7 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
     if (domain.offline && config.data === 'none') {
       errors.push(`domains[${i}].offline: keeping messages needs a data folder, and data is "none"`);
     }
+    if (!isBuiltIn) errors.push(...secretErrors(domain, `domains[${i}].tokenSecret`, config.host));
     if (!isLoopback(config.host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {
       const what = 'localhost with the key "public" is served on loopback only';
       errors.push(
@@ -272,6 +293,23 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
 
 function keysOf(domain: FileDomain): readonly string[] {
   return typeof domain.apikey === 'string' ? [domain.apikey] : domain.apikey;
+}
+
+/** The secrets that sign a domain's tokens. */
+export function secretsOf({ tokenSecret }: Pick<DomainConfig, 'tokenSecret'>): readonly string[] {
+  if (tokenSecret === null) return [];
+  return typeof tokenSecret === 'string' ? [tokenSecret] : tokenSecret;
+}
+
+function secretErrors(domain: FileDomain, path: string, host: string): string[] {
+  const secrets = secretsOf(domain);
+  const errors: string[] = [];
+  // Whoever has a token can guess at its secret for as long as it takes, without asking the server.
+  if (secrets.some((secret) => keysOf(domain).includes(secret))) errors.push(`${path}: must not be an API key`);
+  if (!isLoopback(host) && secrets.includes(builtIn.tokenSecret)) {
+    errors.push(`${path}: the development secret is served on loopback only, not on ${host}`);
+  }
+  return errors;
 }
 
 function toConfig(complete: Complete): Config {

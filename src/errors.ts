@@ -14,6 +14,8 @@ export interface ReplyError {
   readonly detail?: string;
   /** Seconds, for the `Retry-After` header of 429 and 503. */
   readonly retryAfterS?: number;
+  /** The `WWW-Authenticate` header of 401, where it does not ask for an API key. */
+  readonly challenge?: string;
   /** The `Allow` header of 405. */
   readonly allow?: string;
   /** Name of the domain it is counted for, where the caller is not known to be of it. */
@@ -23,6 +25,11 @@ export interface ReplyError {
 }
 
 export const AUTHENTICATION_FAILED: ReplyError = Object.freeze({ status: 401, message: 'authentication failed' });
+/** A signed token. Not asked for by Basic: a browser would ask its user for a password. RFC 6750 section 3. */
+export const TOKEN_REFUSED: ReplyError = Object.freeze({
+  ...AUTHENTICATION_FAILED,
+  challenge: 'Bearer realm="nextalk", error="invalid_token"',
+});
 export const TICKET_NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'ticket not found' });
 export const NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'not found' });
 export const PAYLOAD_TOO_LARGE: ReplyError = Object.freeze({ status: 413, message: 'payload too large' });

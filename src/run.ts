@@ -45,6 +45,14 @@ export async function run(args: readonly string[], environment: Environment): Pr
     print(`${read.file ?? 'configuration'}: valid, ${count(read.config.domains.length, 'domain')}\n`);
     return;
   }
+  if (invocation.token) {
+    const { signToken } = await import('./sign-token.js');
+    const signed = await signToken(read.config, invocation.token);
+    if ('error' in signed) complain(`nextalk: ${signed.error}\n`);
+    else print(`${signed.token}\n`);
+    process.exitCode = 'error' in signed ? 2 : 0;
+    return;
+  }
   // A certificate is a file as well, whoever named it.
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
   const again: Reread = hasFiles ? () => readConfig(invocation.flags, environment) : undefined;

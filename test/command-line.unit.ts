@@ -86,6 +86,17 @@ t.test('check is a command, with flags on either side', async (t) => {
   t.match(parse([]).result, { command: 'serve' });
 });
 
+t.test('token is a command, whose --domain is a name without a key', async (t) => {
+  const { result } = parse(['token', '--domain', 'a.com', '--sub', 'jack', '--set', 'port=1']);
+  t.match(result, {
+    command: 'token',
+    token: { domain: 'a.com', sub: 'jack', ttl: '3600' },
+    flags: { set: ['port=1'] },
+  });
+  t.notOk('domain' in ('flags' in result ? result.flags : {}));
+  t.match(parse(['token', '--domain', 'a.com']), { result: { exitCode: 2 }, err: /--sub/ });
+});
+
 const token = { NEXTALK_SET: 'admin.token=t' };
 const placed: readonly (readonly [args: readonly string[], environment: Environment, expected: unknown])[] = [
   [['--port', '1'], {}, { port: 1 }],

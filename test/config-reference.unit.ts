@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { configurationPage, PAGE } from '../scripts/config-reference.js';
-import { flags } from '../src/command-line.js';
 import { loadConfig } from '../src/config.js';
 import { type ConfigSchema, configSchema } from '../src/config-schema.js';
+import { flags } from '../src/flags.js';
 
 const page = configurationPage();
 

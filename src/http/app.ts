@@ -11,51 +11,61 @@ import type { PublicPorts } from './public-url.js';
 import { sendError } from './reply.js';
 import { mediaType, readBody, readParameters } from './request.js';
 import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
+import { bringByToken, preflight, tokenOf } from './token-online.js';
 
 const NO_BODY = Buffer.alloc(0);
 /** What requests that are no call of the API are counted under. */
 const NO_ROUTE = 'none';
 
+/** Its domain is known: it is run, as far as the domain may call. */
+function runFor(call: Call, calls: Rate<Domain>): void {
+  const { domain, found } = call;
+  const { requestsPerSecond } = domain.limits;
+  if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) found.route.run(call);
+  else call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
+}
+
+/** Reads parameters and who calls, in the order of errors of section 10, and runs the call. */
+function run(call: Call, body: Buffer, calls: Rate<Domain>): void {
+  const { context, head, found } = call;
+  const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
+  if (typeof type !== 'string') return call.fail(type);
+  // Before the body is parsed, so that strangers cause no work.
+  const address = () => call.address();
+  const basic = basicDomain(context, head.headers.authorization, address);
+  if (basic && isReplyError(basic)) return call.fail(basic);
+  const parameters = readParameters(head.query, type, body, context.config().limits.parameters);
+  if (!(parameters instanceof Map)) return call.fail(parameters);
+  if (found.roomId === null) return call.fail(BAD_ROOM_ID);
+  const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
+  if (token !== null) return bringByToken(call, token, parameters, () => runFor(call, calls));
+  const domain = namedDomain(context, basic, parameters, address);
+  if (isReplyError(domain)) return call.fail(domain);
+  call.domain = domain;
+  call.parameters = parameters;
+  runFor(call, calls);
+  call.isReading = false;
+}
+
 export function addRestApi(app: TemplatedApp, context: Context, ports: () => PublicPorts): void {
   const calls = new Rate<Domain>();
   const { metrics } = context.runtime;
-
-  function run(call: Call, body: Buffer): void {
-    const { head, found } = call;
-    const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
-    if (typeof type !== 'string') return call.fail(type);
-    // Before the body is parsed, so that strangers cause no work.
-    const address = () => call.address();
-    const basic = basicDomain(context, head.headers.authorization, address);
-    if (basic && isReplyError(basic)) return call.fail(basic);
-    const parameters = readParameters(head.query, type, body, context.config().limits.parameters);
-    if (!(parameters instanceof Map)) return call.fail(parameters);
-    if (found.roomId === null) return call.fail(BAD_ROOM_ID);
-    const domain = namedDomain(context, basic, parameters, address);
-    if (isReplyError(domain)) return call.fail(domain);
-    const { requestsPerSecond } = domain.limits;
-    if (!calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) {
-      return call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
-    }
-    call.domain = domain;
-    call.parameters = parameters;
-    found.route.run(call);
-    call.isReading = false;
-  }
 
   /** A request whose path and method are a call's. */
   function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
-    if (found.route.method === 'GET') return run(call, NO_BODY);
+    if (found.route.method === 'GET') return run(call, NO_BODY, calls);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
-      else run(call, body as Buffer);
+      else run(call, body as Buffer, calls);
     });
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
-    sendError(res, metrics, error, found?.route.errorFields, isHead);
+    // Not known yet whether a page calls: it is to read why it is not let in.
+    const origin = found?.route.takesToken ? '*' : null;
+    sendError(res, metrics, error, found?.route.errorFields, isHead, {}, origin);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 
@@ -64,6 +74,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const handler = whenSound(metrics, (res, req, headers) => take(res, req, headers, found));
     if (found.route.method === 'GET') app.get(path, handler);
     else app.post(path, handler);
+    if (found.route.takesToken) app.options(path, whenSound(metrics, preflight));
   }
   const answerRest = whenSound(metrics, (res, req, headers) => {
     const path = req.getUrl();

@@ -17,6 +17,8 @@ export class Call {
   parameters!: Parameters;
   /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
   isReading = true;
+  /** Access-Control-Allow-Origin of the answer; null: none, the call is not for pages. */
+  allowOrigin: string | null = null;
   #open = true;
   readonly #startedAt = performance.now();
 
@@ -47,8 +49,8 @@ export class Call {
   reply(body: string): void {
     if (!this.#open) return;
     this.#open = false;
-    if (this.isReading) sendJson(this.res, body);
-    else this.res.cork(() => sendJson(this.res, body));
+    if (this.isReading) sendJson(this.res, body, this.allowOrigin);
+    else this.res.cork(() => sendJson(this.res, body, this.allowOrigin));
     this.#answered(200);
   }
 
@@ -57,7 +59,7 @@ export class Call {
     this.#open = false;
     const { metrics } = this.context.runtime;
     const who = { domain: error.domain ?? this.domain?.name ?? '', address: this.address() };
-    sendError(this.res, metrics, error, this.found.route.errorFields, false, who);
+    sendError(this.res, metrics, error, this.found.route.errorFields, false, who, this.allowOrigin);
     this.#answered(error.status);
   }
 

@@ -1,6 +1,7 @@
 /** Answers of the REST API, all of one form: PROTOCOL.md section 3. */
 import type { ReplyError } from '../errors.js';
 import type { Metrics, RefusalReason, Refused } from '../metrics.js';
+import { writeOrigin } from '../protocols/connection-limits.js';
 import { errorBody } from '../protocols/error-body.js';
 import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 
@@ -15,6 +16,9 @@ const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [503, ['503 Service Unavailable', 'unavailable']],
 ]);
 
+/** Pages of other origins see no header that is not named so. */
+const EXPOSED = ['Access-Control-Expose-Headers', 'Retry-After'] as const;
+
 export const OK_BODY = '{"status":"ok"}';
 
 /** One call with all headers: each crossing into native code costs 0.3 µs. */
@@ -25,9 +29,11 @@ const CONTENT_TYPE = [
   KEEP_ALIVE.join(': '),
 ].join('\r\n');
 
-/** 200, which uWebSockets.js writes by itself. The caller has corked. */
-export function sendJson(res: HttpResponse, body: string): void {
-  res.writeHeader('Content-Type', CONTENT_TYPE).end(body);
+/** 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: whose pages may read it; null: none. */
+export function sendJson(res: HttpResponse, body: string, origin: string | null = null): void {
+  res.writeHeader('Content-Type', CONTENT_TYPE);
+  writeOrigin(res, origin);
+  res.end(body);
 }
 
 /**
@@ -41,6 +47,7 @@ export function sendError(
   fields: object = {},
   isHead = false,
   who: Refused = {},
+  origin: string | null = null,
 ): void {
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   const isTicket = error.message === 'ticket not found';
@@ -50,9 +57,11 @@ export function sendError(
   else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
   res.cork(() => {
     res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
-    if (error.status === 401) res.writeHeader('WWW-Authenticate', 'Basic realm="nextalk"');
+    writeOrigin(res, origin);
+    if (error.status === 401) res.writeHeader('WWW-Authenticate', error.challenge ?? 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);
     if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
+    if (origin !== null && error.retryAfterS !== undefined) res.writeHeader(...EXPOSED);
     const body = errorBody(error, fields);
     if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
     else res.end(body, error.status === 413);

@@ -15,6 +15,8 @@ export interface Route {
   readonly run: (call: Call) => void;
   /** The calls it takes; the parameters of each are checked by its schema. */
   readonly calls: readonly CallName[];
+  /** A page may call it by a signed token. */
+  readonly takesToken?: true;
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
 }
@@ -36,6 +38,7 @@ const ROUTES = new Map<string, Route>([
       method: 'POST',
       run: onlineCall,
       calls: ['online'],
+      takesToken: true,
       errorFields: { success: false },
     },
   ],
@@ -102,7 +105,8 @@ export function refusal(found: Found | null, path: string, method: string): Repl
   if (!found && PACKETS.test(path)) return methodNotAllowed('GET, OPTIONS');
   if (!found && WSOCKET.test(path)) return method === 'GET' ? NO_UPGRADE : methodNotAllowed('GET');
   if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
-  return found.route.method === method ? null : methodNotAllowed(found.route.method);
+  const { method: own, takesToken } = found.route;
+  return own === method ? null : methodNotAllowed(takesToken ? `${own}, OPTIONS` : own);
 }
 
 const NO_UPGRADE = badRequest('Upgrade: websocket is required');

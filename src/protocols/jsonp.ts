@@ -15,7 +15,7 @@ import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
 import type { Headers } from './headers.js';
-import { isAllowedOrigin } from './origin.js';
+import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
 
 const CALLBACK_CHARACTERS = 128;
@@ -171,12 +171,6 @@ function readCallback(query: string, parameters: Parameters): string | null | Re
   return badRequest('callback must be one dotted JavaScript identifier of at most 128 characters');
 }
 
-/** What the response may say of origins; null where the domain lists others. */
-function originFor(domain: Domain | undefined, origin: string): string | null {
-  if (!domain || domain.settings.origins.length === 0) return '*';
-  return origin !== '' && isAllowedOrigin(domain, origin) ? origin : null;
-}
-
 export class PollAdapter {
   readonly #waiting: Timeouts<Poll>;
   #toWrite: Poll[] = [];
@@ -195,7 +189,7 @@ export class PollAdapter {
     const parameters: Parameters = new Map();
     const fault = readForm(query, parameters, this.context.config().limits.parameters);
     const domain = this.#domain(parameters);
-    const allow = originFor(domain, origin);
+    const allow = allowedOrigin(domain, origin);
     const callback = fault ? badRequest(UNREADABLE[fault]) : readCallback(query, parameters);
     if (callback !== null && typeof callback === 'object') {
       return this.#refuse(res, { callback: null, origin: allow }, callback);
@@ -238,7 +232,7 @@ export class PollAdapter {
     const parameters: Parameters = new Map();
     readForm(req.getQuery() ?? '', parameters, this.context.config().limits.parameters);
     const domain = this.#domain(parameters);
-    const allow = originFor(domain, origin);
+    const allow = allowedOrigin(domain, origin);
     res.writeStatus('204 No Content');
     writeOrigin(res, allow);
     // With cookies a browser takes no `*`.

@@ -9,6 +9,12 @@ export function isAllowedOrigin(domain: Domain, origin: string): boolean {
   return origin === '' || origins.length === 0 || origins.some((listed) => matchesOrigin(listed, origin));
 }
 
+/** What an answer may say of origins in Access-Control-Allow-Origin; null: nothing, the domain lists others. */
+export function allowedOrigin(domain: Domain | undefined, origin: string): string | null {
+  if (!domain || domain.settings.origins.length === 0) return '*';
+  return origin !== '' && isAllowedOrigin(domain, origin) ? origin : null;
+}
+
 /** `https://*.example.com` is every host below example.com, not that one; any other is the origin as browsers write it. */
 export function matchesOrigin(listed: string, origin: string): boolean {
   const at = listed.indexOf(ANY_HOST);

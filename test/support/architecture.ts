@@ -33,7 +33,14 @@ const leaves: ReadonlySet<string> = new Set([
   'src/version.ts',
 ]);
 
-const entry: ReadonlySet<string> = new Set(['src/main.ts', 'src/run.ts', 'src/command-line.ts', 'src/reload.ts']);
+const entry: ReadonlySet<string> = new Set([
+  'src/main.ts',
+  'src/run.ts',
+  'src/command-line.ts',
+  'src/reload.ts',
+  'src/flags.ts',
+  'src/sign-token.ts',
+]);
 
 /** The files that may know uWebSockets.js, beside all of src/http and src/admin. */
 const socketAdapters: ReadonlySet<string> = new Set([

@@ -28,7 +28,9 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
       'does not connect within 10 seconds is removed. The first client of an endpoint brings it online: its buddies are told',
       '`online`, its rooms `grponline`. What a further client brings is merged.\n\nThe answer names the addresses of the long',
       'connections and, under `presences`, those of the listed buddies who are online. `mqtt` and `mqttd` are there while',
-      'MQTT is on. `server` and `jsonpd` are older names of `jsonp`, `mqttd` of `mqtt`.',
+      'MQTT is on. `server` and `jsonpd` are older names of `jsonp`, `mqttd` of `mqtt`.\n\nA page may call it itself with a token that',
+      "the site has signed (a JWT, HS256, with the domain's `tokenSecret`): its claims `sub`, `nick`, `buddies`, `rooms`, `show` and",
+      '`status` take the place of the parameters, of which `show`, `status` and `client` count beside it.',
     ].join(' '),
     example: { name: 'jack', nick: 'Jack', buddies: 'rose,vid:7', rooms: EXAMPLE_ROOM },
     answer: {

@@ -161,7 +161,7 @@ function operation(path: string, route: Route): Operation {
       .join(', '),
     description: texts.map(({ name, text }) => `**${name}.** ${text}`).join('\n\n'),
     tags: [tagOf(path)],
-    security: SECURITY,
+    security: route.takesToken ? [...SECURITY, { token: [] }] : SECURITY,
     ...(parameters.length > 0 && { parameters }),
     ...(method === 'POST' && { requestBody: requestBody(calls) }),
     responses: { 200: { description: 'Done.', content }, ...refusalsOf(route) },
@@ -279,6 +279,13 @@ export function openApiDocument(version: string, publicUrl: string | null): Open
       ),
       securitySchemes: {
         basic: { type: 'http', scheme: 'basic', description: 'User: the domain. Password: its API key.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description:
+            "Signed by the site with the domain's `tokenSecret`, for a page; also as the field `token` of a form.",
+        },
         domain: { type: 'apiKey', in: 'query', name: 'domain', description: 'The domain, together with `apikey`.' },
         apikey: {
           type: 'apiKey',
