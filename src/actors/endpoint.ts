@@ -7,9 +7,10 @@ import type { ReplyError } from '../errors.js';
 import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, type Node, shortIdOf, type Target } from './address.js';
 import type { Client } from './client.js';
-import { dispatch, toEndpointHere } from './dispatch.js';
+import { deliver, redeliver } from './delivery.js';
+import { dispatch } from './dispatch.js';
 import type { Domain, Handled } from './domain.js';
-import { type EndpointRecord, isConnectedElsewhere, primaryOf } from './endpoint-record.js';
+import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
@@ -19,10 +20,10 @@ import type { Position } from './position.js';
 import type { Show } from './presence.js';
 import type { PacketQueue } from './queue.js';
 import type { Deliver } from './router.js';
-import { chooseClients, closeWebhook, configureService, deliversInTurns, handOver, passOn } from './service.js';
+import { closeWebhook, configureService, handOver, passOn } from './service.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
-import { isConnected, keepUnconfirmed, keepUnseen } from './unseen.js';
+import { isConnected, keepUnconfirmed } from './unseen.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
 
@@ -167,36 +168,6 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
   }
 }
 
-/** Pushes a packet to its clients; keeps a message while none is connected. */
-function deliver(state: EndpointState, message: Deliver): EndpointState {
-  const { packet, only } = message;
-  const { limits } = state.domain;
-  if (state.webhook && packet.kind === 'message' && isForWebhook(state, message)) state.webhook.push(packet, limits);
-  if (!message.relayed && passOnToParts(state, message)) return state;
-  const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
-  let connected = false;
-  for (const client of clients) {
-    client.push(packet, limits);
-    connected ||= client.transport !== null;
-  }
-  if (connected || packet.kind !== 'message') return state;
-  if (isConnectedElsewhere(state.record) && !state.domain.cluster.isMeeting(state.record)) return state;
-  const isHere = state.online || state.clients.length > 0;
-  if (isHere && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
-    keepUnseen(state, packet);
-    if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
-  } else if (clients.length === 0 && !state.webhook) {
-    const isOwn = only === null && packet.topic === state.address;
-    if (!isOwn || !state.domain.keep(packet, state.address)) state.domain.drop(packet, 'offline', state.address);
-  }
-  return state;
-}
-
-/** A webhook is called by the node of the endpoint's oldest part, whichever way the packet came. */
-function isForWebhook({ record }: EndpointState, { packet, relayed }: Deliver): boolean {
-  return !relayed || (packet.topic !== record.address && primaryOf(record) === null);
-}
-
 type Send = Extract<EndpointMessage, { kind: 'send' }>;
 
 /** Completes a packet with its sender and routes it; with carbons, the sender's other clients have it too. */
@@ -212,16 +183,6 @@ function send(state: EndpointState, { client, outgoing, handled }: Send): Endpoi
   }
   handled?.(isKept);
   return state;
-}
-
-/** Its parts on other nodes have it too; of a service that delivers in turns, one of them: true where that is another. */
-function passOnToParts(state: EndpointState, message: Deliver): boolean {
-  const { domain, record, clients } = state;
-  if (record.parts.length > 0 && message.only === null && deliversInTurns(state, message.packet)) {
-    return domain.cluster.takeTurn(record, message, clients);
-  }
-  domain.cluster.relay(record, message);
-  return false;
 }
 
 function attach(state: EndpointState, client: Client, transport: Transport, isRenewed?: boolean): EndpointState {
@@ -295,12 +256,6 @@ function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
   if (message.kind === 'send') send(state, { ...message, client: null });
   else if (message.kind === 'deliver') redeliver(state, message);
   else unanswered(message);
-}
-
-function redeliver({ domain, address }: EndpointState, { packet, only, relayed }: Deliver): void {
-  // Another node sees to what it has relayed.
-  if (packet.topic !== address || relayed || toEndpointHere(domain, packet, only)) return;
-  if (only !== null || !domain.keep(packet, address)) domain.drop(packet, 'offline', address);
 }
 
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
