@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { importsOf, type Sources, violations } from './support/architecture.js';
+import { circlesIn } from './support/circles.js';
 
 const root = join(import.meta.dirname, '..');
 const run = promisify(execFile);
@@ -84,6 +85,30 @@ t.test('imports are found as paths and package names', async (t) => {
   const text =
     "import a from 'x';\nimport type {\n  B,\n} from '../b.js';\nimport './c.js';\nconst d = import('../../d.js');";
   t.strictSame(importsOf('src/http/deep/a.ts', text), ['x', 'src/http/b.ts', 'src/http/deep/c.ts', 'src/d.ts']);
+});
+
+/** Folders whose files may still import types in circles. */
+const circlesOfTypes = ['src/actors', 'src/admin', 'src/http', 'src/protocols', 'src/protocols/mqtt'];
+
+t.test('no files import each other in a circle', async (t) => {
+  const sources = sourcesIn('src');
+  t.strictSame(circlesIn(sources, false), [], 'neither values, in any folder');
+  const mended = circlesIn(sources, true).filter(
+    (circle) => !circle.every((file) => circlesOfTypes.includes(dirname(file))),
+  );
+  t.strictSame(mended, [], 'nor types, in the folders that are free of it');
+});
+
+t.test('circles are found over any number of files, and types count where they are to', async (t) => {
+  const circle: Sources = new Map([
+    ['src/a/a.ts', "import { b } from './b.js';"],
+    ['src/a/b.ts', "import { type X, c } from '../c/c.js';"],
+    ['src/c/c.ts', "import {\n  type D,\n} from './d.js';\nimport { a } from '../a/a.js';"],
+    ['src/c/d.ts', "import type { C } from './c.js';"],
+    ['src/e.ts', "import { a } from './a/a.js';"],
+  ]);
+  t.strictSame(circlesIn(circle, false), [['src/a/a.ts', 'src/a/b.ts', 'src/c/c.ts']]);
+  t.strictSame(circlesIn(circle, true), [['src/a/a.ts', 'src/a/b.ts', 'src/c/c.ts', 'src/c/d.ts']]);
 });
 
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
