@@ -75,9 +75,7 @@ export class Rooms {
     room.here = place === 'here' ? withItem(here, record) : withoutItem(here, record);
     room.elsewhere = place === 'elsewhere' ? withItem(elsewhere, record) : withoutItem(elsewhere, record);
     this.#sizes.change(room, sizeOf(room.here) + sizeOf(room.elsewhere));
-    if (room.size > 0 || room.nodes !== null) return;
-    this.#rooms.delete(address);
-    this.memory.subtract(FOOTPRINT.room);
+    this.#forgetEmpty(room);
   }
 
   /** Another node's part comes into its rooms, or leaves them. */
@@ -88,8 +86,17 @@ export class Rooms {
       const count = (room.nodes.get(node) ?? 0) + by;
       if (count > 0) room.nodes.set(node, count);
       else room.nodes.delete(node);
-      if (room.nodes.size === 0) room.nodes = null;
+      if (room.nodes.size > 0) continue;
+      room.nodes = null;
+      // Members whose node is not heard of have no place in the room: nobody else forgets it.
+      this.#forgetEmpty(room);
     }
+  }
+
+  #forgetEmpty({ address, size, nodes }: Room): void {
+    if (size > 0 || nodes !== null) return;
+    this.#rooms.delete(address);
+    this.memory.subtract(FOOTPRINT.room);
   }
 
   clear(): void {
