@@ -65,7 +65,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const { interest, meetings, roundRobin } = this;
     this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
     const actor = (address: Address) => domain.tracker.actor(address);
-    this.handover = new Handover({ domain: domain.name, node, now, actor });
+    const peersOf = (address: Address) => this.#peersOf(address);
+    this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
     const { handover } = this;
     const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
     this.relays = new PacketRelays({

@@ -34,6 +34,8 @@ export interface HandoverOptions {
   readonly now: () => number;
   /** An endpoint's actor on this node; null where it has none. */
   readonly actor: (address: Address) => Pick<Ref<EndpointMessage>, 'tell'> | null;
+  /** The other nodes that have a part of an endpoint. */
+  readonly peersOf: (address: Address) => readonly Peer[];
 }
 
 export class Handover {
@@ -71,13 +73,23 @@ export class Handover {
     return true;
   }
 
-  /** Calls `done` when all that this node has had for an endpoint has arrived at the node `to`, or nobody answers. */
+  /**
+   * Calls `done` when all that this node has had for an endpoint has arrived at the node `to`, and at those that it relays
+   * to; or when these do not answer.
+   */
   pass(address: Address, to: string, done: () => void): void {
-    const { node, actor } = this.options;
-    const peer = node.mesh.peers.get(to);
+    const { node, actor, peersOf } = this.options;
     const sweepOn = () => {
-      if (peer) node.rpc.call(peer, 'arrived', [], PATIENCE_MS, done);
-      else done();
+      const peers = new Set(peersOf(address));
+      const peer = node.mesh.peers.get(to);
+      if (peer) peers.add(peer);
+      let waiting = peers.size;
+      if (waiting === 0) return done();
+      const arrived = () => {
+        waiting -= 1;
+        if (waiting === 0) done();
+      };
+      for (const other of peers) node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
     };
     // Behind what waits in the endpoint's mailbox to be relayed.
     const receiver = actor(address);
