@@ -5,19 +5,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import type { Address } from '../src/actors/address.js';
-import { Alone } from '../src/actors/alone.js';
 import type { RemoteNode } from '../src/actors/cluster.js';
 import type { EndpointMessage } from '../src/actors/endpoint.js';
 import type { EndpointRecord, StampedProfile } from '../src/actors/endpoint-record.js';
 import { FOOTPRINT, Memory } from '../src/actors/memory.js';
 import type { Moment } from '../src/actors/moments.js';
-import type { PresenceType } from '../src/actors/packet.js';
 import { type Appearance, appearance, type Show } from '../src/actors/presence.js';
 import { sizeOf } from '../src/actors/small-set.js';
 import type { Ref } from '../src/actors/system.js';
-import { type PresenceListener, Tracker } from '../src/actors/tracker.js';
+import { Tracker } from '../src/actors/tracker.js';
 import { Metrics } from '../src/metrics.js';
 import { dice } from './support/dice.js';
+import { Hearers } from './support/hearers.js';
 
 const RUNS = 60;
 const STEPS = 250;
@@ -26,55 +25,6 @@ const names = ['ada', 'bob', 'cyd', 'dan'].map((id) => `/domain/a.example/uid/${
 const rooms = ['red', 'blue', 'green'].map((id) => `/domain/a.example/gid/${id}` as Address);
 const shows: readonly Show[] = ['available', 'away', 'invisible'];
 const join = { type: 'join' } as const;
-
-/** What this node's clients believe by what they have been told, and the port to the other nodes, which counts. */
-class Hearers extends Alone implements PresenceListener {
-  readonly believed = new Map<Address, Appearance>();
-  /** Members that a room has been told of, as `room member`. */
-  readonly members = new Set<string>();
-  readonly problems: string[] = [];
-  remembers = 0;
-  sharedEndpoints = 0;
-  stamps = 0;
-
-  constructor() {
-    super(() => false);
-  }
-
-  override changed(record?: EndpointRecord, type?: 'online' | 'offline' | 'show'): void {
-    // The port's own `changed`, that a profile was set, comes without a type.
-    if (!record || !type) return;
-    const known = this.believed.has(record.address);
-    if (known === (type === 'online')) this.problems.push(`${type} of ${record.address}, known: ${known}`);
-    if (record.appearance) this.believed.set(record.address, record.appearance);
-    else this.believed.delete(record.address);
-  }
-
-  inRoom({ address }: EndpointRecord, room: Address, type: PresenceType): void {
-    const key = `${room} ${address}`;
-    const comes = type === 'join' || type === 'grponline';
-    if (this.members.has(key) === comes) this.problems.push(`${type} of ${key} for nothing`);
-    if (comes) this.members.add(key);
-    else this.members.delete(key);
-  }
-
-  override stamp(): number {
-    this.stamps += 1;
-    return this.stamps;
-  }
-
-  override remembered(): void {
-    this.remembers += 1;
-  }
-
-  override forgotten(): void {
-    this.remembers -= 1;
-  }
-
-  override shared(by: 1 | -1 = 1): void {
-    this.sharedEndpoints += by;
-  }
-}
 
 interface ModelPart {
   birth: number;
