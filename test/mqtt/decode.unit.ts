@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { generate, type Packet } from 'mqtt-packet';
 import t from 'tap';
 import { checkFirst, decode } from '../../src/protocols/mqtt/decode.js';
@@ -7,6 +9,11 @@ function parse(digits: string, version: Version | null): ReturnType<typeof decod
   const bytes = Buffer.from(digits.replaceAll(' ', ''), 'hex');
   // Every packet here is shorter than 128 bytes: its length is one byte.
   return decode(bytes, 0, 2, bytes.length, version);
+}
+
+/** Where the fixed header of a packet ends. */
+function bodyOf(bytes: Buffer): number {
+  return bytes.findIndex((byte, i) => i > 0 && byte < 0x80) + 1;
 }
 
 function hex(text: string): string {
@@ -117,7 +124,7 @@ t.test('Packets that break the standard are refused with the reason', async (t) 
 t.test('A topic or filter of more than 200 separators is malformed', async (t) => {
   const read = (packet: Packet) => {
     const bytes = generate(packet, { protocolVersion: 4 });
-    return decode(bytes, 0, bytes.findIndex((byte, i) => i > 0 && byte < 0x80) + 1, bytes.length, 4);
+    return decode(bytes, 0, bodyOf(bytes), bytes.length, 4);
   };
   for (const topic of ['/'.repeat(200), `${'abc/'.repeat(199)}d`]) {
     t.match(read({ cmd: 'publish', topic, payload: '', qos: 0, dup: false, retain: false }), { topic });
@@ -148,4 +155,140 @@ t.test('The other packets are read', async (t) => {
   t.match(parse(packet('50', '0005 97'), 5), { cmd: 'pubrec', id: 5, reason: 0x97 });
   t.match(parse(packet('c0', ''), 4), { cmd: 'pingreq' });
   t.match(parse(packet('e0', '04 05 11 0000000a'), 5), { cmd: 'disconnect', reason: 4, sessionExpiryS: 10 });
+});
+
+const word = fc.stringMatching(/^[a-z0-9 äß€😀/]{1,12}$/u);
+const second = fc.nat({ max: 0xfffffffe });
+const connects = fc.record({
+  version: fc.constantFrom(3 as const, 4 as const, 5 as const),
+  clientId: word,
+  clean: fc.boolean(),
+  keepAliveS: fc.nat({ max: 0xffff }),
+  username: fc.option(word),
+  password: fc.option(word),
+  sessionExpiryS: second,
+  receiveMaximum: fc.integer({ min: 1, max: 0xffff }),
+  will: fc.option(
+    fc.record({
+      topic: word,
+      payload: word,
+      qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+      retain: fc.boolean(),
+      delayS: second,
+    }),
+  ),
+});
+
+t.test('CONNECT is read as an independent codec wrote it', async () => {
+  fc.assert(
+    fc.property(connects, ({ version, clientId, clean, keepAliveS, username, will, ...more }) => {
+      const isFive = version === 5;
+      // mqtt-packet writes no password alone.
+      const password = username === null ? null : more.password;
+      const bytes = generate(
+        {
+          cmd: 'connect',
+          protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
+          protocolVersion: version,
+          clientId,
+          clean,
+          keepalive: keepAliveS,
+          ...(username === null ? {} : { username }),
+          ...(password === null ? {} : { password: Buffer.from(password) }),
+          ...(isFive
+            ? { properties: { sessionExpiryInterval: more.sessionExpiryS, receiveMaximum: more.receiveMaximum } }
+            : {}),
+          ...(will
+            ? {
+                will: {
+                  topic: will.topic,
+                  payload: Buffer.from(will.payload),
+                  qos: will.qos,
+                  retain: will.retain,
+                  ...(isFive ? { properties: { willDelayInterval: will.delayS, contentType: 't' } } : {}),
+                },
+              }
+            : {}),
+        },
+        { protocolVersion: version },
+      );
+      assert.deepStrictEqual(decode(bytes, 0, bodyOf(bytes), bytes.length, null), {
+        cmd: 'connect',
+        version,
+        clean,
+        keepAliveS,
+        clientId,
+        username,
+        password: password === null ? null : Buffer.from(password),
+        will: will && {
+          topic: will.topic,
+          payload: Buffer.from(will.payload),
+          qos: will.qos,
+          retain: will.retain,
+          properties: isFive ? Buffer.from('03000174', 'hex') : Buffer.alloc(0),
+          expiryS: null,
+          delayS: isFive ? will.delayS : 0,
+        },
+        sessionExpiryS: isFive ? more.sessionExpiryS : null,
+        receiveMaximum: isFive ? more.receiveMaximum : 65_535,
+        maximumPacketSize: Number.POSITIVE_INFINITY,
+        topicAliasMaximum: 0,
+        requestResponse: false,
+        requestProblem: true,
+        authenticationMethod: null,
+      });
+    }),
+    { seed: 11, numRuns: 300 },
+  );
+});
+
+const subscribes = fc.record({
+  version: fc.constantFrom(3 as const, 4 as const, 5 as const),
+  messageId: fc.integer({ min: 1, max: 0xffff }),
+  identifier: fc.integer({ min: 1, max: 268_435_455 }),
+  wanted: fc.array(
+    fc.record({
+      topic: word,
+      qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+      nl: fc.boolean(),
+      rap: fc.boolean(),
+      rh: fc.constantFrom(0, 1, 2),
+    }),
+    { minLength: 1, maxLength: 5 },
+  ),
+});
+
+t.test('SUBSCRIBE and UNSUBSCRIBE are read as an independent codec wrote them', async () => {
+  fc.assert(
+    fc.property(subscribes, ({ version, messageId, identifier, wanted }) => {
+      const isFive = version === 5;
+      const read = (packet: Packet) => {
+        const bytes = generate(packet, { protocolVersion: version });
+        return decode(bytes, 0, bodyOf(bytes), bytes.length, version);
+      };
+      const subscriptions = wanted.map(({ topic, qos, nl, rap, rh }) =>
+        isFive ? { topic, qos, nl, rap, rh: rh as 0 | 1 | 2 } : { topic, qos },
+      );
+      const properties = isFive ? { properties: { subscriptionIdentifier: identifier } } : {};
+      assert.deepStrictEqual(read({ cmd: 'subscribe', messageId, subscriptions, ...properties }), {
+        cmd: 'subscribe',
+        id: messageId,
+        identifier: isFive ? identifier : 0,
+        wanted: wanted.map(({ topic, qos, nl, rap, rh }) => ({
+          filter: topic,
+          qos,
+          noLocal: isFive && nl,
+          retainAsPublished: isFive && rap,
+          retainHandling: isFive ? rh : 0,
+        })),
+      });
+      const filters = wanted.map(({ topic }) => topic);
+      assert.deepStrictEqual(read({ cmd: 'unsubscribe', messageId, unsubscriptions: filters }), {
+        cmd: 'unsubscribe',
+        id: messageId,
+        filters,
+      });
+    }),
+    { seed: 11, numRuns: 300 },
+  );
 });

@@ -1,20 +1,29 @@
 /**
- * One whole packet's bytes → what it says, or why it is refused. mqtt-packet parses CONNECT, SUBSCRIBE and UNSUBSCRIBE,
- * after check.ts. PUBLISH, the acknowledgements and DISCONNECT are read here: they are small, nearly all of the traffic,
- * and user properties must keep their order and repetitions [MQTT-3.3.2-18], which mqtt-packet's objects lose.
+ * One whole packet's bytes → what it says, or why it is refused. Every byte is read once, and strictly: mqtt-packet lets
+ * pass much that the standard forbids, and its objects lose the order and repetitions of user properties
+ * [MQTT-3.3.2-18].
  */
-import { type IConnectPacket, type ISubscribePacket, type IUnsubscribePacket, type Packet, parser } from 'mqtt-packet';
 import type { Qos } from '../../actors/publication.js';
 import { isTopic } from '../../actors/topic.js';
-import { checkConnect, checkSubscribe, checkUnsubscribe, isTooDeep } from './check.js';
-import type { Ack, AckName, Connect, Disconnect, Incoming, Publish, Refused, Version, Will } from './packets.js';
+import { decodeConnect } from './decode-connect.js';
+import { decodeSubscribe, decodeUnsubscribe } from './decode-subscribe.js';
+import {
+  type Ack,
+  type AckName,
+  type Disconnect,
+  type Incoming,
+  NEVER,
+  type Publish,
+  type Refused,
+  refused,
+  type Version,
+} from './packets.js';
 import { ALLOWED, PROPERTY, readProperties } from './properties.js';
 import { Reader } from './reader.js';
 import { REASON } from './reason.js';
+import { isTooDeep } from './topics.js';
 
 const EMPTY = Buffer.alloc(0);
-const NEVER = 0xffffffff;
-const RECEIVE_MAXIMUM = 65_535;
 
 /** Packet types, section 2.1.2. */
 const TYPE = Object.freeze({
@@ -40,42 +49,6 @@ const DISCONNECT_REASONS: ReadonlySet<number> = new Set([
   0, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 ]);
 
-function refused(reason: number, silent = false): Refused {
-  return { cmd: 'refused', reason, silent };
-}
-
-/** mqtt-packet's parser for each version; they only ever see whole packets, one at a time. */
-class Parser {
-  #packet: Packet | null = null;
-  readonly #parser: ReturnType<typeof parser>;
-
-  constructor(protocolVersion?: Version) {
-    this.#parser = parser({ protocolVersion });
-    this.#parser.on('packet', (packet) => {
-      this.#packet = packet;
-    });
-    this.#parser.on('error', () => {
-      this.#packet = null;
-    });
-  }
-
-  parse(bytes: Buffer): Packet | null {
-    this.#packet = null;
-    this.#parser.parse(bytes);
-    return this.#packet;
-  }
-}
-
-const connects = new Parser();
-const parsers: Readonly<Record<Version, Parser>> = { 3: new Parser(3), 4: new Parser(4), 5: new Parser(5) };
-
-/** A copy whose first byte has the flags that mqtt-packet wants to see; 3.1 says nothing about some. */
-function normalized(bytes: Buffer, start: number, end: number, firstByte: number): Buffer {
-  const copy = Buffer.from(bytes.subarray(start, end));
-  copy[0] = firstByte;
-  return copy;
-}
-
 /** Types whose flags are all reserved, section 2.1.3; the others are looked at with their packet. */
 const UNFLAGGED: ReadonlySet<number> = new Set([4, 5, 7, 9, 11, 12, 13, 14]);
 
@@ -100,7 +73,7 @@ export function decode(
   const first = bytes[start] as number;
   const type = first >> 4;
   const flags = first & 0x0f;
-  if (version === null) return decodeConnect(bytes, start, body, end);
+  if (version === null) return decodeConnect(new Reader(bytes, body, end), flags);
   switch (type) {
     case TYPE.publish:
       return decodePublish(bytes, body, end, flags, version);
@@ -111,7 +84,7 @@ export function decode(
       return decodeAck(bytes, body, end, type, flags, version);
     case TYPE.subscribe:
     case TYPE.unsubscribe:
-      return decodeSubscriptions(bytes, start, body, end, type, version);
+      return decodeSubscriptions(new Reader(bytes, body, end), type, flags, version);
     case TYPE.pingreq:
       if ((flags !== 0 && version > 3) || body !== end) return refused(REASON.malformed, true);
       return { cmd: 'pingreq' };
@@ -123,61 +96,6 @@ export function decode(
       // A second CONNECT [MQTT-3.1.0-2], what only servers send, and AUTH, which no client without a method may send [MQTT-4.12.0-6].
       return refused(REASON.protocolError);
   }
-}
-
-function decodeConnect(bytes: Buffer, start: number, body: number, end: number): Connect | Refused {
-  const findings = checkConnect(new Reader(bytes, body, end), (bytes[start] as number) & 0x0f);
-  if (findings.reason !== 0) {
-    return refused(findings.reason, findings.silent);
-  }
-  const copy = normalized(bytes, start, end, 0x10);
-  // The reserved flag means nothing in 3.1: the byte after the protocol's name and level.
-  const flagsAt = body - start + 2 + bytes.readUInt16BE(body) + 1;
-  copy[flagsAt] = (copy[flagsAt] as number) & 0xfe;
-  const packet = connects.parse(copy);
-  if (packet?.cmd !== 'connect') return refused(REASON.malformed, findings.version < 5);
-  return connectOf(packet, findings.version, willOf(packet, bytes, findings.willSpans));
-}
-
-function connectOf(packet: IConnectPacket, version: Version, will: Will | null): Connect {
-  const properties = packet.properties ?? {};
-  const expiry = properties.sessionExpiryInterval;
-  return {
-    cmd: 'connect',
-    version,
-    clean: packet.clean ?? true,
-    keepAliveS: packet.keepalive ?? 0,
-    clientId: packet.clientId,
-    username: packet.username ?? null,
-    password: packet.password ?? null,
-    will,
-    sessionExpiryS: expiry === undefined ? null : expiry === NEVER ? Number.POSITIVE_INFINITY : expiry,
-    receiveMaximum: properties.receiveMaximum ?? RECEIVE_MAXIMUM,
-    maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
-    topicAliasMaximum: properties.topicAliasMaximum ?? 0,
-    requestResponse: properties.requestResponseInformation ?? false,
-    requestProblem: properties.requestProblemInformation ?? true,
-    authenticationMethod: properties.authenticationMethod ?? null,
-  };
-}
-
-function willOf(
-  packet: IConnectPacket,
-  bytes: Buffer,
-  spans: readonly { readonly id: number; readonly start: number; readonly end: number }[],
-): Will | null {
-  const { will } = packet;
-  if (!will) return null;
-  const passedOn = spans.filter(({ id }) => id !== PROPERTY.willDelay && id !== PROPERTY.messageExpiry);
-  return {
-    topic: will.topic,
-    payload: Buffer.from(will.payload),
-    qos: will.qos ?? 0,
-    retain: will.retain ?? false,
-    properties: Buffer.concat(passedOn.map(({ start, end }) => bytes.subarray(start, end))),
-    expiryS: will.properties?.messageExpiryInterval ?? null,
-    delayS: will.properties?.willDelayInterval ?? 0,
-  };
 }
 
 /** Expiry, alias and the properties that are passed on, of one PUBLISH. */
@@ -273,43 +191,10 @@ function decodeAck(
   return { cmd: ACK_NAMES.get(type) as AckName, id, reason };
 }
 
-function decodeSubscriptions(
-  bytes: Buffer,
-  start: number,
-  body: number,
-  end: number,
-  type: number,
-  version: Version,
-): Incoming | Refused {
-  const flags = (bytes[start] as number) & 0x0f;
+function decodeSubscriptions(reader: Reader, type: number, flags: number, version: Version): Incoming | Refused {
   // [MQTT-3.8.1-1] [MQTT-3.10.1-1]; 3.1 has DUP here.
   if ((version > 3 ? flags : flags & 7) !== 2) return refused(REASON.malformed);
-  const isSubscribe = type === TYPE.subscribe;
-  const fault = (isSubscribe ? checkSubscribe : checkUnsubscribe)(new Reader(bytes, body, end), version);
-  if (fault !== 0) return refused(fault);
-  const packet = parsers[version].parse(normalized(bytes, start, end, (type << 4) | 2));
-  if (packet?.cmd === 'subscribe') return subscribeOf(packet);
-  if (packet?.cmd === 'unsubscribe') return unsubscribeOf(packet);
-  return refused(REASON.malformed);
-}
-
-function subscribeOf({ messageId, subscriptions, properties }: ISubscribePacket): Incoming {
-  return {
-    cmd: 'subscribe',
-    id: messageId ?? 0,
-    identifier: properties?.subscriptionIdentifier ?? 0,
-    wanted: subscriptions.map(({ topic, qos, nl, rap, rh }) => ({
-      filter: topic,
-      qos,
-      noLocal: nl ?? false,
-      retainAsPublished: rap ?? false,
-      retainHandling: rh ?? 0,
-    })),
-  };
-}
-
-function unsubscribeOf({ messageId, unsubscriptions }: IUnsubscribePacket): Incoming {
-  return { cmd: 'unsubscribe', id: messageId ?? 0, filters: unsubscriptions };
+  return type === TYPE.subscribe ? decodeSubscribe(reader, version) : decodeUnsubscribe(reader, version);
 }
 
 function decodeDisconnect(

@@ -104,4 +104,12 @@ export interface Refused {
   readonly silent: boolean;
 }
 
+/** `silent`: the connection is closed without a word. */
+export function refused(reason: number, silent = false): Refused {
+  return { cmd: 'refused', reason, silent };
+}
+
+/** A session expiry that is for ever, section 3.1.2.11.2. */
+export const NEVER = 0xffffffff;
+
 export type Incoming = Connect | Publish | Ack | Subscribe | Unsubscribe | PingReq | Disconnect;

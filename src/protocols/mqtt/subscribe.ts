@@ -2,12 +2,12 @@
 import type { Published } from '../../actors/router.js';
 import type { Ref } from '../../actors/system.js';
 import { isForeign } from './addresses.js';
-import { isShare, parseShare } from './check.js';
 import type { Connection } from './connection.js';
 import { encodeSuback, encodeUnsuback } from './encode.js';
 import type { Subscribe, Unsubscribe, Version, Wanted } from './packets.js';
 import { FAILURE_3, REASON } from './reason.js';
 import type { SessionMessage, SessionState, SessionSubscription } from './session.js';
+import { isShare, parseShare } from './topics.js';
 
 /** What one SUBSCRIBE changes. */
 interface Changes {
