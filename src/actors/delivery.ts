@@ -2,7 +2,7 @@
  * What an endpoint does with a packet that has come to it: which of its clients have it, what goes on to its parts on
  * other nodes and to its webhook, and what is kept while no client is connected.
  */
-import { toEndpointHere } from './dispatch.js';
+import { keepOrDrop, toEndpointHere } from './dispatch.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere, primaryOf } from './endpoint-record.js';
 import type { Deliver } from './router.js';
@@ -28,8 +28,7 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
     keepUnseen(state, packet);
     if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
   } else if (clients.length === 0 && !state.webhook) {
-    const isOwn = only === null && packet.topic === state.address;
-    if (!isOwn || !state.domain.keep(packet, state.address)) state.domain.drop(packet, 'offline', state.address);
+    keepOrDrop(state.domain, packet, state.address, only);
   }
   return state;
 }
@@ -53,5 +52,5 @@ function passOnToParts(state: EndpointState, message: Deliver): boolean {
 export function redeliver({ domain, address }: EndpointState, { packet, only, relayed }: Deliver): void {
   // Another node sees to what it has relayed.
   if (packet.topic !== address || relayed || toEndpointHere(domain, packet, only)) return;
-  if (only !== null || !domain.keep(packet, address)) domain.drop(packet, 'offline', address);
+  keepOrDrop(domain, packet, address, only);
 }

@@ -30,8 +30,23 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
   const isWatched = tellWatchers(domain.table, packet);
   const isWatchedElsewhere = domain.cluster.toWatchers(packet);
   if (domain.cluster.toEndpoint(packet, client)) return false;
-  if (client === null && domain.keep(packet, address)) return true;
-  if (!isWatched && !isWatchedElsewhere) domain.drop(packet, 'offline', address);
+  return keepOrDrop(domain, packet, address, client, isWatched || isWatchedElsewhere);
+}
+
+/**
+ * What becomes of a packet for an endpoint that is offline. A message to the endpoint, and not to one client (`only`), is
+ * kept where the domain keeps offline messages. Any other is dropped, which is counted where nobody watches the endpoint
+ * either. Answers whether it is kept.
+ */
+export function keepOrDrop(
+  domain: Domain,
+  packet: Packet,
+  address: Address,
+  only: string | null,
+  isWatched = false,
+): boolean {
+  if (only === null && packet.topic === address && domain.keep(packet, address)) return true;
+  if (!isWatched) domain.drop(packet, 'offline', address);
   return false;
 }
 

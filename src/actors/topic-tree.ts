@@ -3,17 +3,12 @@
  * others in a tree of levels. A lookup costs what the topic's levels and its matches cost, however many filters there
  * are.
  */
+import { EMPTY, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
 import { hasWildcard } from './topic.js';
-
-/** Above this many subscribers a filter keeps them in a Set: entering or leaving a list of n copies n. */
-const LIST_LIMIT = 64;
-
-const NOBODY: readonly never[] = [];
 
 interface Entry<S> {
   readonly filter: string;
-  /** A list is replaced when it changes: one that grows in place keeps room for 16 more, and most have one or few. */
-  subscribers: readonly S[] | Set<S>;
+  subscribers: SmallSet<S>;
 }
 
 interface Level<S> {
@@ -25,28 +20,11 @@ function newLevel<S>(): Level<S> {
   return { children: new Map(), entry: null };
 }
 
-function addTo<S>(entry: Entry<S>, subscriber: S): boolean {
-  const { subscribers } = entry;
-  if (subscribers instanceof Set) {
-    const before = subscribers.size;
-    return subscribers.add(subscriber).size > before;
-  }
-  if (subscribers.includes(subscriber)) return false;
-  const more = subscribers.concat([subscriber]);
-  entry.subscribers = more.length > LIST_LIMIT ? new Set(more) : more;
-  return true;
-}
-
+/** False where the filter had no such subscriber. */
 function removeFrom<S>(entry: Entry<S>, subscriber: S): boolean {
-  const { subscribers } = entry;
-  if (subscribers instanceof Set) return subscribers.delete(subscriber);
-  if (!subscribers.includes(subscriber)) return false;
-  entry.subscribers = subscribers.filter((other) => other !== subscriber);
-  return true;
-}
-
-function isEmpty<S>({ subscribers }: Entry<S>): boolean {
-  return (subscribers instanceof Set ? subscribers.size : subscribers.length) === 0;
+  const before = sizeOf(entry.subscribers);
+  entry.subscribers = withoutItem(entry.subscribers, subscriber);
+  return sizeOf(entry.subscribers) < before;
 }
 
 export class TopicTree<S> {
@@ -79,7 +57,7 @@ export class TopicTree<S> {
   /** Adds a subscriber to a valid filter. Answers the tree's own copy of the filter, for the caller to keep instead. */
   insert(filter: string, subscriber: S): string {
     const entry = hasWildcard(filter) ? this.#wildEntry(filter) : this.#exactEntry(filter);
-    addTo(entry, subscriber);
+    entry.subscribers = withItem(entry.subscribers, subscriber);
     return entry.filter;
   }
 
@@ -88,7 +66,7 @@ export class TopicTree<S> {
     if (hasWildcard(filter)) return this.#removeWild(filter.split('/'), subscriber);
     const entry = this.#exact.get(filter);
     if (!entry || !removeFrom(entry, subscriber)) return false;
-    if (isEmpty(entry)) this.#exact.delete(filter);
+    if (sizeOf(entry.subscribers) === 0) this.#exact.delete(filter);
     return true;
   }
 
@@ -112,7 +90,7 @@ export class TopicTree<S> {
   #exactEntry(filter: string): Entry<S> {
     let entry = this.#exact.get(filter);
     if (!entry) {
-      entry = { filter, subscribers: NOBODY };
+      entry = { filter, subscribers: EMPTY };
       this.#exact.set(filter, entry);
     }
     return entry;
@@ -130,7 +108,7 @@ export class TopicTree<S> {
       level = child;
     }
     if (!level.entry) {
-      level.entry = { filter, subscribers: NOBODY };
+      level.entry = { filter, subscribers: EMPTY };
       this.#wildcards += 1;
     }
     return level.entry;
@@ -145,7 +123,7 @@ export class TopicTree<S> {
     }
     const leaf = path.at(-1);
     if (!leaf?.entry || !removeFrom(leaf.entry, subscriber)) return false;
-    if (!isEmpty(leaf.entry)) return true;
+    if (sizeOf(leaf.entry.subscribers) > 0) return true;
     leaf.entry = null;
     this.#wildcards -= 1;
     this.#prune(path, names);
