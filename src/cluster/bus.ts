@@ -1,6 +1,6 @@
 /**
- * The connection to NATS: subjects in, texts out. Keeps trying for ever; while it is lost nothing is kept for later, the
- * streams above it do that within their bounds. The only file that knows the NATS client.
+ * The connection to NATS: subjects in, texts out. Keeps trying for ever. While there is no connection nothing is
+ * kept for later: the streams do that, within their bounds. The only file that knows the NATS client.
  */
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';
@@ -9,7 +9,7 @@ import { seldom } from '../seldom.js';
 
 const RETRY_MS = 250;
 const CONNECT_MS = 2000;
-/** A connection that answers no ping twice is given up: half-open ones are found so. */
+/** A connection that leaves two pings unanswered is given up: so half-open connections are found. */
 const PING_MS = 2000;
 
 export interface BusOptions {
@@ -21,7 +21,7 @@ export interface BusOptions {
   readonly subjects: ReadonlyMap<string, (text: string) => void>;
   readonly onConnected: () => void;
   readonly onLost: () => void;
-  /** Something came that no node of this version says. */
+  /** A text came that no node of this version writes. */
   readonly onRefused: () => void;
 }
 
@@ -72,7 +72,7 @@ export class Bus {
     if (this.connected) this.#connection?.publish(subject, text);
   }
 
-  /** The first answer of whoever answers on the subject; null where nobody does, or not in time. */
+  /** The first answer to a question on the subject; null where nobody answers in time. */
   async ask(subject: string, timeoutMs: number): Promise<string | null> {
     if (!this.connected || !this.#connection) return null;
     try {
@@ -151,7 +151,7 @@ export class Bus {
   }
 
   #lost(why: string): void {
-    // It serves its own clients all the same: taking every node out at once would help nobody.
+    // The node stays ready and serves its own clients: taking every node out at once would help nobody.
     const servers = this.options.urls.map((url) => new URL(url).host);
     const detail = `no connection to NATS (${servers.join(', ')}): only clients of this node are reached`;
     this.options.conditions.raise('cluster', detail, { ready: true });

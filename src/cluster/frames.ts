@@ -1,4 +1,4 @@
-/** What nodes write on NATS: signs of life, frames of their streams, who is there. What is none of it is an Error. */
+/** What nodes write on NATS: signs of life, frames of their streams, who is there. Any other text throws an Error. */
 import type { Item } from './peer.js';
 import { count, flag, listOf, text, type Validator } from './validators.js';
 
@@ -6,7 +6,7 @@ const STATES = ['up', 'leaving', 'gone'] as const;
 export type State = (typeof STATES)[number];
 export type Beat = readonly ['b', node: string, incarnation: number, protocol: number, State, wantsAnswer: 0 | 1];
 
-/** Data, acknowledgement, "send again after", "tell me everything". */
+/** `d`: data; `a`: everything up to `seq` has come; `n`: what follows `seq` is missing; `s`: send a snapshot. */
 const KINDS = ['d', 'a', 'n', 's'] as const;
 export type Frame = readonly [
   kind: (typeof KINDS)[number],
@@ -24,7 +24,7 @@ const state: Validator = (value) => (STATES as readonly unknown[]).includes(valu
 const kind: Validator = (value) => (KINDS as readonly unknown[]).includes(value);
 const list: Validator = (value) => Array.isArray(value);
 
-/** The first three of a beat hold for every protocol; one of another may look different behind them. */
+/** The fields of a beat that every protocol has; what stands behind them differs from one protocol to another. */
 const BEAT: readonly Validator[] = [(value) => value === 'b', name, count, count];
 const FRAME: readonly Validator[] = [kind, name, count, count, count, count];
 
@@ -47,7 +47,7 @@ export function frameOf(json: string): Frame {
   return frame as unknown as Frame;
 }
 
-/** Nodes that are there, as one of them says; none where that is nonsense. */
+/** The names of the nodes that are there, as one node answers a greeting; none where the answer is nonsense. */
 export function namesOf(json: string): readonly string[] {
   try {
     const names: unknown = JSON.parse(json);

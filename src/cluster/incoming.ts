@@ -1,4 +1,4 @@
-/** What other nodes tell, item by item: `[kind, domain, …]`. The other side of each is where its kind is sent. */
+/** What this node does with the items of other nodes, `[kind, domain, …]`. Their other side is items.ts. */
 import type { Address } from '../actors/address.js';
 import { broadcastHere, relayedHere, toRoomHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
@@ -66,7 +66,7 @@ function up(recipients: Recipients, peer: Peer, fields: Up): void {
   mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 
-/** What is done here from now on is later. */
+/** What is done on this node from now on is later than these stamps. */
 function heard({ stamps: clock }: Recipients, stamps: readonly number[]): void {
   for (const stamp of stamps) clock.heard(stamp);
 }
@@ -87,7 +87,7 @@ function roomsChanged(recipients: Recipients, peer: Peer, fields: RoomsChanged):
   mirrored(recipients, peer, [address, add, remove, nick, []]);
 }
 
-/** What another part of an endpoint has come to, this node's part of it comes to as well. */
+/** This node's part of an endpoint enters and leaves the rooms, and lists the buddies, that another part of it did. */
 function mirrored(recipients: Recipients, _peer: Peer, [address, join, leave, nick, watch]: Mirrored): void {
   heard(recipients, [...stampsOf(join), ...stampsOf(leave)]);
   const record = recipients.domain.tracker.records.get(address);
@@ -102,7 +102,7 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
   const record = domain.tracker.records.get(address);
   const part = record && partOf(record, peer);
   if (part) part.connected = count;
-  // One that is hidden has not been sent what nobody has seen.
+  // A hidden part has not been sent the packets that nobody has seen: they must stay here.
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
 }
 
@@ -125,7 +125,7 @@ function nameClaimed({ domain }: Recipients, _peer: Peer, [address, client]: rea
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
 
-/** A packet that another node has sent; followed here too, where somebody follows it. */
+/** A packet that another node has sent. A trace of its endpoint goes on here. */
 function received({ domain }: Recipients, peer: Peer, wire: WirePacket): Packet {
   const packet = packetOf(wire);
   if (domain.trace !== null) domain.trace.received(packet, peer.name, wire[4] ?? null);
@@ -156,7 +156,7 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
   relayedHere(recipients.domain, address, received(recipients, peer, packet), only);
 }
 
-/** A packet for the clients of this node's part: one that nobody has seen elsewhere, or a carbon. */
+/** A packet for the clients of this node's part alone: one that nobody has seen on another node, or a carbon. */
 function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted<[]>): void {
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }

@@ -1,19 +1,19 @@
 import type { Item, Peer } from './peer.js';
 
-/** What a node makes of what its mesh hears of the others. */
+/** What the mesh tells its node about the others. */
 export interface MeshEvents {
   /** This node is one of the cluster, and knows what the others have told so far. */
   joined(): void;
   received(peer: Peer, item: Item): void;
-  /** Everything that the peer is to know of this node, as items; after a gap, what is connected to it as well. */
+  /** Everything that the peer is to know of this node, as items; after a gap also which of the peer's clients are connected here. */
   snapshot(peer: Peer, afterGap: boolean): Iterator<string>;
-  /** What follows replaces all that was known of the peer. After a gap some of what it sent before may be lost. */
+  /** The items that follow replace all that was known of the peer. After a gap some items before them may be lost. */
   snapshotBegins(peer: Peer, afterGap: boolean): void;
   snapshotEnded(peer: Peer): void;
-  /** Some of what this node has sent to it is lost: the stream to it begins anew. */
+  /** Some of what this node has sent to the peer is lost: the stream to the peer begins anew. */
   reset(peer: Peer): void;
-  /** Not heard of for the time of its lease; it may come back as it was. */
+  /** The peer has not been heard of for the time of its lease; it may come back with the state it had. */
   hidden(peer: Peer): void;
-  /** It will not come back as it was. `inOrder`: it said so itself. */
+  /** The peer will not come back with the state it had. `inOrder`: it said so itself. */
   gone(peer: Peer, inOrder: boolean): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Which nodes there are, and ordered streams of items to and from each of them. Every node says that it lives on one
- * subject of NATS and has another one for itself: a cluster has a few subscriptions for each node, however many
- * endpoints there are. Who has an endpoint is known from the replica, not from NATS.
+ * Which nodes there are, and ordered streams of items to and from each of them. All nodes say on one subject of
+ * NATS that they live, and each node has a subject of its own for what it is sent: a cluster has a few subscriptions
+ * for each node, however many endpoints there are. Who has an endpoint is known from the replica, not from NATS.
  *
  * Owns peers, leases and streams; knows nothing of what the items mean.
  */
@@ -16,15 +16,15 @@ import { type Item, Peer } from './peer.js';
 import { StreamReceiver } from './stream-receiver.js';
 import { StreamSender } from './stream-sender.js';
 
-/** Nodes whose numbers differ do not understand each other. Grows only with what older ones would misread. */
+/** Nodes whose numbers differ do not understand each other. Grows only with what older nodes would misread. */
 export const PROTOCOL = 2;
 
 /** A lease ends when this many signs of life are missing. */
 const BEATS_IN_A_LEASE = 5;
 const LONGEST_BEAT_MS = 1000;
-/** How long a node that is not heard of is remembered, so that it comes back as the one it was. */
+/** How long a node that is not heard of is remembered, so that it can come back with the state it had. */
 const REMEMBER_MS = 10 * 60_000;
-/** Of a snapshot, characters that may be on their way at a time. */
+/** How many characters of a snapshot may be on their way at a time. */
 const SNAPSHOT_CHARACTERS = 1024 * 1024;
 
 export interface MeshOptions {
@@ -43,12 +43,12 @@ export interface MeshOptions {
 }
 
 export class Mesh {
-  /** By name: those within their lease, and those that may come back. */
+  /** Other nodes by name: those within their lease, and those that may come back. */
   readonly peers = new Map<string, Peer>();
   readonly incarnation = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   readonly #bus: Bus;
   readonly #receiver: StreamReceiver;
-  /** How every text from this node begins. */
+  /** This node's name and incarnation as JSON, which every text from it has. */
   readonly #head: string;
   readonly #dirty = new Set<StreamSender>();
   #state: State = 'up';
@@ -121,7 +121,7 @@ export class Mesh {
     });
     if (answer !== null) await this.#untilSynced(namesOf(answer).filter((name) => name !== node));
     if (this.#state === 'gone') return;
-    // NATS has gone in the meantime: it is joined when that is back.
+    // The connection to NATS may have gone in the meantime: then this node joins when NATS is back.
     this.#isLate = !this.connected;
     if (!this.#isLate) this.events.joined();
   }
@@ -142,7 +142,7 @@ export class Mesh {
     });
   }
 
-  /** Adds an item for one peer. One outside its lease gets none: when it is back it is told everything. */
+  /** Adds an item for one peer. A peer outside its lease gets none: it is told everything when it is back. */
   send(peer: Peer, item: string): void {
     if (!peer.up) return;
     this.options.metrics.itemsSent += 1;
@@ -159,7 +159,7 @@ export class Mesh {
     this.#dirty.add(stream);
   }
 
-  /** The turn is over: sends what it has gathered. */
+  /** Sends what this turn of the event loop has gathered. */
   flush(): void {
     if (this.#dirty.size === 0) return;
     const streams = [...this.#dirty];
@@ -167,7 +167,7 @@ export class Mesh {
     for (const stream of streams) stream.flush();
   }
 
-  /** Calls `done` when every node within its lease has all it was sent so far, or does not answer in time. */
+  /** Calls `done` when each node within its lease has acknowledged all it was sent so far, or has not done so in time. */
   barrier(done: () => void): void {
     let waiting = 1;
     const finish = () => {
@@ -183,7 +183,7 @@ export class Mesh {
     finish();
   }
 
-  /** Has every other node say again what it has. */
+  /** Asks every other node for a snapshot. */
   askForEverything(): void {
     for (const peer of this.peers.values()) if (peer.up) this.#control('s', peer);
   }
@@ -219,7 +219,7 @@ export class Mesh {
   readonly #tick = (): void => {
     const { clock, leaseMs } = this.options;
     const now = clock.now();
-    // This process has been stopped or starved: the silence was its own.
+    // This process has been stopped or starved: the silence was this node's own.
     const wasAway = this.#tickedAt > 0 && now - this.#tickedAt > leaseMs / 2;
     this.#tickedAt = now;
     this.#cancelTick = clock.after(this.beatMs, this.#tick);
@@ -331,14 +331,14 @@ export class Mesh {
   }
 
   #beginSnapshot(peer: Peer, afterGap: boolean): void {
-    // One that has not been told to its end begins anew, with all that it was for.
+    // A snapshot that is still being told begins anew; it stays one after a gap if it was one.
     peer.snapshotAfterGap = afterGap || (peer.snapshot !== null && peer.snapshotAfterGap);
     peer.snapshot = this.events.snapshot(peer, peer.snapshotAfterGap);
     this.send(peer, peer.snapshotAfterGap ? '["<",1]' : '["<",0]');
     this.#pump(peer);
   }
 
-  /** Tells as much more of a snapshot as may be on its way. */
+  /** Sends further items of a snapshot, as many as may be on their way. */
   #pump(peer: Peer): void {
     const { snapshot, stream } = peer;
     if (!snapshot) return;
@@ -361,7 +361,7 @@ export class Mesh {
   #onFrame(frame: Frame): void {
     const [kind, name, incarnation, to, epoch, seq, urgent, items] = frame;
     const peer = this.peers.get(name);
-    // Of a node not met yet, or for an earlier one of this name: it sends again once both know each other.
+    // From a node not met yet, or for an earlier process of this name: it sends the frame again once both know each other.
     if (peer?.incarnation !== incarnation || to !== this.incarnation) return;
     this.#heard(peer);
     if (kind === 'd') return this.#receiver.receive(peer, epoch, seq, urgent === 1, items ?? []);
@@ -390,7 +390,7 @@ export class Mesh {
     }
   }
 
-  /** An item is not what its kind says: counted, and told once for each kind of a node. */
+  /** An item is malformed: it is counted, and logged from time to time. */
   refuse(peer: Peer, kind: string): void {
     this.options.metrics.itemsRefused += 1;
     const what = { event: 'item refused', kind, node: peer.name };

@@ -18,9 +18,9 @@ import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
 import { Tunnels } from './tunnels.js';
 
-/** Digits of a token behind its node's name. */
+/** Random digits of a token, behind its node's name. */
 const RANDOM_DIGITS = 32;
-/** Unknown kinds that are told of, and characters of each: a kind is whatever a peer says. */
+/** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
 const KIND_CHARACTERS = 16;
 
@@ -84,7 +84,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
   }
 
-  /** Resolves when this node is in the cluster and knows what the others know, or cannot for now. */
+  /** Resolves when this node is in the cluster and knows what the others know, or cannot join for now. */
   async start(): Promise<void> {
     await this.mesh.start();
   }
@@ -108,7 +108,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this.domains.delete(domain.name);
       cluster.tracker.end();
     });
-    // One that is configured later: what the others told of it has not been listened to.
+    // What the others told of the domain before it was configured here has been ignored.
     this.mesh.askForEverything();
     return cluster;
   }
@@ -134,7 +134,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     else this.#noteUnknown(peer, kind.slice(0, KIND_CHARACTERS));
   }
 
-  /** The first of each kind, and no more kinds than a newer version may have. */
+  /** Logs an item of an unknown kind, once for each kind, and no more kinds than a newer version may have. */
   #noteUnknown(peer: Peer, kind: string): void {
     if (this.#unknown.has(kind) || this.#unknown.size >= UNKNOWN_KINDS) return;
     this.#unknown.add(kind);
@@ -183,7 +183,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     for (const { tracker } of this.domains.values()) tracker.hide(peer);
   }
 
-  /** Who waits for it, or is connected through it or to it, does so no longer. */
+  /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
   #disconnect(peer: Peer): void {
     this.rpc.lost(peer);
     this.tunnels.lost(peer);
@@ -204,7 +204,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
         topics.drop(peer);
       }
     };
-    // Its clients have been told to come elsewhere: they have the time of a page reload for it.
+    // A node that ends in order has told its clients to come elsewhere: they have the time of a page reload to do so.
     if (!inOrder || this.options.graceMs === 0) return drop();
     const cancel = this.options.clock.after(this.options.graceMs, () => {
       this.#ending.delete(cancel);

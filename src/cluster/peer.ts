@@ -1,36 +1,39 @@
-/** Another node, as this one knows it: what was heard of it, and the streams to it and from it. */
+/** Another node, as this one knows it: what has been heard of it, and the streams to it and from it. */
 import type { RemoteNode } from '../actors/cluster.js';
 import type { StreamSender } from './stream-sender.js';
 
-/** One item of a stream: its kind, then what that kind has. */
+/** One item of a stream: its kind, then the fields of that kind. */
 export type Item = readonly [kind: string, ...fields: unknown[]];
 
-/** What became of an item: of a kind that is not known here, or not of its kind's shape. */
+/** What became of an item: `unknown` where this version does not know its kind, `malformed` where its fields are wrong. */
 export type Taken = 'taken' | 'unknown' | 'malformed';
 
 export class Peer implements RemoteNode {
-  /** Within its lease: its endpoints count. */
+  /** It is within its lease: its endpoints count. */
   up = true;
-  /** It ends in order: its clients have been told to come elsewhere. */
+  /** It is about to end in order: its clients have been told to come elsewhere. */
   leaving = false;
   /** It has not acknowledged in time: nobody waits for it until it does. */
   suspect = false;
-  /** When its lease ended; 0: it holds. */
+  /** When its lease ended, in milliseconds since the epoch; 0: it is within its lease. */
   hiddenAt = 0;
-  /** Since when it may not have been sent all there was for it: `performance.now()`; 0: it has been, or is new. */
+  /**
+   * Since when packets for it may not have been sent to it, in milliseconds of `performance.now()`; 0: it is new, or has
+   * told everything since.
+   */
   lostAt = 0;
-  /** What it had to tell at first has arrived. */
+  /** Its first snapshot has arrived in full. */
   synced = false;
   /** The stream to it. */
   stream!: StreamSender;
-  /** What it is still to be told at first, as far as it takes it. */
+  /** The rest of the snapshot that it is being sent; null: none. */
   snapshot: Iterator<string> | null = null;
-  /** That is said because some of what was sent before may be lost. */
+  /** That snapshot is sent because some items before it may be lost. */
   snapshotAfterGap = false;
-  /** Of its stream to this node: the epoch, and the last frame received in it. */
+  /** The epoch of its stream to this node, and the last frame received in that epoch. */
   epoch = 0;
   seq = 0;
-  /** Something was missing and has been asked for. */
+  /** A frame is missing and has been asked for. */
   asked = false;
   ackScheduled: 'no' | 'soon' | 'now' = 'no';
 
@@ -43,7 +46,7 @@ export class Peer implements RemoteNode {
   ) {}
 }
 
-/** The peer that a node of the tracker is: nothing else is ever told to it. */
+/** The peer behind a node of the tracker: the cluster tells the tracker of no other kind of node. */
 export function peerOf(node: RemoteNode): Peer {
   return node as Peer;
 }

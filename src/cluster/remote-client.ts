@@ -21,15 +21,17 @@ const FIND_MS = 5000;
 
 const REASONS = new Map<string, CloseReason>(Object.values(CLOSE).map((reason) => [reason.name, reason]));
 
+/** A transport of this node that is attached to a client on another one. */
 interface Attachment {
   id: number;
+  /** The node where the client lives. */
   readonly home: Peer;
   readonly token: string;
   readonly transport: Transport;
-  /** Came from its home, and waits for the transport. */
+  /** Packets that have come from the home and wait for the transport. */
   pending: Packet[];
   canTake: boolean;
-  /** Packets that the transport has taken since its home knows the attachment by this number. */
+  /** How many packets the transport has taken since the home knows the attachment by this `id`. */
   taken: number;
 }
 
@@ -46,9 +48,9 @@ const proxy: Behaviour<RemoteClients, EndpointMessage> = {
 export class RemoteClients {
   readonly #attachments = new Map<number, Attachment>();
   readonly #byTransport = new Map<Transport, Attachment>();
-  /** Where a stand-in's client lives. */
+  /** The nodes where the clients behind the stand-ins live. */
   readonly #homes = new WeakMap<Client, Peer>();
-  /** Of homes that are not heard of: how those attachments have ended that they still count on. */
+  /** For each home that is not heard of: items that tell it how its attachments have ended. */
   readonly #farewells = new Map<Peer, string[]>();
   readonly #actor: Ref<EndpointMessage>;
   #lastId = 0;
@@ -62,7 +64,7 @@ export class RemoteClients {
     this.#actor = system.spawn(system.group(`remote clients ${domain.name}`), proxy, this);
   }
 
-  /** A stand-in for the client of a ticket that another node has given out; null where that knows it no more. */
+  /** A stand-in for the client of a ticket that another node has given out; null where that node does not know the ticket any more. */
   find(address: Address, token: string, done: (client: Client | null) => void): void {
     const { node, domain } = this;
     const home = node.homeOf(token);
@@ -101,7 +103,7 @@ export class RemoteClients {
     this.node.mesh.send(attachment.home, this.#departure(attachment, unsent));
   }
 
-  /** What it was sent and has not taken its home still has. */
+  /** Tells the home how many packets the transport has taken, and which came back unsent; it still has the others. */
   #departure({ id, token, taken }: Attachment, unsent: readonly Packet[]): string {
     return this.items.detached(id, token, taken, unsent);
   }
@@ -128,12 +130,12 @@ export class RemoteClients {
   /** The client's home ends the connection. */
   close(home: Peer, id: number, reason: string): void {
     const attachment = this.#attachments.get(id);
-    // Whoever asks may wait for the answer: nothing of what it has sent there has been taken.
+    // The home may wait for an answer: none of the packets that it has sent there has been taken.
     if (!attachment) return this.node.mesh.send(home, this.items.detached(id, '', 0, []));
     this.#leave(attachment, attachment.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
   }
 
-  /** A home is not heard of: its tickets are unknown. It is told when it is back. */
+  /** A home is not heard of: its tickets are unknown here, and attachments to it end. It is told of that when it is back. */
   lost(home: Peer): void {
     for (const attachment of [...this.#attachments.values()]) {
       if (attachment.home !== home) continue;
@@ -150,12 +152,15 @@ export class RemoteClients {
     this.#farewells.delete(home);
   }
 
-  /** Some of what passed between a home and this node may be lost: what is connected here is announced again. */
+  /** Items between a home and this node may be lost: the attachments to the home are announced again. */
   renew(home: Peer): void {
     for (const item of this.renewals(home)) this.node.mesh.send(home, item);
   }
 
-  /** What has gone, and what is there: under another number, so that what is still on its way to the old one counts as lost. */
+  /**
+   * Items that tell a home which attachments have ended and which are there. Those get other ids, so that packets still on
+   * their way to the old ids count as lost.
+   */
   *renewals(home: Peer): Iterable<string> {
     const farewells = this.#farewells.get(home) ?? [];
     this.#farewells.delete(home);
@@ -178,7 +183,7 @@ export class RemoteClients {
     attachment.canTake = taken === pending.length;
     pending.splice(0, taken);
     attachment.taken += taken;
-    // What a poll has taken is out when the poll has ended.
+    // A poll has not sent the packets it has taken before it ends.
     if (taken > 0 && transport.kind !== 'jsonp') {
       this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
     }

@@ -13,20 +13,20 @@ import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import { packetOf, type WirePacket } from './wire.js';
 
-/** Packets on their way to a connection elsewhere, not taken yet by what carries it; further ones wait in the client. */
+/** Packets that may be on their way to a connection elsewhere; further ones wait in the client's queue. */
 const WINDOW = 200;
-/** Bytes of packets that go in one item. */
+/** How many bytes of packets go in one item. */
 const ITEM_BYTES = 128 * 1024;
 
 class RemoteTransport implements Transport {
   #unacknowledged: Packet[] = [];
-  /** Packets acknowledged. */
+  /** How many packets the connection has taken. */
   #acknowledged = 0;
   #blocked = false;
   #hasSent = false;
-  /** The connection has gone: what is sent there is lost. */
+  /** The connection has gone: packets sent there would be lost. */
   #isOver = false;
-  /** Its node has not named it since it began to say everything again. */
+  /** The snapshot that is coming in from its node has not named it yet. */
   isStale = false;
 
   constructor(
@@ -52,7 +52,7 @@ class RemoteTransport implements Transport {
     return taken.length;
   }
 
-  /** How many packets may be sent: by their number on the way, and by what goes in one item. */
+  /** How many of the packets may be sent now: bounded by the window and by the bytes of one item. */
   #room(packets: readonly Packet[]): number {
     const most = Math.min(packets.length, WINDOW - this.#unacknowledged.length);
     let bytes = 0;
@@ -69,13 +69,13 @@ class RemoteTransport implements Transport {
   }
 
   settle(reason: CloseReason): boolean {
-    // Also what is acknowledged may come back: what carries it has it, and may not get it out.
+    // Also packets that the connection has taken may come back: it may not have got them out.
     if (!this.#hasSent) return false;
     this.remoteTransports.askToEnd(this, reason);
     return true;
   }
 
-  /** So many of what it was sent are with what carries it. Answers whether it can take more again. */
+  /** The connection has taken `count` packets in all. Answers whether it can take more again. */
   acknowledge(count: number): boolean {
     this.#unacknowledged = this.#unacknowledged.slice(count - this.#acknowledged);
     this.#acknowledged = count;
@@ -84,7 +84,7 @@ class RemoteTransport implements Transport {
     return wasBlocked;
   }
 
-  /** What could not be got out, and behind it all but the `taken` packets that were with what carried it. */
+  /** What the client gets back when the connection has gone: packets it could not send, then those it had not taken. */
   left(taken: number, unsent: readonly Packet[]): readonly Packet[] {
     this.#isOver = true;
     return [...unsent, ...this.#unacknowledged.slice(Math.max(0, taken - this.#acknowledged))];
@@ -92,7 +92,7 @@ class RemoteTransport implements Transport {
 }
 
 export class RemoteTransports {
-  /** By node, then by the number that node has given it. */
+  /** By the node of the connection, then by the id which that node has given it. */
   readonly #transports = new Map<Peer, Map<number, RemoteTransport>>();
 
   constructor(
@@ -101,7 +101,7 @@ export class RemoteTransports {
     private readonly mesh: Pick<Mesh, 'send'>,
   ) {}
 
-  /** `isRenewed`: it has been there, and is no newer than another connection that the client has. */
+  /** A connection of another node is there. `isRenewed`: it was announced before, and replaces no newer connection. */
   attach(peer: Peer, id: number, token: string, kind: TransportKind, isRenewed: boolean): void {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
@@ -126,19 +126,19 @@ export class RemoteTransports {
     const transport = this.#transports.get(peer)?.get(id);
     if (transport) return this.#detach(transport, taken, unsent.map(packetOf));
     const client = this.domain.tickets.get(token);
-    // It was taken for lost: what comes back has no place of its own any more.
+    // The connection was taken for lost: packets that come back are delivered like new ones.
     for (const packet of client ? unsent.map(packetOf) : []) {
       const only = client?.name ?? null;
       if (client) client.endpoint.tell({ kind: 'deliver', packet, only, relayed: true });
     }
   }
 
-  /** A node begins to say which connections it has. */
+  /** The snapshot of a node begins, which names the connections that the node has. */
   expect(peer: Peer): void {
     for (const transport of this.#transports.get(peer)?.values() ?? []) transport.isStale = true;
   }
 
-  /** It has said so: those that it did not name have gone. */
+  /** The snapshot has ended: connections that it did not name have gone. */
   settle(peer: Peer): void {
     for (const transport of [...(this.#transports.get(peer)?.values() ?? [])]) {
       if (transport.isStale) this.#detach(transport, 0, []);
@@ -159,7 +159,7 @@ export class RemoteTransports {
     if (this.#forget(transport)) this.#sendClose(peer, id, reason);
   }
 
-  /** It is known until the other node says what became of it. */
+  /** Asks the other node to end a connection, which is known until that node says how it has ended. */
   askToEnd({ peer, id }: RemoteTransport, reason: CloseReason): void {
     this.#sendClose(peer, id, reason);
   }

@@ -1,6 +1,6 @@
 /**
- * Services that deliver in turns and have clients on several nodes: the oldest part chooses the node, as often as it has
- * connected clients; the part there chooses the client. A sender stays where it has been.
+ * Services that deliver in turns and have clients on several nodes: the oldest part chooses the node, each as
+ * often as that has connected clients; the part there chooses the client. A sender stays with the node that it has had.
  */
 import type { Address } from '../actors/address.js';
 import type { EndpointRecord } from '../actors/endpoint-record.js';
@@ -19,7 +19,7 @@ interface Turn {
 export class RoundRobin {
   readonly #turns = new Map<Address, Turn>();
 
-  /** The node that a message is for; null: this one, which has `own` connected clients. */
+  /** The node that gets a message of `sender`; null: this one, which has `own` connected clients. */
   choose({ address, parts }: EndpointRecord, sender: string, own: number): Peer | null {
     const counts = new Map<Peer | null, number>([[null, own]]);
     for (const { node, hidden, connected } of parts) if (!hidden) counts.set(peerOf(node), connected);

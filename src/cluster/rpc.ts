@@ -55,7 +55,7 @@ export class Rpc {
     return 'taken';
   }
 
-  /** A node is not there any more: what was asked of the node is answered with null. */
+  /** A node is not there any more: calls to it are answered with null. */
   lost(peer: Peer): void {
     for (const [id, pending] of [...this.#pending]) if (pending.peer === peer) this.#finish(id, null);
   }

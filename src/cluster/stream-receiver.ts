@@ -1,8 +1,8 @@
-/** The receiving half of the streams from other nodes: each item once, in order; says what has come and what is missing. */
+/** The receiving half of the streams from other nodes: each item once, in order. Acknowledges what has come and asks for what is missing. */
 import type { Clock } from '../clock.js';
 import type { Item, Peer } from './peer.js';
 
-/** An acknowledgement that nobody waits for may wait for others this long. */
+/** How long an acknowledgement that nobody waits for is held back, to stand for later frames as well. */
 const ACK_MS = 20;
 
 export class StreamReceiver {

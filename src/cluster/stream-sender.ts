@@ -1,7 +1,7 @@
 /**
  * One half of what passes between two nodes: an ordered stream of items to one other node. NATS forgets what it cannot
- * deliver at once; this keeps what has not been acknowledged, within a bound, and sends it again. So nothing between
- * two living nodes is lost, comes twice or overtakes.
+ * deliver at once; the sender keeps what has not been acknowledged, within a bound, and sends it again. So nothing
+ * between two living nodes is lost, comes twice or overtakes.
  *
  * A stream that overflows begins anew under a higher epoch, and its owner brings the other node up to date.
  */
@@ -11,13 +11,13 @@ import { seldom } from '../seldom.js';
 
 /** Characters of items that one frame gathers; NATS takes 1 MiB by default. */
 const FRAME_CHARACTERS = 96 * 1024;
-/** Longest item, in bytes: with what else a frame has gathered it stays below that. */
+/** Longest item, in bytes: a frame with it and what has been gathered before stays below what NATS takes. */
 const ITEM_BYTES = 700 * 1024;
-/** Shorter ones cannot be longer than that. */
+/** An item of fewer characters cannot have more bytes than that: it is not measured. */
 const LARGE_CHARACTERS = ITEM_BYTES / 3;
 /** Characters that wait for acknowledgement before the stream gives up and begins anew. */
 export const STREAM_CHARACTERS = 32 * 1024 * 1024;
-/** Of what is not acknowledged, characters sent again at a time when nobody has asked. */
+/** How many characters are sent again at a time when the other node has not asked. */
 const REPEATED_CHARACTERS = 1024 * 1024;
 
 interface Frame {
@@ -39,15 +39,18 @@ export class StreamSender {
   #frames: Frame[] = [];
   #characters = 0;
   #waiting: Waiting[] = [];
-  /** The oldest frame when it was last looked at. */
+  /** The number of the oldest unacknowledged frame at the last `look`; -1: there was none. */
   #looked = -1;
 
   constructor(
-    /** Grows from call to call, over all streams to a node: one that has forgotten this node may be met anew. */
+    /**
+     * Answers a higher epoch with each call, over all streams to a node: one that has forgotten this node meets it again
+     * in a stream that is newer than before.
+     */
     private readonly nextEpoch: () => number,
     /** Sends one frame; `urgent` asks for an acknowledgement at once. */
     private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => void,
-    /** The stream has begun anew: what the other node knew is to be sent again. */
+    /** Called when the stream has begun anew: everything that the other node is to know has to be sent again. */
     private readonly onReset: () => void,
     private readonly metrics: ClusterMetrics,
   ) {}
@@ -90,7 +93,7 @@ export class StreamSender {
     this.#transmit(frame);
   }
 
-  /** Begins anew; what was on its way is dropped. */
+  /** Begins the stream anew; frames on their way are dropped. */
   reset(): void {
     const dropped = this.#frames.length + (this.#pending.length > 0 ? 1 : 0);
     if (dropped > 0) {
@@ -128,7 +131,10 @@ export class StreamSender {
     this.#repeatFrames(STREAM_CHARACTERS);
   }
 
-  /** The other node misses what follows `seq`: sends that again. One that misses what it had acknowledged has forgotten all. */
+  /**
+   * The other node misses what follows `seq`: sends that again. A node that misses what it had acknowledged has forgotten
+   * the stream, which begins anew.
+   */
   missing(epoch: number, seq: number): void {
     if (epoch !== this.#epoch) return;
     this.acknowledged(epoch, seq);
@@ -148,8 +154,8 @@ export class StreamSender {
   }
 
   /**
-   * Called from time to time: what has waited since the last time is sent again. Whoever has waited for longer than
-   * `patienceMs` is released; answers whether there was anybody.
+   * Called from time to time: sends again what has not been acknowledged since the last call. Releases all who wait for
+   * an acknowledgement when one of them has waited for longer than `patienceMs`; answers whether that was so.
    */
   look(now: number, patienceMs: number): boolean {
     const oldest = this.#frames[0]?.seq ?? -1;
@@ -167,7 +173,7 @@ export class StreamSender {
     this.#waiting.push({ seq: this.#seq + (this.#pending.length > 0 ? 1 : 0), since: now, done });
   }
 
-  /** Whoever waits for an acknowledgement waits no longer: none will come. */
+  /** Calls all who wait for an acknowledgement: none will come. */
   release(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

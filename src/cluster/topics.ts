@@ -1,7 +1,7 @@
 /**
  * MQTT's free topics across nodes: a publication goes to the nodes that subscribed, to each once; what is retained is
- * kept by every node, the later publication of a topic wherever it was made; one member of a shared subscription has
- * it, wherever that is connected. The broker of a domain (protocols/mqtt) stands behind `TopicsBroker`.
+ * kept by every node, the later publication of a topic wherever it was made; of a shared subscription one
+ * member gets a publication, wherever that member is connected. The broker of a domain (protocols/mqtt) stands behind `TopicsBroker`.
  */
 
 import type { ClusterTopics, ShareCount, TopicsBroker } from '../actors/cluster.js';
@@ -123,7 +123,7 @@ export class Topics implements ClusterTopics {
     if (this.#removals > REMEMBERED_REMOVALS) this.#forgetRemovals();
   }
 
-  /** The older half of them. */
+  /** Forgets the older half of the removals. */
   #forgetRemovals(): void {
     for (const [topic, { publication }] of this.#kept) {
       if (this.#removals <= REMEMBERED_REMOVALS / 2) return;
@@ -140,7 +140,7 @@ export class Topics implements ClusterTopics {
     mesh.broadcast(items.share(name, filter, count ?? NO_MEMBERS));
   }
 
-  /** Another node has so many members of a shared subscription. */
+  /** Another node tells how many members of a shared subscription it has. */
   shareTold(peer: Peer, name: string, filter: string, connected: number, total: number): void {
     let share = this.#shares.get(name);
     if (!share) {
@@ -163,12 +163,15 @@ export class Topics implements ClusterTopics {
     return true;
   }
 
-  /** Another node has chosen this one for a publication. */
+  /** Another node has chosen this one to give a publication to a member of a shared subscription. */
   passed(name: string, wire: WirePublication): void {
     this.#broker?.assign(name, publicationOf(wire, this.options.now()));
   }
 
-  /** The node whose turn it is, each as often as it has members, connected ones if there are any; null: this one. */
+  /**
+   * The node that gets the next publication, in turn, each as often as it has connected members, or members where none is
+   * connected on any node; null: this one.
+   */
   #choose(name: string): Peer | null {
     const own = this.#own.get(name);
     const others = [...(this.#shares.get(name)?.peers ?? [])].filter(([peer]) => peer.up);

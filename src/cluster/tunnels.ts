@@ -1,5 +1,5 @@
 /**
- * Streams of bytes between two nodes, over what they exchange anyway: a connection that comes to one node is carried to
+ * Streams of bytes between two nodes, as items of the stream between them: a connection that comes to one node is carried to
  * the node where its session lives. The receiving side says how much it has taken, so that the sending one knows when to
  * wait.
  */
@@ -14,16 +14,16 @@ export interface TunnelEvents {
   drained(): void;
   /** The other side asks for no more for now, or to go on. */
   paused(isPaused: boolean): void;
-  /** It has ended, or its node has gone (code 0). */
+  /** The other side has ended the tunnel, or its node has gone (code 0). */
   ended(code: number): void;
 }
 
-/** Bytes that go in one item. */
+/** How many bytes go in one item. */
 const PIECE_BYTES = 96 * 1024;
 
 type Operation = 'd' | 'k' | 'p' | 'z';
 
-/** What each operation says, and what a tunnel is opened with. */
+/** What the argument of each operation is: open, data, taken bytes, pause and end. */
 const ARGUMENTS = new Map<unknown, Validator>([
   ['o', (about) => typeof about === 'object' && about !== null],
   ['d', text],
@@ -42,7 +42,7 @@ export class Tunnel {
     private readonly tunnels: Tunnels,
     readonly peer: Peer,
     readonly id: number,
-    /** It was opened here. */
+    /** Whether this node has opened it. */
     readonly isOpener: boolean,
   ) {}
 
@@ -136,7 +136,10 @@ export class Tunnels {
     for (const tunnel of [...(this.#tunnels.get(peer)?.values() ?? [])]) tunnel.received('z', 0);
   }
 
-  /** Some of what a node has sent is lost. It knows, but not of tunnels opened here since. */
+  /**
+   * Some of what a peer has sent is lost: all tunnels with it end. The peer knows that, but not of tunnels that this node
+   * has opened since: it is told.
+   */
   broken(peer: Peer): void {
     for (const tunnel of this.#tunnels.get(peer)?.values() ?? []) this.tell(tunnel, 'z', 0);
     this.lost(peer);

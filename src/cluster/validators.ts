@@ -1,17 +1,17 @@
 /**
- * What each kind of item has. Nodes believe each other, but what is of no shape is another version's or nobody's: it is
- * refused here, before it reaches an actor or a client's queue. Fields behind those that are named here are a newer
- * version's, and are left alone.
+ * What the fields of items must be. Nodes believe each other, but a field of the wrong type comes from another version
+ * or from no node at all: its item is refused before it reaches an actor or a client's queue. Further fields behind those
+ * that are named here come from a newer version, and are ignored.
  */
 import { PACKET_FIELDS } from '../actors/packet.js';
 import { isShow } from '../actors/presence.js';
 import type { Followed } from '../actors/trace.js';
 import { PACKET_KINDS, type PacketKind, TRANSPORT_KINDS } from '../metrics.js';
 
-/** `domain` is the one the item names. */
+/** Whether a field is what it must be. `domain` is the one that the item names. */
 export type Validator = (value: unknown, domain: string) => boolean;
 
-/** The end of the year 2100 as a stamp: what is later would stand for ever. */
+/** The end of the year 2100 as a stamp: no change could ever be later than a higher one. */
 const LAST_STAMP = Date.UTC(2101, 0) * 1024;
 
 export const text: Validator = (value) => typeof value === 'string';
@@ -19,7 +19,7 @@ export const count: Validator = (value) => Number.isSafeInteger(value) && (value
 export const stamp: Validator = (value) => count(value, '') && (value as number) < LAST_STAMP;
 export const show: Validator = (value) => typeof value === 'string' && isShow(value);
 export const flag: Validator = (value) => typeof value === 'boolean' || value === 0 || value === 1;
-/** What is told in its place: the packet that follows names the topic itself. */
+/** The address of an item whose packet names the address itself. */
 export const nothing: Validator = (value) => value === null;
 export const address: Validator = (value, domain) =>
   typeof value === 'string' && value.startsWith(`/domain/${domain}/`);

@@ -1,6 +1,6 @@
 /**
- * The admin port of a server with workers: the same to whoever asks as that of a single server. What the workers answer
- * on their own ports, and tell each second, is put together here.
+ * The admin port of a server with workers, which answers as that of a single server does. It merges what the workers
+ * answer on their own admin ports, and what they report each second.
  */
 import type { ServerResponse } from 'node:http';
 import { answer, answerError, answerJson, type Handler } from '../admin/answer.js';
@@ -32,7 +32,7 @@ class Workers {
     private readonly admin: AdminMetrics,
   ) {}
 
-  /** As they have told lately. */
+  /** The server as the latest heartbeats show it. */
   node(): ServerView {
     return serverView(this.requests.ports(), this.heartbeats);
   }
@@ -102,7 +102,7 @@ class Workers {
   }
 }
 
-/** What the workers that count hold together, and which do not. */
+/** Answers what the workers hold together, and names those that gave no answer. */
 function answerMerged<T>(
   response: ServerResponse,
   { counted, notCounted, refused }: Answers<T>,
@@ -118,7 +118,7 @@ function viewRoutes(requests: Requests): [string, Handler][] {
     [
       'GET /api/domains',
       async ({ response, url }) => {
-        // All of them: the largest of all workers need not be the largest of each.
+        // As many as a worker lists: the largest domain of all workers together need not be the largest of any of them.
         const answers = await requests.sendJson<Domains>(`/api/domains?limit=${MOST_LISTED}`);
         answerMerged(response, answers, (all) => mergeDomains(all, limitOf(url)));
       },
@@ -179,7 +179,7 @@ function protectedRoutes(workers: Workers, history: History, tracing: SharedTrac
   ];
 }
 
-/** Answers null while it is off. Rejects with the system's `code` and the `address` where the port cannot be had. */
+/** Answers null where the admin port is off. Rejects with the system's `code` and the `address` where the port cannot be had. */
 export async function startWorkersAdmin(
   config: () => Config,
   ports: () => readonly WorkerPort[],

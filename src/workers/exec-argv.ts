@@ -1,10 +1,10 @@
-/** MiB that V8's young objects may take in each of their two halves, where it would be 16. */
+/** MiB that V8's young objects may take in each of their two halves, instead of Node's 16. */
 const SEMI_SPACE_MIB = 8;
 
 /**
- * Flags of Node for a worker: this process's own, and a smaller young generation. Each of many processes would hold it
- * in full; half of it saves 15 MiB in each and has cost no time that could be measured (docs/scale.md). A size that the
- * operator has given, among the flags or in NODE_OPTIONS, stands.
+ * Flags of Node for a worker: this process's own, and a smaller young generation. Every worker fills its
+ * young generation; half the size saves 15 MiB in each and has cost no time that could be measured (docs/scale.md). A
+ * size that the operator has given, among the flags or in NODE_OPTIONS, stands.
  */
 export function workerExecArgv(own: readonly string[], nodeOptions: string): string[] {
   const isGiven = [...own, nodeOptions].some((flag) => /semi[-_]space[-_]size/.test(flag));

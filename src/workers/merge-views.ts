@@ -1,4 +1,4 @@
-/** What several workers hold of the same thing, put together. */
+/** Merges what several workers hold of one domain, room, endpoint or error. */
 import type { ClientView, EndpointView, Listed } from '../actors/inspect.js';
 import {
   type Domains,
@@ -14,7 +14,7 @@ const listedIds = 100;
 const listedErrors = 20;
 const namedEndpoints = 4;
 
-/** By the name of the worker. */
+/** Answers by the name of the worker that gave them. */
 export type ByWorker<T> = ReadonlyMap<string, T>;
 
 function addDomains(a: DomainView, b: DomainView): DomainView {
@@ -25,7 +25,7 @@ function addDomains(a: DomainView, b: DomainView): DomainView {
     shared: a.shared + b.shared,
     clients: a.clients + b.clients,
     connected: a.connected + b.connected,
-    // Each knows the rooms of all.
+    // Each worker knows the rooms of all workers.
     rooms: Math.max(a.rooms, b.rooms),
     queued: a.queued + b.queued,
     accepted: a.accepted + b.accepted,
@@ -57,7 +57,7 @@ export function mergeRooms(all: ByWorker<Rooms>, count: number): Rooms {
   return { total: Math.max(rooms.size, ...[...all.values()].map(({ total }) => total)), rooms: sorted.slice(0, count) };
 }
 
-/** Of one reason in one domain there is one; the latest first. */
+/** One error for each reason in each domain, which counts those of all workers; the latest first. */
 export function mergeErrors(all: ByWorker<readonly RecentSummary[]>): RecentSummary[] {
   const found = new Map<string, RecentSummary>();
   const sorted = [...all.values()].flat().sort((a, b) => b.at - a.at);
@@ -94,7 +94,7 @@ export interface MergedLookup extends Omit<Lookup, 'endpoint' | 'errors'> {
 
 function mergeEndpoints(parts: readonly (readonly [string, EndpointView])[]): MergedEndpoint | null {
   const views = parts.map(([, view]) => view);
-  // A part that is only there until it ends knows less than one that is online.
+  // A part that waits for the end of its grace knows less than one that is online.
   const best = views.find(({ online }) => online) ?? views[0];
   if (!best) return null;
   return {
@@ -108,7 +108,7 @@ function mergeEndpoints(parts: readonly (readonly [string, EndpointView])[]): Me
   };
 }
 
-/** null: nobody has answered. */
+/** null where no worker has answered. */
 export function mergeLookups(all: ByWorker<Lookup>): MergedLookup | null {
   const [first] = all.values();
   if (!first) return null;

@@ -1,10 +1,10 @@
-/** What the parent and its workers tell each other. Structured clones: a Map arrives as a Map. */
+/** Messages between the parent and its workers. They are structured clones: a Map arrives as a Map. */
 import type { Measured } from '../admin/admin.js';
 import type { Config } from '../config.js';
 
 /** From the parent to a worker. */
 export type Order =
-  /** The first one: what to serve, under which name it logs, and the names of the other workers. */
+  /** The first order: what to serve, under which name to log, and the names of the other workers. */
   | {
       readonly kind: 'start';
       readonly name: string;
@@ -19,15 +19,15 @@ export type Order =
 
 /** From a worker to its parent. */
 export type Report =
-  /** The first one: its program is loaded, and it hears orders from now on. */
+  /** The first report: the worker's program is loaded, and orders reach it from now on. */
   | { readonly kind: 'loaded' }
   | { readonly kind: 'started'; readonly ports: Ports }
-  /** Each second, while it serves. */
+  /** Sent each second, while the worker serves. */
   | { readonly kind: 'measured'; readonly measured: Measured }
-  /** It cannot start: why, in one line. */
+  /** The worker cannot start, for this reason, in one line. */
   | { readonly kind: 'failed'; readonly problem: string };
 
-/** Where a worker listens; null: off. */
+/** The ports on which a worker listens; null: that port is off. */
 export interface Ports {
   readonly port: number;
   readonly mqttPort: number | null;

@@ -1,12 +1,12 @@
-/** The ports that workers will share: seen to be free before any worker listens. */
+/** Finds the ports that the workers will share, and checks that they are free before any worker listens. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config.js';
 
 /**
  * Answers the configuration with a number in place of each "any free port". Rejects with the system's `code` and the
- * `address` where one cannot be had, or somebody listens already: workers share their port with whoever does, and would
- * not notice.
+ * `address` where a port cannot be had, or another program listens on it: workers would share the port with that program
+ * and not notice.
  */
 export async function claimPorts(config: Config): Promise<Config> {
   const { host, port, mqtt } = config;
@@ -22,7 +22,7 @@ export async function claimPorts(config: Config): Promise<Config> {
   });
 }
 
-/** The port when it is free; for 0, one that is. */
+/** Answers the port where it is free, and any free one for port 0. */
 async function freePort(host: string, port: number): Promise<number> {
   const server = createServer().listen(port, host);
   try {

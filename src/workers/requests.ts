@@ -1,17 +1,17 @@
 /**
- * Questions to all workers. Each has an admin port of its own, on loopback, with a token that only the parent knows. One
- * that starts, dies or hangs has no answer that counts: it is named instead.
+ * Requests to all workers. Each worker has an admin port of its own, on loopback, with a token that only the parent
+ * knows. A worker that starts, dies or hangs gives no answer that counts: it is named instead.
  */
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 
-/** How long a worker may take. */
+/** How long a worker may take to answer. */
 const answerMs = 2000;
 
 /** A worker's own admin port. */
 export interface WorkerPort {
   readonly name: string;
-  /** Null while it does not serve. */
+  /** Null while the worker does not serve. */
   readonly url: string | null;
   readonly token: string;
   /** How often this worker has been replaced. */
@@ -23,23 +23,23 @@ interface Answer {
   readonly body: string;
 }
 
-/** What came of a question. */
+/** What came of a request to all workers. */
 export interface Answers<T> {
   /** By the worker's name, in the order of the workers. */
   readonly counted: ReadonlyMap<string, T>;
-  /** Workers that gave no answer that can be used. */
+  /** Workers whose answers, if any, cannot be used. */
   readonly notCounted: readonly string[];
-  /** Why the question makes no sense, where a worker said so. */
+  /** Why the request is refused, where a worker answered 400. */
   readonly refused: string | null;
 }
 
-/** The same for all, or for each worker its own. */
+/** One path for all workers, or a path for each. */
 type Path = string | ((worker: string) => string);
 
 export class Requests {
   constructor(readonly ports: () => readonly WorkerPort[]) {}
 
-  /** Answers that `read` cannot read do not count; nor do those of another status than 200, but that 400 says why. */
+  /** Answers count that have status 200 and that `read` can read. Status 400 says why the request is refused. */
   async send<T>(
     path: Path,
     read: (body: string) => T,
@@ -68,12 +68,12 @@ export class Requests {
     return { counted, notCounted, refused };
   }
 
-  /** `only`: of these workers. */
+  /** `only`: to these workers alone. */
   sendJson<T>(path: Path, method = 'GET', only: ReadonlySet<string> | null = null): Promise<Answers<T>> {
     return this.send<T>(path, JSON.parse, method, only);
   }
 
-  /** What each says of its readiness, whatever the status; null: it says nothing. */
+  /** The answer of each worker's `/readyz`, whatever its status; null where a worker gave none. */
   async readiness(): Promise<readonly (Answer | null)[]> {
     return Promise.all(
       this.ports().map(({ url, token }) => (url === null ? null : requestWorker('GET', `${url}/readyz`, token))),
@@ -93,7 +93,7 @@ function messageOf(body: string): string {
   return String((JSON.parse(body) as { message: unknown }).message);
 }
 
-/** Null where it is ending, or too busy to answer in time. */
+/** Null where the worker is ending, or too busy to answer in time. */
 function requestWorker(method: string, url: string, token: string): Promise<Answer | null> {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${token}` };

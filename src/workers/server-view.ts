@@ -1,4 +1,4 @@
-/** Who the workers are and which nodes they know, told as one. */
+/** A server with workers as one: who the workers are, and which nodes of the cluster they know. */
 import type { ClusterView, NodeState } from '../admin/cluster.js';
 import { sampleOf } from '../admin/measures.js';
 import type { NodeView } from '../admin/stats.js';
@@ -9,27 +9,27 @@ import type { WorkerPort } from './requests.js';
 
 export interface WorkerView {
   readonly name: string;
-  /** `starting`: there is none that serves yet; `silent`: it runs, and has not said anything for some seconds; its numbers do not count. */
+  /** `starting`: no process serves yet; `silent`: the process has sent no heartbeat for some seconds, and its numbers do not count. */
   readonly state: 'ready' | 'draining' | 'starting' | 'silent';
-  /** How often it has been replaced. */
+  /** How often its process has been replaced. */
   readonly restarts: number;
-  /** null: none that serves. */
+  /** The process that serves; null: there is none. */
   readonly process: {
     readonly pid: number;
     readonly startedAt: number;
     readonly connections: number;
     readonly rssBytes: number;
     readonly lagP99: number;
-    /** Of a core. */
+    /** Share of a core, 1 being all of it. */
     readonly cpu: number;
   } | null;
 }
 
 /** A node as the workers see it together. */
 export interface SharedNode extends NodeState {
-  /** It is one of this server's workers. */
+  /** Whether the node is one of this server's workers. */
   readonly worker: boolean;
-  /** Whether it has a connection to NATS; null: it is none of these workers, or has not said so. */
+  /** Whether the node has a connection to NATS; null where the node is none of these workers, or has not said so. */
   readonly connected: boolean | null;
 }
 
@@ -49,7 +49,7 @@ function better(a: NodeState['state'], b: NodeState['state']): NodeState['state'
   return STATES.indexOf(a) > STATES.indexOf(b) ? a : b;
 }
 
-/** Whoever heard of it last knows best; what waits for it waits at each of them. */
+/** Two workers' views of one node: the worker that heard of it last knows its state; what waits for it at both adds up. */
 function merge(a: NodeState, b: NodeState): NodeState {
   const newer = a.incarnation >= b.incarnation ? a : b;
   if (a.incarnation !== b.incarnation) return newer;
@@ -66,7 +66,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
   const totals = views.map(({ totals }) => totals);
   const sum = (name: keyof ClusterView['totals']): number => totals.reduce((sum, one) => sum + one[name], 0);
   return {
-    // All of them know the whole cluster.
+    // Every worker knows the endpoints of the whole cluster.
     replicaEndpoints: Math.max(0, ...totals.map(({ replicaEndpoints }) => replicaEndpoints)),
     itemsSent: sum('itemsSent'),
     itemsReceived: sum('itemsReceived'),
@@ -81,7 +81,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
   };
 }
 
-/** `workers`: the names of all of them; `endpoints`: online on any of them. */
+/** `workers`: the names of all workers; `endpoints`: how many are online on any of them. */
 export function mergeCluster(
   views: readonly ClusterView[],
   workers: ReadonlySet<string>,
@@ -94,7 +94,7 @@ export function mergeCluster(
   }
   const nodes = new Map<string, SharedNode>();
   for (const [name, node] of seen) nodes.set(name, { ...node, worker: workers.has(name), connected: null });
-  // What a node says of itself comes first.
+  // What a worker says of itself replaces what others have heard of it.
   for (const { name, incarnation, connected, endpoints } of views) {
     const { heardMs = 0, backlog = 0 } = seen.get(name) ?? {};
     nodes.set(name, { name, incarnation, state: 'up', heardMs, backlog, endpoints, worker: true, connected });
@@ -117,7 +117,7 @@ function workerView({ name, url, restarts }: WorkerPort, heartbeat: Heartbeat | 
   return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
 }
 
-/** Those of any worker, each once: since it came first, and the worst of what it means. */
+/** Conditions of all workers, each once: since when any worker has it, and not ready where it makes any worker so. */
 function mergeConditions(all: readonly (readonly Condition[])[]): readonly Condition[] {
   const shared = new Map<string, Condition>();
   for (const condition of all.flat()) {

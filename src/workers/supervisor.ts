@@ -1,7 +1,7 @@
 /**
  * `--workers N`: this process serves nobody itself. It starts N workers, each a node of the cluster, which share its
- * ports; starts another where one ends, passes on reload and drain, writes everybody's log and answers the admin port
- * for all.
+ * ports; replaces a worker that ends, passes on reload and drain, writes the log of all workers and answers the admin
+ * port for all.
  *
  * The HTTP port is shared by the kernel (SO_REUSEPORT, which uWebSockets.js sets). Node 20 cannot ask for that, so MQTT's
  * ports are accepted here and handed out in turn by node:cluster.
@@ -22,20 +22,20 @@ import { claimPorts } from './ports.js';
 import type { WorkerPort } from './requests.js';
 import { WorkerProcess } from './worker-process.js';
 
-/** A worker that ends is replaced after this; one that soon ends again, after twice as long, and so on. */
+/** A worker that ends is replaced after this; the delay doubles each time that the replacement soon ends as well. */
 const firstDelayMs = 100;
 const longestDelayMs = 10_000;
 
-/** What has served as long as this works; should it end then, its replacement need not wait longer. */
+/** A worker that has served for so long is sound: when it ends, the delay begins anew. */
 const provenMs = 30_000;
 
 const loopback = '127.0.0.1';
 
-/** The place of one worker: processes come and go, the name stays. */
+/** The place of one worker: its process may be replaced, its name stays. */
 interface Slot {
   readonly name: string;
   process: WorkerProcess;
-  /** Null while it does not serve. */
+  /** Null while the process does not serve. */
   adminPort: number | null;
   restarts: number;
 }
@@ -74,7 +74,7 @@ class Supervisor {
     return this.#admin?.port ?? null;
   }
 
-  /** Rejects where a port is taken or a worker cannot start; then none is left. */
+  /** Rejects where a port is taken or a worker cannot start; then no worker is left running. */
   async start(): Promise<void> {
     this.#config = await claimPorts(this.#config);
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
@@ -101,7 +101,7 @@ class Supervisor {
     for (const slot of this.#slots) void this.#keep(slot);
   }
 
-  /** Takes over domains, keys and limits, in every worker and those to come. */
+  /** Gives a changed configuration to every worker, and to those that start later. */
   reload(config: Config): void {
     this.#config = config;
     this.#isReloaded = true;
@@ -118,7 +118,7 @@ class Supervisor {
     await this.#end((process) => process.drain());
   }
 
-  /** Ends at once. */
+  /** Kills all workers at once. */
   async close(): Promise<void> {
     await this.#end((process) => process.kill());
   }
@@ -130,7 +130,7 @@ class Supervisor {
     await this.#admin?.close();
   }
 
-  /** A node of its own. Its admin port is for this process, which answers for all. */
+  /** A worker is a node of its own, and its admin port is for this process, which answers for all workers. */
   #configOf(name: string): Config {
     const { cluster, admin } = this.#config;
     const own = { host: loopback, port: admin.port === 0 ? 0 : -1, token: this.#token };
@@ -158,7 +158,7 @@ class Supervisor {
     return ports;
   }
 
-  /** Puts another process in the place of each that ends. */
+  /** Replaces the process of a slot whenever it ends. */
   async #keep(slot: Slot): Promise<void> {
     let failures = 0;
     let startedMs = performance.now();
@@ -196,7 +196,7 @@ class Supervisor {
   }
 }
 
-/** Starts as many workers; rejects as startServer does, where a port is taken or one of them cannot start. */
+/** Starts `count` workers; rejects as startServer does, where a port is taken or one of them cannot start. */
 export async function startWorkers(config: Config, count: number): Promise<Supervisor> {
   const supervisor = new Supervisor(config, count);
   await supervisor.start();

@@ -1,6 +1,6 @@
 /**
- * One endpoint's packets on all workers. Each worker records the hops that it sees; here they become one list, in the
- * order in which they were. Bounded: the oldest hops go.
+ * The trace of one endpoint over all workers. Each worker records the hops that it sees; here they become one list, in
+ * order of time. The list is bounded: the oldest hops go.
  */
 import type { Hop } from '../actors/trace.js';
 import type { TraceView } from '../admin/tracing.js';
@@ -10,7 +10,7 @@ import type { Answers, Requests } from './requests.js';
 const kept = 1000;
 const readMs = 1000;
 
-/** A hop and the node that saw it; packets are numbered anew. */
+/** A hop with the node that saw it. Packets have other numbers than on their nodes. */
 export interface PlacedHop extends Omit<Hop, 'origin'> {
   readonly node: string;
 }
@@ -23,23 +23,23 @@ type Answered = Answers<{ readonly trace: TraceView | null }>;
 
 /** What has been read of one worker's trace. */
 interface Read {
-  /** Which trace: a worker that is replaced begins another one. */
+  /** When the worker's trace began: a worker that is replaced begins another one. */
   startedAt: number;
   seq: number;
-  /** Not listed yet: another worker may have earlier ones. */
+  /** Hops that are not listed yet, since another worker may have earlier ones. */
   readonly waiting: Hop[];
 }
 
 class SharedTrace {
   readonly #hops: PlacedHop[] = [];
-  /** By the node that followed a packet first, and its number there. */
+  /** Numbers of packets, by the node that followed a packet first and the number that the packet has there. */
   readonly #packets = new BoundedMap<string, number>(() => kept);
   readonly #read = new Map<string, Read>();
   #seq = 0;
 
   constructor(
     readonly domain: string,
-    /** Short id. */
+    /** The short id of the endpoint. */
     readonly id: string,
     readonly startedAt: number,
     public until: number,
@@ -67,7 +67,7 @@ class SharedTrace {
     read.waiting.push(...hops);
   }
 
-  /** Lists what happened before a moment of which every worker has told all. */
+  /** Lists the hops before `moment`: every worker has told all that happened until then. */
   listUntil(moment: number): void {
     for (;;) {
       const next = this.#earliest();
@@ -82,7 +82,7 @@ class SharedTrace {
     return this.#hops.filter((hop) => hop.seq > seq);
   }
 
-  /** The worker whose next hop is the earliest; a packet is sent before it is received, within one millisecond too. */
+  /** The worker whose next hop is the earliest. Of two hops in one millisecond, `received` is the later. */
   #earliest(): readonly [string, Read] | null {
     let best: readonly [string, Read] | null = null;
     for (const entry of this.#read) {
@@ -112,18 +112,18 @@ class SharedTrace {
 export class SharedTracing {
   #current: SharedTrace | null = null;
   #timer: NodeJS.Timeout | null = null;
-  /** One reading after the other, so that no hop comes twice. */
+  /** Readings go one after the other, so that no hop is listed twice. */
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly requests: Requests) {}
 
-  /** `query` names domain, endpoint and time. Answers what the workers say. */
+  /** Starts a trace on all workers. `query` names domain, endpoint and time. Answers what the workers say. */
   async start(query: string): Promise<Answered> {
     const answers = await this.requests.sendJson<{ trace: TraceView }>(`/api/trace${query}`, 'POST');
     const [first] = answers.counted.values();
     if (!first) return answers;
     const { domain, id, startedAt, until } = first.trace;
-    // Two that are begun in one millisecond are two all the same.
+    // Two traces that begin in the same millisecond must differ.
     const trace = new SharedTrace(domain, id, Math.max(startedAt, (this.#current?.startedAt ?? 0) + 1), until);
     for (const [worker, { trace: view }] of answers.counted) trace.begins(worker, view);
     this.#current = trace;
@@ -172,7 +172,7 @@ export class SharedTracing {
     return notCounted;
   }
 
-  /** Workers that have come since take part from now on. */
+  /** Starts the trace on workers that have started since it began. */
   async #join(trace: SharedTrace, workers: ReadonlySet<string>): Promise<void> {
     const minutes = (trace.until - Date.now()) / 60_000;
     if (minutes <= 0) return;

@@ -1,4 +1,4 @@
-/** One worker as its parent sees it: the process, its channel and its log. */
+/** One worker as its parent sees it: the process, the messages to and from it, and its log. */
 import cluster, { type Worker } from 'node:cluster';
 import { createInterface } from 'node:readline';
 import type { Measured } from '../admin/admin.js';
@@ -10,7 +10,7 @@ import type { Order, Ports, Report } from './messages.js';
 export type End = number | NodeJS.Signals;
 
 export class WorkerProcess {
-  /** Resolves once it serves; rejects where it cannot start or ends before. */
+  /** Resolves once the worker serves; rejects where it cannot start or ends before. */
   readonly started: Promise<Ports>;
   readonly ended: Promise<End>;
   readonly #worker: Worker;
@@ -29,7 +29,7 @@ export class WorkerProcess {
     this.#worker = cluster.fork();
     const { stdout } = this.#worker.process;
     if (stdout) createInterface({ input: stdout }).on('line', relayLine);
-    // Sending to one that has just ended: `exit` follows.
+    // Sending to a worker that has just ended fails: `exit` follows.
     this.#worker.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       this.#worker.once('exit', (code, signal) => {

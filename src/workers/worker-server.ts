@@ -1,6 +1,6 @@
 /**
- * What a worker process does: it serves what its parent tells it to, reloads and drains when told. It reads no file and no
- * flag, and it never outlives its parent: node:cluster ends a worker whose channel is lost.
+ * What a worker process does: it starts, reloads and drains a server when its parent orders it to. It reads no file and
+ * no flag, and never outlives its parent: node:cluster ends a worker that has lost its parent.
  */
 import type { Measured } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
@@ -11,11 +11,11 @@ import type { Order, Report } from './messages.js';
 
 let server: Server | undefined;
 type ReloadOrder = Extract<Order, { kind: 'reload' | 'refuseReload' }>;
-/** What came while the server was starting: the last configuration, and whether another was refused after it. */
+/** Orders that came while the server was starting: the last configuration, and whether another was refused after it. */
 let early: readonly ReloadOrder[] = [];
 let isDraining = false;
 
-// A channel that is lost ends this process, so a report that does not arrive needs no care.
+// A report can only fail where the parent is lost, which ends this process.
 function report(message: Report): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }
@@ -61,7 +61,7 @@ process.on('message', (order: Order) => {
   }
 });
 
-// An operator may end one worker. What a second signal means is the parent's business.
+// An operator may end one worker. A second signal changes nothing: only the parent cuts a drain short.
 process.on('SIGTERM', drain);
 process.on('SIGINT', drain);
 report({ kind: 'loaded' });

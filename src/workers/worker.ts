@@ -1,6 +1,6 @@
 /**
- * The entry of a worker process; imported by nobody. Signals come first: a whole process group may be signalled while the
- * rest is still being loaded. What a reload reads is the parent's business.
+ * The entry of a worker process; no module imports it. The handler of SIGHUP comes before everything else: a whole process
+ * group may be signalled while the rest is still being loaded. Workers ignore SIGHUP: the parent reads the configuration.
  */
 process.on('SIGHUP', () => undefined);
 await import('./worker-server.js');
