@@ -24,7 +24,7 @@ import type { Context } from './protocols/context.js';
 import { encodePacket } from './protocols/frame.js';
 import { whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
-import { type MqttServer, startMqtt } from './protocols/mqtt/start.js';
+import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { createWebhook } from './protocols/webhook.js';

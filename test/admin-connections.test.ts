@@ -6,7 +6,7 @@ import { listen } from '../src/admin/listener.js';
 import { SAMPLE_FIELDS, type Sample } from '../src/admin/measures.js';
 import { Stream } from '../src/admin/stream.js';
 import { type AdminMetrics, Metrics } from '../src/metrics.js';
-import { turn } from './mqtt/support/peer.js';
+import { turn } from './mqtt/support/device.js';
 import { askAdmin } from './support/admin.js';
 import { seriesOf } from './support/prometheus.js';
 import { type TestServer, testServer } from './support/server.js';

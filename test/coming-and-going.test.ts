@@ -11,7 +11,7 @@ import { findTicket } from '../src/protocols/credentials.js';
 import { openLmdb } from '../src/store/lmdb.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';
-import { turn } from './mqtt/support/peer.js';
+import { turn } from './mqtt/support/device.js';
 import { dice } from './support/dice.js';
 import type { Cleaner } from './support/server.js';
 

@@ -10,7 +10,7 @@ import type { Headers } from '../src/protocols/headers.js';
 import { PollAdapter } from '../src/protocols/jsonp.js';
 import type { HttpRequest, HttpResponse } from '../src/uws.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
-import { TestPeer, turn } from './mqtt/support/peer.js';
+import { TestDevice, turn } from './mqtt/support/device.js';
 import type { Cleaner } from './support/server.js';
 
 /** Keeps what it is told. */
@@ -99,7 +99,7 @@ t.test(
     const broker = new TestBroker({} as never, host.context, host.context.domains as never);
     const ticket = await broker.online('jack');
     const connect = async (clean: boolean) => {
-      const peer = new TestPeer(host);
+      const peer = new TestDevice(host);
       const login = { username: own.domain, password: Buffer.from(ticket) };
       peer.send({
         ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: 'phone', clean, keepalive: 0 },

@@ -3,7 +3,7 @@ import type { IClientOptions } from 'mqtt';
 import t from 'tap';
 import { address, foreign, own, testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
-import { payloads, TestPeer } from './support/peer.js';
+import { payloads, TestDevice } from './support/device.js';
 
 for (const protocolVersion of [3, 4, 5] as const) {
   const options: IClientOptions = { protocolVersion, ...(protocolVersion === 3 ? { protocolId: 'MQIsdp' } : {}) };
@@ -164,11 +164,11 @@ t.test('$SYS tells the numbers of the own domain, and is not matched by a leadin
 
 t.test('What the server publishes itself is published by nobody else, nor what is no topic', async (t) => {
   const { host, domain } = testMachine(t);
-  const watcher = new TestPeer(host);
+  const watcher = new TestDevice(host);
   await watcher.connect('watcher');
   for (const filter of ['$SYS/#', '#']) await watcher.subscribe(filter);
   await watcher.received();
-  const forger = new TestPeer(host);
+  const forger = new TestDevice(host);
   await forger.connect('forger');
   for (const topic of ['$SYS/broker/version', '$share/g/t']) {
     forger.publish(topic, 'forged', 1, { retain: true });

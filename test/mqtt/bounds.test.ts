@@ -9,7 +9,7 @@ import { siteA, testServer } from '../support/server.js';
 import { testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 function userProperties(count: number): Record<string, string[]> {
   return { k: Array.from({ length: count }, (_, i) => `${i}`) };
@@ -39,19 +39,19 @@ t.test('52,000 user properties of one packet are not read beyond the 256th', asy
 t.test('A CONNECT, will or PUBLISH with more than 256 properties is refused with 0x97', async (t) => {
   const { host } = testMachine(t);
   const refused = [{ cmd: 'connack', reasonCode: 0x97 }];
-  t.match(await new TestPeer(host).connect('a', { properties: { userProperties: userProperties(257) } }), refused);
+  t.match(await new TestDevice(host).connect('a', { properties: { userProperties: userProperties(257) } }), refused);
   const properties = { userProperties: userProperties(257) };
   t.match(
-    await new TestPeer(host).connect('b', { will: { topic: 'w', payload: Buffer.from('w'), properties } }),
+    await new TestDevice(host).connect('b', { will: { topic: 'w', payload: Buffer.from('w'), properties } }),
     refused,
   );
-  const peer = new TestPeer(host);
-  t.match(await peer.connect('c', { properties: { userProperties: userProperties(256) } }), [{ reasonCode: 0 }]);
-  await peer.subscribe('t');
-  peer.publish('t', 'most', 0, { properties: { userProperties: userProperties(256) } });
-  t.strictSame(payloads(await peer.received()), ['most']);
-  peer.publish('t', 'more', 0, { properties });
-  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x97 }]);
+  const device = new TestDevice(host);
+  t.match(await device.connect('c', { properties: { userProperties: userProperties(256) } }), [{ reasonCode: 0 }]);
+  await device.subscribe('t');
+  device.publish('t', 'most', 0, { properties: { userProperties: userProperties(256) } });
+  t.strictSame(payloads(await device.received()), ['most']);
+  device.publish('t', 'more', 0, { properties });
+  t.match(await device.received(), [{ cmd: 'disconnect', reasonCode: 0x97 }]);
 });
 
 function aliased(topic: string, topicAlias: number): Partial<Extract<Packet, { cmd: 'publish' }>> {
@@ -62,17 +62,17 @@ t.test(
   'A topic that was refused is not kept for its alias, and publishing by the alias is refused again',
   async (t) => {
     const { host } = testMachine(t);
-    const peer = new TestPeer(host);
-    await peer.connect('a');
+    const device = new TestDevice(host);
+    await device.connect('a');
     const long = `$SYS/${'x'.repeat(60_000)}`;
     for (let alias = 1; alias <= 100; alias++) {
-      peer.publish(long, 'x', 1, aliased(long, alias));
-      t.match(await peer.received(), [{ cmd: 'puback', reasonCode: 0x87 }]);
+      device.publish(long, 'x', 1, aliased(long, alias));
+      t.match(await device.received(), [{ cmd: 'puback', reasonCode: 0x87 }]);
     }
-    peer.publish('', 'x', 1, aliased('', 7));
-    t.match(await peer.received(), [{ cmd: 'puback', reasonCode: 0x87 }]);
-    peer.publish('fine', 'x', 1, aliased('fine', 7)).publish('', 'x', 1, aliased('', 7));
-    t.match(await peer.received(), [{ reasonCode: 0x10 }, { reasonCode: 0x10 }]);
+    device.publish('', 'x', 1, aliased('', 7));
+    t.match(await device.received(), [{ cmd: 'puback', reasonCode: 0x87 }]);
+    device.publish('fine', 'x', 1, aliased('fine', 7)).publish('', 'x', 1, aliased('', 7));
+    t.match(await device.received(), [{ reasonCode: 0x10 }, { reasonCode: 0x10 }]);
   },
 );
 
@@ -87,26 +87,26 @@ t.test('The topics of a connection’s aliases take at most 128 KiB together', a
   aliases.refuse(2, 'c'.repeat(65_536));
   t.ok(aliases.set(3, 'd'));
   const { host } = testMachine(t);
-  const peer = new TestPeer(host);
-  await peer.connect('a');
+  const device = new TestDevice(host);
+  await device.connect('a');
   for (let alias = 1; alias <= 3; alias++) {
     const topic = `${alias}${'x'.repeat(50_000)}`;
-    peer.publish(topic, 'x', 0, aliased(topic, alias));
+    device.publish(topic, 'x', 0, aliased(topic, alias));
   }
-  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x97 }]);
+  t.match(await device.received(), [{ cmd: 'disconnect', reasonCode: 0x97 }]);
 });
 
 t.test(
   'A message of exactly the client’s maximum packet size comes, although an alias would make it longer',
   async (t) => {
     const { host, domain } = testMachine(t);
-    const peer = new TestPeer(host);
+    const device = new TestDevice(host);
     // Fixed header 2, topic 2 + 1, no properties 1: 94 bytes are left for the payload.
-    await peer.connect('a', { properties: { topicAliasMaximum: 10, maximumPacketSize: 100 } });
-    await peer.subscribe('t');
+    await device.connect('a', { properties: { topicAliasMaximum: 10, maximumPacketSize: 100 } });
+    await device.subscribe('t');
     const exact = 'x'.repeat(94);
-    peer.publish('t', exact).publish('t', 'short').publish('t', exact).publish('t', `${exact}x`);
-    const packets = await peer.received();
+    device.publish('t', exact).publish('t', 'short').publish('t', exact).publish('t', `${exact}x`);
+    const packets = await device.received();
     t.strictSame(payloads(packets), [exact, 'short', exact]);
     t.match(packets, [{ topic: 't' }, { topic: 't', properties: { topicAlias: 1 } }, { topic: 't' }]);
     t.equal(domain.metrics.dropped.packetTooLarge, 1);
@@ -141,16 +141,16 @@ t.test(
 t.test('Keep alive counts whole packets: a byte now and then keeps nothing open', async (t) => {
   const clock = new ManualClock();
   const { host } = testMachine(t, {}, clock);
-  const peer = new TestPeer(host);
-  await peer.connect('slow', { keepalive: 10 });
-  peer.hex('30');
+  const device = new TestDevice(host);
+  await device.connect('slow', { keepalive: 10 });
+  device.hex('30');
   for (const byte of ['7f', '00', '01']) {
     clock.advance(5000);
-    peer.hex(byte);
+    device.hex(byte);
   }
   await turn();
-  t.match(await peer.received(), [{ cmd: 'disconnect', reasonCode: 0x8d }]);
-  const busy = new TestPeer(host);
+  t.match(await device.received(), [{ cmd: 'disconnect', reasonCode: 0x8d }]);
+  const busy = new TestDevice(host);
   await busy.connect('busy', { keepalive: 10 });
   for (let n = 0; n < 4; n++) {
     clock.advance(14_000);

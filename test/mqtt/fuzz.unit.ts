@@ -4,7 +4,7 @@ import t from 'tap';
 import type { Version } from '../../src/protocols/mqtt/packets.js';
 import { damaged, seeded } from '../mqtt-conformance/support/damage.js';
 import { testMachine } from './support/broker.js';
-import { TestPeer, turn } from './support/peer.js';
+import { TestDevice, turn } from './support/device.js';
 
 function conversation(version: Version): Buffer {
   const five = version === 5;
@@ -49,11 +49,11 @@ for (const version of [3, 4, 5] as const) {
     const random = seeded(20_261_125 + version);
     const actors = metrics.actors;
     const answer = async (pieces: readonly Buffer[]): Promise<string> => {
-      const peer = new TestPeer(host);
-      for (const piece of pieces) peer.raw(piece);
+      const device = new TestDevice(host);
+      for (const piece of pieces) device.raw(piece);
       await turn();
-      const answered = `${await peer.receivedHex()} ${peer.wire.ended}`;
-      peer.connection.lost();
+      const answered = `${await device.receivedHex()} ${device.wire.ended}`;
+      device.connection.lost();
       await turn();
       host.broker(domain).retained.remove('a/b');
       return answered;

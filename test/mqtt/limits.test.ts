@@ -4,7 +4,7 @@ import type { Packet } from 'mqtt-packet';
 import t from 'tap';
 import { tlsFiles } from '../support/tls.js';
 import { testBroker, testMachine } from './support/broker.js';
-import { TestPeer, turn } from './support/peer.js';
+import { TestDevice, turn } from './support/device.js';
 
 function subscribe(topic: string): Packet {
   return { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 1, rh: 0 }] };
@@ -12,29 +12,29 @@ function subscribe(topic: string): Packet {
 
 t.test('Subscriptions beyond the limit of a session are refused, until others go', async (t) => {
   const { host, domain, metrics } = testMachine(t, { limits: { subscriptionsPerSession: 2 } });
-  const peer = new TestPeer(host);
-  await peer.connect('many');
-  peer.send(subscribe('a'), subscribe('$share/g/a'), subscribe('b'), subscribe('a'));
+  const device = new TestDevice(host);
+  await device.connect('many');
+  device.send(subscribe('a'), subscribe('$share/g/a'), subscribe('b'), subscribe('a'));
   const granted = (packets: readonly object[]) => packets.map((packet) => (packet as { granted: number[] }).granted[0]);
-  t.strictSame(granted(await peer.received()), [1, 1, 0x97, 1], 'one that is there already is no further one');
-  peer.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['a'] }, subscribe('b'));
-  t.strictSame(granted(await peer.received()), [0, 1]);
+  t.strictSame(granted(await device.received()), [1, 1, 0x97, 1], 'one that is there already is no further one');
+  device.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['a'] }, subscribe('b'));
+  t.strictSame(granted(await device.received()), [0, 1]);
   t.equal(metrics.refused.quotaExceeded, 1);
-  const older = new TestPeer(host, 4);
+  const older = new TestDevice(host, 4);
   await older.connect('older');
   older.send(subscribe('a'), subscribe('b'), subscribe('c'));
   t.strictSame(granted(await older.received()), [1, 1, 0x80]);
-  for (const one of [peer, older]) one.connection.lost();
+  for (const one of [device, older]) one.connection.lost();
   await turn();
   t.equal(host.broker(domain).subscriptions, 0);
 });
 
 t.test('Subscriptions of all sessions have a limit for the domain', async (t) => {
   const { host, metrics } = testMachine(t, { limits: { subscriptionsPerDomain: 3 } });
-  const first = new TestPeer(host);
+  const first = new TestDevice(host);
   await first.connect('first');
   first.send(subscribe('a'), subscribe('b'));
-  const second = new TestPeer(host);
+  const second = new TestDevice(host);
   await second.connect('second');
   second.send(subscribe('a'), subscribe('b'));
   await first.received();
@@ -47,52 +47,52 @@ t.test('Subscriptions of all sessions have a limit for the domain', async (t) =>
 
 t.test('Levels of filters have a limit for the domain', async (t) => {
   const { host, domain, metrics } = testMachine(t);
-  const peer = new TestPeer(host);
-  await peer.connect('deep');
+  const device = new TestDevice(host);
+  await device.connect('deep');
   // As many in earnest take 250 MB.
   Object.defineProperty(domain.table, 'levels', { value: 999_999, configurable: true });
-  t.match(await peer.subscribe('a/+', 1), [{ granted: [1] }]);
+  t.match(await device.subscribe('a/+', 1), [{ granted: [1] }]);
   Object.defineProperty(domain.table, 'levels', { value: 1_000_000 });
-  t.match(await peer.subscribe('b/+', 1), [{ granted: [0x97] }]);
+  t.match(await device.subscribe('b/+', 1), [{ granted: [0x97] }]);
   t.equal(metrics.refused.quotaExceeded, 1);
 });
 
 t.test('Sessions beyond the limit of the domain are refused, those there are go on', async (t) => {
   const { host, metrics } = testMachine(t, { limits: { sessionsPerDomain: 1 } });
   const kept = { properties: { sessionExpiryInterval: 60 } };
-  const first = new TestPeer(host);
+  const first = new TestDevice(host);
   await first.connect('first', kept);
-  t.match(await new TestPeer(host).connect('second'), [{ cmd: 'connack', reasonCode: 0x97 }]);
-  t.match(await new TestPeer(host, 4).connect('third'), [{ cmd: 'connack', returnCode: 3 }]);
-  t.match(await new TestPeer(host).connect('first', { ...kept, clean: false }), [{ sessionPresent: true }]);
+  t.match(await new TestDevice(host).connect('second'), [{ cmd: 'connack', reasonCode: 0x97 }]);
+  t.match(await new TestDevice(host, 4).connect('third'), [{ cmd: 'connack', returnCode: 3 }]);
+  t.match(await new TestDevice(host).connect('first', { ...kept, clean: false }), [{ sessionPresent: true }]);
   t.equal(metrics.refused.quotaExceeded, 2);
 });
 
 t.test('What is retained has limits for the domain; beyond them it is delivered and not kept', async (t) => {
   const { host, domain } = testMachine(t, { limits: { retainedPerDomain: 2 } });
-  const peer = new TestPeer(host);
-  await peer.connect('peer');
-  await peer.subscribe('#');
-  for (const topic of ['a', 'b', 'c', 'a']) peer.publish(topic, 'x', 0, { retain: true });
-  t.equal((await peer.received()).length, 4);
+  const device = new TestDevice(host);
+  await device.connect('device');
+  await device.subscribe('#');
+  for (const topic of ['a', 'b', 'c', 'a']) device.publish(topic, 'x', 0, { retain: true });
+  t.equal((await device.received()).length, 4);
   t.equal(host.broker(domain).retained.count, 2);
   t.equal(domain.metrics.dropped.quotaExceeded, 1);
 });
 
 t.test('Twenty thousand SUBSCRIBEs in one read are answered in their order', async (t) => {
   const { host } = testMachine(t);
-  const peer = new TestPeer(host);
-  await peer.connect('eager');
+  const device = new TestDevice(host);
+  await device.connect('eager');
   const count = 20_000;
-  peer.raw(
+  device.raw(
     Buffer.concat(
       Array.from({ length: count }, (_, i) => Buffer.from([0x82, 7, i >> 8, i & 0xff || 1, 0, 0, 1, 112, 0])),
     ),
   );
-  peer.hex('c000');
+  device.hex('c000');
   let answer = '';
   // The event loop may look at the network in between.
-  while (answer.length < 2 * (count * 6 + 2)) answer += await peer.receivedHex();
+  while (answer.length < 2 * (count * 6 + 2)) answer += await device.receivedHex();
   t.equal(answer.length, 2 * (count * 6 + 2));
   t.ok(answer.startsWith('900400010000') && answer.endsWith('d000'));
 });
@@ -100,12 +100,12 @@ t.test('Twenty thousand SUBSCRIBEs in one read are answered in their order', asy
 t.test('Unfinished CONNECTs together have a bound, which small ones do not feel', async (t) => {
   const { host, metrics } = testMachine(t);
   const begin = Buffer.from('1090a10f 00044d51545404020000'.replace(' ', ''), 'hex');
-  const strangers = () => Array.from({ length: 800 }, () => new TestPeer(host).raw(begin).raw(Buffer.alloc(200_000)));
+  const strangers = () => Array.from({ length: 800 }, () => new TestDevice(host).raw(begin).raw(Buffer.alloc(200_000)));
   const first = strangers();
   const kept = first.filter(({ wire }) => !wire.ended).length;
   t.ok(kept > 640 && kept < 680, `${kept} of 200,000 bytes each are waited for`);
   t.equal(metrics.refused.unavailable, 800 - kept);
-  const slow = new TestPeer(host, 4);
+  const slow = new TestDevice(host, 4);
   slow.hex('100d 00044d51').hex('545404020000 0001');
   slow.hex('70');
   t.equal(await slow.receivedHex(), '20020000');

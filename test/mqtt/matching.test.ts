@@ -4,14 +4,14 @@ import t from 'tap';
 import type { Deliver } from '../../src/actors/router.js';
 import { FilterShapes } from '../../src/protocols/mqtt/filter-shapes.js';
 import { address, testMachine } from './support/broker.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 const MOST_LEVELS = 4096;
 
 /** SUBSCRIBE to all of the filters; the codes that SUBACK has. */
-async function granted(peer: TestPeer, filters: readonly string[]): Promise<number[]> {
+async function granted(device: TestDevice, filters: readonly string[]): Promise<number[]> {
   const subscriptions = filters.map((topic) => ({ topic, qos: 1, nl: false, rap: false, rh: 0 }) as const);
-  const packets = await peer.send({ cmd: 'subscribe', messageId: 1, subscriptions }).received();
+  const packets = await device.send({ cmd: 'subscribe', messageId: 1, subscriptions }).received();
   return packets.flatMap((packet: Packet) => (packet.cmd === 'suback' ? packet.granted.map(Number) : []));
 }
 
@@ -26,7 +26,7 @@ t.test(
   '8,191 filters of a and + in 13 levels make one publication cost no more than a bound of its domain',
   async (t) => {
     const { host, domain, metrics } = testMachine(t);
-    const hostile = new TestPeer(host);
+    const hostile = new TestDevice(host);
     await hostile.connect('hostile');
     const codes = await granted(hostile, combinations(13));
     const taken = codes.filter((code) => code === 1).length;
@@ -34,7 +34,7 @@ t.test(
     t.equal(taken, Math.floor(MOST_LEVELS / 13));
     t.equal(codes.filter((code) => code === 0x97).length, 8191 - taken);
     t.equal(metrics.refused.quotaExceeded, 8191 - taken);
-    const publisher = new TestPeer(host);
+    const publisher = new TestDevice(host);
     await publisher.connect('publisher');
     const before = domain.table.looked;
     publisher.publish(Array(13).fill('a').join('/'), 'x', 1);
@@ -42,7 +42,7 @@ t.test(
     const looked = domain.table.looked - before;
     t.ok(looked > 100 && looked <= MOST_LEVELS, `${looked} levels were looked at`);
 
-    const other = new TestPeer(host);
+    const other = new TestDevice(host);
     await other.connect('other');
     t.strictSame(
       await granted(other, ['exact', '+/+/+/b', `b/${'+/'.repeat(11)}+`]),
@@ -72,11 +72,11 @@ t.test('filters that are alike count once, until the last of them has gone', asy
 
 t.test('a session that ends gives back what its filters took', async (t) => {
   const { host, domain } = testMachine(t);
-  const peer = new TestPeer(host);
-  await peer.connect('goes');
-  await granted(peer, ['a/+', '$share/g/+/b']);
+  const device = new TestDevice(host);
+  await device.connect('goes');
+  await granted(device, ['a/+', '$share/g/+/b']);
   t.equal(host.broker(domain).shapes.levels, 4);
-  peer.connection.lost();
+  device.connection.lost();
   await turn();
   t.equal(host.broker(domain).shapes.levels, 0);
 });
@@ -86,12 +86,12 @@ t.test(
   async (t) => {
     const { host, domain } = testMachine(t);
     const filters = Array.from({ length: 1000 }, (_, i) => address(`u${i}`));
-    const peers: TestPeer[] = [];
+    const devices: TestDevice[] = [];
     for (let i = 0; i < 3; i++) {
-      const peer = new TestPeer(host);
-      await peer.connect(`watcher${i}`);
-      await granted(peer, [...filters, address('u7').replace('/uid/', '/+/')]);
-      peers.push(peer);
+      const device = new TestDevice(host);
+      await device.connect(`watcher${i}`);
+      await granted(device, [...filters, address('u7').replace('/uid/', '/+/')]);
+      devices.push(device);
     }
     const told: number[] = [];
     const actors = Object.getPrototypeOf(domain.router) as { tell(message: Partial<Deliver>): void };
@@ -105,11 +105,11 @@ t.test(
       actors.tell = tell;
     });
     const before = domain.table.looked;
-    const publisher = new TestPeer(host);
+    const publisher = new TestDevice(host);
     await publisher.connect('publisher');
     publisher.publish(address('u7'), '{"from":"tom","body":"hello"}', 1);
     await turn();
-    for (const peer of peers) t.equal(payloads(await peer.received()).length, 1, 'one copy each');
+    for (const device of devices) t.equal(payloads(await device.received()).length, 1, 'one copy each');
     t.strictSame(told, [2, 2, 2]);
     t.ok(domain.table.looked - before < 50, `${domain.table.looked - before} levels were looked at`);
   },

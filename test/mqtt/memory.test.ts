@@ -3,40 +3,40 @@ import t from 'tap';
 import type { Domain } from '../../src/actors/domain.js';
 import type { MqttHost } from '../../src/protocols/mqtt/host.js';
 import { testMachine } from './support/broker.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 const properties = { sessionExpiryInterval: 100 };
 
 /** Sessions that stay without a client and have subscribed to `work`. */
 async function away(host: MqttHost, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const peer = new TestPeer(host);
-    await peer.connect(`s${i}`, { properties });
-    await peer.subscribe('work', 1);
-    peer.connection.lost();
+    const device = new TestDevice(host);
+    await device.connect(`s${i}`, { properties });
+    await device.subscribe('work', 1);
+    device.connection.lost();
   }
   await turn();
 }
 
 /** Takes up a session and acknowledges all; answers what came. */
 async function resume(host: MqttHost, i: number): Promise<string[]> {
-  const peer = new TestPeer(host);
+  const device = new TestDevice(host);
   const seen: string[] = [];
-  let packets = await peer.connect(`s${i}`, { clean: false, properties });
+  let packets = await device.connect(`s${i}`, { clean: false, properties });
   while (packets.length > 0) {
     seen.push(...payloads(packets));
     for (const packet of packets) {
-      if (packet.cmd === 'publish') peer.send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
+      if (packet.cmd === 'publish') device.send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
     }
-    packets = await peer.received();
+    packets = await device.received();
   }
-  peer.connection.lost();
+  device.connection.lost();
   await turn();
   return seen;
 }
 
 /** The reason code with which a publication of QoS 1 is answered. */
-async function reason(publisher: TestPeer, payload: string, retain = false): Promise<number | undefined> {
+async function reason(publisher: TestDevice, payload: string, retain = false): Promise<number | undefined> {
   const packets = await publisher.publish('work', payload, 1, { retain }).received();
   return packets.flatMap((packet) => (packet.cmd === 'puback' ? [packet.reasonCode ?? 0] : []))[0];
 }
@@ -48,7 +48,7 @@ function bytesOf(domain: Domain, before: number): number {
 t.test('a publication that waits for 100 sessions counts once, and not at all when the last one has it', async (t) => {
   const { host, domain } = testMachine(t);
   await away(host, 100);
-  const publisher = new TestPeer(host);
+  const publisher = new TestDevice(host);
   await publisher.connect('publisher');
   const before = domain.memory.bytes;
   t.equal(await reason(publisher, 'x'.repeat(100_000)), 0);
@@ -63,7 +63,7 @@ t.test('beyond the memory of its domain a publication is refused, until there is
   const bytesPerDomain = 500_000;
   const { host, domain } = testMachine(t, { limits: { bytesPerDomain } });
   await away(host, 2);
-  const publisher = new TestPeer(host);
+  const publisher = new TestDevice(host);
   await publisher.connect('publisher');
   const codes: (number | undefined)[] = [];
   for (let i = 0; i < 10; i++) codes.push(await reason(publisher, String(i).repeat(100_000)));
@@ -77,7 +77,7 @@ t.test('beyond the memory of its domain a publication is refused, until there is
 
 t.test('a retained publication can be deleted when the memory of its domain is full', async (t) => {
   const { host, domain } = testMachine(t, { limits: { bytesPerDomain: 150_000 } });
-  const publisher = new TestPeer(host);
+  const publisher = new TestDevice(host);
   await publisher.connect('publisher');
   await reason(publisher, 'x'.repeat(140_000), true);
   t.equal(await reason(publisher, 'x'.repeat(20_000), true), 0x97);
@@ -90,19 +90,19 @@ t.test(
   'sessions and subscriptions beyond the memory of their domain are refused, and give back what they took',
   async (t) => {
     const { host, domain } = testMachine(t, { limits: { bytesPerDomain: 50_000 } });
-    const peers: TestPeer[] = [];
+    const devices: TestDevice[] = [];
     const codes: number[] = [];
     for (let i = 0; i < 30; i++) {
-      const peer = new TestPeer(host);
-      peers.push(peer);
-      for (const packet of await peer.connect(`s${i}`))
+      const device = new TestDevice(host);
+      devices.push(device);
+      for (const packet of await device.connect(`s${i}`))
         if (packet.cmd === 'connack') codes.push(packet.reasonCode ?? 0);
     }
     const taken = codes.filter((code) => code === 0).length;
     t.ok(taken > 5 && taken < 30, `${taken} sessions`);
     t.ok(codes.slice(taken).every((code) => code === 0x97));
-    peers[0]?.connection.lost();
-    const one = peers[1] as TestPeer;
+    devices[0]?.connection.lost();
+    const one = devices[1] as TestDevice;
     const filters = Array.from(
       { length: 50 },
       (_, i) => ({ topic: `t/${i}`, qos: 0, nl: false, rap: false, rh: 0 }) as const,
@@ -111,7 +111,7 @@ t.test(
     const granted = suback?.cmd === 'suback' ? suback.granted.map(Number) : [];
     t.ok(granted.includes(0) && granted.includes(0x97), `${granted.filter((code) => code === 0).length} subscriptions`);
     t.ok(domain.memory.bytes <= 50_000);
-    for (const peer of peers) peer.connection.lost();
+    for (const device of devices) device.connection.lost();
     await turn();
     t.equal(domain.memory.bytes, 0);
   },

@@ -5,7 +5,7 @@
 import t from 'tap';
 import type { Version } from '../../src/protocols/mqtt/packets.js';
 import { testMachine } from './support/broker.js';
-import { TestPeer, turn } from './support/peer.js';
+import { TestDevice, turn } from './support/device.js';
 
 const mqtt = { receiveMaximum: 20, topicAliasMaximum: 10, maxPacketBytes: 2_000_000 };
 const connack5 = '200e00000b22000a27001e8480210014';
@@ -312,15 +312,15 @@ for (const [title, rows] of table) {
     const { host, metrics } = testMachine(t, { mqtt });
     const wrong: string[] = [];
     for (const { what, sent, answer, ends, version } of rows) {
-      const peer = new TestPeer(host);
+      const device = new TestDevice(host);
       const [before, expected] = version === null ? ['', ''] : prelude[version];
-      const received = await peer.hex(before + sent).receivedHex();
-      if (received !== expected + answer || peer.wire.ended !== ends) {
+      const received = await device.hex(before + sent).receivedHex();
+      if (received !== expected + answer || device.wire.ended !== ends) {
         wrong.push(
-          `${what}: ${sent} is answered ${received}, ended ${peer.wire.ended}; not ${expected + answer}, ${ends}`,
+          `${what}: ${sent} is answered ${received}, ended ${device.wire.ended}; not ${expected + answer}, ${ends}`,
         );
       }
-      peer.connection.lost();
+      device.connection.lost();
       await turn();
     }
     t.strictSame(wrong, []);

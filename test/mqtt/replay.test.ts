@@ -5,7 +5,7 @@ import { Publication } from '../../src/actors/publication.js';
 import type { Broker } from '../../src/protocols/mqtt/broker.js';
 import { testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 /** What all sessions of a domain may look at in one turn; a test's `turn` is two of them. */
 const LEVELS_IN_TWO_TURNS = 2000;
@@ -31,8 +31,9 @@ function combinations(count: number): { topic: string; qos: 0; nl: false; rap: f
   });
 }
 
-async function drain(peer: TestPeer, seen: Packet[] = []): Promise<Packet[]> {
-  for (let packets = await peer.received(); packets.length > 0; packets = await peer.received()) seen.push(...packets);
+async function drain(device: TestDevice, seen: Packet[] = []): Promise<Packet[]> {
+  for (let packets = await device.received(); packets.length > 0; packets = await device.received())
+    seen.push(...packets);
   return seen;
 }
 
@@ -44,21 +45,21 @@ for (const count of [32, 512]) {
       const broker = host.broker(domain);
       fill(broker, 100_000);
       const before = domain.memory.bytes;
-      const peer = new TestPeer(host);
-      await peer.connect('hungry');
-      const other = new TestPeer(host);
+      const device = new TestDevice(host);
+      await device.connect('hungry');
+      const other = new TestDevice(host);
       await other.connect('other');
-      peer.send({ cmd: 'subscribe', messageId: 1, subscriptions: combinations(count) });
+      device.send({ cmd: 'subscribe', messageId: 1, subscriptions: combinations(count) });
       for (let i = 0; i < 5; i++) {
         other.send({ cmd: 'pingreq' });
-        const [packets, [pong]] = [await peer.received(), await other.received()];
+        const [packets, [pong]] = [await device.received(), await other.received()];
         t.ok(packets.length <= LEVELS_IN_TWO_TURNS + 1, `${packets.length} came`);
         if (i === 0) t.equal(packets[0]?.cmd, 'suback');
         t.equal(pong?.cmd, 'pingresp', 'another client is answered meanwhile');
         t.equal(domain.metrics.queuedPackets, 0, 'nothing waits in a queue');
       }
       t.ok(domain.memory.bytes - before < count * 10_000, `${domain.memory.bytes - before} bytes are taken`);
-      peer.connection.lost();
+      device.connection.lost();
       await turn();
       await turn();
       t.equal(metrics.deadLetters, 0);
@@ -103,17 +104,17 @@ t.test(
     const { host, domain } = testMachine(t);
     const body = 'x'.repeat(10_000);
     for (let i = 0; i < 1000; i++) retain(host.broker(domain), `r/${i}`, body, 0);
-    const peer = new TestPeer(host);
-    await peer.connect('slow');
-    peer.wire.stalled = true;
-    const seen = await drain(peer, await peer.subscribe('#'));
+    const device = new TestDevice(host);
+    await device.connect('slow');
+    device.wire.stalled = true;
+    const seen = await drain(device, await device.subscribe('#'));
     const early = payloads(seen).length;
     t.ok(early < 200, `${early} of 1,000 came`);
     t.equal(domain.metrics.queuedPackets, 0);
-    peer.wire.stalled = false;
-    peer.wire.buffered = 0;
-    peer.connection.drained();
-    await drain(peer, seen);
+    device.wire.stalled = false;
+    device.wire.buffered = 0;
+    device.connection.drained();
+    await drain(device, seen);
     t.equal(payloads(seen).length, 1000);
   },
 );
@@ -121,11 +122,11 @@ t.test(
 t.test('what is published while retained publications are still being sent comes once', async (t) => {
   const { host, domain } = testMachine(t);
   for (let i = 0; i < 50; i++) retain(host.broker(domain), `r/${i}`, 'old');
-  const peer = new TestPeer(host);
-  await peer.connect('slow', { properties: { receiveMaximum: 10 } });
-  const seen = await peer.subscribe('r/+', 1);
+  const device = new TestDevice(host);
+  await device.connect('slow', { properties: { receiveMaximum: 10 } });
+  const seen = await device.subscribe('r/+', 1);
   t.equal(payloads(seen).length, 10);
-  const publisher = new TestPeer(host);
+  const publisher = new TestDevice(host);
   await publisher.connect('publisher');
   publisher.publish('r/0', 'new', 1, { retain: true, messageId: 1 });
   publisher.publish('r/40', 'new', 1, { retain: true, messageId: 2 });
@@ -134,7 +135,7 @@ t.test('what is published while retained publications are still being sent comes
   for (let i = 0; i < seen.length; i++) {
     const packet = seen[i];
     if (packet?.cmd !== 'publish') continue;
-    seen.push(...(await peer.send({ cmd: 'puback', messageId: packet.messageId ?? 0 }).received()));
+    seen.push(...(await device.send({ cmd: 'puback', messageId: packet.messageId ?? 0 }).received()));
   }
   const of = (topic: string) =>
     seen.flatMap((packet) =>
@@ -152,25 +153,25 @@ t.test('what is published while retained publications are still being sent comes
 t.test('UNSUBSCRIBE ends what is still to be sent, a new subscription begins again', async (t) => {
   const { host, domain } = testMachine(t);
   for (let i = 0; i < 5; i++) retain(host.broker(domain), `r/${i}`, `${i}`);
-  const peer = new TestPeer(host);
-  await peer.connect('slow', { properties: { receiveMaximum: 2 } });
-  t.strictSame(payloads(await peer.subscribe('r/+', 1)), ['0', '1']);
-  await peer.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['r/+'] }).received();
-  const after = peer.send({ cmd: 'puback', messageId: 1 }, { cmd: 'puback', messageId: 2 });
+  const device = new TestDevice(host);
+  await device.connect('slow', { properties: { receiveMaximum: 2 } });
+  t.strictSame(payloads(await device.subscribe('r/+', 1)), ['0', '1']);
+  await device.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['r/+'] }).received();
+  const after = device.send({ cmd: 'puback', messageId: 1 }, { cmd: 'puback', messageId: 2 });
   t.strictSame(payloads(await after.received()), []);
-  t.strictSame(payloads(await peer.subscribe('r/+', 1)), ['0', '1']);
+  t.strictSame(payloads(await device.subscribe('r/+', 1)), ['0', '1']);
 });
 
 t.test('a session that goes on is sent the rest', async (t) => {
   const { host, domain } = testMachine(t);
   for (let i = 0; i < 6; i++) retain(host.broker(domain), `r/${i}`, `${i}`);
   const properties = { receiveMaximum: 2, sessionExpiryInterval: 100 };
-  const first = new TestPeer(host);
+  const first = new TestDevice(host);
   await first.connect('kept', { properties });
   t.strictSame(payloads(await first.subscribe('r/+', 1)), ['0', '1']);
   first.connection.lost();
   await turn();
-  const second = new TestPeer(host);
+  const second = new TestDevice(host);
   const seen = await second.connect('kept', { clean: false, properties: { sessionExpiryInterval: 100 } });
   t.strictSame(payloads(seen), ['0', '1', '2', '3', '4', '5']);
 });

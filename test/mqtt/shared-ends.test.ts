@@ -2,19 +2,19 @@
 import t from 'tap';
 import { testMachine } from './support/broker.js';
 import { ManualClock } from './support/clock.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 const kept = { properties: { sessionExpiryInterval: 60, receiveMaximum: 3 } };
 
 async function members(qos: 1 | 2, options: object, clock = new ManualClock()) {
   const { host, domain, metrics } = testMachine(t, {}, clock);
-  const [first, publisher] = [new TestPeer(host), new TestPeer(host)];
+  const [first, publisher] = [new TestDevice(host), new TestDevice(host)];
   await first.connect('first', options);
   await first.subscribe('$share/g/t', qos);
   await publisher.connect('publisher');
   for (let n = 1; n <= 5; n++) publisher.publish('t', `${n}`, qos, { messageId: n });
   const given = payloads(await first.received());
-  const second = new TestPeer(host);
+  const second = new TestDevice(host);
   await second.connect('second');
   await second.subscribe('$share/g/t', qos);
   return { host, domain, metrics, first, second, given, clock };
@@ -54,7 +54,7 @@ t.test('QoS 2 that a member began to receive goes to nobody else, what waited do
 
 t.test('What the last member leaves unacknowledged is dropped and counted', async (t) => {
   const { host, domain, metrics } = testMachine(t);
-  const [only, publisher] = [new TestPeer(host), new TestPeer(host)];
+  const [only, publisher] = [new TestDevice(host), new TestDevice(host)];
   await only.connect('only');
   await only.subscribe('$share/g/t', 1);
   await publisher.connect('publisher');

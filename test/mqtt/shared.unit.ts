@@ -1,20 +1,20 @@
 import t from 'tap';
 import { type Machine, testMachine } from './support/broker.js';
-import { payloads, TestPeer, turn } from './support/peer.js';
+import { payloads, TestDevice, turn } from './support/device.js';
 
 const filter = '$share/group/jobs/#';
 
-async function member({ host }: Machine, clientId: string, sessionExpiryInterval = 0): Promise<TestPeer> {
-  const peer = new TestPeer(host);
-  await peer.connect(clientId, { properties: { sessionExpiryInterval, receiveMaximum: 1 } });
-  await peer.subscribe(filter, 1);
-  return peer;
+async function member({ host }: Machine, clientId: string, sessionExpiryInterval = 0): Promise<TestDevice> {
+  const device = new TestDevice(host);
+  await device.connect(clientId, { properties: { sessionExpiryInterval, receiveMaximum: 1 } });
+  await device.subscribe(filter, 1);
+  return device;
 }
 
-async function publisher({ host }: Machine): Promise<TestPeer> {
-  const peer = new TestPeer(host);
-  await peer.connect('publisher');
-  return peer;
+async function publisher({ host }: Machine): Promise<TestDevice> {
+  const device = new TestDevice(host);
+  await device.connect('publisher');
+  return device;
 }
 
 t.test('Each publication goes to one member, each in its turn', async (t) => {
@@ -22,7 +22,7 @@ t.test('Each publication goes to one member, each in its turn', async (t) => {
   const members = [await member(machine, 'a'), await member(machine, 'b'), await member(machine, 'c')];
   const from = await publisher(machine);
   for (let i = 0; i < 9; i++) from.publish('jobs/x', `${i}`);
-  const got = await Promise.all(members.map(async (peer) => payloads(await peer.received())));
+  const got = await Promise.all(members.map(async (device) => payloads(await device.received())));
   t.strictSame(
     got.flat().sort(),
     Array.from({ length: 9 }, (_, i) => `${i}`),
@@ -53,7 +53,7 @@ t.test('Connected members come first; what is for none waits with one', async (t
   await turn();
   const kept = [];
   for (const clientId of ['away', 'here']) {
-    kept.push(...payloads(await new TestPeer(machine.host).connect(clientId, { clean: false })));
+    kept.push(...payloads(await new TestDevice(machine.host).connect(clientId, { clean: false })));
   }
   t.strictSame(kept, ['later']);
 });
@@ -79,7 +79,7 @@ t.test('A shared subscription is sent nothing that is retained', async (t) => {
   const machine = testMachine(t);
   (await publisher(machine)).publish('jobs/kept', 'kept', 1, { retain: true });
   await turn();
-  const peer = new TestPeer(machine.host);
-  await peer.connect('a');
-  t.match(await peer.subscribe(filter, 1), [{ cmd: 'suback', granted: [1] }]);
+  const device = new TestDevice(machine.host);
+  await device.connect('a');
+  t.match(await device.subscribe(filter, 1), [{ cmd: 'suback', granted: [1] }]);
 });

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Cleaner, Settings } from '../support/server.js';
 import { address, own, TestBroker, testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
-import { type ConnectOptions, payloads, TestPeer, turn } from './support/peer.js';
+import { type ConnectOptions, payloads, TestDevice, turn } from './support/device.js';
 
 function bodies(payload: string): string[] {
   return JSON.parse(payload).messages.map(({ body }: { body: string }) => body);
@@ -140,44 +140,44 @@ async function phone(t: Cleaner, overrides: Settings = {}, options: ConnectOptio
   const { host, domain } = testMachine(t, overrides);
   const broker = new TestBroker({} as never, host.context, host.context.domains as never);
   const password = Buffer.from(await broker.online('jack'));
-  const peer = new TestPeer(host);
-  await peer.connect('phone', { username: own.domain, password, ...options });
-  return { peer, broker, host, password, metrics: domain.metrics };
+  const device = new TestDevice(host);
+  await device.connect('phone', { username: own.domain, password, ...options });
+  return { device, broker, host, password, metrics: domain.metrics };
 }
 
 t.test('More in flight than the receive maximum of the server ends a ticket’s connection with 0x93', async (t) => {
-  const { peer } = await phone(t, { mqtt: { receiveMaximum: 2 } });
-  for (const messageId of [1, 2, 3]) peer.publish(address('tom'), 'x', 2, { messageId });
-  t.match(await peer.received(), [{ cmd: 'pubrec' }, { cmd: 'pubrec' }, { cmd: 'disconnect', reasonCode: 0x93 }]);
-  t.ok(peer.wire.ended);
+  const { device } = await phone(t, { mqtt: { receiveMaximum: 2 } });
+  for (const messageId of [1, 2, 3]) device.publish(address('tom'), 'x', 2, { messageId });
+  t.match(await device.received(), [{ cmd: 'pubrec' }, { cmd: 'pubrec' }, { cmd: 'disconnect', reasonCode: 0x93 }]);
+  t.ok(device.wire.ended);
 });
 
 t.test('A ticket’s client that acknowledges nothing is sent no more than its receive maximum', async (t) => {
-  const { peer, broker } = await phone(t, {}, { properties: { receiveMaximum: 2 } });
+  const { device, broker } = await phone(t, {}, { properties: { receiveMaximum: 2 } });
   for (const body of ['1', '2', '3', '4']) {
     broker.push('tom', 'jack', body);
     await turn();
   }
-  t.strictSame(payloads(await peer.received()).map(bodies), [['1'], ['2']]);
-  peer.send({ cmd: 'puback', messageId: 1 });
-  t.strictSame(payloads(await peer.received()).map(bodies), [['3', '4']]);
+  t.strictSame(payloads(await device.received()).map(bodies), [['1'], ['2']]);
+  device.send({ cmd: 'puback', messageId: 1 });
+  t.strictSame(payloads(await device.received()).map(bodies), [['3', '4']]);
 });
 
 t.test('A ticket’s client that stops reading is bounded, and goes on when it reads again', async (t) => {
   const limits = { queuePackets: 10, queueBytes: 0, messageBytes: 0 };
-  const { peer, broker, metrics } = await phone(t, { limits });
-  peer.wire.stalled = true;
+  const { device, broker, metrics } = await phone(t, { limits });
+  device.wire.stalled = true;
   for (let n = 0; n < 40; n++) {
     broker.push('tom', 'jack', `${n} ${'x'.repeat(100_000)}`);
     await turn();
   }
-  const sent = payloads(await peer.received()).length;
+  const sent = payloads(await device.received()).length;
   t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
   t.equal(metrics.queuedPackets, 10);
   t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
-  peer.wire.buffered = 0;
-  peer.connection.drained();
-  const rest = payloads(await peer.received()).flatMap(bodies);
+  device.wire.buffered = 0;
+  device.connection.drained();
+  const rest = payloads(await device.received()).flatMap(bodies);
   t.strictSame(
     rest.map((body) => Number.parseInt(body, 10)),
     [30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
@@ -187,7 +187,7 @@ t.test('A ticket’s client that stops reading is bounded, and goes on when it r
 t.test(
   'A ticket’s delayed will goes out when another client id takes its place, and not when its session goes on',
   async (t) => {
-    const { peer, broker, host, password } = await phone(
+    const { device, broker, host, password } = await phone(
       t,
       {},
       {
@@ -195,18 +195,18 @@ t.test(
         properties: { sessionExpiryInterval: 60 },
       },
     );
-    const tom = new TestPeer(host);
+    const tom = new TestDevice(host);
     await tom.connect('tom', { username: own.domain, password: Buffer.from(await broker.online('tom')) });
-    peer.connection.lost();
+    device.connection.lost();
     await turn();
-    const again = new TestPeer(host);
+    const again = new TestDevice(host);
     const will = { topic: address('tom'), payload: 'gone', properties: { willDelayInterval: 30 } };
     const options = { username: own.domain, password, will, properties: { sessionExpiryInterval: 60 } };
     t.match(await again.connect('phone', { ...options, clean: false }), [{ sessionPresent: true }]);
     t.strictSame(payloads(await tom.received()), []);
     again.connection.lost();
     await turn();
-    t.match(await new TestPeer(host).connect('tablet', options), [{ sessionPresent: false }]);
+    t.match(await new TestDevice(host).connect('tablet', options), [{ sessionPresent: false }]);
     t.strictSame(payloads(await tom.received()).map(bodies), [['gone']]);
   },
 );
@@ -215,7 +215,7 @@ t.test(
   'A ticket’s session that ends with its connection is not there for the connection that takes over',
   async (t) => {
     const { host, password } = await phone(t, {}, { properties: { sessionExpiryInterval: 0 } });
-    const second = new TestPeer(host);
+    const second = new TestDevice(host);
     t.match(await second.connect('phone', { username: own.domain, password, clean: false }), [
       { sessionPresent: false },
     ]);
@@ -225,19 +225,19 @@ t.test(
 t.test(
   'Packets that are too large together are sent one by one, and never more than the receive maximum',
   async (t) => {
-    const { peer, broker } = await phone(t, {}, { properties: { receiveMaximum: 2, maximumPacketSize: 900 } });
+    const { device, broker } = await phone(t, {}, { properties: { receiveMaximum: 2, maximumPacketSize: 900 } });
     const long = (body: string) => body.padEnd(400, '.');
     for (const body of ['1', '2', '3', '4', '5']) {
       broker.push('tom', 'jack', long(body));
       await turn();
     }
-    t.strictSame(payloads(await peer.received()).map(bodies), [[long('1')], [long('2')]]);
+    t.strictSame(payloads(await device.received()).map(bodies), [[long('1')], [long('2')]]);
     for (const [acknowledged, body] of [
       [1, '3'],
       [2, '4'],
     ] as const) {
-      peer.send({ cmd: 'puback', messageId: acknowledged });
-      t.strictSame(payloads(await peer.received()).map(bodies), [[long(body)]]);
+      device.send({ cmd: 'puback', messageId: acknowledged });
+      t.strictSame(payloads(await device.received()).map(bodies), [[long(body)]]);
     }
   },
 );

@@ -50,7 +50,7 @@ const socketAdapters: ReadonlySet<string> = new Set([
   'src/protocols/headers.ts',
   'src/protocols/jsonp.ts',
   'src/protocols/websocket.ts',
-  'src/protocols/mqtt/start.ts',
+  'src/protocols/mqtt/server.ts',
   'src/protocols/mqtt/websocket.ts',
 ]);
 

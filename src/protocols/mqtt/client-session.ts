@@ -7,30 +7,30 @@ import { parseTarget } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Packet } from '../../actors/packet.js';
-import { Publication } from '../../actors/publication.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
-import { encodeFrame } from '../frame.js';
 import { isMember } from '../sending.js';
-import { ACCEPTED, dropRefused, sendTo } from './addresses.js';
 import type { Connection, ConnectionOwner } from './connection.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
 import { expiryAfter, expiryOf } from './expiry.js';
+import { publicationOf } from './frame-publication.js';
 import { type InFlight, Inflight } from './inflight.js';
 import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
 import { refuse } from './publish.js';
+import { ACCEPTED, dropRefused, sendTo } from './publish-to-address.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
 import { acknowledgeCopy, acknowledgeLater, exceeds, keep, release } from './received.js';
 import { SessionWill } from './will.js';
 
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
-const NO_PROPERTIES = Buffer.alloc(0);
+
+/** Packets of one topic that follow each other: one publication. */
+type Batch = readonly [Packet, ...Packet[]];
 
 /** What outlives a connection, for the same client with the same client id. */
 export class ClientSession {
-  /** Each publication's packets. */
-  readonly inflight = new Inflight<readonly Packet[]>();
+  readonly inflight = new Inflight<Batch>();
   /** QoS 2 publications received and not released yet. */
   readonly received = new Set<number>();
   readonly will: SessionWill;
@@ -161,7 +161,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
       if (packet.topic !== first.topic || bytes > this.#frameBytes) break;
     }
     const { inflight } = this.#session;
-    if (this.#transmit(inflight.add(packets.slice(from, to), 1), false)) return to - from;
+    if (this.#transmit(inflight.add([first, ...packets.slice(from + 1, to)], 1), false)) return to - from;
     if (to - from === 1) {
       this.domain.metrics.drop('packetTooLarge', this.client.address);
       return 1;
@@ -171,17 +171,9 @@ export class ClientTransport implements ConnectionOwner, Transport {
   }
 
   /** False where it is larger than the client accepts; it is in flight no more. */
-  #transmit(entry: InFlight<readonly Packet[]>, dup: boolean): boolean {
+  #transmit(entry: InFlight<Batch>, dup: boolean): boolean {
     const { id, item } = entry;
-    const publication = new Publication({
-      topic: (item[0] as Packet).topic,
-      payload: encodeFrame(item).bytes,
-      qos: 1,
-      retain: false,
-      properties: NO_PROPERTIES,
-      expiresAt: Number.POSITIVE_INFINITY,
-      publisher: null,
-    });
+    const publication = publicationOf(item);
     const isSent = this.connection.publish(publication, { qos: 1, dup, retain: false, id });
     if (isSent) this.#session.inflight.sent(entry);
     else this.#session.inflight.remove(entry);

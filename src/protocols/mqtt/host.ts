@@ -17,10 +17,10 @@ import { encodeConnack } from './encode.js';
 import { expiryOf } from './expiry.js';
 import { login } from './login.js';
 import type { Connect, Incoming, Refused } from './packets.js';
-import { acceptPipe, type Origin, Pipe } from './pipe.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
+import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 
 /** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
@@ -74,7 +74,7 @@ export class MqttHost implements Host {
     });
     system.endOfTurn.add(this.#flush);
     const { node, domains, runtime } = context;
-    if (node) node.tunnels.accept = (channel, origin) => acceptPipe(this, channel, origin as Origin);
+    if (node) node.tunnels.accept = (tunnel, origin) => acceptTunnel(this, tunnel, origin as Origin);
     // What was kept, or comes from other nodes, is received from the start on, not only when the first client is there.
     if (node || runtime.store) for (const domain of domains.values()) this.broker(domain);
   }
@@ -220,12 +220,14 @@ export class MqttHost implements Host {
     const { node } = this.context;
     if (connection.ended || !node) return;
     const { kind, origin, address } = connection.wire;
-    let pipe: Pipe;
-    const channel = node.tunnels.open(home, { kind, origin, address } satisfies Origin, () => Pipe.events(() => pipe));
-    pipe = new Pipe(connection.wire, channel, (code) => connection.end(code || undefined));
+    let carrier: TunnelCarrier;
+    const tunnel = node.tunnels.open(home, { kind, origin, address } satisfies Origin, () =>
+      TunnelCarrier.events(() => carrier),
+    );
+    carrier = new TunnelCarrier(connection.wire, tunnel, (code) => connection.end(code || undefined));
     if (connection.keepAliveMs > 0) this.#keepAlive.get(connection.keepAliveMs)?.cancel(connection);
     connection.keepAliveMs = 0;
-    connection.carryBy(pipe);
+    connection.carryBy(carrier);
   }
 
   #ticket(

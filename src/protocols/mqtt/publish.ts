@@ -1,6 +1,9 @@
 /** PUBLISH from a backend, and the acknowledgements of both directions: MQTT 5 sections 3.3 to 3.7 and 4.3. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
+import type { Broker } from './broker.js';
+import type { Connection } from './connection.js';
+import type { Ack, Publish, Will } from './packets.js';
 import {
   ACCEPTED,
   DISK_FULL,
@@ -11,10 +14,7 @@ import {
   type Outcome,
   pushTo,
   refusal,
-} from './addresses.js';
-import type { Broker } from './broker.js';
-import type { Connection } from './connection.js';
-import type { Ack, Publish, Will } from './packets.js';
+} from './publish-to-address.js';
 import { REASON } from './reason.js';
 import { acknowledgeCopy, acknowledgeLater, exceeds, keep, REFUSED, release } from './received.js';
 import type { SessionMessage, SessionState } from './session.js';

@@ -2,10 +2,11 @@
  * Publications of QoS 1 and 2 that a client has sent: their identifiers, how many it may have in flight, and their
  * acknowledgements. MQTT 5 sections 3.3.4, 3.4 to 3.7 and 4.3.
  */
-import type { Outcome } from './addresses.js';
+
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Publish } from './packets.js';
+import type { Outcome } from './publish-to-address.js';
 
 /** There are no more packet identifiers. */
 const MAX_IN_FLIGHT = 65_535;

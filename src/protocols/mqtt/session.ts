@@ -13,6 +13,7 @@ import { connect } from './connect.js';
 import type { Connection } from './connection.js';
 import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
+import { sharedPublicationOf } from './frame-publication.js';
 import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused } from './packets.js';
@@ -21,7 +22,6 @@ import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
-import { publicationOf } from './watch.js';
 import { SessionWill } from './will.js';
 
 export interface ConnectMessage {
@@ -254,7 +254,7 @@ function push(
 /** A packet of an endpoint or room that it watches. */
 function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
   const own = (matched as readonly SessionSubscription[]).filter(({ epoch }) => epoch === state.epoch);
-  if (own.length > 0) pushMatched(state, publicationOf(packet), own);
+  if (own.length > 0) pushMatched(state, sharedPublicationOf(packet), own);
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then sees to what came meanwhile. */

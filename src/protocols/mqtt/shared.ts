@@ -8,7 +8,7 @@ import type { Publication } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
 import type { Broker } from './broker.js';
-import { publicationOf } from './watch.js';
+import { sharedPublicationOf } from './frame-publication.js';
 
 export type GroupMessage =
   | Published
@@ -51,7 +51,7 @@ function receive(state: GroupState, message: GroupMessage): GroupState {
     case 'returned':
       return passInCluster(state, message.publication);
     case 'deliver':
-      return message.relayed ? state : passInCluster(state, publicationOf(message.packet));
+      return message.relayed ? state : passInCluster(state, sharedPublicationOf(message.packet));
     case 'assigned':
       return pass(state, message.publication);
     case 'join':

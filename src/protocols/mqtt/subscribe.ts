@@ -1,10 +1,10 @@
 /** SUBSCRIBE and UNSUBSCRIBE of a backend: MQTT 5 sections 3.8 to 3.11, 4.7 and 4.8. */
 import type { Published } from '../../actors/router.js';
 import type { Ref } from '../../actors/system.js';
-import { isForeign } from './addresses.js';
 import type { Connection } from './connection.js';
 import { encodeSuback, encodeUnsuback } from './encode.js';
 import type { Subscribe, Unsubscribe, Version, Wanted } from './packets.js';
+import { isForeign } from './publish-to-address.js';
 import { FAILURE_3, REASON } from './reason.js';
 import type { SessionMessage, SessionState, SessionSubscription } from './session.js';
 import { isShare, parseShare } from './topics.js';

@@ -15,7 +15,7 @@ import { offline, online, push } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
-import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/start.js';
+import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
 import { Strangers } from '../../../src/protocols/strangers.js';
 import type { Store } from '../../../src/store/store.js';
 import type { Cleaner, Settings } from '../../support/server.js';

@@ -5,7 +5,7 @@ import type { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import type { Version } from '../../../src/protocols/mqtt/packets.js';
 import type { Wire } from '../../../src/protocols/mqtt/wire.js';
 
-export class PeerWire implements Wire {
+export class DeviceWire implements Wire {
   readonly kind = 'mqtt';
   readonly origin = '';
   readonly unseenBytes = 0;
@@ -48,8 +48,8 @@ export function turn(): Promise<void> {
 
 export type ConnectOptions = Partial<Extract<Packet, { cmd: 'connect' }>>;
 
-export class TestPeer {
-  readonly wire = new PeerWire();
+export class TestDevice {
+  readonly wire = new DeviceWire();
   readonly connection: Connection;
   readonly #version: Version;
 

@@ -1,9 +1,10 @@
 /**
- * A connection that is carried to another node of the cluster, where its ticket's client or its session lives. Here it
- * is bytes and nothing else; there a connection like any other, whose wire is the channel.
+ * A connection that is carried to another node of the cluster, where its ticket's client or its session lives. At the node
+ * that the client connected to it is bytes and nothing else; at the other a connection like any other, whose wire is the
+ * tunnel.
  */
 import type { Tunnel, TunnelEvents } from '../../cluster/tunnels.js';
-import { Connection } from './connection.js';
+import { type Carrier, Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
@@ -20,30 +21,30 @@ export interface Origin {
   readonly address: string;
 }
 
-/** Here: carries what the client sends, and writes what comes back. */
-export class Pipe {
+/** At the node that the client connected to: carries what the client sends, and writes what comes back. */
+export class TunnelCarrier implements Carrier {
   #taken = 0;
   #isPaused = false;
 
   constructor(
     private readonly wire: Wire,
-    private readonly channel: Tunnel,
+    private readonly tunnel: Tunnel,
     /** The other node has ended it: nothing more comes. */
     private readonly onEnd: (code: number) => void,
   ) {}
 
-  static events(pipe: () => Pipe): TunnelEvents {
+  static events(carrier: () => TunnelCarrier): TunnelEvents {
     return {
-      data: (bytes) => pipe().#write(bytes),
-      drained: () => pipe().#goOn(),
-      paused: (isPaused) => (isPaused ? pipe().wire.pause() : pipe().wire.resume()),
-      ended: (code) => pipe().onEnd(code),
+      data: (bytes) => carrier().#write(bytes),
+      drained: () => carrier().#goOn(),
+      paused: (isPaused) => (isPaused ? carrier().wire.pause() : carrier().wire.resume()),
+      ended: (code) => carrier().onEnd(code),
     };
   }
 
   carry(bytes: Buffer): void {
-    this.channel.send(bytes);
-    if (this.#isPaused || this.channel.buffered < CARRIED_BYTES) return;
+    this.tunnel.send(bytes);
+    if (this.#isPaused || this.tunnel.buffered < CARRIED_BYTES) return;
     this.#isPaused = true;
     this.wire.pause();
   }
@@ -54,7 +55,7 @@ export class Pipe {
   }
 
   lost(): void {
-    this.channel.end(0);
+    this.tunnel.end(0);
   }
 
   #goOn(): void {
@@ -69,20 +70,20 @@ export class Pipe {
   }
 
   #tellTaken(): void {
-    if (this.#taken > 0) this.channel.took(this.#taken);
+    if (this.#taken > 0) this.tunnel.took(this.#taken);
     this.#taken = 0;
   }
 }
 
-/** There: what carries the connection. */
-class ChannelWire implements Wire {
+/** At the other node: what carries the connection. */
+class TunnelWire implements Wire {
   readonly kind: Wire['kind'];
   readonly origin: string;
   readonly address: string;
   readonly unseenBytes = 0;
 
   constructor(
-    private readonly channel: Tunnel,
+    private readonly tunnel: Tunnel,
     { kind, origin, address }: Origin,
   ) {
     this.kind = kind;
@@ -91,37 +92,37 @@ class ChannelWire implements Wire {
   }
 
   get buffered(): number {
-    return this.channel.buffered;
+    return this.tunnel.buffered;
   }
 
   write(chunks: readonly Buffer[]): void {
     const [first] = chunks;
-    this.channel.send(chunks.length === 1 && first ? first : Buffer.concat(chunks));
+    this.tunnel.send(chunks.length === 1 && first ? first : Buffer.concat(chunks));
   }
 
   pause(): void {
-    this.channel.pause(true);
+    this.tunnel.pause(true);
   }
 
   resume(): void {
-    this.channel.pause(false);
+    this.tunnel.pause(false);
   }
 
   end(code: number): void {
-    this.channel.end(code);
+    this.tunnel.end(code);
   }
 
   drop(): void {
-    this.channel.end(0);
+    this.tunnel.end(0);
   }
 }
 
 /** Takes a connection that another node carries here. */
-export function acceptPipe(host: MqttHost, channel: Tunnel, origin: Origin): void {
-  const connection = new Connection(host, new ChannelWire(channel, origin));
-  channel.events = {
+export function acceptTunnel(host: MqttHost, tunnel: Tunnel, origin: Origin): void {
+  const connection = new Connection(host, new TunnelWire(tunnel, origin));
+  tunnel.events = {
     data: (bytes) => {
-      channel.took(bytes.length);
+      tunnel.took(bytes.length);
       connection.receive(bytes);
     },
     drained: () => connection.drained(),
