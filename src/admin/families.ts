@@ -6,7 +6,7 @@ import { CONDITION_NAMES } from '../conditions.js';
 import { lostLines } from '../log.js';
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
-import { CLUSTER_FAMILIES } from './cluster.js';
+import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
 
 const MS_PER_S = 1000;

@@ -10,24 +10,24 @@ import { Call } from './call.js';
 import type { PublicPorts } from './public-url.js';
 import { sendError } from './reply.js';
 import { mediaType, readBody, readParameters } from './request.js';
-import { BAD_ROOM_ID, type Found, findRoute, PLAIN, refusal } from './routes.js';
+import { BAD_ROOM_ID, type Found, findRoute, PLAIN, type Route, refusal } from './routes.js';
 import { bringByToken, preflight, tokenOf } from './token-online.js';
 
 const NO_BODY = Buffer.alloc(0);
 /** What requests that are no call of the API are counted under. */
 const NO_ROUTE = 'none';
 
-/** Its domain is known: it is run, as far as the domain may call. */
-function runFor(call: Call, calls: Rate<Domain>): void {
-  const { domain, found } = call;
+/** Runs a call whose domain is known, unless the domain has called too often. */
+function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
+  const { domain } = call;
   const { requestsPerSecond } = domain.limits;
-  if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) found.route.run(call);
+  if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) route.run(call);
   else call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
 }
 
 /** Reads parameters and who calls, in the order of errors of section 10, and runs the call. */
-function run(call: Call, body: Buffer, calls: Rate<Domain>): void {
-  const { context, head, found } = call;
+function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void {
+  const { context, head } = call;
   const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
   if (typeof type !== 'string') return call.fail(type);
   // Before the body is parsed, so that strangers cause no work.
@@ -38,12 +38,12 @@ function run(call: Call, body: Buffer, calls: Rate<Domain>): void {
   if (!(parameters instanceof Map)) return call.fail(parameters);
   if (found.roomId === null) return call.fail(BAD_ROOM_ID);
   const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
-  if (token !== null) return bringByToken(call, token, parameters, () => runFor(call, calls));
+  if (token !== null) return bringByToken(call, token, parameters, () => runFor(call, found.route, calls));
   const domain = namedDomain(context, basic, parameters, address);
   if (isReplyError(domain)) return call.fail(domain);
   call.domain = domain;
   call.parameters = parameters;
-  runFor(call, calls);
+  runFor(call, found.route, calls);
   call.isReading = false;
 }
 
@@ -55,10 +55,10 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
-    if (found.route.method === 'GET') return run(call, NO_BODY, calls);
+    if (found.route.method === 'GET') return run(call, found, NO_BODY, calls);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
-      else run(call, body as Buffer, calls);
+      else run(call, found, body as Buffer, calls);
     });
   }
 

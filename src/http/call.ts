@@ -9,7 +9,13 @@ import type { HttpResponse } from '../uws.js';
 import type { PublicPorts } from './public-url.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';
 import type { Head } from './request.js';
-import type { Found } from './routes.js';
+
+/** What a call needs to know of its route. */
+export interface Called {
+  readonly route: { readonly name: string; readonly errorFields?: object };
+  /** Percent-decoded; null where it is not UTF-8, empty where the route has none. */
+  readonly roomId: string | null;
+}
 
 /** What a call's handler gets once it is authenticated, and answers through, once; the client may be gone before. */
 export class Call {
@@ -24,7 +30,7 @@ export class Call {
 
   constructor(
     readonly context: Context,
-    readonly found: Found,
+    readonly found: Called,
     readonly head: Head,
     readonly ports: PublicPorts,
     private readonly res: HttpResponse,

@@ -1,8 +1,8 @@
 /** Answers of the REST API, all of one form: PROTOCOL.md section 3. */
 import type { ReplyError } from '../errors.js';
 import type { Metrics, RefusalReason, Refused } from '../metrics.js';
-import { writeOrigin } from '../protocols/connection-limits.js';
 import { errorBody } from '../protocols/error-body.js';
+import { writeOrigin } from '../protocols/refusal.js';
 import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 
 const REASONS = new Map<number, readonly [string, RefusalReason]>([

@@ -3,7 +3,7 @@ import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../err
 import { join, leave, message, offline, show, status } from '../protocols/commands.js';
 import { groupLeave } from '../protocols/dialect.js';
 import type { CallName } from '../protocols/schemas.js';
-import type { Call } from './call.js';
+import type { Call, Called } from './call.js';
 import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
 import { membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
@@ -73,10 +73,8 @@ const WSOCKET = /^\/v[45]\/wsocket\/?$/;
 /** The API's description, served by reference.ts. */
 const REFERENCE = /^\/v[45]\/(openapi\.json|docs)\/?$/;
 
-export interface Found {
+export interface Found extends Called {
   readonly route: Route;
-  /** Percent-decoded; null where it is not UTF-8, empty where the route has none. */
-  readonly roomId: string | null;
 }
 
 /** The route of a path, whatever the method; null where there is none. */

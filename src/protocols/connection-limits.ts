@@ -1,10 +1,10 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
-import { type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
+import { TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import { clientAddress } from './client-address.js';
 import type { Context } from './context.js';
-import { errorBody } from './error-body.js';
 import type { Headers } from './headers.js';
+import { refuse } from './refusal.js';
 
 export class ConnectionLimits {
   constructor(private readonly context: Context) {}
@@ -41,32 +41,4 @@ export class ConnectionLimits {
 /** The other end of the connection: the client or a proxy. */
 export function peerOf(res: HttpResponse): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
-}
-
-/**
- * Access-Control-Allow-Origin, which lets a page read the answer; null: none. A page of an origin that the domain lists may
- * send its cookies along, which mean nothing here but which some libraries always send.
- */
-export function writeOrigin(res: HttpResponse, origin: string | null): void {
-  if (origin === null) return;
-  res.writeHeader('Access-Control-Allow-Origin', origin);
-  if (origin !== '*') res.writeHeader('Vary', 'Origin').writeHeader('Access-Control-Allow-Credentials', 'true');
-}
-
-/** Answers an error, and ends the connection. Without a status it has been written. */
-export function refuse(
-  res: HttpResponse,
-  status: string | null,
-  error: ReplyError,
-  origin: string | null = null,
-): null {
-  if (status !== null) res.writeStatus(status);
-  res
-    .writeHeader('Content-Type', 'application/json; charset=utf-8')
-    .writeHeader('Cache-Control', 'no-store')
-    .writeHeader('X-Content-Type-Options', 'nosniff');
-  if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
-  writeOrigin(res, origin);
-  res.end(errorBody(error), true);
-  return null;
 }

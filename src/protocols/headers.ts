@@ -6,7 +6,7 @@
 import { badRequest, HEADERS_TOO_LARGE, isReplyError, type ReplyError, UPGRADE_REQUIRED } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
-import { refuse } from './connection-limits.js';
+import { refuse } from './refusal.js';
 
 /** Empty where the request has none. Of a list all lines, of another header the first. */
 export interface Headers {

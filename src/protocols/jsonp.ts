@@ -9,7 +9,7 @@ import type { Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { type HttpRequest, type HttpResponse, KEEP_ALIVE } from '../uws.js';
-import { type ConnectionLimits, writeOrigin } from './connection-limits.js';
+import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
@@ -17,6 +17,7 @@ import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
 import type { Headers } from './headers.js';
 import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
+import { writeOrigin } from './refusal.js';
 
 const CALLBACK_CHARACTERS = 128;
 const IDENTIFIER = '[A-Za-z_$][\\w$]*';

@@ -49,6 +49,7 @@ const socketAdapters: ReadonlySet<string> = new Set([
   'src/protocols/connection-limits.ts',
   'src/protocols/headers.ts',
   'src/protocols/jsonp.ts',
+  'src/protocols/refusal.ts',
   'src/protocols/websocket.ts',
   'src/protocols/mqtt/server.ts',
   'src/protocols/mqtt/websocket.ts',

@@ -2,9 +2,10 @@
 
 import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
-import { type ConnectionLimits, refuse } from '../connection-limits.js';
+import type { ConnectionLimits } from '../connection-limits.js';
 import { whenSoundUpgrade } from '../headers.js';
 import { Liveness } from '../liveness.js';
+import { refuse } from '../refusal.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';

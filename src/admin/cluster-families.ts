@@ -1,0 +1,64 @@
+/** The metrics of a cluster, all 0 on a single node. */
+import type { ClusterMetrics } from '../metrics.js';
+import { type Family, largest, smallest } from './family.js';
+
+function family(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  read: (cluster: ClusterMetrics) => number,
+): Family {
+  return {
+    name: `nextalk_cluster_${name}`,
+    type,
+    help,
+    labels: [],
+    read: ({ metrics }) => [{ labels: {}, value: read(metrics.cluster) }],
+  };
+}
+
+export const CLUSTER_FAMILIES: readonly Family[] = [
+  largest(family('gauge', 'nodes', 'Nodes of the cluster within their lease, this one too.', (c) => c.nodes)),
+  largest(
+    family(
+      'gauge',
+      'nodes_lost',
+      'Nodes not heard of for longer than a lease, and still remembered.',
+      (c) => c.nodesLost,
+    ),
+  ),
+  smallest(family('gauge', 'connected', 'Whether there is a connection to NATS: 1, or 0.', (c) => c.connected)),
+  largest(
+    family(
+      'gauge',
+      'replica_endpoints',
+      'Endpoints of the whole cluster that this node knows of.',
+      (c) => c.replicaEndpoints,
+    ),
+  ),
+  family('counter', 'items_too_large_total', 'Items not sent, being longer than NATS takes.', (c) => c.itemsTooLarge),
+  family('gauge', 'visitors', 'Connections to this node of clients that live on another.', (c) => c.visitors),
+  family('counter', 'items_sent_total', 'Presences, packets and questions to other nodes.', (c) => c.itemsSent),
+  family('counter', 'items_received_total', 'Those from other nodes.', (c) => c.itemsReceived),
+  family(
+    'counter',
+    'items_refused_total',
+    'Those that were not what this version understands; each is a bug, or of a stranger on NATS.',
+    (c) => c.itemsRefused,
+  ),
+  family('counter', 'frames_sent_total', 'Frames in which items were sent, repeated ones too.', (c) => c.framesSent),
+  family('counter', 'frames_repeated_total', 'Frames sent again since they had not come.', (c) => c.framesRepeated),
+  family(
+    'counter',
+    'frames_dropped_total',
+    'Frames given up because a node did not take them; it was told everything anew.',
+    (c) => c.framesDropped,
+  ),
+  family('counter', 'characters_sent_total', 'Characters of the frames sent.', (c) => c.charactersSent),
+  family(
+    'counter',
+    'calls_forwarded_total',
+    'REST calls sent on to the node of their ticket.',
+    (c) => c.callsForwarded,
+  ),
+];
