@@ -136,15 +136,3 @@ t.test('who was signed out stays so', { skip }, async (t) => {
   );
   t.equal(small.asked.online, 1);
 });
-
-declare global {
-  // The page's own names, for functions that run there.
-  var window: {
-    chat: import('../../client/src/chat.js').Chat;
-    heard: string[];
-    ticket: string;
-    dispatchEvent(event: Event): void;
-    states: string[];
-    missed: unknown[];
-  };
-}

@@ -125,3 +125,17 @@ export async function until(page: Page, name: 'heard' | 'states' | 'missed', ite
 export function kept(page: Page, name: 'heard' | 'states' | 'missed'): Promise<unknown[]> {
   return page.evaluate(`window.${name}`) as Promise<unknown[]>;
 }
+
+declare global {
+  /** As browsers have it, for functions that run in a page. */
+  var PageTransitionEvent: new (type: string, init: { readonly persisted: boolean }) => Event;
+  // The page's own names, for functions that run there.
+  var window: {
+    chat: import('../../client/src/chat.js').Chat;
+    heard: string[];
+    states: string[];
+    missed: unknown[];
+    ticket: string;
+    dispatchEvent(event: Event): void;
+  };
+}
