@@ -97,4 +97,18 @@ for (const { name, needs, start } of languages) {
       t.match(await call('parseMessage', text), { from: 'jäck', to: 'sid:echo', body: 'Hi ☃' });
     }
   });
+
+  t.test(`a token of the ${name} library brings its page online`, { skip: skipWithout(...needs) }, async (t) => {
+    const ask = start(t);
+    const tokenSecret = 'a secret of the domain, of 32 bytes and more';
+    const server = await testServer(t, { domains: [{ ...siteA, tokenSecret }] });
+    const anna = await server.site().arrive('anna');
+    const call = caller(ask, server, { tokenSecret, now: Math.floor(Date.now() / 1000) });
+    const token = await call('token', 'vid:7', { nick: 'Jäck ☃', buddies: ['anna'], rooms: ['lobby'], show: 'away' });
+    const body = new URLSearchParams({ token: String(token) });
+    const answer = await fetch(`http://${server.host}/v5/presences/online`, { method: 'POST', body });
+    t.match(await answer.json(), { success: true, ticket: /^vid:7:/, presences: { anna: 'available' } });
+    t.match(await anna.next(), { from: 'vid:7', nick: 'Jäck ☃', type: 'online', show: 'away' });
+    t.strictSame(await call('presences', ['vid:7']), { 'vid:7': 'away' });
+  });
 }
