@@ -279,10 +279,12 @@ class RunningServer implements Server {
 
 /** Calls of this node's tickets that reached another one. */
 function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
-  node.rpc.handle('call', (_peer, [name, call, roomId, parameters], answer) => {
+  node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs], answer) => {
     const domain = domains.get(name as string);
     if (!domain) return answer(null);
-    answerCall(domain, call as string, roomId as string, new Map(parameters as [string, unknown][]), answer);
+    const fields = new Map(parameters as [string, unknown][]);
+    const expiry = typeof expiresInMs === 'number' ? expiresInMs : null;
+    answerCall(domain, call as string, roomId as string, fields, expiry, answer);
   });
 }
 

@@ -92,7 +92,7 @@ class World {
     this.roll = dice(seed);
     this.limits = { queuePackets, queueBytes: 0 };
     const memory = new Memory(this.metrics, () => ({ bytesPerDomain: 0 }));
-    const domain = { metrics: this.metrics, memory };
+    const domain = { metrics: this.metrics, memory, runtime: { clock: { now: () => 0 } } };
     this.client = new Client(null as never, address, 'one', 'token', this.outbox, domain, 0);
     this.client.toldAt = 0;
   }

@@ -6,6 +6,9 @@ import { Metrics } from '../src/metrics.js';
 import { packet } from './support/arbitraries.js';
 import fc from './support/properties.js';
 
+/** Nothing here expires. */
+const runtime = { clock: { now: () => 0 } };
+
 const order = ['status', 'presence', 'message'];
 
 /** The rule by the letter: while it is too full, the oldest of the least kind goes; a single packet always stays. */
@@ -52,7 +55,7 @@ t.test('any sequence of steps leaves the queue as the rule says, and counted', a
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
       const metrics = new Metrics().domain('a.example');
       const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-      const queue = new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1');
+      const queue = new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1');
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
@@ -87,8 +90,8 @@ t.test('two queues that are empty share nothing', async (t) => {
   const metrics = new Metrics().domain('a.example');
   const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
   const [one, two] = [
-    new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'),
-    new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'),
+    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
+    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
   ];
   const [sample] = fc.sample(packet, 1);
   if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
@@ -104,7 +107,10 @@ t.test(
     const metrics = new Metrics().domain('a.example');
     let bytesPerDomain = 1_000_000;
     const memory = new Memory(metrics, () => ({ bytesPerDomain }));
-    const queues = Array.from({ length: 10 }, () => new PacketQueue({ metrics, memory }, '/domain/a.example/uid/1'));
+    const queues = Array.from(
+      { length: 10 },
+      () => new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
+    );
     const packets = fc.sample(packet, 5).filter((packet) => packet.kind === 'message');
     const unlimited = { queuePackets: 0, queueBytes: 0 };
     const [sample] = fc.sample(packet, 1) as [Packet];

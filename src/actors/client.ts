@@ -51,7 +51,7 @@ export class Client {
   detachedAt: number;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
-  /** Told what is confirmed, while its endpoint keeps messages that none of its clients has confirmed. */
+  /** Told what is confirmed or has expired, while its endpoint keeps messages that none of its clients has confirmed. */
   onConfirmed: ((packets: readonly Packet[]) => void) | null = null;
   /** What it has not had of other clients' packets; null: it came first. */
   elders: Elders | null = null;
@@ -174,6 +174,7 @@ export class Client {
   flush(now: number): void {
     this.#scheduled = false;
     if (!this.#canTake || !this.transport) return;
+    this.#dropExpired();
     const { counting } = this.transport;
     if (counting) return this.#flushCounted(counting, now);
     const packets = this.#queue.unsent;
@@ -184,6 +185,13 @@ export class Client {
     if (taken < packets.length) this.#traceAll('waiting', packets.slice(taken), 'the connection takes no more now');
     const confirmed = this.#queue.take(taken);
     if (taken > 0) this.onConfirmed?.(confirmed);
+  }
+
+  #dropExpired(): void {
+    const expired = this.#queue.dropExpired();
+    if (expired.length === 0) return;
+    this.#traceAll('dropped', expired, 'expired');
+    this.onConfirmed?.(expired);
   }
 
   /** To a client that counts: a frame as a whole, which stays until it is confirmed. */

@@ -3,9 +3,10 @@
  * Written by the domain's endpoints and whoever sends; on disk are the messages, in memory their sizes.
  *
  * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
- * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`, and what the disk has no room for; and by `offlineAgeS`: what is older
- * is `expired`. What clients send themselves takes at most half of `offlineBytes`, and that of one sender a hundredth:
- * a visitor must not leave a site without room for its own.
+ * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`, and what the disk has no room for; and by
+ * `offlineAgeS`: what is older is `expired`, and so is what has waited longer than its sender lets it. What clients send
+ * themselves takes at most half of `offlineBytes`, and that of one sender a hundredth: a visitor must not leave a site
+ * without room for its own.
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
@@ -32,6 +33,8 @@ interface Kept {
   readonly at: number;
   /** A client has sent it itself; absent where its site has. */
   readonly fromClient?: true;
+  /** Milliseconds since the epoch after which nobody receives it; absent: never. */
+  readonly expiresAt?: number;
 }
 
 /** One message, without its text. */
@@ -41,6 +44,8 @@ interface Entry {
   readonly at: number;
   /** The endpoint whose client sent it; null: its site did. */
   readonly client: Address | null;
+  /** Milliseconds since the epoch after which nobody receives it; null: never. */
+  readonly expiresAt: number | null;
 }
 
 interface Mailbox {
@@ -78,9 +83,11 @@ export class Mailboxes {
     this.#table = store.table('offline');
     this.#part = part(owner.name);
     this.seen = new Seen(store, this.#part);
-    for (const [[, sequence], { to, bytes, at, sender, fromClient }] of this.#table.entries(this.#part)) {
+    for (const [[, sequence], { to, bytes, at, sender, fromClient, expiresAt = null }] of this.#table.entries(
+      this.#part,
+    )) {
       this.#next = Number(sequence) + 1;
-      this.#add(to, { sequence: Number(sequence), bytes, at, client: fromClient ? sender : null });
+      this.#add(to, { sequence: Number(sequence), bytes, at, client: fromClient ? sender : null, expiresAt });
     }
     this.#schedule();
   }
@@ -88,20 +95,22 @@ export class Mailboxes {
   /** Keeps a message for an endpoint that is offline. */
   keep(address: Address, packet: Packet): void {
     const { limits, metrics } = this.owner;
-    const { bytes, sender, fromClient } = packet;
+    const { bytes, sender, fromClient, expiresAt } = packet;
     const client = fromClient ? sender : null;
     if (this.#isFull(bytes, client) || !this.store.hasRoom(bytes)) {
       metrics.drop('quotaExceeded', address);
       return;
     }
-    const entry = { sequence: this.#next++, bytes, at: this.#read.get(packet)?.at ?? this.clock.now(), client };
+    const at = this.#read.get(packet)?.at ?? this.clock.now();
+    const entry = { sequence: this.#next++, bytes, at, client, expiresAt };
     const kept: Kept = {
       to: address,
       fields: packet.fields as MessageFields,
       sender,
       bytes,
-      at: entry.at,
+      at,
       ...(fromClient ? { fromClient } : {}),
+      ...(expiresAt === null ? {} : { expiresAt }),
     };
     this.#table.put([this.#part, entry.sequence], kept);
     const box = this.#add(address, entry);
@@ -122,6 +131,7 @@ export class Mailboxes {
       if (!kept) return [];
       const packet = new Packet('message', kept.fields, address, kept.sender);
       packet.fromClient = kept.fromClient === true;
+      packet.expiresAt = entry.expiresAt;
       this.#read.set(packet, entry);
       return [packet];
     });
@@ -209,11 +219,12 @@ export class Mailboxes {
 
   #expire(address: Address, box: Mailbox): void {
     const { limits, metrics } = this.owner;
-    if (limits.offlineAgeS === 0) return;
-    const oldest = this.clock.now() - limits.offlineAgeS * 1000;
-    const expired = box.entries.filter(({ at }) => at <= oldest);
+    const now = this.clock.now();
+    const oldest = limits.offlineAgeS === 0 ? Number.NEGATIVE_INFINITY : now - limits.offlineAgeS * 1000;
+    const isOver = ({ at, expiresAt }: Entry): boolean => at <= oldest || (expiresAt !== null && expiresAt <= now);
+    const expired = box.entries.filter(isOver);
     if (expired.length === 0) return;
-    box.entries = box.entries.filter(({ at }) => at > oldest);
+    box.entries = box.entries.filter((entry) => !isOver(entry));
     for (const entry of expired) {
       this.#forget(box, entry);
       metrics.drop('expired', address);

@@ -120,6 +120,7 @@ function remember({ domain, address, node }: EndpointState): void {
 /** Nobody came back for these: kept where the domain has that, else dropped. */
 function forgetUnseen(state: EndpointState): void {
   if (!state.unseen) return;
+  for (const packet of state.unseen.dropExpired()) packet.trace?.hop('dropped', packet, state.address, 'expired');
   const packets: readonly Packet[] = state.unseen.packets;
   const { mailboxes, settings } = state.domain;
   if (mailboxes && settings.offline) {

@@ -67,6 +67,8 @@ export class Packet<K extends PacketKind = PacketKind> {
   trace: Trace | null = null;
   /** A client has sent it itself, without its site. */
   fromClient = false;
+  /** Milliseconds since the epoch after which nobody receives it; null, nearly always: never. */
+  expiresAt: number | null = null;
   /** Counted by actors/memory.ts. */
   holders = 0;
   /** About how many bytes it takes on the wire. */
@@ -101,6 +103,8 @@ export type Outgoing = {
   readonly acceptedAt: number;
   /** A client sends it itself, without its site. */
   readonly fromClient?: true;
+  /** Milliseconds since the epoch after which nobody receives it; absent or null: never. */
+  readonly expiresAt?: number | null;
 } & (
   | { readonly kind: 'message'; readonly fields: UnsignedMessage }
   | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }
@@ -113,5 +117,12 @@ export function complete(outgoing: Outgoing, from: string, nick: string, topic: 
   const { kind, fields, acceptedAt } = outgoing;
   if (kind === 'status') return new Packet('status', fields, topic, sender, acceptedAt);
   fields.id ??= newMessageId();
-  return new Packet('message', fields, topic, sender, acceptedAt);
+  const packet = new Packet('message', fields, topic, sender, acceptedAt);
+  packet.expiresAt = outgoing.expiresAt ?? null;
+  return packet;
+}
+
+/** Whether a packet has waited longer than it may; `now` is milliseconds since the epoch. */
+export function hasExpired({ expiresAt }: Packet, now: number): boolean {
+  return expiresAt !== null && expiresAt <= now;
 }

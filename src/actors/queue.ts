@@ -4,11 +4,12 @@
  * Packets are numbered from 1 as they are accepted. No number is kept: a packet's is that of the last one accepted less
  * what stands behind it. What overflows leaves a gap in its place, which counts the numbers that have gone: statuses go
  * first, then presences, then messages, of each kind the oldest, so what was sent before what was not. Counted in
- * `metrics.dropped.queueOverflow`. A packet counts into the memory of its domain once, however many queues have it.
+ * `metrics.dropped.queueOverflow`; so does what expires before it is sent, counted as `expired`. A packet counts into the memory of its domain once, however many queues have it.
  */
+import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
 import type { Memory } from './memory.js';
-import type { Packet } from './packet.js';
+import { hasExpired, type Packet } from './packet.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -21,6 +22,7 @@ export interface QueueLimits {
 export interface QueueKeeper {
   readonly metrics: DomainMetrics;
   readonly memory: Memory;
+  readonly runtime: { readonly clock: Pick<Clock, 'now'> };
 }
 
 /** Numbers that follow each other and whose packets have gone. */
@@ -68,6 +70,8 @@ export class PacketQueue {
   #sent = 0;
   #bytes = 0;
   #accepted = 0;
+  /** How many packets may expire. */
+  #expiring = 0;
 
   constructor(
     private readonly keeper: QueueKeeper,
@@ -204,6 +208,21 @@ export class PacketQueue {
     return at >= 0;
   }
 
+  /** Drops what has not been sent and has waited longer than it may, and leaves gaps. Answers those packets. */
+  dropExpired(): readonly Packet[] {
+    if (this.#expiring === 0) return NO_PACKETS;
+    const now = this.keeper.runtime.clock.now();
+    const expired: Packet[] = [];
+    for (let at = this.#entries.length - 1; at >= this.#sent; at--) {
+      const entry = this.#entries[at] as Entry;
+      if (!isPacket(entry) || !hasExpired(entry, now)) continue;
+      this.#leaveGap(at, entry);
+      this.keeper.metrics.drop('expired', this.owner);
+      expired.push(entry);
+    }
+    return expired.reverse();
+  }
+
   clear(): void {
     this.#shift(this.#entries.length);
   }
@@ -236,6 +255,7 @@ export class PacketQueue {
     const { metrics, memory } = this.keeper;
     const bytes = sign * packet.bytes;
     this.#bytes += bytes;
+    if (packet.expiresAt !== null) this.#expiring += sign;
     metrics.queuedPackets += sign;
     metrics.queuedBytes += bytes;
     if (sign > 0) memory.hold(packet);

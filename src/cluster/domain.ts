@@ -53,7 +53,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   ) {
     const { mesh, stamps } = node;
     this.stamps = stamps;
-    const items = new Items(domain.name, node);
+    const items = new Items(domain.name, node, () => domain.runtime.clock.now());
     this.items = items;
     const now = () => domain.runtime.clock.now();
     this.remoteWatchers = new RemoteWatchers(domain);

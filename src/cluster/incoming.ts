@@ -127,7 +127,7 @@ type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacke
 
 /** A packet that another node has sent. A trace of its endpoint goes on here. */
 function received({ domain }: Recipients, peer: Peer, wire: WirePacket): Packet {
-  const packet = packetOf(wire);
+  const packet = packetOf(wire, domain.runtime.clock.now());
   if (domain.trace !== null) domain.trace.received(packet, peer.name, wire[4] ?? null);
   return packet;
 }
@@ -141,7 +141,7 @@ function toRoom(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): v
 }
 
 function toWatchers({ domain }: Recipients, _peer: Peer, [, packet]: Packeted<[]>): void {
-  tellWatchers(domain.table, packetOf(packet), true);
+  tellWatchers(domain.table, packetOf(packet, domain.runtime.clock.now()), true);
 }
 
 function toEndpoint(recipients: Recipients, peer: Peer, fields: Packeted<[string | null, number]>): void {

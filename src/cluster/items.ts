@@ -26,6 +26,8 @@ export class Items {
   constructor(
     private readonly domain: string,
     private readonly node: Pick<LocalNode, 'name' | 'encode'>,
+    /** Milliseconds since the epoch. */
+    private readonly now: () => number,
   ) {
     this.#name = JSON.stringify(domain);
   }
@@ -164,6 +166,6 @@ export class Items {
   }
 
   #wire(packet: Packet): string {
-    return wireOf(packet, this.node.encode, this.node.name);
+    return wireOf(packet, this.node.encode, this.node.name, this.now());
   }
 }

@@ -7,7 +7,7 @@ import type { Address } from '../actors/address.js';
 import { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
-import type { Packet } from '../actors/packet.js';
+import { hasExpired, type Packet } from '../actors/packet.js';
 import type { QueueKeeper } from '../actors/queue.js';
 import type { Behaviour, Ref } from '../actors/system.js';
 import type { Transport } from '../actors/transport.js';
@@ -123,7 +123,8 @@ export class RemoteClients {
   push(id: number, packets: readonly WirePacket[]): void {
     const attachment = this.#attachments.get(id);
     if (!attachment) return;
-    for (const packet of packets) attachment.pending.push(packetOf(packet));
+    const now = this.domain.runtime.clock.now();
+    for (const packet of packets) attachment.pending.push(packetOf(packet, now));
     this.#pump(attachment);
   }
 
@@ -179,14 +180,34 @@ export class RemoteClients {
   #pump(attachment: Attachment): void {
     const { pending, transport, home, id } = attachment;
     if (!attachment.canTake || pending.length === 0) return;
-    const taken = transport.deliver(pending);
-    attachment.canTake = taken === pending.length;
+    const taken = this.#deliver(attachment);
     pending.splice(0, taken);
     attachment.taken += taken;
     // A poll has not sent the packets it has taken before it ends.
     if (taken > 0 && transport.kind !== 'jsonp') {
       this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
     }
+  }
+
+  /** Answers how many packets its home need not keep any more: what has expired counts as taken when its turn comes. */
+  #deliver(attachment: Attachment): number {
+    const { pending, transport } = attachment;
+    const { clock } = this.domain.runtime;
+    let taken = 0;
+    while (attachment.canTake && taken < pending.length) {
+      const now = clock.now();
+      const end = pending.findIndex((packet, at) => at >= taken && hasExpired(packet, now));
+      if (end === taken) {
+        this.domain.metrics.drop('expired', pending[taken]?.topic ?? '');
+        taken += 1;
+        continue;
+      }
+      const batch = pending.slice(taken, end < 0 ? pending.length : end);
+      const count = transport.deliver(batch);
+      attachment.canTake = count === batch.length;
+      taken += count;
+    }
+    return taken;
   }
 
   #forget(attachment: Attachment): void {

@@ -44,8 +44,9 @@ export const moments = listOf(moment);
 
 export const packet: Validator = (value, domain) => {
   if (!Array.isArray(value)) return false;
-  const [kind, topic, sender, fields, followed]: unknown[] = value;
-  if (followed !== undefined && !isFollowed(followed)) return false;
+  const [kind, topic, sender, fields, followed = null, expiresInMs = 0]: unknown[] = value;
+  if (followed !== null && !isFollowed(followed)) return false;
+  if (!Number.isFinite(expiresInMs)) return false;
   if (!isPacketKind(kind) || !address(topic, domain)) return false;
   if (sender !== null && !address(sender, domain)) return false;
   if (typeof fields !== 'object' || fields === null) return false;

@@ -5,24 +5,34 @@ import { Publication, type Qos } from '../actors/publication.js';
 import type { Followed } from '../actors/trace.js';
 import type { PacketKind } from '../metrics.js';
 
-/** A packet as an item carries it. `followed`: how the packet is called where somebody follows it. */
+/** A packet as an item carries it. `followed`: how the packet is called where somebody follows it; null or absent: nobody does. */
 export type WirePacket = readonly [
   kind: PacketKind,
   topic: Address,
   sender: Address | null,
   fields: MessageFields | PresenceFields | StatusFields,
-  followed?: Followed,
+  followed?: Followed | null,
+  /** Absent: never. */
+  expiresInMs?: number,
 ];
 
-/** The packet's own JSON is used again; `encode` makes it where nobody has yet. `node` is the name of this one. */
-export function wireOf(packet: Packet, encode: (packet: Packet) => string, node: string): string {
+/**
+ * The packet's own JSON is used again; `encode` makes it where nobody has yet. `node` is the name of this one, and `now` its
+ * time, as everywhere in milliseconds since the epoch: clocks of nodes differ.
+ */
+export function wireOf(packet: Packet, encode: (packet: Packet) => string, node: string, now: number): string {
   const sender = packet.sender === null ? 'null' : JSON.stringify(packet.sender);
-  const followed = packet.trace === null ? '' : `,${JSON.stringify(packet.trace.nameOf(packet, node))}`;
-  return `["${packet.kind}",${JSON.stringify(packet.topic)},${sender},${encode(packet)}${followed}]`;
+  const { trace, expiresAt } = packet;
+  const followed = trace === null ? 'null' : JSON.stringify(trace.nameOf(packet, node));
+  const expiry = expiresAt === null ? '' : `,${expiresAt - now}`;
+  const rest = trace === null && expiry === '' ? '' : `,${followed}${expiry}`;
+  return `["${packet.kind}",${JSON.stringify(packet.topic)},${sender},${encode(packet)}${rest}]`;
 }
 
-export function packetOf([kind, topic, sender, fields]: WirePacket): Packet {
-  return new Packet(kind, fields as MessageFields & PresenceFields & StatusFields, topic, sender);
+export function packetOf([kind, topic, sender, fields, , expiresInMs]: WirePacket, now: number): Packet {
+  const packet = new Packet(kind, fields as MessageFields & PresenceFields & StatusFields, topic, sender);
+  if (expiresInMs !== undefined) packet.expiresAt = now + expiresInMs;
+  return packet;
 }
 
 /** A publication as an item carries it; payload and properties are Base64. */
@@ -36,7 +46,6 @@ export type WirePublication = readonly [
   properties: string,
 ];
 
-/** `now`, as everywhere, in milliseconds since the epoch. */
 export function wirePublicationOf(publication: Publication, now: number): WirePublication {
   const { topic, qos, retain, expiresAt, payload, properties } = publication;
   const expiresInMs = Number.isFinite(expiresAt) ? expiresAt - now : null;

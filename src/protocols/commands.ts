@@ -116,19 +116,21 @@ function sendOn(domain: Domain, call: CallName, roomId: string, parameters: Para
   if (!isSent) reply(TICKET_NOT_FOUND);
 }
 
-/** Runs a call that another node has sent on. */
+/** Runs a call that another node has sent on. `expiresInMs`: of its message; null: never. */
 export function answerCall(
   domain: Domain,
   call: string,
   roomId: string,
   parameters: Parameters,
+  expiresInMs: number | null,
   answer: (answer: unknown) => void,
 ): void {
+  const expiresAt = expiresInMs === null ? null : domain.runtime.clock.now() + expiresInMs;
   const reply = (result: unknown) => answer([result]);
   const inRoom = ROOM_CALLS.get(call);
   const plain = CALLS.get(call);
   if (inRoom) inRoom(domain, roomId, parameters, reply);
-  else if (plain) plain(domain, parameters, reply);
+  else if (plain) plain(domain, parameters, reply, expiresAt);
   else answer(null);
 }
 
@@ -201,8 +203,17 @@ export function whenKept(domain: Domain, done: () => void): Handled | undefined 
   return undefined;
 }
 
-/** PUSH: the site speaks for `from`, who need not be online. */
-export function push(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
+/**
+ * PUSH: the site speaks for `from`, who need not be online. `expiresAt`: milliseconds since the epoch after which nobody
+ * receives the message; null: never.
+ */
+export function push(
+  domain: Domain,
+  parameters: Parameters,
+  reply: Reply<null>,
+  expiresAt: number | null = null,
+  isSentOn = false,
+): void {
   const { shortage } = domain;
   if (shortage) return reply(shortage);
   const checked = check('push', parameters);
@@ -211,20 +222,28 @@ export function push(domain: Domain, parameters: Parameters, reply: Reply<null>,
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return reply(outgoing);
-  if (isSentOn || domain.tracker.actor(from.address) !== null || !pushFromHome(domain, from, parameters, reply)) {
+  const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
+  if (isHere || !pushFromHome(domain, from, parameters, expiresAt, reply)) {
     domain.push(
       from,
-      outgoing,
+      { ...outgoing, expiresAt },
       whenKept(domain, () => reply(null)),
     );
   }
 }
 
 /** Where the sender lives on another node its packets go out from there, so that their order holds. */
-function pushFromHome(domain: Domain, from: Target, parameters: Parameters, reply: Reply<null>): boolean {
+function pushFromHome(
+  domain: Domain,
+  from: Target,
+  parameters: Parameters,
+  expiresAt: number | null,
+  reply: Reply<null>,
+): boolean {
   const fields = [...parameters].filter(([name]) => name !== 'apikey');
-  const again = () => push(domain, parameters, reply, true);
-  return domain.cluster.forwardTo(from.address, ['push', '', fields], (answer) => {
+  const again = () => push(domain, parameters, reply, expiresAt, true);
+  const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
+  return domain.cluster.forwardTo(from.address, ['push', '', fields, expiresInMs], (answer) => {
     if (Array.isArray(answer)) reply(answer[0]);
     else again();
   });
@@ -343,7 +362,12 @@ function enterOrExit(
   withTicket(domain, kind, parameters, reply, run, roomId);
 }
 
-type Command = (domain: Domain, parameters: Parameters, reply: (result: unknown) => void) => void;
+type Command = (
+  domain: Domain,
+  parameters: Parameters,
+  reply: (result: unknown) => void,
+  expiresAt: number | null,
+) => void;
 type RoomCommand = (domain: Domain, roomId: string, parameters: Parameters, reply: (result: unknown) => void) => void;
 
 /** What another node may send on. */
@@ -352,7 +376,7 @@ const CALLS = new Map<string, Command>([
   ['show', show],
   ['message', message],
   ['status', status],
-  ['push', (domain, parameters, reply) => push(domain, parameters, reply, true)],
+  ['push', (domain, parameters, reply, expiresAt) => push(domain, parameters, reply, expiresAt, true)],
 ]);
 const ROOM_CALLS = new Map<string, RoomCommand>([
   ['members', members],

@@ -39,6 +39,8 @@ export interface ClientMessage {
    * is refused before costs no parsing.
    */
   readonly fields: () => Parameters | ReplyError;
+  /** Milliseconds since the epoch after which nobody receives it; null: never. */
+  readonly expiresAt?: number | null;
 }
 
 /** Seconds' worth that a client may send at once after a quiet time. */
@@ -111,6 +113,7 @@ export function sendMessage(
   if (isReplyError(checked)) return refusal('fields', checked);
   const outgoing = messageTo(domain, target, checked);
   if (isReplyError(outgoing)) return refusal('fields', outgoing);
-  sendFrom(client, { ...outgoing, fromClient: true }, whenKept(domain, handled));
+  const { expiresAt = null } = message;
+  sendFrom(client, { ...outgoing, fromClient: true, expiresAt }, whenKept(domain, handled));
   return null;
 }

@@ -7,7 +7,7 @@
  */
 import { createHmac } from 'node:crypto';
 import type { Domain } from '../actors/domain.js';
-import type { Packet } from '../actors/packet.js';
+import { hasExpired, type Packet } from '../actors/packet.js';
 import type { Transport } from '../actors/transport.js';
 import type { Clock } from '../clock.js';
 import { seldom } from '../seldom.js';
@@ -58,7 +58,14 @@ export function createWebhook(clock: Clock, domain: Domain, url: string, drained
       return;
     }
     const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt.count - 1));
-    cancelPause = clock.after(pauseMs, () => void post({ packet: attempt.packet, count: attempt.count + 1 }));
+    cancelPause = clock.after(pauseMs, () => tryAgain(attempt));
+  }
+
+  /** Its site has not answered for longer than the message may wait. */
+  function tryAgain({ packet, count }: Attempt): void {
+    if (!hasExpired(packet, clock.now())) return void post({ packet, count: count + 1 });
+    domain.drop(packet, 'expired', packet.topic);
+    finish();
   }
 
   async function post(attempt: Attempt): Promise<void> {

@@ -59,6 +59,7 @@ const items: readonly (readonly [what: string, item: unknown])[] = [
   ['a packet of another kind', ['y', domain, alice, null, ['secret', ...packet.slice(1)]]],
   ['a packet without fields', ['y', domain, alice, null, ['message', alice, null, null]]],
   ['a packet without body', ['y', domain, alice, null, ['message', alice, null, { ...fields, body: undefined }]]],
+  ['an expiry that is none', ['y', domain, alice, null, [...packet, null, '1000']]],
   ['a body that is no text', ['y', domain, alice, null, ['message', alice, null, { ...fields, body: { a: 1 } }]]],
   ['a nick of a packet that is no text', ['b', domain, null, ['message', alice, null, { ...fields, nick: 1 }]]],
   ['a field more that is no text', ['e', domain, null, null, 1, ['message', alice, null, { ...fields, avatar: [] }]]],

@@ -45,7 +45,7 @@ class Fixture {
     const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
     const listener = { changed: () => undefined, inRoom: () => undefined };
     this.tracker = new Tracker(new Alone(() => false), listener, memory, metrics);
-    const items = new Items('a.example', { name: 'n1', encode: () => '{}' });
+    const items = new Items('a.example', { name: 'n1', encode: () => '{}' }, () => 0);
     const mesh = {
       peers: this.peers,
       send: ({ name }: Peer, item: string) => void this.sent.push(`${name} ${JSON.parse(item)[0]}`),

@@ -7,7 +7,7 @@ import { Topics } from '../../src/cluster/topics.js';
 function withoutPeers(): Topics {
   let stamp = 0;
   return new Topics({
-    items: new Items('a.example', { name: 'n1', encode: () => '' }),
+    items: new Items('a.example', { name: 'n1', encode: () => '' }, () => 0),
     mesh: { peers: new Map(), send: () => undefined, broadcast: () => undefined },
     stamps: { next: () => ++stamp, heard: () => undefined },
     interest: { isEmpty: true, peers: () => new Set(), count: () => undefined },

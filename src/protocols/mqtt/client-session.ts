@@ -6,7 +6,7 @@
 import { parseTarget } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
-import type { Packet } from '../../actors/packet.js';
+import { hasExpired, type Packet } from '../../actors/packet.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
 import { isMember } from '../sending.js';
@@ -25,7 +25,7 @@ import { SessionWill } from './will.js';
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
 
-/** Packets of one topic that follow each other: one publication. */
+/** Packets of one topic that follow each other and expire together: one publication. */
 type Batch = readonly [Packet, ...Packet[]];
 
 /** What outlives a connection, for the same client with the same client id. */
@@ -48,11 +48,11 @@ export class ClientSession {
   }
 
   /** A message of its endpoint, while the ticket holds. */
-  #publishWill({ topic, payload }: Will): void {
+  #publishWill(will: Will): void {
     const { domain, client } = this;
     if (domain.tickets.get(client.token) !== client) return;
-    const outcome = sendTo(domain, client, topic, payload);
-    if (outcome.reason !== 0) dropRefused(domain, topic, outcome);
+    const outcome = sendTo(domain, client, will);
+    if (outcome.reason !== 0) dropRefused(domain, will.topic, outcome);
   }
 }
 
@@ -143,6 +143,11 @@ export class ClientTransport implements ConnectionOwner, Transport {
     const entry = inflight.nextAgain();
     if (!entry) return 0;
     if (!entry.item.every((packet, i) => packets[from + i] === packet)) {
+      // The packets of one publication expire together, and are not among those that wait then.
+      if (hasExpired(entry.item[0], this.domain.runtime.clock.now())) {
+        inflight.remove(entry);
+        return this.#sendAgain(packets, from);
+      }
       // Another transport has had them meanwhile.
       inflight.forgetWaiting();
       return 0;
@@ -150,7 +155,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     return this.#transmit(entry, true) ? entry.item.length : 0;
   }
 
-  /** Sends one publication of packets that follow each other on one topic. Answers how many that were. */
+  /** Sends one publication of packets that follow each other on one topic and expire together. Answers how many that were. */
   #sendNew(packets: readonly Packet[], from: number): number {
     const first = packets[from] as Packet;
     let bytes = first.bytes;
@@ -158,7 +163,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     for (; to < packets.length; to++) {
       const packet = packets[to] as Packet;
       bytes += packet.bytes;
-      if (packet.topic !== first.topic || bytes > this.#frameBytes) break;
+      if (packet.topic !== first.topic || packet.expiresAt !== first.expiresAt || bytes > this.#frameBytes) break;
     }
     const { inflight } = this.#session;
     if (this.#transmit(inflight.add([first, ...packets.slice(from + 1, to)], 1), false)) return to - from;
@@ -257,7 +262,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     let outcome = ACCEPTED;
     const ready = qos > 0 ? acknowledgeLater(connection, packet, () => outcome) : () => undefined;
-    outcome = sendTo(domain, client, packet.topic, packet.payload, ready);
+    outcome = sendTo(domain, client, packet, ready);
     if (outcome.reason === 0) {
       if (qos === 2) keep(received, connection, id);
       return;

@@ -13,7 +13,7 @@ export function publicationOf(packets: readonly [Packet, ...Packet[]]): Publicat
     qos: 1,
     retain: false,
     properties: NO_PROPERTIES,
-    expiresAt: Number.POSITIVE_INFINITY,
+    expiresAt: packets[0].expiresAt ?? Number.POSITIVE_INFINITY,
     publisher: null,
   });
 }

@@ -111,8 +111,20 @@ export function noMemory(domain: Domain): Outcome {
   return MEMORY_FULL;
 }
 
+/** What a client publishes to an address; `expiryS` is its message expiry, null: none. */
+export interface AddressedPublication {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly expiryS: number | null;
+}
+
+function expiresAtOf(domain: Domain, { expiryS }: AddressedPublication): number | null {
+  return expiryS === null ? null : domain.runtime.clock.now() + expiryS * 1000;
+}
+
 /** A backend publishes to an address: a push, and `from` is required. */
-export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome {
+export function pushTo(domain: Domain, publication: AddressedPublication): Outcome {
+  const { topic, payload } = publication;
   const target = parseTarget(domain.name, topic);
   if (!target) return noTarget(domain, topic);
   const fields = fieldsOf(domain, payload);
@@ -124,9 +136,10 @@ export function pushTo(domain: Domain, topic: string, payload: Buffer): Outcome 
   // The type follows the address, unless the fields name one.
   if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
   let outcome = ACCEPTED;
-  push(domain, fields, (result) => {
+  const reply = (result: null | ReplyError) => {
     if (result && isReplyError(result)) outcome = invalid(result);
-  });
+  };
+  push(domain, fields, reply, expiresAtOf(domain, publication));
   return outcome;
 }
 
@@ -156,13 +169,14 @@ function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefus
 export function sendTo(
   domain: Domain,
   client: Client,
-  topic: string,
-  payload: Buffer,
+  publication: AddressedPublication,
   handled: () => void = () => undefined,
 ): Outcome {
+  const { topic, payload } = publication;
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
   const target = parseTarget(domain.name, topic);
   const fields = () => fieldsOf(domain, payload) ?? NO_BODY;
-  const refused = sendMessage(domain, client, { way: 'mqtt', target, fields }, handled);
+  const expiresAt = expiresAtOf(domain, publication);
+  const refused = sendMessage(domain, client, { way: 'mqtt', target, fields, expiresAt }, handled);
   return refused ? outcomeOf(domain, topic, refused) : ACCEPTED;
 }

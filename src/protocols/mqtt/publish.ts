@@ -38,7 +38,7 @@ function accept(
   const { topic, payload, qos, retain, properties, expiryS } = what;
   // An empty one takes a retained publication away, which makes room.
   if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
-  if (isAddress(topic)) return pushTo(broker.domain, topic, payload);
+  if (isAddress(topic)) return pushTo(broker.domain, what);
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   if (broker.isDiskFull(what)) return DISK_FULL;
