@@ -7,11 +7,12 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { PACKAGING } from './support/pages.js';
 import { childEnvironment, nextalk, pristine, tether } from './support/process.js';
+import { startRegistry } from './support/registry.js';
 
 const root = join(import.meta.dirname, '..');
 const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
 const run = promisify(execFile);
-/** A registry that does not answer is an error, not a test that hangs. */
+/** An npm that does not end is an error, not a test that hangs. */
 const NPM_MS = 250_000;
 
 /** Runs a command of npm's as the documentation has it, with flags that keep it within this test. */
@@ -33,7 +34,8 @@ t.test('the packed package installs into an empty folder and runs there', { time
   }
   symlinkSync(join(root, 'node_modules'), join(source, 'node_modules'));
   await npmIn(source, PACKAGING.pack, '--silent', '--pack-destination', folder);
-  await npmIn(folder, PACKAGING.install, '--prefix', folder, '--prefer-offline', '--no-audit', '--no-fund');
+  const registry = ['--registry', await startRegistry(t, root), '--cache', join(folder, 'cache')];
+  await npmIn(folder, PACKAGING.install, '--prefix', folder, ...registry, '--no-audit', '--no-fund');
   const installed = join(folder, 'lib/node_modules/nextalk');
   t.strictSame(
     readdirSync(installed)
