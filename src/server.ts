@@ -13,10 +13,12 @@ import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { watchHeap } from './heap.js';
 import { addRestApi } from './http/app.js';
+import { addClientCalls } from './http/client-calls.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
 import { Metrics } from './metrics.js';
 import { ApiKeys } from './protocols/api-keys.js';
+import { answerClientCall, CLIENT_CALL } from './protocols/client-calls.js';
 import { answerCall } from './protocols/commands.js';
 import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
@@ -25,6 +27,7 @@ import { encodePacket } from './protocols/frame.js';
 import { whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
+import type { SendingWay } from './protocols/sending.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { createWebhook } from './protocols/webhook.js';
@@ -273,16 +276,18 @@ class RunningServer implements Server {
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#connectionLimits));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
     addReference(app, metrics, packageVersion(), this.#config.publicUrl);
+    addClientCalls(app, this.#context);
     addRestApi(app, this.#context, () => ports);
   }
 }
 
 /** Calls of this node's tickets that reached another one. */
 function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
-  node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs], answer) => {
+  node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs, token], answer) => {
     const domain = domains.get(name as string);
     if (!domain) return answer(null);
     const fields = new Map(parameters as [string, unknown][]);
+    if (call === CLIENT_CALL) return answerClientCall(domain, String(token), roomId as SendingWay, fields, answer);
     const expiry = typeof expiresInMs === 'number' ? expiresInMs : null;
     answerCall(domain, call as string, roomId as string, fields, expiry, answer);
   });

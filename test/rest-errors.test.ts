@@ -166,7 +166,8 @@ t.test('a method that is not the path’s is answered 405 with Allow', async (t)
     }
   }
   for (const path of ['/v5/presences', '/v5/rooms/r1/members', '/v5/packets']) {
-    for (const method of ['POST', 'PUT', 'DELETE']) {
+    const others = path === '/v5/packets' ? ['PUT', 'DELETE'] : ['POST', 'PUT', 'DELETE'];
+    for (const method of others) {
       await t.test(`${method} ${path}`, async (t) => {
         const answer = await server.request({ method, path });
         t.strictSame([answer.status, answer.body], [405, error('method not allowed')], answer.text);

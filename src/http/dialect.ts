@@ -2,8 +2,8 @@
 import { isReplyError, type ReplyError } from '../errors.js';
 import type { Presences } from '../protocols/commands.js';
 import { chats, type GroupSizes, groupJoin, groupMembers } from '../protocols/dialect.js';
+import { presencesBody } from '../protocols/presences-body.js';
 import type { Call } from './call.js';
-import { presencesBody } from './presences.js';
 
 export function groupJoinCall(call: Call): void {
   groupJoin(call.domain, call.parameters, (result) => {

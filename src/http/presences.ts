@@ -3,14 +3,9 @@ import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
 import { members, online, type Presences, presences } from '../protocols/commands.js';
 import { onlineGroups } from '../protocols/dialect.js';
+import { presencesBody } from '../protocols/presences-body.js';
 import type { Call } from './call.js';
 import { publicUrls } from './public-url.js';
-
-/** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
-export function presencesBody(list: readonly (readonly [string, string | number])[]): string {
-  const seen = new Map(list);
-  return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
-}
 
 export function onlineCall(call: Call): void {
   online(call.domain, call.parameters, (result) => {

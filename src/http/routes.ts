@@ -100,7 +100,7 @@ export const PLAIN: ReadonlyMap<string, Found> = new Map(
 
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
-  if (!found && PACKETS.test(path)) return methodNotAllowed('GET, OPTIONS');
+  if (!found && PACKETS.test(path)) return methodNotAllowed('GET, POST, OPTIONS');
   if (!found && WSOCKET.test(path)) return method === 'GET' ? NO_UPGRADE : methodNotAllowed('GET');
   if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
   const { method: own, takesToken } = found.route;

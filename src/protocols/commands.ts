@@ -86,7 +86,7 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
 }
 
 /** In a cluster, what a call has changed is known everywhere when it is answered. */
-function settled<T>({ cluster }: Domain, reply: Reply<T>): Reply<T> {
+export function settled<T>({ cluster }: Domain, reply: Reply<T>): Reply<T> {
   return (result) => cluster.settled(() => reply(result));
 }
 
@@ -315,10 +315,14 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   if (!target) return reply(badRequest('to is not an id'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'status', '', parameters, reply);
+  sendFrom(client, statusTo(target, checked));
+  reply(null);
+}
+
+export function statusTo(target: Target, checked: Checked): Outgoing {
   const to = shortIdOf(target.node, target.id);
   const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
-  sendFrom(client, { target, acceptedAt: performance.now(), kind: 'status', fields });
-  reply(null);
+  return { target, acceptedAt: performance.now(), kind: 'status', fields };
 }
 
 export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {

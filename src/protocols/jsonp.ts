@@ -240,7 +240,7 @@ export class PollAdapter {
     const asked = req.getHeader('access-control-request-headers') || (allow === '*' ? '*' : '');
     if (asked !== '' && asked.length <= ASKED_CHARACTERS) res.writeHeader('Access-Control-Allow-Headers', asked);
     res
-      .writeHeader('Access-Control-Allow-Methods', 'GET, OPTIONS')
+      .writeHeader('Access-Control-Allow-Methods', 'GET, POST, OPTIONS')
       .writeHeader('Access-Control-Max-Age', PREFLIGHT_AGE_S)
       .writeHeader(...KEEP_ALIVE)
       .endWithoutBody();

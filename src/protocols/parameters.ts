@@ -127,18 +127,40 @@ function texts(list: readonly unknown[]): readonly unknown[] {
  * name. Malformed: no such object, or half surrogates anywhere in it.
  */
 export function readJson(text: string, into: Parameters, most: number): Fault | null {
+  const read = readValue(text, most);
+  if (typeof read === 'string') return read;
+  return fill(into, read.value) ? null : 'malformed';
+}
+
+/** The same of an object or a list of objects. What is no object in a list has no parameters. */
+export function readJsonList(text: string, most: number): Parameters[] | { readonly one: Parameters } | Fault {
+  const read = readValue(text, most);
+  if (typeof read === 'string') return read;
+  const one: Parameters = new Map();
+  if (!Array.isArray(read.value)) return fill(one, read.value) ? { one } : 'malformed';
+  return read.value.map((item) => {
+    const parameters: Parameters = new Map();
+    fill(parameters, item);
+    return parameters;
+  });
+}
+
+function readValue(text: string, most: number): { readonly value: unknown } | Fault {
   if (hasMoreValues(text, most)) return 'tooMany';
-  let object: unknown;
   try {
-    object = parseJson(text);
-    if (SURROGATE.test(text) && hasHalfSurrogate(text)) return 'malformed';
+    const value = parseJson(text);
+    return SURROGATE.test(text) && hasHalfSurrogate(text) ? 'malformed' : { value };
   } catch {
     return 'malformed';
   }
-  if (typeof object !== 'object' || object === null || Array.isArray(object)) return 'malformed';
+}
+
+/** False where it is no object. */
+function fill(into: Parameters, object: unknown): boolean {
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;
   for (const [name, value] of Object.entries(object)) {
     if (value === null) continue;
     into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
   }
-  return null;
+  return true;
 }

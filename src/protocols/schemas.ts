@@ -153,7 +153,21 @@ export type CallName = keyof typeof SCHEMAS;
 const { to: _receiver, ...content } = message;
 /** A message that a client sends itself: its sender and its receiver are known before its fields are read. */
 const CLIENT_MESSAGE: Schema = { required: ['body'], properties: content };
-type SchemaName = CallName | 'clientMessage';
+/** What clients ask and send themselves: the client is known before the call is read. */
+const CLIENT_CALLS = {
+  clientMessage: CLIENT_MESSAGE,
+  clientStatus: ofClient(SCHEMAS.status),
+  clientShow: ofClient(SCHEMAS.show),
+  clientJoin: ofClient(SCHEMAS.join),
+  clientLeave: ofClient(SCHEMAS.leave),
+} as const satisfies Readonly<Record<string, Schema>>;
+type SchemaName = CallName | keyof typeof CLIENT_CALLS;
+
+/** A call's parameters without the ticket. */
+function ofClient({ required, properties }: Schema): Schema {
+  const { ticket: _ticket, ...others } = properties as Record<string, object>;
+  return { required: required.filter((name) => name !== 'ticket'), properties: others };
+}
 
 /** The parameters a call knows, checked. Lists may still be arrays. */
 export type Checked = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -172,7 +186,7 @@ interface Compiled {
 }
 
 const compiled = new Map<SchemaName, Compiled>();
-for (const [name, schema] of Object.entries({ ...SCHEMAS, clientMessage: CLIENT_MESSAGE })) {
+for (const [name, schema] of Object.entries({ ...SCHEMAS, ...CLIENT_CALLS })) {
   const validate = ajv.compile({ type: 'object', ...schema });
   compiled.set(name as SchemaName, { names: Object.keys(schema.properties), validate });
 }

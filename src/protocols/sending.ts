@@ -5,6 +5,7 @@
 import type { Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
+import { newMessageId } from '../actors/message-id.js';
 import type { DomainConfig } from '../config.js';
 import {
   badRequest,
@@ -42,6 +43,10 @@ export interface ClientMessage {
   /** Milliseconds since the epoch after which nobody receives it; null: never. */
   readonly expiresAt?: number | null;
 }
+
+/** What a sender may call its message: PROTOCOL.md section 11. */
+const MESSAGE_ID = /^[\w.~-]{1,64}$/;
+const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
 
 /** Seconds' worth that a client may send at once after a quiet time. */
 const BURST_S = 2;
@@ -93,13 +98,13 @@ function bodyFault(domain: Domain, target: Target, body: unknown): SendingRefusa
 /**
  * Sends a message from the client's endpoint, whatever its fields say of the sender; its type follows the target where
  * they name none. Answers why it is refused, or null: then `handled` is called when the message has been handed on or,
- * where it waits for its receiver on disk, when it has been written.
+ * where it waits for its receiver on disk, when it has been written; it is told the message's id.
  */
 export function sendMessage(
   domain: Domain,
   client: Client,
   message: ClientMessage,
-  handled: () => void = () => undefined,
+  handled: (id: string) => void = () => undefined,
 ): SendingRefusal | null {
   const { target } = message;
   const refused = sendingRefusal(domain, client, message);
@@ -112,8 +117,15 @@ export function sendMessage(
   const checked = check('clientMessage', fields);
   if (isReplyError(checked)) return refusal('fields', checked);
   const outgoing = messageTo(domain, target, checked);
-  if (isReplyError(outgoing)) return refusal('fields', outgoing);
+  if (isReplyError(outgoing) || outgoing.kind !== 'message') return refusal('fields', outgoing as ReplyError);
+  const id = fields.get('id') || newMessageId();
+  if (typeof id !== 'string' || !MESSAGE_ID.test(id)) return refusal('fields', ILL_NAMED);
   const { expiresAt = null } = message;
-  sendFrom(client, { ...outgoing, fromClient: true, expiresAt }, whenKept(domain, handled));
+  const sent = { ...outgoing, fields: { ...outgoing.fields, id }, fromClient: true, expiresAt } as const;
+  sendFrom(
+    client,
+    sent,
+    whenKept(domain, () => handled(id)),
+  );
   return null;
 }

@@ -3,11 +3,13 @@
  * else; what a client is entitled to is its endpoint's business.
  */
 import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
+import { clientText } from './client-calls.js';
 import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { locateTicket } from './credentials.js';
@@ -46,6 +48,7 @@ class Socket implements Transport, Stranger {
   readonly kind = 'websocket';
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
+  domain: Domain | null = null;
   /** It has named a ticket, and the client is being looked for. */
   locating = false;
   /** The batch that is not all out yet. */
@@ -175,6 +178,9 @@ export class WebSocketAdapter {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
     } else if (socket.client && message.byteLength === PING.length && PING.equals(Buffer.from(message))) {
       if (ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
+    } else if (socket.client && socket.domain) {
+      const words = Buffer.from(message).toString('utf8');
+      clientText(socket.domain, socket.client, words, ws.getBufferedAmount(), (json) => socket.ws?.send(json));
     }
   }
 
@@ -190,6 +196,7 @@ export class WebSocketAdapter {
     }
     if (!domain) return this.#attach(socket, null);
     socket.locating = true;
+    socket.domain = domain;
     locateTicket(domain, wanted.ticket, (client) => this.#attach(socket, client));
   }
 

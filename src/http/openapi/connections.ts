@@ -108,7 +108,8 @@ export const WEBSOCKET: Operation = {
     `\`\`\`\nsubscribe {domain} {ticket}\n\`\`\``,
     'The server answers `{"status":"ok"}` and then sends frames as packets come, first those that were queued. An unknown ' +
       'ticket is answered with `{"status":"error","message":"ticket not found"}`. The text `heartbeat` is accepted and not ' +
-      'answered, the text `ping` is answered `pong`; any other text is ignored. The server pings.',
+      'answered, the text `ping` is answered `pong`, and a JSON object with `call` is a call, as `POST /v5/packets` takes it; any ' +
+      'other text is ignored. The server pings.',
     'Closing a socket is not OFFLINE: the client has 10 seconds to come back, by socket or poll, and its packets are kept ' +
       'meanwhile. The server closes with',
     closeCodes.join('\n'),

@@ -6,6 +6,7 @@ import { PACKET_FIELDS } from '../../actors/packet.js';
 import { type CallName, SCHEMAS } from '../../protocols/schemas.js';
 import { type Route, TEMPLATES } from '../routes.js';
 import { CALLS, EXAMPLE_ROOM } from './calls.js';
+import { CALL_BY_TICKET } from './client-calls.js';
 import { MQTT, MQTT_TEXT, PACKETS, WEBHOOK, WEBSOCKET } from './connections.js';
 import { errorResponse, REFUSALS } from './errors.js';
 import { INTRODUCTION } from './introduction.js';
@@ -175,7 +176,7 @@ function paths(): OpenApi['paths'] {
   }
   return {
     ...items,
-    [`${BASE}/packets`]: { get: PACKETS },
+    [`${BASE}/packets`]: { get: PACKETS, post: CALL_BY_TICKET },
     [`${BASE}/wsocket`]: { get: WEBSOCKET },
     '/mqtt': { get: MQTT },
   };

@@ -1,0 +1,116 @@
+/** POST /v5/packets: what a client asks and sends itself by HTTP, one call or several. PROTOCOL.md section 14. */
+import { isUtf8 } from 'node:buffer';
+import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
+import {
+  badRequest,
+  isReplyError,
+  type ReplyError,
+  TICKET_NOT_FOUND,
+  UNAVAILABLE,
+  UNSUPPORTED_MEDIA_TYPE,
+} from '../errors.js';
+import { clientCall } from '../protocols/client-calls.js';
+import type { Context } from '../protocols/context.js';
+import { locateTicket } from '../protocols/credentials.js';
+import { type Headers, whenSound } from '../protocols/headers.js';
+import { allowedOrigin, isAllowedOrigin } from '../protocols/origin.js';
+import { type Parameters, readForm, readJsonList } from '../protocols/parameters.js';
+import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
+import { sendError, sendJson } from './reply.js';
+import { readBody } from './request.js';
+
+const MOST_CALLS = 20;
+const UNREADABLE = badRequest('the body is not a JSON object, or a list of them, of UTF-8 text');
+
+export function addClientCalls(app: TemplatedApp, context: Context): void {
+  const post = whenSound(context.runtime.metrics, (res, req, headers) => new Post(context, res, headers).take(req));
+  for (const version of ['v5', 'v4']) for (const end of ['', '/']) app.post(`/${version}/packets${end}`, post);
+}
+
+/** Pages send JSON as text, which needs no preflight. */
+function isAccepted({ contentType, contentEncoding }: Headers): boolean {
+  const type = (contentType.split(';', 1)[0] ?? '').trim().toLowerCase();
+  const isPlain = contentEncoding === '' || contentEncoding.toLowerCase() === 'identity';
+  return isPlain && ['', 'application/json', 'text/plain'].includes(type);
+}
+
+/** One request, which is answered once; the client may be gone before. */
+class Post {
+  #open = true;
+  #origin: string | null = '*';
+
+  constructor(
+    private readonly context: Context,
+    private readonly res: HttpResponse,
+    private readonly headers: Headers,
+  ) {
+    res.onAborted(() => {
+      this.#open = false;
+    });
+  }
+
+  take(req: HttpRequest): void {
+    const { limits } = this.context.config();
+    const query: Parameters = new Map();
+    const fault = readForm(req.getQuery() ?? '', query, limits.parameters);
+    if (this.context.isDraining()) return this.#fail(UNAVAILABLE);
+    readBody(this.res, limits.bodyBytes, (body) => {
+      if (isReplyError(body)) this.#fail(body);
+      else if (!isAccepted(this.headers)) this.#fail(UNSUPPORTED_MEDIA_TYPE);
+      else if (fault) this.#fail(badRequest('the query is not percent-encoded UTF-8'));
+      else this.#authenticate(query, body as Buffer);
+    });
+  }
+
+  #authenticate(query: Parameters, body: Buffer): void {
+    const missing = ['domain', 'ticket'].find((name) => typeof query.get(name) !== 'string');
+    if (missing !== undefined) return this.#fail(badRequest(`${missing} is required`));
+    const domain = this.context.domains.get(String(query.get('domain')));
+    const { origin } = this.headers;
+    this.#origin = allowedOrigin(domain, origin);
+    if (domain && !isAllowedOrigin(domain, origin)) return this.#fail(badRequest('origin is not allowed'));
+    if (!domain) return this.#fail(TICKET_NOT_FOUND);
+    const calls = isUtf8(body) ? readJsonList(body.toString('utf8'), domain.limits.parameters) : 'malformed';
+    if (typeof calls === 'string') return this.#fail(UNREADABLE);
+    if (Array.isArray(calls) && calls.length > MOST_CALLS) {
+      return this.#fail(badRequest(`there must be at most ${MOST_CALLS} calls`));
+    }
+    locateTicket(domain, String(query.get('ticket')), (client) => {
+      if (!client) this.#fail(TICKET_NOT_FOUND);
+      else if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
+      else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
+    });
+  }
+
+  /** In order; answered when all are. */
+  #run(
+    domain: Domain,
+    client: Client,
+    calls: readonly Parameters[],
+    body: (replies: readonly string[]) => string,
+  ): void {
+    const replies: string[] = calls.map(() => '');
+    let missing = calls.length;
+    if (missing === 0) return this.#answer(body(replies));
+    for (const [i, call] of calls.entries()) {
+      clientCall(domain, client, 'http', call, (reply) => {
+        replies[i] = reply;
+        missing -= 1;
+        if (missing === 0) this.#answer(body(replies));
+      });
+    }
+  }
+
+  #answer(json: string): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.res.cork(() => sendJson(this.res, json, this.#origin));
+  }
+
+  #fail(error: ReplyError): void {
+    if (!this.#open) return;
+    this.#open = false;
+    sendError(this.res, this.context.runtime.metrics, error, {}, false, {}, this.#origin);
+  }
+}
