@@ -1,9 +1,9 @@
 /** Topic aliases, section 3.3.2.3.4: which topic each stands for on one connection, in each direction. */
 
-/** However many a client allows, no more are remembered. */
+/** Aliases that are used towards a client, however many it allows. */
 const LIMIT = 1024;
 
-/** Towards the client. */
+/** Aliases that the server gives to topics, towards one client. */
 export class Aliases {
   /** Topic → alias, the one assigned longest ago first. */
   readonly #aliases = new Map<string, number>();
@@ -25,7 +25,7 @@ export class Aliases {
     return 0;
   }
 
-  /** The client has been sent the topic with `next`. */
+  /** The client has been sent the topic with the alias `next`. */
   assign(topic: string): void {
     const alias = this.next;
     if (this.#aliases.size >= this.#maximum) {
@@ -40,10 +40,10 @@ export class Aliases {
 
 /** Bytes of topics that one client's aliases may stand for together. */
 const RECEIVED_BYTES = 128 * 1024;
-/** Stands for any topic that was refused: to publish to it is refused to everybody, section 4.8.2. */
+/** Stands for any topic that a client may not publish to: nobody may publish to this one, section 4.8.2. */
 const REFUSED = '$share/';
 
-/** Those that a client has given. */
+/** Aliases that a client has given to topics. */
 export class ReceivedAliases {
   readonly #topics = new Map<number, string>();
   #bytes = 0;
@@ -56,7 +56,7 @@ export class ReceivedAliases {
     return this.#topics.get(alias);
   }
 
-  /** False where all topics together would be too long; the alias stands for what it did. */
+  /** False where all topics together would be too long; then the alias stands for the topic that it stood for before. */
   set(alias: number, topic: string): boolean {
     const bytes = this.#bytes + Buffer.byteLength(topic) - Buffer.byteLength(this.#topics.get(alias) ?? '');
     if (bytes > RECEIVED_BYTES) return false;
@@ -65,7 +65,7 @@ export class ReceivedAliases {
     return true;
   }
 
-  /** Who publishes by the alias is refused again; the topic is not kept for that. */
+  /** The client may not publish to the topic: publishing by its alias is refused again, without the topic being kept. */
   refuse(alias: number, topic: string): void {
     if (this.#topics.get(alias) === topic && topic.length > REFUSED.length) this.set(alias, REFUSED);
   }

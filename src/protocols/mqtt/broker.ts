@@ -16,9 +16,9 @@ import { newSession, type SessionMessage, type SessionState, session } from './s
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
 
-/** About what a session takes, without its subscriptions and what waits for its client. */
+/** Bytes that a session takes, about, without its subscriptions and what waits for its client. */
 const SESSION_BYTES = 3000;
-/** About what a subscription takes in its session and the routing table, and each level of a filter there. */
+/** Bytes that a subscription takes in its session and the routing table, about, and each level of a filter there. */
 const SUBSCRIPTION_BYTES = 400;
 const LEVEL_BYTES = 250;
 
@@ -33,13 +33,13 @@ export class Broker {
   readonly replays: Replays;
   /** Sessions of tickets; all others are backends'. */
   readonly clients: ClientSessions;
-  /** Of all sessions' filters. */
+  /** The shapes of all sessions' filters. */
   readonly shapes = new FilterShapes();
-  /** What is to survive a restart; null: nothing. */
+  /** What is to survive a restart is written to it; null: nothing survives. */
   readonly journal: Journal | null;
   readonly startedAt: number;
   #subscriptions = 0;
-  /** The server closes: no wills any more. */
+  /** The server closes: no will is published any more. */
   closed = false;
   readonly #sessions: Group;
   readonly #groups: Group;
@@ -68,7 +68,7 @@ export class Broker {
     });
   }
 
-  /** Of all sessions; bounded by `subscriptionsPerDomain`. */
+  /** How many subscriptions all sessions have; bounded by `subscriptionsPerDomain`. */
   get subscriptions(): number {
     return this.#subscriptions;
   }
@@ -87,7 +87,7 @@ export class Broker {
     this.domain.memory.subtract(SESSION_BYTES);
   }
 
-  /** Whether there may be a subscription more. */
+  /** Whether the domain has room for one subscription more. */
   hasRoom(filter: string): boolean {
     return this.shapes.hasRoom(filter) && this.domain.memory.hasRoom(subscriptionBytes(filter));
   }
@@ -98,14 +98,14 @@ export class Broker {
     this.shapes.remove(filter);
   }
 
-  /** Another node has chosen this one's members of a shared subscription. */
+  /** Another node has chosen this node to give a publication to one of its members of a shared subscription. */
   #assign(name: string, publication: Publication): void {
     const found = this.groups.get(name);
     if (found) found.tell({ kind: 'assigned', publication });
     else this.domain.metrics.dropped.noSubscriber += 1;
   }
 
-  /** All that was there when the server ended and has not expired since. */
+  /** Brings back all that was there when the server ended and has not expired since. */
   #restore(journal: Journal, now: number): void {
     for (const fields of [...journal.retained()]) {
       if (fields.expiresAt > now) this.retained.put(new Publication(fields));
@@ -134,7 +134,7 @@ export class Broker {
     return actor;
   }
 
-  /** Whether a further session has no place. */
+  /** Whether there is no room for a session of this client id. */
   isFull(clientId: string, expiryS: number): boolean {
     if (this.sessions.has(clientId)) return false;
     if (expiryS > 0 && this.journal?.hasRoom() === false) return true;
@@ -175,7 +175,7 @@ export class Broker {
     return isStored && !journal.hasRoom(payload.length);
   }
 
-  /** Keeps it where it is to be retained, and tells all who subscribed. Answers how many there are. */
+  /** Retains a publication where it asks for that, and tells all subscribers. Answers how many there are. */
   publish(fields: PublicationFields): number {
     const publication = new Publication(fields);
     const { cluster, table } = this.domain;
@@ -184,7 +184,7 @@ export class Broker {
     return listeners;
   }
 
-  /** Answers whether it is kept. */
+  /** Answers whether the publication is retained. */
   #retain(publication: Publication): boolean {
     const isKept = this.retained.put(publication);
     if (isKept) this.journal?.retain(publication);
@@ -203,7 +203,7 @@ export class Broker {
     this.clients.close();
   }
 
-  /** What a new subscription is to be sent of what was retained up to a place in the order of these. */
+  /** The retained publications that a new subscription is to be sent: those up to a place in their order. */
   retainedFor(filter: string, upTo: number): Cursor {
     return isSystemTopic(filter) ? systemCursor(this, filter) : this.retained.cursor(filter, upTo);
   }

@@ -28,15 +28,15 @@ const FRAME_BYTES = 64 * 1024;
 /** Packets of one topic that follow each other and expire together: one publication. */
 type Batch = readonly [Packet, ...Packet[]];
 
-/** What outlives a connection, for the same client with the same client id. */
+/** What outlives a connection: it goes on when the same client connects with the same client id. */
 export class ClientSession {
   readonly inflight = new Inflight<Batch>();
   /** QoS 2 publications received and not released yet. */
   readonly received = new Set<number>();
   readonly will: SessionWill;
-  /** Seconds it outlives its connection. */
+  /** Seconds that the session outlives its connection. */
   expiryS = 0;
-  /** Null: it has no connection. */
+  /** Null: the session has no connection. */
   transport: ClientTransport | null = null;
 
   constructor(
@@ -47,7 +47,7 @@ export class ClientSession {
     this.will = new SessionWill(domain.runtime.clock, (will) => this.#publishWill(will));
   }
 
-  /** A message of its endpoint, while the ticket holds. */
+  /** A will is a message of the client's endpoint, sent while its ticket holds. */
   #publishWill(will: Will): void {
     const { domain, client } = this;
     if (domain.tickets.get(client.token) !== client) return;
@@ -56,13 +56,13 @@ export class ClientSession {
   }
 }
 
-/** The sessions of a domain's clients: one each, which goes with its client. */
+/** The sessions of a domain's clients. Each client has one, which goes with it. */
 export class ClientSessions {
   readonly #sessions = new WeakMap<Client, ClientSession>();
 
   constructor(private readonly domain: Domain) {}
 
-  /** The session that a CONNECT resumes or begins, and whether it was there. An earlier connection of it has lost it. */
+  /** The session that a CONNECT resumes or begins, and whether it was there. An earlier connection loses the session. */
   open(client: Client, { clientId, clean }: Connect): { readonly session: ClientSession; readonly present: boolean } {
     this.#sessions.get(client)?.transport?.leave();
     const known = this.#sessions.get(client);
@@ -76,7 +76,7 @@ export class ClientSessions {
     return { session, present: false };
   }
 
-  /** A session whose time to live is over with its connection. */
+  /** Ends a session that does not outlive its connection. */
   end(session: ClientSession): void {
     if (this.#sessions.get(session.client) === session) this.#sessions.delete(session.client);
   }
@@ -87,16 +87,16 @@ export class ClientSessions {
   }
 }
 
-/** A connection of a client: what it hears, and what it says. */
+/** A client's connection: gets the endpoint's packets out, and hands on what the client says. */
 export class ClientTransport implements ConnectionOwner, Transport {
   readonly kind: Connection['kind'];
   readonly sessionPresent: boolean;
   readonly #session: ClientSession;
   readonly #granted = new Set<string>();
   #blocked = false;
-  /** What was in flight when its connection went; null: it is there. */
+  /** What was in flight when the connection was lost; null: the connection is there. */
   #left: readonly Packet[] | null = null;
-  /** Halved where a frame was larger than the client accepts. */
+  /** Bytes that one publication gathers here: halved each time that a frame is larger than the client accepts. */
   #frameBytes = FRAME_BYTES;
 
   constructor(
@@ -105,7 +105,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     private readonly connection: Connection,
     private readonly sessions: ClientSessions,
     connect: Connect,
-    /** Of config: QoS 1 and 2 in flight in each direction. */
+    /** Publications of QoS 1 and 2 that the configuration allows in flight in each direction. */
     private readonly receiveMaximum: number,
   ) {
     const { session, present } = sessions.open(client, connect);
@@ -148,7 +148,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
         inflight.remove(entry);
         return this.#sendAgain(packets, from);
       }
-      // Another transport has had them meanwhile.
+      // Another transport has taken those packets meanwhile.
       inflight.forgetWaiting();
       return 0;
     }
@@ -175,7 +175,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     return this.#sendNew(packets.slice(from, from + 1), 0);
   }
 
-  /** False where it is larger than the client accepts; it is in flight no more. */
+  /** False where the publication is larger than the client accepts; then it is in flight no more. */
   #transmit(entry: InFlight<Batch>, dup: boolean): boolean {
     const { id, item } = entry;
     const publication = publicationOf(item);
@@ -245,7 +245,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     client.endpoint.tell({ kind: 'drained', client, transport: this });
   }
 
-  /** Who does not accept an answer for its size would wait for it for ever. */
+  /** A client that does not accept an answer for its size would wait for it for ever: its connection ends. */
   #answer(bytes: Buffer): void {
     if (!this.connection.send(bytes)) this.#breach(REASON.packetTooLarge);
   }
@@ -293,7 +293,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     if (!this.connection.congested) this.drained();
   }
 
-  /** Its own queue and the rooms it is in are granted, and change nothing: their packets come anyway. */
+  /** The client's own queue and the rooms it is in are granted, and change nothing: their packets come anyway. */
   #subscribe({ wanted }: Subscribe): number[] {
     return wanted.map(({ filter, qos }) => {
       if (this.#mayHear(filter)) {

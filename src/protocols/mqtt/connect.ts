@@ -41,7 +41,7 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
     responseInformation,
   );
   if (!connection.send(encodeConnack(packet.version, present, properties))) {
-    // Without its CONNACK a client knows nothing of this connection.
+    // The CONNACK is larger than the client accepts; without it the client knows nothing of this connection.
     connection.end();
     return lost(state, self);
   }
@@ -51,7 +51,7 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
   goOn(state, self);
 }
 
-/** What CONNACK of 5.0 says; 3.1.1 has no properties. */
+/** The properties of CONNACK in 5.0; 3.1.1 has none. */
 export function connackOf(
   config: { readonly topicAliasMaximum: number; readonly maxPacketBytes: number; readonly receiveMaximum: number },
   clientId: string | null,

@@ -1,7 +1,6 @@
 /**
- * One network connection, whatever carries it: bytes in → packets → its owner; packets
- * out → bytes, gathered and written once a turn. Knows sizes, aliases and timers; what packets mean is its
- * owner's business.
+ * One network connection, whatever carries it: bytes in → packets → its owner; packets out → bytes, gathered and written
+ * once a turn. Knows sizes, aliases and timers; what packets mean is its owner's business.
  */
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Stranger, Strangers } from '../strangers.js';
@@ -18,7 +17,7 @@ import type { Wire } from './wire.js';
 const GATHERED_BYTES = 256 * 1024;
 /** Bytes that wait for the network before publications wait in their session instead. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** Bytes, besides one whole packet and nearly all answers, that wait before the server stops reading from who does not take them. */
+/** Bytes, besides one whole packet, that wait for a client before the server stops reading from it: nearly all answers fit. */
 const CHOKED_BYTES = 2 * CONGESTED_BYTES;
 
 const NO_IDENTIFIERS: readonly number[] = [];
@@ -26,11 +25,11 @@ const NO_IDENTIFIERS: readonly number[] = [];
 /** What a connection belongs to and hands its packets to: a backend's session, or a ticket's client. */
 export interface ConnectionOwner {
   received(packet: Incoming): void;
-  /** The client broke the standard: it is to be told and ended, after what came before. */
+  /** The client broke the standard: it is to be told so and ended, once what came before has been answered. */
   refused(refused: Refused): void;
-  /** The network connection has gone, after what came before. */
+  /** The network connection is lost; what came before it has been received. */
   lost(): void;
-  /** It can take publications again. */
+  /** The connection can take publications again. */
   drained(): void;
 }
 
@@ -46,16 +45,16 @@ export interface Carrier {
 export interface Host {
   readonly topicAliasMaximum: number;
   readonly maxPacketBytes: number;
-  /** A connection without a CONNECT yet. */
+  /** A connection begins; its CONNECT is due. */
   connecting(connection: Connection): void;
   readonly strangers: Strangers;
-  /** The first packet: answers the owner, or null where it was refused and ended. */
+  /** CONNECT has come: answers the connection's owner, or null where it was refused and ended, or is not known yet. */
   connect(connection: Connection, packet: Connect): ConnectionOwner | null;
-  /** Something came; `limitMs` of silence end the connection. */
+  /** A packet came; `limitMs` of silence from now on end the connection. */
   heard(connection: Connection, limitMs: number): void;
-  /** It has ended: no timers any more. */
+  /** The connection has ended: its timers stop. */
   forget(connection: Connection): void;
-  /** It has something to write at the end of the turn. */
+  /** The connection has something to write at the end of the turn. */
   schedule(connection: Connection): void;
   now(): number;
   countMalformed(): void;
@@ -74,29 +73,29 @@ export class Connection implements Stranger {
   /** Null until CONNECT. */
   version: Version | null = null;
   requestProblem = true;
-  /** Milliseconds of silence that end it; 0: it may be silent. */
+  /** Milliseconds of silence that end the connection; 0: it may be silent. */
   keepAliveMs = 0;
   /** What CONNACK names instead of the client's own keep alive; null: nothing. */
   serverKeepAliveS: number | null = null;
   /** QoS 1 publications received whose acknowledgement has not been written yet. */
   unacknowledged = 0;
-  /** QoS 2 publications that it received and that have not been released; those of earlier connections do not count, section 4.9. */
+  /** QoS 2 publications received on this connection and not released yet; those of earlier ones do not count, section 4.9. */
   unreleased = 0;
   /** PUBACK, PUBREC and PUBCOMP that wait for the disk. */
   readonly receipts = new Receipts();
-  /** How many of them are PUBACK. */
+  /** How many PUBACK wait for the disk. */
   unstored = 0;
-  /** A session's actor decides when it ends. */
+  /** It belongs to a backend's session, whose actor decides when it ends. */
   isSession = false;
-  /** Too much waits for the network: publications are to wait elsewhere. */
+  /** Too much waits for the network: further publications are to wait with the owner. */
   congested = false;
   #owner: ConnectionOwner | null = null;
-  /** Its CONNECT and what came behind, while it is not known where it belongs. */
+  /** CONNECT and what came after it, while it is not known where the connection belongs. */
   #held: Buffer[] | null = null;
   #heldBytes = 0;
   #carrier: Carrier | null = null;
   #ended = false;
-  /** It has broken the standard: what follows is not looked at. */
+  /** The client has broken the standard: what follows is not looked at. */
   #deaf = false;
   #choked = false;
   #scheduled = false;
@@ -131,14 +130,14 @@ export class Connection implements Stranger {
     if (this.#held) return this.#keep(chunk);
     const before = this.#packets;
     const fault = this.#splitter.feed(chunk, this.#onPacket);
-    // Whole packets count, not bytes [MQTT-3.1.2-22]: who sends one byte of a packet now and then keeps nothing open.
+    // Whole packets count, not bytes [MQTT-3.1.2-22]: a byte now and then keeps no connection open.
     if (this.keepAliveMs > 0 && this.#packets > before && !this.#ended) this.host.heard(this, this.keepAliveMs);
-    // Who has not even said CONNECT is not answered.
+    // A client that has not sent its CONNECT yet is not answered.
     if (fault) this.#refuse(this.version === null ? { ...fault, silent: true } : fault);
     else if (this.version === null) this.host.strangers.hold(this, this.wire.unseenBytes + this.#splitter.keptBytes);
   }
 
-  /** Before its CONNECT is whole: strangers together take too much. */
+  /** Ends a connection whose CONNECT is not whole: all such strangers together take too much memory. */
   drop(): void {
     this.host.countUnavailable();
     this.wire.drop();
@@ -164,19 +163,19 @@ export class Connection implements Stranger {
     return !this.#ended && !this.#deaf;
   };
 
-  /** To be called while its CONNECT is looked at: what follows waits until it is known where it belongs. */
+  /** Called while CONNECT is handled: what follows waits until it is known where the connection belongs. */
   hold(): void {
     this.#held = [];
   }
 
-  /** Its owner is known: what came meanwhile goes there. */
+  /** The owner is known: what came meanwhile goes there. */
   resumeAs(owner: ConnectionOwner | null): void {
     const [, ...rest] = this.#release();
     this.#owner = owner;
     for (const chunk of rest) this.receive(chunk);
   }
 
-  /** It is carried elsewhere, its CONNECT and all. */
+  /** From now on all bytes, those of CONNECT first, are carried to another node. */
   carryBy(carrier: Carrier): void {
     this.#carrier = carrier;
     for (const chunk of this.#release()) carrier.carry(chunk);
@@ -211,7 +210,7 @@ export class Connection implements Stranger {
     this.#owner = this.host.connect(this, packet);
   }
 
-  /** Puts in the topic that an alias stands for; false where that is none. */
+  /** Puts in the topic that an alias stands for; false where the alias stands for none. */
   #resolveAlias(packet: Publish): boolean {
     if (packet.alias === 0) return true;
     if (packet.alias > this.host.topicAliasMaximum) {
@@ -233,12 +232,12 @@ export class Connection implements Stranger {
     return true;
   }
 
-  /** Publishing to this topic is refused: what its alias stood for need not be kept. */
+  /** Publishing to this topic is refused: the topic need not be kept for its alias. */
   refuseTopic({ alias, topic }: Publish): void {
     if (alias > 0) this.#received?.refuse(alias, topic);
   }
 
-  /** What came before is answered first, so the owner decides when. Without an owner, CONNECT itself was wrong. */
+  /** What came before is answered first, so the owner ends the connection. Without an owner CONNECT itself was wrong. */
   #refuse({ reason, silent }: SplitFault | Refused): void {
     this.host.countMalformed();
     this.#deaf = true;
@@ -251,13 +250,13 @@ export class Connection implements Stranger {
     this.end(webSocketCodeOf(reason));
   }
 
-  /** CONNACK with a reason that is no success. */
+  /** Sends a CONNACK that refuses. */
   sendRefusal(version: Version, reason: number): void {
     const bytes = encodeRefusal(version, reason);
     if (bytes) this.send(bytes);
   }
 
-  /** Adds a packet to what goes out at the end of the turn. False where it is larger than the client accepts. */
+  /** Adds a packet to what goes out at the end of the turn. False where the packet is larger than the client accepts. */
   send(bytes: Buffer): boolean {
     if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-24]
     if (this.#ended) return true;
@@ -268,7 +267,7 @@ export class Connection implements Stranger {
     return true;
   }
 
-  /** PUBLISH, by an alias where the client takes them. False where it is larger than the client accepts. */
+  /** Sends a PUBLISH, by an alias where the client takes aliases. False where it is larger than the client accepts. */
   publish(publication: Publication, outgoing: Outgoing): boolean {
     const { topic } = publication;
     const known = this.#aliases?.known(topic) ?? 0;
@@ -292,7 +291,7 @@ export class Connection implements Stranger {
     return encodePublish(publication, { version, qos, dup, retain, id, alias, omitTopic, identifiers, now });
   }
 
-  /** It has been silent for longer than its keep alive allows. */
+  /** The client has been silent for longer than its keep alive allows. */
   expire(): void {
     if (this.#ended || this.#deaf) return;
     this.#deaf = true;
@@ -300,13 +299,13 @@ export class Connection implements Stranger {
     else this.end();
   }
 
-  /** Ends it with a DISCONNECT, where the version has one for a server; its owner hears nothing of it. */
+  /** Ends the connection with a DISCONNECT, where the version has one for a server; the owner is told nothing. */
   disconnect(reason: number, webSocketCode = 1000): void {
     if (this.version === 5) this.send(encodeDisconnect(reason));
     this.end(webSocketCode);
   }
 
-  /** Ends it after what has been sent; its owner hears nothing of it. */
+  /** Ends the connection once everything is out; the owner is told nothing. */
   end(webSocketCode = 1000): void {
     if (this.#ended) return;
     this.flush();
@@ -329,7 +328,7 @@ export class Connection implements Stranger {
     else this.end();
   }
 
-  /** Called by the wire when it has got everything out. */
+  /** Called by the wire when the network has taken everything. */
   drained(): void {
     this.#carrier?.drained();
     if (this.#choked) this.wire.resume();

@@ -67,7 +67,7 @@ class ConnectProperties implements Visit {
   }
 }
 
-/** Delay, expiry and the properties that are passed on, of a will. */
+/** A will's delay and expiry, and the properties that are passed on with it. */
 class WillProperties implements Visit {
   delayS = 0;
   expiryS: number | null = null;
@@ -84,13 +84,13 @@ class WillProperties implements Visit {
     if (id !== PROPERTY.willDelay && id !== PROPERTY.messageExpiry) this.#spans.push(this.bytes.subarray(start, end));
   }
 
-  /** A copy. */
+  /** The properties that are passed on, encoded; a copy. */
   get passedOn(): Buffer {
     return Buffer.concat(this.#spans);
   }
 }
 
-/** A fault of the topic's text or of what follows is not answered, in any version. */
+/** The will, or why it is refused. A fault in the topic's text or behind it is answered in no version. */
 function readWill(reader: Reader, flags: number, version: Version): Will | Refused {
   const properties = new WillProperties(reader.bytes);
   if (version === 5) readProperties(reader, ALLOWED.will, properties);
@@ -106,7 +106,7 @@ function readWill(reader: Reader, flags: number, version: Version): Will | Refus
   return { topic, payload, qos, retain: (flags & FLAG.willRetain) !== 0, properties: passedOn, expiryS, delayS };
 }
 
-/** CONNECT. Of its mistakes, those of the protocol's name and of 3.1.1 are not answered, sections 3.1.2.1 and 4.8. */
+/** Reads CONNECT. Faults in the protocol's name, and all of 3.1.1, are not answered: sections 3.1.2.1 and 4.8. */
 export function decodeConnect(reader: Reader, headerFlags: number): Connect | Refused {
   const name = reader.text();
   if (name !== 'MQTT' && name !== 'MQIsdp') return refused(REASON.malformed, true); // [MQTT-3.1.2-1]

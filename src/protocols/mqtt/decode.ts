@@ -42,14 +42,14 @@ const TYPE = Object.freeze({
 
 /** Reason codes a client may send in PUBACK and PUBREC, section 3.4.2.1. */
 const RECEIPT_REASONS: ReadonlySet<number> = new Set([0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]);
-/** In PUBREL and PUBCOMP, section 3.6.2.1. */
+/** Reason codes a client may send in PUBREL and PUBCOMP, section 3.6.2.1. */
 const RELEASE_REASONS: ReadonlySet<number> = new Set([0, 0x92]);
-/** In DISCONNECT, section 3.14.2.1. */
+/** Reason codes a client may send in DISCONNECT, section 3.14.2.1. */
 const DISCONNECT_REASONS: ReadonlySet<number> = new Set([
   0, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 ]);
 
-/** Types whose flags are all reserved, section 2.1.3; the others are looked at with their packet. */
+/** Types whose flags are all reserved, section 2.1.3; the flags of all others are checked with their packet. */
 const UNFLAGGED: ReadonlySet<number> = new Set([4, 5, 7, 9, 11, 12, 13, 14]);
 
 /** What a packet's first byte alone says is wrong; 0: nothing. `version` null: CONNECT is due [MQTT-3.1.0-1]. */
@@ -98,10 +98,10 @@ export function decode(
   }
 }
 
-/** Expiry, alias and the properties that are passed on, of one PUBLISH. */
+/** A publication's expiry and alias, and the properties that are passed on with it. */
 class PublishProperties {
   expiryS: number | null = null;
-  /** -1: none; 0 is one that is not allowed. */
+  /** -1: there is none; 0 is given and not allowed. */
   alias = -1;
   #spans: Buffer[] = [];
 

@@ -7,7 +7,7 @@ import type { Disconnect } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage, SessionState } from './session.js';
 
-/** DISCONNECT. Answers 0, or the reason code of what is wrong with it. */
+/** Takes a DISCONNECT. Answers 0, or the reason code of what is wrong with it. */
 export function disconnect(
   state: SessionState,
   connection: Connection,
@@ -30,7 +30,7 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   state.connection = null;
   broker.domain.metrics.mqtt.connected -= 1;
   tellGroups(state, self, false);
-  // Of a session that ends now they go with what it was sent, below.
+  // Where the session ends now, `resetSession` gives back what waits, together with what is in flight.
   if (expiryS > 0) giveBack(state.outbound.disconnected());
   state.will.lost(expiryS, () => self.tell({ kind: 'willDue' }));
   state.journal?.keep({ clientId: state.clientId, expiryS, lostAt: clock.now() });
@@ -41,14 +41,14 @@ export function lost(state: SessionState, self: Ref<SessionMessage>): void {
   }
 }
 
-/** Tells its shared subscriptions whether it can be sent anything. */
+/** Tells the session's shared subscriptions whether its client is connected. */
 export function tellGroups(state: SessionState, self: Ref<SessionMessage>, connected: boolean): void {
   for (const { group } of state.subscriptions.values()) {
     if (group) group.tell({ kind: 'presence', listener: self, connected });
   }
 }
 
-/** What came by way of shared subscriptions goes to other members, section 4.8.2. */
+/** Gives publications back to the shared subscriptions that they came by, for other members: section 4.8.2. */
 function giveBack(items: readonly Item[]): void {
   for (const { group, publication } of items) {
     if (group && !group.stopped) group.tell({ kind: 'returned', publication });
@@ -72,7 +72,7 @@ export function resetSession(state: SessionState): void {
   for (const member of remove) {
     const { group } = member;
     if (!group) continue;
-    // With the farewell: so the group looks for others, and for others only.
+    // Told together with the member's leaving, so that none of this comes back to that member.
     const returned = shared.get(group)?.map(({ publication }) => publication) ?? [];
     shared.delete(group);
     group.tell({ kind: 'leave', member, returned });
@@ -87,7 +87,7 @@ export function resetSession(state: SessionState): void {
   state.received.clear();
 }
 
-/** A will is due, or the session has ended. */
+/** The delay of the will is over, or the session has ended: publishes the will, and forgets a session that has ended. */
 export function endSession(state: SessionState, kind: 'willDue' | 'expired' | 'stopped'): void {
   state.will.publishPending();
   if (kind === 'willDue') return;

@@ -12,7 +12,7 @@ export const PINGRESP = Buffer.from([0xd0, 0x00]);
 
 export type ConnackProperties = NonNullable<IConnackPacket['properties']>;
 
-/** CONNACK of a session that is accepted. */
+/** CONNACK that accepts. */
 export function encodeConnack(version: Version, sessionPresent: boolean, properties: ConnackProperties): Buffer {
   const present = version > 3 && sessionPresent;
   return generate(
@@ -39,7 +39,7 @@ export function encodeUnsuback(version: Version, id: number, granted: readonly n
 
 const ACK_BYTES: Readonly<Record<AckName, number>> = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 };
 
-/** A reason that is no success, and text for its reader; only 5.0 carries them. */
+/** PUBACK, PUBREC, PUBREL or PUBCOMP. Only 5.0 carries a reason other than success, and a text for people beside it. */
 export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0, text = ''): Buffer {
   const first = ACK_BYTES[cmd];
   if (version < 5 || reason === 0) return Buffer.from([first, 2, id >> 8, id & 0xff]);
@@ -51,7 +51,7 @@ export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0
   ]);
 }
 
-/** Texts are the server's own and short: every length here is one byte. */
+/** Reason strings are the server's own and short: every length here is one byte. */
 function reasonString(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x1f, 0, Buffer.byteLength(text)]), Buffer.from(text)]);
 }
@@ -61,7 +61,7 @@ export function encodeDisconnect(reason: number): Buffer {
   return Buffer.from([0xe0, 1, reason]);
 }
 
-/** How one receiver gets a publication. */
+/** The form in which one receiver gets a publication. */
 export interface PublishOptions {
   readonly version: Version;
   readonly qos: Qos;
@@ -75,7 +75,7 @@ export interface PublishOptions {
   readonly omitTopic: boolean;
   /** Subscription identifiers. */
   readonly identifiers: readonly number[];
-  /** Milliseconds since the epoch, for what is left of its expiry. */
+  /** Milliseconds since the epoch, for what is left of the publication's expiry. */
   readonly now: number;
 }
 
@@ -113,7 +113,7 @@ function writeProperties(into: Buffer, start: number, publication: Publication, 
   let at = start + publication.properties.copy(into, start);
   if (publication.expiresAt !== Number.POSITIVE_INFINITY) {
     into[at++] = 0x02;
-    // What is left of it, never nothing: what has expired is not sent [MQTT-3.3.2-6].
+    // The seconds that are left, at least one: what has expired is not sent [MQTT-3.3.2-6].
     at = into.writeUInt32BE(Math.max(1, Math.ceil((publication.expiresAt - options.now) / 1000)), at);
   }
   if (options.alias > 0) {
@@ -127,7 +127,7 @@ function writeProperties(into: Buffer, start: number, publication: Publication, 
   return at;
 }
 
-/** A small topic is written over and over: its length in bytes is asked for each time. */
+/** Writes a PUBLISH. */
 function build(publication: Publication, options: PublishOptions): Buffer {
   const { payload } = publication;
   const { version, qos, omitTopic } = options;

@@ -2,10 +2,10 @@
 import type { Clock } from '../../clock.js';
 import type { Connect, Disconnect } from './packets.js';
 
-/** No timer takes more. */
+/** Seconds that one timer takes at most. */
 const TIMER_S = 2_000_000;
 
-/** Seconds that CONNECT asks for; 3.1.1 has only none and for ever. */
+/** Seconds that CONNECT asks for; in 3.1.1 that is 0 or for ever. */
 export function expiryOf({ version, clean, sessionExpiryS }: Connect): number {
   if (version === 5) return sessionExpiryS ?? 0;
   return clean ? 0 : Number.POSITIVE_INFINITY;

@@ -5,7 +5,7 @@
  */
 import { hasWildcard } from '../../actors/topic.js';
 
-/** Levels of all shapes: a lookup takes less than 1 ms. */
+/** Levels that all shapes may have together: so a lookup takes less than 1 ms. */
 const MAX_SHAPE_LEVELS = 4096;
 
 /** `sensors/+/kitchen/#` has the shape `x/+/x/#`. */
@@ -19,7 +19,7 @@ function levelsOf(shape: string): number {
 }
 
 export class FilterShapes {
-  /** How many subscriptions there are of each. */
+  /** How many subscriptions have each shape. */
   readonly #counts = new Map<string, number>();
   #levels = 0;
 
@@ -28,7 +28,7 @@ export class FilterShapes {
     return this.#levels;
   }
 
-  /** Whether a lookup may cost as much more as this filter can make it. */
+  /** Whether lookups may cost as much more as this filter would make them. */
   hasRoom(filter: string): boolean {
     if (!hasWildcard(filter)) return true;
     const shape = shapeOf(filter);

@@ -1,4 +1,4 @@
-/** Packets of endpoints and rooms as MQTT clients receive them: one frame, QoS 1, on the packets' topic. PROTOCOL.md section 8. */
+/** Packets of endpoints and rooms as MQTT clients receive them: frames of QoS 1 on the packets' topic. PROTOCOL.md section 8. */
 import type { Packet } from '../../actors/packet.js';
 import { Publication } from '../../actors/publication.js';
 import { encodeFrame } from '../frame.js';

@@ -22,16 +22,16 @@ import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
 import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 
-/** A connection without CONNECT ends after this, PROTOCOL.md section 8. */
+/** Milliseconds after which a connection without CONNECT ends, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
 
-/** For a client that brings none [MQTT-3.1.3-6]. */
+/** A client id for a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
   return `auto-${randomUUID()}`;
 }
 
-/** A backend's connection: tells its session. */
+/** A backend's connection: tells its session what comes. */
 class BackendConnection implements ConnectionOwner {
   constructor(
     private readonly session: Ref<SessionMessage>,
@@ -57,11 +57,11 @@ class BackendConnection implements ConnectionOwner {
 
 export class MqttHost implements Host {
   readonly connections = new Set<Connection>();
-  /** Of what carries connections: timers to end. */
+  /** Called when the host closes: the carriers of connections end their timers. */
   readonly onClose: (() => void)[] = [];
   readonly #brokers = new Map<Domain, Broker>();
   readonly #connecting: Timeouts<Connection>;
-  /** One for each length of silence. */
+  /** Connections that may not be silent, by the milliseconds that they may be. */
   readonly #keepAlive = new Map<number, Timeouts<Connection>>();
   #scheduled: Connection[] = [];
   #cancelSystem: (() => void) | null = null;
@@ -75,7 +75,7 @@ export class MqttHost implements Host {
     system.endOfTurn.add(this.#flush);
     const { node, domains, runtime } = context;
     if (node) node.tunnels.accept = (tunnel, origin) => acceptTunnel(this, tunnel, origin as Origin);
-    // What was kept, or comes from other nodes, is received from the start on, not only when the first client is there.
+    // Stored sessions and those that other nodes tell of receive publications before the first client connects.
     if (node || runtime.store) for (const domain of domains.values()) this.broker(domain);
   }
 
@@ -134,7 +134,7 @@ export class MqttHost implements Host {
   connect(connection: Connection, packet: Connect): ConnectionOwner | null {
     this.#connecting.cancel(connection);
     if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
-    // Enhanced authentication: there is no method here [MQTT-4.12.0-1].
+    // Enhanced authentication: this server knows no method [MQTT-4.12.0-1].
     if (packet.authenticationMethod !== null) {
       return this.#refuse(connection, packet, REASON.badAuthenticationMethod, 'badRequest');
     }
@@ -168,12 +168,12 @@ export class MqttHost implements Host {
     const broker = this.broker(domain);
     if (broker.isFull(packet.clientId, expiryOf(packet)))
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
-    // A session that is there has something to send, which makes room.
+    // A session that exists may connect: what waits in it is sent, which makes room.
     if (domain.shortage && !broker.sessions.has(packet.clientId))
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'outOfMemory');
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
-    // Nothing is kept for who has no identity.
+    // An anonymous client gets no topic of its own.
     const responseInformation = packet.requestResponse && !anonymous ? `response/${clientId}` : null;
     const begin = () => {
       const session = broker.session(clientId);
@@ -185,7 +185,7 @@ export class MqttHost implements Host {
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
   }
 
-  /** A session that is not here may live on another node; else it begins here once all know. */
+  /** A session that is not here may live on another node; else it begins here, once all nodes know of it. */
   #find(
     connection: Connection,
     sessions: ClusterSessions,
@@ -209,7 +209,7 @@ export class MqttHost implements Host {
     return null;
   }
 
-  /** It belongs to another node: this one carries its bytes. */
+  /** The connection belongs to another node: this one carries its bytes there. */
   #carry(connection: Connection, home: Peer): null {
     connection.hold();
     setImmediate(() => this.#carryHeld(connection, home));
@@ -242,10 +242,10 @@ export class MqttHost implements Host {
     const { clients } = this.broker(domain);
     const transport = new ClientTransport(domain, client, connection, clients, packet, mqtt.receiveMaximum);
     const properties = connackOf(mqtt, assigned, connection.serverKeepAliveS, null);
-    // Its session ends with its ticket, section 3.2.2.3.2.
+    // The session ends with its ticket, so CONNACK says how long that holds: section 3.2.2.3.2.
     if ((packet.sessionExpiryS ?? 0) > idleS) properties.sessionExpiryInterval = idleS;
     if (!connection.send(encodeConnack(packet.version, transport.sessionPresent, properties))) {
-      // Without its CONNACK a client knows nothing of this connection, which has taken over all the same.
+      // The CONNACK is larger than the client accepts; the connection has taken over all the same, and ends.
       transport.attach();
       transport.lost();
       return null;
@@ -272,14 +272,14 @@ export class MqttHost implements Host {
     return broker;
   }
 
-  /** A domain has gone from the configuration: so have its sessions. */
+  /** A domain has gone from the configuration, and its sessions go with it. */
   #end(domain: Domain): void {
     const broker = this.#brokers.get(domain);
     this.#brokers.delete(domain);
     broker?.end();
   }
 
-  /** For each connection, what ends it: the server drains. */
+  /** The server drains: for each connection, a function that ends it. */
   farewells(): (() => void)[] {
     const { mqttReason, webSocketCode } = CLOSE.shutdown;
     const sessions = [...this.#brokers.values()].flatMap((broker) => [...broker.sessions.values()]);
@@ -307,7 +307,7 @@ export class MqttHost implements Host {
     for (const connection of scheduled) connection.flush();
   };
 
-  /** From time to time, while there is anybody to read it. */
+  /** Publishes `$SYS` from time to time, while anybody is connected. */
   #publishSystem(): void {
     this.#cancelSystem = this.context.runtime.clock.after(SYSTEM_MS, () => {
       this.#cancelSystem = null;

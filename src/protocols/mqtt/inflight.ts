@@ -5,7 +5,7 @@
  */
 import type { Ack } from './packets.js';
 
-/** There are no more packet identifiers. */
+/** The highest packet identifier. */
 const MAX_ID = 65_535;
 /** A PUBREC with this or a higher reason code refuses the publication. */
 const REFUSED = 0x80;
@@ -14,7 +14,7 @@ export interface InFlight<T> {
   readonly id: number;
   readonly item: T;
   readonly qos: 1 | 2;
-  /** PUBREC has come: PUBREL is what is sent again. */
+  /** PUBREC has come: where it is sent again, PUBREL is sent. */
   released: boolean;
   /** It was sent on an earlier connection, and has not been sent on this one yet. */
   waits: boolean;
@@ -53,7 +53,7 @@ export class Inflight<T> {
     return this.#waiting.length === 0;
   }
 
-  /** In the order in which they were sent first. */
+  /** All that is in flight, in the order in which it was sent first. */
   entries(): IterableIterator<InFlight<T>> {
     return this.#entries.values();
   }
@@ -96,18 +96,18 @@ export class Inflight<T> {
     this.#lastId = id;
   }
 
-  /** It has gone out on this connection. A PUBREL takes no part of the quota, section 4.9. */
+  /** The entry has gone out on this connection, or its PUBREL, which takes no part of the quota: section 4.9. */
   sent(entry: InFlight<T>): void {
     if (!entry.released) this.#quota -= 1;
     entry.waits = false;
   }
 
-  /** It is in flight no more, and no acknowledgement said so. */
+  /** Takes an entry out that was not acknowledged. */
   remove({ id }: InFlight<T>): void {
     this.#entries.delete(id);
   }
 
-  /** What waits to be sent again is somebody else's by now. */
+  /** Gives up what waits to be sent again. */
   forgetWaiting(): void {
     for (const id of this.#waiting) if (this.#entries.get(id)?.waits) this.#entries.delete(id);
     this.#waiting = [];

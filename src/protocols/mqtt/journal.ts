@@ -15,23 +15,23 @@ type KeptPublication = Omit<PublicationFields, 'publisher'>;
 interface KeptSession {
   readonly clientId: string;
   readonly expiryS: number;
-  /** When its connection went, in milliseconds since the epoch; null: it has one. */
+  /** When its connection was lost, in milliseconds since the epoch; null: it has a connection. */
   readonly lostAt: number | null;
 }
 
 export interface KeptSubscription {
-  /** As the client wrote it. */
+  /** The filter as the client wrote it. */
   readonly filter: string;
   readonly qos: Qos;
   readonly noLocal: boolean;
   readonly retainAsPublished: boolean;
   readonly identifier: number;
-  /** Its client has not been sent all that was retained when it subscribed. */
+  /** The client has not been sent all that was retained when it subscribed. */
   readonly owed: boolean;
 }
 
 interface KeptItem {
-  /** Its number among the domain's. */
+  /** The number of its publication among the domain's. */
   readonly publication: number;
   readonly qos: Qos;
   readonly retain: boolean;
@@ -41,7 +41,7 @@ interface KeptItem {
   readonly released: boolean;
 }
 
-/** On its way to a client when the server ended. */
+/** A publication that was on its way to a client when the server ended. */
 export interface StoredItem {
   readonly item: Item;
   /** Packet identifier; 0: it waits. */
@@ -54,7 +54,7 @@ export interface StoredSession extends KeptSession {
   readonly journal: SessionJournal;
   readonly subscriptions: readonly KeptSubscription[];
   readonly received: readonly number[];
-  /** In the order in which they came. */
+  /** What was on its way to the client, in the order in which it came. */
   readonly items: readonly StoredItem[];
 }
 
@@ -64,9 +64,9 @@ function plain(publication: Publication): KeptPublication {
 }
 
 export class Journal {
-  /** Sessions that outlive their connections. */
+  /** How many sessions outlive their connections. */
   kept = 0;
-  /** What ends from now on ends because the server or its domain does, and is there again at the next start. */
+  /** What ends from now on ends with the server or its domain only: it stays on disk for the next start. */
   frozen = false;
   readonly sessions: Table<KeptSession>;
   readonly subscriptions: Table<KeptSubscription>;
@@ -74,7 +74,7 @@ export class Journal {
   readonly outbound: Table<KeptItem>;
   readonly #retained: Table<KeptPublication>;
   readonly #publications: Table<KeptPublication>;
-  /** Those that are written, with how many items refer to each. */
+  /** Publications that are written, with how many items refer to each. */
   readonly #written = new Map<Publication, { readonly number: number; items: number }>();
   #lastNumber = 0;
   readonly #part: string;
@@ -113,7 +113,7 @@ export class Journal {
     return new SessionJournal(this, [this.#part, part(clientId)]);
   }
 
-  /** Writes a publication for one item more, the first time only; answers its number. */
+  /** One item more refers to the publication, which is written the first time. Answers the publication's number. */
   refer(publication: Publication): number {
     const known = this.#written.get(publication);
     if (known) {
@@ -130,7 +130,7 @@ export class Journal {
     return this.#written.get(publication)?.number ?? 0;
   }
 
-  /** One item refers to it no more; with the last of them it goes. */
+  /** One item less refers to the publication, which goes with the last of them. */
   unrefer(publication: Publication): void {
     const known = this.#written.get(publication);
     if (!known) return;
@@ -140,7 +140,7 @@ export class Journal {
     this.#publications.remove([this.#part, known.number]);
   }
 
-  /** Publications by their numbers. */
+  /** All publications on disk, by their numbers. */
   #readPublications(): Map<number, Publication> {
     const found = new Map<number, Publication>();
     for (const [[, last], kept] of this.#publications.entries(this.#part)) {
@@ -151,7 +151,7 @@ export class Journal {
     return found;
   }
 
-  /** The items of one session; one whose publication is not there is no more. */
+  /** The items of one session. An item whose publication is not there is removed. */
   #itemsOf(
     { key }: SessionJournal,
     kept: readonly (readonly [string | number, KeptItem])[],
@@ -172,7 +172,7 @@ export class Journal {
     return items;
   }
 
-  /** All that were kept, each with what is its own. */
+  /** All sessions on disk, each with what belongs to it. */
   stored(): StoredSession[] {
     const publications = this.#readPublications();
     const subscriptions = bySession(this.subscriptions.entries(this.#part));
@@ -207,7 +207,7 @@ function bySession<V>(entries: Iterable<readonly [Key, V]>): Map<string, (readon
   return found;
 }
 
-/** One session's; writes nothing until the session is one that outlives its connection. */
+/** One session's part of the journal. Writes nothing for a session that ends with its connection. */
 export class SessionJournal {
   #active = false;
   #last = 0;
@@ -226,13 +226,13 @@ export class SessionJournal {
     return this.#active && !this.journal.frozen;
   }
 
-  /** It was there before the start; `last` is its highest key. */
+  /** The session was on disk at the start; `last` is the highest key of its items. */
   resume(last: number): void {
     this.#activate(true);
     this.#last = last;
   }
 
-  /** Its client has connected or gone. One that was kept stays so until it ends. */
+  /** The client has connected or its connection is lost. A session that was kept once is kept until it ends. */
   keep(session: KeptSession): void {
     if (session.expiryS > 0) this.#activate(true);
     if (this.#writes) this.journal.sessions.put(this.key, session);
@@ -246,7 +246,7 @@ export class SessionJournal {
     if (this.#writes) this.journal.subscriptions.remove([...this.key, part(filter)]);
   }
 
-  /** A publication of QoS 2 is received and not released. */
+  /** A publication of QoS 2 is received and not released yet. */
   receive(id: number): void {
     if (this.#writes) this.journal.received.put([...this.key, id], true);
   }
@@ -259,7 +259,7 @@ export class SessionJournal {
   put(item: Item, id = 0, released = false): void {
     if (!this.#writes) return;
     const { publication, qos, retain, identifiers } = item;
-    // What no publisher is told is kept goes on in memory, on a full disk.
+    // On a full disk, what no publisher has been promised is kept in memory only.
     if (item.key === undefined && publication.publisher === null && !this.journal.hasRoom(publication.bytes)) return;
     const number = item.key === undefined ? this.journal.refer(publication) : this.journal.numberOf(publication);
     item.key ??= ++this.#last;
@@ -272,7 +272,7 @@ export class SessionJournal {
     this.journal.unrefer(publication);
   }
 
-  /** The session is no more; what was its own has been removed piece by piece. */
+  /** The session has ended; what belonged to it has been removed piece by piece. */
   end(): void {
     if (this.#writes) this.journal.sessions.remove(this.key);
     this.#activate(false);

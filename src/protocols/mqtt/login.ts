@@ -16,11 +16,11 @@ export interface Login {
   readonly client: Client | null;
   /** The node that a ticket comes from; null: this one. */
   readonly home: Peer | null;
-  /** It gave no credentials. */
+  /** The client gave no credentials. */
   readonly anonymous: boolean;
 }
 
-/** Answers a reason code where it is nobody. `origin` is the page's, over WebSocket. */
+/** Answers who connects, or the reason code that refuses it. `origin` is that of the page, over WebSocket. */
 export function login(context: Context, { username, password }: Connect, { origin, address }: Wire): Login | number {
   const { domains, config, apiKeys } = context;
   if (password === null) {

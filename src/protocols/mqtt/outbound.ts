@@ -19,7 +19,7 @@ import type { SessionJournal } from './journal.js';
 import type { Ack } from './packets.js';
 import type { GroupMessage } from './shared.js';
 
-/** What an item takes besides its publication. */
+/** Bytes that an item takes besides its publication. */
 const ITEM_BYTES = 200;
 
 /** A publication on its way to one client. */
@@ -28,13 +28,13 @@ export interface Item {
   readonly qos: Qos;
   readonly retain: boolean;
   readonly identifiers: readonly number[];
-  /** The shared subscription it came by: who goes without it gives it back. */
+  /** The shared subscription it came by, which gets it back where its client never receives it; null: none. */
   readonly group: Ref<GroupMessage> | null;
-  /** Where the journal has it; the journal's alone. */
+  /** The journal's key of it; for the journal alone. */
   key?: number;
 }
 
-/** What it takes to keep its publication, if nobody does yet. */
+/** Bytes that keeping its publication takes; 0 where somebody keeps it already. */
 function newBytes({ publication }: Item): number {
   return publication.holders > 0 ? 0 : publication.bytes;
 }
@@ -49,7 +49,7 @@ export class Outbound {
     private readonly metrics: DomainMetrics,
     private readonly now: () => number,
     private readonly memory: Memory,
-    /** What is to survive a restart; null: nothing. */
+    /** What is to survive a restart is written to it; null: nothing survives. */
     private readonly journal: SessionJournal | null,
   ) {}
 
@@ -61,13 +61,13 @@ export class Outbound {
     return this.#inflight.size;
   }
 
-  /** Whether one more would go to the client at once. */
+  /** Whether one publication more would go to the client at once. */
   takes(qos: Qos, connection: Connection): boolean {
     if (connection.congested || this.#queue.length > 0 || !this.#inflight.isCaughtUp) return false;
     return qos === 0 || this.#inflight.hasQuota;
   }
 
-  /** Sends it, or lets it wait. */
+  /** Sends a publication, or lets it wait. */
   push(item: Item, connection: Connection | null, limits: QueueLimits): void {
     if (connection && !connection.congested) {
       if (item.qos === 0) return this.#send(item, connection);
@@ -93,7 +93,7 @@ export class Outbound {
     this.flush(connection);
   }
 
-  /** The connection has gone; answers what waits by way of shared subscriptions, for others to have. */
+  /** The connection is lost; answers what waits by way of shared subscriptions, for other members to have. */
   disconnected(): Item[] {
     this.#inflight.disconnected();
     const shared = this.#queue.filter(({ group }) => group !== null);
@@ -103,8 +103,9 @@ export class Outbound {
   }
 
   /**
-   * The session ends; answers what it was sent by way of shared subscriptions at QoS 1 and has not acknowledged, and
-   * what waits: others have it, in this order. QoS 2 that it was sent goes to nobody else [MQTT-4.8.2-5].
+   * The session ends; answers what came by way of shared subscriptions, for other members to have in this order: what its
+   * client was sent at QoS 1 and has not acknowledged, then what waits. What it was sent at QoS 2 goes to nobody else
+   * [MQTT-4.8.2-5].
    */
   ended(): Item[] {
     const sent: Item[] = [];
@@ -118,7 +119,7 @@ export class Outbound {
     return [...sent, ...this.disconnected()];
   }
 
-  /** As it was when the server ended, in the order in which it came. */
+  /** Brings back what was on its way when the server ended, in the order in which it came. */
   restore(entries: readonly { readonly item: Item; readonly id: number; readonly released: boolean }[]): void {
     for (const { item, id, released } of entries) {
       if (id === 0) {
@@ -131,7 +132,7 @@ export class Outbound {
     }
   }
 
-  /** The session ends. */
+  /** Forgets everything: the session ends. */
   clear(): void {
     for (const item of this.#queue) this.journal?.remove(item);
     this.#replaceQueue([]);
@@ -142,7 +143,7 @@ export class Outbound {
     this.#inflight.clear();
   }
 
-  /** Sends what waits, as far as there is room. */
+  /** Sends what waits, as far as the client and its network take it. */
   flush(connection: Connection): void {
     for (let entry = this.#inflight.nextAgain(); entry && !connection.congested; entry = this.#inflight.nextAgain()) {
       if (entry.released) {
@@ -157,14 +158,14 @@ export class Outbound {
     for (const item of this.#queue) {
       if (connection.congested || (item.qos > 0 && !this.#inflight.hasQuota)) break;
       taken += 1;
-      // What is held already needs no more room in flight than it had here.
+      // Sent before it stops counting as queued: its publication is held all the time, and needs no room again.
       this.#send(item, connection);
       this.#count(item, -1);
     }
     if (taken > 0) this.#queue.splice(0, taken);
   }
 
-  /** PUBACK, PUBREC, PUBCOMP. False where it does not answer what was sent. */
+  /** Takes PUBACK, PUBREC or PUBCOMP. False where it does not answer what was sent. */
   acknowledge(packet: Ack, connection: Connection): boolean {
     const acknowledged = this.#inflight.acknowledge(packet);
     switch (acknowledged.kind) {
@@ -212,7 +213,7 @@ export class Outbound {
     this.#transmit(entry, connection, false);
   }
 
-  /** One that the client does not accept for its size counts as delivered, section 3.1.2.11.4. */
+  /** A publication that the client does not accept for its size counts as delivered, section 3.1.2.11.4. */
   #transmit(entry: InFlight<Item>, connection: Connection, dup: boolean): void {
     const { id, item } = entry;
     const { publication, qos, retain, identifiers } = item;
@@ -226,7 +227,7 @@ export class Outbound {
     }
   }
 
-  /** It is in flight no more. */
+  /** A publication is in flight no more. */
   #land(entry: InFlight<Item>): void {
     this.#inflight.remove(entry);
     this.#release(entry.item);
@@ -272,7 +273,7 @@ export class Outbound {
     }
   }
 
-  /** The ends of the queue cost nothing, and are where nearly all that goes stands. */
+  /** Looks at the ends of the queue first: that costs nothing, and nearly always what goes stands there. */
   #takeFirstToGo(): Item | undefined {
     if (this.#queuedQos0 === 0 || this.#queue[0]?.qos === 0) return this.#queue.shift();
     if (this.#queuedQos0 === 1 && this.#queue.at(-1)?.qos === 0) return this.#queue.pop();

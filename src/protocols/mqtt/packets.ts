@@ -9,7 +9,7 @@ export interface Will {
   readonly payload: Buffer;
   readonly qos: Qos;
   readonly retain: boolean;
-  /** Encoded properties that are passed on. */
+  /** The properties that are passed on, encoded. */
   readonly properties: Buffer;
   /** Seconds; null: the message does not expire. */
   readonly expiryS: number | null;
@@ -38,7 +38,7 @@ export interface Connect {
 
 export interface Publish {
   readonly cmd: 'publish';
-  /** Empty where only an alias is given; the connection puts in what that stands for. */
+  /** Empty where only an alias is given; the connection puts in the topic that the alias stands for. */
   topic: string;
   readonly payload: Buffer;
   readonly qos: Qos;
@@ -46,11 +46,11 @@ export interface Publish {
   readonly retain: boolean;
   /** Packet identifier; 0 at QoS 0. */
   readonly id: number;
-  /** 0: none. */
+  /** Topic alias; 0: none. */
   readonly alias: number;
-  /** Seconds; null: does not expire. */
+  /** Seconds; null: the message does not expire. */
   readonly expiryS: number | null;
-  /** Encoded properties that are passed on. */
+  /** The properties that are passed on, encoded. */
   readonly properties: Buffer;
 }
 
@@ -91,20 +91,20 @@ export interface PingReq {
 export interface Disconnect {
   readonly cmd: 'disconnect';
   readonly reason: number;
-  /** Seconds; null: as CONNECT said. */
+  /** Seconds; null: what CONNECT said holds. */
   readonly sessionExpiryS: number | null;
 }
 
 /** A packet that breaks the standard: the connection ends. */
 export interface Refused {
   readonly cmd: 'refused';
-  /** For CONNACK or DISCONNECT. */
+  /** The reason code for CONNACK or DISCONNECT. */
   readonly reason: number;
-  /** Closed without a word. */
+  /** The connection is closed without a word. */
   readonly silent: boolean;
 }
 
-/** `silent`: the connection is closed without a word. */
+/** A refusal; `silent`: the connection is closed without a word. */
 export function refused(reason: number, silent = false): Refused {
   return { cmd: 'refused', reason, silent };
 }

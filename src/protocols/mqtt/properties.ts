@@ -102,7 +102,7 @@ function isRefused(id: number, value: number): boolean {
   }
 }
 
-/** One property: its number, its text, or nothing for what nobody here looks at. */
+/** Gets each property that is read: those that are numbers or texts by their value, all by where they stand. */
 export interface Visit {
   number?(id: number, value: number): void;
   text?(id: number, value: string): void;
@@ -110,7 +110,7 @@ export interface Visit {
   span?(id: number, start: number, end: number): void;
 }
 
-/** Reads one; answers whether its value is a protocol error although it fits its type. */
+/** Reads one property; answers whether its value is a protocol error although it fits its type. */
 function readOne(reader: Reader, id: number, kind: Kind, visit: Visit): boolean {
   switch (kind) {
     case 'byte':
@@ -138,14 +138,15 @@ function readOne(reader: Reader, id: number, kind: Kind, visit: Visit): boolean 
 }
 
 /**
- * Properties of one packet, user properties among them: each takes microseconds to read, and a CONNECT of 256 KiB would
- * hold 52,000 before anybody has looked at its password.
+ * Properties that one packet may have, user properties among them. Each takes microseconds to read, and a CONNECT of
+ * 256 KiB could hold 52,000 before anybody has looked at its password.
  */
 const MAX_PROPERTIES = 256;
 
 /**
- * Reads a packet's properties and visits each, as far as the bound: beyond it the packet is refused (0x97). What does not parse is malformed (0x81); what parses and comes twice, a
- * protocol error (0x82), as is what is not allowed here, unless `misplaced` says otherwise.
+ * Reads a packet's properties and visits each. More of them than the bound are refused (0x97). What does not parse is
+ * malformed (0x81); what parses and comes twice, a protocol error (0x82). A property that this packet may not have is a
+ * protocol error, unless `misplaced` says otherwise.
  */
 export function readProperties(
   reader: Reader,

@@ -15,11 +15,11 @@ import { REASON } from './reason.js';
 
 const ADDRESSES = '/domain/';
 
-/** What became of a publication: 0 or a reason code, and for 5.0 why. */
+/** What became of a publication: 0 or a reason code, and for 5.0 a text that says why. */
 export interface Outcome {
   readonly reason: number;
   readonly text: string;
-  /** What it is counted under, where its reason does not say. */
+  /** The drop that a refusal is counted under, where the reason code does not say. */
   readonly drop?: DropReason;
 }
 
@@ -34,7 +34,7 @@ const DROPS: ReadonlyMap<number, DropReason> = new Map([
   [REASON.topicNameInvalid, 'malformed'],
   [REASON.quotaExceeded, 'packetTooLarge'],
 ]);
-/** Longer than any address: not worth remembering. */
+/** Topics longer than this are longer than any address, and not worth remembering among the drops. */
 const REMEMBERED_CHARACTERS = 600;
 
 /** Counts a publication that was refused. */
@@ -49,7 +49,7 @@ export function isAddress(topic: string): boolean {
   return topic.startsWith(ADDRESSES);
 }
 
-/** Whether a filter asks for what is another domain's. */
+/** Whether a filter asks for addresses of another domain. */
 export function isForeign(domain: Domain, filter: string): boolean {
   if (!isAddress(filter)) return false;
   const [, , name] = filter.split('/');
@@ -61,7 +61,7 @@ function noTarget(domain: Domain, topic: string): Outcome {
   return refusal(isForeign(domain, topic) ? REASON.notAuthorized : REASON.topicNameInvalid);
 }
 
-/** A payload's fields: those of a JSON object, else it is the body. Null: it is no message. */
+/** The fields of a payload that is a JSON object; any other text is the body. Null: the payload is no message. */
 function fieldsOf(domain: Domain, payload: Buffer): Parameters | null {
   if (!isUtf8(payload)) return null;
   const text = payload.toString('utf8');
@@ -93,7 +93,7 @@ function bodyFault(domain: Domain, body: unknown): Outcome | null {
   return limit > 0 && Buffer.byteLength(body) > limit ? BODY_TOO_LONG : null;
 }
 
-/** What would have to be kept where nothing more is: PROTOCOL.md section 8 has no better reason. */
+/** A full memory or disk is told as an exceeded quota: MQTT has no better reason code. */
 export const MEMORY_FULL: Outcome = {
   reason: REASON.quotaExceeded,
   text: 'the memory of the domain is full',
@@ -105,7 +105,7 @@ function invalid({ detail }: ReplyError): Outcome {
   return refusal(REASON.payloadFormatInvalid, detail?.slice(0, 100) ?? '');
 }
 
-/** Counts one more that is refused for want of memory. */
+/** Counts one publication more that is refused for want of memory. */
 export function noMemory(domain: Domain): Outcome {
   domain.runtime.metrics.refuse('outOfMemory', { domain: domain.name });
   return MEMORY_FULL;

@@ -20,29 +20,32 @@ import { acknowledgeCopy, acknowledgeLater, exceeds, keep, REFUSED, release } fr
 import type { SessionMessage, SessionState } from './session.js';
 
 const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
-/** Steps from a publisher to the session that keeps the publication: by a shared subscription, or an endpoint and a watcher. */
+/**
+ * Mailboxes that a publication passes at most until every session has it: by way of a shared subscription, or of an
+ * endpoint and those who watch its address.
+ */
 const HOPS = 3;
 const TOPIC_REFUSED: ReadonlySet<number> = new Set([REASON.notAuthorized, REASON.topicNameInvalid]);
 
-/** Sections 4.7.2 and 4.8.2: what the server publishes itself, and what is no topic. */
+/** Whether a topic is one that only the server publishes to, or is none at all: sections 4.7.2 and 4.8.2. */
 function isReserved(topic: string): boolean {
   return topic.startsWith('$SYS/') || topic.startsWith('$share/');
 }
 
-/** Hands a publication to whom it is for. */
+/** Hands a publication to its receivers; answers what became of it. */
 function accept(
   broker: Broker,
   what: Pick<Publish, 'topic' | 'payload' | 'qos' | 'retain' | 'properties' | 'expiryS'>,
   publisher: Ref<SessionMessage> | null,
 ): Outcome {
   const { topic, payload, qos, retain, properties, expiryS } = what;
-  // An empty one takes a retained publication away, which makes room.
+  // An empty payload deletes a retained publication, which makes room.
   if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
   if (isAddress(topic)) return pushTo(broker.domain, what);
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   if (broker.isDiskFull(what)) return DISK_FULL;
-  // What nobody acknowledges nobody has been promised; an empty one makes room.
+  // At QoS 0 nothing is promised, so nothing is refused.
   if (qos > 0 && !broker.domain.memory.hasRoom(payload.length)) return noMemory(broker.domain);
   const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
   return heard === 0 ? UNHEARD : ACCEPTED;
@@ -55,7 +58,7 @@ export function acceptWill(broker: Broker, will: Will): void {
   if (outcome.reason >= REFUSED) dropRefused(broker.domain, will.topic, outcome);
 }
 
-/** PUBLISH. Answers 0, or the reason code with which the connection ends. */
+/** Takes a PUBLISH. Answers 0, or the reason code with which the connection ends. */
 export function publishFromClient(
   state: SessionState,
   connection: Connection,
@@ -72,7 +75,7 @@ export function publishFromClient(
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
   const outcome = accept(broker, packet, self);
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
-  // 3.1.1 could only be told that it is kept: the client sends it again when it has connected again.
+  // 3.1.1 knows only acknowledgements that promise: instead its connection ends, and the client sends again later.
   if ((outcome === DISK_FULL || (outcome === MEMORY_FULL && qos > 0)) && connection.version !== 5)
     return REASON.quotaExceeded;
   if (qos === 2 && outcome.reason < REFUSED) {
@@ -86,15 +89,15 @@ export function publishFromClient(
 }
 
 /**
- * Calls `ready` when all that came of what is to be acknowledged is on disk: in kept sessions, retained and offline messages.
- * Where nothing is kept, at once.
+ * Calls `ready` when everything that is to be kept of a publication is on disk, in sessions, as a retained or an offline
+ * message; at once where nothing is kept.
  */
 function tellWhenStored({ broker }: SessionState, self: Ref<SessionMessage>, ready: () => void): void {
   if (broker.journal) self.tell({ kind: 'accepted', ready, hops: HOPS });
   else ready();
 }
 
-/** Takes a step more, or waits for the disk: every session that was told of the publication has written it by then. */
+/** Passes one mailbox more, or waits for the disk: by then every session that was told of the publication has written it. */
 export function accepted(
   { broker }: SessionState,
   { ready, hops }: Extract<SessionMessage, { kind: 'accepted' }>,
@@ -106,13 +109,13 @@ export function accepted(
   else ready();
 }
 
-/** Counts a publication that was refused; where it is the topic that is refused, its alias need not stand for it. */
+/** Counts a publication that was refused. A topic that is refused need not be kept for its alias. */
 export function refuse(domain: Domain, connection: Connection, packet: Publish, outcome: Outcome): void {
   dropRefused(domain, packet.topic, outcome);
   if (TOPIC_REFUSED.has(outcome.reason)) connection.refuseTopic(packet);
 }
 
-/** PUBACK, PUBREC, PUBREL, PUBCOMP. Answers 0, or the reason code with which the connection ends. */
+/** Takes PUBACK, PUBREC, PUBREL or PUBCOMP. Answers 0, or the reason code with which the connection ends. */
 export function acknowledge(
   state: SessionState,
   connection: Connection,

@@ -6,9 +6,9 @@ import { isUtf8 } from 'node:buffer';
 import { REASON } from './reason.js';
 
 const EMPTY = Buffer.alloc(0);
-/** What UTF-8 that is not valid becomes; rare enough in valid text that a second look costs nothing. */
+/** What bytes that are not UTF-8 become. It is so rare in valid text that checking such text twice costs nothing. */
 const REPLACEMENT = '\ufffd';
-/** C0, DEL and C1: a receiver may refuse them [MQTT-1.5.4-2], and in topics and names this one does. */
+/** Control characters: C0, DEL and C1. A receiver may refuse them [MQTT-1.5.4-2], and this one does in topics and names. */
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 export class Reader {
@@ -67,7 +67,7 @@ export class Reader {
     return 0;
   }
 
-  /** Length-prefixed bytes, still part of the packet. */
+  /** Length-prefixed bytes: a view of the packet, not a copy. */
   binary(): Buffer {
     const length = this.short();
     if (this.at + length > this.end) {
@@ -101,7 +101,7 @@ export class Reader {
     return text;
   }
 
-  /** Nothing may be left. */
+  /** Fails where something is left. */
   finish(): void {
     if (this.at !== this.end) this.fail(REASON.malformed);
   }

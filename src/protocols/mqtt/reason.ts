@@ -26,14 +26,14 @@ export const REASON = Object.freeze({
   connectionRateExceeded: 0x9f,
 });
 
-/** RFC 6455 section 7.4.1: how a WebSocket ends whose client broke the standard of MQTT. */
+/** Close codes of a WebSocket whose client broke the standard of MQTT: RFC 6455 section 7.4.1. */
 const BREACH = Object.freeze({ tooLarge: 1009, other: 1002 });
 
 export function webSocketCodeOf(reason: number): number {
   return reason === REASON.packetTooLarge ? BREACH.tooLarge : BREACH.other;
 }
 
-/** SUBACK of 3.1.1: refused. */
+/** The code in a SUBACK of 3.1.1 for a filter that is refused. */
 export const FAILURE_3 = 0x80;
 
 const RETURN_CODES: ReadonlyMap<number, number> = new Map([

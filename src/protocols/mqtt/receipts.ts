@@ -1,6 +1,6 @@
 /**
- * Acknowledgements of one connection that are not sent yet: what they say is on its way to the disk. They go out in the
- * order of what they acknowledge [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+ * Acknowledgements of one connection that are not sent yet, because what they promise is still being written to disk.
+ * They go out in the order of the packets that they acknowledge [MQTT-4.6.0-2] [MQTT-4.6.0-3].
  */
 interface Slot {
   readonly send: () => void;
@@ -11,12 +11,12 @@ export class Receipts {
   #slots: Slot[] = [];
   #first = 0;
 
-  /** How many wait. */
+  /** How many acknowledgements wait. */
   get waiting(): number {
     return this.#slots.length - this.#first;
   }
 
-  /** The next to go out, by `send`; call the answer when it may. */
+  /** Adds an acknowledgement behind all others. Answers a function to call when it may go out, by `send`. */
   add(send: () => void): () => void {
     const slot: Slot = { send, ready: false };
     this.#slots.push(slot);

@@ -8,14 +8,14 @@ import { encodeAck } from './encode.js';
 import type { Publish } from './packets.js';
 import type { Outcome } from './publish-to-address.js';
 
-/** There are no more packet identifiers. */
+/** As many as there are packet identifiers. */
 const MAX_IN_FLIGHT = 65_535;
 /** Reason codes from here on say that a publication is refused. */
 export const REFUSED = 0x80;
 
 /**
- * Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound. Those
- * that wait for the disk count for their identifiers only: mqtt.js sends on, and is not to be ended for the server's pace.
+ * Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound.
+ * Publications that wait for the disk only take identifiers: mqtt.js sends on meanwhile, and a slow disk is not its fault.
  */
 export function exceeds(
   { version, unacknowledged, unstored, unreleased }: Connection,
@@ -42,12 +42,12 @@ export function acknowledgeCopy(connection: Connection, { id }: Publish): () => 
   return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));
 }
 
-/** Sends PUBACK or PUBREC; in 3.1.1 what is refused is acknowledged all the same, as it knows no other answer. */
+/** Sends PUBACK or PUBREC. 3.1.1 knows no refusal: there a publication that is refused is acknowledged all the same. */
 function acknowledge(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
   const version = connection.version ?? 4;
   const text = connection.requestProblem ? outcome.text : '';
   if (qos === 1) connection.unacknowledged += 1;
-  // [MQTT-4.3.2-4] [MQTT-4.3.3-8]; whether anybody heard it is said at QoS 1 only.
+  // [MQTT-4.3.2-4] [MQTT-4.3.3-8]; only a PUBACK says whether there was a subscriber.
   const cmd = qos === 1 ? 'puback' : 'pubrec';
   const reason = qos === 2 && outcome.reason < REFUSED ? 0 : outcome.reason;
   // A reason string goes where the client has room for it [MQTT-3.4.2-2] [MQTT-3.5.2-2].

@@ -10,18 +10,18 @@ import type { SessionMessage, SessionState, SessionSubscription } from './sessio
 
 /** Levels of topics that all sessions of a domain may look at in one turn: at most 5 ms, each with a publication sent. */
 const LEVELS_PER_TURN = 1000;
-/** The part of that which one session may take before others have theirs. */
+/** Levels that one session may look at before other sessions have their turn. */
 const LEVELS_AT_ONCE = 250;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
 interface Begun {
   readonly upTo: number;
-  /** Null until its turn comes. */
+  /** Null until the subscription's turn comes. */
   cursor: Cursor | null;
 }
 
-/** One session's: its subscriptions that have not been sent all, by filter. Bounded by its subscriptions. */
+/** One session's subscriptions that have not been sent all, by filter. Bounded by the number of its subscriptions. */
 export class Replay {
   readonly #begun = new Map<string, Begun>();
 
@@ -33,7 +33,7 @@ export class Replay {
     return this.#begun.has(filter);
   }
 
-  /** A subscription holds since publications were retained up to this place in their order. */
+  /** A subscription begins: it is to be sent what is retained up to this place in the order. */
   begin(filter: string, upTo: number): void {
     this.#begun.delete(filter);
     this.#begun.set(filter, { upTo, cursor: null });
@@ -62,7 +62,7 @@ export class Replays {
     system.endOfTurn.add(this.#nextTurn);
   }
 
-  /** A turn will come. */
+  /** The session will be told `replay` in a turn to come. */
   wait(session: Ref<SessionMessage>): void {
     this.#waiting.add(session);
     this.system.wake();
@@ -85,7 +85,7 @@ export class Replays {
   };
 }
 
-/** Sends what is retained as far as the client takes it and the turn allows. */
+/** Sends retained publications as far as the client takes them and the turn allows. */
 export function goOn(state: SessionState, self: Ref<SessionMessage>): void {
   const { replay, broker, connection, outbound } = state;
   if (replay.isDone || !connection || connection.ended) return;
@@ -119,7 +119,7 @@ function finish({ replay, journal }: SessionState, subscription: SessionSubscrip
 function send(state: SessionState, publication: Publication, { qos: granted, identifier }: SessionSubscription): void {
   const qos = Math.min(publication.qos, granted) as Qos;
   const identifiers = identifier > 0 ? [identifier] : NO_IDENTIFIERS;
-  // Retained because of a new subscription: the flag is set [MQTT-3.3.1-8].
+  // What is sent because of a new subscription has the retain flag set [MQTT-3.3.1-8].
   const item = { publication, qos, retain: true, identifiers, group: null };
   state.outbound.push(item, state.connection, state.broker.domain.limits);
 }

@@ -1,4 +1,4 @@
-/** A session as it was when the server ended: its subscriptions hold again before anybody publishes. */
+/** Brings a session back as it was when the server ended; its subscriptions hold before anybody publishes. */
 import type { Ref } from '../../actors/system.js';
 import { tellGroups } from './disconnect.js';
 import { later } from './expiry.js';
@@ -6,7 +6,7 @@ import type { StoredSession } from './journal.js';
 import type { SessionMessage, SessionState } from './session.js';
 import { newSubscription } from './subscribe.js';
 
-/** When a session is over, in milliseconds since the epoch; Infinity: never. One that was connected lost its client now. */
+/** When a session ends, in milliseconds since the epoch; Infinity: never. If it was connected, its time begins now. */
 export function endOf({ expiryS, lostAt }: StoredSession, now: number): number {
   return (lostAt ?? now) + expiryS * 1000;
 }

@@ -11,7 +11,7 @@ import type { Memory } from '../../actors/memory.js';
 import type { Publication } from '../../actors/publication.js';
 import type { DomainMetrics } from '../../metrics.js';
 
-/** What a level of the tree takes, measured with topics of 200 levels. */
+/** Bytes that a level of the tree takes, measured with topics of 200 levels. */
 const LEVEL_BYTES = 250;
 
 export interface RetainedLimits {
@@ -24,7 +24,7 @@ export interface RetainedLimits {
 interface Level {
   readonly children: Map<string, Level>;
   publication: Publication | null;
-  /** When its publication was put. */
+  /** The place of its publication in the order in which they were put. */
   order: number;
 }
 
@@ -47,12 +47,12 @@ export class Retained {
     return this.metrics.mqtt.retained;
   }
 
-  /** The place of the one that was put last. */
+  /** The place of the publication that was put last. */
   get order(): number {
     return this.#order;
   }
 
-  /** The domain ends, and what it has counted ends with it. */
+  /** Forgets everything: the domain ends, and what it has counted ends with it. */
   clear(): void {
     this.#root.children.clear();
     this.metrics.mqtt.retained = 0;
@@ -121,7 +121,7 @@ export class Retained {
     return retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
   }
 
-  /** Levels that a topic would add. */
+  /** How many levels a topic would add to the tree. */
   #missing(names: readonly string[]): number {
     let level: Level | undefined = this.#root;
     let found = 0;
@@ -133,13 +133,13 @@ export class Retained {
     return names.length - found;
   }
 
-  /** Goes through those that a filter matches, as they stand now. */
+  /** Goes through the publications that a filter matches, up to a place in their order. */
   cursor(filter: string, upTo = this.#order): Cursor {
     return new RetainedCursor(this, this.#root, filter.split('/'), upTo);
   }
 }
 
-/** What a filter matches and has not been asked for yet. */
+/** Goes through the retained publications that a filter matches. */
 export interface Cursor {
   /**
    * The next publication that has not expired; null: there is none any more; `paused`: the budget is spent. Each level of
@@ -148,7 +148,7 @@ export interface Cursor {
   next(now: number, budget: Budget): Publication | 'paused' | null;
 }
 
-/** How much may be looked at. */
+/** How many levels may still be looked at. */
 export interface Budget {
   left: number;
 }
@@ -160,8 +160,8 @@ interface Frame {
 }
 
 /**
- * Keeps its place in the tree while that changes: maps may change under their iterators. A publication that came after
- * `upTo` is passed over, as the subscription has had it already.
+ * Keeps its place in the tree while the tree changes: maps may change under their iterators. A publication that came
+ * after `upTo` is passed over, as the subscription has had it already.
  */
 class RetainedCursor implements Cursor {
   #frames: Frame[] | null = null;
@@ -185,7 +185,7 @@ class RetainedCursor implements Cursor {
     return 'paused';
   }
 
-  /** Looks at one level more; answers it where the filter matches it; null: there is none any more. */
+  /** Looks at one level more; answers the level where the filter matches it; null: there is none any more. */
   #step(budget: Budget): Level | undefined | null {
     budget.left -= 1;
     if (this.#frames === null) {

@@ -8,21 +8,21 @@ import { listenTcp, type TcpListener } from './tcp.js';
 import { type MqttHolder, webSocketBehaviour } from './websocket.js';
 
 export interface MqttServer {
-  /** Null: off. */
+  /** Null: MQTT over TCP is off. */
   readonly port: number | null;
   readonly tlsPort: number | null;
-  /** New connections over TLS are served with it. */
+  /** Connections over TLS that begin from now on are served with this certificate. */
   replaceCertificate(certificate: Certificate): void;
-  /** For `/mqtt` on the HTTP port. */
+  /** What serves `/mqtt` on the HTTP port. */
   webSocketBehaviour(connectionLimits: ConnectionLimits): WebSocketBehavior<MqttHolder>;
-  /** Takes no further connections and ends those there are: 5.0 is told 0x8B. */
+  /** Takes no further connections and ends all others: clients of 5.0 are told 0x8B. */
   drain(): Promise<void>;
-  /** For each connection, what ends it. */
+  /** For each connection, a function that ends it. */
   farewells(): (() => void)[];
   close(): Promise<void>;
 }
 
-/** Rejects with the error of the port that cannot be had. Without a certificate there is no TLS. */
+/** Starts to listen; without a certificate not for TLS. Rejects with the error of a port that cannot be had. */
 export async function startMqtt(context: Context, certificate: Certificate | null): Promise<MqttServer> {
   const config = context.config();
   const { port, tlsPort } = config.mqtt;

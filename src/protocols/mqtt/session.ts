@@ -40,9 +40,9 @@ export interface Changed {
   readonly connection: Connection;
   /** SUBACK or UNSUBACK. */
   readonly ack: Buffer;
-  /** Those whose retained publications are asked for. */
+  /** The subscriptions that are to be sent what is retained. */
   readonly retained: ReadonlySet<SessionSubscription>;
-  /** As far as publications were retained when the subscriptions began to hold. */
+  /** The place in the order of retained publications at which the subscriptions began to hold. */
   readonly upTo: number;
 }
 
@@ -55,9 +55,9 @@ export type SessionMessage =
   | Changed
   | Published
   | Deliver
-  /** A turn for what is still to be sent of retained publications. */
+  /** It is this session's turn to send retained publications. */
   | { readonly kind: 'replay' }
-  /** What came of something that is to be acknowledged has been told to all. */
+  /** A publication that is to be acknowledged has passed one mailbox more on its way to all receivers. */
   | { readonly kind: 'accepted'; readonly ready: () => void; readonly hops: number }
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
@@ -66,9 +66,9 @@ export type SessionMessage =
   /** Another node has had a session of its client id for longer. */
   | { readonly kind: 'yield' };
 
-/** A subscription as its session has it. */
+/** A subscription as its session keeps it. */
 export interface SessionSubscription extends TopicSubscription {
-  /** The session's: a clean start makes another. */
+  /** The session's epoch when it subscribed: a clean start begins another, in which earlier subscriptions count no more. */
   readonly epoch: number;
   readonly group: Ref<GroupMessage> | null;
 }
@@ -77,25 +77,25 @@ export interface SessionState {
   readonly broker: Broker;
   readonly clientId: string;
   readonly outbound: Outbound;
-  /** What it is still to be sent of what was retained. */
+  /** What its client is still to be sent of retained publications. */
   readonly replay: Replay;
-  /** What is to survive a restart; null: nothing. */
+  /** What is to survive a restart is written to it; null: nothing survives. */
   readonly journal: SessionJournal | null;
   connection: Connection | null;
-  /** It has been connected, and has not ended since. */
+  /** A client has connected, and the session has not ended since. */
   alive: boolean;
   epoch: number;
-  /** By filter, as the client wrote it. */
+  /** By their filters, as the client wrote them. */
   subscriptions: Map<string, SessionSubscription>;
   /** QoS 2 publications received and not released yet. */
   received: Set<number>;
-  /** Seconds it outlives its connection. */
+  /** Seconds that the session outlives its connection. */
   expiryS: number;
   readonly will: SessionWill;
   cancelExpiry: (() => void) | null;
-  /** The router changes its subscriptions. */
+  /** The router has been told of changed subscriptions, and has not answered yet. */
   changing: boolean;
-  /** What came meanwhile: acknowledgements keep their order. Those before `heldFrom` have been seen to. */
+  /** What came from connections meanwhile, so that answers keep their order. Those before `heldFrom` have been handled. */
   held: FromConnection[];
   heldFrom: number;
 }
@@ -160,7 +160,7 @@ type FromConnection = Extract<SessionMessage, { connection: Connection }>;
 
 function fromConnection(state: SessionState, message: FromConnection, self: Ref<SessionMessage>): void {
   if (message.kind === 'connect') return connect(state, message, self);
-  // Of a connection that another has replaced.
+  // It comes from a connection that another one has replaced.
   if (message.connection !== state.connection) return message.kind === 'lost' ? message.connection.end() : undefined;
   switch (message.kind) {
     case 'received':
@@ -201,7 +201,7 @@ function received(state: SessionState, connection: Connection, packet: Incoming,
   }
 }
 
-/** 0, or the reason code with which the connection ends. */
+/** Ends the connection with a reason code that is not 0. */
 function answer(state: SessionState, connection: Connection, reason: number, self: Ref<SessionMessage>): void {
   if (reason !== 0) breach(state, connection, { reason, silent: false }, self);
 }
@@ -218,7 +218,10 @@ export function breach(
   lost(state, self);
 }
 
-/** A publication: once, at the highest QoS of its subscriptions, with all of their identifiers [MQTT-3.3.4-3]. */
+/**
+ * Sends a publication once, at the highest QoS of the subscriptions that it matched, with all of their identifiers
+ * [MQTT-3.3.4-3].
+ */
 function published(state: SessionState, { publication, subscription, others }: Published): void {
   const first = subscription as SessionSubscription;
   if (first.epoch !== state.epoch) return;
@@ -251,16 +254,16 @@ function push(
   state.outbound.push({ publication, qos, retain, identifiers, group }, state.connection, state.broker.domain.limits);
 }
 
-/** A packet of an endpoint or room that it watches. */
+/** Sends a packet of an endpoint or room that the session watches. */
 function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
   const own = (matched as readonly SessionSubscription[]).filter(({ epoch }) => epoch === state.epoch);
   if (own.length > 0) pushMatched(state, sharedPublicationOf(packet), own);
 }
 
-/** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then sees to what came meanwhile. */
+/** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then handles what came meanwhile. */
 function changed(state: SessionState, message: Changed, self: Ref<SessionMessage>): void {
   if (!message.connection.send(message.ack)) {
-    // It would wait for it for ever.
+    // The client does not accept the answer for its size, and would wait for it for ever.
     const tooLarge = { reason: REASON.packetTooLarge, silent: false };
     if (message.connection === state.connection) breach(state, message.connection, tooLarge, self);
   }
@@ -273,7 +276,7 @@ function changed(state: SessionState, message: Changed, self: Ref<SessionMessage
   seeToHeld(state, self);
 }
 
-/** As far as the next one that the router has to know of. */
+/** Handles what was held, as far as the next packet that the router has to be told of. */
 function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
   while (!state.changing && state.heldFrom < state.held.length) {
     state.heldFrom += 1;
@@ -306,7 +309,7 @@ export const session: Behaviour<SessionState, SessionMessage> = {
     kind === 'published' || kind === 'deliver' || kind === 'drained' || kind === 'accepted' ? 'resume' : 'stop',
   isDone: ({ connection, alive, changing }) => connection === null && !alive && !changing,
   afterStop(state) {
-    // Stopped while it is connected: its domain has gone.
+    // A session that is stopped while it is connected has lost its domain.
     state.connection?.disconnect(REASON.administrativeAction, CLOSE.stopped.webSocketCode);
     if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
     state.connection = null;

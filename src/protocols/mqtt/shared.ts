@@ -17,13 +17,13 @@ export type GroupMessage =
   | {
       readonly kind: 'leave';
       readonly member: TopicSubscription;
-      /** Its session has ended: what it was given and has not acknowledged. */
+      /** What the member was given and had not acknowledged when its session ended. */
       readonly returned?: readonly Publication[];
     }
   | { readonly kind: 'presence'; readonly listener: Ref<Published>; readonly connected: boolean }
-  /** Another node has chosen this one's members. */
+  /** Another node has chosen this one, whose members are to have the publication. */
   | { readonly kind: 'assigned'; readonly publication: Publication }
-  /** A member has gone without having sent it. */
+  /** A member could not send the publication to its client. */
   | { readonly kind: 'returned'; readonly publication: Publication };
 
 interface Member {
@@ -33,7 +33,7 @@ interface Member {
 
 export interface GroupState {
   readonly broker: Broker;
-  /** Its name in the broker. */
+  /** The shared subscription's name in the broker. */
   readonly name: string;
   readonly filter: string;
   members: Member[];
@@ -73,7 +73,7 @@ function receive(state: GroupState, message: GroupMessage): GroupState {
   }
 }
 
-/** Other nodes know how many members are here, and how many of them are connected. */
+/** Tells other nodes how many members are here, and how many of them are connected. */
 function counted(state: GroupState): GroupState {
   const { members, name, filter } = state;
   const connected = members.filter((member) => member.connected).length;
@@ -82,13 +82,13 @@ function counted(state: GroupState): GroupState {
   return state;
 }
 
-/** To a member on whichever node has its turn. */
+/** Gives a publication to a member on the node whose turn it is. */
 function passInCluster(state: GroupState, publication: Publication): GroupState {
   const isPassed = state.broker.domain.cluster.topics.pass(state.name, publication);
   return isPassed ? state : pass(state, publication);
 }
 
-/** To the member whose turn it is; those that are connected first. */
+/** Gives a publication to the member whose turn it is; connected members come first. */
 function pass(state: GroupState, publication: Publication): GroupState {
   const { members } = state;
   const count = members.length;

@@ -7,13 +7,13 @@ import { REASON } from './reason.js';
 /** A fixed header has at most five bytes. */
 const HEADER_BYTES = 5;
 const MAX_LENGTH_BYTES = 4;
-/** Pieces of a packet that are kept apart: a piece of one byte takes hundreds. */
+/** Pieces of a packet that are kept apart before they are joined: a piece of one byte takes hundreds of bytes. */
 const MAX_PIECES = 64;
 
-/** Gets a packet: where it starts, where its body does, and where it ends. Answers false to hear of no more. */
+/** Gets a packet: where it starts, where its body starts, and where it ends. Answers false to get no more. */
 export type OnPacket = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
-/** Why splitting ended: nothing is told to a client whose lengths make no sense. */
+/** Why splitting ended. A client whose lengths make no sense is told nothing. */
 export interface SplitFault {
   readonly reason: number;
   readonly silent: boolean;
@@ -22,7 +22,7 @@ export interface SplitFault {
 const MALFORMED_LENGTH: SplitFault = { reason: REASON.malformed, silent: true };
 const TOO_LARGE: SplitFault = { reason: REASON.packetTooLarge, silent: false };
 
-/** Looks at a packet's first byte, as soon as it is there: 0, or why nothing more is wanted. */
+/** Checks a packet's first byte as soon as it is there. Answers 0, or the reason code that ends the connection. */
 export type OnFirst = (first: number) => number;
 
 export class Splitter {
@@ -31,7 +31,7 @@ export class Splitter {
   /** Length of the packet that `#kept` begins; 0: not known yet. */
   #wanted = 0;
 
-  /** `maxBytes` of a whole packet; 0: what the protocol allows. */
+  /** `maxBytes` is what a whole packet may have; 0: what the protocol allows. */
   constructor(
     private readonly maxBytes: number,
     private readonly onFirst: OnFirst,
@@ -79,7 +79,7 @@ export class Splitter {
   }
 
   #keep(rest: Buffer, wanted: number): null {
-    // A copy: the rest may be the end of a large read.
+    // A copy, as the rest may be the end of a large read that would be kept with it.
     this.#kept = [Buffer.from(rest)];
     this.#keptBytes = rest.length;
     this.#wanted = wanted;

@@ -12,16 +12,16 @@ import { isShare, parseShare } from './topics.js';
 /** What one SUBSCRIBE changes. */
 interface Changes {
   readonly remove: SessionSubscription[];
-  /** By filter: a filter that comes twice counts as it was named last. */
+  /** By filter: where a filter comes twice, the last counts. */
   readonly insert: Map<string, SessionSubscription>;
-  /** Those whose retained publications are asked for. */
+  /** The subscriptions that are to be sent what is retained. */
   readonly retained: Set<SessionSubscription>;
 }
 
-/** Nodes that all filters with wildcards of a domain may have: about 250 MB. */
+/** Nodes of the topic tree that a domain's filters with wildcards may take: about 250 MB. */
 const MAX_LEVELS = 1_000_000;
 
-/** 0, or why a filter is refused. */
+/** 0, or the reason code with which a filter is refused. */
 function refusalOf(state: SessionState, { filter }: Wanted): number {
   const plain = parseShare(filter)?.filter ?? filter;
   const matched = isShare(filter) ? plain : filter;
@@ -62,7 +62,7 @@ export function newSubscription(
   };
 }
 
-/** Takes one filter of a SUBSCRIBE in; answers the QoS it is granted, or why not. */
+/** Subscribes one filter of a SUBSCRIBE; answers the QoS that is granted, or the reason code that refuses it. */
 function take(
   state: SessionState,
   wanted: Wanted,
@@ -87,7 +87,7 @@ function take(
     subscription.group.tell({ kind: 'join', member: subscription });
     return wanted.qos;
   }
-  // One that is there already is replaced [MQTT-3.8.4-3].
+  // A subscription to the same filter is replaced [MQTT-3.8.4-3].
   const earlier = changes.insert.get(wanted.filter);
   if (earlier) changes.retained.delete(earlier);
   else if (existing) changes.remove.push(existing);
@@ -108,7 +108,7 @@ export function subscribe(
 ): void {
   const version = connection.version ?? 4;
   const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
-  // One answer for each filter, in their order [MQTT-3.8.4-6].
+  // One code for each filter, in their order [MQTT-3.8.4-6].
   const granted = packet.wanted.map((wanted) => code(version, take(state, wanted, packet.identifier, changes, self)));
   exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self);
 }
@@ -139,7 +139,7 @@ function filtersOf(subscriptions: readonly SessionSubscription[]): string[] {
   return subscriptions.map(({ filter }) => filter);
 }
 
-/** Has the router change its table; the answer goes out when it holds [MQTT-3.8.4-1] [MQTT-3.10.4-4]. */
+/** Has the router change its table; SUBACK or UNSUBACK goes out when the change holds [MQTT-3.8.4-1] [MQTT-3.10.4-4]. */
 function exchange(
   state: SessionState,
   connection: Connection,
@@ -156,7 +156,7 @@ function exchange(
   const change = () => {
     broker.domain.router.tell({ kind: 'exchange', remove, insert: [...insert.values()], done });
   };
-  // First the others send what is published there, then it counts here: no retained publication comes twice.
+  // Other nodes send what is published there before the subscription counts here: no retained publication comes twice.
   cluster.topics.subscribe(filtersOf([...insert.values()]), change);
   cluster.topics.unsubscribe(filtersOf(remove));
 }

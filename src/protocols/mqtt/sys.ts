@@ -17,7 +17,7 @@ function texts({ sessions, retained, startedAt, domain, context }: Broker): read
   const uptimeS = Math.floor((domain.runtime.clock.now() - startedAt) / 1000);
   return [
     ['version', 'NexTalk 6'],
-    // Whose the numbers are, retained messages aside, which all nodes have.
+    // Of which node or server the numbers are; that of retained messages is the same on all nodes.
     ['scope', context.node ? `node ${context.node.name}` : 'server'],
     ['uptime', `${uptimeS} seconds`],
     ['clients/connected', String(totals.connected)],
@@ -42,7 +42,7 @@ function publicationOf(name: string, text: string): Publication {
   });
 }
 
-/** Those that a filter matches, as they are now. */
+/** Goes through the system topics that a filter matches, with their numbers as they are now. */
 export function systemCursor(broker: Broker, filter: string): Cursor {
   const found = texts(broker).filter(([name]) => matches(filter, `${ROOT}broker/${name}`));
   return {
@@ -53,7 +53,7 @@ export function systemCursor(broker: Broker, filter: string): Cursor {
   };
 }
 
-/** Publishes them all, to whoever subscribed. */
+/** Publishes all system topics to their subscribers. */
 export function publishSystem(broker: Broker): void {
   const { table } = broker.domain;
   for (const [name, text] of texts(broker)) publish(table, publicationOf(name, text));

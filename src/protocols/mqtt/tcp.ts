@@ -8,13 +8,13 @@ import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
-/** What is written together is copied together up to this; larger chunks go out as they are. */
+/** Bytes up to which chunks that are written together are copied into one; larger chunks go out as they are. */
 const GATHER_BYTES = 64 * 1024;
-/** How long a connection that the server has ended is read from, for its client to see the end. */
+/** Milliseconds that a connection is read from after the server has ended it, for its client to see the end. */
 const LINGER_MS = 5000;
-/** Before a silent peer is asked whether it is still there: a client without keep alive may have vanished. */
+/** Milliseconds of silence before TCP asks whether the client is still there: one without keep alive may have vanished. */
 const PROBE_MS = 60_000;
-/** A TLS handshake takes no longer; CONNECT has its own time after that. */
+/** Milliseconds that a TLS handshake may take; CONNECT has its own time after that. */
 const HANDSHAKE_MS = 10_000;
 
 class TcpWire implements Wire {
@@ -96,14 +96,14 @@ export interface TcpListener {
   readonly port: number;
   /** Takes no further connections. */
   stop(): void;
-  /** For connections to come; without TLS it changes nothing. */
+  /** Connections that begin from now on are served with this certificate; without TLS nothing changes. */
   replaceCertificate(certificate: Certificate): void;
   close(): Promise<void>;
 }
 
 function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Socket): void {
   const { metrics } = host.context.runtime;
-  // A connection may be reset at any time; `close` follows.
+  // A connection may be reset at any time; `close` follows, and does what is to be done.
   socket.on('error', () => undefined);
   metrics.opens('mqtt');
   const connection = new Connection(host, new TcpWire(socket, lingering));
@@ -117,7 +117,7 @@ function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Soc
   });
 }
 
-/** Counts a connection under its address, before anything is read from it. False where it is one too many. */
+/** Counts a connection under its address before anything is read from it. False where the address has too many. */
 function admit({ context }: MqttHost, socket: net.Socket): boolean {
   const { connections, runtime } = context;
   const { metrics } = runtime;
@@ -132,7 +132,7 @@ function admit({ context }: MqttHost, socket: net.Socket): boolean {
 }
 
 function createServer(host: MqttHost, certificate: Certificate | null, onSocket: (socket: net.Socket) => void) {
-  // Half open: what was to be said to a client that has ended its side is still said.
+  // Half open: a client that has ended its side still gets its answers.
   const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
   if (!certificate) {
     return net.createServer(options, (socket) => {
@@ -144,13 +144,13 @@ function createServer(host: MqttHost, certificate: Certificate | null, onSocket:
   server.on('connection', (socket) => admit(host, socket));
   server.on('tlsClientError', (_error, socket) => {
     host.context.runtime.metrics.refused.handshakeFailed += 1;
-    // Node itself leaves one open that took too long.
+    // Node leaves a socket open whose handshake took too long.
     socket.destroy();
   });
   return server;
 }
 
-/** Listens; `port` -1 is any free one. Rejects where it cannot. */
+/** Listens; `port` -1 is any free port. Rejects where it cannot listen. */
 export async function listenTcp(
   host: MqttHost,
   address: string,
@@ -161,7 +161,7 @@ export async function listenTcp(
   const sockets = new Set<net.Socket>();
   const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
   const server = createServer(host, certificate, (socket) => accept(host, lingering, socket));
-  // Those that are still shaking hands as well.
+  // Sockets whose TLS handshake is not over are to be closed as well.
   server.on('connection', (socket: net.Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));

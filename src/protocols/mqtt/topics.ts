@@ -1,7 +1,7 @@
 /** What topics and filters may be here, besides what the standard says of all of them: MQTT 5 sections 4.7 and 4.8.2. */
 
 const SHARE = '$share/';
-/** Separators of a topic or filter: every level is a step of a lookup, and a node of a tree. */
+/** Separators that a topic or filter may have: every level is a step of a lookup, and a node of a tree. */
 const MAX_SEPARATORS = 200;
 
 /** Whether a topic or filter has more levels than this server takes: it is malformed. */

@@ -29,7 +29,7 @@ export class TunnelCarrier implements Carrier {
   constructor(
     private readonly wire: Wire,
     private readonly tunnel: Tunnel,
-    /** The other node has ended it: nothing more comes. */
+    /** Called when the other node has ended the connection: nothing more comes. */
     private readonly onEnd: (code: number) => void,
   ) {}
 

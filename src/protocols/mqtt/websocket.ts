@@ -12,45 +12,45 @@ import type { Wire } from './wire.js';
 
 /**
  * One message may hold many packets; a longer one ends the connection. The library gathers a message whole before it
- * shows anything of it, from strangers as well: each more here is one stranger less that may be connected.
+ * shows anything of it, from strangers as well: the longer it may be, the fewer strangers may be connected.
  */
 const MESSAGE_BYTES = 1024 * 1024;
-/** What a message may have besides the longest packet. */
+/** Bytes that a message may have besides the longest packet. */
 const SLACK_BYTES = 64 * 1024;
-/** What a stranger is counted with at most, where the operator bounds no packets. */
+/** Bytes that a stranger is counted with at most, where the operator bounds no packets. */
 const UNSEEN_BYTES = 2 * 1024 * 1024;
-/** Bytes that are held while nothing is to be read, before the connection ends. */
+/** Bytes that are held while reading is paused, before the connection ends. */
 const PAUSED_BYTES = 8 * 1024 * 1024;
-/** What a message takes besides its bytes. */
+/** Memory that a message takes besides its bytes. */
 const OVERHEAD_BYTES = 256;
 /** Section 2.1.4: the longest packet that the protocol allows. */
 const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
-/** What uWebSockets.js itself does where nothing comes; `silenceMs` is never longer. */
+/** Seconds of silence after which uWebSockets.js itself ends a connection; `silenceMs` is never longer. */
 const IDLE_S = 120;
-/** RFC 6455 section 7.4: data of a kind that is not accepted; a policy is violated. */
+/** Close codes of RFC 6455 section 7.4: data of a kind that is not accepted, and a violated policy. */
 const CODE = Object.freeze({ unacceptable: 1003, policy: 1008 });
 const SUBPROTOCOLS: ReadonlySet<string> = new Set(['mqtt', 'mqttv3.1']);
 
-/** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
+/** uWebSockets.js copies the own properties of user data and drops its class, so the socket is wrapped. */
 export interface MqttHolder {
   readonly socket: MqttSocket;
 }
 
-/** One socket; null where it has gone. */
+/** One WebSocket that carries MQTT; `ws` is null when it is closed. */
 export class MqttSocket implements Wire {
   readonly kind = 'mqttws';
   ws: WebSocket<MqttHolder> | null = null;
   connection: Connection | null = null;
   #isPaused = false;
-  /** Came while it was paused. */
+  /** Messages that came while reading was paused. */
   #held: Buffer[] = [];
   #heldBytes = 0;
 
   constructor(
     readonly origin: string,
     readonly address: string,
-    /** What it is counted under; empty where there is no limit. */
+    /** The address that the connection is counted under; empty where there is no limit. */
     readonly admitted: string,
     readonly unseenBytes: number,
   ) {}
@@ -64,7 +64,7 @@ export class MqttSocket implements Wire {
     this.ws?.send(chunks.length === 1 && first ? first : Buffer.concat(chunks), true);
   }
 
-  /** The library goes on reading: what comes is held, as far as the bound. */
+  /** The library goes on reading all the same: what comes is held, as far as the bound. */
   pause(): void {
     this.#isPaused = true;
   }
@@ -81,13 +81,13 @@ export class MqttSocket implements Wire {
     if (this.#heldBytes > PAUSED_BYTES) this.ws?.end(CODE.policy);
   }
 
-  /** Its client has gone: what it had sent before counts. */
+  /** The client has gone; what it had sent before is handled first. */
   lost(): void {
     this.#giveHeld(true);
     this.connection?.lost();
   }
 
-  /** As far as it is not paused again. */
+  /** Hands on what was held, until reading is paused again. */
   #giveHeld(isLast = false): void {
     const held = this.#held;
     this.#held = [];

@@ -39,8 +39,8 @@ const wrong: readonly (readonly [what: string, properties: string])[] = [
 
 async function refusesEach(w: World): Promise<void> {
   for (const [what, properties] of wrong) {
-    const peer = w.open().send(withProperties(w.clientId('a'), properties));
-    await peer.malformedConnect().catch((error: Error) => assert.fail(`${what}: ${error.message}`));
+    const raw = w.open().send(withProperties(w.clientId('a'), properties));
+    await raw.malformedConnect().catch((error: Error) => assert.fail(`${what}: ${error.message}`));
   }
 }
 
@@ -72,8 +72,8 @@ export const connectingV5: readonly Scenario[] = [
         const bytes = wire.hex(properties);
         const head = [text('MQTT'), Buffer.from([5, 6]), u16(0), variable(0), text(w.clientId('a'))];
         const will = [variable(bytes.length), bytes, text('t'), text('p')];
-        const peer = w.open().send(wire.packet(0x10, ...head, ...will));
-        await peer.malformedConnect().catch((error: Error) => assert.fail(`${properties}: ${error.message}`));
+        const raw = w.open().send(wire.packet(0x10, ...head, ...will));
+        await raw.malformedConnect().catch((error: Error) => assert.fail(`${properties}: ${error.message}`));
       }
     },
     mosquitto: 'accepts a payload format of 2',

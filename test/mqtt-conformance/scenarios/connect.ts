@@ -32,10 +32,10 @@ export const connecting: readonly Scenario[] = [
     title: 'CONNECT is answered with one CONNACK, and nothing comes before it',
     '5.0': '3.1.4-5 3.2.0-1 3.2.0-2 3.2.2-1 3.2.2-2 3.2.2-8',
     async run(w) {
-      const peer = w.open().send(wire.connect(w.version, w.options('a')), wire.pingreq);
-      await peer.expect('connack', { codes: [0], sessionPresent: false });
-      await peer.expect('pingresp');
-      await peer.quiet();
+      const raw = w.open().send(wire.connect(w.version, w.options('a')), wire.pingreq);
+      await raw.expect('connack', { codes: [0], sessionPresent: false });
+      await raw.expect('pingresp');
+      await raw.quiet();
     },
   },
   {
@@ -77,9 +77,9 @@ export const connecting: readonly Scenario[] = [
     async run(w) {
       for (const name of ['MQTX', 'mqtt', 'MQT', 'MQTTT', '']) {
         const rest = [Buffer.from([w.version, 2]), u16(0), noProperties(w), text('a')];
-        const peer = w.open().send(wire.packet(0x10, text(name), ...rest));
-        if (w.version === 5) await peer.rejected([0x81, 0x82, 0x84], true);
-        else await peer.rejected([]);
+        const raw = w.open().send(wire.packet(0x10, text(name), ...rest));
+        if (w.version === 5) await raw.rejected([0x81, 0x82, 0x84], true);
+        else await raw.rejected([]);
       }
     },
   },
@@ -90,8 +90,8 @@ export const connecting: readonly Scenario[] = [
     async run(w) {
       for (const level of [0, 2, 6, 127]) {
         const rest = [Buffer.from([level, 2]), u16(0), noProperties(w), text('a')];
-        const peer = w.open(5).send(wire.packet(0x10, text('MQTT'), ...rest));
-        await peer.rejected([1, 0x84]);
+        const raw = w.open(5).send(wire.packet(0x10, text('MQTT'), ...rest));
+        await raw.rejected([1, 0x84]);
       }
     },
   },
@@ -179,9 +179,9 @@ export const connecting: readonly Scenario[] = [
     title: 'An empty client identifier without a clean session is refused with 0x02',
     '3.1.1': '3.1.3-7 3.1.3-8 3.1.3-9 3.2.2-4 3.2.2-5',
     async run(w) {
-      const peer = w.open().send(wire.connect(4, { clientId: '', clean: false }));
-      await peer.bytes('20020002');
-      await peer.ended();
+      const raw = w.open().send(wire.connect(4, { clientId: '', clean: false }));
+      await raw.bytes('20020002');
+      await raw.ended();
     },
   },
   {
@@ -242,9 +242,9 @@ export const connecting: readonly Scenario[] = [
     '5.0': '4.7.0-1 4.7.3-1',
     async run(w) {
       for (const topic of ['a/+', '#', '']) {
-        const peer = w.open().send(wire.connect(w.version, w.options('a', { will: { topic } })));
-        if (w.version === 5) await peer.rejected([0x81, 0x82, 0x90], true);
-        else await peer.rejected([]);
+        const raw = w.open().send(wire.connect(w.version, w.options('a', { will: { topic } })));
+        if (w.version === 5) await raw.rejected([0x81, 0x82, 0x90], true);
+        else await raw.rejected([]);
       }
     },
   },
@@ -269,8 +269,8 @@ export const connecting: readonly Scenario[] = [
       const good = w.options('a', { properties: { authMethod: 'none-such' } });
       const bad = w.version === 5 ? wire.connect(5, good) : wire.connect(4, { clientId: '', clean: false });
       const note = wire.publish(w.version, w.topic(), 'from the refused', { retain: true });
-      const peer = w.open().send(bad, note, wire.pingreq);
-      await peer.rejected(w.version === 5 ? [0x8c, 0x87] : [2]);
+      const raw = w.open().send(bad, note, wire.pingreq);
+      await raw.rejected(w.version === 5 ? [0x8c, 0x87] : [2]);
       const reader = await w.client('b');
       await reader.subscribe(w.topic());
       await reader.quiet();
@@ -281,12 +281,12 @@ export const connecting: readonly Scenario[] = [
     '3.1.1': '',
     '5.0': '',
     async run(w) {
-      const peer = w.open();
+      const raw = w.open();
       const filters = [{ filter: w.topic(), qos: 1 }];
-      peer.send(wire.connect(w.version, w.options('a')), wire.subscribe(w.version, 7, filters), wire.pingreq);
-      await peer.expect('connack');
-      await peer.expect('suback', { id: 7, codes: [1] });
-      await peer.expect('pingresp');
+      raw.send(wire.connect(w.version, w.options('a')), wire.subscribe(w.version, 7, filters), wire.pingreq);
+      await raw.expect('connack');
+      await raw.expect('suback', { id: 7, codes: [1] });
+      await raw.expect('pingresp');
     },
   },
 ];

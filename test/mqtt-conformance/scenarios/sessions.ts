@@ -3,10 +3,10 @@ import type { Scenario, World } from '../support/scenario.js';
 import * as wire from '../support/wire.js';
 
 async function present(w: World, expected: boolean, name = 'sub', login: { kept?: boolean } = { kept: true }) {
-  const peer = w.open();
-  const connack = await peer.connect(w.options(name, login));
+  const raw = w.open();
+  const connack = await raw.connect(w.options(name, login));
   assert.equal(connack.sessionPresent, expected);
-  return peer;
+  return raw;
 }
 
 /** Session state: sections 3.1.2.4, 4.1 and 4.4. */

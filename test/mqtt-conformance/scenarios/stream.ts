@@ -27,15 +27,15 @@ const answers = 'connack pingresp puback pubcomp publish publish publish pubrec 
 /** Sends the pieces in turns of their own, and compares the answers. */
 async function inPieces(w: World, name: string, cuts: (length: number) => number[]): Promise<void> {
   const stream = goodStream(w, name);
-  const peer = w.open();
+  const raw = w.open();
   let from = 0;
   for (const to of [...cuts(stream.length), stream.length]) {
-    peer.send(stream.subarray(from, to));
+    raw.send(stream.subarray(from, to));
     from = to;
     await turn();
     await turn();
   }
-  const packets = await peer.rest();
+  const packets = await raw.rest();
   assert.equal(
     packets
       .map(({ type }) => type)
@@ -54,10 +54,10 @@ async function fuzz(w: World, seed: number, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const stream = goodStream(w, 'a');
     const bytes = damaged(round % 3 === 0 ? stream : stream.subarray(wire.lengthOf(stream)), random);
-    const peer = round % 3 === 0 ? w.open() : await w.client('a');
-    peer.finish(bytes);
-    await peer.rest().catch((error: Error) => {
-      // A damaged CONNECT may ask for another version, whose answers this peer cannot read.
+    const raw = round % 3 === 0 ? w.open() : await w.client('a');
+    raw.finish(bytes);
+    await raw.rest().catch((error: Error) => {
+      // A damaged CONNECT may ask for another version, whose answers this connection cannot read.
       if (round % 3 === 0 && error.message.startsWith('the broker sent')) return;
       assert.fail(`round ${round}, ${bytes.toString('hex')}: ${error.message}`);
     });
@@ -104,9 +104,9 @@ export const streams: readonly Scenario[] = [
       const random = seeded(7);
       const noises = Array.from({ length: 100 }, () => Buffer.from(Array.from({ length: 60 }, () => random(256))));
       for (const noise of [Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n'), ...noises]) {
-        const peer = w.open();
-        peer.finish(noise);
-        await peer.ended();
+        const raw = w.open();
+        raw.finish(noise);
+        await raw.ended();
       }
     },
   },

@@ -1,4 +1,4 @@
-import type { Address } from './peer.js';
+import type { Address } from './raw-connection.js';
 
 export interface Broker {
   readonly address: Address;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { Peer } from './peer.js';
 import type { Properties } from './properties.js';
+import { RawConnection } from './raw-connection.js';
 import * as wire from './wire.js';
 
-/** A peer that is connected, and speaks whole exchanges where their bytes are not what a test is about. */
-export class Client extends Peer {
+/** A connection that has sent CONNECT, and speaks whole exchanges where their bytes are not what a test is about. */
+export class Client extends RawConnection {
   #lastId = 0;
   /** Messages that came in the middle of another one's exchange. */
   readonly #held: wire.Packet[] = [];

@@ -1,6 +1,6 @@
 import { Client } from './client.js';
-import type { Address } from './peer.js';
 import type { Properties } from './properties.js';
+import type { Address } from './raw-connection.js';
 import type { Connect, Version } from './wire.js';
 
 /** One statement of behaviour, run for each version that names clauses. */
@@ -36,7 +36,7 @@ export class World {
   readonly webSocket: string;
   readonly #address: Address;
   readonly #name: string;
-  readonly #peers: Client[] = [];
+  readonly #raws: Client[] = [];
 
   constructor(broker: Target, version: Version) {
     this.#address = broker.address;
@@ -56,9 +56,9 @@ export class World {
 
   /** A connection that has said nothing yet. */
   open(version: Version = this.version): Client {
-    const peer = new Client(this.#address, version);
-    this.#peers.push(peer);
-    return peer;
+    const raw = new Client(this.#address, version);
+    this.#raws.push(raw);
+    return raw;
   }
 
   /** CONNECT with what a `Login` says; `kept` in the terms of the version. */
@@ -71,9 +71,9 @@ export class World {
 
   /** A connected client. */
   async client(name: string, login: Login = {}): Promise<Client> {
-    const peer = this.open(login.version);
-    await peer.connect(this.options(name, login));
-    return peer;
+    const raw = this.open(login.version);
+    await raw.connect(this.options(name, login));
+    return raw;
   }
 
   /** Two connected clients: one that subscribed to the filter, and one to publish. */
@@ -84,6 +84,6 @@ export class World {
   }
 
   close(): void {
-    for (const peer of this.#peers) peer.cut();
+    for (const raw of this.#raws) raw.cut();
   }
 }

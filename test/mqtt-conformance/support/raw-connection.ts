@@ -11,7 +11,7 @@ export interface Address {
 type Event = Packet | 'end' | Error;
 
 /** One TCP connection that says exactly the bytes it is told to, and hears every byte of the answer. */
-export class Peer {
+export class RawConnection {
   readonly version: Version;
   readonly #socket: net.Socket;
   readonly #events: Event[] = [];
@@ -70,7 +70,7 @@ export class Peer {
     for (const one of packets) assert.equal((await this.next()).raw, one.replace(/\s/g, ''));
   }
 
-  /** Proves that nothing is on its way to this peer but the answer to a ping. */
+  /** Proves that nothing is on its way to this client but the answer to a ping. */
   async quiet(): Promise<void> {
     this.send(pingreq);
     await this.expect('pingresp');
