@@ -14,7 +14,7 @@ t.test('people on different nodes chat', { skip }, async (t) => {
     for (const [j, his] of transports.entries()) {
       t.test(`Alice by ${hers.name} and Bob by ${his.name}`, async (t) => {
         const nodes = await testCluster(t, nats, 3, settings);
-        // Bob reloads his page on the third node, in every second test.
+        // In every second test Bob reloads his page on the third node.
         const [a, b, c] = [0, 1, 2].map((n) => nodes[(i + j + n) % 3] as TestServer);
         const at = (node: TestServer | undefined, transport: typeof hers) => ({
           site: (node as TestServer).site(),

@@ -11,7 +11,11 @@ t.test('groups of NexTalk 5.0 to 5.3 have members on all nodes', { skip: skipWit
   const rose = await two.online('rose', { nick: 'Rose', buddies: 'jack', groups: 'r1' });
   t.hasStrict(rose, { groups: { r1: 2 }, buddies: { jack: 'available' } });
   const joined = await two.post('/v5/group/join', { ticket: jack.ticket, group: 'r2' });
-  t.strictSame([joined.status, joined.body], [200, { r2: 1 }], 'a ticket of the other node');
+  t.strictSame(
+    [joined.status, joined.body],
+    [200, { r2: 1 }],
+    'a call with a ticket of the other node is answered there',
+  );
   const members = [
     { id: 'jack', nick: 'Jack', show: 'available' },
     { id: 'rose', nick: 'Rose', show: 'available' },

@@ -20,9 +20,9 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
   const desk = await n1.arrive('alice', { buddies: 'carol', rooms: 'tea' });
   t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
   const phone = await n2.arrive('alice', { show: 'away', rooms: 'den' }, longPolling);
-  t.hasStrict(await bob.next(), { from: 'alice', type: 'show', show: 'away' }, 'no second online');
+  t.hasStrict(await bob.next(), { from: 'alice', type: 'show', show: 'away' }, 'Alice comes online once');
 
-  await t.test('its show is the last one set, and holds for both', async (t) => {
+  await t.test('the user has the show that was set last, on both nodes', async (t) => {
     await desk.show('dnd');
     t.hasStrict(await bob.next(), { type: 'show', show: 'dnd' });
     for (const site of [n1, n2, n3]) t.strictSame(await site.presences('alice'), { alice: 'dnd' });
@@ -33,7 +33,7 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
     for (const client of [desk, phone]) for (let n = 0; n < 30; n++) t.equal((await client.next()).body, `${n}`);
   });
 
-  await t.test('it is in its rooms with both', async (t) => {
+  await t.test('both clients are in the rooms that either has entered', async (t) => {
     await n3.join(bob.ticket, 'den');
     for (const client of [desk, phone]) t.hasStrict(await client.next(), { from: 'bob', type: 'join', to: 'den' });
     t.strictSame(await n3.members(bob.ticket, 'tea'), { alice: 'dnd' });
@@ -43,10 +43,10 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
     t.hasStrict(await bob.next(), { from: 'alice', type: 'leave', to: 'den' });
     await n3.leave(bob.ticket, 'den');
     t.strictSame(await desk.before(bob), []);
-    t.match((await phone.next()).body, /^marker/, 'nor has the other heard anything');
+    t.match((await phone.next()).body, /^marker/, 'the other client has heard nothing either');
   });
 
-  await t.test('a terminal of it is reached by its address', async (t) => {
+  await t.test('a named client is reached by its address from another node', async (t) => {
     const named = await n2.arrive('alice', { client: 'watch' });
     await n3.message(bob.ticket, `/domain/${siteA.domain}/uid/alice/client/watch`, 'tick');
     t.hasStrict(await named.next(), { body: 'tick' });
@@ -55,7 +55,7 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
     await again.offline();
   });
 
-  await t.test('whom one client lists hears of both', async (t) => {
+  await t.test('a buddy that one client lists hears of the user, and both clients hear of the buddy', async (t) => {
     const carol = await n2.arrive('carol');
     t.hasStrict(await desk.next(), { from: 'carol', type: 'online' });
     t.hasStrict(await phone.next(), { from: 'carol', type: 'online' });
@@ -65,10 +65,10 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
     await carol.offline();
   });
 
-  await t.test('it is offline when its last client is, wherever that is', async (t) => {
+  await t.test('the user is offline when the last client is, on whichever node', async (t) => {
     await desk.offline();
     t.equal(await desk.client.ended, 'stopped');
-    t.strictSame(await bob.before(), [], 'not while one is there');
+    t.strictSame(await bob.before(), [], 'Alice is online while one client is');
     await phone.offline();
     t.hasStrict(await bob.next(), { from: 'alice', type: 'offline' });
     t.strictSame(await n3.presences('alice'), {});
@@ -76,7 +76,7 @@ t.test('a user with clients on two nodes is one user', { skip }, async (t) => {
   });
 });
 
-t.test('buddies hear of each other, whoever lists whom and on whichever nodes', { skip }, async (t) => {
+t.test('buddies on any nodes hear of each other, whichever of them lists the other', { skip }, async (t) => {
   const [n1, n2, n3] = await threeSites(t);
   const listed = await n1.arrive('listed');
   const lister = await n2.arrive('lister', { buddies: 'listed,later' });
@@ -93,7 +93,7 @@ t.test('buddies hear of each other, whoever lists whom and on whichever nodes', 
   await lister.offline();
   for (const user of [listed, later]) t.hasStrict(await user.next(), { from: 'lister', type: 'offline' });
   const back = await n3.arrive('lister');
-  t.strictSame(await listed.before(), [], 'the relation has gone with who brought it');
+  t.strictSame(await listed.before(), [], 'the relation ends with the endpoint that has listed the other');
   await back.offline();
 });
 
@@ -134,7 +134,7 @@ t.test('a service with clients on several nodes delivers in turns', { skip }, as
   );
 });
 
-t.test('a message to a service is posted to its site once, from whichever node', { skip }, async (t) => {
+t.test('a message to a service is posted to its site once, whichever node it comes from', { skip }, async (t) => {
   const hook = await WebhookServer.start(t);
   const services = { help: { delivery: 'all', webhook: hook.url } };
   const [n1, n2] = await threeSites(t, { domains: [{ ...siteA, services }] });
@@ -148,7 +148,7 @@ t.test('a message to a service is posted to its site once, from whichever node',
   t.match((await hook.next()).text, /end/);
 });
 
-t.test('who comes online is not idle before the answer, on whichever node', { skip }, async (t) => {
+t.test('an endpoint that comes online is not idle before the call is answered, on any node', { skip }, async (t) => {
   const shared = clusterSettings(await natsServer(t));
   const [home, hasty] = [
     await testServer(t, merge(shared, { cluster: { node: 'n1' } })),

@@ -1,4 +1,4 @@
-/** Of two nodes that have not heard of each other for long, one may have forgotten the other, which still knows it. */
+/** Two nodes that have not heard of each other for long: one may have forgotten the other, which still knows the first. */
 import t from 'tap';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { clusterSettings, natsServer } from '../support/nats.js';
@@ -27,7 +27,7 @@ t.test('a node that misses what it had acknowledged is told everything anew', { 
   peer.control('a', told.epoch, told.seq);
   peer.control('n', told.epoch, 0);
   const again = await peer.next(tellsOf('alice'));
-  t.ok(again.epoch > told.epoch, 'in a stream that begins anew');
+  t.ok(again.epoch > told.epoch, 'the stream has begun anew');
 });
 
 t.test(
@@ -42,7 +42,7 @@ t.test(
     const peer = await PeerNode.join(t, nats, 'forgotten', 'n1');
     const told = await peer.next(tellsOf('alice'));
     clock.advance(FORGOTTEN_MS);
-    t.equal(node.metrics.cluster.nodesLost, 0, 'it is forgotten');
+    t.equal(node.metrics.cluster.nodesLost, 0, 'the other node is forgotten');
     peer.beat();
     const again = await peer.next(({ epoch, kind }) => kind === 'd' && epoch !== told.epoch);
     t.ok(again.epoch > told.epoch);

@@ -13,7 +13,7 @@ interface Cleaner {
   teardown(fn: () => unknown): void;
 }
 
-/** A node in a process of its own, that can be stopped, and one in this process, that stays. */
+/** Two nodes: one in a process of its own, which can be stopped, and one in this process, which goes on. */
 async function stoppable(t: Cleaner, nats: NatsServer, clientIdleMs: number): Promise<[ProcessNode, TestServer]> {
   const settings = clusterSettings(nats, { cluster: { leaseMs }, presence: { graceMs: 50, clientIdleMs } });
   const staying = await testServer(t, merge(settings, { cluster: { node: 'staying' } }));
@@ -39,7 +39,7 @@ t.test('a user whose home stops for longer than a lease is offline when the sock
   const socket = await WebSocketClient.connect(visited, ticket);
   await converges(onBoth([home, visited], 'alice', 'available'));
   home.process.kill('SIGSTOP');
-  t.equal((await socket.closed).code, 4404, 'the visited node ends the connection');
+  t.equal((await socket.closed).code, 4404, 'the node that the socket is connected to ends it');
   home.process.kill('SIGCONT');
   await converges(onBoth([home, visited], 'alice', undefined));
 });
@@ -58,12 +58,12 @@ t.test(
     home.process.kill('SIGCONT');
     await home.site().push('bob', 'alice', 'unseen');
     const again = await WebSocketClient.connect(home, ticket);
-    t.hasStrict(await again.next(), { body: 'unseen' }, 'not sent to the connection that has gone');
+    t.hasStrict(await again.next(), { body: 'unseen' }, 'the message has waited for the next connection');
   },
 );
 
 t.test(
-  'a connection to a node that stops is lost to the home, and the socket goes on when it is back',
+  'the home loses a connection to a node that stops, and the socket goes on when that node is back',
   { skip },
   async (t) => {
     const [visited, home] = await stoppable(t, await natsServer(t), 60_000);

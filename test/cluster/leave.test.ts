@@ -26,11 +26,11 @@ t.test('a node that leaves in order sends its clients elsewhere, and nobody sees
   t.equal((await (alice.client as WebSocketClient).closed).code, 1001);
   await draining;
   const refused = await n2.site().post('/v5/messages', { ticket: alice.ticket, to: 'bob', body: 'x' });
-  t.equal(refused.status, 404, 'her ticket went with its node');
+  t.equal(refused.status, 404, 'the ticket has gone with its node');
   const again = await n2.site().arrive('alice', { buddies: 'bob' });
   t.strictSame(again.answer.presences, { bob: 'available' });
   await again.site.message(again.ticket, 'bob', 'here again');
-  t.hasStrict(await bob.next(), { body: 'here again' }, 'no flicker');
+  t.hasStrict(await bob.next(), { body: 'here again' }, 'Bob has seen neither offline nor online');
   await bob.site.message(bob.ticket, 'alice', 'welcome');
   t.hasStrict(await again.next(), { body: 'welcome' });
 });
@@ -42,7 +42,7 @@ t.test('the admin port shows nodes, traffic, the replica, and whether NATS is th
   if (!n1 || !n2) throw new Error('two nodes');
   await n1.site().online('alice');
   await n2.site().online('bob');
-  // On both nodes, and twice on one: one endpoint more for each of the two.
+  // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.
   await n1.site().online('carl');
   await n2.site().online('carl');
   await n2.site().online('carl');

@@ -13,7 +13,7 @@ async function nodesSeenBy(node: TestServer): Promise<number> {
   return Number(/^nextalk_cluster_nodes (\d+)$/m.exec(text)?.[1]);
 }
 
-t.test('nodes of another protocol, and what is of no node at all, change nothing', { skip }, async (t) => {
+t.test('nodes of another protocol, and texts that no node writes, change nothing', { skip }, async (t) => {
   const nats = await natsServer(t);
   const settings = clusterSettings(nats, { cluster: { name: 'mixed', leaseMs: 500 }, admin: { port: -1 } });
   const node = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
@@ -26,7 +26,7 @@ t.test('nodes of another protocol, and what is of no node at all, change nothing
   stranger.publish('mixed.beat', beat('equal', PROTOCOL));
   while ((await nodesSeenBy(node)) !== 2) await new Promise((resolve) => setImmediate(resolve));
   while ((await nodesSeenBy(node)) !== 1) await new Promise((resolve) => setImmediate(resolve));
-  t.match(await node.site().online('alice'), { success: true }, 'and it goes on');
+  t.match(await node.site().online('alice'), { success: true }, 'the node goes on');
 });
 
 t.test('clusters of different names on one NATS know nothing of each other', { skip }, async (t) => {
@@ -48,7 +48,7 @@ t.test('a domain that is configured later on one node has the endpoints of the o
   n2.reload(merge(settings, { cluster: { node: 'n2' }, domains: [siteA, siteB] }));
   while (Object.keys(await n2.site(siteB).presences('bob')).length === 0) await n2.settled();
   t.strictSame(await n2.site(siteB).presences('bob'), { bob: 'available' });
-  t.strictSame(await n2.site(siteA).presences('bob'), {}, 'and nothing crosses between domains');
+  t.strictSame(await n2.site(siteA).presences('bob'), {}, 'nothing crosses between domains');
 });
 
 t.test('a node that cannot reach NATS serves its own clients, and joins when NATS is there', { skip }, async (t) => {

@@ -6,7 +6,7 @@ import { type Cleaner, merge, siteA, type TestServer, testServer } from '../supp
 
 const skip = skipWithout('nats-server');
 
-/** A backend of the site, connected to one node, and what it received. */
+/** A backend of the site that is connected to one node, and the publications it has received. */
 class Backend {
   readonly received: IPublishPacket[] = [];
   readonly reasons: number[] = [];
@@ -46,13 +46,13 @@ class Backend {
     this.#waiting.shift()?.(packet);
   }
 
-  /** The next text that it is sent, from the first on. */
+  /** The next text that the backend is sent, from the first on. */
   async next(at: number): Promise<string> {
     while (this.received.length <= at) await new Promise<unknown>((resolve) => this.#waiting.push(resolve));
     return String(this.received[at]?.payload);
   }
 
-  /** What came before a marker that goes the same way. */
+  /** The texts that came before a marker that goes the same way. */
   async before(publisher: Backend, topic: string): Promise<string[]> {
     await publisher.client.publishAsync(topic, 'marker', { qos: 1 });
     for (let at = 0; ; at++) {
@@ -66,7 +66,7 @@ async function threeNodes(t: Cleaner): Promise<[TestServer, TestServer, TestServ
   return (await testCluster(t, nats, 3, { mqtt: { port: -1 } })) as [TestServer, TestServer, TestServer];
 }
 
-t.test('a publication comes to every node that subscribed, once, and to no other', { skip }, async (t) => {
+t.test('a publication comes once to every node with a subscription, and to no other', { skip }, async (t) => {
   const [n1, n2, n3] = await threeNodes(t);
   const [one, two, three] = [await Backend.connect(t, n1), await Backend.connect(t, n2), await Backend.connect(t, n3)];
   await one.client.subscribeAsync(['sensors/+/temp', 'sensors/#'], { qos: 1 });
@@ -81,7 +81,7 @@ t.test('a publication comes to every node that subscribed, once, and to no other
   t.equal(three.received.length, 22);
 });
 
-t.test('who watches addresses sees each packet once, whichever nodes it goes between', { skip }, async (t) => {
+t.test('a watcher of addresses sees each packet once, whichever nodes the packet goes between', { skip }, async (t) => {
   const [n1, n2, n3] = await threeNodes(t);
   const watcher = await Backend.connect(t, n3);
   await watcher.client.subscribeAsync([`/domain/${siteA.domain}/uid/+`, `/domain/${siteA.domain}/gid/+`], { qos: 1 });
@@ -116,7 +116,7 @@ t.test('retained publications are the same on every node, also on one that comes
   t.strictSame(await late.before(one, 'state/end'), ['second']);
 });
 
-t.test('one member of a shared subscription has each publication, wherever it is connected', { skip }, async (t) => {
+t.test('each publication goes to one member of a shared subscription, on any node', { skip }, async (t) => {
   const [n1, n2, n3] = await threeNodes(t);
   const [one, two, three] = [await Backend.connect(t, n1), await Backend.connect(t, n2), await Backend.connect(t, n3)];
   await one.client.subscribeAsync('$share/team/jobs/#', { qos: 1 });
@@ -138,7 +138,7 @@ t.test('one member of a shared subscription has each publication, wherever it is
     [...numbers(one), ...numbers(two)].toSorted((a, b) => a - b),
     Array.from({ length: 40 }, (_, n) => n),
   );
-  t.equal(numbers(one).length, 20, 'each in its turn');
+  t.equal(numbers(one).length, 20, 'both members have as many');
 });
 
 t.test('a session is taken over between nodes', { skip }, async (t) => {
@@ -160,17 +160,17 @@ t.test('a session is taken over between nodes', { skip }, async (t) => {
   // What the second connection acknowledged last may still be on its way to the session.
   t.equal((await third.next(0)) === 'now' ? await third.next(1) : await third.next(0), 'meanwhile');
   await third.client.endAsync(false, { properties: { sessionExpiryInterval: 0 } } as never);
-  // So may its farewell.
+  // Its DISCONNECT may still be on its way as well.
   let fourth = await Backend.connect(t, n2, options);
   while (fourth.sessionPresent) {
     await fourth.client.endAsync(false, { properties: { sessionExpiryInterval: 0 } } as never);
     fourth = await Backend.connect(t, n2, options);
   }
-  t.notOk(fourth.sessionPresent, 'it has ended');
+  t.notOk(fourth.sessionPresent, 'the session has ended');
 });
 
 t.test(
-  'a publisher by WebSocket that is carried to another node waits for it and is not ended',
+  'a WebSocket publisher that is carried to a slow node waits for that node and is not disconnected',
   { skip },
   async (t) => {
     const nodes = await testCluster(t, await natsServer(t), 2, { mqtt: { port: -1 } });
@@ -180,7 +180,7 @@ t.test(
     await first.client.endAsync();
     const reader = await Backend.connect(t, home);
     await reader.client.subscribeAsync('$SYS/broker/scope');
-    t.equal(await reader.next(0), 'node n1', 'the numbers of $SYS are of one node, and say so');
+    t.equal(await reader.next(0), 'node n1', '$SYS says which node its numbers are of');
     await reader.client.subscribeAsync('bulk', { qos: 0 });
     const client = mqtt.connect(`ws://${visited.host}/mqtt`, {
       ...options,

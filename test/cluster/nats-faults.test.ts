@@ -25,16 +25,19 @@ t.test(
     const expected = await settle(nodes);
     const roll = dice(11);
 
-    await t.test('a node that is cut off is offline to the others, and they to it, until it is back', async (t) => {
-      proxies[2]?.cut();
-      await expected.stir(nodes, roll, 30);
-      await converges(() => expected.missing([[n1, n2], [n3]]));
-      await expected.stir(nodes, roll, 30);
-      proxies[2]?.restore();
-      await expected.stir(nodes, roll, 30);
-      await converges(() => expected.missing([nodes]));
-      t.strictSame(expected.wrong, []);
-    });
+    await t.test(
+      'users of a node that is cut off are offline to the others, and the others to them, until it is back',
+      async (t) => {
+        proxies[2]?.cut();
+        await expected.stir(nodes, roll, 30);
+        await converges(() => expected.missing([[n1, n2], [n3]]));
+        await expected.stir(nodes, roll, 30);
+        proxies[2]?.restore();
+        await expected.stir(nodes, roll, 30);
+        await converges(() => expected.missing([nodes]));
+        t.strictSame(expected.wrong, []);
+      },
+    );
 
     await t.test('users come, go and change while nothing is wrong', async (t) => {
       for (let round = 0; round < 5; round++) {
@@ -64,7 +67,7 @@ t.test(
     });
 
     await t.test('messages sent while NATS restarts all come, once and in order', async (t) => {
-      // One user of each node.
+      // One user of each node takes part.
       const talk = new Talk(await Promise.all(nodes.map((node, i) => expected.move(`u${i + 1}`, node))));
       await talk.reaches(20);
       await nats.stop();
@@ -75,7 +78,7 @@ t.test(
       t.strictSame(expected.wrong, []);
     });
 
-    await t.test('without NATS each node serves its own, and all find together again', async (t) => {
+    await t.test('without NATS each node serves its own users, and all nodes find together again', async (t) => {
       await nats.stop();
       await converges(() => expected.missing([[n1], [n2], [n3]]));
       await expected.stir(nodes, roll, 30);

@@ -1,6 +1,6 @@
 /**
  * Users come, go, move and change at random while nodes stand still for longer than a lease, hear nobody or are heard by
- * nobody, NATS is away, or two of that at once. When all is well again, all nodes and all users agree with what was done.
+ * nobody, NATS is away, or two of these at once. When the faults are over, all nodes and all users agree with what was done.
  *
  * `RANDOM_FAULTS_SEEDS=20` runs so many seeds and wants agreement within 15 s; `RANDOM_FAULTS_FIRST` is the first of them.
  */
@@ -13,14 +13,14 @@ import type { Person } from '../support/site.js';
 import { disagreements, ROOMS, SHOWS, User } from '../support/tabs.js';
 import { converges } from '../support/watching-user.js';
 
-/** Of three seeds in which NATS is away, and nodes stand still, are cut off and are heard by nobody. */
+/** The first of three seeds that together have all faults: NATS away, nodes that stand still, are cut off or are not heard. */
 const FIRST_SEED = 12;
 
 const skip = skipWithout('nats-server');
 const asked = Number(process.env.RANDOM_FAULTS_SEEDS ?? 0);
 const first = Number(process.env.RANDOM_FAULTS_FIRST ?? (asked > 0 ? 1 : FIRST_SEED));
 const seeds = asked > 0 ? asked : 3;
-/** Unless many seeds are asked for, only a test that hangs is to fail by time. */
+/** Unless many seeds are asked for, only a test that hangs may fail by time. */
 const boundMs = asked > 0 ? 15_000 : 60_000;
 const timeoutMs = 60_000 * (1 + seeds);
 t.setTimeout(timeoutMs);
@@ -57,13 +57,13 @@ class Cluster {
     return new Cluster(nats, nodes, proxies, watchers);
   }
 
-  /** One that runs. */
+  /** A node that runs. */
   node(roll: Roll): ProcessNode {
     const running = this.nodes.filter((node) => !this.paused.has(node));
     return running[roll(running.length)] as ProcessNode;
   }
 
-  /** One or two that differ. */
+  /** One or two different nodes. */
   faults(roll: Roll): readonly Fault[] {
     const [one, other] = [this.#fault(roll), this.#fault(roll)];
     return roll(2) === 0 || one.name === other.name ? [one] : [one, other];
@@ -96,7 +96,7 @@ class Cluster {
   }
 }
 
-/** One thing that one user does, through nodes that run. */
+/** One action of one user, through nodes that run. */
 async function step(cluster: Cluster, users: readonly User[], roll: Roll): Promise<void> {
   const user = users[roll(users.length)] as User;
   const tabs = user.alive.filter(({ home }) => !cluster.paused.has(home));
@@ -124,12 +124,12 @@ async function step(cluster: Cluster, users: readonly User[], roll: Roll): Promi
 
 async function stir(cluster: Cluster, users: readonly User[], roll: Roll, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
-    // What fails is not done: the ticket's node is not heard of, or does not know it any more.
+    // A call fails where the ticket's node is not heard of, or has forgotten the ticket: then nothing has changed.
     await step(cluster, users, roll).catch(() => undefined);
   }
 }
 
-/** What is sent to a user comes to each of the user's tabs, once. */
+/** A message to each user comes once to each of the user's tabs. */
 async function reaches({ nodes }: Cluster, users: readonly User[], mark: string): Promise<void> {
   const present = users.filter(({ alive }) => alive.length > 0);
   for (const { name } of present)
@@ -152,7 +152,7 @@ async function reaches({ nodes }: Cluster, users: readonly User[], mark: string)
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-t.test('all agree with what was done when random faults are over', { skip, timeout: timeoutMs }, async (t) => {
+t.test('after random faults all nodes and users agree with what was done', { skip, timeout: timeoutMs }, async (t) => {
   const cluster = await Cluster.start(t);
   for (let seed = first; seed < first + seeds; seed++) {
     const roll = dice(seed * 7919);
@@ -164,7 +164,7 @@ t.test('all agree with what was done when random faults are over', { skip, timeo
       await fault.begin();
       await stir(cluster, users, roll, steps);
     }
-    // The fault: it lasts for longer than a lease, or hardly as long.
+    // The fault lasts for longer than a lease, or hardly as long.
     await pause(leaseMs * (0.5 + roll(4)));
     await stir(cluster, users, roll, steps);
     for (const fault of faults) await fault.end();

@@ -6,7 +6,7 @@ import type { Person, Site } from '../support/site.js';
 const skip = skipWithout('nats-server');
 const moves = 12;
 
-/** Numbers to Bob, one after another, until told to stop. */
+/** Sends Bob numbers, one after another, until told to stop. */
 class Stream {
   sent = 0;
   #isOver = false;
@@ -29,16 +29,16 @@ class Stream {
   }
 }
 
-/** What each client of Bob's has heard, from its first message on, without a gap and in order. */
+/** Notes the numbers that a client of Bob's is sent, until the client goes offline. */
 async function listen(person: Person, heard: number[]): Promise<void> {
   try {
     for (;;) heard.push(Number((await person.next()).body));
   } catch {
-    // It is offline.
+    // The client has gone offline.
   }
 }
 
-t.test('who goes from node to node hears all, once and in order', { skip }, async (t) => {
+t.test('a user who goes from node to node is sent every message once and in order', { skip }, async (t) => {
   const nodes = await testCluster(t, await natsServer(t), 3, { presence: { graceMs: 40 } });
   const sites = nodes.map((node) => node.site()) as [Site, Site, Site];
   const alice = await sites[2].arrive('alice');
@@ -54,7 +54,7 @@ t.test('who goes from node to node hears all, once and in order', { skip }, asyn
     void listen(bob, heard);
     while (heard.length < 5) await new Promise((resolve) => setImmediate(resolve));
     await before.offline();
-    // Long enough for the part of the node that Bob has left to end.
+    // Until the part on the node that Bob has left has ended.
     const from = heard.length;
     while (heard.length < from + 60) await new Promise((resolve) => setImmediate(resolve));
   }

@@ -17,7 +17,7 @@ interface Cleaner {
 
 class Node {
   server: NexTalkProcess | undefined;
-  /** Takes clients. */
+  /** Whether the node takes clients. */
   serves = false;
 
   constructor(
@@ -34,7 +34,7 @@ class Node {
     this.serves = true;
   }
 
-  /** The answer's status and body; status 0 where the node does not answer. */
+  /** Calls the node's REST API; answers status and body, status 0 where the node does not answer. */
   async call(path: string, fields: Readonly<Record<string, string>>): Promise<{ status: number; body: string }> {
     const authorization = `Basic ${Buffer.from('a.com:key').toString('base64')}`;
     const query = path === 'presences' ? `?${new URLSearchParams(fields)}` : '';
@@ -54,7 +54,7 @@ class Node {
 class Person {
   node: Node | undefined;
   ticket = '';
-  /** Connected, and the node is not about to be restarted. */
+  /** Whether this person is connected to a node that is not about to be restarted. */
   settled = false;
   returns = 0;
   readonly got = new Map<string, number[]>();
@@ -109,7 +109,7 @@ class Person {
     }
   }
 
-  /** Resolves when a connection that has ended is there again. */
+  /** Resolves when this person is connected again. */
   async back(): Promise<void> {
     await this.#back;
   }
@@ -120,9 +120,9 @@ class Person {
   }
 }
 
-/** Writes to one other person, one message after the other's answer, until told to stop. */
+/** One person writes to another, each message when the call before has been answered, until told to stop. */
 class Conversation {
-  /** Messages that must arrive: accepted while both were settled. */
+  /** Messages that were accepted while both were settled: these must arrive. */
   readonly due: number[] = [];
   #number = 0;
   #inFlight: Promise<void> = Promise.resolve();
@@ -150,7 +150,7 @@ class Conversation {
     if (answer?.status === 200 && areSettled && from.settled && to.settled) this.due.push(number);
   }
 
-  /** Resolves when what was said before has been answered. */
+  /** Resolves when the last call has been answered. */
   async quiet(): Promise<void> {
     await this.#inFlight;
   }
@@ -185,7 +185,7 @@ t.test('nodes restart one by one while people chat: nothing is lost, and everybo
   };
   t.teardown(everybodyLeaves);
   await Promise.all(people.map((person, i) => person.arrive(nodes[Math.floor(i / usersOfNode)] as Node)));
-  // Each writes to the one of the same number on the next node, and back.
+  // Each person writes to the one of the same number on the next node, who answers.
   const conversations = people.flatMap((person, i) => {
     const other = people[(i + usersOfNode) % people.length] as Person;
     return [new Conversation(person, other), new Conversation(other, person)];

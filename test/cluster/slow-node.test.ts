@@ -7,7 +7,7 @@ import { converges } from '../support/watching-user.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
-/** Longer than any of this takes. */
+/** A lease that does not end during the test. */
 const leaseMs = 60_000;
 const boundMs = 15_000;
 
@@ -40,7 +40,7 @@ t.test(
     t.hasStrict(await first.next(), { body: 'are you there?' });
     t.hasStrict(await second.next(), { body: 'are you there?' });
     for (const node of [slow, other]) t.strictSame(await node.site().presences('alice'), {});
-    t.strictSame(await bob.before(), [], 'nobody is told anything');
+    t.strictSame(await bob.before(), [], 'Bob is told nothing of Alice');
     await bob.site.join(bob.ticket, 'tea');
     for (const client of [first, second]) t.hasStrict(await client.next(), { from: 'bob', type: 'join', to: 'tea' });
     await second.show('available');
@@ -62,11 +62,11 @@ t.test(
     slow.process.kill('SIGCONT');
     await other.site().push('bob', 'alice', '4');
     for (let n = 0; n < 5; n++) t.hasStrict(await again.next(), { body: `${n}` });
-    t.strictSame(await again.before(), [], 'each of them once');
+    t.strictSame(await again.before(), [], 'each message has come once');
   },
 );
 
-t.test('messages kept on both sides of a gap come, once each', { skip }, async (t) => {
+t.test('messages kept on both sides of a gap come once each', { skip }, async (t) => {
   const nats = await natsServer(t);
   const presence = { graceMs: 60_000, clientIdleMs: 60_000 };
   const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 }, presence });

@@ -1,4 +1,4 @@
-/** The admin port of a server with workers: the same to whoever asks as that of a single server. */
+/** The admin port of a server with workers answers as that of a single server does. */
 import t from 'tap';
 import { exchange } from '../support/http.js';
 import { skipWithout } from '../support/programs.js';
@@ -8,7 +8,7 @@ const skip = skipWithout('nats-server');
 const token = 'open sesame';
 const locked = ['--set', `admin.token=${token}`, '--set', 'cluster.node=im'];
 
-t.test('who tries tokens at a worker’s own admin port does not keep its parent out', { skip }, async (t) => {
+t.test('wrong tokens at a worker’s own admin port do not lock the parent out', { skip }, async (t) => {
   const { server, admin } = await started(t, locked);
   let tried = 0;
   for (const port of workersOf(server).flatMap(portsOf)) {
@@ -21,7 +21,7 @@ t.test('who tries tokens at a worker’s own admin port does not keep its parent
   t.match(await stats.json(), { notCounted: [], node: { ready: true } });
 });
 
-t.test('whoever has the token is let in, and who tries others waits, as on a single server', { skip }, async (t) => {
+t.test('the right token is let in and wrong ones have to wait, as on a single server', { skip }, async (t) => {
   const { admin } = await started(t, locked);
   const port = Number(new URL(admin).port);
   const ask = (path: string, headers = {}) => exchange(port, { path, headers }).answer;
@@ -44,13 +44,13 @@ t.test('whoever has the token is let in, and who tries others waits, as on a sin
     t.match((await login('wrong')).headers, { location: 'login?wrong=1' });
   }
   t.match((await login('wrong')).headers, { location: /^login\?wait=\d+$/ });
-  t.equal((await ask('/metrics', { authorization: `Bearer ${token}` })).status, 200, 'the right one never waits');
+  t.equal((await ask('/metrics', { authorization: `Bearer ${token}` })).status, 200, 'the right token never waits');
   for (let attempt = 0; attempt < 5; attempt += 1) await login('wrong');
   t.match(await ask('/metrics', { authorization: 'Bearer wrong' }), {
     status: 429,
     headers: { 'retry-after': /\d/ },
   });
-  t.equal((await ask('/api/stats', { cookie })).status, 200, 'who is in stays in');
+  t.equal((await ask('/api/stats', { cookie })).status, 200, 'a session that has logged in goes on');
 });
 
 t.test('without a token, a request must name loopback as its host', { skip }, async (t) => {
@@ -61,7 +61,7 @@ t.test('without a token, a request must name loopback as its host', { skip }, as
   t.equal((await ask('evil.example')).status, 403);
 });
 
-t.test('a worker that hangs is not counted, which is said, and counts again', { skip }, async (t) => {
+t.test('a worker that hangs is named and not counted until it goes on', { skip }, async (t) => {
   const { server, url, admin } = await started(t, ['--set', 'cluster.node=im']);
   t.equal(await online(url), 200);
   const [victim = 0] = workersOf(server);

@@ -7,7 +7,7 @@ import { started, workersOf } from './support/workers.js';
 
 const smaller = '--max-semi-space-size=8';
 
-t.test('a smaller young generation, unless the operator has given a size', async (t) => {
+t.test('workers get a smaller young generation, unless the operator has given a size', async (t) => {
   t.strictSame(workerExecArgv([], ''), [smaller]);
   t.strictSame(workerExecArgv(['--import', 'tsx'], '--enable-source-maps'), ['--import', 'tsx', smaller]);
   for (const given of ['--max-semi-space-size=32', '--max_semi_space_size=32', '--min-semi-space-size=1']) {
@@ -16,9 +16,13 @@ t.test('a smaller young generation, unless the operator has given a size', async
   }
 });
 
-t.test('workers are started with it', { skip: skipWithout('nats-server') }, async (t) => {
-  const { server } = await started(t, []);
-  const workers = workersOf(server);
-  t.equal(workers.length, 2);
-  for (const pid of workers) t.ok(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(smaller));
-});
+t.test(
+  'worker processes are started with the smaller young generation',
+  { skip: skipWithout('nats-server') },
+  async (t) => {
+    const { server } = await started(t, []);
+    const workers = workersOf(server);
+    t.equal(workers.length, 2);
+    for (const pid of workers) t.ok(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(smaller));
+  },
+);

@@ -1,4 +1,4 @@
-/** What the admin port of a server with workers shows of them together. */
+/** The admin port of a server with workers: what it shows of all workers together. */
 import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import type { Domains, Rooms } from '../../src/admin/lookup.js';
@@ -22,7 +22,7 @@ function lookup(server: WorkersServer, id: string): Promise<MergedLookup & { rea
   return read(server, `/api/endpoint?${new URLSearchParams({ domain: siteA.domain, id })}`);
 }
 
-/** `read` again and again, until what it answers is as wanted. */
+/** Calls `read` again and again until its answer is as wanted. */
 async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
   for (;;) {
     const value = await read();
@@ -31,42 +31,46 @@ async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean)
   }
 }
 
-t.test('domains and rooms of all workers are listed once, and count who is on several once', { skip }, async (t) => {
-  const server = await workersServer(t);
-  await server.arriveAt('im-1', 'one', { rooms: 'both,first' });
-  await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
-  await server.arriveAt('im-2', 'three', { rooms: 'both' });
-  await server.arriveAt('im-1', 'three', { rooms: 'both' });
-  const rooms = await until(
-    () => read<Rooms>(server, '/api/rooms'),
-    ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
-  );
-  t.strictSame(
-    [...rooms.rooms].sort((a, b) => (a.room < b.room ? -1 : 1)),
-    [
-      { domain: siteA.domain, room: 'both', members: 3 },
-      { domain: siteA.domain, room: 'first', members: 1 },
-      { domain: siteA.domain, room: 'second', members: 1 },
-    ],
-  );
-  t.match(rooms, { total: 3, notCounted: [] });
-  t.match(await read(server, '/api/rooms?limit=1'), { total: 3, rooms: [{ room: 'both' }] });
-  t.strictSame((await read<Rooms>(server, '/api/rooms?domain=nowhere')).rooms, []);
-  const { total, domains } = await read<Domains>(server, '/api/domains');
-  t.equal(total, 1);
-  t.match(domains, [{ domain: siteA.domain, served: true, online: 3, clients: 4, connected: 4, rooms: 3 }]);
-  const { metrics } = await read<{ metrics: Record<string, unknown> }>(server, '/api/stats');
-  const one = (value: number) => [{ labels: {}, value }];
-  const ofDomain = (value: number) => [{ labels: { domain: siteA.domain }, value }];
-  t.strictSame(metrics.nextalk_endpoints_online, one(3));
-  t.strictSame(metrics.nextalk_domain_endpoints_online, ofDomain(3));
-  t.strictSame(metrics.nextalk_endpoints_shared, one(1));
-  t.strictSame(metrics.nextalk_clients, one(4));
-  t.strictSame(metrics.nextalk_rooms, one(3));
-  t.strictSame(metrics.nextalk_domain_rooms, ofDomain(3));
-});
+t.test(
+  'domains and rooms of all workers are listed once, and endpoints on several workers count once',
+  { skip },
+  async (t) => {
+    const server = await workersServer(t);
+    await server.arriveAt('im-1', 'one', { rooms: 'both,first' });
+    await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
+    await server.arriveAt('im-2', 'three', { rooms: 'both' });
+    await server.arriveAt('im-1', 'three', { rooms: 'both' });
+    const rooms = await until(
+      () => read<Rooms>(server, '/api/rooms'),
+      ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
+    );
+    t.strictSame(
+      [...rooms.rooms].sort((a, b) => (a.room < b.room ? -1 : 1)),
+      [
+        { domain: siteA.domain, room: 'both', members: 3 },
+        { domain: siteA.domain, room: 'first', members: 1 },
+        { domain: siteA.domain, room: 'second', members: 1 },
+      ],
+    );
+    t.match(rooms, { total: 3, notCounted: [] });
+    t.match(await read(server, '/api/rooms?limit=1'), { total: 3, rooms: [{ room: 'both' }] });
+    t.strictSame((await read<Rooms>(server, '/api/rooms?domain=nowhere')).rooms, []);
+    const { total, domains } = await read<Domains>(server, '/api/domains');
+    t.equal(total, 1);
+    t.match(domains, [{ domain: siteA.domain, served: true, online: 3, clients: 4, connected: 4, rooms: 3 }]);
+    const { metrics } = await read<{ metrics: Record<string, unknown> }>(server, '/api/stats');
+    const one = (value: number) => [{ labels: {}, value }];
+    const ofDomain = (value: number) => [{ labels: { domain: siteA.domain }, value }];
+    t.strictSame(metrics.nextalk_endpoints_online, one(3));
+    t.strictSame(metrics.nextalk_domain_endpoints_online, ofDomain(3));
+    t.strictSame(metrics.nextalk_endpoints_shared, one(1));
+    t.strictSame(metrics.nextalk_clients, one(4));
+    t.strictSame(metrics.nextalk_rooms, one(3));
+    t.strictSame(metrics.nextalk_domain_rooms, ofDomain(3));
+  },
+);
 
-t.test('an endpoint is found wherever it lives, and what several workers hold of it is one', { skip }, async (t) => {
+t.test('an endpoint is found on whichever workers it has clients, and shown as one', { skip }, async (t) => {
   const server = await workersServer(t);
   const one = await server.arriveAt('im-1', '42', { client: 'tab', rooms: 'r', buddies: 'a' });
   await server.arriveAt('im-2', '42', { client: 'phone', rooms: 's', buddies: 'b' });
@@ -83,7 +87,8 @@ t.test('an endpoint is found wherever it lives, and what several workers hold of
     { name: 'tab', node: 'im-1', transport: 'websocket' },
     { name: 'phone', node: 'im-2', transport: 'websocket' },
   ]);
-  for (const { node, via } of clients) t.ok(via === null || via !== node, 'the node of its connection, if another');
+  for (const { node, via } of clients)
+    t.ok(via === null || via !== node, 'a client shows the node of its connection where that is another one');
   t.strictSame([...(found.endpoint?.rooms.ids ?? [])].sort(), ['r', 's']);
   t.strictSame([...(found.endpoint?.buddies.ids ?? [])].sort(), ['a', 'b']);
   t.match(await lookup(server, '7'), { nodes: ['im-2'], endpoint: { clients: [{ node: 'im-2' }] } });
@@ -96,7 +101,7 @@ t.test('an endpoint is found wherever it lives, and what several workers hold of
   }
 });
 
-t.test('what went wrong on any worker is one list, the latest first', { skip }, async (t) => {
+t.test('errors of all workers are one list, the latest first', { skip }, async (t) => {
   const server = await workersServer(t);
   const nodes = new Set<string | undefined>();
   let lost = 0;
@@ -120,7 +125,7 @@ t.test('what went wrong on any worker is one list, the latest first', { skip }, 
   );
 });
 
-/** The events of a stream as they come. */
+/** The events of the admin port's stream, as they come. */
 async function* eventsOf(server: WorkersServer): AsyncGenerator<{
   readonly fields?: readonly string[];
   readonly sample?: readonly number[];
@@ -137,7 +142,7 @@ async function* eventsOf(server: WorkersServer): AsyncGenerator<{
   }
 }
 
-t.test('the stream adds the workers up each second, and says who they are', { skip }, async (t) => {
+t.test('the stream adds the workers’ numbers up each second, and says who the workers are', { skip }, async (t) => {
   const server = await workersServer(t);
   const one = await server.arriveAt('im-1', 'one', { rooms: 'r' });
   await server.arriveAt('im-2', 'two', { rooms: 'r' });
@@ -151,7 +156,7 @@ t.test('the stream adds the workers up each second, and says who they are', { sk
     requests = Math.max(requests, of('requestRate'));
     const endpoints = node.cluster?.nodes.map((other) => other.endpoints);
     const told = [of('websocket'), of('online'), of('clients'), of('rooms'), node.cluster?.endpoints, endpoints];
-    // Each worker tells its part in its own time.
+    // The heartbeats of the workers do not come at the same time.
     if (!isDeepStrictEqual(told, [3, 2, 3, 1, 2, [2, 1]]) || !node.ready || requests === 0) {
       await one.show('away');
       continue;
@@ -178,7 +183,7 @@ t.test('the stream adds the workers up each second, and says who they are', { sk
   }
 });
 
-t.test('a worker that hangs is no part of what is shown, which says so', { skip }, async (t) => {
+t.test('a worker that hangs is left out of what is shown, and named', { skip }, async (t) => {
   const server = await workersServer(t, ['--set', 'cluster.leaseMs=1000']);
   await server.arriveAt('im-1', 'one', { rooms: 'r' });
   await server.arriveAt('im-2', 'one', { rooms: 'r' });
@@ -197,7 +202,7 @@ t.test('a worker that hangs is no part of what is shown, which says so', { skip 
     );
     t.match([rooms.length, notCounted], [1, ['im-2']]);
     const { domains } = await read<Domains>(server, '/api/domains');
-    t.match(domains, [{ online: 1 }], 'it is not held against an endpoint that the hung worker has a part of it');
+    t.match(domains, [{ online: 1 }], 'an endpoint with a part on the hung worker still counts');
     t.match(silent.node.cluster?.nodes[1], { name: 'im-2', worker: true });
   } finally {
     process.kill(victim, 'SIGCONT');

@@ -20,7 +20,7 @@ function says(status: number, body: string): RequestListener {
   return (_request, response) => response.writeHead(status).end(body);
 }
 
-t.test('only answers of status 200 that can be read count; whose do not is said', async (t) => {
+t.test('only readable answers of status 200 count, and the other workers are named', async (t) => {
   const ports = await Promise.all([
     worker(t, 'well', (request, response) => response.end(JSON.stringify([request.headers.authorization]))),
     worker(t, 'starting', null),
@@ -47,7 +47,7 @@ t.test('a worker that hangs is waited for two seconds', async (t) => {
   t.strictSame([counted, notCounted], [new Map([['well', 1]]), ['hung']]);
 });
 
-t.test('a question that makes no sense is one, whoever says so', async (t) => {
+t.test('a request that workers refuse is refused with the first reason that one of them gives', async (t) => {
   const ports = await Promise.all([
     worker(t, 'a', says(400, '{"message":"domain is not served here"}')),
     worker(t, 'b', says(400, 'no JSON')),

@@ -7,7 +7,7 @@ import { gone, online, started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
 
-t.test('a worker that is asked to end drains, and is replaced too', { skip }, async (t) => {
+t.test('a worker that gets SIGTERM drains, and is replaced', { skip }, async (t) => {
   const { server } = await started(t, []);
   const [victim = 0] = workersOf(server);
   process.kill(victim, 'SIGTERM');
@@ -16,7 +16,7 @@ t.test('a worker that is asked to end drains, and is replaced too', { skip }, as
   t.equal(workersOf(server).length, 2);
 });
 
-t.test('SIGTERM drains all of them, and each says so under its name', { skip }, async (t) => {
+t.test('SIGTERM to the parent drains all workers, and each logs that under its name', { skip }, async (t) => {
   const { server } = await started(t, ['--set', 'cluster.node=im']);
   const workers = workersOf(server);
   server.kill('SIGTERM');
@@ -36,7 +36,7 @@ t.test('no worker outlives a parent that is killed', { skip }, async (t) => {
   t.equal(workers.length, 2);
 });
 
-t.test('SIGHUP reloads all of them, and those that come later', { skip }, async (t) => {
+t.test('SIGHUP to the parent reloads all workers, and those that start later', { skip }, async (t) => {
   const file = join(t.testdir({ 'a.json': '{"domains":[{"domain":"a.com","apikey":"k"}]}' }), 'a.json');
   const { server, url } = await started(t, ['--config', file]);
   t.equal(await online(url, 'k', 'a.com'), 200);
@@ -52,7 +52,7 @@ t.test('SIGHUP reloads all of them, and those that come later', { skip }, async 
 });
 
 t.test(
-  'a reload that is refused is said by all workers and those to come, until one is accepted',
+  'all workers, also those that start later, say that a reload was refused, until one is accepted',
   { skip },
   async (t) => {
     const good = '{"domains":[{"domain":"a.com","apikey":"k"}]}';

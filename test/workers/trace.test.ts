@@ -48,11 +48,11 @@ t.test('a packet’s way over several workers is one list of hops, in order, eac
   const hops = await hopsUntil(server, (hops) => hops.filter(({ hop }) => hop === 'sent').length === 2);
   const [first] = hops;
   const way = hops.filter(({ packet }) => packet === first?.packet);
-  t.equal(way.length, hops.length, 'it is one packet, whoever has it');
+  t.equal(way.length, hops.length, 'all workers call the packet by one number');
   const lines = way.map((hop) => said(hop).replace(' message chat 1>2', ''));
   t.strictSame(lines.slice(0, 4), ['im-1 accepted', 'im-1 relayed', 'im-2 received', 'im-2 resolved']);
   const [relayed, received] = [lines.indexOf('im-2 relayed'), lines.lastIndexOf('im-1 received')];
-  t.ok(relayed > 3 && received > relayed, 'it comes back for the client on the node of its sender');
+  t.ok(relayed > 3 && received > relayed, 'the packet comes back to the sender’s node for the client there');
   for (const node of ['im-1', 'im-2']) t.ok(lines.indexOf(`${node} sent`) > lines.indexOf(`${node} queued`), node);
   t.match(way[1], { detail: 'to im-2' });
   t.match(way[2], { detail: 'from im-1' });
@@ -88,7 +88,7 @@ t.test('rooms, presence and connections are traced on whichever worker they are'
   t.ok(hops.includes('im-2 ended') && hops.includes('im-2 offline'));
 });
 
-t.test('one trace at a time; it ends when asked to, and can be read after', { skip }, async (t) => {
+t.test('there is one trace at a time, which ends when asked to and can be read afterwards', { skip }, async (t) => {
   const server = await workersServer(t);
   t.strictSame(await call(server, 'GET'), { trace: null, notCounted: [] });
   await call(server, 'POST', { domain: siteA.domain, id: '1' });
@@ -105,7 +105,7 @@ t.test('one trace at a time; it ends when asked to, and can be read after', { sk
   );
 });
 
-t.test('a trace that makes no sense is refused', { skip }, async (t) => {
+t.test('a trace without endpoint, of a room, or of too many minutes is refused', { skip }, async (t) => {
   const server = await workersServer(t);
   for (const query of ['', `domain=${siteA.domain}&id=gid:r`, `domain=${siteA.domain}&id=1&minutes=61`]) {
     const answer = await askAdmin(server, `/api/trace?${query}`, {}, 'POST');

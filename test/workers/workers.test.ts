@@ -9,7 +9,7 @@ import { online, started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
 
-t.test('workers need NATS, and there is a number of them', async (t) => {
+t.test('--workers needs NATS, and a number above zero', async (t) => {
   for (const [args, err] of [
     [['--workers', '2'], /^nextalk: --workers: needs --nats\n$/],
     [['--workers', '0'], /^nextalk: --workers: must be a whole number, 1 to 999\n$/],
@@ -21,30 +21,34 @@ t.test('workers need NATS, and there is a number of them', async (t) => {
   }
 });
 
-t.test('a port in use is one line and exit code 1, for every port and whoever has it', { skip }, async (t) => {
-  const { server, url } = await started(t, []);
-  const listener = createServer().listen(0, '127.0.0.1');
-  t.teardown(() => listener.close());
-  await once(listener, 'listening');
-  const address = listener.address();
-  const taken = typeof address === 'object' && address ? String(address.port) : '';
-  const nats = ['--nats', 'nats://127.0.0.1:1', '--workers', '2'];
-  const attempts = [
-    [[...nats, '--port', taken, '--mqtt-port', '0', '--admin-port', '0'], taken],
-    [[...nats, '--port', '0', '--mqtt-port', taken, '--admin-port', '0'], taken],
-    [[...nats, '--port', '0', '--mqtt-port', '0', '--admin-port', taken], taken],
-    [[...nats, '--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
-    [['--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
-  ] as const;
-  await Promise.all(
-    attempts.map(async ([flags, port]) => {
-      const second = nextalk(t, flags);
-      t.equal(await second.ended, 1, flags.join(' '));
-      t.match(second.err, new RegExp(`^nextalk: .*\\b${port}\\b.* in use\n$`));
-    }),
-  );
-  t.equal(server.child.exitCode, null);
-});
+t.test(
+  'a port in use, whichever it is and whichever program has it, ends the start with one line and exit code 1',
+  { skip },
+  async (t) => {
+    const { server, url } = await started(t, []);
+    const listener = createServer().listen(0, '127.0.0.1');
+    t.teardown(() => listener.close());
+    await once(listener, 'listening');
+    const address = listener.address();
+    const taken = typeof address === 'object' && address ? String(address.port) : '';
+    const nats = ['--nats', 'nats://127.0.0.1:1', '--workers', '2'];
+    const attempts = [
+      [[...nats, '--port', taken, '--mqtt-port', '0', '--admin-port', '0'], taken],
+      [[...nats, '--port', '0', '--mqtt-port', taken, '--admin-port', '0'], taken],
+      [[...nats, '--port', '0', '--mqtt-port', '0', '--admin-port', taken], taken],
+      [[...nats, '--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
+      [['--port', new URL(url).port, '--mqtt-port', '0', '--admin-port', '0'], new URL(url).port],
+    ] as const;
+    await Promise.all(
+      attempts.map(async ([flags, port]) => {
+        const second = nextalk(t, flags);
+        t.equal(await second.ended, 1, flags.join(' '));
+        t.match(second.err, new RegExp(`^nextalk: .*\\b${port}\\b.* in use\n$`));
+      }),
+    );
+    t.equal(server.child.exitCode, null);
+  },
+);
 
 t.test('a worker that dies is replaced, and the others go on', { skip }, async (t) => {
   const { server, url, admin } = await started(t, []);
@@ -70,7 +74,7 @@ t.test('one admin port answers for all workers', { skip }, async (t) => {
   for (let call = 0; call < calls; call += 1) t.equal(await online(url), 200);
   const text = await (await fetch(`${admin}/metrics`)).text();
   const answered = [...text.matchAll(/^nextalk_http_requests_total{worker="(im-[12])",route="online",.*} (\d+)$/gm)];
-  t.equal(answered.length, 2, 'both have answered, which the kernel decided');
+  t.equal(answered.length, 2, 'the kernel has given calls to both workers');
   t.equal(
     answered.map(([, , count]) => Number(count)).reduce((sum, count) => sum + count, 0),
     calls,

@@ -26,7 +26,7 @@ export class WorkersServer extends TestServer {
     return this.ports.admin;
   }
 
-  /** Each on a connection of its own, so that the kernel chooses the worker anew. */
+  /** Each call goes on a connection of its own, so that the kernel chooses the worker anew. */
   override request(request: HttpRequest): Promise<Answer> {
     return exchange(this.port, { ...request, agent: false }).answer;
   }
@@ -35,7 +35,7 @@ export class WorkersServer extends TestServer {
     this.agent.destroy();
   }
 
-  /** One of `siteA`'s users on a worker of the test's choice: who comes to the other one goes and comes again. */
+  /** A user of `siteA` on a worker of the test's choice: one that comes to the other worker goes offline and tries again. */
   async arriveAt(worker: WorkerName, name: string, params: Params = {}): Promise<Person> {
     for (;;) {
       const person = await this.site().arrive(name, params);
@@ -61,7 +61,7 @@ function homeOf(ticket: string): string {
   return Buffer.from(token.slice(0, -32), 'hex').toString();
 }
 
-/** Workers `im-1` and `im-2`, which serve `siteA`. Who leaves is gone at once. */
+/** Workers `im-1` and `im-2`, which serve `siteA`. Users who leave are offline at once. */
 export async function workersServer(t: Cleaner, flags: readonly string[] = []): Promise<WorkersServer> {
   const { domain, apikey } = siteA;
   const own = ['--domain', `${domain}:${apikey}`, '--set', 'cluster.node=im', '--set', 'presence.graceMs=0'];

@@ -20,7 +20,7 @@ export interface Workers {
 
 export async function started(t: Cleaner, args: readonly string[], count = 2): Promise<Workers> {
   const nats = await natsUrl(t);
-  // Workers listen seconds after their port was chosen: one that the system chose may be a connection's by then.
+  // Workers listen seconds after their port was chosen. A port that the system chooses may have become a connection's by then.
   const ports = ['--port', String(await freePort()), '--mqtt-port', String(await freePort()), '--admin-port', '-1'];
   const server = nextalk(t, [...ports, '--nats', nats, '--workers', String(count), ...args]);
   const { url, admin } = await server.event('started');
@@ -49,7 +49,7 @@ export async function online(url: string, apikey = 'public', domain = 'localhost
     method: 'POST',
     headers: {
       authorization: `Basic ${Buffer.from(`${domain}:${apikey}`).toString('base64')}`,
-      // Each call on a connection of its own, so that the kernel chooses the worker anew.
+      // Each call goes on a connection of its own, so that the kernel chooses the worker anew.
       connection: 'close',
     },
     body: new URLSearchParams({ domain, name: 'jack', nick: 'Jack' }),
