@@ -75,6 +75,8 @@ export interface Range {
 export type EngineMaker = (settings: Settings, platform: Platform, audience: Audience) => Engine | Promise<Engine>;
 
 const HELD = 1_000;
+/** So many ids in one question about presences. */
+const IDS = 500;
 
 export class Chat {
   readonly #listeners: Listeners<Events>;
@@ -332,10 +334,12 @@ export class Chat {
   }
 
   #fetchPresences(): void {
-    const ids = [...this.#roster.presences.keys()].join(',');
-    if (!this.#hasCalls || ids === '') return;
-    this.#call('presences', { ids, full: '1' }).then(
-      ({ presences }) => this.#roster.setPresences(presences),
+    const ids = [...this.#roster.presences.keys()];
+    if (!this.#hasCalls || ids.length === 0) return;
+    const parts: Promise<Reply>[] = [];
+    while (ids.length > 0) parts.push(this.#call('presences', { ids: ids.splice(0, IDS).join(','), full: '1' }));
+    Promise.all(parts).then(
+      (replies) => this.#roster.setPresences(Object.assign({}, ...replies.map(({ presences }) => presences))),
       () => undefined,
     );
   }

@@ -17,9 +17,9 @@ export function serverOf(script: string | undefined): string | null {
 }
 
 export function chatOf(options: Options, script: string | undefined, loadTabs: LoadTabs): Chat {
-  if (options.token === undefined && !options.online)
+  if (options.online ? !options.domain : options.token === undefined) {
     throw new TypeError('connect needs `token`, or `online` and `domain`');
-  if (options.online && !options.domain) throw new TypeError('`online` needs `domain` beside it');
+  }
   const server = options.server ?? serverOf(script);
   if (server === null && !options.online) throw new TypeError('connect needs `server`');
   const settings = {

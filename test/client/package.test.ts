@@ -73,7 +73,7 @@ t.test('the package installs into an empty folder, runs in Node and is typed', {
     t.equal(
       await run(user, '--input-type=module', '-e', program),
       'TypeError connect needs `token`, or `online` and `domain`\nTypeError connect needs `server`\n' +
-        'TypeError `online` needs `domain` beside it\ntrue 410 not signed in\n',
+        'TypeError connect needs `token`, or `online` and `domain`\ntrue 410 not signed in\n',
     );
   });
 

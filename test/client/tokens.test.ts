@@ -49,6 +49,31 @@ t.test('the program of docs/browser-library.md, and what it is told', { skip }, 
   t.equal(small.asked.online, 0, 'the site is not called for anything else');
 });
 
+t.test('the page of client/README.md, and the script tag', { skip }, async (t) => {
+  const folder = await buildLibrary(t);
+  const server = await testServer(t, settings);
+  const readme = readFileSync(new URL('../../client/README.md', import.meta.url), 'utf8');
+  const page = readBlocks(readme).find(({ language }) => language === 'html')?.text ?? '';
+  const html = page
+    .replace('./client.js', '/lib/client.js')
+    .replace('http://localhost:8080', `http://${server.host}`)
+    .replace('/chat-token', '/token?name=jack');
+  const browser = await launch();
+  t.teardown(() => browser.close());
+  const byTag = html
+    .replace('<script type="module">', '<script src="/lib/client.global.js"></script><script>')
+    .replace(/import .*/, 'const { connect } = NexTalk;');
+  for (const text of [html, byTag]) {
+    const small = await startSmallSite(t, () => server.site(), folder, { html: text, token: (name) => sign(name) });
+    const tab = await visit(await browser.newContext(), small.url);
+    while (server.metrics.connections.websocket === 0) await server.settled();
+    await server.site().post('/v5/messages', { from: 'anna', nick: 'Anna', to: 'jack', body: 'Hi' });
+    await tab.getByText('Anna: Hi').waitFor();
+    await tab.close();
+    while (server.metrics.connections.websocket > 0) await server.settled();
+  }
+});
+
 t.test('a token that the server refuses stops the chat; a site without a token is asked again', { skip }, async (t) => {
   const folder = await buildLibrary(t);
   const server = await testServer(t, settings);

@@ -52,14 +52,14 @@ export interface SmallSite {
 }
 
 /**
- * Starts a site whose pages have the library: `/` runs `script` as a module; `/online?name=` has the server bring the user
+ * Starts a site whose pages have the library: `/` is `html`, or runs `script` as a module; `/online?name=` has the server bring the user
  * online, `/send` sends for the ticket of `from`, `/token?name=` answers what `token` makes.
  */
 export async function startSmallSite(
   t: Cleaner,
   site: () => Site,
   folder: string,
-  options: { readonly script: string; readonly token?: (name: string) => string },
+  options: { readonly script?: string; readonly html?: string; readonly token?: (name: string) => string },
 ): Promise<SmallSite> {
   const small = { url: '', asked: { online: 0, token: 0 }, tokenStatus: null as number | null };
   const params = { buddies: 'anna,jack', rooms: 'lobby' };
@@ -82,8 +82,8 @@ export async function startSmallSite(
       return { status, type: 'application/json', text };
     }
     const html = `<!doctype html><meta charset="utf-8"><title>page</title><script>${KEEPS}</script>
-      <script type="module">${options.script}</script>`;
-    return { type: 'text/html', text: html };
+      <script type="module">${options.script ?? ''}</script>`;
+    return { type: 'text/html', text: options.html ?? html };
   };
   const server = http.createServer((req, res) => {
     void (async () => {
