@@ -10,7 +10,7 @@ import type { TlsConfig } from './config.js';
 import { log } from './log.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Two weeks: what renews itself does so a month before the end, so this is somebody's to look at. */
+/** Two weeks: a certificate that renews itself does so a month before its end, so with less left somebody must look. */
 const WARN_MS = 14 * DAY_MS;
 
 export interface Certificate {
@@ -23,7 +23,7 @@ export interface Certificate {
   /** Milliseconds since the epoch. */
   readonly validFromMs: number;
   readonly expiresAtMs: number;
-  /** SHA-256, by which two are the same. */
+  /** SHA-256 of the certificate, by which two are compared. */
   readonly fingerprint: string;
 }
 
@@ -75,7 +75,7 @@ function readPem(name: string, file: string): Buffer | Problem {
   }
 }
 
-/** What is wrong with its time, else null. */
+/** What is wrong with the certificate's period of validity; null where nothing is. */
 export function timeProblem({ files, validFromMs, expiresAtMs }: Certificate, nowMs: number): string | null {
   const until = new Date(expiresAtMs).toISOString();
   if (nowMs >= expiresAtMs) return `tls.cert: ${files.cert} expired at ${until}`;
@@ -124,7 +124,7 @@ export class ServedCertificate {
     return null;
   }
 
-  /** It is served from now on. */
+  /** Serves another certificate from now on. */
   replace(certificate: Certificate): void {
     this.current = certificate;
     const { names, expiresAtMs } = certificate;

@@ -25,7 +25,7 @@ const GRAINS = 1000;
  * number of them: a timer for each of 100,000 clients would cost more than the clients.
  */
 export class Timeouts<T> {
-  /** Milliseconds since it was made: small integers take no memory of their own. */
+  /** When each item falls due, in milliseconds since this object was made: small integers take no memory of their own. */
   readonly #due = new Map<T, number>();
   readonly #madeAt: number;
   #cancel: (() => void) | null = null;
@@ -46,7 +46,7 @@ export class Timeouts<T> {
     return this.#due.has(item);
   }
 
-  /** Those that wait, the next to fall due first. */
+  /** The items that wait, the next to fall due first. */
   items(): IterableIterator<T> {
     return this.#due.keys();
   }
@@ -82,7 +82,7 @@ export class Timeouts<T> {
         this.onDue(item);
       }
     } finally {
-      // Only now: of what `onDue` has started anew nothing is the next to fall due.
+      // The next item is read after `onDue`, which may have started items anew.
       const next = this.#due.values().next();
       this.#cancel = next.done
         ? null

@@ -16,10 +16,10 @@ type Problems = { readonly errors: string[] };
 /** What the program was asked to do, the flags as they were typed. */
 export interface Invocation {
   readonly command: 'serve' | 'check' | 'doctor' | 'token';
-  /** Of `doctor`: for programs. */
+  /** `doctor --json`: whether the report is for programs. */
   readonly json: boolean;
   readonly flags: Flags;
-  /** Of `token`. */
+  /** The options of `token`; null for other commands. */
   readonly token: TokenOptions | null;
 }
 
@@ -30,7 +30,7 @@ export interface TokenOptions {
   readonly nick?: string;
   readonly buddies?: string;
   readonly rooms?: string;
-  /** Seconds that it holds. */
+  /** How long the token is valid, in seconds. */
   readonly ttl: string;
 }
 
@@ -219,7 +219,7 @@ function checkWorkers(label: string, value: string): string[] {
   return /^[1-9]\d{0,2}$/.test(value) ? [] : [`${label}: must be a whole number, 1 to 999`];
 }
 
-// They take the place of the file's domains: a flag that added to them could not take one away.
+// Domains of a flag take the place of the file's: a flag that added domains could not take one away.
 function placeDomains(base: Plain, label: string, items: readonly string[]): string[] {
   const colons = items.map((item) => item.indexOf(':'));
   if (colons.some((colon) => colon < 1)) return [`${label}: must be NAME:APIKEY`];
@@ -238,7 +238,7 @@ function placeItem(base: Plain, label: string, item: string): string[] {
   try {
     value = JSON.parse(text);
   } catch {
-    // What is not JSON is the text itself, so that simple strings need no quotes.
+    // A value that is not JSON is taken as text, so that simple strings need no quotes.
   }
   return place(base, label, item.slice(0, equals), value);
 }

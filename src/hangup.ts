@@ -8,7 +8,7 @@ type Answer = (signal: NodeJS.Signals) => void;
 let answer: Answer | null = null;
 let isRemembered = false;
 
-/** SIGHUP ends this process no more. */
+/** Keeps SIGHUP from ending this process, and remembers it until somebody answers it. */
 export function rememberHangups(): void {
   process.on('SIGHUP', (signal) => {
     if (answer) answer(signal);
@@ -16,7 +16,7 @@ export function rememberHangups(): void {
   });
 }
 
-/** Who answers from now on, at once where there has been one; several that came before are one. */
+/** Has `by` answer each SIGHUP from now on; it is called at once, and once only, where some came before. */
 export function answerHangups(by: Answer): void {
   answer = by;
   if (isRemembered) by('SIGHUP');

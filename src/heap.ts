@@ -15,16 +15,16 @@ import { log } from './log.js';
  */
 const HIGH = 0.75;
 const LOW = 0.65;
-/** Above this one it is refused at once, where no collection is due. */
+/** Above this share of the heap new work is refused at once, where no garbage collection is due. */
 const FULL = 0.78;
 /** V8's limit counts the young generation, three times 16 MiB unless flags say otherwise. */
 const YOUNG_BYTES = 48 * 1024 * 1024;
 const YOUNG_SPACES: ReadonlySet<string> = new Set(['new_space', 'new_large_object_space', 'read_only_space']);
-/** A look costs 10 µs. */
+/** How long a look at the heap counts: one costs 10 µs. */
 const LOOK_MS = 5;
 const COLLECT_MS = 1000;
 const REST = 20;
-/** How often it is looked at where nothing new comes. */
+/** How often the heap is looked at while nothing new comes. */
 const WATCH_MS = 1000;
 
 export interface HeapUse {
@@ -77,7 +77,7 @@ export class Heap {
     return this.#isHigh;
   }
 
-  /** Whether so much more may be taken that has been let in and is not there yet. */
+  /** Whether the heap has room for so many bytes more, which have been promised and are not used yet. */
   hasRoom(bytes: number): boolean {
     return !this.isHigh && bytes <= this.#free;
   }
@@ -105,10 +105,13 @@ export class Heap {
   }
 }
 
-/** That of this process. */
+/** The heap of this process. */
 export const heap = new Heap();
 
-/** Has `/readyz`, the metrics and the log say while the heap is nearly full. Answers how to end it. */
+/**
+ * Raises the condition `heap` while the heap is nearly full, which `/readyz`, the metrics and the log show. Answers how
+ * to stop watching.
+ */
 export function watchHeap(clock: Clock, conditions: Conditions, watched: Heap = heap): () => void {
   let cancel = (): void => undefined;
   const look = (): void => {

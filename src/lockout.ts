@@ -16,7 +16,7 @@ export class Lockout {
 
   constructor(
     private readonly now: () => number,
-    /** As last loaded. */
+    /** The configuration as last loaded. */
     private readonly config: () => LockoutConfig,
   ) {
     this.#guesses = new BoundedMap(() => config().entries);

@@ -83,7 +83,7 @@ function writeNext(rest: Buffer): void {
   });
 }
 
-/** The reader has gone: the server goes on without a log. */
+/** Closes the log because its reader has gone; the server goes on without one. */
 function close(): void {
   closed = true;
   waiting = [];
@@ -119,7 +119,7 @@ export function onTerminal(): boolean {
 
 /** Writes plain text to stdout: what a command answers (`--help`, `--version`, `check`), never an event. */
 export function print(text: string): void {
-  // Whoever reads may have seen enough: `nextalk --help | head -3`.
+  // The reader may close the pipe early: `nextalk --help | head -3`.
   process.stdout.once('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });

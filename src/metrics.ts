@@ -56,7 +56,7 @@ export const REFUSAL_REASONS = [
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** Refusals by key, rate or limit: who is refused so is to be found, and the log names them. */
+/** Refusals by key, rate or limit, which are logged so that the operator finds who is refused. */
 const LOGGED: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'authenticationFailed',
   'lockedOut',
@@ -67,7 +67,7 @@ const LOGGED: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
 
 /** Who was refused, as far as that is known. */
 export interface Refused {
-  /** Of those that are configured; empty: none. */
+  /** A configured domain; empty where none is known. */
   readonly domain?: string;
   /** Network address. */
   readonly address?: string;
@@ -115,7 +115,7 @@ export function newMailboxes(): Histogram {
   return new Histogram(1, 20);
 }
 
-/** Of all reasons, kinds or transports. */
+/** The sum of the numbers of all reasons, kinds or transports. */
 export function sum(numbers: Readonly<Record<string, number>>): number {
   let total = 0;
   for (const value of Object.values(numbers)) total += value;
@@ -143,10 +143,10 @@ export class DomainMetrics {
   /** Bytes that its queues, sessions, retained publications and rooms take, counted by actors/memory.ts. */
   memoryBytes = 0;
   endpointsOnline = 0;
-  /** Of these, those that another worker of this server had before. */
+  /** How many of the endpoints online another worker of this server had before. */
   endpointsShared = 0;
   clients = 0;
-  /** With members; in a cluster, those of all nodes. */
+  /** Rooms with members; in a cluster, those of all nodes. */
   rooms = 0;
   /** MQTT's backends: sessions, those connected now, publications from and to them, and those retained. */
   readonly mqtt = { sessions: 0, connected: 0, received: 0, sent: 0, retained: 0 };
@@ -190,14 +190,14 @@ export class ClusterMetrics {
   replicaEndpoints = 0;
   itemsSent = 0;
   itemsReceived = 0;
-  /** Those that were not what their kind says. */
+  /** Items received that were not what their kind says. */
   itemsRefused = 0;
   framesSent = 0;
   framesRepeated = 0;
-  /** Given up because a node did not take them. */
+  /** Frames given up because a node did not take them. */
   framesDropped = 0;
   charactersSent = 0;
-  /** Not sent, being longer than NATS takes. */
+  /** Items not sent because they were longer than NATS takes. */
   itemsTooLarge = 0;
   /** REST calls sent on to the node of their ticket. */
   callsForwarded = 0;
@@ -207,7 +207,7 @@ export class ClusterMetrics {
 
 /** Taking over a changed configuration while the server runs. */
 export class ReloadMetrics {
-  /** Whether the last one was taken over; the start counts as one. */
+  /** Whether the last reload was taken over; the start counts as one. */
   successful = true;
   /** Milliseconds since the epoch. */
   succeededAt = Date.now();
@@ -215,14 +215,14 @@ export class ReloadMetrics {
 
 /** The admin port itself. */
 export class AdminMetrics {
-  /** Open now. */
+  /** Connections to the admin port that are open now. */
   connections = 0;
-  /** Closed because there were too many. */
+  /** Connections closed because there were too many. */
   dropped = 0;
 }
 
 export class Metrics {
-  /** What is the matter now. */
+  /** The conditions of the process now. */
   readonly conditions = new Conditions();
   readonly cluster = new ClusterMetrics();
   readonly admin = new AdminMetrics();
@@ -247,7 +247,7 @@ export class Metrics {
     this.opened[transport] += 1;
   }
 
-  /** A changed configuration has been taken over, or has not. */
+  /** Notes whether a changed configuration has been taken over. */
   reloaded(successful: boolean): void {
     this.reload.successful = successful;
     if (successful) {
@@ -278,7 +278,7 @@ export class Metrics {
     return found;
   }
 
-  /** A request or connection is refused. */
+  /** Counts a request or connection that is refused. */
   refuse(reason: RefusalReason, { domain = '', address = '', detail = '' }: Refused): void {
     this.refused[reason] += 1;
     if (domain !== '') this.domain(domain).refused[reason] += 1;

@@ -1,7 +1,7 @@
 /** What went wrong lately: the latest drops, refusals and failures, for the admin port. Bounded: the oldest go. */
 
 export interface RecentError {
-  /** Milliseconds since the epoch; of the latest, where it came several times in a row. */
+  /** When the error came, in milliseconds since the epoch; where it came several times in a row, when it came last. */
   at: number;
   /** Grows from one to the next: which of two in one millisecond came later. */
   sequence: number;
@@ -15,7 +15,7 @@ export interface RecentError {
   count: number;
 }
 
-/** Those of one reason in one domain. */
+/** The recent errors of one reason in one domain. */
 export interface RecentSummary {
   /** Of the latest. */
   readonly at: number;
@@ -25,11 +25,11 @@ export interface RecentSummary {
   /** Of the latest. */
   readonly detail: string;
   count: number;
-  /** The latest few, by address. */
+  /** Addresses of a few endpoints that the errors concern, the latest first. */
   readonly endpoints: string[];
 }
 
-/** Of each reason: what is frequent does not push out what is rare. */
+/** How many errors are kept of each reason, so that a frequent reason does not push out a rare one. */
 const KEPT = 200;
 const NAMED = 4;
 
@@ -62,7 +62,10 @@ export class RecentErrors {
   readonly #rings = new Map<string, Ring>();
   #sequence = 0;
 
-  /** The same of the same again is counted, not repeated. `reason` is of a closed list. */
+  /**
+   * Adds an error. One with the same reason and endpoint as the last is counted, not listed again. `reason` is of a
+   * closed list.
+   */
   add(domain: string, endpoint: string, reason: string, detail = ''): void {
     let ring = this.#rings.get(reason);
     if (!ring) {
@@ -73,7 +76,7 @@ export class RecentErrors {
     ring.add({ at: Date.now(), sequence: this.#sequence, domain, endpoint, reason, detail, count: 1 });
   }
 
-  /** Those that concern one endpoint; the latest first. */
+  /** The errors that concern one endpoint; the latest first. */
   of(domain: string, endpoint: string, limit: number): RecentError[] {
     const found: RecentError[] = [];
     for (const ring of this.#rings.values()) {
@@ -84,7 +87,7 @@ export class RecentErrors {
     return found.sort((a, b) => b.sequence - a.sequence).slice(0, limit);
   }
 
-  /** All, by reason and domain; the latest first. */
+  /** All errors by reason and domain; the latest first. */
   summary(): RecentSummary[] {
     const found = new Map<string, RecentSummary>();
     for (const ring of this.#rings.values()) {

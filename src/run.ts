@@ -75,7 +75,7 @@ function hideSecrets(args: readonly string[]): void {
   if (shown.some((arg, i) => arg !== args[i])) process.title = ['nextalk', ...shown].join(' ');
 }
 
-/** What the configuration names and a server that starts reads: wrong files are a wrong configuration. */
+/** Problems of the certificate files that the configuration names: to `check`, wrong files are a wrong configuration. */
 function certificateErrors({ tls }: Config): readonly string[] {
   const read = tls && readCertificate(tls);
   return read && 'problem' in read ? [read.problem] : [];
@@ -125,7 +125,7 @@ async function serve(
   surviveBugs();
   const words = announce(server, config, workers, terminal);
   if (again !== undefined) reloadOnSignal(server, config, again);
-  // Without a file there is nothing to reload: on a terminal it is the terminal that has gone.
+  // Without a file there is nothing to reload, and on a terminal SIGHUP means that the terminal has gone.
   else if (terminal) answerHangups(end);
   else answerHangups(() => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
   tell('READY=1', `STATUS=${words}`);
@@ -169,7 +169,7 @@ function reloadOnSignal(server: Serving, started: Config, again: NonNullable<Rer
   });
 }
 
-/** Answers it in words. */
+/** Logs that the server has started; answers that in words. */
 function announce(server: Serving, config: Config, workers: number, terminal: boolean): string {
   const secure = config.tls === null ? '' : 's';
   const at = (host: string, port: number): string => `${reachable(host)}:${port}`;

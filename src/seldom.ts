@@ -7,7 +7,7 @@ import { BoundedMap } from './bounded-map.js';
 import { log } from './log.js';
 
 const PAUSE_MS = 60_000;
-/** Lines a minute, of all keys. */
+/** The most lines a minute, of all keys together. */
 const LINES = 100;
 const KEYS = 10_000;
 
@@ -74,5 +74,5 @@ export class Seldom {
   }
 }
 
-/** That of this process. */
+/** The one that writes to the log of this process. */
 export const seldom = new Seldom();

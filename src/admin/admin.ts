@@ -20,12 +20,12 @@ export interface Measured {
 
 /** The process that has started this one, as one of several workers. Their admin ports are for it alone. */
 export interface Parent {
-  /** Names of the other workers' nodes. */
+  /** Names of the nodes that the other workers are. */
   readonly siblings: ReadonlySet<string>;
   readonly measured: (measured: Measured) => void;
 }
 
-/** Answers null while it is off. */
+/** Starts the admin port; answers null while the configuration has it off. */
 export async function startAdmin(context: Context, parent: Parent | null): Promise<Listener | null> {
   const { host, port } = context.config().admin;
   if (port === 0) return null;
@@ -43,7 +43,7 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
   const auth = new Auth(
     () => context.config().admin.token,
     () => clock.now(),
-    // Its token is 128 random bits: whoever tries is no danger, and must not keep the parent out.
+    // A worker's token is 128 random bits: nobody guesses it, and somebody who tries must not keep the parent out.
     parent ? NO_LOCKOUT : LOCKOUT,
   );
   const tracing = new Tracing(clock);

@@ -40,7 +40,7 @@ export function answerJson(response: ServerResponse, value: unknown): void {
   answer(response, 200, 'application/json; charset=utf-8', JSON.stringify(value));
 }
 
-/** To a place beside the one that was asked for: behind a proxy the server does not know its own path. */
+/** Redirects to a path relative to the request's: behind a proxy the server does not know its own path. */
 export function redirect(response: ServerResponse, location: string, headers = {}): void {
   answer(response, 303, 'text/plain; charset=utf-8', '', { location, ...headers });
 }

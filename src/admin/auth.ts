@@ -12,7 +12,7 @@ import { networkOf } from '../protocols/client-address.js';
 
 const COOKIE = 'nextalk-admin';
 const SESSION_S = 12 * 60 * 60;
-/** Sessions that were ended before their time; beyond it all sessions end. */
+/** Sessions remembered that a logout ended before their time; beyond this number all sessions end. */
 const ENDED_SESSIONS = 10_000;
 /** Wrong tokens of one address (a /64 of IPv6) before it has to wait, and how long: twice as long each time. */
 export const LOCKOUT: LockoutConfig = {
@@ -50,9 +50,9 @@ interface Session {
 }
 
 export class Auth {
-  /** Signs cookies: another one with each start, so that a restart ends all sessions. */
+  /** The key that signs cookies. Each start makes a new one, so that a restart ends all sessions. */
   #secret = randomBytes(32);
-  /** Sessions that were ended before their time, until that. */
+  /** Ids of the sessions that a logout ended before their time, and when that time comes (seconds since the epoch). */
   readonly #ended = new Map<string, number>();
   readonly #lockout: Lockout;
 
@@ -77,7 +77,7 @@ export class Auth {
     return this.#session(message, token) ? WELCOME : UNKNOWN;
   }
 
-  /** Somebody shows a token. */
+  /** Judges a token that somebody shows, and counts a wrong one against the address. */
   present(message: IncomingMessage, given: string): Verdict {
     const token = this.token();
     const address = networkOf(message.socket.remoteAddress ?? '');
@@ -91,14 +91,17 @@ export class Auth {
     return UNKNOWN;
   }
 
-  /** What a browser that has shown the token is given to come back with. */
+  /** The Set-Cookie header for a browser that has shown the token. */
   cookie(message: IncomingMessage): string {
     const session = { id: randomBytes(16).toString('hex'), until: Math.floor(this.now() / 1000) + SESSION_S };
     const value = `${session.until}.${session.id}.${this.#sign(session, this.token() ?? '')}`;
     return setCookie(message, value, SESSION_S);
   }
 
-  /** The browser logs out: its cookie opens nothing any more, wherever it was copied to. Answers what removes it. */
+  /**
+   * Logs a browser out: its cookie opens nothing any more, wherever it was copied to. Answers the Set-Cookie header that
+   * removes it.
+   */
   end(message: IncomingMessage): string {
     const session = this.#session(message, this.token() ?? '');
     if (session) this.#end(session);
@@ -114,12 +117,12 @@ export class Auth {
     this.#ended.clear();
   }
 
-  /** Holds the token too: another token ends the sessions that the old one began. */
+  /** The signature covers the token too, so that a new token ends the sessions that the old one began. */
   #sign({ id, until }: Session, token: string): string {
     return createHmac('sha256', this.#secret).update(`${until} ${id} ${token}`).digest('hex');
   }
 
-  /** The session that a request's cookie names; null: none, or one that is over. */
+  /** The session that a request's cookie names; null where there is none or it is over. */
   #session(message: IncomingMessage, token: string): Session | null {
     const pattern = new RegExp(`(?:^|; *)${cookieName(message)}=(\\d{1,12})\\.([0-9a-f]{32})\\.([0-9a-f]{64})(?:;|$)`);
     const [, until, id, signature] = pattern.exec(message.headers.cookie ?? '') ?? [];
@@ -136,7 +139,7 @@ function cookieName({ socket }: IncomingMessage): string {
   return `${COOKIE}-${socket.localPort ?? 0}`;
 }
 
-/** Without a path of its own it is that of the page that logs in, whichever path a proxy gives the dashboard. */
+/** The cookie names no path, so it has that of the login page, whichever path a proxy gives the dashboard. */
 function setCookie(message: IncomingMessage, value: string, maxAgeS: number): string {
   const secure = isSecure(message) ? '; Secure' : '';
   return `${cookieName(message)}=${value}; HttpOnly; SameSite=Strict${secure}; Max-Age=${maxAgeS}`;
@@ -150,7 +153,7 @@ function isSecure({ headers }: IncomingMessage): boolean {
 
 /** A browser names the page that asks, and whether that is of one origin with what it asks; a program names neither. */
 function isSameOrigin(origin: string | undefined, fetchSite: string | string[] | undefined, host: string): boolean {
-  // Behind a proxy the host may be another one than the browser knows.
+  // Behind a proxy the Host header may differ from the host that the browser knows.
   if (fetchSite === 'same-origin') return true;
   if (fetchSite !== undefined && fetchSite !== 'none') return false;
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);

@@ -11,9 +11,9 @@ export interface NodeState {
   readonly state: 'up' | 'leaving' | 'lost';
   /** How long ago it was heard of, in milliseconds. */
   readonly heardMs: number;
-  /** Characters for it that it has not acknowledged. */
+  /** Characters sent to the node that it has not acknowledged. */
   readonly backlog: number;
-  /** Endpoints online there, as this node knows; those of one that is lost do not count. */
+  /** Endpoints online at the node, as far as this one knows; 0 for a node that is lost. */
   readonly endpoints: number;
 }
 
@@ -30,7 +30,7 @@ export interface ClusterView {
   readonly totals: Omit<ClusterMetrics, 'nodes' | 'nodesLost' | 'connected'>;
 }
 
-/** Of all domains; null: this node's own. */
+/** How many endpoints of all domains are online at a node; null: at this one. */
 function endpointsOf({ domains }: ClusterNode, peer: Peer | null): number {
   let count = 0;
   for (const { domain } of domains.values()) count += domain.tracker.online.get(peer) ?? 0;

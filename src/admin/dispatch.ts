@@ -1,10 +1,13 @@
-/** Who is let in at the admin port, and to what: of one server as of one with workers. */
+/**
+ * Dispatches the requests of the admin port to their handlers, and lets in only those who may use it. Servers with and
+ * without workers use the same.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { log } from '../log.js';
 import { answerError, answerText, type Handler, type Request, redirect } from './answer.js';
 import type { Auth } from './auth.js';
 
-/** For reading the paths of requests. */
+/** The base that the paths of requests are resolved against; its host means nothing. */
 const BASE = 'http://admin';
 
 export interface Health {
@@ -58,7 +61,7 @@ export class Dispatcher {
   }
 }
 
-/** Whether reading the request failed since whoever sent it has gone. */
+/** Whether reading a request failed because its sender has gone. */
 function hasBrokenOff({ message }: Request, error: unknown): boolean {
   return message.destroyed && !message.complete && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
 }

@@ -6,13 +6,13 @@ import type { History } from './history.js';
 export interface Source {
   readonly metrics: Metrics;
   readonly history: History;
-  /** null: there is one node. */
+  /** null where there is only one node. */
   readonly cluster: () => ClusterView | null;
 }
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A number, or how many values fell in which bucket: these are divided by `unit` to be in the unit of the name. */
+/** A number, or a histogram, whose values are divided by `unit` to be in the unit that the metric's name ends with. */
 export type Reading =
   | { readonly labels: Labels; readonly value: number }
   | { readonly labels: Labels; readonly histogram: Histogram; readonly unit: number };
@@ -105,7 +105,7 @@ export function ofDomain(
   };
 }
 
-/** Those of a domain's numbers that are not 0: it may have many domains, and most reasons never occur. */
+/** A domain's numbers by key, those that are 0 left out: a server may have many domains, and most reasons never occur. */
 export function ofDomainKeyed<K extends string>(
   type: 'counter' | 'gauge',
   name: string,

@@ -25,7 +25,7 @@ export class History {
     this.#timer.unref();
   }
 
-  /** Of the last minute. */
+  /** The lag of the event loop over the last minute. */
   lag(): Lag {
     const samples = this.samples.slice(-LAG_SAMPLES);
     return {

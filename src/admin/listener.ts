@@ -8,9 +8,9 @@ import type { AdminMetrics } from '../metrics.js';
 
 export interface Limits {
   readonly connections: number;
-  /** For a request to be all there. */
+  /** How long a request may take to arrive. */
   readonly requestMs: number;
-  /** For a connection on which nothing moves, such as one whose answer is not read. */
+  /** How long a connection may stay on which nothing moves, such as one whose answer is not read. */
   readonly stillMs: number;
 }
 
@@ -24,7 +24,7 @@ export interface Listener {
 /** Keeps a server's connections within the bound, and counts them. */
 class Connections {
   readonly #open = new Set<Socket>();
-  /** Those that are not being answered, the stillest first. */
+  /** Connections on which no request is being answered, the one that has been still for longest first. */
   readonly #idle = new Set<Socket>();
 
   constructor(
@@ -34,7 +34,7 @@ class Connections {
   ) {
     server.on('connection', (socket: Socket) => this.#opened(socket));
     server.on('request', ({ socket, method }, response) => {
-      // Who sends a body may take its time over it, and is let wait no longer than others who have not asked yet.
+      // A body may take time to arrive: until then its connection counts as one that has not asked yet.
       if (method !== 'GET' && method !== 'HEAD') return;
       this.#idle.delete(socket);
       response.once('close', () => {
@@ -80,7 +80,7 @@ export async function listen(
   new Connections(server, metrics, connections);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(Object.assign(error, { address: `${host}:${port}` })));
-    // A worker's own: its parent would listen for it otherwise.
+    // Without `exclusive` a worker's parent would listen in its place (node:cluster).
     server.listen({ host, port: Math.max(port, 0), exclusive: true }, resolve);
   });
   const close = (): Promise<void> =>

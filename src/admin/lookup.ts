@@ -13,10 +13,10 @@ const ERRORS = 20;
 
 export interface DomainView {
   readonly domain: string;
-  /** It is configured. */
+  /** Whether the domain is configured. */
   readonly served: boolean;
   readonly online: number;
-  /** Of these, those that another worker of this server had before. */
+  /** How many of these another worker of this server had before. */
   readonly shared: number;
   readonly clients: number;
   readonly connected: number;
@@ -28,9 +28,9 @@ export interface DomainView {
 }
 
 export interface Domains {
-  /** How many there are. */
+  /** How many domains there are. */
   readonly total: number;
-  /** Those with most endpoints online. */
+  /** The domains with most endpoints online. */
   readonly domains: readonly DomainView[];
 }
 
@@ -42,7 +42,7 @@ export interface RoomView {
 
 export interface Rooms {
   readonly total: number;
-  /** The largest. */
+  /** The largest rooms. */
   readonly rooms: readonly RoomView[];
 }
 
@@ -71,7 +71,7 @@ export function largestDomains({ domains, runtime }: Context, count: number): Do
   return { total: all.length, domains: all.sort(largestFirst).slice(0, count) };
 }
 
-/** Of one domain or of all. */
+/** The largest rooms of one domain, or of all where it is null. */
 export function largestRooms({ domains }: Context, count: number, only: string | null): Rooms {
   const chosen = only === null ? [...domains.values()] : [domains.get(only)].filter((domain) => domain !== undefined);
   const rooms = chosen.flatMap((domain) =>
@@ -113,11 +113,11 @@ export interface Lookup {
   readonly id: string;
   readonly address: string;
   readonly kind: 'endpoint' | 'room';
-  /** This one; null: there is no cluster. */
+  /** Name of this node; null where there is no cluster. */
   readonly node: string | null;
-  /** Nodes that it is on. */
+  /** Names of the nodes that the endpoint or room is on. */
   readonly nodes: readonly string[];
-  /** null: there is none here. */
+  /** null where the endpoint is not online on this node. */
   readonly endpoint: EndpointView | null;
   readonly members: Listed | null;
   readonly errors: readonly RecentError[];

@@ -5,7 +5,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Histogram, type Metrics, newDurations, newMailboxes, sum } from '../metrics.js';
 
-/** Also what the monitor adds to every lag that it measures. */
+/** The interval of the monitor, which it adds to every lag that it measures. */
 const LAG_RESOLUTION_MS = 20;
 
 /**
@@ -45,7 +45,7 @@ export const SAMPLE_FIELDS = [
 
 export type Sample = Readonly<Record<(typeof SAMPLE_FIELDS)[number], number>>;
 
-/** What there is now. */
+/** Numbers of what there is now. */
 interface Gauges {
   readonly websocket: number;
   readonly polls: number;
@@ -61,13 +61,13 @@ interface Gauges {
   readonly heapBytes: number;
 }
 
-/** What has been counted since the start. */
+/** Numbers of what has happened since the start. */
 interface Totals {
   readonly accepted: number;
   readonly sent: number;
-  /** But for those of `absent`. */
+  /** Packets dropped, those of `absent` left out. */
   readonly dropped: number;
-  /** Packets that nobody was online for. */
+  /** Packets dropped because their receiver was not online. */
   readonly absent: number;
   readonly refused: number;
   readonly requests: number;
@@ -77,7 +77,7 @@ interface Totals {
   readonly cpuUs: number;
 }
 
-/** Since the measurement before, in milliseconds. */
+/** Lags of the event loop since the measurement before, in milliseconds. */
 interface Lags {
   readonly lagMean: number;
   readonly lagP99: number;
@@ -161,7 +161,7 @@ export class Meter {
     return this.#latest;
   }
 
-  /** Of the time since the last one. */
+  /** The sample of the time since the last call. */
   sample(): Sample {
     const before = this.#latest;
     this.#latest = this.#measure();
@@ -237,13 +237,13 @@ export function sampleOf(all: readonly Interval[]): Sample {
   };
 }
 
-/** For each second. */
+/** The difference of a total between two measurements, for each second. */
 function rateOf({ before, now }: Interval, read: (totals: Totals) => number): number {
   const seconds = (now.atMs - before.atMs) / 1000;
   return seconds > 0 ? (read(now.totals) - read(before.totals)) / seconds : 0;
 }
 
-/** Of the values that came between the measurements, each within its bucket by interpolation. */
+/** Quantiles of the values that came between two measurements, interpolated within their buckets. */
 function quantiles(
   all: readonly Interval[],
   read: (measures: Measures) => Float64Array,

@@ -13,10 +13,10 @@ import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
 
 const LISTED = 20;
-/** More than that nobody is shown of a list, by a worker its parent neither. */
+/** The most items of a list that one answer holds, an answer to the parent of a worker too. */
 export const MOST_LISTED = 10_000;
 const TRACE_MINUTES = 5;
-/** A token, percent-encoded, and its name. */
+/** The most bytes of a login form: a percent-encoded token and the name of its field. */
 const FORM_BYTES = 16 * 1024;
 
 export function limitOf(url: URL): number {
@@ -79,7 +79,7 @@ function endpointRoutes(context: Context, tracing: Tracing): [string, Handler][]
   ];
 }
 
-/** Paths for those who may use the port. */
+/** Handlers for those who may use the port, by method and path. */
 export function protectedRoutes(
   context: Context,
   source: Source,
@@ -102,7 +102,7 @@ function answerAsset({ response }: Pick<Request, 'response'>, asset: Asset | und
   else answerError(response, 404, 'not found');
 }
 
-/** A small form; null where it is larger. */
+/** Reads a form of at most FORM_BYTES; null where it is larger. */
 async function readForm(message: IncomingMessage): Promise<URLSearchParams | null> {
   let text = '';
   for await (const chunk of message.setEncoding('utf8')) {
@@ -111,7 +111,7 @@ async function readForm(message: IncomingMessage): Promise<URLSearchParams | nul
   return text.length <= FORM_BYTES ? new URLSearchParams(text) : null;
 }
 
-/** Paths for everybody: what it takes to log in. */
+/** Handlers for everybody, by method and path: what it takes to log in. */
 export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
   const login = async ({ message, response }: Request): Promise<void> => {
     const form = await readForm(message);

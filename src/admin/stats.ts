@@ -5,7 +5,7 @@ import type { ClusterView } from './cluster.js';
 import { FAMILIES } from './families.js';
 import { type Source, toValue } from './family.js';
 
-/** Who this is, and which nodes it knows. */
+/** This process, and which other nodes it knows. */
 export interface NodeView {
   readonly version: string;
   readonly runtime: string;
@@ -15,7 +15,7 @@ export interface NodeView {
   readonly ready: boolean;
   /** What is the matter with it. */
   readonly conditions: readonly Condition[];
-  /** null: there is one node. */
+  /** null where there is only one node. */
   readonly cluster: ClusterView | null;
 }
 

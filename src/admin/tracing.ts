@@ -9,10 +9,10 @@ const MINUTE_MS = 60_000;
 export const LONGEST_MINUTES = 60;
 
 export interface TraceView {
-  /** Hops are still added. */
+  /** Whether hops are still recorded. */
   readonly active: boolean;
   readonly domain: string;
-  /** Short id. */
+  /** The endpoint's short id. */
   readonly id: string;
   readonly startedAt: number;
   /** When it ends, or has ended: milliseconds since the epoch. */
@@ -48,7 +48,7 @@ export class Tracing {
     this.#cancel = this.clock.after(minutes * MINUTE_MS, () => this.stop());
   }
 
-  /** What it has recorded can still be read. */
+  /** Ends the trace. What it has recorded can still be read. */
   stop(): void {
     this.#cancel();
     const current = this.#current;

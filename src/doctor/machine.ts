@@ -74,7 +74,7 @@ function openFindings(folder: string): Finding[] {
   return [fail('data', problem, `chmod 700 ${folder}, or set data to a folder of the server’s own`)];
 }
 
-/** undefined: it is not there. */
+/** Whether this process may write to a folder; undefined where there is no such folder. */
 function isWritable(folder: string): boolean | undefined {
   try {
     accessSync(folder, constants.W_OK);

@@ -14,7 +14,7 @@ import { BAD_ROOM_ID, type Found, findRoute, PLAIN, type Route, refusal } from '
 import { bringByToken, preflight, tokenOf } from './token-online.js';
 
 const NO_BODY = Buffer.alloc(0);
-/** What requests that are no call of the API are counted under. */
+/** The route under which requests are counted that are no call of the API. */
 const NO_ROUTE = 'none';
 
 /** Runs a call whose domain is known, unless the domain has called too often. */
@@ -30,7 +30,7 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   const { context, head } = call;
   const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
   if (typeof type !== 'string') return call.fail(type);
-  // Before the body is parsed, so that strangers cause no work.
+  // The key is checked before the body is parsed, so that strangers cause no work.
   const address = () => call.address();
   const basic = basicDomain(context, head.headers.authorization, address);
   if (basic && isReplyError(basic)) return call.fail(basic);
@@ -51,7 +51,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   const calls = new Rate<Domain>();
   const { metrics } = context.runtime;
 
-  /** A request whose path and method are a call's. */
+  /** Takes a request whose path and method are those of a call. */
   function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
@@ -63,7 +63,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
-    // Not known yet whether a page calls: it is to read why it is not let in.
+    // Whether a page calls is not known yet; if one does, it must be able to read why it is not let in.
     const origin = found?.route.takesToken ? '*' : null;
     sendError(res, metrics, error, found?.route.errorFields, isHead, {}, origin);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);

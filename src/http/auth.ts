@@ -9,10 +9,10 @@ const BASIC = /^basic +([A-Za-z0-9+/=_-]+) *$/i;
 /** Domain and key. */
 type Credentials = readonly [domain: string, key: string];
 
-/** What the last header said: a site's backend sends the same one with every call. */
+/** The last header and what it said: a site's backend sends the same header with every call. */
 let last: { readonly header: string; readonly credentials: Credentials | null } = { header: '', credentials: null };
 
-/** Basic splits at the first colon. */
+/** Splits Basic credentials at the first colon (RFC 7617 section 2). */
 function basic(authorization: string): Credentials | null {
   if (authorization === last.header) return last.credentials;
   const encoded = BASIC.exec(authorization)?.[1];
@@ -22,7 +22,7 @@ function basic(authorization: string): Credentials | null {
   return last.credentials;
 }
 
-/** The domain that Basic credentials authenticate, or why they do not; null: there are none. */
+/** The domain that Basic credentials authenticate, or the error where they are wrong; null where there are none. */
 export function basicDomain(
   context: Context,
   authorization: string,

@@ -17,7 +17,10 @@ export interface Called {
   readonly roomId: string | null;
 }
 
-/** What a call's handler gets once it is authenticated, and answers through, once; the client may be gone before. */
+/**
+ * What the handler of a call gets once the caller is authenticated, and what it answers through, once. The client may be
+ * gone by then.
+ */
 export class Call {
   domain!: Domain;
   parameters!: Parameters;
@@ -45,7 +48,7 @@ export class Call {
     return this.found.roomId ?? '';
   }
 
-  /** The client's network address. Only before it is answered. */
+  /** The client's network address. Call it only before the answer: uWebSockets.js forgets it then. */
   address(): string {
     const { trustProxy } = this.context.config();
     return clientAddress(peerOf(this.res), this.head.headers.forwardedFor, trustProxy);

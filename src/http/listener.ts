@@ -14,7 +14,7 @@ type App = TemplatedApp & { close(): void };
 type Listen = (host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void) => void;
 
 export class HttpListener {
-  /** The newest last; those before it have no port any more. */
+  /** Apps of uWebSockets.js, the newest last; the earlier ones keep their connections, and have no port any more. */
   readonly #apps: App[] = [];
   #socket: us_listen_socket | null = null;
 
@@ -37,12 +37,12 @@ export class HttpListener {
     if (port === 0 && this.tls && this.#socket) this.#reopen(app, this.port);
     if (this.#socket) return;
     const address = `${this.host}:${port}`;
-    // The library does not say why: whoever tries the same hears it from the system.
+    // uWebSockets.js does not say why listening failed: a second attempt with node:net hears it from the system.
     const code = (await listenError(this.host, port)) ?? 'unknown error';
     throw Object.assign(new Error(listenProblem(address, code)), { code, address });
   }
 
-  /** Takes no further connections. */
+  /** Stops taking new connections. */
   stop(): void {
     if (this.#socket) loadUws().us_listen_socket_close(this.#socket);
     this.#socket = null;
@@ -79,7 +79,7 @@ export class HttpListener {
     this.#socket = this.#listenOn(app, port);
   }
 
-  /** The library calls back before it returns. */
+  /** uWebSockets.js calls back before `listen` returns. */
   #listenOn(app: App, port: number): us_listen_socket | null {
     let listening: us_listen_socket | null = null;
     const options = this.isShared ? SHARED_PORT : EXCLUSIVE_PORT;

@@ -8,14 +8,14 @@ export interface PublicPorts {
   readonly mqtts: number | null;
 }
 
-/** A name or address, and perhaps a port. */
+/** A host name or an IP address, and perhaps a port. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
 export function isHost(text: string): boolean {
   return HOST.test(text);
 }
 
-/** The URLs of ONLINE's answer: the configured public one, else as the request came. */
+/** The URLs of ONLINE's answer: below the configured public URL, else below the scheme and host of the request. */
 export function publicUrls(
   publicUrl: string | null,
   trustProxy: number,
@@ -39,7 +39,10 @@ export function publicUrls(
   return mqtt === null ? answer : { ...answer, mqtt, mqttd: mqtt };
 }
 
-/** The public host without its HTTP port and path; `mqtts` where clients come by TLS and there is such a port. */
+/**
+ * The URL of MQTT: the public host with the port of MQTT, that of MQTT over TLS where clients come by TLS and it is
+ * open; null while MQTT is off.
+ */
 function mqttUrl(base: string, { mqtt, mqtts }: PublicPorts): string | null {
   const host = /^https?:\/\/(\[[^\]]*\]|[^:/]*)/.exec(base)?.[1] ?? '';
   if (mqtts !== null && (base.startsWith('https:') || mqtt === null)) return `mqtts://${host}:${mqtts}`;

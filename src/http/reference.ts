@@ -9,7 +9,7 @@ import { type HttpRequest, type HttpResponse, KEEP_ALIVE, type TemplatedApp } fr
 import { openApiDocument } from './openapi/document.js';
 import { page, STYLE } from './openapi/page.js';
 
-/** A cache may serve it this long; after an upgrade it asks with the old tag. */
+/** How long a cache may serve the description; after an upgrade of the server the cache asks with the old ETag. */
 const CACHE_CONTROL = 'public, max-age=300';
 
 interface Asset {
@@ -59,7 +59,7 @@ function send(res: HttpResponse, req: HttpRequest, { ifNoneMatch }: Headers, { b
       .writeHeader('ETag', tag)
       .writeHeader(...KEEP_ALIVE);
     if (isKnown) res.endWithoutBody();
-    // Its argument for the length leaves the response open in uWebSockets.js 20.30, which then ends the process.
+    // `endWithoutBody` with a length leaves the response open in uWebSockets.js 20.30, which then ends the process.
     else if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
     else res.end(body);
   });

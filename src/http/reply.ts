@@ -16,7 +16,7 @@ const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [503, ['503 Service Unavailable', 'unavailable']],
 ]);
 
-/** Pages of other origins see no header that is not named so. */
+/** Pages of other origins can read only the headers that this one names. */
 const EXPOSED = ['Access-Control-Expose-Headers', 'Retry-After'] as const;
 
 export const OK_BODY = '{"status":"ok"}';
@@ -52,7 +52,7 @@ export function sendError(
   const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
   const isTicket = error.message === 'ticket not found';
   const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
-  // Whose ticket it was, credentials.ts has noted.
+  // credentials.ts has noted already whose ticket it was.
   if (isTicket) metrics.refused[refusal] += 1;
   else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
   res.cork(() => {

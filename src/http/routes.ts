@@ -15,7 +15,7 @@ export interface Route {
   readonly run: (call: Call) => void;
   /** The calls it takes; the parameters of each are checked by its schema. */
   readonly calls: readonly CallName[];
-  /** A page may call it by a signed token. */
+  /** Whether a page may call the route by a signed token. */
   readonly takesToken?: true;
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
@@ -66,7 +66,7 @@ export const TEMPLATES: ReadonlyMap<string, Route> = new Map([
   ...[...ROOM_ROUTES].map(([action, route]) => [`rooms/{roomId}/${action}`, route] as const),
 ]);
 
-/** Paths with handlers of their own for the methods they take: what comes here is none of theirs. */
+/** Paths that have handlers of their own for the methods they take: only other methods come here. */
 const PACKETS = /^\/v[45]\/packets\/?$/;
 const WSOCKET = /^\/v[45]\/wsocket\/?$/;
 

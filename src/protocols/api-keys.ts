@@ -11,7 +11,7 @@ import { Lockout } from '../lockout.js';
 import { seldom } from '../seldom.js';
 import { authenticate } from './credentials.js';
 
-/** An address that right keys come from moves to the end of those remembered this often. */
+/** How often an address that right keys come from is noted anew. */
 const NOTE_MS = 1000;
 
 export class ApiKeys {

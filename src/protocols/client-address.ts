@@ -23,7 +23,7 @@ export function networkOf(address: string): string {
   return `${first.join(':')}::/64`;
 }
 
-/** `7f00:0001` and `127.0.0.1` are the same. */
+/** The dotted form of an IPv4 address that IPv6 may write in hex: `7f00:0001` is `127.0.0.1`. */
 function dotted(text: string): string {
   if (text.includes('.')) return text;
   const [high = 0, low = 0] = text.split(':').map((group) => Number.parseInt(group, 16));

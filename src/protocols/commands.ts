@@ -39,7 +39,7 @@ export function targets(domain: Domain, value: Checked[string], bareNode: 'uid' 
   return found;
 }
 
-/** Each once, in the order of the list. */
+/** The addresses of targets, each once, in the order of the list. */
 function addresses(found: readonly Target[]): Address[] {
   return [...new Set(found.map(({ address }) => address))];
 }

@@ -58,7 +58,7 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   return null;
 }
 
-/** For who asks why somebody is not heard. A ticket that another node has given out is that node's to know. */
+/** Notes an unknown ticket among the recent errors, for operators who ask why somebody cannot connect. */
 function noteUnknown(domain: Domain, { node, id }: Ticket): void {
   if (!ENDPOINT.test(node) || !isId(id)) return;
   domain.runtime.metrics.recent.add(domain.name, addressOf(domain.name, node as Node, id), 'ticketNotFound');
@@ -79,7 +79,10 @@ export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
   return domain.cluster.isKnown(parseTicket(ticket)?.token ?? '');
 }
 
-/** The same for one that `findTicket` has not found here. */
+/**
+ * Finds the client of a ticket that `findTicket` has not found on this node: `done` gets a stand-in for a client of
+ * another node, or null.
+ */
 export function visitTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
   const parsed = parseTicket(ticket);
   if (!parsed || !domain.cluster.isKnown(parsed.token)) return done(null);

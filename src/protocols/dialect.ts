@@ -97,7 +97,7 @@ function nickOf(domain: Domain, id: string): string {
   return (address && domain.nick(address)) || id;
 }
 
-/** A chat window is opened or closed: what is told is who of its buddies is online. */
+/** CHATS: a chat window is opened or closed. The answer says which of its buddies are online. */
 export function chats(
   call: 'chatsOpen' | 'chatsClose',
   domain: Domain,

@@ -8,7 +8,7 @@ import type { Metrics } from '../metrics.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
 import { refuse } from './refusal.js';
 
-/** Empty where the request has none. Of a list all lines, of another header the first. */
+/** Headers of a request; empty where it has none. A list header holds all of its lines, any other header its first. */
 export interface Headers {
   host: string;
   origin: string;
@@ -133,7 +133,7 @@ export function whenSound(
   };
 }
 
-/** The same for a WebSocket handshake, of which RFC 6455 section 4.4 knows one version. */
+/** Runs `handler` for WebSocket handshakes that are sound and of version 13, the only one (RFC 6455 section 4.4). */
 export function whenSoundUpgrade(
   metrics: Metrics,
   handler: (res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t) => void,

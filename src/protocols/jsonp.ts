@@ -63,9 +63,9 @@ function bodyOf(form: Form, json: string): string {
 
 class Poll implements Transport {
   readonly kind = 'jsonp';
-  /** Answered, or the browser is gone. */
+  /** Whether the poll has been answered, or its browser is gone. */
   #done = false;
-  /** Taken, and not all out yet. */
+  /** Packets that the poll has taken and that are not all sent yet. */
   #unsent: readonly Packet[] = NONE;
 
   constructor(
@@ -77,7 +77,7 @@ class Poll implements Transport {
     readonly address: string,
   ) {
     res.onAborted(() => {
-      // Kept: `close` answers them where it comes before the endpoint has heard of this.
+      // `#unsent` stays as it is: `close` answers these packets where it comes before the endpoint has heard of the detach.
       const unsent = this.#unsent;
       if (this.#done && unsent.length === 0) return;
       if (!this.#done) this.#end();
@@ -105,14 +105,14 @@ class Poll implements Transport {
     return unsent;
   }
 
-  /** Its time is over, or the server drains. */
+  /** Answers an empty frame: the poll's time is over, or the server drains. */
   answerEmpty(): void {
     if (this.#done || this.#unsent.length > 0) return;
     this.#answer(EMPTY_FRAME);
     this.adapter.detach(this, NONE);
   }
 
-  /** Answers with what it has taken. */
+  /** Answers with the packets that the poll has taken. */
   write(): void {
     if (this.#done || this.#unsent.length === 0) return;
     if (!this.#answer(encodeFrame(this.#unsent).text)) return;
@@ -125,7 +125,7 @@ class Poll implements Transport {
     this.adapter.ended(this);
   }
 
-  /** False while a part of it waits for the network. */
+  /** Writes the answer; false while a part of it waits for the network. */
   #answer(json: string, status?: string): boolean {
     const { res, form } = this;
     const body = Buffer.from(bodyOf(form, json));
@@ -272,7 +272,7 @@ export class PollAdapter {
     client.endpoint.tell({ kind: 'attach', client, transport: poll });
   }
 
-  /** It is to be written when the event loop has looked at the network. */
+  /** Has a poll written when the event loop has looked at the network. */
   writeLater(poll: Poll): void {
     if (this.#toWrite.length === 0) setImmediate(this.#writeAll);
     this.#toWrite.push(poll);
@@ -284,14 +284,14 @@ export class PollAdapter {
     for (const poll of polls) poll.write();
   };
 
-  /** It waits no more: it has been answered, or the browser is gone. */
+  /** Forgets a poll that waits no more: it has been answered, or its browser is gone. */
   ended(poll: Poll): void {
     this.#waiting.cancel(poll);
     this.context.runtime.metrics.connections.jsonp -= 1;
     this.connectionLimits.release(poll.address);
   }
 
-  /** The endpoint is to know: it is over, and these did not get out. */
+  /** Tells the endpoint that a poll is over, and which packets it could not send. */
   detach(poll: Poll, unsent: readonly Packet[]): void {
     const { client } = poll;
     client.endpoint.tell({ kind: 'detach', client, transport: poll, unsent });

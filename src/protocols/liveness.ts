@@ -15,7 +15,7 @@ export class Liveness<T> {
     clock: Clock,
     { pingMs, silenceMs }: { readonly pingMs: number; readonly silenceMs: number },
     ping: (socket: T) => void,
-    /** It is silent for too long: nothing reaches it, a farewell neither. */
+    /** Called with a socket that has been silent for too long: nothing reaches it any more, not even a close frame. */
     gone: (socket: T) => void,
   ) {
     const intervalMs = Math.max(1, Math.min(pingMs, Math.floor(silenceMs / PINGS)));
@@ -36,7 +36,7 @@ export class Liveness<T> {
     this.#silence.start(socket);
   }
 
-  /** Something came from it: a message, a ping or a pong. */
+  /** Notes that something came from a socket: a message, a ping or a pong. */
   heard(socket: T): void {
     if (this.#silence.has(socket)) this.#silence.start(socket);
   }

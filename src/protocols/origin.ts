@@ -3,7 +3,7 @@ import type { Domain } from '../actors/domain.js';
 
 const ANY_HOST = '*.';
 
-/** What sends no Origin is no page of another site. */
+/** Whether a page of this origin may connect. A request without Origin is not from a page of another site. */
 export function isAllowedOrigin(domain: Domain, origin: string): boolean {
   const { origins } = domain.settings;
   return origin === '' || origins.length === 0 || origins.some((listed) => matchesOrigin(listed, origin));

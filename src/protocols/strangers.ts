@@ -3,11 +3,11 @@
  * hold is bounded, whatever carries them; where it is too much, those that have held it longest end.
  */
 
-/** All that strangers may make the server hold. */
+/** The most bytes that all strangers together may make the server hold. */
 const HELD_BYTES = 128 * 1024 * 1024;
-/** Who holds no more is asked to go last: an honest CONNECT is smaller. */
+/** Strangers that hold no more than this are dropped last: an honest CONNECT is smaller. */
 const SMALL_BYTES = 4096;
-/** Strangers, however little they hold. */
+/** The most strangers at a time, however little they hold. */
 const MOST = 16_384;
 
 export interface Stranger {
@@ -42,7 +42,7 @@ export class Strangers {
     while (this.size > MOST) if (!this.#drop(this.#small)) this.#drop(this.#large);
   }
 
-  /** It is no stranger any more, or has gone. */
+  /** Forgets a stranger that has said who it is, or has gone. */
   release(stranger: Stranger): void {
     const bytes = this.#small.get(stranger) ?? this.#large.get(stranger);
     if (bytes === undefined) return;
@@ -51,7 +51,7 @@ export class Strangers {
     this.#bytes -= bytes;
   }
 
-  /** The one that has held longest. */
+  /** Drops the stranger that has held its bytes for longest; false where there is none. */
   #drop(held: ReadonlyMap<Stranger, number>): boolean {
     for (const stranger of held.keys()) {
       this.release(stranger);

@@ -20,7 +20,7 @@ const ANSWER_MS = 10_000;
 
 interface Attempt {
   readonly packet: Packet;
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly count: number;
 }
 

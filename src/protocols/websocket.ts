@@ -20,10 +20,13 @@ import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
 import type { Stranger } from './strangers.js';
 
-/** Section 10: a longer text ends with 1009. Up to the second bound it can be told so, beyond that it is cut off. */
+/**
+ * A longer text closes the socket with 1009 (section 10). Beyond the second bound the connection is cut off without a
+ * close code.
+ */
 const TEXT_BYTES = 64 * 1024;
 const RECEIVE_BYTES = 2 * TEXT_BYTES;
-/** What uWebSockets.js itself does where nothing comes; `silenceMs` is never longer. */
+/** After how long a silence uWebSockets.js itself closes a socket; `silenceMs` is never longer. */
 const IDLE_S = 120;
 /** Bytes that wait for a client before its pings are not answered any more: it has enough to read. */
 const PONG_BACKLOG_BYTES = 256 * 1024;
@@ -49,9 +52,9 @@ class Socket implements Transport, Stranger {
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
   domain: Domain | null = null;
-  /** It has named a ticket, and the client is being looked for. */
+  /** Whether the socket has named a ticket whose client is being looked for on another node. */
   locating = false;
-  /** The batch that is not all out yet. */
+  /** The batch that is not all sent yet. */
   unsent: readonly Packet[] = NONE;
 
   constructor(
@@ -76,7 +79,7 @@ class Socket implements Transport, Stranger {
     return this.unsent;
   }
 
-  /** Before it has subscribed: strangers together take too much. */
+  /** Closes a socket that has not subscribed, because strangers together hold too much. */
   drop(): void {
     this.onDrop();
     this.ws?.close();
@@ -97,7 +100,7 @@ export function parseSubscribe(text: string): { readonly domain: string; readonl
 export class WebSocketAdapter {
   readonly behaviour: WebSocketBehavior<Holder>;
   readonly #alive: Liveness<Socket>;
-  /** Those that have not subscribed. */
+  /** Sockets that have not subscribed yet. */
   readonly #silent: Timeouts<Socket>;
 
   constructor(
@@ -162,7 +165,7 @@ export class WebSocketAdapter {
     socket.ws = ws;
     this.context.runtime.metrics.opens('websocket');
     this.#silent.start(socket);
-    // The library gathers so much of a text before it shows anything of it.
+    // uWebSockets.js gathers so much of a text before it shows anything of it.
     this.context.strangers.hold(socket, RECEIVE_BYTES);
     this.#alive.open(socket);
   }

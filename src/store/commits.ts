@@ -1,9 +1,9 @@
 /** Which writes are on disk, and who waits for that. Writes are numbered in the order in which they are made. */
 export class Commits {
   #last = 0;
-  /** All before this one are on disk. */
+  /** The oldest write that may not be on disk: all before this number are. */
   #oldest = 1;
-  /** Not on disk yet. */
+  /** Numbers of the writes that are not on disk yet. */
   readonly #open = new Set<number>();
   #waiting: { readonly upTo: number; readonly done: () => void }[] = [];
   /** How many of those that wait have been told. */
@@ -16,7 +16,7 @@ export class Commits {
     return this.#last;
   }
 
-  /** It is on disk, or another one has taken its place that is. */
+  /** Notes that a write is on disk, or that a later write of the same key is. */
   end(number: number): void {
     this.#open.delete(number);
     while (this.#oldest <= this.#last && !this.#open.has(this.#oldest)) this.#oldest += 1;
@@ -29,7 +29,10 @@ export class Commits {
     this.#told = 0;
   }
 
-  /** Calls `done` when all that has begun is on disk: at once where it is. Calls come in the order in which they are asked for. */
+  /**
+   * Calls `done` when all that has begun is on disk: at once where it is. Calls come in the order in which they are
+   * asked for.
+   */
   after(done: () => void): void {
     if (this.#open.size === 0) done();
     else this.#waiting.push({ upTo: this.#last, done });

@@ -133,10 +133,10 @@ for (const name of tables.split(',')) {
 export function probeFolder(folder: string): void {
   const file = join(folder, 'data.mdb');
   if (!existsSync(file)) return;
-  // Made, and never written: a server that was killed at its first start.
+  // An empty file was made and never written: its server was killed at its first start.
   if (statSync(file).size === 0) return rmSync(file);
   for (const path of [file, join(folder, 'lock.mdb')]) if (existsSync(path)) mustBeWritable(path);
-  // Twice: whatever kept one process from reading it is not worth a file that can be read.
+  // The file is set aside only when two processes fail to read it: one may fail for reasons of its own.
   const damage = probe(folder) && probe(folder);
   if (!damage) return;
   const aside = `${file}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`;
@@ -165,7 +165,7 @@ function probe(folder: string): string | null {
     encoding: 'utf8',
   });
   if (status === 0) return null;
-  // Not the file's fault: no process could be had, or somebody ended it.
+  // The file is not at fault where no process could be started, or where somebody ended it.
   if (error || signal === 'SIGKILL' || signal === 'SIGTERM') {
     throw new Error(`data: ${folder} could not be examined (${error?.message ?? signal}): start again`);
   }

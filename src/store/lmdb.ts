@@ -13,9 +13,9 @@ import { probeFolder, takeFolder } from './folder.js';
 import { type Measured, Space } from './space.js';
 import { type Key, type Store, TABLES, type Table, type TableName } from './store.js';
 
-/** How often a full disk is looked at. */
+/** How often a full disk is measured again. */
 const LOOK_MS = 1000;
-/** Of a record besides its texts and Buffers. */
+/** About as many bytes as a record takes besides its texts and Buffers. */
 const RECORD_BYTES = 64;
 
 /** About as many bytes as a value takes on disk. */
@@ -31,7 +31,7 @@ function bytesOf(value: unknown): number {
 /** A write of a key that is not on disk yet. */
 interface Write<V> {
   readonly key: Key;
-  /** Undefined: removed. */
+  /** The value; undefined where the key is removed. */
   readonly value: V | undefined;
   readonly bytes: number;
   /** Since when something is to be committed for this key. */
@@ -39,9 +39,9 @@ interface Write<V> {
 }
 
 class LmdbTable<V> implements Table<V> {
-  /** Handed to the library, or waiting for room; by key. */
+  /** Writes that LMDB has not committed yet, or that wait for room; by key. */
   readonly #pending = new Map<string, Write<V>>();
-  /** Those of them that wait for room. */
+  /** The pending writes that wait for room on the disk, by key. */
   readonly #waiting = new Map<string, Write<V>>();
 
   constructor(
@@ -115,7 +115,7 @@ class LmdbTable<V> implements Table<V> {
     );
   }
 
-  /** Not on disk, so nobody is told that it is: it waits, unless a later write takes its place. */
+  /** Puts a write that failed back among those that wait, unless a later write of the key has taken its place. */
   #retry(write: Write<V>, error: unknown): void {
     const name = write.key.join(' ');
     const last = this.#pending.get(name);
@@ -140,7 +140,7 @@ class LmdbStore implements Store, Writing {
   readonly #root: RootDatabase<unknown, (string | number)[]>;
   readonly #tables = new Map<TableName, LmdbTable<unknown>>();
   readonly #watchers: ((full: boolean) => void)[] = [];
-  /** Changes wait for room: all others go behind them. */
+  /** Whether changes wait for room; then all later ones wait behind them. */
   #holds = false;
   #failed = false;
   #closed = false;
@@ -172,7 +172,7 @@ class LmdbStore implements Store, Writing {
     this.commits.after(done);
   }
 
-  /** A commit is done: what waits for room may have some. */
+  /** A commit is done, so there may be room for the writes that wait. */
   written(): void {
     if (this.#holds && this.space.isIdle) this.#resume();
   }
@@ -202,7 +202,7 @@ class LmdbStore implements Store, Writing {
       this.#resume();
       await this.#root.committed;
       await this.#root.flushed;
-      // What is written makes room for more of what waits, or does not.
+      // Goes on only while writing makes room for more of the writes that wait.
       if (waiting === 0 || waiting >= before) return;
       before = waiting;
     }

@@ -8,7 +8,7 @@
 
 /** Bytes. */
 export interface Measured {
-  /** Of the disk, to whoever runs the server. */
+  /** Free bytes of the disk, as far as the server's user may use them. */
   readonly free: number;
   readonly total: number;
   /** Pages of the file that hold nothing any more. */
@@ -19,22 +19,22 @@ export interface Measured {
 
 const LARGEST_RESERVE = 64 * 1024 * 1024;
 const SMALLEST_RESERVE = 256 * 1024;
-/** Of a disk's size. */
+/** The reserve as a share of the size of the disk. */
 const RESERVE_SHARE = 0.25;
 const PAGE_BYTES = 4096;
 /** A record larger than this takes pages that lie together, which the file may have no place for. */
 const LARGE_BYTES = 1500;
-/** Others write to the disk as well. */
+/** How long a measurement counts: others write to the disk as well. */
 const MEASURED_MS = 250;
 
 export class Space {
   #full = false;
   #measured: Measured;
   #measuredAt = 0;
-  /** Written since, or not committed then. */
+  /** Bytes written since the last measurement, or not committed at that time. */
   #writes = 0;
   #bytes = 0;
-  /** Not committed yet. */
+  /** Bytes written that are not committed yet. */
   #openWrites = 0;
   #openBytes = 0;
   #isStale = false;
@@ -83,7 +83,7 @@ export class Space {
     return this.#openWrites === 0;
   }
 
-  /** Something is written. */
+  /** Counts a write that begins. */
   open(bytes: number): void {
     this.#writes += 1;
     this.#bytes += bytes;
@@ -91,7 +91,7 @@ export class Space {
     this.#openBytes += bytes;
   }
 
-  /** It is committed, or has failed. */
+  /** Counts a write that is committed, or has failed. */
   close(bytes: number): void {
     this.#openWrites -= 1;
     this.#openBytes -= bytes;
@@ -106,7 +106,7 @@ export class Space {
     return left + reusable > wanted && (bytes <= LARGE_BYTES || left > wanted / 2);
   }
 
-  /** What is plenty is looked at from time to time only. */
+  /** Measures the disk anew, unless there was plenty of room a short time ago. */
   #look(): void {
     const now = this.now();
     const isOld = now - this.#measuredAt >= MEASURED_MS;

@@ -4,7 +4,10 @@
  * before, and says so when it is `committed`. lmdb.ts implements it; a server that keeps nothing has none.
  */
 
-/** Parts of a fixed meaning, the most general first: what shares its first parts lies together, in order. */
+/**
+ * A key of several parts of fixed meaning, the most general first: keys that share their first parts lie together, in
+ * order.
+ */
 export type Key = readonly [string, ...(string | number)[]];
 
 /** Values are plain data: texts, numbers, lists, objects, Buffers. */
@@ -17,7 +20,7 @@ export interface Table<V> {
 }
 
 export interface Store {
-  /** The same table for the same name. */
+  /** The table of a name; the same object each time. */
   table<V>(name: TableName): Table<V>;
   /** Whether something new of so many bytes can be taken. False: its disk is nearly full. */
   hasRoom(bytes?: number): boolean;
