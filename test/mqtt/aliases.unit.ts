@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Aliases } from '../../src/protocols/mqtt/aliases.js';
 
-t.test('Topics get aliases up to what the client allows, then the oldest gives way', async (t) => {
+t.test('Topics get as many aliases as the client allows, then a new topic takes the oldest one', async (t) => {
   const aliases = new Aliases(2);
   const assign = (topic: string) => {
     const { next } = aliases;
@@ -18,6 +18,6 @@ t.test('Topics get aliases up to what the client allows, then the oldest gives w
   t.equal(assign('d'), 2);
 });
 
-t.test('A client that allows none gets none', async (t) => {
+t.test('A client that allows no aliases gets none', async (t) => {
   t.equal(new Aliases(0).next, 0);
 });

@@ -8,7 +8,7 @@ import { payloads, TestDevice } from './support/device.js';
 for (const protocolVersion of [3, 4, 5] as const) {
   const options: IClientOptions = { protocolVersion, ...(protocolVersion === 3 ? { protocolId: 'MQIsdp' } : {}) };
 
-  t.test(`Every QoS arrives at the QoS that was granted, version ${protocolVersion}`, async (t) => {
+  t.test(`A publication arrives at the QoS that was granted, version ${protocolVersion}`, async (t) => {
     const broker = await testBroker(t);
     const url = `mqtt://127.0.0.1:${broker.port}`;
     const from = await client(t, url, { ...options, clientId: 'from' });
@@ -25,7 +25,7 @@ for (const protocolVersion of [3, 4, 5] as const) {
     }
   });
 
-  t.test(`Retained publications greet a subscriber until they are deleted, version ${protocolVersion}`, async (t) => {
+  t.test(`A new subscriber is sent what is retained, until it is deleted, version ${protocolVersion}`, async (t) => {
     const broker = await testBroker(t);
     const url = `mqtt://127.0.0.1:${broker.port}`;
     const from = await client(t, url, { ...options, clientId: 'from' });
@@ -43,7 +43,7 @@ for (const protocolVersion of [3, 4, 5] as const) {
   });
 }
 
-t.test('Properties of 5.0 are passed on, and those who speak 3.1.1 get the rest', async (t) => {
+t.test('Properties of 5.0 are passed on, and clients of 3.1.1 get the publication without them', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const from = await client(t, url);
@@ -117,7 +117,7 @@ t.test('Publishing to an address is a push, and watchers see one frame for each 
   t.match(JSON.parse(await site.payload()).messages, [{ body: 'marker' }]);
 });
 
-t.test('A ticket has sessions of its own, whatever client id it gives', async (t) => {
+t.test('A ticket never resumes the session of a backend, whatever client id it gives', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const kept = { clientId: 'site', clean: false, properties: { sessionExpiryInterval: 60 } };
@@ -149,7 +149,7 @@ t.test('Bad credentials are refused with the codes of the version', async (t) =>
   }
 });
 
-t.test('$SYS tells the numbers of the own domain, and is not matched by a leading wildcard', async (t) => {
+t.test('$SYS tells a domain its own numbers, and is not matched by a leading wildcard', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   await client(t, url, { username: foreign.domain, password: foreign.apikey });
@@ -162,7 +162,7 @@ t.test('$SYS tells the numbers of the own domain, and is not matched by a leadin
   t.strictSame(site.rest, []);
 });
 
-t.test('What the server publishes itself is published by nobody else, nor what is no topic', async (t) => {
+t.test('Clients may publish neither to $SYS nor to $share', async (t) => {
   const { host, domain } = testMachine(t);
   const watcher = new TestDevice(host);
   await watcher.connect('watcher');
@@ -178,7 +178,7 @@ t.test('What the server publishes itself is published by nobody else, nor what i
   t.equal(domain.metrics.dropped.notAuthorized, 2);
 });
 
-t.test('Request and response find each other', async (t) => {
+t.test('A request is answered on the response topic that it names', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const server = await client(t, url);

@@ -138,7 +138,7 @@ t.test(
   },
 );
 
-t.test('Keep alive counts whole packets: a byte now and then keeps nothing open', async (t) => {
+t.test('Keep alive counts whole packets: a byte now and then does not keep a connection open', async (t) => {
   const clock = new ManualClock();
   const { host } = testMachine(t, {}, clock);
   const device = new TestDevice(host);

@@ -58,7 +58,7 @@ t.test('A WebSocket without the subprotocol is refused', async (t) => {
   socket.terminate();
 });
 
-t.test('The last packet arrives although the client goes on writing', async (t) => {
+t.test('The last packet of the server arrives although the client goes on writing', async (t) => {
   const broker = await testBroker(t, { mqtt: { port: -1, anonymousDomain: own.domain } });
   const socket = connect({ port: broker.port, host: '127.0.0.1' });
   t.teardown(() => socket.destroy());
@@ -71,7 +71,7 @@ t.test('The last packet arrives although the client goes on writing', async (t) 
   t.equal(Buffer.concat(chunks).toString('hex').slice(-6), 'e00181');
 });
 
-t.test('What a client asked before it ended its side is still answered', async (t) => {
+t.test('A client that ends its side is still answered what it asked before', async (t) => {
   const broker = await testBroker(t, { mqtt: { port: -1, anonymousDomain: own.domain } });
   const socket = connect({ port: broker.port, host: '127.0.0.1', allowHalfOpen: true });
   t.teardown(() => socket.destroy());
@@ -99,7 +99,7 @@ t.test('Connections of one address are limited', async (t) => {
   await another.client.endAsync();
 });
 
-t.test('A connection that the server has ended is closed although its client leaves its half open', async (t) => {
+t.test('A connection that the server has ended is closed although its client never ends its side', async (t) => {
   const clock = new ManualClock();
   const broker = await testBroker(t, {}, clock);
   const socket = connect({ port: broker.port, host: '127.0.0.1', allowHalfOpen: true });
@@ -113,7 +113,7 @@ t.test('A connection that the server has ended is closed although its client lea
   while (broker.metrics.connections.mqtt > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
-t.test('MQTT over WebSocket that has ended counts for its address no longer', async (t) => {
+t.test('A WebSocket that has ended counts for its address no longer', async (t) => {
   const server = await testServer(t, { limits: { connectionsPerAddress: 1 } });
   const url = `ws://${server.host}/mqtt`;
   const first = await client(t, url);
@@ -123,7 +123,7 @@ t.test('MQTT over WebSocket that has ended counts for its address no longer', as
   await t.resolves(client(t, url));
 });
 
-t.test('Who takes no answers by WebSocket is ended', async (t) => {
+t.test('A WebSocket whose client takes no answers is ended', async (t) => {
   const server = await testServer(t, { mqtt: { anonymousDomain: own.domain, maxPacketBytes: 1024 } });
   const socket = new WebSocket(`ws://${server.host}/mqtt`, 'mqtt');
   t.teardown(() => socket.terminate());
@@ -139,7 +139,7 @@ t.test('Who takes no answers by WebSocket is ended', async (t) => {
   t.equal(await closed, 1008);
 });
 
-t.test('Draining tells 5.0 why, and lets nobody in', async (t) => {
+t.test('A server that drains tells clients of 5.0 why, and lets nobody in', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const site = await client(t, url);

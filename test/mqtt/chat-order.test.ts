@@ -33,7 +33,7 @@ class Phone {
   }
 }
 
-/** The next `count` messages' bodies; what came before again is left out. */
+/** The bodies of the next `count` messages; a message that comes again counts once. */
 async function bodies(client: Pick<ChatClient, 'next'>): Promise<string[]> {
   const seen: string[] = [];
   while (seen.length < count) {

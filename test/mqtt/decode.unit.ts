@@ -138,12 +138,12 @@ t.test('A topic or filter of more than 200 separators is malformed', async (t) =
   }
 });
 
-t.test('Flags of what only servers send are malformed, but of CONNACK it is the packet that is wrong', async (t) => {
+t.test('Flags of packets that only servers send are malformed; a CONNACK is refused for what it is', async (t) => {
   for (const first of [0x91, 0xb4, 0xd8]) t.equal(checkFirst(first, 5), 0x81);
   for (const first of [0x21, 0x90, 0xb0, 0xd0]) t.equal(checkFirst(first, 5), 0);
 });
 
-t.test('The other packets are read', async (t) => {
+t.test('SUBSCRIBE, UNSUBSCRIBE, PUBREC, PINGREQ and DISCONNECT are read', async (t) => {
   t.match(parse(packet('82', '0005 02 0b 07 0001 74 2e'), 5), {
     cmd: 'subscribe',
     id: 5,

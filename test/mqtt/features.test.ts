@@ -27,7 +27,7 @@ function kept(version: 4 | 5, sessionExpiryInterval = 60): IClientOptions {
   };
 }
 
-t.test('CONNACK tells what the server takes, and the identifier and keep alive that it assigns', async (t) => {
+t.test('CONNACK tells the server’s limits, and the client id and keep alive that it assigns', async (t) => {
   const broker = await testBroker(t, { mqtt: { maxKeepAlive: 60, maxPacketBytes: 5000 } });
   const properties = { requestResponseInformation: true };
   const { connack } = await client(t, urlOf(broker), { clientId: '', keepalive: 120, properties });
@@ -44,7 +44,7 @@ t.test('CONNACK tells what the server takes, and the identifier and keep alive t
 });
 
 for (const version of [4, 5] as const) {
-  t.test(`A session goes on where it was left, version ${version}`, async (t) => {
+  t.test(`A session goes on where its client left it, version ${version}`, async (t) => {
     const broker = await testBroker(t);
     const first = await client(t, urlOf(broker), { clientId: 'kept', ...kept(version) });
     t.equal(first.connack?.sessionPresent, false);
@@ -92,7 +92,7 @@ for (const version of [4, 5] as const) {
   });
 }
 
-t.test('A session expires, sooner or later as DISCONNECT says', async (t) => {
+t.test('A session expires after the time that DISCONNECT says', async (t) => {
   const clock = new ManualClock();
   const broker = await testBroker(t, {}, clock);
   const session = { clientId: 'kept', ...kept(5, 30) };
@@ -150,7 +150,7 @@ t.test('A ticket that has ended leaves no will, neither at once nor after its de
   t.match(JSON.parse(await tom.payload()).messages, [{ body: 'marker' }]);
 });
 
-t.test('A message that waited says how long it still holds, or has expired', async (t) => {
+t.test('A message that waited says how long it is still valid, or has expired', async (t) => {
   const clock = new ManualClock();
   const broker = await testBroker(t, {}, clock);
   const session = { clientId: 'kept', keepalive: 0, ...kept(5, 1000) };
@@ -203,7 +203,7 @@ t.test('A client whose receive maximum is 1 gets everything, one after the other
   for (let i = 0; i < 10; i++) t.equal(await to.payload(), `${i}`);
 });
 
-t.test('Neither side is sent more bytes in a packet than it accepts', async (t) => {
+t.test('Neither side takes a packet of more bytes than it accepts', async (t) => {
   const broker = await testBroker(t, { mqtt: { maxPacketBytes: 1000 } });
   const to = await client(t, urlOf(broker), { properties: { maximumPacketSize: 100 } });
   await to.client.subscribeAsync('t', { qos: 2 });
@@ -252,7 +252,7 @@ t.test('A shared subscription gives each message to one of its members', async (
   t.strictSame(taken.flat().sort(), ['0', '1', '2', '3', '4', '5']);
 });
 
-t.test('What is refused has its reason, and the connection stays', async (t) => {
+t.test('A publication that is refused has its reason code, and the connection stays', async (t) => {
   const broker = await testBroker(t);
   const { client: connected } = await client(t, urlOf(broker));
   await t.rejects(connected.publishAsync('/domain/b.example/uid/x', '{"from":"a","body":"x"}', { qos: 1 }), {

@@ -10,7 +10,7 @@ function subscribe(topic: string): Packet {
   return { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos: 1, rh: 0 }] };
 }
 
-t.test('Subscriptions beyond the limit of a session are refused, until others go', async (t) => {
+t.test('Subscriptions beyond the limit of a session are refused, until it unsubscribes', async (t) => {
   const { host, domain, metrics } = testMachine(t, { limits: { subscriptionsPerSession: 2 } });
   const device = new TestDevice(host);
   await device.connect('many');
@@ -49,7 +49,7 @@ t.test('Levels of filters have a limit for the domain', async (t) => {
   const { host, domain, metrics } = testMachine(t);
   const device = new TestDevice(host);
   await device.connect('deep');
-  // As many in earnest take 250 MB.
+  // The real limit would take 250 MB.
   Object.defineProperty(domain.table, 'levels', { value: 999_999, configurable: true });
   t.match(await device.subscribe('a/+', 1), [{ granted: [1] }]);
   Object.defineProperty(domain.table, 'levels', { value: 1_000_000 });
@@ -57,7 +57,7 @@ t.test('Levels of filters have a limit for the domain', async (t) => {
   t.equal(metrics.refused.quotaExceeded, 1);
 });
 
-t.test('Sessions beyond the limit of the domain are refused, those there are go on', async (t) => {
+t.test('Sessions beyond the limit of the domain are refused, and existing ones go on', async (t) => {
   const { host, metrics } = testMachine(t, { limits: { sessionsPerDomain: 1 } });
   const kept = { properties: { sessionExpiryInterval: 60 } };
   const first = new TestDevice(host);
@@ -68,16 +68,19 @@ t.test('Sessions beyond the limit of the domain are refused, those there are go 
   t.equal(metrics.refused.quotaExceeded, 2);
 });
 
-t.test('What is retained has limits for the domain; beyond them it is delivered and not kept', async (t) => {
-  const { host, domain } = testMachine(t, { limits: { retainedPerDomain: 2 } });
-  const device = new TestDevice(host);
-  await device.connect('device');
-  await device.subscribe('#');
-  for (const topic of ['a', 'b', 'c', 'a']) device.publish(topic, 'x', 0, { retain: true });
-  t.equal((await device.received()).length, 4);
-  t.equal(host.broker(domain).retained.count, 2);
-  t.equal(domain.metrics.dropped.quotaExceeded, 1);
-});
+t.test(
+  'Retained publications have limits for the domain; beyond them a publication is delivered and not kept',
+  async (t) => {
+    const { host, domain } = testMachine(t, { limits: { retainedPerDomain: 2 } });
+    const device = new TestDevice(host);
+    await device.connect('device');
+    await device.subscribe('#');
+    for (const topic of ['a', 'b', 'c', 'a']) device.publish(topic, 'x', 0, { retain: true });
+    t.equal((await device.received()).length, 4);
+    t.equal(host.broker(domain).retained.count, 2);
+    t.equal(domain.metrics.dropped.quotaExceeded, 1);
+  },
+);
 
 t.test('Twenty thousand SUBSCRIBEs in one read are answered in their order', async (t) => {
   const { host } = testMachine(t);
@@ -97,7 +100,7 @@ t.test('Twenty thousand SUBSCRIBEs in one read are answered in their order', asy
   t.ok(answer.startsWith('900400010000') && answer.endsWith('d000'));
 });
 
-t.test('Unfinished CONNECTs together have a bound, which small ones do not feel', async (t) => {
+t.test('Unfinished CONNECTs have a bound together, and small ones are not ended for it', async (t) => {
   const { host, metrics } = testMachine(t);
   const begin = Buffer.from('1090a10f 00044d51545404020000'.replace(' ', ''), 'hex');
   const strangers = () => Array.from({ length: 800 }, () => new TestDevice(host).raw(begin).raw(Buffer.alloc(200_000)));

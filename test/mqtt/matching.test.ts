@@ -54,7 +54,7 @@ t.test(
   },
 );
 
-t.test('filters that are alike count once, until the last of them has gone', async (t) => {
+t.test('filters of one shape count once, until the last of them is unsubscribed', async (t) => {
   const shapes = new FilterShapes();
   shapes.add('sensors/+/a');
   shapes.add('doors/+/b');
@@ -70,7 +70,7 @@ t.test('filters that are alike count once, until the last of them has gone', asy
   t.equal(shapes.levels, 0);
 });
 
-t.test('a session that ends gives back what its filters took', async (t) => {
+t.test('a session that ends gives back the levels that its filters took', async (t) => {
   const { host, domain } = testMachine(t);
   const device = new TestDevice(host);
   await device.connect('goes');

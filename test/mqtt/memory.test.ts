@@ -45,7 +45,7 @@ function bytesOf(domain: Domain, before: number): number {
   return domain.memory.bytes - before;
 }
 
-t.test('a publication that waits for 100 sessions counts once, and not at all when the last one has it', async (t) => {
+t.test('a publication that waits for 100 sessions counts once, and no more when the last one has it', async (t) => {
   const { host, domain } = testMachine(t);
   await away(host, 100);
   const publisher = new TestDevice(host);
@@ -59,7 +59,7 @@ t.test('a publication that waits for 100 sessions counts once, and not at all wh
   t.equal(bytesOf(domain, before), 0);
 });
 
-t.test('beyond the memory of its domain a publication is refused, until there is room', async (t) => {
+t.test('a publication for which its domain has no memory is refused, until there is room', async (t) => {
   const bytesPerDomain = 500_000;
   const { host, domain } = testMachine(t, { limits: { bytesPerDomain } });
   await away(host, 2);

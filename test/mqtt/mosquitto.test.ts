@@ -14,10 +14,10 @@ interface Finished {
   readonly text: string;
 }
 
-/** Runs one; answers the process and what it wrote when it has ended. */
+/** Runs a command; answers the process, and what it wrote when it has ended. */
 function run(name: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', port: number, args: readonly string[]) {
   const login = ['-h', '127.0.0.1', '-p', String(port), '-u', own.domain, '-P', own.apikey];
-  // Line by line: to a pipe they would write when they end.
+  // Line by line: otherwise they write to a pipe only when they end.
   const child = spawnTethered('stdbuf', ['-oL', program(name) ?? name, ...login, ...args]);
   let text = '';
   child.stdout?.on('data', (chunk) => {
@@ -38,7 +38,7 @@ function run(name: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', port: num
 }
 
 for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
-  t.test(`mosquitto_pub and mosquitto_sub meet, ${version}`, { skip }, async (t) => {
+  t.test(`mosquitto_sub receives what mosquitto_pub publishes, ${version}`, { skip }, async (t) => {
     const { port } = await testBroker(t);
     const sub = run('mosquitto_sub', port, ['-V', version, '-t', 'a/#', '-q', '2', '-C', '3', '-v', '-d']);
     await sub.says('received SUBACK');
@@ -53,7 +53,7 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
   });
 }
 
-t.test('mosquitto_sub gets retained publications and leaves a session behind', { skip }, async (t) => {
+t.test('mosquitto_sub gets retained publications, and its session stays when it ends', { skip }, async (t) => {
   const { port } = await testBroker(t);
   await run('mosquitto_pub', port, ['-t', 'kept', '-m', 'retained', '-r', '-q', '1']).finished;
   const session = ['-t', 'kept', '-q', '1', '-c', '-i', 'sub', '-C', '1', '-F', '%r %p'];
@@ -62,7 +62,7 @@ t.test('mosquitto_sub gets retained publications and leaves a session behind', {
   t.match((await run('mosquitto_sub', port, session).finished).text, '0 while away');
 });
 
-t.test('Properties of mosquitto_pub arrive', { skip }, async (t) => {
+t.test('mosquitto_sub gets the properties that mosquitto_pub sends', { skip }, async (t) => {
   const { port } = await testBroker(t);
   const to = await client(t, `mqtt://127.0.0.1:${port}`);
   await to.client.subscribeAsync('t', { qos: 1 });
@@ -74,7 +74,7 @@ t.test('Properties of mosquitto_pub arrive', { skip }, async (t) => {
   });
 });
 
-t.test('mosquitto_sub takes its share', { skip }, async (t) => {
+t.test('mosquitto_sub gets its share of a shared subscription', { skip }, async (t) => {
   const { port } = await testBroker(t);
   const share = ['-V', 'mqttv5', '-t', '$share/g/jobs', '-q', '1', '-C', '2', '-d'];
   const subs = [run('mosquitto_sub', port, share), run('mosquitto_sub', port, share)];
@@ -87,7 +87,7 @@ t.test('mosquitto_sub takes its share', { skip }, async (t) => {
   t.strictSame(texts.flat().sort(), ['job1', 'job2', 'job3', 'job4']);
 });
 
-t.test('mosquitto_rr gets its answer', { skip }, async (t) => {
+t.test('mosquitto_rr gets the answer to its request', { skip }, async (t) => {
   const { port } = await testBroker(t);
   const server = await client(t, `mqtt://127.0.0.1:${port}`);
   await server.client.subscribeAsync('ask', { qos: 1 });
@@ -117,28 +117,33 @@ t.test('The will of mosquitto_sub goes out when it is killed, and not when it en
   }
 });
 
-t.test('mosquitto_sub names its maxima, and gets everything within them', { skip }, async (t) => {
-  const { port } = await testBroker(t);
-  // Not topic aliases: mosquitto's library takes none, whatever it says.
-  const maxima = ['-D', 'connect', 'receive-maximum', '1', '-D', 'connect', 'maximum-packet-size', '60'];
-  const identifier = ['-D', 'subscribe', 'subscription-identifier', '77'];
-  const args = ['-V', 'mqttv5', '-t', 't', '-q', '2', '-C', '3', '-F', '%j', '-d', ...maxima, ...identifier];
-  const sub = run('mosquitto_sub', port, args);
-  await sub.says('received SUBACK');
-  const pub = (text: string) => run('mosquitto_pub', port, ['-V', 'mqttv5', '-t', 't', '-m', text, '-q', '2']).finished;
-  for (const text of ['one', 'x'.repeat(100), 'two', 'three']) t.equal((await pub(text)).code, 0);
-  const { code, text } = await sub.finished;
-  t.equal(code, 0);
-  const lines = text.split('\n').filter((line) => line.startsWith('{'));
-  t.match(
-    lines.map((line) => JSON.parse(line)),
-    [
-      { topic: 't', payload: 'one', qos: 2 },
-      { topic: 't', payload: 'two', qos: 2 },
-      { topic: 't', payload: 'three', qos: 2 },
-    ],
-  );
-});
+t.test(
+  'mosquitto_sub gets everything within the receive maximum and packet size that it names',
+  { skip },
+  async (t) => {
+    const { port } = await testBroker(t);
+    // Not topic aliases: mosquitto's library takes none, whatever it says.
+    const maxima = ['-D', 'connect', 'receive-maximum', '1', '-D', 'connect', 'maximum-packet-size', '60'];
+    const identifier = ['-D', 'subscribe', 'subscription-identifier', '77'];
+    const args = ['-V', 'mqttv5', '-t', 't', '-q', '2', '-C', '3', '-F', '%j', '-d', ...maxima, ...identifier];
+    const sub = run('mosquitto_sub', port, args);
+    await sub.says('received SUBACK');
+    const pub = (text: string) =>
+      run('mosquitto_pub', port, ['-V', 'mqttv5', '-t', 't', '-m', text, '-q', '2']).finished;
+    for (const text of ['one', 'x'.repeat(100), 'two', 'three']) t.equal((await pub(text)).code, 0);
+    const { code, text } = await sub.finished;
+    t.equal(code, 0);
+    const lines = text.split('\n').filter((line) => line.startsWith('{'));
+    t.match(
+      lines.map((line) => JSON.parse(line)),
+      [
+        { topic: 't', payload: 'one', qos: 2 },
+        { topic: 't', payload: 'two', qos: 2 },
+        { topic: 't', payload: 'three', qos: 2 },
+      ],
+    );
+  },
+);
 
 t.test('A session of mosquitto_sub is kept for its expiry, in 5.0', { skip }, async (t) => {
   const clock = new ManualClock();
@@ -156,7 +161,7 @@ t.test('A session of mosquitto_sub is kept for its expiry, in 5.0', { skip }, as
   t.notMatch(text, 'received PUBLISH');
 });
 
-t.test('mosquitto_pub deletes what it retained', { skip }, async (t) => {
+t.test('mosquitto_pub deletes a publication that it retained', { skip }, async (t) => {
   const { port } = await testBroker(t);
   for (const topic of ['kept/a', 'kept/b']) await run('mosquitto_pub', port, ['-t', topic, '-m', 'x', '-r']).finished;
   t.equal((await run('mosquitto_sub', port, ['-t', 'kept/#', '--retained-only', '-C', '2']).finished).text, 'x\nx\n');
@@ -167,7 +172,7 @@ t.test('mosquitto_pub deletes what it retained', { skip }, async (t) => {
   t.equal(await late.payload(), 'marker');
 });
 
-t.test('mosquitto meets over TLS', { skip }, async (t) => {
+t.test('mosquitto_sub receives what mosquitto_pub publishes, over TLS', { skip }, async (t) => {
   const files = tlsFiles(t);
   const broker = await testBroker(t, { tls: files, mqtt: { port: 0, tlsPort: -1 } });
   const port = broker.mqtt.tlsPort ?? 0;
@@ -190,7 +195,7 @@ t.test('A ticket chats with mosquitto: its packets come, and what it publishes i
   t.match(JSON.parse(frame ?? ''), { messages: [{ from: 'jack', to: 'anna', body: 'hi' }] });
 });
 
-t.test('A wrong key is refused', { skip }, async (t) => {
+t.test('mosquitto_pub with a wrong key is refused', { skip }, async (t) => {
   const { port } = await testBroker(t);
   const { code, text } = await run('mosquitto_pub', port, ['-t', 'x', '-m', 'x', '-P', 'wrong']).finished;
   t.not(code, 0);

@@ -65,10 +65,10 @@ const application = [0x01, 0x02, 0x03, 0x08, 0x09, 0x26];
 
 interface Kind {
   readonly name: string;
-  /** Properties it may carry. */
+  /** Properties that the packet may carry. */
   readonly allowed: readonly number[];
   readonly build: (properties: string) => string;
-  /** What a good one is answered; null: by the end. */
+  /** What a good packet is answered; null: the connection ends. */
   readonly answer: string | null;
   /** The reason code where a property is out of place. */
   readonly misplaced: number;
@@ -167,7 +167,7 @@ function ofProperty(kind: Kind, id: number, value: string): Sequence[] {
   return [good(kind, name, one), twice, cut];
 }
 
-/** No property has these identifiers; those of more than one byte are read as what they are. */
+/** Identifiers that no property has, some of them of more than one byte. */
 const unknown = '00 04 05 06 07 0a 0c 0d 0e 0f 10 14 1b 1d 1e 20 2b 7f 8000 8001 ff7f 808001 ffffff7f 8080808001'.split(
   ' ',
 );

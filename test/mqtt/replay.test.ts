@@ -162,7 +162,7 @@ t.test('UNSUBSCRIBE ends what is still to be sent, a new subscription begins aga
   t.strictSame(payloads(await device.subscribe('r/+', 1)), ['0', '1']);
 });
 
-t.test('a session that goes on is sent the rest', async (t) => {
+t.test('a session that is resumed is sent the rest of what is retained', async (t) => {
   const { host, domain } = testMachine(t);
   for (let i = 0; i < 6; i++) retain(host.broker(domain), `r/${i}`, `${i}`);
   const properties = { receiveMaximum: 2, sessionExpiryInterval: 100 };

@@ -14,7 +14,7 @@ function newMetrics(): DomainMetrics {
   return new Metrics().domain('a.example');
 }
 
-/** Those that a filter matches, asked for with a budget of this many levels at a time. */
+/** The publications that a filter matches, asked for with a budget of so many levels at a time. */
 function matched(retained: Retained, filter: string, now = 0, levels = 3): Publication[] {
   const found: Publication[] = [];
   const cursor = retained.cursor(filter);
@@ -67,7 +67,7 @@ t.test('A later publication takes the place of an earlier one, an empty one remo
   t.strictSame(matched(retained, '#'), []);
 });
 
-t.test('What has expired is found no more, and is gone', async (t) => {
+t.test('A retained publication that has expired is found no more, and gives its room back', async (t) => {
   const retained = kept('stays');
   retained.put(publication('goes', 'x', 1000));
   t.equal(matched(retained, '#', 999).length, 2);
@@ -75,7 +75,7 @@ t.test('What has expired is found no more, and is gone', async (t) => {
   t.equal(retained.count, 1);
 });
 
-t.test('Beyond its bounds nothing is kept, and that is counted', async (t) => {
+t.test('Beyond the bounds of its domain nothing is retained, and that is counted', async (t) => {
   const metrics = newMetrics();
   const retained = newRetained(metrics, { retainedPerDomain: 0, retainedBytes: 1_000_000 });
   const large = 'x'.repeat(100_000);
@@ -90,7 +90,7 @@ t.test('Beyond its bounds nothing is kept, and that is counted', async (t) => {
   t.equal(retained.count, 9, 'what has gone takes nothing any more');
 });
 
-t.test('Nothing is kept beyond the memory of its domain, and what goes gives its part back', async (t) => {
+t.test('Nothing is retained beyond the memory of its domain, and what is removed gives its part back', async (t) => {
   const metrics = newMetrics();
   const retained = newRetained(metrics, unlimited, 100_000);
   const large = 'x'.repeat(30_000);

@@ -89,7 +89,7 @@ t.test('An expiry longer than a timer can be is kept', async (t) => {
   t.notOk(host.broker(domain).sessions.has('long'));
 });
 
-t.test('What was in flight comes again with DUP, and PUBREL in place of what has been received', async (t) => {
+t.test('What was in flight is sent again with DUP, or as PUBREL where PUBREC had come', async (t) => {
   const { host } = testMachine(t);
   const first = new TestDevice(host, 4);
   await first.connect('again', { clean: false });
@@ -112,7 +112,7 @@ t.test('What was in flight comes again with DUP, and PUBREL in place of what has
   ]);
 });
 
-t.test('A second connection with the client id takes over', async (t) => {
+t.test('A second connection with the same client id takes the session over', async (t) => {
   const { host, metrics } = testMachine(t);
   const old = new TestDevice(host);
   await old.connect('same', { properties: { sessionExpiryInterval: 60 } });
@@ -188,7 +188,7 @@ t.test('The queue of a client that is away is bounded in bytes', async (t) => {
   t.strictSame(kept, ['6', '7', '8', '9'].slice(-queuedPackets), 'the newest');
 });
 
-t.test('A message that has expired is not delivered; another says how long it still holds', async (t) => {
+t.test('A message that has expired is not delivered, and any other says how long it is still valid', async (t) => {
   const clock = new ManualClock();
   const { host, domain } = testMachine(t, {}, clock);
   const away = new TestDevice(host);
@@ -207,21 +207,24 @@ t.test('A message that has expired is not delivered; another says how long it st
   t.equal(domain.metrics.dropped.expired, 1);
 });
 
-t.test('A client that takes nothing is sent no more than its receive maximum, in order afterwards', async (t) => {
-  const { host } = testMachine(t);
-  const device = new TestDevice(host);
-  await device.connect('slow', { properties: { receiveMaximum: 2 } });
-  await device.subscribe('q', 1);
-  const publisher = new TestDevice(host);
-  await publisher.connect('publisher');
-  for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
-  publisher.publish('q', 'zero');
-  t.same(payloads(await device.received()), ['1', '2', 'zero'], 'QoS 0 does not wait');
-  device.send({ cmd: 'puback', messageId: 1 }, { cmd: 'puback', messageId: 2 });
-  t.same(payloads(await device.received()), ['3', '4']);
-  device.send({ cmd: 'puback', messageId: 3 });
-  t.same(payloads(await device.received()), ['5']);
-});
+t.test(
+  'A client that acknowledges nothing is sent no more than its receive maximum, and the rest in order when it does',
+  async (t) => {
+    const { host } = testMachine(t);
+    const device = new TestDevice(host);
+    await device.connect('slow', { properties: { receiveMaximum: 2 } });
+    await device.subscribe('q', 1);
+    const publisher = new TestDevice(host);
+    await publisher.connect('publisher');
+    for (let i = 1; i <= 5; i++) publisher.publish('q', `${i}`, 1, { messageId: i });
+    publisher.publish('q', 'zero');
+    t.same(payloads(await device.received()), ['1', '2', 'zero'], 'QoS 0 does not wait');
+    device.send({ cmd: 'puback', messageId: 1 }, { cmd: 'puback', messageId: 2 });
+    t.same(payloads(await device.received()), ['3', '4']);
+    device.send({ cmd: 'puback', messageId: 3 });
+    t.same(payloads(await device.received()), ['5']);
+  },
+);
 
 t.test(
   'A client that stops reading is bounded, others are not slowed, and it goes on when it reads again',
@@ -248,7 +251,7 @@ t.test(
   },
 );
 
-t.test('A client that does not take its answers is read from no further', async (t) => {
+t.test('The server stops reading from a client that does not take its answers', async (t) => {
   const { host } = testMachine(t);
   const device = new TestDevice(host);
   await device.connect('choked');
@@ -311,7 +314,7 @@ t.test('No timers, sessions or actors are left when the last client has gone', a
   t.equal(metrics.deadLetters, 0);
 });
 
-t.test('CONNACK of 5.0 says what the server takes', async (t) => {
+t.test('CONNACK of 5.0 tells the server’s limits', async (t) => {
   const { host } = testMachine(t, {
     mqtt: { receiveMaximum: 20, topicAliasMaximum: 10, maxPacketBytes: 2_000_000, maxKeepAlive: 30 },
   });

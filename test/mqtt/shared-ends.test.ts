@@ -66,3 +66,21 @@ t.test('What the last member leaves unacknowledged is dropped and counted', asyn
   t.equal(domain.metrics.dropped.noSubscriber, before + 1);
   t.equal(metrics.deadLetters, 0);
 });
+
+t.test('Publications that ended sessions gave back leave nothing in the memory of their domain', async (t) => {
+  const { host, domain } = testMachine(t);
+  const publisher = new TestDevice(host);
+  await publisher.connect('publisher');
+  const run = async () => {
+    const device = new TestDevice(host);
+    await device.connect('only', { properties: { receiveMaximum: 2 } });
+    await device.subscribe('$share/g/t', 1);
+    for (let n = 1; n <= 4; n++) publisher.publish('t', 'x'.repeat(1000), 1, { messageId: n });
+    t.equal(payloads(await device.received()).length, 2);
+    device.connection.lost();
+    await turn();
+    return domain.memory.bytes;
+  };
+  const first = await run();
+  t.equal(await run(), first);
+});

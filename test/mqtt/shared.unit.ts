@@ -17,7 +17,7 @@ async function publisher({ host }: Machine): Promise<TestDevice> {
   return device;
 }
 
-t.test('Each publication goes to one member, each in its turn', async (t) => {
+t.test('Each publication goes to one member, and members take turns', async (t) => {
   const machine = testMachine(t);
   const members = [await member(machine, 'a'), await member(machine, 'b'), await member(machine, 'c')];
   const from = await publisher(machine);
@@ -33,7 +33,7 @@ t.test('Each publication goes to one member, each in its turn', async (t) => {
   );
 });
 
-t.test('Connected members come first; what is for none waits with one', async (t) => {
+t.test('Connected members come first; where none is connected a publication waits with one member', async (t) => {
   const machine = testMachine(t);
   const away = await member(machine, 'away', 60);
   const here = await member(machine, 'here', 60);
@@ -58,7 +58,7 @@ t.test('Connected members come first; what is for none waits with one', async (t
   t.strictSame(kept, ['later']);
 });
 
-t.test('What a member that goes has not been sent, another gets', async (t) => {
+t.test('Another member gets what a member that leaves has not been sent', async (t) => {
   const machine = testMachine(t);
   const first = await member(machine, 'first');
   const from = await publisher(machine);
@@ -75,7 +75,7 @@ t.test('What a member that goes has not been sent, another gets', async (t) => {
   t.strictSame(got, ['1', '2', '3'], 'and what it had not acknowledged');
 });
 
-t.test('A shared subscription is sent nothing that is retained', async (t) => {
+t.test('A shared subscription is sent no retained publications', async (t) => {
   const machine = testMachine(t);
   (await publisher(machine)).publish('jobs/kept', 'kept', 1, { retain: true });
   await turn();

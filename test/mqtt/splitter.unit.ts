@@ -41,12 +41,12 @@ t.test('A packet that is too large is refused as soon as its length is there', a
   t.strictSame(split([Buffer.from('30e607', 'hex')], 1000).fault, { reason: 0x95, silent: false });
 });
 
-t.test('A length of five bytes ends the stream, as does a first byte that nobody wants', async (t) => {
+t.test('A length of five bytes ends the stream, and so does a first byte that is refused', async (t) => {
   t.strictSame(split([Buffer.from('308080808001', 'hex')]).fault, { reason: 0x81, silent: true });
   t.strictSame(split([Buffer.from('00', 'hex')]).fault, { reason: 0x82, silent: false });
 });
 
-t.test('No bytes make it fail or keep more than a packet', async (t) => {
+t.test('No stream of bytes makes the splitter fail or keep more than one packet', async (t) => {
   const roll = dice(20_260_801);
   for (let round = 0; round < 2000; round++) {
     const bytes = Buffer.from(Array.from({ length: roll(60) }, () => roll(256)));

@@ -9,29 +9,32 @@ function bodies(payload: string): string[] {
   return JSON.parse(payload).messages.map(({ body }: { body: string }) => body);
 }
 
-t.test('What was not acknowledged comes again, under its identifier when the session goes on', async (t) => {
-  const broker = await testBroker(t);
-  const url = `mqtt://127.0.0.1:${broker.port}`;
-  const password = await broker.online('jack');
-  const resumed = { password, clientId: 'phone', clean: false, properties: { sessionExpiryInterval: 60 } };
-  const deaf = await client(t, url, {
-    ...resumed,
-    customHandleAcks: (_topic, _message, _packet, done) => done(new Error('never'), 0),
-  });
-  deaf.client.on('error', () => undefined);
-  const came = new Promise<number | undefined>((resolve) => {
-    deaf.client.on('packetreceive', (packet) => packet.cmd === 'publish' && resolve(packet.messageId));
-  });
-  broker.push('tom', 'jack', 'one');
-  t.equal(await came, 1);
-  deaf.client.end(true);
-  broker.push('tom', 'jack', 'two');
-  const phone = await client(t, url, resumed);
-  const first = await phone.next();
-  t.match(first, { dup: true, messageId: 1, qos: 1, topic: address('jack') });
-  t.strictSame(bodies(first.payload.toString()), ['one']);
-  t.strictSame(bodies(await phone.payload()), ['two']);
-});
+t.test(
+  'What a ticket’s client did not acknowledge is sent again, under the same identifier when the session goes on',
+  async (t) => {
+    const broker = await testBroker(t);
+    const url = `mqtt://127.0.0.1:${broker.port}`;
+    const password = await broker.online('jack');
+    const resumed = { password, clientId: 'phone', clean: false, properties: { sessionExpiryInterval: 60 } };
+    const deaf = await client(t, url, {
+      ...resumed,
+      customHandleAcks: (_topic, _message, _packet, done) => done(new Error('never'), 0),
+    });
+    deaf.client.on('error', () => undefined);
+    const came = new Promise<number | undefined>((resolve) => {
+      deaf.client.on('packetreceive', (packet) => packet.cmd === 'publish' && resolve(packet.messageId));
+    });
+    broker.push('tom', 'jack', 'one');
+    t.equal(await came, 1);
+    deaf.client.end(true);
+    broker.push('tom', 'jack', 'two');
+    const phone = await client(t, url, resumed);
+    const first = await phone.next();
+    t.match(first, { dup: true, messageId: 1, qos: 1, topic: address('jack') });
+    t.strictSame(bodies(first.payload.toString()), ['one']);
+    t.strictSame(bodies(await phone.payload()), ['two']);
+  },
+);
 
 t.test('CONNACK names how long a ticket’s session lives, where its client asks for longer', async (t) => {
   const broker = await testBroker(t, { presence: { clientIdleMs: 10_000 } });
@@ -52,31 +55,34 @@ t.test('CONNACK names how long a ticket’s session lives, where its client asks
   }
 });
 
-t.test('Its own queue and its rooms are granted and bring no second copy; other filters are refused', async (t) => {
-  const broker = await testBroker(t);
-  const url = `mqtt://127.0.0.1:${broker.port}`;
-  const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
-  const granted = await jack.client.subscribeAsync([address('jack'), address('gid:r1')], { qos: 2 });
-  t.match(granted, [{ qos: 1 }, { qos: 1 }]);
-  const tablet = `${address('jack')}/client/tablet`;
-  for (const filter of [
-    address('tom'),
-    address('gid:r2'),
-    '#',
-    'free',
-    `/domain/${own.domain}/uid/+`,
-    '$share/g/x',
-    tablet,
-  ]) {
-    await t.rejects(jack.client.subscribeAsync(filter), filter);
-  }
-  broker.push('tom', 'gid:r1', 'to the room', 'grpchat');
-  t.match(await jack.next(), { topic: address('gid:r1'), qos: 1 });
-  broker.push('tom', 'jack', 'marker');
-  t.strictSame(bodies(await jack.payload()), ['marker']);
-});
+t.test(
+  'A ticket may subscribe to its queue and its rooms, which brings no second copy, and to nothing else',
+  async (t) => {
+    const broker = await testBroker(t);
+    const url = `mqtt://127.0.0.1:${broker.port}`;
+    const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
+    const granted = await jack.client.subscribeAsync([address('jack'), address('gid:r1')], { qos: 2 });
+    t.match(granted, [{ qos: 1 }, { qos: 1 }]);
+    const tablet = `${address('jack')}/client/tablet`;
+    for (const filter of [
+      address('tom'),
+      address('gid:r2'),
+      '#',
+      'free',
+      `/domain/${own.domain}/uid/+`,
+      '$share/g/x',
+      tablet,
+    ]) {
+      await t.rejects(jack.client.subscribeAsync(filter), filter);
+    }
+    broker.push('tom', 'gid:r1', 'to the room', 'grpchat');
+    t.match(await jack.next(), { topic: address('gid:r1'), qos: 1 });
+    broker.push('tom', 'jack', 'marker');
+    t.strictSame(bodies(await jack.payload()), ['marker']);
+  },
+);
 
-t.test('It writes in its own name only, and where it may', async (t) => {
+t.test('A ticket’s client publishes in its own name only, and only to whom it may write', async (t) => {
   const broker = await testBroker(t, { limits: { messageBytes: 20 } });
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const jack = await client(t, url, { password: await broker.online('jack', { rooms: 'r1' }) });
@@ -104,14 +110,14 @@ t.test('It writes in its own name only, and where it may', async (t) => {
   t.equal(tom.rest.length, 0, 'in 3.1.1 it is acknowledged and dropped');
 });
 
-t.test('Where clients may not send, they hear so', async (t) => {
+t.test('A client is told that its domain lets no clients send', async (t) => {
   const broker = await testBroker(t, { domains: [{ ...own, clientSend: [] }] });
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const jack = await client(t, url, { password: await broker.online('jack') });
   await t.rejects(jack.client.publishAsync(address('jack'), 'x', { qos: 1 }), { code: 0x87 });
 });
 
-t.test('A will is a message of its endpoint', async (t) => {
+t.test('The will of a ticket is a message from its endpoint', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const tom = await client(t, url, { password: await broker.online('tom') });
@@ -121,7 +127,7 @@ t.test('A will is a message of its endpoint', async (t) => {
   t.match(JSON.parse(await tom.payload()).messages, [{ from: 'jack', body: 'gone' }]);
 });
 
-t.test('The same ticket takes over, and another client of the endpoint does not', async (t) => {
+t.test('A second connection of a ticket takes over, and one of another client of the endpoint does not', async (t) => {
   const broker = await testBroker(t);
   const url = `mqtt://127.0.0.1:${broker.port}`;
   const password = await broker.online('jack');
