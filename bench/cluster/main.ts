@@ -1,6 +1,6 @@
 /**
  * `npm run bench:cluster -- --nodes 10 --users 1000000`: the control traffic of a cluster without its clients. Nodes run
- * the server's own mesh and replica on a real NATS; the users are simulated. Measures what a known user costs, how fast
+ * the server's own mesh and tracker on a real NATS; the users are simulated. Measures what a known user costs, how fast
  * a change is everywhere, and how long the others take to agree when a node dies and when it is back.
  */
 import { type ChildProcess, fork } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * One node of a simulated cluster: the server's own mesh, links and replica on a real NATS, with users that are entries
- * in the replica instead of people with browsers. Told what to do by the conductor (main.ts), over its channel.
+ * One node of a simulated cluster: the server's own mesh, streams and tracker on a real NATS, with users that are
+ * records of the tracker instead of people with browsers. Told what to do by the conductor (main.ts), over its channel.
  */
 import type { Address } from '../../src/actors/address.js';
 import { Outbox } from '../../src/actors/client.js';

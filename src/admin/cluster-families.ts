@@ -37,8 +37,8 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     ),
   ),
   family('counter', 'items_too_large_total', 'Items not sent, being longer than NATS takes.', (c) => c.itemsTooLarge),
-  family('gauge', 'visitors', 'Connections to this node of clients that live on another.', (c) => c.visitors),
-  family('counter', 'items_sent_total', 'Presences, packets and questions to other nodes.', (c) => c.itemsSent),
+  family('gauge', 'visitors', 'Connections to this node of clients that live on another node.', (c) => c.visitors),
+  family('counter', 'items_sent_total', 'Presences, packets and calls to other nodes.', (c) => c.itemsSent),
   family('counter', 'items_received_total', 'Those from other nodes.', (c) => c.itemsReceived),
   family(
     'counter',

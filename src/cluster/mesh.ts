@@ -1,7 +1,7 @@
 /**
  * Which nodes there are, and ordered streams of items to and from each of them. All nodes say on one subject of
  * NATS that they live, and each node has a subject of its own for what it is sent: a cluster has a few subscriptions
- * for each node, however many endpoints there are. Who has an endpoint is known from the replica, not from NATS.
+ * for each node, however many endpoints there are. Which nodes have an endpoint is known from the tracker, not from NATS.
  *
  * Owns peers, leases and streams; knows nothing of what the items mean.
  */

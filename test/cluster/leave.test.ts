@@ -35,40 +35,44 @@ t.test('a node that leaves in order sends its clients elsewhere, and nobody sees
   t.hasStrict(await again.next(), { body: 'welcome' });
 });
 
-t.test('the admin port shows nodes, traffic, the replica, and whether NATS is there', { skip }, async (t) => {
-  const nats = await natsServer(t);
-  const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 }, presence: { graceMs: 0 } };
-  const [n1, n2] = (await testCluster(t, nats, 2, settings)) as TestServer[];
-  if (!n1 || !n2) throw new Error('two nodes');
-  await n1.site().online('alice');
-  await n2.site().online('bob');
-  // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.
-  await n1.site().online('carl');
-  await n2.site().online('carl');
-  await n2.site().online('carl');
-  await n2
-    .site()
-    .online('dora')
-    .then(({ ticket }) => n2.site().offline(ticket));
-  t.equal(await metric(n1, 'replica_endpoints'), 3);
-  while ((await metric(n1, 'nodes')) !== 2) await new Promise((resolve) => setImmediate(resolve));
-  t.ok((await metric(n1, 'items_sent_total')) > 0);
-  t.equal(await admin(n1, '/readyz'), 'ok\n');
-  const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
-  t.match(await clusterOf(n1), {
-    name: 'n1',
-    incarnation: Number,
-    connected: true,
-    endpoints: 2,
-    nodes: [{ name: 'n2', state: 'up', heardMs: Number, backlog: Number, endpoints: 2 }],
-    totals: { replicaEndpoints: 3, itemsRefused: 0 },
-  });
-  t.match(await clusterOf(n2), { endpoints: 2, nodes: [{ name: 'n1', endpoints: 2 }] });
-  await nats.stop();
-  while ((await metric(n1, 'nodes_lost')) !== 1) await new Promise((resolve) => setImmediate(resolve));
-  t.equal(await metric(n1, 'connected'), 0);
-  t.match(await clusterOf(n1), { connected: false, nodes: [{ name: 'n2', state: 'lost', endpoints: 0 }] });
-  t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);
-  t.strictSame(await n1.site().presences('alice', 'bob'), { alice: 'available' });
-  t.match(await n1.site().post('/v5/presences/online', { name: 'carol', nick: 'C' }), { status: 200 });
-});
+t.test(
+  'the admin port shows the nodes, what passes between them, how many endpoints are known, and whether NATS is there',
+  { skip },
+  async (t) => {
+    const nats = await natsServer(t);
+    const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 }, presence: { graceMs: 0 } };
+    const [n1, n2] = (await testCluster(t, nats, 2, settings)) as TestServer[];
+    if (!n1 || !n2) throw new Error('two nodes');
+    await n1.site().online('alice');
+    await n2.site().online('bob');
+    // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.
+    await n1.site().online('carl');
+    await n2.site().online('carl');
+    await n2.site().online('carl');
+    await n2
+      .site()
+      .online('dora')
+      .then(({ ticket }) => n2.site().offline(ticket));
+    t.equal(await metric(n1, 'replica_endpoints'), 3);
+    while ((await metric(n1, 'nodes')) !== 2) await new Promise((resolve) => setImmediate(resolve));
+    t.ok((await metric(n1, 'items_sent_total')) > 0);
+    t.equal(await admin(n1, '/readyz'), 'ok\n');
+    const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
+    t.match(await clusterOf(n1), {
+      name: 'n1',
+      incarnation: Number,
+      connected: true,
+      endpoints: 2,
+      nodes: [{ name: 'n2', state: 'up', heardMs: Number, backlog: Number, endpoints: 2 }],
+      totals: { replicaEndpoints: 3, itemsRefused: 0 },
+    });
+    t.match(await clusterOf(n2), { endpoints: 2, nodes: [{ name: 'n1', endpoints: 2 }] });
+    await nats.stop();
+    while ((await metric(n1, 'nodes_lost')) !== 1) await new Promise((resolve) => setImmediate(resolve));
+    t.equal(await metric(n1, 'connected'), 0);
+    t.match(await clusterOf(n1), { connected: false, nodes: [{ name: 'n2', state: 'lost', endpoints: 0 }] });
+    t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);
+    t.strictSame(await n1.site().presences('alice', 'bob'), { alice: 'available' });
+    t.match(await n1.site().post('/v5/presences/online', { name: 'carol', nick: 'C' }), { status: 200 });
+  },
+);
