@@ -1,13 +1,14 @@
 // `npm start`: compiles where the sources have changed (some seconds) and runs the server in this same process, so that
 // signals reach it directly. SIGHUP meanwhile is remembered, as the server does while it starts.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const stamp = join(root, 'dist/.built');
+const library = ['client/src', 'client/build.mjs', 'client/package.json'];
 const sources = ['src', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
 
 let isHungUp = false;
@@ -33,7 +34,8 @@ function builtAt() {
 
 function isBuilt() {
   const at = builtAt();
-  return sources.every((name) => latest(join(root, name)) < at);
+  const found = [...sources, ...library.filter((name) => existsSync(join(root, name)))];
+  return found.every((name) => latest(join(root, name)) < at);
 }
 
 /** A file of a package that only a clone has. */

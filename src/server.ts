@@ -16,6 +16,7 @@ import { addRestApi } from './http/app.js';
 import { addClientCalls } from './http/client-calls.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
+import { addWelcome } from './http/welcome.js';
 import { Metrics } from './metrics.js';
 import { ApiKeys } from './protocols/api-keys.js';
 import { answerClientCall, CLIENT_CALL } from './protocols/client-calls.js';
@@ -275,6 +276,7 @@ class RunningServer implements Server {
     }
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#connectionLimits));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
+    addWelcome(app, metrics);
     addReference(app, metrics, packageVersion(), this.#config.publicUrl);
     addClientCalls(app, this.#context);
     addRestApi(app, this.#context, () => ports);

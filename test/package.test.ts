@@ -28,7 +28,7 @@ t.test('the packed package installs into an empty folder and runs there', { time
   // Packed from a copy: packing builds anew, and other tests run what has been built here.
   const source = join(folder, 'source');
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const copied = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts', ...files];
+  const copied = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts', 'client', ...files];
   for (const name of copied.filter((name) => name !== 'dist')) {
     cpSync(join(root, name), join(source, name), { recursive: true });
   }

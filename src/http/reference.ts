@@ -12,17 +12,17 @@ import { page, STYLE } from './openapi/page.js';
 /** How long a cache may serve the description; after an upgrade of the server the cache asks with the old ETag. */
 const CACHE_CONTROL = 'public, max-age=300';
 
-interface Asset {
+export interface Asset {
   readonly body: Buffer;
   readonly tag: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
-function hash(text: string | Buffer): string {
+export function hash(text: string | Buffer): string {
   return createHash('sha256').update(text).digest('base64');
 }
 
-function asset(text: string, type: string, headers: Asset['headers']): Asset {
+export function asset(text: string, type: string, headers: Asset['headers']): Asset {
   const body = Buffer.from(text);
   const common = [
     ['Content-Type', `${type}; charset=utf-8`],
@@ -48,14 +48,32 @@ export function namesTag(ifNoneMatch: string, tag: string): boolean {
   return ifNoneMatch.includes(tag) || ifNoneMatch === '*';
 }
 
-function send(res: HttpResponse, req: HttpRequest, { ifNoneMatch }: Headers, { body, tag, headers }: Asset): void {
+/** Answers GET and HEAD with a file that does not change while the server runs. */
+export function serveAsset(
+  app: TemplatedApp,
+  metrics: Metrics,
+  path: string,
+  served: Asset,
+  cacheControl = CACHE_CONTROL,
+): void {
+  const answer = whenSound(metrics, (res, req, headers) => send(res, req, headers, served, cacheControl));
+  app.get(path, answer).head(path, answer).options(path, whenSound(metrics, preflight));
+}
+
+function send(
+  res: HttpResponse,
+  req: HttpRequest,
+  { ifNoneMatch }: Headers,
+  { body, tag, headers }: Asset,
+  cacheControl: string,
+): void {
   const isKnown = namesTag(ifNoneMatch, tag);
   const isHead = req.getMethod() === 'head';
   res.cork(() => {
     res.writeStatus(isKnown ? '304 Not Modified' : '200 OK');
     for (const [name, value] of headers) res.writeHeader(name, value);
     res
-      .writeHeader('Cache-Control', CACHE_CONTROL)
+      .writeHeader('Cache-Control', cacheControl)
       .writeHeader('ETag', tag)
       .writeHeader(...KEEP_ALIVE);
     if (isKnown) res.endWithoutBody();
@@ -90,9 +108,7 @@ export function addReference(app: TemplatedApp, metrics: Metrics, version: strin
       ['docs', html],
     ] as const) {
       for (const end of ['', '/']) {
-        const path = `${base}/${name}${end}`;
-        const answer = whenSound(metrics, (res, req, headers) => send(res, req, headers, served));
-        app.get(path, answer).head(path, answer).options(path, whenSound(metrics, preflight));
+        serveAsset(app, metrics, `${base}/${name}${end}`, served);
       }
     }
   }

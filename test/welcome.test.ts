@@ -1,0 +1,66 @@
+/** The page at `/`, the favicon and the browser library, as the HTTP port serves them. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { HttpListener } from '../src/http/listener.js';
+import { addWelcome } from '../src/http/welcome.js';
+import { Metrics } from '../src/metrics.js';
+import { exchange } from './support/http.js';
+import { pristine } from './support/process.js';
+import { testServer } from './support/server.js';
+
+const run = promisify(execFile);
+
+t.test('whoever opens the server in a browser reads that it works, under a policy that allows no script', async (t) => {
+  const server = await testServer(t);
+  const page = await server.request({ path: '/' });
+  t.equal(page.status, 200);
+  t.match(page.headers, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': /default-src 'none'/,
+  });
+  t.match(page.text, /works/);
+  for (const [, link = ''] of page.text.matchAll(/href="([^"]+)"/g)) {
+    if (link.startsWith('v5/client')) continue;
+    t.equal((await server.request({ path: `/${link}` })).status, 200, link);
+  }
+  t.match((await server.request({ path: '/favicon.ico' })).headers['content-type'], /^image\/svg\+xml/);
+  const known = await server.request({ path: '/', headers: { 'if-none-match': page.headers.etag } });
+  t.equal(known.status, 304);
+});
+
+async function serveLibrary(t: Parameters<typeof testServer>[0], folder: string): Promise<number> {
+  const listener = new HttpListener(null, '127.0.0.1', false, (app) => addWelcome(app, new Metrics(), folder));
+  await listener.listen(0);
+  t.teardown(() => listener.close());
+  return listener.port;
+}
+
+t.test('the built library is served to pages of every origin, for ever under a name with its version', async (t) => {
+  const folder = t.testdir();
+  await run('env', [...pristine, process.execPath, join(import.meta.dirname, '../client/build.mjs'), folder]);
+  const port = await serveLibrary(t, folder);
+  const get = (path: string, headers = {}) => exchange(port, { path, headers }).answer;
+  const module = await get('/v5/client.js');
+  t.equal(module.status, 200);
+  t.match(module.headers, {
+    'content-type': 'text/javascript; charset=utf-8',
+    'access-control-allow-origin': '*',
+    'cache-control': 'public, max-age=300',
+  });
+  const version = /nextalk-client (\d+\.\d+\.\d+)/.exec(module.text)?.[1];
+  const versioned = await get(`/v5/client-${version}.js`);
+  t.equal(versioned.text, module.text);
+  t.match(versioned.headers['cache-control'], /immutable/);
+  t.equal((await get('/v5/client.global.js')).status, 200);
+  t.match((await get(`/v5/client-tabs-${version}.js`)).headers['cache-control'], /immutable/);
+  t.equal((await get('/v5/client.js', { 'if-none-match': module.headers.etag })).status, 304);
+});
+
+t.test('where the library is not built its path says what to do', async (t) => {
+  const port = await serveLibrary(t, join(t.testdir(), 'nothing'));
+  const { status, text } = await exchange(port, { path: '/v5/client.js' }).answer;
+  t.equal(status, 404);
+  t.match(text, /not built.*npm run build/);
+});
