@@ -313,13 +313,7 @@ export class Chat {
     if (messages !== 0) this.#fetchGap(false);
   }
 
-  /** An older server answers no calls: what its packets tell is all there is. */
-  get #hasCalls(): boolean {
-    return this.#engine !== null && this.#engine.position !== null;
-  }
-
   #fetchRooms(): void {
-    if (!this.#hasCalls) return;
     for (const room of this.#joined) if (!this.#rooms.has(room)) void this.join(room).catch(() => undefined);
     for (const room of this.#rooms) void this.#fetchMembers(room);
   }
@@ -335,7 +329,7 @@ export class Chat {
 
   #fetchPresences(): void {
     const ids = [...this.#roster.presences.keys()];
-    if (!this.#hasCalls || ids.length === 0) return;
+    if (ids.length === 0) return;
     const parts: Promise<Reply>[] = [];
     while (ids.length > 0) parts.push(this.#call('presences', { ids: ids.splice(0, IDS).join(','), full: '1' }));
     Promise.all(parts).then(
@@ -347,7 +341,8 @@ export class Chat {
   /** Messages that the history has and this client has not had. */
   #fetchGap(isFresh: boolean): void {
     const unknown = { count: null, lost: null };
-    if (!this.#hasCalls) {
+    // A server without positions answers no calls either, and its messages do not wait for an answer.
+    if (this.#engine?.position == null) {
       if (isFresh) this.#listeners.tell('missed', unknown);
       return;
     }

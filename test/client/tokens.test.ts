@@ -1,23 +1,11 @@
 /** The browser library in Chromium with tokens that the site signs: the program of the documentation, and one connection for many tabs. */
-import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { buildLibrary, kept, launch, startSmallSite, until, visit } from '../support/library.js';
+import { buildLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
 import { readBlocks } from '../support/markdown.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
-
-const tokenSecret = 'a secret of at least thirty-two bytes';
-
-/** A token as any site can make it, with nothing but HMAC. */
-function sign(sub: string, claims: object = {}): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const now = Math.floor(Date.now() / 1000);
-  const all = { aud: siteA.domain, sub, nick: sub, iat: now, exp: now + 600, ...claims };
-  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(all)}`;
-  return `${text}.${createHmac('sha256', tokenSecret).update(text).digest('base64url')}`;
-}
 
 const settings = { domains: [{ ...siteA, tokenSecret }], presence: { clientIdleMs: 60_000, graceMs: 60_000 } };
 const skip = skipWithout('chromium');

@@ -1,5 +1,6 @@
 /** The browser library in a real browser: built as it is shipped, on the pages of a small site. */
 import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -11,7 +12,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { HANG_MS } from './hang.js';
 import { childEnvironment, pristine } from './process.js';
 import { program } from './programs.js';
-import type { Cleaner } from './server.js';
+import { type Cleaner, siteA } from './server.js';
 import type { Site } from './site.js';
 
 const root = join(import.meta.dirname, '../..');
@@ -42,6 +43,17 @@ const KEEPS = `
       window.states.push([state, transport ?? reason, fresh ? 'fresh' : ''].filter(Boolean).join(' ')));
     chat.on('missed', ({ count }) => window.missed.push(count));
   };`;
+
+export const tokenSecret = 'a secret of at least thirty-two bytes';
+
+/** A token of `siteA` as any site can make it, with nothing but HMAC. */
+export function sign(sub: string, claims: object = {}): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const all = { aud: siteA.domain, sub, nick: sub, iat: now, exp: now + 600, ...claims };
+  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(all)}`;
+  return `${text}.${createHmac('sha256', tokenSecret).update(text).digest('base64url')}`;
+}
 
 export interface SmallSite {
   readonly url: string;
