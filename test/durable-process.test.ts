@@ -205,6 +205,23 @@ t.test('nothing that was acknowledged is lost by kill -9 in the middle of everyt
   }
 });
 
+t.test('a subscription that SUBACK has granted survives kill -9', async (t) => {
+  const data = join(t.testdir(), 'data');
+  const first = await start(t, data);
+  const kept = { clientId: 's', clean: false, properties: { sessionExpiryInterval: 3600 } };
+  const before = await client(t, first.mqtt, { ...kept, reconnectPeriod: 0 });
+  before.client.on('error', () => undefined);
+  await before.client.subscribeAsync('jobs/#', { qos: 1 });
+  first.server.kill('SIGKILL');
+  await first.server.ended;
+  const second = await start(t, data);
+  const publisher = await client(t, second.mqtt);
+  await publisher.client.publishAsync('jobs/1', 'waiting', { qos: 1 });
+  const after = await client(t, second.mqtt, kept);
+  t.equal(after.connack?.sessionPresent, true);
+  t.equal(await after.payload(), 'waiting');
+});
+
 t.test('a folder in use is refused with one line and exit code 1', async (t) => {
   const data = join(t.testdir(), 'data');
   const first = await start(t, data);

@@ -97,6 +97,10 @@ export class Journal {
     return this.store.hasRoom(bytes);
   }
 
+  committed(done: () => void): void {
+    this.store.committed(done);
+  }
+
   retain(publication: Publication): void {
     this.#retained.put([this.#part, part(publication.topic)], plain(publication));
   }
@@ -230,6 +234,12 @@ export class SessionJournal {
   resume(last: number): void {
     this.#activate(true);
     this.#last = last;
+  }
+
+  /** Calls `done` when all that was written before is on disk; at once where the session is not kept. */
+  committed(done: () => void): void {
+    if (this.#writes) this.journal.committed(done);
+    else done();
   }
 
   /** The client has connected or its connection is lost. A session that was kept once is kept until it ends. */

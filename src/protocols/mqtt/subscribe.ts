@@ -110,7 +110,8 @@ export function subscribe(
   const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
   // One code for each filter, in their order [MQTT-3.8.4-6].
   const granted = packet.wanted.map((wanted) => code(version, take(state, wanted, packet.identifier, changes, self)));
-  exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self);
+  const isPromised = granted.some((reason) => reason < FAILURE_3);
+  exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self, isPromised);
 }
 
 export function unsubscribe(
@@ -139,18 +140,24 @@ function filtersOf(subscriptions: readonly SessionSubscription[]): string[] {
   return subscriptions.map(({ filter }) => filter);
 }
 
-/** Has the router change its table; SUBACK or UNSUBACK goes out when the change holds [MQTT-3.8.4-1] [MQTT-3.10.4-4]. */
+/**
+ * Has the router change its table; SUBACK or UNSUBACK goes out when the change holds [MQTT-3.8.4-1] [MQTT-3.10.4-4].
+ * `isPromised`: in a session that is kept, once the change is on disk.
+ */
 function exchange(
   state: SessionState,
   connection: Connection,
   ack: Buffer,
   { remove, insert, retained }: Changes,
   self: Ref<SessionMessage>,
+  isPromised = false,
 ): void {
-  const { broker } = state;
+  const { broker, journal } = state;
   state.changing = true;
   const done = () => {
-    self.tell({ kind: 'changed', connection, ack, retained, upTo: broker.retained.order });
+    const changed: SessionMessage = { kind: 'changed', connection, ack, retained, upTo: broker.retained.order };
+    if (isPromised && journal) journal.committed(() => self.tell(changed));
+    else self.tell(changed);
   };
   const { cluster } = broker.domain;
   const change = () => {
