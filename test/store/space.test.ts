@@ -58,9 +58,18 @@ t.test('what is on its way counts before the disk shows it', async (t) => {
 t.test(
   'a large record is refused where only pages of the file are free, since it needs some that lie together',
   async (t) => {
-    const { space: one } = space({ total: 1000 * MIB, free: 10 * MIB, reusable: 500 * MIB });
+    // The reserve is 64 MiB: an eighth of it has to be free on the disk itself, half as much for what was taken before.
+    const { space: one, state, later } = space({ total: 1000 * MIB, free: 9 * MIB, reusable: 500 * MIB });
+    t.ok(one.hasRoom(100_000));
+    state.free = 7 * MIB;
+    later();
     t.ok(one.hasRoom(100));
     t.notOk(one.hasRoom(100_000));
+    t.ok(one.isSafe(100_000), 'one that was taken before can still be written');
+    state.free = 3 * MIB;
+    later();
+    t.notOk(one.isSafe(100_000));
+    t.ok(one.isSafe(100));
   },
 );
 
