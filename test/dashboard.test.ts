@@ -197,6 +197,11 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     const [cookie] = await page.context().cookies();
     t.match(cookie, { httpOnly: true, sameSite: 'Strict' });
     t.notOk(cookie?.value.includes(token), 'the cookie does not hold it');
+    await page.click('text=Log out');
+    await dashboard.says('label', 'Token');
+    t.strictSame(await page.context().cookies(), []);
+    await page.goto(dashboard.url);
+    t.match(page.url(), /\/login$/, 'the dashboard asks for the token again');
     t.strictSame(dashboard.problems, []);
   });
 

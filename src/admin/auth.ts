@@ -98,6 +98,12 @@ export class Auth {
     return setCookie(message, value, SESSION_S);
   }
 
+  /** Whether the request's browser has logged in, and may log out. */
+  hasSession(message: IncomingMessage): boolean {
+    const token = this.token();
+    return token !== null && this.#session(message, token) !== null;
+  }
+
   /**
    * Logs a browser out: its cookie opens nothing any more, wherever it was copied to. Answers the Set-Cookie header that
    * removes it.

@@ -122,6 +122,7 @@ export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): Read
   return new Map<string, Handler>([
     ['GET /login', ({ response }) => answerAsset({ response }, assets.get('login.html'))],
     ['POST /login', login],
+    ['GET /api/session', ({ message, response }) => answerJson(response, { loggedIn: auth.hasSession(message) })],
     ['POST /logout', ({ message, response }) => redirect(response, 'login', { 'set-cookie': auth.end(message) })],
     ...[...assets]
       .filter(([name]) => !name.endsWith('.html'))

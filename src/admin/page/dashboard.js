@@ -1,5 +1,5 @@
 /** The dashboard: takes the stream of samples, and shows the view that the address names. */
-import { byId, clock, h, span } from './dom.js';
+import { api, byId, clock, h, span } from './dom.js';
 import { EndpointView } from './endpoint.js';
 import { ErrorList, SizeLists } from './lists.js';
 import { NodesView } from './nodes.js';
@@ -201,5 +201,10 @@ byId('theme').addEventListener('click', nextTheme);
 dark.addEventListener('change', applyTheme);
 addEventListener('hashchange', route);
 document.addEventListener('visibilitychange', draw);
+api('api/session')
+  .then(({ loggedIn }) => {
+    byId('logout').hidden = !loggedIn;
+  })
+  .catch(() => undefined);
 route();
 listen();
