@@ -7,12 +7,13 @@ import { RecentErrors } from './recent-errors.js';
 import { seldom } from './seldom.js';
 
 export type PacketKind = 'message' | 'presence' | 'status';
-export type TransportKind = 'websocket' | 'jsonp' | 'mqtt' | 'mqttws' | 'webhook';
+export type TransportKind = 'websocket' | 'jsonp' | 'events' | 'mqtt' | 'mqttws' | 'webhook';
 
 export const PACKET_KINDS = ['message', 'presence', 'status'] as const satisfies readonly PacketKind[];
 export const TRANSPORT_KINDS = [
   'websocket',
   'jsonp',
+  'events',
   'mqtt',
   'mqttws',
   'webhook',

@@ -24,6 +24,7 @@ import { answerCall } from './protocols/commands.js';
 import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context } from './protocols/context.js';
+import { EventsAdapter } from './protocols/events.js';
 import { encodePacket } from './protocols/frame.js';
 import { whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
@@ -117,6 +118,7 @@ class RunningServer implements Server {
   /** Null: no TLS. */
   readonly #certificate: ServedCertificate | null;
   readonly #polls: PollAdapter;
+  readonly #events: EventsAdapter;
   readonly #sockets: WebSocketAdapter;
   readonly #connectionLimits: ConnectionLimits;
   readonly #context: Context;
@@ -158,6 +160,7 @@ class RunningServer implements Server {
     this.#connectionLimits = new ConnectionLimits(this.#context);
     this.#sockets = new WebSocketAdapter(this.#context, this.#connectionLimits);
     this.#polls = new PollAdapter(this.#context, this.#connectionLimits);
+    this.#events = new EventsAdapter(this.#context, this.#connectionLimits);
   }
 
   get port(): number {
@@ -226,9 +229,12 @@ class RunningServer implements Server {
     this.#node?.mesh.leave();
     // One node has nobody to send its clients to.
     const overMs = this.#node ? this.#config.cluster.leaveMs : 0;
-    const farewells = [this.#polls, this.#sockets, this.#mqtt].flatMap((adapter) => adapter?.farewells() ?? []);
+    const farewells = [this.#polls, this.#events, this.#sockets, this.#mqtt].flatMap(
+      (adapter) => adapter?.farewells() ?? [],
+    );
     await closeStaggered(this.#runtime.clock, overMs, farewells);
     this.#polls.close();
+    this.#events.close();
     this.#sockets.close();
     await this.#mqtt?.drain();
     await farewell(this.#runtime);
@@ -246,6 +252,7 @@ class RunningServer implements Server {
     this.#draining = true;
     this.#endWatch();
     this.#polls.close();
+    this.#events.close();
     this.#sockets.close();
     await this.#mqtt?.close();
     // Before its endpoints end, so that the others take them for gone with the node, not one by one.
@@ -267,11 +274,13 @@ class RunningServer implements Server {
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const { metrics } = this.#runtime;
     const get = whenSound(metrics, this.#polls.get.bind(this.#polls));
+    const events = whenSound(metrics, this.#events.get.bind(this.#events));
     const options = whenSound(metrics, this.#polls.options.bind(this.#polls));
     for (const version of ['v5', 'v4']) {
       for (const end of ['', '/']) {
         app.ws(`/${version}/wsocket${end}`, this.#sockets.behaviour);
         app.get(`/${version}/packets${end}`, get).options(`/${version}/packets${end}`, options);
+        app.get(`/${version}/events${end}`, events).options(`/${version}/events${end}`, options);
       }
     }
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#connectionLimits));
@@ -332,6 +341,6 @@ async function undelivered(): Promise<void> {
 async function farewell({ metrics, clock }: Runtime): Promise<void> {
   const deadline = clock.now() + FAREWELL_MS;
   const { connections } = metrics;
-  while (connections.websocket + connections.jsonp > 0 && clock.now() < deadline) await nextTurn();
+  while (connections.websocket + connections.jsonp + connections.events > 0 && clock.now() < deadline) await nextTurn();
   await nextTurn();
 }

@@ -198,7 +198,8 @@ export class Client {
   #flushCounted(counting: Counting, now: number): void {
     const opening = this.#opening;
     if (!this.#queue.hasUnsent && opening !== 'unknown') return;
-    const { packets, missed, lost, before, after } = this.#queue.batch();
+    const batch = this.#queue.batch(counting.frameBytes ?? Number.POSITIVE_INFINITY);
+    const { packets, missed, lost, before, after } = batch;
     const isUnknown = opening === 'unknown';
     const start = isUnknown ? before + missed : before;
     const frame = {
@@ -211,8 +212,9 @@ export class Client {
     this.#canTake = counting.send(frame);
     if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');
     this.#opening = 'nothing';
-    this.#queue.sent();
+    this.#queue.sent(batch);
     this.#sent(packets, now);
+    if (this.#queue.hasUnsent) this.#flushCounted(counting, now);
   }
 
   #sent(packets: readonly Packet[], now: number): void {

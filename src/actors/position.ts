@@ -33,3 +33,9 @@ export function parseAsked(text: string): Asked | null {
 export function formatPosition(n: number, era: string = ERA): string {
   return `${era}.${n}`;
 }
+
+/** As a client says it. */
+export function formatAsked(asked: Asked): string {
+  if (typeof asked === 'object') return formatPosition(asked.n, asked.era);
+  return asked === 'first' ? '0' : '-';
+}

@@ -45,6 +45,8 @@ export interface Batch {
   /** The number after which it begins, and its last one. */
   readonly before: number;
   readonly after: number;
+  /** Entries of the queue. */
+  readonly entries: number;
 }
 
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
@@ -138,24 +140,29 @@ export class PacketQueue {
     return this.#shift(end);
   }
 
-  /** What has not been sent, for a connection whose client counts. */
-  batch(): Batch {
-    let [missed, lost] = [0, 0];
-    if (this.#gaps > 0) {
-      for (let i = this.#sent; i < this.#entries.length; i++) {
-        const entry = this.#entries[i] as Entry;
-        if (entry.kind !== null) continue;
+  /** What has not been sent, for a connection whose client counts: about so many bytes at most, one packet at least. */
+  batch(mostBytes: number): Batch {
+    const packets: Packet[] = [];
+    let [missed, lost, bytes] = [0, 0, 0];
+    let end = this.#sent;
+    for (; end < this.#entries.length; end++) {
+      const entry = this.#entries[end] as Entry;
+      if (isPacket(entry)) {
+        bytes += entry.bytes;
+        if (bytes > mostBytes && packets.length > 0) break;
+        packets.push(entry);
+      } else {
         missed += entry.missed;
         lost += entry.lost;
       }
     }
-    const packets = this.#packetsFrom(this.#sent).slice();
-    return { packets, missed, lost, before: this.#accepted - packets.length - missed, after: this.#accepted };
+    const after = this.#accepted - this.#spanFrom(end);
+    return { packets, missed, lost, before: after - packets.length - missed, after, entries: end - this.#sent };
   }
 
-  /** All of it has been sent. */
-  sent(): void {
-    this.#sent = this.#entries.length;
+  /** A batch has been sent. */
+  sent({ entries }: Batch): void {
+    this.#sent += entries;
   }
 
   /** Nothing counts as sent: another connection goes on. */

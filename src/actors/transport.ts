@@ -21,6 +21,8 @@ export interface CountedFrame {
 export interface Counting {
   /** What it goes on from. */
   readonly asked: Asked;
+  /** Bytes of packets in one frame, about; absent: any. */
+  readonly frameBytes?: number;
   /** It goes on from this position. */
   resumed(position: string): void;
   /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */

@@ -5,6 +5,7 @@ import type { Domain } from '../actors/domain.js';
 import { partOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
+import { parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
 import type { TransportKind } from '../metrics.js';
@@ -21,6 +22,7 @@ import {
   address,
   addresses,
   count,
+  countOrTrue,
   fits,
   flag,
   moments,
@@ -28,6 +30,7 @@ import {
   orNull,
   packet,
   packets,
+  position,
   publication,
   show,
   stamp,
@@ -44,8 +47,8 @@ export interface Recipients {
   readonly relays: Pick<PacketRelays, 'toPrimary'>;
   readonly remoteWatchers: Pick<RemoteWatchers, 'told'>;
   readonly interest: Pick<Interest, 'told'>;
-  readonly remoteTransports: Pick<RemoteTransports, 'attach' | 'acknowledged' | 'detached'>;
-  readonly remoteClients: Pick<RemoteClients, 'push' | 'close'>;
+  readonly remoteTransports: Pick<RemoteTransports, 'attach' | 'acknowledged' | 'confirmed' | 'detached'>;
+  readonly remoteClients: Pick<RemoteClients, 'push' | 'close' | 'resumed' | 'frame'>;
   readonly topics: Pick<Topics, 'received' | 'shareTold' | 'passed'>;
   readonly sessions: Pick<Sessions, 'told'>;
 }
@@ -161,11 +164,28 @@ function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }
 
-type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1];
+type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1, asked?: string | null];
 type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
-function attached({ remoteTransports }: Recipients, peer: Peer, [id, token, kind, isRenewed]: Attached): void {
-  remoteTransports.attach(peer, id, token, kind, isRenewed === 1);
+function attached({ remoteTransports }: Recipients, peer: Peer, [id, token, kind, isRenewed, asked]: Attached): void {
+  const from = typeof asked === 'string' ? parseAsked(asked) : null;
+  remoteTransports.attach(peer, id, token, kind, isRenewed === 1, from);
+}
+
+function resumed({ remoteClients }: Recipients, _peer: Peer, [id, position]: readonly [number, string]): void {
+  remoteClients.resumed(id, position);
+}
+
+type Framed = readonly [number, string | null, missed: number | true, lost: number, after: string, WirePacket[]];
+
+function framed({ remoteClients }: Recipients, _peer: Peer, fields: Framed): void {
+  const [id, position, missed, lost, after, list] = fields;
+  remoteClients.frame(id, { position, missed, lost, after, packets: list.map(packetOf) });
+}
+
+function confirmed({ remoteTransports }: Recipients, peer: Peer, [id, text]: readonly [number, string]): void {
+  const position = parsePosition(text);
+  if (position) remoteTransports.confirmed(peer, id, position);
 }
 
 function acknowledged({ remoteTransports }: Recipients, peer: Peer, [id, count]: readonly [number, number]): void {
@@ -242,6 +262,9 @@ const TAKERS = new Map<string, Taker>([
   ['S', taker(claimed, text, stamp)],
   ['va', taker(attached, count, text, transport, flag)],
   ['vk', taker(acknowledged, count, count)],
+  ['vr', taker(resumed, count, position)],
+  ['vf', taker(framed, count, orNull(position), countOrTrue, count, position, packets)],
+  ['vq', taker(confirmed, count, position)],
   ['vd', taker(detached, count, text, count, packets)],
   ['vp', taker(pushed, count, packets)],
   ['vc', taker(closed, count, text)],

@@ -7,6 +7,8 @@ import type { ShareCount } from '../actors/cluster.js';
 import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
+import { type Asked, formatAsked, type Position } from '../actors/position.js';
+import type { CountedFrame } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
 import type { TransportKind } from '../metrics.js';
 import type { LocalNode } from './local-node.js';
@@ -130,8 +132,24 @@ export class Items {
   }
 
   /** A connection of this node, to a client that lives on the other one. */
-  attached(id: number, token: string, kind: TransportKind, isRenewed: 0 | 1): string {
-    return this.#item('va', id, token, kind, isRenewed);
+  attached(id: number, token: string, kind: TransportKind, isRenewed: 0 | 1, asked: Asked | null): string {
+    return this.#item('va', id, token, kind, isRenewed, asked && formatAsked(asked));
+  }
+
+  /** From where a client that counts goes on. */
+  resumed(id: number, position: string): string {
+    return this.#item('vr', id, position);
+  }
+
+  /** A frame for a client that counts. */
+  framed(id: number, { position, missed, lost, after, packets }: CountedFrame): string {
+    const head = this.#item('vf', id, position, missed, lost, after).slice(0, -1);
+    return `${head},[${this.#list(packets)}]]`;
+  }
+
+  /** A client that counts says how far it has come. */
+  confirmed(id: number, position: Position): string {
+    return this.#item('vq', id, formatAsked(position));
   }
 
   /** How many packets the connection has taken. */

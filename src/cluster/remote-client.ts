@@ -8,9 +8,10 @@ import { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import { hasExpired, type Packet } from '../actors/packet.js';
+import { type Asked, type Position, parsePosition } from '../actors/position.js';
 import type { QueueKeeper } from '../actors/queue.js';
 import type { Behaviour, Ref } from '../actors/system.js';
-import type { Transport } from '../actors/transport.js';
+import type { CountedFrame, Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
 import type { Items } from './items.js';
 import type { LocalNode } from './local-node.js';
@@ -31,7 +32,12 @@ interface Attachment {
   /** Packets that have come from the home and wait for the transport. */
   pending: Packet[];
   canTake: boolean;
-  /** How many packets the transport has taken since the home knows the attachment by this `id`. */
+  /** The same, where its client counts. */
+  frames: CountedFrame[];
+  /** Where its client goes on from, as far as that is known; null: it keeps no position. */
+  asked: Asked | null;
+  isResumed: boolean;
+  /** How many packets, or frames of a client that counts, the transport has taken since the home knows the attachment by this `id`. */
   taken: number;
 }
 
@@ -40,6 +46,7 @@ const proxy: Behaviour<RemoteClients, EndpointMessage> = {
   receive(clients, message) {
     if (message.kind === 'attach') clients.attach(message.client, message.transport);
     else if (message.kind === 'detach') clients.detach(message.transport, message.unsent);
+    else if (message.kind === 'confirm') clients.confirm(message.transport, message.position);
     else if (message.kind === 'drained') clients.drained(message.transport);
     return clients;
   },
@@ -86,7 +93,11 @@ export class RemoteClients {
     }
     this.#lastId += 1;
     const { token } = client;
-    const attachment = { id: this.#lastId, home, token, transport, pending: [], canTake: true, taken: 0 };
+    const asked = transport.counting?.asked ?? null;
+    const attachment = {
+      ...{ id: this.#lastId, home, token, transport, asked, isResumed: false },
+      ...{ pending: [], frames: [], canTake: true, taken: 0 },
+    };
     this.#attachments.set(attachment.id, attachment);
     this.#byTransport.set(transport, attachment);
     this.domain.runtime.metrics.cluster.visitors += 1;
@@ -108,15 +119,39 @@ export class RemoteClients {
     return this.items.detached(id, token, taken, unsent);
   }
 
-  #arrival({ id, token, transport }: Attachment, isRenewed: 0 | 1): string {
-    return this.items.attached(id, token, transport.kind, isRenewed);
+  #arrival({ id, token, transport, asked }: Attachment, isRenewed: 0 | 1): string {
+    return this.items.attached(id, token, transport.kind, isRenewed, asked);
+  }
+
+  confirm(transport: Transport, position: Position): void {
+    const attachment = this.#byTransport.get(transport);
+    if (attachment) this.node.mesh.send(attachment.home, this.items.confirmed(attachment.id, position));
+  }
+
+  /** The home says where a client that counts goes on from. */
+  resumed(id: number, position: string): void {
+    const attachment = this.#attachments.get(id);
+    // One that is announced again goes on from where it has said itself that it is.
+    if (!attachment || attachment.isResumed) return;
+    attachment.isResumed = true;
+    attachment.asked = parsePosition(position);
+    attachment.transport.counting?.resumed(position);
+  }
+
+  /** A frame for a client that counts. */
+  frame(id: number, frame: CountedFrame): void {
+    const attachment = this.#attachments.get(id);
+    if (!attachment) return;
+    attachment.frames.push(frame);
+    this.#pumpFrames(attachment);
   }
 
   drained(transport: Transport): void {
     const attachment = this.#byTransport.get(transport);
     if (!attachment) return;
     attachment.canTake = true;
-    this.#pump(attachment);
+    if (attachment.asked) this.#pumpFrames(attachment);
+    else this.#pump(attachment);
   }
 
   /** Packets from the client's home. */
@@ -170,7 +205,7 @@ export class RemoteClients {
       if (attachment.home !== home || !this.#attachments.delete(attachment.id)) continue;
       const departure = this.#departure(attachment, []);
       this.#lastId += 1;
-      Object.assign(attachment, { id: this.#lastId, pending: [], taken: 0 });
+      Object.assign(attachment, { id: this.#lastId, pending: [], frames: [], taken: 0 });
       this.#attachments.set(attachment.id, attachment);
       yield departure;
       yield this.#arrival(attachment, 1);
@@ -208,6 +243,21 @@ export class RemoteClients {
       taken += count;
     }
     return taken;
+  }
+
+  #pumpFrames(attachment: Attachment): void {
+    const { frames, transport, home, id } = attachment;
+    const before = attachment.taken;
+    while (attachment.canTake) {
+      const [frame] = frames;
+      if (!frame) break;
+      attachment.canTake = transport.counting?.send(frame) === true;
+      if (!attachment.canTake) break;
+      frames.shift();
+      attachment.taken += 1;
+      attachment.asked = parsePosition(frame.after);
+    }
+    if (attachment.taken > before) this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
   }
 
   #forget(attachment: Attachment): void {

@@ -5,7 +5,8 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import type { Transport } from '../actors/transport.js';
+import type { Asked, Position } from '../actors/position.js';
+import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
 import type { TransportKind } from '../metrics.js';
 import type { Items } from './items.js';
@@ -18,7 +19,44 @@ const WINDOW = 200;
 /** How many bytes of packets go in one item. */
 const ITEM_BYTES = 128 * 1024;
 
+/** Frames on their way to a connection elsewhere whose client counts. */
+const FRAMES = 16;
+
+/** Of a connection elsewhere whose client counts: what it has been sent stays in the client's queue. */
+class RemoteCounting implements Counting {
+  readonly frameBytes = ITEM_BYTES;
+  #sent = 0;
+  #taken = 0;
+  #blocked = false;
+
+  constructor(
+    readonly asked: Asked,
+    /** A position from which its client goes on, or a frame. */
+    private readonly tell: (what: string | CountedFrame) => void,
+  ) {}
+
+  resumed(position: string): void {
+    this.tell(position);
+  }
+
+  send(frame: CountedFrame): boolean {
+    this.#blocked = this.#sent - this.#taken >= FRAMES;
+    if (this.#blocked) return false;
+    this.#sent += 1;
+    this.tell(frame);
+    return true;
+  }
+
+  acknowledge(count: number): boolean {
+    this.#taken = count;
+    const wasBlocked = this.#blocked;
+    this.#blocked = false;
+    return wasBlocked;
+  }
+}
+
 class RemoteTransport implements Transport {
+  readonly counting: RemoteCounting | null;
   #unacknowledged: Packet[] = [];
   /** How many packets the connection has taken. */
   #acknowledged = 0;
@@ -35,7 +73,10 @@ class RemoteTransport implements Transport {
     readonly kind: TransportKind,
     readonly peer: Peer,
     readonly id: number,
-  ) {}
+    asked: Asked | null,
+  ) {
+    this.counting = asked && new RemoteCounting(asked, (what) => remoteTransports.tell(this, what));
+  }
 
   get via(): string {
     return this.peer.name;
@@ -77,6 +118,7 @@ class RemoteTransport implements Transport {
 
   /** The connection has taken `count` packets in all. Answers whether it can take more again. */
   acknowledge(count: number): boolean {
+    if (this.counting) return this.counting.acknowledge(count);
     this.#unacknowledged = this.#unacknowledged.slice(count - this.#acknowledged);
     this.#acknowledged = count;
     const wasBlocked = this.#blocked;
@@ -102,16 +144,29 @@ export class RemoteTransports {
   ) {}
 
   /** A connection of another node is there. `isRenewed`: it was announced before, and replaces no newer connection. */
-  attach(peer: Peer, id: number, token: string, kind: TransportKind, isRenewed: boolean): void {
+  attach(
+    peer: Peer,
+    id: number,
+    token: string,
+    kind: TransportKind,
+    isRenewed: boolean,
+    asked: Asked | null = null,
+  ): void {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
     const client = this.domain.tickets.get(token);
     if (!client) return this.#sendClose(peer, id, CLOSE.ticketNotFound);
-    const transport = new RemoteTransport(this, client, kind, peer, id);
+    const transport = new RemoteTransport(this, client, kind, peer, id, asked);
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);
     else this.#transports.set(peer, new Map([[id, transport]]));
     client.endpoint.tell({ kind: 'attach', client, transport, isRenewed });
+  }
+
+  /** The client says how far it has come. */
+  confirmed(peer: Peer, id: number, position: Position): void {
+    const transport = this.#transports.get(peer)?.get(id);
+    if (transport) transport.client.endpoint.tell({ kind: 'confirm', client: transport.client, transport, position });
   }
 
   acknowledged(peer: Peer, id: number, count: number): void {
@@ -152,6 +207,11 @@ export class RemoteTransports {
 
   send({ peer, id }: RemoteTransport, packets: readonly Packet[]): void {
     this.mesh.send(peer, this.items.pushed(id, packets));
+  }
+
+  /** A position from which its client goes on, or a frame. */
+  tell({ peer, id }: RemoteTransport, what: string | CountedFrame): void {
+    this.mesh.send(peer, typeof what === 'string' ? this.items.resumed(id, what) : this.items.framed(id, what));
   }
 
   end(transport: RemoteTransport, reason: CloseReason): void {

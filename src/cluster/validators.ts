@@ -4,6 +4,7 @@
  * that are named here come from a newer version, and are ignored.
  */
 import { PACKET_FIELDS } from '../actors/packet.js';
+import { parsePosition } from '../actors/position.js';
 import { isShow } from '../actors/presence.js';
 import type { Followed } from '../actors/trace.js';
 import { PACKET_KINDS, type PacketKind, TRANSPORT_KINDS } from '../metrics.js';
@@ -16,6 +17,8 @@ const LAST_STAMP = Date.UTC(2101, 0) * 1024;
 
 export const text: Validator = (value) => typeof value === 'string';
 export const count: Validator = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+export const countOrTrue: Validator = (value, domain) => value === true || count(value, domain);
+export const position: Validator = (value) => typeof value === 'string' && parsePosition(value) !== null;
 export const stamp: Validator = (value) => count(value, '') && (value as number) < LAST_STAMP;
 export const show: Validator = (value) => typeof value === 'string' && isShow(value);
 export const flag: Validator = (value) => typeof value === 'boolean' || value === 0 || value === 1;

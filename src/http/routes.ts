@@ -68,6 +68,7 @@ export const TEMPLATES: ReadonlyMap<string, Route> = new Map([
 
 /** Paths that have handlers of their own for the methods they take: only other methods come here. */
 const PACKETS = /^\/v[45]\/packets\/?$/;
+const EVENTS = /^\/v[45]\/events\/?$/;
 const WSOCKET = /^\/v[45]\/wsocket\/?$/;
 
 /** The API's description, served by reference.ts. */
@@ -101,6 +102,7 @@ export const PLAIN: ReadonlyMap<string, Found> = new Map(
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
   if (!found && PACKETS.test(path)) return methodNotAllowed('GET, POST, OPTIONS');
+  if (!found && EVENTS.test(path)) return methodNotAllowed('GET, OPTIONS');
   if (!found && WSOCKET.test(path)) return method === 'GET' ? NO_UPGRADE : methodNotAllowed('GET');
   if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
   const { method: own, takesToken } = found.route;

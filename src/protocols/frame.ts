@@ -8,6 +8,7 @@ import {
   type PresenceFields,
   type StatusFields,
 } from '../actors/packet.js';
+import type { CountedFrame } from '../actors/transport.js';
 
 const text = { type: 'string' } as const;
 
@@ -44,7 +45,33 @@ export class Frame {
   }
 }
 
+const OPENING = '{"status":"ok",';
+
+/**
+ * A frame for a client that counts: what it has to know beside its packets stands before the arrays. PROTOCOL.md section
+ * 12. `position`: the client's before this frame, where it does not know it; null: it does.
+ */
+export function encodeCounted({ packets, missed, lost }: CountedFrame, position: string | null): string {
+  const { text } = encodeFrame(packets);
+  if (position === null && missed === 0) return text;
+  const said = position === null ? '' : `"position":"${position}",`;
+  const gone = missed === true ? '"missed":true,' : missed > 0 ? `"missed":${missed},"lost":${lost},` : '';
+  return OPENING + said + gone + text.slice(OPENING.length);
+}
+
+/** A frame without packets that says where its client is. */
+export function positionFrame(position: string): string {
+  return `${OPENING}"position":"${position}",${EMPTY_FRAME.slice(OPENING.length)}`;
+}
+
+/** How a `resume` is answered. */
+export function resumedFrame(position: string): string {
+  return `${OPENING}"position":"${position}"}`;
+}
+
 export const EMPTY_FRAME = '{"status":"ok","messages":[],"presences":[],"statuses":[]}';
+/** What a poll is told that another one took the place of, where its client counts. */
+export const REPLACED_FRAME = `${OPENING}"replaced":true,${EMPTY_FRAME.slice(OPENING.length)}`;
 export const STOPPED_FRAME = '{"status":"stopped"}';
 export const SUBSCRIBED_FRAME = '{"status":"ok"}';
 

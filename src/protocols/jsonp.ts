@@ -3,20 +3,19 @@
  * CORS. Each poll is a transport that delivers once.
  */
 import type { Client } from '../actors/client.js';
-import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import type { Transport } from '../actors/transport.js';
+import { type Asked, formatPosition } from '../actors/position.js';
+import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { type HttpRequest, type HttpResponse, KEEP_ALIVE } from '../uws.js';
 import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
-import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
-import { EMPTY_FRAME, encodeFrame, STOPPED_FRAME } from './frame.js';
+import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME, STOPPED_FRAME } from './frame.js';
 import type { Headers } from './headers.js';
-import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
+import { findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { writeOrigin } from './refusal.js';
 
 const CALLBACK_CHARACTERS = 128;
@@ -27,17 +26,21 @@ const ASKED_CHARACTERS = 1024;
 const PREFLIGHT_AGE_S = '86400';
 const NOT_FOUND_STATUS = '404 Not Found';
 const NONE: readonly Packet[] = [];
-const UNREADABLE = {
-  malformed: 'the query is not percent-encoded UTF-8',
-  tooMany: 'the query has too many parameters',
-} as const;
-
 /** How the answers to one request are written. */
 interface Form {
   /** null: plain JSON. */
   readonly callback: string | null;
   /** Access-Control-Allow-Origin; null: none. */
   readonly origin: string | null;
+}
+
+/** A request that may wait. */
+interface Asking {
+  readonly form: Form;
+  /** null: its client keeps no position. */
+  readonly asked: Asked | null;
+  /** Where it comes from, as far as connections of an address are counted. */
+  readonly address: string;
 }
 
 /** U+2028 and U+2029 end a line in older JavaScript; in JSON they may be escaped. */
@@ -61,21 +64,31 @@ function bodyOf(form: Form, json: string): string {
   return form.callback === null ? json : script(form.callback, json);
 }
 
-class Poll implements Transport {
+class Poll implements Transport, Counting {
   readonly kind = 'jsonp';
+  readonly counting: Counting | null;
+  readonly asked: Asked;
+  readonly address: string;
+  readonly #form: Form;
   /** Whether the poll has been answered, or its browser is gone. */
   #done = false;
   /** Packets that the poll has taken and that are not all sent yet. */
   #unsent: readonly Packet[] = NONE;
+  /** Of a client that counts: the answer that is about to be written. */
+  #frame: string | null = null;
+  /** Where a client that counts goes on from, and has not said itself. */
+  #position: string | null = null;
 
   constructor(
     private readonly adapter: PollAdapter,
     private readonly res: HttpResponse,
-    private readonly form: Form,
+    { form, asked, address }: Asking,
     readonly client: Client,
-    /** Where it comes from, as far as connections of an address are counted. */
-    readonly address: string,
   ) {
+    this.#form = form;
+    this.address = address;
+    this.asked = asked ?? 'confirmed';
+    this.counting = asked === null ? null : this;
     res.onAborted(() => {
       // `#unsent` stays as it is: `close` answers these packets where it comes before the endpoint has heard of the detach.
       const unsent = this.#unsent;
@@ -96,25 +109,48 @@ class Poll implements Transport {
     return packets.length;
   }
 
+  resumed(position: string): void {
+    if (typeof this.asked !== 'object' || formatPosition(this.asked.n, this.asked.era) !== position) {
+      this.#position = position;
+    }
+  }
+
+  send(frame: CountedFrame): boolean {
+    if (this.#done || this.#frame !== null) return false;
+    this.#frame = encodeCounted(frame, this.#position && frame.position);
+    this.adapter.writeLater(this);
+    return true;
+  }
+
   close(reason: CloseReason): readonly Packet[] {
     const unsent = this.#unsent;
     this.#unsent = NONE;
     if (this.#done) return unsent;
     if (reason === CLOSE.ticketNotFound) this.#answer(errorBody(TICKET_NOT_FOUND), NOT_FOUND_STATUS);
-    else this.#answer(reason === CLOSE.stopped ? STOPPED_FRAME : EMPTY_FRAME);
+    else if (reason === CLOSE.stopped) this.#answer(STOPPED_FRAME);
+    else this.#answer(this.counting && reason === CLOSE.replaced ? REPLACED_FRAME : this.#emptyFrame);
     return unsent;
+  }
+
+  get #emptyFrame(): string {
+    return this.#position === null ? EMPTY_FRAME : positionFrame(this.#position);
   }
 
   /** Answers an empty frame: the poll's time is over, or the server drains. */
   answerEmpty(): void {
-    if (this.#done || this.#unsent.length > 0) return;
-    this.#answer(EMPTY_FRAME);
+    if (this.#done || this.#unsent.length > 0 || this.#frame !== null) return;
+    this.#answer(this.#emptyFrame);
     this.adapter.detach(this, NONE);
   }
 
   /** Answers with the packets that the poll has taken. */
   write(): void {
-    if (this.#done || this.#unsent.length === 0) return;
+    if (this.#done) return;
+    if (this.#frame !== null) {
+      this.#answer(this.#frame);
+      return this.adapter.detach(this, NONE);
+    }
+    if (this.#unsent.length === 0) return;
     if (!this.#answer(encodeFrame(this.#unsent).text)) return;
     this.#unsent = NONE;
     this.adapter.detach(this, NONE);
@@ -127,7 +163,8 @@ class Poll implements Transport {
 
   /** Writes the answer; false while a part of it waits for the network. */
   #answer(json: string, status?: string): boolean {
-    const { res, form } = this;
+    const { res } = this;
+    const form = this.#form;
     const body = Buffer.from(bodyOf(form, json));
     this.#end();
     let complete = true;
@@ -187,53 +224,25 @@ export class PollAdapter {
   get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
     const query = req.getQuery() ?? '';
     const { origin } = headers;
-    const parameters: Parameters = new Map();
-    const fault = readForm(query, parameters, this.context.config().limits.parameters);
-    const domain = this.#domain(parameters);
-    const allow = allowedOrigin(domain, origin);
-    const callback = fault ? badRequest(UNREADABLE[fault]) : readCallback(query, parameters);
+    const receiving = readReceiving(this.context, query, origin);
+    const { allow, fault, parameters } = receiving;
+    const callback = fault ?? readCallback(query, parameters);
     if (callback !== null && typeof callback === 'object') {
       return this.#refuse(res, { callback: null, origin: allow }, callback);
     }
     const form: Form = { callback, origin: allow };
-    if (domain && !isAllowedOrigin(domain, origin)) return this.#refuse(res, form, badRequest('origin is not allowed'));
-    const missing = ['domain', 'ticket'].find((name) => typeof parameters.get(name) !== 'string');
-    if (missing !== undefined) return this.#refuse(res, form, badRequest(`${missing} is required`));
-    const ticket = parameters.get('ticket') as string;
-    const client = domain ? findTicket(domain, ticket) : null;
-    if (!client && !(domain && mayBeElsewhere(domain, ticket))) return this.#refuse(res, form, TICKET_NOT_FOUND);
-    const address = this.connectionLimits.admit(res, headers, allow);
-    if (address === null) return;
-    if (client) this.#wait(res, form, client, address);
-    else if (domain) this.#locate(res, form, domain, ticket, address);
-  }
-
-  /** The ticket is none of this node's: its client may live on another. */
-  #locate(res: HttpResponse, form: Form, domain: Domain, ticket: string, address: string): void {
-    let isOpen = true;
-    res.onAborted(() => {
-      isOpen = false;
-      this.connectionLimits.release(address);
+    const receiver = readReceiver(receiving, origin);
+    if (!('ticket' in receiver)) return this.#refuse(res, form, receiver);
+    const { ticket, asked } = receiver;
+    findReceiver(this.connectionLimits, res, headers, receiving, ticket, {
+      wait: (client, address) => this.#wait(res, { form, asked, address }, client),
+      refuse: (error) => this.#refuse(res, form, error),
     });
-    visitTicket(domain, ticket, (client) => {
-      if (!isOpen) return;
-      if (client) return this.#wait(res, form, client, address);
-      this.connectionLimits.release(address);
-      res.cork(() => this.#refuse(res, form, TICKET_NOT_FOUND));
-    });
-  }
-
-  #domain(parameters: Parameters): Domain | undefined {
-    const name = parameters.get('domain');
-    return typeof name === 'string' ? this.context.domains.get(name) : undefined;
   }
 
   /** A CORS preflight. */
   options(res: HttpResponse, req: HttpRequest, { origin }: Headers): void {
-    const parameters: Parameters = new Map();
-    readForm(req.getQuery() ?? '', parameters, this.context.config().limits.parameters);
-    const domain = this.#domain(parameters);
-    const allow = allowedOrigin(domain, origin);
+    const { allow } = readReceiving(this.context, req.getQuery() ?? '', origin);
     res.writeStatus('204 No Content');
     writeOrigin(res, allow);
     // With cookies a browser takes no `*`.
@@ -264,10 +273,10 @@ export class PollAdapter {
     res.end(bodyOf(form, errorBody(error)));
   }
 
-  #wait(res: HttpResponse, form: Form, client: Client, address: string): void {
+  #wait(res: HttpResponse, asking: Asking, client: Client): void {
     const { metrics } = this.context.runtime;
     metrics.opens('jsonp');
-    const poll = new Poll(this, res, form, client, address);
+    const poll = new Poll(this, res, asking, client);
     this.#waiting.start(poll);
     client.endpoint.tell({ kind: 'attach', client, transport: poll });
   }

@@ -1,11 +1,13 @@
 /**
- * WebSocket, PROTOCOL.md section 7: the first text subscribes a ticket, then frames go out. Owns the socket and nothing
+ * WebSocket, PROTOCOL.md section 7: the first text subscribes a ticket, or resumes it from a position (section 12), then
+ * frames go out. Owns the socket and nothing
  * else; what a client is entitled to is its endpoint's business.
  */
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import type { Transport } from '../actors/transport.js';
+import { type Asked, parseAsked, parsePosition } from '../actors/position.js';
+import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
@@ -14,7 +16,7 @@ import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { locateTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
-import { encodeFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
+import { encodeCounted, encodeFrame, resumedFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
 import { type Headers, whenSoundUpgrade } from './headers.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
@@ -38,7 +40,9 @@ const DROPPED = 2;
 const BUFFERED = 0;
 
 /** A page cannot see the protocol's own pings: this is how it finds out that its connection is dead. */
-const PING = Buffer.from('ping');
+const PING = 'ping';
+/** The payload of a pong is a position. */
+const SHORT_BYTES = 64;
 
 const NONE: readonly Packet[] = [];
 
@@ -47,8 +51,10 @@ interface Holder {
   readonly socket: Socket;
 }
 
-class Socket implements Transport, Stranger {
+class Socket implements Transport, Counting, Stranger {
   readonly kind = 'websocket';
+  counting: Counting | null = null;
+  asked: Asked = 'first';
   ws: WebSocket<Holder> | null = null;
   client: Client | null = null;
   domain: Domain | null = null;
@@ -56,6 +62,12 @@ class Socket implements Transport, Stranger {
   locating = false;
   /** The batch that is not all sent yet. */
   unsent: readonly Packet[] = NONE;
+  /** Of a client that counts: its position after what it has been sent, and as it was confirmed last. */
+  #after = '';
+  #confirmed = '';
+  /** It says itself how far it has come: then a pong proves the link, not the page behind it. */
+  #says = false;
+  #isFull = false;
 
   constructor(
     readonly origin: string,
@@ -69,6 +81,56 @@ class Socket implements Transport, Stranger {
     if (result === DROPPED) return 0;
     if (result === BUFFERED) this.unsent = packets.slice();
     return packets.length;
+  }
+
+  /** Its client counts, and goes on from a position. */
+  resume(asked: Asked): void {
+    this.asked = asked;
+    this.counting = this;
+  }
+
+  resumed(position: string): void {
+    this.#after = position;
+    this.#confirmed = position;
+    this.ws?.send(resumedFrame(position));
+  }
+
+  send(frame: CountedFrame): boolean {
+    if (!this.ws || this.#isFull) return false;
+    const result = this.ws.send(encodeCounted(frame, frame.missed === true ? frame.position : null));
+    if (result === DROPPED) return false;
+    this.#isFull = result === BUFFERED;
+    this.#after = frame.after;
+    return true;
+  }
+
+  /** All is out. */
+  drained(): void {
+    this.unsent = NONE;
+    this.#isFull = false;
+  }
+
+  /** To a client that counts it carries the position up to which it has been sent everything. */
+  ping(): void {
+    this.ws?.ping(this.counting && !this.#says && this.#after !== this.#confirmed ? this.#after : '');
+  }
+
+  pong(payload: string): void {
+    if (!this.#says && payload !== '') this.#confirm(payload);
+  }
+
+  /** The client says how far it has come. */
+  says(position: string): void {
+    this.#says = true;
+    this.#confirm(position);
+  }
+
+  #confirm(text: string): void {
+    const { client } = this;
+    const position = this.counting && text !== this.#confirmed ? parsePosition(text) : null;
+    if (!client || !position) return;
+    this.#confirmed = text;
+    client.endpoint.tell({ kind: 'confirm', client, transport: this, position });
   }
 
   close(reason: CloseReason): readonly Packet[] {
@@ -91,10 +153,23 @@ class Socket implements Transport, Stranger {
   }
 }
 
-/** `subscribe {domain} {ticket}`: the ticket is everything after the second space (section 10). */
-export function parseSubscribe(text: string): { readonly domain: string; readonly ticket: string } | null {
-  const match = /^subscribe ([^ ]+) (.+)$/s.exec(text);
-  return match ? { domain: match[1] as string, ticket: match[2] as string } : null;
+interface Wanted {
+  readonly domain: string;
+  readonly ticket: string;
+  /** null: its client keeps no position. */
+  readonly asked: Asked | null;
+}
+
+/**
+ * `subscribe {domain} {ticket}` or `resume {domain} {position} {ticket}`: the ticket is everything after the last space
+ * (section 10). null where it is neither.
+ */
+export function parseSubscribe(text: string): Wanted | null {
+  const old = /^subscribe ([^ ]+) (.+)$/s.exec(text);
+  if (old) return { domain: old[1] as string, ticket: old[2] as string, asked: null };
+  const [, domain = '', position = '', ticket = ''] = /^resume ([^ ]+) ([^ ]+) (.+)$/s.exec(text) ?? [];
+  const asked = parseAsked(position);
+  return asked === null ? null : { domain, ticket, asked };
 }
 
 export class WebSocketAdapter {
@@ -112,7 +187,7 @@ export class WebSocketAdapter {
     this.#alive = new Liveness<Socket>(
       clock,
       times,
-      ({ ws }) => ws?.ping(),
+      (socket) => socket.ping(),
       ({ ws }) => ws?.close(),
     );
     this.#silent = new Timeouts<Socket>(clock, times.subscribeMs, (socket) => {
@@ -128,7 +203,7 @@ export class WebSocketAdapter {
       open: (ws) => this.#open(ws),
       message: (ws, message, isBinary) => this.#receive(ws, message, isBinary),
       ping: (ws) => this.#alive.heard(ws.getUserData().socket),
-      pong: (ws) => this.#alive.heard(ws.getUserData().socket),
+      pong: (ws, payload) => this.#pong(ws.getUserData().socket, payload),
       drain: (ws) => this.#drain(ws),
       close: (ws) => this.#ended(ws),
     };
@@ -179,12 +254,23 @@ export class WebSocketAdapter {
       ws.end(reason.webSocketCode, reason.name);
     } else if (!socket.client && !socket.locating) {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
-    } else if (socket.client && message.byteLength === PING.length && PING.equals(Buffer.from(message))) {
-      if (ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
     } else if (socket.client && socket.domain) {
-      const words = Buffer.from(message).toString('utf8');
-      clientText(socket.domain, socket.client, words, ws.getBufferedAmount(), (json) => socket.ws?.send(json));
+      this.#hear(ws, socket, socket.client, socket.domain, Buffer.from(message).toString('utf8'));
     }
+  }
+
+  /** `ping` and, of a client that counts, `ping {position}` and `received {position}`; a call; other texts are ignored. */
+  #hear(ws: WebSocket<Holder>, socket: Socket, client: Client, domain: Domain, text: string): void {
+    const [, word, position] = /^(ping|received)(?: ([^ ]{1,64}))?$/.exec(text) ?? [];
+    if (word === undefined)
+      return clientText(domain, client, text, ws.getBufferedAmount(), (json) => socket.ws?.send(json));
+    if (position !== undefined) socket.says(position);
+    if (word === PING && ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
+  }
+
+  #pong(socket: Socket, payload: ArrayBuffer): void {
+    this.#alive.heard(socket);
+    if (payload.byteLength <= SHORT_BYTES) socket.pong(Buffer.from(payload).toString('latin1'));
   }
 
   #subscribe(socket: Socket, text: string): void {
@@ -198,6 +284,7 @@ export class WebSocketAdapter {
       return socket.refuse(error, CLOSE.badRequest);
     }
     if (!domain) return this.#attach(socket, null);
+    if (wanted.asked) socket.resume(wanted.asked);
     socket.locating = true;
     socket.domain = domain;
     locateTicket(domain, wanted.ticket, (client) => this.#attach(socket, client));
@@ -214,14 +301,14 @@ export class WebSocketAdapter {
     this.#silent.cancel(socket);
     this.context.strangers.release(socket);
     socket.client = client;
-    socket.ws?.send(SUBSCRIBED_FRAME);
+    if (!socket.counting) socket.ws.send(SUBSCRIBED_FRAME);
     client.endpoint.tell({ kind: 'attach', client, transport: socket });
   }
 
   #drain(ws: WebSocket<Holder>): void {
     const { socket } = ws.getUserData();
     if (ws.getBufferedAmount() > 0) return;
-    socket.unsent = NONE;
+    socket.drained();
     const { client } = socket;
     if (client) client.endpoint.tell({ kind: 'drained', client, transport: socket });
   }

@@ -30,7 +30,7 @@ t.test('every call of the contract is an operation, and every route one of the c
   for (const [call, { method, path }] of Object.entries(CALLS)) t.ok(operationAt(document, method, path), call);
   const listed = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((m) => `${m} ${path}`));
   const calls = Object.values(CALLS).map(({ method, path }) => `${method.toLowerCase()} ${path}`);
-  const connections = ['get /v5/packets', 'post /v5/packets', 'get /v5/wsocket', 'get /mqtt'];
+  const connections = ['get /v5/packets', 'post /v5/packets', 'get /v5/events', 'get /v5/wsocket', 'get /mqtt'];
   t.strictSame(listed.sort(), [...new Set([...calls, ...connections])].sort());
   t.equal(TEMPLATES.size, new Set(Object.values(CALLS).map(({ path }) => path)).size);
   for (const { method, path } of Object.values(CALLS)) {

@@ -41,7 +41,8 @@ export const PACKETS: Operation = {
     'arrives, or 25 seconds, and is answered with an empty frame. The page then asks again.\n\nA second poll with the same',
     'ticket ends the first one with an empty frame, OFFLINE ends it with `{"status":"stopped"}`. A poll that the browser',
     'gives up loses nothing. With `callback` the answer is a script (JSONP), without it JSON with CORS headers; the domain',
-    'may list the origins whose pages are let in.',
+    'may list the origins whose pages are let in. With `position` nothing is lost on links that break: the frame of the first',
+    'answer says where the client is, which then adds one for each packet, and `missed` where a frame has that.',
   ].join(' '),
   tags: ['Long polling'],
   security: [{ ticket: [] }],
@@ -53,6 +54,11 @@ export const PACKETS: Operation = {
       maxLength: 128,
       pattern: '^[A-Za-z_$][A-Za-z0-9_$]*(\\.[A-Za-z_$][A-Za-z0-9_$]*)*$',
     }),
+    query(
+      'position',
+      false,
+      'How far the client has come: `0` the first time, `-` where it has not counted. It confirms.',
+    ),
   ],
   responses: {
     200: {
@@ -74,6 +80,56 @@ export const PACKETS: Operation = {
     },
     400: errorResponse(
       { error: badRequest('ticket is required'), when: 'A parameter is missing or malformed.' },
+      'Error',
+    ),
+    404: errorResponse(
+      { error: TICKET_NOT_FOUND, when: 'The ticket is unknown, expired or of another domain.' },
+      'Error',
+    ),
+    429: { $ref: '#/components/responses/TooManyRequests' },
+    503: { $ref: '#/components/responses/Unavailable' },
+  },
+};
+
+export const EVENTS: Operation = {
+  operationId: 'events',
+  summary: 'Open a stream of events',
+  description: [
+    'Server-sent events, for `EventSource` and `fetch`. The data of each event is one frame, its id the position of the client',
+    'after it, which the browser says when it comes back (`Last-Event-ID`) and so confirms. Every 15 seconds comes an event `ping`.',
+    'The events `stopped` (OFFLINE was called) and `replaced` (a newer connection took over) mean: close the stream, and do',
+    'not come again. The response ends when much is unconfirmed; the browser then comes again by itself.',
+  ].join(' '),
+  tags: ['Server-sent events'],
+  security: [{ ticket: [] }],
+  parameters: [
+    domain,
+    query('ticket', true, 'The ticket, as ONLINE answered it. It is all the right that is needed.'),
+    query('position', false, 'How far the client has come, where the browser says no `Last-Event-ID`; `0` without it.'),
+  ],
+  responses: {
+    200: {
+      description: 'Events until the connection ends.',
+      content: {
+        'text/event-stream': {
+          schema: { type: 'string' },
+          examples: {
+            packets: {
+              summary: 'What rose is sent',
+              value: `id: k3.3
+data: ${JSON.stringify(EXAMPLE_FRAME)}
+
+`,
+            },
+          },
+        },
+      },
+    },
+    400: errorResponse(
+      {
+        error: badRequest('ticket is required'),
+        when: 'A parameter is missing or malformed, or the origin is not allowed.',
+      },
       'Error',
     ),
     404: errorResponse(
@@ -110,6 +166,9 @@ export const WEBSOCKET: Operation = {
       'ticket is answered with `{"status":"error","message":"ticket not found"}`. The text `heartbeat` is accepted and not ' +
       'answered, the text `ping` is answered `pong`, and a JSON object with `call` is a call, as `POST /v5/packets` takes it; any ' +
       'other text is ignored. The server pings.',
+    'With `resume {domain} {position} {ticket}` instead nothing is lost on links that break. The position is `0` the first time; the ' +
+      'answer says it, `{"status":"ok","position":"…"}`, and the client adds one for each packet, and `missed` where a frame has that. ' +
+      '`ping {position}` (answered `pong`) and `received {position}` confirm what has arrived; until then it is kept.',
     'Closing a socket is not OFFLINE: the client has 10 seconds to come back, by socket or poll, and its packets are kept ' +
       'meanwhile. The server closes with',
     closeCodes.join('\n'),

@@ -7,7 +7,7 @@ import { type CallName, SCHEMAS } from '../../protocols/schemas.js';
 import { type Route, TEMPLATES } from '../routes.js';
 import { CALLS, EXAMPLE_ROOM } from './calls.js';
 import { CALL_BY_TICKET } from './client-calls.js';
-import { MQTT, MQTT_TEXT, PACKETS, WEBHOOK, WEBSOCKET } from './connections.js';
+import { EVENTS, MQTT, MQTT_TEXT, PACKETS, WEBHOOK, WEBSOCKET } from './connections.js';
 import { errorResponse, REFUSALS } from './errors.js';
 import { INTRODUCTION } from './introduction.js';
 import type { Content, Example, JsonSchema, OpenApi, Operation, Parameter, PathItem, Response } from './types.js';
@@ -177,6 +177,7 @@ function paths(): OpenApi['paths'] {
   return {
     ...items,
     [`${BASE}/packets`]: { get: PACKETS, post: CALL_BY_TICKET },
+    [`${BASE}/events`]: { get: EVENTS },
     [`${BASE}/wsocket`]: { get: WEBSOCKET },
     '/mqtt': { get: MQTT },
   };
@@ -253,6 +254,7 @@ const TAGS: OpenApi['tags'] = [
     name: 'Long polling',
     description: 'How a page receives its packets by JSONP or fetch; no API key, only its ticket.',
   },
+  { name: 'Server-sent events', description: 'The same as a stream, for EventSource; only its ticket.' },
   { name: 'WebSocket', description: 'How a page receives its packets by WebSocket; no API key, only its ticket.' },
   { name: 'MQTT', description: MQTT_TEXT },
   { name: 'Webhooks', description: 'What the server sends to the site.' },

@@ -1,0 +1,218 @@
+/**
+ * Server-sent events, PROTOCOL.md section 13: a GET whose response goes on. Each event is one frame, its id the client's
+ * position after it; the browser's EventSource comes back with the last one, which confirms it.
+ */
+import type { Client } from '../actors/client.js';
+import type { Packet } from '../actors/packet.js';
+import type { Asked } from '../actors/position.js';
+import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
+import { Timeouts } from '../clock.js';
+import type { Limits } from '../config.js';
+import { CLOSE, type CloseReason, type ReplyError } from '../errors.js';
+import type { HttpRequest, HttpResponse } from '../uws.js';
+import type { ConnectionLimits } from './connection-limits.js';
+import type { Context } from './context.js';
+import { encodeCounted } from './frame.js';
+import type { Headers } from './headers.js';
+import { findReceiver, readReceiver, readReceiving } from './receiving.js';
+import { refuse, writeOrigin } from './refusal.js';
+
+const PING_MS = 15_000;
+/** A stream with something unconfirmed ends after this: the browser comes again, and confirms it. */
+const UNCONFIRMED_MS = 5 * 60_000;
+/** How long a browser waits before it comes again: after a fault, and where the server has ended the stream for it to come. */
+const RETRY_MS = 1000;
+const RENEW_MS = 50;
+/** Never: the page is to close its EventSource. */
+const NEVER_MS = 86_400_000;
+/** Those of a server that drains come back spread over this. */
+const DRAIN_MS = 5000;
+
+const PING = 'event: ping\ndata: {}\n\n';
+const NONE: readonly Packet[] = [];
+
+const retry = (ms: number): string => `retry: ${ms}\n\n`;
+
+class EventStream implements Transport, Counting {
+  readonly kind = 'events';
+  readonly counting = this;
+  #done = false;
+  #isFull = false;
+  /** Sent since the client came. */
+  #packets = 0;
+  #bytes = 0;
+
+  constructor(
+    private readonly adapter: EventsAdapter,
+    private readonly res: HttpResponse,
+    readonly asked: Asked,
+    readonly client: Client,
+    private readonly limits: () => Limits,
+    /** Where it comes from, as far as connections of an address are counted. */
+    readonly address: string,
+  ) {
+    res.onAborted(() => this.#leave());
+    res.onWritable(() => {
+      this.#isFull = false;
+      if (!this.#done) client.endpoint.tell({ kind: 'drained', client, transport: this });
+      return true;
+    });
+  }
+
+  open(origin: string | null): void {
+    const { res } = this;
+    res.cork(() => {
+      res.writeHeader('Content-Type', 'text/event-stream');
+      res.writeHeader('Cache-Control', 'no-store');
+      res.writeHeader('X-Content-Type-Options', 'nosniff');
+      // nginx gathers an answer otherwise.
+      res.writeHeader('X-Accel-Buffering', 'no');
+      writeOrigin(res, origin);
+      res.write(retry(RETRY_MS));
+    });
+  }
+
+  resumed(): void {}
+
+  send(frame: CountedFrame): boolean {
+    if (this.#done || this.#isFull) return false;
+    this.#write(`id: ${frame.after}\ndata: ${encodeCounted(frame, frame.position)}\n\n`);
+    const { packets } = frame;
+    this.#packets += packets.length;
+    for (const { bytes } of packets) this.#bytes += bytes;
+    if (packets.length > 0) this.adapter.unconfirmed(this);
+    if (this.#isHalfFull()) this.renew();
+    return true;
+  }
+
+  #isHalfFull(): boolean {
+    const { queuePackets, queueBytes } = this.limits();
+    return (queuePackets > 0 && this.#packets * 2 >= queuePackets) || (queueBytes > 0 && this.#bytes * 2 >= queueBytes);
+  }
+
+  deliver(): number {
+    return 0;
+  }
+
+  /** The browser is to come again, and to confirm what it has. */
+  renew(): void {
+    this.#end(retry(RENEW_MS));
+    this.adapter.detach(this);
+  }
+
+  /** The server drains. */
+  farewell(): void {
+    if (this.#done) return;
+    this.#end(retry(RETRY_MS + Math.floor(Math.random() * DRAIN_MS)));
+    this.adapter.detach(this);
+  }
+
+  ping(): void {
+    if (!this.#isFull) this.#write(PING);
+  }
+
+  close(reason: CloseReason): readonly Packet[] {
+    if (this.#done) return NONE;
+    const name = reason === CLOSE.stopped ? 'stopped' : reason === CLOSE.replaced ? 'replaced' : null;
+    this.#end(name === null ? '' : `${retry(NEVER_MS)}event: ${name}\ndata: {}\n\n`);
+    return NONE;
+  }
+
+  #write(text: string): void {
+    this.res.cork(() => {
+      if (!this.res.write(text)) this.#isFull = true;
+    });
+  }
+
+  #end(last: string): void {
+    this.#done = true;
+    this.adapter.ended(this);
+    this.res.cork(() => this.res.end(last));
+  }
+
+  #leave(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.adapter.ended(this);
+    this.adapter.detach(this);
+  }
+}
+
+export class EventsAdapter {
+  readonly #pings: Timeouts<EventStream>;
+  readonly #unconfirmed: Timeouts<EventStream>;
+
+  constructor(
+    private readonly context: Context,
+    private readonly connectionLimits: ConnectionLimits,
+  ) {
+    const { clock } = context.runtime;
+    this.#pings = new Timeouts<EventStream>(clock, PING_MS, (stream) => {
+      stream.ping();
+      this.#pings.start(stream);
+    });
+    this.#unconfirmed = new Timeouts<EventStream>(clock, UNCONFIRMED_MS, (stream) => stream.renew());
+  }
+
+  get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
+    const { origin } = headers;
+    const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
+    const { allow, fault, parameters, domain } = receiving;
+    const position = req.getHeader('last-event-id') || (parameters.get('position') ?? '0');
+    const receiver = fault ?? readReceiver(receiving, origin, position);
+    const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
+    if (!('ticket' in receiver)) return refuses(receiver);
+    findReceiver(this.connectionLimits, res, headers, receiving, receiver.ticket, {
+      wait: (client, address) => {
+        const limits = () => domain?.limits ?? this.context.config().limits;
+        const stream = new EventStream(this, res, receiver.asked ?? 'first', client, limits, address);
+        this.#open(stream, allow);
+      },
+      refuse: refuses,
+    });
+  }
+
+  #open(stream: EventStream, origin: string | null): void {
+    this.context.runtime.metrics.opens('events');
+    this.#pings.start(stream);
+    stream.open(origin);
+    const { client } = stream;
+    client.endpoint.tell({ kind: 'attach', client, transport: stream });
+  }
+
+  #refuse(res: HttpResponse, origin: string | null, error: ReplyError): void {
+    const isUnknown = error.status === 404;
+    this.context.runtime.metrics.refused[isUnknown ? 'ticketNotFound' : 'badRequest'] += 1;
+    refuse(res, isUnknown ? '404 Not Found' : '400 Bad Request', error, origin);
+  }
+
+  /** For each stream, what ends it: the server drains. */
+  farewells(): (() => void)[] {
+    return [...this.#pings.items()].map((stream) => () => stream.farewell());
+  }
+
+  /** Ends every stream that is left. */
+  close(): void {
+    for (const end of this.farewells()) end();
+    this.#pings.close();
+    this.#unconfirmed.close();
+  }
+
+  /** It has sent what is not confirmed. */
+  unconfirmed(stream: EventStream): void {
+    if (!this.#unconfirmed.has(stream)) this.#unconfirmed.start(stream);
+  }
+
+  ended(stream: EventStream): void {
+    this.#pings.cancel(stream);
+    this.#unconfirmed.cancel(stream);
+    this.context.runtime.metrics.connections.events -= 1;
+    this.connectionLimits.release(stream.address);
+  }
+
+  /** The endpoint is to know that it is over. */
+  detach(stream: EventStream): void {
+    const { client } = stream;
+    client.endpoint.tell({ kind: 'detach', client, transport: stream, unsent: NONE });
+  }
+}

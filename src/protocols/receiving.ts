@@ -1,0 +1,93 @@
+/**
+ * A request by which a page receives what its ticket is entitled to, as a long poll or as a stream of events: who asks,
+ * from which origin, and from which position. PROTOCOL.md sections 6, 12 and 13.
+ */
+import type { Client } from '../actors/client.js';
+import type { Domain } from '../actors/domain.js';
+import { type Asked, parseAsked } from '../actors/position.js';
+import { badRequest, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import type { HttpResponse } from '../uws.js';
+import type { ConnectionLimits } from './connection-limits.js';
+import type { Context } from './context.js';
+import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
+import type { Headers } from './headers.js';
+import { allowedOrigin, isAllowedOrigin } from './origin.js';
+import { type Parameters, readForm } from './parameters.js';
+
+const UNREADABLE = {
+  malformed: 'the query is not percent-encoded UTF-8',
+  tooMany: 'the query has too many parameters',
+} as const;
+
+export interface Receiving {
+  readonly parameters: Parameters;
+  /** undefined: none, or an unknown one. */
+  readonly domain: Domain | undefined;
+  /** Access-Control-Allow-Origin of what is answered; null: none. */
+  readonly allow: string | null;
+  /** Why the query cannot be read; null: it can. */
+  readonly fault: ReplyError | null;
+}
+
+export interface Receiver {
+  readonly ticket: string;
+  /** null: its client keeps no position. */
+  readonly asked: Asked | null;
+}
+
+export function readReceiving(context: Context, query: string, origin: string): Receiving {
+  const parameters: Parameters = new Map();
+  const fault = readForm(query, parameters, context.config().limits.parameters);
+  const name = parameters.get('domain');
+  const domain = typeof name === 'string' ? context.domains.get(name) : undefined;
+  return { parameters, domain, allow: allowedOrigin(domain, origin), fault: fault && badRequest(UNREADABLE[fault]) };
+}
+
+/** Who wants to receive; or why not. `position`: the one that counts, where it is not that of the query. */
+export function readReceiver(
+  { parameters, domain }: Receiving,
+  origin: string,
+  position: unknown = parameters.get('position'),
+): Receiver | ReplyError {
+  if (domain && !isAllowedOrigin(domain, origin)) return badRequest('origin is not allowed');
+  const missing = ['domain', 'ticket'].find((name) => typeof parameters.get(name) !== 'string');
+  if (missing !== undefined) return badRequest(`${missing} is required`);
+  const ticket = parameters.get('ticket') as string;
+  if (position === undefined) return { ticket, asked: null };
+  const asked = typeof position === 'string' ? parseAsked(position) : null;
+  return asked === null ? badRequest('position must be 0, - or one that the server gave') : { ticket, asked };
+}
+
+/** Where a client has been found, wherever in the cluster it lives. */
+export interface Found {
+  /** `address` is what the connection counts under, until it is released. */
+  readonly wait: (client: Client, address: string) => void;
+  readonly refuse: (error: ReplyError) => void;
+}
+
+/** Finds the client of a ticket and lets its connection in, or refuses it. */
+export function findReceiver(
+  limits: ConnectionLimits,
+  res: HttpResponse,
+  headers: Headers,
+  { domain, allow }: Receiving,
+  ticket: string,
+  { wait, refuse }: Found,
+): void {
+  const client = domain ? findTicket(domain, ticket) : null;
+  if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return refuse(TICKET_NOT_FOUND);
+  const address = limits.admit(res, headers, allow);
+  if (address === null) return;
+  if (client) return wait(client, address);
+  let isOpen = true;
+  res.onAborted(() => {
+    isOpen = false;
+    limits.release(address);
+  });
+  visitTicket(domain, ticket, (found) => {
+    if (!isOpen) return;
+    if (found) return wait(found, address);
+    limits.release(address);
+    res.cork(() => refuse(TICKET_NOT_FOUND));
+  });
+}
