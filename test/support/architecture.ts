@@ -49,6 +49,8 @@ const socketAdapters: ReadonlySet<string> = new Set([
   'src/protocols/connection-limits.ts',
   'src/protocols/headers.ts',
   'src/protocols/jsonp.ts',
+  'src/protocols/events.ts',
+  'src/protocols/receiving.ts',
   'src/protocols/refusal.ts',
   'src/protocols/websocket.ts',
   'src/protocols/mqtt/server.ts',
@@ -56,7 +58,12 @@ const socketAdapters: ReadonlySet<string> = new Set([
 ]);
 
 /** Adapters do not know each other; each is the files under its prefix. */
-const adapters: readonly string[] = ['src/protocols/jsonp', 'src/protocols/websocket', 'src/protocols/mqtt'];
+const adapters: readonly string[] = [
+  'src/protocols/events',
+  'src/protocols/jsonp',
+  'src/protocols/websocket',
+  'src/protocols/mqtt',
+];
 
 function layerOf(path: string): Layer | undefined {
   if (leaves.has(path)) return 'leaf';
