@@ -16,7 +16,7 @@ t.test('legal ids are ids', async (t) => {
   for (const legal of legalIds) t.ok(isId(legal), JSON.stringify(legal));
 });
 
-t.test('refused ids are none, bare, prefixed or in a full address', async (t) => {
+t.test('an illegal id is refused bare, with a prefix and in a full address', async (t) => {
   for (const [why, refused] of refusedIds) {
     t.notOk(isId(refused), why);
     t.equal(parseTarget(domain, refused), null, why);
@@ -55,7 +55,7 @@ t.test('a full address is read like a short id and may name a terminal', async (
   t.strictSame(parseTarget(domain, `${address}/client/phone`), { address, node: 'vid', id: 'x', client: 'phone' });
 });
 
-t.test('what is no address of this domain is refused', async (t) => {
+t.test('a text that is no address of this domain is refused', async (t) => {
   const refused = [
     '/',
     '//',
@@ -132,7 +132,7 @@ t.test('any full address reads back, with its terminal', async () => {
   );
 });
 
-t.test('any text at all is read or refused, never thrown upon', async () => {
+t.test('the parser of addresses reads or refuses any text, and never throws', async () => {
   const anything = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.string().map((text) => `/domain/${domain}/${text}`),

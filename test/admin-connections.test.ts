@@ -44,7 +44,7 @@ t.test('who connects to the admin port and asks nothing keeps nobody out', async
   t.equal(sockets.filter(({ closed }) => closed).length, 1, 'the one that was there first');
 });
 
-t.test('who has been answered keeps nobody out either', async (t) => {
+t.test('connections that have been answered and stay open keep nobody out of the admin port', async (t) => {
   const server = await testServer(t, { admin: { port: -1 } });
   const sockets: Socket[] = [];
   t.teardown(() => sockets.map((socket) => socket.destroy()));
@@ -94,7 +94,7 @@ t.test('where everybody is being answered, who comes is closed, and comes again 
   t.notOk(second.closed);
 });
 
-t.test('who sends a body without end makes room', async (t) => {
+t.test('a connection that sends a body without end is closed for a new one', async (t) => {
   const { admin, open } = await narrow(t);
   const post = 'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n';
   const [first, second] = [await open(post), await open(post)];
@@ -104,7 +104,7 @@ t.test('who sends a body without end makes room', async (t) => {
   t.match(admin, { connections: 2, dropped: 1 });
 });
 
-t.test('a request that drips, and an answer that is not read, end', async (t) => {
+t.test('a request that drips in and an answer that is not read end their connections', async (t) => {
   const { admin } = new Metrics();
   const slow = await listen('127.0.0.1', 0, admin, (_message, response) => response.end(), {
     connections: 2,

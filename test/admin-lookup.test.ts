@@ -48,7 +48,7 @@ t.test('an endpoint is shown with its clients, queues, buddies and rooms', async
   t.match(await lookup(server, '1', siteB.domain), { endpoint: null }, 'it is nobody in another domain');
 });
 
-t.test('what is said and the tickets it is said with are nowhere', async (t) => {
+t.test('a lookup shows no message bodies and no whole tickets', async (t) => {
   const server = await testServer(t, admin);
   const { ticket } = await server.site().online('1');
   await server.site().push('9', '1', 'a secret');
@@ -77,7 +77,7 @@ t.test('a ticket of another node is not said to be unknown', { skip: skipWithout
   t.match(await lookup(other, '2'), { errors: [{ reason: 'ticketNotFound', count: 1 }] }, 'a poll is told once');
 });
 
-t.test('what went wrong is kept for whom it concerns', async (t) => {
+t.test('recent errors are listed with the endpoint that they concern', async (t) => {
   const server = await testServer(t, admin);
   const site = server.site();
   for (let i = 0; i < 3; i++) await site.push('9', 'away', 'lost');
@@ -123,7 +123,7 @@ t.test('domains and rooms are listed by size', async (t) => {
   t.match((await askAdmin(server, '/api/domains')).body, { domains: [{ served: true }, { served: false, online: 0 }] });
 });
 
-t.test('a question that makes no sense is answered 400', async (t) => {
+t.test('a lookup of a wrong id or an unknown domain is answered 400', async (t) => {
   const server = await testServer(t, admin);
   for (const query of ['', 'domain=nowhere&id=1', 'domain=a.example', 'domain=a.example&id=a/b']) {
     t.equal((await askAdmin(server, `/api/endpoint?${query}`)).status, 400, query);
@@ -153,7 +153,7 @@ t.test('the largest rooms are found whatever their sizes were before', async (t)
   }
 });
 
-t.test('the oldest errors go', async (t) => {
+t.test('the oldest of the recent errors are forgotten', async (t) => {
   const recent = new RecentErrors();
   for (let i = 0; i < 1200; i++) recent.add('a', `/domain/a/uid/${i}`, 'offline');
   recent.add('a', '/domain/a/uid/1', 'queueOverflow');

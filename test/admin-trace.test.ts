@@ -26,7 +26,7 @@ async function hops(server: TestServer): Promise<string[]> {
   return (trace?.hops ?? []).map(({ hop, kind, from, to }) => (kind ? `${hop} ${kind} ${from}>${to}` : hop));
 }
 
-t.test('a message shows each hop from its acceptance to the socket', async (t) => {
+t.test('a trace shows each hop of a message from its acceptance to the socket', async (t) => {
   const server = await testServer(t, admin);
   const site = server.site();
   const one = await site.arrive('1');
@@ -54,7 +54,7 @@ t.test('a message shows each hop from its acceptance to the socket', async (t) =
   t.strictSame((await call(server, 'GET', { after: '3' })).trace?.hops.length, 1);
 });
 
-t.test('it tells why somebody did not get it', async (t) => {
+t.test('a trace tells why an endpoint did not get a message', async (t) => {
   const server = await testServer(t, { ...admin, limits: { queuePackets: 1 } });
   const site = server.site();
   await start(server, '42');
@@ -115,7 +115,7 @@ t.test('connections, room messages and acknowledgements are shown, others’ pac
   t.notOk(seen.some((hop) => hop.includes('1>3')));
 });
 
-t.test('one trace at a time; it ends when asked to, and can be read after', async (t) => {
+t.test('there is one trace at a time; it ends when asked to, and can be read afterwards', async (t) => {
   const server = await testServer(t, admin);
   const site = server.site();
   t.strictSame(await call(server, 'GET'), { trace: null });
@@ -130,7 +130,7 @@ t.test('one trace at a time; it ends when asked to, and can be read after', asyn
   t.equal((await hops(server)).length, 3);
 });
 
-t.test('a trace that makes no sense is refused', async (t) => {
+t.test('a trace of a room, an unknown domain or a wrong time is refused', async (t) => {
   const server = await testServer(t, admin);
   for (const query of [
     '',

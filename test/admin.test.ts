@@ -55,7 +55,7 @@ t.test('another page cannot make a browser change anything', async (t) => {
   t.equal((await post({})).status, 404, 'a program names no page');
 });
 
-t.test('with a token, only who shows it gets in; health needs none', async (t) => {
+t.test('with a token configured only who shows it gets in; health needs none', async (t) => {
   const server = await testServer(t, closed);
   for (const path of ['/metrics', '/api/stats', '/nothing']) {
     const answer = await ask(server, path);
@@ -78,7 +78,7 @@ t.test('with a token, only who shows it gets in; health needs none', async (t) =
   );
 });
 
-t.test('every answer says what a browser may do with it', async (t) => {
+t.test('every answer of the admin port carries the headers that restrict a browser', async (t) => {
   const server = await testServer(t, open);
   for (const path of ['/metrics', '/api/stats', '/healthz', '/nothing']) {
     const { headers } = await ask(server, path);
@@ -98,7 +98,7 @@ t.test('every answer says what a browser may do with it', async (t) => {
   t.match(headers, { 'content-type': /^text\/event-stream/, 'x-frame-options': 'DENY', 'cache-control': 'no-store' });
 });
 
-t.test('a request that is none is refused', async (t) => {
+t.test('a request with a malformed path is answered 400', async (t) => {
   const server = await testServer(t, open);
   t.equal((await ask(server, '//')).status, 400);
 });
@@ -154,7 +154,7 @@ t.test('authentication remembers so many addresses, and forgets the one that was
 });
 
 t.test(
-  'whoever guesses at an address or in a /64 of IPv6 waits, and keeps the right token out of nowhere',
+  'an address or /64 of IPv6 that guesses tokens has to wait, and the right token is accepted from there all the same',
   async (t) => {
     const server = await testServer(t, closed);
     const bearer = (given: string) => ask(server, '/metrics', { authorization: `Bearer ${given}` });
@@ -173,7 +173,7 @@ t.test(
 );
 
 t.test(
-  'a cookie is one of its port, secure where the browser came by TLS, and opens nothing after logout',
+  'a cookie holds for its port, is Secure where the browser came by TLS, and opens nothing after logout',
   async (t) => {
     const server = await testServer(t, closed);
     const second = await testServer(t, closed);

@@ -32,7 +32,7 @@ interface Board {
 const board: Board = JSON.parse(read('grafana.json'));
 const plots = board.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
 
-t.test('each alert and each plot is of metrics that exist', async (t) => {
+t.test('each alert and each plot reads metrics that exist', async (t) => {
   t.ok(alerts.length >= 10, 'finds the alerts');
   t.ok(plots.length >= 20, 'finds the plots');
   for (const expression of [...alerts, ...plots, ...board.templating.list.map(({ query }) => query)]) {
@@ -53,7 +53,7 @@ t.test('each alert and each plot names a metric and closes its brackets', async 
   }
 });
 
-t.test('reasons and conditions that they select exist', async (t) => {
+t.test('the reasons and conditions that alerts and plots select exist', async (t) => {
   const lists: readonly (readonly [label: string, values: readonly string[]])[] = [
     ['reason', [...DROP_REASONS, ...REFUSAL_REASONS]],
     ['name', CONDITION_NAMES],

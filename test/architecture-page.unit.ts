@@ -6,7 +6,7 @@ import { importsOf } from './support/architecture.js';
 const root = join(import.meta.dirname, '..');
 const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
 
-t.test('every path on the architecture page is there', async (t) => {
+t.test('every path on the architecture page exists', async (t) => {
   const paths = [...page.matchAll(/`((?:src|test|bench|examples|scripts)\/[\w./-]*)`/g)].map(([, path = '']) => path);
   t.ok(paths.length > 50, `${paths.length} paths`);
   for (const path of new Set(paths)) t.ok(existsSync(join(root, path)), path);
@@ -25,7 +25,7 @@ const names: readonly (readonly [name: string, file: string])[] = [
   ['interface Transport', 'src/actors/transport.ts'],
 ];
 
-t.test('what the page names in the code is there', async (t) => {
+t.test('every name in code on the architecture page exists in the code', async (t) => {
   for (const [name, file] of names) t.ok(readFileSync(join(root, file), 'utf8').includes(name), `${name} in ${file}`);
 });
 

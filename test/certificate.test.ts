@@ -20,7 +20,7 @@ t.test('a certificate says whom it is for and how long it is valid', async (t) =
   t.ok('expiresAtMs' in read && read.expiresAtMs > Date.parse('2100-01-01'));
 });
 
-t.test('what cannot be served is named by its key and file', async (t) => {
+t.test('a certificate that cannot be served is named by its configuration key and file', async (t) => {
   const files = tlsFiles(t);
   const other = tlsFiles(t, renewed);
   const folder = t.testdir({
@@ -41,7 +41,7 @@ t.test('what cannot be served is named by its key and file', async (t) => {
   t.throws(() => ServedCertificate.load({ cert: files.cert, key: other.key }, new ManualClock()), /is not the key/);
 });
 
-t.test('expiry is told two weeks ahead', async (t) => {
+t.test('a certificate is reported two weeks before it expires', async (t) => {
   const read = readCertificate(tlsFiles(t, expired));
   if ('problem' in read) throw new Error(read.problem);
   const { expiresAtMs, validFromMs } = read;
@@ -62,7 +62,7 @@ t.test('a server warns of expiry at once and every day', async (t) => {
   t.equal(clock.waiting, 0);
 });
 
-t.test('what is reread is taken only when it is new and can be served', async (t) => {
+t.test('a reread certificate is taken over only when it is new and can be served', async (t) => {
   const refused = t.capture(log, 'error');
   const files = tlsFiles(t);
   const served = ServedCertificate.load(files, new ManualClock());

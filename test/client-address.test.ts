@@ -25,7 +25,7 @@ for (const [title, addresses] of same) {
   });
 }
 
-t.test('others are others', async (t) => {
+t.test('different addresses count as different', async (t) => {
   const addresses = [
     '127.0.0.1',
     '127.0.0.2',
@@ -39,7 +39,7 @@ t.test('others are others', async (t) => {
   t.equal(new Set(addresses.map(networkOf)).size, addresses.length);
 });
 
-t.test('connections are counted up to the limit, and forgotten', async (t) => {
+t.test('connections of an address are counted up to the limit, and forgotten when they end', async (t) => {
   const counts = new ConnectionCounts();
   t.strictSame(
     [counts.add('a', 2), counts.add('a', 2), counts.add('a', 2), counts.add('b', 2)],

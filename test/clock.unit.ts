@@ -18,7 +18,7 @@ function started(onDue: (item: string, timeouts: Timeouts<string>) => void) {
   return { clock, timeouts, fallen };
 }
 
-t.test('each item falls due by itself, once', async (t) => {
+t.test('each item of Timeouts falls due by itself, once', async (t) => {
   const { clock, timeouts, fallen } = started(() => undefined);
   clock.advance(5000);
   t.strictSame(fallen, [
@@ -57,7 +57,7 @@ t.test('a start begins the time anew, a cancel ends it', async (t) => {
   ]);
 });
 
-t.test('what fails on one item does not hold up the others', async (t) => {
+t.test('an item whose callback throws does not hold up the others', async (t) => {
   const { clock, fallen } = started((item) => {
     if (item === 'a') throw new Error('a bug');
   });
@@ -69,7 +69,7 @@ t.test('what fails on one item does not hold up the others', async (t) => {
   );
 });
 
-t.test('closed while an item falls due, nothing more does', async (t) => {
+t.test('once Timeouts are closed, also by an item that falls due, no other item does', async (t) => {
   const { clock, fallen } = started((_item, timeouts) => timeouts.close());
   clock.advance(5000);
   t.strictSame(fallen, [['a', 1000]]);

@@ -103,7 +103,7 @@ t.test('a full file is taken as it is', async (t) => {
   t.strictSame(config.domains[0]?.origins, origins);
 });
 
-t.test('the input is not changed and the result cannot be', async (t) => {
+t.test('loading changes nothing in the input, and the result is frozen', async (t) => {
   const input = { domains: [site] };
   const config = load(input);
   t.strictSame(input, { domains: [{ domain: 'a.com', apikey: 'k' }] });

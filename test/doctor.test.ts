@@ -40,7 +40,7 @@ async function listener(t: Cleaner, greeting: string): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-t.test('nothing is wrong with a sound configuration', async (t) => {
+t.test('the doctor finds nothing wrong with a sound configuration', async (t) => {
   t.strictSame(await problems({}), []);
   t.strictSame(await problems({ tls: tlsFiles(t) }), []);
 });
@@ -77,7 +77,7 @@ t.test('a port that somebody has is a failure, one of a NexTalk that runs is not
   t.match(await problems({ host: '192.0.2.1', port: 8080, tls: tlsFiles(t) }), [{ text: /EADDRNOTAVAIL/ }]);
 });
 
-t.test('what is open to others is warned of', async (t) => {
+t.test('the doctor warns of what is open to others', async (t) => {
   const open = { host: '0.0.0.0', trustProxy: true, publicUrl: 'http://im.example.com', mqtt: { port: 1 } };
   const short = { domains: [{ domain: 'a', apikey: [key, 'short'] }] };
   const texts = (await problems({ ...open, ...short })).filter(({ level }) => level === 'warning');
@@ -103,7 +103,7 @@ t.test('files with secrets are not for everybody', async (t) => {
   t.match(await problems({ tls }, file), [{ level: 'warning', subject: 'files', advice: `chmod o-r ${tls.key}` }]);
 });
 
-t.test('NATS is greeted', async (t) => {
+t.test('the doctor connects to each NATS server and waits for its greeting', async (t) => {
   const [real, other, gone] = [await listener(t, 'INFO {"server_id":"x"}\r\n'), await listener(t, 'HTTP/1.1'), 1];
   const nats = [real, other, gone].map((port) => `nats://user:secret@127.0.0.1:${port}`);
   const { config } = configured({});
@@ -119,7 +119,7 @@ t.test('NATS is greeted', async (t) => {
   t.notMatch(JSON.stringify(found), /secret/);
 });
 
-t.test('the limit of open files is told as connections', async (t) => {
+t.test('the doctor tells the limit of open files as a number of connections', async (t) => {
   t.match(filesFinding(1024), { level: 'warning', text: /about 924 connections/, advice: /LimitNOFILE/ });
   t.match(filesFinding(1_048_576), { level: 'ok' });
   t.match(filesFinding(null), { level: 'ok' });

@@ -63,7 +63,7 @@ function resources(): Record<string, number> {
   return counts;
 }
 
-t.test('close leaves nothing running', async (t) => {
+t.test('closing a server leaves nothing running', async (t) => {
   const before = resources();
   const server = await testServer(t, { admin: { port: -1 } });
   const site = server.site();
@@ -80,7 +80,7 @@ t.test('close leaves nothing running', async (t) => {
   t.strictSame(left(), []);
 });
 
-t.test('close ends clients that are still connected', async (t) => {
+t.test('closing a server ends clients that are still connected', async (t) => {
   const server = await testServer(t);
   const one = await server.site().arrive('1');
   const silent = await WebSocketClient.open(server);

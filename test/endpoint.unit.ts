@@ -77,7 +77,7 @@ t.test('one that fails while it changes ends: the call is answered, its clients 
   t.ok(findTicket(domain, await broker.online('jack', { rooms: 'r' })));
 });
 
-t.test('what waits for one that ends so is answered too', async (t) => {
+t.test('messages that wait for an endpoint which ends after a crash are answered too', async (t) => {
   const { broker, client } = await jack(t);
   const answers: unknown[] = [];
   const reply = (answer: unknown): void => void answers.push(answer);

@@ -187,7 +187,7 @@ t.test('a timestamp is kept as sent, and is the server’s clock where it is mis
   t.ok(Number(timestamp) >= before - 1 && Number(timestamp) <= Date.now() + 1, 'it is now');
 });
 
-t.test('a type is one of three, and broadcast is for pushes', async (t) => {
+t.test('the type of a message is one of three, and broadcast is for pushes alone', async (t) => {
   const site = (await testServer(t)).site();
   const { ticket } = await pair(site);
   for (const type of ['Chat', 'groupchat', 'unicast', 'constructor']) {

@@ -40,7 +40,7 @@ t.test('an address that guesses waits, even for the right key, and is told how l
   t.match((await server.request({ ...online, headers: from('192.0.2.1') })).body, { success: false, status: 'error' });
 });
 
-t.test('neither other addresses nor other domains are held up', async (t) => {
+t.test('a lockout holds up neither other addresses nor other domains', async (t) => {
   const server = await testServer(t, proxied);
   await guess(server, 5, '192.0.2.1');
   t.equal((await ask(server, siteA.apikey, '192.0.2.2')).status, 200, 'another address');
@@ -85,7 +85,7 @@ t.test(
   },
 );
 
-t.test('no key, an unknown domain and an unknown ticket are no guesses', async (t) => {
+t.test('a request without key, with an unknown domain or an unknown ticket does not count as a guess', async (t) => {
   const server = await testServer(t, strict);
   for (let n = 0; n < 5; n++) {
     t.equal((await server.request({ path, query: { domain: siteA.domain, ids: '1' } })).status, 401);
@@ -95,22 +95,25 @@ t.test('no key, an unknown domain and an unknown ticket are no guesses', async (
   t.equal(server.metrics.refused.lockedOut, 0);
 });
 
-t.test('MQTT counts with REST, by TCP and by WebSocket, and lets tickets in', async (t) => {
-  const server = await testServer(t, strict);
-  const { ticket } = await server.site(siteB).online('1');
-  const urls = [`mqtt://127.0.0.1:${server.mqttPort}`, `ws://${server.host}/mqtt`] as const;
-  const ended = `uid:1:${'0'.repeat(32)}`;
-  for (let n = 0; n < 5; n++) await t.rejects(client(t, urls[0], { password: ended }), { code: 0x86 });
-  for (const url of [...urls, urls[0]]) await t.rejects(client(t, url, { password: 'wrong' }), { code: 0x86 });
-  for (const url of urls) {
-    await t.rejects(client(t, url), { code: 0x9f });
-    await t.rejects(client(t, url, { protocolVersion: 4 }), { code: 3 });
-    await client(t, url, { username: siteB.domain, password: ticket });
-    await client(t, url, { username: siteB.domain, password: siteB.apikey });
-  }
-  t.equal((await server.site().get(path, { ids: '1' })).status, 429);
-  t.match(server.metrics.refused, { authenticationFailed: 8, lockedOut: 5 });
-});
+t.test(
+  'wrong keys by MQTT over TCP and WebSocket count together with those by REST, and tickets are let in',
+  async (t) => {
+    const server = await testServer(t, strict);
+    const { ticket } = await server.site(siteB).online('1');
+    const urls = [`mqtt://127.0.0.1:${server.mqttPort}`, `ws://${server.host}/mqtt`] as const;
+    const ended = `uid:1:${'0'.repeat(32)}`;
+    for (let n = 0; n < 5; n++) await t.rejects(client(t, urls[0], { password: ended }), { code: 0x86 });
+    for (const url of [...urls, urls[0]]) await t.rejects(client(t, url, { password: 'wrong' }), { code: 0x86 });
+    for (const url of urls) {
+      await t.rejects(client(t, url), { code: 0x9f });
+      await t.rejects(client(t, url, { protocolVersion: 4 }), { code: 3 });
+      await client(t, url, { username: siteB.domain, password: ticket });
+      await client(t, url, { username: siteB.domain, password: siteB.apikey });
+    }
+    t.equal((await server.site().get(path, { ids: '1' })).status, 429);
+    t.match(server.metrics.refused, { authenticationFailed: 8, lockedOut: 5 });
+  },
+);
 
 t.test('addresses of right keys are remembered each by itself, and only so many', async (t) => {
   const { domain } = testMachine(t);

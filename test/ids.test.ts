@@ -59,7 +59,7 @@ t.test('any legal id can come online, be in rooms, be written to and be asked fo
   }
 });
 
-t.test('an id that is none is refused by the name of its field', async (t) => {
+t.test('an illegal id is refused, and the error names its field', async (t) => {
   const site = (await testServer(t)).site();
   const { ticket } = await site.online('1');
   for (const [why, id] of refusedIds) {

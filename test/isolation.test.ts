@@ -4,7 +4,7 @@ import { poll, unwrap } from './support/polling.js';
 import { siteA, siteB, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
 
-t.test('the same ids in two domains never see each other', async (t) => {
+t.test('endpoints of the same id in two domains never see each other', async (t) => {
   const server = await testServer(t);
   const [a, b] = [server.site(siteA), server.site(siteB)];
   const watcher = await a.arrive('2', { buddies: '1', rooms: 'r1' });
@@ -42,7 +42,7 @@ t.test('a ticket of one domain is unknown in another, over every way in', async 
   t.strictSame(await server.site(siteA).presences('1'), { 1: 'available' });
 });
 
-t.test('a key of one domain opens no other, also once it has opened its own', async (t) => {
+t.test('an API key of one domain opens no other, also after it has opened its own', async (t) => {
   const server = await testServer(t, { mqtt: { port: -1 } });
   const url = `mqtt://127.0.0.1:${server.mqttPort}`;
   for (const [{ apikey }, { domain }] of [

@@ -39,7 +39,7 @@ t.test('a poll without a callback is answered with JSON', async (t) => {
   t.hasStrict(answer.body, { status: 'ok', messages: [{ body: 'hi' }], presences: [], statuses: [] });
 });
 
-t.test('a poll under /v4 or with a slash behind is the same', async (t) => {
+t.test('a poll under /v4 or with a trailing slash is answered alike', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   for (const path of ['/v4/packets', '/v5/packets/', '/v4/packets/']) {
@@ -171,7 +171,7 @@ t.test('a second poll with the same ticket ends the first with an empty frame', 
   t.hasStrict((await third.answer).body, { messages: [{ body: 'hi' }] });
 });
 
-t.test('OFFLINE ends an open poll with stopped', async (t) => {
+t.test('OFFLINE answers an open poll with the status stopped', async (t) => {
   const server = await testServer(t);
   for (const callback of ['f', undefined]) {
     const { ticket } = await server.site().online('1');
@@ -184,7 +184,7 @@ t.test('OFFLINE ends an open poll with stopped', async (t) => {
   }
 });
 
-t.test('an aborted poll loses nothing', async (t) => {
+t.test('packets that an aborted poll had taken are not lost', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   for (let round = 0; round < 10; round++) {

@@ -152,7 +152,7 @@ t.test('one member more than a room may have is answered 503', async (t) => {
   t.strictSame(await site.members(a.ticket, 'r1'), { a: 'available', c: 'available' });
 });
 
-t.test('one address may hold so many connections and no more', async (t) => {
+t.test('one address may hold as many connections as the limit says and no more', async (t) => {
   const server = await testServer(t, { limits: { connectionsPerAddress: 5 } });
   const site = server.site();
   const people = [await site.arrive('1'), await site.arrive('2'), await site.arrive('3')];
@@ -231,7 +231,7 @@ t.test('without a trusted proxy nobody has another address by claiming it', asyn
   t.equal(server.metrics.refused.tooManyConnections, ways.length);
 });
 
-t.test('a header of 16 KiB is read, one of a megabyte is not', async (t) => {
+t.test('a request with headers of 16 KiB is read, one with a megabyte is refused', async (t) => {
   const server = await testServer(t);
   const site: Site = server.site();
   const headers = { 'x-padding': 'x'.repeat(15_500) };

@@ -9,7 +9,7 @@ import { nextalk } from './support/process.js';
 /** Reserved for documentation: no machine has it. */
 const NOT_HERE = '203.0.113.1';
 
-t.test('listening is tried, and says with which code it fails', async (t) => {
+t.test('listenError answers the code with which listening on an address fails', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1');
   t.teardown(() => taken.close());
   await once(taken, 'listening');

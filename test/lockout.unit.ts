@@ -39,17 +39,20 @@ t.test('a right guess, or enough silence, is forgiven', async (t) => {
   t.equal(it.wrong('b'), 0);
 });
 
-t.test('it remembers so many and forgets the one that was silent longest', async (t) => {
-  const { it } = lockout({ failures: 1, entries: 2 });
-  it.wrong('a');
-  it.wrong('b');
-  it.wrong('a');
-  it.wrong('c');
-  t.equal(it.size, 2);
-  t.strictSame([it.waitS('a') > 0, it.waitS('b') > 0, it.waitS('c') > 0], [true, false, true]);
-});
+t.test(
+  'a lockout remembers as many names as its limit says, and forgets the one that was silent longest',
+  async (t) => {
+    const { it } = lockout({ failures: 1, entries: 2 });
+    it.wrong('a');
+    it.wrong('b');
+    it.wrong('a');
+    it.wrong('c');
+    t.equal(it.size, 2);
+    t.strictSame([it.waitS('a') > 0, it.waitS('b') > 0, it.waitS('c') > 0], [true, false, true]);
+  },
+);
 
-t.test('no failures allowed for is no lockout', async (t) => {
+t.test('with failures set to 0 nobody is locked out', async (t) => {
   const { it } = lockout({ failures: 0 });
   for (let n = 0; n < 100; n++) it.wrong('a');
   t.strictSame([it.waitS('a'), it.size], [0, 0]);

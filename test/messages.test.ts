@@ -33,7 +33,7 @@ t.test('every message has an id of its own, last in its packet and the same for 
   t.strictSame([...ids].sort(), ids, 'sorted by time');
 });
 
-t.test('of further fields four are passed on and nothing else', async (t) => {
+t.test('of the further fields of a message four are passed on and no others', async (t) => {
   const site = (await testServer(t)).site();
   const { ticket } = await site.online('1', { nick: 'Jack' });
   const two = await site.arrive('2');
@@ -181,7 +181,7 @@ t.test('with carbons a sender’s other clients get its messages', async (t) => 
   );
 });
 
-t.test('without carbons they do not', async (t) => {
+t.test('without carbons a sender’s other clients get none of its messages', async (t) => {
   const site = (await testServer(t)).site();
   const laptop = await site.arrive('1');
   const phone = await site.arrive('1');

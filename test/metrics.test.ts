@@ -34,7 +34,7 @@ t.test('a histogram counts each value in the first bucket that it is not over', 
   t.equal(histogram.sum, 1e12 + 32.61);
 });
 
-t.test('a domain keeps its numbers, whoever asks', async (t) => {
+t.test('a domain’s numbers are the same object each time, and totals add up all domains', async (t) => {
   const metrics = new Metrics();
   metrics.domain('a').clients = 2;
   metrics.domain('b').clients = 3;
@@ -63,7 +63,7 @@ t.test('/metrics is well-formed, and every family is there with its meaning', as
   }
 });
 
-t.test('the numbers are those of what happened', async (t) => {
+t.test('counters count what happened', async (t) => {
   const server = await testServer(t, { ...admin, domains: [{ ...siteA, limits: {} }, siteB] });
   const start = await scrape(server);
   const site = server.site();
@@ -116,7 +116,7 @@ t.test('the numbers are those of what happened', async (t) => {
   for (const person of [one, two, other]) await person.offline();
 });
 
-t.test('numbers of now fall again when everybody has gone', async (t) => {
+t.test('gauges fall back to 0 when everybody has gone', async (t) => {
   const server = await testServer(t, { ...admin, presence: { clientIdleMs: 60_000, graceMs: 0 } });
   const person = await server.site().arrive('1', { rooms: 'r' });
   await person.offline();

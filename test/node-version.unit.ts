@@ -9,7 +9,7 @@ t.test('a Node that is old enough is accepted, an older one refused with a messa
   }
 });
 
-t.test('package.json asks for the same', async (t) => {
+t.test('package.json asks for the same Node version as the check at start', async (t) => {
   const file: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   t.match(file, { engines: { node: `>=${oldestNode}` } });
 });

@@ -50,7 +50,7 @@ t.test('messages to somebody offline come in order, once, with the next client',
   t.strictSame(await second.before(), [], 'a further client has none of them');
 });
 
-t.test('they survive a restart, and are gone when they have been had', async (t) => {
+t.test('offline messages survive a restart, and are deleted once they have been received', async (t) => {
   const data = t.testdir();
   const first = await start(t, data);
   for (const body of ['one', 'two']) await first.site().push('a', '张三', body);
@@ -82,7 +82,7 @@ t.test('only messages to one endpoint are kept, and only where the domain has it
   t.ok(answer.success);
 });
 
-t.test('who comes online and never connects loses nothing', async (t) => {
+t.test('an endpoint that comes online and never connects loses none of its offline messages', async (t) => {
   const clock = new ManualClock();
   const server = await start(t, t.testdir(), { presence: times }, clock);
   const site = server.site();
@@ -98,7 +98,7 @@ t.test('who comes online and never connects loses nothing', async (t) => {
   for (const body of ['one', 'two', 'three']) t.hasStrict(await b.next(), { body });
 });
 
-t.test('what came between the last client and the end of the grace is kept', async (t) => {
+t.test('messages that came between the last client and the end of the grace are kept', async (t) => {
   const data = t.testdir();
   const clock = new ManualClock();
   const server = await start(t, data, { presence: times }, clock);
@@ -179,7 +179,7 @@ t.test('a domain’s mailboxes are bounded together: what is beyond is not kept'
   t.strictSame(bodies(boxes.read(address)), ['2', '4'], 'there is room again');
 });
 
-t.test('what is too old goes, also where nobody comes for it', async (t) => {
+t.test('messages that are too old are dropped, also where nobody comes for them', async (t) => {
   const { boxes, clock, metrics } = await mailboxes(t, { offlineAgeS: 100 });
   boxes.keep(address, packet('old'));
   clock.advance(60_000);

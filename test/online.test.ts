@@ -11,7 +11,7 @@ function urls({ server, jsonp, jsonpd, websocket }: Online): readonly string[] {
   return [server, jsonp, jsonpd, websocket];
 }
 
-t.test('the answer has exactly its fields', async (t) => {
+t.test('ONLINE’s answer has exactly the fields of the contract', async (t) => {
   const server = await testServer(t);
   await server.site().online('uid1');
   await server.site().online('2', { show: 'away' });
@@ -50,7 +50,7 @@ t.test('a ticket names its node and id and ends in a secret of its own', async (
   t.equal(seen.size, 100, 'the last 32 digits are random');
 });
 
-t.test('the URLs name the host that was asked', async (t) => {
+t.test('the URLs of ONLINE’s answer name the host of the request', async (t) => {
   const server = await testServer(t);
   for (const host of ['im.example.com', 'im.example.com:8080', '127.0.0.1', '[::1]:8080']) {
     const answer = await server.request({ method: 'POST', path, form, auth: siteA, headers: { host } });
@@ -59,7 +59,7 @@ t.test('the URLs name the host that was asked', async (t) => {
   }
 });
 
-t.test('a host that is none comes into no URL', async (t) => {
+t.test('a malformed Host comes into no URL of ONLINE’s answer', async (t) => {
   const server = await testServer(t);
   for (const host of ['a/b', 'x@evil.example', 'x"><script>', 'x y', 'x:port', 'x:1:2', 'x?y', 'x#y', '[x]']) {
     const answer = await server.request({ method: 'POST', path, form, auth: siteA, headers: { host } });
@@ -68,7 +68,7 @@ t.test('a host that is none comes into no URL', async (t) => {
   }
 });
 
-t.test('the URLs follow the configured public URL and a trusted proxy', async (t) => {
+t.test('the URLs of ONLINE’s answer follow the configured public URL and a trusted proxy', async (t) => {
   const rows: readonly (readonly [settings: Settings, headers: Record<string, string>, http: string, ws: string])[] = [
     [{ publicUrl: 'https://im.example.com' }, {}, 'https://im.example.com', 'wss://im.example.com'],
     [{ publicUrl: 'http://im.example.com:81' }, {}, 'http://im.example.com:81', 'ws://im.example.com:81'],
@@ -104,14 +104,14 @@ t.test('the URLs follow the configured public URL and a trusted proxy', async (t
   }
 });
 
-t.test('under /v4 the answer is the same', async (t) => {
+t.test('ONLINE answers alike under /v4', async (t) => {
   const server = await testServer(t);
   const answer = await server.request({ method: 'POST', path: '/v4/presences/online', form, auth: siteA });
   t.match(urls(answer.body as Online)[0], /\/v[45]\/packets$/);
   t.hasStrict(answer.body, { success: true });
 });
 
-t.test('presences lists only whom the caller lists, and whoever is visible', async (t) => {
+t.test('`presences` of ONLINE’s answer lists those of the caller’s buddies who are visible', async (t) => {
   const site = (await testServer(t)).site();
   await site.online('1', { buddies: 'me' });
   await site.online('2', { show: 'invisible' });
@@ -127,7 +127,7 @@ t.test('presences lists only whom the caller lists, and whoever is visible', asy
   for (const [buddies, presences] of rows) t.strictSame((await site.online('me', { buddies })).presences, presences);
 });
 
-t.test('without a name for the client two tabs never disturb each other', async (t) => {
+t.test('two tabs without a client name never disturb each other', async (t) => {
   const site = (await testServer(t)).site();
   const tabs = [await site.arrive('1'), await site.arrive('1')];
   await site.push('2', '1', 'hi');

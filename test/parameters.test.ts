@@ -76,7 +76,7 @@ t.test('PHP’s lists of buddies and rooms are lists', async (t) => {
   t.match(refused, { status: 400, text: /nick must be text/ });
 });
 
-t.test('who comes online with spaces around the id is found without them', async (t) => {
+t.test('an endpoint that comes online with spaces around its id is found without them', async (t) => {
   const server = await testServer(t);
   const site = server.site();
   const { ticket } = await site.online(' jack ');

@@ -52,7 +52,7 @@ t.test('a client that never connects is removed, and its endpoint goes offline a
   t.strictSame(await site.members(watcher.ticket, 'r1'), {});
 });
 
-t.test('REST calls do not keep a client', async (t) => {
+t.test('REST calls do not keep a client from expiring', async (t) => {
   const { site, clock } = await timed(t);
   const watcher = await watching(site, 'a');
   const { ticket } = await site.online('a');
@@ -119,7 +119,7 @@ t.test('a page reload within the grace does not flicker and loses nothing', asyn
   t.strictSame(await site.presences('a'), { a: 'away' }, 'without a show of its own the new client changes none');
 });
 
-t.test('what is kept in the grace goes to the next client alone', async (t) => {
+t.test('messages kept during the grace go to the next client alone', async (t) => {
   const { site } = await timed(t);
   const sender = await site.online('sender');
   const gone = await site.arrive('a');
@@ -132,7 +132,7 @@ t.test('what is kept in the grace goes to the next client alone', async (t) => {
   t.strictSame(await further.before(), []);
 });
 
-t.test('what is sent after the grace is dropped', async (t) => {
+t.test('messages sent after the grace are dropped', async (t) => {
   const { site, clock } = await timed(t);
   const watcher = await watching(site, 'a');
   const gone = await site.arrive('a');
@@ -146,7 +146,7 @@ t.test('what is sent after the grace is dropped', async (t) => {
   t.hasStrict(await watcher.next(), { type: 'online' });
 });
 
-t.test('with one of two clients gone the endpoint stays', async (t) => {
+t.test('an endpoint stays online when one of its two clients is gone', async (t) => {
   const { site, clock } = await timed(t);
   const watcher = await watching(site, 'a');
   const [one, two] = [await site.arrive('a'), await site.arrive('a')];

@@ -64,7 +64,7 @@ for (const [from, to, type, roomType] of transitions) {
   });
 }
 
-t.test('who is invisible comes and goes unheard and still receives', async (t) => {
+t.test('an invisible endpoint comes and goes unheard and still receives', async (t) => {
   const site = (await testServer(t, { presence: { graceMs: 1, clientIdleMs: 60_000 } })).site();
   const buddy = await site.arrive('b', { buddies: 'a', rooms: 'r1' });
   const ghost = await site.arrive('a', { buddies: 'b', rooms: 'r1', show: 'invisible' });
@@ -129,7 +129,7 @@ t.test('the show belongs to the endpoint, and the last one set counts', async (t
   t.strictSame(await buddy.before(a), []);
 });
 
-t.test('a further client without show changes none', async (t) => {
+t.test('a further client without a show leaves the endpoint’s show as it is', async (t) => {
   const { buddy, roommate, site } = await watched(t, 'away');
   await buddy.next();
   await roommate.next();

@@ -40,7 +40,7 @@ for (const [title, first, second] of matrix) {
   });
 }
 
-t.test('who lists itself is told nothing of itself', async (t) => {
+t.test('an endpoint that lists itself is told nothing of itself', async (t) => {
   const site = (await testServer(t)).site();
   const own = { buddies: 'a,uid:a,b,/domain/a.example/uid/a' };
   const a = await site.arrive('a', own);
@@ -58,7 +58,7 @@ t.test('who lists itself is told nothing of itself', async (t) => {
   t.strictSame((await site.online('a', own)).presences, { b: 'available' });
 });
 
-t.test('a relation lasts while one of those who brought it is online', async (t) => {
+t.test('a buddy relation lasts while one of the endpoints that brought it is online', async (t) => {
   const site = (await testServer(t, quickOffline)).site();
   const a = await site.arrive('a', { buddies: 'b' });
   const b = await site.arrive('b', { buddies: 'a' });
@@ -71,7 +71,7 @@ t.test('a relation lasts while one of those who brought it is online', async (t)
   t.hasStrict(await again.next(), { from: 'b', type: 'show', show: 'away' });
 });
 
-t.test('a relation is gone when all who brought it are offline', async (t) => {
+t.test('a buddy relation is gone when all the endpoints that brought it are offline', async (t) => {
   const site = (await testServer(t, quickOffline)).site();
   const a = await site.arrive('a', { buddies: 'b' });
   const b = await site.arrive('b');
@@ -146,7 +146,7 @@ t.test('PRESENCES lists who is online and visible under the short id', async (t)
 });
 
 t.test(
-  'what was on its way when a further client came is in the answer of ONLINE, and is not told again',
+  'a presence that was on its way when a further client came is in the answer of ONLINE, and is not told again',
   async (t) => {
     const server = await testServer(t);
     const site = server.site();

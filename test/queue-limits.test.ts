@@ -58,7 +58,7 @@ t.test('a queue is limited in bytes too', async (t) => {
   );
 });
 
-t.test('what an endpoint keeps for a client to come is limited as a client’s queue is', async (t) => {
+t.test('messages that an endpoint keeps for its next client have the limits of a client’s queue', async (t) => {
   const server = await testServer(t, { limits: { queuePackets: 4 } });
   const site = server.site();
   await site.online('reader');
@@ -96,7 +96,7 @@ t.test('a socket that stops reading is bounded, holds nobody up and hears the ne
   t.ok(seen <= total, `${seen - 1} of ${total} came`);
 });
 
-t.test('of a frame that a socket has taken in part, all comes again, before what came after', async (t) => {
+t.test('a frame that a socket has taken in part comes again whole, before later packets', async (t) => {
   const server = await testServer(t, { limits: { queueBytes: 0, messageBytes: 0, bodyBytes: 0 } });
   const site = server.site();
   const { ticket } = await site.online('reader');

@@ -50,7 +50,7 @@ function isSame(found: readonly Packet[], wanted: readonly Packet[]): boolean {
   return found.length === wanted.length && found.every((packet, at) => packet === wanted[at]);
 }
 
-t.test('any sequence of steps leaves the queue as the rule says, and counted', async () => {
+t.test('after any sequence of steps the queue holds what the rule says, and drops are counted', async () => {
   fc.assert(
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
       const metrics = new Metrics().domain('a.example');

@@ -7,15 +7,18 @@ function taken(rate: Rate<object>, who: object, tries: number, perSecond: number
   return count;
 }
 
-t.test('so many in a second, as many at once, and never twice as many over the turn of a second', async (t) => {
-  const rate = new Rate<object>();
-  const who = {};
-  t.equal(taken(rate, who, 100, 10, 999), 10, 'at once');
-  t.equal(taken(rate, who, 100, 10, 1000), 0, 'the next second brings none by itself');
-  t.equal(taken(rate, who, 100, 10, 1499), 5, 'half a second brings half');
-  t.equal(taken(rate, who, 100, 10, 60_000), 10, 'a quiet minute no more than a second');
-  t.equal(taken(rate, {}, 100, 10, 60_000), 10, 'each has its own');
-});
+t.test(
+  'a rate lets through its number in a second, at once or spread, and never twice that over the turn of a second',
+  async (t) => {
+    const rate = new Rate<object>();
+    const who = {};
+    t.equal(taken(rate, who, 100, 10, 999), 10, 'at once');
+    t.equal(taken(rate, who, 100, 10, 1000), 0, 'the next second brings none by itself');
+    t.equal(taken(rate, who, 100, 10, 1499), 5, 'half a second brings half');
+    t.equal(taken(rate, who, 100, 10, 60_000), 10, 'a quiet minute no more than a second');
+    t.equal(taken(rate, {}, 100, 10, 60_000), 10, 'each has its own');
+  },
+);
 
 t.test('a burst may be larger than what a second brings', async (t) => {
   const rate = new Rate<object>();
@@ -30,7 +33,7 @@ t.test('a burst may be larger than what a second brings', async (t) => {
   t.equal(take(60_000), 20);
 });
 
-t.test('zero is no limit, and a clock that goes back gives nothing', async (t) => {
+t.test('a rate of 0 is no limit, and a clock that goes back lets nothing more through', async (t) => {
   const rate = new Rate<object>();
   const who = {};
   t.equal(taken(rate, who, 1000, 0, 0), 1000);

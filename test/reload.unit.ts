@@ -12,7 +12,7 @@ const a = { domain: 'a', apikey: 'secret-1' };
 const b = { domain: 'b', apikey: 'k' };
 const c = { domain: 'c', apikey: 'k' };
 
-t.test('the same file changes nothing', async (t) => {
+t.test('reloading an unchanged file changes nothing', async (t) => {
   const plan = planReload(load({ domains: [a] }), load({ domains: [a] }));
   t.strictSame([plan.changes, plan.needRestart], [[], []]);
 });
@@ -41,7 +41,7 @@ t.test('limits change with their numbers', async (t) => {
   t.equal(plan.config.limits.messageBytes, 1);
 });
 
-t.test('what needs a restart is named and keeps its value', async (t) => {
+t.test('a key that needs a restart is named and keeps its value', async (t) => {
   const plan = planReload(load({}), load({ port: 1, presence: { graceMs: 1 } }));
   t.strictSame(plan.needRestart, ['port', 'presence']);
   t.strictSame([plan.config.port, plan.config.presence.graceMs], [8080, 8000]);

@@ -36,7 +36,7 @@ function refusedField(t: Check, answer: Answer, field: string, title = field): v
   t.strictSame(new RegExp(`\\b${field}\\b`).test(detail), true, `${title}: the detail names ${field}: ${detail}`);
 }
 
-t.test('who does not prove to be the site is answered 401', async (t) => {
+t.test('a call without valid credentials is answered 401', async (t) => {
   const server = await testServer(t);
   const query = { ids: '1' };
   const path = '/v5/presences';
@@ -106,7 +106,7 @@ t.test('a missing parameter is answered 400 and named', async (t) => {
   t.strictSame(spelled.body, { ...error('bad request', true), detail: 'nick is required' });
 });
 
-t.test('a ticket that is none is answered 404', async (t) => {
+t.test('an unknown or malformed ticket is answered 404', async (t) => {
   const server = await testServer(t);
   const site = server.site();
   const { ticket: gone } = await site.online('1');
@@ -137,7 +137,7 @@ t.test('a ticket that is none is answered 404', async (t) => {
   }
 });
 
-t.test('a path that is none is answered 404', async (t) => {
+t.test('an unknown path is answered 404', async (t) => {
   const server = await testServer(t);
   const nowhere = ['/v5', '/v5/', '/v6/presences', '/v5/presences/gone', '/v5/room/r1/members', '/v5/rooms/r1'];
   const deep = [
@@ -247,13 +247,13 @@ t.test('a body that cannot be read is answered 400', async (t) => {
       t.hasStrict([answer.status, answer.body], [400, error('bad request')], answer.text);
     });
   }
-  await t.test('a query that is no UTF-8', async (t) => {
+  await t.test('a query that is not UTF-8 is answered 400', async (t) => {
     const answer = await server.site().send({ path: '/v5/presences?ids=%ff' });
     t.hasStrict([answer.status, answer.body], [400, error('bad request')], answer.text);
   });
 });
 
-t.test('several mistakes are found in their order', async (t) => {
+t.test('of several mistakes the first in the order of errors is answered', async (t) => {
   const server = await testServer(t, { limits: { bodyBytes: 1000 } });
   const huge = 'x'.repeat(2000);
   const rows: readonly (readonly [title: string, status: number, request: HttpRequest])[] = [

@@ -48,16 +48,19 @@ t.test('a body in chunks over the limit is answered 413', async (t) => {
   t.match(await raw.answer(), { status: 413, text: '{"status":"error","message":"payload too large"}' });
 });
 
-t.test('after a body that is too large the connection is closed: what follows is no request', async (t) => {
-  const server = await testServer(t, { limits: { bodyBytes: 1000 } });
-  const raw = await RawSocket.open(server);
-  raw.write(requestText('POST /v5/messages', [authorization, form, 'Content-Length: 5000'], 'x'.repeat(1001)));
-  t.match(await raw.answer(), { status: 413 });
-  raw.write(`${'x'.repeat(3999)}${requestText('GET /v5/presences?ids=1', [authorization])}`);
-  const answered = new Promise((resolve) => raw.socket.once('data', resolve));
-  await Promise.race([raw.closed, answered]);
-  t.equal(raw.received.match(/HTTP\/1\.1 /g)?.length, 1, raw.received);
-});
+t.test(
+  'after a body that is too large the connection is closed, so that what follows is not read as a request',
+  async (t) => {
+    const server = await testServer(t, { limits: { bodyBytes: 1000 } });
+    const raw = await RawSocket.open(server);
+    raw.write(requestText('POST /v5/messages', [authorization, form, 'Content-Length: 5000'], 'x'.repeat(1001)));
+    t.match(await raw.answer(), { status: 413 });
+    raw.write(`${'x'.repeat(3999)}${requestText('GET /v5/presences?ids=1', [authorization])}`);
+    const answered = new Promise((resolve) => raw.socket.once('data', resolve));
+    await Promise.race([raw.closed, answered]);
+    t.equal(raw.received.match(/HTTP\/1\.1 /g)?.length, 1, raw.received);
+  },
+);
 
 t.test('a request that arrives in pieces of any size is read whole', async (t) => {
   const server = await testServer(t);
@@ -136,7 +139,7 @@ t.test('a byte order mark in front of a body is passed over', async (t) => {
   }
 });
 
-t.test('a raw URL that is no UTF-8 is answered 400', async (t) => {
+t.test('a raw URL that is not UTF-8 is answered 400', async (t) => {
   const server = await testServer(t);
   for (const bytes of ['%ff', '%C0%AF', '%ED%A0%80', '\xff']) {
     const lines = requestText(`GET /v5/presences?ids=${bytes}`, [authorization]);

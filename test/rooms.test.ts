@@ -79,7 +79,7 @@ t.test('a room message reaches every member’s clients and not the sender', asy
   for (const other of [a, tab, outsider, namesake]) t.strictSame(await other.before(a), [], other.name);
 });
 
-t.test('the site may write to a room for who is not in it', async (t) => {
+t.test('the site may write to a room for an endpoint that is not in it', async (t) => {
   const site = (await testServer(t)).site();
   const a = await site.arrive('a', { rooms: 'r1' });
   const outsider = await site.arrive('b');
@@ -124,7 +124,7 @@ t.test('MEMBERS lists who is online and visible, for members and others alike', 
   t.strictSame(await site.members(ticket, 'no such room'), {});
 });
 
-t.test('LEAVE by who is no member is answered ok and heard by nobody', async (t) => {
+t.test('LEAVE by an endpoint that is no member is answered ok and heard by nobody', async (t) => {
   const site = (await testServer(t)).site();
   const a = await site.arrive('a', { rooms: 'r1' });
   const b = await site.online('b');
@@ -133,7 +133,7 @@ t.test('LEAVE by who is no member is answered ok and heard by nobody', async (t)
   t.strictSame(await a.before(), []);
 });
 
-t.test('who has left receives nothing more', async (t) => {
+t.test('an endpoint that has left a room receives nothing more from it', async (t) => {
   const site = (await testServer(t)).site();
   const a = await site.arrive('a', { rooms: 'r1' });
   const b = await site.arrive('b', { rooms: 'r1' });
@@ -144,7 +144,7 @@ t.test('who has left receives nothing more', async (t) => {
   t.strictSame(await b.before(), []);
 });
 
-t.test('the endpoint is the member, whichever client joined', async (t) => {
+t.test('all clients of an endpoint are in the room that one of them joined', async (t) => {
   const site = (await testServer(t)).site();
   const laptop = await site.arrive('a');
   const phone = await site.arrive('a', { rooms: 'r1' });

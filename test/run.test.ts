@@ -186,7 +186,7 @@ t.test('a port in use is one line and exit code 1', async (t) => {
   t.equal(server.out, '');
 });
 
-t.test('whatever keeps it from starting is said, with exit code 1', async (t) => {
+t.test('an error that keeps the server from starting is told, with exit code 1', async (t) => {
   const server = nextalk(t, [], { node: standIn(failing("new Error('no native build for this machine')")) });
   t.equal(await server.ended, 1);
   t.equal(server.err, 'nextalk: no native build for this machine\n');

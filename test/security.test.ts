@@ -41,7 +41,7 @@ t.test('MQTT over WebSocket of a page elsewhere is refused, with ticket or key',
   t.equal(server.metrics.refused.authenticationFailed, 2);
 });
 
-t.test('a ticket is no key: REST takes none', async (t) => {
+t.test('REST does not accept a ticket in place of an API key', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   const { domain } = siteA;
@@ -90,7 +90,7 @@ t.test('every answer tells the browser not to guess its type nor to keep it, and
   t.strictSame(new Set(rest), new Set([undefined]), 'the API of backends is not for pages');
 });
 
-t.test('who connects by MQTT and says nothing is ended after ten seconds', async (t) => {
+t.test('an MQTT connection that sends nothing is closed after ten seconds', async (t) => {
   const clock = new ManualClock();
   const server = await testServer(t, { mqtt: { port: -1 } }, clock);
   const silent = new RawSocket(server.mqttPort);
@@ -186,7 +186,7 @@ t.test('refusals are counted under their reasons, for the operator to see', asyn
   t.match(await refusals(server), reasons);
 });
 
-t.test('what is full and a handshake that fails are counted under their reasons as well', async (t) => {
+t.test('refusals of full limits and failed TLS handshakes are counted under their reasons', async (t) => {
   const limits = { endpointsPerDomain: 1, subscriptionsPerSession: 1 };
   const admin = { port: -1 };
   const server = await testServer(t, { admin, mqtt: { port: -1 }, limits });

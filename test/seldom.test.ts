@@ -29,7 +29,7 @@ t.test(
   },
 );
 
-t.test('complaints of ever other names and addresses are a hundred lines a minute', async (t) => {
+t.test('complaints that name a new address each time are a hundred lines a minute', async (t) => {
   const { seldom, lines, pass } = heard();
   for (let n = 0; n < 20_000; n++) seldom.info(`address ${n}`, { n }, 'refused');
   t.equal(lines.length, 100);

@@ -28,7 +28,7 @@ async function timesOf(overMs: number, count: number): Promise<number[]> {
   return times;
 }
 
-t.test('many are spread evenly over the time there is', async (t) => {
+t.test('many closes are spread evenly over the time there is', async (t) => {
   const times = await timesOf(2000, 10_000);
   t.equal(times.length, 10_000);
   t.ok((times.at(-1) as number) <= 2000);
@@ -37,11 +37,11 @@ t.test('many are spread evenly over the time there is', async (t) => {
   t.ok(half > 4500 && half < 5500, `${half} in the first half`);
 });
 
-t.test('few need no more than their rate', async (t) => {
+t.test('few closes take only the time that the least rate needs', async (t) => {
   t.strictSame(new Set(await timesOf(2000, 20)), new Set([0]));
   t.equal((await timesOf(2000, 100)).at(-1), 75);
 });
 
-t.test('without a time all end at once', async (t) => {
+t.test('with a time of 0 all close at once', async (t) => {
   t.strictSame(new Set(await timesOf(0, 1000)), new Set([0]));
 });

@@ -27,7 +27,7 @@ t.test('tokens are 128 bits of lower-case hex and never the same', async (t) => 
   t.equal(tokens.size, 2000);
 });
 
-t.test('what cannot be a ticket is none', async (t) => {
+t.test('a text that cannot be a ticket is refused', async (t) => {
   const token = '0123456789abcdef0123456789abcdef';
   const refused = ['', ':', '::', 'uid', 'uid:1', `uid:${token}`, 'uid:1:', 'uid:1:xyz', `uid:1:${token.slice(1)}`];
   for (const text of [...refused, `uid:1:${token.toUpperCase()}`, `uid:1:${token}\n`, `uid:1:${token} `]) {
@@ -35,7 +35,7 @@ t.test('what cannot be a ticket is none', async (t) => {
   }
 });
 
-t.test('any text at all is read or refused, never thrown upon', async () => {
+t.test('the parser of tickets reads or refuses any text, and never throws', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const read = parseTicket(text);

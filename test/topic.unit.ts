@@ -47,7 +47,7 @@ t.test('a filter matches as MQTT 5 section 4.7 says', async (t) => {
   }
 });
 
-t.test('a topic is no filter with wildcards, and neither is empty, cut or too long', async (t) => {
+t.test('a topic has no wildcards, and neither topics nor filters are empty, malformed or too long', async (t) => {
   const longest = 'x'.repeat(65_535);
   for (const good of ['a', '/', '//', 'a b', '$SYS', 'é', ' ', longest]) {
     t.ok(isTopic(good), good.slice(0, 10));

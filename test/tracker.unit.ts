@@ -349,7 +349,7 @@ t.test('after any changes the tracker answers what a naive model does, and its c
   }
 });
 
-t.test('of each room it is known who is here and which nodes have members', async (t) => {
+t.test('the tracker knows of each room which members are here and which nodes have members', async (t) => {
   const { tracker, hearers } = new Comparison(1);
   const [ada, bob] = names as [Address, Address];
   const [red] = rooms as [Address];

@@ -49,7 +49,7 @@ for (const machine of refused) {
   });
 }
 
-t.test('a machine without glibc is told so', async (t) => {
+t.test('on a machine without glibc the error says so', async (t) => {
   t.match(pickBuild({ ...linux, glibc: undefined }), { message: /glibc none \(musl is not supported\)/ });
 });
 

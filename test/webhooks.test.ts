@@ -45,7 +45,7 @@ t.test('a message to a service with a webhook is POSTed to the site, signed', as
   t.notMatch(call.text, new RegExp(ticket), 'nor does the ticket');
 });
 
-t.test('the webhook is called although nobody answers for the service, and besides who does', async (t) => {
+t.test('the webhook is called whether or not clients of the service are connected', async (t) => {
   const { webhook, site } = await hooked(t);
   await site.push('1', 'sid:bot', 'nobody there');
   t.match((await webhook.next()).text, /nobody there/);
@@ -102,7 +102,7 @@ t.test('a webhook that never answers is called again after ten seconds, garbage 
   t.hasStrict((await webhook.next()).body, { body: 'two' }, 'what waits behind it goes on');
 });
 
-t.test('a redirection is not followed: what is for the site goes to no other address', async (t) => {
+t.test('a webhook follows no redirection, so that messages go to no other address', async (t) => {
   const { webhook, site } = await hooked(t, (nth) => (nth === 0 ? 307 : 200));
   await site.push('1', 'sid:bot', 'one');
   const calls = [await webhook.next(), await webhook.next()];

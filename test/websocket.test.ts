@@ -20,7 +20,7 @@ t.test('subscribe is answered ok, and frames come as they arise, what was queued
   }
 });
 
-t.test('a ticket that is none is told so and closed with 4404', async (t) => {
+t.test('a socket with an unknown ticket is told so and closed with 4404', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   await server.site().offline(ticket);
@@ -42,7 +42,7 @@ t.test('a ticket that is none is told so and closed with 4404', async (t) => {
   t.equal(server.metrics.refused.ticketNotFound, texts.length);
 });
 
-t.test('a malformed first text is told so and closed with 4400', async (t) => {
+t.test('a socket whose first text is malformed is told so and closed with 4400', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   const texts = [
@@ -76,7 +76,7 @@ t.test('the ticket is everything after the second space', async (t) => {
   }
 });
 
-t.test('no first text in time is closed with 4408', async (t) => {
+t.test('a socket without a first text in time is closed with 4408', async (t) => {
   const server = await testServer(t, { socket: { subscribeMs: 60 } });
   const silent = await WebSocketClient.open(server);
   const { ticket } = await server.site().online('1');
@@ -123,7 +123,7 @@ t.test('the text ping is answered pong, for pages to find out that their connect
   t.equal((await stranger.closed).code, 4400, 'the first text is subscribe');
 });
 
-t.test('binary is closed with 1003, before and after subscribing', async (t) => {
+t.test('a binary message closes the socket with 1003, before and after subscribing', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   const fresh = await WebSocketClient.open(server);
@@ -189,7 +189,7 @@ t.test('OFFLINE says stopped and closes with 1000', async (t) => {
   t.equal((await poll(server, one.ticket).answer).status, 404);
 });
 
-t.test('the server pings', async (t) => {
+t.test('the server pings silent sockets', async (t) => {
   const server = await testServer(t, { socket: { pingMs: 30 } });
   const one = await server.site().arrive('1');
   const { socket } = one.client as WebSocketClient;
@@ -197,7 +197,7 @@ t.test('the server pings', async (t) => {
   t.strictSame(await one.before(), []);
 });
 
-t.test('a closed socket keeps nobody out', async (t) => {
+t.test('a ticket connects again after its socket is closed', async (t) => {
   const server = await testServer(t);
   const { ticket } = await server.site().online('1');
   for (let round = 0; round < 5; round++) {
@@ -210,7 +210,7 @@ t.test('a closed socket keeps nobody out', async (t) => {
   }
 });
 
-t.test('a plain request to the socket’s path is no upgrade and does no harm', async (t) => {
+t.test('a plain request to the path of sockets is refused and does no harm', async (t) => {
   const server = await testServer(t);
   const answer = await server.request({ path: '/v5/wsocket' });
   t.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`);
