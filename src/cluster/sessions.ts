@@ -11,14 +11,18 @@ import type { Peer } from './peer.js';
 interface Claim {
   readonly peer: Peer;
   readonly stamp: number;
-  /** The peer has begun to say everything again, and has not named it yet. */
+  /** The snapshot that is coming in from the peer has not named the claim yet. */
   isStale: boolean;
 }
 
 export class Sessions implements ClusterSessions {
   /** Client ids of this node's sessions, with the stamps of its claims. */
   readonly #own = new Map<string, number>();
-  readonly #others = new Map<string, Claim>();
+  /**
+   * Claims of other nodes, the earliest first. A later one counts when those before it have gone: a node may hear of a claim
+   * before it hears that another node has released the session.
+   */
+  readonly #others = new Map<string, readonly Claim[]>();
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
 
@@ -30,8 +34,7 @@ export class Sessions implements ClusterSessions {
 
   /** The node where a session lives; null: this one, or nowhere. */
   home(clientId: string): Peer | null {
-    const claim = this.#others.get(clientId);
-    return claim?.peer.up ? claim.peer : null;
+    return this.#others.get(clientId)?.find(({ peer }) => peer.up)?.peer ?? null;
   }
 
   /** A session begins here; `done` is called when every node knows. */
@@ -49,17 +52,16 @@ export class Sessions implements ClusterSessions {
 
   /** Another node claims a session, or no longer has it (stamp 0). */
   told(peer: Peer, clientId: string, stamp: number): void {
-    if (stamp === 0) {
-      if (this.#others.get(clientId)?.peer === peer) this.#others.delete(clientId);
-      return;
-    }
+    this.#remove(clientId, (claim) => claim.peer === peer);
+    if (stamp === 0) return;
     this.stamps.heard(stamp);
-    const known = this.#others.get(clientId);
-    if (known?.peer.up && known.peer !== peer && known.stamp < stamp) return;
+    const claims = [...(this.#others.get(clientId) ?? []), { peer, stamp, isStale: false }];
+    this.#others.set(
+      clientId,
+      claims.sort((a, b) => a.stamp - b.stamp),
+    );
     const own = this.#own.get(clientId);
-    if (own !== undefined && own < stamp) return;
-    this.#others.set(clientId, { peer, stamp, isStale: false });
-    if (own === undefined) return;
+    if (own === undefined || own < stamp) return;
     this.release(clientId);
     this.onLost?.(clientId);
   }
@@ -68,24 +70,30 @@ export class Sessions implements ClusterSessions {
     for (const [clientId, stamp] of this.#own) yield this.items.session(clientId, stamp);
   }
 
-  /** A node begins to say which sessions live there. */
+  /** The snapshot of a node begins, which names the sessions that live there. */
   expect(peer: Peer): void {
-    for (const claim of this.#others.values()) if (claim.peer === peer) claim.isStale = true;
-  }
-
-  /** It has said everything: what it did not name does not live there. */
-  settle(peer: Peer): void {
-    this.#removeOf(peer, ({ isStale }) => isStale);
-  }
-
-  /** A node has gone. */
-  drop(peer: Peer): void {
-    this.#removeOf(peer, () => true);
-  }
-
-  #removeOf(peer: Peer, isGone: (claim: Claim) => boolean): void {
-    for (const [clientId, claim] of this.#others) {
-      if (claim.peer === peer && isGone(claim)) this.#others.delete(clientId);
+    for (const claims of this.#others.values()) {
+      for (const claim of claims) if (claim.peer === peer) claim.isStale = true;
     }
+  }
+
+  /** The snapshot has ended: sessions that it did not name do not live there. */
+  settle(peer: Peer): void {
+    for (const clientId of this.#others.keys()) {
+      this.#remove(clientId, (claim) => claim.peer === peer && claim.isStale);
+    }
+  }
+
+  /** A node has gone for good. */
+  drop(peer: Peer): void {
+    for (const clientId of this.#others.keys()) this.#remove(clientId, (claim) => claim.peer === peer);
+  }
+
+  #remove(clientId: string, isGone: (claim: Claim) => boolean): void {
+    const claims = this.#others.get(clientId);
+    if (!claims?.some(isGone)) return;
+    const rest = claims.filter((claim) => !isGone(claim));
+    if (rest.length > 0) this.#others.set(clientId, rest);
+    else this.#others.delete(clientId);
   }
 }

@@ -31,7 +31,7 @@ interface Share {
 }
 
 interface PeerShare extends ShareCount {
-  /** The peer has begun to say everything again, and has not named it yet. */
+  /** The snapshot that is coming in from the peer has not named the members yet. */
   isStale: boolean;
 }
 
@@ -198,7 +198,7 @@ export class Topics implements ClusterTopics {
     }
   }
 
-  /** A node begins to say which members of shared subscriptions it has. */
+  /** The snapshot of a node begins, which names its members of shared subscriptions. */
   expect(peer: Peer): void {
     for (const { peers } of this.#shares.values()) {
       const share = peers.get(peer);
@@ -206,12 +206,12 @@ export class Topics implements ClusterTopics {
     }
   }
 
-  /** It has said everything: what it did not name it does not have. */
+  /** The snapshot has ended: members that it did not name have gone. */
   settle(peer: Peer): void {
     this.#removeOf(peer, ({ isStale }) => isStale);
   }
 
-  /** A node has gone. */
+  /** A node has gone for good. */
   drop(peer: Peer): void {
     this.#removeOf(peer, () => true);
   }

@@ -36,7 +36,7 @@ t.test('a node that leaves in order sends its clients elsewhere, and nobody sees
 });
 
 t.test(
-  'the admin port shows the nodes, what passes between them, how many endpoints are known, and whether NATS is there',
+  'the admin port shows the nodes, their traffic and endpoints, and whether NATS is there',
   { skip },
   async (t) => {
     const nats = await natsServer(t);
