@@ -157,6 +157,27 @@ t.test('a pong confirms what the ping before it counted, until the client says f
   t.equal(queued(), 1, 'the page has not said that it has this');
 });
 
+t.test('a page on a stream of events confirms by the call received', async (t) => {
+  const server = await testServer(t);
+  const site = server.site();
+  const { ticket } = await site.online('jack');
+  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
+  const stream = server.own(new CountingStream(server.port, ticket));
+  await stream.connect();
+  await site.push('anna', 'jack', 'one');
+  await stream.has(1);
+  t.equal(queued(), 1);
+  const call = { call: 'received', position: stream.position };
+  const answer = await server.request({
+    method: 'POST',
+    path: '/v5/packets',
+    query: { domain: siteA.domain, ticket },
+    json: call,
+  });
+  t.equal(answer.status, 200, answer.text);
+  while (queued() > 0) await server.settled();
+});
+
 t.test('a poll that another one takes the place of is told so where its client counts', async (t) => {
   const server = await testServer(t);
   const site = server.site();

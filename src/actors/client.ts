@@ -129,8 +129,8 @@ export class Client {
   }
 
   /** The client says how far it has come. */
-  confirm(transport: Transport, { era, n }: Position): void {
-    if (this.transport === transport && era === ERA) this.#leave(this.#queue.confirm(n));
+  confirm(transport: Transport | null, { era, n }: Position): void {
+    if ((transport === null || this.transport === transport) && era === ERA) this.#leave(this.#queue.confirm(n));
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */

@@ -78,7 +78,8 @@ export type EndpointMessage =
   | {
       readonly kind: 'confirm';
       readonly client: Client;
-      readonly transport: Transport;
+      /** null: by a call, beside whatever connection it has. */
+      readonly transport: Transport | null;
       readonly position: Position;
     }
   | { readonly kind: 'idled'; readonly client: Client }

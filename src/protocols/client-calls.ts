@@ -5,6 +5,7 @@
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
+import { parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import {
@@ -172,8 +173,11 @@ function offline({ client, way, reply }: Asked): void {
   });
 }
 
-/** Nothing is confirmed by a client that keeps no position. */
-function received({ reply }: Asked): void {
+/** Confirms all up to a position; nothing where the client keeps none. */
+function received({ client, parameters, reply }: Asked): void {
+  const said = parameters.get('position');
+  const position = typeof said === 'string' ? parsePosition(said) : null;
+  if (position) client.endpoint.tell({ kind: 'confirm', client, transport: null, position });
   reply(DONE);
 }
 
