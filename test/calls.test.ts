@@ -142,7 +142,7 @@ for (const way of [webSocket, http]) {
     const jack = await site.arrive('jack');
     t.match(await way.call(jack, { call: 'offline', ref: 'x' }), { reply: 'x', status: 'ok' });
     t.equal(await jack.client.ended, 'stopped');
-    t.equal((await post(site.server, jack.ticket, { call: 'received' })).status, 404);
+    t.equal((await post(site.server, jack.ticket, { call: 'received', position: '0' })).status, 404);
   });
 
   t.test(`by ${way.name} calls are forbidden where the domain does not allow them`, async (t) => {
@@ -160,7 +160,7 @@ for (const way of [webSocket, http]) {
       });
       t.match(reply, { reply: call, status: 'error', message: 'forbidden' }, call);
     }
-    t.match(await way.call(jack, { call: 'received' }), { status: 'ok' });
+    t.match(await way.call(jack, { call: 'received', position: '0' }), { status: 'ok' });
     t.match(await way.call(jack, { call: 'offline' }), { status: 'ok' });
   });
 
@@ -185,6 +185,10 @@ for (const way of [webSocket, http]) {
       [{ call: 'join', room: ['lobby'] }, /^room is not the id of a room/],
       [{ call: 'members', room: 'uid:jack' }, /^room is not the id of a room/],
       [{ call: 'presences' }, /^ids is required/],
+      [{ call: 'received' }, /^position is required/],
+      ...['', '-', '7', 'a.b', 'a.1.2.x', 7, { n: 1 }].map(
+        (position) => [{ call: 'received', position }, /^position must be 0 or one that the server gave/] as const,
+      ),
       [{ call: 'presences', ids: new Array(1001).fill('x') }, /^ids must be at most 1000/],
       [{ call: 'show', show: 'away', ref: 'x'.repeat(65) }, /^ref must be text of at most 64 characters/],
       [{ call: 'show', show: 'away', ref: { a: 1 } }, /^ref must be text/],
@@ -203,7 +207,7 @@ for (const way of [webSocket, http]) {
     const site = (await serve(t, { ...ALL, limits: { messagesPerSecond: 1 } })).site();
     const jack = await site.arrive('jack');
     const replies = [];
-    for (let n = 0; n < 6; n++) replies.push(await way.call(jack, { call: 'received', ref: n }));
+    for (let n = 0; n < 6; n++) replies.push(await way.call(jack, { call: 'received', ref: n, position: '0' }));
     t.match(replies[0], { status: 'ok' });
     t.match(
       replies.find(({ status }) => status === 'error'),
@@ -232,7 +236,10 @@ t.test('texts that are no calls are ignored, also hostile ones', async (t) => {
   }
   socket.send(`{"call":"show","show":${'{"a":'.repeat(3000)}1${'}'.repeat(3000)},"ref":"deep"}`);
   t.match(JSON.parse(await socket.text()), { reply: 'deep', status: 'error', message: 'bad request' });
-  t.match(await webSocket.call(jack, { call: 'received', ref: 'still here' }), { reply: 'still here', status: 'ok' });
+  t.match(await webSocket.call(jack, { call: 'received', ref: 'still here', position: '0' }), {
+    reply: 'still here',
+    status: 'ok',
+  });
 });
 
 t.test('an array of calls by HTTP is answered in order, up to 20 of them', async (t) => {
@@ -259,7 +266,7 @@ t.test('an array of calls by HTTP is answered in order, up to 20 of them', async
 t.test('a POST of calls that cannot be read or is not let in is refused', async (t) => {
   const server = await serve(t, { ...ALL, origins: ['https://a.example'] });
   const { ticket } = await server.site().online('jack');
-  const call = { call: 'received' };
+  const call = { call: 'received', position: '0' };
   t.match(await post(server, ticket, 'x'), { status: 400, body: { detail: /not a JSON object/ } });
   t.equal((await post(server, ticket, '"x"')).status, 400);
   t.equal((await post(server, ticket, call, { type: 'application/xml' })).status, 415);
@@ -296,7 +303,11 @@ t.test('a client that calls and does not read is refused, and what the server ke
   const calls = 4000;
   for (let n = 0; n < calls; n++) socket.send(JSON.stringify({ call: 'members', room: 'lobby', ref: `${n}` }));
   const before = server.metrics.refused.tooManyRequests;
-  t.match(await webSocket.call(rose, { call: 'received', ref: 'r' }), { status: 'ok' }, 'nobody else waits');
+  t.match(
+    await webSocket.call(rose, { call: 'received', ref: 'r', position: '0' }),
+    { status: 'ok' },
+    'nobody else waits',
+  );
   while (server.metrics.refused.tooManyRequests === before) await server.settled();
   socket.resume();
   const replies: Reply[] = [];

@@ -128,9 +128,11 @@ export class Client {
     this.#schedule();
   }
 
-  /** The client says how far it has come. */
+  /** The client says how far it has come: over a connection that it still has, or (null) by a call. */
   confirm(transport: Transport | null, { era, n }: Position): void {
-    if ((transport === null || this.transport === transport) && era === ERA) this.#leave(this.#queue.confirm(n));
+    const { transport: current } = this;
+    const isOfCurrent = transport ? current === transport : !current || !!current.counting;
+    if (isOfCurrent && era === ERA) this.#leave(this.#queue.confirm(n));
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */

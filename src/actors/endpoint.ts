@@ -78,7 +78,7 @@ export type EndpointMessage =
   | {
       readonly kind: 'confirm';
       readonly client: Client;
-      /** null: by a call, beside whatever connection it has. */
+      /** The connection over which it says so; null: it calls, over whichever. */
       readonly transport: Transport | null;
       readonly position: Position;
     }

@@ -188,12 +188,6 @@ function confirmed({ remoteTransports }: Recipients, peer: Peer, [id, text]: rea
   if (position) remoteTransports.confirmed(peer, id, position);
 }
 
-function confirmedByCall({ domain }: Recipients, _peer: Peer, [token, text]: readonly [string, string]): void {
-  const client = domain.tickets.get(token);
-  const position = parsePosition(text);
-  if (client && position) client.endpoint.tell({ kind: 'confirm', client, transport: null, position });
-}
-
 function acknowledged({ remoteTransports }: Recipients, peer: Peer, [id, count]: readonly [number, number]): void {
   remoteTransports.acknowledged(peer, id, count);
 }
@@ -271,7 +265,6 @@ const TAKERS = new Map<string, Taker>([
   ['vr', taker(resumed, count, position)],
   ['vf', taker(framed, count, orNull(position), countOrTrue, count, position, packets)],
   ['vq', taker(confirmed, count, position)],
-  ['vQ', taker(confirmedByCall, text, position)],
   ['vd', taker(detached, count, text, count, packets)],
   ['vp', taker(pushed, count, packets)],
   ['vc', taker(closed, count, text)],

@@ -152,11 +152,6 @@ export class Items {
     return this.#item('vq', id, formatAsked(position));
   }
 
-  /** The same by a call, beside whatever connection the client has. */
-  confirmedByCall(token: string, position: Position): string {
-    return this.#item('vQ', token, formatAsked(position));
-  }
-
   /** How many packets the connection has taken. */
   acknowledged(id: number, taken: number): string {
     return this.#item('vk', id, taken);

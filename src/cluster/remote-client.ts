@@ -46,7 +46,7 @@ const proxy: Behaviour<RemoteClients, EndpointMessage> = {
   receive(clients, message) {
     if (message.kind === 'attach') clients.attach(message.client, message.transport);
     else if (message.kind === 'detach') clients.detach(message.transport, message.unsent);
-    else if (message.kind === 'confirm') clients.confirm(message.client, message.transport, message.position);
+    else if (message.kind === 'confirm') clients.confirm(message.transport, message.position);
     else if (message.kind === 'drained') clients.drained(message.transport);
     return clients;
   },
@@ -123,11 +123,9 @@ export class RemoteClients {
     return this.items.attached(id, token, transport.kind, isRenewed, asked);
   }
 
-  confirm(client: Client, transport: Transport | null, position: Position): void {
+  confirm(transport: Transport | null, position: Position): void {
     const attachment = transport && this.#byTransport.get(transport);
-    if (attachment) return this.node.mesh.send(attachment.home, this.items.confirmed(attachment.id, position));
-    const home = this.#homes.get(client);
-    if (transport === null && home) this.node.mesh.send(home, this.items.confirmedByCall(client.token, position));
+    if (attachment) this.node.mesh.send(attachment.home, this.items.confirmed(attachment.id, position));
   }
 
   /** The home says where a client that counts goes on from. */

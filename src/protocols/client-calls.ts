@@ -5,7 +5,7 @@
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
-import { parsePosition } from '../actors/position.js';
+import { parseAsked } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import {
@@ -173,11 +173,15 @@ function offline({ client, way, reply }: Asked): void {
   });
 }
 
-/** Confirms all up to a position; nothing where the client keeps none. */
+/** `0` confirms nothing. */
 function received({ client, parameters, reply }: Asked): void {
-  const said = parameters.get('position');
-  const position = typeof said === 'string' ? parsePosition(said) : null;
-  if (position) client.endpoint.tell({ kind: 'confirm', client, transport: null, position });
+  const text = parameters.get('position');
+  if (text === undefined) return reply(badRequest('position is required'));
+  const position = typeof text === 'string' ? parseAsked(text) : null;
+  if (position === null || position === 'confirmed') {
+    return reply(badRequest('position must be 0 or one that the server gave'));
+  }
+  if (position !== 'first') client.endpoint.tell({ kind: 'confirm', client, transport: null, position });
   reply(DONE);
 }
 
@@ -281,20 +285,29 @@ export function clientCall(
   else route({ domain, client, way, parameters, reply: answer });
 }
 
+/** The WebSocket that a call comes over. */
+export interface CallingSocket {
+  /** What waits for its client already. */
+  readonly backlogBytes: number;
+  readonly reply: (json: string) => void;
+  /** Its client says itself how far it has come. */
+  readonly confirms: () => void;
+}
+
 /**
- * A text of a client's WebSocket: a call where it is a JSON object with `call`, else ignored. `backlogBytes`: what waits for
- * the client already. A client that calls and does not read is refused, and from a second bound on is not told so.
+ * A text of a client's WebSocket: a call where it is a JSON object with `call`, else ignored. A client that calls and does
+ * not read is refused, and from a second bound on is not told so.
  */
 export function clientText(
   domain: Domain,
   client: Client,
   words: string,
-  backlogBytes: number,
-  reply: (json: string) => void,
+  { backlogBytes, reply, confirms }: CallingSocket,
 ): void {
   const parameters: Parameters = new Map();
   if (!words.trimStart().startsWith('{')) return;
   if (readJson(words, parameters, domain.limits.parameters) !== null || !parameters.has('call')) return;
+  if (parameters.get('call') === 'received') confirms();
   if (backlogBytes <= REFUSED_BACKLOG_BYTES) return clientCall(domain, client, 'websocket', parameters, reply);
   count(domain, TOO_MANY_REQUESTS);
   if (backlogBytes <= SILENT_BACKLOG_BYTES) reply(replyBody(refOf(parameters) ?? '', TOO_MANY_REQUESTS));

@@ -121,8 +121,13 @@ class Socket implements Transport, Counting, Stranger {
 
   /** The client says how far it has come. */
   says(position: string): void {
-    this.#says = true;
+    this.confirms();
     this.#confirm(position);
+  }
+
+  /** From now on its pongs confirm nothing. */
+  confirms(): void {
+    this.#says = true;
   }
 
   #confirm(text: string): void {
@@ -262,8 +267,11 @@ export class WebSocketAdapter {
   /** `ping` and, of a client that counts, `ping {position}` and `received {position}`; a call; other texts are ignored. */
   #hear(ws: WebSocket<Holder>, socket: Socket, client: Client, domain: Domain, text: string): void {
     const [, word, position] = /^(ping|received)(?: ([^ ]{1,64}))?$/.exec(text) ?? [];
-    if (word === undefined)
-      return clientText(domain, client, text, ws.getBufferedAmount(), (json) => socket.ws?.send(json));
+    if (word === undefined) {
+      const reply = (json: string): void => void socket.ws?.send(json);
+      const confirms = (): void => socket.confirms();
+      return clientText(domain, client, text, { backlogBytes: ws.getBufferedAmount(), reply, confirms });
+    }
     if (position !== undefined) socket.says(position);
     if (word === PING && ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
   }

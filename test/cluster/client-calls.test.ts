@@ -1,5 +1,6 @@
 /** A client whose connection reaches another node than its own calls as it does at home: PROTOCOL.md section 14. */
 import t from 'tap';
+import { CountingSocket } from '../support/counting.js';
 import { natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA } from '../support/server.js';
@@ -31,4 +32,34 @@ t.test('a socket and a POST at another node are answered as those at the clientâ
   t.strictSame(await home.site().presences('jack'), { jack: 'away' });
   t.match(await call({ call: 'offline', ref: '4' }), { status: /ok|stopped/ });
   t.equal(await socket.ended, 'stopped');
+});
+
+t.test('a client confirms by calls at another node than its own, over its socket and by POST', { skip }, async (t) => {
+  const [home, other] = await testCluster(t, await natsServer(t), 2, { domains });
+  if (!home || !other) throw new Error('no cluster');
+  const site = home.site();
+  const { ticket } = await site.online('jack');
+  const queued = () => home.metrics.domain(siteA.domain).queuedPackets;
+  const client = home.own(new CountingSocket(other.port, ticket));
+  await client.connect();
+  await site.push('anna', 'jack', 'one');
+  await client.has(1);
+  const { position } = client;
+  await site.push('anna', 'jack', 'two');
+  await client.has(2);
+  t.equal(queued(), 2);
+  client.socket?.send(JSON.stringify({ call: 'received', ref: 'r', position }));
+  await client.until(() => client.texts.includes('{"reply":"r","status":"ok"}'), 'reply');
+  while (queued() === 2) await home.settled();
+  t.equal(queued(), 1);
+  const request = { method: 'POST', path: '/v5/packets', query: { domain: 'a.example', ticket }, type: 'text/plain' };
+  const body = JSON.stringify([
+    { call: 'received', ref: 'a', position: 'nonsense' },
+    { call: 'received', ref: 'b', position: client.position },
+  ]);
+  t.match((await other.request({ ...request, body })).body, [
+    { reply: 'a', status: 'error', message: 'bad request' },
+    { reply: 'b', status: 'ok' },
+  ]);
+  while (queued() > 0) await home.settled();
 });
