@@ -12,7 +12,7 @@ const domain = {
   clientJoin: ['public-*'],
 };
 
-for (const transport of ['websocket', 'poll']) {
+for (const transport of ['websocket', 'events', 'poll']) {
   t.test(`two pages by ${transport}`, { skip: skipWithout('chromium') }, async (t) => {
     const folder = await buildLibrary(t);
     const server = await testServer(t, { domains: [domain], presence: { clientIdleMs: 60_000, graceMs: 1 } });

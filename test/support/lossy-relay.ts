@@ -14,6 +14,8 @@ export class LossyRelay {
   readonly #links = new Set<Link>();
   /** Links that are open have gone silent: what comes is swallowed. */
   readonly #silent = new Set<Link>();
+  /** Bytes of the server's that have reached nobody. */
+  swallowed = 0;
 
   private constructor(
     private readonly listener: Server,
@@ -67,6 +69,7 @@ export class LossyRelay {
     const pipe = (from: Socket, to: Socket): void => {
       from.on('data', (data) => {
         if (!this.#silent.has(link)) to.write(data);
+        else if (from === server) this.swallowed += data.length;
       });
       from.on('error', () => undefined);
       from.on('close', () => {
