@@ -1,6 +1,6 @@
 /** The call `received`, by which a client says how far it has come: PROTOCOL.md sections 12 and 14. */
 import t, { type Test } from 'tap';
-import { CountingSocket } from './support/counting.js';
+import { CountingSocket, CountingStream } from './support/counting.js';
 import { type Settings, siteA, type TestServer, testServer } from './support/server.js';
 
 interface Stage {
@@ -80,4 +80,28 @@ t.test('of a client that says by calls how far it is, pongs confirm nothing', as
   t.equal(queued(), 1);
   await bySocket(position);
   t.equal(queued(), 0);
+});
+
+t.test('a stream of events goes on where its client confirms by calls what half of the queue would hold', async (t) => {
+  const server = await testServer(t, { limits: { queuePackets: 4 } });
+  const site = server.site();
+  const { ticket } = await site.online('jack');
+  const stream = server.own(new CountingStream(server.port, ticket));
+  await stream.connect();
+  const query = { domain: siteA.domain, ticket };
+  const push = async (count: number): Promise<void> => {
+    await site.push('anna', 'jack', String(count));
+    await stream.has(count);
+  };
+  for (let count = 1; count <= 8; count++) {
+    await push(count);
+    const body = JSON.stringify({ call: 'received', position: stream.position });
+    await server.request({ method: 'POST', path: '/v5/packets', query, body, type: 'text/plain' });
+    await server.settled();
+  }
+  t.equal(stream.opened, 1);
+  await push(9);
+  await push(10);
+  while (stream.opened === 1) await server.settled();
+  t.equal(stream.missed, 0);
 });

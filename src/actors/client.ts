@@ -132,7 +132,10 @@ export class Client {
   confirm(transport: Transport | null, { era, n }: Position): void {
     const { transport: current } = this;
     const isOfCurrent = transport ? current === transport : !current || !!current.counting;
-    if (isOfCurrent && era === ERA) this.#leave(this.#queue.confirm(n));
+    if (!isOfCurrent || era !== ERA) return;
+    const packets = this.#queue.confirm(n);
+    this.#leave(packets);
+    current?.counting?.confirmed?.(packets);
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */

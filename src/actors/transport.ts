@@ -27,6 +27,8 @@ export interface Counting {
   resumed(position: string): void;
   /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */
   send(frame: CountedFrame): boolean;
+  /** The client has confirmed these. */
+  confirmed?(packets: readonly Packet[]): void;
 }
 
 export interface Transport {

@@ -85,6 +85,12 @@ class EventStream implements Transport, Counting {
     return true;
   }
 
+  confirmed(packets: readonly Packet[]): void {
+    this.#packets = Math.max(0, this.#packets - packets.length);
+    for (const { bytes } of packets) this.#bytes = Math.max(0, this.#bytes - bytes);
+    if (this.#packets === 0) this.adapter.confirmed(this);
+  }
+
   #isHalfFull(): boolean {
     const { queuePackets, queueBytes } = this.limits();
     return (queuePackets > 0 && this.#packets * 2 >= queuePackets) || (queueBytes > 0 && this.#bytes * 2 >= queueBytes);
@@ -201,6 +207,11 @@ export class EventsAdapter {
   /** It has sent what is not confirmed. */
   unconfirmed(stream: EventStream): void {
     if (!this.#unconfirmed.has(stream)) this.#unconfirmed.start(stream);
+  }
+
+  /** Its client has called, and has confirmed all. */
+  confirmed(stream: EventStream): void {
+    this.#unconfirmed.cancel(stream);
   }
 
   ended(stream: EventStream): void {
