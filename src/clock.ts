@@ -46,6 +46,12 @@ export class Timeouts<T> {
     return this.#due.has(item);
   }
 
+  /** When the item's time began, in milliseconds since the epoch; null: it does not wait. */
+  startedAt(item: T): number | null {
+    const due = this.#due.get(item);
+    return due === undefined ? null : this.#madeAt + due - this.delayMs;
+  }
+
   /** The items that wait, the next to fall due first. */
   items(): IterableIterator<T> {
     return this.#due.keys();

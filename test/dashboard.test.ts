@@ -162,6 +162,21 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     t.strictSame(dashboard.problems, []);
   });
 
+  t.test('shows where the clients of an endpoint are connected from, and which ended and why', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    const site = server.site();
+    await site.arrive('42', { client: 'tab' });
+    const { ticket } = await site.online('42', { client: 'phone' });
+    const dashboard = await visit(browser, server, `#endpoint?domain=${siteA.domain}&id=42`);
+    await dashboard.says('#endpoint tr', /tab\s*websocket from 127\.0\.0\.1\s*for \d+ s\s*\d+ s ago/);
+    await dashboard.says('#endpoint tr', /phone\s*not connected\s*for \d+ s/);
+    t.equal(await dashboard.page.locator('text=Ended lately').count(), 0);
+    await site.post('/v5/presences/offline', { ticket });
+    await dashboard.says('#endpoint .card', /Ended lately[\s\S]*phone\s*stopped\s*\d+ s ago/);
+    await dashboard.says('#endpoint .card', /Ended lately[\s\S]*phone\s*stopped\s*[2-9] s ago/);
+    t.strictSame(dashboard.problems, []);
+  });
+
   t.test('fits a phone, light and dark', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('1', { rooms: 'r' });

@@ -108,7 +108,7 @@ class World {
 
   resume(asked: Asked): void {
     this.line = new Counted(asked);
-    this.client.attach(this.line, CLOSE.replaced, this.limits);
+    this.client.attach(this.line, CLOSE.replaced, this.limits, 0);
     this.messages.resumed += 1;
     const answered = parsePosition(this.line.answered);
     if (answered?.era !== ERA) throw new Error(`it goes on from ${this.line.answered}`);
@@ -159,7 +159,7 @@ class World {
     this.line = null;
     this.isMixed = true;
     const plain = new Plain(1 + this.roll(3), this.limits.queuePackets === 0 ? this.roll(4) : this.roll(2));
-    this.client.attach(plain, CLOSE.replaced, this.limits);
+    this.client.attach(plain, CLOSE.replaced, this.limits, 0);
     this.outbox.flush();
     this.client.detach(plain, plain.close(), this.limits, 0);
   }
@@ -251,7 +251,7 @@ t.test('a connection that keeps no position gets only what was never sent', asyn
   world.outbox.flush();
   world.push();
   const plain = new Plain(100);
-  world.client.attach(plain, CLOSE.replaced, world.limits);
+  world.client.attach(plain, CLOSE.replaced, world.limits, 0);
   world.outbox.flush();
   t.strictSame(
     plain.taken.map((packet) => world.numbers.get(packet)),
@@ -321,7 +321,7 @@ t.test('a number beyond what was accepted counts as the last one', async (t) => 
   t.strictSame([world.client.confirmed, world.client.queued.length], [1, 0]);
   world.push();
   const again = new Counted({ era: ERA, n: 999_999_999_999_999 });
-  world.client.attach(again, CLOSE.replaced, world.limits);
+  world.client.attach(again, CLOSE.replaced, world.limits, 0);
   t.equal(again.answered, formatPosition(2));
   world.push();
   world.outbox.flush();

@@ -47,8 +47,8 @@ export interface Elders {
 
 export class Client {
   transport: Transport | null = null;
-  /** When its last transport went, or it was made: milliseconds since the epoch. */
-  detachedAt: number;
+  /** Since when it has its transport or has none: milliseconds since the epoch. */
+  since: number;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
   /** Told what is confirmed or has expired, while its endpoint keeps messages that none of its clients has confirmed. */
@@ -77,7 +77,7 @@ export class Client {
     domain: QueueKeeper,
     now: number,
   ) {
-    this.detachedAt = now;
+    this.since = now;
     this.metrics = domain.metrics;
     this.#queue = new PacketQueue(domain, address);
   }
@@ -117,9 +117,10 @@ export class Client {
   }
 
   /** Takes over from an earlier transport, which ends; what that could not get out goes first. */
-  attach(transport: Transport, reason: CloseReason, limits: QueueLimits): void {
+  attach(transport: Transport, reason: CloseReason, limits: QueueLimits, now: number): void {
     this.#replace(reason, limits);
     this.transport = transport;
+    this.since = now;
     this.metrics.connections[transport.kind] += 1;
     this.#canTake = this.#settling === null;
     if (transport.counting) this.#resume(transport.counting);
@@ -145,7 +146,7 @@ export class Client {
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
-    this.detachedAt = now;
+    this.since = now;
     this.#traceAll('returned', unsent, `${transport.kind} has gone`);
     this.#putBack(unsent, limits);
     return true;

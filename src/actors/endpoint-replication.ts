@@ -7,7 +7,7 @@ import type { Address } from './address.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { lookup } from './lists.js';
 import type { Moment } from './moments.js';
-import { removeClient } from './online.js';
+import { NAMED_AGAIN, removeClient } from './online.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 import { clearUnseen } from './unseen.js';
@@ -59,7 +59,7 @@ export function fromReplica(
 
 function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>): EndpointState {
   const same = state.clients.find((client) => client.name === name);
-  if (same) removeClient(state, same, CLOSE.stopped, self);
+  if (same) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
   return state;
 }
 

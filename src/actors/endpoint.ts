@@ -12,7 +12,7 @@ import { dispatch } from './dispatch.js';
 import type { Domain, Handled } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
-import { type EndpointView, inspect } from './inspect.js';
+import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
 import { comeOnline, goOffline, type OnlineResult, removeClient } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
@@ -100,6 +100,8 @@ export interface EndpointState {
   /** From its first client to the end of the grace after its last. */
   online: boolean;
   clients: readonly Client[];
+  /** For operators, the latest last; null: none of its clients has ended. */
+  ended: readonly EndedClient[] | null;
   /** Messages that no client has confirmed, and that wait for whichever comes next; of actors/unseen.ts. */
   unseen: PacketQueue | null;
   /** POSTs a service's messages to its site. */
@@ -121,6 +123,7 @@ export function newEndpoint(domain: Domain, { node, id }: Target, record: Endpoi
     record,
     online: false,
     clients: NO_CLIENTS,
+    ended: null,
     unseen: null,
     webhook: null,
     turns: null,
@@ -195,9 +198,10 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
     transport.close(CLOSE.replaced);
     return state;
   }
-  state.domain.runtime.idle.cancel(client);
+  const { limits, runtime } = state.domain;
+  runtime.idle.cancel(client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
-  client.attach(transport, CLOSE.replaced, state.domain.limits);
+  client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
   countConnected(state);
   return state;
 }
@@ -223,7 +227,8 @@ function countConnected({ record, clients, domain }: EndpointState): void {
 
 function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>): EndpointState {
   const isBack = client.transport !== null || state.domain.runtime.idle.has(client);
-  if (!isBack && state.clients.includes(client)) removeClient(state, client, CLOSE.ticketNotFound, self);
+  if (!isBack && state.clients.includes(client))
+    removeClient(state, client, CLOSE.ticketNotFound, self, 'not connected in time');
   return state;
 }
 

@@ -1,9 +1,13 @@
 /** What an operator may see of an endpoint: everything but the texts of messages. Long lists are cut, and their length is told. */
 import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
+import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
 
 const LISTED = 100;
+
+/** Nothing comes by these after the request itself. */
+const REQUESTS: readonly TransportKind[] = ['jsonp', 'events'];
 
 export interface Listed {
   readonly total: number;
@@ -17,10 +21,28 @@ export interface ClientView {
   readonly transport: TransportKind | null;
   /** The node that holds the client's connection, where that is another one. */
   readonly via: string | null;
+  /** The network address that the client is connected from, of IPv6 its /64; null: not connected, or not known. */
+  readonly address: string | null;
+  /** Since when the present connection is there, in milliseconds since the epoch; null: the client is not connected. */
+  readonly connectedAt: number | null;
+  /**
+   * When something came from the client last, a pong of its browser too, or its connection ended, in milliseconds since
+   * the epoch; null: not known on this node.
+   */
+  readonly seenAt: number | null;
   readonly queuedPackets: number;
   readonly queuedBytes: number;
   /** Since when the client is not connected, in milliseconds since the epoch; null: it is connected. */
   readonly detachedAt: number | null;
+}
+
+/** A client whose ticket has ended while its endpoint goes on. */
+export interface EndedClient {
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** The name of a `CloseReason`, or what else ended it. */
+  readonly reason: string;
 }
 
 export interface EndpointView {
@@ -31,6 +53,8 @@ export interface EndpointView {
   /** Whether others see the endpoint online. */
   readonly visible: boolean;
   readonly clients: readonly ClientView[];
+  /** The last eight clients that have ended, the latest first; forgotten with the endpoint. */
+  readonly ended: readonly EndedClient[];
   /** Messages that wait for whichever client comes next. */
   readonly unseen: number;
   readonly buddies: Listed;
@@ -46,6 +70,21 @@ export function listed(domain: string, addresses: Iterable<Address>, total: numb
   return { total, ids };
 }
 
+function viewOf({ name, transport, since, queued, queuedBytes }: Client): ClientView {
+  const isConnected = transport !== null && !REQUESTS.includes(transport.kind);
+  return {
+    name,
+    transport: transport?.kind ?? null,
+    via: transport?.via ?? null,
+    address: transport?.address ?? null,
+    connectedAt: transport ? since : null,
+    seenAt: isConnected ? (transport.heardAt ?? null) : since,
+    queuedPackets: queued.length,
+    queuedBytes,
+    detachedAt: transport ? null : since,
+  };
+}
+
 export function inspect(state: EndpointState): EndpointView {
   const { domain, record, clients, webhook } = state;
   const buddies = domain.tracker.buddiesOf(record);
@@ -55,14 +94,8 @@ export function inspect(state: EndpointState): EndpointView {
     show: record.show,
     status: record.status,
     visible: record.appearance !== null,
-    clients: (webhook ? [...clients, webhook] : clients).map((client) => ({
-      name: client.name,
-      transport: client.transport?.kind ?? null,
-      via: client.transport?.via ?? null,
-      queuedPackets: client.queued.length,
-      queuedBytes: client.queuedBytes,
-      detachedAt: client.transport ? null : client.detachedAt,
-    })),
+    clients: (webhook ? [...clients, webhook] : clients).map(viewOf),
+    ended: state.ended?.toReversed() ?? [],
     unseen: state.unseen?.packets.length ?? 0,
     buddies: listed(domain.name, buddies, buddies.size),
     rooms: listed(domain.name, record.rooms, record.rooms.length),

@@ -18,6 +18,12 @@ import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
 import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
 
+/** So many clients that have ended are remembered, for operators to see. */
+const ENDED = 8;
+
+/** Why a client ended whose name another one has taken. */
+export const NAMED_AGAIN = 'name taken by a new client';
+
 export interface OnlineResult {
   readonly ticket: string;
   /** Short id and show of each listed buddy who is online and visible. */
@@ -33,7 +39,7 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
     online.reply(refusal);
     return state;
   }
-  if (same) removeClient(state, same, CLOSE.stopped, self);
+  if (same) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
   const client = newClient(state, online.client, self);
   if (online.client !== null) domain.cluster.claimName(record, online.client);
   announce(state, online);
@@ -86,15 +92,18 @@ function readMailbox(state: EndpointState): void {
   for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
 
-/** Ends a client and its ticket; its last one gone, the endpoint's grace begins. */
+/** Ends a client and its ticket, `why` is for operators; its last one gone, the endpoint's grace begins. */
 export function removeClient(
   state: EndpointState,
   client: Client,
   reason: CloseReason,
   self: Ref<EndpointMessage>,
+  why = reason.name,
 ): void {
   state.clients = state.clients.filter((other) => other !== client);
-  state.domain.trace?.event('ended', state.address, `${client.name}: ${reason.name}`);
+  state.domain.trace?.event('ended', state.address, `${client.name}: ${why}`);
+  const ended = { name: client.name, at: state.domain.runtime.clock.now(), reason: why };
+  state.ended = [...(state.ended ?? []).slice(1 - ENDED), ended];
   passOn(state, client, reason);
   if (state.clients.length === 0) state.domain.runtime.grace.start(self);
 }

@@ -121,7 +121,7 @@ export function configureService(state: EndpointState, self: Ref<EndpointMessage
   const transport = runtime.webhook(domain, url, () => {
     self.tell({ kind: 'drained', client, transport });
   });
-  client.attach(transport, CLOSE.stopped, limits);
+  client.attach(transport, CLOSE.stopped, limits, runtime.clock.now());
   for (const packet of unsent) client.push(packet, limits);
   state.webhook = client;
   return state;

@@ -35,6 +35,10 @@ export interface Transport {
   readonly kind: TransportKind;
   /** The node that holds the connection, where it is another one. */
   readonly via?: string;
+  /** The client's network address, as protocols/client-address.ts writes it; absent, null: not known. */
+  readonly address?: string | null;
+  /** When something came from its client last, in milliseconds since the epoch; absent, null: not known. */
+  readonly heardAt?: number | null;
   /** null or absent: its client keeps no position, and what is written to it is confirmed by that. */
   readonly counting?: Counting | null;
   /**

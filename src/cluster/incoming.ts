@@ -40,6 +40,9 @@ import {
 } from './validators.js';
 import { packetOf, type WirePacket, type WirePublication } from './wire.js';
 
+/** In characters: a whole IPv6 address with a zone is shorter. */
+const LONGEST_ADDRESS = 80;
+
 /** Whom items are for: the parts of one domain on this node. */
 export interface Recipients {
   readonly domain: Domain;
@@ -164,12 +167,21 @@ function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }
 
-type Attached = readonly [id: number, token: string, kind: TransportKind, isRenewed: 0 | 1, asked?: string | null];
+type Attached = readonly [
+  id: number,
+  token: string,
+  kind: TransportKind,
+  isRenewed: 0 | 1,
+  asked?: string | null,
+  from?: unknown,
+];
 type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
-function attached({ remoteTransports }: Recipients, peer: Peer, [id, token, kind, isRenewed, asked]: Attached): void {
-  const from = typeof asked === 'string' ? parseAsked(asked) : null;
-  remoteTransports.attach(peer, id, token, kind, isRenewed === 1, from);
+function attached({ remoteTransports }: Recipients, peer: Peer, fields: Attached): void {
+  const [id, token, kind, isRenewed, asked, from] = fields;
+  const position = typeof asked === 'string' ? parseAsked(asked) : null;
+  const address = typeof from === 'string' && from.length <= LONGEST_ADDRESS ? from : null;
+  remoteTransports.attach(peer, id, token, { kind, address }, isRenewed === 1, position);
 }
 
 function resumed({ remoteClients }: Recipients, _peer: Peer, [id, position]: readonly [number, string]): void {

@@ -8,9 +8,8 @@ import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
-import type { CountedFrame } from '../actors/transport.js';
+import type { CountedFrame, Transport } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
-import type { TransportKind } from '../metrics.js';
 import type { LocalNode } from './local-node.js';
 import { type WirePublication, wireOf } from './wire.js';
 
@@ -132,8 +131,14 @@ export class Items {
   }
 
   /** A connection of this node, to a client that lives on the other one. */
-  attached(id: number, token: string, kind: TransportKind, isRenewed: 0 | 1, asked: Asked | null): string {
-    return this.#item('va', id, token, kind, isRenewed, asked && formatAsked(asked));
+  attached(
+    id: number,
+    token: string,
+    { kind, address }: Pick<Transport, 'kind' | 'address'>,
+    isRenewed: 0 | 1,
+    asked: Asked | null,
+  ): string {
+    return this.#item('va', id, token, kind, isRenewed, asked && formatAsked(asked), address ?? null);
   }
 
   /** From where a client that counts goes on. */

@@ -120,7 +120,7 @@ export class RemoteClients {
   }
 
   #arrival({ id, token, transport, asked }: Attachment, isRenewed: 0 | 1): string {
-    return this.items.attached(id, token, transport.kind, isRenewed, asked);
+    return this.items.attached(id, token, transport, isRenewed, asked);
   }
 
   confirm(transport: Transport | null, position: Position): void {

@@ -55,7 +55,15 @@ class RemoteCounting implements Counting {
   }
 }
 
+/** What another node says of a connection. */
+interface Connected {
+  readonly kind: TransportKind;
+  readonly address: string | null;
+}
+
 class RemoteTransport implements Transport {
+  readonly kind: TransportKind;
+  readonly address: string | null;
   readonly counting: RemoteCounting | null;
   #unacknowledged: Packet[] = [];
   /** How many packets the connection has taken. */
@@ -70,11 +78,13 @@ class RemoteTransport implements Transport {
   constructor(
     private readonly remoteTransports: RemoteTransports,
     readonly client: Client,
-    readonly kind: TransportKind,
+    { kind, address }: Connected,
     readonly peer: Peer,
     readonly id: number,
     asked: Asked | null,
   ) {
+    this.kind = kind;
+    this.address = address;
     this.counting = asked && new RemoteCounting(asked, (what) => remoteTransports.tell(this, what));
   }
 
@@ -148,7 +158,7 @@ export class RemoteTransports {
     peer: Peer,
     id: number,
     token: string,
-    kind: TransportKind,
+    connected: Connected,
     isRenewed: boolean,
     asked: Asked | null = null,
   ): void {
@@ -156,7 +166,7 @@ export class RemoteTransports {
     if (earlier) this.#detach(earlier, 0, []);
     const client = this.domain.tickets.get(token);
     if (!client) return this.#sendClose(peer, id, CLOSE.ticketNotFound);
-    const transport = new RemoteTransport(this, client, kind, peer, id, asked);
+    const transport = new RemoteTransport(this, client, connected, peer, id, asked);
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);
     else this.#transports.set(peer, new Map([[id, transport]]));

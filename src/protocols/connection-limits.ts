@@ -1,19 +1,30 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
 import { TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
-import { clientAddress } from './client-address.js';
+import { clientAddress, networkOf } from './client-address.js';
 import type { Context } from './context.js';
 import type { Headers } from './headers.js';
 import { refuse } from './refusal.js';
+
+/** A connection that has been let in. */
+export interface Admission {
+  /** The address that it counts under; null: it does not count. */
+  readonly counted: string | null;
+  /** Where it comes from, where that is known without asking the connection itself. */
+  readonly address: string | null;
+}
+
+/** Of most connections: nothing has to be kept. */
+const ADMITTED: Admission = Object.freeze({ counted: null, address: null });
 
 export class ConnectionLimits {
   constructor(private readonly context: Context) {}
 
   /**
-   * Answers the address that the connection counts under; or refuses it on `res`, in words that pages of `origin` may
-   * read, and answers null.
+   * Lets a connection in until it is released; or refuses it on `res`, in words that pages of `origin` may read, and
+   * answers null.
    */
-  admit(res: HttpResponse, headers: Headers, origin: string | null = null): string | null {
+  admit(res: HttpResponse, headers: Headers, origin: string | null = null): Admission | null {
     const { connections, runtime, isDraining, config } = this.context;
     const { metrics } = runtime;
     if (isDraining()) {
@@ -21,15 +32,16 @@ export class ConnectionLimits {
       return refuse(res, '503 Service Unavailable', UNAVAILABLE, origin);
     }
     const limit = config().limits.connectionsPerAddress;
-    if (limit === 0) return '';
+    const isProxied = config().trustProxy > 0 && headers.forwardedFor !== '';
+    if (limit === 0) return isProxied ? { counted: null, address: this.addressOf(res, headers) } : ADMITTED;
     const address = this.addressOf(res, headers);
-    if (connections.add(address, limit)) return address;
+    if (connections.add(address, limit)) return { counted: address, address };
     metrics.refuse('tooManyConnections', { address });
     return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS, origin);
   }
 
-  release(address: string): void {
-    this.context.connections.remove(address);
+  release({ counted }: Admission): void {
+    if (counted !== null) this.context.connections.remove(counted);
   }
 
   addressOf(res: HttpResponse, { forwardedFor }: Headers): string {
@@ -38,7 +50,15 @@ export class ConnectionLimits {
   }
 }
 
+/** An open connection. */
+type Peer = Pick<HttpResponse, 'getRemoteAddressAsText'>;
+
+/** The network address of a connection's client; `peer` is null where the connection has ended. */
+export function addressOfClient({ address }: Admission, peer: Peer | null): string | null {
+  return address ?? (peer && networkOf(peerOf(peer)));
+}
+
 /** The other end of the connection: the client or a proxy. */
-export function peerOf(res: HttpResponse): string {
+export function peerOf(res: Peer): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }

@@ -10,7 +10,7 @@ import { Timeouts } from '../clock.js';
 import type { Limits } from '../config.js';
 import { CLOSE, type CloseReason, type ReplyError } from '../errors.js';
 import type { HttpRequest, HttpResponse } from '../uws.js';
-import type { ConnectionLimits } from './connection-limits.js';
+import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { encodeCounted } from './frame.js';
 import type { Headers } from './headers.js';
@@ -48,8 +48,7 @@ class EventStream implements Transport, Counting {
     readonly asked: Asked,
     readonly client: Client,
     private readonly limits: () => Limits,
-    /** Where it comes from, as far as connections of an address are counted. */
-    readonly address: string,
+    readonly admission: Admission,
   ) {
     res.onAborted(() => this.#leave());
     res.onWritable(() => {
@@ -57,6 +56,10 @@ class EventStream implements Transport, Counting {
       if (!this.#done) client.endpoint.tell({ kind: 'drained', client, transport: this });
       return true;
     });
+  }
+
+  get address(): string | null {
+    return addressOfClient(this.admission, this.#done ? null : this.res);
   }
 
   open(origin: string | null): void {
@@ -169,9 +172,9 @@ export class EventsAdapter {
     const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
     if (!('ticket' in receiver)) return refuses(receiver);
     findReceiver(this.connectionLimits, res, headers, receiving, receiver.ticket, {
-      wait: (client, address) => {
+      wait: (client, admission) => {
         const limits = () => domain?.limits ?? this.context.config().limits;
-        const stream = new EventStream(this, res, receiver.asked ?? 'first', client, limits, address);
+        const stream = new EventStream(this, res, receiver.asked ?? 'first', client, limits, admission);
         this.#open(stream, allow);
       },
       refuse: refuses,
@@ -218,7 +221,7 @@ export class EventsAdapter {
     this.#pings.cancel(stream);
     this.#unconfirmed.cancel(stream);
     this.context.runtime.metrics.connections.events -= 1;
-    this.connectionLimits.release(stream.address);
+    this.connectionLimits.release(stream.admission);
   }
 
   /** The endpoint is to know that it is over. */

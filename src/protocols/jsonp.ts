@@ -9,7 +9,7 @@ import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { type HttpRequest, type HttpResponse, KEEP_ALIVE } from '../uws.js';
-import type { ConnectionLimits } from './connection-limits.js';
+import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME, STOPPED_FRAME } from './frame.js';
@@ -39,8 +39,7 @@ interface Asking {
   readonly form: Form;
   /** null: its client keeps no position. */
   readonly asked: Asked | null;
-  /** Where it comes from, as far as connections of an address are counted. */
-  readonly address: string;
+  readonly admission: Admission;
 }
 
 /** U+2028 and U+2029 end a line in older JavaScript; in JSON they may be escaped. */
@@ -68,7 +67,7 @@ class Poll implements Transport, Counting {
   readonly kind = 'jsonp';
   readonly counting: Counting | null;
   readonly asked: Asked;
-  readonly address: string;
+  readonly admission: Admission;
   readonly #form: Form;
   /** Whether the poll has been answered, or its browser is gone. */
   #done = false;
@@ -82,11 +81,11 @@ class Poll implements Transport, Counting {
   constructor(
     private readonly adapter: PollAdapter,
     private readonly res: HttpResponse,
-    { form, asked, address }: Asking,
+    { form, asked, admission }: Asking,
     readonly client: Client,
   ) {
     this.#form = form;
-    this.address = address;
+    this.admission = admission;
     this.asked = asked ?? 'confirmed';
     this.counting = asked === null ? null : this;
     res.onAborted(() => {
@@ -107,6 +106,10 @@ class Poll implements Transport, Counting {
     this.#unsent = packets.slice();
     this.adapter.writeLater(this);
     return packets.length;
+  }
+
+  get address(): string | null {
+    return addressOfClient(this.admission, this.#done ? null : this.res);
   }
 
   resumed(position: string): void {
@@ -235,7 +238,7 @@ export class PollAdapter {
     if (!('ticket' in receiver)) return this.#refuse(res, form, receiver);
     const { ticket, asked } = receiver;
     findReceiver(this.connectionLimits, res, headers, receiving, ticket, {
-      wait: (client, address) => this.#wait(res, { form, asked, address }, client),
+      wait: (client, admission) => this.#wait(res, { form, asked, admission }, client),
       refuse: (error) => this.#refuse(res, form, error),
     });
   }
@@ -297,7 +300,7 @@ export class PollAdapter {
   ended(poll: Poll): void {
     this.#waiting.cancel(poll);
     this.context.runtime.metrics.connections.jsonp -= 1;
-    this.connectionLimits.release(poll.address);
+    this.connectionLimits.release(poll.admission);
   }
 
   /** Tells the endpoint that a poll is over, and which packets it could not send. */

@@ -41,6 +41,11 @@ export class Liveness<T> {
     if (this.#silence.has(socket)) this.#silence.start(socket);
   }
 
+  /** When something came from a socket last, in milliseconds since the epoch; null: it is closed. */
+  heardAt(socket: T): number | null {
+    return this.#silence.startedAt(socket);
+  }
+
   closed(socket: T): void {
     this.#pings.cancel(socket);
     this.#silence.cancel(socket);

@@ -7,7 +7,7 @@ import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
 import { badRequest, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
-import type { ConnectionLimits } from './connection-limits.js';
+import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
 import type { Headers } from './headers.js';
@@ -60,8 +60,8 @@ export function readReceiver(
 
 /** Where a client has been found, wherever in the cluster it lives. */
 export interface Found {
-  /** `address` is what the connection counts under, until it is released. */
-  readonly wait: (client: Client, address: string) => void;
+  /** The connection is admitted until it is released. */
+  readonly wait: (client: Client, admission: Admission) => void;
   readonly refuse: (error: ReplyError) => void;
 }
 
@@ -76,18 +76,18 @@ export function findReceiver(
 ): void {
   const client = domain ? findTicket(domain, ticket) : null;
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return refuse(TICKET_NOT_FOUND);
-  const address = limits.admit(res, headers, allow);
-  if (address === null) return;
-  if (client) return wait(client, address);
+  const admission = limits.admit(res, headers, allow);
+  if (admission === null) return;
+  if (client) return wait(client, admission);
   let isOpen = true;
   res.onAborted(() => {
     isOpen = false;
-    limits.release(address);
+    limits.release(admission);
   });
   visitTicket(domain, ticket, (found) => {
     if (!isOpen) return;
-    if (found) return wait(found, address);
-    limits.release(address);
+    if (found) return wait(found, admission);
+    limits.release(admission);
     res.cork(() => refuse(TICKET_NOT_FOUND));
   });
 }

@@ -12,7 +12,7 @@ import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
-import type { ConnectionLimits } from './connection-limits.js';
+import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { locateTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
@@ -71,9 +71,17 @@ class Socket implements Transport, Counting, Stranger {
 
   constructor(
     readonly origin: string,
-    readonly address: string,
-    private readonly onDrop: () => void,
+    readonly admission: Admission,
+    private readonly adapter: WebSocketAdapter,
   ) {}
+
+  get address(): string | null {
+    return addressOfClient(this.admission, this.ws);
+  }
+
+  get heardAt(): number | null {
+    return this.adapter.heardAt(this);
+  }
 
   deliver(packets: readonly Packet[]): number {
     if (!this.ws || this.unsent.length > 0) return 0;
@@ -148,7 +156,7 @@ class Socket implements Transport, Counting, Stranger {
 
   /** Closes a socket that has not subscribed, because strangers together hold too much. */
   drop(): void {
-    this.onDrop();
+    this.adapter.countDropped();
     this.ws?.close();
   }
 
@@ -228,17 +236,21 @@ export class WebSocketAdapter {
   }
 
   #upgrade(res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t): void {
-    const address = this.connectionLimits.admit(res, headers);
-    if (address === null) return;
+    const admission = this.connectionLimits.admit(res, headers);
+    if (admission === null) return;
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
-    const holder: Holder = { socket: new Socket(headers.origin, address, this.#countDropped) };
+    const holder: Holder = { socket: new Socket(headers.origin, admission, this) };
     res.upgrade(holder, key, '', extensions, socketContext);
   }
 
-  readonly #countDropped = (): void => {
+  countDropped(): void {
     this.context.runtime.metrics.refused.unavailable += 1;
-  };
+  }
+
+  heardAt(socket: Socket): number | null {
+    return this.#alive.heardAt(socket);
+  }
 
   #open(ws: WebSocket<Holder>): void {
     const { socket } = ws.getUserData();
@@ -331,7 +343,7 @@ export class WebSocketAdapter {
     this.context.strangers.release(socket);
     this.#alive.closed(socket);
     metrics.connections.websocket -= 1;
-    this.connectionLimits.release(socket.address);
+    this.connectionLimits.release(socket.admission);
     if (client) client.endpoint.tell({ kind: 'detach', client, transport: socket, unsent });
   }
 }

@@ -1,5 +1,5 @@
 /** Merges what several workers hold of one domain, room, endpoint or error. */
-import type { ClientView, EndpointView, Listed } from '../actors/inspect.js';
+import type { ClientView, EndedClient, EndpointView, Listed } from '../actors/inspect.js';
 import {
   type Domains,
   type DomainView,
@@ -85,6 +85,7 @@ export interface PlacedClient extends ClientView {
 
 export interface MergedEndpoint extends EndpointView {
   readonly clients: readonly PlacedClient[];
+  readonly ended: readonly (EndedClient & { readonly node: string })[];
 }
 
 export interface MergedLookup extends Omit<Lookup, 'endpoint' | 'errors'> {
@@ -102,6 +103,9 @@ function mergeEndpoints(parts: readonly (readonly [string, EndpointView])[]): Me
     online: views.some(({ online }) => online),
     visible: views.some(({ visible }) => visible),
     clients: parts.flatMap(([node, { clients }]) => clients.map((client) => ({ ...client, node }))),
+    ended: parts
+      .flatMap(([node, { ended }]) => ended.map((client) => ({ ...client, node })))
+      .sort((a, b) => b.at - a.at),
     unseen: views.reduce((sum, { unseen }) => sum + unseen, 0),
     buddies: mergeListed(views.map(({ buddies }) => buddies)),
     rooms: mergeListed(views.map(({ rooms }) => rooms)),

@@ -8,6 +8,7 @@ export interface SocketOptions {
   readonly domain?: string | undefined;
   readonly path?: string;
   readonly origin?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A WebSocket client that keeps what it was told: texts in order, packets, and how it ended. */
@@ -22,7 +23,10 @@ export class WebSocketClient implements ChatClient {
   #last = '';
 
   constructor(server: TestServer, options: SocketOptions = {}) {
-    this.socket = new WebSocket(`ws://${server.host}${options.path ?? '/v5/wsocket'}`, { origin: options.origin });
+    this.socket = new WebSocket(`ws://${server.host}${options.path ?? '/v5/wsocket'}`, {
+      origin: options.origin,
+      headers: options.headers,
+    });
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
     });

@@ -26,30 +26,68 @@ function card(title, note, content, isWide = false) {
   return h('div', { class: isWide ? 'card wide' : 'card' }, head, content);
 }
 
+/** How long ago something was, which goes on while it is shown. */
+function age(at) {
+  return h('span', { 'data-at': at }, span(Date.now() - at));
+}
+
+function growOlder(parent) {
+  for (const element of parent.querySelectorAll('[data-at]')) {
+    const text = span(Date.now() - Number(element.dataset.at));
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
 /** `node`: of the server that answers; null where it is none of a cluster, or several. */
 function clientTable(clients, node) {
   if (clients.length === 0) return h('div', { class: 'empty' }, 'None: whoever it was has gone, and the grace runs.');
   const isPlaced = clients.some((client) => client.node ?? node);
-  const rows = clients.map(({ name, transport, via, queuedPackets, queuedBytes, detachedAt, node: home = node }) =>
+  const rows = clients.map(({ name, transport, via, address, queuedPackets, queuedBytes, ...client }) =>
     h(
       'tr',
       {},
       h('td', { class: 'mono' }, name),
-      isPlaced ? h('td', {}, home) : null,
+      isPlaced ? h('td', {}, client.node ?? node) : null,
       h(
         'td',
         {},
         h('span', { class: transport ? 'tag good' : 'tag warn' }, transport ?? 'not connected'),
         via ? ` via ${via}` : null,
+        ...(address === null ? [] : [' from ', h('span', { class: 'mono' }, address)]),
       ),
-      h('td', { class: 'quiet optional' }, detachedAt === null ? '' : `for ${span(Date.now() - detachedAt)}`),
+      h('td', { class: 'quiet when' }, 'for ', age(client.connectedAt ?? client.detachedAt)),
+      h(
+        'td',
+        { class: 'quiet optional' },
+        ...(client.seenAt === null ? ['not known here'] : [age(client.seenAt), ' ago']),
+      ),
       h('td', { class: 'number' }, count(queuedPackets)),
       h('td', { class: 'number optional' }, queuedBytes === 0 ? '' : bytes(queuedBytes)),
     ),
   );
   const heads = [{ text: 'Client' }, isPlaced ? { text: 'Node' } : null, { text: 'Transport' }];
-  heads.push({ text: '', optional: true });
+  heads.push({ text: 'Since' }, { text: 'Last seen', optional: true });
   heads.push({ text: 'Queued', number: true }, { text: '', number: true, optional: true });
+  return table(
+    heads.filter((head) => head !== null),
+    rows,
+  );
+}
+
+/** Clients that are no more, and why. */
+function endedTable(ended, node) {
+  const isPlaced = ended.some((client) => client.node ?? node);
+  const rows = ended.map((client) =>
+    h(
+      'tr',
+      {},
+      h('td', { class: 'mono' }, client.name),
+      isPlaced ? h('td', {}, client.node ?? node) : null,
+      h('td', {}, client.reason),
+      h('td', { class: 'quiet when' }, age(client.at), ' ago'),
+    ),
+  );
+  const heads = [{ text: 'Client' }, isPlaced ? { text: 'Node' } : null, { text: 'Why' }, { text: 'When' }];
   return table(
     heads.filter((head) => head !== null),
     rows,
@@ -91,8 +129,11 @@ function facts(found) {
   const cards = [];
   if (endpoint) {
     const waiting = endpoint.unseen > 0 ? `${count(endpoint.unseen)} messages wait for whichever comes next` : '';
+    cards.push(card('Clients', waiting, h('div', { class: 'scroll' }, clientTable(endpoint.clients, node)), true));
+    if (endpoint.ended.length > 0) {
+      cards.push(card('Ended lately', '', h('div', { class: 'scroll' }, endedTable(endpoint.ended, node)), true));
+    }
     cards.push(
-      card('Clients', waiting, h('div', { class: 'scroll' }, clientTable(endpoint.clients, node)), true),
       card('Buddies', `${count(endpoint.buddies.total)}, both ways`, chips(domain, endpoint.buddies, 'None.')),
       card('Rooms', count(endpoint.rooms.total), chips(domain, roomIds(endpoint.rooms), 'None.')),
     );
@@ -143,6 +184,7 @@ export class EndpointView {
       const found = await api(`api/endpoint?${query}`);
       const onTrace = () => this.#trace.start(this.#domain, this.#id);
       fill(parent, found, person(found, onTrace), missingNote(found.notCounted), elsewhere(found), facts(found));
+      growOlder(parent);
     } catch (error) {
       fill(parent, error.message, h('p', { class: 'problem' }, error.message));
     }
@@ -150,4 +192,4 @@ export class EndpointView {
 }
 
 const HINT =
-  'Shows the clients of an endpoint, how they are connected, what waits for them, buddies, rooms, and what went wrong. A trace records each hop of its packets for some minutes: who they are from and to, never what they say.';
+  'Shows the clients of an endpoint, how and from where they are connected, what waits for them, which ended and why, buddies, rooms, and what went wrong. A trace records each hop of its packets for some minutes: who they are from and to, never what they say.';

@@ -118,6 +118,14 @@ export class ClientTransport implements ConnectionOwner, Transport {
     session.inflight.connected(Math.min(connect.receiveMaximum, receiveMaximum));
   }
 
+  get address(): string {
+    return this.connection.wire.address;
+  }
+
+  get heardAt(): number | null {
+    return this.connection.heardAt;
+  }
+
   /** Takes the place of the client's earlier transport. */
   attach(): void {
     const { client } = this;

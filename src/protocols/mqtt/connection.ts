@@ -52,6 +52,8 @@ export interface Host {
   connect(connection: Connection, packet: Connect): ConnectionOwner | null;
   /** A packet came; `limitMs` of silence from now on end the connection. */
   heard(connection: Connection, limitMs: number): void;
+  /** When a packet came last, in milliseconds since the epoch; null: the connection has no keep alive. */
+  heardAt(connection: Connection): number | null;
   /** The connection has ended: its timers stop. */
   forget(connection: Connection): void;
   /** The connection has something to write at the end of the turn. */
@@ -118,6 +120,10 @@ export class Connection implements Stranger {
 
   get kind(): Wire['kind'] {
     return this.wire.kind;
+  }
+
+  get heardAt(): number | null {
+    return this.host.heardAt(this);
   }
 
   get ended(): boolean {

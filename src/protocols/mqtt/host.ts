@@ -111,6 +111,10 @@ export class MqttHost implements Host {
     timeouts.start(connection);
   }
 
+  heardAt(connection: Connection): number | null {
+    return this.#keepAlive.get(connection.keepAliveMs)?.startedAt(connection) ?? null;
+  }
+
   forget(connection: Connection): void {
     this.connections.delete(connection);
     this.#connecting.cancel(connection);

@@ -2,7 +2,7 @@
 
 import { badRequest } from '../../errors.js';
 import type { WebSocket, WebSocketBehavior } from '../../uws.js';
-import type { ConnectionLimits } from '../connection-limits.js';
+import type { Admission, ConnectionLimits } from '../connection-limits.js';
 import { whenSoundUpgrade } from '../headers.js';
 import { Liveness } from '../liveness.js';
 import { refuse } from '../refusal.js';
@@ -50,8 +50,7 @@ export class MqttSocket implements Wire {
   constructor(
     readonly origin: string,
     readonly address: string,
-    /** The address that the connection is counted under; empty where there is no limit. */
-    readonly admitted: string,
+    readonly admission: Admission,
     readonly unseenBytes: number,
   ) {}
 
@@ -145,12 +144,12 @@ export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionL
         refuse(res, '400 Bad Request', badRequest('the subprotocol mqtt is required'));
         return;
       }
-      const admitted = connectionLimits.admit(res, headers);
-      if (admitted === null) return;
+      const admission = connectionLimits.admit(res, headers);
+      if (admission === null) return;
       const socket = new MqttSocket(
         headers.origin,
-        connectionLimits.addressOf(res, headers),
-        admitted,
+        admission.address ?? connectionLimits.addressOf(res, headers),
+        admission,
         Math.min(UNSEEN_BYTES, messageBytes(host)),
       );
       res.upgrade(
@@ -189,7 +188,7 @@ export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionL
       socket.ws = null;
       alive.closed(socket);
       metrics.connections.mqttws -= 1;
-      connectionLimits.release(socket.admitted);
+      connectionLimits.release(socket.admission);
       socket.lost();
     },
   };
