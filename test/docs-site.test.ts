@@ -162,3 +162,29 @@ t.test('a page whose socket failed once polls for a minute, then has a socket ag
   await line(page, 'News: by socket');
   t.equal(sockets, 2);
 });
+
+t.test(
+  'the script of docs/long-connections.md for server-sent events shows what comes',
+  { skip: skipWithout('chromium') },
+  async (t) => {
+    const connections = readFileSync(new URL('../docs/long-connections.md', import.meta.url), 'utf8');
+    const script = readBlocks(connections).find(({ text }) => text.includes('new EventSource'))?.text ?? '';
+    t.ok(script, 'the page has it');
+    const server = await testServer(t, { domains: [{ domain: 'localhost', apikey: 'public' }] });
+    const site = server.site({ domain: 'localhost', apikey: 'public' });
+    const browser = await launch();
+    t.teardown(() => browser.close());
+    const page = await browser.newPage();
+    page.setDefaultTimeout(HANG_MS);
+    // A page of the site's: the server's own pages allow no connections.
+    const url = `http://localhost:${server.port}/page`;
+    await page.route(url, (route) => route.fulfill({ contentType: 'text/html', body: '<p>Jack' }));
+    await page.goto(url);
+    const { ticket } = await site.online('jack');
+    const values = `domain = 'localhost', ticket = ${JSON.stringify(ticket)}`;
+    const show = '({ messages }) => { for (const { body } of messages) document.body.append(body); }';
+    await page.evaluate(`(() => { const ${values}; const show = ${show}; ${script} })()`);
+    await site.push('news', 'jack', 'Rain at six');
+    await page.getByText('Rain at six').waitFor();
+  },
+);

@@ -81,7 +81,7 @@ const refusals: readonly (readonly [args: readonly string[], err: RegExp])[] = [
   ],
   [['--workers', '2'], /--workers: needs --nats/],
   [['--prot', '1'], /unknown option '--prot'/],
-  [['chek'], /unknown command 'chek'; there are check, doctor, help/],
+  [['chek'], /unknown command 'chek'; there are check, doctor, token, help/],
 ];
 
 for (const [args, err] of refusals) {
