@@ -96,6 +96,8 @@ t.test('pages of apps and of every host below a domain connect by poll and socke
   const origins = ['https://*.a.example', 'capacitor://localhost', 'tauri://localhost', 'file://', 'null'];
   const server = await testServer(t, { domains: [{ ...siteA, origins }, siteB] });
   const { ticket } = await server.site().online('1');
+  // A user of their own for the sockets: what is pushed would go to the socket, and the next poll would wait in vain.
+  const { ticket: socketTicket } = await server.site().online('9');
   for (const origin of ['https://shop.a.example', ...origins.slice(1)]) {
     const asked = await preflight(server, origin, { domain: siteA.domain });
     const gone = await poll(server, 'uid:1:00', { headers: { origin } }).answer;
@@ -106,7 +108,7 @@ t.test('pages of apps and of every host below a domain connect by poll and socke
       t.equal(headers['access-control-allow-credentials'], 'true', 'cookies may be sent along');
       t.not(headers['access-control-allow-headers'], '*', 'which a browser does not accept with cookies');
     }
-    await WebSocketClient.connect(server, ticket, { origin });
+    await WebSocketClient.connect(server, socketTicket, { origin });
   }
   for (const origin of ['https://a.example', 'capacitor://evil', other]) {
     t.match(await poll(server, ticket, { headers: { origin } }).answer, { status: 400, text: /origin is not allowed/ });
