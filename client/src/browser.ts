@@ -10,7 +10,7 @@ function storage(): Storage | null {
   try {
     return globalThis.sessionStorage ?? null;
   } catch {
-    // Forbidden by the user or by a sandbox.
+    // The user or a sandbox forbids storage.
     return null;
   }
 }
@@ -87,7 +87,7 @@ export const browser: Platform = {
         if (text === null) tab.removeItem(key);
         else tab.setItem(key, text);
       } catch {
-        // Full: the next page comes online anew.
+        // The tab's storage is full: the next page comes online anew.
       }
     },
   },

@@ -12,18 +12,18 @@ import type { Frame, Json, Kind, Message, Presence, Reply, Status } from './wire
 export interface Options {
   /** Where the server is; left out: where the script came from. */
   readonly server?: string;
-  /** A token of the site's, or a function that fetches one; null: nobody is signed in. */
+  /** A token that the site has signed, or a function that fetches one; a token of null: no user is signed in on this page. */
   readonly token?: Token;
-  /** Instead of a token: has the site call ONLINE, and answers what that answered. */
+  /** In place of `token`: a function that has the site call ONLINE and answers what ONLINE answered. */
   readonly online?: () => unknown;
   /** The domain, beside `online`; beside a token only where that names several. */
   readonly domain?: string;
   /** Beside `online`: who the page is for, so that the next page of the site may go on with this one's ticket. */
   readonly user?: string;
-  /** Instead of the server's own way: has the site send a message. */
+  /** In place of calls to the server: a function that has the site send a message. */
   readonly send?: (message: Outgoing & { readonly id: string }) => unknown;
   readonly transports?: readonly Kind[];
-  /** A hidden page does not do what can wait. */
+  /** Whether a hidden page leaves undone what can wait; true unless it is set. */
   readonly visible?: boolean;
   /** One connection for all tabs of the user. */
   readonly shareTabs?: boolean;
@@ -32,7 +32,7 @@ export interface Options {
 }
 
 export interface Outgoing {
-  /** A short id, or `gid:` and a room. */
+  /** The receiver: a short id, or `gid:` and a room. */
   readonly to: string;
   readonly body: string;
   /** `chat`, or `grpchat` to a room; left out, `to` tells. */
@@ -45,7 +45,7 @@ export interface Outgoing {
 
 export interface Sent {
   readonly id: string;
-  /** `delivered queued stored dropped unknown`, or `sent` where the site did not say. */
+  /** What became of the message: `delivered queued stored dropped unknown`, or `sent` where nobody said. */
   readonly outcome: string;
 }
 
@@ -54,12 +54,12 @@ export interface Events {
   presence: Presence;
   status: Status;
   state: StateChange;
-  /** So many packets are gone for good, `lost` of them messages; null: nobody knows how many. */
+  /** How many packets are gone for good, `lost` of them messages; null: nobody knows how many. */
   missed: { readonly count: number | null; readonly lost: number | null };
 }
 
 export interface History {
-  /** Oldest first. */
+  /** The messages, the oldest first. */
   readonly messages: readonly Message[];
   /** For `before` or `after` of the next call; absent: there is no more. */
   readonly next?: string;
@@ -75,7 +75,7 @@ export interface Range {
 export type EngineMaker = (settings: Settings, platform: Platform, audience: Audience) => Engine | Promise<Engine>;
 
 const HELD = 1_000;
-/** So many ids in one question about presences. */
+/** How many ids one call `presences` may ask about. */
 const IDS = 500;
 
 export class Chat {
@@ -142,7 +142,7 @@ export class Chat {
     return this.#roster.rooms;
   }
 
-  /** Calls the listener at each such event; the answer ends that. */
+  /** Calls a listener at each event of a kind; the function that is answered removes the listener. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     return this.#listeners.add(name, listener);
   }
@@ -212,7 +212,7 @@ export class Chat {
     return this.#call(name, params);
   }
 
-  /** Leaves: this client is gone for the server, too. */
+  /** Leaves: the server ends this client, too. */
   close(): void {
     this.#end({ call: 'offline', ref: 'close' });
   }

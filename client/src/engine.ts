@@ -11,11 +11,11 @@ import type { Ear, Frame, Json, Kind, Link, Reply, Session } from './wire.js';
 
 /** What the page's surroundings say. */
 export interface Signals {
-  /** The network is back, the page is seen again, time has jumped. */
+  /** The page may reach the server again: the network is back, the page is visible again, or the machine has slept. */
   wake(): void;
-  /** The page is hidden, put aside (it may come back as it is), or ends. */
+  /** The page is hidden, put into the browser's back/forward cache, or ends. */
   leave(how: 'hidden' | 'aside' | 'ended'): void;
-  /** The page is back, hidden or put aside before. */
+  /** The page, which was hidden or in the back/forward cache, is visible again. */
   back(): void;
 }
 
@@ -23,9 +23,9 @@ export interface Signals {
 export interface Platform extends Network {
   /** Texts that outlive the page in its tab; null: none. */
   readonly storage: { get(key: string): string | null; set(key: string, text: string | null): void } | null;
-  /** Sends though the page ends. False: it cannot. */
+  /** Sends a request that outlives the page (sendBeacon); false: the browser has not taken it. */
   beacon(url: string, text: string): boolean;
-  /** Begins to tell; the answer ends it. */
+  /** Begins to tell of the page's surroundings; the function that is answered ends that. */
   watch(signals: Signals): () => void;
   isHidden(): boolean;
   /** Somewhere to say that a listener has thrown. */
@@ -40,25 +40,25 @@ export interface Kept {
   readonly transport?: Kind | undefined;
   readonly roster: RosterCopy;
   readonly rooms: readonly string[];
-  /** When that was, in milliseconds since the epoch. */
+  /** When the session was left, in milliseconds since the epoch. */
   readonly at: number;
 }
 
 export interface Settings extends Credentials {
-  /** null: only the answer to ONLINE says where it is. */
+  /** The server's address; null: only the answer to ONLINE names it. */
   readonly server: string | null;
   readonly transports: readonly Kind[];
   readonly visible: boolean;
   readonly leaveOnClose: boolean;
 }
 
-/** Whoever has an engine. */
+/** What an engine tells its owner, a chat or a share of tabs. */
 export interface Audience {
   onState(change: StateChange): void;
   onFrame(frame: Frame): void;
   /** The user has come online, with a new ticket. */
   onCome(come: Come): void;
-  /** It goes on where somebody has left it. */
+  /** The session goes on where another page or tab has left it. */
   onKept(kept: Kept): void;
   roster(): { readonly roster: RosterCopy; readonly rooms: readonly string[] };
 }
@@ -194,7 +194,7 @@ export class LocalEngine implements Engine {
 
   #onFrame(frame: Frame): void {
     this.audience.onFrame(frame);
-    // Hidden pages are ended without notice; what is told to the server must not be ahead of what is kept.
+    // A browser may end a hidden page without notice: no position is confirmed to the server before it is stored here.
     if (this.#storedAt !== null && this.platform.clock.now() - this.#storedAt > STORE_MS) this.#store();
   }
 

@@ -2,19 +2,19 @@
 import { endOf, HttpLink, type Network } from './http.js';
 import { type Ear, type End, type Frame, frameOf, type Link, parse, type Session } from './wire.js';
 
-/** The server says something every 15 s. */
+/** A stream without a byte for so long is dead: the server sends an event every 15 s. */
 const SILENT_MS = 25_000;
-/** When a stream that has ended comes again, unless the server said. */
+/** How long after its end a stream is opened again, unless the server has said. */
 const RETRY_MS = 500;
-/** A server spreads those who come again; one that says more than this wants nobody. */
+/** A `retry:` above this means that the client is not wanted again; below, the server spreads clients that come back. */
 const LONGEST_RETRY_MS = 60_000;
-/** An event may be as long as the longest queue; one without end is none. */
+/** The longest event that is read, which holds the longest queue: a text without end is no event. */
 const LONGEST_EVENT = 16 * 1024 * 1024;
 
 export interface ServerEvent {
   readonly type: string;
   readonly data: string;
-  /** null: the event has none. */
+  /** The event's id; null: the event has none. */
   readonly id: string | null;
 }
 
@@ -76,7 +76,7 @@ class EventsLink extends HttpLink {
     else this.end(end);
   }
 
-  /** Why it ended, or after how many milliseconds the next one may begin. */
+  /** Why a stream has ended for good, or after how many milliseconds the next one may begin. */
   async #stream(): Promise<End | number> {
     const position = this.ear.position();
     this.#hear();

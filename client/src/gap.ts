@@ -7,9 +7,9 @@ const CONVERSATIONS = 50;
 const MESSAGES = 200;
 
 export interface Gap {
-  /** In the order of each conversation, oldest first. */
+  /** The messages, of each conversation the oldest first. */
   readonly messages: readonly Message[];
-  /** False: there may be more than these. */
+  /** False where there may be more messages than these. */
   readonly isWhole: boolean;
 }
 

@@ -27,7 +27,7 @@ export interface Socket {
 /** What the transports have of the platform. */
 export interface Network {
   readonly fetch: typeof fetch;
-  /** null: this place has no sockets. */
+  /** The class of WebSockets; null: the platform has none. */
   readonly socket: ((url: string) => Socket) | null;
   readonly clock: Clock;
 }
@@ -73,7 +73,7 @@ export async function endOf(response: Response): Promise<End> {
   return { kind: 'lost', reason, ...(isBusy || waitMs > 0 ? { retryAfterMs: waitMs } : {}) };
 }
 
-/** Fetches; gives up after `limitMs`. The answer's body is read within it, too. */
+/** Fetches an answer and its body; gives up after `limitMs`. */
 export async function within<T>(
   { fetch, clock }: Network,
   limitMs: number,
@@ -90,7 +90,7 @@ export async function within<T>(
   }
 }
 
-/** A simple request: text/plain needs no preflight. */
+/** The content type of calls: a request with text/plain needs no preflight. */
 export function callInit(call: Json): RequestInit {
   return { method: 'POST', headers: { 'content-type': 'text/plain' }, body: JSON.stringify(call), credentials: 'omit' };
 }
@@ -108,7 +108,7 @@ export abstract class HttpLink implements Link {
     protected readonly ear: Ear,
   ) {}
 
-  /** Receives until it ends or is closed. */
+  /** Receives until the connection ends or is closed. */
   abstract run(): Promise<void>;
 
   close(): void {

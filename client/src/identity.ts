@@ -40,7 +40,7 @@ export function shortId(ticket: string): string {
   return id.startsWith('uid:') && !/^uid:(uid|vid|sid|gid):/.test(id) ? id.slice(4) : id;
 }
 
-/** What a token says; nothing where it is none. Only the server can tell whether it is true. */
+/** The claims of a token, unchecked; undefined where the text is no token. */
 export function claimsOf(token: string): Json {
   try {
     const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
@@ -60,13 +60,13 @@ export function listOf(value: unknown): string[] {
 export class Identity {
   #token: string | null = null;
   #addresses: Addresses | null;
-  /** What SHOW has set since, so that coming online anew does not forget it. */
+  /** What the call `show` has set, so that coming online anew does not forget it. */
   appearance: { readonly show?: string; readonly status?: string } = {};
 
   constructor(
     private readonly credentials: Credentials,
     private readonly network: Network,
-    /** null: only the answer to ONLINE says where. */
+    /** The server's address; null: only the answer to ONLINE names it. */
     private readonly server: string | null,
   ) {
     this.#addresses = server === null ? null : addressesOf(server);
@@ -124,7 +124,7 @@ export class Identity {
     const reason = reasonOf(json, status);
     if (status === 401) {
       this.#token = null;
-      // One that was used before may have expired or have been revoked; another one is fetched at once.
+      // A token that was used before may have expired or have been revoked: another one is fetched at once.
       if (held !== null && held === token && typeof this.credentials.token === 'function') return this.#askServer();
       throw new NoSession(reason, true);
     }

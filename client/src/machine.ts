@@ -22,10 +22,10 @@ export interface StateChange {
   readonly state: State;
   /** Why the client waits or has stopped, in a few words. */
   readonly reason?: string;
-  /** When it tries again, in milliseconds since the epoch. */
+  /** When the client tries again, in milliseconds since the epoch. */
   readonly retryAt?: number;
   readonly transport?: Kind;
-  /** It has come online anew, with another ticket than before: what was there meanwhile may be missing. */
+  /** The client has come online anew, with a new ticket: packets that came in between may be missing. */
   readonly fresh?: boolean;
 }
 
@@ -45,7 +45,7 @@ export interface Ports {
   readonly kinds: readonly Kind[];
   /** Brings the user online; rejects with NoSession. */
   identify(): Promise<Arrival>;
-  /** null: this place has no such transport. */
+  /** Makes a transport; null: this platform has none of that kind. */
   open(kind: Kind, session: Session, ear: Ear): Link | null;
   /** Whether what can wait for a visible page should wait. */
   isHidden(): boolean;
@@ -61,7 +61,7 @@ const PING_MS = 20_000;
 const PONG_MS = 5_000;
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 30_000;
-/** So many failures of a transport that has worked, and the others have their turn again. */
+/** After this many failures in a row of a transport that has worked, the others are tried again. */
 const PATIENCE = 3;
 const UPGRADE_MS = 60_000;
 const LAST_UPGRADE_MS = 600_000;
@@ -73,7 +73,7 @@ const STEADY_MS = 5_000;
 interface Attempt {
   readonly kind: Kind;
   link: Link | null;
-  /** When the server took it; null: not yet. */
+  /** When the server took the connection; null: not yet. */
   openedAt: number | null;
 }
 
@@ -97,9 +97,9 @@ export class Machine {
   #upgrade: Attempt | null = null;
   #upgradeMs = UPGRADE_MS;
   #failures = 0;
-  /** Counts the ways to a session, so that a late answer is forgotten. */
+  /** Counts the attempts to get a session, so that the answer to an earlier one is ignored. */
   #turn = 0;
-  /** Nothing is open or on its way. */
+  /** Whether no connection is open or being opened. */
   #isIdle = true;
   readonly #worked = new Set<Kind>();
   readonly #tried = new Set<Kind>();
@@ -178,7 +178,7 @@ export class Machine {
     }
   }
 
-  /** Ends whatever is open or on its way. */
+  /** Closes every connection that is open or being opened. */
   #drop(): void {
     this.#turn += 1;
     this.#isIdle = true;
@@ -219,7 +219,7 @@ export class Machine {
     }, fail);
   }
 
-  /** The best transport that has worked, as long as it does; before one has, one after the other. */
+  /** The transport to try next: the best that has worked, as long as it does; before any has, each in turn. */
   #candidate(): Kind | undefined {
     const kinds = this.#supported();
     const proven = kinds.find((kind) => this.#worked.has(kind));
@@ -260,7 +260,7 @@ export class Machine {
       },
       frame: (frame, position) => {
         if (attempt !== this.#current) return;
-        // Counted first: a listener may end all this, and what it was given is not to come again.
+        // The position counts before listeners run: a listener may close the chat, and must not be given the frame again.
         this.#position = position || positionAfter(this.#position, frame);
         this.ports.onFrame(frame);
       },
@@ -305,7 +305,7 @@ export class Machine {
     const attempt = this.#current;
     if (!attempt?.link) return;
     this.#after('ping', PING_MS, () => this.#ping());
-    // One that is awaited already decides.
+    // The answer that is awaited already decides.
     if (!attempt.link.ping(this.#position) || this.#timers.has('pong')) return;
     this.#after('pong', PONG_MS, () => this.#ended(attempt, { kind: 'lost', reason: 'no answer' }));
   }
@@ -350,7 +350,7 @@ export class Machine {
     }
   }
 
-  /** Another ticket: at once, unless the last one was of no use either. */
+  /** Gets another ticket: at once, unless the last one was unknown, too. */
   #renew(why: 'unknown' | 'replaced'): void {
     const isAtOnce = this.#isProven && this.#failures === 0;
     this.#isFresh ||= this.#isProven;

@@ -27,7 +27,7 @@ const CODES: ReadonlyMap<unknown, number> = new Map([
 
 const CAPACITY = 200;
 const ANSWER_MS = 10_000;
-/** A message may wait so long; the server knows its id for longer. */
+/** How long a message may wait to be sent; the server remembers its id for longer. */
 const MESSAGE_MS = 300_000;
 const QUESTION_MS = 30_000;
 const BUSY_MS = 1_000;
@@ -37,7 +37,7 @@ interface Entry {
   readonly params: Json;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: ChatError) => void;
-  /** The connection that carries it; null: it waits. */
+  /** The connection that carries the call; null: the call waits. */
   link: Link | null;
   notBefore: number;
   cancelLife: () => void;
@@ -118,7 +118,7 @@ export class Outbox {
     for (const entry of this.#entries.values()) this.#recall(entry);
   }
 
-  /** Nothing is sent any more. */
+  /** Rejects every call that waits: nothing is sent any more. */
   close(error: ChatError): void {
     this.#ended = error;
     for (const ref of [...this.#entries.keys()]) this.#fail(ref, error);

@@ -4,7 +4,7 @@ import { isObject, type Json, type Presence } from './wire.js';
 export interface Person {
   readonly show: string;
   readonly status: string;
-  /** Empty where the server has not said. */
+  /** The nick; empty where the server has not told it. */
   readonly nick: string;
 }
 
@@ -16,7 +16,7 @@ export interface RosterCopy {
 const GONE: ReadonlySet<string> = new Set(['leave', 'grpoffline']);
 const OF_ROOMS: ReadonlySet<string> = new Set([...GONE, 'join', 'grponline']);
 
-/** A person of an answer: a show, or with `full` an object. */
+/** How an answer tells of a person: by a show, or with `full` by an object. */
 function personOf(value: unknown, before: Person | undefined): Person {
   const { show, status, nick } = isObject(value) ? value : { show: value, status: before?.status, nick: before?.nick };
   return { show: String(show ?? ''), status: String(status ?? ''), nick: String(nick || before?.nick || '') };
@@ -89,7 +89,7 @@ export class Seen {
     return id !== undefined && this.#keys.has(`${from}\n${id}`);
   }
 
-  /** False when it was there before. */
+  /** Adds a message; false where it had been shown before. */
   add({ from, id }: { readonly from: string; readonly id?: string }): boolean {
     if (id === undefined) return true;
     const key = `${from}\n${id}`;

@@ -109,7 +109,7 @@ export class SharedEngine implements Engine {
     const endsAll = call?.all !== undefined;
     const local = this.#local;
     if (endsAll && !local && call) this.#tell({ kind: 'close', call });
-    // Other tabs go on with the ticket: it is not given up.
+    // The ticket is not given up: other tabs go on with it.
     if (!endsAll && this.#peers.size > 0) this.#quit();
     if (local) local.close(endsAll || this.#peers.size === 0 ? call : null);
     this.#stop({ state: 'stopped', reason: 'closed' });
@@ -153,7 +153,7 @@ export class SharedEngine implements Engine {
     }
   }
 
-  /** Waits for its turn to have the connection. */
+  /** Waits for the lock, whose holder has the connection. */
   #queue(): void {
     if (this.#isClosed) return;
     this.#abort = new AbortController();
@@ -301,7 +301,7 @@ export class SharedEngine implements Engine {
     else if (error) question?.reject(new this.core.ChatError(error.code, error.message, error.detail));
   }
 
-  /** The page is put aside: another tab goes on at once, and this one queues again when it is back. */
+  /** The page goes into the back/forward cache: another tab has the connection at once, and this one waits again when it is back. */
   #aside(): void {
     const local = this.#local;
     this.#abort.abort();
@@ -314,7 +314,7 @@ export class SharedEngine implements Engine {
     this.#release?.();
   }
 
-  /** The other tabs hear nothing more of this one. */
+  /** Ends this tab's share: it tells the other tabs nothing more. */
   #quit(): void {
     this.#tell({ kind: 'bye', from: this.#me, rooms: [] });
     this.#channel?.close();

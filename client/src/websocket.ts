@@ -83,7 +83,7 @@ class SocketLink implements Link {
     if (code === 4404) return { kind: 'unknown' };
     if (code === 4409) return { kind: 'replaced' };
     if (code === 4400) {
-      // A server without positions does not know the word; an origin that it refuses it names.
+      // 4400 to `resume` is a server without positions, unless its answer says that the origin is refused.
       if (this.#resumes && !this.#isOpen && this.#error?.detail === undefined) return { kind: 'older' };
       return { kind: 'stopped', reason: reasonOf(this.#error ?? {}, code) };
     }
@@ -96,7 +96,7 @@ export function openWebSocket(network: Network, session: Session, ear: Ear): Lin
   try {
     return new SocketLink(network.socket(session.addresses.websocket), session, ear);
   } catch {
-    // A Content-Security-Policy or an address that no socket can have.
+    // The browser throws for a Content-Security-Policy that forbids the socket, and for an address that is none.
     return null;
   }
 }

@@ -10,7 +10,7 @@ export interface Message {
   /** `chat`, `grpchat` (then `to` is the room) or `broadcast`. */
   readonly type: string;
   readonly body: string;
-  /** Milliseconds since the epoch, as text. */
+  /** When the message was sent: milliseconds since the epoch, as text. */
   readonly timestamp: string;
   readonly style?: string;
   /** Any JSON that the sender put beside the body. */
@@ -27,7 +27,7 @@ export interface Presence {
   readonly type: string;
   readonly show: string;
   readonly status: string;
-  /** Only of members of a room. */
+  /** The room, of members of a room only. */
   readonly room?: string;
 }
 
@@ -46,7 +46,7 @@ export interface Frame {
   readonly position?: string;
   /** How many numbers are gone; true: nobody knows how many. */
   readonly missed?: number | boolean;
-  /** How many of them were messages. */
+  /** How many of the missed numbers were messages. */
   readonly lost?: number;
 }
 
@@ -125,23 +125,23 @@ export type End =
   | { readonly kind: 'older' }
   /** The ticket is unknown. */
   | { readonly kind: 'unknown' }
-  /** Somebody else uses the ticket: the page in a duplicated tab. */
+  /** Another connection uses the ticket: the page of a duplicated tab. */
   | { readonly kind: 'replaced' }
   /** Signed out, or refused for good. */
   | { readonly kind: 'stopped'; readonly reason: string };
 
-/** What a transport tells whoever opened it. */
+/** What a transport tells the machine that opened it. */
 export interface Ear {
-  /** What the client has, at the moment at which the transport says so to the server. */
+  /** The client's position at the moment at which the transport tells it to the server. */
   position(): string | null;
   /** The server has taken the connection; `position` is what it answered, null where it keeps none. */
   opened(position: string | null): void;
   /** `position`: where the transport itself says where the client is after this frame. */
   frame(frame: Frame, position?: string | null): void;
-  /** The server has answered what was asked of it. */
+  /** The server has answered a call or a ping. */
   alive(): void;
   reply(reply: Reply): void;
-  /** Nothing will be heard of this call any more. */
+  /** A call will have no reply any more. */
   failed(ref: string): void;
   ended(end: End): void;
 }
@@ -150,7 +150,7 @@ export type Kind = 'websocket' | 'events' | 'poll';
 
 /** One connection, however it is made. After `close` it tells nothing more. */
 export interface Link {
-  /** Says how far the client is. False: no answer is to be expected. */
+  /** Tells the server the client's position. False: the server will not answer. */
   ping(position: string | null): boolean;
   call(call: Call): void;
   close(): void;
@@ -163,7 +163,7 @@ export interface Session {
   readonly addresses: Addresses;
 }
 
-/** Where a server is asked. */
+/** The addresses of a server. */
 export interface Addresses {
   readonly websocket: string;
   readonly events: string;

@@ -1,4 +1,4 @@
-/** Fills the port to the other nodes (cluster.ts) where there are none: nobody is told, and every address is this node's. */
+/** The port `DomainCluster` of a server that is a single node: it tells nobody, and every endpoint lives on this node. */
 import type { ClusterSessions, ClusterTopics, DomainCluster, TopicsBroker } from './cluster.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';

@@ -1,6 +1,6 @@
 /**
- * Which nodes have MQTT subscriptions to what. A node tells the others each filter that it has any subscription to, once
- * however many subscriptions that are.
+ * Which nodes have MQTT subscriptions to which topic filters. A node tells the others each filter that its sessions have
+ * subscribed to, once for all of its subscriptions to that filter.
  */
 import { TopicTree } from '../actors/topic-tree.js';
 import type { Items } from './items.js';

@@ -46,7 +46,7 @@ const KEEPS = `
 
 export const tokenSecret = 'a secret of at least thirty-two bytes';
 
-/** A token of `siteA` as any site can make it, with nothing but HMAC. */
+/** Signs a token of `siteA` with HMAC alone, as a site without a library would. */
 export function sign(sub: string, claims: object = {}): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const now = Math.floor(Date.now() / 1000);
