@@ -11,9 +11,9 @@ import { type Deliver, tellWatchers } from './router.js';
 import { sizeOf } from './small-set.js';
 
 /**
- * Routes a packet to its target, or, where the target is null, to all endpoints. A message for an endpoint that is
- * offline is kept where the domain keeps offline
- * messages, else dropped and counted. Answers whether it is kept, and on disk with the next commit.
+ * Routes a packet to its target, or, where the target is null, to all endpoints. A message for an endpoint that is offline
+ * is kept where the domain keeps offline messages, else dropped and counted. Answers whether the message is kept, and on
+ * disk with the next commit.
  */
 export function dispatch(domain: Domain, packet: Packet, target: Target | null): boolean {
   domain.metrics.accepted[packet.kind] += 1;

@@ -136,8 +136,9 @@ t.test(
     relay.refuse = (path) => (path.includes('/v5/packets') ? { status: 429, headers: { 'Retry-After': '20' } } : null);
     const page = await open('name=jack&transports=poll');
     await until(page, 'states', 'waiting status 429');
-    const { retryAt, now } = await page.evaluate(() => ({ retryAt: window.chat.state.retryAt ?? 0, now: Date.now() }));
-    t.ok(retryAt - now >= 19_000, `${retryAt - now} ms`);
+    // Taken in the listener itself: however slow the machine, no time passes between the two.
+    const waitMs = await page.evaluate(() => window.waits.at(-1) ?? 0);
+    t.ok(waitMs >= 19_000, `${waitMs} ms`);
     relay.refuse = () => null;
     await page.clock.runFor(31_000);
     await page.waitForFunction(() => window.states.at(-1) !== 'waiting status 429');

@@ -6,6 +6,7 @@
  */
 import t from 'tap';
 import { dice } from '../support/dice.js';
+import { HANG_MS } from '../support/hang.js';
 import { NatsProxy, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { TestServer } from '../support/server.js';
@@ -21,8 +22,8 @@ const asked = Number(process.env.RANDOM_FAULTS_SEEDS ?? 0);
 const first = Number(process.env.RANDOM_FAULTS_FIRST ?? (asked > 0 ? 1 : FIRST_SEED));
 const seeds = asked > 0 ? asked : 3;
 /** Unless many seeds are asked for, only a test that hangs may fail by time. */
-const boundMs = asked > 0 ? 15_000 : 60_000;
-const timeoutMs = 60_000 * (1 + seeds);
+const boundMs = asked > 0 ? 15_000 : HANG_MS;
+const timeoutMs = HANG_MS * (1 + seeds);
 t.setTimeout(timeoutMs);
 const leaseMs = 800;
 const usersOfSeed = 6;

@@ -35,12 +35,14 @@ export function launch(): Promise<Browser> {
 
 /** What a page under test keeps for the test to look at. */
 const KEEPS = `
-  window.heard = []; window.states = []; window.missed = []; window.mistakes = [];
+  window.heard = []; window.states = []; window.waits = []; window.missed = []; window.mistakes = [];
   window.keep = (chat) => {
     window.chat = chat;
     chat.on('message', ({ from, body }) => window.heard.push(from + ': ' + body));
-    chat.on('state', ({ state, transport, reason, fresh }) =>
-      window.states.push([state, transport ?? reason, fresh ? 'fresh' : ''].filter(Boolean).join(' ')));
+    chat.on('state', ({ state, transport, reason, fresh, retryAt }) => {
+      window.states.push([state, transport ?? reason, fresh ? 'fresh' : ''].filter(Boolean).join(' '));
+      if (retryAt) window.waits.push(retryAt - Date.now());
+    });
     chat.on('missed', ({ count }) => window.missed.push(count));
   };`;
 
@@ -145,6 +147,7 @@ declare global {
   var window: {
     chat: import('../../client/src/chat.js').Chat;
     heard: string[];
+    waits: number[];
     states: string[];
     missed: unknown[];
     ticket: string;
