@@ -138,6 +138,11 @@ function received({ domain }: Recipients, peer: Peer, wire: WirePacket): Packet 
   return packet;
 }
 
+function packetsOf({ domain }: Recipients, list: readonly WirePacket[]): Packet[] {
+  const now = domain.runtime.clock.now();
+  return list.map((wire) => packetOf(wire, now));
+}
+
 function broadcast(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): void {
   broadcastHere(recipients.domain, received(recipients, peer, packet), false);
 }
@@ -190,9 +195,10 @@ function resumed({ remoteClients }: Recipients, _peer: Peer, [id, position]: rea
 
 type Framed = readonly [number, string | null, missed: number | true, lost: number, after: string, WirePacket[]];
 
-function framed({ remoteClients }: Recipients, _peer: Peer, fields: Framed): void {
+function framed(recipients: Recipients, _peer: Peer, fields: Framed): void {
   const [id, position, missed, lost, after, list] = fields;
-  remoteClients.frame(id, { position, missed, lost, after, packets: list.map(packetOf) });
+  const packets = packetsOf(recipients, list);
+  recipients.remoteClients.frame(id, { position, missed, lost, after, packets });
 }
 
 function confirmed({ remoteTransports }: Recipients, peer: Peer, [id, text]: readonly [number, string]): void {
@@ -204,16 +210,12 @@ function acknowledged({ remoteTransports }: Recipients, peer: Peer, [id, count]:
   remoteTransports.acknowledged(peer, id, count);
 }
 
-function detached({ remoteTransports }: Recipients, peer: Peer, [id, token, taken, unsent]: Detached): void {
-  remoteTransports.detached(peer, id, token, taken, unsent);
+function detached(recipients: Recipients, peer: Peer, [id, token, taken, unsent]: Detached): void {
+  recipients.remoteTransports.detached(peer, id, token, taken, packetsOf(recipients, unsent));
 }
 
-function pushed(
-  { remoteClients }: Recipients,
-  _peer: Peer,
-  [id, list]: readonly [number, readonly WirePacket[]],
-): void {
-  remoteClients.push(id, list);
+function pushed(recipients: Recipients, _peer: Peer, [id, list]: readonly [number, readonly WirePacket[]]): void {
+  recipients.remoteClients.push(id, packetsOf(recipients, list));
 }
 
 function closed({ remoteClients }: Recipients, peer: Peer, [id, reason]: readonly [number, string]): void {

@@ -16,7 +16,6 @@ import { CLOSE, type CloseReason } from '../errors.js';
 import type { Items } from './items.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
-import { packetOf, type WirePacket } from './wire.js';
 
 const FIND_MS = 5000;
 
@@ -155,11 +154,10 @@ export class RemoteClients {
   }
 
   /** Packets from the client's home. */
-  push(id: number, packets: readonly WirePacket[]): void {
+  push(id: number, packets: readonly Packet[]): void {
     const attachment = this.#attachments.get(id);
     if (!attachment) return;
-    const now = this.domain.runtime.clock.now();
-    for (const packet of packets) attachment.pending.push(packetOf(packet, now));
+    attachment.pending.push(...packets);
     this.#pump(attachment);
   }
 

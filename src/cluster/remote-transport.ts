@@ -12,7 +12,6 @@ import type { TransportKind } from '../metrics.js';
 import type { Items } from './items.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
-import { packetOf, type WirePacket } from './wire.js';
 
 /** Packets that may be on their way to a connection elsewhere; further ones wait in the client's queue. */
 const WINDOW = 200;
@@ -187,15 +186,13 @@ export class RemoteTransports {
   }
 
   /** The connection has gone; `unsent` could not be got out. */
-  detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly WirePacket[]): void {
+  detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly Packet[]): void {
     const transport = this.#transports.get(peer)?.get(id);
-    if (transport) return this.#detach(transport, taken, unsent.map(packetOf));
+    if (transport) return this.#detach(transport, taken, unsent);
     const client = this.domain.tickets.get(token);
+    if (!client) return;
     // The connection was taken for lost: packets that come back are delivered like new ones.
-    for (const packet of client ? unsent.map(packetOf) : []) {
-      const only = client?.name ?? null;
-      if (client) client.endpoint.tell({ kind: 'deliver', packet, only, relayed: true });
-    }
+    for (const packet of unsent) client.endpoint.tell({ kind: 'deliver', packet, only: client.name, relayed: true });
   }
 
   /** The snapshot of a node begins, which names the connections that the node has. */
