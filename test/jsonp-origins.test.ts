@@ -1,6 +1,6 @@
 import t from 'tap';
 import { matchesOrigin } from '../src/protocols/origin.js';
-import { poll } from './support/polling.js';
+import { openPoll, poll } from './support/polling.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -122,3 +122,22 @@ t.test('a preflight that asks for more headers than any page sets is told of non
   t.equal((await ask('x-one, x-two')).headers['access-control-allow-headers'], 'x-one, x-two');
   t.match(await ask('x'.repeat(2000)), { status: 204, headers: { 'access-control-allow-headers': undefined } });
 });
+
+t.test(
+  'a page of another origin may read how long a connection that is refused for its address is to wait',
+  async (t) => {
+    const server = await testServer(t, { limits: { connectionsPerAddress: 1 } });
+    const { ticket } = await server.site().online('1');
+    await openPoll(server, ticket);
+    for (const path of ['/v5/packets', '/v5/events']) {
+      const query = { domain: siteA.domain, ticket };
+      const { status, headers } = await server.request({ path, query, headers: { origin: other } });
+      t.equal(status, 429, path);
+      t.match(headers, {
+        'retry-after': /^\d+$/,
+        'access-control-allow-origin': '*',
+        'access-control-expose-headers': 'Retry-After',
+      });
+    }
+  },
+);

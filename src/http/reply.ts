@@ -2,7 +2,7 @@
 import type { ReplyError } from '../errors.js';
 import type { Metrics, RefusalReason, Refused } from '../metrics.js';
 import { errorBody } from '../protocols/error-body.js';
-import { writeOrigin } from '../protocols/refusal.js';
+import { writeOrigin, writeRetryAfter } from '../protocols/refusal.js';
 import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 
 const REASONS = new Map<number, readonly [string, RefusalReason]>([
@@ -15,9 +15,6 @@ const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [429, ['429 Too Many Requests', 'tooManyRequests']],
   [503, ['503 Service Unavailable', 'unavailable']],
 ]);
-
-/** Pages of other origins can read only the headers that this one names. */
-const EXPOSED = ['Access-Control-Expose-Headers', 'Retry-After'] as const;
 
 export const OK_BODY = '{"status":"ok"}';
 
@@ -60,8 +57,7 @@ export function sendError(
     writeOrigin(res, origin);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', error.challenge ?? 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);
-    if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
-    if (origin !== null && error.retryAfterS !== undefined) res.writeHeader(...EXPOSED);
+    writeRetryAfter(res, error, origin);
     const body = errorBody(error, fields);
     if (isHead) res.writeHeader('Content-Length', String(body.length)).endWithoutBody();
     else res.end(body, error.status === 413);

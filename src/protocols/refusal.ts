@@ -13,6 +13,13 @@ export function writeOrigin(res: HttpResponse, origin: string | null): void {
   if (origin !== '*') res.writeHeader('Vary', 'Origin').writeHeader('Access-Control-Allow-Credentials', 'true');
 }
 
+/** How long the client is to wait, where the error says so; a page of another origin reads only headers that are exposed. */
+export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, origin: string | null): void {
+  if (retryAfterS === undefined) return;
+  res.writeHeader('Retry-After', String(retryAfterS));
+  if (origin !== null) res.writeHeader('Access-Control-Expose-Headers', 'Retry-After');
+}
+
 /** Answers an error, and ends the connection. Without a status it has been written. */
 export function refuse(
   res: HttpResponse,
@@ -25,7 +32,7 @@ export function refuse(
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
     .writeHeader('Cache-Control', 'no-store')
     .writeHeader('X-Content-Type-Options', 'nosniff');
-  if (error.retryAfterS !== undefined) res.writeHeader('Retry-After', String(error.retryAfterS));
+  writeRetryAfter(res, error, origin);
   writeOrigin(res, origin);
   res.end(errorBody(error), true);
   return null;
