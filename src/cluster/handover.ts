@@ -40,6 +40,8 @@ export interface HandoverOptions {
 
 export class Handover {
   readonly #ways = new Map<Address, Way>();
+  /** How many ways there may be until those of long ago are looked for: twice as many as were left by the last look. */
+  #most = MANY_WAYS;
 
   constructor(private readonly options: HandoverOptions) {}
 
@@ -59,7 +61,8 @@ export class Handover {
       this.#remember(address, { peer, at: now, waiting: null });
       return false;
     }
-    if (way.waiting && way.waiting.length < MAX_WAITING) {
+    if (way.waiting) {
+      if (way.waiting.length >= MAX_WAITING) return false;
       way.waiting.push(again);
       return true;
     }
@@ -113,9 +116,10 @@ export class Handover {
 
   #remember(address: Address, way: Way): void {
     this.#ways.set(address, way);
-    if (this.#ways.size < MANY_WAYS || this.#ways.size % MANY_WAYS !== 0) return;
+    if (this.#ways.size < this.#most) return;
     for (const [other, { at, waiting }] of this.#ways) {
       if (waiting === null && way.at - at > ON_ITS_WAY_MS) this.#ways.delete(other);
     }
+    this.#most = Math.max(MANY_WAYS, 2 * this.#ways.size);
   }
 }

@@ -201,6 +201,19 @@ t.test('packets beyond the bound go at once instead of waiting', async (t) => {
   t.equal(handover.mustWait(address, third, never), false);
 });
 
+t.test('packets that wait are not lost where there are too many of them and the oldest part moves again', async (t) => {
+  const { handover, calls, second, third } = single();
+  let released = 0;
+  const again = () => {
+    released += 1;
+  };
+  handover.mustWait(address, second, never);
+  for (let waiting = 0; waiting < MAX_WAITING; waiting += 1) handover.mustWait(address, third, again);
+  t.equal(handover.mustWait(address, null, again), false, 'goes at once');
+  for (const { done } of calls) done(null);
+  t.equal(released, MAX_WAITING);
+});
+
 t.test('ways of long ago are forgotten when there are many', async (t) => {
   const { handover, state, second } = single();
   const way = (n: number) => handover.mustWait(`/domain/a.example/uid/u${n}` as Address, second, never);
