@@ -123,3 +123,47 @@ t.test(
     t.equal(memory.bytes, 0);
   },
 );
+
+function newQueue(): PacketQueue {
+  const metrics = new Metrics().domain('a.example');
+  const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
+  return new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1');
+}
+
+/** How many entries, gaps among them, the queue holds. */
+function entriesOf(queue: PacketQueue): number {
+  queue.rewind();
+  return queue.batch(Number.POSITIVE_INFINITY).entries;
+}
+
+t.test('a full queue whose client confirms nothing grows by none of the presences that it drops', async (t) => {
+  const queue = newQueue();
+  const packets = fc.sample(packet, 1000);
+  const message = packets.find(({ kind }) => kind === 'message') as Packet;
+  const presence = packets.find(({ kind }) => kind === 'presence') as Packet;
+  const limits = { queuePackets: 1, queueBytes: 0 };
+  queue.push(message, limits);
+  for (let n = 1; n <= 5000; n++) {
+    queue.sent(queue.batch(Number.POSITIVE_INFINITY));
+    queue.push(presence, limits);
+  }
+  t.equal(queue.batch(Number.POSITIVE_INFINITY).missed, 1, 'what the client was told of before is not told again');
+  t.equal(entriesOf(queue), 2, 'the message, and one gap');
+  t.equal(queue.accepted - queue.confirmed, 5001, 'all of them keep their numbers');
+});
+
+t.test('a client that goes on from ever earlier positions makes its queue no longer', async (t) => {
+  const queue = newQueue();
+  const [sample] = fc.sample(packet, 1) as [Packet];
+  for (let n = 1; n <= 1000; n++) {
+    queue.push(sample, { queuePackets: 0, queueBytes: 0 });
+    queue.confirm(n);
+  }
+  for (let n = 999; n >= 0; n--) {
+    queue.rewind();
+    queue.reopen(n);
+  }
+  t.equal(queue.confirmed, 0);
+  t.equal(entriesOf(queue), 1);
+  t.equal(queue.batch(Number.POSITIVE_INFINITY).missed, 1000);
+});

@@ -126,8 +126,8 @@ export class PacketQueue {
   /** Puts packets back in front that counted as confirmed: a connection took them and could not get them out. */
   putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
     if (packets.length === 0) return NO_PACKETS;
+    this.rewind();
     this.#entries = [...packets, ...this.#entries];
-    this.#sent = 0;
     for (const packet of packets) this.#count(packet, 1);
     return this.#trim(limits);
   }
@@ -162,12 +162,12 @@ export class PacketQueue {
 
   /** A batch has been sent. */
   sent({ entries }: Batch): void {
-    this.#sent += entries;
+    this.#setSent(this.#sent + entries);
   }
 
   /** Nothing counts as sent: another connection goes on. */
   rewind(): void {
-    this.#sent = 0;
+    this.#setSent(0);
   }
 
   /** Confirms all up to a number; answers the packets that leave by that. */
@@ -194,6 +194,7 @@ export class PacketQueue {
     if (missed <= 0) return;
     this.#entries = [{ kind: null, missed, lost: missed }, ...this.#entries];
     this.#gaps += 1;
+    this.#join(0);
   }
 
   /** Packets up to a number, that one included. */
@@ -291,6 +292,13 @@ export class PacketQueue {
     this.#leaveGap(at, gone);
     this.keeper.metrics.drop('queueOverflow', this.owner);
     return gone;
+  }
+
+  /** Two gaps that stood apart since only one was sent become one: else a full queue would grow by a gap for each packet it drops. */
+  #setSent(count: number): void {
+    const before = this.#sent;
+    this.#sent = count;
+    if (before > 0) this.#join(before - 1);
   }
 
   /** A gap in the place of a packet, one with its neighbours: but what was sent stays apart from what was not. */
