@@ -106,6 +106,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.domains.set(domain.name, cluster);
     domain.onEnd.add(() => {
       this.domains.delete(domain.name);
+      cluster.remoteClients.end();
       cluster.tracker.end();
     });
     // What the others told of the domain before it was configured here has been ignored.

@@ -166,7 +166,16 @@ export class RemoteClients {
     const attachment = this.#attachments.get(id);
     // The home may wait for an answer: none of the packets that it has sent there has been taken.
     if (!attachment) return this.node.mesh.send(home, this.items.detached(id, '', 0, []));
-    this.#leave(attachment, attachment.transport.close(REASONS.get(reason) ?? CLOSE.ticketNotFound));
+    this.#end(attachment, REASONS.get(reason) ?? CLOSE.ticketNotFound);
+  }
+
+  /** The domain is served here no more: all attachments end. */
+  end(): void {
+    for (const attachment of [...this.#attachments.values()]) this.#end(attachment, CLOSE.ticketNotFound);
+  }
+
+  #end(attachment: Attachment, reason: CloseReason): void {
+    this.#leave(attachment, attachment.transport.close(reason));
   }
 
   /** A home is not heard of: its tickets are unknown here, and attachments to it end. It is told of that when it is back. */

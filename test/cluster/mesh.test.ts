@@ -5,6 +5,7 @@ import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, siteB, type TestServer, testServer } from '../support/server.js';
+import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
 
@@ -50,6 +51,26 @@ t.test('a domain that is configured later on one node has the endpoints of the o
   t.strictSame(await n2.site(siteB).presences('bob'), { bob: 'available' });
   t.strictSame(await n2.site(siteA).presences('bob'), {}, 'nothing crosses between domains');
 });
+
+t.test(
+  'a connection ends when its node serves the domain no more, and its client goes on at home',
+  { skip },
+  async (t) => {
+    const nats = await natsServer(t);
+    const settings = clusterSettings(nats);
+    const home = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+    const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
+    const site = home.site(siteB);
+    const { ticket } = await site.online('bob');
+    const socket = await WebSocketClient.connect(other, ticket, { domain: siteB.domain });
+    other.reload(merge(settings, { cluster: { node: 'n2' }, domains: [siteA] }));
+    t.equal((await socket.closed).code, 4404);
+    t.equal(other.metrics.cluster.visitors, 0);
+    const again = await WebSocketClient.connect(home, ticket, { domain: siteB.domain });
+    await site.push('anna', 'bob', 'hi');
+    t.hasStrict(await again.next(), { body: 'hi' });
+  },
+);
 
 t.test('a node that cannot reach NATS serves its own clients, and joins when NATS is there', { skip }, async (t) => {
   const nats = await natsServer(t);
