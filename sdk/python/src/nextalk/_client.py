@@ -12,6 +12,10 @@ from ._webhook import is_signed, webhook_keys
 
 T = TypeVar("T")
 
+_Text = Optional[str]
+_Name = Optional[Id]
+_Limit = Optional[int]
+
 #: Of a query of ids, in encoded characters: far below the 4 KiB of headers that every server takes.
 _LONGEST_IDS = 2000
 
@@ -130,11 +134,11 @@ class NexTalk:
         name: Id,
         *,
         nick: str = "",
-        show: Optional[str] = None,
-        status: Optional[str] = None,
+        show: _Text = None,
+        status: _Text = None,
         buddies: Optional[Sequence[Id]] = None,
         rooms: Optional[Sequence[Id]] = None,
-        client: Optional[str] = None,
+        client: _Text = None,
     ) -> Online:
         """Brings somebody online: a user, ``vid:…`` or ``sid:…``."""
         fields: Dict[str, object] = {"name": name, "nick": nick, "show": show, "status": status, "client": client}
@@ -142,7 +146,7 @@ class NexTalk:
         fields["rooms"] = None if rooms is None else _joined(rooms)
         return online_of(self._post("/v5/presences/online", fields))
 
-    def offline(self, *, ticket: Optional[str] = None, name: Optional[Id] = None) -> None:
+    def offline(self, *, ticket: _Text = None, name: _Name = None) -> None:
         """By ticket one client; by name all of them, who are signed out."""
         self._post("/v5/presences/offline", _who(ticket, name), ends=ticket is not None)
 
@@ -150,10 +154,10 @@ class NexTalk:
         self,
         show: str,
         *,
-        ticket: Optional[str] = None,
-        name: Optional[Id] = None,
-        status: Optional[str] = None,
-        nick: Optional[str] = None,
+        ticket: _Text = None,
+        name: _Name = None,
+        status: _Text = None,
+        nick: _Text = None,
     ) -> None:
         self._post("/v5/presences/show", {**_who(ticket, name), "show": show, "status": status, "nick": nick})
 
@@ -162,9 +166,9 @@ class NexTalk:
         to: Union[Id, Sequence[Id], None],
         body: str,
         *,
-        from_: Optional[Id] = None,
-        ticket: Optional[str] = None,
-        id: Optional[str] = None,
+        from_: _Name = None,
+        ticket: _Text = None,
+        id: _Text = None,
         data: Optional[object] = None,
         receipt: bool = False,
         **more: object,
@@ -197,15 +201,7 @@ class NexTalk:
         )
         return results_of(answer, ids)
 
-    def status(
-        self,
-        to: Id,
-        show: str,
-        *,
-        ticket: Optional[str] = None,
-        name: Optional[Id] = None,
-        nick: Optional[str] = None,
-    ) -> None:
+    def status(self, to: Id, show: str, *, ticket: _Text = None, name: _Name = None, nick: _Text = None) -> None:
         """Tells somebody or a room (``gid:…``) what one is doing: ``typing``, ``paused``, ``read {id}``."""
         self._post("/v5/statuses", {**_who(ticket, name), "to": _joined(to), "show": show, "nick": nick})
 
@@ -217,7 +213,7 @@ class NexTalk:
         """The same with nick and status."""
         return self._presences(ids, True, presences_of)
 
-    def all_presences(self, limit: Optional[int] = None) -> Iterator[Tuple[str, str]]:
+    def all_presences(self, limit: _Limit = None) -> Iterator[Tuple[str, str]]:
         """Everybody who is online and visible, in no order; ``limit`` is the size of a page."""
         after: Optional[str] = None
         while True:
@@ -227,35 +223,19 @@ class NexTalk:
             if not isinstance(after, str) or after == "":
                 return
 
-    def members(self, room: Id, *, ticket: Optional[str] = None, name: Optional[Id] = None) -> Dict[str, str]:
+    def members(self, room: Id, *, ticket: _Text = None, name: _Name = None) -> Dict[str, str]:
         """The members of a room that are online and visible."""
         return shows(self._get(_room_path(room, "members"), {"ticket": ticket, "name": name}))
 
-    def full_members(
-        self, room: Id, *, ticket: Optional[str] = None, name: Optional[Id] = None
-    ) -> Dict[str, Presence]:
+    def full_members(self, room: Id, *, ticket: _Text = None, name: _Name = None) -> Dict[str, Presence]:
         """The same with nick and status."""
         fields = {"ticket": ticket, "name": name, "full": True}
         return presences_of(self._get(_room_path(room, "members"), fields))
 
-    def join(
-        self,
-        room: Id,
-        *,
-        ticket: Optional[str] = None,
-        name: Optional[Id] = None,
-        nick: Optional[str] = None,
-    ) -> None:
+    def join(self, room: Id, *, ticket: _Text = None, name: _Name = None, nick: _Text = None) -> None:
         self._post(_room_path(room, "join"), {**_who(ticket, name), "nick": nick})
 
-    def leave(
-        self,
-        room: Id,
-        *,
-        ticket: Optional[str] = None,
-        name: Optional[Id] = None,
-        nick: Optional[str] = None,
-    ) -> None:
+    def leave(self, room: Id, *, ticket: _Text = None, name: _Name = None, nick: _Text = None) -> None:
         self._post(_room_path(room, "leave"), {**_who(ticket, name), "nick": nick})
 
     def history(
@@ -263,9 +243,9 @@ class NexTalk:
         name: Id,
         other: Id,
         *,
-        before: Optional[str] = None,
-        after: Optional[str] = None,
-        limit: Optional[int] = None,
+        before: _Text = None,
+        after: _Text = None,
+        limit: _Limit = None,
     ) -> History:
         """The conversation of ``name`` with somebody or with a room (``gid:…``)."""
         fields = {"name": name, "with": other, "before": before, "after": after, "limit": limit}
@@ -275,14 +255,14 @@ class NexTalk:
         self,
         name: Id,
         *,
-        before: Optional[str] = None,
-        after: Optional[str] = None,
-        limit: Optional[int] = None,
+        before: _Text = None,
+        after: _Text = None,
+        limit: _Limit = None,
     ) -> Conversations:
         fields = {"name": name, "before": before, "after": after, "limit": limit}
         return conversations_of(self._get("/v5/history", fields))
 
-    def forget(self, name: Id, *, other: Optional[Id] = None, id: Optional[str] = None) -> None:
+    def forget(self, name: Id, *, other: _Name = None, id: _Text = None) -> None:
         """Forgets the conversations of ``name``, that with one other, or one message."""
         fields = {"domain": self.domain, "name": name, "with": other, "id": id}
         self._transport.perform("DELETE", "/v5/history", _parameters(fields))
