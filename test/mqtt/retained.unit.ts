@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { Memory } from '../../src/actors/memory.js';
 import { Publication } from '../../src/actors/publication.js';
@@ -139,4 +141,59 @@ t.test('A cursor keeps its place while publications come, go and change, and fin
       .sort(),
     ['a/1', 'a/3', 'a/4', 'c/1'],
   );
+});
+
+t.test('A cursor comes to its end though new topics are published faster than it goes', async (t) => {
+  const retained = kept('a/1', 'a/2', 'b/1', 'b/2');
+  const cursor = retained.cursor('+/#');
+  const found: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    for (const topic of [`a/new${i}`, `b/new${i}/x`, `new${i}/1`]) retained.put(publication(topic));
+    const next = cursor.next(0, { left: 1 });
+    if (next === null) break;
+    if (next !== 'paused') found.push(next.topic);
+    t.not(i, 99, 'it has come to its end');
+  }
+  t.strictSame(found, ['a/1', 'a/2', 'b/1', 'b/2']);
+});
+
+t.test('A cursor finds all that stays, whatever is removed around the place where it stands', async (t) => {
+  const count = 1000;
+  const retained = newRetained(newMetrics());
+  for (let i = 0; i < count; i++) retained.put(publication(`t/${i}`));
+  const cursor = retained.cursor('t/+');
+  const found: string[] = [];
+  for (let i = 0; i < count; i += 10) {
+    const next = cursor.next(0, { left: count });
+    if (next === null || next === 'paused') break;
+    found.push(next.topic);
+    // The one where it stands goes, and so do the nine behind it.
+    for (let gone = i; gone < i + 10; gone++) retained.put(publication(`t/${gone}`, ''));
+  }
+  const wanted = Array.from({ length: count / 10 }, (_, i) => `t/${i * 10}`);
+  t.strictSame(found, wanted);
+  t.equal(retained.count, 0);
+  t.equal(cursor.next(0, { left: count }), null);
+});
+
+/** Bytes that are in use when garbage has been collected. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+t.test('A cursor that waits for its client holds on to no topic that comes and goes meanwhile', async (t) => {
+  const retained = newRetained(newMetrics());
+  for (let i = 0; i < 500; i++) retained.put(publication(`jobs/${i}`));
+  const cursor = retained.cursor('jobs/+');
+  t.match(cursor.next(0, { left: 10 }), { topic: 'jobs/0' });
+  const before = heapBytes();
+  for (let i = 500; i < 100_000; i++) {
+    retained.put(publication(`jobs/${i}`));
+    retained.put(publication(`jobs/${i - 400}`, ''));
+  }
+  const grown = heapBytes() - before;
+  t.ok(grown < 8_000_000, `${grown} bytes are held`);
+  t.match(cursor.next(0, { left: 10 }), { topic: 'jobs/1' });
 });

@@ -10,6 +10,7 @@
 import type { Memory } from '../../actors/memory.js';
 import type { Publication } from '../../actors/publication.js';
 import type { DomainMetrics } from '../../metrics.js';
+import { Level, type Place } from './retained-level.js';
 
 /** Bytes that a level of the tree takes, measured with topics of 200 levels. */
 const LEVEL_BYTES = 250;
@@ -21,19 +22,8 @@ export interface RetainedLimits {
   readonly retainedBytes: number;
 }
 
-interface Level {
-  readonly children: Map<string, Level>;
-  publication: Publication | null;
-  /** The place of its publication in the order in which they were put. */
-  order: number;
-}
-
-function newLevel(): Level {
-  return { children: new Map(), publication: null, order: 0 };
-}
-
 export class Retained {
-  readonly #root = newLevel();
+  readonly #root = new Level('', 0);
   #bytes = 0;
   #order = 0;
 
@@ -54,7 +44,7 @@ export class Retained {
 
   /** Forgets everything: the domain ends, and what it has counted ends with it. */
   clear(): void {
-    this.#root.children.clear();
+    this.#root.clear();
     this.metrics.mqtt.retained = 0;
     this.#bytes = 0;
   }
@@ -71,18 +61,17 @@ export class Retained {
       this.metrics.drop('quotaExceeded', '');
       return false;
     }
+    this.#order += 1;
     let level = this.#root;
     for (const name of names) {
-      let child = level.children.get(name);
+      let child = level.child(name);
       if (!child) {
-        child = newLevel();
-        level.children.set(name, child);
+        child = level.add(name, this.#order);
         this.#bytes += LEVEL_BYTES;
         this.memory.add(LEVEL_BYTES);
       }
       level = child;
     }
-    this.#order += 1;
     level.order = this.#order;
     level.publication = publication.own();
     this.memory.hold(publication);
@@ -95,7 +84,7 @@ export class Retained {
     const names = topic.split('/');
     const path: Level[] = [this.#root];
     for (const name of names) {
-      const child = path.at(-1)?.children.get(name);
+      const child = path.at(-1)?.child(name);
       if (!child) return;
       path.push(child);
     }
@@ -107,8 +96,8 @@ export class Retained {
     leaf.publication = null;
     for (let i = path.length - 1; i > 0; i--) {
       const level = path[i] as Level;
-      if (level.publication || level.children.size > 0) return;
-      path[i - 1]?.children.delete(names[i - 1] as string);
+      if (level.publication || level.size > 0) return;
+      path[i - 1]?.remove(level);
       this.#bytes -= LEVEL_BYTES;
       this.memory.subtract(LEVEL_BYTES);
     }
@@ -126,7 +115,7 @@ export class Retained {
     let level: Level | undefined = this.#root;
     let found = 0;
     for (const name of names) {
-      level = level.children.get(name);
+      level = level.child(name);
       if (!level) break;
       found += 1;
     }
@@ -155,12 +144,13 @@ export interface Budget {
 
 /** Levels of topics still to be looked at, whose names the filter's level at `depth` is to match: `+` or `#`. */
 interface Frame {
-  readonly children: Iterator<readonly [string, Level]>;
+  readonly parent: Level;
+  readonly place: Place;
   readonly depth: number;
 }
 
 /**
- * Keeps its place in the tree while the tree changes: maps may change under their iterators. A publication that came
+ * Keeps its place in the tree while the tree changes, for as long as its client makes it wait. A publication that came
  * after `upTo` is passed over, as the subscription has had it already.
  */
 class RetainedCursor implements Cursor {
@@ -194,14 +184,14 @@ class RetainedCursor implements Cursor {
     }
     const frame = this.#frames.at(-1);
     if (!frame) return null;
-    const { done, value } = frame.children.next();
-    if (done) {
+    const level = frame.parent.next(frame.place);
+    // Nothing in a level that came after `upTo` is to be sent, nor in those behind it: they came later still.
+    if (!level || level.born > this.upTo) {
       this.#frames.pop();
       return undefined;
     }
-    const [name, level] = value;
     // A leading wildcard matches no topic that begins with `$` [MQTT-4.7.2-1].
-    if (this.#frames.length === 1 && frame.depth === 0 && name.startsWith('$')) return undefined;
+    if (this.#frames.length === 1 && frame.depth === 0 && level.name.startsWith('$')) return undefined;
     const isRest = this.names[frame.depth] === '#';
     return this.#enter(level, isRest ? frame.depth : frame.depth + 1, this.#frames, budget);
   }
@@ -212,10 +202,10 @@ class RetainedCursor implements Cursor {
     for (let at = depth; at < this.names.length; at++) {
       const name = this.names[at] as string;
       if (name === '+' || name === '#') {
-        if (level.children.size > 0) frames.push({ children: level.children.entries(), depth: at });
+        if (level.size > 0) frames.push({ parent: level, place: { born: 0, at: 0 }, depth: at });
         return name === '#' ? level : undefined;
       }
-      const child = level.children.get(name);
+      const child = level.child(name);
       if (!child) return undefined;
       budget.left -= 1;
       level = child;
