@@ -40,7 +40,7 @@ export class PacketRelays implements Relays {
 
   broadcast(packet: Packet): void {
     const { mesh, items } = this.options;
-    for (const peer of mesh.peers.values()) this.#relay(peer, packet, () => items.broadcast(packet));
+    this.#relay(mesh.peers.values(), packet, () => items.broadcast(packet));
   }
 
   toRoom(packet: Packet): boolean {
@@ -48,15 +48,17 @@ export class PacketRelays implements Relays {
     const nodes = new Set<RemoteNode>(this.#watching(packet));
     const members = domain.tracker.rooms.get(packet.topic)?.nodes;
     for (const node of members?.keys() ?? []) if (node.up) nodes.add(node);
-    for (const node of nodes) this.#relay(peerOf(node), packet, () => items.toRoom(packet));
+    this.#relay(nodes, packet, () => items.toRoom(packet));
     return nodes.size > 0;
   }
 
   toWatchers(packet: Packet): boolean {
     const { mesh, items } = this.options;
     const watching = this.#watching(packet);
-    for (const peer of watching) mesh.send(peer, items.toWatchers(packet));
-    return watching.size > 0;
+    if (watching.size === 0) return false;
+    const item = items.toWatchers(packet);
+    for (const peer of watching) mesh.send(peer, item);
+    return true;
   }
 
   /** Behind all that this node has sent to the endpoint, whichever way that went. */
@@ -73,7 +75,7 @@ export class PacketRelays implements Relays {
     const { items, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
-    this.#relay(primary, packet, () => items.toEndpoint(packet, only, hops + 1));
+    this.#relay([primary], packet, () => items.toEndpoint(packet, only, hops + 1));
     return true;
   }
 
@@ -81,25 +83,20 @@ export class PacketRelays implements Relays {
     if (parts.length === 0) return;
     const { items, meetings } = this.options;
     const unmet: readonly RemoteNode[] = meetings.unmet(address);
-    for (const { node, hidden } of parts) {
-      if (!hidden && !unmet.includes(node)) {
-        this.#relay(peerOf(node), packet, () => items.relayed(address, packet, only));
-      }
-    }
+    const met = parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
+    this.#relay(met, packet, () => items.relayed(address, packet, only));
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {
     const { items } = this.options;
-    for (const node of nodesOf(record)) {
-      this.#relay(peerOf(node), packet, () => items.carbon(record.address, packet));
-    }
+    this.#relay(nodesOf(record), packet, () => items.carbon(record.address, packet));
   }
 
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, clients: readonly Client[]): boolean {
     const { items, roundRobin } = this.options;
     const own = clients.filter(({ transport }) => transport !== null).length;
     const peer = roundRobin.choose(record, packet.sender ?? '', own);
-    if (peer) this.#relay(peer, packet, () => items.relayed(record.address, packet, only));
+    if (peer) this.#relay([peer], packet, () => items.relayed(record.address, packet, only));
     return peer !== null;
   }
 
@@ -116,10 +113,17 @@ export class PacketRelays implements Relays {
     return interest.isEmpty ? NONE : interest.peers(topic);
   }
 
-  /** A hop of a packet on its way to a receiver. A trace has it before the item is made, which names the trace. */
-  #relay(peer: Peer, packet: Packet, item: () => string): void {
+  /**
+   * A hop of a packet on its way to its receivers. The item is made once for all nodes, and not where there are none; a
+   * trace has the packet before that, since the item names the trace.
+   */
+  #relay(nodes: Iterable<RemoteNode>, packet: Packet, make: () => string): void {
     const { domain, mesh } = this.options;
-    if (domain.trace !== null) domain.trace.relayed(packet, peer.name);
-    mesh.send(peer, item());
+    let item: string | null = null;
+    for (const node of nodes) {
+      if (domain.trace !== null) domain.trace.relayed(packet, node.name);
+      item ??= make();
+      mesh.send(peerOf(node), item);
+    }
   }
 }
