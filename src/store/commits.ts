@@ -1,3 +1,5 @@
+import { Fifo } from '../fifo.js';
+
 /** Which writes are on disk, and who waits for that. Writes are numbered in the order in which they are made. */
 export class Commits {
   #last = 0;
@@ -5,9 +7,7 @@ export class Commits {
   #oldest = 1;
   /** Numbers of the writes that are not on disk yet. */
   readonly #open = new Set<number>();
-  #waiting: { readonly upTo: number; readonly done: () => void }[] = [];
-  /** How many of those that wait have been told. */
-  #told = 0;
+  readonly #waiting = new Fifo<{ readonly upTo: number; readonly done: () => void }>();
 
   /** A write begins; answers its number. */
   begin(): number {
@@ -20,13 +20,10 @@ export class Commits {
   end(number: number): void {
     this.#open.delete(number);
     while (this.#oldest <= this.#last && !this.#open.has(this.#oldest)) this.#oldest += 1;
-    for (let next = this.#waiting[this.#told]; next && next.upTo < this.#oldest; next = this.#waiting[this.#told]) {
-      this.#told += 1;
-      next.done();
+    for (let { first } = this.#waiting; first && first.upTo < this.#oldest; { first } = this.#waiting) {
+      this.#waiting.shift();
+      first.done();
     }
-    if (this.#told < this.#waiting.length) return;
-    this.#waiting = [];
-    this.#told = 0;
   }
 
   /**

@@ -18,6 +18,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config-schema.ts',
   'src/config.ts',
   'src/errors.ts',
+  'src/fifo.ts',
   'src/hangup.ts',
   'src/heap.ts',
   'src/lockout.ts',

@@ -1,3 +1,5 @@
+import { Fifo } from '../../fifo.js';
+
 /**
  * Acknowledgements of one connection that are not sent yet, because what they promise is still being written to disk.
  * They go out in the order of the packets that they acknowledge [MQTT-4.6.0-2] [MQTT-4.6.0-3].
@@ -8,12 +10,11 @@ interface Slot {
 }
 
 export class Receipts {
-  #slots: Slot[] = [];
-  #first = 0;
+  readonly #slots = new Fifo<Slot>();
 
   /** How many acknowledgements wait. */
   get waiting(): number {
-    return this.#slots.length - this.#first;
+    return this.#slots.length;
   }
 
   /** Adds an acknowledgement behind all others. Answers a function to call when it may go out, by `send`. */
@@ -27,12 +28,9 @@ export class Receipts {
   }
 
   #sendReady(): void {
-    for (let slot = this.#slots[this.#first]; slot?.ready; slot = this.#slots[this.#first]) {
-      this.#first += 1;
-      slot.send();
+    for (let { first } = this.#slots; first?.ready; { first } = this.#slots) {
+      this.#slots.shift();
+      first.send();
     }
-    if (this.waiting > 0) return;
-    this.#slots = [];
-    this.#first = 0;
   }
 }

@@ -8,6 +8,7 @@ import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
 import { CLOSE } from '../../errors.js';
+import { Fifo } from '../../fifo.js';
 import type { Broker } from './broker.js';
 import { connect } from './connect.js';
 import type { Connection } from './connection.js';
@@ -95,9 +96,8 @@ export interface SessionState {
   cancelExpiry: (() => void) | null;
   /** The router has been told of changed subscriptions, and has not answered yet. */
   changing: boolean;
-  /** What came from connections meanwhile, so that answers keep their order. Those before `heldFrom` have been handled. */
-  held: FromConnection[];
-  heldFrom: number;
+  /** What came from connections meanwhile, so that answers keep their order. */
+  readonly held: Fifo<FromConnection>;
 }
 
 export function newSession(
@@ -121,8 +121,7 @@ export function newSession(
     will: new SessionWill(runtime.clock, (will) => acceptWill(broker, will)),
     cancelExpiry: null,
     changing: false,
-    held: [],
-    heldFrom: 0,
+    held: new Fifo(),
   };
 }
 
@@ -278,13 +277,11 @@ function changed(state: SessionState, message: Changed, self: Ref<SessionMessage
 
 /** Handles what was held, as far as the next packet that the router has to be told of. */
 function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
-  while (!state.changing && state.heldFrom < state.held.length) {
-    state.heldFrom += 1;
-    fromConnection(state, state.held[state.heldFrom - 1] as FromConnection, self);
+  while (!state.changing) {
+    const message = state.held.shift();
+    if (!message) return;
+    fromConnection(state, message, self);
   }
-  if (state.heldFrom < state.held.length) return;
-  state.held = [];
-  state.heldFrom = 0;
 }
 
 function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 'yield'): void {
