@@ -85,8 +85,7 @@ export class Chat {
   readonly #roster = new Roster();
   readonly #seen = new Seen();
   readonly #typing: Typing;
-  /** Rooms that were named or joined. */
-  readonly #rooms = new Set<string>();
+  /** Rooms that this page has joined. */
   readonly #joined = new Set<string>();
   /** Messages that wait until those before them have been fetched; null: none is being fetched. */
   #held: Message[] | null = null;
@@ -188,7 +187,6 @@ export class Chat {
   async leave(room: string): Promise<void> {
     await this.#call('leave', { room });
     this.#joined.delete(room);
-    this.#rooms.delete(room);
     this.#roster.rooms.delete(room);
   }
 
@@ -252,7 +250,7 @@ export class Chat {
       onFrame: (frame) => this.#onFrame(frame),
       onCome: (come) => this.#onCome(come),
       onKept: (kept) => this.#onKept(kept),
-      roster: () => ({ roster: this.#roster.copy(), rooms: [...this.#rooms] }),
+      roster: () => this.#roster.copy(),
     };
   }
 
@@ -260,15 +258,12 @@ export class Chat {
     this.#isNew = true;
     this.#roster.setPresences(presences);
     this.#roster.rooms.clear();
-    this.#rooms.clear();
-    for (const room of rooms) this.#rooms.add(room);
+    for (const room of rooms) this.#roster.room(room);
   }
 
-  #onKept({ roster, rooms, at }: Kept): void {
+  #onKept({ roster, at }: Kept): void {
     this.#knownAt = at;
     this.#roster.restore(roster);
-    this.#rooms.clear();
-    for (const room of rooms) this.#rooms.add(room);
   }
 
   #onState(change: StateChange): void {
@@ -314,12 +309,12 @@ export class Chat {
   }
 
   #fetchRooms(): void {
-    for (const room of this.#joined) if (!this.#rooms.has(room)) void this.join(room).catch(() => undefined);
-    for (const room of this.#rooms) void this.#fetchMembers(room);
+    for (const room of this.#joined) if (!this.rooms.has(room)) void this.join(room).catch(() => undefined);
+    for (const room of this.rooms.keys()) void this.#fetchMembers(room);
   }
 
   async #fetchMembers(room: string): Promise<void> {
-    this.#rooms.add(room);
+    this.#roster.room(room);
     try {
       this.#roster.setMembers(room, (await this.#call('members', { room, full: '1' })).presences);
     } catch {

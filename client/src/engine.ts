@@ -39,7 +39,6 @@ export interface Kept {
   readonly position: string | null;
   readonly transport?: Kind | undefined;
   readonly roster: RosterCopy;
-  readonly rooms: readonly string[];
   /** When the session was left, in milliseconds since the epoch. */
   readonly at: number;
 }
@@ -60,7 +59,7 @@ export interface Audience {
   onCome(come: Come): void;
   /** The session goes on where another page or tab has left it. */
   onKept(kept: Kept): void;
-  roster(): { readonly roster: RosterCopy; readonly rooms: readonly string[] };
+  roster(): RosterCopy;
 }
 
 /** What a chat is made of: a connection of its own, or a share in one. */
@@ -159,6 +158,14 @@ export class LocalEngine implements Engine {
     this.#machine.stop('closed');
   }
 
+  /** What another tab or the next page needs to go on; null: there is nothing to go on with. */
+  keep(): Kept | null {
+    const { session, position } = this;
+    if (!session || this.#machine.state === 'stopped') return null;
+    const { transport } = this.#machine;
+    return { session, position, transport, at: this.platform.clock.now(), roster: this.audience.roster() };
+  }
+
   /** Closes the connection and tells nothing more; the ticket stays, for another tab or (`keeps`) for the next page. */
   release(keeps: boolean): void {
     if (keeps) this.#store();
@@ -217,16 +224,9 @@ export class LocalEngine implements Engine {
 
   /** Written when the page is hidden or ends, and taken when it is seen: a tab that is duplicated has nothing to take. */
   #store(): void {
-    const { session, position } = this;
-    if (!session || this.#machine.state === 'stopped') return;
-    this.#storedAt = this.platform.clock.now();
-    const kept: Kept = {
-      session,
-      position,
-      transport: this.#machine.transport,
-      at: this.platform.clock.now(),
-      ...this.audience.roster(),
-    };
+    const kept = this.keep();
+    if (!kept) return;
+    this.#storedAt = kept.at;
     this.platform.storage?.set(this.#key, JSON.stringify(kept));
   }
 

@@ -99,8 +99,6 @@ export class Machine {
   #failures = 0;
   /** Counts the attempts to get a session, so that the answer to an earlier one is ignored. */
   #turn = 0;
-  /** Whether no connection is open or being opened. */
-  #isIdle = true;
   readonly #worked = new Set<Kind>();
   readonly #tried = new Set<Kind>();
   readonly #unsupported = new Set<Kind>();
@@ -140,8 +138,9 @@ export class Machine {
   /** The network is back, the page is seen again, the machine has slept: looks at once. */
   wake(): void {
     if (this.#state === 'stopped') return;
-    if (this.#isIdle) this.#connect();
-    else if (this.#current?.openedAt != null) this.#ping();
+    if (this.#current) {
+      if (this.#current.openedAt !== null) this.#ping();
+    } else if (!this.#timers.has('identify')) this.#connect();
   }
 
   /** Closes the connection without leaving; `wake` opens another one. */
@@ -181,7 +180,6 @@ export class Machine {
   /** Closes every connection that is open or being opened. */
   #drop(): void {
     this.#turn += 1;
-    this.#isIdle = true;
     const attempts = [this.#current, this.#upgrade];
     this.#current = null;
     this.#upgrade = null;
@@ -191,7 +189,6 @@ export class Machine {
 
   #connect(): void {
     this.#drop();
-    this.#isIdle = false;
     if (!this.#session) return this.#identify();
     const kind = this.#candidate();
     if (kind === undefined) return this.stop('no transport');
@@ -343,21 +340,22 @@ export class Machine {
       case 'unsupported':
         return this.#connect();
       case 'unknown':
+        return this.#renew('ticket not found');
       case 'replaced':
-        return this.#renew(end.kind);
+        return this.#renew('replaced');
       case 'lost':
         return this.#lost(attempt, end);
     }
   }
 
   /** Gets another ticket: at once, unless the last one was unknown, too. */
-  #renew(why: 'unknown' | 'replaced'): void {
+  #renew(reason: string): void {
     const isAtOnce = this.#isProven && this.#failures === 0;
     this.#isFresh ||= this.#isProven;
     this.#session = null;
-    if (!isAtOnce) return this.#wait(why === 'unknown' ? 'ticket not found' : 'replaced');
+    if (!isAtOnce) return this.#wait(reason);
     this.#failures = 1;
-    this.#enter({ state: 'waiting', reason: why === 'unknown' ? 'ticket not found' : 'replaced' });
+    this.#enter({ state: 'waiting', reason });
     this.#connect();
   }
 

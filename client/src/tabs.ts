@@ -49,6 +49,10 @@ export interface Core {
 
 const CAPACITY = 200;
 
+function roomsOf(audience: Audience): readonly string[] {
+  return audience.roster().rooms.map(([room]) => room);
+}
+
 export class SharedEngine implements Engine {
   readonly #me: string;
   readonly #peers = new Set<string>();
@@ -157,8 +161,7 @@ export class SharedEngine implements Engine {
   #queue(): void {
     if (this.#isClosed) return;
     this.#abort = new AbortController();
-    const { rooms } = this.audience.roster();
-    this.#tell({ kind: 'hello', from: this.#me, rooms });
+    this.#tell({ kind: 'hello', from: this.#me, rooms: roomsOf(this.audience) });
     const turn = (): Promise<void> | undefined => {
       if (this.#isClosed) return undefined;
       const released = new Promise<void>((resolve) => {
@@ -185,7 +188,7 @@ export class SharedEngine implements Engine {
       session,
       position: this.#position,
       at: this.platform.clock.now(),
-      ...this.audience.roster(),
+      roster: this.audience.roster(),
     };
     const local = new this.core.LocalEngine(settings, this.platform, this.#teller(), kept);
     this.#local = local;
@@ -252,12 +255,13 @@ export class SharedEngine implements Engine {
           this.#tell({ kind: 'answer', to, ref, reply: null, error: { code, message, detail } });
         },
       );
-    } else if (note.kind === 'hello' && local.session) {
-      const { session, position } = local;
-      const kept = { session, position, at: this.platform.clock.now(), ...this.audience.roster() };
+    } else if (note.kind === 'hello') {
+      const kept = local.keep();
+      if (!kept) return;
       this.#tell({ kind: 'kept', to: note.from, kept, change: this.#change });
       // A room that only this page names is joined for all.
-      const missing = note.rooms.filter((room) => !kept.rooms.includes(room));
+      const known = roomsOf(this.audience);
+      const missing = note.rooms.filter((room) => !known.includes(room));
       for (const room of missing) local.ask('join', { room }).catch(() => undefined);
     }
   }
@@ -266,7 +270,7 @@ export class SharedEngine implements Engine {
     const { audience } = this;
     if (note.kind === 'leads') {
       this.#peers.add(note.from);
-      this.#tell({ kind: 'hello', from: this.#me, rooms: audience.roster().rooms });
+      this.#tell({ kind: 'hello', from: this.#me, rooms: roomsOf(audience) });
       // What the one before has not answered; a message's id keeps it from coming twice.
       for (const [ref, { name, params }] of this.#questions)
         this.#tell({ kind: 'ask', from: this.#me, ref, name, params });

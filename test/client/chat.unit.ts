@@ -233,6 +233,15 @@ t.test('who is in a room is asked when the server answers calls, and kept true',
   t.equal(visit.chat.presences.size, 0);
 });
 
+t.test('a room whose members the server does not tell is known, and asked about again after a loss', async (t) => {
+  const visit = new Visit(new FakePlatform());
+  const socket = await visit.online();
+  t.strictSame([...(visit.chat.rooms.get('lobby') ?? ['nothing'])], []);
+  socket.say({ status: 'ok', missed: 1, lost: 0, messages: [], presences: [], statuses: [] });
+  await settle();
+  t.match(socket.calls, [{ call: 'members', room: 'lobby' }]);
+});
+
 t.test('what a listener throws stops neither the others nor the library', async (t) => {
   const visit = new Visit(new FakePlatform());
   const socket = await visit.online();
