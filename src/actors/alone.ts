@@ -67,6 +67,7 @@ export class Alone implements DomainCluster {
   relay(): void {}
   carbon(): void {}
   claimName(): void {}
+  holdName(): void {}
   connected(): void {}
 
   isMeeting(): boolean {

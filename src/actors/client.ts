@@ -49,6 +49,8 @@ export class Client {
   transport: Transport | null = null;
   /** Since when it has its transport or has none: milliseconds since the epoch. */
   since: number;
+  /** The stamp of when it took its name, which the site gave it; 0: its name is of the server's making. */
+  namedAt = 0;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
   /** Told what is confirmed or has expired, while its endpoint keeps messages that none of its clients has confirmed. */

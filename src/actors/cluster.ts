@@ -135,6 +135,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   settled(done: () => void): void;
   /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */
   claimName(record: EndpointRecord, name: string): void;
+  /** Says that a client has had its name since a stamp: one on another node that took the name before ends. */
+  holdName(record: EndpointRecord, name: string, stamp: number): void;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
   /** Says that a client of an endpoint has connected to this node or left it. */

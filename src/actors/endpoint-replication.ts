@@ -13,8 +13,8 @@ import type { Ref } from './system.js';
 import { clearUnseen } from './unseen.js';
 
 export type ReplicationMessage =
-  /** A client of this name has come online elsewhere. */
-  | { readonly kind: 'nameClaimed'; readonly client: string }
+  /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
+  | { readonly kind: 'nameClaimed'; readonly client: string; readonly stamp: number }
   /** What another part has come to. */
   | {
       readonly kind: 'mirror';
@@ -41,7 +41,7 @@ export function fromReplica(
 ): EndpointState {
   switch (message.kind) {
     case 'nameClaimed':
-      return endNamed(state, message.client, self);
+      return endNamed(state, message, self);
     case 'mirror':
       return mirror(state, message);
     case 'seen':
@@ -53,14 +53,24 @@ export function fromReplica(
     case 'partCame':
       message.met(state.unseen?.packets ?? []);
       state.domain.cluster.connected(state.record);
+      holdNames(state);
       return state;
   }
 }
 
-function endNamed(state: EndpointState, name: string, self: Ref<EndpointMessage>): EndpointState {
+function endNamed(
+  state: EndpointState,
+  { client: name, stamp }: Extract<ReplicationMessage, { kind: 'nameClaimed' }>,
+  self: Ref<EndpointMessage>,
+): EndpointState {
   const same = state.clients.find((client) => client.name === name);
-  if (same) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
+  if (same && same.namedAt < stamp) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
   return state;
+}
+
+/** Two clients may have taken one name while their nodes did not hear of each other: of these, the earlier ends. */
+function holdNames({ domain, record, clients }: EndpointState): void {
+  for (const { name, namedAt } of clients) if (namedAt > 0) domain.cluster.holdName(record, name, namedAt);
 }
 
 /** Enters and leaves the rooms that another part has, unless something later was done here; watches whom it watches. */

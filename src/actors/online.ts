@@ -41,7 +41,10 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
   }
   if (same) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
   const client = newClient(state, online.client, self);
-  if (online.client !== null) domain.cluster.claimName(record, online.client);
+  if (online.client !== null) {
+    client.namedAt = domain.cluster.stamp();
+    domain.cluster.claimName(record, online.client);
+  }
   announce(state, online);
   client.toldAt = performance.now();
   domain.runtime.idle.start(client);

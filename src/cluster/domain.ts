@@ -248,6 +248,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.#tellParts(address, this.items.nameClaimed(address, name));
   }
 
+  holdName({ address }: EndpointRecord, name: string, stamp: number): void {
+    this.#tellParts(address, this.items.nameHeld(address, name, stamp));
+  }
+
   connected(record: EndpointRecord): void {
     if (record.parts.length > 0) this.#tellParts(record.address, this.items.connected(record));
   }

@@ -126,7 +126,14 @@ function interested({ interest }: Recipients, peer: Peer, [filter, is]: readonly
 
 function nameClaimed({ domain }: Recipients, _peer: Peer, [address, client]: readonly [Address, string]): void {
   const actor = domain.tracker.actor(address);
-  if (actor) actor.tell({ kind: 'nameClaimed', client });
+  if (actor) actor.tell({ kind: 'nameClaimed', client, stamp: Number.POSITIVE_INFINITY });
+}
+
+function nameHeld(recipients: Recipients, _peer: Peer, fields: readonly [Address, string, stamp: number]): void {
+  const [address, client, stamp] = fields;
+  heard(recipients, [stamp]);
+  const actor = recipients.domain.tracker.actor(address);
+  if (actor) actor.tell({ kind: 'nameClaimed', client, stamp });
 }
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
@@ -261,6 +268,7 @@ const TAKERS = new Map<string, Taker>([
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],
   ['n', taker(nameClaimed, address, text)],
+  ['N', taker(nameHeld, address, text, stamp)],
   ['w', taker(watched, address, addresses)],
   ['i', taker(interested, text, flag)],
   ['b', taker(broadcast, nothing, packet)],

@@ -68,6 +68,11 @@ export class Items {
     return this.#item('n', address, client);
   }
 
+  /** A client has this name since a stamp: one of another part that took the name before ends. */
+  nameHeld(address: Address, client: string, stamp: number): string {
+    return this.#item('N', address, client, stamp);
+  }
+
   /** An endpoint of this node lists buddies of the other one. */
   watches(address: Address, buddies: readonly Address[]): string {
     return this.#item('w', address, buddies);

@@ -99,6 +99,25 @@ t.test('where both sides of a cut set a nick, a show or rooms, the later ones ho
 });
 
 t.test(
+  'of two clients that took one name on both sides of a cut, the earlier ends when it heals',
+  { skip },
+  async (t) => {
+    const all = await scene(t, '');
+    const [n1, n2] = all.nodes;
+    const asWatch = (node: TestServer) => node.site().arrive('alice', { client: 'watch' });
+    const before = await asWatch(n1);
+    await all.cut();
+    const earlier = await asWatch(n2);
+    const later = await asWatch(n1);
+    t.equal(await before.client.ended, 'stopped');
+    await all.heal();
+    t.equal(await earlier.client.ended, 'stopped');
+    await all.bob.site.message(all.bob.ticket, `/domain/a.example/uid/alice/client/watch`, 'tick');
+    t.hasStrict(await later.next(), { body: 'tick' });
+  },
+);
+
+t.test(
   'a user who comes online without a show on one side of a cut keeps the show set on the other',
   { skip },
   async (t) => {
