@@ -49,7 +49,8 @@ export class Broker {
     readonly context: Context,
   ) {
     const { system, clock, store } = domain.runtime;
-    this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory);
+    const onExpired = (topic: string) => this.journal?.unretain(topic);
+    this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory, onExpired);
     this.replays = new Replays(system);
     this.clients = new ClientSessions(domain);
     this.journal = store && new Journal(store, domain.name);

@@ -40,6 +40,10 @@ export function connect(state: SessionState, message: ConnectMessage, self: Ref<
     connection.serverKeepAliveS,
     responseInformation,
   );
+  if (state.journal) {
+    connection.withhold();
+    state.journal.changed(() => connection.letOut());
+  }
   if (!connection.send(encodeConnack(packet.version, present, properties))) {
     // The CONNACK is larger than the client accepts; without it the client knows nothing of this connection.
     connection.end();

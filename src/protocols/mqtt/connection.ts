@@ -101,6 +101,7 @@ export class Connection implements Stranger {
   #deaf = false;
   #choked = false;
   #scheduled = false;
+  #withheld = false;
   #out: Buffer[] = [];
   #outBytes = 0;
   #maximumPacketSize = Number.POSITIVE_INFINITY;
@@ -262,6 +263,19 @@ export class Connection implements Stranger {
     if (bytes) this.send(bytes);
   }
 
+  /** Nothing goes out until `letOut`, or until the connection ends: what CONNACK says is not on disk yet. */
+  withhold(): void {
+    this.#withheld = true;
+  }
+
+  letOut(): void {
+    if (!this.#withheld) return;
+    this.#withheld = false;
+    if (this.#choked) this.wire.resume();
+    this.#choked = false;
+    this.#schedule();
+  }
+
   /** Adds a packet to what goes out at the end of the turn. False where the packet is larger than the client accepts. */
   send(bytes: Buffer): boolean {
     if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-24]
@@ -314,6 +328,7 @@ export class Connection implements Stranger {
   /** Ends the connection once everything is out; the owner is told nothing. */
   end(webSocketCode = 1000): void {
     if (this.#ended) return;
+    this.#withheld = false;
     this.flush();
     this.#ended = true;
     this.#owner = null;
@@ -346,17 +361,19 @@ export class Connection implements Stranger {
   flush(): void {
     this.#scheduled = false;
     this.#write();
-    if (this.congested && this.wire.buffered <= CONGESTED_BYTES / 2) this.#relieve();
+    if (this.congested && !this.#withheld && this.wire.buffered <= CONGESTED_BYTES / 2) this.#relieve();
   }
 
   #write(): void {
-    this.unacknowledged = 0;
+    if (!this.#withheld) this.unacknowledged = 0;
     if (this.#out.length === 0 || this.#ended) return;
-    const out = this.#out;
-    this.#out = [];
-    this.#outBytes = 0;
-    this.wire.write(out);
-    const { buffered } = this.wire;
+    if (!this.#withheld) {
+      const out = this.#out;
+      this.#out = [];
+      this.#outBytes = 0;
+      this.wire.write(out);
+    }
+    const buffered = this.#withheld ? this.#outBytes : this.wire.buffered;
     if (buffered > CONGESTED_BYTES) this.congested = true;
     if (!this.#choked && buffered > CHOKED_BYTES + this.host.maxPacketBytes) {
       this.#choked = true;

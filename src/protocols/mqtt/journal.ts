@@ -242,6 +242,12 @@ export class SessionJournal {
     else done();
   }
 
+  /** As `committed`, but does not wait for a full disk: what a session changes there is not refused, and in memory only. */
+  changed(done: () => void): void {
+    if (this.journal.hasRoom()) this.committed(done);
+    else done();
+  }
+
   /** The client has connected or its connection is lost. A session that was kept once is kept until it ends. */
   keep(session: KeptSession): void {
     if (session.expiryS > 0) this.#activate(true);

@@ -31,6 +31,8 @@ export class Retained {
     private readonly metrics: DomainMetrics,
     private readonly limits: () => RetainedLimits,
     private readonly memory: Memory,
+    /** Called when a publication is removed because it has expired. */
+    private readonly onExpired: (topic: string) => void = () => undefined,
   ) {}
 
   get count(): number {
@@ -103,6 +105,11 @@ export class Retained {
     }
   }
 
+  expire(topic: string): void {
+    this.remove(topic);
+    this.onExpired(topic);
+  }
+
   #isFull(bytes: number): boolean {
     const { retainedPerDomain, retainedBytes } = this.limits();
     if (retainedPerDomain > 0 && this.count >= retainedPerDomain) return true;
@@ -170,7 +177,7 @@ class RetainedCursor implements Cursor {
       const publication = level?.publication;
       if (!publication || level.order > this.upTo) continue;
       if (publication.expiresAt > now) return publication;
-      this.retained.remove(publication.topic); // [MQTT-3.3.2-5]
+      this.retained.expire(publication.topic); // [MQTT-3.3.2-5]
     }
     return 'paused';
   }

@@ -108,10 +108,13 @@ export function subscribe(
 ): void {
   const version = connection.version ?? 4;
   const changes: Changes = { remove: [], insert: new Map(), retained: new Set() };
+  const known = packet.wanted.map(({ filter }) => state.subscriptions.has(filter));
   // One code for each filter, in their order [MQTT-3.8.4-6].
   const granted = packet.wanted.map((wanted) => code(version, take(state, wanted, packet.identifier, changes, self)));
-  const isPromised = granted.some((reason) => reason < FAILURE_3);
-  exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self, isPromised);
+  const isGranted = granted.map((reason) => reason < FAILURE_3);
+  const isNew = isGranted.some((is, i) => is && !known[i]);
+  const change = isNew ? 'new' : isGranted.includes(true) ? 'known' : 'none';
+  exchange(state, connection, encodeSuback(version, packet.id, granted), changes, self, change);
 }
 
 export function unsubscribe(
@@ -133,7 +136,8 @@ export function unsubscribe(
     else changes.remove.push(subscription); // [MQTT-3.10.4-1]
     return REASON.success;
   });
-  exchange(state, connection, encodeUnsuback(version, packet.id, results), changes, self);
+  const change = results.includes(REASON.success) ? 'known' : 'none';
+  exchange(state, connection, encodeUnsuback(version, packet.id, results), changes, self, change);
 }
 
 function filtersOf(subscriptions: readonly SessionSubscription[]): string[] {
@@ -142,7 +146,8 @@ function filtersOf(subscriptions: readonly SessionSubscription[]): string[] {
 
 /**
  * Has the router change its table; SUBACK or UNSUBACK goes out when the change holds [MQTT-3.8.4-1] [MQTT-3.10.4-4].
- * `isPromised`: in a session that is kept, once the change is on disk.
+ * In a session that is kept it waits until the change is on disk: always where a subscription is new, and where one that
+ * is known changes or goes, unless the disk is full.
  */
 function exchange(
   state: SessionState,
@@ -150,20 +155,22 @@ function exchange(
   ack: Buffer,
   { remove, insert, retained }: Changes,
   self: Ref<SessionMessage>,
-  isPromised = false,
+  change: 'new' | 'known' | 'none',
 ): void {
   const { broker, journal } = state;
   state.changing = true;
   const done = () => {
     const changed: SessionMessage = { kind: 'changed', connection, ack, retained, upTo: broker.retained.order };
-    if (isPromised && journal) journal.committed(() => self.tell(changed));
-    else self.tell(changed);
+    const answer = () => self.tell(changed);
+    if (change === 'new' && journal) journal.committed(answer);
+    else if (change === 'known' && journal) journal.changed(answer);
+    else answer();
   };
   const { cluster } = broker.domain;
-  const change = () => {
+  const tellRouter = () => {
     broker.domain.router.tell({ kind: 'exchange', remove, insert: [...insert.values()], done });
   };
   // Other nodes send what is published there before the subscription counts here: no retained publication comes twice.
-  cluster.topics.subscribe(filtersOf([...insert.values()]), change);
+  cluster.topics.subscribe(filtersOf([...insert.values()]), tellRouter);
   cluster.topics.unsubscribe(filtersOf(remove));
 }
