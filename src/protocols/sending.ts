@@ -72,15 +72,15 @@ function refusal(fault: SendingRefusal['fault'], error: ReplyError): SendingRefu
   return { fault, error };
 }
 
-/** Why the client may not send to the target now; null: it may, and one of its messages is taken from its rate. */
+/** Why the client may not send to the target now; null: it may. One is taken from its rate, whether it may or not. */
 export function sendingRefusal(
   domain: Domain,
   client: Client,
   { way, target }: Pick<ClientMessage, 'way' | 'target'>,
 ): SendingRefusal | null {
+  if (!maySend(domain, client)) return refusal('rate', TOO_MANY_REQUESTS);
   if (!domain.settings.clientSend.includes(way)) return refusal('notAllowed', forbidden('clients may not send'));
   if (domain.shortage) return refusal('memory', OUT_OF_MEMORY);
-  if (!maySend(domain, client)) return refusal('rate', TOO_MANY_REQUESTS);
   if (!target) return refusal('target', badRequest('to is not an id'));
   const isOutside = target.node === 'gid' && !isMember(domain, client, target);
   return isOutside ? refusal('notAllowed', forbidden('not in the room')) : null;
