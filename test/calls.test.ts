@@ -214,6 +214,15 @@ for (const way of [webSocket, http]) {
       { message: 'too many requests', retryAfter: 1 },
     );
   });
+
+  t.test(`by ${way.name} calls that a client may not make count toward its rate`, async (t) => {
+    const site = (await serve(t, { ...ALL, clientSend: ['mqtt'], limits: { messagesPerSecond: 1 } })).site();
+    const jack = await site.arrive('jack');
+    const words = [];
+    for (let n = 0; n < 6; n++) words.push((await way.call(jack, { call: 'message', to: 'rose', body: 'x' })).message);
+    t.equal(words[0], 'forbidden');
+    t.ok(words.includes('too many requests'), `${words}`);
+  });
 }
 
 t.test('texts that are no calls are ignored, also hostile ones', async (t) => {
@@ -271,7 +280,8 @@ t.test('a POST of calls that cannot be read or is not let in is refused', async 
   t.equal((await post(server, ticket, '"x"')).status, 400);
   t.equal((await post(server, ticket, call, { type: 'application/xml' })).status, 415);
   t.equal((await post(server, ticket, call, { headers: { 'content-encoding': 'gzip' } })).status, 415);
-  t.equal((await post(server, ticket, 'x'.repeat(70_000))).status, 413);
+  const large = await post(server, ticket, 'x'.repeat(70_000), { headers: { origin: 'https://a.example' } });
+  t.strictSame([large.status, large.headers['access-control-allow-origin']], [413, 'https://a.example']);
   t.equal((await post(server, `${ticket}0`, call)).status, 404);
   t.equal((await post(server, ticket, call, { query: { domain: 'b.example', ticket } })).status, 404);
   t.equal((await post(server, ticket, call, { query: { domain: 'x.example', ticket } })).status, 404);

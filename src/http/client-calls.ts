@@ -14,8 +14,8 @@ import { clientCall } from '../protocols/client-calls.js';
 import type { Context } from '../protocols/context.js';
 import { locateTicket } from '../protocols/credentials.js';
 import { type Headers, whenSound } from '../protocols/headers.js';
-import { allowedOrigin, isAllowedOrigin } from '../protocols/origin.js';
-import { type Parameters, readForm, readJsonList } from '../protocols/parameters.js';
+import { type Parameters, readJsonList } from '../protocols/parameters.js';
+import { type Receiving, readReceiving, readTicket } from '../protocols/receiving.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { sendError, sendJson } from './reply.js';
 import { readBody } from './request.js';
@@ -38,7 +38,8 @@ function isAccepted({ contentType, contentEncoding }: Headers): boolean {
 /** One request, which is answered once; the client may be gone before. */
 class Post {
   #open = true;
-  #origin: string | null = '*';
+  /** Access-Control-Allow-Origin of the answer; null: none. */
+  #origin: string | null = null;
 
   constructor(
     private readonly context: Context,
@@ -51,32 +52,27 @@ class Post {
   }
 
   take(req: HttpRequest): void {
-    const { limits } = this.context.config();
-    const query: Parameters = new Map();
-    const fault = readForm(req.getQuery() ?? '', query, limits.parameters);
+    const receiving = readReceiving(this.context, req.getQuery() ?? '', this.headers.origin);
+    this.#origin = receiving.allow;
     if (this.context.isDraining()) return this.#fail(UNAVAILABLE);
-    readBody(this.res, limits.bodyBytes, (body) => {
+    readBody(this.res, this.context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) this.#fail(body);
       else if (!isAccepted(this.headers)) this.#fail(UNSUPPORTED_MEDIA_TYPE);
-      else if (fault) this.#fail(badRequest('the query is not percent-encoded UTF-8'));
-      else this.#authenticate(query, body as Buffer);
+      else this.#authenticate(receiving, body as Buffer);
     });
   }
 
-  #authenticate(query: Parameters, body: Buffer): void {
-    const missing = ['domain', 'ticket'].find((name) => typeof query.get(name) !== 'string');
-    if (missing !== undefined) return this.#fail(badRequest(`${missing} is required`));
-    const domain = this.context.domains.get(String(query.get('domain')));
-    const { origin } = this.headers;
-    this.#origin = allowedOrigin(domain, origin);
-    if (domain && !isAllowedOrigin(domain, origin)) return this.#fail(badRequest('origin is not allowed'));
+  #authenticate(receiving: Receiving, body: Buffer): void {
+    const { domain } = receiving;
+    const ticket = readTicket(receiving, this.headers.origin);
+    if (typeof ticket !== 'string') return this.#fail(ticket);
     if (!domain) return this.#fail(TICKET_NOT_FOUND);
     const calls = isUtf8(body) ? readJsonList(body.toString('utf8'), domain.limits.parameters) : 'malformed';
     if (typeof calls === 'string') return this.#fail(UNREADABLE);
     if (Array.isArray(calls) && calls.length > MOST_CALLS) {
       return this.#fail(badRequest(`there must be at most ${MOST_CALLS} calls`));
     }
-    locateTicket(domain, String(query.get('ticket')), (client) => {
+    locateTicket(domain, ticket, (client) => {
       if (!client) this.#fail(TICKET_NOT_FOUND);
       else if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
       else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');

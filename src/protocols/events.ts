@@ -166,9 +166,9 @@ export class EventsAdapter {
   get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
     const { origin } = headers;
     const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
-    const { allow, fault, parameters, domain } = receiving;
+    const { allow, parameters, domain } = receiving;
     const position = req.getHeader('last-event-id') || (parameters.get('position') ?? '0');
-    const receiver = fault ?? readReceiver(receiving, origin, position);
+    const receiver = readReceiver(receiving, origin, position);
     const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
     if (!('ticket' in receiver)) return refuses(receiver);
     findReceiver(this.connectionLimits, res, headers, receiving, receiver.ticket, {

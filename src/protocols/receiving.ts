@@ -1,6 +1,6 @@
 /**
- * A request by which a page receives what its ticket is entitled to, as a long poll or as a stream of events: who asks,
- * from which origin, and from which position. PROTOCOL.md sections 6, 12 and 13.
+ * A request of a page whose query names its ticket: a long poll, a stream of events, or calls of its own. Who asks, from
+ * which origin, and, to receive packets, from which position. PROTOCOL.md sections 6, 12, 13 and 14.
  */
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
@@ -43,16 +43,22 @@ export function readReceiving(context: Context, query: string, origin: string): 
   return { parameters, domain, allow: allowedOrigin(domain, origin), fault: fault && badRequest(UNREADABLE[fault]) };
 }
 
-/** Who wants to receive; or why not. `position`: the one that counts, where it is not that of the query. */
-export function readReceiver(
-  { parameters, domain }: Receiving,
-  origin: string,
-  position: unknown = parameters.get('position'),
-): Receiver | ReplyError {
+/** The ticket that a request of a page names, or why a page of its origin is not let in. */
+export function readTicket({ parameters, domain, fault }: Receiving, origin: string): string | ReplyError {
+  if (fault) return fault;
   if (domain && !isAllowedOrigin(domain, origin)) return badRequest('origin is not allowed');
   const missing = ['domain', 'ticket'].find((name) => typeof parameters.get(name) !== 'string');
-  if (missing !== undefined) return badRequest(`${missing} is required`);
-  const ticket = parameters.get('ticket') as string;
+  return missing === undefined ? (parameters.get('ticket') as string) : badRequest(`${missing} is required`);
+}
+
+/** Who wants to receive; or why not. `position`: the one that counts, where it is not that of the query. */
+export function readReceiver(
+  receiving: Receiving,
+  origin: string,
+  position: unknown = receiving.parameters.get('position'),
+): Receiver | ReplyError {
+  const ticket = readTicket(receiving, origin);
+  if (typeof ticket !== 'string') return ticket;
   if (position === undefined) return { ticket, asked: null };
   const asked = typeof position === 'string' ? parseAsked(position) : null;
   return asked === null ? badRequest('position must be 0, - or one that the server gave') : { ticket, asked };
