@@ -141,7 +141,7 @@ t.test('what ended is forgotten with the endpoint', async (t) => {
 
 t.test('a connection to another node has its address', { skip: skipWithout('nats-server') }, async (t) => {
   const settings = { admin: { port: -1 }, trustProxy: true };
-  const [home, other] = (await testCluster(t, await natsServer(t), 2, settings)) as [TestServer, TestServer];
+  const [home, other] = await testCluster(t, await natsServer(t), 2, settings);
   for (const kind of ['websocket', 'jsonp', 'events']) {
     const { ticket } = await home.site().online(kind);
     await behindProxy[kind]?.(other, ticket);

@@ -60,14 +60,13 @@ t.test('a lookup shows no message bodies and no whole tickets', async (t) => {
 });
 
 t.test('a ticket of another node is not said to be unknown', { skip: skipWithout('nats-server') }, async (t) => {
-  const nodes = await testCluster(t, await natsServer(t), 2, admin);
-  const [home, other] = nodes as [TestServer, TestServer];
+  const [home, other] = await testCluster(t, await natsServer(t), 2, admin);
   const { ticket } = await home.site().online('1');
   const socket = await WebSocketClient.open(other);
   socket.send(`subscribe ${siteA.domain} ${ticket}`);
   t.match(await socket.text(), /"ok"/);
   await other.site().message(ticket, '1', 'to itself');
-  for (const node of nodes) t.match(await lookup(node, '1'), { errors: [] });
+  for (const node of [home, other]) t.match(await lookup(node, '1'), { errors: [] });
   const ended = await WebSocketClient.open(other);
   ended.send(`subscribe ${siteA.domain} ${ticket.slice(0, -32)}${'0'.repeat(32)}`);
   await ended.closed;

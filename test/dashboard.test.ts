@@ -98,7 +98,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
   t.test('shows the nodes of a cluster', { skip: skipWithout('nats-server') }, async (t) => {
     const nats = await natsServer(t);
     const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 } };
-    const [n1, n2] = (await testCluster(t, nats, 2, settings)) as [TestServer, TestServer];
+    const [n1, n2] = await testCluster(t, nats, 2, settings);
     await n2.site().online('bob');
     const dashboard = await visit(browser, n1);
     await dashboard.says('#node-table tr', /n1 \(this\)on NATS0/);

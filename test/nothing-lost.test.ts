@@ -4,6 +4,7 @@ import { CountingPoll, CountingSocket, CountingStream } from './support/counting
 import { LossyRelay } from './support/lossy-relay.js';
 import { poll, pollPackets } from './support/polling.js';
 import { siteA, testServer } from './support/server.js';
+import { overSilentLinks } from './support/silent-links.js';
 import { WebSocketClient } from './support/websocket.js';
 
 const clients = { WebSocket: CountingSocket, 'long polls': CountingPoll, 'server-sent events': CountingStream };
@@ -15,27 +16,10 @@ for (const [name, Client] of Object.entries(clients)) {
     const site = server.site();
     const { ticket } = await site.online('jack');
     const client = server.own(new Client(relay.port, ticket));
-    let sent = 0;
-    const push = async () => site.push('anna', 'jack', String(sent++));
-    for (let round = 0; round < 5; round++) {
-      await client.connect();
-      await push();
-      await client.has(sent);
-      relay.silence();
-      for (let n = 0; n < 3; n++) await push();
-      await server.settled();
-      if (round % 2 === 0) relay.break();
-      else relay.breakClients();
-      client.disconnect();
-      await push();
-    }
-    await client.connect();
-    await client.has(sent);
-    t.strictSame(
-      client.bodies,
-      Array.from({ length: sent }, (_, n) => String(n)),
-    );
-    t.equal(new Set(client.ids).size, sent);
+    const push = (body: string) => site.push('anna', 'jack', body);
+    const sent = await overSilentLinks(client, [relay], [server], 5, push);
+    t.strictSame(client.bodies, sent);
+    t.equal(new Set(client.ids).size, sent.length);
     t.strictSame([client.missed, client.lost], [0, 0]);
   });
 

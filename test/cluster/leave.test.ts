@@ -18,7 +18,7 @@ async function metric(node: TestServer, name: string): Promise<number> {
 t.test('a node that leaves in order sends its clients elsewhere, and nobody sees them go', { skip }, async (t) => {
   const nats = await natsServer(t);
   const settings = { admin: { port: -1 }, presence: { graceMs: 4000 } };
-  const [n1, n2] = (await testCluster(t, nats, 2, settings)) as [TestServer, TestServer];
+  const [n1, n2] = await testCluster(t, nats, 2, settings);
   const bob = await n2.site().arrive('bob', { buddies: 'alice' });
   const alice = await n1.site().arrive('alice', { buddies: 'bob' });
   t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
@@ -41,8 +41,7 @@ t.test(
   async (t) => {
     const nats = await natsServer(t);
     const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 }, presence: { graceMs: 0 } };
-    const [n1, n2] = (await testCluster(t, nats, 2, settings)) as TestServer[];
-    if (!n1 || !n2) throw new Error('two nodes');
+    const [n1, n2] = await testCluster(t, nats, 2, settings);
     await n1.site().online('alice');
     await n2.site().online('bob');
     // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.

@@ -34,8 +34,8 @@ t.test('clusters of different names on one NATS know nothing of each other', { s
   const nats = await natsServer(t);
   const [one] = await testCluster(t, nats, 1);
   const [other] = await testCluster(t, nats, 1);
-  await one?.site().online('alice');
-  t.strictSame(await other?.site().presences('alice'), {});
+  await one.site().online('alice');
+  t.strictSame(await other.site().presences('alice'), {});
 });
 
 t.test('a domain that is configured later on one node has the endpoints of the others', { skip }, async (t) => {

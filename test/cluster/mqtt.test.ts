@@ -63,7 +63,7 @@ class Backend {
 
 async function threeNodes(t: Cleaner): Promise<[TestServer, TestServer, TestServer]> {
   const nats = await natsServer(t);
-  return (await testCluster(t, nats, 3, { mqtt: { port: -1 } })) as [TestServer, TestServer, TestServer];
+  return testCluster(t, nats, 3, { mqtt: { port: -1 } });
 }
 
 t.test('a publication comes once to every node with a subscription, and to no other', { skip }, async (t) => {
@@ -173,8 +173,7 @@ t.test(
   'a WebSocket publisher that is carried to a slow node waits for that node and is not disconnected',
   { skip },
   async (t) => {
-    const nodes = await testCluster(t, await natsServer(t), 2, { mqtt: { port: -1 } });
-    const [home, visited] = nodes as [TestServer, TestServer];
+    const [home, visited] = await testCluster(t, await natsServer(t), 2, { mqtt: { port: -1 } });
     const options = { clientId: 'site', clean: false, properties: { sessionExpiryInterval: 60 } };
     const first = await Backend.connect(t, home, options);
     await first.client.endAsync();

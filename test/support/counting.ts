@@ -26,7 +26,7 @@ export abstract class CountingClient {
   #waiting: (() => void)[] = [];
 
   constructor(
-    readonly port: number,
+    public port: number,
     readonly ticket: string,
     readonly domain: string = siteA.domain,
   ) {}

@@ -65,17 +65,23 @@ export function clusterSettings(nats: NatsServer, overrides: Settings = {}): Set
   return merge({ cluster: { nats: [nats.url], name: `test${clusters}`, leaseMs: 2000 } }, overrides);
 }
 
+interface Nodes {
+  1: [TestServer];
+  2: [TestServer, TestServer];
+  3: [TestServer, TestServer, TestServer];
+}
+
 /** Nodes `n1`, `n2`, … of one cluster in this process, each of which knows the others. */
-export async function testCluster(
+export async function testCluster<Count extends keyof Nodes>(
   t: Cleaner,
   nats: NatsServer,
-  count: number,
+  count: Count,
   overrides: Settings = {},
-): Promise<TestServer[]> {
+): Promise<Nodes[Count]> {
   const settings = clusterSettings(nats, overrides);
   const nodes: TestServer[] = [];
   for (let n = 1; n <= count; n++) nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } })));
-  return nodes;
+  return nodes as Nodes[Count];
 }
 
 /** Several nodes behind one address, as a load balancer shows them: every request and connection goes to the next. */
