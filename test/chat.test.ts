@@ -1,15 +1,18 @@
 import t from 'tap';
+import { ManualClock } from './mqtt/support/clock.js';
 import { chat } from './support/chat.js';
-import { testServer } from './support/server.js';
+import { testServer, times } from './support/server.js';
 import { transports } from './support/transports.js';
 
-const quick = { presence: { graceMs: 80 } };
+const settings = { mqtt: { port: -1 }, presence: { graceMs: times.graceMs } };
 
 for (const hers of transports) {
   for (const his of transports) {
     t.test(`Alice by ${hers.name} and Bob by ${his.name} chat`, async (t) => {
-      const site = (await testServer(t, { mqtt: { port: -1 }, ...quick })).site();
-      await chat(t, { site, transport: hers }, { site, transport: his });
+      const clock = new ManualClock();
+      const site = (await testServer(t, settings, clock)).site();
+      const graceOver = () => clock.advance(times.graceMs);
+      await chat(t, { site, transport: hers }, { site, transport: his }, { graceOver });
     });
   }
 }

@@ -7,7 +7,7 @@ import { upgradeHeaders } from './support/hostile.js';
 import { type Answer, exchange } from './support/http.js';
 import { openPoll, poll } from './support/polling.js';
 import { RawSocket, requestText } from './support/raw.js';
-import { siteA, siteB, type TestServer, testServer } from './support/server.js';
+import { siteA, siteB, type TestServer, testServer, times } from './support/server.js';
 import type { Site } from './support/site.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -98,7 +98,9 @@ t.test('a domain’s own limit counts before the server’s', async (t) => {
 });
 
 t.test('one endpoint more than the domain may have is answered 503', async (t) => {
-  const server = await testServer(t, { limits: { endpointsPerDomain: 2 }, presence: { graceMs: 1 } });
+  const clock = new ManualClock();
+  const presence = { graceMs: times.graceMs };
+  const server = await testServer(t, { limits: { endpointsPerDomain: 2 }, presence }, clock);
   const site = server.site();
   const { ticket } = await site.online('1');
   await site.online('vid:2');
@@ -108,17 +110,22 @@ t.test('one endpoint more than the domain may have is answered 503', async (t) =
   await server.site(siteB).online('3');
   const further = await site.online('vid:2');
   await site.offline(further.ticket);
+  clock.advance(times.graceMs);
   refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, true);
   await site.offline(ticket);
+  clock.advance(times.graceMs);
   t.strictSame(await site.presences('1'), { 1: 'available' }, 'its other client is there');
 });
 
 t.test('an endpoint that goes offline makes room for another', async (t) => {
-  const site = (await testServer(t, { limits: { endpointsPerDomain: 2 }, presence: { graceMs: 1 } })).site();
+  const clock = new ManualClock();
+  const presence = { graceMs: times.graceMs };
+  const site = (await testServer(t, { limits: { endpointsPerDomain: 2 }, presence }, clock)).site();
   const watcher = await site.arrive('1', { buddies: '2' });
   const { ticket } = await site.online('2');
   await watcher.next();
   await site.offline(ticket);
+  clock.advance(times.graceMs);
   t.hasStrict(await watcher.next(), { type: 'offline' });
   await site.online('3');
 });

@@ -1,9 +1,13 @@
 import t from 'tap';
-import { type Cleaner, testServer } from './support/server.js';
+import { ManualClock } from './mqtt/support/clock.js';
+import { type Cleaner, goOffline, testServer, times } from './support/server.js';
 import type { Person, Site } from './support/site.js';
+
+const grace = { presence: { graceMs: times.graceMs } };
 
 /** `b` lists `a` and never meets it in a room; `r` is in a room with it and no buddy. */
 interface Watched {
+  readonly clock: ManualClock;
   readonly site: Site;
   readonly a: Person;
   readonly buddy: Person;
@@ -11,11 +15,12 @@ interface Watched {
 }
 
 async function watched(t: Cleaner, show: string): Promise<Watched> {
-  const site = (await testServer(t, { presence: { graceMs: 60 } })).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const buddy = await site.arrive('b', { buddies: 'a' });
   const roommate = await site.arrive('r', { rooms: 'r1' });
   const a = await site.arrive('a', { rooms: 'r1', show });
-  return { site, a, buddy, roommate };
+  return { clock, site, a, buddy, roommate };
 }
 
 function toBuddy(type: string, show: string, status = ''): object {
@@ -44,7 +49,7 @@ const transitions: readonly (readonly [from: string, to: string, buddy: string, 
 
 for (const [from, to, type, roomType] of transitions) {
   t.test(`from ${from} to ${to} others hear ${type || 'nothing'}`, async (t) => {
-    const { site, a, buddy, roommate } = await watched(t, from);
+    const { clock, site, a, buddy, roommate } = await watched(t, from);
     const isHidden = ['invisible', 'unavailable'].includes(from);
     t.strictSame(await buddy.before(a), isHidden ? [] : [toBuddy('online', from)]);
     t.strictSame(await roommate.before(a), isHidden ? [] : [toRoom('grponline', from)]);
@@ -56,7 +61,7 @@ for (const [from, to, type, roomType] of transitions) {
     t.strictSame(await site.presences('a'), seen);
     t.strictSame(await site.members(roommate.ticket, 'r1'), { ...seen, r: 'available' });
     t.strictSame(await a.before(buddy), [], 'and a itself hears nothing');
-    await a.offline();
+    await goOffline(a, clock);
     if ('a' in seen) {
       t.hasStrict(await buddy.next(), { type: 'offline', show: 'unavailable' });
       t.hasStrict(await roommate.next(), { type: 'grpoffline', show: 'unavailable', to: 'r1', status: 'r1' });
@@ -65,7 +70,8 @@ for (const [from, to, type, roomType] of transitions) {
 }
 
 t.test('an invisible endpoint comes and goes unheard and still receives', async (t) => {
-  const site = (await testServer(t, { presence: { graceMs: 1, clientIdleMs: 60_000 } })).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const buddy = await site.arrive('b', { buddies: 'a', rooms: 'r1' });
   const ghost = await site.arrive('a', { buddies: 'b', rooms: 'r1', show: 'invisible' });
   t.strictSame(ghost.answer.presences, { b: 'available' }, 'it sees');
@@ -83,8 +89,8 @@ t.test('an invisible endpoint comes and goes unheard and still receives', async 
   t.strictSame(await buddy.before(ghost), []);
   const last = await site.arrive('z', { buddies: 'b' });
   t.hasStrict(await buddy.next(), { from: 'z', type: 'online' });
-  await ghost.offline();
-  await last.offline();
+  await goOffline(ghost, clock);
+  await goOffline(last, clock);
   t.hasStrict(await buddy.next(), { from: 'z', type: 'offline' }, 'not of the ghost that left before');
 });
 

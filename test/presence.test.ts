@@ -1,12 +1,13 @@
 import t from 'tap';
+import { ManualClock } from './mqtt/support/clock.js';
 import { basic } from './support/http.js';
 import { RawSocket, requestText } from './support/raw.js';
-import { siteA, testServer } from './support/server.js';
+import { goOffline, siteA, testServer, times } from './support/server.js';
 import type { Online } from './support/site.js';
 import { webSocket } from './support/transports.js';
 
-/** Grace short, so that going offline can be waited for; idle long, so that only OFFLINE ends a client. */
-const quickOffline = { presence: { graceMs: 60 } };
+/** The idle time is longer than all graces that pass, so that only OFFLINE ends a client. */
+const grace = { presence: { graceMs: times.graceMs } };
 
 function presence(from: string, to: string, type: string, show: string, status = ''): object {
   return { kind: 'presence', from, to, nick: from.toUpperCase(), type, show, status };
@@ -22,7 +23,8 @@ const matrix: readonly (readonly [title: string, first: string, second: string])
 
 for (const [title, first, second] of matrix) {
   t.test(`${title}, and they come online one after the other`, async (t) => {
-    const site = (await testServer(t, quickOffline)).site();
+    const clock = new ManualClock();
+    const site = (await testServer(t, grace, clock)).site();
     const isRelated = first !== '' || second !== '';
     const a = await site.arrive('a', { buddies: first });
     const b = await site.arrive('b', { buddies: second });
@@ -34,7 +36,7 @@ for (const [title, first, second] of matrix) {
     t.strictSame(await a.before(a), [], 'nobody hears of itself');
     await b.show('dnd');
     t.strictSame(await a.before(b), isRelated ? [presence('b', 'a', 'show', 'dnd')] : []);
-    await b.offline();
+    await goOffline(b, clock);
     if (isRelated) t.hasStrict(await a.next(), { from: 'b', to: 'a', nick: 'B', type: 'offline', show: 'unavailable' });
     t.strictSame(await a.before(), []);
   });
@@ -59,11 +61,12 @@ t.test('an endpoint that lists itself is told nothing of itself', async (t) => {
 });
 
 t.test('a buddy relation lasts while one of the endpoints that brought it is online', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { buddies: 'b' });
   const b = await site.arrive('b', { buddies: 'a' });
   await a.next();
-  await a.offline();
+  await goOffline(a, clock);
   t.hasStrict(await b.next(), { from: 'a', type: 'offline' });
   const again = await site.arrive('a');
   t.hasStrict(await b.next(), { from: 'a', type: 'online' }, 'b still lists a');
@@ -72,11 +75,12 @@ t.test('a buddy relation lasts while one of the endpoints that brought it is onl
 });
 
 t.test('a buddy relation is gone when all the endpoints that brought it are offline', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { buddies: 'b' });
   const b = await site.arrive('b');
   await a.next();
-  await a.offline();
+  await goOffline(a, clock);
   t.hasStrict(await b.next(), { from: 'a', type: 'offline' });
   const again = await site.arrive('a');
   await again.show('away');
@@ -86,18 +90,20 @@ t.test('a buddy relation is gone when all the endpoints that brought it are offl
 });
 
 t.test('a buddy who comes and goes is heard of each time', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { buddies: 'b' });
   for (let round = 0; round < 3; round++) {
     const b = await site.arrive('b', { show: 'busy', status: `round ${round}` });
     t.strictSame(await a.next(), presence('b', 'a', 'online', 'busy', `round ${round}`));
-    await b.offline();
+    await goOffline(b, clock);
     t.hasStrict(await a.next(), { from: 'b', type: 'offline', show: 'unavailable' });
   }
 });
 
 t.test('visitors and services have presence like users', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { buddies: 'vid:v,sid:s' });
   for (const id of ['vid:v', 'sid:s']) {
     const person = await site.arrive(id);
@@ -107,13 +113,13 @@ t.test('visitors and services have presence like users', async (t) => {
     t.hasStrict(await person.next(), { from: 'a', to: id, type: 'show', show: 'away' });
     await a.show('available');
     t.hasStrict(await person.next(), { type: 'show', show: 'available' });
-    await person.offline();
+    await goOffline(person, clock);
     t.hasStrict(await a.next(), { from: id, type: 'offline' });
   }
 });
 
 t.test('each of many buddies hears of one change once', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const site = (await testServer(t)).site();
   const listed = await Promise.all(['1', '2', '3'].map((id) => site.arrive(id)));
   const listing = await Promise.all(['4', '5'].map((id) => site.arrive(id, { buddies: 'a' })));
   const both = await site.arrive('6', { buddies: 'a' });
@@ -136,7 +142,7 @@ t.test('every client of a buddy hears of a change', async (t) => {
 });
 
 t.test('PRESENCES lists who is online and visible under the short id', async (t) => {
-  const site = (await testServer(t, quickOffline)).site();
+  const site = (await testServer(t)).site();
   await site.online('uid1');
   await site.online('2', { show: 'dnd' });
   await site.online('vid:123', { show: 'away' });

@@ -1,19 +1,22 @@
 import t from 'tap';
-import { testServer } from './support/server.js';
+import { ManualClock } from './mqtt/support/clock.js';
+import { goOffline, testServer, times } from './support/server.js';
 
 const timestamp = '1';
+const grace = { presence: { graceMs: times.graceMs } };
 
 function roomPresence(from: string, type: string, show = 'available'): object {
   return { kind: 'presence', from, to: 'r1', nick: from.toUpperCase(), type, show, status: 'r1' };
 }
 
 t.test('coming online with rooms tells their members', async (t) => {
-  const site = (await testServer(t, { presence: { graceMs: 50 } })).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { rooms: 'r1,r2' });
   const b = await site.arrive('b', { rooms: 'r1', show: 'chat', status: 'hello' });
   t.strictSame(await a.before(b), [roomPresence('b', 'grponline', 'chat')]);
   t.strictSame(await b.before(a), [], 'who comes is told nothing');
-  await b.offline();
+  await goOffline(b, clock);
   t.strictSame(await a.next(), roomPresence('b', 'grpoffline', 'unavailable'));
 });
 
@@ -158,11 +161,12 @@ t.test('all clients of an endpoint are in the room that one of them joined', asy
 });
 
 t.test('membership ends when the endpoint goes offline, and with the last member the room', async (t) => {
-  const site = (await testServer(t, { presence: { graceMs: 40 } })).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const watcher = await site.arrive('w', { buddies: 'a' });
   const a = await site.arrive('a', { rooms: 'r1' });
   await watcher.next();
-  await a.offline();
+  await goOffline(a, clock);
   t.hasStrict(await watcher.next(), { type: 'offline' });
   t.strictSame(await site.members(watcher.ticket, 'r1'), {});
   const again = await site.arrive('a');
@@ -173,7 +177,8 @@ t.test('membership ends when the endpoint goes offline, and with the last member
 });
 
 t.test('a buddy in the same room hears both presences once', async (t) => {
-  const site = (await testServer(t, { presence: { graceMs: 40 } })).site();
+  const clock = new ManualClock();
+  const site = (await testServer(t, grace, clock)).site();
   const a = await site.arrive('a', { rooms: 'r1,r2', buddies: 'b' });
   const b = await site.arrive('b', { rooms: 'r1,r2', buddies: 'a' });
   const came = (await a.before(b)).map(({ type, to }) => `${type} ${to}`);
@@ -183,7 +188,7 @@ t.test('a buddy in the same room hears both presences once', async (t) => {
     (await a.before(b)).map(({ type, to }) => `${type} ${to}`),
     ['show a'],
   );
-  await b.offline();
+  await goOffline(b, clock);
   const went = [await a.next(), await a.next(), await a.next()].map(({ type, to }) => `${type} ${to}`);
   t.strictSame(went.sort(), ['grpoffline r1', 'grpoffline r2', 'offline a']);
 });

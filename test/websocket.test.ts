@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import t from 'tap';
+import { ManualClock } from './mqtt/support/clock.js';
 import { openPoll, poll, pollPackets } from './support/polling.js';
 import { siteA, testServer } from './support/server.js';
 import { WebSocketClient } from './support/websocket.js';
@@ -77,11 +79,14 @@ t.test('the ticket is everything after the second space', async (t) => {
 });
 
 t.test('a socket without a first text in time is closed with 4408', async (t) => {
-  const server = await testServer(t, { socket: { subscribeMs: 60 } });
+  const clock = new ManualClock();
+  const server = await testServer(t, { socket: { subscribeMs: 60 } }, clock);
   const silent = await WebSocketClient.open(server);
   const { ticket } = await server.site().online('1');
   const good = await WebSocketClient.connect(server, ticket);
   const silentToo = await WebSocketClient.open(server);
+  while (server.metrics.connections.websocket < 3) await server.settled();
+  clock.advance(60);
   t.equal((await silent.closed).code, 4408);
   t.equal((await silentToo.closed).code, 4408);
   await server.site().push('2', '1', 'hi');
@@ -190,10 +195,15 @@ t.test('OFFLINE says stopped and closes with 1000', async (t) => {
 });
 
 t.test('the server pings silent sockets', async (t) => {
-  const server = await testServer(t, { socket: { pingMs: 30 } });
+  const clock = new ManualClock();
+  const server = await testServer(t, { socket: { pingMs: 30 } }, clock);
   const one = await server.site().arrive('1');
   const { socket } = one.client as WebSocketClient;
-  for (let n = 0; n < 3; n++) await new Promise((resolve) => socket.once('ping', resolve));
+  for (let n = 0; n < 3; n++) {
+    const pinged = once(socket, 'ping');
+    clock.advance(30);
+    await pinged;
+  }
   t.strictSame(await one.before(), []);
 });
 

@@ -20,7 +20,7 @@ t.test('people on different nodes chat', { skip }, async (t) => {
           site: (node as TestServer).site(),
           transport,
         });
-        await chat(t, at(a, hers), at(b, his), at(j % 2 ? c : b, his));
+        await chat(t, at(a, hers), at(b, his), { again: at(j % 2 ? c : b, his) });
       });
     }
   }

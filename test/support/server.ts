@@ -43,6 +43,15 @@ export async function expire(server: TestServer, clock: { advance(ms: number): v
   clock.advance(times.graceMs);
 }
 
+/** Sends OFFLINE for somebody's only client, and lets the grace pass after which others are told. */
+export async function goOffline(
+  person: { offline(): Promise<void> },
+  clock: { advance(ms: number): void },
+): Promise<void> {
+  await person.offline();
+  clock.advance(times.graceMs);
+}
+
 function isPlain(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
