@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import type { History } from '../src/admin/history.js';
@@ -117,16 +118,17 @@ t.test('a request that drips in and an answer that is not read end their connect
   t.teardown(() => clearInterval(drip));
   if (!dripping.closed) await once(dripping, 'close');
   clearInterval(drip);
-  const large = await listen('127.0.0.1', 0, admin, (_message, response) => response.end('x'.repeat(20_000_000)), {
-    connections: 2,
-    requestMs: 30_000,
-    stillMs: 100,
-  });
+  let asked = false;
+  const answer: RequestListener = (_message, response) => {
+    asked = true;
+    response.end('x'.repeat(20_000_000));
+  };
+  const limits = { connections: 2, requestMs: 30_000, stillMs: 100 };
+  const large = await listen('127.0.0.1', 0, admin, answer, limits);
   t.teardown(() => large.close());
   const unread = await opened({ adminPort: large.port }, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
   unread.pause();
-  while (admin.connections === 0) await turn();
-  while (admin.connections > 0) await turn();
+  while (!asked || admin.connections > 0) await turn();
   t.match(admin, { connections: 0, dropped: 0 });
 });
 
