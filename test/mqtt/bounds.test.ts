@@ -1,5 +1,5 @@
 /** What one packet or one connection may cost, whoever sends it. */
-import type { Packet } from 'mqtt-packet';
+import { generate, type Packet } from 'mqtt-packet';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { ReceivedAliases } from '../../src/protocols/mqtt/aliases.js';
@@ -157,4 +157,46 @@ t.test('Keep alive counts whole packets: a byte now and then does not keep a con
     busy.hex('c0').hex('00');
   }
   t.equal((await busy.received()).length, 4);
+});
+
+t.test(
+  'Where packets have no bound, WebSockets that have sent nothing count with what one message may bring',
+  async (t) => {
+    const server = await testServer(t, { mqtt: { maxPacketBytes: 0 } });
+    const open: WebSocket[] = [];
+    const ended = new Set<WebSocket>();
+    const next = async () => {
+      const socket = new WebSocket(`ws://${server.host}/mqtt`, 'mqtt');
+      t.teardown(() => socket.terminate());
+      socket.once('close', () => ended.add(socket));
+      await new Promise((resolve) => socket.once('open', resolve));
+      open.push(socket);
+    };
+    for (let i = 0; i < 16; i++) await next();
+    t.equal(ended.size, 0, '16 of them, with 8 MiB each, may be there at a time');
+    const dropped = new Promise((resolve) => open[0]?.once('close', resolve));
+    await next();
+    await dropped;
+    t.strictSame([...ended], [open[0]], 'with one more the first one ends');
+  },
+);
+
+t.test('Where packets have no bound, a packet that is longer than a WebSocket message comes in several', async (t) => {
+  const server = await testServer(t, { mqtt: { port: -1, maxPacketBytes: 0 } });
+  const subscriber = await client(t, `mqtt://127.0.0.1:${server.mqttPort}`);
+  await subscriber.client.subscribeAsync('long', { qos: 0 });
+  const socket = new WebSocket(`ws://${server.host}/mqtt`, 'mqtt');
+  t.teardown(() => socket.terminate());
+  await new Promise((resolve) => socket.once('open', resolve));
+  const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId: 'w' } as const;
+  socket.send(generate({ ...connect, keepalive: 0, username: siteA.domain, password: Buffer.from(siteA.apikey) }));
+  const payload = Buffer.alloc(10_000_000, 'x');
+  const packet = generate({ cmd: 'publish', topic: 'long', payload, qos: 0, dup: false, retain: false });
+  for (let at = 0; at < packet.length; at += 4_000_000) socket.send(packet.subarray(at, at + 4_000_000));
+  t.equal((await subscriber.next()).payload.length, payload.length);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined);
+  socket.send(packet);
+  await closed;
+  t.pass('a message that is longer ends the connection');
 });

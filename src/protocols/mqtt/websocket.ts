@@ -17,14 +17,12 @@ import type { Wire } from './wire.js';
 const MESSAGE_BYTES = 1024 * 1024;
 /** Bytes that a message may have besides the longest packet. */
 const SLACK_BYTES = 64 * 1024;
-/** Bytes that a stranger is counted with at most, where the operator bounds no packets. */
-const UNSEEN_BYTES = 2 * 1024 * 1024;
 /** Bytes that are held while reading is paused, before the connection ends. */
 const PAUSED_BYTES = 8 * 1024 * 1024;
+/** A message is no longer than this, whatever a packet may be: a longer packet comes in several messages [MQTT-6.0.0-2]. */
+const MOST_MESSAGE_BYTES = PAUSED_BYTES;
 /** Memory that a message takes besides its bytes. */
 const OVERHEAD_BYTES = 256;
-/** Section 2.1.4: the longest packet that the protocol allows. */
-const PACKET_BYTES = 268_435_460;
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
 /** Seconds of silence after which uWebSockets.js itself ends a connection; `silenceMs` is never longer. */
 const IDLE_S = 120;
@@ -120,7 +118,8 @@ export function chosen(offered: string): string | null {
 }
 
 function messageBytes({ maxPacketBytes }: MqttHost): number {
-  return maxPacketBytes === 0 ? PACKET_BYTES : Math.max(MESSAGE_BYTES, maxPacketBytes + SLACK_BYTES);
+  if (maxPacketBytes === 0) return MOST_MESSAGE_BYTES;
+  return Math.min(MOST_MESSAGE_BYTES, Math.max(MESSAGE_BYTES, maxPacketBytes + SLACK_BYTES));
 }
 
 export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionLimits): WebSocketBehavior<MqttHolder> {
@@ -150,7 +149,7 @@ export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionL
         headers.origin,
         admission.address ?? connectionLimits.addressOf(res, headers),
         admission,
-        Math.min(UNSEEN_BYTES, messageBytes(host)),
+        messageBytes(host),
       );
       res.upgrade(
         { socket },
