@@ -22,6 +22,7 @@ export function chatOf(options: Options, script: string | undefined, loadTabs: L
   }
   const server = options.server ?? serverOf(script);
   if (server === null && !options.online) throw new TypeError('connect needs `server`');
+  if (server !== null && !/^https?:/.test(server)) throw new TypeError('connect needs `server` with http or https');
   const settings = {
     ...options,
     server,

@@ -65,7 +65,7 @@ t.test('the package installs into an empty folder, runs in Node and is typed', {
 
   await t.test('with the errors that a mistake deserves', async (t) => {
     const program = `import { connect, ChatError } from 'nextalk-client';
-      for (const options of [{}, { token: 'x' }, { online() {} }]) {
+      for (const options of [{}, { token: 'x' }, { online() {} }, { token: 'x', server: 'localhost:8080' }]) {
         try { connect(options); } catch (error) { console.log(error.name, error.message); }
       }
       const chat = connect({ server: 'http://127.0.0.1:9', token: () => null });
@@ -73,7 +73,8 @@ t.test('the package installs into an empty folder, runs in Node and is typed', {
     t.equal(
       await run(user, '--input-type=module', '-e', program),
       'TypeError connect needs `token`, or `online` and `domain`\nTypeError connect needs `server`\n' +
-        'TypeError connect needs `token`, or `online` and `domain`\ntrue 410 not signed in\n',
+        'TypeError connect needs `token`, or `online` and `domain`\nTypeError connect needs `server` with http or https\n' +
+        'true 410 not signed in\n',
     );
   });
 
