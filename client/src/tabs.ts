@@ -308,9 +308,12 @@ export class SharedEngine implements Engine {
   /** The page goes into the back/forward cache: another tab has the connection at once, and this one waits again when it is back. */
   #aside(): void {
     const local = this.#local;
-    this.#abort.abort();
-    if (!local) return;
     const isAlone = this.#peers.size === 0;
+    this.#abort.abort();
+    // A browser may drop the page without a word; `hello` follows when it is back, and `leads` asks who else is there.
+    this.#tell({ kind: 'bye', from: this.#me, rooms: [] });
+    this.#peers.clear();
+    if (!local) return;
     this.#session = isAlone ? null : local.session;
     this.#position = local.position;
     this.#local = null;

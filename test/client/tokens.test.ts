@@ -81,12 +81,40 @@ t.test('a token that the server refuses stops the chat; a site without a token i
   await until(other, 'states', 'stopped authentication failed');
 });
 
+/** A page whose tabs share a connection. */
+function sharing(host: string): string {
+  return `import { connect } from '/lib/client.js';
+    keep(connect({ server: 'http://${host}', token: async () => (await fetch('/token?name=jack')).text(), shareTabs: true }));`;
+}
+
+t.test('a tab that went into the back/forward cache keeps no other tab from leaving', { skip }, async (t) => {
+  const folder = await buildLibrary(t);
+  const server = await testServer(t, settings);
+  const script = sharing(server.host);
+  const small = await startSmallSite(t, () => server.site(), folder, { script, token: (name) => sign(name) });
+  const browser = await launch();
+  t.teardown(() => browser.close());
+  const context = await browser.newContext();
+  const stays = await visit(context, small.url);
+  await until(stays, 'states', 'online websocket');
+  const goes = await visit(context, small.url);
+  await until(goes, 'states', 'online websocket');
+  const channel = `new BroadcastChannel('nextalk http://${server.host}  uid:jack')`;
+  await stays.evaluate(`{ ${channel}.onmessage = ({ data }) => heard.push(data); }`);
+  await goes.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))");
+  await goes.evaluate(`${channel}.postMessage('gone')`);
+  await until(stays, 'heard', 'gone');
+  const [said] = await Promise.all([
+    stays.waitForRequest((request) => request.url().includes('/v5/packets')),
+    stays.evaluate(() => window.chat.close()),
+  ]);
+  t.match(said.postDataJSON(), { call: 'offline' });
+});
+
 t.test('ten tabs of a user share one connection, whichever of them goes', { skip }, async (t) => {
   const folder = await buildLibrary(t);
   const server = await testServer(t, settings);
-  const script = `
-    import { connect } from '/lib/client.js';
-    keep(connect({ server: 'http://${server.host}', token: async () => (await fetch('/token?name=jack')).text(), shareTabs: true }));`;
+  const script = sharing(server.host);
   const small = await startSmallSite(t, () => server.site(), folder, {
     script,
     token: (name) => sign(name, { buddies: ['anna'] }),
