@@ -2,7 +2,7 @@
 import type { Qos } from '../../actors/publication.js';
 import { isTopic } from '../../actors/topic.js';
 import { type Connect, NEVER, type Refused, refused, type Version, type Will } from './packets.js';
-import { ALLOWED, PROPERTY, readProperties, type Visit } from './properties.js';
+import { ALLOWED, MessageProperties, PROPERTY, readProperties, type Visit } from './properties.js';
 import type { Reader } from './reader.js';
 import { REASON } from './reason.js';
 import { isTooDeep } from './topics.js';
@@ -67,43 +67,21 @@ class ConnectProperties implements Visit {
   }
 }
 
-/** A will's delay and expiry, and the properties that are passed on with it. */
-class WillProperties implements Visit {
-  delayS = 0;
-  expiryS: number | null = null;
-  readonly #spans: Buffer[] = [];
-
-  constructor(private readonly bytes: Buffer) {}
-
-  number(id: number, value: number): void {
-    if (id === PROPERTY.willDelay) this.delayS = value;
-    if (id === PROPERTY.messageExpiry) this.expiryS = value;
-  }
-
-  span(id: number, start: number, end: number): void {
-    if (id !== PROPERTY.willDelay && id !== PROPERTY.messageExpiry) this.#spans.push(this.bytes.subarray(start, end));
-  }
-
-  /** The properties that are passed on, encoded; a copy. */
-  get passedOn(): Buffer {
-    return Buffer.concat(this.#spans);
-  }
-}
-
 /** The will, or why it is refused. A fault in the topic's text or behind it is answered in no version. */
 function readWill(reader: Reader, flags: number, version: Version): Will | Refused {
-  const properties = new WillProperties(reader.bytes);
-  if (version === 5) readProperties(reader, ALLOWED.will, properties);
+  const given = new MessageProperties(reader.bytes, PROPERTY.willDelay);
+  if (version === 5) readProperties(reader, ALLOWED.will, given);
   if (reader.fault !== 0) return refused(reader.fault, version < 5);
   const topic = reader.name();
   if (reader.fault === 0 && topic === '') return refused(REASON.protocolError, version < 5); // [MQTT-4.7.3-1]
   if (!isTopic(topic) || isTooDeep(topic)) reader.fail(REASON.malformed);
-  // A copy: the will lives as long as its session.
+  // Copies: the will lives as long as its session.
   const payload = Buffer.from(reader.binary());
+  const properties = Buffer.from(given.passedOn);
   if (reader.fault !== 0) return refused(reader.fault, true);
-  const { passedOn, expiryS, delayS } = properties;
+  const { own: delayS, expiryS } = given;
   const qos = qosOf(flags) as Qos;
-  return { topic, payload, qos, retain: (flags & FLAG.willRetain) !== 0, properties: passedOn, expiryS, delayS };
+  return { topic, payload, qos, retain: (flags & FLAG.willRetain) !== 0, properties, expiryS, delayS: delayS ?? 0 };
 }
 
 /** Reads CONNECT. Faults in the protocol's name, and all of 3.1.1, are not answered: sections 3.1.2.1 and 4.8. */

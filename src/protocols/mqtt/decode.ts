@@ -18,7 +18,7 @@ import {
   refused,
   type Version,
 } from './packets.js';
-import { ALLOWED, PROPERTY, readProperties } from './properties.js';
+import { ALLOWED, MessageProperties, PROPERTY, readProperties } from './properties.js';
 import { Reader } from './reader.js';
 import { REASON } from './reason.js';
 import { isTooDeep } from './topics.js';
@@ -98,30 +98,7 @@ export function decode(
   }
 }
 
-/** A publication's expiry and alias, and the properties that are passed on with it. */
-class PublishProperties {
-  expiryS: number | null = null;
-  /** -1: there is none; 0 is given and not allowed. */
-  alias = -1;
-  #spans: Buffer[] = [];
-
-  constructor(private readonly bytes: Buffer) {}
-
-  number(id: number, value: number): void {
-    if (id === PROPERTY.messageExpiry) this.expiryS = value;
-    if (id === PROPERTY.topicAlias) this.alias = value;
-  }
-
-  span(id: number, start: number, end: number): void {
-    if (id !== PROPERTY.messageExpiry && id !== PROPERTY.topicAlias) this.#spans.push(this.bytes.subarray(start, end));
-  }
-
-  get passedOn(): Buffer {
-    return this.#spans.length === 1 ? (this.#spans[0] as Buffer) : Buffer.concat(this.#spans);
-  }
-}
-
-const NO_PROPERTIES = new PublishProperties(EMPTY);
+const NO_PROPERTIES = new MessageProperties(EMPTY, PROPERTY.topicAlias);
 
 function decodePublish(bytes: Buffer, body: number, end: number, flags: number, version: Version): Publish | Refused {
   const qos = (flags >> 1) & 3;
@@ -138,13 +115,14 @@ function decodePublish(bytes: Buffer, body: number, end: number, flags: number, 
     if (bytes[reader.at] === 0 && reader.at < end) {
       reader.at += 1;
     } else {
-      properties = new PublishProperties(bytes);
+      properties = new MessageProperties(bytes, PROPERTY.topicAlias);
       readProperties(reader, ALLOWED.publish, properties);
       if (reader.fault !== 0) return refused(reader.fault);
     }
   }
-  if (topic === '' ? properties.alias < 0 : !isTopic(topic) || isTooDeep(topic)) return refused(REASON.malformed); // [MQTT-3.3.2-2]
-  if (properties.alias === 0) return refused(REASON.topicAliasInvalid); // [MQTT-3.3.2-8]
+  const { own: alias, expiryS } = properties;
+  if (topic === '' ? alias === null : !isTopic(topic) || isTooDeep(topic)) return refused(REASON.malformed); // [MQTT-3.3.2-2]
+  if (alias === 0) return refused(REASON.topicAliasInvalid); // [MQTT-3.3.2-8]
   return {
     cmd: 'publish',
     topic,
@@ -153,8 +131,8 @@ function decodePublish(bytes: Buffer, body: number, end: number, flags: number, 
     dup,
     retain: (flags & 1) !== 0,
     id,
-    alias: Math.max(properties.alias, 0),
-    expiryS: properties.expiryS,
+    alias: alias ?? 0,
+    expiryS,
     properties: properties === NO_PROPERTIES ? EMPTY : properties.passedOn,
   };
 }

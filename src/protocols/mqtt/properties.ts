@@ -110,6 +110,33 @@ export interface Visit {
   span?(id: number, start: number, end: number): void;
 }
 
+/** What a message says besides topic and payload: its expiry, one number that is the server's alone, and what is passed on. */
+export class MessageProperties implements Visit {
+  expiryS: number | null = null;
+  /** A topic alias or the delay of a will; null: not given. */
+  own: number | null = null;
+  readonly #spans: Buffer[] = [];
+
+  constructor(
+    private readonly bytes: Buffer,
+    private readonly ownId: number,
+  ) {}
+
+  number(id: number, value: number): void {
+    if (id === PROPERTY.messageExpiry) this.expiryS = value;
+    if (id === this.ownId) this.own = value;
+  }
+
+  span(id: number, start: number, end: number): void {
+    if (id !== PROPERTY.messageExpiry && id !== this.ownId) this.#spans.push(this.bytes.subarray(start, end));
+  }
+
+  /** The properties that are passed on, encoded; a view of the packet where that is possible. */
+  get passedOn(): Buffer {
+    return this.#spans.length === 1 ? (this.#spans[0] as Buffer) : Buffer.concat(this.#spans);
+  }
+}
+
 /** Reads one property; answers whether its value is a protocol error although it fits its type. */
 function readOne(reader: Reader, id: number, kind: Kind, visit: Visit): boolean {
   switch (kind) {
