@@ -146,7 +146,7 @@ t.test('a connection to another node has its address', { skip: skipWithout('nats
     const { ticket } = await home.site().online(kind);
     await behindProxy[kind]?.(other, ticket);
     let view = await viewOf(home, kind);
-    // The test's own time limit stops it.
+    // Where the client never comes, the test's own time limit ends the loop.
     while (view?.clients[0]?.via !== 'n2') view = await viewOf(home, kind);
     const seenAt = kind === 'websocket' ? null : Number;
     t.match(

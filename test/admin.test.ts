@@ -271,7 +271,7 @@ t.test('the form to log in gives a cookie for the token, and for nothing else', 
 t.test('a form that breaks off is no error in the log, and no wrong token', async (t) => {
   const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--admin-port', '-1', '--set', `admin.token=${token}`]);
   const port = Number(new URL(String((await server.event('started')).admin)).port);
-  // The answer to Expect says that the server reads the form by now.
+  // The answer to Expect shows that the server has begun to read the form.
   const head = requestText('POST /login', ['Content-Length: 100', 'Expect: 100-continue']);
   for (let n = 0; n < 6; n++) {
     const broken = new RawSocket(port);

@@ -8,7 +8,7 @@ import { DROP_REASONS, REFUSAL_REASONS } from '../src/metrics.js';
 
 const read = (name: string): string => readFileSync(join(import.meta.dirname, '../deploy', name), 'utf8');
 
-/** Of the parent of workers alone. */
+/** Metrics that only the parent of workers has. */
 const ofWorkers = ['nextalk_worker_restarts_total', 'nextalk_workers', 'nextalk_worker_counted'];
 const known = new Set([
   ...ofWorkers,
@@ -22,7 +22,7 @@ function metricsIn(expression: string): string[] {
   return expression.match(/\b(?:nextalk|process|nodejs)_[a-z0-9_]+/g) ?? [];
 }
 
-/** Each is on a line of its own. */
+/** The expression of each alert, which is on a line of its own. */
 const alerts = [...read('alerts.yml').matchAll(/^ {8}expr: (.+)$/gm)].map(([, expression = '']) => expression);
 
 interface Board {

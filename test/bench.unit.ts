@@ -87,7 +87,7 @@ t.test('units are found whole however the stream is cut', async (t) => {
         const splitter = new Splitter(unitEnd, (bytes, start, end) =>
           got.push(Buffer.from(bytes.subarray(start, end))),
         );
-        // As sockets do: one buffer, written again by each read, with old bytes behind the new.
+        // A socket writes each read into the same buffer, with old bytes behind the new.
         const shared = Buffer.alloc(stream.length + 20, 0x0d);
         let from = 0;
         for (const to of [...cuts.sort((a, b) => a - b), stream.length]) {

@@ -31,7 +31,7 @@ class Line implements Transport {
     return taken.length;
   }
 
-  /** What it has taken reaches the client. */
+  /** Lets the packets that the connection has taken reach the client. */
   getOut(): void {
     for (const packet of this.#taken.splice(0)) this.seen(packet);
   }
@@ -74,7 +74,7 @@ class User {
     return this.#ticket === null && !this.#coming;
   }
 
-  /** ONLINE; not waited for. */
+  /** Calls ONLINE, and does not wait for the answer. */
   come(): void {
     this.#coming = true;
     void this.server.broker.online(this.name).then((ticket) => {
@@ -101,7 +101,7 @@ class User {
     this.#line = null;
   }
 
-  /** OFFLINE; what its connection had taken is lost to the client, unless it got out before. */
+  /** Calls OFFLINE: what the connection had taken and did not get out before is lost to the client. */
   go(): void {
     if (this.#ticket === null) return;
     void this.server.broker.offline(this.#ticket).catch(() => undefined);
@@ -210,7 +210,7 @@ t.test('a room that the router does not know yet has the messages to it', async 
   const answered = new Promise<string>((resolve, reject) => {
     online(domain, fields, (result) => {
       if (isReplyError(result)) return reject(new Error(result.detail));
-      // At once: the router is told of the room in this turn.
+      // The message is sent in the turn in which the router is told of the room.
       broker.push('a', 'r', 'to the room', 'grpchat');
       resolve(result.ticket);
     });

@@ -11,7 +11,7 @@ t.test('docs/configuration.md is what `npm run docs:config` makes', async (t) =>
   t.equal(readFileSync(PAGE, 'utf8'), page, 'run `npm run docs:config` and commit the page');
 });
 
-/** What is described at each leaf, by a walk of its own. */
+/** The description of each leaf of the schema, found by a walk of the test's own. */
 function leaves(schema: ConfigSchema, name: string): [name: string, description: string][] {
   const below = [
     ...Object.entries(schema.properties ?? {}),

@@ -49,7 +49,7 @@ function commandsOf({ name, text }: { name: string; text: string }): string[] {
 
 const commands = pages.flatMap(commandsOf);
 
-/** Those that no test runs. */
+/** Commands that no test runs, each with the reason. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   'npm install': 'changes the packages from which the tests themselves run; npm start is run from a copy',
   'npm test': 'is what runs this test',
@@ -63,7 +63,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'cp deploy/sysctl.conf /etc/sysctl.d/60-nextalk.conf && sysctl --system': 'changes the kernel’s settings, as root',
 };
 
-/** Those that take both cores for minutes: only their flags are tried. */
+/** Benchmarks, which take both cores for minutes: only their flags are tried. */
 const BENCHMARKS = [
   'npm run bench',
   'npm run bench -- --quick ws-fanout',
@@ -209,7 +209,7 @@ const npm: readonly DocumentedCommand[] = [
     title: 'the flags of the benchmarks are known',
     commands: BENCHMARKS,
     async run(place, ...typed) {
-      // Flags that are not known end it before --help answers.
+      // A flag that is not known ends the benchmark before --help answers.
       const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts;
       const asked = typed.map((command) => {
         const [, name = '', flags = ''] = /^npm run (\S+)(?: --(?= )(.*))?$/.exec(command) ?? [];
@@ -253,7 +253,7 @@ const mqtt: readonly DocumentedCommand[] = [
       });
       place.t.teardown(() => child.kill());
       await listening(webSocket);
-      // A few of its scenarios, and by node alone: a tap within tap would write over the results of the outer one.
+      // A few scenarios are enough, and node alone runs them: a tap within tap would write over the results of the outer one.
       const typed = command
         .replace('1883', String(tcp))
         .replace('9001', String(webSocket))

@@ -1,4 +1,7 @@
-/** README and the operator's page are followed to the letter; flags that they name exist, and the links of all pages lead somewhere. */
+/**
+ * README and the operator's page are followed to the letter; the flags that README names exist, and the links of all pages
+ * lead somewhere.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';

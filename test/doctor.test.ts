@@ -25,13 +25,13 @@ function configured(settings: Settings, file?: string): Configured & { config: o
   return { config: loaded.config, file };
 }
 
-/** What it finds wrong. */
+/** What the doctor finds wrong. */
 async function problems(settings: Settings, file?: string): Promise<Finding[]> {
   const found = await examine(configured(settings, file));
   return found.filter(({ level, subject }) => level !== 'ok' && subject !== 'open files' && subject !== 'backlog');
 }
 
-/** Listens on a free port and says `greeting` to whoever comes. */
+/** Listens on a free port and says `greeting` on each connection. */
 async function listener(t: Cleaner, greeting: string): Promise<number> {
   const server: Server = createServer((socket) => socket.on('error', () => undefined).end(greeting));
   t.teardown(() => server.close());
@@ -45,7 +45,7 @@ t.test('the doctor finds nothing wrong with a sound configuration', async (t) =>
   t.strictSame(await problems({ tls: tlsFiles(t) }), []);
 });
 
-t.test('a configuration that is none is told line by line, beside what the machine is', async (t) => {
+t.test('a wrong configuration is reported line by line, beside the findings about the machine', async (t) => {
   const found = await examine({ errors: ['port: must be a whole number', 'host: must not be empty'] });
   t.match(
     found.filter(({ level }) => level === 'failure'),
@@ -68,7 +68,7 @@ t.test('certificates are judged as the server would judge them', async (t) => {
   }
 });
 
-t.test('a port that somebody has is a failure, one of a NexTalk that runs is not', async (t) => {
+t.test('a port that another program listens on is a failure, a port of a running NexTalk is not', async (t) => {
   const port = await listener(t, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
   t.match(await problems({ port }), [{ level: 'failure', subject: 'ports', text: /is in use$/, advice: /ss -ltnp/ }]);
   const server = await testServer(t, { mqtt: { port: -1 }, admin: { port: -1 } });

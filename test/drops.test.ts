@@ -17,19 +17,19 @@ interface World {
   readonly webhook: WebhookServer;
   /** Connects by MQTT 5.0: with a ticket as password, else as a backend. */
   mqtt(password?: string, more?: object): Promise<Subscriber>;
-  /** How many were dropped, whatever for. */
+  /** How many packets were dropped, for all reasons together. */
   dropped(): number;
 }
 
 interface Trial {
   readonly settings?: Settings | ((webhook: string) => Settings);
-  /** Causes drops, and answers how many. */
+  /** Causes drops of its reason, and answers how many. */
   drop(world: World): Promise<number>;
 }
 
 const user = (id: string, domain = siteA.domain): string => `/domain/${domain}/uid/${id}`;
 const reliably = { qos: 1 } as const;
-/** Of a client that comes back for what it was sent meanwhile. */
+/** Packets that are dropped when a client comes back for what it was sent meanwhile. */
 const session = { clientId: 'away', clean: false, properties: { sessionExpiryInterval: 600 } };
 
 function withBot(webhook: string): Settings {

@@ -42,7 +42,7 @@ async function packets(port: number): Promise<unknown> {
   return (await exchange(port, { path: '/v5/packets', query }).answer).body;
 }
 
-/** What records of several tables have. */
+/** The fields of records of several tables. */
 interface Kept {
   readonly publication?: number;
   readonly topic?: string;
@@ -112,7 +112,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     t.strictSame(
       messages.map(({ body }) => body),
       ['three'],
-      'what has been had does not come again',
+      'a message that was received before does not come again',
     );
   });
 }
@@ -171,7 +171,7 @@ t.test('nothing that was acknowledged is lost by kill -9 in the middle of everyt
     sent.set(what, numbers);
     keepSending(send, (n) => {
       numbers.push(n);
-      // At once: what has just been acknowledged is what may not be on disk yet.
+      // The server is killed at once: a publication that has just been acknowledged may not be on disk yet.
       if ([...sent.values()].every(({ length }) => length >= 100)) first.server.kill('SIGKILL');
     });
   }

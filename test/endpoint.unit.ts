@@ -13,7 +13,7 @@ import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
 import { TestDevice, turn } from './mqtt/support/device.js';
 import type { Cleaner } from './support/server.js';
 
-/** Keeps what it is told. */
+/** A connection that keeps the packets and the close that it is given. */
 class Recorder implements Transport {
   readonly kind = 'websocket';
   readonly packets: Packet[] = [];
@@ -53,35 +53,38 @@ t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
   t.equal(transport.closed, null);
 });
 
-t.test('one that fails while it changes ends: the call is answered, its clients come online again', async (t) => {
-  const { broker, domain, metrics, ticket, client, transport } = await jack(t);
-  const answers: unknown[] = [];
-  const failing = {
-    kind: 'show' as const,
-    get show(): Show {
-      throw new Error('a bug');
-    },
-    nick: null,
-    status: null,
-    reply: (answer: unknown) => void answers.push(answer),
-  };
-  const tom = await broker.online('tom');
-  client.endpoint.tell(failing);
-  await turn();
-  t.equal(metrics.crashes, 1);
-  t.strictSame(answers, [UNAVAILABLE]);
-  t.equal(transport.closed, CLOSE.ticketNotFound);
-  t.equal(findTicket(domain, ticket), null);
-  t.ok(findTicket(domain, tom), 'nobody else is touched');
-  t.strictSame([domain.metrics.endpointsOnline, domain.metrics.clients], [1, 1]);
-  t.ok(findTicket(domain, await broker.online('jack', { rooms: 'r' })));
-});
+t.test(
+  'an endpoint that fails while it changes ends: the call is answered, and its clients may come online again',
+  async (t) => {
+    const { broker, domain, metrics, ticket, client, transport } = await jack(t);
+    const answers: unknown[] = [];
+    const failing = {
+      kind: 'show' as const,
+      get show(): Show {
+        throw new Error('a bug');
+      },
+      nick: null,
+      status: null,
+      reply: (answer: unknown) => void answers.push(answer),
+    };
+    const tom = await broker.online('tom');
+    client.endpoint.tell(failing);
+    await turn();
+    t.equal(metrics.crashes, 1);
+    t.strictSame(answers, [UNAVAILABLE]);
+    t.equal(transport.closed, CLOSE.ticketNotFound);
+    t.equal(findTicket(domain, ticket), null);
+    t.ok(findTicket(domain, tom), 'nobody else is touched');
+    t.strictSame([domain.metrics.endpointsOnline, domain.metrics.clients], [1, 1]);
+    t.ok(findTicket(domain, await broker.online('jack', { rooms: 'r' })));
+  },
+);
 
 t.test('messages that wait for an endpoint which ends after a crash are answered too', async (t) => {
   const { broker, client } = await jack(t);
   const answers: unknown[] = [];
   const reply = (answer: unknown): void => void answers.push(answer);
-  // Without `rooms`, which is a bug.
+  // A bug: `rooms` is missing.
   const online = { kind: 'online' as const, nick: 'Jack', client: null, reply } as never;
   client.endpoint.tell(online);
   client.endpoint.tell({ kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
@@ -111,7 +114,7 @@ t.test(
     await first.received();
     broker.push('tom', 'jack', 'one');
     t.match(await first.received(), [{ cmd: 'publish', messageId: 1 }]);
-    // In one turn, in this order: the new connection, the end of the old one.
+    // The new connection comes in the same turn as the end of the old one, and before it.
     const second = await connect(false);
     first.connection.lost();
     t.match(await second.received(), [{ cmd: 'connack' }, { cmd: 'publish', messageId: 1, dup: true }]);
@@ -129,7 +132,7 @@ t.test(
     t.teardown(() => polls.close());
     const headers = { origin: '', forwardedFor: '', forwardedProto: '', forwardedHost: '' } as unknown as Headers;
     const req = { getQuery: () => `domain=${own.domain}&ticket=${ticket}`, getHeader: () => '' };
-    /** Answers what ends its connection from the browser's side. */
+    /** Polls; answers how to end the poll's connection from the browser's side. */
     const poll = (onBody: (body: string) => void) => {
       let abort = () => {};
       const res = {
@@ -145,7 +148,7 @@ t.test(
     };
     const abort = poll(() => t.fail('the browser has gone'));
     broker.push('tom', 'jack', 'one');
-    // Taken at the end of the turn, written when the event loop has looked at the network.
+    // The poll takes the message at the end of the turn, and writes it when the event loop has looked at the network.
     while (domain.metrics.sent.message === 0) await new Promise((resolve) => setImmediate(resolve));
     const answered = new Promise<string>((resolve) => poll(resolve));
     abort();

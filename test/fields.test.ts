@@ -6,7 +6,7 @@ import type { Person, Site } from './support/site.js';
 
 const kib = 1024;
 
-/** 400, with a detail that names the field. */
+/** Wants an answer of 400 whose detail names the field. */
 function refusedField(t: Check, answer: Answer, field: string, title: string): void {
   const wanted = {
     status: 400,

@@ -45,7 +45,7 @@ for (const [title, headers, sent, detail] of ambiguous) {
         const raw = await RawSocket.open(server);
         raw.write(requestText(`${method} ${path}`, [credentials, ...headers], sent));
         const answer = await raw.answer();
-        // What the library itself takes for none is closed without a word.
+        // A request that the library itself takes for malformed is closed without an answer.
         if (answer.status !== 0) t.match(answer, { status: 400, text: detail }, `${method} ${path}`);
         await raw.closed;
       }

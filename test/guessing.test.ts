@@ -11,7 +11,7 @@ import { type Answer, basic } from './support/http.js';
 import { nextalk } from './support/process.js';
 import { type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
 
-/** Locked out by the third wrong key, for longer than any test takes. */
+/** Settings by which the third wrong key locks out, for longer than any test takes. */
 const strict: Settings = { lockout: { failures: 3, firstMs: 60_000, longestMs: 60_000 }, mqtt: { port: -1 } };
 const proxied: Settings = { ...strict, trustProxy: true };
 

@@ -59,7 +59,7 @@ interface Small {
 
 const domain = 'a.example';
 const apikey = 'key-a';
-/** Every bound but the heap's is taken away. */
+/** Settings that take away every bound but the heap's. */
 const UNBOUND = [
   'limits.roomsPerEndpoint=0',
   'limits.buddiesPerEndpoint=0',
@@ -104,7 +104,7 @@ function post({ port }: Small, path: string, form: Record<string, string>): Prom
 /** Whether a call was taken; false: refused for want of memory. Anything else is an error. */
 type Attempt = (n: number) => Promise<boolean>;
 
-/** Makes attempts, so many at a time, until one is refused and a hundred more are answered. */
+/** Makes attempts, twenty at a time, until one is refused and a hundred more are answered. */
 async function fill(attempt: Attempt, most = 60_000): Promise<void> {
   let next = 0;
   let last = most;
@@ -118,7 +118,7 @@ async function fill(attempt: Attempt, most = 60_000): Promise<void> {
   if (last === most) throw new Error(`${most} attempts filled nothing`);
 }
 
-/** Does it for each, so many at a time. */
+/** Does the task for each of a list, twenty at a time. */
 async function forEach<T>(list: readonly T[], task: (one: T) => Promise<unknown>): Promise<void> {
   const rest = [...list];
   const run = async (): Promise<void> => {
@@ -183,7 +183,7 @@ async function published(client: MqttClient, topic: string, payload: string, ret
   }
 }
 
-/** Fills the heap by one way; answers how to take all of it back. */
+/** Fills the heap by one way; answers how to free all of that memory again. */
 type Way = (t: Cleaner, at: Small) => Promise<() => unknown>;
 
 async function onlines(at: Small, fields: (n: number) => Record<string, string>): Promise<() => Promise<void>> {

@@ -96,7 +96,7 @@ t.test('pages of apps and of every host below a domain connect by poll and socke
   const origins = ['https://*.a.example', 'capacitor://localhost', 'tauri://localhost', 'file://', 'null'];
   const server = await testServer(t, { domains: [{ ...siteA, origins }, siteB] });
   const { ticket } = await server.site().online('1');
-  // A user of their own for the sockets: what is pushed would go to the socket, and the next poll would wait in vain.
+  // The sockets have a user of their own: what is pushed would go to the socket, and the next poll would wait in vain.
   const { ticket: socketTicket } = await server.site().online('9');
   for (const origin of ['https://shop.a.example', ...origins.slice(1)]) {
     const asked = await preflight(server, origin, { domain: siteA.domain });

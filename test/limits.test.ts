@@ -13,7 +13,7 @@ import { WebSocketClient } from './support/websocket.js';
 
 const online = '/v5/presences/online';
 
-/** 503 or 429 with the table's body and when to come again. */
+/** Wants an answer of 503 or 429 with the body of the table of errors, and Retry-After. */
 function refused(t: Check, answer: Answer, status: 429 | 503, isOnline = false): void {
   const message = status === 429 ? 'too many requests' : 'unavailable';
   const body = { status: 'error', message };
@@ -175,7 +175,7 @@ t.test('one address may hold as many connections as the limit says and no more',
   const agent = new http.Agent({ localAddress: '127.0.0.2' } as http.AgentOptions);
   const elsewhere = await openPoll(server, six.ticket, { agent });
   for (const person of people) t.strictSame(await person.before(), [], 'those that are open are served on');
-  // Answered, so that what follows waits in the queue for the poll that is let in.
+  // This poll is answered, so that what follows waits in the queue for the poll that is let in.
   await site.push('x', '6', 'hi');
   await elsewhere.answer;
   people[0]?.client.close();

@@ -47,7 +47,7 @@ const nobody = { domains: new Map() } as unknown as Context;
 interface Parser {
   readonly name: string;
   readonly parse: (text: string) => unknown;
-  /** A character of each class that it tells apart. */
+  /** A character of each class that the parser tells apart. */
   readonly classes: string;
   /** What may stand before and behind a run. */
   readonly around?: readonly (readonly [before: string, behind: string])[];

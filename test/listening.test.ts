@@ -6,7 +6,7 @@ import { startProblem } from '../src/lifecycle.js';
 import { listenError, listenProblem } from '../src/listening.js';
 import { nextalk } from './support/process.js';
 
-/** Reserved for documentation: no machine has it. */
+/** An address that is reserved for documentation, so that no machine has it. */
 const NOT_HERE = '203.0.113.1';
 
 t.test('listenError answers the code with which listening on an address fails', async (t) => {

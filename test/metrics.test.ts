@@ -74,7 +74,7 @@ t.test('counters count what happened', async (t) => {
   await site.status(one.ticket, '2', 'typing');
   await site.say(one.ticket, 'r', 'all');
   await site.push('9', 'nobody', 'lost');
-  // Each reads up to a marker: what came before has been sent.
+  // Both clients read up to a marker: what came before it has been sent.
   const toOne = await one.before(two);
   const toTwo = await two.before();
   t.strictSame([toOne.map(({ type }) => type), toTwo.length], [['online', 'grponline'], 3]);
@@ -171,7 +171,7 @@ t.test('packets that leave a queue unseen are counted under their reason', async
     const now = await scrape(server);
     return (reason: string) => now.get(`nextalk_packets_dropped_total{reason="${reason}"}`);
   };
-  // One message; and the status, of which there is no more than of messages. The messages kept for the next client drop one too.
+  // Of the client's queue one message and the status are dropped, and one message of those that are kept for the next client.
   const full = await dropped();
   t.equal(full('queueOverflow'), 3);
   await site.offline(ticket);

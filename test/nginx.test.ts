@@ -30,7 +30,7 @@ interface Front {
   log(): string;
 }
 
-/** The example as it stands, but for addresses, ports and certificate. */
+/** deploy/nginx.conf as it stands, but for addresses, ports and certificate. */
 function example(upstream: string, port: number, plainPort: number, files: { cert: string; key: string }): string {
   const text = readFileSync(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8')
     .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
@@ -43,7 +43,7 @@ function example(upstream: string, port: number, plainPort: number, files: { cer
   return `${alone}\nhttp {\naccess_log access.log;\n${temporary}\n${text}\n}\n`;
 }
 
-/** It says so when its sockets are open. */
+/** Resolves when nginx has logged that its sockets are open. */
 async function listens(child: ChildProcess): Promise<void> {
   let text = '';
   for await (const chunk of child.stderr?.iterator({ destroyOnReturn: false }) ?? []) {
@@ -54,7 +54,7 @@ async function listens(child: ChildProcess): Promise<void> {
   child.stderr?.resume();
 }
 
-/** `between` answers the address at which nginx finds the server. */
+/** Starts nginx in front of a server; `between` answers the address at which nginx finds that server. */
 async function behindNginx(
   t: Cleaner,
   settings: Settings = {},

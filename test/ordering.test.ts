@@ -44,7 +44,7 @@ async function readSocket(reader: Reader, client: WebSocketClient, packets: numb
   for (let n = 0; n < packets && !reader.isComplete; n++) reader.take([await client.next()]);
 }
 
-/** What a socket that is going to be closed still brings. */
+/** Reads what a socket still brings until the server closes it. */
 async function readToEnd(reader: Reader, client: WebSocketClient): Promise<void> {
   await client.closed;
   for (;;) {

@@ -12,7 +12,7 @@ import { startRegistry } from './support/registry.js';
 const root = join(import.meta.dirname, '..');
 const npm = process.env.npm_execpath ?? '/usr/lib/node_modules/npm/bin/npm-cli.js';
 const run = promisify(execFile);
-/** An npm that does not end is an error, not a test that hangs. */
+/** The bound for a command of npm: an npm that does not end is an error, not a test that hangs. */
 const NPM_MS = 250_000;
 
 /** Runs a command of npm's as the documentation has it, with flags that keep it within this test. */
@@ -25,7 +25,7 @@ async function npmIn(cwd: string, command: string, ...flags: readonly string[]):
 t.test('the packed package installs into an empty folder and runs there', { timeout: 800_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-package-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
-  // Packed from a copy: packing builds anew, and other tests run what has been built here.
+  // The package is packed from a copy: packing builds anew, and other tests run what has been built here.
   const source = join(folder, 'source');
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const copied = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts', 'client', ...files];

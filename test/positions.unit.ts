@@ -47,7 +47,7 @@ class Counted implements Transport, Counting {
   }
 }
 
-/** One that keeps no position, and gives back what it could not get out. */
+/** A connection that keeps no position, and gives back what it could not get out. */
 class Plain implements Transport {
   readonly kind = 'websocket';
   readonly taken: Packet[] = [];
@@ -76,13 +76,13 @@ class World {
   readonly metrics = new Metrics().domain('a.example');
   readonly client: Client;
   readonly limits: { queuePackets: number; queueBytes: number };
-  /** All that was accepted; the first has the number 1. */
+  /** All packets that were accepted; the first has the number 1. */
   readonly accepted: Packet[] = [];
   readonly numbers = new Map<Packet, number>();
   /** Numbers that the client has had in this turn of its counting. */
   had: number[] = [];
   count = 0;
-  /** The era of the count is known. */
+  /** Whether the client knows the era of its count. */
   line: Counted | null = null;
   /** What a connection that keeps no position was given counts as had by nobody who counts. */
   isMixed = false;
@@ -194,7 +194,7 @@ class World {
     }
   }
 
-  /** Everything comes out, and nothing is left. */
+  /** Reads all that is left, and wants the queue to be empty then. */
   end(): void {
     this.resume({ era: ERA, n: this.count });
     this.outbox.flush();

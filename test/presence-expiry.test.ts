@@ -19,7 +19,7 @@ async function isForgotten(site: Site, ticket: string): Promise<boolean> {
   return answer.status === 404;
 }
 
-/** Resolves when the endpoint with this ticket has lost that client. */
+/** Resolves when the endpoint has lost the client with this ticket. */
 async function forgotten(site: Site, ticket: string): Promise<void> {
   while (!(await isForgotten(site, ticket)));
 }

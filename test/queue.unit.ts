@@ -6,12 +6,15 @@ import { Metrics } from '../src/metrics.js';
 import { packet } from './support/arbitraries.js';
 import fc from './support/properties.js';
 
-/** Nothing here expires. */
+/** The clock of a queue in which nothing expires. */
 const runtime = { clock: { now: () => 0 } };
 
 const order = ['status', 'presence', 'message'];
 
-/** The rule by the letter: while it is too full, the oldest of the least kind goes; a single packet always stays. */
+/**
+ * The rule for a full queue by the letter: while the queue is too full, the oldest of the least kind goes; a single packet
+ * always stays.
+ */
 function overflow(packets: readonly Packet[], { queuePackets, queueBytes }: QueueLimits): Packet[] {
   const left = [...packets];
   const bytes = () => left.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -229,7 +229,7 @@ t.test('a stalled reader of the log does not stop the server', async (t) => {
   const address = listener.address();
   t.teardown(() => listener.close());
   if (address === null || typeof address === 'string') throw new Error('no port');
-  // Fills the pipe well beyond what the kernel keeps, then calls to show that it still turns.
+  // Fills the pipe well beyond what the kernel keeps, then connects to show that the event loop still turns.
   const members = `get port() {
     setTimeout(async () => {
       const text = 'x'.repeat(1000);

@@ -129,7 +129,7 @@ t.test('each transport counts what it refuses', async (t) => {
   t.equal(refused.ticketNotFound, 3, 'a poll');
 });
 
-/** Those that take another configuration to be caused. */
+/** Refusals that only another configuration can cause. */
 type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed' | 'outOfMemory';
 
 async function refusals(server: TestServer): Promise<Record<string, string>> {

@@ -4,7 +4,7 @@ import type { Person, Site } from './support/site.js';
 
 const turns = { domains: [{ ...siteA, services: { help: { delivery: 'turns' }, news: { delivery: 'all' } } }, siteB] };
 
-/** Which of them got the message with this body; fails when it is not exactly one. */
+/** Which of the clients got the message with this body; fails where not exactly one of them did. */
 async function receiver(site: Site, clients: ReadonlyMap<number, Person>, from: string, body: string): Promise<number> {
   const sender = await site.online(from, { client: 'x' });
   await site.message(sender.ticket, 'sid:help', body);

@@ -56,7 +56,7 @@ async function setStatus(page: Page, words: string): Promise<void> {
   await page.keyboard.press('Escape');
 }
 
-/** Whether a click in the middle of it meets it, and nothing that lies over it. */
+/** Whether a click in the middle of an element meets the element itself, not another one that lies over it. */
 function isOnTop(page: Page, selector: string): Promise<boolean> {
   return page.evaluate(`{
     const found = document.querySelector('${selector}');
@@ -75,11 +75,11 @@ async function recordPresence(page: Page, id: string): Promise<() => Promise<str
   return () => page.evaluate<string[]>('seenPresences');
 }
 
-// The grace of whoever signs out is waited for.
+// The test waits for the whole grace of a visitor who signs out.
 t.setTimeout(800_000);
 
 t.test('the example site in Chromium', { skip: skipWithout('chromium') }, async (t) => {
-  // Not on port 0: the restart below takes the same port again, which Linux allows only where both ask for it by number.
+  // The port is not 0: the restart below takes the same port again, which Linux allows only where both ask for it by number.
   const port = await freePort();
   const server = await testServer(t, { ...realTimes, port });
   const site = await startSite({ port: 0, server: `http://127.0.0.1:${server.port}`, ...siteA });

@@ -18,7 +18,7 @@ const DRIP_MS = 500;
 const post = (length: number) =>
   `POST /v5/messages HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(siteA.domain, siteA.apikey)}\r\nContent-Length: ${length}\r\n\r\n`;
 
-/** What is sent at once, and what again and again. */
+/** Each kind of slow client: `first` is sent at once, `drip` again and again. */
 const http: readonly (readonly [title: string, first: string, drip: string])[] = [
   ['says nothing', '', ''],
   ['begins a request', 'GET /v5/pres', ''],
@@ -34,7 +34,7 @@ const handshakes: typeof http = [
   ['shakes hands byte by byte', '\x16\x03\x01\x02\x00', '\x01'],
 ];
 
-/** Resolves when the server has closed; rejects where it has not in time. */
+/** Resolves when the server has closed the connection; rejects where it has not within `BOUND_MS`. */
 function closed(port: number, first: string, drip: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1', () => {
@@ -82,13 +82,13 @@ t.test(
     const dead = await RawSocket.open(server);
     dead.write(requestText('GET /v5/wsocket', upgradeHeaders));
     t.equal((await dead.answer()).status, 101);
-    // Masked with zeros.
+    // A text frame whose mask is zeros.
     const subscribe = Buffer.from(`subscribe ${siteA.domain} ${(await site.online('2')).ticket}`);
     dead.write(Buffer.concat([Buffer.from([0x81, 0x80 | subscribe.length, 0, 0, 0, 0]), subscribe]));
     const mqtt = await RawSocket.open(server);
     mqtt.write(requestText('GET /mqtt', [...upgradeHeaders, 'Sec-WebSocket-Protocol: mqtt']));
     t.equal((await mqtt.answer()).status, 101);
-    // CONNECT without a keep alive.
+    // A CONNECT of MQTT without a keep alive.
     mqtt.write(Buffer.from('828f00000000100d00044d51545404020000000161', 'hex'));
     while (server.metrics.connections.websocket < 2 || !mqtt.received.includes('\x20\x02')) await server.settled();
     while (!dead.received.includes('"status":"ok"')) await server.settled();
@@ -96,7 +96,7 @@ t.test(
       t.equal(server.metrics.connections.websocket, 2, `after ${n} pings everybody is there`);
       clock.advance(5000);
       if (n === 3) break;
-      // What came before it on the same connection, its pong, has been seen to.
+      // The server has seen the pong, which came before this ping on the same connection.
       answering.send('ping');
       t.equal(await answering.text(), 'pong');
     }

@@ -15,7 +15,7 @@ interface Log {
   stopped: number;
 }
 
-/** Writes down what it is told, and does what the kind says. */
+/** An actor that writes down what it is told, and does what the kind of the message says. */
 function recorder(dead: string[]): Behaviour<Log, Told> {
   return {
     receive(state, { kind, value = '', to }) {
@@ -39,7 +39,7 @@ interface Stage {
   /** What came too late for actors that have stopped. */
   readonly dead: readonly string[];
   actor(): { ref: Ref<Told>; log: Log };
-  /** Until nothing is told any more. */
+  /** Resolves when no actor is told anything any more. */
   quiet(): Promise<void>;
 }
 

@@ -30,7 +30,7 @@ interface Cleaner {
 }
 
 async function serviceManager(t: Cleaner): Promise<{ socket: string; heard: AsyncIterator<string> }> {
-  // Below the few characters that the path of a socket may have.
+  // The folder's path is short, because the path of a socket may have few characters.
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-notify-'));
   const socket = join(folder, 'notify');
   const child = spawnTethered('python3', ['-c', listener, socket], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -26,7 +26,7 @@ function serve(t: Parameters<typeof testServer>[0], settings: Settings = {}): Pr
   return testServer(t, { domains });
 }
 
-/** As a page comes online: a form, from another origin. */
+/** Comes online as a page does: by a form, from another origin. */
 function page(server: TestServer, form: Params, more: Partial<HttpRequest> = {}): Promise<Answer> {
   return server.request({ method: 'POST', path, form, headers: { origin: PAGE }, ...more });
 }

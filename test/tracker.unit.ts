@@ -41,7 +41,7 @@ interface ModelEndpoint {
   shown: number;
   hasActor: boolean;
   watching: Set<Address>;
-  /** By node; null: this one. */
+  /** The endpoint's part on each node; null is this node. */
   readonly parts: Map<RemoteNode | null, ModelPart>;
 }
 
@@ -259,7 +259,7 @@ class Comparison {
     return `snapshot of ${node.name}`;
   }
 
-  /** Ends all that is there, on every node. */
+  /** Ends all endpoints, on every node. */
   end(): void {
     for (const name of names) this.#offline(name);
     for (const node of nodes) this.tracker.drop(node);

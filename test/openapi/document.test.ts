@@ -21,12 +21,12 @@ t.test('the served document is one of OpenAPI 3.1', async (t) => {
   t.notOk((await new Validator().validate(broken)).valid, 'the meta schema does refuse');
 });
 
-t.test('a configured public URL is its server', async (t) => {
+t.test('a configured public URL is the server of the document', async (t) => {
   t.strictSame(openApiDocument('1', 'https://im.example.com').servers, [{ url: 'https://im.example.com' }]);
   t.equal(document.servers, undefined);
 });
 
-t.test('every call of the contract is an operation, and every route one of the contract', async (t) => {
+t.test('every call of the contract is an operation, and every route is a call of the contract', async (t) => {
   for (const [call, { method, path }] of Object.entries(CALLS)) t.ok(operationAt(document, method, path), call);
   const listed = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((m) => `${m} ${path}`));
   const calls = Object.values(CALLS).map(({ method, path }) => `${method.toLowerCase()} ${path}`);

@@ -38,7 +38,7 @@ function requestOf(call: CallName, params: Params, form = true): HttpRequest {
   return form ? { ...at, form: params } : { ...at, json: params };
 }
 
-/** What the description says is answered with a status. */
+/** The answer that the description has for a status of a call. */
 function answerOf(document: OpenApi, call: CallName, status: number): Response {
   const { method, path } = CALLS[call];
   const found = operationAt(document, method, path)?.responses[status] as Response | Reference;
@@ -98,7 +98,7 @@ function refusedWith(status: number, call: CallName, example: Params, required: 
   const [first = ''] = required;
   switch (status) {
     case 400:
-      // A call that requires nothing is refused for an id that is none.
+      // A call that requires no parameter is refused for an id that is illegal.
       if (required.length === 0) return requestOf(call, { ...example, group: 'a/b', buddies: 'a/b' });
       return requestOf(call, Object.fromEntries(Object.entries(example).filter(([name]) => name !== first)));
     case 401:
@@ -158,7 +158,7 @@ t.test('every bound of a parameter is the server’s', async (t) => {
   const { ticket } = await server.site(auth).online('jack');
   let tried = 0;
   const refuses = async (call: CallName, name: string, value: string | undefined, title: string) => {
-    // A push is one by its `from`: without, it is MESSAGES.
+    // Without its `from` a push is a call of MESSAGES.
     if (call === 'push' && name === 'from' && !value) return;
     const { [name]: _, ...others } = exampleOf(document, call, ticket);
     const params = value === undefined ? others : { ...others, [name]: value };

@@ -55,7 +55,7 @@ t.test('the page shows every operation, parameter, answer and refusal of the doc
   }
 });
 
-t.test('what the texts hold is text on the page', async (t) => {
+t.test('markup in the texts of the document is shown as text on the page', async (t) => {
   t.equal(inline('a < b & `<i>"` **c**'), 'a &lt; b &amp; <code>&lt;i&gt;&quot;</code> <strong>c</strong>');
   t.equal(
     blocks('one\n\n- a\n- `b`\n\n```\n<x>\n```'),
@@ -90,7 +90,7 @@ t.test('every command on the page does what it says', { skip: skipWithout('curl'
   }
 });
 
-t.test('a browser shows it wide and narrow, light and dark', { skip: skipWithout('chromium') }, async (t) => {
+t.test('a browser shows the page wide and narrow, light and dark', { skip: skipWithout('chromium') }, async (t) => {
   const server = await testServer(t);
   const browser: Browser = await chromium.launch({
     executablePath: program('chromium') ?? '',

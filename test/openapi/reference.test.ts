@@ -20,7 +20,7 @@ t.test('the description is served to anybody, from every spelling of its path', 
   }
 });
 
-t.test('caches keep it and ask again by its tag', async (t) => {
+t.test('caches keep the description and ask again by its tag', async (t) => {
   const server = await testServer(t);
   for (const path of ['/v5/openapi.json', '/v5/docs']) {
     const { headers, text } = await server.request({ path });
@@ -37,7 +37,7 @@ t.test('caches keep it and ask again by its tag', async (t) => {
   }
 });
 
-t.test('other origins may read it, other methods are 405, and what lies beside it is 404', async (t) => {
+t.test('other origins may read the description, other methods are answered 405, and paths beside it 404', async (t) => {
   const server = await testServer(t, { domains: [{ ...siteA, origins: ['https://a.example'] }] });
   for (const path of ['/v5/openapi.json', '/v5/docs']) {
     const headers = { origin: 'https://editor.example', 'access-control-request-method': 'GET' };

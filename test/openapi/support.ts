@@ -4,7 +4,7 @@ import type { CallName } from '../../src/protocols/schemas.js';
 interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** It fails with 404 where its ticket is none. */
+  /** Whether the call is answered 404 where its ticket is unknown. */
   readonly ticket: boolean;
 }
 

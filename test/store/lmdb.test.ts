@@ -43,7 +43,7 @@ t.test('what is written is read at once, and again after the store was closed', 
   await second.close();
 });
 
-t.test('none is no store', async (t) => t.equal(await openStore('none'), null));
+t.test('the data folder `none` is no store', async (t) => t.equal(await openStore('none'), null));
 
 t.test('a folder has one server at a time', async (t) => {
   const folder = t.testdir();

@@ -105,7 +105,7 @@ t.test('a store on a disk that is all but full writes nothing, and everything wh
   table.put(['a', 2], 'from the reserve');
   await store.flush();
   free = MIB;
-  // What the disk has is looked at four times a second.
+  // The store looks at the free space of its disk four times a second.
   await pause(300);
   table.put(['a', 3], 'waits');
   let committed = 0;

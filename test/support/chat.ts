@@ -78,7 +78,7 @@ async function reload(t: Check, alice: Person, bob: Person, his: Place): Promise
   return again;
 }
 
-/** Bob's tab of before the reload goes too, as it would when its idle time is over. */
+/** Bob goes offline in both of his tabs: that of before the reload would end with its idle time. */
 async function part(t: Check, alice: Person, before: Person, bob: Person, graceOver: () => void): Promise<void> {
   await before.offline();
   await bob.offline();

@@ -9,7 +9,7 @@ function changedAt(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-/** Whether it is there, and nothing that it was made of has changed since. */
+/** Whether the compiled server is complete, and none of its sources has changed since. */
 function isFresh(): boolean {
   const source = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map((name) => join('src', name));
   const names = ['tsconfig.json', 'tsconfig.build.json', 'src', ...source];

@@ -39,7 +39,7 @@ export abstract class CountingClient {
     this.disconnect();
   }
 
-  /** Waits until it has had so many messages. */
+  /** Waits until the client has had so many messages. */
   async has(count: number): Promise<void> {
     await this.until(() => this.bodies.length >= count, `${count} messages`);
   }
@@ -112,7 +112,7 @@ export class CountingSocket extends CountingClient {
   }
 }
 
-/** Polls again and again. */
+/** A client that polls again and again. */
 export class CountingPoll extends CountingClient {
   #request: http.ClientRequest | null = null;
 
@@ -146,7 +146,7 @@ export class CountingPoll extends CountingClient {
   }
 }
 
-/** A stream of server-sent events, read as a browser's EventSource does; it comes again by itself when the server ends it. */
+/** A stream of server-sent events, read as a browser's EventSource does; the client opens a new one by itself when the server ends it. */
 export class CountingStream extends CountingClient {
   readonly events: string[] = [];
   readonly retries: number[] = [];

@@ -10,9 +10,9 @@ import type { Terminal } from './terminal.js';
 
 export interface Place {
   readonly t: Check & Cleaner;
-  /** Empty, within the project. */
+  /** An empty folder within the project. */
   readonly folder: string;
-  /** Opens a terminal there, where `nextalk` is installed. */
+  /** Opens a terminal in that folder, with `nextalk` installed. */
   window(env?: Readonly<Record<string, string>>): Terminal;
 }
 
@@ -28,7 +28,7 @@ export const domain = 'example.com';
 export const apikey = 'a-key-of-more-than-sixteen-characters';
 export const anyPorts = { NEXTALK_PORT: '0', NEXTALK_MQTT_PORT: '0', NEXTALK_ADMIN_PORT: '0' };
 
-/** A file for the server, that only its user may read; answers its path. */
+/** Writes a file for the server that only its user may read; answers the file's path. */
 export function configure(folder: string): string {
   const file = join(folder, 'nextalk.json');
   writeFileSync(file, JSON.stringify({ domains: [{ domain, apikey }] }));

@@ -11,7 +11,7 @@ type Node = (at: number, next: Next) => boolean;
 
 interface Term {
   readonly node: Node;
-  /** Matches one character or none; null: is a group. */
+  /** Matches one character or none; null: the item is a group. */
   readonly single: ((at: number) => boolean) | null;
 }
 

@@ -129,7 +129,7 @@ export async function visit(context: BrowserContext, url: string): Promise<Page>
   return page;
 }
 
-/** Waits until what the page keeps under `name` holds `item`. */
+/** Waits until the page's own list `name` holds `item`. */
 export async function until(page: Page, name: 'heard' | 'states' | 'missed', item: unknown, times = 1): Promise<void> {
   await page.waitForFunction(
     `window.${name}.filter((one) => JSON.stringify(one) === ${JSON.stringify(JSON.stringify(item))}).length >= ${times}`,

@@ -36,7 +36,7 @@ export class LossyRelay {
     return typeof address === 'object' && address ? address.port : 0;
   }
 
-  /** What is written to the links that are open reaches nobody any more, and neither end knows. */
+  /** Makes the open links silent: what is written to them reaches nobody any more, and neither end knows. */
   silence(): void {
     for (const link of this.#links) this.#silent.add(link);
   }

@@ -6,7 +6,7 @@ export interface Block {
   /** Further words of the form `name=value`, which no reader sees. */
   readonly attributes: ReadonlyMap<string, string>;
   readonly text: string;
-  /** Of the opening fence, from 1. */
+  /** The line of the opening fence, counted from 1. */
   readonly line: number;
 }
 

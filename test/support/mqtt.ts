@@ -6,7 +6,7 @@ import type { ChatClient } from './transports.js';
 /** DISCONNECT of 5.0 after OFFLINE: administrative action. */
 const STOPPED = 0x98;
 
-/** A ticket's MQTT 5 client that keeps the packets it was sent, and how it ended. */
+/** An MQTT 5 client with a ticket, which keeps the packets that the server sent and how its connection ended. */
 export class MqttChatClient implements ChatClient {
   readonly ended: Promise<string>;
   readonly #inbox = new Inbox();

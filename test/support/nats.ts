@@ -120,7 +120,7 @@ export function balancer(t: Cleaner, nodes: readonly TestServer[]): Balancer {
   return front;
 }
 
-/** What a node says, or what it is told. */
+/** What a node sends, or what it receives. */
 export type Direction = 'said' | 'told';
 
 /** What stands between a node and NATS, so that the node can be cut off, also in one direction. */

@@ -69,7 +69,7 @@ export class Inbox {
     }
   }
 
-  /** Nothing more will come: whoever waits, or will wait once the rest is taken, gets this error. */
+  /** Notes that no more packets come: who waits for one, now or once the rest is taken, gets this error. */
   end(error: Error): void {
     this.#failure ??= error;
     this.#fail?.(this.#failure);

@@ -37,7 +37,7 @@ export class PeerNode {
     private readonly other: string,
   ) {}
 
-  /** Resolves when the node `other` knows it. */
+  /** Resolves when the node `other` knows this one. */
   static async join(t: Cleaner, nats: NatsServer, cluster: string, other: string, name = 'byhand'): Promise<PeerNode> {
     const connection = await connect({ servers: nats.url });
     t.teardown(() => connection.close());
@@ -59,12 +59,12 @@ export class PeerNode {
     return peer;
   }
 
-  /** One sign of life: with a lease long enough a test needs no other. */
+  /** Sends one sign of life: with a lease that is long enough a test needs no other. */
   beat(): void {
     this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0]));
   }
 
-  /** The next frame that it gets and that matches; those before are passed over. */
+  /** The next frame to this node that matches; the frames before it are passed over. */
   async next(isWanted: (frame: ReceivedFrame) => boolean): Promise<ReceivedFrame> {
     for (;;) {
       for (let frame = this.#frames.shift(); frame; frame = this.#frames.shift()) if (isWanted(frame)) return frame;
@@ -74,19 +74,19 @@ export class PeerNode {
     }
   }
 
-  /** Has received all up to `seq` of the stream to it (`a`), or misses what follows (`n`). */
+  /** Says that this node has received all of the stream to it up to `seq` (`a`), or misses what follows (`n`). */
   control(kind: 'a' | 'n', epoch: number, seq: number): void {
     const text = JSON.stringify([kind, this.name, this.#incarnation, this.#to, epoch, seq]);
     this.publish(`node.${hex(this.other)}`, text);
   }
 
-  /** Items of its stream, each as JSON. */
+  /** Sends items of this node's stream, each as JSON. */
   say(...items: readonly string[]): void {
     this.#seq += 1;
     this.frame('d', this.#seq, `[${items}]`);
   }
 
-  /** One frame of its stream, whatever is in it. */
+  /** Sends one frame of this node's stream, whatever is in it. */
   frame(kind: string, seq: unknown, items: string): void {
     const head = [kind, this.name, this.#incarnation, this.#to, 1, seq, 0].map((field) => JSON.stringify(field));
     this.publish(`node.${hex(this.other)}`, `[${head},${items}]`);

@@ -25,7 +25,10 @@ export function childEnvironment(more: Readonly<Record<string, string>> = {}): N
 
 const setpriv = program('setpriv');
 
-/** In front of a command on Linux: the kernel kills it when the process that started it has ended, however that was. */
+/**
+ * What stands in front of a command on Linux: the kernel kills the command when the process that started it has ended, for
+ * whatever reason.
+ */
 export const tether: readonly string[] = setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--'];
 
 /** Spawns what must not outlive the test: tap kills one that takes too long, and then no teardown runs. */
@@ -100,7 +103,7 @@ export class NexTalkProcess {
     }
   }
 
-  /** The next line of the log with this event, also one that was written before; each is given once. */
+  /** The next line of the log with this event, also a line that was written before; each line is given once. */
   async event(name: string): Promise<Event> {
     for (;;) {
       const at = this.#events.findIndex(({ event }) => event === name);
@@ -111,7 +114,7 @@ export class NexTalkProcess {
     }
   }
 
-  /** The first of all its lines that match. */
+  /** The first line of all output that matches. */
   async line(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const found = pattern.exec(this.out);

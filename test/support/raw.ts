@@ -2,7 +2,7 @@ import net from 'node:net';
 import { HANG_MS } from './hang.js';
 import type { TestServer } from './server.js';
 
-/** What came back on a socket: a status of 0 means that the server closed it without a word. */
+/** What came back on a socket: a status of 0 means that the server closed the socket without a word. */
 export interface RawAnswer {
   readonly status: number;
   readonly text: string;

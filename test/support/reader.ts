@@ -9,8 +9,8 @@
  * | `sh` that begins with `npm`     | `npm start -- FLAGS` starts the server; of others the script must exist   |
  * | `… title=FILE`                  | saves it as that file                                                     |
  *
- * `nextalk` is the program. Tickets, times, ids of messages and of processes are nobody's to foresee and count as equal; so do, in a terminal that is left running, frames
- * that carry the same packets together or one after another.
+ * `nextalk` is the program. Tickets, times, ids of messages and of processes are nobody's to foresee and count as equal; so
+ * do, in a terminal that is left running, frames that carry the same packets together or one after another.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ export class Reader {
     else this.t.equal(out, '', `line ${block.line}: prints nothing where no answer is shown`);
   }
 
-  /** Waits for as much as is shown, and compares. */
+  /** Waits until a terminal has printed as much as the page shows, and compares the two. */
   async #look(window: string, shown: Block): Promise<void> {
     const wanted = masked(shown);
     const found = await this.#terminal(window).take((out) => {
@@ -129,7 +129,7 @@ export class Reader {
   }
 }
 
-/** Puts `nextalk` there as if it had been installed, and answers its folder, for PATH. Node is given `args`. */
+/** Installs the command `nextalk` below a folder, and answers what PATH needs to find it. The command runs Node with `args`. */
 export function installProgram(into: string, args: readonly string[] = PROGRAM): string {
   const folder = join(into, '.bin');
   mkdirSync(folder, { recursive: true });
@@ -180,7 +180,7 @@ function together(values: readonly unknown[]): unknown[] {
   return [one, ...values.filter((value) => !isFrame(value))];
 }
 
-/** Values and packets. */
+/** How many values there are, where a frame counts as its packets. */
 function size(values: readonly unknown[]): number {
   const packets = values.map((value) =>
     isFrame(value) ? value.messages.length + value.presences.length + value.statuses.length : 1,

@@ -11,13 +11,13 @@ export interface Refusal {
 }
 
 export class Relay {
-  /** Takes connections and carries nothing, as a link that has lost its far end. */
+  /** True: the relay takes connections and carries nothing, as a link that has lost its far end. */
   isSilent = false;
-  /** What a request is answered with instead of by the server; null: the server answers. */
+  /** What a request is answered with in the place of the server's answer; null: the server answers. */
   refuse: (path: string, body: string) => Refusal | null | Promise<Refusal | null> = () => null;
-  /** Ends each WebSocket at its handshake, as proxies do that do not know them. */
+  /** True: the relay ends each WebSocket at its handshake, as proxies do that do not know WebSockets. */
   blocksSockets = false;
-  /** How often a WebSocket of the server's has said something. */
+  /** How often the server has sent something over a WebSocket. */
   heard = 0;
   readonly #pairs = new Set<net.Socket>();
 
@@ -41,7 +41,7 @@ export class Relay {
     return relay;
   }
 
-  /** Ends all WebSockets that it carries. */
+  /** Ends all WebSockets that the relay carries. */
   cut(): void {
     for (const socket of this.#pairs) socket.destroy();
   }

@@ -143,7 +143,7 @@ export class TestServer {
     await this.stop();
   }
 
-  /** Closes the server alone, with whoever is still connected. */
+  /** Closes the server alone; clients that are still connected are cut off. */
   async stop(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -152,7 +152,7 @@ export class Person {
     return this.#until(mark);
   }
 
-  /** The same for one client of a service by turns: the marker goes to this client by its full address. */
+  /** What came before a marker, for one client of a service by turns: the marker goes to the client's full address, `terminal`. */
   async beforeAt(terminal: string): Promise<Packet[]> {
     const mark = `marker ${++marks}`;
     await this.site.push('marker', terminal, mark);

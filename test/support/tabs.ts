@@ -4,7 +4,7 @@ import type { TestServer } from './server.js';
 import type { Person, Site } from './site.js';
 import { WebSocketClient } from './websocket.js';
 
-/** Only a test that hangs lasts so long. */
+/** No test lasts as long unless it hangs. */
 const HANG_MS = 600_000;
 
 export const SHOWS = ['available', 'away', 'dnd', 'invisible'];
@@ -14,7 +14,7 @@ export const ROOMS = ['tea', 'den'];
 export class Tab {
   isAlive = true;
   readonly beliefs: Map<string, string>;
-  /** Bodies of the messages it had. */
+  /** Bodies of the messages that the tab was sent. */
   readonly heard: string[] = [];
   readonly #sockets: WebSocketClient[];
 
@@ -69,7 +69,7 @@ export class User {
   tabs: Tab[] = [];
   show = 'available';
   readonly rooms = new Set<string>();
-  /** Not all that was done last was done through a tab that is still there. */
+  /** True: a tab has ended, and what the user did last may have been known to its node alone. */
   isUnsure = false;
 
   constructor(readonly name: string) {}
@@ -86,7 +86,7 @@ export class User {
     return this.alive.length === 0 || this.show === 'invisible' ? undefined : this.show;
   }
 
-  /** Says everything, so that it does not matter what was so before. */
+  /** Opens a tab whose ONLINE says the user's show and rooms anew, whatever the server knew before. */
   async arrive(home: TestServer, through: TestServer, others: string): Promise<void> {
     const rooms = [...this.rooms].join(',');
     const params = { name: this.name, show: this.show, buddies: others, ...(rooms === '' ? {} : { rooms }) };
@@ -119,7 +119,7 @@ export class User {
     tab.close();
   }
 
-  /** Does again what may have been known only where a tab has ended. */
+  /** Sets the show and the rooms again where `isUnsure`. */
   async assure(): Promise<void> {
     const [tab] = this.alive;
     if (!this.isUnsure || !tab) return;
@@ -129,7 +129,7 @@ export class User {
       await this.#leaveOthers(tab);
       this.isUnsure = false;
     } catch {
-      // Its ticket is unknown: the connection is about to end.
+      // The tab's ticket is unknown: its connection is about to end.
     }
   }
 }
@@ -141,7 +141,7 @@ function text(shows: ReadonlyMap<string, string>): string {
     .join(' ');
 }
 
-/** What users believe and nodes answer that is not so. `watchers`: somebody at home on each node. */
+/** Where users believe, or nodes answer, something wrong. `watchers`: somebody at home on each node. */
 export async function disagreements(users: readonly User[], watchers: readonly Person[]): Promise<string[]> {
   for (const user of users) await user.assure();
   const wrong: string[] = [];

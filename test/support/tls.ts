@@ -29,7 +29,7 @@ export interface Pair {
   readonly key: string;
 }
 
-/** Valid for a hundred years, as `renewed` is. */
+/** A pair that is valid for a hundred years, as `renewed` is. */
 export const first: Pair = { cert, key };
 
 export const renewed: Pair = {
@@ -53,7 +53,7 @@ NM1ZZZqYXqVt2VnXcyVFjK+txWplxELE4speFImICRPSbf03vHia9w33
 `,
 };
 
-/** Valid in 2020. */
+/** A pair that was valid in 2020 alone. */
 export const expired: Pair = {
   cert: `-----BEGIN CERTIFICATE-----
 MIIBUDCB9qADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2V4cGlyZWQw
@@ -74,7 +74,7 @@ mxapoNiuh6+u9IktRPRlfhkRnC2hRANCAARdHNxZVJxCdy5ia1givLpDItRAgNws
 `,
 };
 
-/** Writes both as files, as the configuration wants them. */
+/** Writes certificate and key as files, and answers the files' paths. */
 export function tlsFiles(t: Cleaner, pair: Pair = first): Pair {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-tls-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -83,7 +83,7 @@ export function tlsFiles(t: Cleaner, pair: Pair = first): Pair {
   return files;
 }
 
-/** What is in the files from now on. */
+/** Writes another pair into files that `tlsFiles` has made. */
 export function replaceFiles(files: Pair, pair: Pair): void {
   writeFileSync(files.cert, pair.cert);
   writeFileSync(files.key, pair.key, { mode: 0o600 });

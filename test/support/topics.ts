@@ -15,7 +15,7 @@ export const filter = fc
   .map(([levels, last]) => (last ? [...levels.slice(1), last] : levels).join('/'))
   .filter((text) => text !== '');
 
-/** Section 4.7 of MQTT 5 by the letter, slow and plain: the model that the real one is held to. */
+/** Section 4.7 of MQTT 5 by the letter, slow and plain: the model that the server's matching of topics is held to. */
 export function modelMatches(filter: string, topic: string): boolean {
   if (topic[0] === '$' && (filter[0] === '+' || filter[0] === '#')) return false;
   return levelsMatch(filter.split('/'), topic.split('/'));

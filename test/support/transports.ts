@@ -6,7 +6,7 @@ import { WebSocketClient } from './websocket.js';
 
 /** One connected client, whatever carries it. */
 export interface ChatClient {
-  /** The next packet; fails when none comes in time, or none can come any more. */
+  /** The next packet; fails where no packet comes in time, or can come any more. */
   next(): Promise<Packet>;
   /** Resolves when the server has ended this client, with its last word (`stopped`), or ''. */
   readonly ended: Promise<string>;

@@ -7,7 +7,7 @@ import { type Person, Site } from './site.js';
 const LOOK_MS = 20;
 const SHOWS = ['available', 'away', 'dnd', 'busy', 'chat'];
 
-/** Resolves when nothing is missing; a hang is rejected with what still is. */
+/** Resolves when nothing is missing any more; rejects, where that takes too long, with what is still missing. */
 export async function converges(
   missing: () => Promise<readonly string[]> | readonly string[],
   boundMs = HANG_MS,
@@ -27,7 +27,7 @@ export class WatchingUser {
   readonly seen: Map<string, string>;
   /** Messages in the order they came. */
   readonly messages: string[] = [];
-  /** What it was told twice, or that cannot be. */
+  /** Packets that came twice, or that cannot be right. */
   readonly wrong: string[] = [];
 
   private constructor(
@@ -52,7 +52,7 @@ export class WatchingUser {
     try {
       for (;;) this.#take(await this.person.client.next());
     } catch {
-      // Its node has gone, or the test is over.
+      // The user's node has gone, or the test is over.
     }
   }
 
@@ -68,9 +68,9 @@ export class WatchingUser {
   }
 }
 
-/** What should be, for those who can hear of each other. */
+/** The presences that users who can hear of each other should see. */
 export class ExpectedPresences {
-  /** Who is there, at which node. */
+  /** The users who are online, by name. */
   readonly present = new Map<string, WatchingUser>();
   readonly shows = new Map<string, string>();
 
@@ -88,19 +88,19 @@ export class ExpectedPresences {
     this.shows.set(name, show);
   }
 
-  /** Its node has gone, or is not heard of, with everybody there. */
+  /** Takes the users of a node away, because the node has gone or cannot be reached; answers them. */
   lose(node: TestServer): WatchingUser[] {
     const lost = [...this.present.values()].filter((user) => user.node === node);
     for (const { name } of lost) this.present.delete(name);
     return lost;
   }
 
-  /** They are there as they were. */
+  /** Puts back users that `lose` has answered, as they were. */
   regain(users: readonly WatchingUser[]): void {
     for (const user of users) this.present.set(user.name, user);
   }
 
-  /** Users come, go and change, at random. */
+  /** Has users come, go and change, at random. */
   async stir(nodes: readonly TestServer[], roll: (sides: number) => number, steps: number): Promise<void> {
     for (let step = 0; step < steps; step++) {
       const name = this.everybody[roll(this.everybody.length)] as string;
@@ -111,7 +111,7 @@ export class ExpectedPresences {
     }
   }
 
-  /** Goes to a node, and is there when everybody knows. */
+  /** Has a user go offline and arrive at another node. */
   async move(name: string, node: TestServer): Promise<WatchingUser> {
     const user = this.present.get(name);
     if (user) await this.leave(user);
@@ -188,7 +188,7 @@ export class Talk {
     return converges(() => (this.sent < rounds ? [`only ${this.sent} rounds`] : []));
   }
 
-  /** Stops; rejects where something that was sent does not come, or came twice or out of order. */
+  /** Stops the users; rejects where a number that was sent does not come, or came twice or out of order. */
   async end(): Promise<void> {
     this.#running = false;
     await this.#loop;
