@@ -1,6 +1,6 @@
 /** The metrics of a cluster, all 0 on a single node. */
 import type { ClusterMetrics } from '../metrics.js';
-import { type Family, largest, smallest } from './family.js';
+import { type Family, largest, single, smallest } from './family.js';
 
 function family(
   type: 'counter' | 'gauge',
@@ -8,13 +8,7 @@ function family(
   help: string,
   read: (cluster: ClusterMetrics) => number,
 ): Family {
-  return {
-    name: `nextalk_cluster_${name}`,
-    type,
-    help,
-    labels: [],
-    read: ({ metrics }) => [{ labels: {}, value: read(metrics.cluster) }],
-  };
+  return single(type, `nextalk_cluster_${name}`, help, ({ metrics }) => read(metrics.cluster));
 }
 
 export const CLUSTER_FAMILIES: readonly Family[] = [
