@@ -8,16 +8,16 @@ import { type Histogram, type Metrics, newDurations, newMailboxes, sum } from '.
 /** The interval of the monitor, which it adds to every lag that it measures. */
 const LAG_RESOLUTION_MS = 20;
 
+/** Open connections, a field for each kind; a webhook's are the server's own. */
+export const CONNECTION_FIELDS = ['websocket', 'polls', 'events', 'mqtt', 'mqttws'] as const;
+
 /**
  * One second. `at` is in milliseconds since the epoch, rates are for each second, latencies and lags in milliseconds (0
  * where there was nothing to measure), and `cpu` is a share of a core.
  */
 export const SAMPLE_FIELDS = [
   'at',
-  'websocket',
-  'polls',
-  'mqtt',
-  'mqttws',
+  ...CONNECTION_FIELDS,
   'online',
   'clients',
   'rooms',
@@ -49,6 +49,7 @@ export type Sample = Readonly<Record<(typeof SAMPLE_FIELDS)[number], number>>;
 interface Gauges {
   readonly websocket: number;
   readonly polls: number;
+  readonly events: number;
   readonly mqtt: number;
   readonly mqttws: number;
   readonly online: number;
@@ -117,6 +118,7 @@ function gaugesOf(metrics: Metrics): Gauges {
   return {
     websocket: connections.websocket,
     polls: connections.jsonp,
+    events: connections.events,
     mqtt: connections.mqtt,
     mqttws: connections.mqttws,
     online: metrics.total((domain) => domain.endpointsOnline),
@@ -209,6 +211,7 @@ export function sampleOf(all: readonly Interval[]): Sample {
     at: Date.now(),
     websocket: now(({ websocket }) => websocket),
     polls: now(({ polls }) => polls),
+    events: now(({ events }) => events),
     mqtt: now(({ mqtt }) => mqtt),
     mqttws: now(({ mqttws }) => mqttws),
     online: now(({ online, shared }) => online - shared),

@@ -1,6 +1,6 @@
 /** A server with workers as one: who the workers are, and which nodes of the cluster they know. */
 import type { ClusterView, NodeState } from '../admin/cluster.js';
-import { sampleOf } from '../admin/measures.js';
+import { CONNECTION_FIELDS, sampleOf } from '../admin/measures.js';
 import type { NodeView } from '../admin/stats.js';
 import type { Condition } from '../conditions.js';
 import { packageVersion } from '../version.js';
@@ -111,8 +111,9 @@ export function mergeCluster(
 function workerView({ name, url, restarts }: WorkerPort, heartbeat: Heartbeat | null): WorkerView {
   if (!heartbeat) return { name, state: url === null ? 'starting' : 'silent', restarts, process: null };
   const { node } = heartbeat;
-  const { websocket, polls, mqtt, mqttws, rssBytes, lagP99, cpu } = sampleOf([heartbeat]);
-  const connections = websocket + polls + mqtt + mqttws;
+  const sample = sampleOf([heartbeat]);
+  const { rssBytes, lagP99, cpu } = sample;
+  const connections = CONNECTION_FIELDS.reduce((sum, field) => sum + sample[field], 0);
   const process = { pid: node.pid, startedAt: node.startedAt, connections, rssBytes, lagP99, cpu };
   return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
 }

@@ -54,6 +54,7 @@ const items: readonly (readonly [what: string, item: unknown])[] = [
   ['a moment that is not a number', ['s', domain, alice, 9, 'N', '9', 'dnd', '']],
   ['rooms that are not a list', ['r', domain, alice, 'tea', [], 'join', null]],
   ['buddies that are not a list', ['w', domain, alice, { length: 3 }]],
+  ['a name held since the end of time', ['N', domain, alice, 'tab', 1e300]],
   ['a filter that is not text', ['i', domain, null, true]],
   ['a packet that is not a list', ['y', domain, alice, null, 'hi']],
   ['a packet of an unknown kind', ['y', domain, alice, null, ['secret', ...packet.slice(1)]]],

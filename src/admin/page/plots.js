@@ -13,6 +13,7 @@ export const PLOTS = [
     series: [
       ['WebSocket', 'websocket', 'blue'],
       ['polls', 'polls', 'teal'],
+      ['server-sent events', 'events', 'ink-3'],
       ['MQTT', 'mqtt', 'violet'],
       ['MQTT over WS', 'mqttws', 'amber'],
     ],
@@ -267,9 +268,11 @@ export class Plots {
   }
 }
 
+const [connections] = PLOTS;
+
 const TILES = [
   ['Endpoints online', 'online', count],
-  ['Connections', ['websocket', 'polls', 'mqtt', 'mqttws'], count],
+  ['Connections', connections.series.map(([, field]) => field), count],
   ['Packets in', 'acceptedRate', rate, '/s'],
   ['Packets out', 'sentRate', rate, '/s'],
   ['Delivery, 99%', 'deliveryP99', duration, '', [1000, 5000]],
