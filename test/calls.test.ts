@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import t from 'tap';
 import type { Clock } from '../src/clock.js';
 import { ManualClock } from './mqtt/support/clock.js';
+import { CountingStream } from './support/counting.js';
 import type { Answer, HttpRequest } from './support/http.js';
+import { openPoll } from './support/polling.js';
 import { type Cleaner, type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
 import type { Person } from './support/site.js';
 import type { WebSocketClient } from './support/websocket.js';
@@ -216,13 +218,36 @@ for (const way of [webSocket, http]) {
     t.match(await received(4), { status: 'error', message: 'too many requests' });
   });
 
-  t.test(`by ${way.name} calls that a client may not make count toward its rate`, async (t) => {
-    const site = (await serve(t, { ...ALL, clientSend: ['mqtt'], limits: { messagesPerSecond: 1 } })).site();
+  t.test(`by ${way.name} a client ends itself alone, or all clients of its user`, async (t) => {
+    const server = await serve(t, {});
+    const site = server.site();
+    const rose = await site.arrive('rose');
+    const alone = await site.arrive('jack');
     const jack = await site.arrive('jack');
-    const words = [];
-    for (let n = 0; n < 6; n++) words.push((await way.call(jack, { call: 'message', to: 'rose', body: 'x' })).message);
-    t.equal(words[0], 'forbidden');
-    t.ok(words.includes('too many requests'), `${words}`);
+    const socket = (await site.arrive('jack')).client as WebSocketClient;
+    const stream = server.own(new CountingStream(server.port, (await site.online('jack')).ticket));
+    await stream.connect();
+    const waiting = await openPoll(server, (await site.online('jack')).ticket);
+    const away = await site.online('jack');
+    const { clients } = server.metrics.domain('a.example');
+    t.match(await way.call(alone, { call: 'offline', ref: '1' }), { reply: '1', status: 'ok' });
+    t.equal(await (alone.client as WebSocketClient).ended, 'stopped');
+    t.equal(server.metrics.domain('a.example').clients, clients - 1);
+    t.match(await way.call(jack, { call: 'offline', ref: '2', all: '1' }), { reply: '2', status: 'ok' });
+    t.equal(await (jack.client as WebSocketClient).ended, 'stopped');
+    t.equal(await socket.ended, 'stopped');
+    t.equal((await waiting.answer).text, '{"status":"stopped"}');
+    await stream.until(() => stream.events.includes('stopped'), 'event');
+    t.equal((await post(server, away.ticket, [])).status, 404);
+    t.strictSame((await post(server, rose.ticket, [])).body, []);
+    t.equal(server.metrics.domain('a.example').clients, 1);
+  });
+
+  t.test(`by ${way.name} calls that a client may not make count toward its rate`, async (t) => {
+    const settings = { ...ALL, clientSend: ['mqtt'], limits: { messagesPerSecond: 1 } };
+    const jack = await (await serve(t, settings, new ManualClock())).site().arrive('jack');
+    const send = async () => (await way.call(jack, { call: 'message', to: 'rose', body: 'x' })).message;
+    t.strictSame([await send(), await send(), await send()], ['forbidden', 'forbidden', 'too many requests']);
   });
 }
 

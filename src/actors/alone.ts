@@ -68,6 +68,7 @@ export class Alone implements DomainCluster {
   carbon(): void {}
   claimName(): void {}
   holdName(): void {}
+  signOut(): void {}
   connected(): void {}
 
   isMeeting(): boolean {

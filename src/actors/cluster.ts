@@ -137,6 +137,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   claimName(record: EndpointRecord, name: string): void;
   /** Says that a client has had its name since a stamp: one on another node that took the name before ends. */
   holdName(record: EndpointRecord, name: string, stamp: number): void;
+  /** Says that a client has signed out for all clients of its endpoint: those on other nodes end. */
+  signOut(record: EndpointRecord): void;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
   /** Says that a client of an endpoint has connected to this node or left it. */

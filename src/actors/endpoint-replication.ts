@@ -7,7 +7,7 @@ import type { Address } from './address.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { lookup } from './lists.js';
 import type { Moment } from './moments.js';
-import { NAMED_AGAIN, removeClient } from './online.js';
+import { NAMED_AGAIN, removeAll, removeClient } from './online.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 import { clearUnseen } from './unseen.js';
@@ -15,6 +15,8 @@ import { clearUnseen } from './unseen.js';
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
   | { readonly kind: 'nameClaimed'; readonly client: string; readonly stamp: number }
+  /** A client elsewhere has signed out for all clients of the endpoint. */
+  | { readonly kind: 'signedOut' }
   /** What another part has come to. */
   | {
       readonly kind: 'mirror';
@@ -42,6 +44,9 @@ export function fromReplica(
   switch (message.kind) {
     case 'nameClaimed':
       return endNamed(state, message, self);
+    case 'signedOut':
+      removeAll(state, self);
+      return state;
     case 'mirror':
       return mirror(state, message);
     case 'seen':

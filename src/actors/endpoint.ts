@@ -14,7 +14,7 @@ import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
-import { comeOnline, goOffline, type OnlineResult, removeClient } from './online.js';
+import { comeOnline, goOffline, type OnlineResult, removeAll, removeClient } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Position } from './position.js';
 import type { Show } from './presence.js';
@@ -41,7 +41,13 @@ export interface Online {
 export type EndpointMessage =
   | Online
   | ReplicationMessage
-  | { readonly kind: 'offline'; readonly client: Client; readonly reply: Reply<null> }
+  | {
+      readonly kind: 'offline';
+      readonly client: Client;
+      /** Whether all clients of the endpoint end with it, on whichever node. */
+      readonly all?: boolean;
+      readonly reply: Reply<null>;
+    }
   | {
       readonly kind: 'show';
       readonly show: Show;
@@ -149,9 +155,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'online':
       return comeOnline(state, message, self);
     case 'offline':
-      if (state.clients.includes(message.client)) removeClient(state, message.client, CLOSE.stopped, self);
-      message.reply(null);
-      return state;
+      return offline(state, message, self);
     case 'show':
       return show(state, message.show, message.nick, message.status, message.reply);
     case 'join':
@@ -229,6 +233,19 @@ function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>)
   const isBack = client.transport !== null || state.domain.runtime.idle.has(client);
   if (!isBack && state.clients.includes(client))
     removeClient(state, client, CLOSE.ticketNotFound, self, 'not connected in time');
+  return state;
+}
+
+type Offline = Extract<EndpointMessage, { kind: 'offline' }>;
+
+function offline(state: EndpointState, { client, all, reply }: Offline, self: Ref<EndpointMessage>): EndpointState {
+  if (state.clients.includes(client)) {
+    if (all) {
+      state.domain.cluster.signOut(state.record);
+      removeAll(state, self);
+    } else removeClient(state, client, CLOSE.stopped, self);
+  }
+  reply(null);
   return state;
 }
 

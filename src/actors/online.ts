@@ -24,6 +24,9 @@ const ENDED = 8;
 /** Why a client ended whose name another one has taken. */
 export const NAMED_AGAIN = 'name taken by a new client';
 
+/** Why clients ended that another one of their endpoint has signed out. */
+const SIGNED_OUT = 'signed out';
+
 export interface OnlineResult {
   readonly ticket: string;
   /** Short id and show of each listed buddy who is online and visible. */
@@ -109,6 +112,11 @@ export function removeClient(
   state.ended = [...(state.ended ?? []).slice(1 - ENDED), ended];
   passOn(state, client, reason);
   if (state.clients.length === 0) state.domain.runtime.grace.start(self);
+}
+
+/** Ends all clients that the endpoint has on this node: one of them, here or elsewhere, has signed out for all. */
+export function removeAll(state: EndpointState, self: Ref<EndpointMessage>): void {
+  for (const client of state.clients) removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
 }
 
 /** Leaves its rooms, tells its buddies, forgets whom it watched; the actor ends. */

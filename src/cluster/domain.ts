@@ -252,6 +252,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.#tellParts(address, this.items.nameHeld(address, name, stamp));
   }
 
+  signOut({ address }: EndpointRecord): void {
+    this.#tellParts(address, this.items.signedOut(address));
+  }
+
   connected(record: EndpointRecord): void {
     if (record.parts.length > 0) this.#tellParts(record.address, this.items.connected(record));
   }

@@ -136,6 +136,11 @@ function nameHeld(recipients: Recipients, _peer: Peer, fields: readonly [Address
   if (actor) actor.tell({ kind: 'nameClaimed', client, stamp });
 }
 
+function signedOut({ domain }: Recipients, _peer: Peer, [address]: readonly [Address]): void {
+  const actor = domain.tracker.actor(address);
+  if (actor) actor.tell({ kind: 'signedOut' });
+}
+
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
 
 /** A packet that another node has sent. A trace of its endpoint goes on here. */
@@ -269,6 +274,7 @@ const TAKERS = new Map<string, Taker>([
   ['k', taker(connected, address, count)],
   ['n', taker(nameClaimed, address, text)],
   ['N', taker(nameHeld, address, text, stamp)],
+  ['O', taker(signedOut, address)],
   ['w', taker(watched, address, addresses)],
   ['i', taker(interested, text, flag)],
   ['b', taker(broadcast, nothing, packet)],

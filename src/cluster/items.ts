@@ -73,6 +73,11 @@ export class Items {
     return this.#item('N', address, client, stamp);
   }
 
+  /** A client of this node's part has signed out for all: those of another part end. */
+  signedOut(address: Address): string {
+    return this.#item('O', address);
+  }
+
   /** An endpoint of this node lists buddies of the other one. */
   watches(address: Address, buddies: readonly Address[]): string {
     return this.#item('w', address, buddies);

@@ -162,13 +162,14 @@ function names(pattern: string, room: string): boolean {
   return pattern.endsWith('*') ? room.startsWith(pattern.slice(0, -1)) : room === pattern;
 }
 
-/** Its own socket closes with it: the reply goes first. */
-function offline({ client, way, reply }: Asked): void {
+/** Ends the client, or with `all` every client of its endpoint. Its own socket closes with it: the reply goes first. */
+function offline({ client, way, parameters, reply }: Asked): void {
   const isFirst = way === 'websocket';
   if (isFirst) reply(DONE);
   client.endpoint.tell({
     kind: 'offline',
     client,
+    all: parameters.get('all') === '1',
     reply: (result) => (isFirst ? undefined : reply(result ?? DONE)),
   });
 }

@@ -61,3 +61,19 @@ t.test('a client confirms by calls at another node than its own, over its socket
   ]);
   while (queued() > 0) await home.settled();
 });
+
+t.test('a client that signs out for all ends those of its user on every node', { skip }, async (t) => {
+  const [home, other] = await testCluster(t, await natsServer(t), 2, { domains });
+  if (!home || !other) throw new Error('no cluster');
+  const { ticket } = await home.site().online('jack');
+  const roaming = await WebSocketClient.connect(other, ticket);
+  const here = await home.site().arrive('jack');
+  const there = await other.site().arrive('jack');
+  const rose = await other.site().arrive('rose');
+  roaming.send('{"call":"offline","ref":"1","all":"1"}');
+  t.strictSame(JSON.parse(await roaming.text()), { reply: '1', status: 'ok' });
+  for (const { client } of [here, there]) t.equal(await (client as WebSocketClient).ended, 'stopped');
+  t.equal(await roaming.ended, 'stopped');
+  await home.site().push('anna', 'rose', 'still here');
+  t.match(await rose.next(), { body: 'still here' });
+});

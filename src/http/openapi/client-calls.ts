@@ -37,7 +37,7 @@ export const CALL_BY_TICKET: Operation = {
   description: [
     'One call of a client, or a list of up to 20 that are run in order; a WebSocket takes the same as texts. `message` and `status`',
     'need the way (`http`, `websocket`) in `clientSend` of the domain, `show`, `presences`, `members`, `join`, `leave` and `history`',
-    'need `clientCalls`; `offline` and `received` are always there. Parameters are those of the calls of the same names, a room is',
+    'need `clientCalls`; `offline` (with `all` `1` for all clients of the user) and `received` are always there. Parameters are those of the calls of the same names, a room is',
     '`room`. Who sends is never asked: it is the owner of the ticket. A refused call has a reply with `"status":"error"`, in an',
     'answer of 200. As `text/plain` a page needs no preflight.',
   ].join(' '),
