@@ -4,13 +4,15 @@ import { parseTarget } from '../src/actors/address.js';
 import type { Client } from '../src/actors/client.js';
 import type { Domain } from '../src/actors/domain.js';
 import type { Packet } from '../src/actors/packet.js';
-import { badRequest, isReplyError, type ReplyError } from '../src/errors.js';
+import { badRequest, isReplyError, OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../src/errors.js';
 import { online } from '../src/protocols/commands.js';
 import { findTicket } from '../src/protocols/credentials.js';
 import type { Parameters } from '../src/protocols/parameters.js';
 import { sendMessage } from '../src/protocols/sending.js';
+import type { Store } from '../src/store/store.js';
 import { own, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';
+import { SlowDisk } from './mqtt/support/disk.js';
 import type { Cleaner, Settings } from './support/server.js';
 
 /** A client of a new endpoint, and the packets that come for it. */
@@ -36,9 +38,9 @@ async function come(domain: Domain, name: string, rooms = ''): Promise<{ client:
   return { client, packets };
 }
 
-async function machine(t: Cleaner, overrides: Settings = {}) {
+async function machine(t: Cleaner, overrides: Settings = {}, store: Store | null = null) {
   const clock = new ManualClock();
-  const { domain } = testMachine(t, overrides, clock);
+  const { domain } = testMachine(t, overrides, clock, store);
   const jack = await come(domain, 'jack', 'r1');
   const send = (to: string, fields: Record<string, string> | (() => Parameters | ReplyError), handled?: () => void) =>
     sendMessage(
@@ -113,4 +115,24 @@ t.test('A client may send a burst of two seconds’ messages, and then as many a
   t.strictSame(faults(), [null, null, null, null, 'rate', 'rate']);
   clock.advance(1000);
   t.strictSame(faults(), [null, null, 'rate', 'rate', 'rate', 'rate']);
+});
+
+t.test('A client’s message is refused, without parsing, while its domain is short of memory', async (t) => {
+  const { domain, send } = await machine(t);
+  const bytes = domain.memory.limit + 1;
+  domain.memory.add(bytes);
+  const refused = send('tom', () => t.fail('the fields were read') as never);
+  t.strictSame(refused, { fault: 'memory', error: OUT_OF_MEMORY });
+  domain.memory.subtract(bytes);
+  t.equal(send('tom', { body: 'x' }), null);
+});
+
+t.test('A client’s message to somebody offline is refused while the disk is full, others are not', async (t) => {
+  const disk = new SlowDisk();
+  const { send } = await machine(t, { data: 'unopened', domains: [{ ...own, offline: true }] }, disk);
+  disk.isFull = true;
+  t.strictSame(send('tom', { body: 'x' }), { fault: 'disk', error: OUT_OF_DISK });
+  for (const to of ['jack', 'gid:r1']) t.equal(send(to, { body: 'x' }), null, `${to} needs no disk`);
+  disk.isFull = false;
+  t.equal(send('tom', { body: 'x' }), null);
 });
