@@ -4,7 +4,6 @@ import t from 'tap';
 import { systemClock } from '../../src/clock.js';
 import type { MqttHost } from '../../src/protocols/mqtt/host.js';
 import { testMachine } from './support/broker.js';
-import { ManualClock } from './support/clock.js';
 import { payloads, TestDevice, turn } from './support/device.js';
 import { SlowDisk } from './support/disk.js';
 
@@ -77,7 +76,7 @@ t.test('UNSUBACK of a session that is kept waits for the disk: the subscription 
   t.strictSame(await names(device), ['unsuback'], 'one that removes nothing waits for nothing');
 });
 
-t.test('Of a known subscription nothing waits for a full disk', async (t) => {
+t.test('SUBACK and UNSUBACK of a subscription that is there already do not wait for a full disk', async (t) => {
   const disk = new SlowDisk();
   const { host } = testMachine(t, {}, systemClock, disk);
   const device = await connected(host, disk);
@@ -149,19 +148,4 @@ t.test('CONNACK of a session that is resumed does not wait for a full disk', asy
   disk.isFull = true;
   const device = new TestDevice(host);
   t.match(await device.connect('kept', kept), [{ cmd: 'connack', sessionPresent: true }]);
-});
-
-t.test('A retained publication that was found to have expired leaves the disk', async (t) => {
-  const disk = new SlowDisk();
-  const clock = new ManualClock();
-  const { host } = testMachine(t, {}, clock, disk);
-  const device = new TestDevice(host);
-  await device.connect('publisher');
-  device.publish('stays', 'x', 0, { retain: true });
-  device.publish('goes', 'x', 0, { retain: true, properties: { messageExpiryInterval: 5 } });
-  await turn();
-  t.equal(disk.values('retained').length, 2);
-  clock.advance(5000);
-  t.strictSame(payloads(await device.subscribe('#')), ['x']);
-  t.match(disk.values('retained'), [{ topic: 'stays' }]);
 });

@@ -5,7 +5,9 @@ import { Publication } from '../../src/actors/publication.js';
 import type { Broker } from '../../src/protocols/mqtt/broker.js';
 import { testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
+import { ManualClock } from './support/clock.js';
 import { payloads, TestDevice, turn } from './support/device.js';
+import { SlowDisk } from './support/disk.js';
 
 /** What all sessions of a domain may look at in one turn; a test's `turn` is two of them. */
 const LEVELS_IN_TWO_TURNS = 2000;
@@ -174,4 +176,19 @@ t.test('a session that is resumed is sent the rest of what is retained', async (
   const second = new TestDevice(host);
   const seen = await second.connect('kept', { clean: false, properties: { sessionExpiryInterval: 100 } });
   t.strictSame(payloads(seen), ['0', '1', '2', '3', '4', '5']);
+});
+
+t.test('a retained publication that a subscription finds to have expired leaves the disk', async (t) => {
+  const disk = new SlowDisk();
+  const clock = new ManualClock();
+  const { host } = testMachine(t, {}, clock, disk);
+  const device = new TestDevice(host);
+  await device.connect('publisher');
+  device.publish('stays', 'x', 0, { retain: true });
+  device.publish('goes', 'x', 0, { retain: true, properties: { messageExpiryInterval: 5 } });
+  await turn();
+  t.equal(disk.values('retained').length, 2);
+  clock.advance(5000);
+  t.strictSame(payloads(await device.subscribe('#')), ['x']);
+  t.match(disk.values('retained'), [{ topic: 'stays' }]);
 });

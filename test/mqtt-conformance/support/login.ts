@@ -28,7 +28,7 @@ export function present(server: TestServer, password: string | undefined, option
   return open(server, version).send(wire.connect(version, login));
 }
 
-/** The same, accepted. */
+/** CONNECT with a domain and a ticket or an API key, and the CONNACK that accepts it. */
 export async function login(server: TestServer, password: string, options: Credentials = {}): Promise<Client> {
   const client = present(server, password, options);
   await client.expect('connack', { codes: [0] });

@@ -33,7 +33,7 @@ const settings: Settings = {
   data: 'none',
 };
 
-/** One level deep: a section's keys over those of the tests. */
+/** The settings of all tests with those of one test over them; of a section, only the keys that the one test names. */
 function merge(overrides: Settings): Settings {
   const merged = { ...settings };
   for (const [key, value] of Object.entries(overrides)) {

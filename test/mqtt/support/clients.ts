@@ -7,7 +7,7 @@ import { own } from './broker.js';
 export class Subscriber {
   readonly #packets: IPublishPacket[] = [];
   #waiting: ((packet: IPublishPacket) => void) | null = null;
-  /** Null until it is connected. */
+  /** The CONNACK that it was sent last; null: none yet. */
   connack: IConnackPacket | null = null;
 
   constructor(readonly client: MqttClient) {
@@ -19,7 +19,7 @@ export class Subscriber {
     });
   }
 
-  /** What came and was not asked for. */
+  /** The payloads that came and that the test has not taken. */
   get rest(): readonly string[] {
     return this.#packets.map(({ payload }) => payload.toString());
   }
