@@ -23,6 +23,7 @@ const ambiguous: readonly (readonly [title: string, headers: readonly string[], 
   ['a coding after chunked', ['Transfer-Encoding: chunked, gzip'], chunked, /Transfer-Encoding/],
   ['a coding before chunked', ['Transfer-Encoding: gzip, chunked'], chunked, /Transfer-Encoding/],
   ['two codings', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], chunked, /Transfer-Encoding/],
+  ['chunked named twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked'], chunked, /Transfer-Encoding/],
   ['an empty Transfer-Encoding', ['Transfer-Encoding:'], chunked, /Transfer-Encoding/],
   ['two hosts', ['Host: other.example', 'Content-Length: 25'], body, /Host/],
 ];
