@@ -39,8 +39,8 @@ const PAGE = `<!doctype html>
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
 <style>${STYLE}</style>
 <h1>The NexTalk message server works.</h1>
-<p>Sites bring their users online by REST or with a signed token, and pages receive messages, presence and statuses by WebSocket, long polling
-or MQTT.</p>
+<p>Sites bring their users online by REST or with a signed token, and pages receive messages, presence and statuses by WebSocket, server-sent events,
+long polling or MQTT.</p>
 <ul>
 <li><a href="v5/docs">The API, to read</a>, and <a href="v5/openapi.json">for generators of clients</a> (OpenAPI 3.1)</li>
 <li>The browser library: <a href="v5/client.js"><code>v5/client.js</code></a>, a module; <a href="v5/client.global.js"><code>v5/client.global.js</code></a> for script tags</li>

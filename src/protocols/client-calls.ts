@@ -196,7 +196,7 @@ interface Kind {
   readonly needs: 'clientSend' | 'clientCalls' | null;
 }
 
-const KINDS = new Map<unknown, Kind>([
+const KINDS = new Map<string, Kind>([
   ['message', { run: message, needs: 'clientSend' }],
   ['status', { run: status, needs: 'clientSend' }],
   ['show', { run: show, needs: 'clientCalls' }],
@@ -209,12 +209,15 @@ const KINDS = new Map<unknown, Kind>([
   ['received', { run: received, needs: null }],
 ]);
 
-const UNKNOWN = badRequest(`call must be one of ${[...KINDS.keys()].join(', ')}`);
+/** The calls that there are. */
+export const CLIENT_CALLS: readonly string[] = [...KINDS.keys()];
+
+const UNKNOWN = badRequest(`call must be one of ${CLIENT_CALLS.join(', ')}`);
 
 /** Does what a client of this node asks, or says why not. */
 function perform(asked: Asked): void {
   const { domain, client, parameters, reply } = asked;
-  const kind = KINDS.get(parameters.get('call'));
+  const kind = KINDS.get(parameters.get('call') as string);
   if (kind?.needs !== 'clientSend' && !maySend(domain, client)) return reply(TOO_MANY_REQUESTS);
   if (!kind) return reply(parameters.has('call') ? UNKNOWN : badRequest('call is required'));
   if (kind.needs === 'clientCalls' && !domain.settings.clientCalls) return reply(forbidden('clients may not call'));

@@ -18,6 +18,8 @@ export interface CallText {
 const ok = { status: 'ok' };
 const ticket = EXAMPLE_TICKET;
 
+const CHATS = { example: { ticket, buddies: 'rose' }, answer: { status: 'ok', buddies: { rose: 'away' } } };
+
 export const CALLS: Readonly<Record<CallName, CallText>> = {
   online: {
     name: 'ONLINE',
@@ -161,15 +163,13 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     operationId: 'chatsOpen',
     summary: 'A chat window is opened (5.0 to 5.3)',
     text: 'Answers who of the named buddies is online, and changes nothing.',
-    example: { ticket, buddies: 'rose' },
-    answer: { status: 'ok', buddies: { rose: 'away' } },
+    ...CHATS,
   },
   chatsClose: {
     name: 'chats/close',
     operationId: 'chatsClose',
     summary: 'A chat window is closed (5.0 to 5.3)',
     text: 'Answers the same as when it was opened.',
-    example: { ticket, buddies: 'rose' },
-    answer: { status: 'ok', buddies: { rose: 'away' } },
+    ...CHATS,
   },
 };

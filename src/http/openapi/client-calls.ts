@@ -1,16 +1,13 @@
 /** POST /v5/packets, what a client asks and sends itself (PROTOCOL.md section 14), which no schema of a route checks. */
-import { badRequest, TICKET_NOT_FOUND } from '../../errors.js';
-import { EXAMPLE_TICKET } from './calls.js';
-import { errorResponse } from './errors.js';
+import { CLIENT_CALLS } from '../../protocols/client-calls.js';
+import { IDENTITY, refusals } from './by-ticket.js';
 import type { JsonSchema, Operation } from './types.js';
 
 const CALL: JsonSchema = {
   type: 'object',
   required: ['call'],
   properties: {
-    call: {
-      enum: ['message', 'status', 'show', 'presences', 'members', 'join', 'leave', 'history', 'offline', 'received'],
-    },
+    call: { enum: CLIENT_CALLS },
     ref: { type: 'string', maxLength: 64, description: 'What the reply carries as `reply`.' },
   },
 };
@@ -43,23 +40,7 @@ export const CALL_BY_TICKET: Operation = {
   ].join(' '),
   tags: ['Messages'],
   security: [{ ticket: [] }],
-  parameters: [
-    {
-      name: 'domain',
-      in: 'query',
-      required: true,
-      description: "The site's domain.",
-      schema: { type: 'string' },
-    },
-    {
-      name: 'ticket',
-      in: 'query',
-      required: true,
-      description: 'The ticket, as ONLINE answered it.',
-      schema: { type: 'string' },
-      example: EXAMPLE_TICKET,
-    },
-  ],
+  parameters: IDENTITY,
   requestBody: {
     required: true,
     content: {
@@ -79,16 +60,8 @@ export const CALL_BY_TICKET: Operation = {
         },
       },
     },
-    400: errorResponse(
-      { error: badRequest('ticket is required'), when: 'A parameter is missing, or the body is no JSON.' },
-      'Error',
-    ),
-    404: errorResponse(
-      { error: TICKET_NOT_FOUND, when: 'The ticket is unknown, expired or of another domain.' },
-      'Error',
-    ),
+    ...refusals('A parameter is missing, the origin is not allowed, or the body is no JSON.'),
     413: { $ref: '#/components/responses/PayloadTooLarge' },
     415: { $ref: '#/components/responses/UnsupportedMediaType' },
-    503: { $ref: '#/components/responses/Unavailable' },
   },
 };

@@ -1,8 +1,8 @@
 /** The long connections (PROTOCOL.md sections 6 to 8) and a service's webhook (section 9), which no schema checks. */
-import { badRequest, CLOSE, TICKET_NOT_FOUND } from '../../errors.js';
+import { CLOSE } from '../../errors.js';
+import { IDENTITY, query, refusals } from './by-ticket.js';
 import { EXAMPLE_TICKET } from './calls.js';
-import { errorResponse } from './errors.js';
-import type { Operation, Parameter } from './types.js';
+import type { Operation } from './types.js';
 
 const FRAME = { $ref: '#/components/schemas/Frame' };
 
@@ -27,12 +27,6 @@ export const EXAMPLE_FRAME = {
 
 const EMPTY_FRAME = { status: 'ok', messages: [], presences: [], statuses: [] };
 
-function query(name: string, required: boolean, description: string, schema: object = { type: 'string' }): Parameter {
-  return { name, in: 'query', required, description, schema: { ...schema } };
-}
-
-const domain = query('domain', true, "The site's domain.");
-
 export const PACKETS: Operation = {
   operationId: 'packets',
   summary: 'Wait for packets',
@@ -47,8 +41,7 @@ export const PACKETS: Operation = {
   tags: ['Long polling'],
   security: [{ ticket: [] }],
   parameters: [
-    domain,
-    query('ticket', true, 'The ticket, as ONLINE answered it. It is all the right that is needed.'),
+    ...IDENTITY,
     query('callback', false, 'The function to call: a dotted JavaScript identifier.', {
       type: 'string',
       maxLength: 128,
@@ -78,16 +71,8 @@ export const PACKETS: Operation = {
         },
       },
     },
-    400: errorResponse(
-      { error: badRequest('ticket is required'), when: 'A parameter is missing or malformed.' },
-      'Error',
-    ),
-    404: errorResponse(
-      { error: TICKET_NOT_FOUND, when: 'The ticket is unknown, expired or of another domain.' },
-      'Error',
-    ),
     429: { $ref: '#/components/responses/TooManyRequests' },
-    503: { $ref: '#/components/responses/Unavailable' },
+    ...refusals('A parameter is missing or malformed, or the origin is not allowed.'),
   },
 };
 
@@ -103,8 +88,7 @@ export const EVENTS: Operation = {
   tags: ['Server-sent events'],
   security: [{ ticket: [] }],
   parameters: [
-    domain,
-    query('ticket', true, 'The ticket, as ONLINE answered it. It is all the right that is needed.'),
+    ...IDENTITY,
     query('position', false, 'How far the client has come, where the browser says no `Last-Event-ID`; `0` without it.'),
   ],
   responses: {
@@ -125,19 +109,8 @@ data: ${JSON.stringify(EXAMPLE_FRAME)}
         },
       },
     },
-    400: errorResponse(
-      {
-        error: badRequest('ticket is required'),
-        when: 'A parameter is missing or malformed, or the origin is not allowed.',
-      },
-      'Error',
-    ),
-    404: errorResponse(
-      { error: TICKET_NOT_FOUND, when: 'The ticket is unknown, expired or of another domain.' },
-      'Error',
-    ),
     429: { $ref: '#/components/responses/TooManyRequests' },
-    503: { $ref: '#/components/responses/Unavailable' },
+    ...refusals('A parameter is missing or malformed, or the origin is not allowed.'),
   },
 };
 
