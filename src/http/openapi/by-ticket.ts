@@ -13,14 +13,14 @@ export function query(
   return { name, in: 'query', required, description, schema };
 }
 
-/** Whom the request is from. */
-export const IDENTITY: readonly Parameter[] = [
-  query('domain', true, "The site's domain."),
-  {
-    ...query('ticket', true, 'The ticket, as ONLINE answered it. It is all the right that is needed.'),
-    example: EXAMPLE_TICKET,
-  },
-];
+const DOMAIN = query('domain', true, "The site's domain.");
+const TICKET = query('ticket', true, 'The ticket, as ONLINE answered it. It is all the right that is needed.');
+
+/** Whom a request is from that waits for packets. */
+export const IDENTITY: readonly Parameter[] = [DOMAIN, TICKET];
+
+/** Whom a request is from that can be tried as it stands: a parameter's example makes a command of it on the page. */
+export const EXAMPLE_IDENTITY: readonly Parameter[] = [DOMAIN, { ...TICKET, example: EXAMPLE_TICKET }];
 
 /** The responses of a connection or request that is not let in; `malformed`: when it is a bad request. */
 export function refusals(malformed: string): Operation['responses'] {

@@ -1,6 +1,6 @@
 /** POST /v5/packets, what a client asks and sends itself (PROTOCOL.md section 14), which no schema of a route checks. */
 import { CLIENT_CALLS } from '../../protocols/client-calls.js';
-import { IDENTITY, refusals } from './by-ticket.js';
+import { EXAMPLE_IDENTITY, refusals } from './by-ticket.js';
 import type { JsonSchema, Operation } from './types.js';
 
 const CALL: JsonSchema = {
@@ -40,7 +40,7 @@ export const CALL_BY_TICKET: Operation = {
   ].join(' '),
   tags: ['Messages'],
   security: [{ ticket: [] }],
-  parameters: IDENTITY,
+  parameters: EXAMPLE_IDENTITY,
   requestBody: {
     required: true,
     content: {
