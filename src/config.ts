@@ -2,9 +2,23 @@
  * The configuration: its type, and the way from a plain object (a file, flags and environment merged) to a complete,
  * validated and frozen Config. Meaning, unit, default and bounds of each key are in config-schema.ts.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
-import { formats } from './config-formats.js';
+import type { ValidateFunction } from 'ajv';
+import {
+  BUILT_IN_ON_LOOPBACK,
+  builtIn,
+  type DomainConfig,
+  type DomainLimits,
+  domainErrors,
+  domainOf,
+  type FileDomain,
+  freeze,
+  isLoopback,
+} from './config-domain.js';
+import { ajv, explain } from './config-errors.js';
 import { configSchema } from './config-schema.js';
+
+export type { ClientWay, DomainConfig, DomainLimits, ServiceConfig } from './config-domain.js';
+export { isLoopback, secretsOf } from './config-domain.js';
 
 export interface Config {
   /** Address of every public port. */
@@ -100,46 +114,6 @@ export interface AdminConfig {
   readonly token: string | null;
 }
 
-/** What a domain may set for itself. 0 is no limit in each of them but `bytesPerDomain`. */
-export interface DomainLimits {
-  /** Body of one message, in bytes of UTF-8. */
-  readonly messageBytes: number;
-  /** Packets queued for one client. */
-  readonly queuePackets: number;
-  /** Bytes of packets queued for one client. */
-  readonly queueBytes: number;
-  readonly clientsPerEndpoint: number;
-  /** Rooms that an endpoint is in. */
-  readonly roomsPerEndpoint: number;
-  /** Whom an endpoint has listed since it came online. */
-  readonly buddiesPerEndpoint: number;
-  readonly roomMembers: number;
-  /** Bytes that a domain's queues, sessions, retained publications and rooms take on a node; 0: a quarter of the heap. */
-  readonly bytesPerDomain: number;
-  /** Endpoints of one domain online at the same time. */
-  readonly endpointsPerDomain: number;
-  /** Rooms with members. */
-  readonly roomsPerDomain: number;
-  /** MQTT sessions of backends, connected or kept. */
-  readonly sessionsPerDomain: number;
-  /** Subscriptions of one MQTT session. */
-  readonly subscriptionsPerSession: number;
-  /** Subscriptions of all MQTT sessions. */
-  readonly subscriptionsPerDomain: number;
-  /** Retained MQTT publications. */
-  readonly retainedPerDomain: number;
-  /** Bytes of retained MQTT publications. */
-  readonly retainedBytes: number;
-  /** Messages kept for endpoints that are offline, in bytes. */
-  readonly offlineBytes: number;
-  /** How long each of them is kept, in seconds. */
-  readonly offlineAgeS: number;
-  /** REST calls of one domain in a second. */
-  readonly requestsPerSecond: number;
-  /** Messages in a second that one client sends itself; twice as many at once. */
-  readonly messagesPerSecond: number;
-}
-
 /** 0 is no limit in each of them. */
 export interface Limits extends DomainLimits {
   /** Request body, in bytes. */
@@ -150,82 +124,15 @@ export interface Limits extends DomainLimits {
   readonly connectionsPerAddress: number;
 }
 
-export interface DomainConfig {
-  /** Compared as written. */
-  readonly domain: string;
-  /** One key or several valid ones; each plain, or `sha256:` and the 64 lower-case hex digits of its hash. */
-  readonly apikey: string | readonly string[];
-  /** Origins whose pages may connect; empty: all. */
-  readonly origins: readonly string[];
-  readonly carbons: boolean;
-  /** Messages to an endpoint that is offline are kept; only ever true with a data folder. */
-  readonly offline: boolean;
-  /** Secrets that sign tokens, each of at least 32 bytes. null: tokens are refused. */
-  readonly tokenSecret: string | readonly string[] | null;
-  /** Clients themselves may show, look, join and leave. */
-  readonly clientCalls: boolean;
-  /** Ways by which clients themselves may send; empty: none. */
-  readonly clientSend: readonly ClientWay[];
-  /** Rooms that clients themselves may join; with `*` at the end, all whose ids begin so. */
-  readonly clientJoin: readonly string[];
-  /** What clients send themselves may have a nick, timestamp and avatar of their own. */
-  readonly clientFields: boolean;
-  /** Already taken over by those services which name none. */
-  readonly webhook: string | null;
-  /** By id: `help` is the endpoint `sid:help`. A service that is not here delivers to `all`. */
-  readonly services: ReadonlyMap<string, ServiceConfig>;
-  /** Over the limits of the server; see limitsOf. */
-  readonly limits: Partial<DomainLimits>;
-}
-
-/** How a client's own message reaches the server. */
-export type ClientWay = 'mqtt' | 'websocket' | 'http';
-
-export interface ServiceConfig {
-  readonly delivery: 'all' | 'turns';
-  /** Its own, else the domain's, else null. */
-  readonly webhook: string | null;
-}
-
 /** The limits that hold for a domain: its own, over those of the server. */
 export function limitsOf(config: Config, domain: DomainConfig): Limits {
   return { ...config.limits, ...domain.limits };
 }
 
-/** Whether an address is reachable from this machine only. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, '').replace(/^::ffff:/i, '');
-  return bare === 'localhost' || bare === '::1' || /^127(\.\d{1,3}){3}$/.test(bare);
-}
-
-/** For trying things: everything is allowed to clients. Never served on an address other than loopback. */
-const builtIn = {
-  domain: 'localhost',
-  apikey: 'public',
-  tokenSecret: 'development-only-secret-of-localhost',
-  clientCalls: true,
-  clientSend: ['mqtt', 'websocket', 'http'],
-  clientJoin: ['*'],
-  clientFields: true,
-};
-
-const ajv = new Ajv({
-  allErrors: true,
-  useDefaults: true,
-  allowUnionTypes: true,
-  verbose: true,
-  strictRequired: false,
-});
-for (const [name, { check }] of formats) ajv.addFormat(name, check);
-
 /** The file's shape once the schema holds and the defaults are in. */
 interface Complete extends Omit<Config, 'domains' | 'trustProxy'> {
   readonly trustProxy: boolean | number;
   readonly domains: readonly FileDomain[];
-}
-
-interface FileDomain extends Omit<DomainConfig, 'services'> {
-  readonly services: Readonly<Record<string, ServiceConfig>>;
 }
 
 const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
@@ -261,18 +168,12 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
     const earlier = names.get(domain.domain);
     if (earlier !== undefined) errors.push(`domains[${i}].domain: is already that of domains[${earlier}]`);
     else names.set(domain.domain, i);
-    if (domain.offline && config.data === 'none') {
-      errors.push(`domains[${i}].offline: keeping messages needs a data folder, and data is "none"`);
-    }
-    if (!isBuiltIn) errors.push(...secretErrors(domain, `domains[${i}].tokenSecret`, config.host));
-    if (!isLoopback(config.host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {
-      const what = 'localhost with the key "public" is served on loopback only';
-      errors.push(
-        isBuiltIn
-          ? `domains: none is configured, and the built-in ${what}, not on ${config.host}: configure a domain`
-          : `domains[${i}]: ${what}, not on ${config.host}`,
-      );
-    }
+    const wrong = domainErrors(domain, config);
+    if (!isBuiltIn) errors.push(...wrong.map((error) => `domains[${i}]${error.startsWith(':') ? '' : '.'}${error}`));
+  }
+  if (isBuiltIn && !isLoopback(config.host)) {
+    const what = `the built-in ${BUILT_IN_ON_LOOPBACK}, not on ${config.host}`;
+    errors.push(`domains: none is configured, and ${what}: configure a domain`);
   }
   const { anonymousDomain, tlsPort } = config.mqtt;
   if (anonymousDomain !== null && !isLoopback(config.host)) {
@@ -291,93 +192,11 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
   return errors;
 }
 
-function keysOf(domain: FileDomain): readonly string[] {
-  return typeof domain.apikey === 'string' ? [domain.apikey] : domain.apikey;
-}
-
-/** The secrets that sign a domain's tokens. */
-export function secretsOf({ tokenSecret }: Pick<DomainConfig, 'tokenSecret'>): readonly string[] {
-  if (tokenSecret === null) return [];
-  return typeof tokenSecret === 'string' ? [tokenSecret] : tokenSecret;
-}
-
-function secretErrors(domain: FileDomain, path: string, host: string): string[] {
-  const secrets = secretsOf(domain);
-  const errors: string[] = [];
-  // Whoever has a token can guess at its secret for as long as it takes, without asking the server.
-  if (secrets.some((secret) => keysOf(domain).includes(secret))) errors.push(`${path}: must not be an API key`);
-  if (!isLoopback(host) && secrets.includes(builtIn.tokenSecret)) {
-    errors.push(`${path}: the development secret is served on loopback only, not on ${host}`);
-  }
-  return errors;
-}
-
 function toConfig(complete: Complete): Config {
   return {
     ...complete,
     trustProxy: Number(complete.trustProxy),
     publicUrl: complete.publicUrl?.replace(/\/+$/, '') ?? null,
-    domains: complete.domains.map((domain) => ({
-      ...domain,
-      services: new Map(
-        Object.entries(domain.services).map(([id, service]) => [
-          id,
-          freeze({ ...service, webhook: service.webhook ?? domain.webhook }),
-        ]),
-      ),
-    })),
+    domains: complete.domains.map(domainOf),
   };
-}
-
-function freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const child of Object.values(value)) freeze(child);
-  return Object.freeze(value);
-}
-
-/** One line for a schema error: where, and what is wrong with it. Never the value, which may be a secret. */
-function explain(error: ErrorObject): string {
-  const path = error.instancePath
-    .split('/')
-    .slice(1)
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
-  if (error.keyword === 'required') return `${pathText([...path, String(error.params.missingProperty)])}: is missing`;
-  if (error.keyword === 'additionalProperties') {
-    return `${pathText([...path, String(error.params.additionalProperty)])}: is not a known key`;
-  }
-  if (error.propertyName !== undefined) return `${pathText([...path, error.propertyName])}: ${complaint(error)}`;
-  if (error.keyword === 'propertyNames')
-    return `${pathText([...path, String(error.params.propertyName)])}: ${nameRule}`;
-  return `${pathText(path)}: ${complaint(error)}`;
-}
-
-const nameRule = formats.get('id')?.message ?? 'is no valid name';
-
-function pathText(parts: readonly string[]): string {
-  const text = parts.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join('');
-  return text === '' ? 'configuration' : text.replace(/^\./, '');
-}
-
-const typeNames: ReadonlyMap<string, string> = new Map([
-  ['string', 'a string'],
-  ['integer', 'a whole number'],
-  ['boolean', 'true or false'],
-  ['array', 'a list'],
-  ['object', 'an object'],
-  ['null', 'null'],
-]);
-
-function complaint(error: ErrorObject): string {
-  const { keyword, params } = error;
-  if (keyword === 'type') {
-    const types: readonly string[] = Array.isArray(params.type) ? params.type : [String(params.type)];
-    return `must be ${types.map((type) => typeNames.get(type) ?? type).join(' or ')}`;
-  }
-  if (keyword === 'format') return formats.get(String(params.format))?.message ?? 'is malformed';
-  if (keyword === 'minimum') return `must be at least ${params.limit}`;
-  if (keyword === 'maximum') return `must be at most ${params.limit}`;
-  if (keyword === 'minLength' || keyword === 'minItems') return 'must not be empty';
-  if (keyword === 'uniqueItems') return 'must not name the same thing twice';
-  if (keyword === 'enum') return `must be ${params.allowedValues.map((v: string) => JSON.stringify(v)).join(' or ')}`;
-  return error.message ?? 'is not valid';
 }

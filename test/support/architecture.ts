@@ -14,6 +14,8 @@ const leaves: ReadonlySet<string> = new Set([
   'src/certificate.ts',
   'src/clock.ts',
   'src/conditions.ts',
+  'src/config-domain.ts',
+  'src/config-errors.ts',
   'src/config-formats.ts',
   'src/config-schema.ts',
   'src/config.ts',

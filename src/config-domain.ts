@@ -1,0 +1,156 @@
+/** The configuration of one domain: its type, and the rules for it that no schema can say. */
+
+/** What a domain may set for itself. 0 is no limit in each of them but `bytesPerDomain`. */
+export interface DomainLimits {
+  /** Body of one message, in bytes of UTF-8. */
+  readonly messageBytes: number;
+  /** Packets queued for one client. */
+  readonly queuePackets: number;
+  /** Bytes of packets queued for one client. */
+  readonly queueBytes: number;
+  readonly clientsPerEndpoint: number;
+  /** Rooms that an endpoint is in. */
+  readonly roomsPerEndpoint: number;
+  /** Whom an endpoint has listed since it came online. */
+  readonly buddiesPerEndpoint: number;
+  readonly roomMembers: number;
+  /** Bytes that a domain's queues, sessions, retained publications and rooms take on a node; 0: a quarter of the heap. */
+  readonly bytesPerDomain: number;
+  /** Endpoints of one domain online at the same time. */
+  readonly endpointsPerDomain: number;
+  /** Rooms with members. */
+  readonly roomsPerDomain: number;
+  /** MQTT sessions of backends, connected or kept. */
+  readonly sessionsPerDomain: number;
+  /** Subscriptions of one MQTT session. */
+  readonly subscriptionsPerSession: number;
+  /** Subscriptions of all MQTT sessions. */
+  readonly subscriptionsPerDomain: number;
+  /** Retained MQTT publications. */
+  readonly retainedPerDomain: number;
+  /** Bytes of retained MQTT publications. */
+  readonly retainedBytes: number;
+  /** Messages kept for endpoints that are offline, in bytes. */
+  readonly offlineBytes: number;
+  /** How long each of them is kept, in seconds. */
+  readonly offlineAgeS: number;
+  /** REST calls of one domain in a second. */
+  readonly requestsPerSecond: number;
+  /** Messages in a second that one client sends itself; twice as many at once. */
+  readonly messagesPerSecond: number;
+}
+
+export interface DomainConfig {
+  /** Compared as written. */
+  readonly domain: string;
+  /** One key or several valid ones; each plain, or `sha256:` and the 64 lower-case hex digits of its hash. */
+  readonly apikey: string | readonly string[];
+  /** Origins whose pages may connect; empty: all. */
+  readonly origins: readonly string[];
+  readonly carbons: boolean;
+  /** Messages to an endpoint that is offline are kept; only ever true with a data folder. */
+  readonly offline: boolean;
+  /** Secrets that sign tokens, each of at least 32 bytes. null: tokens are refused. */
+  readonly tokenSecret: string | readonly string[] | null;
+  /** Clients themselves may show, look, join and leave. */
+  readonly clientCalls: boolean;
+  /** Ways by which clients themselves may send; empty: none. */
+  readonly clientSend: readonly ClientWay[];
+  /** Rooms that clients themselves may join; with `*` at the end, all whose ids begin so. */
+  readonly clientJoin: readonly string[];
+  /** What clients send themselves may have a nick, timestamp and avatar of their own. */
+  readonly clientFields: boolean;
+  /** Already taken over by those services which name none. */
+  readonly webhook: string | null;
+  /** By id: `help` is the endpoint `sid:help`. A service that is not here delivers to `all`. */
+  readonly services: ReadonlyMap<string, ServiceConfig>;
+  /** Over the limits of the server; see limitsOf. */
+  readonly limits: Partial<DomainLimits>;
+}
+
+/** How a client's own message reaches the server. */
+export type ClientWay = 'mqtt' | 'websocket' | 'http';
+
+export interface ServiceConfig {
+  readonly delivery: 'all' | 'turns';
+  /** Its own, else the domain's, else null. */
+  readonly webhook: string | null;
+}
+
+/** A domain as the file has it, the defaults in. */
+export interface FileDomain extends Omit<DomainConfig, 'services'> {
+  readonly services: Readonly<Record<string, ServiceConfig>>;
+}
+
+/** Whether an address is reachable from this machine only. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').replace(/^::ffff:/i, '');
+  return bare === 'localhost' || bare === '::1' || /^127(\.\d{1,3}){3}$/.test(bare);
+}
+
+/** For trying things: everything is allowed to clients. Never served on an address other than loopback. */
+export const builtIn = {
+  domain: 'localhost',
+  apikey: 'public',
+  tokenSecret: 'development-only-secret-of-localhost',
+  clientCalls: true,
+  clientSend: ['mqtt', 'websocket', 'http'],
+  clientJoin: ['*'],
+  clientFields: true,
+};
+
+export const BUILT_IN_ON_LOOPBACK = 'localhost with the key "public" is served on loopback only';
+
+function keysOf(domain: FileDomain): readonly string[] {
+  return typeof domain.apikey === 'string' ? [domain.apikey] : domain.apikey;
+}
+
+/** The secrets that sign a domain's tokens. */
+export function secretsOf({ tokenSecret }: Pick<DomainConfig, 'tokenSecret'>): readonly string[] {
+  if (tokenSecret === null) return [];
+  return typeof tokenSecret === 'string' ? [tokenSecret] : tokenSecret;
+}
+
+function secretErrors(domain: FileDomain, path: string, host: string): string[] {
+  const secrets = secretsOf(domain);
+  const errors: string[] = [];
+  // Whoever has a token can guess at its secret for as long as it takes, without asking the server.
+  if (secrets.some((secret) => keysOf(domain).includes(secret))) errors.push(`${path}: must not be an API key`);
+  if (!isLoopback(host) && secrets.includes(builtIn.tokenSecret)) {
+    errors.push(`${path}: the development secret is served on loopback only, not on ${host}`);
+  }
+  return errors;
+}
+
+/** Where a domain is served, as far as its rules ask. */
+export interface Surroundings {
+  readonly host: string;
+  readonly data: string;
+}
+
+/** What is wrong with a domain whose shape is right: a line each, which begins with its path within the domain. */
+export function domainErrors(domain: FileDomain, { host, data }: Surroundings): string[] {
+  const errors: string[] = [];
+  if (domain.offline && data === 'none') {
+    errors.push('offline: keeping messages needs a data folder, and data is "none"');
+  }
+  errors.push(...secretErrors(domain, 'tokenSecret', host));
+  if (!isLoopback(host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {
+    errors.push(`: ${BUILT_IN_ON_LOOPBACK}, not on ${host}`);
+  }
+  return errors;
+}
+
+/** What the server uses of a domain that is valid. */
+export function domainOf(domain: FileDomain): DomainConfig {
+  const services = Object.entries(domain.services).map(
+    ([id, service]) => [id, freeze({ ...service, webhook: service.webhook ?? domain.webhook })] as const,
+  );
+  return { ...domain, services: new Map(services) };
+}
+
+export function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const child of Object.values(value)) freeze(child);
+  return Object.freeze(value);
+}
