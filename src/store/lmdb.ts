@@ -10,8 +10,9 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { log } from '../log.js';
 import { Commits } from './commits.js';
 import { probeFolder, takeFolder } from './folder.js';
+import { beginsWith, compareKeys } from './keys.js';
 import { type Measured, Space } from './space.js';
-import { type Key, type Store, TABLES, type Table, type TableName } from './store.js';
+import { type Key, type Range, type Store, TABLES, type Table, type TableName } from './store.js';
 
 /** How often a full disk is measured again. */
 const LOOK_MS = 1000;
@@ -62,11 +63,31 @@ class LmdbTable<V> implements Table<V> {
     return pending ? pending.value : this.database.get([...key]);
   }
 
-  *entries(first: string): Iterable<readonly [Key, V]> {
-    for (const { key, value } of this.database.getRange({ start: [first] })) {
-      if (key[0] !== first) return;
-      yield [key as unknown as Key, value];
+  *entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
+    const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
+    const direction = range.reverse ? -1 : 1;
+    const pending = this.#pendingOf(parts, range);
+    let next = pending.shift();
+    for (const { key, value } of this.database.getRange(boundsOf(parts, range))) {
+      const stored = key as unknown as Key;
+      if (!beginsWith(stored, parts)) break;
+      for (; next && compareKeys(next.key, stored) * direction < 0; next = pending.shift()) yield* there(next);
+      if (next && compareKeys(next.key, stored) === 0) {
+        yield* there(next);
+        next = pending.shift();
+      } else yield [stored, value];
     }
+    for (; next; next = pending.shift()) yield* there(next);
+  }
+
+  /** The pending writes of a range, in its order. */
+  #pendingOf(prefix: Key, { from, reverse = false }: Range): Write<V>[] {
+    const direction = reverse ? -1 : 1;
+    const isWithin = ({ key }: Write<V>): boolean =>
+      beginsWith(key, prefix) &&
+      (from === undefined ||
+        compareKeys([...prefix, key[prefix.length] as string], [...prefix, from]) * direction >= 0);
+    return [...this.#pending.values()].filter(isWithin).sort((a, b) => compareKeys(a.key, b.key) * direction);
   }
 
   get waiting(): number {
@@ -123,6 +144,18 @@ class LmdbTable<V> implements Table<V> {
     else this.#waiting.set(name, { ...last, number: Math.min(last.number, write.number) });
     this.store.failed(error);
   }
+}
+
+/** After every part of a key that is a number or a text of ASCII. */
+const END = '\uffff';
+
+function boundsOf(prefix: Key, { from, reverse = false }: Range): { start: (string | number)[]; reverse: boolean } {
+  const start = from === undefined ? [...prefix] : [...prefix, from];
+  return { start: reverse ? [...start, END] : start, reverse };
+}
+
+function* there<V>({ key, value }: Write<V>): Iterable<readonly [Key, V]> {
+  if (value !== undefined) yield [key, value];
 }
 
 /** What the tables need of the store. */

@@ -15,8 +15,19 @@ export interface Table<V> {
   put(key: Key, value: V): void;
   remove(key: Key): void;
   get(key: Key): V | undefined;
-  /** What was on disk when the store was opened, by order of keys, whose first part is `first`. For starting only. */
-  entries(first: string): Iterable<readonly [key: Key, value: V]>;
+  /**
+   * Records whose keys begin with `prefix` (a text: with that part), in the order of keys, as they are when the first is
+   * asked for. Looks at every write of the table that is not on disk yet: for tables that are seldom written, and for starting.
+   */
+  entries(prefix: string | Key, range?: Range): Iterable<readonly [key: Key, value: V]>;
+}
+
+/** Where to begin among the records of a prefix, and which way to go. */
+export interface Range {
+  /** The part after the prefix at which to begin, included; absent: at the end from which it goes. */
+  readonly from?: string | number;
+  /** The last key first. */
+  readonly reverse?: boolean;
 }
 
 export interface Store {
@@ -43,5 +54,11 @@ export const TABLES = [
   'received',
   'publications',
   'outbound',
+  'conversations',
+  'messages',
+  'participants',
+  'authors',
+  'ages',
+  'reads',
 ] as const;
 export type TableName = (typeof TABLES)[number];

@@ -4,6 +4,7 @@ import t from 'tap';
 import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
 import { openLmdb } from '../../src/store/lmdb.js';
 import { openStore } from '../../src/store/open.js';
+import { dice } from '../support/dice.js';
 
 interface Value {
   readonly text: string;
@@ -42,6 +43,47 @@ t.test('what is written is read at once, and again after the store was closed', 
   t.strictSame([...second.table('retained').entries('a')], []);
   await second.close();
 });
+
+t.test(
+  'a range of records has what is on disk and what is not yet, in order, both ways and from a key on',
+  async (t) => {
+    const store = openLmdb(t.testdir());
+    const table = store.table<number>('ages');
+    const roll = dice(7);
+    const model = new Map<string, number>();
+    for (let round = 0; round < 40; round++) {
+      for (let i = 0; i < 12; i++) {
+        const key = ['ab'[roll(2)] as string, roll(30), 'xyz'[roll(3)] as string] as const;
+        if (roll(3) === 0) {
+          table.remove(key);
+          model.delete(key.join());
+        } else {
+          table.put(key, round);
+          model.set(key.join(), round);
+        }
+      }
+      if (roll(4) === 0) await store.flush();
+      const from = roll(30);
+      const expected = [...model]
+        .map(([name, value]) => [name.split(','), value] as const)
+        .filter(([[first]]) => first === 'a')
+        .map(([[first, number, last], value]) => [[first, Number(number), last], value] as const)
+        .sort(([[, a, x]], [[, b, y]]) => Number(a) - Number(b) || (String(x) < String(y) ? -1 : 1));
+      t.strictSame([...table.entries('a')], expected);
+      t.strictSame([...table.entries(['a'], { reverse: true })], [...expected].reverse());
+      const isLater = ([[, number]]: (typeof expected)[number]) => Number(number) >= from;
+      t.strictSame([...table.entries(['a'], { from })], expected.filter(isLater));
+      const isEarlier = ([[, number]]: (typeof expected)[number]) => Number(number) <= from;
+      t.strictSame([...table.entries(['a'], { from, reverse: true })], expected.filter(isEarlier).reverse());
+      const [one] = expected.find(isLater) ?? [];
+      if (one) {
+        const below = expected.filter(([key]) => key[1] === one[1]);
+        t.strictSame([...table.entries(['a', one[1] as number])], below, 'below a longer prefix');
+      }
+    }
+    await store.close();
+  },
+);
 
 t.test('the data folder `none` is no store', async (t) => t.equal(await openStore('none'), null));
 
