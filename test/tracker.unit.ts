@@ -11,7 +11,6 @@ import type { EndpointRecord, StampedProfile } from '../src/actors/endpoint-reco
 import { FOOTPRINT, Memory } from '../src/actors/memory.js';
 import type { Moment } from '../src/actors/moments.js';
 import { type Appearance, appearance, type Show } from '../src/actors/presence.js';
-import { sizeOf } from '../src/actors/small-set.js';
 import type { Ref } from '../src/actors/system.js';
 import { Tracker } from '../src/actors/tracker.js';
 import { Metrics } from '../src/metrics.js';
@@ -29,6 +28,7 @@ const join = { type: 'join' } as const;
 interface ModelPart {
   birth: number;
   hidden: boolean;
+  away: boolean;
   stale: boolean;
   readonly rooms: Map<Address, number>;
 }
@@ -66,7 +66,7 @@ class Comparison {
   step(): string {
     const name = this.#pick(names);
     const node = this.#pick(nodes);
-    switch (this.#roll(13)) {
+    switch (this.#roll(15)) {
       case 0:
       case 1:
       case 2:
@@ -87,6 +87,10 @@ class Comparison {
         return this.#hide(node);
       case 11:
         return this.#watch(name);
+      case 12:
+        return this.#away(name);
+      case 13:
+        return this.#partAway(name, node);
       default:
         return this.#snapshotOrEnd(node);
     }
@@ -160,13 +164,15 @@ class Comparison {
       this.tracker.update(record, { nick, show, status }, enter, leave, { ...join, isShown });
       const { birth } = record;
       const entered = new Map(enter.map((room) => [room, earlier.get(room) || birth]));
-      found.parts.set(null, { birth, hidden: false, stale: false, rooms: entered });
+      found.parts.set(null, { birth, hidden: false, away: false, stale: false, rooms: entered });
       this.#adopt(found, { nick, show, status, stamp: birth, shown: isShown ? birth : found.shown });
       return `update ${name}`;
     }
     const isRenamed = found.nick !== nick;
     const isSame = !isRenamed && !isChanged;
-    this.tracker.update(record, { nick, show, status }, enter, leave, { ...join, isShown });
+    const isBack = own.away && this.#roll(2) === 0;
+    if (isBack) own.away = false;
+    this.tracker.update(record, { nick, show, status }, enter, leave, { ...join, isShown, isBack });
     if (!isSame)
       Object.assign(found, { nick, show: isChanged ? show : found.show, status: isChanged ? status : found.status });
     if (isRenamed) found.stamp = record.stamp;
@@ -189,6 +195,25 @@ class Comparison {
     return `offline ${name}`;
   }
 
+  /** This node's own part goes away, or is back. */
+  #away(name: Address): string {
+    const record = this.tracker.records.get(name);
+    const own = this.model.get(name)?.parts.get(null);
+    if (!record) return 'nobody is away';
+    const isAway = this.#roll(2) === 0;
+    if (own) own.away = isAway;
+    this.tracker.setAway(record, isAway);
+    return `${isAway ? 'away' : 'back'} ${name}`;
+  }
+
+  #partAway(name: Address, node: RemoteNode): string {
+    const isAway = this.#roll(2) === 0;
+    const part = this.model.get(name)?.parts.get(node);
+    if (part) part.away = isAway;
+    this.tracker.partAway(name, node, isAway);
+    return `${isAway ? 'away' : 'back'} ${name} on ${node.name}`;
+  }
+
   #up(name: Address, node: RemoteNode): string {
     const found = this.#endpoint(name);
     const known = found.parts.get(node);
@@ -196,8 +221,9 @@ class Comparison {
     const profile = this.#profile();
     const entered = this.#moments(this.#some(rooms));
     this.#adopt(found, profile);
-    found.parts.set(node, { birth, hidden: false, stale: false, rooms: new Map(entered) });
-    this.tracker.up(name, node, birth, profile, entered);
+    const away = this.#roll(4) === 0;
+    found.parts.set(node, { birth, hidden: false, away, stale: false, rooms: new Map(entered) });
+    this.tracker.up(name, node, birth, profile, entered, away);
     return `up ${name} on ${node.name}`;
   }
 
@@ -269,7 +295,11 @@ class Comparison {
   /** What the model says of all that `found` reads from the tracker. */
   expected() {
     const online: Record<string, number> = {};
+    /** Members that are online. */
     const members: Record<string, string[]> = {};
+    const sizes: Record<string, number> = {};
+    /** Members that have what is said in a room. */
+    const hearers: Record<string, string[]> = {};
     const told: string[] = [];
     /** Rooms of all parts, also of those that are hidden. */
     const entered = new Set<Address>();
@@ -278,24 +308,33 @@ class Comparison {
     let [shared, buddies, ownParts, onlineCount] = [0, 0, 0, 0];
     for (const [name, found] of this.model) {
       const visible = [...found.parts].filter(([, { hidden }]) => !hidden);
-      for (const [node] of visible) online[node?.name ?? 'own'] = (online[node?.name ?? 'own'] ?? 0) + 1;
-      if (visible.length > 0) onlineCount += 1;
+      const counted = visible.filter(([, { away }]) => !away);
+      for (const [node] of counted) online[node?.name ?? 'own'] = (online[node?.name ?? 'own'] ?? 0) + 1;
+      if (counted.length > 0) onlineCount += 1;
       const own = found.parts.get(null);
       if (own) ownParts += 1;
-      if (own && visible.some(([node, { birth }]) => node?.isWorker && birth < own.birth)) shared += 1;
+      if (own && !own.away && counted.some(([node, { birth }]) => node?.isWorker && birth < own.birth)) shared += 1;
       buddies += found.watching.size;
-      const seen = visible.length > 0 ? appearance(found.show, found.status) : null;
+      const seen = counted.length > 0 ? appearance(found.show, found.status) : null;
       if (seen) believed[name] = seen;
       for (const part of found.parts.values()) for (const room of part.rooms.keys()) entered.add(room);
       profiles[name] = [found.nick, found.show, found.status, seen, [...found.watching].sort()];
       for (const room of new Set(visible.flatMap(([, part]) => [...part.rooms.keys()]))) {
+        hearers[room] = [...(hearers[room] ?? []), name].sort();
+        if (counted.length === 0) continue;
         members[room] = [...(members[room] ?? []), name].sort();
+        sizes[room] = (sizes[room] ?? 0) + 1;
         if (seen) told.push(`${room} ${name}`);
       }
     }
     const roomBytes = entered.size * FOOTPRINT.room;
     const numbers = { shared, buddies, ownParts, onlineCount, roomBytes, records: this.model.size };
-    return { online, members, told: told.sort(), profiles, believed, problems: [], ...numbers };
+    return { online, members, sizes, hearers, told: told.sort(), profiles, believed, problems: [], ...numbers };
+  }
+
+  #reached(room: Address): Address[] {
+    const { here = [], elsewhere = [] } = this.tracker.rooms.get(room) ?? {};
+    return [...here, ...elsewhere].map(({ address }) => address).sort();
   }
 
   /** What the tracker answers, and what its clients have been told. */
@@ -317,6 +356,10 @@ class Comparison {
     return {
       online,
       members: Object.fromEntries(listed.filter(([, list]) => (list?.length ?? 0) > 0)),
+      sizes: Object.fromEntries(rooms.map((room) => [room, tracker.rooms.size(room)]).filter(([, size]) => size)),
+      hearers: Object.fromEntries(
+        rooms.map((room) => [room, this.#reached(room)] as const).filter(([, list]) => list.length > 0),
+      ),
       told: [...hearers.members].sort(),
       profiles: Object.fromEntries(profiles),
       believed: Object.fromEntries(hearers.believed),
@@ -347,24 +390,4 @@ t.test('after any changes the tracker answers what a naive model does, and its c
     t.equal(both.tracker.rooms.total, 0, 'no room is left');
     t.equal(both.memory.bytes, 0, 'nothing is held in memory');
   }
-});
-
-t.test('the tracker knows of each room which members are here and which nodes have members', async (t) => {
-  const { tracker, hearers } = new Comparison(1);
-  const [ada, bob] = names as [Address, Address];
-  const [red] = rooms as [Address];
-  const profile = { nick: 'X', show: 'available', status: '' } as const;
-  tracker.update(tracker.record(ada), profile, [red], [], join);
-  tracker.up(bob, machine, hearers.stamp(), { ...profile, stamp: 1, shown: 1 }, [[red, 1]]);
-  const room = tracker.rooms.get(red);
-  t.same([sizeOf(room?.here ?? []), sizeOf(room?.elsewhere ?? []), room?.nodes?.get(machine)], [1, 1, 1]);
-  tracker.hide(machine);
-  t.equal(tracker.rooms.size(red), 1, 'a node that is not heard of has no members');
-  tracker.goOffline(tracker.record(ada));
-  tracker.drop(machine);
-  t.equal(
-    tracker.rooms.get(red),
-    undefined,
-    'a room without members is forgotten, also when its last ones were hidden',
-  );
 });

@@ -56,6 +56,7 @@ export class Alone implements DomainCluster {
   changed(): void {}
   roomsChanged(): void {}
   wentDown(): void {}
+  wentAway(): void {}
   confirm(): void {}
   leftElsewhere(): void {}
   watch(): void {}

@@ -44,7 +44,7 @@ export function listRefusal(
   const entered = new Set([...(online ? record.rooms : roomsOf(record)), ...rooms]);
   if (isOver(entered.size, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
   const { total } = domain.tracker.rooms;
-  const added = rooms.filter((room) => domain.tracker.rooms.size(room) === 0).length;
+  const added = rooms.filter((room) => !domain.tracker.rooms.get(room)).length;
   if (added > 0 && isOver(total + added, roomsPerDomain)) return UNAVAILABLE;
   const bytes = added * FOOTPRINT.room + (watching.size - record.watching.length) * FOOTPRINT.buddy;
   return hasMemory(domain, bytes + (online ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;

@@ -67,6 +67,8 @@ export interface PresenceAnnouncer {
   changed(record: EndpointRecord): void;
   roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void;
   wentDown(record: EndpointRecord): void;
+  /** Only clients that are away are left of this node's part, or one of them is back: its record says which. */
+  wentAway(record: EndpointRecord): void;
   /** The endpoint lists further buddies; those on other nodes are to hear of it. */
   watch(record: EndpointRecord, buddies: readonly Address[]): void;
   /**

@@ -8,6 +8,7 @@ import type { EndpointMessage } from './endpoint.js';
 import type { Moment } from './moments.js';
 import type { Appearance, Show } from './presence.js';
 import type { Ref } from './system.js';
+import { NO_BUDDIES } from './watchers.js';
 
 /** What belongs to an endpoint as a whole: of two nodes that set it, the later counts. */
 export interface Profile {
@@ -32,6 +33,8 @@ export interface Change {
   readonly nick?: string | null;
   /** Show or status have been set, perhaps to what they were before. */
   readonly isShown?: boolean;
+  /** This node's own part, which was away, is back. */
+  readonly isBack?: boolean;
   /** Of rooms entered and left on another node: when that was done there. */
   readonly moments?: readonly Moment[];
 }
@@ -46,6 +49,8 @@ export interface Part {
   entered: readonly number[];
   /** The part's node is not heard of, or has not named the part since it was asked for everything. */
   hidden: boolean;
+  /** The part has only clients that are away: to others it is not there. */
+  away: boolean;
   /** The part has not been named yet in a snapshot that is coming in. */
   stale: boolean;
   /** How many clients of the part are connected; nodes that have a part themselves are told. */
@@ -67,6 +72,8 @@ export interface EndpointRecord {
   appearance: Appearance | null;
   /** The stamp of when this node's own part came; 0: this node has none. */
   birth: number;
+  /** This node's own part has only clients that are away: to others it is not there, and it stays in its rooms. */
+  away: boolean;
   /** The rooms that this node's own part is in. */
   rooms: readonly Address[];
   /** When each of the rooms was entered. */
@@ -79,17 +86,54 @@ export interface EndpointRecord {
   parts: readonly Part[];
 }
 
+/** The rooms of a part that is in none. */
+export const NOWHERE: Pick<Part, 'rooms' | 'entered'> = { rooms: [], entered: [] };
+
+/** Shared by all that have none. */
+const NO_PARTS: readonly Part[] = [];
+
+/** The record of an endpoint that nobody has told anything of. */
+export function newRecord(address: Address): EndpointRecord {
+  return {
+    address,
+    actor: null,
+    nick: '',
+    show: 'available',
+    status: '',
+    stamp: 0,
+    shown: 0,
+    appearance: null,
+    birth: 0,
+    away: false,
+    ...NOWHERE,
+    connected: 0,
+    watching: NO_BUDDIES,
+    parts: NO_PARTS,
+  };
+}
+
 export function partOf({ parts }: EndpointRecord, node: RemoteNode): Part | undefined {
   return parts.length === 0 ? undefined : parts.find((part) => part.node === node);
 }
 
-export function isOnline({ birth, parts }: EndpointRecord): boolean {
-  return birth > 0 || parts.some(({ hidden }) => !hidden);
+/** Whether a part of another node makes its endpoint online. */
+export function isCounted({ hidden, away }: Pick<Part, 'hidden' | 'away'>): boolean {
+  return !hidden && !away;
 }
 
-/** Whether this node has a part of an endpoint, and another worker of this server an older one. */
-export function isShared({ birth, parts }: EndpointRecord): boolean {
-  return birth > 0 && parts.some((part) => part.birth < birth && !part.hidden && part.node.isWorker);
+/** Whether this node's own part makes its endpoint online. */
+export function isOnlineHere({ birth, away }: EndpointRecord): boolean {
+  return birth > 0 && !away;
+}
+
+export function isOnline(record: EndpointRecord): boolean {
+  return isOnlineHere(record) || record.parts.some(isCounted);
+}
+
+/** Whether an endpoint is online on this node, and was before on another worker of this server. */
+export function isShared(record: EndpointRecord): boolean {
+  const { birth, parts } = record;
+  return isOnlineHere(record) && parts.some((part) => part.birth < birth && isCounted(part) && part.node.isWorker);
 }
 
 /** The rooms that an endpoint is in, by those of its parts that count. */

@@ -5,20 +5,19 @@
 import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
 import type { RemoteNode } from './cluster.js';
-import type { EndpointRecord, Part } from './endpoint-record.js';
+import { type EndpointRecord, isOnline, NOWHERE, type Part } from './endpoint-record.js';
 import { FOOTPRINT, type Memory } from './memory.js';
 import type { Moment } from './moments.js';
 import { type RoomSize, RoomSizes, type SizedRoom } from './room-sizes.js';
 import { EMPTY, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
-
-/** The rooms of a part that is in none. */
-export const NOWHERE: Pick<Part, 'rooms' | 'entered'> = { rooms: [], entered: [] };
 
 export interface Room extends SizedRoom {
   /** Members with a part on this node. */
   here: SmallSet<EndpointRecord>;
   /** Members without a part on this node. */
   elsewhere: SmallSet<EndpointRecord>;
+  /** Of both, those that are away: they have what is said in the room, and count nowhere. */
+  away: SmallSet<EndpointRecord>;
   /** How many members each other node has; null: no other node has members. */
   nodes: Map<RemoteNode, number> | null;
 }
@@ -43,17 +42,17 @@ export class Rooms {
     return this.#rooms.size;
   }
 
-  /** How many members a room has, on all nodes. */
+  /** How many members a room has that are online, on all nodes. */
   size(address: Address): number {
     return this.#rooms.get(address)?.size ?? 0;
   }
 
-  /** Members of a room, on all nodes. */
+  /** Members of a room that are online, on all nodes. */
   *members(address: Address): Iterable<EndpointRecord> {
     const room = this.#rooms.get(address);
     if (!room) return;
-    yield* room.here;
-    yield* room.elsewhere;
+    for (const record of room.here) if (isOnline(record)) yield record;
+    for (const record of room.elsewhere) if (isOnline(record)) yield record;
   }
 
   /** The largest rooms, in order. */
@@ -71,10 +70,12 @@ export class Rooms {
   /** Enters an endpoint as a member of a room, here or elsewhere; null: it is no member any more. */
   place(record: EndpointRecord, address: Address, place: 'here' | 'elsewhere' | null): void {
     const room = this.#room(address);
-    const { here, elsewhere } = room;
+    const { here, elsewhere, away } = room;
+    const isAway = place !== null && !isOnline(record);
+    room.away = isAway ? withItem(away, record) : withoutItem(away, record);
     room.here = place === 'here' ? withItem(here, record) : withoutItem(here, record);
     room.elsewhere = place === 'elsewhere' ? withItem(elsewhere, record) : withoutItem(elsewhere, record);
-    this.#sizes.change(room, sizeOf(room.here) + sizeOf(room.elsewhere));
+    this.#sizes.change(room, sizeOf(room.here) + sizeOf(room.elsewhere) - sizeOf(room.away));
     this.#forgetEmpty(room);
   }
 
@@ -93,8 +94,8 @@ export class Rooms {
     }
   }
 
-  #forgetEmpty({ address, size, nodes }: Room): void {
-    if (size > 0 || nodes !== null) return;
+  #forgetEmpty({ address, here, elsewhere, nodes }: Room): void {
+    if (sizeOf(here) + sizeOf(elsewhere) > 0 || nodes !== null) return;
     this.#rooms.delete(address);
     this.memory.subtract(FOOTPRINT.room);
   }
@@ -108,7 +109,7 @@ export class Rooms {
   #room(address: Address): Room {
     let room = this.#rooms.get(address);
     if (!room) {
-      room = { address, size: 0, here: EMPTY, elsewhere: EMPTY, nodes: null };
+      room = { address, size: 0, here: EMPTY, elsewhere: EMPTY, away: EMPTY, nodes: null };
       this.#rooms.set(address, room);
       this.memory.add(FOOTPRINT.room);
     }

@@ -15,9 +15,13 @@ import {
   type Change,
   type EndpointRecord,
   enteredAt,
+  isCounted,
   isOnline,
+  isOnlineHere,
   isShared,
   momentsOf,
+  NOWHERE,
+  newRecord,
   type Part,
   type Profile,
   partOf,
@@ -29,14 +33,14 @@ import { FOOTPRINT, type Memory } from './memory.js';
 import type { Moment } from './moments.js';
 import type { PresenceType } from './packet.js';
 import { type Appearance, appearance, transition } from './presence.js';
-import { NOWHERE, Rooms } from './rooms.js';
+import { RoomPresence } from './room-presence.js';
+import { Rooms } from './rooms.js';
 import type { SmallSet } from './small-set.js';
 import type { Ref } from './system.js';
-import { NO_BUDDIES, Watchers } from './watchers.js';
-
-const NO_PARTS: readonly Part[] = [];
+import { Watchers } from './watchers.js';
 
 const JOINED: Change = { type: 'join' };
+const BACK: Change = { type: 'grponline' };
 
 /** Lets this node's clients hear of what changes. */
 export interface PresenceListener {
@@ -52,6 +56,7 @@ export class Tracker {
   /** How many endpoints are online, on all nodes. */
   onlineCount = 0;
   readonly #watchers = new Watchers();
+  readonly #inRooms: RoomPresence;
 
   constructor(
     private readonly cluster: DomainCluster,
@@ -60,6 +65,7 @@ export class Tracker {
     metrics: Pick<DomainMetrics, 'rooms'>,
   ) {
     this.rooms = new Rooms(memory, metrics);
+    this.#inRooms = new RoomPresence(this.rooms, listener);
   }
 
   /** How others see an endpoint; null where it is offline to them. */
@@ -103,8 +109,21 @@ export class Tracker {
       else {
         this.#setProfile(record, profile, change);
         this.#moveRooms(record, enter, leave, change);
+        if (change.isBack) this.#setOwnAway(record, false);
       }
     });
+  }
+
+  /** To others this node's own part of an endpoint goes, and it stays where it is; or it comes back as it was. */
+  setAway(record: EndpointRecord, isAway: boolean): void {
+    if (record.birth === 0 || record.away === isAway) return;
+    this.#change(record, BACK, () => this.#setOwnAway(record, isAway));
+  }
+
+  #setOwnAway(record: EndpointRecord, isAway: boolean): void {
+    record.away = isAway;
+    this.#countOnline(null, isAway ? -1 : 1);
+    this.cluster.wentAway(record);
   }
 
   #comeUp(record: EndpointRecord, profile: Profile, rooms: readonly Address[], { isShown }: Change): void {
@@ -162,10 +181,11 @@ export class Tracker {
   goOffline(record: EndpointRecord): void {
     if (record.birth > 0) {
       this.#change(record, JOINED, () => {
+        if (isOnlineHere(record)) this.#countOnline(null, -1);
         record.birth = 0;
+        record.away = false;
         record.connected = 0;
         Object.assign(record, NOWHERE);
-        this.#countOnline(null, -1);
         this.memory.subtract(FOOTPRINT.endpoint);
         this.cluster.wentDown(record);
       });
@@ -197,17 +217,24 @@ export class Tracker {
   }
 
   /** A part of another node is there, as that node says itself. */
-  up(address: Address, node: RemoteNode, birth: number, profile: StampedProfile, rooms: readonly Moment[]): void {
+  up(
+    address: Address,
+    node: RemoteNode,
+    birth: number,
+    profile: StampedProfile,
+    rooms: readonly Moment[],
+    away = false,
+  ): void {
     const record = this.record(address);
     const known = partOf(record, node);
     const isNew = !known || known.birth !== birth;
     const isBack = !isNew && known.hidden;
     this.#change(record, JOINED, () => {
       this.#adopt(record, profile);
-      const part = known ?? { node, birth, ...NOWHERE, hidden: false, stale: false, connected: 0 };
+      const part = known ?? { node, birth, ...NOWHERE, hidden: true, away, stale: false, connected: 0 };
       this.rooms.count(part, -1);
-      if (!known || known.hidden) this.#countOnline(node, 1);
-      Object.assign(part, { birth, hidden: false, stale: false, ...this.rooms.keep(rooms) });
+      this.#set(part, { hidden: false, away });
+      Object.assign(part, { birth, stale: false, ...this.rooms.keep(rooms) });
       record.parts = (known ? [...record.parts] : [...record.parts, part]).sort((a, b) => a.birth - b.birth);
       this.rooms.count(part, 1);
     });
@@ -218,6 +245,14 @@ export class Tracker {
   set(address: Address, profile: StampedProfile): void {
     const record = this.records.get(address);
     if (record) this.#change(record, JOINED, () => this.#adopt(record, profile));
+  }
+
+  /** Another node's part has gone away, or is back. */
+  partAway(address: Address, node: RemoteNode, isAway: boolean): void {
+    const record = this.records.get(address);
+    const part = record && partOf(record, node);
+    if (!record || !part) return;
+    this.#change(record, BACK, () => this.#set(part, { hidden: part.hidden, away: isAway }));
   }
 
   /** Another node's part enters rooms and leaves others. */
@@ -244,10 +279,7 @@ export class Tracker {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
       if (!part || part.hidden) continue;
-      this.#change(record, JOINED, () => {
-        part.hidden = true;
-        this.#countOnline(node, -1);
-      });
+      this.#change(record, JOINED, () => this.#set(part, { hidden: true, away: part.away }));
     }
   }
 
@@ -274,7 +306,7 @@ export class Tracker {
     this.rooms.clear();
     for (const record of [...this.records.values()]) {
       if (isShared(record)) this.cluster.shared(-1);
-      record.parts = NO_PARTS;
+      record.parts = [];
       this.#forgetEmpty(record);
     }
   }
@@ -289,28 +321,14 @@ export class Tracker {
   #remove(record: EndpointRecord, part: Part): void {
     this.#change(record, JOINED, () => {
       this.rooms.count(part, -1);
-      if (!part.hidden) this.#countOnline(part.node, -1);
+      if (isCounted(part)) this.#countOnline(part.node, -1);
       record.parts = record.parts.filter((other) => other !== part);
     });
     this.#forgetEmpty(record);
   }
 
   #newRecord(address: Address): EndpointRecord {
-    const record: EndpointRecord = {
-      address,
-      actor: null,
-      nick: '',
-      show: 'available',
-      status: '',
-      stamp: 0,
-      shown: 0,
-      appearance: null,
-      birth: 0,
-      ...NOWHERE,
-      connected: 0,
-      watching: NO_BUDDIES,
-      parts: NO_PARTS,
-    };
+    const record = newRecord(address);
     this.records.set(address, record);
     this.cluster.remembered();
     return record;
@@ -335,6 +353,12 @@ export class Tracker {
     }
   }
 
+  #set(part: Part, to: Pick<Part, 'hidden' | 'away'>): void {
+    const before = isCounted(part);
+    Object.assign(part, to);
+    if (before !== isCounted(part)) this.#countOnline(part.node, before ? -1 : 1);
+  }
+
   #countOnline(node: RemoteNode | null, by: 1 | -1): void {
     const count = (this.online.get(node) ?? 0) + by;
     if (count > 0) this.online.set(node, count);
@@ -356,42 +380,10 @@ export class Tracker {
     const type = transition(before, after);
     if (type !== null) this.listener.changed(record, type);
     const roomsAfter = roomsOf(record);
-    const isSame = roomsBefore === roomsAfter && ownBefore === record.rooms;
+    const isSame = roomsBefore === roomsAfter && ownBefore === record.rooms && online === wasOnline;
     if (isSame && (type === null || type === 'show')) return;
-    this.#left(record, roomsBefore, roomsAfter, before !== null, change.nick ?? null);
-    this.#entered(record, roomsBefore, roomsAfter, type, change);
-  }
-
-  #left(
-    record: EndpointRecord,
-    before: readonly Address[],
-    after: readonly Address[],
-    wasVisible: boolean,
-    nick: string | null,
-  ): void {
-    const stays = lookup(after);
-    for (const room of before) {
-      if (stays(room)) continue;
-      this.rooms.place(record, room, null);
-      if (wasVisible) this.listener.inRoom(record, room, record.appearance ? 'leave' : 'grpoffline', nick);
-    }
-  }
-
-  #entered(
-    record: EndpointRecord,
-    before: readonly Address[],
-    after: readonly Address[],
-    type: 'online' | 'offline' | 'show' | null,
-    change: Change,
-  ): void {
-    const was = lookup(before);
-    const isHere = lookup(record.rooms);
-    for (const room of after) {
-      const isNew = !was(room);
-      this.rooms.place(record, room, isHere(room) ? 'here' : 'elsewhere');
-      if (type === 'offline' && !isNew) this.listener.inRoom(record, room, 'grpoffline', null);
-      else if (type === 'online') this.listener.inRoom(record, room, 'grponline', null);
-      else if (isNew && record.appearance) this.listener.inRoom(record, room, change.type, change.nick ?? null);
-    }
+    const known = { rooms: roomsBefore, isVisible: before !== null };
+    this.#inRooms.left(record, known, roomsAfter, change.nick ?? null);
+    this.#inRooms.entered(record, known, roomsAfter, type, change);
   }
 }

@@ -108,6 +108,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.#tell(this.items.wentDown(address));
   }
 
+  wentAway(record: EndpointRecord): void {
+    this.#tell(this.items.wentAway(record));
+  }
+
   confirm(record: EndpointRecord, rooms: readonly Address[], isIn: boolean): void {
     if (rooms.length === 0 || record.birth === 0) return;
     const stamp = this.stamps.next();

@@ -61,14 +61,15 @@ type Take = (recipients: Recipients, peer: Peer, fields: readonly never[]) => vo
 
 type Moments = readonly Moment[];
 type Changed = readonly [Address, stamp: number, nick: string, shown: number, Show, status: string];
-type Up = readonly [...Changed, birth: number, rooms: Moments];
+type Up = readonly [...Changed, birth: number, rooms: Moments, away?: 0 | 1];
 type RoomsChanged = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
 type Mirrored = readonly [Address, join: Moments, leave: Moments, nick: string | null, watch: Addresses];
 
 function up(recipients: Recipients, peer: Peer, fields: Up): void {
-  const [address, stamp, nick, shown, show, status, birth, rooms] = fields;
+  const [address, stamp, nick, shown, show, status, birth, rooms, away] = fields;
   heard(recipients, [birth, stamp, shown, ...stampsOf(rooms)]);
-  recipients.domain.tracker.up(address, peer, birth, { stamp, nick, shown, show, status }, rooms);
+  const profile = { stamp, nick, shown, show, status };
+  recipients.domain.tracker.up(address, peer, birth, profile, rooms, away === 1);
   mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 
@@ -110,6 +111,10 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
   if (part) part.connected = count;
   // A hidden part has not been sent the packets that nobody has seen: they must stay here.
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
+}
+
+function wentAway({ domain }: Recipients, peer: Peer, [address, away]: readonly [Address, 0 | 1]): void {
+  domain.tracker.partAway(address, peer, away === 1);
 }
 
 function down({ domain }: Recipients, peer: Peer, [address]: readonly [Address]): void {
@@ -269,6 +274,7 @@ const TAKERS = new Map<string, Taker>([
   ['u', taker(up, address, stamp, text, stamp, show, text, stamp, moments)],
   ['s', taker(changed, address, stamp, text, stamp, show, text)],
   ['r', taker(roomsChanged, address, moments, moments, text, orNull(text))],
+  ['a', taker(wentAway, address, flag)],
   ['x', taker(down, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],

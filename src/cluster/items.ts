@@ -35,8 +35,8 @@ export class Items {
 
   /** This node has a part of an endpoint. */
   cameUp(record: EndpointRecord): string {
-    const { address, birth, stamp, nick, shown, show, status } = record;
-    return this.#item('u', address, stamp, nick, shown, show, status, birth, momentsOf(record));
+    const { address, birth, stamp, nick, shown, show, status, away } = record;
+    return this.#item('u', address, stamp, nick, shown, show, status, birth, momentsOf(record), away ? 1 : 0);
   }
 
   /** Nick, show or status have been set. */
@@ -46,6 +46,11 @@ export class Items {
 
   roomsChanged(address: Address, entered: readonly Moment[], left: readonly Moment[], { type, nick }: Change): string {
     return this.#item('r', address, entered, left, type, nick ?? null);
+  }
+
+  /** Only clients that are away are left of this node's part; or one of them is back. */
+  wentAway({ address, away }: EndpointRecord): string {
+    return this.#item('a', address, away ? 1 : 0);
   }
 
   /** This node has no part of an endpoint any more. */

@@ -1,0 +1,50 @@
+/** What a change of an endpoint means to the rooms that it is in, was in or comes to. PROTOCOL.md section 4. */
+import type { Address } from './address.js';
+import type { Change, EndpointRecord } from './endpoint-record.js';
+import { lookup } from './lists.js';
+import type { Rooms } from './rooms.js';
+import type { PresenceListener } from './tracker.js';
+
+/** How an endpoint was before a change. */
+export interface Before {
+  /** Its rooms. */
+  readonly rooms: readonly Address[];
+  /** Whether others saw it. */
+  readonly isVisible: boolean;
+}
+
+export class RoomPresence {
+  constructor(
+    private readonly rooms: Rooms,
+    private readonly listener: PresenceListener,
+  ) {}
+
+  /** An endpoint has left rooms: those that it was in and is not in `after`. */
+  left(record: EndpointRecord, before: Before, after: readonly Address[], nick: string | null): void {
+    const stays = lookup(after);
+    for (const room of before.rooms) {
+      if (stays(room)) continue;
+      this.rooms.place(record, room, null);
+      if (before.isVisible) this.listener.inRoom(record, room, record.appearance ? 'leave' : 'grpoffline', nick);
+    }
+  }
+
+  /** An endpoint has come into rooms, or changed in those that it stays in; `type` is what others see of it. */
+  entered(
+    record: EndpointRecord,
+    before: Before,
+    after: readonly Address[],
+    type: 'online' | 'offline' | 'show' | null,
+    change: Change,
+  ): void {
+    const was = lookup(before.rooms);
+    const isHere = lookup(record.rooms);
+    for (const room of after) {
+      const isNew = !was(room);
+      this.rooms.place(record, room, isHere(room) ? 'here' : 'elsewhere');
+      if (type === 'offline' && !isNew) this.listener.inRoom(record, room, 'grpoffline', null);
+      else if (type === 'online') this.listener.inRoom(record, room, 'grponline', null);
+      else if (isNew && record.appearance) this.listener.inRoom(record, room, change.type, change.nick ?? null);
+    }
+  }
+}
