@@ -97,7 +97,7 @@ t.test('connections, room messages and acknowledgements are shown, others’ pac
   await site.message(one.ticket, '2', 'last');
   while ((await two.next()).body !== 'last');
   await three.before();
-  while (!(await hops(server)).includes('acknowledged message chat 1>2')) await server.settled();
+  while (!(await hops(server)).includes('confirmed message chat 1>2')) await server.settled();
   const seen = await hops(server);
   t.strictSame(seen.slice(0, 4), [
     'online',

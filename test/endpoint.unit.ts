@@ -118,6 +118,9 @@ t.test(
     const second = await connect(false);
     first.connection.lost();
     t.match(await second.received(), [{ cmd: 'connack' }, { cmd: 'publish', messageId: 1, dup: true }]);
+    t.equal(domain.metrics.queuedPackets, 1);
+    second.send({ cmd: 'puback', messageId: 1 });
+    await second.received();
     t.equal(domain.metrics.queuedPackets, 0);
   },
 );

@@ -4,7 +4,7 @@
  *
  * It holds a bounded queue and at most one transport. Packets go through the queue always, so that order holds, and out
  * at the end of the turn, so that what one turn brings for a client is one frame. They leave the queue when they are
- * confirmed: by the position of a client that counts, by being written to one that does not.
+ * confirmed: by the position of a client that counts, by the acknowledgement of MQTT, by being written to others.
  */
 import type { CloseReason } from '../errors.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -127,7 +127,7 @@ export class Client {
     this.#canTake = this.#settling === null;
     if (transport.counting) this.#resume(transport.counting);
     // What MQTT confirms is what its client acknowledges: it has the rest again.
-    else if (transport.kind === 'mqtt' || transport.kind === 'mqttws') this.#queue.rewind();
+    else if (transport.acknowledges) this.#queue.rewind();
     this.#schedule();
   }
 
@@ -141,6 +141,15 @@ export class Client {
     current?.counting?.confirmed?.(packets);
   }
 
+  /** The client of a transport that `acknowledges` has these, or will never have them, `dropped` says why. */
+  acknowledge(transport: Transport, packets: readonly Packet[], dropped: string | null): void {
+    if (this.transport !== transport) return;
+    const gone = this.#queue.acknowledge(packets);
+    if (dropped === null) return this.#leave(gone);
+    this.#traceAll('dropped', gone, dropped);
+    this.onConfirmed?.(gone);
+  }
+
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
     if (this.#settling === transport) this.#settled(unsent, limits);
@@ -150,7 +159,7 @@ export class Client {
     this.#canTake = false;
     this.since = now;
     this.#traceAll('returned', unsent, `${transport.kind} has gone`);
-    this.#putBack(unsent, limits);
+    this.#takeBack(transport, unsent, limits);
     return true;
   }
 
@@ -191,8 +200,10 @@ export class Client {
     this.#sent(taken === packets.length ? packets : packets.slice(0, taken), now);
     this.#canTake = taken === packets.length;
     if (taken < packets.length) this.#traceAll('waiting', packets.slice(taken), 'the connection takes no more now');
+    if (taken === 0) return;
+    if (this.transport.acknowledges) return this.#queue.send(taken);
     const confirmed = this.#queue.take(taken);
-    if (taken > 0) this.onConfirmed?.(confirmed);
+    this.onConfirmed?.(confirmed);
   }
 
   #dropExpired(): void {
@@ -258,6 +269,12 @@ export class Client {
     this.onConfirmed?.(confirmed);
   }
 
+  /** Whatever comes next has what an ended transport did not get out, or its client did not acknowledge. */
+  #takeBack({ acknowledges }: Transport, unsent: readonly Packet[], limits: QueueLimits): void {
+    if (acknowledges) this.#queue.rewind();
+    this.#putBack(unsent, limits);
+  }
+
   #putBack(unsent: readonly Packet[], limits: QueueLimits): void {
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
   }
@@ -287,7 +304,7 @@ export class Client {
     this.#canTake = false;
     const unsent = transport.close(reason);
     this.#traceAll('returned', unsent, `${transport.kind} has ended`);
-    this.#putBack(unsent, limits);
+    this.#takeBack(transport, unsent, limits);
   }
 
   #schedule(): void {
@@ -309,6 +326,7 @@ export class Client {
   #reportOverflow(overflow: readonly Packet[]): void {
     const { length: dropped } = overflow;
     this.#traceAll('dropped', overflow, 'queueOverflow');
+    this.transport?.dropped?.(overflow);
     if (dropped === 0 || this.#overflowed) return;
     this.#overflowed = true;
     const what = { event: 'queue overflow', endpoint: this.address, client: this.name, dropped };

@@ -88,6 +88,14 @@ export type EndpointMessage =
       readonly transport: Transport | null;
       readonly position: Position;
     }
+  /** The client of a transport that `acknowledges` has these packets, or they will never reach it: `dropped` says why. */
+  | {
+      readonly kind: 'acknowledged';
+      readonly client: Client;
+      readonly transport: Transport;
+      readonly packets: readonly Packet[];
+      readonly dropped: string | null;
+    }
   | { readonly kind: 'idled'; readonly client: Client }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
@@ -151,6 +159,9 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return state;
     case 'confirm':
       message.client.confirm(message.transport, message.position);
+      return state;
+    case 'acknowledged':
+      message.client.acknowledge(message.transport, message.packets, message.dropped);
       return state;
     case 'online':
       return comeOnline(state, message, self);
@@ -284,7 +295,9 @@ function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
-  return ['deliver', 'send', 'drained', 'confirm', 'inspect', 'configure'].includes(message.kind) ? 'resume' : 'stop';
+  return ['deliver', 'send', 'drained', 'confirm', 'acknowledged', 'inspect', 'configure'].includes(message.kind)
+    ? 'resume'
+    : 'stop';
 }
 
 /** Whoever is still connected hears that the ticket is gone, and comes online again. */

@@ -140,6 +140,29 @@ export class PacketQueue {
     return this.#shift(end);
   }
 
+  /** The first `count` of what was not sent are sent, and stay until they are confirmed. */
+  send(count: number): void {
+    let end = this.#sent;
+    for (let left = count; left > 0; end++) if (isPacket(this.#entries[end] as Entry)) left -= 1;
+    this.#setSent(end);
+  }
+
+  /** Sent packets are confirmed, of which earlier ones may still be open. Answers those that were there. */
+  acknowledge(packets: readonly Packet[]): readonly Packet[] {
+    const found: Packet[] = [];
+    for (const packet of packets) {
+      const at = this.#entries.indexOf(packet);
+      if (at < 0) continue;
+      found.push(packet);
+      if (at === 0) this.#shift(1);
+      else this.#leaveGap(at, packet, 0);
+    }
+    let end = 0;
+    while (end < this.#sent && !isPacket(this.#entries[end] as Entry)) end += 1;
+    if (end > 0) this.#shift(end);
+    return found;
+  }
+
   /** What has not been sent, for a connection whose client counts: about so many bytes at most, one packet at least. */
   batch(mostBytes: number): Batch {
     const packets: Packet[] = [];
@@ -302,9 +325,8 @@ export class PacketQueue {
   }
 
   /** A gap in the place of a packet, one with its neighbours: but what was sent stays apart from what was not. */
-  #leaveGap(at: number, gone: Packet): void {
+  #leaveGap(at: number, gone: Packet, lost = gone.kind === 'message' ? 1 : 0): void {
     this.#count(gone, -1);
-    const lost = gone.kind === 'message' ? 1 : 0;
     this.#entries[at] = { kind: null, missed: 1, lost };
     this.#gaps += 1;
     if (at + 1 !== this.#sent) this.#join(at);

@@ -18,7 +18,6 @@ export type HopName =
   | 'waiting'
   | 'sent'
   | 'returned'
-  | 'acknowledged'
   | 'confirmed'
   | 'dropped'
   | 'online'

@@ -41,6 +41,10 @@ export interface Transport {
   readonly heardAt?: number | null;
   /** null or absent: its client keeps no position, and what is written to it is confirmed by that. */
   readonly counting?: Counting | null;
+  /** What it takes stays the client's until it tells the endpoint `acknowledged`: nothing comes back from it. */
+  readonly acknowledges?: boolean;
+  /** Of one that `acknowledges`: these have had to go from the queue, some of them may be on their way. */
+  dropped?(packets: readonly Packet[]): void;
   /**
    * Takes packets from the front, in order, and answers how many; the client keeps the others and offers them again
    * when the endpoint is told `drained`. What it took and could not get out it gives back in `detach` or `close`.

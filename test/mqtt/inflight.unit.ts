@@ -94,21 +94,6 @@ t.test('What is acknowledged before it was sent again is not sent again', (t) =>
   t.end();
 });
 
-t.test('What waits to be sent again can be given up, and what was sent on this connection stays', (t) => {
-  const inflight = new Inflight<string>();
-  inflight.connected(10);
-  for (const item of ['a', 'b', 'c']) send(inflight, item);
-  inflight.connected(10);
-  inflight.sent(inflight.nextAgain() ?? (t.fail('nothing is in flight') as never));
-  inflight.forgetWaiting();
-  t.strictSame(
-    [...inflight.entries()].map(({ item }) => item),
-    ['a'],
-  );
-  t.ok(inflight.isCaughtUp);
-  t.end();
-});
-
 t.test('Identifiers count on from what was restored, begin again at 1, and pass over those in flight', (t) => {
   const inflight = new Inflight<string>();
   inflight.restore(65_534, 'kept', 1, false);

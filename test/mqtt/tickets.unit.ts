@@ -179,8 +179,8 @@ t.test('A ticket’s client that stops reading is bounded, and goes on when it r
   }
   const sent = payloads(await device.received()).length;
   t.ok(sent >= 10 && sent <= 12, `${sent} went out`);
-  t.equal(metrics.queuedPackets, 10);
-  t.equal(metrics.dropped.queueOverflow, 40 - sent - 10);
+  t.equal(metrics.queuedPackets, 10, 'what is in flight counts into the same bound');
+  t.equal(metrics.dropped.queueOverflow, 30);
   device.wire.buffered = 0;
   device.connection.drained();
   const rest = payloads(await device.received()).flatMap(bodies);
@@ -188,6 +188,45 @@ t.test('A ticket’s client that stops reading is bounded, and goes on when it r
     rest.map((body) => Number.parseInt(body, 10)),
     [30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
   );
+});
+
+t.test('What a ticket’s client has not acknowledged is in its queue, within the queue’s bounds', async (t) => {
+  const limits = { queuePackets: 4 };
+  const { device, broker, metrics, host, password } = await phone(
+    t,
+    { limits },
+    { properties: { sessionExpiryInterval: 60 } },
+  );
+  const push = async (...texts: string[]) => {
+    for (const body of texts) {
+      broker.push('tom', 'jack', body);
+      await turn();
+    }
+  };
+  await push('1', '2', '3');
+  t.strictSame(payloads(await device.received()).map(bodies), [['1'], ['2'], ['3']]);
+  t.equal(metrics.queuedPackets, 3);
+  device.send({ cmd: 'puback', messageId: 2 });
+  await turn();
+  t.equal(metrics.queuedPackets, 2, 'out of order');
+  device.send({ cmd: 'puback', messageId: 1 });
+  await turn();
+  t.equal(metrics.queuedPackets, 1);
+  await push('4', '5', '6');
+  t.equal(metrics.queuedPackets, 4);
+  await push('7');
+  t.equal(metrics.dropped.queueOverflow, 1, 'the oldest that is in flight');
+  t.strictSame(payloads(await device.received()).map(bodies), [['4'], ['5'], ['6'], ['7']]);
+  device.connection.lost();
+  await turn();
+  const again = new TestDevice(host);
+  const options = { username: own.domain, password, clean: false, properties: { sessionExpiryInterval: 60 } };
+  const came = await again.connect('phone', options);
+  t.match(came[0], { sessionPresent: true });
+  t.strictSame(payloads([...came, ...(await again.received())]).map(bodies), [['4'], ['5'], ['6'], ['7']]);
+  for (const messageId of [4, 5, 6, 7]) again.send({ cmd: 'puback', messageId });
+  await turn();
+  t.equal(metrics.queuedPackets, 0);
 });
 
 t.test(

@@ -6,7 +6,7 @@ const KEPT = 1000;
 const SHOWN = 200;
 const TAGS = {
   sent: 'tag good',
-  acknowledged: 'tag good',
+  confirmed: 'tag good',
   dropped: 'tag bad',
   returned: 'tag warn',
   waiting: 'tag warn',

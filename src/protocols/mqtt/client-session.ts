@@ -1,12 +1,12 @@
 /**
  * A ticket's session and connection: one client of its endpoint, by MQTT. Carries the endpoint's packets as publications
  * of QoS 1, and what the client publishes to its endpoint's actor; PROTOCOL.md section 8. What waits for the client is
- * in its endpoint's queue: only what is in flight is kept here.
+ * in its endpoint's queue until it is acknowledged; here is what of it is in flight, under which identifier.
  */
 import { parseTarget } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
-import { hasExpired, type Packet } from '../../actors/packet.js';
+import type { Packet } from '../../actors/packet.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
 import { isMember } from '../sending.js';
@@ -25,8 +25,10 @@ import { SessionWill } from './will.js';
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
 
-/** Packets of one topic that follow each other and expire together: one publication. */
-type Batch = readonly [Packet, ...Packet[]];
+/** Packets of one topic that follow each other and expire together: one publication. Those that have had to go are no longer in it. */
+type Batch = readonly Packet[];
+
+const NONE: readonly Packet[] = [];
 
 /** What outlives a connection: it goes on when the same client connects with the same client id. */
 export class ClientSession {
@@ -90,12 +92,13 @@ export class ClientSessions {
 /** A client's connection: gets the endpoint's packets out, and hands on what the client says. */
 export class ClientTransport implements ConnectionOwner, Transport {
   readonly kind: Connection['kind'];
+  readonly acknowledges = true;
   readonly sessionPresent: boolean;
   readonly #session: ClientSession;
   readonly #granted = new Set<string>();
   #blocked = false;
-  /** What was in flight when the connection was lost; null: the connection is there. */
-  #left: readonly Packet[] | null = null;
+  /** Whether the connection is lost, or another one has the client. */
+  #hasLeft = false;
   /** Bytes that one publication gathers here: halved each time that a frame is larger than the client accepts. */
   #frameBytes = FRAME_BYTES;
 
@@ -133,7 +136,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
   }
 
   deliver(packets: readonly Packet[]): number {
-    if (this.#left) return 0;
+    if (this.#hasLeft) return 0;
     let taken = 0;
     while (taken < packets.length) {
       if (this.connection.congested || !this.#session.inflight.hasQuota) {
@@ -148,19 +151,15 @@ export class ClientTransport implements ConnectionOwner, Transport {
   /** Sends what an earlier connection had in flight, as it was [MQTT-4.4.0-1]. Answers how many packets that were. */
   #sendAgain(packets: readonly Packet[], from: number): number {
     const { inflight } = this.#session;
-    const entry = inflight.nextAgain();
-    if (!entry) return 0;
-    if (!entry.item.every((packet, i) => packets[from + i] === packet)) {
-      // The packets of one publication expire together, and are not among those that wait then.
-      if (hasExpired(entry.item[0], this.domain.runtime.clock.now())) {
-        inflight.remove(entry);
-        return this.#sendAgain(packets, from);
-      }
-      // Another transport has taken those packets meanwhile.
-      inflight.forgetWaiting();
-      return 0;
+    for (let entry = inflight.nextAgain(); entry; entry = inflight.nextAgain()) {
+      // Some have had to go from the queue, have expired, or another transport has got them out meanwhile.
+      const left: Packet[] = [];
+      for (const packet of entry.item) if (packets[from + left.length] === packet) left.push(packet);
+      entry.item = left;
+      if (left.length > 0) return this.#transmit(entry, true) ? left.length : 0;
+      inflight.remove(entry);
     }
-    return this.#transmit(entry, true) ? entry.item.length : 0;
+    return 0;
   }
 
   /** Sends one publication of packets that follow each other on one topic and expire together. Answers how many that were. */
@@ -177,6 +176,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     if (this.#transmit(inflight.add([first, ...packets.slice(from + 1, to)], 1), false)) return to - from;
     if (to - from === 1) {
       this.domain.metrics.drop('packetTooLarge', this.client.address);
+      this.#acknowledge([first], 'packetTooLarge');
       return 1;
     }
     this.#frameBytes = Math.min(this.#frameBytes, bytes) / 2;
@@ -196,14 +196,14 @@ export class ClientTransport implements ConnectionOwner, Transport {
   /** The endpoint ends the connection: another took its place, or OFFLINE was called. */
   close(reason: CloseReason): readonly Packet[] {
     const { will } = this.#session;
-    const hasLeft = this.#left !== null;
+    const hasLeft = this.#hasLeft;
     // A ticket that has ended says nothing any more.
     if (!hasLeft && reason !== CLOSE.replaced) will.discard();
-    const unsent = this.leave();
+    this.leave();
     // The client goes on elsewhere before a delay is over.
     if (!hasLeft) will.resumed();
     this.connection.disconnect(reason.mqttReason, reason.webSocketCode);
-    return unsent;
+    return NONE;
   }
 
   received(packet: Incoming): void {
@@ -280,8 +280,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
   }
 
   #acknowledged(packet: Ack): void {
-    // What was in flight has gone back to the endpoint.
-    if (this.#left) return;
+    if (this.#hasLeft) return;
     const acknowledged = this.#session.inflight.acknowledge(packet);
     switch (acknowledged.kind) {
       case 'breach':
@@ -289,16 +288,25 @@ export class ClientTransport implements ConnectionOwner, Transport {
       case 'release':
         return this.#answer(encodeAck(this.connection.version ?? 4, 'pubrel', packet.id));
       case 'completed':
-        this.#confirmed(acknowledged.entry.item);
+        this.#acknowledge(acknowledged.entry.item, null);
+        if (!this.connection.congested) this.drained();
     }
   }
 
-  /** The client has these packets. */
-  #confirmed(packets: readonly Packet[]): void {
-    for (const packet of packets) {
-      if (packet.trace !== null) packet.trace.hop('acknowledged', packet, this.client.address, this.client.name);
+  /** The client has these packets, or they are not for it, `dropped` says why. */
+  #acknowledge(packets: readonly Packet[], dropped: string | null): void {
+    const { client } = this;
+    client.endpoint.tell({ kind: 'acknowledged', client, transport: this, packets, dropped });
+  }
+
+  /** What is in flight is a part of the queue, and is forgotten with it: the identifier alone stays taken. */
+  dropped(packets: readonly Packet[]): void {
+    const gone = new Set(packets);
+    for (const entry of this.#session.inflight.entries()) {
+      if (gone.size === 0) return;
+      const left = entry.item.filter((packet) => !gone.delete(packet));
+      if (left.length < entry.item.length) entry.item = left;
     }
-    if (!this.connection.congested) this.drained();
   }
 
   /** The client's own queue and the rooms it is in are granted, and change nothing: their packets come anyway. */
@@ -334,28 +342,19 @@ export class ClientTransport implements ConnectionOwner, Transport {
   /** The connection is lost; the client's idle time begins. */
   #gone(): void {
     const { client } = this;
-    if (this.#left) return;
-    const unsent = this.#takeBack();
-    client.endpoint.tell({ kind: 'detach', client, transport: this, unsent });
-    this.#session.will.lost(this.#session.expiryS);
-  }
-
-  /** Another connection has the client: answers what was in flight, for that one to get out. */
-  leave(): readonly Packet[] {
-    if (this.#left) return this.#left;
-    const unsent = this.#takeBack();
-    const { will, expiryS } = this.#session;
-    will.lost(expiryS);
-    return unsent;
+    if (this.#hasLeft) return;
+    this.leave();
+    client.endpoint.tell({ kind: 'detach', client, transport: this, unsent: NONE });
   }
 
   /** The session has no connection any more, and ends with it or remembers what was in flight. */
-  #takeBack(): readonly Packet[] {
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
     const session = this.#session;
     session.transport = null;
-    this.#left = [...session.inflight.entries()].flatMap(({ item, waits }) => (waits ? [] : item));
     session.inflight.disconnected();
     if (session.expiryS === 0) this.sessions.end(session);
-    return this.#left;
+    session.will.lost(session.expiryS);
   }
 }

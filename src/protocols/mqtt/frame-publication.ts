@@ -6,14 +6,15 @@ import { encodeFrame } from '../frame.js';
 const NO_PROPERTIES = Buffer.alloc(0);
 
 /** One frame of packets of one topic; there is at least one. */
-export function publicationOf(packets: readonly [Packet, ...Packet[]]): Publication {
+export function publicationOf(packets: readonly Packet[]): Publication {
+  const { topic, expiresAt } = packets[0] as Packet;
   return new Publication({
-    topic: packets[0].topic,
+    topic,
     payload: encodeFrame(packets).bytes,
     qos: 1,
     retain: false,
     properties: NO_PROPERTIES,
-    expiresAt: packets[0].expiresAt ?? Number.POSITIVE_INFINITY,
+    expiresAt: expiresAt ?? Number.POSITIVE_INFINITY,
     publisher: null,
   });
 }

@@ -12,7 +12,7 @@ const REFUSED = 0x80;
 
 export interface InFlight<T> {
   readonly id: number;
-  readonly item: T;
+  item: T;
   readonly qos: 1 | 2;
   /** PUBREC has come: where it is sent again, PUBREL is sent. */
   released: boolean;
@@ -105,12 +105,6 @@ export class Inflight<T> {
   /** Takes an entry out that was not acknowledged. */
   remove({ id }: InFlight<T>): void {
     this.#entries.delete(id);
-  }
-
-  /** Gives up what waits to be sent again. */
-  forgetWaiting(): void {
-    for (const id of this.#waiting) if (this.#entries.get(id)?.waits) this.#entries.delete(id);
-    this.#waiting = [];
   }
 
   clear(): void {
