@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { FAMILIES } from '../src/admin/families.js';
 import type { Family } from '../src/admin/family.js';
 import type { ConditionName } from '../src/conditions.js';
-import type { DropReason, RefusalReason } from '../src/metrics.js';
+import type { AwayEnd, DropReason, RefusalReason } from '../src/metrics.js';
 
 export const PAGE = join(import.meta.dirname, '../docs/metrics.md');
 
@@ -57,6 +57,14 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   disk: 'The disk is nearly full or cannot be written: what must survive is not stored.',
   heap: 'Memory is nearly used up: what needs more of it is refused.',
   reload: 'The configuration, or a certificate, that was to be taken over is wrong: what held before is in use.',
+};
+
+const AWAY: Readonly<Record<AwayEnd, string>> = {
+  returned: 'The client connected again.',
+  expired: 'Its ticket had been kept for `resume.keepMs`.',
+  limit: 'More clients than `limits.awayPerDomain` were away, and it had been for longest.',
+  gaveWay: 'A new client of its endpoint took its place: there were as many as `limits.clientsPerEndpoint`.',
+  ended: 'OFFLINE, a client of its name or the end of its domain ended it.',
 };
 
 const HEAD = `# Metrics
@@ -114,6 +122,10 @@ export function metricsPage(): string {
     'The names of `nextalk_condition`. `/readyz` says the same in words.',
     '',
     ...reasons(CONDITIONS, 'name'),
+    '',
+    '## How clients are away no more',
+    '',
+    ...reasons(AWAY, 'how'),
     '',
     '## Why packets are dropped',
     '',

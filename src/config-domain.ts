@@ -18,6 +18,8 @@ export interface DomainLimits {
   readonly bytesPerDomain: number;
   /** Endpoints of one domain online at the same time. */
   readonly endpointsPerDomain: number;
+  /** Clients of one domain whose ticket is kept while they are away. */
+  readonly awayPerDomain: number;
   /** Rooms with members. */
   readonly roomsPerDomain: number;
   /** MQTT sessions of backends, connected or kept. */

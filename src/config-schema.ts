@@ -75,6 +75,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     'Memory that queues, sessions, retained publications and rooms of one domain may take on a node, in bytes. 0: a quarter of the heap.',
   ),
   endpointsPerDomain: whole(0, most, 1_000_000, 'Endpoints of one domain online at the same time. 0: no limit.'),
+  awayPerDomain: whole(
+    0,
+    most,
+    100_000,
+    'Clients of one domain that are away, see `resume.keepMs`; beyond it the one that has been away longest ends. 0: no limit.',
+  ),
   roomsPerDomain: whole(0, most, 1_000_000, 'Rooms of one domain with members. 0: no limit.'),
   sessionsPerDomain: whole(0, most, 100_000, 'MQTT sessions of backends, connected or kept. 0: no limit.'),
   subscriptionsPerSession: whole(0, most, 10_000, 'Subscriptions of one MQTT session. 0: no limit.'),
@@ -284,6 +290,14 @@ export const configSchema: ConfigSchema = {
         longestMs,
         8000,
         'An endpoint without clients stays online this long, in ms, so that a page reload does not flicker. 0: not at all.',
+      ),
+    }),
+    resume: group('Clients that keep a position and lose their connection.', {
+      keepMs: whole(
+        0,
+        longestMs,
+        120_000,
+        'The ticket of such a client is kept this long from when its connection is lost, in ms, where it was connected for 5 s in all. No more than `presence.clientIdleMs`: not kept.',
       ),
     }),
     poll: group('Long polls.', {

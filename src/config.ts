@@ -41,6 +41,10 @@ export interface Config {
     /** An endpoint without clients stays online this long, in ms; 0: not at all. */
     readonly graceMs: number;
   };
+  readonly resume: {
+    /** How long a ticket is kept from when the connection of a client that keeps a position is lost, in ms; 0: not. */
+    readonly keepMs: number;
+  };
   readonly poll: {
     /** A poll is answered empty after this, in ms; at least 1. */
     readonly timeoutMs: number;

@@ -35,6 +35,10 @@ export const DROP_REASONS = [
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
+/** How a client was away no more: it came back, or its ticket ended. */
+export const AWAY_ENDS = ['returned', 'expired', 'limit', 'gaveWay', 'ended'] as const;
+export type AwayEnd = (typeof AWAY_ENDS)[number];
+
 /** Why a request or connection was refused. */
 export const REFUSAL_REASONS = [
   'badRequest',
@@ -147,6 +151,9 @@ export class DomainMetrics {
   /** How many of the endpoints online another worker of this server had before. */
   endpointsShared = 0;
   clients = 0;
+  /** Those of them that are away: not connected for longer than the idle time, their ticket kept. */
+  clientsAway = 0;
+  readonly awayEnded = zeros(AWAY_ENDS);
   /** Rooms with members; in a cluster, those of all nodes. */
   rooms = 0;
   /** MQTT's backends: sessions, those connected now, publications from and to them, and those retained. */

@@ -1,14 +1,13 @@
 /** Wires actors, protocols and http together; nothing else does. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Client } from './actors/client.js';
 import { Outbox } from './actors/client.js';
 import { Domain, type Runtime } from './actors/domain.js';
-import type { EndpointMessage } from './actors/endpoint.js';
-import { createSystem, type Ref } from './actors/system.js';
+import { createSystem } from './actors/system.js';
+import { newTimers } from './actors/timers.js';
 import { type Parent, startAdmin } from './admin/admin.js';
 import type { Listener } from './admin/listener.js';
 import { ServedCertificate } from './certificate.js';
-import { type Clock, systemClock, Timeouts } from './clock.js';
+import { type Clock, systemClock } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { watchHeap } from './heap.js';
@@ -64,19 +63,13 @@ function createRuntime(config: Config, clock: Clock, store: Store | null): Runti
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
-  const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) => {
-    client.endpoint.tell({ kind: 'idled', client });
-  });
-  const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) => {
-    endpoint.tell({ kind: 'graceEnded' });
-  });
   const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
   store?.watch((full) => {
     const { conditions } = metrics;
     if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
     else conditions.clear('disk');
   });
-  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
+  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store };
 }
 
 /** This node of a cluster; null: there is one node. */
@@ -260,9 +253,8 @@ class RunningServer implements Server {
     await this.#admin?.close();
     this.#http.close();
     this.#certificate?.close();
-    const { idle, grace, system } = this.#runtime;
-    idle.close();
-    grace.close();
+    const { idle, grace, kept, system } = this.#runtime;
+    for (const timer of [idle, grace, kept]) timer?.close();
     for (const domain of this.domains.values()) domain.end();
     await undelivered();
     system.close();

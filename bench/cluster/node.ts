@@ -60,6 +60,7 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     outbox: new Outbox(),
     idle: new Timeouts(systemClock, 10_000, nothing),
     grace: new Timeouts(systemClock, 8000, nothing),
+    kept: null,
     store: null,
     webhook: () => {
       throw new Error('nobody has a webhook here');

@@ -6,6 +6,7 @@ import { badRequest, OUT_OF_MEMORY, type ReplyError, UNAVAILABLE } from '../erro
 import { heap } from '../heap.js';
 import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
+import { longestAway } from './away.js';
 import type { Domain } from './domain.js';
 import type { EndpointState } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
@@ -25,15 +26,20 @@ export function tooManyBuddies(limit: number): ReplyError {
 }
 
 /** The reason why an endpoint may not have one more client; null: it may. */
-export function clientRefusal({ domain, clients, online }: EndpointState): ReplyError | null {
-  const { clientsPerEndpoint, endpointsPerDomain } = domain.limits;
-  if (isOver(clients.length + 1, clientsPerEndpoint)) return UNAVAILABLE;
-  return !online && isOver(domain.tracker.onlineCount + 1, endpointsPerDomain) ? UNAVAILABLE : null;
+export function clientRefusal(state: EndpointState): ReplyError | null {
+  const { domain, online } = state;
+  if (hasAllClients(state) && !longestAway(state)) return UNAVAILABLE;
+  return !online && isOver(domain.tracker.onlineCount + 1, domain.limits.endpointsPerDomain) ? UNAVAILABLE : null;
+}
+
+/** Whether an endpoint has all the clients that it may have. */
+export function hasAllClients({ domain, clients }: EndpointState): boolean {
+  return isOver(clients.length + 1, domain.limits.clientsPerEndpoint);
 }
 
 /** The reason why an endpoint may not have these rooms and buddies beside its own; null: it may. */
 export function listRefusal(
-  { domain, address, online, record }: EndpointState,
+  { domain, address, record }: EndpointState,
   rooms: readonly Address[],
   buddies: readonly Address[],
 ): ReplyError | null {
@@ -41,13 +47,13 @@ export function listRefusal(
   const watching = new Set([...record.watching, ...buddies]);
   watching.delete(address);
   if (isOver(watching.size, buddiesPerEndpoint)) return tooManyBuddies(buddiesPerEndpoint);
-  const entered = new Set([...(online ? record.rooms : roomsOf(record)), ...rooms]);
+  const entered = new Set([...(record.birth > 0 ? record.rooms : roomsOf(record)), ...rooms]);
   if (isOver(entered.size, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
   const { total } = domain.tracker.rooms;
   const added = rooms.filter((room) => !domain.tracker.rooms.get(room)).length;
   if (added > 0 && isOver(total + added, roomsPerDomain)) return UNAVAILABLE;
   const bytes = added * FOOTPRINT.room + (watching.size - record.watching.length) * FOOTPRINT.buddy;
-  return hasMemory(domain, bytes + (online ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
+  return hasMemory(domain, bytes + (record.birth > 0 ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
 }
 
 function hasMemory({ memory }: Domain, bytes: number): boolean {

@@ -45,10 +45,19 @@ export interface Elders {
   readonly given: WeakSet<Packet>;
 }
 
+/** How soon a client that polls asks again: browsers do after 200 to 300 ms. */
+const NEXT_POLL_MS = 1000;
+
 export class Client {
   transport: Transport | null = null;
   /** Since when it has its transport or has none: milliseconds since the epoch. */
   since: number;
+  /** How long it was connected in all, up to `since`, in milliseconds. */
+  connectedMs = 0;
+  /** Since when it is not connected, where its connection kept a position; null: connected, or its ticket is not kept. */
+  keptSince: number | null = null;
+  /** Not connected for longer than the idle time, while its ticket is kept. */
+  isAway = false;
   /** The stamp of when it took its name, which the site gave it; 0: its name is of the server's making. */
   namedAt = 0;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
@@ -62,6 +71,8 @@ export class Client {
   /** Ended, and has not said yet what it could not get out. */
   #settling: Transport | null = null;
   #canTake = false;
+  /** It polled last. */
+  #polls = false;
   #scheduled = false;
   #overflowed = false;
   /** What the next frame to a client that counts has to say beside its packets. */
@@ -84,9 +95,19 @@ export class Client {
     this.#queue = new PacketQueue(domain, address);
   }
 
+  /** Whether it is connected, or between two polls. */
+  isConnected(now: number): boolean {
+    return this.transport !== null || (this.#polls && now - this.since < NEXT_POLL_MS);
+  }
+
   /** Packets that are not confirmed. */
   get queued(): readonly Packet[] {
     return this.#queue.packets;
+  }
+
+  /** How many of them have been sent. */
+  get unconfirmed(): number {
+    return this.#queue.length - this.#queue.unsent.length;
   }
 
   /** How many packets have been accepted for it. */
@@ -120,9 +141,12 @@ export class Client {
 
   /** Takes over from an earlier transport, which ends; what that could not get out goes first. */
   attach(transport: Transport, reason: CloseReason, limits: QueueLimits, now: number): void {
+    this.#countConnected(now);
     this.#replace(reason, limits);
     this.transport = transport;
     this.since = now;
+    this.keptSince = null;
+    this.#polls = transport.kind === 'jsonp';
     this.metrics.connections[transport.kind] += 1;
     this.#canTake = this.#settling === null;
     if (transport.counting) this.#resume(transport.counting);
@@ -154,10 +178,12 @@ export class Client {
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
     if (this.#settling === transport) this.#settled(unsent, limits);
     if (this.transport !== transport) return false;
+    this.#countConnected(now);
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
     this.#canTake = false;
     this.since = now;
+    this.keptSince = transport.counting ? now : null;
     this.#traceAll('returned', unsent, `${transport.kind} has gone`);
     this.#takeBack(transport, unsent, limits);
     return true;
@@ -204,6 +230,10 @@ export class Client {
     if (this.transport.acknowledges) return this.#queue.send(taken);
     const confirmed = this.#queue.take(taken);
     this.onConfirmed?.(confirmed);
+  }
+
+  #countConnected(now: number): void {
+    if (this.isConnected(now)) this.connectedMs += now - this.since;
   }
 
   #dropExpired(): void {

@@ -23,8 +23,7 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
   }
   if (connected || packet.kind !== 'message') return state;
   if (isConnectedElsewhere(state.record) && !state.domain.cluster.isMeeting(state.record)) return state;
-  const isHere = state.online || state.clients.length > 0;
-  if (isHere && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
+  if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
     keepUnseen(state, packet);
     if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
   } else if (clients.length === 0 && !state.webhook) {

@@ -10,6 +10,7 @@ import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import { Alone } from './alone.js';
+import { AwayClients } from './away.js';
 import type { Client, Outbox } from './client.js';
 import type { DomainCluster } from './cluster.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
@@ -36,6 +37,8 @@ export interface Runtime {
   readonly outbox: Outbox;
   /** Ends clients that have had no transport for `presence.clientIdleMs`. */
   readonly idle: Timeouts<Client>;
+  /** Ends clients that are away, when `resume.keepMs` is over since their connection was lost; null: no ticket is kept. */
+  readonly kept: Timeouts<Client> | null;
   /** Ends endpoints that have had no client for `presence.graceMs`. */
   readonly grace: Timeouts<Ref<EndpointMessage>>;
   /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
@@ -53,6 +56,7 @@ export class Domain {
   trace: Trace | null = null;
   /** Token → client. */
   readonly tickets = new Map<string, Client>();
+  readonly away: AwayClients;
   readonly cluster: DomainCluster;
   readonly router: Ref<RouterMessage>;
   readonly metrics: DomainMetrics;
@@ -73,6 +77,7 @@ export class Domain {
     const { system } = runtime;
     this.metrics = runtime.metrics.domain(settings.domain);
     this.limits = limitsOf(config, settings);
+    this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);

@@ -80,8 +80,8 @@ function holdNames({ domain, record, clients }: EndpointState): void {
 
 /** Enters and leaves the rooms that another part has, unless something later was done here; watches whom it watches. */
 function mirror(state: EndpointState, message: Extract<ReplicationMessage, { kind: 'mirror' }>): EndpointState {
-  if (!state.online) return state;
   const { domain, record } = state;
+  if (record.birth === 0) return state;
   const { cluster, tracker } = domain;
   const isIn = lookup(record.rooms);
   const join = message.join.filter((moment) => !isIn(moment[0]) && cluster.isLatest(record, moment));

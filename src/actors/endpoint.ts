@@ -6,6 +6,7 @@
 import type { ReplyError } from '../errors.js';
 import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, type Node, shortIdOf, type Target } from './address.js';
+import { isKept, isPresent } from './away.js';
 import type { Client } from './client.js';
 import { deliver, redeliver } from './delivery.js';
 import { dispatch } from './dispatch.js';
@@ -14,7 +15,7 @@ import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
-import { comeOnline, goOffline, type OnlineResult, removeAll, removeClient } from './online.js';
+import { comeBack, comeOnline, goAway, goOffline, type OnlineResult, removeAll, removeClient } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Position } from './position.js';
 import type { Show } from './presence.js';
@@ -97,6 +98,8 @@ export type EndpointMessage =
       readonly dropped: string | null;
     }
   | { readonly kind: 'idled'; readonly client: Client }
+  /** The ticket of a client that is away is kept no longer; `why` is for operators. */
+  | { readonly kind: 'keepEnded'; readonly client: Client; readonly why: string }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
   /** The configuration of its service may have changed. */
@@ -111,7 +114,7 @@ export interface EndpointState {
   readonly shortId: string;
   /** What others may read of it: nick, show, appearance and rooms. */
   readonly record: EndpointRecord;
-  /** From its first client to the end of the grace after its last. */
+  /** From when a client comes to the end of the grace after the last that was there; not while all that are left are away. */
   online: boolean;
   clients: readonly Client[];
   /** For operators, the latest last; null: none of its clients has ended. */
@@ -175,8 +178,10 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return leave(state, message.room, message.nick, message.reply);
     case 'idled':
       return idled(state, message.client, self);
+    case 'keepEnded':
+      return keepEnded(state, message.client, message.why, self);
     case 'graceEnded':
-      return state.clients.length === 0 && !state.domain.runtime.grace.has(self) ? goOffline(state) : state;
+      return isPresent(state) || state.domain.runtime.grace.has(self) ? state : goOffline(state);
     case 'inspect':
       message.reply(inspect(state));
       return state;
@@ -215,6 +220,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   }
   const { limits, runtime } = state.domain;
   runtime.idle.cancel(client);
+  comeBack(state, client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
   countConnected(state);
@@ -242,8 +248,16 @@ function countConnected({ record, clients, domain }: EndpointState): void {
 
 function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>): EndpointState {
   const isBack = client.transport !== null || state.domain.runtime.idle.has(client);
-  if (!isBack && state.clients.includes(client))
-    removeClient(state, client, CLOSE.ticketNotFound, self, 'not connected in time');
+  if (isBack || !state.clients.includes(client)) return state;
+  if (isKept(state, client)) goAway(state, client, self);
+  else removeClient(state, client, CLOSE.ticketNotFound, self, 'not connected in time');
+  return state;
+}
+
+function keepEnded(state: EndpointState, client: Client, why: string, self: Ref<EndpointMessage>): EndpointState {
+  if (!client.isAway || !state.clients.includes(client)) return state;
+  state.domain.away.remove(client, 'expired');
+  removeClient(state, client, CLOSE.ticketNotFound, self, why);
   return state;
 }
 
@@ -270,7 +284,7 @@ function show(
 ): EndpointState {
   const { record, domain } = state;
   const profile = { nick: nick || record.nick, show: to, status: status ?? record.status };
-  if (state.online) domain.tracker.update(record, profile, [], [], { type: 'grponline', isShown: true });
+  if (record.birth > 0) domain.tracker.update(record, profile, [], [], { type: 'grponline', isShown: true });
   reply(null);
   return state;
 }
@@ -315,7 +329,7 @@ function afterStop(state: EndpointState): void {
 export const endpoint: Behaviour<EndpointState, EndpointMessage> = {
   receive,
   onCrash,
-  isDone: (state) => !state.online && state.clients.length === 0 && state.webhook === null,
+  isDone: ({ record, clients, webhook }) => record.birth === 0 && clients.length === 0 && webhook === null,
   afterStop,
   onDeadLetter,
 };

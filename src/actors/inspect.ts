@@ -3,6 +3,7 @@ import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
+import { formatPosition } from './position.js';
 
 const LISTED = 100;
 
@@ -34,6 +35,12 @@ export interface ClientView {
   readonly queuedBytes: number;
   /** Since when the client is not connected, in milliseconds since the epoch; null: it is connected. */
   readonly detachedAt: number | null;
+  /** Since when the client is not connected, where it is away: for longer than the idle time, its ticket kept; null: it is not. */
+  readonly awaySince: number | null;
+  /** The position up to which the client has confirmed; null: it keeps none, or was not connected yet. */
+  readonly position: string | null;
+  /** How many of the queued packets have been sent, and not confirmed. */
+  readonly unconfirmed: number;
 }
 
 /** A client whose ticket has ended while its endpoint goes on. */
@@ -70,7 +77,8 @@ export function listed(domain: string, addresses: Iterable<Address>, total: numb
   return { total, ids };
 }
 
-function viewOf({ name, transport, since, queued, queuedBytes }: Client): ClientView {
+function viewOf(client: Client): ClientView {
+  const { name, transport, since, queued, queuedBytes, keptSince, isAway, confirmed, unconfirmed } = client;
   const isConnected = transport !== null && !REQUESTS.includes(transport.kind);
   return {
     name,
@@ -82,6 +90,9 @@ function viewOf({ name, transport, since, queued, queuedBytes }: Client): Client
     queuedPackets: queued.length,
     queuedBytes,
     detachedAt: transport ? null : since,
+    awaySince: isAway ? keptSince : null,
+    position: transport?.counting || keptSince !== null ? formatPosition(confirmed) : null,
+    unconfirmed,
   };
 }
 

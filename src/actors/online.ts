@@ -7,7 +7,8 @@
 import { CLOSE, type CloseReason } from '../errors.js';
 import { log } from '../log.js';
 import { type Address, shortId } from './address.js';
-import { clientRefusal, isFull, listRefusal } from './capacity.js';
+import { isAway, isPresent, longestAway } from './away.js';
+import { clientRefusal, hasAllClients, isFull, listRefusal } from './capacity.js';
 import { Client } from './client.js';
 import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
@@ -43,6 +44,7 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
     return state;
   }
   if (same) removeClient(state, same, CLOSE.stopped, self, NAMED_AGAIN);
+  else giveWay(state, self);
   const client = newClient(state, online.client, self);
   if (online.client !== null) {
     client.namedAt = domain.cluster.stamp();
@@ -58,25 +60,59 @@ export function comeOnline(state: EndpointState, online: Online, self: Ref<Endpo
   return state;
 }
 
+/** Clients that are away make room for a new one. */
+function giveWay(state: EndpointState, self: Ref<EndpointMessage>): void {
+  while (hasAllClients(state)) {
+    const longest = longestAway(state);
+    if (!longest) return;
+    state.domain.away.remove(longest, 'gaveWay');
+    removeClient(state, longest, CLOSE.ticketNotFound, self, 'gave way to a new client while away');
+  }
+}
+
 /** An endpoint that comes to this node is what it is elsewhere: show, status and rooms. Nobody has to be asked. */
 function announce(state: EndpointState, online: Online): void {
   const { domain, record } = state;
   const { tracker, cluster } = domain;
-  const elsewhere = state.online ? [] : roomsOf(record);
-  if (!state.online) {
-    state.online = true;
-    domain.metrics.endpointsOnline += 1;
-    remember(state);
-    domain.trace?.event('online', state.address, '');
-  }
+  const elsewhere = record.birth > 0 ? [] : roomsOf(record);
+  const isBack = isAway(state);
+  if (!state.online) becomeOnline(state);
   tracker.watch(record, online.buddies);
   const isIn = lookup([...record.rooms, ...elsewhere]);
   const entered = online.rooms.filter((room) => !isIn(room) && !isFull(domain, room));
   const { nick } = online;
   const profile = { nick, show: online.show ?? record.show, status: online.status ?? record.status };
   const isShown = online.show !== null || online.status !== null;
-  tracker.update(record, profile, [...elsewhere, ...entered], [], { type: 'grponline', isShown });
+  tracker.update(record, profile, [...elsewhere, ...entered], [], { type: 'grponline', isShown, isBack });
   cluster.confirm(record, online.rooms.filter(isIn), true);
+}
+
+function becomeOnline(state: EndpointState): void {
+  const { domain } = state;
+  state.online = true;
+  domain.metrics.endpointsOnline += 1;
+  remember(state);
+  domain.trace?.event('online', state.address, '');
+}
+
+/** A client connects; where it was away, its endpoint is there again as it was. */
+export function comeBack(state: EndpointState, client: Client): void {
+  if (!client.isAway) return;
+  const { domain, record } = state;
+  client.isAway = false;
+  domain.away.remove(client, 'returned');
+  domain.runtime.grace.cancel(client.endpoint);
+  if (state.online) return;
+  becomeOnline(state);
+  domain.tracker.setAway(record, false);
+}
+
+/** The idle time of a client is over and its ticket is kept: it holds its endpoint online no more. */
+export function goAway(state: EndpointState, client: Client, self: Ref<EndpointMessage>): void {
+  client.isAway = true;
+  state.domain.away.add(client);
+  state.domain.trace?.event('away', state.address, client.name);
+  startGrace(state, self);
 }
 
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
@@ -84,7 +120,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const token = state.domain.cluster.tokenPrefix + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
   const client = new Client(self, state.address, unique, token, runtime.outbox, state.domain, runtime.clock.now());
-  if (!state.online && state.clients.length === 0) readMailbox(state);
+  if (state.record.birth === 0 && state.clients.length === 0) readMailbox(state);
   giveUnseen(state, client);
   state.clients = state.clients.concat([client]);
   runtime.grace.cancel(self);
@@ -98,7 +134,7 @@ function readMailbox(state: EndpointState): void {
   for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
 
-/** Ends a client and its ticket, `why` is for operators; its last one gone, the endpoint's grace begins. */
+/** Ends a client and its ticket, `why` is for operators; the last one that was there gone, the endpoint's grace begins. */
 export function removeClient(
   state: EndpointState,
   client: Client,
@@ -111,7 +147,14 @@ export function removeClient(
   const ended = { name: client.name, at: state.domain.runtime.clock.now(), reason: why };
   state.ended = [...(state.ended ?? []).slice(1 - ENDED), ended];
   passOn(state, client, reason);
-  if (state.clients.length === 0) state.domain.runtime.grace.start(self);
+  startGrace(state, self);
+}
+
+/** Nobody is there any more. One that is away has its grace, in which the next client may come, when its last ticket ends. */
+function startGrace(state: EndpointState, self: Ref<EndpointMessage>): void {
+  const { grace } = state.domain.runtime;
+  if (isPresent(state) || grace.has(self)) return;
+  if (state.online || state.clients.length === 0) grace.start(self);
 }
 
 /** Ends all clients that the endpoint has on this node: one of them, here or elsewhere, has signed out for all. */
@@ -119,17 +162,26 @@ export function removeAll(state: EndpointState, self: Ref<EndpointMessage>): voi
   for (const client of state.clients) removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
 }
 
-/** Leaves its rooms, tells its buddies, forgets whom it watched; the actor ends. */
+/**
+ * It is offline to all others. While tickets of it are kept it is away: it stays where it is, unseen. Else it leaves its
+ * rooms and forgets whom it watched, and the actor ends.
+ */
 export function goOffline(state: EndpointState): EndpointState {
-  const { domain } = state;
-  forgetUnseen(state);
-  if (!state.online) return state;
-  state.online = false;
-  domain.metrics.endpointsOnline -= 1;
-  remember(state);
-  domain.trace?.event('offline', state.address, '');
-  domain.tracker.goOffline(state.record);
+  const { domain, record, clients } = state;
+  if (state.online) {
+    state.online = false;
+    domain.metrics.endpointsOnline -= 1;
+    remember(state);
+    domain.trace?.event('offline', state.address, '');
+  }
+  if (clients.length > 0) domain.tracker.setAway(record, true);
+  else leave(state);
   return state;
+}
+
+function leave(state: EndpointState): void {
+  forgetUnseen(state);
+  if (state.record.birth > 0) state.domain.tracker.goOffline(state.record);
 }
 
 /** It has been online: from then on clients' messages are kept for it. The setting may have changed meanwhile. */

@@ -48,6 +48,7 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
   const { runtime, tickets, limits, metrics } = state.domain;
   tickets.delete(client.token);
   runtime.idle.cancel(client);
+  state.domain.away.remove(client, 'ended');
   metrics.clients -= 1;
   client.close(reason, limits);
   const left = client.queued.slice();

@@ -24,6 +24,7 @@ export type HopName =
   | 'offline'
   | 'attached'
   | 'detached'
+  | 'away'
   | 'ended';
 
 export interface Hop {

@@ -4,7 +4,7 @@
  */
 import { CONDITION_NAMES } from '../conditions.js';
 import { lostLines } from '../log.js';
-import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
+import { AWAY_ENDS, DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
 import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
@@ -45,6 +45,17 @@ const connections: readonly Family[] = [
   ),
   single('gauge', 'nextalk_clients', 'Clients with a valid ticket, connected or not.', ({ metrics }) =>
     metrics.total((domain) => domain.clients),
+  ),
+  single('gauge', 'nextalk_clients_away', 'Of these, clients that are away: see `resume.keepMs`.', ({ metrics }) =>
+    metrics.total((domain) => domain.clientsAway),
+  ),
+  keyed(
+    'counter',
+    'nextalk_clients_away_ended_total',
+    'Clients that are away no more, by how: they came back (`returned`), or their ticket ended; see docs/metrics.md.',
+    'how',
+    AWAY_ENDS,
+    (metrics, how) => metrics.total((domain) => domain.awayEnded[how]),
   ),
   largest(
     single('gauge', 'nextalk_rooms', 'Rooms with members; in a cluster, those of all nodes.', ({ metrics }) =>
@@ -194,6 +205,7 @@ const domains: readonly Family[] = [
     (d) => d.endpointsShared,
   ),
   ofDomain('gauge', 'nextalk_domain_clients', 'Clients of a domain with a valid ticket.', (d) => d.clients),
+  ofDomain('gauge', 'nextalk_domain_clients_away', 'Of these, those that are away.', (d) => d.clientsAway),
   ofDomain(
     'gauge',
     'nextalk_domain_offline_messages',

@@ -51,9 +51,14 @@ function clientTable(clients, node) {
       h(
         'td',
         {},
-        h('span', { class: transport ? 'tag good' : 'tag warn' }, transport ?? 'not connected'),
+        h(
+          'span',
+          { class: transport ? 'tag good' : 'tag warn' },
+          transport ?? (client.awaySince ? 'away' : 'not connected'),
+        ),
         via ? ` via ${via}` : null,
         ...(address === null ? [] : [' from ', h('span', { class: 'mono' }, address)]),
+        ...(client.position === null ? [] : [' at ', h('span', { class: 'mono' }, client.position)]),
       ),
       h('td', { class: 'quiet when' }, 'for ', age(client.connectedAt ?? client.detachedAt)),
       h(
@@ -61,13 +66,18 @@ function clientTable(clients, node) {
         { class: 'quiet optional' },
         ...(client.seenAt === null ? ['not known here'] : [age(client.seenAt), ' ago']),
       ),
+      h('td', { class: 'number optional' }, client.unconfirmed === 0 ? '' : count(client.unconfirmed)),
       h('td', { class: 'number' }, count(queuedPackets)),
       h('td', { class: 'number optional' }, queuedBytes === 0 ? '' : bytes(queuedBytes)),
     ),
   );
   const heads = [{ text: 'Client' }, isPlaced ? { text: 'Node' } : null, { text: 'Transport' }];
   heads.push({ text: 'Since' }, { text: 'Last seen', optional: true });
-  heads.push({ text: 'Queued', number: true }, { text: '', number: true, optional: true });
+  heads.push(
+    { text: 'Unconfirmed', number: true, optional: true },
+    { text: 'Queued', number: true },
+    { text: '', number: true, optional: true },
+  );
   return table(
     heads.filter((head) => head !== null),
     rows,
@@ -96,14 +106,16 @@ function endedTable(ended, node) {
 
 function person({ domain, id, kind, nodes, endpoint, members }, onTrace) {
   const isThere = endpoint?.online || members !== null;
-  const isElsewhere = !endpoint?.online && nodes.length > 0;
+  const isAway = endpoint?.clients.some((client) => client.awaySince !== null);
+  const isElsewhere = !endpoint?.online && !isAway && nodes.length > 0;
+  const place = isElsewhere ? 'on another node' : isAway ? 'away' : 'offline';
   const tags = endpoint?.online
     ? [h('span', { class: SHOW_TAGS[endpoint.show] ?? 'tag warn' }, endpoint.show)]
     : [
         h(
           'span',
           { class: isThere || isElsewhere ? 'tag good' : 'tag' },
-          kind === 'room' ? (isThere ? 'room' : 'no members') : isElsewhere ? 'on another node' : 'offline',
+          kind === 'room' ? (isThere ? 'room' : 'no members') : place,
         ),
       ];
   return h(

@@ -1,12 +1,11 @@
 /** A broker under test: domains and MQTT only, without HTTP; and what a test needs to bring clients of it online. */
 import { parseTarget } from '../../../src/actors/address.js';
-import { type Client, Outbox } from '../../../src/actors/client.js';
+import { Outbox } from '../../../src/actors/client.js';
 import { Domain, type Runtime } from '../../../src/actors/domain.js';
-import type { EndpointMessage } from '../../../src/actors/endpoint.js';
-import type { Ref } from '../../../src/actors/system.js';
 import { createSystem } from '../../../src/actors/system.js';
+import { newTimers } from '../../../src/actors/timers.js';
 import { ServedCertificate } from '../../../src/certificate.js';
-import { type Clock, systemClock, Timeouts } from '../../../src/clock.js';
+import { type Clock, systemClock } from '../../../src/clock.js';
 import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
@@ -54,14 +53,8 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
-  const idle = new Timeouts<Client>(clock, config.presence.clientIdleMs, (client) =>
-    client.endpoint.tell({ kind: 'idled', client }),
-  );
-  const grace = new Timeouts<Ref<EndpointMessage>>(clock, config.presence.graceMs, (endpoint) =>
-    endpoint.tell({ kind: 'graceEnded' }),
-  );
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
-  return { system, metrics, clock, outbox, idle, grace, webhook, cluster: null, store };
+  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store };
 }
 
 export interface OnlineOptions {
@@ -123,6 +116,7 @@ export class TestBroker {
     const { runtime } = this.context;
     runtime.idle.close();
     runtime.grace.close();
+    runtime.kept?.close();
     runtime.system.close();
   }
 }
@@ -164,6 +158,7 @@ export function testMachine(
     host.close();
     runtime.idle.close();
     runtime.grace.close();
+    runtime.kept?.close();
     runtime.system.close();
   });
   return { host, domain: domains.get(own.domain) as Domain, metrics: runtime.metrics };
