@@ -1,4 +1,4 @@
-// Bundles the library: a module, a script for script tags, what shares a connection among tabs, and the types.
+// Bundles the library (a module, a script for script tags, what shares a connection among tabs), the widget, and the types.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -26,6 +26,13 @@ const common = {
 rmSync(out, { recursive: true, force: true });
 await build({ ...common, entryPoints: ['src/client.ts'], outfile: join(out, 'client.js'), format: 'esm' });
 await build({ ...common, entryPoints: ['src/tabs.ts'], outfile: join(out, tabs), format: 'esm' });
+await build({
+  ...common,
+  entryPoints: ['widget/src/widget.ts'],
+  outfile: join(out, 'widget.js'),
+  format: 'esm',
+  banner: { js: `/*! nextalk-chat ${version}, MIT */` },
+});
 await build({
   ...common,
   entryPoints: ['src/global.ts'],

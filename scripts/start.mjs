@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const stamp = join(root, 'dist/.built');
-const library = ['client/src', 'client/build.mjs', 'client/package.json'];
+const library = ['client/src', 'client/widget/src', 'client/build.mjs', 'client/package.json'];
 const sources = ['src', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
 
 let isHungUp = false;

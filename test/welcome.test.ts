@@ -22,7 +22,7 @@ t.test('whoever opens the server in a browser reads that it works, under a polic
   });
   t.match(page.text, /works/);
   for (const [, link = ''] of page.text.matchAll(/href="([^"]+)"/g)) {
-    if (link.startsWith('v5/client')) continue;
+    if (/^v5\/(client|widget)/.test(link)) continue;
     t.equal((await server.request({ path: `/${link}` })).status, 200, link);
   }
   t.match((await server.request({ path: '/favicon.ico' })).headers['content-type'], /^image\/svg\+xml/);
@@ -55,6 +55,12 @@ t.test('the built library is served to pages of every origin, for ever under a n
   t.match(versioned.headers['cache-control'], /immutable/);
   t.equal((await get('/v5/client.global.js')).status, 200);
   t.match((await get(`/v5/client-tabs-${version}.js`)).headers['cache-control'], /immutable/);
+  const widget = await get('/v5/widget.js');
+  t.match(widget.headers, { 'access-control-allow-origin': '*', 'cache-control': 'public, max-age=300' });
+  t.match(widget.text, /nextalk-chat/);
+  const kept = await get(`/v5/widget-${version}.js`);
+  t.equal(kept.text, widget.text);
+  t.match(kept.headers['cache-control'], /immutable/);
   t.equal((await get('/v5/client.js', { 'if-none-match': module.headers.etag })).status, 304);
 });
 

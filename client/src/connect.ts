@@ -13,7 +13,7 @@ const ALL: readonly Kind[] = ['websocket', 'events', 'poll'];
 
 /** The server that a script came from: what stands before `/v5/`. null: the script came from somewhere else. */
 export function serverOf(script: string | undefined): string | null {
-  return /^(https?:\/\/.*)\/v5\/client[^/]*$/.exec(script ?? '')?.[1] ?? null;
+  return /^(https?:\/\/.*)\/v5\/(?:client|widget)[^/]*$/.exec(script ?? '')?.[1] ?? null;
 }
 
 export function chatOf(options: Options, script: string | undefined, loadTabs: LoadTabs): Chat {

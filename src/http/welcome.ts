@@ -1,6 +1,7 @@
 /**
  * What somebody finds who opens the server in a browser: a page that says that it works, a favicon, and the browser
- * library under `/v5/client.js` (CLIENT.md of the contract), as `npm run build` and `npm start` have built it.
+ * library and the widget under `/v5/client.js` and `/v5/widget.js` (CLIENT.md of the contract), as `npm run build` and
+ * `npm start` have built them.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +16,8 @@ export const LIBRARY_FOLDER = join(import.meta.dirname, '../../dist/client');
 const FOR_EVER = 'public, max-age=31536000, immutable';
 const FOR_A_WHILE = 'public, max-age=300';
 const OPEN = [['Access-Control-Allow-Origin', '*']] as const;
+/** Modules that are served under a name with their version as well. */
+const MAIN: ReadonlySet<string> = new Set(['client.js', 'widget.js']);
 const NOT_BUILT = 'The browser library is not built. Run `npm run build`, or start the server with `npm start`.\n';
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="#2563eb" d="M6 5h20a3 3 0 0 1 3 3v12a3 3 0 0 1-3 3H15l-7 6v-6H6a3 3 0 0 1-3-3V8a3 3 0 0 1 3-3z"/><path fill="#fff" d="M9 11h14v2H9zm0 5h9v2H9z"/></svg>`;
@@ -43,6 +46,7 @@ const PAGE = `<!doctype html>
 long polling or MQTT.</p>
 <ul>
 <li><a href="v5/docs">The API, to read</a>, and <a href="v5/openapi.json">for generators of clients</a> (OpenAPI 3.1)</li>
+<li>Chat for any page: <a href="v5/widget.js"><code>v5/widget.js</code></a>, which brings <code>&lt;nextalk-chat&gt;</code></li>
 <li>The browser library: <a href="v5/client.js"><code>v5/client.js</code></a>, a module; <a href="v5/client.global.js"><code>v5/client.global.js</code></a> for script tags</li>
 </ul>
 </html>
@@ -69,10 +73,11 @@ export function libraryFiles(folder: string): readonly LibraryFile[] {
     text: readFileSync(join(folder, path), 'utf8'),
     isVersioned: /-\d+\.\d+\.\d+\.js$/.test(path),
   }));
-  const main = files.find(({ path }) => path === 'client.js');
-  const version = /^\/\*! nextalk-client (\d+\.\d+\.\d+),/.exec(main?.text ?? '')?.[1];
-  if (!main || version === undefined) return files;
-  return [...files, { path: `client-${version}.js`, text: main.text, isVersioned: true }];
+  const versioned = files.flatMap(({ path, text }) => {
+    const version = MAIN.has(path) ? /^\/\*! nextalk-\w+ (\d+\.\d+\.\d+),/.exec(text)?.[1] : undefined;
+    return version === undefined ? [] : [{ path: path.replace('.js', `-${version}.js`), text, isVersioned: true }];
+  });
+  return [...files, ...versioned];
 }
 
 export function addWelcome(app: TemplatedApp, metrics: Metrics, folder = LIBRARY_FOLDER): void {
@@ -93,5 +98,5 @@ export function addWelcome(app: TemplatedApp, metrics: Metrics, folder = LIBRARY
       .writeHeader(...KEEP_ALIVE)
       .end(NOT_BUILT);
   });
-  for (const name of ['client.js', 'client.global.js']) app.get(`/v5/${name}`, missing);
+  for (const name of ['client.js', 'client.global.js', 'widget.js']) app.get(`/v5/${name}`, missing);
 }

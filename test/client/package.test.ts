@@ -19,29 +19,36 @@ async function run(cwd: string, ...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)(first, rest, { cwd, env: childEnvironment(), timeout: NPM_MS })).stdout;
 }
 
-t.test('the library has at most 10 KB gzipped, and names one thing for script tags', async (t) => {
-  const folder = await buildLibrary(t);
-  for (const name of ['client.js', 'client.global.js']) {
-    const bytes = gzipSync(readFileSync(join(folder, name)), { level: 9 }).length;
-    t.ok(bytes <= 10 * 1024, `${name}: ${bytes} bytes`);
-    t.match(readFileSync(join(folder, name), 'utf8'), /^\/\*! nextalk-client 1\.0\.0, MIT \*\//);
-  }
-  const script = readFileSync(join(folder, 'client.global.js'), 'utf8');
-  const names = await run(
-    folder,
-    '-e',
-    `const before = Object.keys(globalThis); (0, eval)(${JSON.stringify(script)});
+t.test(
+  'the library has at most 10 KB gzipped, the widget 40, and the library names one thing for script tags',
+  async (t) => {
+    const folder = await buildLibrary(t);
+    for (const name of ['client.js', 'client.global.js']) {
+      const bytes = gzipSync(readFileSync(join(folder, name)), { level: 9 }).length;
+      t.ok(bytes <= 10 * 1024, `${name}: ${bytes} bytes`);
+      t.match(readFileSync(join(folder, name), 'utf8'), /^\/\*! nextalk-client 1\.0\.0, MIT \*\//);
+    }
+    const widget = readFileSync(join(folder, 'widget.js'));
+    const bytes = gzipSync(widget, { level: 9 }).length;
+    t.ok(bytes <= 40 * 1024, `widget.js: ${bytes} bytes, the library among them`);
+    t.match(widget.toString(), /^\/\*! nextalk-chat 1\.0\.0, MIT \*\//);
+    const script = readFileSync(join(folder, 'client.global.js'), 'utf8');
+    const names = await run(
+      folder,
+      '-e',
+      `const before = Object.keys(globalThis); (0, eval)(${JSON.stringify(script)});
      console.log(Object.keys(globalThis).filter((name) => !before.includes(name)).join(), Object.keys(NexTalk).join());`,
-  );
-  t.equal(names, 'NexTalk connect,ChatError\n');
-  for (const name of ['client.js', 'client.global.js', 'client-tabs-1.0.0.js']) {
-    t.notMatch(
-      readFileSync(join(folder, name), 'utf8'),
-      /console\.|\beval\b|new Function|innerHTML/,
-      `${name} fits a strict page`,
     );
-  }
-});
+    t.equal(names, 'NexTalk connect,ChatError\n');
+    for (const name of ['client.js', 'client.global.js', 'client-tabs-1.0.0.js', 'widget.js']) {
+      t.notMatch(
+        readFileSync(join(folder, name), 'utf8'),
+        /console\.|\beval\b|new Function|innerHTML/,
+        `${name} fits a strict page`,
+      );
+    }
+  },
+);
 
 t.test('the package installs into an empty folder, runs in Node and is typed', { timeout: 800_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-client-package-'));

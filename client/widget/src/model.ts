@@ -1,0 +1,384 @@
+/** What the widget knows: conversations, who is there, what the connection does. It draws nothing. */
+import type { Chat, Sent } from '../../src/chat.js';
+import type { StateChange } from '../../src/machine.js';
+import type { Person } from '../../src/roster.js';
+import type { Json, Message, Presence, Status } from '../../src/wire.js';
+import { Conversation, KEPT, KEPT_CLOSED } from './conversation.js';
+import { keyOf, type Line, lineOf, outcomeOf } from './line.js';
+
+/** Conversations that are kept; beyond it those that were quiet longest are forgotten. */
+const CONVERSATIONS = 300;
+const NAMES = 5_000;
+/** A read mark goes to one person at most this often, and to a room seldom: all of its members hear of it. */
+const READ_MS = 1_000;
+const READ_ROOM_MS = 15_000;
+
+export type Chatting = Pick<
+  Chat,
+  | 'on'
+  | 'send'
+  | 'typing'
+  | 'read'
+  | 'show'
+  | 'join'
+  | 'leave'
+  | 'history'
+  | 'conversations'
+  | 'close'
+  | 'id'
+  | 'presences'
+  | 'rooms'
+  | 'state'
+>;
+
+export interface Listener {
+  /** Something that is drawn has changed. */
+  changed(): void;
+  state(change: StateChange): void;
+  /** A message of somebody else's has come that the user does not see at this moment. */
+  unseen(conversation: Conversation, line: Line): void;
+  /** A message of somebody else's has come into the open conversation. */
+  heard(conversation: Conversation, line: Line): void;
+}
+
+export interface Timer {
+  now(): number;
+  after(delayMs: number, task: () => void): () => void;
+  uuid(): string;
+}
+
+export function roomOf(id: string): string | null {
+  return id.startsWith('gid:') ? id.slice(4) : null;
+}
+
+export class Model {
+  readonly conversations = new Map<string, Conversation>();
+  readonly #names = new Map<string, string>();
+  state: StateChange = { state: 'connecting' };
+  /** What others see of the user. */
+  show = 'available';
+  /** The conversation that is shown; null: none. */
+  open: Conversation | null = null;
+  /** Whether the user sees the end of the open conversation at this moment. */
+  isSeen = false;
+  /** Whether the domain keeps a history that this client may read; null: not known yet. */
+  hasHistory: boolean | null = null;
+  /** Messages are gone that no history has. */
+  hasMissed = false;
+  readonly #readAt = new Map<string, { id: string; cancel: () => void }>();
+  readonly #off: (() => void)[] = [];
+  #isClosed = false;
+
+  constructor(
+    readonly chat: Chatting,
+    private readonly timer: Timer,
+    private readonly listener: Listener,
+    /** Rooms that the page names. */
+    private readonly rooms: readonly string[],
+  ) {
+    this.#off = [
+      chat.on('state', (change) => this.#onState(change)),
+      chat.on('message', (message) => this.#onMessage(message)),
+      chat.on('presence', (presence) => this.#onPresence(presence)),
+      chat.on('status', (status) => this.#onStatus(status)),
+      chat.on('missed', ({ lost }) => {
+        this.hasMissed = lost !== 0 && this.hasHistory !== true;
+        listener.changed();
+      }),
+    ];
+  }
+
+  get self(): string | null {
+    return this.chat.id;
+  }
+
+  get unread(): number {
+    let sum = 0;
+    for (const { unread } of this.conversations.values()) sum += unread;
+    return sum;
+  }
+
+  /** How somebody, or a room, is called. */
+  nameOf(id: string): string {
+    const room = roomOf(id);
+    if (room !== null) return room;
+    return this.#names.get(id) || this.chat.presences.get(id)?.nick || id;
+  }
+
+  /** What is known of somebody who is there; null of anybody else. */
+  personOf(id: string): Person | null {
+    const buddy = this.chat.presences.get(id);
+    if (buddy) return buddy;
+    for (const members of this.chat.rooms.values()) {
+      const member = members.get(id);
+      if (member) return member;
+    }
+    return null;
+  }
+
+  conversation(id: string): Conversation {
+    const known = this.conversations.get(id);
+    if (known) return known;
+    const made = new Conversation(id);
+    this.conversations.set(id, made);
+    this.#bound(made);
+    return made;
+  }
+
+  /** Shows a conversation. */
+  openConversation(id: string): Conversation {
+    this.closeConversation();
+    const conversation = this.conversation(id);
+    this.open = conversation;
+    conversation.firstUnread =
+      conversation.unread > 0
+        ? (conversation.lines[conversation.lines.length - conversation.unread]?.key ?? null)
+        : null;
+    if (conversation.lines.length < KEPT_CLOSED) void this.loadOlder(conversation);
+    this.listener.changed();
+    return conversation;
+  }
+
+  closeConversation(): void {
+    const { open } = this;
+    this.open = null;
+    this.isSeen = false;
+    if (!open) return;
+    open.restart();
+    open.trimStart(KEPT_CLOSED);
+    open.firstUnread = null;
+    this.listener.changed();
+  }
+
+  /** The user sees, or no longer sees, the end of the open conversation. */
+  see(isSeen: boolean): void {
+    this.isSeen = isSeen && this.open !== null;
+    if (this.isSeen && this.open) this.#markSeen(this.open);
+  }
+
+  /** Sends a message to the open conversation's other side. */
+  send(conversation: Conversation, body: string): void {
+    const id = this.timer.uuid();
+    const from = this.self ?? '';
+    conversation.restart();
+    const line: Line = {
+      key: keyOf(from, id),
+      id,
+      from,
+      nick: '',
+      body,
+      at: this.timer.now(),
+      isMine: true,
+      image: null,
+      outcome: 'sending',
+      reason: '',
+    };
+    conversation.add(line, KEPT);
+    conversation.firstUnread = null;
+    this.#transmit(conversation, line);
+  }
+
+  /** Sends a message again: one that was not taken under the same id, which doubles nothing. */
+  retry(conversation: Conversation, line: Line): void {
+    if (line.outcome === 'dropped') {
+      // The server remembers what became of this id.
+      conversation.remove(line.key);
+      return this.send(conversation, line.body);
+    }
+    conversation.update(line.key, { outcome: 'sending', reason: '' });
+    this.#transmit(conversation, line);
+  }
+
+  #transmit(conversation: Conversation, { key, id, body }: Line): void {
+    this.listener.changed();
+    this.chat.send({ to: conversation.id, body, id }).then(
+      ({ outcome }: Sent) => this.#settle(conversation, key, { outcome: outcomeOf(outcome) }),
+      (error: Error & { readonly detail?: string }) =>
+        this.#settle(conversation, key, { outcome: 'failed', reason: error.detail ?? error.message }),
+    );
+  }
+
+  #settle(conversation: Conversation, key: string, change: Partial<Line>): void {
+    if (this.#isClosed) return;
+    conversation.update(key, change);
+    this.listener.changed();
+  }
+
+  async loadOlder(conversation: Conversation): Promise<void> {
+    await this.#load(conversation, () => conversation.loadOlder(this.#history, this.self, this.timer.now()));
+  }
+
+  async loadNewer(conversation: Conversation): Promise<void> {
+    await this.#load(conversation, () => conversation.loadNewer(this.#history, this.self, this.timer.now()));
+    if (conversation.isLive && conversation.lines.length === 0) await this.loadOlder(conversation);
+  }
+
+  /** Goes to the newest message of a conversation. */
+  async toNewest(conversation: Conversation): Promise<void> {
+    if (conversation.isLive) return;
+    conversation.restart();
+    await this.loadOlder(conversation);
+  }
+
+  readonly #history = (id: string, range: object) => this.chat.history(id, range);
+
+  async #load(conversation: Conversation, run: () => Promise<void>): Promise<void> {
+    if (this.hasHistory === false || this.state.state !== 'online') return;
+    const loading = run();
+    this.listener.changed();
+    try {
+      await loading;
+      this.hasHistory = true;
+    } catch (error) {
+      const { code } = error as { readonly code?: number };
+      if (this.hasHistory === null && code !== 408 && code !== 410) this.hasHistory = false;
+      conversation.closeHistory();
+    }
+    if (!this.#isClosed) this.listener.changed();
+  }
+
+  /** Sets what others see. Rejects with ChatError. */
+  async setShow(show: string): Promise<void> {
+    await this.chat.show(show);
+    this.show = show;
+    this.listener.changed();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const off of this.#off) off();
+    for (const { cancel } of this.#readAt.values()) cancel();
+    this.#readAt.clear();
+    this.chat.close();
+  }
+
+  #onState(change: StateChange): void {
+    const isFirst = this.state.state !== 'online' && change.state === 'online';
+    this.state = change;
+    if (isFirst) {
+      for (const conversation of this.conversations.values()) conversation.resetHistory();
+      this.#joinRooms();
+      void this.#loadConversations();
+      if (this.open && this.open.lines.length < KEPT_CLOSED) void this.loadOlder(this.open);
+    }
+    this.listener.state(change);
+    this.listener.changed();
+  }
+
+  #joinRooms(): void {
+    for (const room of this.rooms) {
+      if (!this.chat.rooms.has(room)) this.chat.join(room).then(this.listener.changed, () => undefined);
+    }
+  }
+
+  async #loadConversations(): Promise<void> {
+    if (this.hasHistory === false) return;
+    try {
+      const { conversations } = await this.chat.conversations({ limit: 50 });
+      this.hasHistory = true;
+      for (const item of conversations) this.#take(item);
+    } catch (error) {
+      const { code } = error as { readonly code?: number };
+      if (code !== 408 && code !== 410) this.hasHistory = false;
+    }
+    if (!this.#isClosed) this.listener.changed();
+  }
+
+  #take({ with: id, last, unread }: Json): void {
+    if (typeof id !== 'string' || typeof last !== 'object' || last === null) return;
+    const isKnown = this.conversations.has(id);
+    const conversation = this.conversation(id);
+    const line = lineOf(last as Message, this.self, this.timer.now());
+    if (!line.isMine && line.nick && !conversation.isRoom) this.#learn(line.from, line.nick);
+    const { nick, body, at, isMine, image } = line;
+    if (!conversation.last || conversation.last.at < at)
+      conversation.last = { nick, body: body || (image ?? ''), at, isMine };
+    if (!isKnown && this.open !== conversation) conversation.unread = Math.max(0, Number(unread) || 0);
+  }
+
+  #onMessage(message: Message): void {
+    const now = this.timer.now();
+    const line = lineOf(message, this.self, now);
+    const id =
+      message.type === 'grpchat' ? `gid:${roomOf(message.to) ?? message.to}` : line.isMine ? message.to : line.from;
+    const conversation = this.conversation(id);
+    if (!line.isMine) this.#learn(line.from, line.nick);
+    conversation.paused(line.from);
+    const isOpen = conversation === this.open;
+    if (!conversation.add(line, isOpen ? KEPT : KEPT_CLOSED)) return;
+    if (!line.isMine) {
+      if (isOpen && this.isSeen && conversation.isLive) this.#markSeen(conversation);
+      else {
+        conversation.unread += 1;
+        if (isOpen) conversation.firstUnread ??= line.key;
+        this.listener.unseen(conversation, line);
+      }
+      if (isOpen) this.listener.heard(conversation, line);
+    }
+    this.listener.changed();
+  }
+
+  #onPresence({ from, nick }: Presence): void {
+    this.#learn(from, nick);
+    this.listener.changed();
+  }
+
+  #onStatus({ from, to, show }: Status): void {
+    const room = roomOf(to) ?? to;
+    const isOfRoom = to !== this.self && this.chat.rooms.has(room);
+    const conversation = this.conversations.get(isOfRoom ? `gid:${room}` : from);
+    if (show === 'typing') {
+      const at = conversation ?? (isOfRoom ? null : this.conversation(from));
+      at?.typed(from, this.timer.now());
+    } else if (show === 'paused') conversation?.paused(from);
+    else if (show.startsWith('read ')) {
+      if (!isOfRoom) conversation?.markRead(show.slice(5));
+    } else if (show.startsWith('deleted ')) conversation?.remove(keyOf(from, show.slice(8)));
+    else return;
+    this.listener.changed();
+  }
+
+  #markSeen(conversation: Conversation): void {
+    const newest = [...conversation.lines].reverse().find(({ isMine }) => !isMine);
+    if (conversation.unread > 0) {
+      conversation.unread = 0;
+      this.listener.changed();
+    }
+    if (newest && !newest.id.startsWith('#')) this.#sayRead(conversation, newest.id);
+  }
+
+  #sayRead(conversation: Conversation, id: string): void {
+    const to = conversation.id;
+    const waiting = this.#readAt.get(to);
+    if (waiting) {
+      waiting.id = id;
+      return;
+    }
+    if (conversation.isRoom && this.hasHistory !== true) return;
+    this.chat.read(to, id);
+    const said = id;
+    const entry = { id, cancel: (): void => undefined };
+    entry.cancel = this.timer.after(conversation.isRoom ? READ_ROOM_MS : READ_MS, () => {
+      this.#readAt.delete(to);
+      if (entry.id !== said) this.#sayRead(conversation, entry.id);
+    });
+    this.#readAt.set(to, entry);
+  }
+
+  #learn(id: string, nick: string): void {
+    if (!nick || this.#names.get(id) === nick) return;
+    this.#names.set(id, nick);
+    for (const oldest of this.#names.keys()) {
+      if (this.#names.size <= NAMES) break;
+      this.#names.delete(oldest);
+    }
+  }
+
+  /** Forgets the conversation that was quiet longest, where there are too many. */
+  #bound(made: Conversation): void {
+    if (this.conversations.size <= CONVERSATIONS) return;
+    const others = [...this.conversations.values()].filter((one) => one !== made && one !== this.open);
+    const quietest = others.reduce((one, other) => ((other.last?.at ?? 0) < (one.last?.at ?? 0) ? other : one));
+    this.conversations.delete(quietest.id);
+  }
+}
