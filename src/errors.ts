@@ -31,6 +31,7 @@ export const TOKEN_REFUSED: ReplyError = Object.freeze({
   challenge: 'Bearer realm="nextalk", error="invalid_token"',
 });
 export const TICKET_NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'ticket not found' });
+export const NOT_ONLINE: ReplyError = Object.freeze({ status: 404, message: 'not online' });
 export const NOT_FOUND: ReplyError = Object.freeze({ status: 404, message: 'not found' });
 export const PAYLOAD_TOO_LARGE: ReplyError = Object.freeze({ status: 413, message: 'payload too large' });
 export const UNSUPPORTED_MEDIA_TYPE: ReplyError = Object.freeze({ status: 415, message: 'unsupported media type' });

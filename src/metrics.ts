@@ -140,6 +140,8 @@ export class DomainMetrics {
   readonly dropped = zeros(DROP_REASONS);
   /** Requests and connections that named this domain. */
   readonly refused = zeros(REFUSAL_REASONS);
+  /** Names that were signed out and are not known any more, because too many were. */
+  signOutsForgotten = 0;
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
   /** Packets and publications waiting in queues now. */

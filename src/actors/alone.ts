@@ -70,6 +70,7 @@ export class Alone implements DomainCluster {
   claimName(): void {}
   holdName(): void {}
   signOut(): void {}
+  signedOutByName(): void {}
   connected(): void {}
 
   isMeeting(): boolean {
@@ -112,7 +113,7 @@ export class Alone implements DomainCluster {
     return false;
   }
 
-  remoteClient(_address: unknown, _token: unknown, done: (client: null) => void): void {
+  remoteClient(_address: unknown, _token: unknown, _counting: unknown, done: (client: null) => void): void {
     done(null);
   }
 

@@ -58,6 +58,8 @@ export class Client {
   keptSince: number | null = null;
   /** Not connected for longer than the idle time, while its ticket is kept. */
   isAway = false;
+  /** When it came online, in milliseconds since the epoch. */
+  readonly cameAt: number;
   /** The stamp of when it took its name, which the site gave it; 0: its name is of the server's making. */
   namedAt = 0;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
@@ -91,6 +93,7 @@ export class Client {
     now: number,
   ) {
     this.since = now;
+    this.cameAt = now;
     this.metrics = domain.metrics;
     this.#queue = new PacketQueue(domain, address);
   }

@@ -9,6 +9,7 @@ import type { Moment } from './moments.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';
 import type { Deliver } from './router.js';
+import type { SignedOut } from './sign-outs.js';
 
 /** Another node, as far as actors know one. */
 export interface RemoteNode {
@@ -131,8 +132,11 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   isKnown(token: string): boolean;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
-  /** A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown. */
-  remoteClient(address: Address, token: string, done: (client: Client | null) => void): void;
+  /**
+   * A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown.
+   * `counting`: it keeps a position, and is told where its ticket has ended by a sign-out.
+   */
+  remoteClient(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void;
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
   /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */
@@ -141,6 +145,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   holdName(record: EndpointRecord, name: string, stamp: number): void;
   /** Says that a client has signed out for all clients of its endpoint: those on other nodes end. */
   signOut(record: EndpointRecord): void;
+  /** Says that the site has signed names out: all nodes refuse their tokens and end their clients. */
+  signedOutByName(names: readonly SignedOut[]): void;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
   /** Says that a client of an endpoint has connected to this node or left it. */

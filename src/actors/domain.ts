@@ -20,6 +20,7 @@ import { Memory } from './memory.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
+import { SignOuts } from './sign-outs.js';
 import type { Group, Ref, System } from './system.js';
 import { TopicTree } from './topic-tree.js';
 import type { Trace } from './trace.js';
@@ -65,6 +66,7 @@ export class Domain {
   readonly memory: Memory;
   /** Keeps messages to endpoints that are offline; null: there is no store. */
   readonly mailboxes: Mailboxes | null;
+  readonly signOuts: SignOuts;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -80,6 +82,7 @@ export class Domain {
     this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
+    this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
     this.tracker = new Tracker(this.cluster, new PresenceFanout(this), this.memory, this.metrics);
@@ -124,6 +127,17 @@ export class Domain {
     const state = newEndpoint(this, target, record);
     record.actor = this.runtime.system.spawn(this.#endpoints, endpoint, state);
     return record.actor;
+  }
+
+  /**
+   * Signs an endpoint out by its name, as all nodes come to know: its clients end, and its tokens up to now are refused.
+   * Answers the endpoint's actor on this node, which has not been told yet.
+   */
+  signOut(address: Address): Ref<EndpointMessage> | null {
+    const now = this.runtime.clock.now();
+    this.signOuts.add(address, now);
+    this.cluster.signedOutByName([[address, now]]);
+    return this.tracker.actor(address);
   }
 
   /** The nick of an endpoint that is online, on whichever node; empty where there is none. */

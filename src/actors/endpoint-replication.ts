@@ -7,7 +7,7 @@ import type { Address } from './address.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { lookup } from './lists.js';
 import type { Moment } from './moments.js';
-import { NAMED_AGAIN, removeAll, removeClient } from './online.js';
+import { NAMED_AGAIN, removeAll, removeClient, signOut } from './online.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 import { clearUnseen } from './unseen.js';
@@ -17,6 +17,8 @@ export type ReplicationMessage =
   | { readonly kind: 'nameClaimed'; readonly client: string; readonly stamp: number }
   /** A client elsewhere has signed out for all clients of the endpoint. */
   | { readonly kind: 'signedOut' }
+  /** The site has signed the endpoint out by its name: those of its clients end that came up to then. */
+  | { readonly kind: 'signedOutByName'; readonly upTo: number }
   /** What another part has come to. */
   | {
       readonly kind: 'mirror';
@@ -46,6 +48,9 @@ export function fromReplica(
       return endNamed(state, message, self);
     case 'signedOut':
       removeAll(state, self);
+      return state;
+    case 'signedOutByName':
+      signOut(state, self, message.upTo);
       return state;
     case 'mirror':
       return mirror(state, message);

@@ -15,7 +15,16 @@ import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { join, leave } from './membership.js';
-import { comeBack, comeOnline, goAway, goOffline, type OnlineResult, removeAll, removeClient } from './online.js';
+import {
+  comeBack,
+  comeOnline,
+  goAway,
+  goOffline,
+  type OnlineResult,
+  removeAll,
+  removeClient,
+  signOut,
+} from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Position } from './position.js';
 import type { Show } from './presence.js';
@@ -44,7 +53,8 @@ export type EndpointMessage =
   | ReplicationMessage
   | {
       readonly kind: 'offline';
-      readonly client: Client;
+      /** Null: the site signs the endpoint out by its name. */
+      readonly client: Client | null;
       /** Whether all clients of the endpoint end with it, on whichever node. */
       readonly all?: boolean;
       readonly reply: Reply<null>;
@@ -264,7 +274,8 @@ function keepEnded(state: EndpointState, client: Client, why: string, self: Ref<
 type Offline = Extract<EndpointMessage, { kind: 'offline' }>;
 
 function offline(state: EndpointState, { client, all, reply }: Offline, self: Ref<EndpointMessage>): EndpointState {
-  if (state.clients.includes(client)) {
+  if (client === null) signOut(state, self);
+  else if (state.clients.includes(client)) {
     if (all) {
       state.domain.cluster.signOut(state.record);
       removeAll(state, self);

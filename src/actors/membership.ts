@@ -1,5 +1,5 @@
 /** JOIN and LEAVE: an endpoint enters a room and leaves it. PROTOCOL.md section 4. */
-import type { ReplyError } from '../errors.js';
+import { NOT_ONLINE, type ReplyError } from '../errors.js';
 import type { Address } from './address.js';
 import { joinRefusal } from './capacity.js';
 import type { EndpointState } from './endpoint.js';
@@ -9,6 +9,11 @@ type Reply = (result: ReplyError | null) => void;
 /** A second JOIN is answered and tells nobody, as is that of the invisible. */
 export function join(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
   const { domain, record } = state;
+  // Asked by name, it may have gone offline meanwhile.
+  if (record.birth === 0) {
+    reply(NOT_ONLINE);
+    return state;
+  }
   if (record.rooms.includes(room)) domain.cluster.confirm(record, [room], true);
   else {
     const refusal = joinRefusal(state, room);

@@ -163,6 +163,18 @@ export function removeAll(state: EndpointState, self: Ref<EndpointMessage>): voi
 }
 
 /**
+ * The site has signed the endpoint out by its name: clients of this node end that came up to then, or all, and their
+ * tickets answer `stopped` for a while.
+ */
+export function signOut(state: EndpointState, self: Ref<EndpointMessage>, upTo = Number.POSITIVE_INFINITY): void {
+  for (const client of state.clients) {
+    if (client.cameAt > upTo) continue;
+    state.domain.signOuts.end(client.token);
+    removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
+  }
+}
+
+/**
  * It is offline to all others. While tickets of it are kept it is away: it stays where it is, unseen. Else it leaves its
  * rooms and forgets whom it watched, and the actor ends.
  */

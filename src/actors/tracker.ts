@@ -33,6 +33,7 @@ import { FOOTPRINT, type Memory } from './memory.js';
 import type { Moment } from './moments.js';
 import type { PresenceType } from './packet.js';
 import { type Appearance, appearance, transition } from './presence.js';
+import { Records } from './records.js';
 import { RoomPresence } from './room-presence.js';
 import { Rooms } from './rooms.js';
 import type { SmallSet } from './small-set.js';
@@ -49,7 +50,7 @@ export interface PresenceListener {
 }
 
 export class Tracker {
-  readonly records = new Map<Address, EndpointRecord>();
+  readonly records = new Records();
   readonly rooms: Rooms;
   /** How many endpoints have a part that counts, by the node of the part; null: this node. */
   readonly online = new Map<RemoteNode | null, number>();

@@ -112,6 +112,12 @@ const packets: readonly Family[] = [
   single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
     metrics.total((domain) => domain.offlineMessages),
   ),
+  single(
+    'counter',
+    'nextalk_sign_outs_forgotten_total',
+    'Names signed out by OFFLINE that are not known any more because too many were: older tokens of theirs hold again.',
+    ({ metrics }) => metrics.total((domain) => domain.signOutsForgotten),
+  ),
   {
     name: 'nextalk_delivery_duration_seconds',
     type: 'histogram',

@@ -12,6 +12,7 @@ import { type Change, type EndpointRecord, momentsOf, nodesOf, partOf } from '..
 import { Left, type Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
+import type { SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
 import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
@@ -30,6 +31,8 @@ import { Topics } from './topics.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
+/** Names that one item of a snapshot tells. */
+const SIGN_OUTS = 100;
 
 export class ClusteredDomain implements DomainCluster, Recipients {
   readonly items: Items;
@@ -204,8 +207,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return true;
   }
 
-  remoteClient(address: Address, token: string, done: (client: Client | null) => void): void {
-    this.remoteClients.find(address, token, done);
+  remoteClient(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void {
+    this.remoteClients.find(address, token, counting, done);
   }
 
   settled(done: () => void): void {
@@ -260,6 +263,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.#tellParts(address, this.items.signedOut(address));
   }
 
+  signedOutByName(names: readonly SignedOut[]): void {
+    this.#tell(this.items.signedOutByName(true, names));
+  }
+
   connected(record: EndpointRecord): void {
     if (record.parts.length > 0) this.#tellParts(record.address, this.items.connected(record));
   }
@@ -276,6 +283,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       yield this.items.connected(record);
       const left = this.#left.get(address)?.moments ?? [];
       if (left.length > 0) yield this.items.mirror(address, { left });
+    }
+    for (let names = [...this.domain.signOuts.entries()]; names.length > 0; names = names.slice(SIGN_OUTS)) {
+      yield this.items.signedOutByName(false, names.slice(0, SIGN_OUTS));
     }
     yield* this.interest.snapshot();
     yield* this.topics.snapshot();

@@ -8,6 +8,7 @@ import type { Packet } from '../actors/packet.js';
 import { parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
+import type { SignedOut } from '../actors/sign-outs.js';
 import type { TransportKind } from '../metrics.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Interest } from './interest.js';
@@ -33,6 +34,7 @@ import {
   position,
   publication,
   show,
+  signOuts,
   stamp,
   text,
   transport,
@@ -144,6 +146,14 @@ function nameHeld(recipients: Recipients, _peer: Peer, fields: readonly [Address
 function signedOut({ domain }: Recipients, _peer: Peer, [address]: readonly [Address]): void {
   const actor = domain.tracker.actor(address);
   if (actor) actor.tell({ kind: 'signedOut' });
+}
+
+function signedOutByName({ domain }: Recipients, _peer: Peer, [now, names]: readonly [boolean, readonly SignedOut[]]) {
+  for (const [address, at] of names) {
+    const isNew = domain.signOuts.add(address, at);
+    const actor = isNew ? domain.tracker.actor(address) : null;
+    if (actor) actor.tell({ kind: 'signedOutByName', upTo: now ? Number.POSITIVE_INFINITY : at });
+  }
 }
 
 type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
@@ -281,6 +291,7 @@ const TAKERS = new Map<string, Taker>([
   ['n', taker(nameClaimed, address, text)],
   ['N', taker(nameHeld, address, text, stamp)],
   ['O', taker(signedOut, address)],
+  ['Q', taker(signedOutByName, flag, signOuts)],
   ['w', taker(watched, address, addresses)],
   ['i', taker(interested, text, flag)],
   ['b', taker(broadcast, nothing, packet)],

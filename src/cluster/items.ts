@@ -8,6 +8,7 @@ import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
+import type { SignedOut } from '../actors/sign-outs.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
 import type { LocalNode } from './local-node.js';
@@ -81,6 +82,11 @@ export class Items {
   /** A client of this node's part has signed out for all: those of another part end. */
   signedOut(address: Address): string {
     return this.#item('O', address);
+  }
+
+  /** The site has signed names out; `now`: a moment ago, so that all their clients end. */
+  signedOutByName(now: boolean, names: readonly SignedOut[]): string {
+    return this.#item('Q', now, names);
   }
 
   /** An endpoint of this node lists buddies of the other one. */

@@ -78,9 +78,12 @@ export class ClusterNode implements LocalNode, MeshEvents {
       if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
       else reply(null);
     });
-    this.rpc.handle('visit', (_peer, [domain, address, token], reply) => {
-      const client = this.domains.get(domain as string)?.domain.tickets.get(token as string);
-      reply(client?.address === address ? client?.name : null);
+    this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
+      const domain = this.domains.get(name as string)?.domain;
+      const client = domain?.tickets.get(token as string);
+      if (client?.address === address) return reply(client?.name);
+      // What attaches to such a ticket is stopped: remote-transport.ts.
+      reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : null);
     });
   }
 

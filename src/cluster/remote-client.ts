@@ -71,11 +71,11 @@ export class RemoteClients {
   }
 
   /** A stand-in for the client of a ticket that another node has given out; null where that node does not know the ticket any more. */
-  find(address: Address, token: string, done: (client: Client | null) => void): void {
+  find(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void {
     const { node, domain } = this;
     const home = node.homeOf(token);
     if (!home) return done(null);
-    node.rpc.call(home, 'visit', [domain.name, address, token], FIND_MS, (name) => {
+    node.rpc.call(home, 'visit', [domain.name, address, token, counting], FIND_MS, (name) => {
       if (typeof name !== 'string') return done(null);
       const { clock, outbox } = domain.runtime;
       const client = new Client(this.#actor, address, name, token, outbox, domain, clock.now());

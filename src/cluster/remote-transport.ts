@@ -147,7 +147,7 @@ export class RemoteTransports {
   readonly #transports = new Map<Peer, Map<number, RemoteTransport>>();
 
   constructor(
-    private readonly domain: Pick<Domain, 'tickets'>,
+    private readonly domain: Pick<Domain, 'tickets' | 'signOuts'>,
     private readonly items: Items,
     private readonly mesh: Pick<Mesh, 'send'>,
   ) {}
@@ -164,7 +164,8 @@ export class RemoteTransports {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
     const client = this.domain.tickets.get(token);
-    if (!client) return this.#sendClose(peer, id, CLOSE.ticketNotFound);
+    if (!client)
+      return this.#sendClose(peer, id, this.domain.signOuts.hasEnded(token) ? CLOSE.stopped : CLOSE.ticketNotFound);
     const transport = new RemoteTransport(this, client, connected, peer, id, asked);
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);

@@ -45,6 +45,13 @@ const moment: Validator = (value, domain) => {
 
 export const moments = listOf(moment);
 
+/** Who has been signed out, and when. */
+const signOut: Validator = (value, domain) => {
+  return Array.isArray(value) && address(value[0], domain) && Number.isFinite(value[1]);
+};
+
+export const signOuts = listOf(signOut);
+
 export const packet: Validator = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [kind, topic, sender, fields, followed = null, expiresInMs = 0]: unknown[] = value;

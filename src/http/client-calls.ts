@@ -72,7 +72,7 @@ class Post {
     if (Array.isArray(calls) && calls.length > MOST_CALLS) {
       return this.#fail(badRequest(`there must be at most ${MOST_CALLS} calls`));
     }
-    locateTicket(domain, ticket, (client) => {
+    locateTicket(domain, ticket, false, (client) => {
       if (!client) this.#fail(TICKET_NOT_FOUND);
       else if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
       else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');

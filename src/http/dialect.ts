@@ -1,7 +1,7 @@
 /** The calls of NexTalk 5.0 to 5.3: PROTOCOL.md section 19. */
 import { isReplyError, type ReplyError } from '../errors.js';
-import type { Presences } from '../protocols/commands.js';
 import { chats, type GroupSizes, groupJoin, groupMembers } from '../protocols/dialect.js';
+import type { Presences } from '../protocols/presences.js';
 import { presencesBody } from '../protocols/presences-body.js';
 import type { Call } from './call.js';
 

@@ -1,8 +1,9 @@
-/** The answers of ONLINE, PRESENCES and MEMBERS: PROTOCOL.md section 3. */
+/** The answers of ONLINE, PRESENCES and MEMBERS: PROTOCOL.md sections 3 and 16. */
 import type { OnlineResult } from '../actors/online.js';
 import { isReplyError, type ReplyError } from '../errors.js';
-import { members, online, type Presences, presences } from '../protocols/commands.js';
+import { members, online, presences } from '../protocols/commands.js';
 import { onlineGroups } from '../protocols/dialect.js';
+import { allPresences, type PresencePage, type Presences } from '../protocols/presences.js';
 import { presencesBody } from '../protocols/presences-body.js';
 import type { Call } from './call.js';
 import { publicUrls } from './public-url.js';
@@ -26,6 +27,15 @@ export function presencesCall(call: Call): void {
 
 export function membersCall(call: Call): void {
   members(call.domain, call.roomId, call.parameters, (result) => replyPresences(call, result));
+}
+
+export function allPresencesCall(call: Call): void {
+  allPresences(call.domain, call.parameters, (result) => {
+    if (isReplyError(result)) return call.fail(result);
+    const { presences: list, next } = result as PresencePage;
+    const more = next === null ? '' : `,"next":${JSON.stringify(next)}`;
+    call.reply(`{"status":"ok","presences":${presencesBody(list)}${more}}`);
+  });
 }
 
 function replyPresences(call: Call, result: Presences | ReplyError): void {

@@ -5,7 +5,7 @@ import { groupLeave } from '../protocols/dialect.js';
 import type { CallName } from '../protocols/schemas.js';
 import type { Call, Called } from './call.js';
 import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
-import { membersCall, onlineCall, presencesCall } from './presences.js';
+import { allPresencesCall, membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
 
 export interface Route {
@@ -45,6 +45,7 @@ const ROUTES = new Map<string, Route>([
   ['presences/offline', { name: 'offline', method: 'POST', run: ok(offline), calls: ['offline'] }],
   ['presences/show', { name: 'show', method: 'POST', run: ok(show), calls: ['show'] }],
   ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
+  ['presences/all', { name: 'allPresences', method: 'GET', run: allPresencesCall, calls: ['allPresences'] }],
   ['messages', { name: 'messages', method: 'POST', run: ok(message), calls: ['message', 'push'] }],
   ['group/join', { name: 'groupJoin', method: 'POST', run: groupJoinCall, calls: ['groupJoin'] }],
   ['group/leave', { name: 'groupLeave', method: 'POST', run: ok(groupLeave), calls: ['groupLeave'] }],

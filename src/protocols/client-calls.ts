@@ -8,21 +8,12 @@ import type { Domain } from '../actors/domain.js';
 import { parseAsked } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import {
-  membersOf,
-  type Presences,
-  presencesOf,
-  type Reply,
-  roomTarget,
-  sendFrom,
-  settled,
-  statusTo,
-  targets,
-  text,
-} from './commands.js';
+import { settled } from './caller.js';
+import { type Reply, roomTarget, sendFrom, statusTo, targets } from './commands.js';
 import { type Parameters, readJson } from './parameters.js';
+import { membersOf, presencesOf, type Shows } from './presences.js';
 import { presencesBody } from './presences-body.js';
-import { check } from './schemas.js';
+import { check, text } from './schemas.js';
 import { isMember, maySend, type SendingWay, sendingRefusal, sendMessage } from './sending.js';
 
 const REF_CHARACTERS = 64;
@@ -39,7 +30,7 @@ const OWN_FIELDS = ['nick', 'timestamp', 'avatar', 'to_name', 'to_avatar', 'to_o
 /** What a call is answered beside `status`. */
 interface Result {
   readonly id?: string;
-  readonly presences?: Presences;
+  readonly presences?: Shows;
 }
 
 interface Asked {

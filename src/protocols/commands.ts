@@ -9,21 +9,23 @@ import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
 import type { MessageFields, MessageType, Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
-import { parseTicket } from '../actors/ticket.js';
-import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
+import { badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '../errors.js';
+import {
+  BAD_NAME,
+  endpointTarget,
+  type NamedCall,
+  sendOn,
+  settled,
+  withCaller,
+  withoutKey,
+  withTicket,
+} from './caller.js';
 import { findTicket } from './credentials.js';
 import type { Parameters } from './parameters.js';
-import { type CallName, type Checked, check } from './schemas.js';
+import { isFull, membersOf, type Presences, presencesOf } from './presences.js';
+import { type CallName, type Checked, check, isByName, text } from './schemas.js';
 
 export type Reply<T> = (result: T | ReplyError) => void;
-
-/** Short id → show, of those who are online and visible. */
-export type Presences = readonly (readonly [string, string])[];
-
-export function text(checked: Checked, name: string): string | null {
-  const value = checked[name];
-  return typeof value === 'string' ? value : null;
-}
 
 /** A comma-separated list, or an array; spaces around items and empty items are dropped. Null: an item is no id. */
 export function targets(domain: Domain, value: Checked[string], bareNode: 'uid' | 'gid'): Target[] | null {
@@ -42,12 +44,6 @@ export function targets(domain: Domain, value: Checked[string], bareNode: 'uid' 
 /** The addresses of targets, each once, in the order of the list. */
 function addresses(found: readonly Target[]): Address[] {
   return [...new Set(found.map(({ address }) => address))];
-}
-
-/** A user, visitor or service, as `name` and `from` have it. */
-function endpointTarget(domain: Domain, name: string): Target | null {
-  const target = parseTarget(domain.name, name);
-  return target && target.node !== 'gid' ? target : null;
 }
 
 export function roomTarget(domain: Domain, id: string): Target | null {
@@ -85,37 +81,6 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   });
 }
 
-/** In a cluster, what a call has changed is known everywhere when it is answered. */
-export function settled<T>({ cluster }: Domain, reply: Reply<T>): Reply<T> {
-  return (result) => cluster.settled(() => reply(result));
-}
-
-/** Checks a ticket's call, then finds its client: fields come before the ticket in the order of errors. */
-function withTicket(
-  domain: Domain,
-  call: CallName,
-  parameters: Parameters,
-  reply: Reply<never>,
-  run: (client: Client, checked: Checked) => void,
-  roomId = '',
-): void {
-  const checked = check(call, parameters);
-  if (isReplyError(checked)) return reply(checked);
-  const client = findTicket(domain, text(checked, 'ticket') ?? '');
-  if (client) run(client, checked);
-  else sendOn(domain, call, roomId, parameters, reply);
-}
-
-/** The call of a ticket that is none of this node's: it may be another's, which answers in its place. */
-function sendOn(domain: Domain, call: CallName, roomId: string, parameters: Parameters, reply: Reply<never>): void {
-  const token = parseTicket(String(parameters.get('ticket')))?.token ?? '';
-  const isSent = domain.cluster.forward(token, [call, roomId, [...parameters]], (answer) => {
-    if (Array.isArray(answer)) reply(answer[0]);
-    else reply(domain.cluster.isKnown(token) ? UNAVAILABLE : TICKET_NOT_FOUND);
-  });
-  if (!isSent) reply(TICKET_NOT_FOUND);
-}
-
 /** Runs a call that another node has sent on. `expiresInMs`: of its message; null: never. */
 export function answerCall(
   domain: Domain,
@@ -129,22 +94,34 @@ export function answerCall(
   const reply = (result: unknown) => answer([result]);
   const inRoom = ROOM_CALLS.get(call);
   const plain = CALLS.get(call);
-  if (inRoom) inRoom(domain, roomId, parameters, reply);
+  if (inRoom) inRoom(domain, roomId, parameters, reply, true);
   else if (plain) plain(domain, parameters, reply, expiresAt);
   else answer(null);
 }
 
-function tell(client: Client, message: EndpointMessage): void {
-  client.endpoint.tell(message);
-}
-
+/** By a ticket, its client; by a name, all clients of the endpoint, on all nodes. */
 export function offline(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
-  withTicket(domain, 'offline', parameters, reply, (client) => tell(client, { kind: 'offline', client, reply }));
+  if (isByName(parameters)) return signOut(domain, parameters, reply);
+  withTicket(domain, 'offline', parameters, reply, (client) => {
+    client.endpoint.tell({ kind: 'offline', client, reply });
+  });
 }
 
-export function show(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
-  withTicket(domain, 'show', parameters, reply, (client, checked) => {
-    tell(client, {
+/** Tokens of the name that were issued up to now are refused, whether or not anybody is online. */
+function signOut(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+  const checked = check('offline', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const target = endpointTarget(domain, text(checked, 'name') ?? '');
+  if (!target || target.client !== null) return reply(BAD_NAME);
+  const answer = settled(domain, reply);
+  const actor = domain.signOut(target.address);
+  if (actor) actor.tell({ kind: 'offline', client: null, reply: answer });
+  else answer(null);
+}
+
+export function show(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
+  withCaller(domain, { call: 'show', parameters, isSentOn }, reply, NOT_ONLINE, (endpoint, checked) => {
+    endpoint.tell({
       kind: 'show',
       show: text(checked, 'show') as Show,
       nick: text(checked, 'nick'),
@@ -159,21 +136,8 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
   if (isReplyError(checked)) return reply(checked);
   const found = targets(domain, checked.ids, 'uid');
   if (!found) return reply(badRequest('ids must be ids of users, visitors or services'));
-  reply(
-    presencesOf(
-      domain,
-      found.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const),
-    ),
-  );
-}
-
-export function presencesOf(domain: Domain, named: readonly (readonly [Address, string])[]): Presences {
-  const list: [string, string][] = [];
-  for (const [address, id] of named) {
-    const seen = domain.tracker.appearance(address);
-    if (seen) list.push([id, seen.show]);
-  }
-  return list;
+  const named = found.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const);
+  reply(presencesOf(domain, named, isFull(checked)));
 }
 
 /** MESSAGES; with `from` it is PUSH, whatever else is there. */
@@ -223,7 +187,9 @@ export function push(
   const outgoing = outgoingMessage(domain, checked);
   if (isReplyError(outgoing)) return reply(outgoing);
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
-  if (isHere || !pushFromHome(domain, from, parameters, expiresAt, reply)) {
+  const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
+  const again = () => push(domain, parameters, reply, expiresAt, true);
+  if (isHere || !sendFromHome(domain, from, ['push', '', parameters, expiresInMs], reply, again)) {
     domain.push(
       from,
       { ...outgoing, expiresAt },
@@ -232,18 +198,18 @@ export function push(
   }
 }
 
-/** Where the sender lives on another node its packets go out from there, so that their order holds. */
-function pushFromHome(
+/**
+ * Where the sender lives on another node its packets go out from there, so that their order holds. `again`: that node has
+ * not answered. False: it lives here or nowhere.
+ */
+function sendFromHome(
   domain: Domain,
   from: Target,
-  parameters: Parameters,
-  expiresAt: number | null,
+  [call, roomId, parameters, ...more]: readonly [CallName, string, Parameters, ...unknown[]],
   reply: Reply<null>,
+  again: () => void,
 ): boolean {
-  const fields = [...parameters].filter(([name]) => name !== 'apikey');
-  const again = () => push(domain, parameters, reply, expiresAt, true);
-  const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
-  return domain.cluster.forwardTo(from.address, ['push', '', fields, expiresInMs], (answer) => {
+  return domain.cluster.forwardTo(from.address, [call, roomId, withoutKey(parameters), ...more], (answer) => {
     if (Array.isArray(answer)) reply(answer[0]);
     else again();
   });
@@ -251,7 +217,8 @@ function pushFromHome(
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
 export function sendFrom(client: Client, outgoing: Outgoing, handled?: Handled): void {
-  tell(client, { kind: 'send', client, outgoing, handled });
+  const message: EndpointMessage = { kind: 'send', client, outgoing, handled };
+  client.endpoint.tell(message);
 }
 
 const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
@@ -306,17 +273,37 @@ function passOn(checked: Checked, fields: MessageFields): MessageFields {
   return extra.length === 0 ? fields : { ...fields, ...Object.fromEntries(extra.map((name) => [name, checked[name]])) };
 }
 
-export function status(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
+export function status(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
   const { shortage } = domain;
   if (shortage) return reply(shortage);
   const checked = check('status', parameters);
   if (isReplyError(checked)) return reply(checked);
+  const from = isByName(parameters) ? endpointTarget(domain, text(checked, 'name') ?? '') : null;
+  if (isByName(parameters) && !from) return reply(BAD_NAME);
   const target = parseTarget(domain.name, text(checked, 'to') ?? '');
   if (!target) return reply(badRequest('to is not an id'));
+  if (from) return statusFrom(domain, from, parameters, statusTo(target, checked), reply, isSentOn);
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'status', '', parameters, reply);
   sendFrom(client, statusTo(target, checked));
   reply(null);
+}
+
+/** The site speaks for somebody, as with PUSH. */
+function statusFrom(
+  domain: Domain,
+  from: Target,
+  parameters: Parameters,
+  outgoing: Outgoing,
+  reply: Reply<null>,
+  isSentOn: boolean,
+): void {
+  const here = () => {
+    domain.push(from, outgoing);
+    reply(null);
+  };
+  const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
+  if (isHere || !sendFromHome(domain, from, ['status', '', parameters], reply, here)) here();
 }
 
 export function statusTo(target: Target, checked: Checked): Outgoing {
@@ -325,45 +312,55 @@ export function statusTo(target: Target, checked: Checked): Outgoing {
   return { target, acceptedAt: performance.now(), kind: 'status', fields };
 }
 
+/** A ticket that is given must be valid. */
 export function members(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<Presences>): void {
   const target = roomTarget(domain, roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  withTicket(domain, 'members', parameters, reply, () => reply(membersOf(domain, target.address)), roomId);
-}
-
-/** Those members of a room who are online and visible. */
-export function membersOf(domain: Domain, room: Address): Presences {
-  const list: [string, string][] = [];
-  for (const { address, appearance } of domain.tracker.rooms.members(room)) {
-    if (appearance) list.push([domain.shortId(address), appearance.show]);
+  const run = (checked: Checked) => reply(membersOf(domain, target.address, isFull(checked)));
+  if (parameters.has('ticket')) {
+    withTicket(domain, 'members', parameters, reply, (_client, checked) => run(checked), roomId);
+    return;
   }
-  return list;
+  const checked = check('members', parameters);
+  if (isReplyError(checked)) reply(checked);
+  else run(checked as Checked);
 }
 
-export function join(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
-  const { shortage } = domain;
-  if (shortage) return reply(shortage);
-  enterOrExit('join', domain, roomId, parameters, reply);
-}
-
-export function leave(domain: Domain, roomId: string, parameters: Parameters, reply: Reply<null>): void {
-  enterOrExit('leave', domain, roomId, parameters, reply);
-}
-
-function enterOrExit(
-  kind: 'join' | 'leave',
+export function join(
   domain: Domain,
   roomId: string,
   parameters: Parameters,
   reply: Reply<null>,
+  isSentOn = false,
 ): void {
-  const target = roomTarget(domain, roomId);
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
+  enterOrExit({ call: 'join', roomId, parameters, isSentOn }, domain, reply, NOT_ONLINE);
+}
+
+/** Whoever is in no room may leave one. */
+export function leave(
+  domain: Domain,
+  roomId: string,
+  parameters: Parameters,
+  reply: Reply<null>,
+  isSentOn = false,
+): void {
+  enterOrExit({ call: 'leave', roomId, parameters, isSentOn }, domain, reply, null);
+}
+
+function enterOrExit(
+  asked: NamedCall & { readonly call: 'join' | 'leave'; readonly roomId: string },
+  domain: Domain,
+  reply: Reply<null>,
+  ifOffline: ReplyError | null,
+): void {
+  const target = roomTarget(domain, asked.roomId);
   if (!target) return reply(badRequest('the room is not an id'));
-  const run = (client: Client, checked: Checked) => {
+  withCaller(domain, asked, reply, ifOffline, (endpoint, checked) => {
     const nick = text(checked, 'nick') || null;
-    tell(client, { kind, room: target.address, nick, reply: settled(domain, reply) });
-  };
-  withTicket(domain, kind, parameters, reply, run, roomId);
+    endpoint.tell({ kind: asked.call, room: target.address, nick, reply: settled(domain, reply) });
+  });
 }
 
 type Command = (
@@ -372,14 +369,20 @@ type Command = (
   reply: (result: unknown) => void,
   expiresAt: number | null,
 ) => void;
-type RoomCommand = (domain: Domain, roomId: string, parameters: Parameters, reply: (result: unknown) => void) => void;
+type RoomCommand = (
+  domain: Domain,
+  roomId: string,
+  parameters: Parameters,
+  reply: (result: unknown) => void,
+  isSentOn: true,
+) => void;
 
 /** What another node may send on. */
 const CALLS = new Map<string, Command>([
   ['offline', offline],
-  ['show', show],
+  ['show', (domain, parameters, reply) => show(domain, parameters, reply, true)],
   ['message', message],
-  ['status', status],
+  ['status', (domain, parameters, reply) => status(domain, parameters, reply, true)],
   ['push', (domain, parameters, reply, expiresAt) => push(domain, parameters, reply, expiresAt, true)],
 ]);
 const ROOM_CALLS = new Map<string, RoomCommand>([

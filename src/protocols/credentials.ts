@@ -68,10 +68,20 @@ function noteUnknown(domain: Domain, { node, id }: Ticket): void {
  * The same, wherever in the cluster the client lives: `done` is called at once for one of this node, later with a
  * stand-in for another's.
  */
-export function locateTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
+export function locateTicket(
+  domain: Domain,
+  ticket: string,
+  counting: boolean,
+  done: (client: Client | null) => void,
+): void {
   const client = findTicket(domain, ticket);
   if (client) done(client);
-  else visitTicket(domain, ticket, done);
+  else visitTicket(domain, ticket, counting, done);
+}
+
+/** Whether a ticket of this node has ended a moment ago because its name was signed out. */
+export function isSignedOut(domain: Domain, ticket: string): boolean {
+  return domain.signOuts.hasEnded(parseTicket(ticket)?.token ?? '');
 }
 
 /** Whether a ticket that is none of this node's has been given out by another node. */
@@ -81,12 +91,18 @@ export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
 
 /**
  * Finds the client of a ticket that `findTicket` has not found on this node: `done` gets a stand-in for a client of
- * another node, or null.
+ * another node, or null. `counting`: who asks keeps a position, and is told where its name has been signed out.
  */
-export function visitTicket(domain: Domain, ticket: string, done: (client: Client | null) => void): void {
+export function visitTicket(
+  domain: Domain,
+  ticket: string,
+  counting: boolean,
+  done: (client: Client | null) => void,
+): void {
   const parsed = parseTicket(ticket);
   if (!parsed || !domain.cluster.isKnown(parsed.token)) return done(null);
-  domain.cluster.remoteClient(addressOf(domain.name, parsed.node as Node, parsed.id), parsed.token, (found) => {
+  const address = addressOf(domain.name, parsed.node as Node, parsed.id);
+  domain.cluster.remoteClient(address, parsed.token, counting, (found) => {
     if (!found) noteUnknown(domain, parsed);
     done(found);
   });

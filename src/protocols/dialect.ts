@@ -6,20 +6,11 @@ import { type Address, addressOf, type Node, parseTarget, shortIdOf, type Target
 import type { Domain } from '../actors/domain.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
-import {
-  join,
-  leave,
-  membersOf,
-  type Presences,
-  presencesOf,
-  type Reply,
-  roomTarget,
-  targets,
-  text,
-} from './commands.js';
+import { join, leave, type Reply, roomTarget, targets } from './commands.js';
 import { findTicket, mayBeElsewhere } from './credentials.js';
 import type { Parameters } from './parameters.js';
-import { type Checked, check } from './schemas.js';
+import { membersOf, presencesOf, type Shows } from './presences.js';
+import { type Checked, check, text } from './schemas.js';
 
 /** Short id of a room → members online, the one who asks included. */
 export type GroupSizes = readonly (readonly [string, number])[];
@@ -55,7 +46,7 @@ function groupSizes(domain: Domain, groups: readonly Target[], self: Address | n
   return groups.map(({ address, node, id }) => [shortIdOf(node, id), sizeOf(membersOf(domain, address), own)]);
 }
 
-function sizeOf(members: Presences, own: string | null): number {
+function sizeOf(members: Shows, own: string | null): number {
   return members.length + (own === null || members.some(([id]) => id === own) ? 0 : 1);
 }
 
@@ -102,7 +93,7 @@ export function chats(
   call: 'chatsOpen' | 'chatsClose',
   domain: Domain,
   parameters: Parameters,
-  reply: Reply<Presences>,
+  reply: Reply<Shows>,
 ): void {
   const checked = check(call, parameters);
   if (isReplyError(checked)) return reply(checked);

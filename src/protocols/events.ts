@@ -33,6 +33,18 @@ const NONE: readonly Packet[] = [];
 
 const retry = (ms: number): string => `retry: ${ms}\n\n`;
 
+/** The page is to close its EventSource. */
+const lastEvent = (name: 'stopped' | 'replaced'): string => `${retry(NEVER_MS)}event: ${name}\ndata: {}\n\n`;
+
+function writeHead(res: HttpResponse, origin: string | null): void {
+  res.writeHeader('Content-Type', 'text/event-stream');
+  res.writeHeader('Cache-Control', 'no-store');
+  res.writeHeader('X-Content-Type-Options', 'nosniff');
+  // nginx gathers an answer otherwise.
+  res.writeHeader('X-Accel-Buffering', 'no');
+  writeOrigin(res, origin);
+}
+
 class EventStream implements Transport, Counting {
   readonly kind = 'events';
   readonly counting = this;
@@ -65,12 +77,7 @@ class EventStream implements Transport, Counting {
   open(origin: string | null): void {
     const { res } = this;
     res.cork(() => {
-      res.writeHeader('Content-Type', 'text/event-stream');
-      res.writeHeader('Cache-Control', 'no-store');
-      res.writeHeader('X-Content-Type-Options', 'nosniff');
-      // nginx gathers an answer otherwise.
-      res.writeHeader('X-Accel-Buffering', 'no');
-      writeOrigin(res, origin);
+      writeHead(res, origin);
       res.write(retry(RETRY_MS));
     });
   }
@@ -123,7 +130,7 @@ class EventStream implements Transport, Counting {
   close(reason: CloseReason): readonly Packet[] {
     if (this.#done) return NONE;
     const name = reason === CLOSE.stopped ? 'stopped' : reason === CLOSE.replaced ? 'replaced' : null;
-    this.#end(name === null ? '' : `${retry(NEVER_MS)}event: ${name}\ndata: {}\n\n`);
+    this.#end(name === null ? '' : lastEvent(name));
     return NONE;
   }
 
@@ -171,14 +178,23 @@ export class EventsAdapter {
     const receiver = readReceiver(receiving, origin, position);
     const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
     if (!('ticket' in receiver)) return refuses(receiver);
-    findReceiver(this.connectionLimits, res, headers, receiving, receiver.ticket, {
-      wait: (client, admission) => {
-        const limits = () => domain?.limits ?? this.context.config().limits;
-        const stream = new EventStream(this, res, receiver.asked ?? 'first', client, limits, admission);
-        this.#open(stream, allow);
+    const asked = receiver.asked ?? 'first';
+    findReceiver(
+      this.connectionLimits,
+      res,
+      headers,
+      receiving,
+      { ticket: receiver.ticket, asked },
+      {
+        wait: (client, admission) => {
+          const limits = () => domain?.limits ?? this.context.config().limits;
+          const stream = new EventStream(this, res, asked, client, limits, admission);
+          this.#open(stream, allow);
+        },
+        refuse: refuses,
+        stop: () => this.#stop(res, allow),
       },
-      refuse: refuses,
-    });
+    );
   }
 
   #open(stream: EventStream, origin: string | null): void {
@@ -187,6 +203,15 @@ export class EventsAdapter {
     stream.open(origin);
     const { client } = stream;
     client.endpoint.tell({ kind: 'attach', client, transport: stream });
+  }
+
+  /** The client was signed out by name a moment ago. */
+  #stop(res: HttpResponse, origin: string | null): void {
+    this.context.runtime.metrics.refused.ticketNotFound += 1;
+    res.cork(() => {
+      writeHead(res, origin);
+      res.end(lastEvent('stopped'));
+    });
   }
 
   #refuse(res: HttpResponse, origin: string | null, error: ReplyError): void {

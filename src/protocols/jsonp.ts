@@ -236,10 +236,11 @@ export class PollAdapter {
     const form: Form = { callback, origin: allow };
     const receiver = readReceiver(receiving, origin);
     if (!('ticket' in receiver)) return this.#refuse(res, form, receiver);
-    const { ticket, asked } = receiver;
-    findReceiver(this.connectionLimits, res, headers, receiving, ticket, {
+    const { asked } = receiver;
+    findReceiver(this.connectionLimits, res, headers, receiving, receiver, {
       wait: (client, admission) => this.#wait(res, { form, asked, admission }, client),
       refuse: (error) => this.#refuse(res, form, error),
+      stop: () => this.#stop(res, form),
     });
   }
 
@@ -274,6 +275,13 @@ export class PollAdapter {
     refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
     writeHead(res, form, error.status === 404 ? NOT_FOUND_STATUS : '400 Bad Request');
     res.end(bodyOf(form, errorBody(error)));
+  }
+
+  /** The client was signed out by name a moment ago. */
+  #stop(res: HttpResponse, form: Form): void {
+    this.context.runtime.metrics.refused.ticketNotFound += 1;
+    writeHead(res, form);
+    res.end(bodyOf(form, STOPPED_FRAME));
   }
 
   #wait(res: HttpResponse, asking: Asking, client: Client): void {

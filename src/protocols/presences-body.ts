@@ -1,7 +1,7 @@
 /** Who is how, as JSON: PROTOCOL.md section 3. */
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
-export function presencesBody(list: readonly (readonly [string, string | number])[]): string {
+export function presencesBody(list: readonly (readonly [string, string | number | object])[]): string {
   const seen = new Map(list);
   return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
 }

@@ -9,7 +9,7 @@ import { badRequest, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
-import { findTicket, mayBeElsewhere, visitTicket } from './credentials.js';
+import { findTicket, isSignedOut, mayBeElsewhere, visitTicket } from './credentials.js';
 import type { Headers } from './headers.js';
 import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
@@ -69,6 +69,8 @@ export interface Found {
   /** The connection is admitted until it is released. */
   readonly wait: (client: Client, admission: Admission) => void;
   readonly refuse: (error: ReplyError) => void;
+  /** The name of the ticket has been signed out, and its client keeps a position: it is told to stay so. */
+  readonly stop: () => void;
 }
 
 /** Finds the client of a ticket and lets its connection in, or refuses it. */
@@ -77,9 +79,10 @@ export function findReceiver(
   res: HttpResponse,
   headers: Headers,
   { domain, allow }: Receiving,
-  ticket: string,
-  { wait, refuse }: Found,
+  { ticket, asked }: Receiver,
+  { wait, refuse, stop }: Found,
 ): void {
+  if (domain && asked && isSignedOut(domain, ticket)) return stop();
   const client = domain ? findTicket(domain, ticket) : null;
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return refuse(TICKET_NOT_FOUND);
   const admission = limits.admit(res, headers, allow);
@@ -90,7 +93,7 @@ export function findReceiver(
     isOpen = false;
     limits.release(admission);
   });
-  visitTicket(domain, ticket, (found) => {
+  visitTicket(domain, ticket, asked !== null, (found) => {
     if (!isOpen) return;
     if (found) return wait(found, admission);
     limits.release(admission);

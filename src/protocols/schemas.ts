@@ -15,9 +15,18 @@ const short = (description: string) => ({ type: 'string', maxBytes: KIB, descrip
 const list = (description: string) =>
   ({ anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }], description }) as const;
 const ticket = { type: 'string', description: 'The ticket of the client that acts, as ONLINE answered it.' } as const;
+const name = id(
+  'In place of `ticket`: the id of the user, visitor or service that acts, whoever holds its tickets. A ticket counts first.',
+);
+const full = {
+  enum: ['', '0', '1', 'false', 'true'],
+  description: '`1`: objects with `show`, `nick` and `status` in place of shows.',
+} as const;
 
 interface Schema {
   readonly required: readonly string[];
+  /** A name may stand in place of the ticket. */
+  readonly byName?: true;
   readonly properties: Readonly<Record<string, object>>;
 }
 
@@ -80,11 +89,13 @@ export const SCHEMAS = {
       ),
     },
   },
-  offline: { required: ['ticket'], properties: { ticket } },
+  offline: { required: ['ticket'], byName: true, properties: { ticket, name } },
   show: {
     required: ['ticket', 'show'],
+    byName: true,
     properties: {
       ticket,
+      name,
       show: { enum: SHOWS, description: 'How others see the endpoint from now on. It holds for all its clients.' },
       nick: short('A new nick. Missing or empty: as it was.'),
       status: short('A text beside the show. Missing: as it was.'),
@@ -92,7 +103,15 @@ export const SCHEMAS = {
   },
   presences: {
     required: ['ids'],
-    properties: { ids: list('Ids of users, visitors and services, separated by commas. Empty: nobody.') },
+    properties: { ids: list('Ids of users, visitors and services, separated by commas. Empty: nobody.'), full },
+  },
+  allPresences: {
+    required: [],
+    properties: {
+      after: { type: 'string', description: 'The `next` of the page before. Missing: the first page.' },
+      limit: { type: 'string', description: 'So many at most, 1 to 10000. Missing: 1000.' },
+      full,
+    },
   },
   message: { required: ['ticket', 'to', 'body'], properties: { ticket, ...message } },
   push: {
@@ -105,25 +124,31 @@ export const SCHEMAS = {
   },
   status: {
     required: ['ticket', 'to', 'show'],
+    byName: true,
     properties: {
       ticket,
+      name,
       to: id('Who sees it: the id of an endpoint, or of a room (`gid:lobby`).'),
       show: short('What the sender is doing, such as `typing`.'),
       nick: short("The sender's name. Missing or empty: the nick it came online with."),
     },
   },
-  members: { required: ['ticket'], properties: { ticket } },
+  members: { required: [], properties: { ticket: anyTicket, full } },
   join: {
     required: ['ticket'],
+    byName: true,
     properties: {
       ticket,
+      name,
       nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
     },
   },
   leave: {
     required: ['ticket'],
+    byName: true,
     properties: {
       ticket,
+      name,
       nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
     },
   },
@@ -163,9 +188,9 @@ const CLIENT_CALLS = {
 } as const satisfies Readonly<Record<string, Schema>>;
 type SchemaName = CallName | keyof typeof CLIENT_CALLS;
 
-/** A call's parameters without the ticket. */
+/** A call's parameters without whose call it is. */
 function ofClient({ required, properties }: Schema): Schema {
-  const { ticket: _ticket, ...others } = properties as Record<string, object>;
+  const { ticket: _ticket, name: _name, ...others } = properties as Record<string, object>;
   return { required: required.filter((name) => name !== 'ticket'), properties: others };
 }
 
@@ -183,12 +208,27 @@ ajv.addKeyword({
 interface Compiled {
   readonly names: readonly string[];
   readonly validate: ValidateFunction;
+  /** The same with `name` in place of `ticket`. */
+  readonly validateByName: ValidateFunction | null;
 }
 
 const compiled = new Map<SchemaName, Compiled>();
-for (const [name, schema] of Object.entries({ ...SCHEMAS, ...CLIENT_CALLS })) {
-  const validate = ajv.compile({ type: 'object', ...schema });
-  compiled.set(name as SchemaName, { names: Object.keys(schema.properties), validate });
+for (const [call, schema] of Object.entries({ ...SCHEMAS, ...CLIENT_CALLS })) {
+  const { required, properties, byName }: Schema = schema;
+  const compile = (names: readonly string[]) => ajv.compile({ type: 'object', required: names, properties });
+  const validateByName = byName ? compile(required.map((one) => (one === 'ticket' ? 'name' : one))) : null;
+  compiled.set(call as SchemaName, { names: Object.keys(properties), validate: compile(required), validateByName });
+}
+
+/** Whether a call that takes both names an endpoint and no ticket. */
+export function isByName(parameters: Parameters): boolean {
+  return parameters.has('name') && !parameters.has('ticket');
+}
+
+/** A parameter as text; null: missing. */
+export function text(checked: Checked, parameter: string): string | null {
+  const value = checked[parameter];
+  return typeof value === 'string' ? value : null;
 }
 
 function say(error: ErrorObject): string {
@@ -212,7 +252,8 @@ function say(error: ErrorObject): string {
 /** Picks out the parameters that a call knows and checks them; all others are ignored. */
 export function check(call: SchemaName, parameters: Parameters): Checked | ReplyError {
   const known: Record<string, unknown> = {};
-  const { names, validate } = compiled.get(call) as Compiled;
+  const { names, validate: byTicket, validateByName } = compiled.get(call) as Compiled;
+  const validate = validateByName && isByName(parameters) ? validateByName : byTicket;
   for (const name of names) {
     const value = parameters.get(name);
     if (value !== undefined) known[name] = value;

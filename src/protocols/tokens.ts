@@ -62,7 +62,7 @@ export async function verifyToken(
       if (verdict === 'refused') return null;
       if (verdict === 'other key') continue;
       const claims = claimsOf(domain, token);
-      return claims && { domain, claims };
+      return claims && !isSignedOut(domain, claims) ? { domain, claims } : null;
     }
   }
   return null;
@@ -86,6 +86,12 @@ async function verify({ name, runtime }: Domain, key: KeyObject, token: string):
     if (!(error instanceof errors.JOSEError)) throw error;
     return error instanceof errors.JWSSignatureVerificationFailed ? 'other key' : 'refused';
   }
+}
+
+/** Whether its name has been signed out since it was issued. */
+function isSignedOut(domain: Domain, claims: Parameters): boolean {
+  const target = parseTarget(domain.name, String(claims.get('sub')));
+  return target !== null && domain.signOuts.refuses(target.address, Number(claims.get('iat')) * 1000);
 }
 
 /** Read as parameters of a call are: the same bounds, numbers stand for their text, half surrogates are refused. */

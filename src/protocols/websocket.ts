@@ -14,7 +14,7 @@ import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSock
 import { clientText } from './client-calls.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
-import { locateTicket } from './credentials.js';
+import { isSignedOut, locateTicket } from './credentials.js';
 import { errorBody } from './error-body.js';
 import { encodeCounted, encodeFrame, resumedFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
 import { type Headers, whenSoundUpgrade } from './headers.js';
@@ -307,7 +307,11 @@ export class WebSocketAdapter {
     if (wanted.asked) socket.resume(wanted.asked);
     socket.locating = true;
     socket.domain = domain;
-    locateTicket(domain, wanted.ticket, (client) => this.#attach(socket, client));
+    if (wanted.asked && isSignedOut(domain, wanted.ticket)) {
+      refused.ticketNotFound += 1;
+      return void socket.close(CLOSE.stopped);
+    }
+    locateTicket(domain, wanted.ticket, wanted.asked !== null, (client) => this.#attach(socket, client));
   }
 
   #attach(socket: Socket, client: Client | null): void {

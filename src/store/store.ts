@@ -48,6 +48,7 @@ export interface Store {
 export const TABLES = [
   'offline',
   'seen',
+  'signOuts',
   'retained',
   'sessions',
   'subscriptions',

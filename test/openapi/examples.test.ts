@@ -98,8 +98,8 @@ function refusedWith(status: number, call: CallName, example: Params, required: 
   const [first = ''] = required;
   switch (status) {
     case 400:
-      // A call that requires no parameter is refused for an id that is illegal.
-      if (required.length === 0) return requestOf(call, { ...example, group: 'a/b', buddies: 'a/b' });
+      // A call that requires no parameter is refused for a value that is illegal.
+      if (required.length === 0) return requestOf(call, { ...example, group: 'a/b', buddies: 'a/b', full: 'x' });
       return requestOf(call, Object.fromEntries(Object.entries(example).filter(([name]) => name !== first)));
     case 401:
       return { ...good, auth: { ...auth, apikey: 'wrong' } };

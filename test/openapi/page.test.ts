@@ -73,7 +73,7 @@ t.test('every command on the page does what it says', { skip: skipWithout('curl'
   const server = await testServer(t, { domains: [auth] });
   await server.site(auth).online('rose', { show: 'away', rooms: 'lobby' });
   const commands = [...html.matchAll(/<code>(curl [\s\S]*?)<\/code>/g)].map(([, command = '']) => textOf(command));
-  t.equal(commands.length, 15, 'one for each call');
+  t.equal(commands.length, 18, 'one for each request that is answered at once');
   const path = program('curl')?.replace(/\/curl$/, '') ?? '';
   let TICKET = '';
   // OFFLINE comes second on the page, and would end the ticket of all the others.

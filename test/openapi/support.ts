@@ -14,6 +14,7 @@ export const CALLS: Readonly<Record<CallName, Call>> = {
   offline: { method: 'POST', path: '/v5/presences/offline', ticket: true },
   show: { method: 'POST', path: '/v5/presences/show', ticket: true },
   presences: { method: 'GET', path: '/v5/presences', ticket: false },
+  allPresences: { method: 'GET', path: '/v5/presences/all', ticket: false },
   message: { method: 'POST', path: '/v5/messages', ticket: true },
   push: { method: 'POST', path: '/v5/messages', ticket: true },
   status: { method: 'POST', path: '/v5/statuses', ticket: true },
@@ -46,9 +47,11 @@ export function schemaOf(
   const name = `${call[0]?.toUpperCase()}${call.slice(1)}Call`;
   const body = JSON.stringify(operation?.requestBody);
   if (!body.includes(`#/components/schemas/${name}`)) throw new Error(`the body of ${path} is no ${name}`);
-  const { properties, required } = document.components.schemas[name] as {
+  const { properties, required, anyOf } = document.components.schemas[name] as {
     properties: Record<string, JsonSchema>;
     required: string[];
+    /** A ticket, or in its place a name. */
+    anyOf?: { required: string[] }[];
   };
-  return { fields: new Map(Object.entries(properties)), required };
+  return { fields: new Map(Object.entries(properties)), required: [...(anyOf?.[0]?.required ?? []), ...required] };
 }

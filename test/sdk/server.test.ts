@@ -71,9 +71,24 @@ for (const { name, needs, start } of languages) {
     const strangers = Array.from({ length: 500 }, (_, i) => `stranger-${i}`);
     t.strictSame(await call('presences', [...strangers, 'anna']), { anna: 'available' }, 'of 501');
 
-    t.equal(await call('offline', who), undefined);
+    const byName = { name: 'jack' };
+    t.equal(await call('show', byName, 'away', { status: 'at lunch' }), undefined, 'by name');
+    t.match(await anna.next(), { from: 'jack', type: 'show', show: 'away', status: 'at lunch' });
+    t.equal(await call('status', byName, 'anna', 'typing'), undefined);
+    t.match(await anna.next(), { from: 'jack', show: 'typing' });
+    t.equal(await call('join', 'lobby', byName), undefined);
+    t.match(await anna.next(), { from: 'jack', to: 'lobby', type: 'join' });
+    const jack = { show: 'away', nick: 'Jäck & Co', status: 'at lunch' };
+    t.match(await call('fullMembers', 'lobby'), { jack });
+    t.strictSame(await call('fullPresences', ['jack', 'paul']), { jack });
+    const everybody = (await call('allPresences', { limit: 1 })) as [string, string][];
+    t.strictSame(Object.fromEntries(everybody), { jack: 'away', anna: 'available' }, 'all, in pages');
+    t.equal(await call('leave', 'lobby', byName), undefined);
+    t.match(await anna.next(), { from: 'jack', to: 'lobby', type: 'leave' });
+    t.match(await call('join', 'lobby', { name: 'paul' }), { throws: { status: 404, message: 'not online' } });
+    t.equal(await call('offline', { name: 'jack' }), undefined, 'signs out');
     const gone = { throws: { status: 404, message: 'ticket not found' } };
-    t.strictSame(await call('offline', who), gone, 'offline twice');
+    t.strictSame(await call('offline', who), gone, 'a ticket that was signed out');
     t.strictSame(await call('show', who, 'away'), gone);
     const malformed = { status: 400, message: 'bad request', detail: 'show is unknown' };
     t.match(await call('show', who, 'gone'), { throws: { ...malformed, detail: /show/ } });

@@ -53,7 +53,9 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     summary: 'End a client',
     text: [
       'Ends the client and its ticket; its open connection is closed. An endpoint whose last client has gone stays online for',
-      'a grace period of 8 seconds, so that a page that is loaded again does not flicker.',
+      'a grace period of 8 seconds, so that a page that is loaded again does not flicker.\n\nWith `name` instead of `ticket` it',
+      'signs the endpoint out: all its clients end, on all nodes, and are told `stopped`, and tokens that were signed for it up',
+      'to now are refused.',
     ].join(' '),
     example: { ticket },
     answer: ok,
@@ -76,6 +78,17 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     text: 'Answers the show of each listed endpoint that is online and visible; the others are left out.',
     example: { ids: 'jack,rose,vid:7' },
     answer: { jack: 'available', rose: 'away' },
+  },
+  allPresences: {
+    name: 'PRESENCES of all',
+    operationId: 'allPresences',
+    summary: 'Who is online',
+    text: [
+      'Answers all endpoints that are online and visible, page by page and in no order, the same on every node. Whoever stays',
+      'online throughout is listed once.',
+    ].join(' '),
+    example: { limit: '100' },
+    answer: { status: 'ok', presences: { jack: 'available', rose: 'away' }, next: 'rose' },
   },
   message: {
     name: 'MESSAGES',
@@ -111,7 +124,7 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     name: 'MEMBERS',
     operationId: 'members',
     summary: 'Who is in a room',
-    text: 'Answers the show of each member who is online and visible. The one who asks need not be a member.',
+    text: 'Answers the show of each member who is online and visible. Whoever asks need not be a member, or have a ticket.',
     example: { ticket },
     answer: { jack: 'available', rose: 'away' },
   },

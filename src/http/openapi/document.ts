@@ -39,6 +39,10 @@ function requiredOf(call: CallName): readonly string[] {
   return SCHEMAS[call].required;
 }
 
+function byNameOf(call: CallName): boolean {
+  return 'byName' in SCHEMAS[call];
+}
+
 function isList(schema: JsonSchema): boolean {
   return Array.isArray(schema.anyOf);
 }
@@ -53,7 +57,8 @@ function bodySchema(call: CallName): JsonSchema {
   return {
     type: 'object',
     description: `${CALLS[call].name}: ${CALLS[call].summary}.`,
-    required: requiredOf(call),
+    required: byNameOf(call) ? requiredOf(call).filter((name) => name !== 'ticket') : requiredOf(call),
+    ...(byNameOf(call) && { anyOf: [{ required: ['ticket'] }, { required: ['name'] }] }),
     properties: { ...CREDENTIALS, ...Object.fromEntries(properties) },
   };
 }
@@ -93,6 +98,7 @@ function requestBody(calls: readonly CallName[]): NonNullable<Operation['request
 /** The answers that are not `{"status":"ok"}`. */
 const ANSWERS: ReadonlyMap<CallName, string> = new Map([
   ['presences', 'Presences'],
+  ['allPresences', 'PresencePage'],
   ['members', 'Presences'],
   ['groupJoin', 'GroupSizes'],
   ['groupMembers', 'GroupMembers'],
@@ -218,7 +224,15 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
         groups: { $ref: '#/components/schemas/GroupSizes' },
       },
     ),
-    Presences: { type: 'object', description: 'Short id → show.', additionalProperties: text },
+    Presences: {
+      type: 'object',
+      description: 'Short id → show; with `full=1`, all that is seen.',
+      additionalProperties: { anyOf: [text, record({ show: text, nick: text, status: text })] },
+    },
+    PresencePage: {
+      ...record({ status: { const: 'ok' }, presences: { $ref: '#/components/schemas/Presences' } }, { next: text }),
+      description: 'Where there are more, `next` is the `after` of the next page.',
+    },
     GroupSizes: {
       type: 'object',
       description: 'Short id of a room → members online.',

@@ -1,0 +1,53 @@
+/** How long names that were signed out are remembered, and how many. */
+import t from 'tap';
+import type { Address } from '../src/actors/address.js';
+import { SignOuts } from '../src/actors/sign-outs.js';
+import { ManualClock } from './mqtt/support/clock.js';
+import { MemoryStore } from './support/memory-store.js';
+
+const DAY_MS = 24 * 60 * 60_000;
+const address = (id: number | string): Address => `/domain/a.example/uid/${id}` as Address;
+
+function fresh() {
+  const clock = new ManualClock();
+  const metrics = { signOutsForgotten: 0 };
+  let store = new MemoryStore();
+  const open = () => {
+    store = store.reopened();
+    return new SignOuts({ name: 'a.example', metrics }, clock, 120_000, store);
+  };
+  return { clock, metrics, size: () => store.size('signOuts'), open };
+}
+
+t.test('a name is forgotten, also on disk, when no token can be as old as that', async (t) => {
+  const { clock, metrics, size, open } = fresh();
+  const signOuts = open();
+  const at = clock.now();
+  t.ok(signOuts.add(address('jack'), at));
+  t.notOk(signOuts.add(address('jack'), at - 1), 'an earlier one is no news');
+  const again = open();
+  t.ok(again.refuses(address('jack'), at));
+  clock.advance(DAY_MS + 61_000);
+  again.add(address('rose'), clock.now());
+  t.notOk(again.refuses(address('jack'), at));
+  t.equal(size(), 1);
+  t.equal(metrics.signOutsForgotten, 0);
+  clock.advance(DAY_MS + 61_000);
+  t.notOk(open().refuses(address('rose'), at), 'nor is it read again');
+  t.equal(size(), 0);
+});
+
+t.test('of too many names the first is forgotten, and that is counted', async (t) => {
+  const { clock, metrics, open } = fresh();
+  const signOuts = open();
+  const at = clock.now();
+  for (let n = 0; n < 100_001; n++) signOuts.add(address(n), at);
+  t.strictSame([signOuts.refuses(address(0), at), signOuts.refuses(address(1), at)], [false, true]);
+  t.equal(metrics.signOutsForgotten, 1);
+});
+
+t.test('of too many tickets the first is forgotten', async (t) => {
+  const signOuts = fresh().open();
+  for (let n = 0; n < 10_001; n++) signOuts.end(String(n));
+  t.strictSame([signOuts.hasEnded('0'), signOuts.hasEnded('1'), signOuts.hasEnded('x')], [false, true, false]);
+});
