@@ -16,6 +16,7 @@ import { addClientCalls } from './http/client-calls.js';
 import { HttpListener } from './http/listener.js';
 import { addReference } from './http/reference.js';
 import { addWelcome } from './http/welcome.js';
+import { isDevelopment } from './http/welcome-frames.js';
 import { Metrics } from './metrics.js';
 import { ApiKeys } from './protocols/api-keys.js';
 import { answerClientCall, CLIENT_CALL } from './protocols/client-calls.js';
@@ -277,7 +278,7 @@ class RunningServer implements Server {
     }
     app.ws('/mqtt', mqtt.webSocketBehaviour(this.#connectionLimits));
     const ports = { mqtt: mqtt.port, mqtts: mqtt.tlsPort };
-    addWelcome(app, metrics);
+    addWelcome(app, metrics, this.#config.domains.some(isDevelopment));
     addReference(app, metrics, packageVersion(), this.#config.publicUrl);
     addClientCalls(app, this.#context);
     addRestApi(app, this.#context, () => ports);

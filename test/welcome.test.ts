@@ -7,8 +7,11 @@ import { HttpListener } from '../src/http/listener.js';
 import { addWelcome } from '../src/http/welcome.js';
 import { Metrics } from '../src/metrics.js';
 import { exchange } from './support/http.js';
+import { buildLibrary, launch, visit } from './support/library.js';
 import { pristine } from './support/process.js';
+import { skipWithout } from './support/programs.js';
 import { testServer } from './support/server.js';
+import { hears, online, source, write } from './support/widget.js';
 
 const run = promisify(execFile);
 
@@ -30,8 +33,14 @@ t.test('whoever opens the server in a browser reads that it works, under a polic
   t.equal(known.status, 304);
 });
 
-async function serveLibrary(t: Parameters<typeof testServer>[0], folder: string): Promise<number> {
-  const listener = new HttpListener(null, '127.0.0.1', false, (app) => addWelcome(app, new Metrics(), folder));
+async function serveLibrary(
+  t: Parameters<typeof testServer>[0],
+  folder: string,
+  isDevelopment = false,
+): Promise<number> {
+  const listener = new HttpListener(null, '127.0.0.1', false, (app) =>
+    addWelcome(app, new Metrics(), isDevelopment, folder),
+  );
   await listener.listen(0);
   t.teardown(() => listener.close());
   return listener.port;
@@ -69,4 +78,31 @@ t.test('where the library is not built its path says what to do', async (t) => {
   const { status, text } = await exchange(port, { path: '/v5/client.js' }).answer;
   t.equal(status, 404);
   t.match(text, /not built.*npm run build/);
+});
+
+t.test('of the development domain the page shows two users, who talk to each other', async (t) => {
+  const folder = t.testdir({ 'widget.js': '/*! nextalk-chat 1.0.0, MIT */' });
+  const page = await exchange(await serveLibrary(t, folder, true), { path: '/' }).answer;
+  const frames = [...page.text.matchAll(/<iframe src="([^"]+)"/g)].map(([, path]) => `/${path}`);
+  t.strictSame(frames, ['/welcome/anna', '/welcome/jack']);
+  t.match(page.headers['content-security-policy'], /frame-src 'self'/);
+  const other = await exchange(await serveLibrary(t, folder), { path: '/' }).answer;
+  t.notMatch(other.text, /iframe/, 'of no other domain');
+
+  await t.test('in a browser', { skip: skipWithout('chromium') }, async (t) => {
+    const server = await testServer(t, { domains: [] });
+    const widget = source(await buildLibrary(t), 'widget.js');
+    const browser = await launch();
+    t.teardown(() => browser.close());
+    const context = await browser.newContext();
+    await context.route('**/v5/widget.js', (route) => route.fulfill({ contentType: 'text/javascript', body: widget }));
+    const [anna, jack] = await Promise.all(frames.map((path) => visit(context, `http://${server.host}${path}`)));
+    if (!anna || !jack) throw new Error('there are two');
+    await Promise.all([online(anna), online(jack)]);
+    await write(anna, 'Hi Jack');
+    await hears(jack, 'Hi Jack');
+  });
+
+  const server = await testServer(t);
+  t.equal((await server.request({ path: '/welcome/token/anna' })).status, 404, 'tokens of no other domain are signed');
 });

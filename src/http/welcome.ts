@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.js';
 import { whenSound } from '../protocols/headers.js';
 import { KEEP_ALIVE, type TemplatedApp } from '../uws.js';
 import { asset, hash, serveAsset } from './reference.js';
+import { addFrames, FRAMES } from './welcome-frames.js';
 
 /** Beside the compiled server, whether this runs from there or from the sources. */
 export const LIBRARY_FOLDER = join(import.meta.dirname, '../../dist/client');
@@ -25,31 +26,48 @@ const STYLE =
   'body{font:16px/1.6 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.5rem;color:#1f2937;background:#fff}' +
   'h1{font-size:1.5rem}a{color:#1d4ed8}code{background:#f1f5f9;padding:.1em .3em;border-radius:.2em}' +
   '@media(prefers-color-scheme:dark){body{color:#e5e7eb;background:#111827}a{color:#93c5fd}code{background:#1f2937}}';
-const POLICY = [
-  "default-src 'none'",
-  `style-src 'sha256-${hash(STYLE)}'`,
-  "img-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-// Relative, so that they hold below a path of a proxy.
-const PAGE = `<!doctype html>
+/** Two frames side by side, on phones one above the other. */
+const FRAMES_STYLE =
+  '.two{display:flex;flex-wrap:wrap;gap:16px;width:min(60rem,100vw - 3rem);margin-inline:calc(50% - min(30rem,50vw - 1.5rem))}' +
+  'iframe{flex:1 1 300px;height:460px;border:0}';
+
+function policy(style: string): string {
+  return [
+    "default-src 'none'",
+    `style-src 'sha256-${hash(style)}'`,
+    "img-src 'self'",
+    "frame-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}
+
+/** Its addresses are relative, so that they hold below a path of a proxy. */
+function page(style: string, chat: string): string {
+  return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>NexTalk</title>
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
-<style>${STYLE}</style>
+<style>${style}</style>
 <h1>The NexTalk message server works.</h1>
 <p>Sites bring their users online by REST or with a signed token, and pages receive messages, presence and statuses by WebSocket, server-sent events,
 long polling or MQTT.</p>
-<ul>
+${chat}<ul>
 <li><a href="v5/docs">The API, to read</a>, and <a href="v5/openapi.json">for generators of clients</a> (OpenAPI 3.1)</li>
 <li>Chat for any page: <a href="v5/widget.js"><code>v5/widget.js</code></a>, which brings <code>&lt;nextalk-chat&gt;</code></li>
 <li>The browser library: <a href="v5/client.js"><code>v5/client.js</code></a>, a module; <a href="v5/client.global.js"><code>v5/client.global.js</code></a> for script tags</li>
 </ul>
 </html>
+`;
+}
+
+const CHAT = `<p>Two users of the development domain, on this page:</p>
+<div class="two">
+${FRAMES}
+</div>
 `;
 
 export interface LibraryFile {
@@ -80,10 +98,15 @@ export function libraryFiles(folder: string): readonly LibraryFile[] {
   return [...files, ...versioned];
 }
 
-export function addWelcome(app: TemplatedApp, metrics: Metrics, folder = LIBRARY_FOLDER): void {
-  serveAsset(app, metrics, '/', asset(PAGE, 'text/html', [['Content-Security-Policy', POLICY]]));
-  for (const name of ['/favicon.svg', '/favicon.ico']) serveAsset(app, metrics, name, asset(ICON, 'image/svg+xml', []));
+/** `isDevelopment`: the development domain is served, whose users the page may show. */
+export function addWelcome(app: TemplatedApp, metrics: Metrics, isDevelopment: boolean, folder = LIBRARY_FOLDER): void {
   const files = libraryFiles(folder);
+  const hasChat = isDevelopment && files.some(({ path }) => path === 'widget.js');
+  const style = hasChat ? STYLE + FRAMES_STYLE : STYLE;
+  const welcome = asset(page(style, hasChat ? CHAT : ''), 'text/html', [['Content-Security-Policy', policy(style)]]);
+  serveAsset(app, metrics, '/', welcome);
+  if (isDevelopment) addFrames(app, metrics);
+  for (const name of ['/favicon.svg', '/favicon.ico']) serveAsset(app, metrics, name, asset(ICON, 'image/svg+xml', []));
   for (const { path, text, isVersioned } of files) {
     serveAsset(app, metrics, `/v5/${path}`, asset(text, 'text/javascript', OPEN), isVersioned ? FOR_EVER : FOR_A_WHILE);
   }

@@ -5,6 +5,11 @@ import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import { buildLibrary, launch, type SmallSite, sign, startSmallSite, tokenSecret, visit } from './library.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './server.js';
 
+/** The element, as far as functions that run in a page use it. */
+interface WidgetElement {
+  readonly chat: { readonly state: { readonly state: string } } | null;
+}
+
 /** A domain whose clients may do all that the widget does. */
 export const open = {
   ...siteA,
@@ -57,7 +62,12 @@ export async function stage(t: Cleaner, overrides: object = settings): Promise<S
 }
 
 export async function online(page: Page, state = 'online'): Promise<void> {
-  await page.waitForFunction(`document.querySelector('nextalk-chat').chat?.state.state === '${state}'`);
+  await page.waitForFunction((wanted) => {
+    const { document } = globalThis as unknown as {
+      document: { querySelector(selector: string): WidgetElement | null };
+    };
+    return document.querySelector('nextalk-chat')?.chat?.state.state === wanted;
+  }, state);
 }
 
 /** Opens a conversation, as a page's own script would. */

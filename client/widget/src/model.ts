@@ -5,13 +5,14 @@ import type { Person } from '../../src/roster.js';
 import type { Json, Message, Presence, Status } from '../../src/wire.js';
 import { Conversation, KEPT, KEPT_CLOSED } from './conversation.js';
 import { keyOf, type Line, lineOf, outcomeOf } from './line.js';
+import { Names } from './names.js';
+import { ReadMarks } from './read-marks.js';
+import type { Timer } from './timer.js';
 
 /** Conversations that are kept; beyond it those that were quiet longest are forgotten. */
 const CONVERSATIONS = 300;
-const NAMES = 5_000;
-/** A read mark goes to one person at most this often, and to a room seldom: all of its members hear of it. */
-const READ_MS = 1_000;
-const READ_ROOM_MS = 15_000;
+/** Buddies whose names are asked for, in one call. */
+const NAMELESS = 1_000;
 
 export type Chatting = Pick<
   Chat,
@@ -24,6 +25,7 @@ export type Chatting = Pick<
   | 'leave'
   | 'history'
   | 'conversations'
+  | 'call'
   | 'close'
   | 'id'
   | 'presences'
@@ -41,19 +43,13 @@ export interface Listener {
   heard(conversation: Conversation, line: Line): void;
 }
 
-export interface Timer {
-  now(): number;
-  after(delayMs: number, task: () => void): () => void;
-  uuid(): string;
-}
-
 export function roomOf(id: string): string | null {
   return id.startsWith('gid:') ? id.slice(4) : null;
 }
 
 export class Model {
   readonly conversations = new Map<string, Conversation>();
-  readonly #names = new Map<string, string>();
+  readonly #names = new Names();
   state: StateChange = { state: 'connecting' };
   /** What others see of the user. */
   show = 'available';
@@ -65,7 +61,7 @@ export class Model {
   hasHistory: boolean | null = null;
   /** Messages are gone that no history has. */
   hasMissed = false;
-  readonly #readAt = new Map<string, { id: string; cancel: () => void }>();
+  readonly #marks: ReadMarks;
   readonly #off: (() => void)[] = [];
   #isClosed = false;
 
@@ -76,6 +72,7 @@ export class Model {
     /** Rooms that the page names. */
     private readonly rooms: readonly string[],
   ) {
+    this.#marks = new ReadMarks(timer, (to, id) => chat.read(to, id));
     this.#off = [
       chat.on('state', (change) => this.#onState(change)),
       chat.on('message', (message) => this.#onMessage(message)),
@@ -247,8 +244,7 @@ export class Model {
   close(): void {
     this.#isClosed = true;
     for (const off of this.#off) off();
-    for (const { cancel } of this.#readAt.values()) cancel();
-    this.#readAt.clear();
+    this.#marks.close();
     this.chat.close();
   }
 
@@ -258,6 +254,7 @@ export class Model {
     if (isFirst) {
       for (const conversation of this.conversations.values()) conversation.resetHistory();
       this.#joinRooms();
+      void this.#loadNames();
       void this.#loadConversations();
       if (this.open && this.open.lines.length < KEPT_CLOSED) void this.loadOlder(this.open);
     }
@@ -268,6 +265,23 @@ export class Model {
   #joinRooms(): void {
     for (const room of this.rooms) {
       if (!this.chat.rooms.has(room)) this.chat.join(room).then(this.listener.changed, () => undefined);
+    }
+  }
+
+  /** Who came online anew is told of buddies by id alone. */
+  async #loadNames(): Promise<void> {
+    const nameless = [...this.chat.presences].filter(([id, { nick }]) => !nick && !this.#names.get(id));
+    if (nameless.length === 0) return;
+    const ids = nameless
+      .slice(0, NAMELESS)
+      .map(([id]) => id)
+      .join(',');
+    try {
+      const { presences } = await this.chat.call('presences', { ids, full: '1' });
+      this.#names.take(presences);
+      this.listener.changed();
+    } catch {
+      // Not allowed here: packets tell nicks as they come.
     }
   }
 
@@ -289,7 +303,7 @@ export class Model {
     const isKnown = this.conversations.has(id);
     const conversation = this.conversation(id);
     const line = lineOf(last as Message, this.self, this.timer.now());
-    if (!line.isMine && line.nick && !conversation.isRoom) this.#learn(line.from, line.nick);
+    if (!line.isMine && line.nick && !conversation.isRoom) this.#names.learn(line.from, line.nick);
     const { nick, body, at, isMine, image } = line;
     if (!conversation.last || conversation.last.at < at)
       conversation.last = { nick, body: body || (image ?? ''), at, isMine };
@@ -302,7 +316,7 @@ export class Model {
     const id =
       message.type === 'grpchat' ? `gid:${roomOf(message.to) ?? message.to}` : line.isMine ? message.to : line.from;
     const conversation = this.conversation(id);
-    if (!line.isMine) this.#learn(line.from, line.nick);
+    if (!line.isMine) this.#names.learn(line.from, line.nick);
     conversation.paused(line.from);
     const isOpen = conversation === this.open;
     if (!conversation.add(line, isOpen ? KEPT : KEPT_CLOSED)) return;
@@ -319,7 +333,7 @@ export class Model {
   }
 
   #onPresence({ from, nick }: Presence): void {
-    this.#learn(from, nick);
+    this.#names.learn(from, nick);
     this.listener.changed();
   }
 
@@ -344,34 +358,8 @@ export class Model {
       conversation.unread = 0;
       this.listener.changed();
     }
-    if (newest && !newest.id.startsWith('#')) this.#sayRead(conversation, newest.id);
-  }
-
-  #sayRead(conversation: Conversation, id: string): void {
-    const to = conversation.id;
-    const waiting = this.#readAt.get(to);
-    if (waiting) {
-      waiting.id = id;
-      return;
-    }
-    if (conversation.isRoom && this.hasHistory !== true) return;
-    this.chat.read(to, id);
-    const said = id;
-    const entry = { id, cancel: (): void => undefined };
-    entry.cancel = this.timer.after(conversation.isRoom ? READ_ROOM_MS : READ_MS, () => {
-      this.#readAt.delete(to);
-      if (entry.id !== said) this.#sayRead(conversation, entry.id);
-    });
-    this.#readAt.set(to, entry);
-  }
-
-  #learn(id: string, nick: string): void {
-    if (!nick || this.#names.get(id) === nick) return;
-    this.#names.set(id, nick);
-    for (const oldest of this.#names.keys()) {
-      if (this.#names.size <= NAMES) break;
-      this.#names.delete(oldest);
-    }
+    if (!newest || newest.id.startsWith('#') || (conversation.isRoom && this.hasHistory !== true)) return;
+    this.#marks.read(conversation.id, newest.id);
   }
 
   /** Forgets the conversation that was quiet longest, where there are too many. */
