@@ -304,7 +304,7 @@ export const configSchema: ConfigSchema = {
       timeoutMs: whole(1, 600_000, 25_000, 'A poll is answered empty after this, in ms.'),
     }),
     socket: group('WebSockets.', {
-      pingMs: whole(1, 60_000, 30_000, 'Time between pings, in ms; at most a quarter of silenceMs.'),
+      pingMs: whole(1, 60_000, 30_000, 'Silence after which a peer is pinged, in ms; at most a quarter of silenceMs.'),
       subscribeMs: whole(1, 600_000, 10_000, 'Time for the first text, in ms; later the socket is closed with 4408.'),
       silenceMs: whole(
         1,

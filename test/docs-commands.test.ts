@@ -71,6 +71,7 @@ const BENCHMARKS = [
   'npm run bench -- --before OTHER/dist/main.js',
   'npm run bench:connections -- --connections 100000 --bare',
   'npm run bench:cluster -- --nodes 10 --users 1000000',
+  'npm run bench:reliability -- --clients 1000 --scenarios jitter,avalanche',
 ] as const;
 
 /** A copy of the project, whose build no other test reads; the first command makes it, and the others run it. */

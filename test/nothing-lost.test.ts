@@ -141,6 +141,24 @@ t.test('a pong confirms what the ping before it counted, until the client says f
   t.equal(queued(), 1, 'the page has not said that it has this');
 });
 
+t.test('a page that says other things than how far it is confirms by pongs, though it is not silent', async (t) => {
+  const server = await testServer(t);
+  const site = server.site();
+  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
+  const { ticket } = await site.online('jack');
+  const client = server.own(new CountingSocket(server.port, ticket));
+  await client.connect();
+  await site.push('anna', 'jack', 'one');
+  await client.has(1);
+  t.equal(queued(), 1);
+  client.socket?.send('heartbeat');
+  while (queued() > 0) await server.settled();
+  t.strictSame(client.pings, [client.position]);
+  client.socket?.send('heartbeat');
+  await server.settled();
+  t.strictSame(client.pings, [client.position], 'nothing is left to confirm');
+});
+
 t.test('a page on a stream of events confirms by the call received', async (t) => {
   const server = await testServer(t);
   const site = server.site();

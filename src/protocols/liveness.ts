@@ -1,58 +1,72 @@
 /**
- * Whether the other end of a WebSocket is still there: it is pinged, and one that has been silent for `socket.silenceMs`
- * is gone, PROTOCOL.md section 7. For sockets of all protocols alike.
+ * Whether the other end of a WebSocket is still there: one from which nothing has come for a while is pinged, and one that
+ * has been silent for `socket.silenceMs` is gone, PROTOCOL.md section 7. For sockets of all protocols alike.
  */
 import { type Clock, Timeouts } from '../clock.js';
 
-/** A silent peer is pinged at least three times, with time to answer the last one. */
-const PINGS = 4;
+/** Parts of its time that a silent peer is given at least: it is pinged three times, and has time to answer the last one. */
+const PARTS = 4;
 
 export class Liveness<T> {
-  readonly #pings: Timeouts<T>;
-  readonly #silence: Timeouts<T>;
+  /** By when something came from them last, or they were pinged. */
+  readonly #quiet: Timeouts<T>;
+  /** Those that have not answered a ping: when something came from them last. */
+  readonly #unanswered = new Map<T, number>();
 
   constructor(
-    clock: Clock,
+    private readonly clock: Clock,
     { pingMs, silenceMs }: { readonly pingMs: number; readonly silenceMs: number },
-    ping: (socket: T) => void,
+    private readonly ping: (socket: T) => void,
     /** Called with a socket that has been silent for too long: nothing reaches it any more, not even a close frame. */
-    gone: (socket: T) => void,
+    private readonly gone: (socket: T) => void,
   ) {
-    const intervalMs = Math.max(1, Math.min(pingMs, Math.floor(silenceMs / PINGS)));
-    this.#pings = new Timeouts<T>(clock, intervalMs, (socket) => {
-      ping(socket);
-      this.#pings.start(socket);
-    });
-    this.#silence = new Timeouts<T>(clock, silenceMs, gone);
+    const parts = Math.max(PARTS, Math.ceil(silenceMs / pingMs));
+    const intervalMs = Math.max(1, Math.floor(silenceMs / parts));
+    this.#quiet = new Timeouts<T>(clock, intervalMs, (socket) => this.#isQuiet(socket, intervalMs, silenceMs));
   }
 
   /** Every socket that is open, the next to be pinged first. */
   sockets(): IterableIterator<T> {
-    return this.#pings.items();
+    return this.#quiet.items();
   }
 
   open(socket: T): void {
-    this.#pings.start(socket);
-    this.#silence.start(socket);
+    this.#quiet.start(socket);
   }
 
   /** Notes that something came from a socket: a message, a ping or a pong. */
   heard(socket: T): void {
-    if (this.#silence.has(socket)) this.#silence.start(socket);
+    if (!this.#quiet.has(socket)) return;
+    this.#quiet.start(socket);
+    if (this.#unanswered.size > 0) this.#unanswered.delete(socket);
   }
 
   /** When something came from a socket last, in milliseconds since the epoch; null: it is closed. */
   heardAt(socket: T): number | null {
-    return this.#silence.startedAt(socket);
+    return this.#unanswered.get(socket) ?? this.#quiet.startedAt(socket);
   }
 
   closed(socket: T): void {
-    this.#pings.cancel(socket);
-    this.#silence.cancel(socket);
+    this.#quiet.cancel(socket);
+    this.#unanswered.delete(socket);
   }
 
   close(): void {
-    this.#pings.close();
-    this.#silence.close();
+    this.#quiet.close();
+    this.#unanswered.clear();
+  }
+
+  #isQuiet(socket: T, intervalMs: number, silenceMs: number): void {
+    const now = this.clock.now();
+    const heardAt = this.#unanswered.get(socket) ?? now - intervalMs;
+    // The last interval may be a fraction short: an interval is a whole number of milliseconds.
+    if (now - heardAt > silenceMs - intervalMs / 2) {
+      this.#unanswered.delete(socket);
+      this.gone(socket);
+      return;
+    }
+    this.#unanswered.set(socket, heardAt);
+    this.#quiet.start(socket);
+    this.ping(socket);
   }
 }

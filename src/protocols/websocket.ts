@@ -65,6 +65,8 @@ class Socket implements Transport, Counting, Stranger {
   /** Of a client that counts: its position after what it has been sent, and as it was confirmed last. */
   #after = '';
   #confirmed = '';
+  /** What its pings have asked about. */
+  #pinged = '';
   /** It says itself how far it has come: then a pong proves the link, not the page behind it. */
   #says = false;
   #isFull = false;
@@ -120,7 +122,14 @@ class Socket implements Transport, Counting, Stranger {
 
   /** To a client that counts it carries the position up to which it has been sent everything. */
   ping(): void {
-    this.ws?.ping(this.counting && !this.#says && this.#after !== this.#confirmed ? this.#after : '');
+    this.#pinged = this.counting && !this.#says && this.#after !== this.#confirmed ? this.#after : '';
+    this.ws?.ping(this.#pinged);
+  }
+
+  /** Something has come, so that it is not pinged for a while: one whose pongs confirm is asked now. */
+  ask(): void {
+    if (!this.counting || this.#says || this.#after === this.#confirmed || this.#after === this.#pinged) return;
+    this.ping();
   }
 
   pong(payload: string): void {
@@ -273,6 +282,7 @@ export class WebSocketAdapter {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
     } else if (socket.client && socket.domain) {
       this.#hear(ws, socket, socket.client, socket.domain, Buffer.from(message).toString('utf8'));
+      socket.ask();
     }
   }
 

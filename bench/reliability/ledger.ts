@@ -1,0 +1,112 @@
+/** What was accepted for one client and what has reached it, and what all of that comes to. */
+import type { Histogram } from '../statistics.js';
+
+/** What became of the messages of one run. */
+export interface Outcome {
+  readonly accepted: number;
+  /** Accepted, and shown once. */
+  readonly once: number;
+  /** Accepted, and never shown. */
+  readonly lost: number;
+  /** Messages that frames called missed, and how often a frame said that something may be gone, nobody knows how much. */
+  readonly told: number;
+  readonly toldUnknown: number;
+  /** Clients that lost something and were told nothing. */
+  readonly untold: number;
+  /** Shown more than once. */
+  readonly doubled: number;
+  /** Came again with an id that the client knew, and was not shown again. */
+  readonly known: number;
+  /** Shown after one that was accepted later. */
+  readonly disordered: number;
+  /** Refused while the server was not there. */
+  readonly refused: number;
+  /** Whose answer never came: may have been accepted or not. */
+  readonly unanswered: number;
+  readonly reconnects: number;
+  /** Clients that had to come online again, since their ticket was not known any more. */
+  readonly onlineAgain: number;
+  readonly replayP50: number;
+  readonly replayP99: number;
+  /** Until 99% of the clients are connected again after they had all lost their connection, or the server was started; null: that did not happen. */
+  readonly back99: number | null;
+}
+
+/** One client's messages: each body is its number, from 1. */
+export class Ledger {
+  readonly accepted: number[] = [];
+  readonly shown = new Map<number, number>();
+  readonly #ids = new Set<string>();
+  #highest = 0;
+  known = 0;
+  disordered = 0;
+  told = 0;
+  toldUnknown = 0;
+  refused = 0;
+  unanswered = 0;
+  connects = 0;
+  onlineAgain = 0;
+  /** What had been accepted and not shown when the present connection was begun, and when that was. */
+  #missing: { readonly at: number; readonly open: Set<number> } | null = null;
+
+  constructor(private readonly replays: Histogram) {}
+
+  /** The client begins a connection. */
+  begins(at: number): void {
+    this.connects += 1;
+    const open = new Set(this.accepted.filter((number) => !this.shown.has(number)));
+    this.#missing = open.size > 0 && this.connects > 1 ? { at, open } : null;
+  }
+
+  /** A message has come; `id` as its server gave it, where servers do that. */
+  came(number: number, id: string | undefined): void {
+    if (id !== undefined) {
+      if (this.#ids.has(id)) {
+        this.known += 1;
+        return;
+      }
+      this.#ids.add(id);
+    }
+    if (number < this.#highest && !this.shown.has(number)) this.disordered += 1;
+    this.#highest = Math.max(this.#highest, number);
+    this.shown.set(number, (this.shown.get(number) ?? 0) + 1);
+    const missing = this.#missing;
+    if (!missing?.open.delete(number) || missing.open.size > 0) return;
+    this.replays.record(performance.now() - missing.at);
+    this.#missing = null;
+  }
+
+  get lost(): number {
+    return this.accepted.filter((number) => !this.shown.has(number)).length;
+  }
+
+  get isComplete(): boolean {
+    return this.lost === 0;
+  }
+}
+
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0);
+
+export function outcomeOf(ledgers: readonly Ledger[], replays: Histogram, back99: number | null): Outcome {
+  return {
+    accepted: sum(ledgers, ({ accepted }) => accepted.length),
+    once: sum(ledgers, ({ accepted, shown }) => accepted.filter((number) => shown.get(number) === 1).length),
+    lost: sum(ledgers, ({ lost }) => lost),
+    told: sum(ledgers, ({ told }) => told),
+    toldUnknown: sum(ledgers, ({ toldUnknown }) => toldUnknown),
+    untold: ledgers.filter(
+      ({ lost, told, toldUnknown, onlineAgain }) => lost > told && toldUnknown === 0 && onlineAgain === 0,
+    ).length,
+    doubled: sum(ledgers, ({ shown }) => [...shown.values()].filter((count) => count > 1).length),
+    known: sum(ledgers, ({ known }) => known),
+    disordered: sum(ledgers, ({ disordered }) => disordered),
+    refused: sum(ledgers, ({ refused }) => refused),
+    unanswered: sum(ledgers, ({ unanswered }) => unanswered),
+    reconnects: sum(ledgers, ({ connects }) => Math.max(0, connects - 1)),
+    onlineAgain: sum(ledgers, ({ onlineAgain }) => onlineAgain),
+    replayP50: replays.quantile(0.5),
+    replayP99: replays.quantile(0.99),
+    back99,
+  };
+}

@@ -1,0 +1,243 @@
+/** One run: users who are written to all the time, what happens to their connections meanwhile, and what became of the messages. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { userId } from '../clients/nextalk.js';
+import { each } from '../clients/wire.js';
+import { Histogram } from '../statistics.js';
+import { type Connection, type Person, TicketGone } from './clients.js';
+import { Ledger, type Outcome, outcomeOf } from './ledger.js';
+import { Link } from './link.js';
+import { BenchServer, type Target } from './servers.js';
+
+export interface Job {
+  readonly name: string;
+  readonly target: Target;
+  readonly scenario: string;
+  readonly clients: number;
+  readonly seconds: number;
+  /** Messages a second to each user. */
+  readonly rate: number;
+  readonly seed: number;
+  /** Our main.js. */
+  readonly program: string;
+  readonly durability: string | undefined;
+}
+
+/** Before a client tries again to connect. */
+const PAUSE_MS = [50, 500] as const;
+const CONNECT_ALL_MS = 60_000;
+/** After the last message, for all that is still under way. */
+const SETTLE_MS = 15_000;
+const BACK_MS = 30_000;
+
+/** Uniform in [0, 1), the same for the same seed (mulberry32). */
+export function chance(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+class User implements Person {
+  ticket = '';
+  /** Since when it is connected, of `performance.now()`; null: it is not. */
+  upAt: number | null = null;
+  #connection: Connection | null = null;
+  #isOver = false;
+
+  constructor(
+    readonly name: string,
+    readonly link: Link,
+    readonly ledger: Ledger,
+    private readonly server: BenchServer,
+    private readonly random: () => number,
+  ) {}
+
+  /** Connects, and again whenever the connection is lost, until `close`. */
+  async live(): Promise<void> {
+    let client = this.server.target.connect(this);
+    while (!this.#isOver) {
+      this.ledger.begins(performance.now());
+      try {
+        this.#connection = await client.open();
+        if (this.#isOver) this.#connection.close();
+        this.upAt = performance.now();
+        await this.#connection.ended;
+      } catch (error) {
+        if (error instanceof TicketGone && (await this.#comesOnlineAgain())) client = this.server.target.connect(this);
+      }
+      this.upAt = null;
+      const [least, most] = PAUSE_MS;
+      if (!this.#isOver) await sleep(least + this.random() * (most - least));
+    }
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#connection?.close();
+  }
+
+  /** Is written to so many times a second, one message after the other. */
+  async hears(rate: number, isOver: () => boolean): Promise<void> {
+    const { ledger } = this;
+    await sleep(this.random() * (1000 / rate));
+    for (let number = 1; !isOver(); number += 1) {
+      const begun = performance.now();
+      const called = await this.server.send(this.name, String(number));
+      if (called === 'refused') ledger.refused += 1;
+      else if (called === 'unanswered') ledger.unanswered += 1;
+      else if (called.status === 200) ledger.accepted.push(number);
+      else throw new Error(`a message was answered ${called.status} ${called.body}`);
+      await sleep(Math.max(0, 1000 / rate - (performance.now() - begun)));
+    }
+  }
+
+  async #comesOnlineAgain(): Promise<boolean> {
+    try {
+      this.ticket = await this.server.online(this.name);
+    } catch {
+      return false;
+    }
+    this.ledger.onlineAgain += 1;
+    return true;
+  }
+}
+
+async function until(condition: () => boolean, most: number): Promise<boolean> {
+  const deadline = performance.now() + most;
+  while (!condition() && performance.now() < deadline) await sleep(10);
+  return condition();
+}
+
+/** What happens to the connections; answers how long it took until 99% were back, where that is asked. */
+type Scenario = (world: World) => Promise<number | null>;
+
+class World {
+  isOver = false;
+
+  constructor(
+    readonly job: Job,
+    readonly server: BenchServer,
+    readonly users: readonly User[],
+    readonly random: () => number,
+  ) {}
+
+  get ms(): number {
+    return this.job.seconds * 1000;
+  }
+
+  /** Milliseconds from a moment until 99% of the users are connected again. */
+  async back(since: number): Promise<number> {
+    const wanted = Math.ceil(this.users.length * 0.99);
+    await until(() => this.users.filter(({ upAt }) => upAt !== null && upAt > since).length >= wanted, BACK_MS);
+    return performance.now() - since;
+  }
+
+  /** Each link breaks again and again, on its own. */
+  async breaks(link: Link, [least, most]: readonly [number, number], silentMs: number, awayMs: number): Promise<void> {
+    while (!this.isOver) {
+      const worksMs = least + this.random() * (most - least);
+      const quietMs = Math.min(worksMs, this.random() * silentMs);
+      await sleep(worksMs - quietMs);
+      if (this.isOver) return;
+      link.silence();
+      await sleep(quietMs);
+      link.isAway = awayMs > 0;
+      link.cut();
+      await sleep(awayMs);
+      link.isAway = false;
+    }
+  }
+
+  async breakAll(period: readonly [number, number], silentMs: number, awayMs: number): Promise<null> {
+    const all = this.users.map(({ link }) => this.breaks(link, period, silentMs, awayMs));
+    await sleep(this.ms);
+    this.isOver = true;
+    await Promise.all(all);
+    return null;
+  }
+
+  /** The server's process ends and is started again; answers how long after the start 99% are back. */
+  async restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<number> {
+    await sleep(this.ms / 2);
+    await this.server.stop(signal);
+    const started = performance.now();
+    await this.server.start();
+    const back = await this.back(started);
+    await sleep(this.ms / 2);
+    return back;
+  }
+}
+
+export const scenarios: ReadonlyMap<string, { readonly title: string; readonly run: Scenario }> = new Map([
+  [
+    'jitter',
+    {
+      title: 'each link breaks every 2 to 5 s, after up to 2 s of silence',
+      run: (world) => world.breakAll([2000, 5000], 2000, 0),
+    },
+  ],
+  [
+    'cycles',
+    { title: 'each link works for 13 s and is away for 2', run: (world) => world.breakAll([13_000, 13_000], 0, 2000) },
+  ],
+  [
+    'avalanche',
+    {
+      title: 'all connections are lost at once, after a second of silence',
+      run: async (world) => {
+        await sleep(world.ms / 2);
+        for (const { link } of world.users) link.silence();
+        await sleep(1000);
+        const since = performance.now();
+        for (const { link } of world.users) link.cut();
+        const back = await world.back(since);
+        await sleep(world.ms / 2);
+        return back;
+      },
+    },
+  ],
+  ['deploy', { title: 'SIGTERM, and started again', run: (world) => world.restart('SIGTERM') }],
+  ['kill', { title: 'kill -9, and started again', run: (world) => world.restart('SIGKILL') }],
+]);
+
+export async function run(job: Job): Promise<Outcome> {
+  const random = chance(job.seed);
+  const server = await BenchServer.start(job.name, job.target, job.program, job.durability);
+  const users: User[] = [];
+  const replays = new Histogram();
+  const lives: Promise<void>[] = [];
+  try {
+    await each(job.clients, 32, async (index) => {
+      const link = await Link.open(job.target.isMqtt ? server.mqttPort : server.port);
+      const user = new User(userId(index), link, new Ledger(replays), server, random);
+      users.push(user);
+      user.ticket = await server.online(user.name);
+      lives.push(user.live());
+      await until(() => user.upAt !== null, CONNECT_ALL_MS);
+    });
+    if (!(await until(() => users.every(({ upAt }) => upAt !== null), CONNECT_ALL_MS))) {
+      throw new Error('not all clients could connect');
+    }
+    let isOver = false;
+    const senders = Promise.all(users.map((user) => user.hears(job.rate, () => isOver)));
+    senders.catch(() => undefined);
+    const world = new World(job, server, users, random);
+    const back = (await scenarios.get(job.scenario)?.run(world)) ?? null;
+    isOver = true;
+    await senders;
+    await until(() => users.every(({ ledger }) => ledger.isComplete), SETTLE_MS);
+    return outcomeOf(
+      users.map(({ ledger }) => ledger),
+      replays,
+      back,
+    );
+  } finally {
+    for (const user of users) user.close();
+    for (const { link } of users) link.close();
+    await server.close();
+    await Promise.all(lives);
+  }
+}
