@@ -52,6 +52,8 @@ export interface DomainConfig {
   readonly carbons: boolean;
   /** Messages to an endpoint that is offline are kept; only ever true with a data folder. */
   readonly offline: boolean;
+  /** What of its clients survives a restart of the server; without a data folder nothing does. */
+  readonly durability: 'none' | 'restart' | 'always';
   /** Secrets that sign tokens, each of at least 32 bytes. null: tokens are refused. */
   readonly tokenSecret: string | readonly string[] | null;
   /** Clients themselves may show, look, join and leave. */

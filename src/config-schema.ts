@@ -188,6 +188,13 @@ const domain: Schema = {
     ),
     carbons: flag("A sender's other clients get its messages too."),
     offline: flag('Messages to an endpoint that is offline are kept for its next client. Needs a `data` folder.'),
+    durability: {
+      type: 'string',
+      enum: ['none', 'restart', 'always'],
+      default: 'restart',
+      description:
+        'What survives a restart of the server, with a `data` folder: `none` of its tickets, presence and queues; `restart`: all of them an orderly end, tickets and presence a kill; `always`: messages a kill too, and each is answered when it is on disk.',
+    },
     clientSend: {
       type: 'array',
       default: ['mqtt'],

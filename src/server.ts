@@ -2,6 +2,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Outbox } from './actors/client.js';
 import { Domain, type Runtime } from './actors/domain.js';
+import { newEra } from './actors/position.js';
+import { Restarts, undelivered } from './actors/restarts.js';
 import { createSystem } from './actors/system.js';
 import { newTimers } from './actors/timers.js';
 import { type Parent, startAdmin } from './admin/admin.js';
@@ -59,7 +61,7 @@ export interface Server {
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
 
-function createRuntime(config: Config, clock: Clock, store: Store | null): Runtime {
+function createRuntime(config: Config, clock: Clock, store: Store | null, era: string): Runtime {
   const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
@@ -70,7 +72,7 @@ function createRuntime(config: Config, clock: Clock, store: Store | null): Runti
     if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
     else conditions.clear('disk');
   });
-  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store };
+  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store, era };
 }
 
 /** This node of a cluster; null: there is one node. */
@@ -107,6 +109,8 @@ function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config
 class RunningServer implements Server {
   readonly domains = new Map<string, Domain>();
   readonly #runtime: Runtime;
+  /** Null: nothing is kept. */
+  readonly #restarts: Restarts | null;
   readonly #node: ClusterNode | null;
   readonly #http: HttpListener;
   /** Null: no TLS. */
@@ -130,7 +134,8 @@ class RunningServer implements Server {
     store: Store | null,
   ) {
     this.#config = config;
-    const runtime = createRuntime(config, clock, store);
+    this.#restarts = store && new Restarts(store, this.domains, config);
+    const runtime = createRuntime(config, clock, store, this.#restarts?.era ?? newEra());
     const node = createNode(config, runtime, parent);
     this.#node = node;
     this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
@@ -178,6 +183,7 @@ class RunningServer implements Server {
   }
 
   async start(): Promise<void> {
+    await this.#restarts?.restore();
     if (this.#node) {
       answerCalls(this.#node, this.domains);
       await this.#node.start();
@@ -191,6 +197,7 @@ class RunningServer implements Server {
   reload(config: Config): void {
     this.#config = config;
     configureDomains(this.domains, this.#runtime, config);
+    this.#restarts?.reload(config);
     this.#runtime.metrics.reloaded(config.tls === null || this.#reloadCertificate(config.tls));
   }
 
@@ -234,12 +241,7 @@ class RunningServer implements Server {
     await farewell(this.#runtime);
     // The others take over at once, instead of waiting for the end of a lease.
     await this.#node?.close();
-    const { store } = this.#runtime;
-    if (!store) return;
-    // What clients have not been sent becomes offline messages where the domain has those.
-    for (const domain of this.domains.values()) domain.end();
-    await undelivered();
-    await store.flush();
+    await this.#restarts?.end();
   }
 
   async close(): Promise<void> {
@@ -254,12 +256,13 @@ class RunningServer implements Server {
     await this.#admin?.close();
     this.#http.close();
     this.#certificate?.close();
-    const { idle, grace, kept, system } = this.#runtime;
-    for (const timer of [idle, grace, kept]) timer?.close();
+    const { idle, returning, grace, kept, system, store } = this.#runtime;
+    await this.#restarts?.end();
+    for (const timer of [idle, returning, grace, kept]) timer?.close();
     for (const domain of this.domains.values()) domain.end();
     await undelivered();
     system.close();
-    await this.#runtime.store?.close();
+    await store?.close();
   }
 
   #addRoutes(app: TemplatedApp): void {
@@ -322,12 +325,6 @@ export async function startServer(
     await running.close();
     throw error;
   }
-}
-
-/** What was told to actors that have ended comes back in a turn, and is seen to in the one after. */
-async function undelivered(): Promise<void> {
-  await nextTurn();
-  await nextTurn();
 }
 
 /** Waits until the connections have gone, but not for ever. */

@@ -228,10 +228,11 @@ t.test(
 
 t.test('messages that a client sends to ids nobody has take no room in the offline store', async (t) => {
   const data = t.testdir();
-  const first = await start(t, data);
+  const domains = [{ ...siteA, offline: true, durability: 'none' }];
+  const first = await start(t, data, { domains });
   await first.site().online('anna');
   await first.close();
-  const server = await start(t, data, { mqtt: { port: -1 } });
+  const server = await start(t, data, { domains, mqtt: { port: -1 } });
   const site = server.site();
   const { ticket } = await site.online('vid:7');
   const { client: visitor } = await client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { password: ticket });

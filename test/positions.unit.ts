@@ -8,7 +8,7 @@ import type { Address } from '../src/actors/address.js';
 import { Client, Outbox } from '../src/actors/client.js';
 import { Memory } from '../src/actors/memory.js';
 import { Packet } from '../src/actors/packet.js';
-import { type Asked, ERA, formatPosition, parseAsked, parsePosition } from '../src/actors/position.js';
+import { type Asked, formatPosition as format, parseAsked, parsePosition } from '../src/actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../src/actors/transport.js';
 import { CLOSE } from '../src/errors.js';
 import { Metrics } from '../src/metrics.js';
@@ -17,6 +17,11 @@ import { dice } from './support/dice.js';
 
 const address = '/domain/a.example/uid/1' as Address;
 const NONE: readonly Packet[] = [];
+const ERA = 'era';
+
+function formatPosition(n: number): string {
+  return format(n, ERA);
+}
 
 /** A connection whose client counts. What it has taken is on its way until the client reads it. */
 class Counted implements Transport, Counting {
@@ -92,7 +97,7 @@ class World {
     this.roll = dice(seed);
     this.limits = { queuePackets, queueBytes: 0 };
     const memory = new Memory(this.metrics, () => ({ bytesPerDomain: 0 }));
-    const domain = { metrics: this.metrics, memory, runtime: { clock: { now: () => 0 } } };
+    const domain = { metrics: this.metrics, memory, runtime: { clock: { now: () => 0 }, era: ERA } };
     this.client = new Client(null as never, address, 'one', 'token', this.outbox, domain, 0);
     this.client.toldAt = 0;
   }
@@ -329,7 +334,7 @@ t.test('a number beyond what was accepted counts as the last one', async (t) => 
 });
 
 t.test('positions are read as they are written, and nothing else is one', async (t) => {
-  t.strictSame(parsePosition(formatPosition(12, 'e')), { era: 'e', n: 12 });
+  t.strictSame(parsePosition(format(12, 'e')), { era: 'e', n: 12 });
   t.strictSame([parseAsked('0'), parseAsked('-')], ['first', 'confirmed']);
   const malformed = ['', '1', '.1', 'e.', 'e.-1', 'e.1.2', 'e.1 ', ' e.1', `${'e'.repeat(33)}.1`, 'e.1234567890123456'];
   for (const text of malformed) t.equal(parsePosition(text), null, text);

@@ -7,7 +7,7 @@ import { packet } from './support/arbitraries.js';
 import fc from './support/properties.js';
 
 /** The clock of a queue in which nothing expires. */
-const runtime = { clock: { now: () => 0 } };
+const runtime = { clock: { now: () => 0 }, era: 'e' };
 
 const order = ['status', 'presence', 'message'];
 

@@ -59,9 +59,11 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     clock: systemClock,
     outbox: new Outbox(),
     idle: new Timeouts(systemClock, 10_000, nothing),
+    returning: new Timeouts(systemClock, 60_000, nothing),
     grace: new Timeouts(systemClock, 8000, nothing),
     kept: null,
     store: null,
+    era: 'e',
     webhook: () => {
       throw new Error('nobody has a webhook here');
     },

@@ -12,8 +12,8 @@ import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
-import { ERA, formatPosition, type Position } from './position.js';
-import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
+import type { Position } from './position.js';
+import { PacketQueue, type QueueKeeper, type QueueLimits, type QueueState } from './queue.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
 import { type Counting, connectionOf, type Transport } from './transport.js';
@@ -86,8 +86,8 @@ export class Client {
     readonly address: Address,
     /** The last part of its address. */
     readonly name: string,
-    /** The secret part of its ticket. */
-    readonly token: string,
+    /** The secret part of its ticket; of a client that was restored, and whose ticket has not been seen since, as tickets.ts has it. */
+    public token: string,
     private readonly outbox: Outbox,
     domain: QueueKeeper,
     now: number,
@@ -101,6 +101,16 @@ export class Client {
   /** Whether it is connected, or between two polls. */
   isConnected(now: number): boolean {
     return this.transport !== null || (this.#polls && now - this.since < NEXT_POLL_MS);
+  }
+
+  /** Goes on from where it was before a restart of the server. */
+  restore(state: QueueState, limits: QueueLimits): void {
+    this.#reportOverflow(this.#queue.restore(state, limits));
+  }
+
+  /** For keeping.ts, which writes it before a restart. */
+  get queue(): PacketQueue {
+    return this.#queue;
   }
 
   /** Packets that are not confirmed. */
@@ -162,7 +172,7 @@ export class Client {
   confirm(transport: Transport | null, { era, n }: Position): void {
     const { transport: current } = this;
     const isOfCurrent = transport ? current === transport : !current || !!current.counting;
-    if (!isOfCurrent || era !== ERA) return;
+    if (!isOfCurrent || era !== this.#queue.era) return;
     const packets = this.#queue.confirm(n);
     this.#leave(packets);
     current?.counting?.confirmed?.(packets);
@@ -258,8 +268,8 @@ export class Client {
       packets,
       missed: isUnknown ? (true as const) : missed,
       lost,
-      position: opening === 'nothing' ? null : formatPosition(start),
-      after: formatPosition(after),
+      position: opening === 'nothing' ? null : this.#queue.position(start),
+      after: this.#queue.position(after),
     };
     this.#canTake = counting.send(frame);
     if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');
@@ -285,14 +295,14 @@ export class Client {
     queue.rewind();
     this.#opening = 'position';
     if (typeof asked === 'object') {
-      if (asked.era !== ERA) this.#opening = 'unknown';
+      if (asked.era !== queue.era) this.#opening = 'unknown';
       else {
         this.#leave(queue.confirm(asked.n));
         queue.reopen(asked.n);
         if (queue.confirmed === asked.n) this.#opening = 'nothing';
       }
     }
-    counting.resumed(formatPosition(queue.confirmed));
+    counting.resumed(queue.position(queue.confirmed));
   }
 
   /** These are confirmed. */

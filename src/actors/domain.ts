@@ -15,6 +15,7 @@ import type { Client, Outbox } from './client.js';
 import type { DomainCluster } from './cluster.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
+import { DomainJournal } from './journal.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
@@ -22,6 +23,7 @@ import { PresenceFanout } from './presence-fanout.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
 import { SignOuts } from './sign-outs.js';
 import type { Group, Ref, System } from './system.js';
+import { Tickets } from './tickets.js';
 import { TopicTree } from './topic-tree.js';
 import type { Trace } from './trace.js';
 import { Tracker } from './tracker.js';
@@ -40,6 +42,8 @@ export interface Runtime {
   readonly idle: Timeouts<Client>;
   /** Ends clients that are away, when `resume.keepMs` is over since their connection was lost; null: no ticket is kept. */
   readonly kept: Timeouts<Client> | null;
+  /** Ends clients that were restored at the start and have not come back in a minute. */
+  readonly returning: Timeouts<Client>;
   /** Ends endpoints that have had no client for `presence.graceMs`. */
   readonly grace: Timeouts<Ref<EndpointMessage>>;
   /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
@@ -48,6 +52,8 @@ export interface Runtime {
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
   /** Keeps what outlives the process; null: nothing does. */
   readonly store: Store | null;
+  /** The era of positions. */
+  readonly era: string;
 }
 
 export class Domain {
@@ -56,7 +62,7 @@ export class Domain {
   /** Follows the packets of one endpoint; null nearly always. */
   trace: Trace | null = null;
   /** Token → client. */
-  readonly tickets = new Map<string, Client>();
+  readonly tickets = new Tickets();
   readonly away: AwayClients;
   readonly cluster: DomainCluster;
   readonly router: Ref<RouterMessage>;
@@ -67,6 +73,9 @@ export class Domain {
   /** Keeps messages to endpoints that are offline; null: there is no store. */
   readonly mailboxes: Mailboxes | null;
   readonly signOuts: SignOuts;
+  /** Writes what the next start of the server goes on from; null: there is no store. */
+  readonly journal: DomainJournal | null;
+  readonly fanout: PresenceFanout;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -83,9 +92,11 @@ export class Domain {
     this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
+    this.journal = runtime.store && new DomainJournal(this, runtime.clock, runtime.store);
+    this.fanout = new PresenceFanout(this);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
-    this.tracker = new Tracker(this.cluster, new PresenceFanout(this), this.memory, this.metrics);
+    this.tracker = new Tracker(this.cluster, this.fanout, this.memory, this.metrics);
     this.router = system.spawn(system.group(`router ${settings.domain}`), router, this.table);
     this.#startServices();
   }
@@ -101,14 +112,17 @@ export class Domain {
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */
   reload(settings: DomainConfig, config: Config): void {
+    const before = this.settings.durability;
     this.settings = settings;
     this.limits = limitsOf(config, settings);
+    this.journal?.reload(before);
     for (const { actor } of this.tracker.here()) actor.tell({ kind: 'configure' });
     this.#startServices();
   }
 
   /** Ends all actors of the domain and their clients: the domain is no more configured, or the server ends. */
   end(): void {
+    this.journal?.clear();
     for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     for (const end of this.onEnd) end();
     this.mailboxes?.close();

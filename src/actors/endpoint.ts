@@ -14,6 +14,7 @@ import type { Domain, Handled } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
+import { fromJournal, type KeepingMessage } from './keeping.js';
 import { join, leave } from './membership.js';
 import {
   comeBack,
@@ -51,6 +52,7 @@ export interface Online {
 export type EndpointMessage =
   | Online
   | ReplicationMessage
+  | KeepingMessage
   | {
       readonly kind: 'offline';
       /** Null: the site signs the endpoint out by its name. */
@@ -176,6 +178,32 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'acknowledged':
       message.client.acknowledge(message.transport, message.packets, message.dropped);
       return state;
+    case 'graceEnded':
+      state.domain.journal?.changed(state.address, self);
+      return isPresent(state) || state.domain.runtime.grace.has(self) ? state : goOffline(state);
+    case 'inspect':
+      message.reply(inspect(state));
+      return state;
+    case 'configure':
+      return configureService(state, self);
+    case 'keep':
+    case 'save':
+    case 'restore':
+      return fromJournal(state, message, self);
+    default:
+      state.domain.journal?.changed(state.address, self);
+      return change(state, message, self);
+  }
+}
+
+type Changing = Extract<
+  EndpointMessage,
+  ReplicationMessage | { kind: 'online' | 'offline' | 'show' | 'join' | 'leave' | 'idled' | 'keepEnded' }
+>;
+
+/** What may change what others see of it, or which clients it has. */
+function change(state: EndpointState, message: Changing, self: Ref<EndpointMessage>): EndpointState {
+  switch (message.kind) {
     case 'online':
       return comeOnline(state, message, self);
     case 'offline':
@@ -190,13 +218,6 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return idled(state, message.client, self);
     case 'keepEnded':
       return keepEnded(state, message.client, message.why, self);
-    case 'graceEnded':
-      return isPresent(state) || state.domain.runtime.grace.has(self) ? state : goOffline(state);
-    case 'inspect':
-      message.reply(inspect(state));
-      return state;
-    case 'configure':
-      return configureService(state, self);
     default:
       return fromReplica(state, message, self);
   }
@@ -230,6 +251,8 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   }
   const { limits, runtime } = state.domain;
   runtime.idle.cancel(client);
+  runtime.returning.cancel(client);
+  if (client.isAway) state.domain.journal?.changed(state.address, client.endpoint);
   comeBack(state, client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
@@ -257,7 +280,8 @@ function countConnected({ record, clients, domain }: EndpointState): void {
 }
 
 function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>): EndpointState {
-  const isBack = client.transport !== null || state.domain.runtime.idle.has(client);
+  const { idle, returning } = state.domain.runtime;
+  const isBack = client.transport !== null || idle.has(client) || returning.has(client);
   if (isBack || !state.clients.includes(client)) return state;
   if (isKept(state, client)) goAway(state, client, self);
   else removeClient(state, client, CLOSE.ticketNotFound, self, 'not connected in time');
@@ -304,7 +328,7 @@ function show(
 function unanswered(message: EndpointMessage): void {
   if (message.kind === 'send') message.handled?.(false);
   else if ('reply' in message) message.reply(UNAVAILABLE);
-  else if (message.kind === 'pass') message.done();
+  else if (message.kind === 'pass' || message.kind === 'save' || message.kind === 'restore') message.done();
 }
 
 /**
@@ -320,7 +344,9 @@ function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
 /** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
-  return ['deliver', 'send', 'drained', 'confirm', 'acknowledged', 'inspect', 'configure'].includes(message.kind)
+  return ['deliver', 'send', 'drained', 'confirm', 'acknowledged', 'inspect', 'configure', 'keep', 'save'].includes(
+    message.kind,
+  )
     ? 'resume'
     : 'stop';
 }
@@ -333,7 +359,10 @@ function afterStop(state: EndpointState): void {
   for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
   for (const packet of closeWebhook(state)) domain.drop(packet, 'webhookFailed', address);
   goOffline(state);
-  if (actor) domain.runtime.grace.cancel(actor);
+  if (actor) {
+    domain.runtime.grace.cancel(actor);
+    domain.journal?.changed(address, actor);
+  }
   domain.tracker.detachActor(record);
 }
 

@@ -3,7 +3,6 @@ import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
-import { formatPosition } from './position.js';
 
 const LISTED = 100;
 
@@ -78,7 +77,7 @@ export function listed(domain: string, addresses: Iterable<Address>, total: numb
 }
 
 function viewOf(client: Client): ClientView {
-  const { name, transport, since, queued, queuedBytes, keptSince, isAway, confirmed, unconfirmed } = client;
+  const { name, transport, since, queued, queuedBytes, keptSince, isAway, confirmed, unconfirmed, queue } = client;
   const isConnected = transport !== null && !REQUESTS.includes(transport.kind);
   return {
     name,
@@ -91,7 +90,7 @@ function viewOf(client: Client): ClientView {
     queuedBytes,
     detachedAt: transport ? null : since,
     awaySince: isAway ? keptSince : null,
-    position: transport?.counting || keptSince !== null ? formatPosition(confirmed) : null,
+    position: transport?.counting || keptSince !== null ? queue.position(confirmed) : null,
     unconfirmed,
   };
 }

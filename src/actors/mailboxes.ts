@@ -126,15 +126,29 @@ export class Mailboxes {
     const box = this.#boxes.get(address);
     if (!box) return [];
     this.#expire(address, box);
-    return box.entries.flatMap((entry) => {
-      const kept = this.#table.get([this.#part, entry.sequence]);
-      if (!kept) return [];
-      const packet = new Packet('message', kept.fields, address, kept.sender);
-      packet.fromClient = kept.fromClient === true;
-      packet.expiresAt = entry.expiresAt;
-      this.#read.set(packet, entry);
-      return [packet];
-    });
+    return box.entries.flatMap((entry) => this.#packetOf(address, entry) ?? []);
+  }
+
+  #packetOf(address: Address, entry: Entry): Packet | null {
+    const kept = this.#table.get([this.#part, entry.sequence]);
+    if (!kept) return null;
+    const packet = new Packet('message', kept.fields, address, kept.sender);
+    packet.fromClient = kept.fromClient === true;
+    packet.expiresAt = entry.expiresAt;
+    this.#read.set(packet, entry);
+    return packet;
+  }
+
+  /** Where a message is kept that was read; null: it was not read from here. */
+  placeOf(packet: Packet): { readonly address: Address; readonly sequence: number } | null {
+    const entry = this.#read.get(packet);
+    return entry ? { address: packet.topic, sequence: entry.sequence } : null;
+  }
+
+  /** One message of an endpoint; null: it is not kept any more. */
+  readOne(address: Address, sequence: number): Packet | null {
+    const entry = this.#boxes.get(address)?.entries.find((kept) => kept.sequence === sequence);
+    return entry ? this.#packetOf(address, entry) : null;
   }
 
   /** A client of the endpoint has confirmed a message that was read. */

@@ -207,7 +207,9 @@ function forgetUnseen(state: EndpointState): void {
   for (const packet of state.unseen.dropExpired()) packet.trace?.hop('dropped', packet, state.address, 'expired');
   const packets: readonly Packet[] = state.unseen.packets;
   const { mailboxes, settings } = state.domain;
-  if (mailboxes && settings.offline) {
+  if (state.domain.journal?.saved) {
+    // The next start has them.
+  } else if (mailboxes && settings.offline) {
     mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');

@@ -1,6 +1,6 @@
 /**
  * Positions, PROTOCOL.md section 12: how far a client has come in the packets that the server accepted for it. A position is
- * `{era}.{n}`: all up to the n-th are confirmed, in an era that begins with this process.
+ * `{era}.{n}`: all up to the n-th are confirmed, in an era that goes on through an orderly end of the server and no further (era.ts).
  */
 import { randomBytes } from 'node:crypto';
 
@@ -13,8 +13,9 @@ export interface Position {
 /** What a connection goes on from: a position, or what is confirmed: `0` the first time, `-` where the client has not counted. */
 export type Asked = Position | 'first' | 'confirmed';
 
-/** This process's. */
-export const ERA = randomBytes(5).toString('hex');
+export function newEra(): string {
+  return randomBytes(5).toString('hex');
+}
 
 const POSITION = /^([A-Za-z0-9_~-]{1,32})\.(\d{1,15})$/;
 
@@ -30,7 +31,7 @@ export function parseAsked(text: string): Asked | null {
   return text === '-' ? 'confirmed' : parsePosition(text);
 }
 
-export function formatPosition(n: number, era: string = ERA): string {
+export function formatPosition(n: number, era: string): string {
   return `${era}.${n}`;
 }
 

@@ -11,10 +11,23 @@ import { Packet, type PresenceType } from './packet.js';
 import type { PresenceListener } from './tracker.js';
 
 export class PresenceFanout implements PresenceListener {
+  #isSilent = false;
+
   constructor(private readonly domain: Domain) {}
+
+  /** Nobody is told of what `change` does: it is as it was when the server ended. */
+  silently(change: () => void): void {
+    this.#isSilent = true;
+    try {
+      change();
+    } finally {
+      this.#isSilent = false;
+    }
+  }
 
   /** To those who list the endpoint and those it lists, to each of them once. */
   changed(record: EndpointRecord, type: 'online' | 'offline' | 'show'): void {
+    if (this.#isSilent) return;
     const { domain } = this;
     const { address, nick } = record;
     const from = shortId(domain.name, address);
@@ -31,6 +44,7 @@ export class PresenceFanout implements PresenceListener {
   /** One packet for all members of this node, and for those here who watch the room by MQTT. */
   inRoom(record: EndpointRecord, room: Address, type: PresenceType, nick: string | null): void {
     const { domain } = this;
+    if (this.#isSilent) return;
     if (!hasMembersHere(domain, room) && domain.table.size === 0) return;
     const to = shortId(domain.name, room);
     const from = shortId(domain.name, record.address);

@@ -10,6 +10,7 @@ import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
+import { formatPosition } from './position.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -22,11 +23,11 @@ export interface QueueLimits {
 export interface QueueKeeper {
   readonly metrics: DomainMetrics;
   readonly memory: Memory;
-  readonly runtime: { readonly clock: Pick<Clock, 'now'> };
+  readonly runtime: { readonly clock: Pick<Clock, 'now'>; readonly era: string };
 }
 
 /** Numbers that follow each other and whose packets have gone. */
-interface Gap {
+export interface Gap {
   readonly kind: null;
   readonly missed: number;
   /** How many of them were messages. */
@@ -34,6 +35,16 @@ interface Gap {
 }
 
 type Entry = Packet | Gap;
+
+/** A queue as a restart leaves it. */
+export interface QueueState {
+  /** Not confirmed, in the order of their numbers. */
+  readonly entries: readonly Entry[];
+  /** How many of the entries, from the first on, have been sent. */
+  readonly sent: number;
+  /** The number of the packet that was accepted last. */
+  readonly accepted: number;
+}
 
 /** What goes out in one frame. */
 export interface Batch {
@@ -107,6 +118,31 @@ export class PacketQueue {
   /** All up to this number are confirmed. */
   get confirmed(): number {
     return this.#accepted - this.#spanFrom(0);
+  }
+
+  /** The era of its numbers. */
+  get era(): string {
+    return this.keeper.runtime.era;
+  }
+
+  position(n: number): string {
+    return formatPosition(n, this.era);
+  }
+
+  get state(): QueueState {
+    return { entries: this.#entries, sent: this.#sent, accepted: this.#accepted };
+  }
+
+  /** An empty queue goes on from where another was; answers the packets that are beyond its bounds. */
+  restore({ entries, sent, accepted }: QueueState, limits: QueueLimits): readonly Packet[] {
+    this.#accepted = accepted;
+    if (entries.length === 0) return NO_PACKETS;
+    this.#entries = [...entries];
+    this.#sent = sent;
+    const packets = entries.filter(isPacket);
+    this.#gaps = entries.length - packets.length;
+    for (const packet of packets) this.#count(packet, 1);
+    return this.#trim(limits);
   }
 
   /** Whether something has not been sent, be it a gap. */

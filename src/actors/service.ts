@@ -11,7 +11,7 @@ import type { Ref } from './system.js';
 import { hadNot, isConnected, keepUnseen, unconfirmed } from './unseen.js';
 
 /** Senders remembered by one service; the one that has been silent longest is forgotten first. */
-const REMEMBERED_SENDERS = 10_000;
+export const REMEMBERED_SENDERS = 10_000;
 
 /** The clients that a packet is for. */
 export function chooseClients(state: EndpointState, packet: Packet): readonly Client[] {
@@ -49,6 +49,7 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
   tickets.delete(client.token);
   runtime.idle.cancel(client);
   state.domain.away.remove(client, 'ended');
+  runtime.returning.cancel(client);
   metrics.clients -= 1;
   client.close(reason, limits);
   const left = client.queued.slice();

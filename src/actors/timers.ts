@@ -6,13 +6,19 @@ import type { Runtime } from './domain.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Ref } from './system.js';
 
+/** Once, the idle time of clients that a restart has brought back. */
+const RETURN_MS = 60_000;
+
 const KEPT_LONG_ENOUGH = 'away for longer than its ticket is kept';
 
 export function newTimers(
   clock: Clock,
   { presence, resume }: Pick<Config, 'presence' | 'resume'>,
-): Pick<Runtime, 'idle' | 'grace' | 'kept'> {
+): Pick<Runtime, 'idle' | 'returning' | 'grace' | 'kept'> {
   const idle = new Timeouts<Client>(clock, presence.clientIdleMs, (client) => {
+    client.endpoint.tell({ kind: 'idled', client });
+  });
+  const returning = new Timeouts<Client>(clock, Math.max(RETURN_MS, presence.clientIdleMs), (client) => {
     client.endpoint.tell({ kind: 'idled', client });
   });
   const grace = new Timeouts<Ref<EndpointMessage>>(clock, presence.graceMs, (endpoint) => {
@@ -20,9 +26,9 @@ export function newTimers(
   });
   // From when a client is away: the idle time has gone by then.
   const restMs = resume.keepMs - presence.clientIdleMs;
-  if (restMs <= 0) return { idle, grace, kept: null };
+  if (restMs <= 0) return { idle, returning, grace, kept: null };
   const kept = new Timeouts<Client>(clock, restMs, (client) => {
     client.endpoint.tell({ kind: 'keepEnded', client, why: KEPT_LONG_ENOUGH });
   });
-  return { idle, grace, kept };
+  return { idle, returning, grace, kept };
 }

@@ -52,7 +52,7 @@ export function authenticate(domain: Domain, key: string): boolean {
 export function findTicket(domain: Domain, ticket: string): Client | null {
   const parsed = parseTicket(ticket);
   if (!parsed) return null;
-  const client = domain.tickets.get(parsed.token);
+  const client = domain.tickets.find(parsed.token);
   if (client?.address === addressOf(domain.name, parsed.node as Node, parsed.id)) return client;
   if (!domain.cluster.isKnown(parsed.token)) noteUnknown(domain, parsed);
   return null;

@@ -61,5 +61,9 @@ export const TABLES = [
   'authors',
   'ages',
   'reads',
+  'endpoints',
+  'queues',
+  'packets',
+  'runs',
 ] as const;
 export type TableName = (typeof TABLES)[number];

@@ -54,7 +54,7 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
-  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store };
+  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store, era: 'e' };
 }
 
 export interface OnlineOptions {

@@ -1,0 +1,258 @@
+/**
+ * What a domain writes for the next start of the server, PROTOCOL.md section 20. As they change: its endpoints with
+ * their clients' tickets, in groups of 100 ms, so that nobody waits for the disk. At an orderly end: the queues, with
+ * packets that many queues have written once. After that it writes nothing more. Endpoints write themselves, when they
+ * are told (keeping.ts).
+ */
+import type { Clock } from '../clock.js';
+import type { DomainConfig } from '../config.js';
+import { log } from '../log.js';
+import { part } from '../store/keys.js';
+import type { Key, Store, Table } from '../store/store.js';
+import type { Address, Node } from './address.js';
+import { addressOf } from './address.js';
+import type { Domain } from './domain.js';
+import type { EndpointMessage } from './endpoint.js';
+import { forgetDomain } from './era.js';
+import { isKeptEndpoint, type KeptEndpoint, type KeptPacket, type KeptQueues, keptPacket, packetOf } from './kept.js';
+import type { Packet } from './packet.js';
+import type { Ref } from './system.js';
+
+/** How old what is on disk of tickets and presence may be. */
+const GROUP_MS = 100;
+/** Records of one chunk: a write for each would take longer than the end of a server may. */
+const CHUNK = 128;
+/** About as many bytes as a chunk of packets has at most, and one packet more. */
+const CHUNK_BYTES = 64 * 1024;
+/** How long what was written at an orderly end stays: whoever is killed soon after its start finds it again. */
+const STALE_MS = 60_000;
+
+/** Queues of an orderly end on their way to the disk. */
+export class Saving {
+  readonly #numbers = new Map<Packet, number>();
+  #packets: KeptPacket[] = [];
+  #bytes = 0;
+  #queues: KeptQueues[] = [];
+  #packetChunks = 0;
+  #queueChunks = 0;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly put: (table: 'queues' | 'packets', chunk: number, records: readonly unknown[]) => void,
+  ) {}
+
+  /** A packet is written once. */
+  readonly numberOf = (packet: Packet): number => {
+    const known = this.#numbers.get(packet);
+    if (known !== undefined) return known;
+    const number = this.#packetChunks * CHUNK + this.#packets.length;
+    this.#numbers.set(packet, number);
+    const offline = this.domain.mailboxes?.placeOf(packet) ?? null;
+    this.#packets.push(offline ? { kind: 'offline', ...offline } : keptPacket(packet));
+    this.#bytes += packet.bytes;
+    if (this.#packets.length === CHUNK || this.#bytes > CHUNK_BYTES) this.#putPackets();
+    return number;
+  };
+
+  /** Whether a packet is in one of the queues. */
+  has(packet: Packet): boolean {
+    return this.#numbers.has(packet);
+  }
+
+  add(queues: KeptQueues): void {
+    this.#queues.push(queues);
+    if (this.#queues.length === CHUNK) this.#putQueues();
+  }
+
+  /** All has been added. */
+  end(): void {
+    if (this.#packets.length > 0) this.#putPackets();
+    if (this.#queues.length > 0) this.#putQueues();
+  }
+
+  #putPackets(): void {
+    this.put('packets', this.#packetChunks, this.#packets);
+    this.#packetChunks += 1;
+    this.#packets = [];
+    this.#bytes = 0;
+  }
+
+  #putQueues(): void {
+    this.put('queues', this.#queueChunks, this.#queues);
+    this.#queueChunks += 1;
+    this.#queues = [];
+  }
+}
+
+export class DomainJournal {
+  /** The server has ended in order, and the next start has all that its endpoints knew. */
+  saved = false;
+  #closed = false;
+  /** Endpoints that have changed since the last group. */
+  #changed = new Map<Address, Ref<EndpointMessage>>();
+  #cancel: (() => void) | null = null;
+  #cancelStale: (() => void) | null = null;
+  readonly #part: string;
+  readonly #endpoints: Table<KeptEndpoint>;
+  readonly #queues: Table<readonly KeptQueues[]>;
+  readonly #packets: Table<readonly KeptPacket[]>;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly clock: Clock,
+    private readonly store: Store,
+  ) {
+    this.#part = part(domain.name);
+    this.#endpoints = store.table('endpoints');
+    this.#queues = store.table('queues');
+    this.#packets = store.table('packets');
+  }
+
+  /** Whether anything of the domain survives a restart. */
+  get writes(): boolean {
+    return !this.#closed && this.domain.settings.durability !== 'none';
+  }
+
+  /** An endpoint has changed: it is told to write itself with the next group. */
+  changed(address: Address, actor: Ref<EndpointMessage>): void {
+    if (!this.writes) return;
+    this.#changed.set(address, actor);
+    this.#cancel ??= this.clock.after(GROUP_MS, this.#flush);
+  }
+
+  keep(node: Node, id: string, kept: KeptEndpoint): void {
+    if (this.writes) this.#endpoints.put([this.#part, node, id], kept);
+  }
+
+  readonly #flush = (): void => {
+    this.#cancel = null;
+    const changed = this.#changed;
+    this.#changed = new Map();
+    if (!this.writes) return;
+    for (const [address, actor] of changed) {
+      if (actor.stopped) this.#remove(address);
+      else actor.tell({ kind: 'keep' });
+    }
+  };
+
+  #remove(address: Address): void {
+    this.#endpoints.remove(this.#keyOf(address));
+  }
+
+  #keyOf(address: Address): Key {
+    const [, , , node = '', ...id] = address.split('/');
+    return [this.#part, node, id.join('/')];
+  }
+
+  /** The server ends in order: writes all that its endpoints know. Resolves when they have, and writes nothing more. */
+  async save(): Promise<void> {
+    if (!this.writes) return;
+    this.#forgetQueues();
+    this.#cancel?.();
+    this.#flush();
+    const saving = new Saving(this.domain, (table, chunk, records) => {
+      (table === 'queues' ? this.#queues : this.#packets).put([this.#part, chunk], records as never);
+    });
+    const actors = [...this.domain.tracker.here()];
+    await Promise.all(
+      actors.map(({ actor }) => new Promise<void>((done) => actor.tell({ kind: 'save', saving, done }))),
+    );
+    saving.end();
+    this.saved = true;
+    this.close();
+  }
+
+  /** The domain's `durability` may have changed. */
+  reload(before: DomainConfig['durability']): void {
+    if (this.#closed || before === this.domain.settings.durability) return;
+    if (!this.writes) this.forget();
+    else for (const { address, actor } of this.domain.tracker.here()) this.changed(address, actor);
+  }
+
+  /** Writes nothing more. */
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+    this.#cancelStale?.();
+  }
+
+  /** The domain is served no more: nothing of it is kept. */
+  clear(): void {
+    if (this.#closed) return;
+    this.forget();
+    this.close();
+  }
+
+  /** Nothing of the domain is kept any more. */
+  forget(): void {
+    for (const { address } of this.domain.tracker.here()) this.#remove(address);
+    forgetDomain(this.store, this.domain.name);
+  }
+
+  #forgetQueues(): void {
+    for (const table of [this.#queues, this.#packets]) {
+      for (const [key] of table.entries(this.#part)) table.remove(key);
+    }
+  }
+
+  /** Brings back all that was online when the server ended. Resolves when it is as it was; answers how many endpoints that are. */
+  async restore(goesOn: boolean): Promise<number> {
+    if (!this.writes) {
+      this.forget();
+      return 0;
+    }
+    const queues = this.#readQueues();
+    const packetOf = this.#readPackets();
+    const done: Promise<void>[] = [];
+    let restored = 0;
+    const restore = (node: Node, id: string, kept: KeptEndpoint | null): void => {
+      const address = addressOf(this.domain.name, node, id);
+      const waiting = queues.get(address) ?? null;
+      queues.delete(address);
+      const actor = this.domain.endpoint({ address, node, id, client: null });
+      const restoring = { kind: 'restore', kept, queues: waiting, packetOf, goesOn } as const;
+      done.push(new Promise((end) => actor.tell({ ...restoring, done: end })));
+    };
+    let unreadable = 0;
+    for (const [key, kept] of this.#endpoints.entries(this.#part)) {
+      const [, node, id] = key;
+      if (!isKeptEndpoint(kept)) {
+        unreadable += 1;
+        this.#endpoints.remove(key);
+        continue;
+      }
+      restore(node as Node, String(id), kept);
+      restored += 1;
+    }
+    if (unreadable > 0) {
+      const what = { event: 'state not read', domain: this.domain.name, records: unreadable };
+      log.warn(what, 'records of tickets are damaged: these clients come online again');
+    }
+    // A service whose site is to be called, and that no client answers for.
+    for (const { node, id } of [...queues.values()]) restore(node as Node, id, null);
+    await Promise.all(done);
+    this.#cancelStale = this.clock.after(STALE_MS, () => this.#forgetQueues());
+    return restored;
+  }
+
+  #readQueues(): Map<Address, KeptQueues> {
+    const found = new Map<Address, KeptQueues>();
+    for (const [, chunk] of this.#queues.entries(this.#part)) {
+      for (const queues of chunk) found.set(addressOf(this.domain.name, queues.node as Node, queues.id), queues);
+    }
+    return found;
+  }
+
+  /** The packet of a number, the same object each time; null: it is not there any more. */
+  #readPackets(): (number: number) => Packet | null {
+    const packets = new Map<number, Packet | null>();
+    const { mailboxes } = this.domain;
+    for (const [[, chunk], records] of this.#packets.entries(this.#part)) {
+      for (const [at, kept] of records.entries()) {
+        const packet = packetOf(kept, (address, sequence) => mailboxes?.readOne(address, sequence) ?? null);
+        packets.set(Number(chunk) * CHUNK + at, packet);
+      }
+    }
+    return (number) => packets.get(number) ?? null;
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * What an endpoint writes for the next start of the server, and how it is brought back: as it was, and nobody is told.
+ * PROTOCOL.md section 20.
+ */
+
+import { BoundedMap } from '../bounded-map.js';
+import { CLOSE } from '../errors.js';
+import type { Address } from './address.js';
+import { isPresent } from './away.js';
+import { Client } from './client.js';
+import type { EndpointMessage, EndpointState } from './endpoint.js';
+import type { Saving } from './journal.js';
+import {
+  type KeptClient,
+  type KeptClientQueue,
+  type KeptEndpoint,
+  type KeptQueues,
+  keptQueue,
+  queueState,
+} from './kept.js';
+import type { Packet } from './packet.js';
+import { closeWebhook, REMEMBERED_SENDERS } from './service.js';
+import type { Ref } from './system.js';
+import { keepUnseen } from './unseen.js';
+
+export type KeepingMessage =
+  /** Its record is to be on disk. */
+  | { readonly kind: 'keep' }
+  /** The server ends in order: what waits at it is written. */
+  | { readonly kind: 'save'; readonly saving: Saving; readonly done: () => void }
+  /** The server has started, and nobody is connected yet. */
+  | {
+      readonly kind: 'restore';
+      /** null: it was not online. */
+      readonly kept: KeptEndpoint | null;
+      /** null: nothing waited at it, or nobody knows what did. */
+      readonly queues: KeptQueues | null;
+      readonly packetOf: (number: number) => Packet | null;
+      /** Whether positions go on: the server has ended in order. */
+      readonly goesOn: boolean;
+      readonly done: () => void;
+    };
+
+export function fromJournal(state: EndpointState, message: KeepingMessage, self: Ref<EndpointMessage>): EndpointState {
+  switch (message.kind) {
+    case 'keep':
+      return keep(state);
+    case 'save':
+      return save(state, message);
+    case 'restore':
+      return restore(state, message, self);
+  }
+}
+
+function keep(state: EndpointState): EndpointState {
+  const { domain, record, node, id, clients } = state;
+  if (record.birth === 0) return state;
+  const start = domain.name.length + '/domain//'.length;
+  const short = (address: Address): string => address.slice(start);
+  domain.journal?.keep(node, id, {
+    nick: record.nick,
+    show: record.show,
+    status: record.status,
+    buddies: record.watching.map(short),
+    rooms: record.rooms.map(short),
+    isAway: record.away,
+    clients: clients.map((client) => ({
+      hash: domain.tickets.hashOf(client),
+      name: client.name,
+      isNamed: client.namedAt > 0,
+      isAway: client.isAway,
+    })),
+  });
+  return state;
+}
+
+/** Writes nothing where nothing has happened. */
+function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { kind: 'save' }>): EndpointState {
+  for (const client of state.clients) if (client.transport) client.close(CLOSE.shutdown, state.domain.limits);
+  const { node, id, clients, unseen, turns } = state;
+  const webhook = closeWebhook(state).map(saving.numberOf);
+  const isIdle = clients.every(
+    ({ accepted, elders, keptSince }) => accepted === 0 && elders === null && keptSince === null,
+  );
+  if (!isIdle || unseen || turns || webhook.length > 0) {
+    const queued = new Set(clients.flatMap((client) => client.queued));
+    saving.add({
+      node,
+      id,
+      unseen: unseen?.packets.map(saving.numberOf) ?? [],
+      clients: clients.map((client) => keptClientQueue(client, queued, saving)),
+      turns: [...(turns ?? [])].map(([sender, { name }]) => [sender, name]),
+      webhook,
+    });
+  }
+  done();
+  return state;
+}
+
+function keptClientQueue(client: Client, queued: ReadonlySet<Packet>, { numberOf }: Saving): KeptClientQueue {
+  const { name, elders, queue } = client;
+  return {
+    name,
+    ...keptQueue(queue, numberOf),
+    elders: elders && [...elders.numbers].map(([elder, number]) => [elder.name, number]),
+    given: elders ? [...queued].filter((packet) => elders.given.has(packet)).map(numberOf) : [],
+    connectedMs: client.keptSince === null ? null : client.connectedMs,
+  };
+}
+
+type Restore = Extract<KeepingMessage, { kind: 'restore' }>;
+
+function restore(state: EndpointState, message: Restore, self: Ref<EndpointMessage>): EndpointState {
+  const { domain } = state;
+  const { kept, queues, packetOf, goesOn, done } = message;
+  if (kept) comeBack(state, kept, self);
+  if (queues) {
+    for (const queue of queues.clients) restoreQueue(state, queue, message);
+    restoreElders(state, queues, packetOf);
+    for (const packet of found(queues.unseen, packetOf)) keepUnseen(state, packet);
+    restoreTurns(state, queues);
+    if (state.webhook) for (const packet of found(queues.webhook, packetOf)) state.webhook.push(packet, domain.limits);
+  }
+  if (kept && !goesOn) giveOffline(state);
+  done();
+  return state;
+}
+
+function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMessage>): void {
+  const { domain, record } = state;
+  const { runtime, tracker, metrics } = domain;
+  const full = (short: string): Address => `/domain/${domain.name}/${short}` as Address;
+  state.online = !kept.isAway;
+  if (state.online) metrics.endpointsOnline += 1;
+  domain.fanout.silently(() => {
+    tracker.watch(record, kept.buddies.map(full));
+    tracker.update(record, kept, kept.rooms.map(full), [], { type: 'grponline', isShown: true });
+    tracker.setAway(record, kept.isAway);
+  });
+  state.clients = kept.clients.map((client) => clientOf(state, client, self));
+  if (state.online && !isPresent(state)) runtime.grace.start(self);
+}
+
+function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Ref<EndpointMessage>): Client {
+  const { runtime, tickets, metrics, cluster } = domain;
+  const client = new Client(self, address, kept.name, '', runtime.outbox, domain, runtime.clock.now());
+  if (kept.isNamed) client.namedAt = cluster.stamp();
+  client.toldAt = 0;
+  tickets.restore(kept.hash, client);
+  metrics.clients += 1;
+  if (kept.isAway) {
+    client.isAway = true;
+    client.keptSince = client.since;
+    domain.away.add(client);
+  } else runtime.returning.start(client);
+  return client;
+}
+
+function found(numbers: readonly number[], packetOf: (number: number) => Packet | null): Packet[] {
+  return numbers.map(packetOf).filter((packet) => packet !== null);
+}
+
+/** In a new era packets count from 1 again, and gaps are forgotten: whoever goes on is told that something may be missed. */
+function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, { packetOf, goesOn }: Restore): void {
+  const client = clients.find(({ name }) => name === kept.name);
+  if (!client) return;
+  const state = queueState(kept, packetOf);
+  const entries = state.entries.filter(({ kind }) => kind !== null);
+  if (kept.connectedMs !== null) {
+    client.keptSince = client.since;
+    client.connectedMs = kept.connectedMs;
+  }
+  client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length }, domain.limits);
+}
+
+function restoreElders({ clients }: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
+  const named = new Map(clients.map((client) => [client.name, client]));
+  for (const { name, elders, given } of queues.clients) {
+    const client = named.get(name);
+    if (!client || elders === null) continue;
+    const numbers = new Map<Client, number>();
+    for (const [elder, number] of elders) {
+      const known = named.get(elder);
+      if (known) numbers.set(known, number);
+    }
+    client.elders = { numbers, given: new WeakSet(found(given, packetOf)) };
+  }
+}
+
+function restoreTurns(state: EndpointState, { turns }: KeptQueues): void {
+  if (turns.length === 0) return;
+  state.turns ??= new BoundedMap(() => REMEMBERED_SENDERS);
+  for (const [sender, name] of turns) {
+    const client = state.clients.find((other) => other.name === name);
+    if (client) state.turns.set(sender, client);
+  }
+}
+
+/** The journal does not say which messages of the offline store its clients were about to have: all that are left there. */
+function giveOffline(state: EndpointState): void {
+  const { domain, clients, unseen } = state;
+  const { mailboxes } = domain;
+  const known = new Set(unseen?.packets.map((packet) => mailboxes?.placeOf(packet)?.sequence));
+  for (const packet of mailboxes?.read(state.address) ?? []) {
+    if (known.has(mailboxes?.placeOf(packet)?.sequence)) continue;
+    for (const client of clients) client.push(packet, domain.limits);
+    keepUnseen(state, packet);
+  }
+}

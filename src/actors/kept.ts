@@ -1,0 +1,128 @@
+/**
+ * What is on disk of a domain for the next start of the server: the shapes of records, and packets and queues in them.
+ * PROTOCOL.md section 20. A change of a shape counts `KEPT_VERSION` up: records of another version are not read.
+ */
+import type { PacketKind } from '../metrics.js';
+import type { Address } from './address.js';
+import { Packet } from './packet.js';
+import type { Show } from './presence.js';
+import type { PacketQueue, QueueState } from './queue.js';
+
+export const KEPT_VERSION = 1;
+
+/** Of a client: who may come back as it. */
+export interface KeptClient {
+  /** SHA-256 of its token, base64url. */
+  readonly hash: string;
+  readonly name: string;
+  /** Its site gave it the name. */
+  readonly isNamed: boolean;
+  /** Its ticket was kept for longer than the idle time. */
+  readonly isAway: boolean;
+}
+
+/** An endpoint that is online or away, written as it changes. Key: its domain's part, node and id. */
+export interface KeptEndpoint {
+  readonly nick: string;
+  readonly show: Show;
+  readonly status: string;
+  /** `{node}/{id}`. */
+  readonly buddies: readonly string[];
+  readonly rooms: readonly string[];
+  /** Offline to all others. */
+  readonly isAway: boolean;
+  /** None: its grace had begun. */
+  readonly clients: readonly KeptClient[];
+}
+
+/** The number of a packet, or a gap: numbers that have gone, and how many of them were messages. */
+export type KeptEntry = number | readonly [missed: number, lost: number];
+
+export interface KeptQueue {
+  readonly accepted: number;
+  /** Entries that have been sent. */
+  readonly sent: number;
+  readonly entries: readonly KeptEntry[];
+}
+
+export interface KeptClientQueue extends KeptQueue {
+  readonly name: string;
+  /** What it has not had of clients that were there before it, by their names; null: it came first. */
+  readonly elders: readonly (readonly [name: string, number: number])[] | null;
+  /** Numbers of packets among those that it has been given all the same. */
+  readonly given: readonly number[];
+  /** How long it had been connected in all, in ms; null: its last connection kept no position. */
+  readonly connectedMs: number | null;
+}
+
+/** What waits at an endpoint, written at an orderly end. */
+export interface KeptQueues {
+  readonly node: string;
+  readonly id: string;
+  readonly clients: readonly KeptClientQueue[];
+  /** Numbers of the messages that none of its clients has confirmed. */
+  readonly unseen: readonly number[];
+  /** Of a service that delivers in turns: sender, and the name of the client it stays with. */
+  readonly turns: readonly (readonly [sender: string, client: string])[];
+  /** Numbers of the messages that its webhook has not taken. */
+  readonly webhook: readonly number[];
+}
+
+/** A packet; or a message that the offline store has, by its number there. */
+export type KeptPacket =
+  | {
+      readonly kind: PacketKind;
+      readonly fields: Packet['fields'];
+      readonly topic: Address;
+      readonly sender: Address | null;
+      readonly fromClient: boolean;
+      /** Milliseconds since the epoch; null: never. */
+      readonly expiresAt: number | null;
+    }
+  | { readonly kind: 'offline'; readonly address: Address; readonly sequence: number };
+
+export function keptPacket({ kind, fields, topic, sender, fromClient, expiresAt }: Packet): KeptPacket {
+  return { kind, fields, topic, sender, fromClient, expiresAt };
+}
+
+/** The packet of a record; one of the offline store is read from there, and null where that has it no more. */
+export function packetOf(
+  kept: KeptPacket,
+  readOffline: (address: Address, sequence: number) => Packet | null,
+): Packet | null {
+  if (kept.kind === 'offline') return readOffline(kept.address, kept.sequence);
+  const packet = new Packet(kept.kind, kept.fields, kept.topic, kept.sender);
+  packet.fromClient = kept.fromClient;
+  packet.expiresAt = kept.expiresAt;
+  return packet;
+}
+
+export function keptQueue({ state }: PacketQueue, numberOf: (packet: Packet) => number): KeptQueue {
+  const { accepted, sent, entries } = state;
+  return {
+    accepted,
+    sent,
+    entries: entries.map((entry) => (entry.kind === null ? [entry.missed, entry.lost] : numberOf(entry))),
+  };
+}
+
+/** A packet that is not there any more leaves a gap. */
+export function queueState(
+  { accepted, sent, entries }: KeptQueue,
+  packetOf: (number: number) => Packet | null,
+): QueueState {
+  return {
+    accepted,
+    sent,
+    entries: entries.map((entry) => {
+      if (typeof entry !== 'number') return { kind: null, missed: entry[0], lost: entry[1] };
+      return packetOf(entry) ?? { kind: null, missed: 1, lost: 1 };
+    }),
+  };
+}
+
+export function isKeptEndpoint(value: unknown): value is KeptEndpoint {
+  const { nick, show, status, buddies, rooms, clients } = (value ?? {}) as Partial<Record<keyof KeptEndpoint, unknown>>;
+  const texts = [nick, show, status].every((text) => typeof text === 'string');
+  return texts && [buddies, rooms, clients].every(Array.isArray);
+}

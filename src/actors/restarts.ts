@@ -1,0 +1,83 @@
+/**
+ * A server goes on where the one before it was, PROTOCOL.md section 20: brings back what the store has when it starts, and
+ * writes the rest when it ends in order.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Config } from '../config.js';
+import { log } from '../log.js';
+import type { Store } from '../store/store.js';
+import type { Domain } from './domain.js';
+import { beginEra, type Era, endEra, noteDomains } from './era.js';
+
+function names({ domains }: Config): string[] {
+  return domains.map(({ domain }) => domain);
+}
+
+export class Restarts {
+  readonly #era: Era;
+  #hasEnded = false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly domains: ReadonlyMap<string, Domain>,
+    config: Config,
+  ) {
+    this.#era = beginEra(store, names(config));
+  }
+
+  /** The era of positions. */
+  get era(): string {
+    return this.#era.name;
+  }
+
+  /** Brings back what was there when the server ended. Nobody is connected yet. */
+  async restore(): Promise<void> {
+    const startedAt = performance.now();
+    const { goesOn } = this.#era;
+    const counts = await Promise.all(Array.from(this.domains.values(), ({ journal }) => journal?.restore(goesOn) ?? 0));
+    const endpoints = counts.reduce((sum, count) => sum + count, 0);
+    // From here on nobody else counts in this era.
+    await this.store.flush();
+    const ms = Math.round(performance.now() - startedAt);
+    if (endpoints > 0)
+      log.info({ event: 'restored', endpoints, goesOn, ms }, `${endpoints} endpoints are online again`);
+  }
+
+  /** Other domains are served from now on. */
+  reload(config: Config): void {
+    noteDomains(this.store, names(config));
+  }
+
+  /** The server ends in order: nobody is connected any more. Writes what the next start goes on from. */
+  async end(): Promise<void> {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const domains = [...this.domains.values()];
+    await Promise.all(domains.map(({ journal }) => journal?.save()));
+    // Of domains that keep nothing: what clients have not been sent becomes offline messages where the domain has those.
+    for (const domain of domains) domain.end();
+    await undelivered();
+    await this.store.flush();
+    if (!this.#isCommitted) {
+      log.error({ event: 'state not kept' }, 'the disk is full: what waited for clients is not kept');
+      return;
+    }
+    endEra(this.store);
+    await this.store.flush();
+  }
+
+  /** Whether all that was written is on disk. */
+  get #isCommitted(): boolean {
+    let isDone = false;
+    this.store.committed(() => {
+      isDone = true;
+    });
+    return isDone;
+  }
+}
+
+/** What was told to actors that have ended comes back in a turn, and is seen to in the one after. */
+export async function undelivered(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
+}

@@ -1,0 +1,51 @@
+/**
+ * The tickets of a domain: token → client. What outlives the process are hashes of tokens only. So a client that was
+ * restored stands under the hash of its token, until somebody brings the token; from then on as any other.
+ */
+import { createHash } from 'node:crypto';
+import type { Client } from './client.js';
+
+/** No token begins with it. */
+const HASHED = '#';
+
+/** SHA-256 of a token, as it is kept. */
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}
+
+export class Tickets extends Map<string, Client> {
+  /** How many clients stand under a hash. */
+  #hashed = 0;
+
+  /** The client of a token; a restored one, too. */
+  find(token: string): Client | undefined {
+    return this.get(token) ?? (this.#hashed > 0 ? this.#reveal(token) : undefined);
+  }
+
+  /** What is kept of the token of a client. */
+  hashOf({ token }: Client): string {
+    return token.startsWith(HASHED) ? token.slice(HASHED.length) : hashOf(token);
+  }
+
+  /** Enters a client of which only the hash of its token is known. */
+  restore(hash: string, client: Client): void {
+    client.token = HASHED + hash;
+    this.#hashed += 1;
+    this.set(client.token, client);
+  }
+
+  override delete(token: string): boolean {
+    const isThere = super.delete(token);
+    if (isThere && token.startsWith(HASHED)) this.#hashed -= 1;
+    return isThere;
+  }
+
+  #reveal(token: string): Client | undefined {
+    const client = this.get(HASHED + hashOf(token));
+    if (!client) return undefined;
+    this.delete(client.token);
+    client.token = token;
+    this.set(token, client);
+    return client;
+  }
+}

@@ -1,0 +1,97 @@
+/** A server that is ended in order and started again goes on where it was, and nobody is told: PROTOCOL.md section 20. */
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { CountingPoll, CountingSocket, CountingStream } from './support/counting.js';
+import { restartingServer } from './support/restarting.js';
+
+const kinds = { WebSocket: CountingSocket, 'long polls': CountingPoll, 'server-sent events': CountingStream };
+
+for (const [name, Client] of Object.entries(kinds)) {
+  t.test(`a client that keeps a position goes on after an orderly restart over ${name}`, async (t) => {
+    const server = await restartingServer(t);
+    const { ticket } = await server.online('jack');
+    const client = new Client(server.port, ticket);
+    t.teardown(() => client.close());
+    await client.connect();
+    await server.push('anna', 'jack', 'one');
+    await client.has(1);
+    client.disconnect();
+    await server.push('anna', 'jack', 'two');
+    const era = client.position.split('.')[0];
+    t.equal(await server.stop('SIGTERM'), 0);
+    await server.start();
+    client.port = server.port;
+    await client.connect();
+    await server.push('anna', 'jack', 'three');
+    await client.has(3);
+    t.strictSame(client.bodies, ['one', 'two', 'three']);
+    t.strictSame([client.missed, client.lost], [0, 0]);
+    t.ok(client.frames.every(({ missed }) => missed === undefined || missed === 0));
+    t.equal(client.position, `${era}.3`, 'in the era before the restart');
+  });
+}
+
+t.test('a client of NexTalk 5 polls with its ticket after an orderly restart', async (t) => {
+  const server = await restartingServer(t);
+  const { ticket } = await server.online('jack');
+  await server.push('anna', 'jack', 'one');
+  t.match(await server.poll(ticket), { messages: [{ body: 'one' }] });
+  await server.push('anna', 'jack', 'two');
+  await server.restart();
+  t.match(await server.poll(ticket), { messages: [{ body: 'two' }], presences: [] });
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}/v5/wsocket`);
+  t.teardown(() => socket.terminate());
+  const texts: string[] = [];
+  socket.on('open', () => socket.send(`subscribe a.example ${ticket}`));
+  await new Promise<void>((resolve) => {
+    socket.on('message', (data) => {
+      texts.push(data.toString());
+      if (texts.length === 1) void server.push('anna', 'jack', 'three');
+      else resolve();
+    });
+  });
+  t.equal(texts[0], '{"status":"ok"}');
+  t.match(JSON.parse(texts[1] ?? ''), { messages: [{ body: 'three' }] });
+});
+
+t.test(
+  'shows, buddies, rooms and the names of clients are there after an orderly restart, and nobody is told',
+  async (t) => {
+    const server = await restartingServer(t);
+    const jack = await server.online('jack', {
+      buddies: 'anna',
+      rooms: 'lobby',
+      show: 'away',
+      status: 'out',
+      client: 'phone',
+    });
+    const anna = await server.online('anna', { rooms: 'lobby' });
+    await server.online('ghost', { show: 'invisible', rooms: 'lobby' });
+    const vid = await server.online('vid:v1', { rooms: 'r2' });
+    await server.call('/v5/rooms/late/join', { ticket: anna.ticket });
+    await server.call('/v5/presences/show', { ticket: anna.ticket, show: 'dnd' });
+    await server.poll(jack.ticket);
+    await server.restart();
+    t.strictSame(await server.get('/v5/presences', { ids: 'jack,anna,ghost,vid:v1' }), {
+      jack: 'away',
+      anna: 'dnd',
+      'vid:v1': 'available',
+    });
+    t.strictSame(await server.get('/v5/rooms/lobby/members', { ticket: jack.ticket }), { jack: 'away', anna: 'dnd' });
+    t.strictSame(await server.get('/v5/rooms/late/members', { ticket: vid.ticket }), { anna: 'dnd' });
+    await server.call('/v5/presences/show', { ticket: anna.ticket, show: 'chat' });
+    t.match(await server.poll(jack.ticket), {
+      messages: [],
+      presences: [{ from: 'anna', type: 'show', show: 'chat', nick: 'ANNA' }],
+    });
+    await server.call('/v5/messages', { ticket: anna.ticket, to: 'lobby', type: 'grpchat', body: 'all' });
+    t.match(await server.poll(jack.ticket), { messages: [{ body: 'all', nick: 'ANNA' }], presences: [] });
+    const again = await server.online('jack', { client: 'phone' });
+    t.match(
+      await server.poll(jack.ticket),
+      { status: 'error', message: 'ticket not found' },
+      'the name is taken again',
+    );
+    t.not(again.ticket, jack.ticket);
+  },
+);
