@@ -3,6 +3,7 @@
  * that cannot be right in itself is refused here; the merged whole is judged by config.ts.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { type Config, loadConfig } from './config.js';
 import { type ConfigSchema, configSchema } from './config-schema.js';
@@ -132,10 +133,9 @@ export function readConfig(
   if ('errors' in read) return read;
   const { base } = read;
   const errors = [...overlay(base, named, 'env'), ...overlay(base, typed, 'flag')];
-  const loaded = loadConfig(base);
+  const workers = countOf(typed.workers ?? named.workers ?? '1');
+  const loaded = loadConfig(base, workers);
   if ('errors' in loaded) return { errors: [...errors, ...loaded.errors] };
-  const workers = Number(typed.workers ?? named.workers ?? 1);
-  if (workers > 1 && loaded.config.cluster.nats.length === 0) errors.push('--workers: needs --nats');
   return errors.length > 0 ? { errors } : { config: loaded.config, file, workers };
 }
 
@@ -215,8 +215,14 @@ function overlay(base: Plain, values: Flags, source: 'env' | 'flag'): string[] {
   return errors;
 }
 
+const EACH_CORE = 'auto';
+
 function checkWorkers(label: string, value: string): string[] {
-  return /^[1-9]\d{0,2}$/.test(value) ? [] : [`${label}: must be a whole number, 1 to 999`];
+  return /^([1-9]\d{0,2}|auto)$/.test(value) ? [] : [`${label}: must be a whole number, 1 to 999, or ${EACH_CORE}`];
+}
+
+function countOf(workers: string): number {
+  return workers === EACH_CORE ? availableParallelism() : Number(workers);
 }
 
 // Domains of a flag take the place of the file's: a flag that added domains could not take one away.

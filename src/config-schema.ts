@@ -358,6 +358,13 @@ export const configSchema: ConfigSchema = {
         'A node that ends sends its clients elsewhere over at most this time, in ms. 0: at once.',
       ),
       leaseMs: whole(200, 600_000, 5000, 'A node that is not heard of for this long counts as gone, in ms.'),
+      server: {
+        type: ['string', 'null'],
+        minLength: 1,
+        default: null,
+        description:
+          'The `nats-server` that `--workers` starts where `nats` is empty: a path or a name. null: that of the PATH or of Debian.',
+      },
     }),
   },
 };

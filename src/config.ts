@@ -72,6 +72,8 @@ export interface Config {
     readonly leaveMs: number;
     /** A node that is not heard of for this long counts as gone, in ms. */
     readonly leaseMs: number;
+    /** The nats-server that `--workers` starts where `nats` is empty: a path or a name. null: that of the system's package. */
+    readonly server: string | null;
   };
 }
 
@@ -144,16 +146,21 @@ const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
 /**
  * Completes and validates a configuration. `input` is plain JSON in the shape of the file; it is not changed. Answers
  * the frozen Config, or one line for each mistake that begins with its path: `domains[1].apikey: must be a string`.
+ * `processes`: how many are to serve by it; several are a cluster, whoever starts their NATS.
  */
-export function loadConfig(input: unknown): { config: Config } | { errors: string[] } {
+export function loadConfig(input: unknown, processes = 1): { config: Config } | { errors: string[] } {
   const data: unknown = structuredClone(input);
   const isDataNamed = typeof input === 'object' && input !== null && 'data' in input;
   if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
   // A folder belongs to one process: the default one is only that of a server on its own.
-  const own: Complete = data.cluster.nats.length > 0 && !isDataNamed ? { ...data, data: 'none' } : data;
+  const isCluster = data.cluster.nats.length > 0 || processes > 1;
+  const own: Complete = isCluster && !isDataNamed ? { ...data, data: 'none' } : data;
   const isBuiltIn = own.domains.length === 0;
   const complete = isBuiltIn ? withBuiltIn(own) : own;
   const errors = contradictions(complete, isBuiltIn);
+  if (isCluster && own.data !== 'none') {
+    errors.push('data: must be "none" in a cluster, where keeping state is not supported yet');
+  }
   return errors.length > 0 ? { errors } : { config: freeze(toConfig(complete)) };
 }
 
@@ -189,9 +196,6 @@ function contradictions(config: Complete, isBuiltIn: boolean): string[] {
   if (tlsPort !== 0 && config.tls === null) errors.push('mqtt.tlsPort: needs a certificate in tls');
   if (config.admin.port !== 0 && config.admin.token === null && !isLoopback(config.admin.host)) {
     errors.push(`admin.token: is needed on an address other than loopback (admin.host is ${config.admin.host})`);
-  }
-  if (config.cluster.nats.length > 0 && config.data !== 'none') {
-    errors.push('data: must be "none" in a cluster, where keeping state is not supported yet');
   }
   return errors;
 }

@@ -93,7 +93,7 @@ export const flags: readonly Flag[] = [
     name: 'workers',
     usage: '--workers <number>',
     env: 'NEXTALK_WORKERS',
-    text: 'server processes on this machine; needs --nats',
+    text: 'server processes on this machine, auto: as many as cores; without --nats they get a nats-server of their own',
     byDefault: '1',
   },
   {

@@ -110,6 +110,7 @@ const placed: readonly (readonly [args: readonly string[], environment: Environm
   [['--public-url', 'https://a.com'], {}, { publicUrl: 'https://a.com' }],
   [[], { NEXTALK_PUBLIC_URL: 'https://b.com' }, { publicUrl: 'https://b.com' }],
   [[], { NEXTALK_DATA: './x' }, { data: './x' }],
+  [['--workers', '2'], {}, { data: 'none', cluster: { nats: [] } }],
   [['--data', 'none', '--workers', '1'], { NEXTALK_DATA: './x', NEXTALK_WORKERS: '1' }, { data: 'none' }],
   [
     ['--domain', 'a:k', '--domain', 'b:k:2'],
@@ -179,14 +180,18 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [[], { NEXTALK_SET: 'a=1' }, ['NEXTALK_SET: a is not a known key']],
     [['--set', 'domains[2].domain=a'], {}, ['--set: domains[2].domain leaves a gap in the list']],
     [['--set', 'presence.graceMs=soon'], {}, ['presence.graceMs: must be a whole number']],
-    [['--workers', '2'], {}, ['--workers: needs --nats']],
-    [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999']],
-    [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999']],
+    [
+      ['--workers', '2', '--data', './x'],
+      {},
+      ['data: must be "none" in a cluster, where keeping state is not supported yet'],
+    ],
+    [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999, or auto']],
+    [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999, or auto']],
     [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],
     [
       ['--port', 'x', '--workers', 'x'],
       {},
-      ['--workers: must be a whole number, 1 to 999', 'port: must be a whole number'],
+      ['--workers: must be a whole number, 1 to 999, or auto', 'port: must be a whole number'],
     ],
   ];
 

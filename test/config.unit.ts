@@ -80,7 +80,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
     },
     lockout: { failures: 10, firstMs: 1000, longestMs: 300000, forgetMs: 900000, entries: 10000 },
     data: './data',
-    cluster: { nats: [], node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000 },
+    cluster: { nats: [], node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000, server: null },
   });
 });
 

@@ -3,6 +3,7 @@
  * an exception with its reason. What is in `sh` fences and what is set off by four spaces counts as a command.
  */
 import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { select } from '../bench/catalogue.js';
@@ -112,19 +113,15 @@ const cluster: readonly DocumentedCommand[] = [
     },
   },
   {
-    title: 'the workers of docs/cluster.md start on a NATS of their machine',
-    commands: [
-      'nats-server --addr 127.0.0.1',
-      'nextalk --config nextalk.json --nats nats://127.0.0.1:4222 --workers 4',
-    ],
+    title: 'the workers of docs/cluster.md are one server, as many as there are cores',
+    commands: ['nextalk --config nextalk.json --workers auto'],
     needs: ['nats-server'],
-    async run(place, server, workers) {
-      const here = await startNats(place, server);
+    async run(place, workers) {
       configure(place.folder);
       const window = place.window(anyPorts);
-      window.start(here(workers));
+      window.start(workers);
       const found = await started(window);
-      place.t.equal(found.workers, 4);
+      place.t.equal(found.workers, availableParallelism());
       place.t.match(await online(found.url, '1'), { success: true });
     },
   },

@@ -109,7 +109,7 @@ t.test('the doctor connects to each NATS server and waits for its greeting', asy
   const { config } = configured({});
   const found = await natsFindings({
     ...(config as Parameters<typeof natsFindings>[0]),
-    cluster: { nats, node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000 },
+    cluster: { nats, node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000, server: null },
   });
   t.match(found, [
     { level: 'ok', text: `nats://127.0.0.1:${real} answers` },
@@ -117,6 +117,16 @@ t.test('the doctor connects to each NATS server and waits for its greeting', asy
     { level: 'failure', text: /ECONNREFUSED/, advice: /nats-server/ },
   ]);
   t.notMatch(JSON.stringify(found), /secret/);
+});
+
+t.test('the doctor looks for the nats-server that workers are to get', async (t) => {
+  const { config } = configured({}) as { config: Parameters<typeof natsFindings>[0] };
+  t.strictSame(await natsFindings(config), [], 'one process needs none');
+  const named = (server: string) => natsFindings({ ...config, cluster: { ...config.cluster, server } }, 2);
+  t.match(await named(process.execPath), [{ level: 'ok', text: `workers get ${process.execPath}` }]);
+  t.match(await named('/nowhere/nats'), [
+    { level: 'failure', text: /is no program that can be run/, advice: /install/ },
+  ]);
 });
 
 t.test('the doctor tells the limit of open files as a number of connections', async (t) => {

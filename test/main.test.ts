@@ -79,7 +79,7 @@ const refusals: readonly (readonly [args: readonly string[], err: RegExp])[] = [
     ['--set', 'mqtt.anonymousDomain=a', '--domain', 'a:k', '--host', '0.0.0.0'],
     /anonymousDomain: is allowed on loopback/,
   ],
-  [['--workers', '2'], /--workers: needs --nats/],
+  [['--workers', 'all'], /--workers: must be a whole number, 1 to 999, or auto/],
   [['--prot', '1'], /unknown option '--prot'/],
   [['chek'], /unknown command 'chek'; there are check, doctor, token, help/],
 ];

@@ -12,7 +12,7 @@ import { natsFindings } from './nats.js';
 import { portFindings } from './ports.js';
 
 export type Configured =
-  | { readonly config: Config; readonly file: string | undefined }
+  | { readonly config: Config; readonly file: string | undefined; readonly workers?: number }
   | { readonly errors: readonly string[] };
 
 /** A key that is not guessed: 16 characters of letters and digits are 95 bits. */
@@ -26,14 +26,14 @@ export async function examine(configured: Configured): Promise<Finding[]> {
     const errors = configured.errors.map((error) => fail('configuration', error, 'correct it; docs/configuration.md'));
     return [...machine, ...errors];
   }
-  const { config, file } = configured;
+  const { config, file, workers } = configured;
   return [
     ...machine,
     ...configurationFindings(config, file),
     ...fileFindings(config, file),
     ...certificateFindings(config, Date.now()),
     ...(await portFindings(config)),
-    ...(await natsFindings(config)),
+    ...(await natsFindings(config, workers)),
   ];
 }
 

@@ -1,6 +1,7 @@
-/** Whether the NATS servers of the cluster answer. */
+/** Whether the NATS servers of the cluster answer, or the one that workers are to get can be had. */
 import { connect } from 'node:net';
 import type { Config } from '../config.js';
+import { findNatsServer } from '../nats-program.js';
 import { type Finding, fail, ok } from './finding.js';
 
 const PATIENCE_MS = 3000;
@@ -24,7 +25,9 @@ function greet(url: URL): Promise<string | null> {
   });
 }
 
-export function natsFindings({ cluster }: Config): Promise<Finding[]> {
+/** `workers`: how many processes are to serve. */
+export async function natsFindings({ cluster }: Config, workers = 1): Promise<Finding[]> {
+  if (cluster.nats.length === 0) return workers > 1 ? [programFinding(cluster.server)] : [];
   const looking = cluster.nats.map(async (text) => {
     const url = new URL(text);
     // Without the credentials that it may hold.
@@ -34,4 +37,13 @@ export function natsFindings({ cluster }: Config): Promise<Finding[]> {
     return fail('nats', `${shown} ${problem}`, 'start nats-server there, or correct cluster.nats');
   });
   return Promise.all(looking);
+}
+
+function programFinding(server: string | null): Finding {
+  try {
+    return ok('nats', `workers get ${findNatsServer(server)}`);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return fail('nats', problem, 'install nats-server, or name it in cluster.server, or a running one in cluster.nats');
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * `--workers N`: this process serves nobody itself. It starts N workers, each a node of the cluster, which share its
  * ports; replaces a worker that ends, passes on reload and drain, writes the log of all workers and answers the admin
- * port for all.
+ * port for all. Where no NATS is configured it starts one for them.
  *
  * The HTTP port is shared by the kernel (SO_REUSEPORT, which uWebSockets.js sets). Node 20 cannot ask for that, so MQTT's
  * ports are accepted here and handed out in turn by node:cluster.
@@ -14,10 +14,12 @@ import type { Measured } from '../admin/admin.js';
 import type { Listener } from '../admin/listener.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
+import { findNatsServer } from '../nats-program.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
 import { Heartbeats } from './heartbeats.js';
 import type { Ports } from './messages.js';
+import { NatsServer } from './nats-server.js';
 import { claimPorts } from './ports.js';
 import type { WorkerPort } from './requests.js';
 import { WorkerProcess } from './worker-process.js';
@@ -51,6 +53,8 @@ class Supervisor {
   /** Opens the workers' own admin ports to this process alone. */
   readonly #token = randomBytes(16).toString('hex');
   readonly #heartbeats = new Heartbeats();
+  /** Where no NATS is configured. */
+  #nats: NatsServer | null = null;
 
   constructor(config: Config, count: number) {
     const node = config.cluster.node ?? randomBytes(4).toString('hex');
@@ -86,6 +90,7 @@ class Supervisor {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     try {
+      await this.#startNats();
       this.#admin = await startWorkersAdmin(
         () => this.#config,
         () => this.#workerPorts(),
@@ -99,6 +104,13 @@ class Supervisor {
       throw error;
     }
     for (const slot of this.#slots) void this.#keep(slot);
+  }
+
+  async #startNats(): Promise<void> {
+    const { nats, server } = this.#config.cluster;
+    if (nats.length > 0) return;
+    this.#nats = new NatsServer(findNatsServer(server));
+    await this.#nats.start();
   }
 
   /** Gives a changed configuration to every worker, and to those that start later. */
@@ -128,13 +140,15 @@ class Supervisor {
     for (const { process } of this.#slots) how(process);
     await Promise.all(this.#slots.map(({ process }) => process.ended));
     await this.#admin?.close();
+    await this.#nats?.close();
   }
 
   /** A worker is a node of its own, and its admin port is for this process, which answers for all workers. */
   #configOf(name: string): Config {
     const { cluster, admin } = this.#config;
     const own = { host: loopback, port: admin.port === 0 ? 0 : -1, token: this.#token };
-    return { ...this.#config, cluster: { ...cluster, node: name }, admin: own };
+    const nats = this.#nats ? [this.#nats.url] : cluster.nats;
+    return { ...this.#config, cluster: { ...cluster, nats, node: name }, admin: own };
   }
 
   #workerPorts(): WorkerPort[] {

@@ -29,6 +29,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/log.ts',
   'src/metrics.ts',
   'src/recent-errors.ts',
+  'src/nats-program.ts',
   'src/node-version.ts',
   'src/seldom.ts',
   'src/service-manager.ts',

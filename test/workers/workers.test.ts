@@ -9,11 +9,11 @@ import { online, started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
 
-t.test('--workers needs NATS, and a number above zero', async (t) => {
+t.test('--workers takes a number above zero, or auto', async (t) => {
   for (const [args, err] of [
-    [['--workers', '2'], /^nextalk: --workers: needs --nats\n$/],
-    [['--workers', '0'], /^nextalk: --workers: must be a whole number, 1 to 999\n$/],
+    [['--workers', '0'], /^nextalk: --workers: must be a whole number, 1 to 999, or auto\n$/],
     [['--workers', 'two'], /--workers: must be a whole number/],
+    [['--workers', '2', '--data', 'x'], /^nextalk: data: must be "none" in a cluster/],
   ] as const) {
     const server = nextalk(t, args);
     t.equal(await server.ended, 2);

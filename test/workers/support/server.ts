@@ -62,10 +62,14 @@ function homeOf(ticket: string): string {
 }
 
 /** Workers `im-1` and `im-2`, which serve `siteA`. Users who leave are offline at once. */
-export async function workersServer(t: Cleaner, flags: readonly string[] = []): Promise<WorkersServer> {
+export async function workersServer(
+  t: Cleaner,
+  flags: readonly string[] = [],
+  nats?: readonly string[],
+): Promise<WorkersServer> {
   const { domain, apikey } = siteA;
   const own = ['--domain', `${domain}:${apikey}`, '--set', 'cluster.node=im', '--set', 'presence.graceMs=0'];
-  const { server, url, admin } = await started(t, [...own, ...flags]);
+  const { server, url, admin } = await started(t, [...own, ...flags], 2, nats);
   const running = new WorkersServer(server, { http: Number(new URL(url).port), admin: Number(new URL(admin).port) });
   t.teardown(() => running.close());
   return running;

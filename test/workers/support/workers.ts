@@ -18,17 +18,27 @@ export interface Workers {
   readonly admin: string;
 }
 
-export async function started(t: Cleaner, args: readonly string[], count = 2): Promise<Workers> {
-  const nats = await natsUrl(t);
+/** `nats` is a flag and its value; none: the workers get a nats-server of their own. */
+export async function started(
+  t: Cleaner,
+  args: readonly string[],
+  count: number | 'auto' = 2,
+  nats?: readonly string[],
+): Promise<Workers> {
+  const joined = nats ?? ['--nats', await natsUrl(t)];
   // Workers listen seconds after their port was chosen. A port that the system chooses may have become a connection's by then.
   const ports = ['--port', String(await freePort()), '--mqtt-port', String(await freePort()), '--admin-port', '-1'];
-  const server = nextalk(t, [...ports, '--nats', nats, '--workers', String(count), ...args]);
+  const server = nextalk(t, [...ports, ...joined, '--workers', String(count), ...args]);
   const { url, admin } = await server.event('started');
   return { server, url: String(url), admin: String(admin) };
 }
 
 export function workersOf({ child }: NexTalkProcess): number[] {
-  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+  return childrenOf(child.pid ?? 0);
+}
+
+export function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
   return children === '' ? [] : children.split(' ').map(Number);
 }
 
