@@ -71,7 +71,13 @@ for (const way of [webSocket, http]) {
     t.not(packet.timestamp, '1');
     t.notOk('avatar' in packet || 'to_name' in packet || 'apikey' in packet);
     const named = { call: 'message', ref: '8', to: 'lobby', type: 'grpchat', body: 'all', id: 'my-id.1' };
-    t.strictSame(await way.call(jack, named), { reply: '8', status: 'ok', id: 'my-id.1' });
+    t.strictSame(await way.call(jack, named), {
+      reply: '8',
+      status: 'ok',
+      id: 'my-id.1',
+      outcome: 'delivered',
+      members: 2,
+    });
     t.match(await rose.next(), { from: 'jack', to: 'lobby', type: 'grpchat' });
     t.strictSame(await way.call(jack, { call: 'status', ref: '9', to: 'rose', show: 'typing', nick: 'X' }), {
       reply: '9',

@@ -44,7 +44,12 @@ async function jack(t: Cleaner) {
 
 t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
   const { broker, domain, metrics, client, transport } = await jack(t);
-  client.endpoint.tell({ kind: 'deliver', packet: null as never, only: null });
+  const packet = {
+    get kind(): never {
+      throw new Error('a fault of the test');
+    },
+  };
+  client.endpoint.tell({ kind: 'deliver', packet: packet as never, only: null });
   broker.push('tom', 'jack', 'still here');
   while (transport.packets.length === 0) await turn();
   t.equal(metrics.crashes, 1);

@@ -1,6 +1,6 @@
 /** The rules of what clients send themselves, whatever transport asks. */
 import t from 'tap';
-import { parseTarget } from '../src/actors/address.js';
+import { parseTarget, type Target } from '../src/actors/address.js';
 import type { Client } from '../src/actors/client.js';
 import type { Domain } from '../src/actors/domain.js';
 import type { Packet } from '../src/actors/packet.js';
@@ -38,6 +38,10 @@ async function come(domain: Domain, name: string, rooms = ''): Promise<{ client:
   return { client, packets };
 }
 
+function targetsOf(target: Target | null): readonly Target[] | null {
+  return target && [target];
+}
+
 async function machine(t: Cleaner, overrides: Settings = {}, store: Store | null = null) {
   const clock = new ManualClock();
   const { domain } = testMachine(t, overrides, clock, store);
@@ -48,7 +52,7 @@ async function machine(t: Cleaner, overrides: Settings = {}, store: Store | null
       jack.client,
       {
         way: 'mqtt',
-        target: parseTarget(domain.name, to),
+        targets: targetsOf(parseTarget(domain.name, to)),
         fields: typeof fields === 'function' ? fields : () => new Map(Object.entries(fields)),
       },
       handled,

@@ -138,6 +138,11 @@ export class Client {
     return this.#queue.upTo(number);
   }
 
+  /** Whether it has a connection that takes what is pushed. */
+  get takes(): boolean {
+    return this.#canTake;
+  }
+
   get queuedBytes(): number {
     return this.#queue.bytes;
   }

@@ -12,32 +12,33 @@ import { sizeOf } from './small-set.js';
 
 /**
  * Routes a packet to its target, or, where the target is null, to all endpoints. A message for an endpoint that is offline
- * is kept where the domain keeps offline messages, else dropped and counted. Answers whether the message is kept, and on
- * disk with the next commit.
+ * is kept where the domain keeps offline messages, else dropped and counted.
  */
-export function dispatch(domain: Domain, packet: Packet, target: Target | null): boolean {
+export function dispatch(domain: Domain, packet: Packet, target: Target | null): void {
   domain.metrics.accepted[packet.kind] += 1;
   if (target === null) {
     broadcastHere(domain, packet, true);
     domain.cluster.broadcast(packet);
-    return false;
+    packet.receipt?.report('dropped');
+    return;
   }
   const { address, node, client } = target;
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
     if (!isThere) domain.drop(packet, 'offline', address);
-    return false;
+    packet.receipt?.report('dropped');
+    return;
   }
   const isWatched = tellWatchers(domain.table, packet);
   const isWatchedElsewhere = domain.cluster.toWatchers(packet);
-  if (domain.cluster.toEndpoint(packet, client)) return false;
-  return keepOrDrop(domain, packet, address, client, isWatched || isWatchedElsewhere);
+  if (domain.cluster.toEndpoint(packet, client)) return;
+  keepOrDrop(domain, packet, address, client, isWatched || isWatchedElsewhere);
 }
 
 /**
  * What becomes of a packet for an endpoint that is offline. A message to the endpoint, and not to one client (`only`), is
  * kept where the domain keeps offline messages. Any other is dropped, which is counted where nobody watches the endpoint
- * either. Answers whether it is kept.
+ * either.
  */
 export function keepOrDrop(
   domain: Domain,
@@ -45,10 +46,13 @@ export function keepOrDrop(
   address: Address,
   only: string | null,
   isWatched = false,
-): boolean {
-  if (only === null && packet.topic === address && domain.keep(packet, address)) return true;
-  if (!isWatched) domain.drop(packet, 'offline', address);
-  return false;
+): void {
+  const kept = only === null && packet.topic === address ? domain.keep(packet, address) : null;
+  if (kept === null && !isWatched) domain.drop(packet, 'offline', address);
+  const { store } = domain.runtime;
+  if (packet.receipt === null) return;
+  if (kept === 'stored' && store) packet.receipt.stored(store);
+  else packet.receipt.report('dropped');
 }
 
 function toRoom(domain: Domain, packet: Packet): boolean {
@@ -61,8 +65,8 @@ export function hasMembersHere(domain: Domain, room: Address): boolean {
 }
 
 /**
- * Tells a packet to the members of its room on this node, the sender left out, and to those here who watch the room by
- * MQTT. `isRelayed`: the packet comes from another node, which has seen to shared subscriptions.
+ * Tells a packet to the members of its room on this node, the sender left out, each of whom reports to its receipt, and to
+ * those here who watch the room by MQTT. `isRelayed`: the packet comes from another node, which has seen to shared subscriptions.
  */
 export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): boolean {
   const { tracker, table, trace } = domain;
@@ -70,7 +74,9 @@ export function toRoomHere(domain: Domain, packet: Packet, isRelayed?: true): bo
   // Every other node with members has the packet for them already.
   const deliver: Deliver = { kind: 'deliver', packet, only: null, relayed: true };
   for (const { actor, address } of room?.here ?? []) {
-    if (actor && address !== packet.sender) actor.tell(deliver);
+    if (actor === null || address === packet.sender) continue;
+    if (packet.receipt !== null) packet.receipt.expect();
+    actor.tell(deliver);
   }
   const isWatched = tellWatchers(table, packet, isRelayed);
   const found = isWatched || hasMembersHere(domain, packet.topic);
@@ -91,6 +97,7 @@ export function toEndpointHere(domain: Domain, packet: Packet, only: string | nu
 export function relayedHere(domain: Domain, address: Address, packet: Packet, only: string | null): void {
   const actor = domain.tracker.actor(address);
   if (actor) actor.tell({ kind: 'deliver', packet, only, relayed: true });
+  else packet.receipt?.report('dropped');
 }
 
 /**
@@ -113,7 +120,9 @@ export function broadcastHere(domain: Domain, packet: Packet, isOrigin: boolean)
   for (const { actor, birth, parts } of tracker.here()) {
     // A service with a webhook has an actor on every node and perhaps no client: its webhook is called once.
     const isNowhere = birth === 0 && parts.length === 0;
-    if (isOrigin || !isNowhere) actor.tell(isNowhere ? own : relayed);
+    if (!isOrigin && isNowhere) continue;
+    if (packet.receipt !== null) packet.receipt.expect();
+    actor.tell(isNowhere ? own : relayed);
   }
   tellWatchers(table, packet, isOrigin ? undefined : true);
   if (trace !== null) trace.routed(packet, true);

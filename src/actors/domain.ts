@@ -29,9 +29,6 @@ import type { Trace } from './trace.js';
 import { Tracker } from './tracker.js';
 import type { Transport } from './transport.js';
 
-/** Called when a message has been dispatched; `kept`: the message is in the offline store, and on disk with the next commit. */
-export type Handled = (kept: boolean) => void;
-
 /** What the domains of one server share. */
 export interface Runtime {
   readonly system: System;
@@ -169,16 +166,15 @@ export class Domain {
   }
 
   /** The site speaks for an endpoint: through the endpoint's actor where there is one, so that the order of its packets holds. */
-  push(from: Target, outgoing: Outgoing, handled?: Handled): void {
+  push(from: Target, outgoing: Outgoing): void {
     const actor = this.tracker.actor(from.address);
     if (actor) {
-      actor.tell({ kind: 'send', client: null, outgoing, handled });
+      actor.tell({ kind: 'send', client: null, outgoing });
       return;
     }
     const id = shortIdOf(from.node, from.id);
     const topic = outgoing.target?.address ?? this.everyone;
-    const isKept = dispatch(this, complete(outgoing, id, id, topic, from.address), outgoing.target);
-    handled?.(isKept);
+    dispatch(this, complete(outgoing, id, id, topic, from.address), outgoing.target);
   }
 
   /** Counts a packet for `receiver` that goes no further. */
@@ -193,12 +189,14 @@ export class Domain {
     return this.tracker.actor(address) === null && !this.mailboxes.hasRoom(bytes);
   }
 
-  /** Keeps a message for an endpoint that is offline; false where it is no message or none are kept. */
-  keep(packet: Packet, address: Address): boolean {
-    if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return false;
-    if (packet.fromClient && !this.mailboxes.seen.has(address)) return false;
-    this.mailboxes.keep(address, packet);
-    return true;
+  /**
+   * What becomes of a packet for an endpoint that is offline: a message is kept where the domain has that, for which there may be
+   * no room; null: nobody keeps it, and it is for the caller to count as dropped.
+   */
+  keep(packet: Packet, address: Address): 'stored' | 'dropped' | null {
+    if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return null;
+    if (packet.fromClient && !this.mailboxes.seen.has(address)) return null;
+    return this.mailboxes.keep(address, packet) ? 'stored' : 'dropped';
   }
 
   /** A service with a webhook has an actor although no client answers for it. */

@@ -10,7 +10,7 @@ import { isKept, isPresent } from './away.js';
 import type { Client } from './client.js';
 import { deliver, redeliver } from './delivery.js';
 import { dispatch } from './dispatch.js';
-import type { Domain, Handled } from './domain.js';
+import type { Domain } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
@@ -75,7 +75,6 @@ export type EndpointMessage =
       readonly kind: 'send';
       readonly client: Client | null;
       readonly outgoing: Outgoing;
-      readonly handled?: Handled | undefined;
     }
   | Deliver
   | {
@@ -226,17 +225,16 @@ function change(state: EndpointState, message: Changing, self: Ref<EndpointMessa
 type Send = Extract<EndpointMessage, { kind: 'send' }>;
 
 /** Completes a packet with its sender and routes it; with carbons, the sender's other clients have it too. */
-function send(state: EndpointState, { client, outgoing, handled }: Send): EndpointState {
+function send(state: EndpointState, { client, outgoing }: Send): EndpointState {
   const { domain, address, record, shortId } = state;
   const topic = outgoing.target?.address ?? domain.everyone;
   const packet = complete(outgoing, shortId, record.nick || shortId, topic, address);
   packet.fromClient = outgoing.fromClient === true;
-  const isKept = dispatch(domain, packet, outgoing.target);
+  dispatch(domain, packet, outgoing.target);
   if (client && packet.kind === 'message' && domain.settings.carbons && topic !== address) {
     for (const other of state.clients) if (other !== client) other.push(packet, domain.limits);
     domain.cluster.carbon(record, packet);
   }
-  handled?.(isKept);
   return state;
 }
 
@@ -326,7 +324,8 @@ function show(
 
 /** A message that it failed on, or that came when it had ended: who asked may ask again, and finds another in its place. */
 function unanswered(message: EndpointMessage): void {
-  if (message.kind === 'send') message.handled?.(false);
+  if (message.kind === 'send') message.outgoing.receipt?.report('unknown');
+  else if (message.kind === 'deliver') message.packet.receipt?.report('unknown');
   else if ('reply' in message) message.reply(UNAVAILABLE);
   else if (message.kind === 'pass' || message.kind === 'save' || message.kind === 'restore') message.done();
 }

@@ -92,14 +92,14 @@ export class Mailboxes {
     this.#schedule();
   }
 
-  /** Keeps a message for an endpoint that is offline. */
-  keep(address: Address, packet: Packet): void {
+  /** Keeps a message for an endpoint that is offline; false where there is no room for it, which is counted. */
+  keep(address: Address, packet: Packet): boolean {
     const { limits, metrics } = this.owner;
     const { bytes, sender, fromClient, expiresAt } = packet;
     const client = fromClient ? sender : null;
     if (this.#isFull(bytes, client) || !this.store.hasRoom(bytes)) {
       metrics.drop('quotaExceeded', address);
-      return;
+      return false;
     }
     const at = this.#read.get(packet)?.at ?? this.clock.now();
     const entry = { sequence: this.#next++, bytes, at, client, expiresAt };
@@ -119,6 +119,7 @@ export class Mailboxes {
       metrics.drop('queueOverflow', address);
     }
     this.#schedule();
+    return true;
   }
 
   /** An endpoint's messages, the oldest first. They stay until they are confirmed. */

@@ -2,6 +2,7 @@
 import type { PacketKind } from '../metrics.js';
 import type { Address, Target } from './address.js';
 import { newMessageId } from './message-id.js';
+import type { Receipt } from './outcome.js';
 import type { Trace } from './trace.js';
 
 export type MessageType = 'chat' | 'grpchat' | 'broadcast';
@@ -65,6 +66,8 @@ export class Packet<K extends PacketKind = PacketKind> {
   json: string | null = null;
   /** Who follows it; null, nearly always. */
   trace: Trace | null = null;
+  /** Is told what becomes of it; null, nearly always: nobody asks. */
+  receipt: Receipt | null = null;
   /** A client has sent it itself, without its site. */
   fromClient = false;
   /** Milliseconds since the epoch after which nobody receives it; null, nearly always: never. */
@@ -89,8 +92,8 @@ export class Packet<K extends PacketKind = PacketKind> {
   }
 }
 
+export type UnsignedMessage = Omit<Unsigned<MessageFields>, 'id' | 'to'> & { to: string; id?: string };
 type Unsigned<T> = Omit<T, 'from' | 'nick'> & { from: string; nick: string };
-type UnsignedMessage = Omit<Unsigned<MessageFields>, 'id'> & { id?: string };
 
 /**
  * A message or status on its way out. Its fields are nobody else's yet: `from`, and `nick` where it is empty, are filled
@@ -102,9 +105,11 @@ export type Outgoing = {
   /** Milliseconds of `performance.now()`. */
   readonly acceptedAt: number;
   /** A client sends it itself, without its site. */
-  readonly fromClient?: true;
+  readonly fromClient?: boolean;
   /** Milliseconds since the epoch after which nobody receives it; absent or null: never. */
   readonly expiresAt?: number | null;
+  /** Is told what becomes of it; absent: nobody asks. */
+  readonly receipt?: Receipt | null;
 } & (
   | { readonly kind: 'message'; readonly fields: UnsignedMessage }
   | { readonly kind: 'status'; readonly fields: Unsigned<StatusFields> }
@@ -119,6 +124,7 @@ export function complete(outgoing: Outgoing, from: string, nick: string, topic: 
   fields.id ??= newMessageId();
   const packet = new Packet('message', fields, topic, sender, acceptedAt);
   packet.expiresAt = outgoing.expiresAt ?? null;
+  packet.receipt = outgoing.receipt ?? null;
   return packet;
 }
 

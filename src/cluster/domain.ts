@@ -6,10 +6,11 @@
 import type { Address } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
-import { toEndpointHere } from '../actors/dispatch.js';
+import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { type Change, type EndpointRecord, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
 import { Left, type Moment } from '../actors/moments.js';
+import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
@@ -73,8 +74,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const { handover } = this;
     const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
     this.relays = new PacketRelays({
-      ...{ domain, items, mesh, interest, handover, roundRobin, meetings },
+      ...{ domain, items, mesh, rpc: node.rpc, interest, handover, roundRobin, meetings },
       toEndpointHere: here,
+      toNobody: (packet, only) => keepOrDrop(domain, packet, packet.topic, only),
     });
   }
 
@@ -269,6 +271,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   connected(record: EndpointRecord): void {
     if (record.parts.length > 0) this.#tellParts(record.address, this.items.connected(record));
+  }
+
+  receipt(peer: Peer, id: number): Receipt {
+    return new Receipt(true, (outcome) => this.node.rpc.answer(peer, id, outcome));
   }
 
   /** Everything that a peer is to know of this node's part of the domain. */

@@ -30,7 +30,10 @@ interface Way {
 export interface HandoverOptions {
   /** The domain's name. */
   readonly domain: string;
-  readonly node: Pick<LocalNode, 'name' | 'rpc'> & { readonly mesh: Pick<LocalNode['mesh'], 'peers'> };
+  readonly node: Pick<LocalNode, 'name'> & {
+    readonly rpc: Pick<LocalNode['rpc'], 'call'>;
+    readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
+  };
   readonly now: () => number;
   /** An endpoint's actor on this node; null where it has none. */
   readonly actor: (address: Address) => Pick<Ref<EndpointMessage>, 'tell'> | null;

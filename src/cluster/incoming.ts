@@ -1,9 +1,10 @@
 /** What this node does with the items of other nodes, `[kind, domain, …]`. Their other side is items.ts. */
 import type { Address } from '../actors/address.js';
-import { broadcastHere, relayedHere, toRoomHere } from '../actors/dispatch.js';
+import { broadcastHere, keepOrDrop, relayedHere, toRoomHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { partOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
+import type { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import { parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
@@ -56,6 +57,8 @@ export interface Recipients {
   readonly remoteClients: Pick<RemoteClients, 'push' | 'close' | 'resumed' | 'frame'>;
   readonly topics: Pick<Topics, 'received' | 'shareTold' | 'passed'>;
   readonly sessions: Pick<Sessions, 'told'>;
+  /** Tells a peer what becomes of a packet, under the number by which the peer asks. */
+  receipt(peer: Peer, id: number): Receipt;
 }
 
 type Addresses = readonly Address[];
@@ -156,11 +159,14 @@ function signedOutByName({ domain }: Recipients, _peer: Peer, [now, names]: read
   }
 }
 
-type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket];
+/** `receipt`: where the sender asks what becomes of the packet, the number under which it waits for an answer. */
+type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket, receipt?: unknown];
 
 /** A packet that another node has sent. A trace of its endpoint goes on here. */
-function received({ domain }: Recipients, peer: Peer, wire: WirePacket): Packet {
+function received(recipients: Recipients, peer: Peer, wire: WirePacket, receipt?: unknown): Packet {
+  const { domain } = recipients;
   const packet = packetOf(wire, domain.runtime.clock.now());
+  if (count(receipt, '')) packet.receipt = recipients.receipt(peer, receipt as number);
   if (domain.trace !== null) domain.trace.received(packet, peer.name, wire[4] ?? null);
   return packet;
 }
@@ -170,12 +176,16 @@ function packetsOf({ domain }: Recipients, list: readonly WirePacket[]): Packet[
   return list.map((wire) => packetOf(wire, now));
 }
 
-function broadcast(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): void {
-  broadcastHere(recipients.domain, received(recipients, peer, packet), false);
+function broadcast(recipients: Recipients, peer: Peer, [, wire, receipt]: Packeted<[]>): void {
+  const packet = received(recipients, peer, wire, receipt);
+  broadcastHere(recipients.domain, packet, false);
+  packet.receipt?.report('dropped');
 }
 
-function toRoom(recipients: Recipients, peer: Peer, [, packet]: Packeted<[]>): void {
-  toRoomHere(recipients.domain, received(recipients, peer, packet), true);
+function toRoom(recipients: Recipients, peer: Peer, [, wire, receipt]: Packeted<[]>): void {
+  const packet = received(recipients, peer, wire, receipt);
+  toRoomHere(recipients.domain, packet, true);
+  packet.receipt?.report('dropped');
 }
 
 function toWatchers({ domain }: Recipients, _peer: Peer, [, packet]: Packeted<[]>): void {
@@ -183,15 +193,15 @@ function toWatchers({ domain }: Recipients, _peer: Peer, [, packet]: Packeted<[]
 }
 
 function toEndpoint(recipients: Recipients, peer: Peer, fields: Packeted<[string | null, number]>): void {
-  const [, only, hops, wire] = fields;
-  const packet = received(recipients, peer, wire);
+  const [, only, hops, wire, receipt] = fields;
+  const packet = received(recipients, peer, wire, receipt);
   const found = recipients.relays.toPrimary(packet, only, hops);
-  if (!found) recipients.domain.drop(packet, 'offline', packet.topic);
+  if (!found) keepOrDrop(recipients.domain, packet, packet.topic, only);
 }
 
 function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
-  const [address, only, packet] = fields;
-  relayedHere(recipients.domain, address, received(recipients, peer, packet), only);
+  const [address, only, packet, receipt] = fields;
+  relayedHere(recipients.domain, address, received(recipients, peer, packet, receipt), only);
 }
 
 /** A packet for the clients of this node's part alone: one that nobody has seen on another node, or a carbon. */

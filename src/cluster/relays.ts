@@ -6,6 +6,7 @@
 import type { Client } from '../actors/client.js';
 import type { Relays, RemoteNode } from '../actors/cluster.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
+import { isOutcome, type Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Trace } from '../actors/trace.js';
@@ -21,18 +22,27 @@ import type { RoundRobin } from './round-robin.js';
 /** A packet that finds its endpoint gone is sent on to where it is now, so many times. */
 export const HOPS = 3;
 
+/** How long a node may take to say what has become of a message. */
+export const OUTCOME_MS = 2000;
+
+/** Where a hop leads: to one node, which has the packet from now on, to others besides this one, or to who is no receiver. */
+type Hop = 'on' | 'besides' | 'aside';
+
 const NONE: ReadonlySet<Peer> = new Set();
 
 export interface RelayOptions {
   readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'rooms'>; readonly trace: Trace | null };
   readonly items: Items;
   readonly mesh: Pick<LocalNode['mesh'], 'peers' | 'send'>;
+  readonly rpc: Pick<LocalNode['rpc'], 'expect'>;
   readonly interest: Pick<Interest, 'isEmpty' | 'peers'>;
   readonly handover: Pick<Handover, 'mustWait'>;
   readonly roundRobin: Pick<RoundRobin, 'choose'>;
   readonly meetings: Pick<Meetings, 'unmet'>;
   /** Tells an endpoint of this node; answers whether there is one. */
   readonly toEndpointHere: (packet: Packet, only: string | null) => boolean;
+  /** Sees to a packet whose endpoint has gone offline while the packet waited. */
+  readonly toNobody: (packet: Packet, only: string | null) => void;
 }
 
 export class PacketRelays implements Relays {
@@ -40,7 +50,7 @@ export class PacketRelays implements Relays {
 
   broadcast(packet: Packet): void {
     const { mesh, items } = this.options;
-    this.#relay(mesh.peers.values(), packet, () => items.broadcast(packet));
+    this.#relay('besides', mesh.peers.values(), packet, () => items.broadcast(packet));
   }
 
   toRoom(packet: Packet): boolean {
@@ -48,7 +58,7 @@ export class PacketRelays implements Relays {
     const nodes = new Set<RemoteNode>(this.#watching(packet));
     const members = domain.tracker.rooms.get(packet.topic)?.nodes;
     for (const node of members?.keys() ?? []) if (node.up) nodes.add(node);
-    this.#relay(nodes, packet, () => items.toRoom(packet));
+    this.#relay('besides', nodes, packet, () => items.toRoom(packet));
     return nodes.size > 0;
   }
 
@@ -65,7 +75,9 @@ export class PacketRelays implements Relays {
   toEndpoint(packet: Packet, only: string | null): boolean {
     const primary = this.#primary(packet);
     if (primary === undefined) return this.toPrimary(packet, only, 0);
-    const again = () => void this.toEndpoint(packet, only);
+    const again = () => {
+      if (!this.toEndpoint(packet, only)) this.options.toNobody(packet, only);
+    };
     if (this.options.handover.mustWait(packet.topic, primary, again)) return true;
     return this.toPrimary(packet, only, 0);
   }
@@ -75,7 +87,7 @@ export class PacketRelays implements Relays {
     const { items, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
-    this.#relay([primary], packet, () => items.toEndpoint(packet, only, hops + 1));
+    this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1));
     return true;
   }
 
@@ -84,19 +96,19 @@ export class PacketRelays implements Relays {
     const { items, meetings } = this.options;
     const unmet: readonly RemoteNode[] = meetings.unmet(address);
     const met = parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
-    this.#relay(met, packet, () => items.relayed(address, packet, only));
+    this.#relay('besides', met, packet, () => items.relayed(address, packet, only));
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {
     const { items } = this.options;
-    this.#relay(nodesOf(record), packet, () => items.carbon(record.address, packet));
+    this.#relay('aside', nodesOf(record), packet, () => items.carbon(record.address, packet));
   }
 
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, clients: readonly Client[]): boolean {
     const { items, roundRobin } = this.options;
     const own = clients.filter(({ transport }) => transport !== null).length;
     const peer = roundRobin.choose(record, packet.sender ?? '', own);
-    if (peer) this.#relay([peer], packet, () => items.relayed(record.address, packet, only));
+    if (peer) this.#relay('on', [peer], packet, () => items.relayed(record.address, packet, only));
     return peer !== null;
   }
 
@@ -115,15 +127,27 @@ export class PacketRelays implements Relays {
 
   /**
    * A hop of a packet on its way to its receivers. The item is made once for all nodes, and not where there are none; a
-   * trace has the packet before that, since the item names the trace.
+   * trace has the packet before that, since the item names the trace. Each node answers a packet's receipt for itself.
    */
-  #relay(nodes: Iterable<RemoteNode>, packet: Packet, make: () => string): void {
+  #relay(hop: Hop, nodes: Iterable<RemoteNode>, packet: Packet, make: () => string): void {
     const { domain, mesh } = this.options;
     let item: string | null = null;
     for (const node of nodes) {
       if (domain.trace !== null) domain.trace.relayed(packet, node.name);
       item ??= make();
-      mesh.send(peerOf(node), item);
+      if (packet.receipt === null || hop === 'aside') mesh.send(peerOf(node), item);
+      else this.#relayAsking(hop, peerOf(node), packet.receipt, item);
     }
+  }
+
+  #relayAsking(hop: Hop, peer: Peer, receipt: Receipt, item: string): void {
+    const { mesh, rpc } = this.options;
+    if (hop === 'besides') receipt.expect();
+    const report = (answer: unknown) => receipt.report(isOutcome(answer) ? answer : 'unknown');
+    if (!receipt.asksNodes) {
+      mesh.send(peer, item);
+      return report(null);
+    }
+    mesh.send(peer, `${item.slice(0, -1)},${rpc.expect(peer, OUTCOME_MS, report)}]`);
   }
 }

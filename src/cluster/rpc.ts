@@ -33,11 +33,22 @@ export class Rpc {
       setImmediate(done, null);
       return;
     }
+    const id = this.expect(peer, timeoutMs, done);
+    this.mesh.send(peer, JSON.stringify(['?', id, kind, ...fields]));
+  }
+
+  /** The number under which a peer is to answer what it is told otherwise than by a call; `done` as for `call`. */
+  expect(peer: Peer, timeoutMs: number, done: (answer: unknown) => void): number {
     this.#lastId += 1;
     const id = this.#lastId;
     const cancel = this.clock.after(timeoutMs, () => this.#finish(id, null));
     this.#pending.set(id, { peer, done, cancel });
-    this.mesh.send(peer, JSON.stringify(['?', id, kind, ...fields]));
+    return id;
+  }
+
+  /** Answers what a peer has told this node under a number. */
+  answer(peer: Peer, id: number, answer: unknown): void {
+    this.mesh.send(peer, JSON.stringify(['!', id, answer ?? null]));
   }
 
   /** Takes a call or an answer to one. */
@@ -49,7 +60,7 @@ export class Rpc {
       return 'taken';
     }
     const handler = this.#handlers.get(kind as string);
-    const reply = (answer: unknown) => this.mesh.send(peer, JSON.stringify(['!', id, answer ?? null]));
+    const reply = (answer: unknown) => this.answer(peer, id as number, answer);
     if (handler) handler(peer, rest, reply);
     else reply(null);
     return 'taken';

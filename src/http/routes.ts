@@ -1,10 +1,11 @@
 /** The paths of the REST API: `/v5` and `/v4`, a trailing slash changes nothing. PROTOCOL.md section 3. */
 import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
-import { join, leave, message, offline, show, status } from '../protocols/commands.js';
+import { join, leave, offline, show, status } from '../protocols/commands.js';
 import { groupLeave } from '../protocols/dialect.js';
 import type { CallName } from '../protocols/schemas.js';
 import type { Call, Called } from './call.js';
 import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
+import { messagesCall } from './messages.js';
 import { allPresencesCall, membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
 
@@ -22,7 +23,7 @@ export interface Route {
 }
 
 /** Runs a command whose only answer besides an error is `{"status":"ok"}`. */
-function ok(command: typeof message): Route['run'] {
+function ok(command: typeof offline): Route['run'] {
   return ({ domain, parameters, ok }) => command(domain, parameters, ok);
 }
 
@@ -46,7 +47,7 @@ const ROUTES = new Map<string, Route>([
   ['presences/show', { name: 'show', method: 'POST', run: ok(show), calls: ['show'] }],
   ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
   ['presences/all', { name: 'allPresences', method: 'GET', run: allPresencesCall, calls: ['allPresences'] }],
-  ['messages', { name: 'messages', method: 'POST', run: ok(message), calls: ['message', 'push'] }],
+  ['messages', { name: 'messages', method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
   ['group/join', { name: 'groupJoin', method: 'POST', run: groupJoinCall, calls: ['groupJoin'] }],
   ['group/leave', { name: 'groupLeave', method: 'POST', run: ok(groupLeave), calls: ['groupLeave'] }],
   ['group/members', { name: 'groupMembers', method: 'GET', run: groupMembersCall, calls: ['groupMembers'] }],

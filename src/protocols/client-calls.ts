@@ -10,6 +10,7 @@ import type { Show } from '../actors/presence.js';
 import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import { settled } from './caller.js';
 import { type Reply, roomTarget, sendFrom, statusTo, targets } from './commands.js';
+import { receiversOf, type Sent, sentBody } from './messages.js';
 import { type Parameters, readJson } from './parameters.js';
 import { membersOf, presencesOf, type Shows } from './presences.js';
 import { presencesBody } from './presences-body.js';
@@ -29,7 +30,7 @@ const OWN_FIELDS = ['nick', 'timestamp', 'avatar', 'to_name', 'to_avatar', 'to_o
 
 /** What a call is answered beside `status`. */
 interface Result {
-  readonly id?: string;
+  readonly sent?: Sent;
   readonly presences?: Shows;
 }
 
@@ -48,18 +49,25 @@ function done({ domain, reply }: Asked): Reply<null> {
   return settled(domain, (result) => reply(result ?? DONE));
 }
 
+/** Text, or a list of texts. */
+function isList(value: unknown): value is string | readonly string[] {
+  return typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'));
+}
+
 function message({ domain, client, way, parameters, reply }: Asked): void {
   const to = parameters.get('to');
   const room = parameters.get('type') === 'grpchat';
-  const target = typeof to === 'string' ? parseTarget(domain.name, to, room ? 'gid' : 'uid') : null;
-  const refused = sendMessage(domain, client, { way, target, fields: () => parameters }, (id) => reply({ id }));
-  if (refused) reply(refused.error);
+  const targets = isList(to) ? receiversOf(domain, to, room ? 'gid' : 'uid') : null;
+  const known = targets && !isReplyError(targets) ? targets : null;
+  const asking = { way, targets: known, fields: () => parameters, isAsked: true };
+  const refused = sendMessage(domain, client, asking, (sent) => reply(sent ? { sent } : DONE));
+  if (refused) reply(refused.fault === 'target' && targets && isReplyError(targets) ? targets : refused.error);
 }
 
 function status({ domain, client, way, parameters, reply }: Asked): void {
   const to = parameters.get('to');
   const target = typeof to === 'string' ? parseTarget(domain.name, to) : null;
-  const refused = sendingRefusal(domain, client, { way, target });
+  const refused = sendingRefusal(domain, client, { way, targets: target && [target] });
   if (refused || !target) return reply(refused?.error ?? badRequest('to is not an id'));
   const checked = check('clientStatus', parameters);
   if (isReplyError(checked)) return reply(checked);
@@ -248,9 +256,10 @@ function replyBody(ref: string, result: Result | ReplyError): string {
     const { message: word, detail, retryAfterS: retryAfter } = result;
     return JSON.stringify({ reply: ref, status: 'error', message: word, detail, retryAfter });
   }
-  const { id, presences: list } = result;
-  const body = JSON.stringify({ reply: ref, status: 'ok', id });
-  return list ? `${body.slice(0, -1)},"presences":${presencesBody(list)}}` : body;
+  const { sent, presences: list } = result;
+  const opening = `{"reply":${JSON.stringify(ref)},`;
+  if (sent) return opening + sentBody(sent).slice(1);
+  return list ? `${opening}"status":"ok","presences":${presencesBody(list)}}` : `${opening}"status":"ok"}`;
 }
 
 function refOf(parameters: Parameters): string | null {

@@ -4,10 +4,10 @@
  */
 import { type Address, isClientName, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
-import type { Domain, Handled } from '../actors/domain.js';
+import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
-import type { MessageFields, MessageType, Outgoing } from '../actors/packet.js';
+import type { Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
 import { badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '../errors.js';
 import {
@@ -81,24 +81,6 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   });
 }
 
-/** Runs a call that another node has sent on. `expiresInMs`: of its message; null: never. */
-export function answerCall(
-  domain: Domain,
-  call: string,
-  roomId: string,
-  parameters: Parameters,
-  expiresInMs: number | null,
-  answer: (answer: unknown) => void,
-): void {
-  const expiresAt = expiresInMs === null ? null : domain.runtime.clock.now() + expiresInMs;
-  const reply = (result: unknown) => answer([result]);
-  const inRoom = ROOM_CALLS.get(call);
-  const plain = CALLS.get(call);
-  if (inRoom) inRoom(domain, roomId, parameters, reply, true);
-  else if (plain) plain(domain, parameters, reply, expiresAt);
-  else answer(null);
-}
-
 /** By a ticket, its client; by a name, all clients of the endpoint, on all nodes. */
 export function offline(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
   if (isByName(parameters)) return signOut(domain, parameters, reply);
@@ -140,69 +122,11 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
   reply(presencesOf(domain, named, isFull(checked)));
 }
 
-/** MESSAGES; with `from` it is PUSH, whatever else is there. */
-export function message(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
-  if (parameters.get('from')) return push(domain, parameters, reply);
-  const { shortage } = domain;
-  if (shortage) return reply(shortage);
-  const checked = check('message', parameters);
-  if (isReplyError(checked)) return reply(checked);
-  const outgoing = outgoingMessage(domain, checked);
-  if (isReplyError(outgoing)) return reply(outgoing);
-  if (outgoing.target === null) return reply(badRequest('type must be one of chat, grpchat'));
-  const client = findTicket(domain, text(checked, 'ticket') ?? '');
-  if (!client) return sendOn(domain, 'message', '', parameters, reply);
-  sendFrom(
-    client,
-    outgoing,
-    whenKept(domain, () => reply(null)),
-  );
-}
-
-/** Calls `done` when a message has been seen to: one that goes to the offline store, when it is on disk. */
-export function whenKept(domain: Domain, done: () => void): Handled | undefined {
-  const { store } = domain.runtime;
-  if (store && domain.settings.offline) return (kept) => (kept ? store.committed(done) : done());
-  done();
-  return undefined;
-}
-
-/**
- * PUSH: the site speaks for `from`, who need not be online. `expiresAt`: milliseconds since the epoch after which nobody
- * receives the message; null: never.
- */
-export function push(
-  domain: Domain,
-  parameters: Parameters,
-  reply: Reply<null>,
-  expiresAt: number | null = null,
-  isSentOn = false,
-): void {
-  const { shortage } = domain;
-  if (shortage) return reply(shortage);
-  const checked = check('push', parameters);
-  if (isReplyError(checked)) return reply(checked);
-  const from = endpointTarget(domain, text(checked, 'from') ?? '');
-  if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
-  const outgoing = outgoingMessage(domain, checked);
-  if (isReplyError(outgoing)) return reply(outgoing);
-  const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
-  const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
-  const again = () => push(domain, parameters, reply, expiresAt, true);
-  if (isHere || !sendFromHome(domain, from, ['push', '', parameters, expiresInMs], reply, again)) {
-    domain.push(
-      from,
-      { ...outgoing, expiresAt },
-      whenKept(domain, () => reply(null)),
-    );
-  }
-}
-
 /**
  * Where the sender lives on another node its packets go out from there, so that their order holds. `again`: that node has
  * not answered. False: it lives here or nowhere.
  */
-function sendFromHome(
+export function sendFromHome(
   domain: Domain,
   from: Target,
   [call, roomId, parameters, ...more]: readonly [CallName, string, Parameters, ...unknown[]],
@@ -216,61 +140,9 @@ function sendFromHome(
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
-export function sendFrom(client: Client, outgoing: Outgoing, handled?: Handled): void {
-  const message: EndpointMessage = { kind: 'send', client, outgoing, handled };
+export function sendFrom(client: Client, outgoing: Outgoing): void {
+  const message: EndpointMessage = { kind: 'send', client, outgoing };
   client.endpoint.tell(message);
-}
-
-const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
-
-/** A message's fields, checked beyond their schema. Its target is null for a broadcast. */
-export function outgoingMessage(domain: Domain, checked: Checked): Outgoing | ReplyError {
-  const type = text(checked, 'type') || 'chat';
-  const to = text(checked, 'to') || (type === 'broadcast' ? '*' : '');
-  const isTooLong = bodyTooLong(domain, checked);
-  if (isTooLong) return isTooLong;
-  if (to === '') return badRequest('to is required');
-  if (type === 'broadcast') return outgoing(domain, null, to, type, checked);
-  const target = parseTarget(domain.name, to, type === 'grpchat' ? 'gid' : 'uid');
-  return target ? messageTo(domain, target, checked, type) : badRequest('to is not an id');
-}
-
-function bodyTooLong(domain: Domain, checked: Checked): ReplyError | null {
-  const limit = domain.limits.messageBytes;
-  const isTooLong = limit > 0 && Buffer.byteLength(text(checked, 'body') ?? '') > limit;
-  return isTooLong ? badRequest(`body must be at most ${limit} bytes`) : null;
-}
-
-/** A message to an endpoint or room; the type follows the target where the fields name none. */
-export function messageTo(
-  domain: Domain,
-  target: Target,
-  checked: Checked,
-  type = text(checked, 'type') || (target.node === 'gid' ? 'grpchat' : 'chat'),
-): Outgoing | ReplyError {
-  if ((target.node === 'gid') !== (type === 'grpchat')) {
-    return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
-  }
-  return outgoing(domain, target, shortIdOf(target.node, target.id), type, checked);
-}
-
-function outgoing(domain: Domain, target: Target | null, to: string, type: string, checked: Checked): Outgoing {
-  const fields: MessageFields = {
-    from: '',
-    to,
-    nick: text(checked, 'nick') ?? '',
-    timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
-    type: type as MessageType,
-    body: text(checked, 'body') ?? '',
-    style: text(checked, 'style') ?? '',
-  };
-  return { target, acceptedAt: performance.now(), kind: 'message', fields: passOn(checked, fields) };
-}
-
-/** Adds the fields of section 10's closed list, where the sender gave some. */
-function passOn(checked: Checked, fields: MessageFields): MessageFields {
-  const extra = PASSED_ON.filter((name) => checked[name] !== undefined);
-  return extra.length === 0 ? fields : { ...fields, ...Object.fromEntries(extra.map((name) => [name, checked[name]])) };
 }
 
 export function status(domain: Domain, parameters: Parameters, reply: Reply<null>, isSentOn = false): void {
@@ -362,31 +234,3 @@ function enterOrExit(
     endpoint.tell({ kind: asked.call, room: target.address, nick, reply: settled(domain, reply) });
   });
 }
-
-type Command = (
-  domain: Domain,
-  parameters: Parameters,
-  reply: (result: unknown) => void,
-  expiresAt: number | null,
-) => void;
-type RoomCommand = (
-  domain: Domain,
-  roomId: string,
-  parameters: Parameters,
-  reply: (result: unknown) => void,
-  isSentOn: true,
-) => void;
-
-/** What another node may send on. */
-const CALLS = new Map<string, Command>([
-  ['offline', offline],
-  ['show', (domain, parameters, reply) => show(domain, parameters, reply, true)],
-  ['message', message],
-  ['status', (domain, parameters, reply) => status(domain, parameters, reply, true)],
-  ['push', (domain, parameters, reply, expiresAt) => push(domain, parameters, reply, expiresAt, true)],
-]);
-const ROOM_CALLS = new Map<string, RoomCommand>([
-  ['members', members],
-  ['join', join],
-  ['leave', leave],
-]);

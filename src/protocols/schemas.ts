@@ -31,11 +31,10 @@ interface Schema {
 }
 
 const message = {
-  to: {
-    type: 'string',
-    maxBytes: KIB,
-    description: 'Who receives it: the id of a user, visitor or service, or of a room (`type=grpchat`).',
-  },
+  to: list(
+    'Who receives it: the id of a user, visitor or service, or of a room (`type=grpchat`). Several are separated by commas: up ' +
+      'to 1,000, each of whom gets a message of its own.',
+  ),
   body: id('The text. At most 8 KiB of UTF-8 unless configured.'),
   nick: short(
     "The sender's name as the receiver reads it. Missing or empty: the nick it came online with, else its id.",
@@ -56,6 +55,15 @@ const message = {
   to_name: short('Passed on as sent.'),
   to_avatar: short('Passed on as sent.'),
   to_other: short('Passed on as sent.'),
+  id: {
+    type: 'string',
+    description:
+      "The sender's id of the message, 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -. Missing or empty: the server makes one.",
+  },
+  receipt: {
+    enum: ['1', 'true', '0', 'false', ''],
+    description: '`1`: the answer says what became of the message. Missing: it does not.',
+  },
 };
 
 /** Of the dialect of NexTalk 5.0 to 5.3. */

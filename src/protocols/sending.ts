@@ -5,7 +5,6 @@
 import type { Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
-import { newMessageId } from '../actors/message-id.js';
 import type { DomainConfig } from '../config.js';
 import {
   badRequest,
@@ -16,7 +15,8 @@ import {
   type ReplyError,
   TOO_MANY_REQUESTS,
 } from '../errors.js';
-import { messageTo, sendFrom, whenKept } from './commands.js';
+import { sendFrom } from './commands.js';
+import { letterToAll, post, type Sent } from './messages.js';
 import type { Parameters } from './parameters.js';
 import { Rate } from './rate.js';
 import { check } from './schemas.js';
@@ -33,8 +33,8 @@ export interface SendingRefusal {
 /** A message as a client sends it. */
 export interface ClientMessage {
   readonly way: SendingWay;
-  /** Who receives it; null: what the client named is no endpoint or room of its domain. */
-  readonly target: Target | null;
+  /** Who receives it, each once; null: what the client named are no endpoints or rooms of its domain. */
+  readonly targets: readonly Target[] | null;
   /**
    * The message's fields but for `to`, or why they cannot be read. Called once the client may send to the target: what
    * is refused before costs no parsing.
@@ -42,11 +42,9 @@ export interface ClientMessage {
   readonly fields: () => Parameters | ReplyError;
   /** Milliseconds since the epoch after which nobody receives it; null: never. */
   readonly expiresAt?: number | null;
+  /** Whether the client is to know what becomes of it, whatever its fields say of that; absent: as they say. */
+  readonly isAsked?: boolean;
 }
-
-/** What a sender may call its message: PROTOCOL.md section 11. */
-const MESSAGE_ID = /^[\w.~-]{1,64}$/;
-const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
 
 /** Seconds' worth that a client may send at once after a quiet time. */
 const BURST_S = 2;
@@ -72,60 +70,53 @@ function refusal(fault: SendingRefusal['fault'], error: ReplyError): SendingRefu
   return { fault, error };
 }
 
-/** Why the client may not send to the target now; null: it may. One is taken from its rate, whether it may or not. */
+/** Why the client may not send to the targets now; null: it may. One is taken from its rate, whether it may or not. */
 export function sendingRefusal(
   domain: Domain,
   client: Client,
-  { way, target }: Pick<ClientMessage, 'way' | 'target'>,
+  { way, targets }: Pick<ClientMessage, 'way' | 'targets'>,
 ): SendingRefusal | null {
   if (!maySend(domain, client)) return refusal('rate', TOO_MANY_REQUESTS);
   if (!domain.settings.clientSend.includes(way)) return refusal('notAllowed', forbidden('clients may not send'));
   if (domain.shortage) return refusal('memory', OUT_OF_MEMORY);
-  if (!target) return refusal('target', badRequest('to is not an id'));
-  const isOutside = target.node === 'gid' && !isMember(domain, client, target);
+  if (!targets) return refusal('target', badRequest('to is not an id'));
+  const isOutside = targets.some((target) => target.node === 'gid' && !isMember(domain, client, target));
   return isOutside ? refusal('notAllowed', forbidden('not in the room')) : null;
 }
 
-/** Why a body is no message's, or cannot be kept for its target. */
-function bodyFault(domain: Domain, target: Target, body: unknown): SendingRefusal | null {
+/** Why a body is no message's, or cannot be kept for its targets. */
+function bodyFault(domain: Domain, targets: readonly Target[], body: unknown): SendingRefusal | null {
   if (typeof body !== 'string' || body === '') return refusal('fields', badRequest('body is required'));
   const bytes = Buffer.byteLength(body);
   const limit = domain.limits.messageBytes;
   if (limit > 0 && bytes > limit) return refusal('bodyTooLong', badRequest(`body must be at most ${limit} bytes`));
-  return domain.isDiskFull(target, bytes) ? refusal('disk', OUT_OF_DISK) : null;
+  return targets.some((target) => domain.isDiskFull(target, bytes)) ? refusal('disk', OUT_OF_DISK) : null;
 }
 
 /**
- * Sends a message from the client's endpoint, whatever its fields say of the sender; its type follows the target where
+ * Sends a message from the client's endpoint, whatever its fields say of the sender; its type follows the targets where
  * they name none. Answers why it is refused, or null: then `handled` is called when the message has been handed on or,
- * where it waits for its receiver on disk, when it has been written; it is told the message's id.
+ * where it waits for a receiver on disk, when it has been written. It is told what has become of the message; null: nobody asked.
  */
 export function sendMessage(
   domain: Domain,
   client: Client,
   message: ClientMessage,
-  handled: (id: string) => void = () => undefined,
+  handled: (sent: Sent | null) => void = () => undefined,
 ): SendingRefusal | null {
-  const { target } = message;
+  const { targets, expiresAt = null } = message;
   const refused = sendingRefusal(domain, client, message);
-  if (refused || !target) return refused;
+  if (refused || !targets) return refused;
   const fields = message.fields();
   if (isReplyError(fields)) return refusal('fields', fields);
-  const fault = bodyFault(domain, target, fields.get('body'));
+  const fault = bodyFault(domain, targets, fields.get('body'));
   if (fault) return fault;
   if (fields.get('type') === 'broadcast') return refusal('notAllowed', forbidden('broadcast is for the site'));
   const checked = check('clientMessage', fields);
   if (isReplyError(checked)) return refusal('fields', checked);
-  const outgoing = messageTo(domain, target, checked);
-  if (isReplyError(outgoing) || outgoing.kind !== 'message') return refusal('fields', outgoing as ReplyError);
-  const id = fields.get('id') || newMessageId();
-  if (typeof id !== 'string' || !MESSAGE_ID.test(id)) return refusal('fields', ILL_NAMED);
-  const { expiresAt = null } = message;
-  const sent = { ...outgoing, fields: { ...outgoing.fields, id }, fromClient: true, expiresAt } as const;
-  sendFrom(
-    client,
-    sent,
-    whenKept(domain, () => handled(id)),
-  );
+  const letter = letterToAll(domain, targets, checked);
+  if (isReplyError(letter)) return refusal('fields', letter);
+  const { isAsked = letter.isAsked } = message;
+  post(domain, { ...letter, fromClient: true, expiresAt, isAsked }, (outgoing) => sendFrom(client, outgoing), handled);
   return null;
 }

@@ -6,6 +6,7 @@ import type { Client } from '../../src/actors/client.js';
 import type { RemoteNode } from '../../src/actors/cluster.js';
 import { type EndpointRecord, primaryOf } from '../../src/actors/endpoint-record.js';
 import { Memory } from '../../src/actors/memory.js';
+import { Receipt } from '../../src/actors/outcome.js';
 import { Packet } from '../../src/actors/packet.js';
 import { Tracker } from '../../src/actors/tracker.js';
 import { Interest } from '../../src/cluster/interest.js';
@@ -32,10 +33,16 @@ class Fixture {
   readonly sent: string[] = [];
   /** What it tells its own endpoints. */
   readonly here: (string | null)[] = [];
+  /** Packets whose endpoint had gone when they no longer had to wait. */
+  readonly nobody: (string | null)[] = [];
+  /** What gets the answers of nodes that were asked what becomes of a packet. */
+  readonly asked = new Map<string, (answer: unknown) => void>();
   readonly peers = new Map(['n2', 'n3', 'n4'].map((name) => [name, new Peer(name, 1, 0, false)]));
   readonly tracker: Tracker;
   readonly interest: Interest;
   unmet: readonly Peer[] = [];
+  /** This node has no part of an endpoint that it is asked for. */
+  gone = false;
   /** Packets that wait for a handover. */
   waiting: (() => void)[] | null = null;
   readonly relays: PacketRelays;
@@ -60,7 +67,14 @@ class Fixture {
       handover: { mustWait: (_address, _peer, again) => this.waiting !== null && this.waiting.push(again) > 0 },
       roundRobin: new RoundRobin(),
       meetings: { unmet: () => this.unmet },
-      toEndpointHere: (_packet, only) => this.here.push(only) > 0,
+      toEndpointHere: (_packet, only) => !this.gone && this.here.push(only) > 0,
+      toNobody: (_packet, only) => void this.nobody.push(only),
+      rpc: {
+        expect: (peer, _ms, done) => {
+          this.asked.set(peer.name, done);
+          return this.asked.size;
+        },
+      },
     });
   }
 
@@ -215,5 +229,50 @@ t.test(
       const relayed = record.parts.filter(({ hidden }) => !hidden).map((part) => `${part.node.name} y`);
       if (String(node.taken()) !== String(relayed.sort())) t.fail(`step ${step}: not relayed to ${String(relayed)}`);
     }
+  },
+);
+
+t.test('each node that a packet with a receipt goes to is asked what becomes of it', async (t) => {
+  const node = new Fixture();
+  const outcomes: string[] = [];
+  const asking = (asks = true) => {
+    const packet = packetTo(ada);
+    packet.receipt = new Receipt(asks, (outcome) => outcomes.push(outcome));
+    return packet;
+  };
+  node.up('n3', 5);
+  const record = node.up('n2', 7);
+  node.relays.toEndpoint(asking(), null);
+  t.strictSame([...node.asked.keys()], ['n3'], 'the oldest part, which asks the others itself');
+  node.asked.get('n3')?.('queued');
+  t.strictSame(outcomes.splice(0), ['queued']);
+  const packet = asking();
+  node.relays.relay(record, { kind: 'deliver', packet, only: null });
+  packet.receipt?.report('dropped');
+  node.asked.get('n3')?.(null);
+  t.strictSame(outcomes, [], 'another part has not answered yet');
+  node.asked.get('n2')?.('no outcome');
+  t.strictSame(outcomes.splice(0), ['unknown']);
+  node.relays.carbon(record, asking());
+  t.equal(node.asked.size, 2, 'the clients of the sender are no receivers');
+  node.relays.toEndpoint(asking(false), null);
+  t.strictSame(outcomes.splice(0), ['unknown'], 'who waits only for the disk of this node does not ask others');
+});
+
+t.test(
+  'a packet whose endpoint goes offline while the packet waits for a handover is seen to as one to nobody',
+  async (t) => {
+    const node = new Fixture();
+    node.up('n3', 5);
+    node.waiting = [];
+    t.ok(node.relays.toEndpoint(packetTo(ada), null));
+    t.strictSame(node.nobody, []);
+    node.tracker.drop(node.peer('n3'));
+    const [again] = node.waiting;
+    node.waiting = null;
+    node.here.length = 0;
+    node.gone = true;
+    again?.();
+    t.strictSame(node.nobody, [null]);
   },
 );

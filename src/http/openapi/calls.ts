@@ -96,7 +96,8 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     summary: 'Send a message',
     text: [
       'With a `ticket`, the client of that ticket writes: to an endpoint, or to a room with `type=grpchat`. The site is',
-      'trusted: the sender need not be in the room. A message to somebody who is offline is answered `ok` as well.',
+      'trusted: the sender need not be in the room. A message to somebody who is offline is answered `ok` as well; with',
+      '`receipt=1` the answer says what became of it.',
     ].join(' '),
     example: { ticket, to: 'rose', body: 'Good morning, 张三 & Rose', timestamp: '1416200000120' },
     answer: ok,

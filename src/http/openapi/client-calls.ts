@@ -1,4 +1,5 @@
 /** POST /v5/packets, what a client asks and sends itself (PROTOCOL.md section 14), which no schema of a route checks. */
+import { OUTCOMES } from '../../actors/outcome.js';
 import { CLIENT_CALLS } from '../../protocols/client-calls.js';
 import { EXAMPLE_IDENTITY, refusals } from './by-ticket.js';
 import type { JsonSchema, Operation } from './types.js';
@@ -18,6 +19,9 @@ const REPLY: JsonSchema = {
     reply: { type: 'string' },
     status: { enum: ['ok', 'error'] },
     id: { type: 'string', description: 'Of the message.' },
+    outcome: { enum: OUTCOMES, description: 'What became of the message.' },
+    members: { type: 'integer', description: 'Of the room that the message went to.' },
+    outcomes: { type: 'object', additionalProperties: { enum: OUTCOMES } },
     presences: { $ref: '#/components/schemas/Presences' },
     message: { type: 'string' },
     detail: { type: 'string' },
@@ -55,7 +59,10 @@ export const CALL_BY_TICKET: Operation = {
         'application/json': {
           schema: oneOrMore(REPLY),
           examples: {
-            message: { summary: 'Accepted', value: { reply: '1', status: 'ok', id: '01M8A2D1JK002KQHZGJNB0YGMH' } },
+            message: {
+              summary: 'Accepted',
+              value: { reply: '1', status: 'ok', id: '01M8A2D1JK002KQHZGJNB0YGMH', outcome: 'delivered' },
+            },
           },
         },
       },

@@ -2,6 +2,7 @@
  * The OpenAPI 3.1 description of the API, made from what the server itself goes by: the routes, the schemas that check
  * their parameters, the errors and the fields of packets. Only the words are its own.
  */
+import { OUTCOMES } from '../../actors/outcome.js';
 import { PACKET_FIELDS } from '../../actors/packet.js';
 import { type CallName, SCHEMAS } from '../../protocols/schemas.js';
 import { type Route, TEMPLATES } from '../routes.js';
@@ -97,6 +98,7 @@ function requestBody(calls: readonly CallName[]): NonNullable<Operation['request
 
 /** The answers that are not `{"status":"ok"}`. */
 const ANSWERS: ReadonlyMap<CallName, string> = new Map([
+  ['message', 'MessageAnswer'],
   ['presences', 'Presences'],
   ['allPresences', 'PresencePage'],
   ['members', 'Presences'],
@@ -195,6 +197,30 @@ function record(required: Readonly<Record<string, JsonSchema>>, optional: Readon
   return { type: 'object', required: Object.keys(required), properties: { ...required, ...optional } };
 }
 
+const OUTCOME = {
+  enum: OUTCOMES,
+  description:
+    '`delivered`: an open connection took it. `queued`: it waits for a client that is about to come back, or for a webhook. `stored`: ' +
+    'the offline store has it. `unknown`: a node did not answer. `dropped`: nobody keeps it.',
+};
+
+const MESSAGE_ANSWER: JsonSchema = {
+  ...record(
+    { status: { const: 'ok' } },
+    {
+      id: text,
+      outcome: OUTCOME,
+      members: { type: 'integer', description: 'Of a room: its members who are online and visible.' },
+      outcomes: {
+        type: 'object',
+        description: 'Of several receivers: short id → outcome.',
+        additionalProperties: OUTCOME,
+      },
+    },
+  ),
+  description: 'All but `status` is there with `receipt=1` only.',
+};
+
 function packetSchema(kind: keyof typeof PACKET_FIELDS, description: string): JsonSchema {
   const { required, optional } = PACKET_FIELDS[kind];
   const texts = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, text]));
@@ -211,6 +237,7 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
   return {
     ...Object.fromEntries(posts.map((call) => [componentName(call), bodySchema(call)])),
     Ok: record({ status: { const: 'ok' } }),
+    MessageAnswer: MESSAGE_ANSWER,
     OnlineAnswer: record(
       {
         success: { const: true },

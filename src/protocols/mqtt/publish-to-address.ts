@@ -8,7 +8,7 @@ import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
-import { push } from '../commands.js';
+import { push, type Sent } from '../messages.js';
 import { type Parameters, readJson } from '../parameters.js';
 import { type SendingRefusal, sendMessage } from '../sending.js';
 import { REASON } from './reason.js';
@@ -136,7 +136,7 @@ export function pushTo(domain: Domain, publication: AddressedPublication): Outco
   // The type follows the address, unless the fields name one.
   if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
   let outcome = ACCEPTED;
-  const reply = (result: null | ReplyError) => {
+  const reply = (result: Sent | null | ReplyError) => {
     if (result && isReplyError(result)) outcome = invalid(result);
   };
   push(domain, fields, reply, expiresAtOf(domain, publication));
@@ -177,6 +177,7 @@ export function sendTo(
   const target = parseTarget(domain.name, topic);
   const fields = () => fieldsOf(domain, payload) ?? NO_BODY;
   const expiresAt = expiresAtOf(domain, publication);
-  const refused = sendMessage(domain, client, { way: 'mqtt', target, fields, expiresAt }, handled);
+  const message = { way: 'mqtt', targets: target && [target], fields, expiresAt, isAsked: false } as const;
+  const refused = sendMessage(domain, client, message, handled);
   return refused ? outcomeOf(domain, topic, refused) : ACCEPTED;
 }

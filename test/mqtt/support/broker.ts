@@ -10,9 +10,10 @@ import { type Config, loadConfig } from '../../../src/config.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
 import { ApiKeys } from '../../../src/protocols/api-keys.js';
-import { offline, online, push } from '../../../src/protocols/commands.js';
+import { offline, online } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
+import { push } from '../../../src/protocols/messages.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
 import { Strangers } from '../../../src/protocols/strangers.js';
@@ -107,7 +108,7 @@ export class TestBroker {
   push(from: string, to: string, body: string, type = 'chat'): void {
     const fields = new Map(Object.entries({ from, to, body, type }));
     push(this.domain(), fields, (result) => {
-      if (result) throw new Error(`push was refused: ${result.detail}`);
+      if (result && isReplyError(result)) throw new Error(`push was refused: ${result.detail}`);
     });
   }
 

@@ -1,0 +1,255 @@
+/**
+ * MESSAGES and PUSH: from a call's fields to a message for each receiver, and from what becomes of these to the call's
+ * answer. PROTOCOL.md sections 3 and 11.
+ */
+import { parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import type { Domain } from '../actors/domain.js';
+import { newMessageId } from '../actors/message-id.js';
+import { type Outcome, Receipt } from '../actors/outcome.js';
+import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
+import { badRequest, isReplyError, type ReplyError } from '../errors.js';
+import { endpointTarget, sendOn } from './caller.js';
+import { type Reply, sendFrom, sendFromHome } from './commands.js';
+import { findTicket } from './credentials.js';
+import type { Parameters } from './parameters.js';
+import { membersOf } from './presences.js';
+import { type Checked, check, text } from './schemas.js';
+
+/** Receivers of one message. */
+export const MOST_RECEIVERS = 1000;
+
+/** What a sender may call its message. */
+const MESSAGE_ID = /^[\w.~-]{1,64}$/;
+const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
+
+/** What the answer of a call says of its message: PROTOCOL.md section 11. Plain data, since another node may answer. */
+export interface Sent {
+  readonly id: string;
+  /** Short id of each receiver, in the order of the call, and what became of the message for it. */
+  readonly outcomes: readonly (readonly [to: string, outcome: Outcome])[];
+  /** Of the room that is the only receiver: its members who are online and visible. Null: the receiver is no room. */
+  readonly members: number | null;
+}
+
+/** A message that is not sent yet. */
+export interface Letter {
+  /** Its fields; `from`, `to` and `id` are filled in when it is sent. */
+  readonly fields: UnsignedMessage;
+  /** null: everybody (a broadcast), whose `to` is passed on as sent. */
+  readonly receivers: readonly (readonly [to: string, target: Target | null])[];
+  /** The sender's own id of it; null: the server makes one. */
+  readonly id: string | null;
+  /** Whether the answer says what becomes of it. */
+  readonly isAsked: boolean;
+  /** A client sends it itself, without its site. */
+  readonly fromClient: boolean;
+  /** Milliseconds since the epoch after which nobody receives it; null: never. */
+  readonly expiresAt: number | null;
+}
+
+/** MESSAGES; with `from` it is PUSH, whatever else is there. Answers null where nobody asks what becomes of the message. */
+export function message(domain: Domain, parameters: Parameters, reply: Reply<Sent | null>): void {
+  if (parameters.get('from')) return push(domain, parameters, reply);
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
+  const checked = check('message', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const letter = letterOf(domain, checked);
+  if (isReplyError(letter)) return reply(letter);
+  if (letter.receivers[0]?.[1] === null) return reply(badRequest('type must be one of chat, grpchat'));
+  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  if (!client) return sendOn(domain, 'message', '', parameters, reply);
+  post(domain, letter, (outgoing) => sendFrom(client, outgoing), reply);
+}
+
+/**
+ * PUSH: the site speaks for `from`, who need not be online. `expiresAt`: milliseconds since the epoch after which nobody
+ * receives the message; null: never.
+ */
+export function push(
+  domain: Domain,
+  parameters: Parameters,
+  reply: Reply<Sent | null>,
+  expiresAt: number | null = null,
+  isSentOn = false,
+): void {
+  const { shortage } = domain;
+  if (shortage) return reply(shortage);
+  const checked = check('push', parameters);
+  if (isReplyError(checked)) return reply(checked);
+  const from = endpointTarget(domain, text(checked, 'from') ?? '');
+  if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
+  const letter = letterOf(domain, checked, expiresAt);
+  if (isReplyError(letter)) return reply(letter);
+  const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
+  const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
+  const again = () => push(domain, parameters, reply, expiresAt, true);
+  if (isHere || !sendFromHome(domain, from, ['push', '', parameters, expiresInMs], reply, again)) {
+    post(domain, letter, (outgoing) => domain.push(from, outgoing), reply);
+  }
+}
+
+/** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
+function mayBeStored({ runtime, settings }: Domain): boolean {
+  return runtime.store !== null && settings.offline;
+}
+
+/**
+ * Sends a message to each of its receivers, one after another, by `tell`. `reply` is called once: where the sender asks, with what has become
+ * of it, else with null, when it is on disk wherever the offline store takes it.
+ */
+export function post(
+  domain: Domain,
+  letter: Letter,
+  tell: (outgoing: Outgoing) => void,
+  reply: (sent: Sent | null) => void,
+): void {
+  const { receivers, isAsked } = letter;
+  if (!isAsked && !mayBeStored(domain)) {
+    reply(null);
+    for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, letter.id, null));
+    return;
+  }
+  const [first] = receivers;
+  if (!isAsked && receivers.length === 1 && first) {
+    const receipt = new Receipt(false, () => reply(null));
+    return tell(outgoingTo(letter, first[0], first[1], letter.id, receipt));
+  }
+  postAsking(domain, letter, tell, reply);
+}
+
+function postAsking(
+  domain: Domain,
+  letter: Letter,
+  tell: (outgoing: Outgoing) => void,
+  reply: (sent: Sent | null) => void,
+): void {
+  const { receivers, isAsked } = letter;
+  const id = letter.id ?? newMessageId();
+  const room = receivers.length === 1 && receivers[0]?.[1]?.node === 'gid' ? receivers[0][1] : null;
+  const members = room && membersOf(domain, room.address).length;
+  const outcomes: (readonly [string, Outcome])[] = receivers.map(([to]) => [to, 'unknown']);
+  let missing = receivers.length;
+  for (const [at, [to, target]] of receivers.entries()) {
+    const receipt = new Receipt(isAsked, (outcome) => {
+      // Who is in a room and invisible is not to be found out by what becomes of a message.
+      outcomes[at] = [to, members === 0 ? 'dropped' : outcome];
+      missing -= 1;
+      if (missing === 0) reply(isAsked ? { id, outcomes, members } : null);
+    });
+    tell(outgoingTo(letter, to, target, id, receipt));
+  }
+}
+
+function outgoingTo(
+  letter: Letter,
+  to: string,
+  target: Target | null,
+  id: string | null,
+  receipt: Receipt | null,
+): Outgoing {
+  const { receivers, fromClient, expiresAt } = letter;
+  // The only receiver's needs no copy.
+  const fields = receivers.length === 1 ? letter.fields : { ...letter.fields };
+  fields.to = to;
+  if (id !== null) fields.id = id;
+  return { target, acceptedAt: performance.now(), kind: 'message', fields, fromClient, expiresAt, receipt };
+}
+
+const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
+
+/** A message's fields, checked beyond their schema. */
+export function letterOf(domain: Domain, checked: Checked, expiresAt: number | null = null): Letter | ReplyError {
+  const type = text(checked, 'type') || 'chat';
+  const { to } = checked;
+  const fault = bodyTooLong(domain, checked);
+  if (fault) return fault;
+  if (type === 'broadcast') return letterTo(domain, [[text(checked, 'to') || '*', null]], type, checked, expiresAt);
+  const targets = receiversOf(domain, to, type === 'grpchat' ? 'gid' : 'uid');
+  return isReplyError(targets) ? targets : letterToAll(domain, targets, checked, type, expiresAt);
+}
+
+function bodyTooLong(domain: Domain, checked: Checked): ReplyError | null {
+  const limit = domain.limits.messageBytes;
+  const isTooLong = limit > 0 && Buffer.byteLength(text(checked, 'body') ?? '') > limit;
+  return isTooLong ? badRequest(`body must be at most ${limit} bytes`) : null;
+}
+
+/** Who receives a message, each once: `to` is one id, several with commas between them, or a list. */
+export function receiversOf(domain: Domain, to: Checked[string], bareNode: 'uid' | 'gid'): Target[] | ReplyError {
+  if (typeof to === 'string' && !to.includes(',')) {
+    const target = to === '' ? null : parseTarget(domain.name, to, bareNode);
+    return target ? [target] : badRequest(to === '' ? 'to is required' : 'to is not an id');
+  }
+  const items = typeof to === 'string' ? to.split(',', MOST_RECEIVERS + 1) : (to ?? []);
+  if (items.length > MOST_RECEIVERS) return badRequest(`to must be at most ${MOST_RECEIVERS} ids`);
+  const found = new Map<string, Target>();
+  for (const item of items) {
+    const target = parseTarget(domain.name, item.trim(), bareNode);
+    if (!target) return badRequest('to is not a list of ids');
+    found.set(target.client === null ? target.address : `${target.address}/client/${target.client}`, target);
+  }
+  return found.size > 0 ? [...found.values()] : badRequest('to is required');
+}
+
+/** A message to endpoints or rooms; the type follows them where the fields name none. */
+export function letterToAll(
+  domain: Domain,
+  targets: readonly Target[],
+  checked: Checked,
+  type = text(checked, 'type') || (targets[0]?.node === 'gid' ? 'grpchat' : 'chat'),
+  expiresAt: number | null = null,
+): Letter | ReplyError {
+  for (const { node } of targets) {
+    if ((node === 'gid') === (type === 'grpchat')) continue;
+    return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
+  }
+  const receivers = targets.map((target) => [shortIdOf(target.node, target.id), target] as const);
+  return letterTo(domain, receivers, type, checked, expiresAt);
+}
+
+function letterTo(
+  domain: Domain,
+  receivers: Letter['receivers'],
+  type: string,
+  checked: Checked,
+  expiresAt: number | null,
+): Letter | ReplyError {
+  const id = text(checked, 'id') || null;
+  if (id !== null && !MESSAGE_ID.test(id)) return ILL_NAMED;
+  const fields: UnsignedMessage = {
+    from: '',
+    to: '',
+    nick: text(checked, 'nick') ?? '',
+    timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
+    type: type as MessageType,
+    body: text(checked, 'body') ?? '',
+    style: text(checked, 'style') ?? '',
+  };
+  const receipt = text(checked, 'receipt');
+  return {
+    fields: passOn(checked, fields),
+    receivers,
+    id,
+    isAsked: receipt === '1' || receipt === 'true',
+    fromClient: false,
+    expiresAt,
+  };
+}
+
+/** Adds the fields of section 10's closed list, where the sender gave some. */
+function passOn(checked: Checked, fields: UnsignedMessage): UnsignedMessage {
+  const extra = PASSED_ON.filter((name) => checked[name] !== undefined);
+  return extra.length === 0 ? fields : { ...fields, ...Object.fromEntries(extra.map((name) => [name, checked[name]])) };
+}
+
+/** The answer of a call as JSON; `status` stands before it. Ids are the users' own, so the object is written, not built. */
+export function sentBody({ id, outcomes, members }: Sent): string {
+  const [first] = outcomes;
+  if (outcomes.length === 1 && first) {
+    const outcome = `{"status":"ok","id":"${id}","outcome":"${first[1]}"`;
+    return members === null ? `${outcome}}` : `${outcome},"members":${members}}`;
+  }
+  const all = outcomes.map(([to, outcome]) => `${JSON.stringify(to)}:"${outcome}"`);
+  return `{"status":"ok","id":"${id}","outcomes":{${all.join(',')}}}`;
+}
