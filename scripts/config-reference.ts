@@ -114,7 +114,9 @@ function namesCell({ path }: Key): string {
 }
 
 function reloadCell({ path }: Key): string {
-  return RELOADED.some((root) => new RegExp(`^${root}(\\W|$)`).test(path)) ? 'SIGHUP' : 'restart';
+  return path.startsWith('admin.token') || RELOADED.some((root) => new RegExp(`^${root}(\\W|$)`).test(path))
+    ? 'SIGHUP'
+    : 'restart';
 }
 
 function row(...cells: readonly string[]): string {

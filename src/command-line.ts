@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { type Config, loadConfig } from './config.js';
 import { type ConfigSchema, configSchema } from './config-schema.js';
+import type { DomainCommand } from './domain-command.js';
 import { type Flag, type Flags, flags } from './flags.js';
 import { packageVersion } from './version.js';
 
@@ -16,12 +17,14 @@ type Problems = { readonly errors: string[] };
 
 /** What the program was asked to do, the flags as they were typed. */
 export interface Invocation {
-  readonly command: 'serve' | 'check' | 'doctor' | 'token';
+  readonly command: 'serve' | 'check' | 'doctor' | 'token' | 'domain';
   /** `doctor --json`: whether the report is for programs. */
   readonly json: boolean;
   readonly flags: Flags;
   /** The options of `token`; null for other commands. */
   readonly token: TokenOptions | null;
+  /** What `domain` is to do; null for other commands. */
+  readonly domain: DomainCommand | null;
 }
 
 /** What the token says that is to be printed; lists are separated by commas, as in the API. */
@@ -51,6 +54,7 @@ export function parseArguments(
   let command: Invocation['command'] = 'serve';
   let json = false;
   let token: Omit<TokenOptions, 'domain'> | null = null;
+  let domain: DomainCommand | null = null;
   const program = new Command('nextalk')
     .description('Message server for the web: REST, WebSocket, long polling and MQTT.')
     .version(packageVersion())
@@ -86,6 +90,10 @@ export function parseArguments(
       command = 'token';
       token = options;
     });
+  addDomainCommands(program, (given) => {
+    command = 'domain';
+    domain = given;
+  });
   program.allowExcessArguments().action(() => {
     const [unknown] = program.args;
     const known = program.commands.map((each) => each.name()).join(', ');
@@ -97,7 +105,47 @@ export function parseArguments(
     if (!(error instanceof CommanderError)) throw error;
     return { exitCode: error.exitCode === 0 ? 0 : 2 };
   }
-  return invocation(command, json, program.opts<Flags>(), token);
+  return { ...invocation(command, json, program.opts<Flags>(), token), domain };
+}
+
+/** `domain add|list|remove|rotate`, each of which hands over what it is to do. */
+function addDomainCommands(program: Command, chosen: (command: DomainCommand) => void): void {
+  const group = program.command('domain').description('domains at run time, by the admin port of the running server');
+  const json = ['--json', 'as JSON, for programs'] as const;
+  type Options = { json?: true; settings?: string; drop?: string };
+  const choose =
+    (action: DomainCommand['action']) =>
+    (name: string | undefined, { json, ...options }: Options): void =>
+      chosen({ action, name: name ?? '', json: json === true, ...options });
+  group
+    .command('add')
+    .description('serve a further domain; its key and secrets are printed this once')
+    .argument('<name>')
+    .option(
+      '--settings <file>',
+      'a JSON file with settings, in the shape of one of the domains of a configuration file',
+    )
+    .option(...json)
+    .action(choose('add'));
+  group
+    .command('list')
+    .description('the domains that are served, those of the file too')
+    .argument('[search]', 'a part of their names')
+    .option(...json)
+    .action(choose('list'));
+  group
+    .command('remove')
+    .description('end a domain with its clients and all that it kept')
+    .argument('<name>')
+    .option(...json)
+    .action(choose('remove'));
+  group
+    .command('rotate')
+    .description('print a further API key; with --drop take one away')
+    .argument('<name>')
+    .option('--drop <fingerprint>', 'the key to take away')
+    .option(...json)
+    .action(choose('rotate'));
 }
 
 /** Of `token`, `--domain` is a name without a key. */
@@ -106,7 +154,7 @@ function invocation(
   json: boolean,
   flags: Flags,
   token: Omit<TokenOptions, 'domain'> | null,
-): Invocation {
+): Omit<Invocation, 'domain'> {
   if (token === null) return { command, json, flags, token };
   const { domain, ...others } = flags;
   return { command, json, flags: others, token: { ...token, domain: domain?.[0] } };

@@ -1,4 +1,8 @@
 /** The configuration of one domain: its type, and the rules for it that no schema can say. */
+import { createHash } from 'node:crypto';
+import type { ValidateFunction } from 'ajv';
+import { ajv, explain } from './config-errors.js';
+import { domainSchema } from './config-schema.js';
 
 /** What a domain may set for itself. 0 is no limit in each of them but `bytesPerDomain`. */
 export interface DomainLimits {
@@ -119,11 +123,16 @@ function secretErrors(domain: FileDomain, path: string, host: string): string[] 
   const secrets = secretsOf(domain);
   const errors: string[] = [];
   // Whoever has a token can guess at its secret for as long as it takes, without asking the server.
-  if (secrets.some((secret) => keysOf(domain).includes(secret))) errors.push(`${path}: must not be an API key`);
+  if (secrets.some((secret) => isKey(domain, secret))) errors.push(`${path}: must not be an API key`);
   if (!isLoopback(host) && secrets.includes(builtIn.tokenSecret)) {
     errors.push(`${path}: the development secret is served on loopback only, not on ${host}`);
   }
   return errors;
+}
+
+function isKey(domain: FileDomain, text: string): boolean {
+  const hash = `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  return keysOf(domain).some((key) => key === text || key === hash);
 }
 
 /** Where a domain is served, as far as its rules ask. */
@@ -157,4 +166,20 @@ export function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   for (const child of Object.values(value)) freeze(child);
   return Object.freeze(value);
+}
+
+const validate: ValidateFunction<FileDomain> = ajv.compile(domainSchema);
+
+/**
+ * Completes and validates one domain by itself, plain JSON in the shape of the file. Answers it frozen, or one line for each
+ * mistake that begins with its path within the domain: `apikey: must be a string`.
+ */
+export function loadDomain(
+  input: object,
+  surroundings: Surroundings,
+): { readonly domain: DomainConfig } | { readonly errors: readonly string[] } {
+  const data: unknown = structuredClone(input);
+  if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
+  const errors = domainErrors(data, surroundings);
+  return errors.length > 0 ? { errors } : { domain: freeze(domainOf(data)) };
 }

@@ -147,7 +147,8 @@ const service: Schema = {
   },
 };
 
-const domain: Schema = {
+/** One domain. */
+export const domainSchema: ConfigSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['domain', 'apikey'],
@@ -278,16 +279,33 @@ export const configSchema: ConfigSchema = {
       host: { ...text('Address to listen on. Anything but loopback needs a token.'), default: '127.0.0.1' },
       port: port(8081, 'Port. 0: off, -1: any free one.'),
       token: {
-        type: ['string', 'null'],
+        type: ['string', 'array', 'null'],
         minLength: 1,
+        minItems: 1,
         default: null,
-        description: 'The secret that opens the dashboard and metrics. null: none is asked for.',
+        items: {
+          type: ['string', 'object'],
+          minLength: 1,
+          required: ['token', 'domains'],
+          additionalProperties: false,
+          description: 'A further token.',
+          properties: {
+            token: text('The secret of an owner, who sees some domains alone and never changes limits.'),
+            domains: {
+              type: 'array',
+              items: { type: 'string', format: 'domain-name' },
+              description: 'The domains of the owner, those of the file and those made at run time.',
+            },
+          },
+        },
+        description:
+          'The secret that opens the dashboard and metrics, or several of them, of which some may be for the owners of some domains alone. null: none is asked for.',
       },
     }),
     domains: {
       type: 'array',
       default: [],
-      items: domain,
+      items: domainSchema,
       description: 'The sites served. Empty: `localhost` with the API key `public`, on loopback only.',
     },
     presence: group('When an endpoint counts as gone.', {

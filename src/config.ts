@@ -117,7 +117,13 @@ export interface AdminConfig {
   /** 0: off, -1: any free port. */
   readonly port: number;
   /** Never null on an address other than loopback. */
-  readonly token: string | null;
+  readonly token: string | readonly (string | OwnerToken)[] | null;
+}
+
+/** Opens the admin port to the owner of some domains. */
+export interface OwnerToken {
+  readonly token: string;
+  readonly domains: readonly string[];
 }
 
 /** 0 is no limit in each of them. */

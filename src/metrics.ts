@@ -150,6 +150,8 @@ export class DomainMetrics {
   /** Bytes that its queues, sessions, retained publications and rooms take, counted by actors/memory.ts. */
   memoryBytes = 0;
   endpointsOnline = 0;
+  /** Messages accepted in a second, over the last seconds. */
+  messagesPerSecond = 0;
   /** How many of the endpoints online another worker of this server had before. */
   endpointsShared = 0;
   clients = 0;

@@ -3,7 +3,7 @@
  * while the server runs; everything else needs a restart, and is named instead of being half applied.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, DomainConfig, Limits, LockoutConfig } from './config.js';
+import { type Config, type DomainConfig, isLoopback, type Limits, type LockoutConfig } from './config.js';
 
 export interface Reload {
   /** The running configuration with what may change taken from the new one. */
@@ -14,14 +14,17 @@ export interface Reload {
   readonly needRestart: readonly string[];
 }
 
-/** The keys that a reload changes, with all below them. */
+/** The keys that a reload changes, with all below them. Of `admin` it changes the tokens. */
 export const RELOADED = ['domains', 'limits', 'lockout', 'tls'] as const satisfies readonly (keyof Config)[];
 
 export function planReload(current: Config, next: Config): Reload {
   const changed = Object.fromEntries(RELOADED.map((key) => [key, next[key]]));
   // Only ports that have TLS can have another certificate.
   const tls = current.tls && (next.tls ?? current.tls);
-  const config: Config = Object.freeze({ ...current, ...changed, tls });
+  // A port that is open to other machines is never left without a token, wherever the new file would have it.
+  const token = isLoopback(current.admin.host) ? next.admin.token : (next.admin.token ?? current.admin.token);
+  const admin = { ...current.admin, token };
+  const config: Config = Object.freeze({ ...current, ...changed, tls, admin });
   const keys = Object.keys(current) as (keyof Config)[];
   return {
     config,
@@ -30,6 +33,7 @@ export function planReload(current: Config, next: Config): Reload {
       ...numberChanges('limits', current.limits, next.limits),
       ...numberChanges('lockout', current.lockout, next.lockout),
       ...(isDeepStrictEqual(tls, current.tls) ? [] : ['tls: files']),
+      ...(isDeepStrictEqual(token, current.admin.token) ? [] : ['admin: token']),
     ],
     needRestart: keys.filter((key) => !isDeepStrictEqual(config[key], next[key])),
   };

@@ -9,6 +9,7 @@ import { type Config, isLoopback } from './config.js';
 import { answerHangups } from './hangup.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
+import type { ReloadAnswer } from './protocols/context.js';
 import { planReload } from './reload.js';
 import { tellServiceManager } from './service-manager.js';
 import { packageVersion } from './version.js';
@@ -53,6 +54,14 @@ export async function run(args: readonly string[], environment: Environment): Pr
     process.exitCode = 'error' in signed ? 2 : 0;
     return;
   }
+  if (invocation.domain) {
+    const { runDomainCommand } = await import('./domain-command.js');
+    const { exitCode, out, problems } = await runDomainCommand(read.config.admin, invocation.domain);
+    print(out);
+    for (const problem of problems) complain(`nextalk: ${problem}\n`);
+    process.exitCode = exitCode;
+    return;
+  }
   // A certificate is a file as well, whoever named it.
   const hasFiles = read.file !== undefined || (read.config.tls !== null && !onTerminal());
   const again: Reread = hasFiles ? () => readConfig(invocation.flags, environment) : undefined;
@@ -91,6 +100,8 @@ interface Serving {
   readonly mqttTlsPort: number | null;
   readonly adminPort: number | null;
   reload(config: Config): void;
+  /** Reloads where an operator asks for it by the admin port; null: there is nothing to reload. */
+  onReload: (() => ReloadAnswer) | null;
   /** What was to be reloaded is wrong: all stays as it was, and says so. */
   refuseReload(): void;
   drain(): Promise<void>;
@@ -124,7 +135,11 @@ async function serve(
   }
   surviveBugs();
   const words = announce(server, config, workers, terminal);
-  if (again !== undefined) reloadOnSignal(server, config, again);
+  if (again !== undefined) {
+    const reload = reloader(server, config, again);
+    server.onReload = reload;
+    answerHangups(reload);
+  }
   // Without a file there is nothing to reload, and on a terminal SIGHUP means that the terminal has gone.
   else if (terminal) answerHangups(end);
   else answerHangups(() => log.error({ event: 'reload-refused', errors: ['there is no configuration file'] }));
@@ -153,20 +168,22 @@ function endOnSignals(server: () => Serving | undefined, ending: () => void): (s
   return end;
 }
 
-function reloadOnSignal(server: Serving, started: Config, again: NonNullable<Reread>): void {
+/** Answers what reloads the configuration: on SIGHUP, and where an operator asks for it. */
+function reloader(server: Serving, started: Config, again: NonNullable<Reread>): () => ReloadAnswer {
   let current = started;
-  answerHangups(() => {
+  return () => {
     const read = again();
     if ('errors' in read) {
       server.refuseReload();
       log.error({ event: 'reload-refused', errors: read.errors }, 'the configuration stays as it was');
-      return;
+      return read;
     }
     const { config, changes, needRestart } = planReload(current, read.config);
     server.reload(config);
     current = config;
     log.info({ event: 'reloaded', changes, needRestart }, changes.length === 0 ? 'nothing changed' : 'reloaded');
-  });
+    return { changes, needRestart };
+  };
 }
 
 /** Logs that the server has started; answers that in words. */

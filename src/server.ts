@@ -1,7 +1,7 @@
 /** Wires actors, protocols and http together; nothing else does. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Outbox } from './actors/client.js';
-import { Domain, type Runtime } from './actors/domain.js';
+import type { Domain, Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
 import { Restarts, undelivered } from './actors/restarts.js';
 import { createSystem } from './actors/system.js';
@@ -12,6 +12,7 @@ import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
+import { SharedState } from './directory/shared-state.js';
 import { watchHeap } from './heap.js';
 import { addRestApi } from './http/app.js';
 import { addClientCalls } from './http/client-calls.js';
@@ -24,7 +25,7 @@ import { ApiKeys } from './protocols/api-keys.js';
 import { answerClientCall, CLIENT_CALL } from './protocols/client-calls.js';
 import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
-import type { Context } from './protocols/context.js';
+import type { Context, ReloadAnswer } from './protocols/context.js';
 import { EventsAdapter } from './protocols/events.js';
 import { answerCall } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
@@ -36,10 +37,13 @@ import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { createWebhook } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
+import { ServedDomains } from './served-domains.js';
 import { openStore } from './store/open.js';
 import type { Store } from './store/store.js';
 import type { TemplatedApp } from './uws.js';
 import { packageVersion } from './version.js';
+
+type Reloading = () => ReloadAnswer;
 
 export interface Server {
   readonly port: number;
@@ -48,6 +52,8 @@ export interface Server {
   readonly mqttTlsPort: number | null;
   readonly adminPort: number | null;
   readonly metrics: Metrics;
+  /** Reloads where an operator asks for it by the admin port; null: there is nothing to reload. */
+  onReload: Reloading | null;
   /** Takes over domains, keys, limits and certificates; drops nobody who is still welcome. */
   reload(config: Config): void;
   /** What was to be reloaded is wrong: all stays as it was. */
@@ -76,7 +82,12 @@ function createRuntime(config: Config, clock: Clock, store: Store | null, era: s
 }
 
 /** This node of a cluster; null: there is one node. */
-function createNode(config: Config, { clock, metrics, system }: Runtime, parent: Parent | null): ClusterNode | null {
+function createNode(
+  config: Config,
+  { clock, metrics, system }: Runtime,
+  parent: Parent | null,
+  state: SharedState,
+): ClusterNode | null {
   const { cluster, presence } = config;
   if (cluster.nats.length === 0) return null;
   return new ClusterNode({
@@ -87,27 +98,15 @@ function createNode(config: Config, { clock, metrics, system }: Runtime, parent:
     system,
     siblings: parent?.siblings ?? new Set(),
     encode: encodePacket,
+    shared: state,
   });
-}
-
-/** Brings the domains in line with a configuration; those that are gone end with all their clients. */
-function configureDomains(domains: Map<string, Domain>, runtime: Runtime, config: Config): void {
-  const named = new Set(config.domains.map(({ domain }) => domain));
-  for (const [name, domain] of domains) {
-    if (named.has(name)) continue;
-    domain.end();
-    domains.delete(name);
-  }
-  for (const settings of config.domains) {
-    const known = domains.get(settings.domain);
-    if (known) known.reload(settings, config);
-    else domains.set(settings.domain, new Domain(runtime, settings, config));
-  }
 }
 
 /** What a server is made of while it runs. */
 class RunningServer implements Server {
   readonly domains = new Map<string, Domain>();
+  readonly #served: ServedDomains;
+  readonly #state: SharedState;
   readonly #runtime: Runtime;
   /** Null: nothing is kept. */
   readonly #restarts: Restarts | null;
@@ -120,6 +119,7 @@ class RunningServer implements Server {
   readonly #sockets: WebSocketAdapter;
   readonly #connectionLimits: ConnectionLimits;
   readonly #context: Context;
+  onReload: Reloading | null = null;
   #mqtt: MqttServer | null = null;
   #admin: Listener | null = null;
   #draining = false;
@@ -134,15 +134,20 @@ class RunningServer implements Server {
     store: Store | null,
   ) {
     this.#config = config;
-    this.#restarts = store && new Restarts(store, this.domains, config);
+    this.#state = new SharedState({ clock, store }, config.cluster.nats.length > 0, () => this.#config);
+    const kept = [...this.#state.directory.names()];
+    this.#restarts = store && new Restarts(store, this.domains, config, kept);
     const runtime = createRuntime(config, clock, store, this.#restarts?.era ?? newEra());
-    const node = createNode(config, runtime, parent);
+    const node = createNode(config, runtime, parent, this.#state);
     this.#node = node;
+    this.#state.broadcast = (item) => node?.mesh.broadcast(item);
     this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
-    configureDomains(this.domains, this.#runtime, config);
+    this.#served = new ServedDomains(this.domains, this.#runtime, this.#state.directory, config);
     this.#context = {
       config: () => this.#config,
       domains: this.domains,
+      served: this.#served,
+      state: this.#state,
       runtime: this.#runtime,
       node,
       connections: new ConnectionCounts(),
@@ -152,6 +157,7 @@ class RunningServer implements Server {
         () => this.#config.lockout,
       ),
       isDraining: () => this.#draining,
+      reload: () => this.onReload?.() ?? null,
     };
     const { tls, host } = config;
     this.#certificate = tls && ServedCertificate.load(tls, clock);
@@ -196,7 +202,7 @@ class RunningServer implements Server {
 
   reload(config: Config): void {
     this.#config = config;
-    configureDomains(this.domains, this.#runtime, config);
+    this.#served.configure(config);
     this.#restarts?.reload(config);
     this.#runtime.metrics.reloaded(config.tls === null || this.#reloadCertificate(config.tls));
   }
@@ -262,6 +268,7 @@ class RunningServer implements Server {
     for (const domain of this.domains.values()) domain.end();
     await undelivered();
     system.close();
+    this.#served.close();
     await store?.close();
   }
 

@@ -32,7 +32,7 @@ t.test('every key has a row with its meaning, and every flag its environment nam
   }
   for (const { path, env } of flags) if (path !== undefined) t.ok(page.includes(`\`${env}\``), `${env} is named`);
   const reloaded = rows.filter((row) => row.endsWith('| SIGHUP |'));
-  t.ok(reloaded.every((row) => /^\| `(domains\[\]|limits|lockout|tls)\./.test(row)));
+  t.ok(reloaded.every((row) => /^\| `((domains\[\]|limits|lockout|tls)\.|admin\.token)/.test(row)));
   t.ok(reloaded.length > 20 && reloaded.length < rows.length - 15, 'the others need a restart');
 });
 

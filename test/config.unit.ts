@@ -288,7 +288,8 @@ t.test('every key has a description and a default, unless it must be given', asy
   t.ok(keys.length > 50);
   for (const [path, schema] of keys) {
     t.match(schema.description, /\.$/, `${path} is described`);
-    const mustBeGiven = /^\.(tls\.(cert|key)|domains\[\]\.(domain|apikey|limits\..+))$/.test(path);
+    const mustBeGiven =
+      /^\.(tls\.(cert|key)|domains\[\]\.(domain|apikey|limits\..+)|admin\.token\[\]\.(token|domains))$/.test(path);
     t.equal('default' in schema, !mustBeGiven, `${path} has a default`);
   }
 });

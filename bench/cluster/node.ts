@@ -96,6 +96,7 @@ class SimulatedNode {
         system: domain.runtime.system,
         siblings: new Set(),
         encode: encodePacket,
+        shared: { take: () => 'unknown', items: () => [] },
       });
       return node.domain(domain);
     });

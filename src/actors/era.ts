@@ -41,8 +41,11 @@ export function forgetDomain(store: Store, name: string): void {
   }
 }
 
-/** The era of this run. What is kept of other domains than these is forgotten, and what another version has written. */
-export function beginEra(store: Store | null, domains: readonly string[]): Era {
+/**
+ * The era of this run. What is kept of other domains than these is forgotten, and what another version has written. `kept`:
+ * domains that are served beside those of the configuration, and which whoever keeps them names again.
+ */
+export function beginEra(store: Store | null, domains: readonly string[], kept: readonly string[] = []): Era {
   if (!store) return { name: newEra(), goesOn: false };
   const before = store.table<Run>('runs').get(KEY);
   const isReadable = isRun(before) && before.version === KEPT_VERSION;
@@ -54,8 +57,8 @@ export function beginEra(store: Store | null, domains: readonly string[]): Era {
     );
   }
   const known = isRun(before) ? before.domains : [];
-  const named = new Set(domains);
-  for (const name of new Set([...known, ...domains])) {
+  const named = new Set([...domains, ...kept]);
+  for (const name of new Set([...known, ...named])) {
     if (!isReadable || !named.has(name)) forgetDomain(store, name);
   }
   const goesOn = isReadable && before.ended;

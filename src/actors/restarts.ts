@@ -21,8 +21,10 @@ export class Restarts {
     private readonly store: Store,
     private readonly domains: ReadonlyMap<string, Domain>,
     config: Config,
+    /** Domains that are served beside those of the configuration. */
+    kept: readonly string[],
   ) {
-    this.#era = beginEra(store, names(config));
+    this.#era = beginEra(store, names(config), kept);
   }
 
   /** The era of positions. */

@@ -39,7 +39,8 @@ export interface Ref<M> {
 
 /** A parent of actors, which receives nothing but their faults: what a message costs an actor grows with its children. */
 export interface Group {
-  readonly nact: NactRef<Envelope>;
+  /** The group in nact, which judges what becomes of an actor that crashes. */
+  readonly judge: () => NactRef<Envelope>;
   readonly queue: TurnQueue;
 }
 
@@ -117,6 +118,8 @@ class TurnSystem implements System, TurnQueue {
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
+  /** Groups of which an actor has crashed, by their names: those of a domain that is made again are the same. */
+  readonly #judges = new Map<string, NactRef<Envelope>>();
   #cells: AnyCell[] = [];
   #messages: unknown[] = [];
   #turn: NodeJS.Immediate | null = null;
@@ -126,8 +129,18 @@ class TurnSystem implements System, TurnQueue {
   }
 
   group(name: string): Group {
-    const properties = { onCrash: this.#onCrash } as object;
-    return { nact: spawn(this.#root, judge, encodeName(name), properties) as NactRef<Envelope>, queue: this };
+    return { judge: () => this.#judgeOf(name), queue: this };
+  }
+
+  /** The group in nact, spawned when one of its actors crashes for the first time: a server may have many groups. */
+  #judgeOf(name: string): NactRef<Envelope> {
+    let found = this.#judges.get(name);
+    if (!found) {
+      const properties = { onCrash: this.#onCrash } as object;
+      found = spawn(this.#root, judge, encodeName(name), properties) as NactRef<Envelope>;
+      this.#judges.set(name, found);
+    }
+    return found;
   }
 
   spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M> {
@@ -182,7 +195,7 @@ class TurnSystem implements System, TurnQueue {
         this.#receive(cell, messages[i]);
       } catch (error) {
         cell.suspended = true;
-        dispatch(cell.group.nact, new Envelope(cell, messages[i], error));
+        dispatch(cell.group.judge(), new Envelope(cell, messages[i], error));
       }
     }
   }

@@ -45,6 +45,7 @@ export async function startAdmin(context: Context, parent: Parent | null): Promi
     () => clock.now(),
     // A worker's token is 128 random bits: nobody guesses it, and somebody who tries must not keep the parent out.
     parent ? NO_LOCKOUT : LOCKOUT,
+    parent !== null,
   );
   const tracing = new Tracing(clock);
   const assets = readAssets();

@@ -1,11 +1,21 @@
 /** Answers of the admin port. Every one carries the headers that keep a browser from doing more than it should. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Viewer } from '../directory/operations.js';
 
 /** One request and what it may read of the server. */
 export interface Request {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly url: URL;
+  /** Who asks; null: somebody who need not say. */
+  readonly viewer: Viewer | null;
+  /** The parts of the path that its route names, decoded. */
+  readonly parts: ReadonlyMap<string, string>;
+}
+
+/** Whether the one who asks may see a domain. */
+export function maySee({ viewer }: Pick<Request, 'viewer'>, domain: string): boolean {
+  return viewer !== null && (viewer.domains === null || viewer.domains.has(domain));
 }
 
 export type Handler = (request: Request) => void | Promise<void>;
@@ -36,8 +46,8 @@ export function answerText(response: ServerResponse, status: number, text: strin
   answer(response, status, 'text/plain; charset=utf-8', `${text}\n`, headers);
 }
 
-export function answerJson(response: ServerResponse, value: unknown): void {
-  answer(response, 200, 'application/json; charset=utf-8', JSON.stringify(value));
+export function answerJson(response: ServerResponse, value: unknown, status = 200): void {
+  answer(response, status, 'application/json; charset=utf-8', JSON.stringify(value));
 }
 
 /** Redirects to a path relative to the request's: behind a proxy the server does not know its own path. */

@@ -3,10 +3,13 @@
  * form sets. Without one the port is on loopback, and then a request must name loopback as its host: a page elsewhere
  * whose name has been pointed at 127.0.0.1 names its own (DNS rebinding). What changes something must come from the
  * dashboard itself. The right token always opens: who shares an address with somebody who guesses is not kept out.
+ *
+ * A token may be that of an owner, who sees some domains alone.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { isLoopback, type LockoutConfig } from '../config.js';
+import { type AdminConfig, isLoopback, type LockoutConfig } from '../config.js';
+import type { Viewer } from '../directory/operations.js';
 import { Lockout } from '../lockout.js';
 import { networkOf } from '../protocols/client-address.js';
 
@@ -25,11 +28,16 @@ export const LOCKOUT: LockoutConfig = {
 /** For a token that nobody can guess: nobody is kept out by others who try. */
 export const NO_LOCKOUT: LockoutConfig = { ...LOCKOUT, failures: 0 };
 
-export type Verdict =
-  | { readonly kind: 'welcome' | 'unknown' | 'foreign' }
-  | { readonly kind: 'blocked'; waitS: number };
+/** The header in which the parent of workers says whom it asks for; believed of the parent alone. */
+export const VIEWER_HEADER = 'x-nextalk-viewer';
+const FINGERPRINT_DIGITS = 8;
+const HINT_DIGITS = 8;
 
-const WELCOME: Verdict = { kind: 'welcome' };
+export type Verdict =
+  | { readonly kind: 'welcome'; readonly viewer: Viewer }
+  | { readonly kind: 'unknown' | 'foreign' }
+  | { readonly kind: 'blocked'; readonly waitS: number };
+
 const UNKNOWN: Verdict = { kind: 'unknown' };
 const FOREIGN: Verdict = { kind: 'foreign' };
 
@@ -40,6 +48,22 @@ function hashOf(text: string): Buffer {
 /** The name in a Host header, without its port. */
 function hostName(host: string): string {
   return host.replace(/:\d+$/, '');
+}
+
+interface Token {
+  readonly text: string;
+  readonly hash: Buffer;
+  /** Of an owner; null: all. */
+  readonly domains: ReadonlySet<string> | null;
+}
+
+type Configured = AdminConfig['token'];
+
+function tokensOf(configured: Configured): readonly Token[] {
+  return [configured ?? []].flat().map((one) => {
+    const text = typeof one === 'string' ? one : one.token;
+    return { text, hash: hashOf(text), domains: typeof one === 'string' ? null : new Set(one.domains) };
+  });
 }
 
 /** One browser that has shown the token. */
@@ -56,34 +80,42 @@ export class Auth {
   readonly #ended = new Map<string, number>();
   readonly #lockout: Lockout;
 
+  #configured: Configured = null;
+  #tokens: readonly Token[] = [];
+
   constructor(
-    private readonly token: () => string | null,
+    private readonly token: () => Configured,
     private readonly now: () => number,
     lockout = LOCKOUT,
+    /** Whether the one who asks is the parent of this worker, and says for whom. */
+    private readonly isOfParent = false,
   ) {
     this.#lockout = new Lockout(now, () => lockout);
   }
 
   /** Whether this is a request of somebody who may use the port. */
   check(message: IncomingMessage): Verdict {
-    const token = this.token();
+    const tokens = this.#known();
     const { headers, method } = message;
     const host = headers.host ?? '';
     const isRead = method === 'GET' || method === 'HEAD';
     if (!isRead && !isSameOrigin(headers.origin, headers['sec-fetch-site'], host)) return FOREIGN;
-    if (token === null) return isLoopback(hostName(host)) ? WELCOME : FOREIGN;
+    if (tokens === null) return isLoopback(hostName(host)) ? this.#welcome(message, null) : FOREIGN;
     const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
     if (bearer !== undefined) return this.present(message, bearer.trim());
-    return this.#session(message, token) ? WELCOME : UNKNOWN;
+    const found = this.#session(message);
+    return found ? this.#welcome(message, found.token) : UNKNOWN;
   }
 
   /** Judges a token that somebody shows, and counts a wrong one against the address. */
   present(message: IncomingMessage, given: string): Verdict {
-    const token = this.token();
     const address = networkOf(message.socket.remoteAddress ?? '');
-    if (token !== null && timingSafeEqual(hashOf(given), hashOf(token))) {
+    const hash = hashOf(given);
+    let right: Token | null = null;
+    for (const token of this.#known() ?? []) if (timingSafeEqual(hash, token.hash)) right = token;
+    if (right) {
       this.#lockout.right(address);
-      return WELCOME;
+      return this.#welcome(message, right);
     }
     const waitS = this.#lockout.waitS(address);
     if (waitS > 0) return { kind: 'blocked', waitS };
@@ -91,17 +123,36 @@ export class Auth {
     return UNKNOWN;
   }
 
-  /** The Set-Cookie header for a browser that has shown the token. */
-  cookie(message: IncomingMessage): string {
-    const session = { id: randomBytes(16).toString('hex'), until: Math.floor(this.now() / 1000) + SESSION_S };
-    const value = `${session.until}.${session.id}.${this.#sign(session, this.token() ?? '')}`;
+  /** The tokens as last configured; null: none is asked for. */
+  #known(): readonly Token[] | null {
+    const configured = this.token();
+    if (configured !== this.#configured) {
+      this.#configured = configured;
+      this.#tokens = tokensOf(configured);
+    }
+    return configured === null ? null : this.#tokens;
+  }
+
+  #welcome(message: IncomingMessage, token: Token | null): Verdict {
+    const asked = this.isOfParent ? viewerOf(message) : null;
+    if (asked) return { kind: 'welcome', viewer: asked };
+    const fingerprint = token ? ` ${token.hash.toString('hex').slice(0, FINGERPRINT_DIGITS)}` : '';
+    const name = `${token?.domains ? 'owner' : 'admin'}${fingerprint}`;
+    const address = networkOf(message.socket.remoteAddress ?? '');
+    return { kind: 'welcome', viewer: { name, address, domains: token?.domains ?? null } };
+  }
+
+  /** The Set-Cookie header for a browser that has shown a token; without one, the first. */
+  cookie(message: IncomingMessage, given = this.#known()?.[0]?.text ?? ''): string {
+    const id = `${this.#hint(given)}${randomBytes(12).toString('hex')}`;
+    const session = { id, until: Math.floor(this.now() / 1000) + SESSION_S };
+    const value = `${session.until}.${session.id}.${this.#sign(session, given)}`;
     return setCookie(message, value, SESSION_S);
   }
 
   /** Whether the request's browser has logged in, and may log out. */
   hasSession(message: IncomingMessage): boolean {
-    const token = this.token();
-    return token !== null && this.#session(message, token) !== null;
+    return this.#session(message) !== null;
   }
 
   /**
@@ -109,8 +160,8 @@ export class Auth {
    * removes it.
    */
   end(message: IncomingMessage): string {
-    const session = this.#session(message, this.token() ?? '');
-    if (session) this.#end(session);
+    const found = this.#session(message);
+    if (found) this.#end(found.session);
     return setCookie(message, '', 0);
   }
 
@@ -128,16 +179,40 @@ export class Auth {
     return createHmac('sha256', this.#secret).update(`${until} ${id} ${token}`).digest('hex');
   }
 
-  /** The session that a request's cookie names; null where there is none or it is over. */
-  #session(message: IncomingMessage, token: string): Session | null {
+  /** How a session names its token: nothing to be read from it but by this server. */
+  #hint(token: string): string {
+    return createHmac('sha256', this.#secret).update(`token ${token}`).digest('hex').slice(0, HINT_DIGITS);
+  }
+
+  /** The session that a request's cookie names, and its token; null where there is none or it is over. */
+  #session(message: IncomingMessage): { readonly session: Session; readonly token: Token } | null {
     const pattern = new RegExp(`(?:^|; *)${cookieName(message)}=(\\d{1,12})\\.([0-9a-f]{32})\\.([0-9a-f]{64})(?:;|$)`);
     const [, until, id, signature] = pattern.exec(message.headers.cookie ?? '') ?? [];
     if (until === undefined || id === undefined || signature === undefined) return null;
     const session = { id, until: Number(until) };
     if (session.until * 1000 <= this.now() || this.#ended.has(id)) return null;
-    const isOwn = timingSafeEqual(Buffer.from(signature, 'hex'), Buffer.from(this.#sign(session, token), 'hex'));
-    return isOwn ? session : null;
+    const token = this.#known()?.find(({ text }) => id.startsWith(this.#hint(text)));
+    if (!token) return null;
+    const isOwn = timingSafeEqual(Buffer.from(signature, 'hex'), Buffer.from(this.#sign(session, token.text), 'hex'));
+    return isOwn ? { session, token } : null;
   }
+}
+
+/** What the parent says of whom it asks for; null: nothing. */
+function viewerOf({ headers }: IncomingMessage): Viewer | null {
+  const header = headers[VIEWER_HEADER];
+  if (typeof header !== 'string') return null;
+  const { name, address, domains } = JSON.parse(decodeURIComponent(header)) as {
+    readonly name: string;
+    readonly address: string;
+    readonly domains: readonly string[] | null;
+  };
+  return { name, address, domains: domains && new Set(domains) };
+}
+
+/** The header in which the parent of workers says whom it asks for. */
+export function viewerHeader({ name, address, domains }: Viewer): string {
+  return encodeURIComponent(JSON.stringify({ name, address, domains: domains && [...domains] }));
 }
 
 /** Browsers send a cookie to every port of a host: servers side by side must not take each other's. */

@@ -17,8 +17,52 @@ export interface Health {
   readonly remarks: readonly string[];
 }
 
-/** By method and path. */
+/** By method and path; `{name}` in a path stands for any part, which the handler gets decoded. */
 export type Routes = ReadonlyMap<string, Handler>;
+
+const NO_PARTS: ReadonlyMap<string, string> = new Map();
+
+interface FoundRoute {
+  readonly handler: Handler;
+  readonly parts: ReadonlyMap<string, string>;
+}
+
+/** The route of a method and path: one of exactly this name, or one with parts. */
+function routeOf(routes: Routes, name: string): FoundRoute | null {
+  const exact = routes.get(name);
+  if (exact) return { handler: exact, parts: NO_PARTS };
+  const given = name.split('/');
+  for (const [template, handler] of routes) {
+    const parts = template.includes('{') ? partsOf(template.split('/'), given) : null;
+    if (parts) return { handler, parts };
+  }
+  return null;
+}
+
+function partsOf(template: readonly string[], given: readonly string[]): ReadonlyMap<string, string> | null {
+  if (template.length !== given.length) return null;
+  const parts = new Map<string, string>();
+  for (const [i, part] of template.entries()) {
+    const text = given[i] ?? '';
+    if (!part.startsWith('{')) {
+      if (part !== text) return null;
+    } else {
+      const decoded = decode(text);
+      if (decoded === null) return null;
+      parts.set(part.slice(1, -1), decoded);
+    }
+  }
+  return parts;
+}
+
+/** null: it is not percent-encoded UTF-8. */
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
 
 export class Dispatcher {
   constructor(
@@ -32,7 +76,7 @@ export class Dispatcher {
   readonly respond = (message: IncomingMessage, response: ServerResponse): void => {
     const path = message.url ?? '';
     if (!URL.canParse(path, BASE)) return answerError(response, 400, 'bad request');
-    const request = { message, response, url: new URL(path, BASE) };
+    const request = { message, response, url: new URL(path, BASE), viewer: null, parts: NO_PARTS };
     // Health is everybody's to know: a load balancer has no token.
     if (request.url.pathname === '/healthz') return answerText(response, 200, 'ok');
     if (request.url.pathname === '/readyz') return run(() => this.#answerReady(response), request);
@@ -48,8 +92,8 @@ export class Dispatcher {
         if (name === 'GET /') return redirect(response, 'login');
         return answerError(response, 401, 'a token is needed', { 'www-authenticate': 'Bearer realm="nextalk"' });
       case 'welcome': {
-        const handler = this.closed.get(name);
-        if (handler) run(handler, request);
+        const found = routeOf(this.closed, name);
+        if (found) run(found.handler, { ...request, viewer: verdict.viewer, parts: found.parts });
         else answerError(response, 404, 'not found');
       }
     }

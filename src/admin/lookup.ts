@@ -1,38 +1,14 @@
-/** What there is to look up: domains and rooms by size, one endpoint or room, what went wrong lately. */
+/** What there is to look up: rooms by size, one endpoint or room, what went wrong lately. */
 import { parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { type EndpointView, type Listed, listed } from '../actors/inspect.js';
 import { isReplyError, type ReplyError } from '../errors.js';
-import { type DomainMetrics, sum } from '../metrics.js';
 import type { Context } from '../protocols/context.js';
 import type { RecentError } from '../recent-errors.js';
 
 /** An actor that ends meanwhile does not answer. */
 const ANSWER_MS = 2000;
 const ERRORS = 20;
-
-export interface DomainView {
-  readonly domain: string;
-  /** Whether the domain is configured. */
-  readonly served: boolean;
-  readonly online: number;
-  /** How many of these another worker of this server had before. */
-  readonly shared: number;
-  readonly clients: number;
-  readonly connected: number;
-  readonly rooms: number;
-  readonly queued: number;
-  readonly accepted: number;
-  readonly sent: number;
-  readonly dropped: number;
-}
-
-export interface Domains {
-  /** How many domains there are. */
-  readonly total: number;
-  /** The domains with most endpoints online. */
-  readonly domains: readonly DomainView[];
-}
 
 export interface RoomView {
   readonly domain: string;
@@ -46,34 +22,11 @@ export interface Rooms {
   readonly rooms: readonly RoomView[];
 }
 
-function domainView({ name, ...metrics }: DomainMetrics, isServed: boolean): DomainView {
-  return {
-    domain: name,
-    served: isServed,
-    online: metrics.endpointsOnline,
-    shared: metrics.endpointsShared,
-    clients: metrics.clients,
-    connected: sum(metrics.connections) + metrics.mqtt.connected,
-    rooms: metrics.rooms,
-    queued: metrics.queuedPackets,
-    accepted: sum(metrics.accepted),
-    sent: sum(metrics.sent),
-    dropped: sum(metrics.dropped),
-  };
-}
+export const NOT_SERVED = 'domain is not served here';
 
-export function largestFirst(a: DomainView, b: DomainView): number {
-  return b.online - a.online || b.clients - a.clients;
-}
-
-export function largestDomains({ domains, runtime }: Context, count: number): Domains {
-  const all = Array.from(runtime.metrics.domains.values(), (metrics) => domainView(metrics, domains.has(metrics.name)));
-  return { total: all.length, domains: all.sort(largestFirst).slice(0, count) };
-}
-
-/** The largest rooms of one domain, or of all where it is null. */
-export function largestRooms({ domains }: Context, count: number, only: string | null): Rooms {
-  const chosen = only === null ? [...domains.values()] : [domains.get(only)].filter((domain) => domain !== undefined);
+/** The largest rooms of some domains, or of all where they are null. */
+export function largestRooms({ domains }: Context, count: number, only: Iterable<string> | null): Rooms {
+  const chosen = only === null ? [...domains.values()] : [...only].flatMap((name) => domains.get(name) ?? []);
   const rooms = chosen.flatMap((domain) =>
     domain.tracker.rooms.largest(count).map(({ address, members }) => ({
       domain: domain.name,
@@ -88,7 +41,7 @@ export function largestRooms({ domains }: Context, count: number, only: string |
 /** Reads `domain` and `id` of a query; a text says what is wrong with them. */
 export function targetOf({ domains }: Context, query: URLSearchParams): { domain: Domain; target: Target } | string {
   const domain = domains.get(query.get('domain') ?? '');
-  if (!domain) return 'domain is not served here';
+  if (!domain) return NOT_SERVED;
   const target = parseTarget(domain.name, (query.get('id') ?? '').trim());
   return target ? { domain, target } : 'id is not the id of a user, visitor, room or service';
 }

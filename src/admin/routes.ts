@@ -1,14 +1,16 @@
 /** What the admin port answers to who may use it, by method and path. */
 import type { IncomingMessage } from 'node:http';
 import type { Context } from '../protocols/context.js';
-import { answer, answerError, answerJson, type Handler, type Request, redirect } from './answer.js';
+import { answer, answerError, answerJson, type Handler, maySee, type Request, redirect } from './answer.js';
 import type { Auth } from './auth.js';
+import { domainRoutes } from './domains.js';
 import { FAMILIES } from './families.js';
 import { type Source, toValue } from './family.js';
-import { largestDomains, largestRooms, lookup, targetOf } from './lookup.js';
+import { largestRooms, lookup, NOT_SERVED, targetOf } from './lookup.js';
 import type { Asset } from './page.js';
 import { PROMETHEUS_TYPE, prometheusText } from './prometheus.js';
-import { nodeView, statistics } from './stats.js';
+import { reloadRoute } from './reload.js';
+import { nodeView, statistics, valuesFor } from './stats.js';
 import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
 
@@ -25,46 +27,86 @@ export function limitOf(url: URL): number {
 }
 
 function statsRoutes(context: Context, source: Source): [string, Handler][] {
-  const metrics = () => prometheusText(FAMILIES.map((family) => [family, family.read(source).map(toValue)]));
   const stream = new Stream(source.history, () => nodeView(source));
   return [
-    ['GET /metrics', ({ response }) => answer(response, 200, PROMETHEUS_TYPE, metrics())],
-    ['GET /api/stats', ({ response }) => answerJson(response, statistics(source))],
-    ['GET /api/stream', ({ response }) => stream.watch(response)],
-    ['GET /api/domains', ({ response, url }) => answerJson(response, largestDomains(context, limitOf(url)))],
+    [
+      'GET /metrics',
+      ({ response, viewer }) => {
+        const families = FAMILIES.map(
+          (family) => [family, valuesFor(viewer, family.read(source).map(toValue))] as const,
+        );
+        answer(
+          response,
+          200,
+          PROMETHEUS_TYPE,
+          prometheusText(families.filter(([, values]) => !viewer?.domains || values.length > 0)),
+        );
+      },
+    ],
+    ['GET /api/stats', ({ response, viewer }) => answerJson(response, statistics(source, viewer))],
+    [
+      'GET /api/stream',
+      ({ response, viewer }) => {
+        if (viewer?.domains) answerError(response, 403, 'owners see no numbers of the whole server');
+        else stream.watch(response);
+      },
+    ],
     [
       'GET /api/rooms',
-      ({ response, url }) =>
-        answerJson(response, largestRooms(context, limitOf(url), url.searchParams.get('domain') || null)),
+      (request) => {
+        const { response, url, viewer } = request;
+        const only = url.searchParams.get('domain') || null;
+        if (only !== null && !maySee(request, only)) return answerJson(response, { total: 0, rooms: [] });
+        answerJson(response, largestRooms(context, limitOf(url), only === null ? (viewer?.domains ?? null) : [only]));
+      },
     ],
-    ['GET /api/errors', ({ response }) => answerJson(response, { errors: source.metrics.recent.summary() })],
+    [
+      'GET /api/errors',
+      (request) => {
+        const errors = source.metrics.recent.summary();
+        answerJson(request.response, { errors: errors.filter(({ domain }) => maySee(request, domain)) });
+      },
+    ],
   ];
 }
 
 function endpointRoutes(context: Context, tracing: Tracing): [string, Handler][] {
-  const viewTrace = ({ response, url }: Request): void => {
-    answerJson(response, { trace: tracing.view(Number(url.searchParams.get('after')) || 0) });
+  const viewTrace = (request: Request): void => {
+    const { response, url } = request;
+    const trace = tracing.view(Number(url.searchParams.get('after')) || 0);
+    answerJson(response, { trace: trace && maySee(request, trace.domain) ? trace : null });
+  };
+  /** What a query names, where the one who asks may see it; a text says what is wrong. */
+  const targetFor = (request: Request): ReturnType<typeof targetOf> => {
+    const { searchParams } = request.url;
+    return maySee(request, searchParams.get('domain') ?? '') ? targetOf(context, searchParams) : NOT_SERVED;
+  };
+  /** Whether a trace of somebody else's domain runs, which the one who asks must not end. */
+  const isTaken = (request: Request): boolean => {
+    const trace = tracing.view(Number.POSITIVE_INFINITY);
+    return trace?.active === true && !maySee(request, trace.domain);
   };
   return [
     [
       'GET /api/endpoint',
-      async ({ response, url }) => {
-        const found = targetOf(context, url.searchParams);
-        if (typeof found === 'string') return answerError(response, 400, found);
-        answerJson(response, await lookup(context, found.domain, found.target));
+      async (request) => {
+        const found = targetFor(request);
+        if (typeof found === 'string') return answerError(request.response, 400, found);
+        answerJson(request.response, await lookup(context, found.domain, found.target));
       },
     ],
     ['GET /api/trace', viewTrace],
     [
       'POST /api/trace',
       (request) => {
-        const found = targetOf(context, request.url.searchParams);
+        const found = targetFor(request);
         if (typeof found === 'string') return answerError(request.response, 400, found);
         const minutes = Number(request.url.searchParams.get('minutes') || TRACE_MINUTES);
         if (!(minutes > 0 && minutes <= LONGEST_MINUTES)) {
           return answerError(request.response, 400, `minutes must be from 1 to ${LONGEST_MINUTES}`);
         }
         if (found.target.node === 'gid') return answerError(request.response, 400, 'a room cannot be traced');
+        if (isTaken(request)) return answerError(request.response, 400, 'another trace is running: try again later');
         tracing.start(found.domain, found.target.address, minutes);
         viewTrace(request);
       },
@@ -72,7 +114,7 @@ function endpointRoutes(context: Context, tracing: Tracing): [string, Handler][]
     [
       'DELETE /api/trace',
       (request) => {
-        tracing.stop();
+        if (!isTaken(request)) tracing.stop();
         viewTrace(request);
       },
     ],
@@ -89,6 +131,8 @@ export function protectedRoutes(
   return new Map<string, Handler>([
     ...statsRoutes(context, source),
     ...endpointRoutes(context, tracing),
+    ...domainRoutes(context),
+    reloadRoute(context.reload),
     pageRoute(assets),
   ]);
 }
@@ -115,8 +159,9 @@ async function readForm(message: IncomingMessage): Promise<URLSearchParams | nul
 export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
   const login = async ({ message, response }: Request): Promise<void> => {
     const form = await readForm(message);
-    const verdict = auth.present(message, form?.get('token') ?? '');
-    if (verdict.kind === 'welcome') redirect(response, './', { 'set-cookie': auth.cookie(message) });
+    const token = form?.get('token') ?? '';
+    const verdict = auth.present(message, token);
+    if (verdict.kind === 'welcome') redirect(response, './', { 'set-cookie': auth.cookie(message, token) });
     else redirect(response, verdict.kind === 'blocked' ? `login?wait=${verdict.waitS}` : 'login?wrong=1');
   };
   return new Map<string, Handler>([

@@ -1,9 +1,10 @@
 /** `/api/stats`: the numbers of `/metrics` as JSON. */
 import type { Condition } from '../conditions.js';
+import type { Viewer } from '../directory/operations.js';
 import { packageVersion } from '../version.js';
 import type { ClusterView } from './cluster.js';
 import { FAMILIES } from './families.js';
-import { type Source, toValue } from './family.js';
+import { type Source, toValue, type Value } from './family.js';
 
 /** This process, and which other nodes it knows. */
 export interface NodeView {
@@ -31,10 +32,24 @@ export function nodeView(source: Source): NodeView {
   };
 }
 
+/** What an owner is told of the server. */
+function ownersView(node: NodeView): NodeView {
+  return { ...node, pid: 0, conditions: [], cluster: null };
+}
+
+/** Of values those that the viewer may see: an owner sees those of some domains alone. */
+export function valuesFor(viewer: Viewer | null, values: readonly Value[]): readonly Value[] {
+  const domains = viewer?.domains ?? null;
+  return domains === null
+    ? values
+    : values.filter(({ labels: { domain } }) => domain !== undefined && domains.has(domain));
+}
+
 /** This node and its numbers, under the names they have in `/metrics`. */
-export function statistics(source: Source): object {
-  return {
-    node: nodeView(source),
-    metrics: Object.fromEntries(FAMILIES.map((family) => [family.name, family.read(source).map(toValue)])),
-  };
+export function statistics(source: Source, viewer: Viewer | null): object {
+  const node = nodeView(source);
+  const metrics = FAMILIES.map(
+    (family) => [family.name, valuesFor(viewer, family.read(source).map(toValue))] as const,
+  ).filter(([, values]) => !viewer?.domains || values.length > 0);
+  return { node: viewer?.domains ? ownersView(node) : node, metrics: Object.fromEntries(metrics) };
 }

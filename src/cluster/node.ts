@@ -18,6 +18,13 @@ import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
 import { Tunnels } from './tunnels.js';
 
+/** What all nodes have of each other beside what belongs to a domain that is served: items whose kinds begin with `d`. */
+export interface SharedItems {
+  take(item: Item): Taken;
+  /** Everything, for a node that has come. */
+  items(): Iterable<string>;
+}
+
 /** Random digits of a token, behind its node's name. */
 const RANDOM_DIGITS = 32;
 /** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
@@ -34,6 +41,7 @@ export interface NodeOptions {
   readonly siblings: ReadonlySet<string>;
   /** A packet's JSON. */
   readonly encode: (packet: Packet) => string;
+  readonly shared: SharedItems;
 }
 
 export class ClusterNode implements LocalNode, MeshEvents {
@@ -47,6 +55,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly domains = new Map<string, ClusteredDomain>();
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
+  /** Peers that are telling everything. */
+  readonly #telling = new Set<Peer>();
+  /** Whether a domain has come of which others may have told before. */
+  #hasMissed = false;
   readonly #endOfTurn = () => this.mesh.flush();
 
   constructor(private readonly options: NodeOptions) {
@@ -113,8 +125,16 @@ export class ClusterNode implements LocalNode, MeshEvents {
       cluster.tracker.end();
     });
     // What the others told of the domain before it was configured here has been ignored.
-    this.mesh.askForEverything();
+    this.#hasMissed = true;
+    setImmediate(() => this.#askForMissed());
     return cluster;
+  }
+
+  /** Asks once for all domains that have come, and not while a node tells everything: it may tell of further domains. */
+  #askForMissed(): void {
+    if (!this.#hasMissed || this.#telling.size > 0) return;
+    this.#hasMissed = false;
+    this.mesh.askForEverything();
   }
 
   /** The living node that a token comes from; null where it is this one or gone. */
@@ -128,6 +148,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     const [kind, domain, ...fields] = item;
     if (kind === '=') return this.#took(peer, kind, this.tunnels.received(peer, item));
     if (kind === '?' || kind === '!') return this.#took(peer, kind, this.rpc.received(peer, item));
+    if (kind.startsWith('d')) return this.#took(peer, kind, this.options.shared.take(item));
     const cluster = this.domains.get(domain as string);
     if (cluster) this.#took(peer, kind, take(cluster, peer, kind, fields));
   }
@@ -147,6 +168,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   *snapshot(peer: Peer, afterGap: boolean): Iterator<string> {
+    // First which domains there are, so that what follows is taken.
+    yield* this.options.shared.items();
     for (const cluster of this.domains.values()) {
       yield* cluster.snapshot(peer);
       if (afterGap) yield* cluster.remoteClients.renewals(peer);
@@ -154,6 +177,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   snapshotBegins(peer: Peer, afterGap: boolean): void {
+    this.#telling.add(peer);
     if (afterGap) this.tunnels.broken(peer);
     for (const { tracker, interest, remoteTransports, remoteClients, topics, sessions } of this.domains.values()) {
       sessions.expect(peer);
@@ -168,6 +192,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   snapshotEnded(peer: Peer): void {
     peer.lostAt = 0;
+    this.#telling.delete(peer);
+    this.#askForMissed();
     for (const { tracker, interest, remoteTransports, topics, sessions } of this.domains.values()) {
       sessions.settle(peer);
       tracker.settle(peer);
@@ -189,6 +215,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
   #disconnect(peer: Peer): void {
+    this.#telling.delete(peer);
     this.rpc.lost(peer);
     this.tunnels.lost(peer);
     for (const { remoteTransports, remoteClients } of this.domains.values()) {

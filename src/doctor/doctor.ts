@@ -68,7 +68,8 @@ function configurationFindings(config: Config, file: string | undefined): Findin
     }
   }
   const { token } = config.admin;
-  if (token !== null && token.length < KEY_CHARACTERS) {
+  const tokens = [token ?? []].flat().map((one) => (typeof one === 'string' ? one : one.token));
+  if (tokens.some((one) => one.length < KEY_CHARACTERS)) {
     const problem = `admin.token has less than ${KEY_CHARACTERS} characters, and may be guessed: the right one never waits`;
     found.push(warn(name, problem, 'make one with `openssl rand -hex 24`'));
   }

@@ -2,20 +2,41 @@
 import type { Domain, Runtime } from '../actors/domain.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Config } from '../config.js';
+import type { SharedState } from '../directory/shared-state.js';
 import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './connection-counts.js';
 import type { Strangers } from './strangers.js';
+
+/** The domains that are served, and which of them can be changed at run time. */
+export interface Served {
+  /** Whether the configuration has a domain. */
+  isFixed(name: string): boolean;
+  /** Whether what a removed domain had kept is still being removed. */
+  isLeaving(name: string): boolean;
+  /** Called with each domain that is served from now on. */
+  readonly onAdded: Set<(domain: Domain) => void>;
+}
+
+/** What became of a reload: what changed and what needs a restart, or why all stays as it was. */
+export type ReloadAnswer =
+  | { readonly changes: readonly string[]; readonly needRestart: readonly string[] }
+  | { readonly errors: readonly string[] };
 
 export interface Context {
   /** As last loaded: SIGHUP replaces it. */
   readonly config: () => Config;
   readonly domains: ReadonlyMap<string, Domain>;
+  readonly served: Served;
+  /** What is changed at run time and holds on all nodes. */
+  readonly state: SharedState;
   readonly runtime: Runtime;
   /** This node of a cluster; null: there is one node. */
   readonly node: ClusterNode | null;
   readonly connections: ConnectionCounts;
   readonly strangers: Strangers;
   readonly apiKeys: ApiKeys;
+  /** Reloads the configuration; null: there is no file to read. */
+  readonly reload: () => ReloadAnswer | null;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;
 }

@@ -65,5 +65,8 @@ export const TABLES = [
   'queues',
   'packets',
   'runs',
+  'domains',
+  'audit',
+  'usage',
 ] as const;
 export type TableName = (typeof TABLES)[number];

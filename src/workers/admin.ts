@@ -3,20 +3,26 @@
  * answer on their own admin ports, and what they report each second.
  */
 import type { ServerResponse } from 'node:http';
-import { answer, answerError, answerJson, type Handler } from '../admin/answer.js';
+import { answer, answerError, answerJson, type Handler, maySee, type Request } from '../admin/answer.js';
 import { Auth } from '../admin/auth.js';
+import { readText } from '../admin/body.js';
 import { Dispatcher, type Health } from '../admin/dispatch.js';
+import type { DomainPage } from '../admin/domain-list.js';
+import { FORWARDED, pageLimitOf } from '../admin/domains.js';
 import type { Value } from '../admin/family.js';
 import { History } from '../admin/history.js';
 import { type Listener, listen } from '../admin/listener.js';
-import type { Domains, Lookup, Rooms } from '../admin/lookup.js';
+import { type Lookup, NOT_SERVED, type Rooms } from '../admin/lookup.js';
 import { sampleOf } from '../admin/measures.js';
 import { readAssets } from '../admin/page.js';
 import { type Described, PROMETHEUS_TYPE, prometheusText } from '../admin/prometheus.js';
-import { limitOf, MOST_LISTED, openRoutes, pageRoute } from '../admin/routes.js';
+import { reloadRoute } from '../admin/reload.js';
+import { limitOf, openRoutes, pageRoute } from '../admin/routes.js';
 import { Stream } from '../admin/stream.js';
 import type { Config } from '../config.js';
+import type { Viewer } from '../directory/operations.js';
 import { AdminMetrics } from '../metrics.js';
+import type { ReloadAnswer } from '../protocols/context.js';
 import type { RecentSummary } from '../recent-errors.js';
 import type { Heartbeats } from './heartbeats.js';
 import { byWorker, type MetricValues, mergeMetrics, type Statistics } from './merge-metrics.js';
@@ -46,16 +52,22 @@ class Workers {
     };
   }
 
-  async metrics(): Promise<string> {
-    const { counted, notCounted } = await this.requests.sendJson<Statistics>('/api/stats');
+  async metrics(viewer: Viewer | null): Promise<string> {
+    const { counted, notCounted } = await this.requests.as(viewer).sendJson<Statistics>('/api/stats');
     const values = new Map([...counted].map(([worker, { metrics }]) => [worker, metrics]));
+    if (viewer?.domains) return prometheusText(byWorker(values, {}).filter(([, its]) => its.length > 0));
     return prometheusText([...byWorker(values, this.#adminMetrics()), ...this.#workerMetrics(new Set(notCounted))]);
   }
 
-  async statistics(): Promise<object> {
-    const { counted, notCounted } = await this.requests.sendJson<Statistics>('/api/stats');
+  async statistics(viewer: Viewer | null): Promise<object> {
+    const { counted, notCounted } = await this.requests.as(viewer).sendJson<Statistics>('/api/stats');
     const all = [...counted.values()];
     const ready = notCounted.length === 0 && all.every(({ node }) => node.ready === true);
+    if (viewer?.domains) {
+      const metrics = Object.entries(mergeMetrics(all.map(({ metrics }) => metrics)));
+      const node = { ...all[0]?.node, ready };
+      return { node, notCounted, metrics: Object.fromEntries(metrics.filter(([, values]) => values.length > 0)) };
+    }
     return {
       node: { ...this.node(), ready },
       notCounted,
@@ -117,64 +129,98 @@ function viewRoutes(requests: Requests): [string, Handler][] {
   return [
     [
       'GET /api/domains',
-      async ({ response, url }) => {
-        // As many as a worker lists: the largest domain of all workers together need not be the largest of any of them.
-        const answers = await requests.sendJson<Domains>(`/api/domains?limit=${MOST_LISTED}`);
-        answerMerged(response, answers, (all) => mergeDomains(all, limitOf(url)));
+      async ({ response, url, viewer }) => {
+        const answers = await requests.as(viewer).sendJson<DomainPage>(`/api/domains${url.search}`);
+        answerMerged(response, answers, (all) => mergeDomains(all, pageLimitOf(url)));
       },
     ],
     [
       'GET /api/rooms',
-      async ({ response, url }) => {
-        const answers = await requests.sendJson<Rooms>(`/api/rooms${url.search}`);
+      async ({ response, url, viewer }) => {
+        const answers = await requests.as(viewer).sendJson<Rooms>(`/api/rooms${url.search}`);
         answerMerged(response, answers, (all) => mergeRooms(all, limitOf(url)));
       },
     ],
     [
       'GET /api/errors',
-      async ({ response }) => {
+      async ({ response, viewer }) => {
         const read = (body: string) => (JSON.parse(body) as { errors: readonly RecentSummary[] }).errors;
-        answerMerged(response, await requests.send('/api/errors', read), (all) => ({ errors: mergeErrors(all) }));
+        answerMerged(response, await requests.as(viewer).send('/api/errors', read), (all) => ({
+          errors: mergeErrors(all),
+        }));
       },
     ],
     [
       'GET /api/endpoint',
-      async ({ response, url }) =>
-        answerMerged(response, await requests.sendJson<Lookup>(`/api/endpoint${url.search}`), mergeLookups),
+      async ({ response, url, viewer }) =>
+        answerMerged(response, await requests.as(viewer).sendJson<Lookup>(`/api/endpoint${url.search}`), mergeLookups),
     ],
   ];
 }
 
 function traceRoutes(tracing: SharedTracing): [string, Handler][] {
-  const viewTrace: Handler = async ({ response, url }) =>
-    answerJson(response, await tracing.view(Number(url.searchParams.get('after')) || 0));
+  const viewTrace: Handler = async (request) => {
+    const { trace, notCounted } = await tracing.view(Number(request.url.searchParams.get('after')) || 0);
+    answerJson(request.response, { trace: trace && maySee(request, trace.domain) ? trace : null, notCounted });
+  };
+  /** Whether a trace of somebody else's domain runs, which the one who asks must not end. */
+  const isTaken = (request: Request): boolean => {
+    const { running } = tracing;
+    return running !== null && !maySee(request, running);
+  };
   return [
     ['GET /api/trace', viewTrace],
     [
       'POST /api/trace',
       async (request) => {
-        const started = await tracing.start(request.url.search);
+        const { response, url } = request;
+        if (!maySee(request, url.searchParams.get('domain') ?? '')) return answerError(response, 400, NOT_SERVED);
+        if (isTaken(request)) return answerError(response, 400, 'another trace is running: try again later');
+        const started = await tracing.start(url.search);
         if (started.counted.size > 0) await viewTrace(request);
-        else answerMerged(request.response, started, () => null);
+        else answerMerged(response, started, () => null);
       },
     ],
     [
       'DELETE /api/trace',
       async (request) => {
-        await tracing.stop();
+        if (!isTaken(request)) await tracing.stop();
         await viewTrace(request);
       },
     ],
   ];
 }
 
+/** Domains at run time: any worker can be asked, and the others hear of it. */
+function domainRoutes(requests: Requests): [string, Handler][] {
+  const forward: Handler = async ({ message, response, url, viewer }) => {
+    const body = await readText(message);
+    if (body === null) return answerError(response, 400, 'the body is too long');
+    const path = `${url.pathname}${url.search}`;
+    const forwarded = await requests.as(viewer).forward({ method: message.method ?? 'GET', path, body });
+    if (!forwarded) return answerError(response, 503, 'no worker gives an answer');
+    answer(response, forwarded.status, 'application/json; charset=utf-8', forwarded.body);
+  };
+  return FORWARDED.map((name) => [name, forward]);
+}
+
 function protectedRoutes(workers: Workers, history: History, tracing: SharedTracing): [string, Handler][] {
   const stream = new Stream(history, () => workers.node());
   return [
-    ['GET /metrics', async ({ response }) => answer(response, 200, PROMETHEUS_TYPE, await workers.metrics())],
-    ['GET /api/stats', async ({ response }) => answerJson(response, await workers.statistics())],
-    ['GET /api/stream', ({ response }) => stream.watch(response)],
+    [
+      'GET /metrics',
+      async ({ response, viewer }) => answer(response, 200, PROMETHEUS_TYPE, await workers.metrics(viewer)),
+    ],
+    ['GET /api/stats', async ({ response, viewer }) => answerJson(response, await workers.statistics(viewer))],
+    [
+      'GET /api/stream',
+      ({ response, viewer }) => {
+        if (viewer?.domains) answerError(response, 403, 'owners see no numbers of the whole server');
+        else stream.watch(response);
+      },
+    ],
     ...viewRoutes(workers.requests),
+    ...domainRoutes(workers.requests),
     ...traceRoutes(tracing),
   ];
 }
@@ -184,6 +230,7 @@ export async function startWorkersAdmin(
   config: () => Config,
   ports: () => readonly WorkerPort[],
   heartbeats: Heartbeats,
+  reload: () => ReloadAnswer | null,
 ): Promise<Listener | null> {
   const { host, port } = config().admin;
   if (port === 0) return null;
@@ -193,7 +240,7 @@ export async function startWorkersAdmin(
   const tracing = new SharedTracing(workers.requests);
   const auth = new Auth(() => config().admin.token, Date.now);
   const assets = readAssets();
-  const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history, tracing)]);
+  const closed = new Map([pageRoute(assets), ...protectedRoutes(workers, history, tracing), reloadRoute(reload)]);
   const dispatcher = new Dispatcher(() => workers.health(), auth, openRoutes(auth, assets), closed);
   const listener = await listen(host, port, metrics, dispatcher.respond);
   const close = (): Promise<void> => {

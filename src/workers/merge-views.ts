@@ -1,13 +1,7 @@
 /** Merges what several workers hold of one domain, room, endpoint or error. */
 import type { ClientView, EndedClient, EndpointView, Listed } from '../actors/inspect.js';
-import {
-  type Domains,
-  type DomainView,
-  type Lookup,
-  largestFirst,
-  type Rooms,
-  type RoomView,
-} from '../admin/lookup.js';
+import type { DomainPage, DomainRow } from '../admin/domain-list.js';
+import type { Lookup, Rooms, RoomView } from '../admin/lookup.js';
 import type { RecentError, RecentSummary } from '../recent-errors.js';
 
 const listedIds = 100;
@@ -17,33 +11,28 @@ const namedEndpoints = 4;
 /** Answers by the name of the worker that gave them. */
 export type ByWorker<T> = ReadonlyMap<string, T>;
 
-function addDomains(a: DomainView, b: DomainView): DomainView {
+function addRows(a: DomainRow, b: DomainRow): DomainRow {
   return {
     domain: a.domain,
-    served: a.served || b.served,
-    online: a.online + b.online,
-    shared: a.shared + b.shared,
-    clients: a.clients + b.clients,
-    connected: a.connected + b.connected,
-    // Each worker knows the rooms of all workers.
-    rooms: Math.max(a.rooms, b.rooms),
-    queued: a.queued + b.queued,
-    accepted: a.accepted + b.accepted,
-    sent: a.sent + b.sent,
-    dropped: a.dropped + b.dropped,
+    source: a.source,
+    endpoints: a.endpoints + b.endpoints,
+    connections: a.connections + b.connections,
+    messagesPerSecond: a.messagesPerSecond + b.messagesPerSecond,
+    refused: a.refused + b.refused,
   };
 }
 
-/** Endpoints that are on several workers count once. */
-export function mergeDomains(all: ByWorker<Domains>, count: number): Domains {
-  const sums = new Map<string, DomainView>();
-  for (const domain of [...all.values()].flatMap(({ domains }) => domains)) {
-    const known = sums.get(domain.domain);
-    sums.set(domain.domain, known ? addDomains(known, domain) : domain);
+/** All workers serve the same domains, but one may come to know of a domain before another: no name is left out. */
+export function mergeDomains(all: ByWorker<DomainPage>, count: number): DomainPage {
+  const sums = new Map<string, DomainRow>();
+  for (const row of [...all.values()].flatMap(({ domains }) => domains)) {
+    const known = sums.get(row.domain);
+    sums.set(row.domain, known ? addRows(known, row) : row);
   }
-  const domains = Array.from(sums.values(), (domain) => ({ ...domain, online: domain.online - domain.shared }));
-  const total = Math.max(domains.length, ...[...all.values()].map(({ total }) => total));
-  return { total, domains: domains.sort(largestFirst).slice(0, count) };
+  const rows = [...sums.values()].sort((a, b) => (a.domain < b.domain ? -1 : 1));
+  const isLast = rows.length <= count && [...all.values()].every(({ next }) => next === null);
+  const domains = rows.slice(0, count);
+  return { domains, next: isLast ? null : (domains.at(-1)?.domain ?? null) };
 }
 
 /** Each worker knows a room's members on all of them. */

@@ -4,6 +4,8 @@
  */
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { VIEWER_HEADER, viewerHeader } from '../admin/auth.js';
+import type { Viewer } from '../directory/operations.js';
 
 /** How long a worker may take to answer. */
 const answerMs = 2000;
@@ -36,8 +38,39 @@ export interface Answers<T> {
 /** One path for all workers, or a path for each. */
 type Path = string | ((worker: string) => string);
 
+/** A request with a body, for one worker. */
+export interface Forwarded {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly body: string;
+}
+
 export class Requests {
-  constructor(readonly ports: () => readonly WorkerPort[]) {}
+  constructor(
+    readonly ports: () => readonly WorkerPort[],
+    /** For whom the workers are asked; null: for the server itself. */
+    private readonly viewer: Viewer | null = null,
+  ) {}
+
+  /** Requests for somebody, whom the workers let see what may be seen. */
+  as(viewer: Viewer | null): Requests {
+    return new Requests(this.ports, viewer);
+  }
+
+  /** Sends a request to the first worker that answers it; null: none does. All workers hold the same. */
+  async forward(request: Forwarded): Promise<Answer | null> {
+    for (const { url, token } of this.ports()) {
+      const answer = url === null ? null : await this.#ask(request, url, token);
+      // A change that was not answered may have been made: it is not made twice.
+      if (answer || (url !== null && request.method !== 'GET')) return answer;
+    }
+    return null;
+  }
+
+  #ask({ method, path, body }: Forwarded, url: string, token: string): Promise<Answer | null> {
+    return requestWorker(method, `${url}${path}`, token, this.viewer, body);
+  }
 
   /** Answers count that have status 200 and that `read` can read. Status 400 says why the request is refused. */
   async send<T>(
@@ -50,7 +83,7 @@ export class Requests {
     const pathFor = typeof path === 'string' ? () => path : path;
     const answers = await Promise.all(
       ports.map(({ name, url, token }) =>
-        url === null ? null : requestWorker(method, `${url}${pathFor(name)}`, token),
+        url === null ? null : this.#ask({ method, path: pathFor(name), body: '' }, url, token),
       ),
     );
     const counted = new Map<string, T>();
@@ -76,7 +109,9 @@ export class Requests {
   /** The answer of each worker's `/readyz`, whatever its status; null where a worker gave none. */
   async readiness(): Promise<readonly (Answer | null)[]> {
     return Promise.all(
-      this.ports().map(({ url, token }) => (url === null ? null : requestWorker('GET', `${url}/readyz`, token))),
+      this.ports().map(({ url, token }) =>
+        url === null ? null : this.#ask({ method: 'GET', path: '/readyz', body: '' }, url, token),
+      ),
     );
   }
 }
@@ -94,9 +129,19 @@ function messageOf(body: string): string {
 }
 
 /** Null where the worker is ending, or too busy to answer in time. */
-function requestWorker(method: string, url: string, token: string): Promise<Answer | null> {
+function requestWorker(
+  method: string,
+  url: string,
+  token: string,
+  viewer: Viewer | null,
+  body: string,
+): Promise<Answer | null> {
   return new Promise((resolve) => {
-    const headers = { authorization: `Bearer ${token}` };
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(viewer ? { [VIEWER_HEADER]: viewerHeader(viewer) } : {}),
+      ...(body === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+    };
     const signal = AbortSignal.timeout(answerMs);
     const asked = request(url, { method, headers, agent: false, signal }, (response) => {
       text(response).then(
@@ -105,6 +150,6 @@ function requestWorker(method: string, url: string, token: string): Promise<Answ
       );
     });
     asked.once('error', () => resolve(null));
-    asked.end();
+    asked.end(body);
   });
 }

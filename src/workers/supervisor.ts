@@ -15,6 +15,7 @@ import type { Listener } from '../admin/listener.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { findNatsServer } from '../nats-program.js';
+import type { ReloadAnswer } from '../protocols/context.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
 import { Heartbeats } from './heartbeats.js';
@@ -45,6 +46,8 @@ interface Slot {
 class Supervisor {
   readonly #names: readonly string[];
   readonly #ending = new AbortController();
+  /** Reloads where an operator asks for it by the admin port; null: there is nothing to reload. */
+  onReload: (() => ReloadAnswer) | null = null;
   #slots: readonly Slot[] = [];
   #config: Config;
   #isReloaded = true;
@@ -95,6 +98,7 @@ class Supervisor {
         () => this.#config,
         () => this.#workerPorts(),
         this.#heartbeats,
+        () => this.onReload?.() ?? null,
       );
       this.#slots = this.#names.map((name) => ({ name, process: this.#launch(name), adminPort: null, restarts: 0 }));
       const [ports] = await Promise.all(this.#slots.map((slot) => this.#started(slot)));

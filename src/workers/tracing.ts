@@ -117,6 +117,11 @@ export class SharedTracing {
 
   constructor(private readonly requests: Requests) {}
 
+  /** The domain of the trace that runs; null: none does. */
+  get running(): string | null {
+    return this.#current && Date.now() < this.#current.until ? this.#current.domain : null;
+  }
+
   /** Starts a trace on all workers. `query` names domain, endpoint and time. Answers what the workers say. */
   async start(query: string): Promise<Answered> {
     const answers = await this.requests.sendJson<{ trace: TraceView }>(`/api/trace${query}`, 'POST');

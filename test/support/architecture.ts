@@ -41,6 +41,7 @@ const entry: ReadonlySet<string> = new Set([
   'src/main.ts',
   'src/run.ts',
   'src/command-line.ts',
+  'src/domain-command.ts',
   'src/reload.ts',
   'src/flags.ts',
   'src/sign-token.ts',
@@ -72,7 +73,7 @@ const adapters: readonly string[] = [
 function layerOf(path: string): Layer | undefined {
   if (leaves.has(path)) return 'leaf';
   if (entry.has(path)) return 'main';
-  if (path === 'src/server.ts') return 'server';
+  if (path === 'src/server.ts' || path === 'src/served-domains.ts') return 'server';
   const folder = path.split('/')[1];
   if (folder === 'actors' || folder === 'protocols' || folder === 'http') return folder;
   if (folder === 'admin') return 'http';
@@ -80,7 +81,7 @@ function layerOf(path: string): Layer | undefined {
   if (folder === 'doctor') return 'server';
   if (folder === 'workers') return 'main';
   // The ports: what outlives the process, what reaches other nodes.
-  if (folder === 'store' || folder === 'cluster') return 'actors';
+  if (folder === 'store' || folder === 'cluster' || folder === 'directory') return 'actors';
   return undefined;
 }
 

@@ -120,23 +120,18 @@ function meter(share) {
 }
 
 function domainTable({ domains }) {
-  const most = Math.max(1, ...domains.map(({ online }) => online));
-  const rows = domains.map((domain) =>
+  const rows = domains.map(({ domain, source, endpoints, connections, messagesPerSecond, refused }) =>
     h(
       'tr',
       {},
-      h('td', {}, domain.domain, domain.served ? null : h('span', { class: 'tag' }, ' removed')),
-      meter(domain.online / most),
-      ...['online', 'connected', 'rooms'].map((name) => h('td', { class: 'number' }, count(domain[name]))),
-      ...['accepted', 'sent', 'dropped'].map((name) => h('td', { class: 'number optional' }, count(domain[name]))),
+      h('td', { class: 'break' }, domain),
+      h('td', { class: 'quiet optional' }, source),
+      ...[endpoints, connections, messagesPerSecond, refused].map((n) => h('td', { class: 'number' }, count(n))),
     ),
   );
-  const number = (text, optional = false) => ({ text, number: true, optional });
-  const totals = [number('In', true), number('Out', true), number('Dropped', true)];
-  return table(
-    [{ text: 'Domain' }, { text: '' }, number('Online'), number('Connected'), number('Rooms'), ...totals],
-    rows,
-  );
+  const number = (text) => ({ text, number: true });
+  const heads = [{ text: 'Domain' }, { text: 'Kept in', optional: true }, number('Online'), number('Connected')];
+  return table([...heads, number('Messages/s'), number('Refused')], rows);
 }
 
 function roomTable({ rooms }) {
@@ -157,7 +152,6 @@ function roomTable({ rooms }) {
 export class SizeLists {
   #repeat = new Repeat(5000, async () => {
     const [domains, rooms] = await Promise.all([api('api/domains?limit=50'), api('api/rooms?limit=25')]);
-    byId('domains-total').textContent = `${count(domains.total)} in all, by endpoints online; counts since the start`;
     byId('rooms-total').textContent = `${count(rooms.total)} in all`;
     fill(byId('domains'), domains, domainTable(domains));
     fill(byId('rooms'), rooms, roomTable(rooms));

@@ -73,10 +73,14 @@ export class MqttHost implements Host {
       connection.end();
     });
     system.endOfTurn.add(this.#flush);
-    const { node, domains, runtime } = context;
+    const { node, domains, runtime, served } = context;
     if (node) node.tunnels.accept = (tunnel, origin) => acceptTunnel(this, tunnel, origin as Origin);
     // Stored sessions and those that other nodes tell of receive publications before the first client connects.
-    if (node || runtime.store) for (const domain of domains.values()) this.broker(domain);
+    if (!node && !runtime.store) return;
+    for (const domain of domains.values()) this.broker(domain);
+    const added = (domain: Domain): void => void this.broker(domain);
+    served.onAdded.add(added);
+    this.onClose.push(() => served.onAdded.delete(added));
   }
 
   get topicAliasMaximum(): number {

@@ -7,6 +7,7 @@ import { newTimers } from '../../../src/actors/timers.js';
 import { ServedCertificate } from '../../../src/certificate.js';
 import { type Clock, systemClock } from '../../../src/clock.js';
 import { type Config, loadConfig } from '../../../src/config.js';
+import { SharedState } from '../../../src/directory/shared-state.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
 import { ApiKeys } from '../../../src/protocols/api-keys.js';
@@ -126,6 +127,8 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
   return {
     config: () => config,
     domains,
+    served: { isFixed: () => true, isLeaving: () => false, onAdded: new Set() },
+    state: new SharedState(runtime, false, () => config),
     runtime,
     node: null,
     connections: new ConnectionCounts(),
@@ -134,6 +137,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
       () => runtime.clock.now(),
       () => config.lockout,
     ),
+    reload: () => null,
     isDraining: () => false,
   };
 }

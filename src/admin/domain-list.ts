@@ -1,0 +1,65 @@
+/** The domains that are served, by name: page after page, with a few numbers of each. */
+import { type DomainMetrics, sum } from '../metrics.js';
+import type { Context } from '../protocols/context.js';
+
+export interface DomainRow {
+  readonly domain: string;
+  /** Where its settings are: in the configuration file, or in the directory. */
+  readonly source: 'file' | 'store';
+  readonly endpoints: number;
+  readonly connections: number;
+  readonly messagesPerSecond: number;
+  /** Calls, connections and messages refused since the start. */
+  readonly refused: number;
+}
+
+export interface DomainPage {
+  readonly domains: readonly DomainRow[];
+  /** The name after which the next page begins; null: this is the last one. */
+  readonly next: string | null;
+}
+
+export interface DomainQuery {
+  /** Part of a name. */
+  readonly search: string;
+  /** Names after this one. */
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** Open connections, without those that the server itself has to webhooks. */
+export function connectionsOf({ connections, mqtt }: DomainMetrics): number {
+  return sum(connections) - connections.webhook + mqtt.connected;
+}
+
+function row(metrics: DomainMetrics, isFixed: boolean): DomainRow {
+  return {
+    domain: metrics.name,
+    source: isFixed ? 'file' : 'store',
+    endpoints: metrics.endpointsOnline - metrics.endpointsShared,
+    connections: connectionsOf(metrics),
+    messagesPerSecond: metrics.messagesPerSecond,
+    refused: sum(metrics.refused),
+  };
+}
+
+export function domainPage(
+  { domains, served }: Context,
+  allowed: ReadonlySet<string> | null,
+  { search, after, limit }: DomainQuery,
+): DomainPage {
+  const wanted = search.toLowerCase();
+  const names: string[] = [];
+  for (const name of domains.keys()) {
+    if (name > after && name.toLowerCase().includes(wanted) && (allowed === null || allowed.has(name)))
+      names.push(name);
+  }
+  names.sort();
+  const shown = names.slice(0, limit).flatMap((name) => domains.get(name) ?? []);
+  const next = names.length > limit ? (shown.at(-1)?.name ?? null) : null;
+  return { domains: shown.map(({ name, metrics }) => row(metrics, served.isFixed(name))), next };
+}
+
+export function queryOf(url: URL, limit: number): DomainQuery {
+  return { search: url.searchParams.get('search') ?? '', after: url.searchParams.get('after') ?? '', limit };
+}
