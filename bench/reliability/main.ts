@@ -96,7 +96,9 @@ async function main(): Promise<void> {
     for (const [name, target] of chosen(flags.targets, targets)) {
       for (const seed of flags.seeds.split(',').map(Number)) {
         const { durability } = flags;
-        const outcome = await run({ name, target, scenario, clients, seconds, rate, seed, program, durability });
+        const job = { name, target, scenario, clients, seconds, rate, seed, program, durability };
+        const outcome = await run(job).catch((error: Error) => note(`  ${target.title} failed: ${error.message}`));
+        if (!outcome) continue;
         const load = loadavg()[0] ?? 0;
         runs.push({ scenario, target: name, seed, load, outcome });
         note(`  ${target.title}, seed ${seed}: ${JSON.stringify(outcome)}, load ${load.toFixed(1)}`);

@@ -138,7 +138,7 @@ class World {
   /** Each link breaks again and again, on its own. */
   async breaks(link: Link, [least, most]: readonly [number, number], silentMs: number, awayMs: number): Promise<void> {
     while (!this.isOver) {
-      const worksMs = least + this.random() * (most - least);
+      const worksMs = Math.min(least + this.random() * (most - least), this.ms);
       const quietMs = Math.min(worksMs, this.random() * silentMs);
       await sleep(worksMs - quietMs);
       if (this.isOver) return;
@@ -152,7 +152,11 @@ class World {
   }
 
   async breakAll(period: readonly [number, number], silentMs: number, awayMs: number): Promise<null> {
-    const all = this.users.map(({ link }) => this.breaks(link, period, silentMs, awayMs));
+    const all = this.users.map(async ({ link }) => {
+      // Else all links with a fixed period would break together.
+      if (awayMs > 0) await sleep(this.random() * period[0]);
+      await this.breaks(link, period, silentMs, awayMs);
+    });
     await sleep(this.ms);
     this.isOver = true;
     await Promise.all(all);

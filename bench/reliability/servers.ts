@@ -13,7 +13,7 @@ import { type Client, EventsClient, MqttPhone, type Person, PollClient, SocketCl
 import { BareClient, SocketIoClient } from './peer-clients.js';
 
 const peers = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers');
-const START_MS = 20_000;
+const START_MS = 60_000;
 const STOP_MS = 15_000;
 const CALL_MS = 15_000;
 
