@@ -137,6 +137,8 @@ export class DomainMetrics {
   readonly delivered = zeros(PACKET_KINDS);
   /** Packets handed to a transport; again where one could not get them out. */
   readonly sent = zeros(PACKET_KINDS);
+  /** Packets that a client has: as it has said itself, or, where it keeps no position, by being written to it. */
+  readonly confirmed = zeros(PACKET_KINDS);
   readonly dropped = zeros(DROP_REASONS);
   /** Requests and connections that named this domain. */
   readonly refused = zeros(REFUSAL_REASONS);
@@ -147,6 +149,8 @@ export class DomainMetrics {
   /** Packets and publications waiting in queues now. */
   queuedPackets = 0;
   queuedBytes = 0;
+  /** Those of the queued packets that have been sent and that their client has not confirmed. */
+  unconfirmedPackets = 0;
   /** Bytes that its queues, sessions, retained publications and rooms take, counted by actors/memory.ts. */
   memoryBytes = 0;
   endpointsOnline = 0;

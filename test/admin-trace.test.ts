@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Hop } from '../src/actors/trace.js';
 import { askAdmin } from './support/admin.js';
+import { CountingSocket } from './support/counting.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
 import { mqttTcp } from './support/transports.js';
 
@@ -34,7 +35,7 @@ t.test('a trace shows each hop of a message from its acceptance to the socket', 
   await start(server, '2');
   await site.message(one.ticket, '2', 'a secret');
   t.equal((await two.next()).body, 'a secret');
-  const way = ['accepted', 'resolved', 'queued', 'sent'];
+  const way = ['accepted', 'resolved', 'queued', 'sent', 'confirmed'];
   t.strictSame(
     await hops(server),
     way.map((hop) => `${hop} message chat 1>2`),
@@ -47,11 +48,43 @@ t.test('a trace shows each hop of a message from its acceptance to the socket', 
       [2, 1],
       [3, 1],
       [4, 1],
+      [5, 1],
     ],
   );
-  t.match(trace?.hops.at(-1), { detail: 'tab by websocket', at: Number });
+  t.match(trace?.hops.at(-2), { detail: 'tab by websocket', at: Number });
+  t.match(trace?.hops.at(-1), { detail: 'tab, by being written' });
   t.notMatch(JSON.stringify(trace), 'secret');
-  t.strictSame((await call(server, 'GET', { after: '3' })).trace?.hops.length, 1);
+  t.strictSame((await call(server, 'GET', { after: '3' })).trace?.hops.length, 2);
+});
+
+t.test('a trace says when a client that keeps a position has confirmed, and not before', async (t) => {
+  const server = await testServer(t, admin);
+  const site = server.site();
+  const { ticket } = await site.online('2', { client: 'tab' });
+  const client = server.own(new CountingSocket(server.port, ticket));
+  await client.connect();
+  await start(server, '2');
+  await site.push('9', '2', 'a secret');
+  await client.has(1);
+  t.equal((await hops(server)).at(-1), 'sent message chat 9>2');
+  const view = async () => {
+    const answer = await askAdmin(server, `/api/endpoint?${new URLSearchParams({ domain: siteA.domain, id: '2' })}`);
+    return (answer.body as { endpoint: { clients: Record<string, unknown>[] } }).endpoint.clients[0];
+  };
+  const unconfirmed = async () => {
+    const { text } = await askAdmin(server, '/metrics');
+    const value = (name: string) => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(text)?.[1]);
+    return [value('nextalk_unconfirmed_packets'), value('nextalk_packets_confirmed_total\\{kind="message"\\}')];
+  };
+  const before = (await view()) as { unconfirmedSince: number; connectedAt: number };
+  t.match(before, { unconfirmed: 1, queuedPackets: 1, position: /\.0$/ });
+  t.ok(before.unconfirmedSince >= before.connectedAt && before.unconfirmedSince <= Date.now());
+  t.strictSame(await unconfirmed(), [1, 0]);
+  client.say('received');
+  while (!(await hops(server)).includes('confirmed message chat 9>2')) await server.settled();
+  t.match((await call(server, 'GET')).trace?.hops.at(-1), { hop: 'confirmed', detail: 'tab' });
+  t.match(await view(), { unconfirmed: 0, unconfirmedSince: null, queuedPackets: 0, position: /\.1$/ });
+  t.strictSame(await unconfirmed(), [0, 1]);
 });
 
 t.test('a trace tells why an endpoint did not get a message', async (t) => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import t from 'tap';
 import { askAdmin } from './support/admin.js';
+import { CountingSocket } from './support/counting.js';
 import { HANG_MS } from './support/hang.js';
 import { natsServer, testCluster } from './support/nats.js';
 import { program, skipWithout } from './support/programs.js';
@@ -159,6 +160,25 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     t.notMatch(await dashboard.page.locator('#trace').textContent(), 'secret');
     await dashboard.page.click('text=Stop');
     await dashboard.says('#trace', 'ended');
+    t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('says of each packet whether the client has it, and since when it is open where not', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 } });
+    const dashboard = await visit(browser, server, `#endpoint?domain=${siteA.domain}&id=42`);
+    const { ticket } = await server.site().online('42', { client: 'tab' });
+    const client = server.own(new CountingSocket(server.port, ticket));
+    await client.connect();
+    await dashboard.says('#endpoint', 'websocket');
+    await dashboard.page.click('text=Trace for 5 minutes');
+    await dashboard.says('#trace', 'Nothing yet');
+    await server.site().push('9', '42', 'a secret');
+    await client.has(1);
+    await dashboard.says('.trace-line', /sent\s+tab by websocket[\s\S]*not confirmed\s+[\d.]+ m?s ago/);
+    await dashboard.says('#endpoint', /1, for [\d.]+ m?s/);
+    client.say('received');
+    await dashboard.says('.trace-line', /sent\s+tab by websocket[\s\S]*confirmed\s+tab/);
+    while (/not confirmed/.test((await dashboard.page.locator('#trace').textContent()) ?? '')) await server.settled();
     t.strictSame(dashboard.problems, []);
   });
 

@@ -209,7 +209,8 @@ class World {
     if (this.client.queued.length > 0) throw new Error('what is confirmed is kept');
     const isOnce = this.had.every((number, i) => number > (this.had[i - 1] ?? 0));
     if (!isOnce) throw new Error(`came twice or out of order: ${this.had}`);
-    if (this.metrics.queuedPackets !== 0 || this.metrics.queuedBytes !== 0)
+    const { queuedPackets, queuedBytes, unconfirmedPackets } = this.metrics;
+    if (queuedPackets !== 0 || queuedBytes !== 0 || unconfirmedPackets !== 0)
       throw new Error('something is counted still');
   }
 }
@@ -220,7 +221,12 @@ function run(t: Check, isMixed: boolean, queuePackets: number): void {
     const world = new World(seed, queuePackets);
     world.resume('first');
     try {
-      for (let step = 0; step < 120; step++) world.step(isMixed);
+      for (let step = 0; step < 120; step++) {
+        world.step(isMixed);
+        const { unconfirmedPackets } = world.metrics;
+        if (unconfirmedPackets !== world.client.unconfirmed.length)
+          throw new Error(`${unconfirmedPackets} count as unconfirmed`);
+      }
       world.end();
     } catch (error) {
       t.equal(`seed ${seed}: ${(error as Error).message}`, '');

@@ -118,9 +118,9 @@ export class Client {
     return this.#queue.packets;
   }
 
-  /** How many of them have been sent. */
-  get unconfirmed(): number {
-    return this.#queue.length - this.#queue.unsent.length;
+  /** Those of them that have been sent. */
+  get unconfirmed(): readonly Packet[] {
+    return this.#queue.unconfirmed;
   }
 
   /** How many packets have been accepted for it. */
@@ -246,8 +246,7 @@ export class Client {
     if (taken < packets.length) this.#traceAll('waiting', packets.slice(taken), 'the connection takes no more now');
     if (taken === 0) return;
     if (this.transport.acknowledges) return this.#queue.send(taken);
-    const confirmed = this.#queue.take(taken);
-    this.onConfirmed?.(confirmed);
+    this.#leave(this.#queue.take(taken), ', by being written');
   }
 
   #countConnected(now: number): void {
@@ -310,10 +309,15 @@ export class Client {
     counting.resumed(queue.position(queue.confirmed));
   }
 
-  /** These are confirmed. */
-  #leave(confirmed: readonly Packet[]): void {
+  /** These are confirmed. Of a webhook it is its site that confirms, and the webhook that knows. */
+  #leave(confirmed: readonly Packet[], how = ''): void {
     if (confirmed.length === 0) return;
-    this.#traceAll('confirmed', confirmed, this.name);
+    const isTraced = this.transport?.kind !== 'webhook';
+    for (const packet of confirmed) {
+      const { kind, trace } = packet;
+      this.metrics.confirmed[kind] += 1;
+      if (trace !== null && isTraced) trace.hop('confirmed', packet, this.address, `${this.name}${how}`);
+    }
     this.onConfirmed?.(confirmed);
   }
 

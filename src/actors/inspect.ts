@@ -3,6 +3,7 @@ import type { TransportKind } from '../metrics.js';
 import { type Address, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
+import type { Packet } from './packet.js';
 
 const LISTED = 100;
 
@@ -40,6 +41,8 @@ export interface ClientView {
   readonly position: string | null;
   /** How many of the queued packets have been sent, and not confirmed. */
   readonly unconfirmed: number;
+  /** Since when about the first of these has been on its way, in milliseconds since the epoch; null: there are none. */
+  readonly unconfirmedSince: number | null;
 }
 
 /** A client whose ticket has ended while its endpoint goes on. */
@@ -76,7 +79,12 @@ export function listed(domain: string, addresses: Iterable<Address>, total: numb
   return { total, ids };
 }
 
-function viewOf(client: Client): ClientView {
+/** When the first of them was sent: when it was accepted, or when the connection came that it went over. */
+function sentAt([first]: readonly Packet[], connectedAt: number, now: number): number | null {
+  return first ? Math.max(connectedAt, Math.round(now - (performance.now() - first.acceptedAt))) : null;
+}
+
+function viewOf(client: Client, now: number): ClientView {
   const { name, transport, since, queued, queuedBytes, keptSince, isAway, confirmed, unconfirmed, queue } = client;
   const isConnected = transport !== null && !REQUESTS.includes(transport.kind);
   return {
@@ -91,20 +99,22 @@ function viewOf(client: Client): ClientView {
     detachedAt: transport ? null : since,
     awaySince: isAway ? keptSince : null,
     position: transport?.counting || keptSince !== null ? queue.position(confirmed) : null,
-    unconfirmed,
+    unconfirmed: unconfirmed.length,
+    unconfirmedSince: sentAt(unconfirmed, transport ? since : 0, now),
   };
 }
 
 export function inspect(state: EndpointState): EndpointView {
   const { domain, record, clients, webhook } = state;
   const buddies = domain.tracker.buddiesOf(record);
+  const now = domain.runtime.clock.now();
   return {
     online: state.online,
     nick: record.nick,
     show: record.show,
     status: record.status,
     visible: record.appearance !== null,
-    clients: (webhook ? [...clients, webhook] : clients).map(viewOf),
+    clients: (webhook ? [...clients, webhook] : clients).map((client) => viewOf(client, now)),
     ended: state.ended?.toReversed() ?? [],
     unseen: state.unseen?.packets.length ?? 0,
     buddies: listed(domain.name, buddies, buddies.size),

@@ -141,8 +141,14 @@ export class PacketQueue {
     this.#sent = sent;
     const packets = entries.filter(isPacket);
     this.#gaps = entries.length - packets.length;
+    this.keeper.metrics.unconfirmedPackets += this.#packetsIn(0, sent);
     for (const packet of packets) this.#count(packet, 1);
     return this.#trim(limits);
+  }
+
+  /** Those that have been sent. */
+  get unconfirmed(): readonly Packet[] {
+    return this.#entries.slice(0, this.#sent).filter(isPacket);
   }
 
   /** Whether something has not been sent, be it a gap. */
@@ -306,8 +312,17 @@ export class PacketQueue {
     return total;
   }
 
+  /** How many packets there are from one entry to before another. */
+  #packetsIn(from: number, to: number): number {
+    if (this.#gaps === 0) return to - from;
+    let found = 0;
+    for (let at = from; at < to; at++) if (isPacket(this.#entries[at] as Entry)) found += 1;
+    return found;
+  }
+
   /** Takes the first `count` entries out; answers the packets among them. */
   #shift(count: number): readonly Packet[] {
+    if (this.#sent > 0) this.keeper.metrics.unconfirmedPackets -= this.#packetsIn(0, Math.min(count, this.#sent));
     const isAll = count === this.#entries.length;
     const gone = isAll ? this.#entries : this.#entries.splice(0, count);
     if (isAll) this.#entries = NONE;
@@ -357,12 +372,16 @@ export class PacketQueue {
   #setSent(count: number): void {
     const before = this.#sent;
     this.#sent = count;
+    const { metrics } = this.keeper;
+    if (count > before) metrics.unconfirmedPackets += this.#packetsIn(before, count);
+    else if (count < before) metrics.unconfirmedPackets -= this.#packetsIn(count, before);
     if (before > 0) this.#join(before - 1);
   }
 
   /** A gap in the place of a packet, one with its neighbours: but what was sent stays apart from what was not. */
   #leaveGap(at: number, gone: Packet, lost = gone.kind === 'message' ? 1 : 0): void {
     this.#count(gone, -1);
+    if (at < this.#sent) this.keeper.metrics.unconfirmedPackets -= 1;
     this.#entries[at] = { kind: null, missed: 1, lost };
     this.#gaps += 1;
     if (at + 1 !== this.#sent) this.#join(at);

@@ -91,6 +91,14 @@ const packets: readonly Family[] = [
   ),
   keyed(
     'counter',
+    'nextalk_packets_confirmed_total',
+    'Packets that their client has: by its position, over MQTT by its acknowledgement, of others by being written to them.',
+    'kind',
+    PACKET_KINDS,
+    (metrics, kind) => metrics.total((domain) => domain.confirmed[kind]),
+  ),
+  keyed(
+    'counter',
     'nextalk_packets_dropped_total',
     'Packets and publications that went no further, by reason; see docs/metrics.md.',
     'reason',
@@ -99,6 +107,12 @@ const packets: readonly Family[] = [
   ),
   single('gauge', 'nextalk_queue_packets', 'Packets and publications waiting in the queues of clients.', (source) =>
     source.metrics.total((domain) => domain.queuedPackets),
+  ),
+  single(
+    'gauge',
+    'nextalk_unconfirmed_packets',
+    'Of these, packets that have been sent and not confirmed.',
+    ({ metrics }) => metrics.total((domain) => domain.unconfirmedPackets),
   ),
   single('gauge', 'nextalk_queue_bytes', 'About how many bytes these take.', ({ metrics }) =>
     metrics.total((domain) => domain.queuedBytes),

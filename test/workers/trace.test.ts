@@ -45,7 +45,7 @@ t.test('a packet’s way over several workers is one list of hops, in order, eac
   });
   await server.site().message(one.ticket, '2', 'a secret');
   for (const client of [tab, phone]) while ((await client.next()).body !== 'a secret');
-  const hops = await hopsUntil(server, (hops) => hops.filter(({ hop }) => hop === 'sent').length === 2);
+  const hops = await hopsUntil(server, (hops) => hops.filter(({ hop }) => hop === 'confirmed').length === 2);
   const [first] = hops;
   const way = hops.filter(({ packet }) => packet === first?.packet);
   t.equal(way.length, hops.length, 'all workers call the packet by one number');
@@ -81,7 +81,7 @@ t.test('rooms, presence and connections are traced on whichever worker they are'
     hops.filter((hop) => hop.endsWith(room)),
     [
       ...['im-1 accepted', 'im-1 resolved', 'im-1 relayed'],
-      ...['im-2 received', 'im-2 resolved', 'im-2 queued', 'im-2 sent'],
+      ...['im-2 received', 'im-2 resolved', 'im-2 queued', 'im-2 sent', 'im-2 confirmed'],
     ].map((hop) => `${hop} ${room}`),
   );
   t.ok(hops.includes('im-2 sent presence show 1>2'));

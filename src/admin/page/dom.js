@@ -23,6 +23,18 @@ export function fill(parent, key, ...children) {
   parent.replaceChildren(...children.filter((child) => child !== null));
 }
 
+/** How long ago something was, which goes on while it is shown. */
+export function age(at) {
+  return h('span', { 'data-at': at }, span(Date.now() - at));
+}
+
+export function growOlder(parent) {
+  for (const element of parent.querySelectorAll('[data-at]')) {
+    const text = span(Date.now() - Number(element.dataset.at));
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
 export function table(heads, rows) {
   const head = heads.map(({ text, number, optional }) =>
     h('th', { class: [number && 'number', optional && 'optional'].filter(Boolean).join(' ') || null }, text),

@@ -1,5 +1,5 @@
 /** One endpoint or room: what it is now, what went wrong with it, and what happens to its packets. */
-import { api, byId, bytes, count, endpointLink, fill, h, span, table } from './dom.js';
+import { age, api, byId, bytes, count, endpointLink, fill, growOlder, h, table } from './dom.js';
 import { errorTable, missingNote, Repeat } from './lists.js';
 import { TraceView } from './trace.js';
 
@@ -24,18 +24,6 @@ function roomIds({ total, ids }) {
 function card(title, note, content, isWide = false) {
   const head = h('div', { class: 'card-head' }, h('h3', {}, title), h('span', { class: 'quiet' }, note));
   return h('div', { class: isWide ? 'card wide' : 'card' }, head, content);
-}
-
-/** How long ago something was, which goes on while it is shown. */
-function age(at) {
-  return h('span', { 'data-at': at }, span(Date.now() - at));
-}
-
-function growOlder(parent) {
-  for (const element of parent.querySelectorAll('[data-at]')) {
-    const text = span(Date.now() - Number(element.dataset.at));
-    if (element.textContent !== text) element.textContent = text;
-  }
 }
 
 /** `node`: of the server that answers; null where it is none of a cluster, or several. */
@@ -66,16 +54,22 @@ function clientTable(clients, node) {
         { class: 'quiet optional' },
         ...(client.seenAt === null ? ['not known here'] : [age(client.seenAt), ' ago']),
       ),
-      h('td', { class: 'number optional' }, client.unconfirmed === 0 ? '' : count(client.unconfirmed)),
-      h('td', { class: 'number' }, count(queuedPackets)),
+      h(
+        'td',
+        { class: 'number' },
+        ...(client.unconfirmed === 0
+          ? ['']
+          : [count(client.unconfirmed), h('span', { class: 'quiet' }, ', for ', age(client.unconfirmedSince))]),
+      ),
+      h('td', { class: 'number' }, count(queuedPackets - client.unconfirmed)),
       h('td', { class: 'number optional' }, queuedBytes === 0 ? '' : bytes(queuedBytes)),
     ),
   );
   const heads = [{ text: 'Client' }, isPlaced ? { text: 'Node' } : null, { text: 'Transport' }];
   heads.push({ text: 'Since' }, { text: 'Last seen', optional: true });
   heads.push(
-    { text: 'Unconfirmed', number: true, optional: true },
-    { text: 'Queued', number: true },
+    { text: 'Not confirmed', number: true },
+    { text: 'Waiting', number: true },
     { text: '', number: true, optional: true },
   );
   return table(

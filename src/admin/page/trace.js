@@ -1,5 +1,5 @@
 /** The trace of one endpoint: each hop of its packets as it happens, without what they say. */
-import { api, clock, duration, fill, h, span } from './dom.js';
+import { age, api, clock, duration, fill, growOlder, h, span } from './dom.js';
 import { missingNote, Repeat } from './lists.js';
 
 const KEPT = 1000;
@@ -29,21 +29,48 @@ function step({ hop, detail, at, node }, startedAt, nodeBefore) {
   );
 }
 
+/** The clients that a packet has been sent to and that have not said that they have it, with when that was. */
+function openHops(hops) {
+  const open = new Map();
+  for (const { hop, detail, at } of hops) {
+    const [client] = detail.split(/ by |, /);
+    if (hop === 'sent' && !detail.endsWith(' by webhook')) open.set(client, at);
+    else if (hop === 'confirmed' || hop === 'returned') open.delete(client);
+    else if (hop === 'dropped') open.clear();
+  }
+  return [...open];
+}
+
+function notConfirmed(client, at, isAlone) {
+  return h(
+    'li',
+    {},
+    h('span', { class: 'tag warn' }, 'not confirmed'),
+    h('span', { class: 'quiet' }, ` ${isAlone ? '' : `by ${client}, `}`, age(at), ' ago'),
+  );
+}
+
 /** A packet and its hops in order; or what happened to a client. */
-function line(hops) {
+function line(hops, isActive) {
   const [{ at, packet, kind, from, to }] = hops;
+  const open = isActive ? openHops(hops) : [];
   const what = packet === 0 ? [] : [h('b', {}, kind), ` ${from} → ${to}`];
   return h(
     'div',
     { class: 'trace-line' },
     h('span', { class: 'time' }, clock(at, true)),
     h('div', { class: 'trace-what' }, ...what),
-    h('ol', { class: 'steps' }, ...hops.map((hop, i) => step(hop, at, hops[i - 1]?.node))),
+    h(
+      'ol',
+      { class: 'steps' },
+      ...hops.map((hop, i) => step(hop, at, hops[i - 1]?.node)),
+      ...open.map(([client, sentAt]) => notConfirmed(client, sentAt, open.length === 1)),
+    ),
   );
 }
 
 /** The newest first. */
-function lines(hops) {
+function lines(hops, isActive) {
   const groups = new Map();
   for (const hop of hops) {
     const key = hop.packet === 0 ? `event ${hop.seq}` : `${hop.origin ?? ''} ${hop.packet}`;
@@ -51,7 +78,7 @@ function lines(hops) {
     groups.set(key, group);
     group.push(hop);
   }
-  return [...groups.values()].sort((a, b) => b[0].seq - a[0].seq).map(line);
+  return [...groups.values()].sort((a, b) => b[0].seq - a[0].seq).map((group) => line(group, isActive));
 }
 
 export class TraceView {
@@ -103,11 +130,12 @@ export class TraceView {
       h('span', { class: 'spring' }),
       stop,
     );
-    const shown = lines(this.#hops).slice(0, SHOWN);
+    const shown = lines(this.#hops, active).slice(0, SHOWN);
     const nothing = h('div', { class: 'empty' }, 'Nothing yet: the next packet from or to it is shown here.');
     const missing = missingNote(notCounted);
     const content = h('div', { class: 'trace' }, ...(shown.length === 0 ? [nothing] : shown));
     const card = h('div', { class: 'card' }, head, missing, content);
     fill(this.parent, [this.#seq, rest, id, notCounted], card);
+    growOlder(this.parent);
   }
 }
