@@ -6,7 +6,8 @@ import type { PacketKind } from '../metrics.js';
 import type { Address } from './address.js';
 import { Packet } from './packet.js';
 import type { Show } from './presence.js';
-import type { PacketQueue, QueueState } from './queue.js';
+import type { PacketQueue } from './queue.js';
+import type { QueueState } from './queue-entries.js';
 
 export const KEPT_VERSION = 1;
 

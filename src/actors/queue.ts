@@ -11,6 +11,7 @@ import type { DomainMetrics, PacketKind } from '../metrics.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
+import { type Batch, type Entry, isPacket, type QueueState, span } from './queue-entries.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -26,53 +27,11 @@ export interface QueueKeeper {
   readonly runtime: { readonly clock: Pick<Clock, 'now'>; readonly era: string };
 }
 
-/** Numbers that follow each other and whose packets have gone. */
-export interface Gap {
-  readonly kind: null;
-  readonly missed: number;
-  /** How many of them were messages. */
-  readonly lost: number;
-}
-
-type Entry = Packet | Gap;
-
-/** A queue as a restart leaves it. */
-export interface QueueState {
-  /** Not confirmed, in the order of their numbers. */
-  readonly entries: readonly Entry[];
-  /** How many of the entries, from the first on, have been sent. */
-  readonly sent: number;
-  /** The number of the packet that was accepted last. */
-  readonly accepted: number;
-}
-
-/** What goes out in one frame. */
-export interface Batch {
-  readonly packets: readonly Packet[];
-  /** Numbers up to its end that are not in it. */
-  readonly missed: number;
-  /** How many of these were messages. */
-  readonly lost: number;
-  /** The number after which it begins, and its last one. */
-  readonly before: number;
-  readonly after: number;
-  /** Entries of the queue. */
-  readonly entries: number;
-}
-
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
 /** Gaps that are kept apart for what they held; beyond it, who goes on from within one is told of too many messages rather than too few. */
 const RUNS = 64;
 const NONE: Entry[] = [];
 const NO_PACKETS: Packet[] = [];
-
-function isPacket(entry: Entry): entry is Packet {
-  return entry.kind !== null;
-}
-
-function span(entry: Entry): number {
-  return entry.kind === null ? entry.missed : 1;
-}
 
 export class PacketQueue {
   /** Not confirmed, in the order of their numbers. Shared while empty: most queues are, most of the time. */
