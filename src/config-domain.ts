@@ -40,6 +40,8 @@ export interface DomainLimits {
   readonly offlineBytes: number;
   /** How long each of them is kept, in seconds. */
   readonly offlineAgeS: number;
+  /** Messages kept in the history, in bytes. */
+  readonly historyBytes: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
   /** Messages in a second that one client sends itself; twice as many at once. */
@@ -58,6 +60,8 @@ export interface DomainConfig {
   readonly offline: boolean;
   /** What of its clients survives a restart of the server; without a data folder nothing does. */
   readonly durability: 'none' | 'restart' | 'always';
+  /** What is kept of each conversation; only ever with a data folder. null: nothing. */
+  readonly history: HistoryConfig | null;
   /** Secrets that sign tokens, each of at least 32 bytes. null: tokens are refused. */
   readonly tokenSecret: string | readonly string[] | null;
   /** Clients themselves may show, look, join and leave. */
@@ -74,6 +78,13 @@ export interface DomainConfig {
   readonly services: ReadonlyMap<string, ServiceConfig>;
   /** Over the limits of the server; see limitsOf. */
   readonly limits: Partial<DomainLimits>;
+}
+
+export interface HistoryConfig {
+  /** The latest so many messages of a conversation, 1 to 1,000. */
+  readonly messages: number;
+  /** Messages that are not older. */
+  readonly days: number;
 }
 
 /** How a client's own message reaches the server. */
@@ -146,6 +157,9 @@ export function domainErrors(domain: FileDomain, { host, data }: Surroundings): 
   const errors: string[] = [];
   if (domain.offline && data === 'none') {
     errors.push('offline: keeping messages needs a data folder, and data is "none"');
+  }
+  if (domain.history !== null && data === 'none') {
+    errors.push('history: keeping messages needs a data folder, and data is "none"');
   }
   errors.push(...secretErrors(domain, 'tokenSecret', host));
   if (!isLoopback(host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {

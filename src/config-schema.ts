@@ -94,6 +94,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     'Bytes of messages kept for endpoints that are offline, of which what clients send takes at most half and one of them a hundredth; each endpoint is bounded by queuePackets and queueBytes. 0: no limit.',
   ),
   offlineAgeS: whole(0, most, 604_800, 'A message to an offline endpoint is kept this long, in seconds. 0: for ever.'),
+  historyBytes: whole(
+    0,
+    most,
+    1_073_741_824,
+    'Bytes of messages kept in the `history` of a domain; beyond, the oldest go. 0: no limit.',
+  ),
   requestsPerSecond: whole(
     0,
     most,
@@ -195,6 +201,17 @@ export const domainSchema: ConfigSchema = {
       default: 'restart',
       description:
         'What survives a restart of the server, with a `data` folder: `none` of its tickets, presence and queues; `restart`: all of them an orderly end, tickets and presence a kill; `always`: messages a kill too, and each is answered when it is on disk.',
+    },
+    history: {
+      type: ['object', 'null'],
+      default: null,
+      additionalProperties: false,
+      description:
+        'The last messages of each conversation are kept, and read by GET /v5/history and by clients. Needs a `data` folder. null: none are.',
+      properties: {
+        messages: whole(1, 1000, 200, 'How many messages of a conversation; beyond, the oldest go.'),
+        days: whole(1, 3650, 30, 'How many days a message is kept at most.'),
+      },
     },
     clientSend: {
       type: 'array',

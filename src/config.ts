@@ -17,7 +17,7 @@ import {
 import { ajv, explain } from './config-errors.js';
 import { configSchema } from './config-schema.js';
 
-export type { ClientWay, DomainConfig, DomainLimits, ServiceConfig } from './config-domain.js';
+export type { ClientWay, DomainConfig, DomainLimits, HistoryConfig, ServiceConfig } from './config-domain.js';
 export { isLoopback, secretsOf } from './config-domain.js';
 
 export interface Config {
@@ -172,7 +172,7 @@ export function loadConfig(input: unknown, processes = 1): { config: Config } | 
 
 /** The built-in domain, with the defaults that one in the file gets. */
 function withBuiltIn(complete: Complete): Complete {
-  const data: unknown = { ...complete, domains: [{ ...builtIn }] };
+  const data: unknown = { ...complete, domains: [{ ...builtIn, ...(complete.data !== 'none' && { history: {} }) }] };
   if (!validate(data)) throw new Error('the built-in domain does not fit the schema');
   return data;
 }

@@ -146,6 +146,8 @@ export class DomainMetrics {
   signOutsForgotten = 0;
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
+  /** What the history has now, and what has become of messages: kept, and taken away again or never kept. */
+  readonly history = { messages: 0, bytes: 0, kept: 0, trimmed: 0, deleted: 0, refused: 0 };
   /** Packets and publications waiting in queues now. */
   queuedPackets = 0;
   queuedBytes = 0;

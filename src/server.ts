@@ -78,7 +78,18 @@ function createRuntime(config: Config, clock: Clock, store: Store | null, era: s
     if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
     else conditions.clear('disk');
   });
-  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store, era };
+  return {
+    system,
+    metrics,
+    clock,
+    outbox,
+    ...newTimers(clock, config),
+    webhook,
+    cluster: null,
+    encode: encodePacket,
+    store,
+    era,
+  };
 }
 
 /** This node of a cluster; null: there is one node. */

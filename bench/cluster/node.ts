@@ -62,6 +62,7 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     returning: new Timeouts(systemClock, 60_000, nothing),
     grace: new Timeouts(systemClock, 8000, nothing),
     kept: null,
+    encode: encodePacket,
     store: null,
     era: 'e',
     webhook: () => {

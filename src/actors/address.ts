@@ -81,6 +81,11 @@ export function shortId(domain: string, address: Address): string {
   return shortIdOf(address.slice(start, start + 3) as Node, address.slice(start + 4));
 }
 
+/** The short id of an address of `domain` by which calls find it again: a room's with its prefix. */
+export function reference(domain: string, address: Address): string {
+  return isRoom(domain, address) ? address.slice(domain.length + 9).replace('/', ':') : shortId(domain, address);
+}
+
 /** Whether an address of `domain` is a room's. */
 export function isRoom(domain: string, address: Address): boolean {
   return address.startsWith('gid/', domain.length + 9);

@@ -5,7 +5,7 @@
  */
 import type { Address, Target } from './address.js';
 import type { Domain } from './domain.js';
-import { type EndpointRecord, primaryOf } from './endpoint-record.js';
+import { type EndpointRecord, isOnline, primaryOf } from './endpoint-record.js';
 import type { Packet } from './packet.js';
 import { type Deliver, tellWatchers } from './router.js';
 import { sizeOf } from './small-set.js';
@@ -23,6 +23,7 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
     return;
   }
   const { address, node, client } = target;
+  if (domain.history !== null && !isForWebhookOnly(domain, target)) domain.history.take(packet, address);
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
     if (!isThere) domain.drop(packet, 'offline', address);
@@ -53,6 +54,13 @@ export function keepOrDrop(
   if (packet.receipt === null) return;
   if (kept === 'stored' && store) packet.receipt.stored(store);
   else packet.receipt.report('dropped');
+}
+
+/** Whether a service has nobody but its webhook. */
+function isForWebhookOnly(domain: Domain, { node, id, address }: Target): boolean {
+  if (node !== 'sid' || !domain.serviceConfig(id)?.webhook) return false;
+  const record = domain.tracker.records.get(address);
+  return record === undefined || !isOnline(record);
 }
 
 function toRoom(domain: Domain, packet: Packet): boolean {

@@ -15,6 +15,7 @@ import type { Client, Outbox } from './client.js';
 import type { DomainCluster } from './cluster.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
+import { History } from './history.js';
 import { DomainJournal } from './journal.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
@@ -47,6 +48,8 @@ export interface Runtime {
   readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
   /** Makes a domain's port to the other nodes; null: there are none. */
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
+  /** A packet's JSON. */
+  readonly encode: (packet: Packet) => string;
   /** Keeps what outlives the process; null: nothing does. */
   readonly store: Store | null;
   /** The era of positions. */
@@ -73,6 +76,8 @@ export class Domain {
   /** Writes what the next start of the server goes on from; null: there is no store. */
   readonly journal: DomainJournal | null;
   readonly fanout: PresenceFanout;
+  /** Keeps the last messages of each conversation; null: the domain has no history. */
+  history: History | null = null;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -96,6 +101,7 @@ export class Domain {
     this.tracker = new Tracker(this.cluster, this.fanout, this.memory, this.metrics);
     this.router = system.spawn(system.group(`router ${settings.domain}`), router, this.table);
     this.#startServices();
+    this.#startHistory();
   }
 
   get name(): string {
@@ -115,6 +121,7 @@ export class Domain {
     this.journal?.reload(before);
     for (const { actor } of this.tracker.here()) actor.tell({ kind: 'configure' });
     this.#startServices();
+    this.#startHistory();
   }
 
   /** Ends all actors of the domain and their clients: the domain is no more configured, or the server ends. */
@@ -123,6 +130,7 @@ export class Domain {
     for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
+    this.history?.close();
     this.memory.end();
   }
 
@@ -197,6 +205,18 @@ export class Domain {
     if (packet.kind !== 'message' || !this.settings.offline || !this.mailboxes) return null;
     if (packet.fromClient && !this.mailboxes.seen.has(address)) return null;
     return this.mailboxes.keep(address, packet) ? 'stored' : 'dropped';
+  }
+
+  /** What has been kept stays on disk when the domain keeps no more. */
+  #startHistory(): void {
+    const { runtime, settings, history } = this;
+    if (history && settings.history) history.settings = settings.history;
+    else if (history) {
+      history.close();
+      this.history = null;
+    } else if (settings.history && runtime.store) {
+      this.history = new History(this, runtime.clock, runtime.store, settings.history, runtime.encode);
+    }
   }
 
   /** A service with a webhook has an actor although no client answers for it. */

@@ -9,6 +9,8 @@ import { packageVersion } from '../version.js';
 import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
 
+import { HISTORY_FAMILIES } from './history-families.js';
+
 const MS_PER_S = 1000;
 const US_PER_S = 1_000_000;
 const NONE: Labels = {};
@@ -388,6 +390,7 @@ export const FAMILIES: readonly Family[] = [
   ...requests,
   ...actors,
   ...domains,
+  ...HISTORY_FAMILIES,
   ...mqtt,
   ...CLUSTER_FAMILIES,
   ...node,

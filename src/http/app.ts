@@ -10,7 +10,7 @@ import { Call } from './call.js';
 import type { PublicPorts } from './public-url.js';
 import { sendError } from './reply.js';
 import { mediaType, readBody, readParameters } from './request.js';
-import { BAD_ROOM_ID, type Found, findRoute, PLAIN, type Route, refusal } from './routes.js';
+import { BAD_ROOM_ID, type Found, findRoute, forMethod, PLAIN, type Route, refusal } from './routes.js';
 import { bringByToken, preflight, tokenOf } from './token-online.js';
 
 const NO_BODY = Buffer.alloc(0);
@@ -28,7 +28,7 @@ function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
 /** Reads parameters and who calls, in the order of errors of section 10, and runs the call. */
 function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void {
   const { context, head } = call;
-  const type = found.route.method === 'GET' ? 'form' : mediaType(head.headers);
+  const type = found.route.method !== 'POST' ? 'form' : mediaType(head.headers);
   if (typeof type !== 'string') return call.fail(type);
   // The key is checked before the body is parsed, so that strangers cause no work.
   const address = () => call.address();
@@ -55,7 +55,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
-    if (found.route.method === 'GET') return run(call, found, NO_BODY, calls);
+    if (found.route.method !== 'POST') return run(call, found, NO_BODY, calls);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
       else run(call, found, body as Buffer, calls);
@@ -81,7 +81,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     const method = req.getMethod().toUpperCase();
     const found = findRoute(path);
     const refused = refusal(found, path, method);
-    if (found && !refused) take(res, req, headers, found);
+    if (found && !refused) take(res, req, headers, forMethod(found, method));
     else refuse(res, refused ?? NOT_FOUND, null, method === 'HEAD');
   });
   app.any('/*', answerRest);

@@ -8,6 +8,7 @@ import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [400, ['400 Bad Request', 'badRequest']],
   [401, ['401 Unauthorized', 'authenticationFailed']],
+  [403, ['403 Forbidden', 'badRequest']],
   [404, ['404 Not Found', 'notFound']],
   [405, ['405 Method Not Allowed', 'methodNotAllowed']],
   [413, ['413 Payload Too Large', 'payloadTooLarge']],

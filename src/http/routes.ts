@@ -2,9 +2,11 @@
 import { badRequest, methodNotAllowed, NOT_FOUND, type ReplyError } from '../errors.js';
 import { join, leave, offline, show, status } from '../protocols/commands.js';
 import { groupLeave } from '../protocols/dialect.js';
+import { forget } from '../protocols/history.js';
 import type { CallName } from '../protocols/schemas.js';
 import type { Call, Called } from './call.js';
 import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
+import { historyCall } from './history.js';
 import { messagesCall } from './messages.js';
 import { allPresencesCall, membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
@@ -12,12 +14,14 @@ import { decodeSegment } from './request.js';
 export interface Route {
   /** Its call, as PROTOCOL.md section 3 names it. */
   readonly name: string;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly run: (call: Call) => void;
   /** The calls it takes; the parameters of each are checked by its schema. */
   readonly calls: readonly CallName[];
   /** Whether a page may call the route by a signed token. */
   readonly takesToken?: true;
+  /** What DELETE does at the same path. */
+  readonly deleting?: Route;
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
 }
@@ -53,6 +57,16 @@ const ROUTES = new Map<string, Route>([
   ['group/members', { name: 'groupMembers', method: 'GET', run: groupMembersCall, calls: ['groupMembers'] }],
   ['chats/open', { name: 'chatsOpen', method: 'POST', run: chatsOpenCall, calls: ['chatsOpen'] }],
   ['chats/close', { name: 'chatsClose', method: 'POST', run: chatsCloseCall, calls: ['chatsClose'] }],
+  [
+    'history',
+    {
+      name: 'history',
+      method: 'GET',
+      run: historyCall,
+      calls: ['history'],
+      deleting: { name: 'forget', method: 'DELETE', run: ok(forget), calls: ['forget'] },
+    },
+  ],
   ['statuses', { name: 'statuses', method: 'POST', run: ok(status), calls: ['status'] }],
 ]);
 
@@ -101,14 +115,21 @@ export const PLAIN: ReadonlyMap<string, Found> = new Map(
   ['v5', 'v4'].flatMap((version) => [...ROUTES].map(([path, route]) => [`/${version}/${path}`, { route, roomId: '' }])),
 );
 
+/** The same path's route for a method. */
+export function forMethod(found: Found, method: string): Found {
+  const { deleting } = found.route;
+  return deleting && method === 'DELETE' ? { ...found, route: deleting } : found;
+}
+
 /** What is wrong with a request before its body is read: section 10, order of errors. */
 export function refusal(found: Found | null, path: string, method: string): ReplyError | null {
   if (!found && PACKETS.test(path)) return methodNotAllowed('GET, POST, OPTIONS');
   if (!found && EVENTS.test(path)) return methodNotAllowed('GET, OPTIONS');
   if (!found && WSOCKET.test(path)) return method === 'GET' ? NO_UPGRADE : methodNotAllowed('GET');
   if (!found) return REFERENCE.test(path) ? methodNotAllowed('GET, HEAD, OPTIONS') : NOT_FOUND;
-  const { method: own, takesToken } = found.route;
-  return own === method ? null : methodNotAllowed(takesToken ? `${own}, OPTIONS` : own);
+  const { method: own, takesToken, deleting } = found.route;
+  if (own === method || deleting?.method === method) return null;
+  return methodNotAllowed(deleting ? `${own}, DELETE` : takesToken ? `${own}, OPTIONS` : own);
 }
 
 const NO_UPGRADE = badRequest('Upgrade: websocket is required');

@@ -10,6 +10,7 @@ import type { Show } from '../actors/presence.js';
 import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import { settled } from './caller.js';
 import { type Reply, roomTarget, sendFrom, statusTo, targets } from './commands.js';
+import { clientHistory } from './history.js';
 import { receiversOf, type Sent, sentBody } from './messages.js';
 import { type Parameters, readJson } from './parameters.js';
 import { membersOf, presencesOf, type Shows } from './presences.js';
@@ -32,6 +33,8 @@ const OWN_FIELDS = ['nick', 'timestamp', 'avatar', 'to_name', 'to_avatar', 'to_o
 interface Result {
   readonly sent?: Sent;
   readonly presences?: Shows;
+  /** Members of the reply, as JSON. */
+  readonly history?: string;
 }
 
 interface Asked {
@@ -185,8 +188,9 @@ function received({ client, parameters, reply }: Asked): void {
   reply(DONE);
 }
 
-function history({ reply }: Asked): void {
-  reply(forbidden('the domain keeps no history'));
+function history({ domain, client, parameters, reply }: Asked): void {
+  const found = clientHistory(domain, client, parameters);
+  reply(typeof found === 'string' ? { history: found } : found);
 }
 
 interface Kind {
@@ -256,9 +260,10 @@ function replyBody(ref: string, result: Result | ReplyError): string {
     const { message: word, detail, retryAfterS: retryAfter } = result;
     return JSON.stringify({ reply: ref, status: 'error', message: word, detail, retryAfter });
   }
-  const { sent, presences: list } = result;
+  const { sent, presences: list, history: page } = result;
   const opening = `{"reply":${JSON.stringify(ref)},`;
   if (sent) return opening + sentBody(sent).slice(1);
+  if (page !== undefined) return `${opening}"status":"ok",${page}}`;
   return list ? `${opening}"status":"ok","presences":${presencesBody(list)}}` : `${opening}"status":"ok"}`;
 }
 

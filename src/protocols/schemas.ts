@@ -66,6 +66,20 @@ const message = {
   },
 };
 
+/** Which part of the history. */
+const range = {
+  before: { type: 'string', description: 'The `next` of a page: what is older than that.' },
+  after: {
+    type: 'string',
+    description: 'The `next` of a page: what is newer than that, the oldest first. Needs `with`.',
+  },
+  limit: {
+    type: 'string',
+    description: 'How many at most, 1 to 200. Missing: 50. A page of long messages is shorter.',
+  },
+} as const;
+const other = 'the id of a user, visitor or service, or `gid:` and that of a room';
+
 /** Of the dialect of NexTalk 5.0 to 5.3. */
 const group = {
   group: { type: 'string', description: 'The id of the room. Required, here or as `room`.' },
@@ -160,6 +174,22 @@ export const SCHEMAS = {
       nick: short("The name that the room's members read. Missing or empty: the endpoint's nick."),
     },
   },
+  history: {
+    required: ['name'],
+    properties: {
+      name: id('Whose conversations: a user, visitor or service, online or not.'),
+      with: id(`With whom: ${other}. Missing: the list of conversations.`),
+      ...range,
+    },
+  },
+  forget: {
+    required: ['name'],
+    properties: {
+      name: id('Whose conversations: a user, visitor or service, online or not.'),
+      with: id(`With whom: ${other}. Missing: all of them, and what that user has written in rooms.`),
+      id: id('The id of one message. Needs `with`. Missing: all messages.'),
+    },
+  },
   groupJoin: {
     required: ['ticket'],
     properties: {
@@ -193,13 +223,14 @@ const CLIENT_CALLS = {
   clientShow: ofClient(SCHEMAS.show),
   clientJoin: ofClient(SCHEMAS.join),
   clientLeave: ofClient(SCHEMAS.leave),
+  clientHistory: ofClient(SCHEMAS.history),
 } as const satisfies Readonly<Record<string, Schema>>;
 type SchemaName = CallName | keyof typeof CLIENT_CALLS;
 
 /** A call's parameters without whose call it is. */
 function ofClient({ required, properties }: Schema): Schema {
   const { ticket: _ticket, name: _name, ...others } = properties as Record<string, object>;
-  return { required: required.filter((name) => name !== 'ticket'), properties: others };
+  return { required: required.filter((name) => name !== 'ticket' && name !== 'name'), properties: others };
 }
 
 /** The parameters a call knows, checked. Lists may still be arrays. */

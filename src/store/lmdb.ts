@@ -69,7 +69,8 @@ class LmdbTable<V> implements Table<V> {
     const pending = this.#pendingOf(parts, range);
     let next = pending.shift();
     for (const { key, value } of this.database.getRange(boundsOf(parts, range))) {
-      const stored = key as unknown as Key;
+      // A key of one part comes back as that part.
+      const stored = (Array.isArray(key) ? key : [key]) as unknown as Key;
       if (!beginsWith(stored, parts)) break;
       for (; next && compareKeys(next.key, stored) * direction < 0; next = pending.shift()) yield* there(next);
       if (next && compareKeys(next.key, stored) === 0) {

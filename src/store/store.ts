@@ -68,5 +68,6 @@ export const TABLES = [
   'domains',
   'audit',
   'usage',
+  'history',
 ] as const;
 export type TableName = (typeof TABLES)[number];

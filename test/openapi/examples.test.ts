@@ -6,11 +6,16 @@ import type { CallName } from '../../src/protocols/schemas.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import type { Check } from '../support/check.js';
 import type { Answer, HttpRequest } from '../support/http.js';
-import { type TestServer, testServer } from '../support/server.js';
+import { type Settings, type TestServer, testServer } from '../support/server.js';
 import { CALLS, operationAt, schemaOf } from './support.js';
 
 const auth = { domain: 'localhost', apikey: 'public' };
 const settings = { domains: [auth], mqtt: { port: -1 } };
+
+/** Of a server that keeps what was said. */
+function keeping(t: { testdir(): string }): Settings {
+  return { ...settings, domains: [{ ...auth, history: {} }], data: t.testdir() };
+}
 
 async function documentOf(server: TestServer): Promise<OpenApi> {
   return (await server.request({ path: '/v5/openapi.json' })).body as OpenApi;
@@ -23,7 +28,7 @@ function exampleOf(document: OpenApi, call: CallName, ticket: string): Params {
   const { method, path } = CALLS[call];
   const operation = operationAt(document, method, path);
   const given =
-    method === 'GET'
+    method !== 'POST'
       ? Object.fromEntries(
           (operation?.parameters ?? []).filter((p) => p.in === 'query').map((p) => [p.name, p.example]),
         )
@@ -34,7 +39,7 @@ function exampleOf(document: OpenApi, call: CallName, ticket: string): Params {
 function requestOf(call: CallName, params: Params, form = true): HttpRequest {
   const { method, path } = CALLS[call];
   const at = { method, path: path.replace('{roomId}', 'lobby'), auth };
-  if (method === 'GET') return { ...at, query: params };
+  if (method !== 'POST') return { ...at, query: params };
   return form ? { ...at, form: params } : { ...at, json: params };
 }
 
@@ -55,13 +60,14 @@ function asInExample(answer: Answer, server: TestServer): unknown {
   const text = answer.text
     .replaceAll(server.host, '127.0.0.1:8080')
     .replaceAll(`:${server.mqttPort}"`, ':1883"')
-    .replace(/uid:jack:[0-9a-f]+/, EXAMPLE_TICKET);
+    .replace(/uid:jack:[0-9a-f]+/, EXAMPLE_TICKET)
+    .replace(/"id":"[0-9A-Z]{26}"/, '"id":"m1"');
   return JSON.parse(text);
 }
 
 for (const form of [true, false]) {
   t.test(`every example is answered as described, ${form ? 'as forms' : 'as JSON'}`, async (t) => {
-    const server = await testServer(t, settings);
+    const server = await testServer(t, keeping(t));
     const document = await documentOf(server);
     const site = server.site(auth);
     const rose = await site.online('rose', { nick: 'Rose', show: 'away', rooms: 'lobby' });
@@ -78,12 +84,13 @@ for (const form of [true, false]) {
     ticket = ((await run('online')).body as { ticket: string }).ticket;
     t.match(await poll(), { presences: [{ from: 'jack' }, { from: 'jack' }] });
     for (const call of ['groupMembers', 'chatsOpen', 'chatsClose'] as const) await run(call);
-    for (const call of ['presences', 'members', 'show', 'message', 'status'] as const) await run(call);
+    for (const call of ['presences', 'members', 'show', 'message', 'status', 'history'] as const) await run(call);
     const packets = document.paths['/v5/packets']?.get?.responses[200] as Response;
     const frames = packets.content?.['application/json']?.examples;
     const masked = (frame: unknown) => JSON.stringify(frame).replace(/"id":"[0-9A-Z]{26}"/g, '"id":""');
     t.equal(masked(await poll()), masked(frames?.packets?.value), 'rose is sent what the description shows');
-    for (const call of ['push', 'join', 'leave', 'groupJoin', 'groupLeave', 'offline'] as const) await run(call);
+    for (const call of ['push', 'join', 'leave', 'groupJoin', 'groupLeave', 'forget', 'offline'] as const)
+      await run(call);
     t.match(await poll(), { presences: [{ type: 'leave' }, { type: 'join' }, { type: 'leave' }] });
     const polling = poll();
     await server.settled();
@@ -104,7 +111,7 @@ function refusedWith(status: number, call: CallName, example: Params, required: 
     case 401:
       return { ...good, auth: { ...auth, apikey: 'wrong' } };
     case 404:
-      return requestOf(call, { ...example, ticket: EXAMPLE_TICKET });
+      return requestOf(call, { ...example, ...(call === 'forget' ? { id: 'none' } : { ticket: EXAMPLE_TICKET }) });
     case 413:
       return { ...good, form: { ...example, padding: 'x'.repeat(70_000) } };
     case 415:
@@ -125,7 +132,8 @@ function holds(t: Check, answer: Answer, response: Response, status: number, tit
 }
 
 t.test('every refusal is answered as described', async (t) => {
-  const server = await testServer(t, settings);
+  const server = await testServer(t, keeping(t));
+  const bare = await testServer(t, settings);
   const limited = await testServer(t, { ...settings, limits: { requestsPerSecond: 1 } }, new ManualClock());
   t.strictSame(await limited.site(auth).presences('jack'), {}, 'the one request of the only second');
   const draining = await testServer(t, settings);
@@ -141,6 +149,7 @@ t.test('every refusal is answered as described', async (t) => {
       const request = refusedWith(status, call, example, schemaOf(document, call).required);
       const title = `${call} ${status}`;
       if (status === 503) holds(t, await draining.request(request), response, status, title);
+      else if (status === 403) holds(t, await bare.request(request), response, status, title);
       else if (status === 429) holds(t, await limited.request(request), response, status, title);
       else holds(t, await server.request(request), response, status, title);
     }
@@ -153,7 +162,7 @@ t.test('every refusal is answered as described', async (t) => {
 });
 
 t.test('every bound of a parameter is the server’s', async (t) => {
-  const server = await testServer(t, settings);
+  const server = await testServer(t, keeping(t));
   const document = await documentOf(server);
   const { ticket } = await server.site(auth).online('jack');
   let tried = 0;

@@ -70,10 +70,10 @@ t.test('a command quotes what a shell would read otherwise', async (t) => {
 });
 
 t.test('every command on the page does what it says', { skip: skipWithout('curl') }, async (t) => {
-  const server = await testServer(t, { domains: [auth] });
+  const server = await testServer(t, { domains: [{ ...auth, history: {} }], data: t.testdir() });
   await server.site(auth).online('rose', { show: 'away', rooms: 'lobby' });
   const commands = [...html.matchAll(/<code>(curl [\s\S]*?)<\/code>/g)].map(([, command = '']) => textOf(command));
-  t.equal(commands.length, 18, 'one for each request that is answered at once');
+  t.equal(commands.length, 20, 'one for each request that is answered at once');
   const path = program('curl')?.replace(/\/curl$/, '') ?? '';
   let TICKET = '';
   // OFFLINE comes second on the page, and would end the ticket of all the others.

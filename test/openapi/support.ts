@@ -2,10 +2,12 @@ import type { JsonSchema, OpenApi, Operation } from '../../src/http/openapi/type
 import type { CallName } from '../../src/protocols/schemas.js';
 
 interface Call {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   /** Whether the call is answered 404 where its ticket is unknown. */
   readonly ticket: boolean;
+  /** Statuses with which it is refused, besides those of all calls. */
+  readonly refused?: readonly string[];
 }
 
 /** The calls of PROTOCOL.md sections 3 and 19, written down once more: what the description is held to. */
@@ -21,6 +23,8 @@ export const CALLS: Readonly<Record<CallName, Call>> = {
   members: { method: 'GET', path: '/v5/rooms/{roomId}/members', ticket: true },
   join: { method: 'POST', path: '/v5/rooms/{roomId}/join', ticket: true },
   leave: { method: 'POST', path: '/v5/rooms/{roomId}/leave', ticket: true },
+  history: { method: 'GET', path: '/v5/history', ticket: false, refused: ['403'] },
+  forget: { method: 'DELETE', path: '/v5/history', ticket: false, refused: ['403', '404'] },
   groupJoin: { method: 'POST', path: '/v5/group/join', ticket: true },
   groupLeave: { method: 'POST', path: '/v5/group/leave', ticket: true },
   groupMembers: { method: 'GET', path: '/v5/group/members', ticket: true },
@@ -29,7 +33,7 @@ export const CALLS: Readonly<Record<CallName, Call>> = {
 };
 
 export function operationAt(document: OpenApi, method: string, path: string): Operation | undefined {
-  return document.paths[path]?.[method.toLowerCase() as 'get' | 'post'];
+  return document.paths[path]?.[method.toLowerCase() as 'get' | 'post' | 'delete'];
 }
 
 /** What the description says that a call takes, its path's own parameters left out. */
@@ -39,7 +43,7 @@ export function schemaOf(
 ): { readonly fields: ReadonlyMap<string, JsonSchema>; readonly required: readonly string[] } {
   const { method, path } = CALLS[call];
   const operation = operationAt(document, method, path);
-  if (method === 'GET') {
+  if (method !== 'POST') {
     const query = (operation?.parameters ?? []).filter((parameter) => parameter.in === 'query');
     const fields = query.map(({ name, schema, description }) => [name, { ...schema, description }] as const);
     return { fields: new Map(fields), required: query.filter(({ required }) => required).map(({ name }) => name) };

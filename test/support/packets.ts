@@ -51,7 +51,7 @@ export function packetsOf(frame: unknown): Packet[] {
 }
 
 export function isFrame(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'messages' in value;
+  return typeof value === 'object' && value !== null && 'messages' in value && !('reply' in value);
 }
 
 /** Packets on their way from a transport to the test that waits for them. */

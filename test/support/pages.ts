@@ -9,6 +9,7 @@ export const FOLLOWED = {
   'docs.test.ts': { 'README.md': [], 'docs/first-message.md': ['curl'], 'docs/operating.md': ['curl'] },
   'docs-pages.test.ts': {
     'docs/rest.md': ['curl'],
+    'docs/history.md': ['curl'],
     'docs/long-connections.md': ['curl'],
     'docs/services.md': ['curl'],
     'docs/mqtt.md': ['curl', 'mosquitto_pub', 'mosquitto_sub'],

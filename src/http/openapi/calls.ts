@@ -145,6 +145,44 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
     example: { ticket },
     answer: ok,
   },
+  history: {
+    name: 'HISTORY',
+    operationId: 'history',
+    summary: 'What was said',
+    text: [
+      'With `with`, the messages of a conversation, the oldest first: the latest of them, or those before or after a position.',
+      'Without, the conversations of `name`, the newest first, each with its latest message and how many messages of others',
+      'came after the one up to which `name` has said to have read (a status `read` and the id); rooms that `name` is in are',
+      'among them. `next` is there while there is more, and goes into the next call. Needs `history` in the domain.',
+    ].join(' '),
+    example: { name: 'rose', with: 'jack', limit: '50' },
+    answer: {
+      status: 'ok',
+      messages: [
+        {
+          from: 'jack',
+          to: 'rose',
+          nick: 'Jack',
+          timestamp: '1416200000120',
+          type: 'chat',
+          body: 'Good morning, 张三 & Rose',
+          style: '',
+          id: 'm1',
+        },
+      ],
+    },
+  },
+  forget: {
+    name: 'FORGET',
+    operationId: 'forget',
+    summary: 'Have something forgotten',
+    text: [
+      'With `with` and `id`, one message: its receivers are told the status `deleted` and the id. With `with`, a conversation, for',
+      'both sides. Without, all conversations of `name`, for both sides, and what `name` has written in rooms.',
+    ].join(' '),
+    example: { name: 'rose', with: 'jack' },
+    answer: ok,
+  },
   groupJoin: {
     name: 'group/join',
     operationId: 'groupJoin',

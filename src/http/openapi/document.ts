@@ -102,6 +102,7 @@ const ANSWERS: ReadonlyMap<CallName, string> = new Map([
   ['presences', 'Presences'],
   ['allPresences', 'PresencePage'],
   ['members', 'Presences'],
+  ['history', 'History'],
   ['groupJoin', 'GroupSizes'],
   ['groupMembers', 'GroupMembers'],
   ['chatsOpen', 'Chats'],
@@ -114,6 +115,12 @@ function answerSchema(calls: readonly CallName[]): JsonSchema {
   return { $ref: `#/components/schemas/${ANSWERS.get(call as CallName) ?? 'Ok'}` };
 }
 
+/** Those that most calls do not know. */
+const FURTHER_REFUSALS: ReadonlyMap<CallName, readonly string[]> = new Map([
+  ['history', ['Forbidden']],
+  ['forget', ['Forbidden', 'NotFound']],
+]);
+
 /** What can go wrong once the path and method are right, in the order of the codes. */
 function refusalsOf(route: Route): Operation['responses'] {
   const isPost = route.method === 'POST';
@@ -121,6 +128,7 @@ function refusalsOf(route: Route): Operation['responses'] {
   const names = [
     'BadRequest',
     'AuthenticationFailed',
+    ...route.calls.flatMap((call) => FURTHER_REFUSALS.get(call) ?? []),
     ...(takesTicket ? ['TicketNotFound'] : []),
     ...(isPost ? ['PayloadTooLarge', 'UnsupportedMediaType'] : []),
     'TooManyRequests',
@@ -140,6 +148,7 @@ function refusalsOf(route: Route): Operation['responses'] {
 function tagOf(path: string): string {
   if (path.startsWith('group/') || path.startsWith('chats/')) return 'NexTalk 5.0 to 5.3';
   if (path.startsWith('presences')) return 'Presence';
+  if (path === 'history') return 'History';
   return path.startsWith('rooms') ? 'Rooms' : 'Messages';
 }
 
@@ -158,7 +167,7 @@ function operation(path: string, route: Route): Operation {
   const [first] = texts as [(typeof texts)[0], ...typeof texts];
   const parameters = [
     ...(path.includes('{roomId}') ? [ROOM] : []),
-    ...(method === 'GET' ? calls.flatMap(queryParameters) : []),
+    ...(method !== 'POST' ? calls.flatMap(queryParameters) : []),
   ];
   const content: Content = {
     'application/json': { schema: answerSchema(calls), examples: examplesOf(calls.slice(0, 1), 'answer') },
@@ -180,7 +189,10 @@ function operation(path: string, route: Route): Operation {
 function paths(): OpenApi['paths'] {
   const items: Record<string, PathItem> = {};
   for (const [path, route] of TEMPLATES) {
-    items[`${BASE}/${path}`] = { [route.method.toLowerCase()]: operation(path, route) };
+    items[`${BASE}/${path}`] = {
+      [route.method.toLowerCase()]: operation(path, route),
+      ...(route.deleting && { delete: operation(path, route.deleting) }),
+    };
   }
   return {
     ...items,
@@ -267,7 +279,19 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
     },
     GroupMembers: { type: 'array', items: record({ id: text, nick: text, show: text }) },
     Chats: record({ status: { const: 'ok' }, buddies: { $ref: '#/components/schemas/Presences' } }),
-    Error: { ...error, description: 'Every refusal. `detail` is there with 400 only.' },
+    History: {
+      description: '`messages` of a conversation, or without `with` the `conversations`.',
+      ...record(
+        { status: { const: 'ok' } },
+        { messages: listOf('MessagePacket'), conversations: listOf('Conversation'), next: text },
+      ),
+    },
+    Conversation: record({
+      with: text,
+      last: { $ref: '#/components/schemas/MessagePacket' },
+      unread: { type: 'integer' },
+    }),
+    Error: { ...error, description: 'Every refusal. `detail` is there with 400 and 403 only.' },
     OnlineError: { ...error, properties: { success: { const: false }, ...error.properties } },
     Frame: {
       description: 'What comes over every long connection. Fields that are not known are to be ignored.',
@@ -289,6 +313,7 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
 const TAGS: OpenApi['tags'] = [
   { name: 'Presence', description: 'Who is online, and how they are seen. Called by the site’s backend.' },
   { name: 'Messages', description: 'One to one, to rooms and to all. Called by the site’s backend.' },
+  { name: 'History', description: 'What was said, where the domain keeps it. Called by the site’s backend.' },
   { name: 'Rooms', description: 'Who is in a room. Called by the site’s backend.' },
   { name: 'NexTalk 5.0 to 5.3', description: 'Older names of calls, for plugins of 2013 and early 2014.' },
   {

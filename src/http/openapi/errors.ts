@@ -2,6 +2,7 @@
 import {
   AUTHENTICATION_FAILED,
   badRequest,
+  forbidden,
   methodNotAllowed,
   NOT_FOUND,
   PAYLOAD_TOO_LARGE,
@@ -30,6 +31,10 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
     when: 'The body is neither a form nor JSON. Without Content-Type it is a form.',
   },
   AuthenticationFailed: { error: AUTHENTICATION_FAILED, when: 'The domain or its API key is missing or wrong.' },
+  Forbidden: {
+    error: forbidden('the domain keeps no history'),
+    when: 'It is not allowed in this domain: `detail` says what.',
+  },
   TooManyRequests: {
     error: TOO_MANY_REQUESTS,
     when: "The domain's calls in a second, or the connections from one address, are over their limit.",

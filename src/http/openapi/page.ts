@@ -98,7 +98,7 @@ export function curl(path: string, method: string, example: Readonly<Record<stri
     ([name, value]) => `${isPlain(value) ? '-d' : '--data-urlencode'} ${quote(`${name}=${value}`)}`,
   );
   const url = `"$NEXTALK${path.replace('{roomId}', EXAMPLE_ROOM)}"`;
-  const start = method === 'get' ? 'curl -G' : 'curl';
+  const start = method === 'get' ? 'curl -G' : method === 'delete' ? 'curl -G -X DELETE' : 'curl';
   return [`${start} -u "$DOMAIN:$APIKEY"`, ...data, url].join(' \\\n  ');
 }
 

@@ -47,7 +47,7 @@ export interface Operation {
   readonly responses: Readonly<Record<string, Response | Reference>>;
 }
 
-export type PathItem = Readonly<Partial<Record<'get' | 'post', Operation>>>;
+export type PathItem = Readonly<Partial<Record<'get' | 'post' | 'delete', Operation>>>;
 
 export interface OpenApi {
   readonly openapi: string;

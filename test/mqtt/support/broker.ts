@@ -14,6 +14,7 @@ import { ApiKeys } from '../../../src/protocols/api-keys.js';
 import { offline, online } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
+import { encodePacket } from '../../../src/protocols/frame.js';
 import { push } from '../../../src/protocols/messages.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
@@ -56,7 +57,18 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
   const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
-  return { system, metrics, clock, outbox, ...newTimers(clock, config), webhook, cluster: null, store, era: 'e' };
+  return {
+    system,
+    metrics,
+    clock,
+    outbox,
+    ...newTimers(clock, config),
+    webhook,
+    cluster: null,
+    encode: encodePacket,
+    store,
+    era: 'e',
+  };
 }
 
 export interface OnlineOptions {
