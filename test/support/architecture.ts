@@ -17,6 +17,8 @@ const leaves: ReadonlySet<string> = new Set([
   'src/config-domain.ts',
   'src/config-errors.ts',
   'src/config-formats.ts',
+  'src/config-limits.ts',
+  'src/config-parts.ts',
   'src/config-schema.ts',
   'src/config.ts',
   'src/errors.ts',
