@@ -1,26 +1,22 @@
 /** deploy/nginx.conf in a real nginx, in front of a server that trusts it. */
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
 import { type AddressInfo, connect as connectPlain, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import mqtt from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import { skipWithoutNginx, startNginx } from './support/nginx.js';
 import { freePort } from './support/ports.js';
-import { spawnTethered } from './support/process.js';
-import { program, skipWithout } from './support/programs.js';
 import { type Cleaner, type Settings, siteA, type TestServer, testServer } from './support/server.js';
 import { first, tlsFiles } from './support/tls.js';
 
-const skip = skipWithout('nginx');
+const skip = skipWithoutNginx;
 const ca = first.cert;
-const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 interface Front {
   readonly server: TestServer;
@@ -32,26 +28,12 @@ interface Front {
 
 /** deploy/nginx.conf as it stands, but for addresses, ports and certificate. */
 function example(upstream: string, port: number, plainPort: number, files: { cert: string; key: string }): string {
-  const text = readFileSync(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8')
+  return readFileSync(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8')
     .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
     .replace('listen 80;', `listen 127.0.0.1:${plainPort};`)
     .replace('127.0.0.1:8080', upstream)
     .replace(/\/etc\/letsencrypt\S+fullchain\.pem/, files.cert)
     .replace(/\/etc\/letsencrypt\S+privkey\.pem/, files.key);
-  const temporary = folders.map((name) => `${name}_temp_path ${name};`).join('\n');
-  const alone = 'daemon off; master_process off; pid nginx.pid; error_log stderr notice; events {}';
-  return `${alone}\nhttp {\naccess_log access.log;\n${temporary}\n${text}\n}\n`;
-}
-
-/** Resolves when nginx has logged that its sockets are open. */
-async function listens(child: ChildProcess): Promise<void> {
-  let text = '';
-  for await (const chunk of child.stderr?.iterator({ destroyOnReturn: false }) ?? []) {
-    text += chunk;
-    if (text.includes('event method')) break;
-  }
-  if (!text.includes('event method')) throw new Error(`nginx ended: ${text}`);
-  child.stderr?.resume();
 }
 
 /** Starts nginx in front of a server; `between` answers the address at which nginx finds that server. */
@@ -62,21 +44,9 @@ async function behindNginx(
 ): Promise<Front> {
   const server = await testServer(t, { trustProxy: true, ...settings });
   const upstream = await between(server);
-  const prefix = mkdtempSync(join(tmpdir(), 'nextalk-nginx-'));
   const [port, plainPort] = [await freePort(), await freePort()];
-  writeFileSync(join(prefix, 'nginx.conf'), example(upstream, port, plainPort, tlsFiles(t)));
-  const child = spawnTethered(program('nginx') ?? '', ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  t.teardown(async () => {
-    if (child.exitCode === null) {
-      child.kill('SIGTERM');
-      await once(child, 'exit');
-    }
-    rmSync(prefix, { recursive: true });
-  });
-  await listens(child);
-  return { server, port, plainPort, log: () => readFileSync(join(prefix, 'access.log'), 'utf8') };
+  const { log } = await startNginx(t, example(upstream, port, plainPort, tlsFiles(t)));
+  return { server, port, plainPort, log };
 }
 
 interface Call extends RequestOptions {
