@@ -11,11 +11,11 @@ t.test('two users talk to each other and in a room', { skip }, async (t) => {
   const jack = await user('jack', 'mode="docked"');
 
   await t.test('each sees the other, and a click opens a conversation', async (t) => {
-    await anna.getByRole('button', { name: 'jack, Available' }).click();
+    await anna.getByRole('button', { name: /^jack Available/ }).click();
     await write(anna, 'Hi Jack, see https://example.com/a?b=c.');
     await jack.getByRole('button', { name: 'Open chat, 1 unread' }).click();
     t.equal(await jack.title(), '(1) Page');
-    await jack.getByRole('button', { name: 'anna, Available, 1 unread' }).click();
+    await jack.getByRole('button', { name: /^anna Available.* 1 unread$/ }).click();
     await hears(jack, 'Hi Jack, see https://example.com/a?b=c.');
     t.equal(await jack.title(), 'Page');
     const link = jack.getByRole('link', { name: 'https://example.com/a?b=c' });
@@ -39,7 +39,7 @@ t.test('two users talk to each other and in a room', { skip }, async (t) => {
     await jack.locator('.main').getByText('2 here').waitFor();
     await jack.getByRole('button', { name: 'Members' }).click();
     const members = jack.getByRole('group', { name: 'Members of lobby' });
-    await members.getByRole('button', { name: 'anna, Available' }).click();
+    await members.getByRole('button', { name: /^anna Available/ }).click();
     await hears(jack, 'Hello');
     t.equal(await members.count(), 0);
   });
@@ -48,6 +48,6 @@ t.test('two users talk to each other and in a room', { skip }, async (t) => {
     await jack.getByRole('button', { name: 'Back' }).click();
     await jack.getByRole('button', { name: 'Your status: Available' }).click();
     await jack.getByRole('menuitemradio', { name: 'Invisible' }).click();
-    await anna.getByRole('button', { name: 'jack, Offline' }).waitFor();
+    await anna.getByRole('button', { name: /^jack Offline/ }).waitFor();
   });
 });

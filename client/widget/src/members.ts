@@ -49,20 +49,18 @@ export class Members {
     const person = model.personOf(id);
     const state = showText(person?.show ?? 'offline', speech);
     const isSelf = id === model.self;
+    const more = isSelf ? speech.say('you') : person?.status || state;
     const content = [
       avatar(id, name, person?.show ?? 'offline'),
       h(
         'span',
         { class: 'about' },
         h('bdi', { class: 'name' }, name),
-        h('span', { class: 'more' }, h('bdi', {}, isSelf ? speech.say('you') : person?.status || state)),
+        more !== state && h('span', { class: 'quiet' }, state),
+        h('span', { class: 'more' }, h('bdi', {}, more)),
       ),
     ];
     if (isSelf) return h('div', { class: 'row' }, ...content);
-    return h(
-      'button',
-      { type: 'button', class: 'row', 'aria-label': `${name}, ${state}`, onclick: () => open(id) },
-      ...content,
-    );
+    return h('button', { type: 'button', class: 'row', onclick: () => open(id) }, ...content);
   }
 }

@@ -104,28 +104,29 @@ export class Side {
   }
 
   #make(row: Row): HTMLElement {
-    if (row.kind === 'heading') return h('h3', {}, this.context.speech.say(row.word));
-    const { model, speech } = this.context;
+    const { model, speech, open } = this.context;
+    if (row.kind === 'heading') return h('h2', { class: 'section' }, speech.say(row.word));
     const { id } = row;
     const name = model.nameOf(id);
-    const person = model.personOf(id);
+    const show = id.startsWith('gid:') ? null : (model.personOf(id)?.show ?? 'offline');
     const unread = model.conversations.get(id)?.unread ?? 0;
-    const isRoom = id.startsWith('gid:');
-    const state = isRoom ? '' : showText(person?.show ?? 'offline', speech);
-    const label = [name, state, unread > 0 ? speech.say('unread', { n: unread }) : ''].filter(Boolean).join(', ');
+    const isCurrent = id === model.open?.id;
     return h(
       'button',
-      {
-        type: 'button',
-        class: `row ${row.kind}`,
-        'aria-label': label,
-        'aria-current': id === model.open?.id ? 'true' : null,
-        onclick: () => this.context.open(id),
-      },
-      avatar(id, name, isRoom ? null : (person?.show ?? 'offline')),
+      { type: 'button', class: `row ${row.kind}`, 'aria-current': isCurrent ? 'true' : null, onclick: () => open(id) },
+      avatar(id, name, show),
       h('span', { class: 'about' }, ...(row.kind === 'conversation' ? this.#talk(id, name) : this.#still(id, name))),
-      unread > 0 && h('span', { class: 'badge' }, speech.count(unread)),
+      unread > 0 && h('span', { class: 'badge', 'aria-hidden': 'true' }, speech.count(unread)),
+      unread > 0 && h('span', { class: 'quiet' }, speech.say('unread', { n: unread })),
     );
+  }
+
+  /** A name; what the dot beside it shows is said to those who do not see it. */
+  #name(id: string, name: string): HTMLElement[] {
+    const { model, speech } = this.context;
+    const label = h('bdi', { class: 'name' }, name);
+    if (id.startsWith('gid:')) return [label];
+    return [label, h('span', { class: 'quiet' }, showText(model.personOf(id)?.show ?? 'offline', speech))];
   }
 
   /** A person or room without messages. */
@@ -134,7 +135,7 @@ export class Side {
     const members = id.startsWith('gid:') ? model.chat.rooms.get(id.slice(4))?.size : undefined;
     const person = model.personOf(id);
     const more = members === undefined ? (person?.status ?? '') : speech.say('memberCount', { n: members });
-    return [h('bdi', { class: 'name' }, name), ...(more ? [h('span', { class: 'more' }, h('bdi', {}, more))] : [])];
+    return [...this.#name(id, name), ...(more ? [h('span', { class: 'more' }, h('bdi', {}, more))] : [])];
   }
 
   #talk(id: string, name: string): HTMLElement[] {
@@ -146,7 +147,7 @@ export class Side {
     const by = last?.isMine ? speech.say('you') : conversation?.isRoom ? last?.nick : '';
     const text = isTyping && !conversation?.isRoom ? speech.say('typing', { name }) : (last?.body.slice(0, 200) ?? '');
     return [
-      h('span', { class: 'first' }, h('bdi', { class: 'name' }, name), time),
+      h('span', { class: 'first' }, ...this.#name(id, name), time),
       h('span', { class: 'more' }, by && !isTyping && h('bdi', {}, `${by}: `), h('bdi', {}, text)),
     ];
   }

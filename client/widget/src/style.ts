@@ -26,7 +26,7 @@ text-transform:none;word-spacing:normal;white-space:normal;-webkit-text-size-adj
 .root.inline{height:100%}
 button,input,textarea{font:inherit;color:inherit;letter-spacing:inherit;margin:0}
 button{background:none;border:0;padding:0;cursor:pointer;text-align:start}
-h2,h3,p{margin:0;font:inherit}
+h2,p{margin:0;font:inherit}
 :focus{outline:none}
 :focus-visible{outline:2px solid var(--nextalk-accent);outline-offset:2px}
 .icon{width:20px;height:20px;fill:currentColor;display:block;flex:none}
@@ -115,7 +115,7 @@ background:var(--nextalk-background);box-shadow:var(--nextalk-shadow);border:1px
 .members{padding-top:6px}
 .rows{position:relative;margin:0 6px}
 .rows>*{position:absolute;top:0;inset-inline:0}
-h3{padding:10px 8px 4px;font-size:.82em;font-weight:600;color:var(--nextalk-muted)}
+h2.section{padding:10px 8px 4px;font-size:.82em;font-weight:600;color:var(--nextalk-muted)}
 .row{display:flex;align-items:center;gap:10px;width:100%;padding:0 8px;border-radius:8px}
 .row:hover{background:var(--nextalk-surface)}
 .row:focus-visible{outline-offset:-2px}
