@@ -43,7 +43,9 @@ export function rankOf(show: string): number {
   return rank < 0 ? SHOWS.length : rank;
 }
 
+/** What a show is called; one that only this site knows, as it is. */
 export function showText(show: string, speech: Speech): string {
+  if (show === 'offline' || show === 'unavailable') return speech.say('offline');
   const word = SHOW_WORDS.get(show);
   return word ? speech.say(word) : show;
 }

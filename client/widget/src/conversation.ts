@@ -7,8 +7,10 @@ import { type Line, lineOf, type Outcome } from './line.js';
 export const KEPT = 600;
 export const KEPT_CLOSED = 60;
 const PAGE = 50;
-/** Pages that are read to find what joins what is kept. */
-const WALK = 12;
+/** Pages that are read to find what joins what is kept, and messages in each but the first. */
+const WALK = 8;
+const WALK_PAGE = 200;
+const NEWER_PAGES = 4;
 const TYPING_MS = 6_000;
 const TYPISTS = 20;
 
@@ -41,6 +43,8 @@ export class Conversation {
   readonly #keys = new Set<string>();
   /** Where the history goes on, backwards: undefined, from its newest message; null, it does not. */
   #before: string | undefined | null = undefined;
+  /** There is no history to read. */
+  #isClosed = false;
   /** With which `before` the pages were read that the stretch no longer has at its end, the newest first. */
   #after: (string | undefined)[] = [];
   /** The same of the pages that it has, with the key of the first message of each. */
@@ -55,7 +59,7 @@ export class Conversation {
 
   /** Whether the history may have older messages than those that are kept. */
   get hasOlder(): boolean {
-    return this.#before !== null;
+    return this.#before !== null && !this.#isClosed;
   }
 
   has(key: string): boolean {
@@ -67,7 +71,8 @@ export class Conversation {
     if (this.has(line.key)) return false;
     if (!this.last || line.at >= this.last.at || this.isLive) this.last = lastOf(line);
     if (!this.isLive) return true;
-    this.#set([...this.lines, line]);
+    this.lines = [...this.lines, line];
+    this.#keys.add(line.key);
     this.trimStart(limit);
     return true;
   }
@@ -93,29 +98,24 @@ export class Conversation {
 
   /** Forgets the oldest messages beyond `limit`; the history has them where there is one. */
   trimStart(limit: number): void {
-    if (this.lines.length <= limit) return;
-    this.#set(this.lines.slice(-limit));
+    const surplus = this.lines.length - limit;
+    if (surplus <= 0) return;
+    for (const { key } of this.lines.slice(0, surplus)) this.#keys.delete(key);
+    this.lines = this.lines.slice(surplus);
     this.#pages = [];
-    if (this.#before !== null) this.#before = undefined;
-    else this.#isCut = true;
-  }
-
-  /** Whether messages were forgotten that no history had. */
-  #isCut = false;
-
-  get isCut(): boolean {
-    return this.#isCut;
+    this.#before = undefined;
   }
 
   /** Reads the page of history before the oldest message that is kept. Rejects where there is none. */
   async loadOlder(load: LoadHistory, self: string | null, now: number): Promise<void> {
-    if (this.isLoading || this.#before === null) return;
+    if (this.isLoading || !this.hasOlder) return;
     this.isLoading = true;
     try {
       let found: readonly Line[] = [];
       for (let step = 0; step < WALK && found.length === 0 && this.#before !== null; step++) {
         const before: string | undefined = this.#before;
-        const { messages, next } = await load(this.id, { limit: PAGE, ...(before === undefined ? {} : { before }) });
+        const limit = step === 0 ? PAGE : WALK_PAGE;
+        const { messages, next } = await load(this.id, { limit, ...(before === undefined ? {} : { before }) });
         found = this.#unknown(messages, self, now);
         this.#before = next ?? null;
         const first = messages[0] && lineOf(messages[0], self, now).key;
@@ -134,18 +134,40 @@ export class Conversation {
     this.isLoading = true;
     try {
       const before = this.#after[this.#after.length - 1];
-      const { messages } = await load(this.id, { limit: PAGE, ...(before === undefined ? {} : { before }) });
-      const found = this.#unknown(messages, self, now);
-      // More was written meanwhile than one page holds.
-      const isApart = before === undefined && found.length === messages.length && found.length === PAGE;
-      if (isApart) return this.restart();
+      const found = await this.#readNewer(load, before, (messages) => this.#unknown(messages, self, now));
+      // More was written meanwhile than is read in one go.
+      if (!found) return this.restart();
       this.#after.pop();
+      const [first] = found;
+      if (first) this.#pages.unshift({ before, first: first.key });
       this.#merge(found);
-      this.#set(this.lines.slice(-KEPT));
+      this.#forgetOldest();
       this.isLive = this.#after.length === 0;
     } finally {
       this.isLoading = false;
     }
+  }
+
+  /** What follows the newest message that is kept; null: nothing of it joins that. */
+  async #readNewer(
+    load: LoadHistory,
+    before: string | undefined,
+    unknown: (messages: readonly Message[]) => readonly Line[],
+  ): Promise<readonly Line[] | null> {
+    const found: Line[] = [];
+    let cursor = before;
+    for (let step = 0; step < NEWER_PAGES; step++) {
+      const { messages, next } = await load(this.id, {
+        limit: PAGE,
+        ...(cursor === undefined ? {} : { before: cursor }),
+      });
+      const news = unknown(messages);
+      found.unshift(...news);
+      // A page of which the cursor was kept joins by itself; the newest one does where it has something that is known.
+      if (before !== undefined || news.length < messages.length || next === undefined) return found;
+      cursor = next;
+    }
+    return null;
   }
 
   /** Begins again at the newest message; what is kept is forgotten unless it ends there. */
@@ -158,13 +180,9 @@ export class Conversation {
     this.isLive = true;
   }
 
-  /** The history is asked anew. */
-  resetHistory(): void {
-    if (this.#before === null) this.#before = undefined;
-  }
-
-  closeHistory(): void {
-    this.#before = null;
+  /** Whether there is a history to read. */
+  setHistory(isThere: boolean): void {
+    this.#isClosed = !isThere;
   }
 
   typed(who: string, now: number): void {
@@ -213,6 +231,17 @@ export class Conversation {
     this.#set(this.lines.slice(0, KEPT));
     this.#after = [undefined];
     this.isLive = false;
+  }
+
+  /** Forgets the oldest pages beyond what an open conversation keeps: their reader comes back to the newest. */
+  #forgetOldest(): void {
+    while (this.lines.length > KEPT && this.#pages.length > 1) {
+      this.#before = this.#pages.pop()?.before;
+      const first = this.#pages[this.#pages.length - 1]?.first;
+      const from = this.lines.findIndex(({ key }) => key === first);
+      this.#set(this.lines.slice(Math.max(0, from)));
+    }
+    this.trimStart(KEPT + PAGE);
   }
 
   #set(lines: readonly Line[]): void {

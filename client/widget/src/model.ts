@@ -229,7 +229,7 @@ export class Model {
     } catch (error) {
       const { code } = error as { readonly code?: number };
       if (this.hasHistory === null && code !== 408 && code !== 410) this.hasHistory = false;
-      conversation.closeHistory();
+      conversation.setHistory(false);
     }
     if (!this.#isClosed) this.listener.changed();
   }
@@ -252,7 +252,7 @@ export class Model {
     const isFirst = this.state.state !== 'online' && change.state === 'online';
     this.state = change;
     if (isFirst) {
-      for (const conversation of this.conversations.values()) conversation.resetHistory();
+      for (const conversation of this.conversations.values()) conversation.setHistory(true);
       this.#joinRooms();
       void this.#loadNames();
       void this.#loadConversations();
