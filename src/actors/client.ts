@@ -101,7 +101,7 @@ export class Client {
 
   /** Whether it is connected, or between two polls. */
   isConnected(now: number): boolean {
-    return this.transport !== null || (this.#polls && now - this.since < NEXT_POLL_MS);
+    return this.transport !== null || (this.#polls && !this.isAway && now - this.since < NEXT_POLL_MS);
   }
 
   /** Goes on from where it was before a restart of the server. */
@@ -226,6 +226,11 @@ export class Client {
   /** Ends its connection for good. What is not confirmed is in `queued` until `clear`. */
   close(reason: CloseReason, limits: QueueLimits): void {
     this.#end(reason, limits);
+  }
+
+  /** Another client has this packet of its queue in its place: it has missed it. */
+  giveUp(packet: Packet): void {
+    if (this.#queue.remove(packet)) this.#traceAll('returned', [packet], `${this.name} has no turn any more`);
   }
 
   clear(): void {

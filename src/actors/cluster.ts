@@ -108,8 +108,11 @@ export interface Relays {
   relay(record: EndpointRecord, deliver: Deliver): void;
   /** Relays a message that an endpoint itself has sent to its clients on other nodes. */
   carbon(record: EndpointRecord, packet: Packet): void;
-  /** Passes a message to a service in turns on where it is another node's turn; answers whether it was. */
-  takeTurn(record: EndpointRecord, deliver: Deliver, clients: readonly Client[]): boolean;
+  /**
+   * Passes a message to a service in turns on where it is another node's turn; answers whether it was. `own` clients are
+   * connected here.
+   */
+  takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean;
 }
 
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {

@@ -2,13 +2,13 @@
  * What an endpoint does with a packet that has come to it: which of its clients have it, what goes on to its parts on
  * other nodes and to its webhook, and what is kept while no client is connected.
  */
-import type { Client } from './client.js';
 import { keepOrDrop, toEndpointHere } from './dispatch.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere, primaryOf } from './endpoint-record.js';
-import type { Outcome } from './outcome.js';
+import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
-import { chooseClients, deliversInTurns } from './service.js';
+import { deliverInTurns } from './service.js';
+import { isInTurns } from './turns.js';
 import { keepUnseen } from './unseen.js';
 
 /** Pushes a packet to the endpoint's clients; keeps a message while none is connected. */
@@ -20,8 +20,12 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
     packet.receipt?.expect();
     packet.receipt?.report('queued');
   }
-  if (!message.relayed && passOnToParts(state, message)) return state;
-  const clients = only === null ? chooseClients(state, packet) : state.clients.filter(({ name }) => name === only);
+  if (only === null && packet.kind === 'message' && isInTurns(state)) {
+    deliverInTurns(state, message);
+    return state;
+  }
+  if (!message.relayed) state.domain.cluster.relay(state.record, message);
+  const clients = only === null ? state.clients : state.clients.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
     client.push(packet, limits);
@@ -34,7 +38,6 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
   }
   if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
     keepUnseen(state, packet);
-    if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
     if (packet.receipt !== null) packet.receipt.report('queued');
   } else if (clients.length === 0 && !state.webhook) {
     keepOrDrop(state.domain, packet, state.address, only);
@@ -47,25 +50,9 @@ function isConnectedElsewhereFor({ record, domain }: EndpointState): boolean {
   return isConnectedElsewhere(record) && !domain.cluster.isMeeting(record);
 }
 
-/** What has become of a message that was pushed to these clients. Other nodes' parts of the endpoint report for themselves. */
-function outcomeFor(clients: readonly Client[]): Outcome {
-  if (clients.some(({ takes }) => takes)) return 'delivered';
-  return clients.length > 0 ? 'queued' : 'dropped';
-}
-
 /** A webhook is called by the node of the endpoint's oldest part, whichever way the packet came. */
 function isForWebhook({ record }: EndpointState, { packet, relayed }: Deliver): boolean {
   return !relayed || (packet.topic !== record.address && primaryOf(record) === null);
-}
-
-/** Relays a packet to the endpoint's other parts; true where it is another node's turn to deliver for a service. */
-function passOnToParts(state: EndpointState, message: Deliver): boolean {
-  const { domain, record, clients } = state;
-  if (record.parts.length > 0 && message.only === null && deliversInTurns(state, message.packet)) {
-    return domain.cluster.takeTurn(record, message, clients);
-  }
-  domain.cluster.relay(record, message);
-  return false;
 }
 
 /** Delivers a packet that came when the endpoint's actor had ended, as if it had come a moment later. */

@@ -9,7 +9,9 @@ import { lookup } from './lists.js';
 import type { Moment } from './moments.js';
 import { NAMED_AGAIN, removeAll, removeClient, signOut } from './online.js';
 import type { Packet } from './packet.js';
+import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
+import { isInTurns } from './turns.js';
 import { clearUnseen } from './unseen.js';
 
 export type ReplicationMessage =
@@ -55,13 +57,15 @@ export function fromReplica(
     case 'mirror':
       return mirror(state, message);
     case 'seen':
-      clearUnseen(state);
+      if (isInTurns(state)) passWaiting(state);
+      else clearUnseen(state);
       return state;
     case 'pass':
       message.done();
       return state;
     case 'partCame':
-      message.met(state.unseen?.packets ?? []);
+      // Of a service in turns they wait here until a client there has a turn.
+      message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []));
       state.domain.cluster.connected(state.record);
       holdNames(state);
       return state;

@@ -31,9 +31,10 @@ import type { Position } from './position.js';
 import type { Show } from './presence.js';
 import type { PacketQueue } from './queue.js';
 import type { Deliver } from './router.js';
-import { closeWebhook, configureService, handOver, passOn } from './service.js';
+import { closeWebhook, configureService, handOver, passOn, passWaiting } from './service.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
+import { isInTurns } from './turns.js';
 import { isConnected, keepUnconfirmed } from './unseen.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
@@ -255,6 +256,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
   countConnected(state);
+  if (isInTurns(state)) passWaiting(state);
   return state;
 }
 

@@ -19,8 +19,9 @@ import {
   queueState,
 } from './kept.js';
 import type { Packet } from './packet.js';
-import { closeWebhook, REMEMBERED_SENDERS } from './service.js';
+import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
+import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
 import { keepUnseen } from './unseen.js';
 
 export type KeepingMessage =
@@ -203,7 +204,8 @@ function giveOffline(state: EndpointState): void {
   const known = new Set(unseen?.packets.map((packet) => mailboxes?.placeOf(packet)?.sequence));
   for (const packet of mailboxes?.read(state.address) ?? []) {
     if (known.has(mailboxes?.placeOf(packet)?.sequence)) continue;
-    for (const client of clients) client.push(packet, domain.limits);
+    // Of a service in turns they go to one of them, when that one is connected.
+    if (!isInTurns(state)) for (const client of clients) client.push(packet, domain.limits);
     keepUnseen(state, packet);
   }
 }

@@ -14,9 +14,10 @@ import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
-import { passOn } from './service.js';
+import { passOn, passTurns } from './service.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
+import { isInTurns } from './turns.js';
 import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
 
 /** So many clients that have ended are remembered, for operators to see. */
@@ -112,6 +113,7 @@ export function goAway(state: EndpointState, client: Client, self: Ref<EndpointM
   client.isAway = true;
   state.domain.away.add(client);
   state.domain.trace?.event('away', state.address, client.name);
+  if (isInTurns(state)) passTurns(state, client);
   startGrace(state, self);
 }
 

@@ -16,6 +16,15 @@ export function isOutcome(value: unknown): value is Outcome {
   return (OUTCOMES as readonly unknown[]).includes(value);
 }
 
+/**
+ * What has become of a message that was pushed to these clients of one endpoint. Other nodes' parts of the endpoint report for
+ * themselves.
+ */
+export function outcomeFor(clients: readonly { readonly takes: boolean }[]): Outcome {
+  if (clients.some(({ takes }) => takes)) return 'delivered';
+  return clients.length > 0 ? 'queued' : 'dropped';
+}
+
 /** Where the offline store says when it has written. */
 interface Committing {
   committed(done: () => void): void;

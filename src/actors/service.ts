@@ -2,42 +2,70 @@
  * What a service adds to an endpoint: whom of its clients a message goes to (`all` or `turns`), and a webhook.
  * PROTOCOL.md section 9. Other endpoints deliver to all of their clients.
  */
-import { BoundedMap } from '../bounded-map.js';
 import { CLOSE, type CloseReason } from '../errors.js';
 import { Client } from './client.js';
+import { keepOrDrop } from './dispatch.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { isConnectedElsewhere } from './endpoint-record.js';
+import { outcomeFor } from './outcome.js';
 import type { Packet } from './packet.js';
+import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { hadNot, isConnected, keepUnseen, unconfirmed } from './unseen.js';
+import { countConnected, isInTurns, turn } from './turns.js';
+import { forgetWaiting, hadNot, isConnected, keepUnseen, keepWaiting, unconfirmed } from './unseen.js';
 
-/** Senders remembered by one service; the one that has been silent longest is forgotten first. */
-export const REMEMBERED_SENDERS = 10_000;
-
-/** The clients that a packet is for. */
-export function chooseClients(state: EndpointState, packet: Packet): readonly Client[] {
-  const { clients } = state;
-  return clients.length < 2 || !deliversInTurns(state, packet) ? clients : [turn(state, packet.sender ?? '')];
+/** Gives a message to the client whose turn it is, here or on another node; keeps it where none is connected. */
+export function deliverInTurns(state: EndpointState, { packet, relayed }: Deliver): void {
+  const { domain, record, webhook } = state;
+  const isOwn = packet.topic === record.address;
+  const deliver: Deliver = { kind: 'deliver', packet, only: null };
+  if (!relayed && record.parts.length > 0 && domain.cluster.takeTurn(record, deliver, countConnected(state))) return;
+  if (giveTurn(state, packet)) return;
+  // What is said in a room every node has for itself.
+  const isOthers = !isOwn && isConnectedElsewhere(record);
+  if (record.birth > 0 && !isOthers) {
+    keepUnseen(state, packet);
+    packet.receipt?.report('queued');
+  } else if (webhook || isOthers) packet.receipt?.report('dropped');
+  else keepOrDrop(domain, packet, state.address, null);
 }
 
-/** Whether a packet goes to one client, whose turn it is. */
-export function deliversInTurns({ node, id, domain }: EndpointState, { kind }: Packet): boolean {
-  return node === 'sid' && kind === 'message' && domain.serviceConfig(id)?.delivery === 'turns';
-}
-
-/** The client whose turn it is, or the one that this sender has been with. */
-function turn(state: EndpointState, sender: string): Client {
-  const { clients } = state;
-  state.turns ??= new BoundedMap(() => REMEMBERED_SENDERS);
-  const known = state.turns.get(sender);
-  if (known && clients.includes(known)) {
-    state.turns.set(sender, known);
-    return known;
+/** Gives a message to the client whose turn it is, here or on another node. False: none is connected. */
+function giveTurn(state: EndpointState, packet: Packet): boolean {
+  const { domain, record } = state;
+  const client = turn(state, packet);
+  if (client) {
+    client.push(packet, domain.limits);
+    packet.receipt?.report(outcomeFor([client]));
+    return true;
   }
-  const connected = clients.filter(({ transport }) => transport !== null);
-  const next = (connected[0] ?? clients[0]) as Client;
-  state.clients = [...clients.filter((client) => client !== next), next];
-  state.turns.set(sender, next);
-  return next;
+  if (record.parts.length === 0 || packet.topic !== record.address) return false;
+  if (!domain.cluster.takeTurn(record, { kind: 'deliver', packet, only: null }, 0)) return false;
+  forgetWaiting(state, packet);
+  return true;
+}
+
+/** A client of a service in turns has connected, here or on another node: it has what waits and is nobody's now. */
+export function passWaiting(state: EndpointState): void {
+  if (!state.unseen) return;
+  const holders = new Map<Packet, Client>();
+  for (const client of state.clients) for (const packet of client.queued) holders.set(packet, client);
+  for (const packet of state.unseen.packets.slice()) {
+    const holder = holders.get(packet);
+    // Its idle time is not over: it may come back to it.
+    if (holder && !holder.isAway) continue;
+    if (giveTurn(state, packet)) holder?.giveUp(packet);
+    else if (packet.topic !== state.address && isConnectedElsewhere(state.record)) forgetWaiting(state, packet);
+  }
+}
+
+/** The idle time of a client of a service in turns is over: what it has not confirmed goes to those that are connected. */
+export function passTurns(state: EndpointState, client: Client): void {
+  const left = client.queued.filter(({ kind }) => kind === 'message');
+  const rest = left.filter((packet) => !giveTurn(state, packet));
+  const waiting = new Set(rest);
+  for (const packet of left) if (!waiting.has(packet)) client.giveUp(packet);
+  keepWaiting(state, rest);
 }
 
 /**
@@ -71,11 +99,14 @@ export function handOver(
   laterOnes: readonly (readonly [Client, readonly Packet[]])[],
   waiting: ReadonlySet<Packet> = new Set(left),
 ): void {
-  const { limits, settings } = state.domain;
+  const { limits } = state.domain;
   const messages = left.filter(({ kind }) => kind === 'message');
   for (const packet of left) if (packet.kind !== 'message') state.domain.drop(packet, 'clientGone', state.address);
-  if (state.node === 'sid' && settings.services.get(state.id)?.delivery === 'turns' && state.clients.length > 0) {
-    for (const message of messages) for (const other of chooseClients(state, message)) other.push(message, limits);
+  if (isInTurns(state)) {
+    keepWaiting(
+      state,
+      messages.filter((message) => !giveTurn(state, message)),
+    );
     return;
   }
   const given = new Set<Packet>();
@@ -94,8 +125,10 @@ export function handOver(
     for (const packet of gone) state.domain.drop(packet, 'clientGone', state.address);
     return;
   }
-  const kept = new Set(state.unseen?.packets);
-  for (const message of messages) if (waiting.has(message) && !kept.has(message)) keepUnseen(state, message);
+  keepWaiting(
+    state,
+    messages.filter((message) => waiting.has(message)),
+  );
 }
 
 /** Ends a service's webhook; answers what it has not taken. */

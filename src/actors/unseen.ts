@@ -8,6 +8,7 @@ import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
+import { isInTurns } from './turns.js';
 
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
@@ -16,6 +17,7 @@ export function keepUnseen(state: EndpointState, packet: Packet): void {
     for (const client of state.clients) watch(state, client);
   }
   state.unseen.push(packet, state.domain.limits);
+  if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
 }
 
 /** A client comes: it has what waits, and says when it has confirmed that. */
@@ -27,6 +29,8 @@ export function giveUnseen(state: EndpointState, client: Client): void {
   }
   if (state.unseen === null) return;
   watch(state, client);
+  // What waits goes to one of them, when that one has a turn.
+  if (isInTurns(state)) return;
   for (const packet of state.unseen.packets) client.push(packet, state.domain.limits);
 }
 
@@ -37,16 +41,29 @@ export function clearUnseen(state: EndpointState): void {
   for (const client of state.clients) client.onConfirmed = null;
 }
 
+/** The same for messages of which some may be kept already. */
+export function keepWaiting(state: EndpointState, packets: readonly Packet[]): void {
+  if (packets.length === 0) return;
+  const kept = new Set(state.unseen?.packets);
+  for (const packet of packets) if (!kept.has(packet)) keepUnseen(state, packet);
+}
+
+/** A message waits no more. */
+export function forgetWaiting(state: EndpointState, packet: Packet): void {
+  state.unseen?.remove(packet);
+  if (state.unseen?.length === 0) clearUnseen(state);
+}
+
 /** A client cannot be reached: what it has not confirmed, and no other client has, waits for the next one. */
 export function keepUnconfirmed(state: EndpointState, client: Client): void {
-  const kept = new Set(state.unseen?.packets);
-  for (const packet of unconfirmed(state, client)) if (!kept.has(packet)) keepUnseen(state, packet);
+  keepWaiting(state, unconfirmed(state, client));
 }
 
 /** Messages of a client that neither it nor another client of its endpoint has confirmed. */
-export function unconfirmed({ clients }: EndpointState, client: Client): readonly Packet[] {
+export function unconfirmed(state: EndpointState, client: Client): readonly Packet[] {
+  const { clients } = state;
   const messages = client.queued.filter(({ kind }) => kind === 'message');
-  if (messages.length === 0) return messages;
+  if (messages.length === 0 || isInTurns(state)) return messages;
   const confirmed = new Set<Packet>();
   for (const other of clients) {
     if (other === client) continue;

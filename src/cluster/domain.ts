@@ -241,8 +241,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.relays.carbon(record, packet);
   }
 
-  takeTurn(record: EndpointRecord, deliver: Deliver, clients: readonly Client[]): boolean {
-    return this.relays.takeTurn(record, deliver, clients);
+  takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean {
+    return this.relays.takeTurn(record, deliver, own);
   }
 
   nodesOf(address: Address): readonly string[] {

@@ -3,7 +3,6 @@
  * others: one way, so the order of each sender holds and nothing comes twice. What is for a room goes to every node
  * that has members; those who watch addresses by MQTT are served by the node the packet comes from.
  */
-import type { Client } from '../actors/client.js';
 import type { Relays, RemoteNode } from '../actors/cluster.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
 import { isOutcome, type Receipt } from '../actors/outcome.js';
@@ -104,9 +103,8 @@ export class PacketRelays implements Relays {
     this.#relay('aside', nodesOf(record), packet, () => items.carbon(record.address, packet));
   }
 
-  takeTurn(record: EndpointRecord, { packet, only }: Deliver, clients: readonly Client[]): boolean {
+  takeTurn(record: EndpointRecord, { packet, only }: Deliver, own: number): boolean {
     const { items, roundRobin } = this.options;
-    const own = clients.filter(({ transport }) => transport !== null).length;
     const peer = roundRobin.choose(record, packet.sender ?? '', own);
     if (peer) this.#relay('on', [peer], packet, () => items.relayed(record.address, packet, only));
     return peer !== null;

@@ -2,7 +2,6 @@
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import { Alone } from '../../src/actors/alone.js';
-import type { Client } from '../../src/actors/client.js';
 import type { RemoteNode } from '../../src/actors/cluster.js';
 import { type EndpointRecord, primaryOf } from '../../src/actors/endpoint-record.js';
 import { Memory } from '../../src/actors/memory.js';
@@ -184,10 +183,9 @@ t.test('a service in turns gives each node as many senders as it has connected c
   node.own();
   const record = node.up('n2', 1_000_000);
   Object.assign(record.parts[0] ?? {}, { connected: 2 });
-  const clients = [{ transport: {} }, { transport: null }] as unknown as Client[];
   const turn = (sender: number) => {
     const packet = packetTo(ada, `/domain/a.example/uid/s${sender}` as Address);
-    return node.relays.takeTurn(record, { kind: 'deliver', packet, only: null }, clients);
+    return node.relays.takeTurn(record, { kind: 'deliver', packet, only: null }, 1);
   };
   const first = Array.from({ length: 30 }, (_, sender) => turn(sender));
   t.equal(first.filter(Boolean).length, 20, 'two of three');
