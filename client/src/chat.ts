@@ -191,18 +191,13 @@ export class Chat {
   }
 
   /** What was said with somebody, or in a room (`gid:lobby`). */
-  async history(id: string, range: Range = {}): Promise<History> {
-    const { messages, next } = await this.#call('history', { with: id, ...range });
-    return { messages: Array.isArray(messages) ? messages : [], ...(typeof next === 'string' ? { next } : {}) };
+  history(id: string, range: Range = {}): Promise<History> {
+    return this.#page<'messages', Message>('messages', { with: id, ...range });
   }
 
   /** The conversations, the newest first: `{with, last, unread}`. */
-  async conversations(range: Range = {}): Promise<{ readonly conversations: readonly Json[]; readonly next?: string }> {
-    const { conversations, next } = await this.#call('history', { ...range });
-    return {
-      conversations: Array.isArray(conversations) ? conversations : [],
-      ...(typeof next === 'string' ? { next } : {}),
-    };
+  conversations(range: Range = {}): Promise<{ readonly conversations: readonly Json[]; readonly next?: string }> {
+    return this.#page<'conversations', Json>('conversations', { ...range });
   }
 
   /** Any other call that the server answers (PROTOCOL section 14). */
@@ -227,6 +222,15 @@ export class Chat {
 
   async #call(name: string, params: Json): Promise<Reply> {
     return (await this.#loading).ask(name, params);
+  }
+
+  async #page<Name extends string, T>(
+    name: Name,
+    params: Json,
+  ): Promise<{ readonly [key in Name]: readonly T[] } & { readonly next?: string }> {
+    const { [name as string]: items, next } = await this.#call('history', params);
+    const page = { [name]: Array.isArray(items) ? items : [], ...(typeof next === 'string' ? { next } : {}) };
+    return page as { readonly [key in Name]: readonly T[] };
   }
 
   async #bySite(send: NonNullable<Options['send']>, message: Outgoing & { readonly id: string }): Promise<Json> {
@@ -344,7 +348,7 @@ export class Chat {
     if (this.#held) return;
     this.#held = [];
     const isKnown = (message: Message): boolean => this.#seen.has(message);
-    catchUp((params) => this.#call('history', params), this.id, this.#knownAt, isKnown).then(
+    catchUp(this, this.#knownAt, isKnown).then(
       ({ messages, isWhole }) => this.#release(messages, isFresh && !isWhole),
       () => this.#release([], isFresh),
     );

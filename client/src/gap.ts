@@ -13,6 +13,13 @@ export interface Gap {
   readonly isWhole: boolean;
 }
 
+/** As much of a chat as reads the history. */
+interface Reader {
+  readonly id: string | null;
+  conversations(range: object): Promise<{ readonly conversations: readonly Json[]; readonly next?: string }>;
+  history(id: string, range: object): Promise<{ readonly messages: readonly Message[]; readonly next?: string }>;
+}
+
 function timeOf(message: unknown): number {
   return isObject(message) ? Number(message.timestamp) || 0 : 0;
 }
@@ -21,24 +28,25 @@ function timeOf(message: unknown): number {
  * The messages that others have written since `since` (milliseconds) and that are not known. Rejects where the server keeps
  * no history for this client.
  */
-export async function catchUp(
-  history: (params: Json) => Promise<Json>,
-  self: string | null,
-  since: number,
-  isKnown: (message: Message) => boolean,
-): Promise<Gap> {
-  const { conversations } = await history({ limit: CONVERSATIONS });
-  const all: readonly unknown[] = Array.isArray(conversations) ? conversations : [];
-  const changed = all.filter((item) => isObject(item) && timeOf(item.last) >= since - TOLERANCE_MS);
-  let isWhole = changed.length < CONVERSATIONS;
+export async function catchUp(chat: Reader, since: number, isKnown: (message: Message) => boolean): Promise<Gap> {
+  const isLate = (message: unknown): boolean => timeOf(message) >= since - TOLERANCE_MS;
+  const { conversations, next } = await chat.conversations({ limit: CONVERSATIONS });
+  const changed = conversations.filter(({ last }) => isLate(last));
+  const isWhole = !next || changed.length < conversations.length;
   const found: Message[] = [];
-  for (const item of changed) {
-    const answer = await history({ with: (item as Json).with, limit: MESSAGES });
-    const messages: readonly Message[] = Array.isArray(answer.messages) ? answer.messages : [];
-    const last = messages.map(isKnown).lastIndexOf(true);
-    const missed = messages.slice(last + 1).filter((message) => last >= 0 || timeOf(message) >= since - TOLERANCE_MS);
-    if (missed.length === MESSAGES) isWhole = false;
-    found.push(...missed.filter(({ from }) => from !== self));
+  for (const { with: other } of changed) {
+    let own: Message[] = [];
+    let before: string | undefined;
+    // Back to what is known, or to what is older.
+    do {
+      const page = await chat.history(String(other), { limit: MESSAGES, before });
+      const { messages } = page;
+      const last = messages.map(isKnown).lastIndexOf(true);
+      const missed = messages.slice(last + 1).filter((message) => last >= 0 || isLate(message));
+      own = [...missed, ...own];
+      before = missed.length < messages.length ? undefined : page.next;
+    } while (before);
+    found.push(...own.filter(({ from }) => from !== chat.id));
   }
   return { messages: found, isWhole };
 }
