@@ -96,6 +96,38 @@ for (const { name, needs, start } of languages) {
     t.strictSame(await wrong('presences', ['anna']), { throws: { status: 401, message: 'authentication failed' } });
   });
 
+  t.test(`the ${name} library reads the history of a real server`, { skip: skipWithout(...needs) }, async (t) => {
+    const domains = [{ ...siteA, history: {} }];
+    const server = await testServer(t, { domains, data: t.testdir() });
+    const call = caller(start(t), server);
+    const anna = await server.site().arrive('anna', { rooms: 'lobby' });
+    for (const body of ['one', 'two ☃', 'three']) await call('send', { from: 'jäck', to: 'anna', body });
+    await call('send', { from: 'jäck', to: 'lobby', type: 'grpchat', body: 'all' });
+    const page = (await call('history', 'anna', 'jäck', { limit: 2 })) as { messages: Json[]; next: string };
+    t.match(page.messages, [{ from: 'jäck', to: 'anna', body: 'two ☃', id: /./ }, { body: 'three' }]);
+    const older = (await call('history', 'anna', 'jäck', { before: page.next })) as Json;
+    t.match(older, { messages: [{ body: 'one' }] });
+    t.equal(older.next ?? undefined, undefined, 'there is no more');
+    t.match(await call('conversations', 'anna'), {
+      conversations: [
+        { with: 'gid:lobby', last: { body: 'all' }, unread: 1 },
+        { with: 'jäck', last: { body: 'three' }, unread: 3 },
+      ],
+    });
+    const [two] = page.messages;
+    await call('forget', 'jäck', { with: 'anna', id: two?.id });
+    t.match(await anna.before(), [{}, {}, {}, {}, { kind: 'status', from: 'jäck', show: `deleted ${two?.id}` }]);
+    await call('forget', 'jäck', { with: 'anna' });
+    t.match(await call('history', 'anna', 'jäck'), { messages: [] });
+    await call('forget', 'jäck');
+    t.match(await call('history', 'anna', 'gid:lobby'), { messages: [] });
+    const none = { status: 404, message: 'not found' };
+    t.match(await call('forget', 'jäck', { with: 'anna', id: 'none' }), { throws: none });
+    const bare = caller(start(t), await testServer(t));
+    const refused = { status: 403, message: 'forbidden', detail: 'the domain keeps no history' };
+    t.match(await bare('conversations', 'anna'), { throws: refused });
+  });
+
   t.test(`the ${name} library verifies a real service's webhook`, { skip: skipWithout(...needs) }, async (t) => {
     const ask = start(t);
     const hash = `sha256:${createHash('sha256').update(siteA.apikey).digest('hex')}`;

@@ -175,7 +175,8 @@ export class NexTalk {
     return historyOf(await this.#get('/v5/history', { name, with: other, ...range }));
   }
 
-  async conversations(name: types.Id, range: types.Range = {}): Promise<types.Conversations> {
+  /** The conversations of `name`, the newest first; `before` is the `next` of a page. */
+  async conversations(name: types.Id, range: Omit<types.Range, 'after'> = {}): Promise<types.Conversations> {
     return conversationsOf(await this.#get('/v5/history', { name, ...range }));
   }
 

@@ -408,7 +408,7 @@ final class Client
      * The conversations of `$name`, newest first.
      *
      * @param string|int $name
-     * @param array{before?: string, after?: string, limit?: int} $range
+     * @param array{before?: string, limit?: int} $range
      * @return array{conversations: array<array{with: string, last: array<string, mixed>, unread: int}>, next: ?string}
      */
     public function conversations($name, array $range = []): array

@@ -256,10 +256,10 @@ class NexTalk:
         name: Id,
         *,
         before: _Text = None,
-        after: _Text = None,
         limit: _Limit = None,
     ) -> Conversations:
-        fields = {"name": name, "before": before, "after": after, "limit": limit}
+        """The conversations of ``name``, the newest first; ``before`` is the ``next`` of a page."""
+        fields = {"name": name, "before": before, "limit": limit}
         return conversations_of(self._get("/v5/history", fields))
 
     def forget(self, name: Id, *, other: _Name = None, id: _Text = None) -> None:
