@@ -52,6 +52,7 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
 };
 
 const CONDITIONS: Readonly<Record<ConditionName, string>> = {
+  starting: 'The server reads what it goes on from: clients that come wait.',
   draining: 'The server is ending: no new clients are taken.',
   cluster: 'There is no connection to the other nodes: only clients of this node are reached.',
   disk: 'The disk is nearly full or cannot be written: what must survive is not stored.',

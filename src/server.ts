@@ -13,6 +13,7 @@ import { type Clock, systemClock } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { SharedState } from './directory/shared-state.js';
+import type { ReplyError } from './errors.js';
 import { watchHeap } from './heap.js';
 import { addRestApi } from './http/app.js';
 import { addClientCalls } from './http/client-calls.js';
@@ -29,9 +30,11 @@ import type { Context, ReloadAnswer } from './protocols/context.js';
 import { EventsAdapter } from './protocols/events.js';
 import { answerCall } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
-import { whenSound } from './protocols/headers.js';
+import { Gate } from './protocols/gate.js';
+import { whenOpen, whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
+import { refuse } from './protocols/refusal.js';
 import type { SendingWay } from './protocols/sending.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
@@ -40,7 +43,7 @@ import { WebSocketAdapter } from './protocols/websocket.js';
 import { ServedDomains } from './served-domains.js';
 import { openStore } from './store/open.js';
 import type { Store } from './store/store.js';
-import type { TemplatedApp } from './uws.js';
+import type { HttpResponse, TemplatedApp } from './uws.js';
 import { packageVersion } from './version.js';
 
 type Reloading = () => ReloadAnswer;
@@ -63,6 +66,8 @@ export interface Server {
   /** Ends at once. */
   close(): Promise<void>;
 }
+
+const UNAVAILABLE_STATUS = '503 Service Unavailable';
 
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
@@ -167,6 +172,7 @@ class RunningServer implements Server {
         () => clock.now(),
         () => this.#config.lockout,
       ),
+      gate: new Gate(),
       isDraining: () => this.#draining,
       reload: () => this.onReload?.() ?? null,
     };
@@ -199,8 +205,10 @@ class RunningServer implements Server {
     return this.#runtime.metrics;
   }
 
+  /** Listens first: who comes before all has been read that the server goes on from waits. */
   async start(): Promise<void> {
-    await this.#restarts?.restore();
+    const { conditions } = this.#runtime.metrics;
+    conditions.raise('starting', 'the server reads what it goes on from', { ready: false });
     if (this.#node) {
       answerCalls(this.#node, this.domains);
       await this.#node.start();
@@ -208,7 +216,10 @@ class RunningServer implements Server {
     this.#mqtt = await startMqtt(this.#context, this.#certificate?.current ?? null);
     await this.#http.listen(this.#config.port);
     this.#admin = await startAdmin(this.#context, this.parent);
-    this.#endWatch = watchHeap(this.#runtime.clock, this.#runtime.metrics.conditions);
+    await this.#restarts?.restore();
+    conditions.clear('starting');
+    this.#context.gate.open();
+    this.#endWatch = watchHeap(this.#runtime.clock, conditions);
   }
 
   reload(config: Config): void {
@@ -263,6 +274,7 @@ class RunningServer implements Server {
 
   async close(): Promise<void> {
     this.#draining = true;
+    this.#context.gate.close();
     this.#endWatch();
     this.#polls.close();
     this.#events.close();
@@ -287,9 +299,12 @@ class RunningServer implements Server {
     const mqtt = this.#mqtt;
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const { metrics } = this.#runtime;
-    const get = whenSound(metrics, this.#polls.get.bind(this.#polls));
-    const events = whenSound(metrics, this.#events.get.bind(this.#events));
-    const options = whenSound(metrics, this.#polls.options.bind(this.#polls));
+    const { gate } = this.#context;
+    const refuseHeld = (res: HttpResponse, error: ReplyError): void => void refuse(res, UNAVAILABLE_STATUS, error);
+    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(gate, handler, refuseHeld));
+    const get = held((...request) => this.#polls.get(...request));
+    const events = held((...request) => this.#events.get(...request));
+    const options = held((...request) => this.#polls.options(...request));
     for (const version of ['v5', 'v4']) {
       for (const end of ['', '/']) {
         app.ws(`/${version}/wsocket${end}`, this.#sockets.behaviour);
@@ -327,8 +342,9 @@ export async function startServer(
   config: Config,
   clock: Clock = systemClock,
   parent: Parent | null = null,
+  open: typeof openStore = openStore,
 ): Promise<Server> {
-  const store = await openStore(config.data);
+  const store = await open(config.data);
   let running: RunningServer;
   try {
     running = new RunningServer(config, clock, parent, store);

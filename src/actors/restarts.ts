@@ -15,6 +15,7 @@ function names({ domains }: Config): string[] {
 
 export class Restarts {
   readonly #era: Era;
+  #isRestored = false;
   #hasEnded = false;
 
   constructor(
@@ -40,6 +41,7 @@ export class Restarts {
     const endpoints = counts.reduce((sum, count) => sum + count, 0);
     // From here on nobody else counts in this era.
     await this.store.flush();
+    this.#isRestored = true;
     const ms = Math.round(performance.now() - startedAt);
     if (endpoints > 0)
       log.info({ event: 'restored', endpoints, goesOn, ms }, `${endpoints} endpoints are online again`);
@@ -55,6 +57,7 @@ export class Restarts {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     const domains = [...this.domains.values()];
+    if (!this.#isRestored) return this.#leave(domains);
     await Promise.all(domains.map(({ journal }) => journal?.save()));
     // Of domains that keep nothing: what clients have not been sent becomes offline messages where the domain has those.
     for (const domain of domains) domain.end();
@@ -65,6 +68,13 @@ export class Restarts {
       return;
     }
     endEra(this.store);
+    await this.store.flush();
+  }
+
+  /** The server has served nobody: all stays as it was found. */
+  async #leave(domains: readonly Domain[]): Promise<void> {
+    for (const { journal } of domains) journal?.close();
+    if (this.#era.goesOn) endEra(this.store);
     await this.store.flush();
   }
 

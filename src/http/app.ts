@@ -55,11 +55,20 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   function take(res: HttpResponse, req: HttpRequest, headers: Headers, found: Found): void {
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
-    if (found.route.method !== 'POST') return run(call, found, NO_BODY, calls);
+    if (found.route.method !== 'POST') return pass(call, found, NO_BODY);
     readBody(res, context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
-      else run(call, found, body as Buffer, calls);
+      else pass(call, found, body as Buffer);
     });
+  }
+
+  function pass(call: Call, found: Found, body: Buffer): void {
+    if (context.gate.isOpen) return run(call, found, body, calls);
+    call.isReading = false;
+    // The library takes the body's memory back.
+    const kept = Buffer.from(body);
+    const go = (): void => (call.isOpen ? run(call, found, kept, calls) : undefined);
+    context.gate.pass(go, () => call.fail(UNAVAILABLE), body.length);
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {

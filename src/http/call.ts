@@ -48,6 +48,11 @@ export class Call {
     return this.found.roomId ?? '';
   }
 
+  /** Whether the client is there and has not been answered. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   /** The client's network address. Call it only before the answer: uWebSockets.js forgets it then. */
   address(): string {
     const { trustProxy } = this.context.config();

@@ -5,6 +5,7 @@ import type { Config } from '../config.js';
 import type { SharedState } from '../directory/shared-state.js';
 import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './connection-counts.js';
+import type { Gate } from './gate.js';
 import type { Strangers } from './strangers.js';
 
 /** The domains that are served, and which of them can be changed at run time. */
@@ -37,6 +38,8 @@ export interface Context {
   readonly apiKeys: ApiKeys;
   /** Reloads the configuration; null: there is no file to read. */
   readonly reload: () => ReloadAnswer | null;
+  /** Open once the server has read what it goes on from. */
+  readonly gate: Gate;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;
 }

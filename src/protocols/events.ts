@@ -9,11 +9,11 @@ import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import type { Limits } from '../config.js';
 import { CLOSE, type CloseReason, type ReplyError } from '../errors.js';
-import type { HttpRequest, HttpResponse } from '../uws.js';
+import type { HttpResponse } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { encodeCounted } from './frame.js';
-import type { Headers } from './headers.js';
+import type { Headers, RequestHead } from './headers.js';
 import { findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { refuse, writeOrigin } from './refusal.js';
 
@@ -170,7 +170,7 @@ export class EventsAdapter {
     this.#unconfirmed = new Timeouts<EventStream>(clock, UNCONFIRMED_MS, (stream) => stream.renew());
   }
 
-  get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
+  get(res: HttpResponse, req: RequestHead, headers: Headers): void {
     const { origin } = headers;
     const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
     const { allow, parameters, domain } = receiving;

@@ -3,9 +3,17 @@
  * differently is refused, and its connection with it: behind it may stand what a proxy took for its body (request
  * smuggling). RFC 9112 sections 3.2, 6.1 and 6.3.
  */
-import { badRequest, HEADERS_TOO_LARGE, isReplyError, type ReplyError, UPGRADE_REQUIRED } from '../errors.js';
+import {
+  badRequest,
+  HEADERS_TOO_LARGE,
+  isReplyError,
+  type ReplyError,
+  UNAVAILABLE,
+  UPGRADE_REQUIRED,
+} from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
+import type { Gate } from './gate.js';
 import { refuse } from './refusal.js';
 
 /** Headers of a request; empty where it has none. A list header holds all of its lines, any other header its first. */
@@ -130,6 +138,41 @@ export function whenSound(
     const headers = readHeaders(req);
     if (isReplyError(headers)) refuseUnsound(res, metrics, headers);
     else handler(res, req, headers);
+  };
+}
+
+/** What is read of a request without a body. */
+export type RequestHead = Pick<HttpRequest, 'getQuery' | 'getHeader'>;
+
+/** uWebSockets.js forgets a request when its handler returns. */
+function copyOf(req: HttpRequest): RequestHead {
+  const query = req.getQuery();
+  const headers = new Map<string, string>();
+  // Of a header that comes twice the first counts, as where the library is asked.
+  req.forEach((name, value) => {
+    if (!headers.has(name)) headers.set(name, value);
+  });
+  return { getQuery: () => query, getHeader: (name: string) => headers.get(name) ?? '' } as RequestHead;
+}
+
+/** Runs `handler` for requests without a body when the gate is open; those whose client has gone meanwhile are forgotten. */
+export function whenOpen(
+  gate: Gate,
+  handler: (res: HttpResponse, req: RequestHead, headers: Headers) => void,
+  refuse: (res: HttpResponse, error: ReplyError) => void,
+): (res: HttpResponse, req: HttpRequest, headers: Headers) => void {
+  return (res, req, headers) => {
+    if (gate.isOpen) return handler(res, req, headers);
+    const held = copyOf(req);
+    let isThere = true;
+    res.onAborted(() => {
+      isThere = false;
+    });
+    const cork = (task: () => void) => () => void (isThere && res.cork(task));
+    gate.pass(
+      cork(() => handler(res, held, headers)),
+      cork(() => refuse(res, UNAVAILABLE)),
+    );
   };
 }
 

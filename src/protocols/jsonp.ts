@@ -8,12 +8,12 @@ import { type Asked, formatPosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
-import { type HttpRequest, type HttpResponse, KEEP_ALIVE } from '../uws.js';
+import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME, STOPPED_FRAME } from './frame.js';
-import type { Headers } from './headers.js';
+import type { Headers, RequestHead } from './headers.js';
 import { type Parameters, readForm } from './parameters.js';
 import { findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { writeOrigin } from './refusal.js';
@@ -224,7 +224,7 @@ export class PollAdapter {
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
   }
 
-  get(res: HttpResponse, req: HttpRequest, headers: Headers): void {
+  get(res: HttpResponse, req: RequestHead, headers: Headers): void {
     const query = req.getQuery() ?? '';
     const { origin } = headers;
     const receiving = readReceiving(this.context, query, origin);
@@ -245,7 +245,7 @@ export class PollAdapter {
   }
 
   /** A CORS preflight. */
-  options(res: HttpResponse, req: HttpRequest, { origin }: Headers): void {
+  options(res: HttpResponse, req: RequestHead, { origin }: Headers): void {
     const { allow } = readReceiving(this.context, req.getQuery() ?? '', origin);
     res.writeStatus('204 No Content');
     writeOrigin(res, allow);

@@ -304,6 +304,13 @@ export class WebSocketAdapter {
   }
 
   #subscribe(socket: Socket, text: string): void {
+    socket.locating = true;
+    const go = (): void => (socket.ws ? this.#find(socket, text) : undefined);
+    const { webSocketCode, name } = CLOSE.shutdown;
+    this.context.gate.pass(go, () => void socket.ws?.end(webSocketCode, name), text.length);
+  }
+
+  #find(socket: Socket, text: string): void {
     const { domains, runtime } = this.context;
     const { refused } = runtime.metrics;
     const wanted = parseSubscribe(text);
@@ -315,7 +322,6 @@ export class WebSocketAdapter {
     }
     if (!domain) return this.#attach(socket, null);
     if (wanted.asked) socket.resume(wanted.asked);
-    socket.locating = true;
     socket.domain = domain;
     if (wanted.asked && isSignedOut(domain, wanted.ticket)) {
       refused.ticketNotFound += 1;

@@ -115,7 +115,12 @@ function workerView({ name, url, restarts }: WorkerPort, heartbeat: Heartbeat | 
   const { rssBytes, lagP99, cpu } = sample;
   const connections = CONNECTION_FIELDS.reduce((sum, field) => sum + sample[field], 0);
   const process = { pid: node.pid, startedAt: node.startedAt, connections, rssBytes, lagP99, cpu };
-  return { name, state: node.ready ? 'ready' : 'draining', restarts, process };
+  return { name, state: stateOf(node), restarts, process };
+}
+
+function stateOf({ ready, conditions }: NodeView): WorkerView['state'] {
+  if (ready) return 'ready';
+  return conditions.some(({ name }) => name === 'starting') ? 'starting' : 'draining';
 }
 
 /** Conditions of all workers, each once: since when any worker has it, and not ready where it makes any worker so. */

@@ -1,7 +1,19 @@
 /** A server that is ended or killed and started again on its folder, as a process of its own. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { open } from 'lmdb';
 import { exchange, type Params } from './http.js';
 import { type NexTalkProcess, nextalk } from './process.js';
 import { type Cleaner, siteA } from './server.js';
+
+/** How many records of a table are on disk. */
+export async function records(data: string, table: string): Promise<number> {
+  const root = open({ path: data, noSubdir: false, readOnly: true, maxDbs: 32 });
+  try {
+    return [...root.openDB(table, {}).getKeys()].length;
+  } finally {
+    await root.close();
+  }
+}
 
 export interface Online {
   readonly ticket: string;
@@ -16,13 +28,21 @@ export class RestartingServer {
 
   constructor(
     private readonly t: Cleaner,
-    private readonly data: string,
+    readonly data: string,
     /** Settings of the domain. */
     public domain: object = {},
     public settings: Readonly<Record<string, string | number>> = {},
   ) {}
 
   async start(): Promise<void> {
+    this.launch();
+    const { url, mqtt } = await this.process.event('started');
+    this.port = Number(new URL(String(url)).port);
+    this.mqtt = String(mqtt).replace('tcp:', 'mqtt:');
+  }
+
+  /** Starts the process, and does not wait until it listens. */
+  launch(): void {
     const domains = JSON.stringify([{ ...siteA, ...this.domain }]);
     const set = Object.entries({
       'mqtt.port': -1,
@@ -33,9 +53,11 @@ export class RestartingServer {
     });
     const flags = set.flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     this.process = nextalk(this.t, ['--port', '0', '--admin-port', '0', '--data', this.data, ...flags]);
-    const { url, mqtt } = await this.process.event('started');
-    this.port = Number(new URL(String(url)).port);
-    this.mqtt = String(mqtt).replace('tcp:', 'mqtt:');
+  }
+
+  /** Waits until a table has so many records on disk. */
+  async written(table: string, count: number): Promise<void> {
+    while ((await records(this.data, table)) !== count) await pause(10);
   }
 
   /** Answers the exit code, or the name of the signal that ended the process. */

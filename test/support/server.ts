@@ -65,7 +65,7 @@ export function merge(base: Settings, overrides: Settings): Settings {
   return merged;
 }
 
-function config(overrides: Settings) {
+export function configOf(overrides: Settings) {
   const loaded = loadConfig(merge(settings, overrides));
   if ('errors' in loaded) throw new Error(`refused configuration: ${loaded.errors.join('; ')}`);
   return loaded.config;
@@ -129,7 +129,7 @@ export class TestServer {
   }
 
   reload(overrides: Settings): ReturnType<Running['reload']> {
-    return this.#running.reload(config(overrides));
+    return this.#running.reload(configOf(overrides));
   }
 
   drain(): ReturnType<Running['drain']> {
@@ -154,7 +154,7 @@ export class TestServer {
 
 /** Starts a server on a free port; the test's end closes it with all clients that it owns. */
 export async function testServer(t: Cleaner, overrides: Settings = {}, clock?: Clock): Promise<TestServer> {
-  const server = new TestServer(await startServer(config(overrides), clock));
+  const server = new TestServer(await startServer(configOf(overrides), clock));
   t.teardown(() => server.close());
   return server;
 }

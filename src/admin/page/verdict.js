@@ -6,6 +6,7 @@ const WHERE = new Map([
   ['heap', 'Memory below, and the largest domains: their limits, or more memory.'],
   ['cluster', 'The NATS server, and Nodes below.'],
   ['reload', 'reload-refused or certificate-refused in the log.'],
+  ['starting', 'A moment: it has just been started.'],
   ['draining', 'Somebody has asked the server to end.'],
 ]);
 

@@ -141,6 +141,21 @@ export class MqttHost implements Host {
 
   connect(connection: Connection, packet: Connect): ConnectionOwner | null {
     this.#connecting.cancel(connection);
+    const { gate } = this.context;
+    if (gate.isOpen) return this.#connect(connection, packet);
+    connection.hold();
+    const refuse = (): void => void this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+    gate.pass(
+      () => {
+        if (!connection.ended) connection.resumeAs(this.#connect(connection, packet));
+      },
+      () => (connection.ended ? undefined : refuse()),
+      connection.wire.unseenBytes,
+    );
+    return null;
+  }
+
+  #connect(connection: Connection, packet: Connect): ConnectionOwner | null {
     if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
     // Enhanced authentication: this server knows no method [MQTT-4.12.0-1].
     if (packet.authenticationMethod !== null) {

@@ -15,6 +15,7 @@ import { offline, online } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
 import { encodePacket } from '../../../src/protocols/frame.js';
+import { Gate } from '../../../src/protocols/gate.js';
 import { push } from '../../../src/protocols/messages.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
@@ -136,6 +137,8 @@ export class TestBroker {
 }
 
 function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtime: Runtime): Context {
+  const gate = new Gate();
+  gate.open();
   return {
     config: () => config,
     domains,
@@ -150,6 +153,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
       () => config.lockout,
     ),
     reload: () => null,
+    gate,
     isDraining: () => false,
   };
 }
