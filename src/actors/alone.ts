@@ -40,6 +40,7 @@ export class Alone implements DomainCluster {
   readonly sessions: ClusterSessions = { ...OWN_SESSIONS };
   readonly topics: ClusterTopics = new OwnTopics();
   readonly tokenPrefix = '';
+  readonly awayElsewhere = 0;
   #stamp = 0;
 
   constructor(
@@ -57,6 +58,7 @@ export class Alone implements DomainCluster {
   roomsChanged(): void {}
   wentDown(): void {}
   wentAway(): void {}
+  awayCount(): void {}
   confirm(): void {}
   leftElsewhere(): void {}
   watch(): void {}

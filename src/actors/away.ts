@@ -12,6 +12,7 @@
 import type { AwayEnd, DomainMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Client } from './client.js';
+import type { DomainCluster } from './cluster.js';
 import type { Runtime } from './domain.js';
 import type { EndpointState } from './endpoint.js';
 
@@ -23,6 +24,7 @@ interface AwayDomain {
   readonly metrics: DomainMetrics;
   readonly limits: { readonly awayPerDomain: number };
   readonly runtime: Pick<Runtime, 'kept'>;
+  readonly cluster: Pick<DomainCluster, 'awayCount' | 'awayElsewhere'>;
 }
 
 /** The clients of a domain on this node that are away. */
@@ -38,10 +40,18 @@ export class AwayClients {
     domain.metrics.clientsAway += 1;
     domain.runtime.kept?.start(client);
     const limit = domain.limits.awayPerDomain;
-    if (limit === 0 || this.#clients.size <= limit) return;
-    seldom.warn(`away ${domain.name}`, { event: 'away clients full', domain: domain.name, limit }, 'the oldest end');
+    if (limit > 0) this.#endOldest(limit);
+    domain.cluster.awayCount(this.#clients.size);
+  }
+
+  /** Those of other nodes count as well, and each node ends its own. */
+  #endOldest(limit: number): void {
+    const { name, cluster } = this.domain;
+    const most = Math.max(0, limit - cluster.awayElsewhere);
+    if (this.#clients.size <= most) return;
+    seldom.warn(`away ${name}`, { event: 'away clients full', domain: name, limit }, 'the oldest end');
     for (const oldest of this.#clients) {
-      if (this.#clients.size <= limit) break;
+      if (this.#clients.size <= most) break;
       this.remove(oldest, 'limit');
       oldest.endpoint.tell({ kind: 'keepEnded', client: oldest, why: 'too many clients are away' });
     }
@@ -53,6 +63,7 @@ export class AwayClients {
     this.domain.runtime.kept?.cancel(client);
     this.domain.metrics.clientsAway -= 1;
     this.domain.metrics.awayEnded[how] += 1;
+    this.domain.cluster.awayCount(this.#clients.size);
   }
 }
 

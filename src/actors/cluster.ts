@@ -70,6 +70,8 @@ export interface PresenceAnnouncer {
   wentDown(record: EndpointRecord): void;
   /** Only clients that are away are left of this node's part, or one of them is back: its record says which. */
   wentAway(record: EndpointRecord): void;
+  /** Says how many clients of the domain are away on this node. */
+  awayCount(count: number): void;
   /** The endpoint lists further buddies; those on other nodes are to hear of it. */
   watch(record: EndpointRecord, buddies: readonly Address[]): void;
   /**
@@ -118,6 +120,8 @@ export interface Relays {
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
+  /** About how many clients of the domain are away on other nodes. */
+  readonly awayElsewhere: number;
   /** The text with which the tokens of this node's tickets begin. */
   readonly tokenPrefix: string;
   /** The next stamp: later than all that this node has given or heard of, and different from those of other nodes. */

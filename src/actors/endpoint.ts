@@ -25,6 +25,7 @@ import {
   removeAll,
   removeClient,
   signOut,
+  tellConnected,
 } from './online.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Position } from './position.js';
@@ -255,7 +256,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   comeBack(state, client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
-  countConnected(state);
+  tellConnected(state);
   if (isInTurns(state)) passWaiting(state);
   return state;
 }
@@ -268,15 +269,10 @@ function detach(state: EndpointState, client: Client, transport: Transport, unse
   }
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;
   runtime.idle.start(client);
-  countConnected(state);
+  tellConnected(state);
   state.domain.trace?.event('detached', state.address, `${client.name} by ${connectionOf(transport)}`);
   if (!isConnected(state)) keepUnconfirmed(state, client);
   return state;
-}
-
-function countConnected({ record, clients, domain }: EndpointState): void {
-  record.connected = clients.filter(({ transport }) => transport !== null).length;
-  domain.cluster.connected(record);
 }
 
 function idled(state: EndpointState, client: Client, self: Ref<EndpointMessage>): EndpointState {

@@ -148,8 +148,15 @@ export function removeClient(
   state.domain.trace?.event('ended', state.address, `${client.name}: ${why}`);
   const ended = { name: client.name, at: state.domain.runtime.clock.now(), reason: why };
   state.ended = [...(state.ended ?? []).slice(1 - ENDED), ended];
+  if (client.transport !== null) tellConnected(state);
   passOn(state, client, reason);
   startGrace(state, self);
+}
+
+/** A client has connected or is connected no more. */
+export function tellConnected({ record, clients, domain }: EndpointState): void {
+  record.connected = clients.filter(({ transport }) => transport !== null).length;
+  domain.cluster.connected(record);
 }
 
 /** Nobody is there any more. One that is away has its grace, in which the next client may come, when its last ticket ends. */

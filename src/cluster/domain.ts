@@ -15,6 +15,7 @@ import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
+import { AwayCounts } from './away-counts.js';
 import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
 import { Interest } from './interest.js';
@@ -45,6 +46,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly remoteClients: RemoteClients;
   readonly topics: Topics;
   readonly sessions: Sessions;
+  readonly awayCounts: AwayCounts;
   readonly roundRobin = new RoundRobin();
   readonly handover: Handover;
   readonly stamps: LocalNode['stamps'];
@@ -60,6 +62,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const items = new Items(domain.name, node, () => domain.runtime.clock.now());
     this.items = items;
     const now = () => domain.runtime.clock.now();
+    this.awayCounts = new AwayCounts(items, mesh);
     this.remoteWatchers = new RemoteWatchers(domain);
     this.interest = new Interest(items, mesh);
     this.meetings = new Meetings(items, mesh);
@@ -115,6 +118,14 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   wentAway(record: EndpointRecord): void {
     this.#tell(this.items.wentAway(record));
+  }
+
+  get awayElsewhere(): number {
+    return this.awayCounts.elsewhere;
+  }
+
+  awayCount(count: number): void {
+    this.awayCounts.change(count, this.domain.limits.awayPerDomain);
   }
 
   confirm(record: EndpointRecord, rooms: readonly Address[], isIn: boolean): void {
@@ -293,6 +304,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     for (let names = [...this.domain.signOuts.entries()]; names.length > 0; names = names.slice(SIGN_OUTS)) {
       yield this.items.signedOutByName(false, names.slice(0, SIGN_OUTS));
     }
+    yield this.awayCounts.snapshot();
     yield* this.interest.snapshot();
     yield* this.topics.snapshot();
     yield* this.sessions.snapshot();

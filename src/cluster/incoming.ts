@@ -11,6 +11,7 @@ import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
 import type { TransportKind } from '../metrics.js';
+import type { AwayCounts } from './away-counts.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Interest } from './interest.js';
 import type { Peer, Taken } from './peer.js';
@@ -55,6 +56,7 @@ export interface Recipients {
   readonly interest: Pick<Interest, 'told'>;
   readonly remoteTransports: Pick<RemoteTransports, 'attach' | 'acknowledged' | 'confirmed' | 'detached'>;
   readonly remoteClients: Pick<RemoteClients, 'push' | 'close' | 'resumed' | 'frame'>;
+  readonly awayCounts: Pick<AwayCounts, 'told'>;
   readonly topics: Pick<Topics, 'received' | 'shareTold' | 'passed'>;
   readonly sessions: Pick<Sessions, 'told'>;
   /** Tells a peer what becomes of a packet, under the number by which the peer asks. */
@@ -120,6 +122,10 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
 
 function wentAway({ domain }: Recipients, peer: Peer, [address, away]: readonly [Address, 0 | 1]): void {
   domain.tracker.partAway(address, peer, away === 1);
+}
+
+function awayCount({ awayCounts }: Recipients, peer: Peer, [count]: readonly [number]): void {
+  awayCounts.told(peer, count);
 }
 
 function down({ domain }: Recipients, peer: Peer, [address]: readonly [Address]): void {
@@ -295,6 +301,7 @@ const TAKERS = new Map<string, Taker>([
   ['s', taker(changed, address, stamp, text, stamp, show, text)],
   ['r', taker(roomsChanged, address, moments, moments, text, orNull(text))],
   ['a', taker(wentAway, address, flag)],
+  ['A', taker(awayCount, count)],
   ['x', taker(down, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],

@@ -54,6 +54,11 @@ export class Items {
     return this.#item('a', address, away ? 1 : 0);
   }
 
+  /** How many clients of the domain are away on this node. */
+  awayCount(count: number): string {
+    return this.#item('A', count);
+  }
+
   /** This node has no part of an endpoint any more. */
   wentDown(address: Address): string {
     return this.#item('x', address);

@@ -227,8 +227,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { tracker, interest, topics, sessions, remoteClients } of this.domains.values()) {
+      for (const { tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
         sessions.drop(peer);
+        awayCounts.drop(peer);
         remoteClients.drop(peer);
         tracker.drop(peer);
         interest.drop(peer);
