@@ -16,6 +16,8 @@ export interface Job {
   readonly quick: boolean;
   /** The server speaks TLS on its port. */
   readonly tls: boolean;
+  /** Our WebSockets keep a position, and confirm. */
+  readonly positions: boolean;
   /** Messages a second to offer, where a scenario measures at a fixed load. */
   readonly offered: number;
 }

@@ -76,6 +76,23 @@ export function ringBuddies(index: number, users: number, count: number): string
   return ids.join(',');
 }
 
+/** Whether sockets keep a position, and how many texts they confirm at once. */
+export const positions = { kept: false, confirmedAt: 100 };
+
+/** Of a socket that keeps a position: what tells it that it is connected, and what it says when it has had so many texts. */
+function confirming(client: () => WebSocketClient, answer: string, onText: OnUnit): OnUnit {
+  const era = /^\{"status":"ok","position":"(\w+)\.\d+"\}$/.exec(answer)?.[1];
+  if (era === undefined) throw new Error(`resume was answered ${answer}`);
+  // A number beyond what was accepted counts as the last one accepted: nothing has to be counted here.
+  const confirmation = textFrame(`received ${era}.999999999999`);
+  let texts = 0;
+  return (bytes, start, end) => {
+    onText(bytes, start, end);
+    texts += 1;
+    if (texts % positions.confirmedAt === 0) client().send(confirmation);
+  };
+}
+
 /** A socket that is subscribed: resolves when the server has said so. Then every text goes to `onText`. */
 export async function openSocket(
   port: number,
@@ -92,13 +109,14 @@ export async function openSocket(
     path: '/v5/wsocket',
     onText: (bytes, start, end) => {
       const answer = bytes.toString('latin1', start, end);
-      if (answer !== '{"status":"ok"}') throw new Error(`subscribe was answered ${answer}`);
-      client.onText = onText;
+      if (positions.kept) client.onText = confirming(() => client, answer, onText);
+      else if (answer === '{"status":"ok"}') client.onText = onText;
+      else throw new Error(`subscribe was answered ${answer}`);
       subscribed();
     },
     ...(onRead === undefined ? {} : { onRead }),
   });
-  client.send(textFrame(`subscribe ${domain} ${ticket}`));
+  client.send(textFrame(positions.kept ? `resume ${domain} 0 ${ticket}` : `subscribe ${domain} ${ticket}`));
   await answered;
   return client;
 }
