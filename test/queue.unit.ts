@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Address } from '../src/actors/address.js';
 import { Memory } from '../src/actors/memory.js';
 import type { Packet } from '../src/actors/packet.js';
 import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
@@ -58,7 +59,7 @@ t.test('after any sequence of steps the queue holds what the rule says, and drop
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
       const metrics = new Metrics().domain('a.example');
       const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-      const queue = new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1');
+      const queue = new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one');
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
@@ -93,8 +94,8 @@ t.test('two queues that are empty share nothing', async (t) => {
   const metrics = new Metrics().domain('a.example');
   const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
   const [one, two] = [
-    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
-    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
+    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
+    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
   ];
   const [sample] = fc.sample(packet, 1);
   if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
@@ -112,7 +113,7 @@ t.test(
     const memory = new Memory(metrics, () => ({ bytesPerDomain }));
     const queues = Array.from(
       { length: 10 },
-      () => new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1'),
+      () => new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
     );
     const packets = fc.sample(packet, 5).filter((packet) => packet.kind === 'message');
     const unlimited = { queuePackets: 0, queueBytes: 0 };
@@ -130,7 +131,7 @@ t.test(
 function newQueue(): PacketQueue {
   const metrics = new Metrics().domain('a.example');
   const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-  return new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1');
+  return new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one');
 }
 
 /** How many entries, gaps among them, the queue holds. */

@@ -4,7 +4,7 @@
  */
 import type { Clock, Timeouts } from '../clock.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
-import { OUT_OF_MEMORY, type ReplyError } from '../errors.js';
+import { OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../errors.js';
 import { heap } from '../heap.js';
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import type { Store } from '../store/store.js';
@@ -29,6 +29,7 @@ import { TopicTree } from './topic-tree.js';
 import type { Trace } from './trace.js';
 import { Tracker } from './tracker.js';
 import type { Transport } from './transport.js';
+import { Unconfirmed } from './unconfirmed.js';
 
 /** What the domains of one server share. */
 export interface Runtime {
@@ -75,6 +76,8 @@ export class Domain {
   readonly signOuts: SignOuts;
   /** Writes what the next start of the server goes on from; null: there is no store. */
   readonly journal: DomainJournal | null;
+  /** Has unconfirmed messages on disk where the domain wants that; null: there is no store. */
+  readonly unconfirmed: Unconfirmed | null;
   readonly fanout: PresenceFanout;
   /** Keeps the last messages of each conversation; null: the domain has no history. */
   history: History | null = null;
@@ -95,6 +98,7 @@ export class Domain {
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
     this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
     this.journal = runtime.store && new DomainJournal(this, runtime.clock, runtime.store);
+    this.unconfirmed = runtime.store && new Unconfirmed(this, runtime.store);
     this.fanout = new PresenceFanout(this);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
@@ -111,6 +115,16 @@ export class Domain {
   /** The reason why nothing that needs more memory is taken in; null: it is taken in. */
   get shortage(): ReplyError | null {
     return heap.isHigh || this.memory.isOver ? OUT_OF_MEMORY : null;
+  }
+
+  /** The reason why no message is taken in that has to be on disk; null: messages are taken in. */
+  get diskShortage(): ReplyError | null {
+    return this.answersFromDisk && !this.runtime.store?.hasRoom() ? OUT_OF_DISK : null;
+  }
+
+  /** Whether a message is answered when it is on disk. */
+  get answersFromDisk(): boolean {
+    return this.settings.durability === 'always' && this.runtime.store !== null;
   }
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */
@@ -193,6 +207,7 @@ export class Domain {
 
   /** Whether a message to a target would have to be kept and the disk has no room for it. */
   isDiskFull({ node, client, address }: Target, bytes: number): boolean {
+    if (this.answersFromDisk && !this.runtime.store?.hasRoom(bytes)) return true;
     if (!this.settings.offline || !this.mailboxes || node === 'gid' || client !== null) return false;
     return this.tracker.actor(address) === null && !this.mailboxes.hasRoom(bytes);
   }

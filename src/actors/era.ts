@@ -9,7 +9,7 @@ import type { Store, TableName } from '../store/store.js';
 import { KEPT_VERSION } from './kept.js';
 import { newEra } from './position.js';
 
-const TABLES: readonly TableName[] = ['endpoints', 'queues', 'packets'];
+const TABLES: readonly TableName[] = ['endpoints', 'queues', 'packets', 'unconfirmed', 'unconfirmedMessages'];
 const KEY = ['server'] as const;
 
 /** A run of the server, as it is on disk. */

@@ -17,6 +17,7 @@ import { forgetDomain } from './era.js';
 import { isKeptEndpoint, type KeptEndpoint, type KeptPacket, type KeptQueues, keptPacket, packetOf } from './kept.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
+import type { Unconfirmed } from './unconfirmed.js';
 
 /** How old what is on disk of tickets and presence may be. */
 const GROUP_MS = 100;
@@ -159,6 +160,7 @@ export class DomainJournal {
     );
     saving.end();
     this.saved = true;
+    this.domain.unconfirmed?.close();
     this.close();
   }
 
@@ -201,8 +203,11 @@ export class DomainJournal {
       this.forget();
       return 0;
     }
-    const queues = this.#readQueues();
-    const packetOf = this.#readPackets();
+    const held = (this.domain.unconfirmed as Unconfirmed).read();
+    // What a domain that answers from disk has written since is newer than what stood in queues at an orderly end before.
+    const isHeld = !goesOn && held.queues.length > 0;
+    const queues = this.#byAddress(isHeld ? [held.queues] : this.#chunks());
+    const packetOf = isHeld ? held.packetOf : this.#readPackets();
     const done: Promise<void>[] = [];
     let restored = 0;
     const restore = (node: Node, id: string, kept: KeptEndpoint | null): void => {
@@ -231,13 +236,18 @@ export class DomainJournal {
     // A service whose site is to be called, and that no client answers for.
     for (const { node, id } of [...queues.values()]) restore(node as Node, id, null);
     await Promise.all(done);
+    held.forget();
     this.#cancelStale = this.clock.after(STALE_MS, () => this.#forgetQueues());
     return restored;
   }
 
-  #readQueues(): Map<Address, KeptQueues> {
+  *#chunks(): Iterable<readonly KeptQueues[]> {
+    for (const [, chunk] of this.#queues.entries(this.#part)) yield chunk;
+  }
+
+  #byAddress(chunks: Iterable<readonly KeptQueues[]>): Map<Address, KeptQueues> {
     const found = new Map<Address, KeptQueues>();
-    for (const [, chunk] of this.#queues.entries(this.#part)) {
+    for (const chunk of chunks) {
       for (const queues of chunk) found.set(addressOf(this.domain.name, queues.node as Node, queues.id), queues);
     }
     return found;

@@ -8,12 +8,14 @@ import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
 import { isPresent } from './away.js';
 import { Client } from './client.js';
+import { keepOrDrop } from './dispatch.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import type { Saving } from './journal.js';
 import {
   type KeptClient,
   type KeptClientQueue,
   type KeptEndpoint,
+  type KeptEntry,
   type KeptQueues,
   keptQueue,
   queueState,
@@ -116,10 +118,8 @@ function restore(state: EndpointState, message: Restore, self: Ref<EndpointMessa
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
   if (queues) {
-    for (const queue of queues.clients) restoreQueue(state, queue, message);
-    restoreElders(state, queues, packetOf);
-    for (const packet of found(queues.unseen, packetOf)) keepUnseen(state, packet);
-    restoreTurns(state, queues);
+    if (kept) restoreQueues(state, queues, message);
+    else keepOffline(state, queues, packetOf);
     if (state.webhook) for (const packet of found(queues.webhook, packetOf)) state.webhook.push(packet, domain.limits);
   }
   if (kept && !goesOn) giveOffline(state);
@@ -144,7 +144,7 @@ function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMe
 
 function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, metrics, cluster } = domain;
-  const client = new Client(self, address, kept.name, '', runtime.outbox, domain, runtime.clock.now());
+  const client = new Client(self, address, kept.name, kept.hash, runtime.outbox, domain, runtime.clock.now());
   if (kept.isNamed) client.namedAt = cluster.stamp();
   client.toldAt = 0;
   tickets.restore(kept.hash, client);
@@ -159,6 +159,36 @@ function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Re
 
 function found(numbers: readonly number[], packetOf: (number: number) => Packet | null): Packet[] {
   return numbers.map(packetOf).filter((packet) => packet !== null);
+}
+
+function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
+  const { packetOf } = message;
+  const names = new Set(state.clients.map(({ name }) => name));
+  for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
+  restoreElders(state, queues, packetOf);
+  const unseen = new Set(found(queues.unseen, packetOf));
+  // Of a client whose ticket is not known: what no other client has waits for whichever comes next.
+  const has = new Set(state.clients.flatMap(({ queued }) => queued));
+  for (const { name, entries } of queues.clients) {
+    if (names.has(name)) continue;
+    for (const packet of found(numbersOf(entries), packetOf)) {
+      if (packet.kind === 'message' && !has.has(packet)) unseen.add(packet);
+    }
+  }
+  for (const packet of unseen) keepUnseen(state, packet);
+  restoreTurns(state, queues);
+}
+
+/** Its presence is not known, as it came online in the moments before a kill: to all others it is offline. */
+function keepOffline({ domain, address }: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
+  const numbers = new Set([...queues.clients.flatMap(({ entries }) => numbersOf(entries)), ...queues.unseen]);
+  for (const packet of found([...numbers], packetOf)) {
+    if (packet.kind === 'message') keepOrDrop(domain, packet, address, null);
+  }
+}
+
+function numbersOf(entries: readonly KeptEntry[]): number[] {
+  return entries.filter((entry) => typeof entry === 'number');
 }
 
 /** In a new era packets count from 1 again, and gaps are forgotten: whoever goes on is told that something may be missed. */

@@ -8,10 +8,12 @@
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
+import type { Address } from './address.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
 import { type Batch, type Entry, isPacket, type QueueState, span } from './queue-entries.js';
+import type { Unconfirmed } from './unconfirmed.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -24,6 +26,8 @@ export interface QueueLimits {
 export interface QueueKeeper {
   readonly metrics: DomainMetrics;
   readonly memory: Memory;
+  /** Has messages on disk while they stand in a queue; null or absent: nothing is kept. */
+  readonly unconfirmed?: Pick<Unconfirmed, 'hold' | 'release'> | null;
   readonly runtime: { readonly clock: Pick<Clock, 'now'>; readonly era: string };
 }
 
@@ -48,7 +52,9 @@ export class PacketQueue {
   constructor(
     private readonly keeper: QueueKeeper,
     /** Address of the endpoint. */
-    private readonly owner: string,
+    private readonly owner: Address,
+    /** Which of its endpoint's: a client's name, or one of unconfirmed.ts. */
+    private readonly name: string,
   ) {}
 
   /** All that are not confirmed. */
@@ -293,7 +299,11 @@ export class PacketQueue {
   }
 
   #count(packet: Packet, sign: 1 | -1): void {
-    const { metrics, memory } = this.keeper;
+    const { metrics, memory, unconfirmed } = this.keeper;
+    if (unconfirmed && packet.kind === 'message') {
+      if (sign > 0) unconfirmed.hold(this.owner, this.name, packet);
+      else unconfirmed.release(this.owner, this.name, packet);
+    }
     const bytes = sign * packet.bytes;
     this.#bytes += bytes;
     if (packet.expiresAt !== null) this.#expiring += sign;

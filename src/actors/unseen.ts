@@ -9,11 +9,12 @@ import { isConnectedElsewhere } from './endpoint-record.js';
 import type { Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { isInTurns } from './turns.js';
+import { UNSEEN } from './unconfirmed.js';
 
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
-    state.unseen = new PacketQueue(state.domain, state.address);
+    state.unseen = new PacketQueue(state.domain, state.address, UNSEEN);
     for (const client of state.clients) watch(state, client);
   }
   state.unseen.push(packet, state.domain.limits);

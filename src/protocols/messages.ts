@@ -50,7 +50,7 @@ export interface Letter {
 /** MESSAGES; with `from` it is PUSH, whatever else is there. Answers null where nobody asks what becomes of the message. */
 export function message(domain: Domain, parameters: Parameters, reply: Reply<Sent | null>): void {
   if (parameters.get('from')) return push(domain, parameters, reply);
-  const { shortage } = domain;
+  const shortage = domain.shortage ?? domain.diskShortage;
   if (shortage) return reply(shortage);
   const checked = check('message', parameters);
   if (isReplyError(checked)) return reply(checked);
@@ -73,7 +73,7 @@ export function push(
   expiresAt: number | null = null,
   isSentOn = false,
 ): void {
-  const { shortage } = domain;
+  const shortage = domain.shortage ?? domain.diskShortage;
   if (shortage) return reply(shortage);
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
@@ -91,7 +91,17 @@ export function push(
 
 /** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
 function mayBeStored({ runtime, settings }: Domain): boolean {
-  return runtime.store !== null && settings.offline;
+  return runtime.store !== null && (settings.offline || settings.durability === 'always');
+}
+
+/** Where a domain answers from disk: calls `reply` when all who were told of the message have written it. */
+function whenOnDisk(domain: Domain, reply: (sent: Sent | null) => void): (sent: Sent | null) => void {
+  const { store } = domain.runtime;
+  if (!store || !domain.answersFromDisk) return reply;
+  // Mailboxes are one queue: what has been told before is done before this is.
+  return (sent) => {
+    domain.router.tell({ kind: 'exchange', remove: [], insert: [], done: () => store.committed(() => reply(sent)) });
+  };
 }
 
 /**
@@ -102,8 +112,9 @@ export function post(
   domain: Domain,
   letter: Letter,
   tell: (outgoing: Outgoing) => void,
-  reply: (sent: Sent | null) => void,
+  answer: (sent: Sent | null) => void,
 ): void {
+  const reply = whenOnDisk(domain, answer);
   const { receivers, isAsked } = letter;
   if (!isAsked && !mayBeStored(domain)) {
     reply(null);

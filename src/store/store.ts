@@ -64,6 +64,8 @@ export const TABLES = [
   'endpoints',
   'queues',
   'packets',
+  'unconfirmed',
+  'unconfirmedMessages',
   'runs',
   'domains',
   'audit',

@@ -1,0 +1,134 @@
+/**
+ * The messages that clients have not confirmed, on disk: of domains whose `durability` is `always`. PROTOCOL.md section 20.
+ * Told by queues of each message that comes into one or leaves it. A message is written once, however many queues have it;
+ * what stands in a queue refers to it by its number. Messages that the offline store has are on disk there.
+ */
+import { part } from '../store/keys.js';
+import type { Key, Store, Table } from '../store/store.js';
+import type { Address } from './address.js';
+import type { Domain } from './domain.js';
+import { type KeptPacket, type KeptQueues, keptPacket, packetOf } from './kept.js';
+import type { Packet } from './packet.js';
+
+/** Names of queues that are no client's. */
+export const UNSEEN = '/unseen';
+export const WEBHOOK = '/webhook';
+
+interface Held {
+  readonly number: number;
+  queues: number;
+}
+
+/** What stood in queues when the server was killed. */
+export interface HeldQueues {
+  readonly queues: readonly KeptQueues[];
+  /** The packet of a number in these queues. */
+  readonly packetOf: (number: number) => Packet | null;
+  /** Takes it from the disk; called when it stands in queues again, as soon as that is on disk. */
+  readonly forget: () => void;
+}
+
+export class Unconfirmed {
+  readonly #held = new Map<Packet, Held>();
+  /** Numbers of messages that may come into a queue again: they keep their place. */
+  readonly #numbers = new WeakMap<Packet, number>();
+  readonly #part: string;
+  readonly #queues: Table<1>;
+  readonly #messages: Table<KeptPacket>;
+  #last = 0;
+  #isClosed = false;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly store: Store,
+  ) {
+    this.#part = part(domain.name);
+    this.#queues = store.table('unconfirmed');
+    this.#messages = store.table('unconfirmedMessages');
+  }
+
+  /** A message stands in a queue from now on. */
+  hold(owner: Address, queue: string, packet: Packet): void {
+    const { settings, mailboxes } = this.domain;
+    if (settings.durability !== 'always' || this.#isClosed || mailboxes?.placeOf(packet)) return;
+    let held = this.#held.get(packet);
+    if (!held) {
+      const known = this.#numbers.get(packet);
+      if (known === undefined) this.#last += 1;
+      held = { number: known ?? this.#last, queues: 0 };
+      this.#held.set(packet, held);
+      this.#numbers.set(packet, held.number);
+      this.#messages.put([this.#part, held.number], keptPacket(packet));
+    }
+    held.queues += 1;
+    this.#queues.put(this.#keyOf(owner, queue, held.number), 1);
+  }
+
+  /** A message has left a queue. */
+  release(owner: Address, queue: string, packet: Packet): void {
+    const held = this.#held.get(packet);
+    if (!held || this.#isClosed) return;
+    this.#queues.remove(this.#keyOf(owner, queue, held.number));
+    held.queues -= 1;
+    if (held.queues > 0) return;
+    this.#held.delete(packet);
+    this.#messages.remove([this.#part, held.number]);
+  }
+
+  /** The server ends in order, and the next start has the queues: nothing is written any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #keyOf(owner: Address, queue: string, number: number): Key {
+    return [this.#part, owner.slice(this.domain.name.length + '/domain//'.length), queue, number];
+  }
+
+  read(): HeldQueues {
+    const messages = new Map<number, Packet | null>();
+    const keys: [Table<unknown>, Key][] = [];
+    for (const [key, kept] of this.#messages.entries(this.#part)) {
+      const number = Number(key[1]);
+      this.#last = Math.max(this.#last, number);
+      keys.push([this.#messages, key]);
+      messages.set(
+        number,
+        packetOf(kept, () => null),
+      );
+    }
+    const found = new Map<string, Map<string, number[]>>();
+    for (const [key] of this.#queues.entries(this.#part)) {
+      const [, owner, queue, number] = key as [string, string, string, number];
+      keys.push([this.#queues, key]);
+      const queues = found.get(owner) ?? new Map<string, number[]>();
+      found.set(owner, queues.set(queue, [...(queues.get(queue) ?? []), number]));
+    }
+    const forget = (): void => {
+      this.store.committed(() => {
+        for (const [table, key] of keys) table.remove(key);
+      });
+    };
+    return { queues: [...found].map(keptQueues), packetOf: (number) => messages.get(number) ?? null, forget };
+  }
+}
+
+function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, readonly number[]>]): KeptQueues {
+  const [node = '', id = ''] = owner.split('/');
+  const clients = [...queues].filter(([name]) => name !== UNSEEN && name !== WEBHOOK);
+  return {
+    node,
+    id,
+    clients: clients.map(([name, entries]) => ({
+      name,
+      accepted: entries.length,
+      sent: 0,
+      entries,
+      elders: null,
+      given: [],
+      connectedMs: null,
+    })),
+    unseen: queues.get(UNSEEN) ?? [],
+    turns: [],
+    webhook: queues.get(WEBHOOK) ?? [],
+  };
+}
