@@ -1,72 +1,37 @@
 /**
- * What the site itself knows, in memory: its people, who is signed in, and a short history of every conversation.
- * A real site has a database here.
+ * What the site itself knows, in memory: its people, who is signed in, and what is pinned to its board. A real site has a
+ * database here. The chat is no part of it: the message server keeps that.
  */
 import { randomBytes } from 'node:crypto';
 
-export const ROOM = { id: 'lobby', name: 'Lobby' } as const;
-
-export const SHOWS: ReadonlySet<string> = new Set(['available', 'away', 'dnd', 'busy', 'invisible']);
-
-const NAME_CHARS = 40;
+const NAME_CHARACTERS = 40;
+const POST_CHARACTERS = 500;
 const PEOPLE = 500;
 const SESSIONS = 2000;
-const TICKETS_PER_SESSION = 16;
-const CONVERSATIONS = 2000;
-const MESSAGES_PER_CONVERSATION = 200;
+const POSTS = 50;
 
 export interface Person {
-  /** The id the message server knows: the name in lower case, without what addresses forbid. */
-  id: string;
-  nick: string;
-  show: string;
-  status: string;
-  inRoom: boolean;
-  /** Conversation → time of the last message this person has seen. */
-  read: Map<string, number>;
+  /** The id that the message server knows: the name in lower case, without what addresses forbid. */
+  readonly id: string;
+  readonly nick: string;
+  readonly about: string;
 }
 
-/** One browser tab's right to act as a person, and the tickets its page was given. */
-export interface Session {
-  token: string;
-  person: Person;
-  tickets: Set<string>;
+export interface Post {
+  readonly author: Person;
+  readonly body: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
 }
 
-export interface SavedMessage {
-  from: string;
-  nick: string;
-  body: string;
-  /** Milliseconds; no two messages of the site have the same, so the time identifies a message. */
-  time: number;
-}
-
-/** A conversation as one of its two sides (or a room's member) names it: `user:bob`, `room:lobby`. */
-export interface Place {
-  kind: 'user' | 'room';
-  id: string;
-}
-
-export function parsePlace(text: unknown): Place | undefined {
-  const match = typeof text === 'string' ? /^(user|room):([^,]+)$/u.exec(text) : null;
-  const id = match?.[2];
-  if (!id || Buffer.byteLength(id) > 256) return undefined;
-  return match[1] === 'room' ? { kind: 'room', id } : { kind: 'user', id };
-}
-
-export function placeName({ kind, id }: Place): string {
-  return `${kind}:${id}`;
-}
-
-/** The name as people will read it, or nothing when it is no name. */
-export function tidyName(name: unknown): string | undefined {
-  if (typeof name !== 'string') return undefined;
-  const tidy = name
+/** The text on one line, at most `longest` characters; null where there is none, or too much. */
+function tidy(text: string | null, longest: number): string | null {
+  const line = (text ?? '')
     .toWellFormed()
     .normalize('NFC')
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim();
-  return tidy && [...tidy].length <= NAME_CHARS ? tidy : undefined;
+  return line !== '' && [...line].length <= longest ? line : null;
 }
 
 /** An id for any name: what addresses forbid, and the colon of the prefixes, is escaped, so no two names collide. */
@@ -74,86 +39,67 @@ export function idOf(nick: string): string {
   return nick.toLowerCase().replace(/[%/+#,:]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
 }
 
-function forgetOldest<K>(map: Map<K, unknown> | Set<K>, most: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) return;
-    map.delete(key);
-  }
-}
-
 export class Community {
+  /** By id, in the order in which they came. */
   readonly people = new Map<string, Person>();
-  readonly #sessions = new Map<string, Session>();
-  readonly #history = new Map<string, SavedMessage[]>();
-  #lastTime = 0;
+  /** The latest first. */
+  readonly posts: Post[] = [];
+  readonly #sessions = new Map<string, Person>();
 
-  /** Signs a person in, newly met or not; nothing when the site is full. */
-  signIn(nick: string): { session: Session; newcomer: boolean } | undefined {
+  constructor() {
+    const now = Date.now();
+    for (const [nick, about, body, hoursAgo] of FIRST) {
+      const author = this.#know(nick, about);
+      if (author) this.posts.push({ author, body, time: now - hoursAgo * 3_600_000 });
+    }
+  }
+
+  /** Signs a person in, newly met or not; answers the session's secret. null: that is no name, or the site is full. */
+  signIn(name: string | null): string | null {
+    const nick = tidy(name, NAME_CHARACTERS);
+    const person = nick === null ? null : this.#know(nick, 'New in the harbour');
+    if (!person) return null;
+    const session = randomBytes(24).toString('hex');
+    this.#sessions.set(session, person);
+    for (const oldest of this.#sessions.keys()) {
+      if (this.#sessions.size <= SESSIONS) break;
+      this.#sessions.delete(oldest);
+    }
+    return session;
+  }
+
+  signedIn(session: string | undefined): Person | null {
+    return (session !== undefined && this.#sessions.get(session)) || null;
+  }
+
+  /** Ends all sessions of a person. */
+  signOut(person: Person): void {
+    for (const [session, { id }] of this.#sessions) if (id === person.id) this.#sessions.delete(session);
+  }
+
+  /** Pins a text to the board; null where there is none, or too much. */
+  post(author: Person, text: string | null): Post | null {
+    const body = tidy(text, POST_CHARACTERS);
+    if (body === null) return null;
+    const post = { author, body, time: Date.now() };
+    this.posts.unshift(post);
+    this.posts.length = Math.min(this.posts.length, POSTS);
+    return post;
+  }
+
+  #know(nick: string, about: string): Person | null {
     const id = idOf(nick);
     const known = this.people.get(id);
-    if (!known && this.people.size >= PEOPLE) return undefined;
-    const person = known ?? { id, nick, show: 'available', status: '', inRoom: true, read: new Map() };
-    person.nick = nick;
+    if (known) return known;
+    if (this.people.size >= PEOPLE) return null;
+    const person = { id, nick, about };
     this.people.set(id, person);
-    const session: Session = { token: randomBytes(24).toString('hex'), person, tickets: new Set() };
-    this.#sessions.set(session.token, session);
-    forgetOldest(this.#sessions, SESSIONS);
-    return { session, newcomer: known === undefined };
-  }
-
-  session(token: unknown): Session | undefined {
-    return typeof token === 'string' ? this.#sessions.get(token) : undefined;
-  }
-
-  signOut(session: Session): void {
-    this.#sessions.delete(session.token);
-  }
-
-  addTicket(session: Session, ticket: string): void {
-    session.tickets.add(ticket);
-    forgetOldest(session.tickets, TICKETS_PER_SESSION);
-  }
-
-  /** A time no other message has. */
-  nextTime(): number {
-    this.#lastTime = Math.max(Date.now(), this.#lastTime + 1);
-    return this.#lastTime;
-  }
-
-  save(person: Person, place: Place, message: SavedMessage): void {
-    const key = historyKey(person, place);
-    const messages = this.#history.get(key) ?? [];
-    messages.push(message);
-    if (messages.length > MESSAGES_PER_CONVERSATION) messages.shift();
-    // Deleted and set again, the conversation that was silent longest is the first to be forgotten.
-    this.#history.delete(key);
-    this.#history.set(key, messages);
-    forgetOldest(this.#history, CONVERSATIONS);
-  }
-
-  unsave(person: Person, place: Place, message: SavedMessage): void {
-    const messages = this.#history.get(historyKey(person, place));
-    const at = messages?.indexOf(message) ?? -1;
-    if (at >= 0) messages?.splice(at, 1);
-  }
-
-  history(person: Person, place: Place): readonly SavedMessage[] {
-    return this.#history.get(historyKey(person, place)) ?? [];
-  }
-
-  markRead(person: Person, place: Place): void {
-    const last = this.history(person, place).at(-1);
-    if (last) person.read.set(placeName(place), last.time);
-  }
-
-  /** How many messages of others came after the last one this person has seen. */
-  unread(person: Person, place: Place): number {
-    const seen = person.read.get(placeName(place)) ?? 0;
-    return this.history(person, place).filter(({ from, time }) => from !== person.id && time > seen).length;
+    return person;
   }
 }
 
-/** Both sides of a conversation share its history. Ids hold no comma, so the pair reads back in one way only. */
-function historyKey(person: Person, place: Place): string {
-  return place.kind === 'room' ? `room:${place.id}` : [person.id, place.id].sort().join(',');
-}
+const FIRST: readonly (readonly [nick: string, about: string, body: string, hoursAgo: number])[] = [
+  ['Mara', 'Harbour master', 'The fuel dock is closed on Thursday until noon: the pump gets a new meter.', 2],
+  ['Jonas', 'Sails a Folkboat', 'Has anybody seen a red dinghy, number 41? It went for a walk last night.', 5],
+  ['Yusuf', 'Boat builder', 'Two berths at the east pier are free for the winter. Ask me before the weekend.', 26],
+];

@@ -1,96 +1,158 @@
 /**
- * The example site: a page, and the few calls the page makes. See README.md beside this file.
+ * The example site: a community with a board, and a chat that the message server brings. See README.md beside this file.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { extname } from 'node:path';
-import type { Body, Site } from './api.js';
-import { answer, Refused } from './api.js';
-import { Community } from './community.js';
-import { Webim, WebimError } from './webim.js';
+import { NexTalk } from '../../sdk/node/src/index.js';
+import { Community, type Person } from './community.js';
+import { boardPage, lobbyPage, signInPage, type View } from './pages.js';
 
 export interface SiteOptions {
   /** 0 takes a free port. */
-  port: number;
-  host?: string;
-  /** Where the site's backend reaches the message server. */
-  server: string;
-  /** The origin browsers reach the message server under, where that is another one. */
-  publicServer?: string;
-  domain: string;
-  apikey: string;
+  readonly port: number;
+  /** Where the site's backend, and browsers, reach the message server. */
+  readonly server: string;
+  readonly domain: string;
+  readonly apikey: string;
+  readonly tokenSecret: string;
 }
 
 export interface RunningSite {
-  url: string;
+  readonly url: string;
   close(): Promise<void>;
 }
 
-interface StaticFile {
-  type: string;
-  content: Buffer;
-}
-
-const BODY_BYTES = 64 * 1024;
+const HOST = '127.0.0.1';
+const BODY_BYTES = 8 * 1024;
+/** The site's own voice, a service. */
+const NOTICES = 'sid:harbour';
+const ROOM = 'lobby';
 
 const TYPES = new Map([
-  ['.html', 'text/html'],
   ['.css', 'text/css'],
   ['.js', 'text/javascript'],
   ['.svg', 'image/svg+xml'],
 ]);
 
-/** Starts the site. Rejects when the port is taken. */
-export async function startSite(options: SiteOptions): Promise<RunningSite> {
-  const site: Site = { webim: new Webim(options), community: new Community() };
-  const files = loadPage();
-  const headers = pageHeaders(new URL(options.publicServer ?? options.server));
-  const server = createServer((request, response) => {
-    respond(site, files, headers, request, response).catch((error: unknown) => {
-      console.error(error);
-      response.destroy();
-    });
-  });
-  const host = options.host ?? '127.0.0.1';
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, host, resolve);
-  });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : options.port;
-  return {
-    url: `http://${host}:${port}/`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+interface StaticFile {
+  readonly type: string;
+  readonly content: Buffer;
 }
 
-/** The page's files, read once; what is no file of the page can not be asked for. */
-function loadPage(): Map<string, StaticFile> {
-  const folder = new URL('page/', import.meta.url);
-  const files = new Map<string, StaticFile>();
-  for (const name of readdirSync(folder)) {
-    const type = TYPES.get(extname(name));
-    if (!type) continue;
-    const file = { type: `${type}; charset=utf-8`, content: readFileSync(new URL(name, folder)) };
-    files.set(name === 'index.html' ? '/' : `/${name}`, file);
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+class Harbour {
+  readonly community = new Community();
+  readonly #files = staticFiles();
+  readonly #chat: NexTalk;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(private readonly options: SiteOptions) {
+    const { server, domain, apikey: apiKey, tokenSecret } = options;
+    this.#chat = new NexTalk({ server, domain, apiKey, tokenSecret });
+    this.#headers = pageHeaders(new URL(server));
   }
-  return files;
+
+  async respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    const file = this.#files.get(path);
+    if (file && request.method === 'GET') {
+      response.writeHead(200, { ...this.#headers, 'content-type': file.type }).end(file.content);
+      return;
+    }
+    const me = this.community.signedIn(/(?:^|; )session=(\w+)/.exec(request.headers.cookie ?? '')?.[1]);
+    const answer = request.method === 'POST' ? await this.#post(path, request, me) : this.#get(path, me);
+    response.writeHead(answer.status, { ...this.#headers, ...answer.headers }).end(answer.body);
+  }
+
+  #get(path: string, me: Person | null): Answer {
+    if (path === '/chat-token') return me ? plain(200, this.#token(me)) : plain(401, 'please sign in\n');
+    if (path !== '/' && path !== '/lobby') return plain(404, 'not found\n');
+    if (!me) return html(200, signInPage(null));
+    const { people, posts } = this.community;
+    const view: View = { server: this.options.server, me, people: people.values(), posts };
+    return html(200, path === '/' ? boardPage(view) : lobbyPage(view));
+  }
+
+  /** Who the chat is for: the page comes online with it by itself. */
+  #token({ id, nick }: Person): string {
+    const buddies = [...this.community.people.keys()].filter((other) => other !== id);
+    return this.#chat.token(id, { nick, buddies, rooms: [ROOM] });
+  }
+
+  async #post(path: string, request: IncomingMessage, me: Person | null): Promise<Answer> {
+    const form = await readForm(request);
+    if (form === null) return plain(413, 'that is too much\n');
+    if (path === '/signin') return this.#signIn(form.get('name'));
+    if (path === '/signout' && me) await this.#signOut(me);
+    if (path === '/post' && me) this.#pin(me, form.get('body'));
+    return seeOther('/');
+  }
+
+  #signIn(name: string | null): Answer {
+    const session = this.community.signIn(name);
+    if (session === null) return html(400, signInPage('A name has 1 to 40 characters.'));
+    return seeOther('/', { 'set-cookie': `session=${session}; HttpOnly; SameSite=Lax; Path=/` });
+  }
+
+  /** Whoever signs out of the site has left its chat, in all tabs. */
+  async #signOut(me: Person): Promise<void> {
+    this.community.signOut(me);
+    await this.#chat.offline({ name: me.id }).catch(complain);
+  }
+
+  /** Nobody's note waits for the chat to hear of it, or fails with it. */
+  #pin(me: Person, text: string | null): void {
+    const post = this.community.post(me, text);
+    if (!post) return;
+    const body = `${me.nick} has pinned a note: ${post.body}`;
+    void this.#chat.send({ from: NOTICES, nick: 'Harbour', to: ROOM, type: 'grpchat', body }).catch(complain);
+  }
 }
 
-/** The page may load from itself, and hold its long connection (script tags included) to the message server alone. */
-function pageHeaders({ protocol, host, origin }: URL): Record<string, string> {
+function complain(error: unknown): void {
+  console.error(error instanceof Error ? error.message : error);
+}
+
+function html(status: number, body: string): Answer {
+  return { status, headers: { 'content-type': 'text/html; charset=utf-8' }, body };
+}
+
+function plain(status: number, body: string): Answer {
+  return { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body };
+}
+
+function seeOther(location: string, more: Readonly<Record<string, string>> = {}): Answer {
+  return { status: 303, headers: { location, ...more } };
+}
+
+/** The files of `page/`, read once; nothing else of the disk can be asked for. */
+function staticFiles(): ReadonlyMap<string, StaticFile> {
+  const folder = new URL('page/', import.meta.url);
+  const files = readdirSync(folder).flatMap((name) => {
+    const type = TYPES.get(extname(name));
+    if (!type) return [];
+    const content = readFileSync(new URL(name, folder));
+    return [[`/${name}`, { type: `${type}; charset=utf-8`, content }] as const];
+  });
+  return new Map(files);
+}
+
+/** A page may load from the site and the message server, and nothing else: neither the widget nor the site needs more. */
+function pageHeaders({ protocol, host, origin }: URL): Readonly<Record<string, string>> {
   const socket = `${protocol === 'https:' ? 'wss' : 'ws'}://${host}`;
   const policy = [
     "default-src 'none'",
     `script-src 'self' ${origin}`,
     `connect-src 'self' ${origin} ${socket}`,
     "style-src 'self'",
-    "img-src 'self'",
+    `img-src 'self' ${origin}`,
     "form-action 'self'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
@@ -99,63 +161,43 @@ function pageHeaders({ protocol, host, origin }: URL): Record<string, string> {
     'content-security-policy': policy.join('; '),
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
-    'cache-control': 'no-cache',
+    'cache-control': 'no-store',
   };
 }
 
-async function respond(
-  site: Site,
-  files: Map<string, StaticFile>,
-  headers: Record<string, string>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-  const file = files.get(path);
-  if (file && (request.method === 'GET' || request.method === 'HEAD')) {
-    response.writeHead(200, { ...headers, 'content-type': file.type, 'content-length': file.content.length });
-    response.end(request.method === 'HEAD' ? undefined : file.content);
-    return;
+/** null: it is longer than any form of the site. */
+async function readForm(request: IncomingMessage): Promise<URLSearchParams | null> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request) {
+    const buffer: Buffer = piece;
+    bytes += buffer.length;
+    if (bytes <= BODY_BYTES) pieces.push(buffer);
   }
-  const call = /^\/api\/(\w+)$/.exec(path)?.[1];
-  if (call && request.method === 'POST') return respondToCall(site, call, request, response);
-  response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('not found\n');
+  return bytes > BODY_BYTES ? null : new URLSearchParams(Buffer.concat(pieces).toString());
 }
 
-async function respondToCall(
-  site: Site,
-  call: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const [status, content] = await readBody(request)
-    .then((body) => answer(site, call, body))
-    .then((result): [number, unknown] => [200, result])
-    .catch(errorAnswer);
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' });
-  response.end(JSON.stringify(content));
-}
-
-function errorAnswer(error: unknown): [number, { error: string }] {
-  if (error instanceof Refused || error instanceof WebimError) return [error.status, { error: error.message }];
-  console.error(error);
-  return [500, { error: 'The site made a mistake.' }];
-}
-
-async function readBody(request: IncomingMessage): Promise<Body> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    const bytes: Buffer = chunk;
-    size += bytes.length;
-    if (size > BODY_BYTES) throw new Refused(413, 'That is too much.');
-    chunks.push(bytes);
-  }
-  try {
-    const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
-    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Body;
-  } catch {
-    // Not JSON at all: refused like anything else that is no object.
-  }
-  throw new Refused(400, 'That is no JSON object.');
+/** Starts the site. Rejects when the port is taken. */
+export async function startSite(options: SiteOptions): Promise<RunningSite> {
+  const harbour = new Harbour(options);
+  const server = createServer((request, response) => {
+    harbour.respond(request, response).catch((error: unknown) => {
+      complain(error);
+      response.destroy();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, HOST, resolve);
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : options.port;
+  return {
+    url: `http://${HOST}:${port}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
 }
