@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = resolve(process.argv[2] ?? join(here, 'dist'));
+const [folder = join(here, 'dist'), ...flags] = process.argv.slice(2);
+const out = resolve(folder);
 const { version } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
 const tabs = `./client-tabs-${version}.js`;
 
@@ -40,16 +41,9 @@ await build({
   format: 'iife',
 });
 
-const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-const types = [
-  '-p',
-  here,
-  '--noEmit',
-  'false',
-  '--declaration',
-  '--emitDeclarationOnly',
-  '--outDir',
-  join(out, 'types'),
-];
-const { status } = spawnSync(process.execPath, [compiler, ...types], { stdio: 'inherit' });
-process.exitCode = status ?? 1;
+if (!flags.includes('--no-types')) {
+  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  const emit = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', join(out, 'types')];
+  const { status } = spawnSync(process.execPath, [compiler, '-p', here, ...emit], { stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+}

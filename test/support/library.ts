@@ -17,11 +17,11 @@ import type { Site } from './site.js';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Builds the library into a folder of the test's own. */
+/** Builds the library and the widget, without their types, into a folder of the test's own. */
 export async function buildLibrary(t: Cleaner): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-client-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const command = [...pristine, process.execPath, join(root, 'client/build.mjs'), folder];
+  const command = [...pristine, process.execPath, join(root, 'client/build.mjs'), folder, '--no-types'];
   await promisify(execFile)('env', command, { env: childEnvironment() });
   return folder;
 }

@@ -74,6 +74,7 @@ export class Relay {
 
   #upgrade(req: http.IncomingMessage, socket: net.Socket, head: Buffer): void {
     if (this.blocksSockets) {
+      socket.on('error', () => undefined);
       socket.end('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       return;
     }

@@ -1,7 +1,7 @@
 /** The widget in a real browser: built as it is shipped, on pages of a small site. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page, WebSocketRoute } from 'playwright-core';
 import { buildLibrary, launch, type SmallSite, sign, startSmallSite, tokenSecret, visit } from './library.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './server.js';
 
@@ -93,4 +93,38 @@ export function hears(page: Page, text: string): Promise<void> {
 
 export function source(folder: string, name: string): string {
   return readFileSync(join(folder, name), 'utf8');
+}
+
+/** A call of a client, as it stands on its WebSocket. */
+export interface WireCall {
+  readonly call?: string;
+  readonly ref?: string;
+  readonly with?: string;
+  readonly before?: string;
+  readonly limit?: string;
+}
+
+/** Sends the page messages as the server would. */
+export type Deliver = (messages: readonly object[]) => void;
+
+/**
+ * Stands between the pages of a context and the server: calls that `answer` answers do not reach the server, and what is
+ * delivered does not come from it.
+ */
+export async function between(
+  context: BrowserContext,
+  answer: (call: WireCall) => object | null = () => null,
+): Promise<Deliver> {
+  let page: WebSocketRoute | null = null;
+  await context.routeWebSocket(/wsocket/, (socket) => {
+    const server = socket.connectToServer();
+    page = socket;
+    socket.onMessage((text) => {
+      const call: WireCall = String(text).startsWith('{') ? JSON.parse(String(text)) : {};
+      const reply = answer(call);
+      if (reply) socket.send(JSON.stringify({ reply: call.ref, status: 'ok', ...reply }));
+      else server.send(text);
+    });
+  });
+  return (list) => page?.send(JSON.stringify({ status: 'ok', messages: list, presences: [], statuses: [] }));
 }

@@ -14,6 +14,12 @@ export interface Place {
 }
 
 const GROUP_MS = 300_000;
+const DAY_MS = 86_400_000;
+
+/** The number of a day, by the reader's clock. */
+export function dayOf(at: number): number {
+  return Math.floor((at - new Date(at).getTimezoneOffset() * 60_000) / DAY_MS);
+}
 
 export function isTogether(one: Line | undefined, other: Line | undefined): boolean {
   if (!one || !other || one.from !== other.from || one.isMine !== other.isMine) return false;

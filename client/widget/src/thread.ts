@@ -4,7 +4,7 @@ import { ICONS } from './context.js';
 import type { Conversation } from './conversation.js';
 import { arrange, h, icon, say, set } from './dom.js';
 import type { Line } from './line.js';
-import { isTogether, messageElement, type Place, signatureOf } from './message.js';
+import { dayOf, isTogether, messageElement, type Place, signatureOf } from './message.js';
 
 /** Messages in the document at most, and by how many the stretch moves. */
 const SHOWN = 150;
@@ -165,8 +165,8 @@ export class Thread {
     keep: (key: string, signature: string, make: () => HTMLElement) => void,
   ): void {
     const { speech, now } = this.context;
-    const day = new Date(line.at).toDateString();
-    if (!before || new Date(before.at).toDateString() !== day) {
+    const day = dayOf(line.at);
+    if (!before || dayOf(before.at) !== day) {
       const text = speech.day(line.at, now());
       keep(`day ${day}`, text, () => h('div', { class: 'day' }, h('span', {}, text)));
     }
