@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import type { ValidateFunction } from 'ajv';
 import { ajv, explain } from './config-errors.js';
 import { domainSchema } from './config-schema.js';
+import type { EventKind } from './event-kinds.js';
+import { leadsInside } from './inside.js';
 
 /** What a domain may set for itself. 0 is no limit in each of them but `bytesPerDomain`. */
 export interface DomainLimits {
@@ -42,6 +44,8 @@ export interface DomainLimits {
   readonly offlineAgeS: number;
   /** Messages kept in the history, in bytes. */
   readonly historyBytes: number;
+  /** Events that wait for the site, in bytes. */
+  readonly eventsBytes: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
   /** Messages in a second that one client sends itself; twice as many at once. */
@@ -74,6 +78,12 @@ export interface DomainConfig {
   readonly clientFields: boolean;
   /** Already taken over by those services which name none. */
   readonly webhook: string | null;
+  /** What happens to the domain, and where the site is told; null: it is not. */
+  readonly events: EventsConfig | null;
+  /** Keys that sign webhooks, each a signature; null: the first API key does. */
+  readonly webhookSecret: string | readonly string[] | null;
+  /** Webhooks may lead to addresses inside. */
+  readonly webhookPrivate: boolean;
   /** By id: `help` is the endpoint `sid:help`. A service that is not here delivers to `all`. */
   readonly services: ReadonlyMap<string, ServiceConfig>;
   /** Over the limits of the server; see limitsOf. */
@@ -85,6 +95,12 @@ export interface HistoryConfig {
   readonly messages: number;
   /** Messages that are not older. */
   readonly days: number;
+}
+
+export interface EventsConfig {
+  /** null: MQTT backends alone are told. */
+  readonly url: string | null;
+  readonly kinds: readonly EventKind[];
 }
 
 /** How a client's own message reaches the server. */
@@ -116,6 +132,7 @@ export const builtIn = {
   clientSend: ['mqtt', 'websocket', 'http'],
   clientJoin: ['*'],
   clientFields: true,
+  webhookPrivate: true,
 };
 
 export const BUILT_IN_ON_LOOPBACK = 'localhost with the key "public" is served on loopback only';
@@ -161,11 +178,24 @@ export function domainErrors(domain: FileDomain, { host, data }: Surroundings): 
   if (domain.history !== null && data === 'none') {
     errors.push('history: keeping messages needs a data folder, and data is "none"');
   }
-  errors.push(...secretErrors(domain, 'tokenSecret', host));
+  errors.push(...secretErrors(domain, 'tokenSecret', host), ...webhookErrors(domain));
   if (!isLoopback(host) && domain.domain === builtIn.domain && keysOf(domain).includes(builtIn.apikey)) {
     errors.push(`: ${BUILT_IN_ON_LOOPBACK}, not on ${host}`);
   }
   return errors;
+}
+
+/** Names are looked at when they are called, whatever they resolve to then. */
+function webhookErrors({ webhook, events, services, webhookPrivate }: FileDomain): string[] {
+  if (webhookPrivate) return [];
+  const urls = [
+    ['webhook', webhook],
+    ['events.url', events?.url ?? null],
+    ...Object.entries(services).map(([id, service]) => [`services.${id}.webhook`, service.webhook] as const),
+  ] as const;
+  return urls
+    .filter(([, url]) => url !== null && leadsInside(url))
+    .map(([path]) => `${path}: leads to an address inside, which needs "webhookPrivate": true`);
 }
 
 /** What the server uses of a domain that is valid. */

@@ -34,6 +34,7 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
         check: (value) => value !== '' && (!value.startsWith('sha256:') || /^sha256:[0-9a-f]{64}$/.test(value)),
       },
     ],
+    ['webhook-secret', { message: 'must not be empty', check: (value) => value !== '' }],
     ['token-secret', { message: 'must be at least 32 bytes', check: (value) => utf8(value) >= 32 }],
     [
       'room-pattern',

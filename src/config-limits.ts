@@ -47,6 +47,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     1_073_741_824,
     'Bytes of messages kept in the `history` of a domain; beyond, the oldest go. 0: no limit.',
   ),
+  eventsBytes: whole(
+    0,
+    most,
+    67_108_864,
+    'Bytes of events that wait for the site of one domain; beyond it the oldest go. 0: no limit.',
+  ),
   requestsPerSecond: whole(
     0,
     most,

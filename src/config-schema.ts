@@ -5,6 +5,7 @@
 
 import { limits, ownLimits } from './config-limits.js';
 import { flag, group, longestMs, port, type Schema, text, whole } from './config-parts.js';
+import { EVENT_KINDS } from './event-kinds.js';
 
 export type ConfigSchema = Schema;
 
@@ -109,6 +110,38 @@ export const domainSchema: ConfigSchema = {
       'What clients send themselves may carry a nick, timestamp and avatar of their own, and `show` a new nick. `from` is always their own.',
     ),
     webhook: { ...webhook, description: 'The webhook of those configured services which name none. null: none.' },
+    events: {
+      type: ['object', 'null'],
+      default: null,
+      additionalProperties: false,
+      description: 'What happens to the domain, told to the site as it happens. null: nothing is told.',
+      properties: {
+        url: {
+          ...webhook,
+          description: 'URL of the site to which events are POSTed, signed. null: MQTT backends alone have them.',
+        },
+        kinds: {
+          type: 'array',
+          default: ['online', 'offline', 'undelivered'],
+          minItems: 1,
+          uniqueItems: true,
+          items: { type: 'string', enum: EVENT_KINDS },
+          description: 'Which kinds of events are told.',
+        },
+      },
+    },
+    webhookSecret: {
+      type: ['string', 'array', 'null'],
+      format: 'webhook-secret',
+      default: null,
+      minItems: 1,
+      items: { type: 'string', format: 'webhook-secret' },
+      description:
+        'The key that signs webhooks (HMAC-SHA256), or several for rotation, each of which gives a signature. null: the first API key.',
+    },
+    webhookPrivate: flag(
+      'Webhooks may lead to addresses inside: loopback, private, link-local. Only for sites that may reach what the server can.',
+    ),
     services: {
       type: 'object',
       default: {},

@@ -39,6 +39,19 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export const AWAY_ENDS = ['returned', 'expired', 'limit', 'gaveWay', 'ended'] as const;
 export type AwayEnd = (typeof AWAY_ENDS)[number];
 
+/** How what waited for the site has left an outbox: all but `acknowledged` are losses. */
+export const OUTBOX_WAYS = [
+  'acknowledged',
+  'refused',
+  'failed',
+  'tooOld',
+  'expired',
+  'overflow',
+  'noRoom',
+  'discarded',
+] as const;
+export type OutboxWay = (typeof OUTBOX_WAYS)[number];
+
 /** Why a request or connection was refused. */
 export const REFUSAL_REASONS = [
   'badRequest',
@@ -142,6 +155,12 @@ export class DomainMetrics {
   readonly dropped = zeros(DROP_REASONS);
   /** Requests and connections that named this domain. */
   readonly refused = zeros(REFUSAL_REASONS);
+  /** Events of the domain, by how they have left, and how many there were. */
+  readonly events = zeros(['raised', ...OUTBOX_WAYS]);
+  eventsWaiting = 0;
+  eventsWaitingBytes = 0;
+  /** POSTs of webhooks, of events and of services, that were not acknowledged. */
+  webhookFailures = 0;
   /** Names that were signed out and are not known any more, because too many were. */
   signOutsForgotten = 0;
   /** Messages kept for endpoints that are offline. */

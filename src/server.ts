@@ -38,7 +38,7 @@ import { refuse } from './protocols/refusal.js';
 import type { SendingWay } from './protocols/sending.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
-import { createWebhook } from './protocols/webhook.js';
+import { postToSite } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
 import { ServedDomains } from './served-domains.js';
 import { openStore } from './store/open.js';
@@ -77,7 +77,7 @@ function createRuntime(config: Config, clock: Clock, store: Store | null, era: s
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
-  const webhook: Runtime['webhook'] = (domain, url, drained) => createWebhook(clock, domain, url, drained);
+  const post: Runtime['post'] = (domain, url, body, done) => postToSite(clock, domain, url, body, done);
   store?.watch((full) => {
     const { conditions } = metrics;
     if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
@@ -89,9 +89,9 @@ function createRuntime(config: Config, clock: Clock, store: Store | null, era: s
     clock,
     outbox,
     ...newTimers(clock, config),
-    webhook,
-    cluster: null,
+    post,
     encode: encodePacket,
+    cluster: null,
     store,
     era,
   };

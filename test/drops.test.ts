@@ -33,7 +33,7 @@ const reliably = { qos: 1 } as const;
 const session = { clientId: 'away', clean: false, properties: { sessionExpiryInterval: 600 } };
 
 function withBot(webhook: string): Settings {
-  return { domains: [{ ...siteA, services: { bot: { webhook } } }, siteB] };
+  return { domains: [{ ...siteA, webhookPrivate: true, services: { bot: { webhook } } }, siteB] };
 }
 
 /** A reason that has no trial does not compile. */

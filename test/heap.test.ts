@@ -74,7 +74,7 @@ const UNBOUND = [
 ];
 
 async function small(t: Cleaner, data: string, hook: string): Promise<Small> {
-  const settings = { domain, apikey, offline: true, services: { help: { webhook: hook } } };
+  const settings = { domain, apikey, offline: true, webhookPrivate: true, services: { help: { webhook: hook } } };
   const server = nextalk(
     t,
     [

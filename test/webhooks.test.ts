@@ -11,7 +11,7 @@ import { type Cleaner, type Settings, siteA, siteB, testServer } from './support
 import { type Reply, signature, WebhookServer } from './support/webhook.js';
 
 function served(services: Record<string, unknown>): Settings {
-  return { domains: [{ ...siteA, services }, siteB] };
+  return { domains: [{ ...siteA, webhookPrivate: true, services }, siteB] };
 }
 
 async function hooked(t: Cleaner, reply?: (nth: number) => Reply) {
@@ -115,7 +115,12 @@ t.test('a webhook follows no redirection, so that messages go to no other addres
 t.test('a site with a hashed key signs with the hash as it stands in its configuration', async (t) => {
   const webhook = await WebhookServer.start(t);
   const hash = createHash('sha256').update(siteA.apikey).digest('hex');
-  const hashed = { ...siteA, apikey: `sha256:${hash}`, services: { bot: { webhook: webhook.url } } };
+  const hashed = {
+    ...siteA,
+    webhookPrivate: true,
+    apikey: `sha256:${hash}`,
+    services: { bot: { webhook: webhook.url } },
+  };
   const server = await testServer(t, { domains: [hashed, siteB] });
   await server.site().push('1', 'sid:bot', 'one');
   const call = await webhook.next();
@@ -164,7 +169,9 @@ t.test('a dead webhook holds nobody up', async (t) => {
 t.test('a domain’s webhook serves those of its services that name none', async (t) => {
   const [own, common] = [await WebhookServer.start(t), await WebhookServer.start(t)];
   const services = { bot: { webhook: own.url }, help: { delivery: 'turns' } };
-  const server = await testServer(t, { domains: [{ ...siteA, webhook: common.url, services }, siteB] });
+  const server = await testServer(t, {
+    domains: [{ ...siteA, webhookPrivate: true, webhook: common.url, services }, siteB],
+  });
   const site = server.site();
   await site.push('1', 'sid:bot', 'to bot');
   await site.push('1', 'sid:help', 'to help');
@@ -178,7 +185,7 @@ t.test('after SIGHUP messages go to the new address, signed with the new key, th
   const after = await WebhookServer.start(t);
   const file = join(t.testdir({}), 'nextalk.json');
   const configure = (apikey: readonly string[], services: Record<string, object>): void =>
-    writeFileSync(file, JSON.stringify({ domains: [{ domain: 'a', apikey, services }] }));
+    writeFileSync(file, JSON.stringify({ domains: [{ domain: 'a', apikey, webhookPrivate: true, services }] }));
   configure(['old-key'], { bot: { webhook: before.url } });
   const flags = ['--config', file, '--port', '0', '--mqtt-port', '0', '--admin-port', '0'];
   const server = nextalk(t, flags);

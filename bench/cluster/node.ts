@@ -65,7 +65,7 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     encode: encodePacket,
     store: null,
     era: 'e',
-    webhook: () => {
+    post: () => {
       throw new Error('nobody has a webhook here');
     },
     cluster,

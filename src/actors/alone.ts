@@ -75,6 +75,10 @@ export class Alone implements DomainCluster {
   signedOutByName(): void {}
   connected(): void {}
 
+  isFirst(): boolean {
+    return true;
+  }
+
   isMeeting(): boolean {
     return false;
   }

@@ -154,6 +154,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   signOut(record: EndpointRecord): void;
   /** Says that the site has signed names out: all nodes refuse their tokens and end their clients. */
   signedOutByName(names: readonly SignedOut[]): void;
+  /** Whether this node tells what no node tells of itself: of the nodes that are heard of, the first by name. */
+  isFirst(): boolean;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
   /** Says that a client of an endpoint has connected to this node or left it. */

@@ -4,7 +4,7 @@
  */
 import { keepOrDrop, toEndpointHere } from './dispatch.js';
 import type { EndpointState } from './endpoint.js';
-import { isConnectedElsewhere, primaryOf } from './endpoint-record.js';
+import { isConnectedElsewhere, isOnline, primaryOf } from './endpoint-record.js';
 import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
 import { deliverInTurns } from './service.js';
@@ -16,7 +16,7 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
   const { packet, only } = message;
   const { limits } = state.domain;
   if (state.webhook && packet.kind === 'message' && isForWebhook(state, message)) {
-    state.webhook.push(packet, limits);
+    state.webhook.push(packet);
     packet.receipt?.expect();
     packet.receipt?.report('queued');
   }
@@ -25,6 +25,7 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
     return state;
   }
   if (!message.relayed) state.domain.cluster.relay(state.record, message);
+  if (packet.kind === 'message' && state.domain.events !== null) tellAway(state, message);
   const clients = only === null ? state.clients : state.clients.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
@@ -48,6 +49,12 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
 /** Whether another node's part of the endpoint has a connected client, which has the packet from here or elsewhere. */
 function isConnectedElsewhereFor({ record, domain }: EndpointState): boolean {
   return isConnectedElsewhere(record) && !domain.cluster.isMeeting(record);
+}
+
+/** The site hears of a message to an endpoint that is away, by the node of its oldest part. */
+function tellAway({ domain, record, address }: EndpointState, { packet, relayed }: Deliver): void {
+  if (relayed || packet.topic !== address || !record.away || isOnline(record)) return;
+  domain.events?.undelivered(packet, address, 'queued');
 }
 
 /** A webhook is called by the node of the endpoint's oldest part, whichever way the packet came. */

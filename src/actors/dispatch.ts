@@ -16,6 +16,7 @@ import { sizeOf } from './small-set.js';
  */
 export function dispatch(domain: Domain, packet: Packet, target: Target | null): void {
   domain.metrics.accepted[packet.kind] += 1;
+  if (domain.events !== null && packet.kind === 'message') domain.events.accepted(packet);
   if (target === null) {
     broadcastHere(domain, packet, true);
     domain.cluster.broadcast(packet);
@@ -50,6 +51,7 @@ export function keepOrDrop(
 ): void {
   const kept = only === null && packet.topic === address ? domain.keep(packet, address) : null;
   if (kept === null && !isWatched) domain.drop(packet, 'offline', address);
+  if (kept !== null || !isWatched) domain.events?.undelivered(packet, address, kept ?? 'dropped');
   const { store } = domain.runtime;
   if (packet.receipt === null) return;
   if (kept === 'stored' && store) packet.receipt.stored(store);

@@ -7,6 +7,7 @@ import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConf
 import { OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../errors.js';
 import { heap } from '../heap.js';
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
+import { part } from '../store/keys.js';
 import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import { Alone } from './alone.js';
@@ -19,16 +20,18 @@ import { History } from './history.js';
 import { DomainJournal } from './journal.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
+import type { Answered, Kept } from './outbox.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
+import { serviceQueue } from './service-webhook.js';
 import { SignOuts } from './sign-outs.js';
+import { EVENTS_QUEUE, SiteEvents } from './site-events.js';
 import type { Group, Ref, System } from './system.js';
 import { Tickets } from './tickets.js';
 import { TopicTree } from './topic-tree.js';
 import type { Trace } from './trace.js';
 import { Tracker } from './tracker.js';
-import type { Transport } from './transport.js';
 import { Unconfirmed } from './unconfirmed.js';
 
 /** What the domains of one server share. */
@@ -45,8 +48,11 @@ export interface Runtime {
   readonly returning: Timeouts<Client>;
   /** Ends endpoints that have had no client for `presence.graceMs`. */
   readonly grace: Timeouts<Ref<EndpointMessage>>;
-  /** Makes the transport that POSTs a service's messages to its site; it calls `drained` when it can take more. */
-  readonly webhook: (domain: Domain, url: string, drained: () => void) => Transport;
+  /**
+   * POSTs JSON to a domain's site, signed. `done` is called later, once, unless the answer of this function, which
+   * cancels, is called before.
+   */
+  readonly post: (domain: Domain, url: string, body: string, done: (answer: Answered) => void) => () => void;
   /** Makes a domain's port to the other nodes; null: there are none. */
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
   /** A packet's JSON. */
@@ -81,6 +87,10 @@ export class Domain {
   readonly fanout: PresenceFanout;
   /** Keeps the last messages of each conversation; null: the domain has no history. */
   history: History | null = null;
+  /** Tells the site what happens; null: it wants to know nothing. */
+  events: SiteEvents | null = null;
+  /** Told each event, as JSON, where there are any; null: nobody is. */
+  onEvent: ((kind: string, json: string) => void) | null = null;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   readonly #endpoints: Group;
@@ -104,6 +114,9 @@ export class Domain {
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
     this.tracker = new Tracker(this.cluster, this.fanout, this.memory, this.metrics);
     this.router = system.spawn(system.group(`router ${settings.domain}`), router, this.table);
+    this.tracker.rooms.onEmpty = (room) => this.events?.presence.roomEmpty(room);
+    this.#forgetWebhooks();
+    this.#configureEvents();
     this.#startServices();
     this.#startHistory();
   }
@@ -134,6 +147,7 @@ export class Domain {
     this.limits = limitsOf(config, settings);
     this.journal?.reload(before);
     for (const { actor } of this.tracker.here()) actor.tell({ kind: 'configure' });
+    this.#configureEvents();
     this.#startServices();
     this.#startHistory();
   }
@@ -141,6 +155,8 @@ export class Domain {
   /** Ends all actors of the domain and their clients: the domain is no more configured, or the server ends. */
   end(): void {
     this.journal?.clear();
+    this.events?.end();
+    this.events = null;
     for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
@@ -231,6 +247,25 @@ export class Domain {
       this.history = null;
     } else if (settings.history && runtime.store) {
       this.history = new History(this, runtime.clock, runtime.store, settings.history, runtime.encode);
+    }
+  }
+
+  #configureEvents(): void {
+    if (this.settings.events) this.events ??= new SiteEvents(this);
+    this.events?.configure();
+    if (!this.settings.events) this.events = null;
+  }
+
+  /** What waited for webhooks that are configured no more goes. */
+  #forgetWebhooks(): void {
+    const table = this.runtime.store?.table<Kept>('webhooks');
+    const { events, services } = this.settings;
+    const queues = [...services].filter(([, { webhook }]) => webhook !== null).map(([id]) => serviceQueue(id));
+    const known = new Set<unknown>(events?.url ? [...queues, EVENTS_QUEUE] : queues);
+    for (const [key] of [...(table?.entries(part(this.name)) ?? [])]) {
+      if (known.has(key[1])) continue;
+      table?.remove(key);
+      this.metrics.events.discarded += 1;
     }
   }
 

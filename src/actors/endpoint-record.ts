@@ -35,9 +35,20 @@ export interface Change {
   readonly isShown?: boolean;
   /** This node's own part, which was away, is back. */
   readonly isBack?: boolean;
+  /**
+   * Who tells the site: the node whose own part changes (`here`, unless it says); another one does (`there`); nobody
+   * does of itself, since no node knew that its part was the last (`orphan`), or a node is lost or found again (`lost`).
+   */
+  readonly cause?: 'here' | 'there' | 'orphan' | 'lost';
+  /** Of an endpoint that goes offline here: when it was last seen, in milliseconds since the epoch. */
+  readonly since?: number;
   /** Of rooms entered and left on another node: when that was done there. */
   readonly moments?: readonly Moment[];
 }
+
+export const THERE: Change = { type: 'join', cause: 'there' };
+export const ORPHAN: Change = { type: 'join', cause: 'orphan' };
+export const LOST: Change = { type: 'join', cause: 'lost' };
 
 /** Another node's part of an endpoint. */
 export interface Part {

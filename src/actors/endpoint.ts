@@ -33,6 +33,7 @@ import type { Show } from './presence.js';
 import type { PacketQueue } from './queue.js';
 import type { Deliver } from './router.js';
 import { closeWebhook, configureService, handOver, passOn, passWaiting } from './service.js';
+import type { ServiceWebhook } from './service-webhook.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
 import { isInTurns } from './turns.js';
@@ -130,12 +131,14 @@ export interface EndpointState {
   /** From when a client comes to the end of the grace after the last that was there; not while all that are left are away. */
   online: boolean;
   clients: readonly Client[];
+  /** When one of its clients that have ended was connected last, in milliseconds since the epoch. */
+  seenAt: number;
   /** For operators, the latest last; null: none of its clients has ended. */
   ended: readonly EndedClient[] | null;
   /** Messages that no client has confirmed, and that wait for whichever comes next; of actors/unseen.ts. */
   unseen: PacketQueue | null;
   /** POSTs a service's messages to its site. */
-  webhook: Client | null;
+  webhook: ServiceWebhook | null;
   /** A service that delivers in turns: sender → the client it stays with. */
   turns: Map<string, Client> | null;
 }
@@ -153,6 +156,7 @@ export function newEndpoint(domain: Domain, { node, id }: Target, record: Endpoi
     record,
     online: false,
     clients: NO_CLIENTS,
+    seenAt: 0,
     ended: null,
     unseen: null,
     webhook: null,
@@ -186,7 +190,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       message.reply(inspect(state));
       return state;
     case 'configure':
-      return configureService(state, self);
+      return configureService(state);
     case 'keep':
     case 'save':
     case 'restore':
@@ -354,7 +358,7 @@ function afterStop(state: EndpointState): void {
   const { actor } = record;
   state.clients = [];
   for (const client of clients) passOn(state, client, CLOSE.ticketNotFound);
-  for (const packet of closeWebhook(state)) domain.drop(packet, 'webhookFailed', address);
+  closeWebhook(state);
   goOffline(state);
   if (actor) {
     domain.runtime.grace.cancel(actor);

@@ -4,6 +4,7 @@ import { type Address, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
 import type { Packet } from './packet.js';
+import type { ServiceWebhook } from './service-webhook.js';
 
 const LISTED = 100;
 
@@ -104,6 +105,24 @@ function viewOf(client: Client, now: number): ClientView {
   };
 }
 
+function viewOfWebhook({ startedAt, view }: ServiceWebhook): ClientView {
+  return {
+    name: 'webhook',
+    transport: 'webhook',
+    via: null,
+    address: null,
+    connectedAt: startedAt,
+    seenAt: view.lastAt,
+    queuedPackets: view.waiting,
+    queuedBytes: view.bytes,
+    detachedAt: null,
+    awaySince: null,
+    position: null,
+    unconfirmed: 0,
+    unconfirmedSince: null,
+  };
+}
+
 export function inspect(state: EndpointState): EndpointView {
   const { domain, record, clients, webhook } = state;
   const buddies = domain.tracker.buddiesOf(record);
@@ -114,7 +133,9 @@ export function inspect(state: EndpointState): EndpointView {
     show: record.show,
     status: record.status,
     visible: record.appearance !== null,
-    clients: (webhook ? [...clients, webhook] : clients).map((client) => viewOf(client, now)),
+    clients: webhook
+      ? [...clients.map((client) => viewOf(client, now)), viewOfWebhook(webhook)]
+      : clients.map((client) => viewOf(client, now)),
     ended: state.ended?.toReversed() ?? [],
     unseen: state.unseen?.packets.length ?? 0,
     buddies: listed(domain.name, buddies, buddies.size),

@@ -81,11 +81,11 @@ function keep(state: EndpointState): EndpointState {
 function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { kind: 'save' }>): EndpointState {
   for (const client of state.clients) if (client.transport) client.close(CLOSE.shutdown, state.domain.limits);
   const { node, id, clients, unseen, turns } = state;
-  const webhook = closeWebhook(state).map(saving.numberOf);
+  closeWebhook(state);
   const isIdle = clients.every(
     ({ accepted, elders, keptSince }) => accepted === 0 && elders === null && keptSince === null,
   );
-  if (!isIdle || unseen || turns || webhook.length > 0) {
+  if (!isIdle || unseen || turns) {
     const queued = new Set(clients.flatMap((client) => client.queued));
     saving.add({
       node,
@@ -93,7 +93,6 @@ function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { 
       unseen: unseen?.packets.map(saving.numberOf) ?? [],
       clients: clients.map((client) => keptClientQueue(client, queued, saving)),
       turns: [...(turns ?? [])].map(([sender, { name }]) => [sender, name]),
-      webhook,
     });
   }
   done();
@@ -114,13 +113,11 @@ function keptClientQueue(client: Client, queued: ReadonlySet<Packet>, { numberOf
 type Restore = Extract<KeepingMessage, { kind: 'restore' }>;
 
 function restore(state: EndpointState, message: Restore, self: Ref<EndpointMessage>): EndpointState {
-  const { domain } = state;
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
   if (queues) {
     if (kept) restoreQueues(state, queues, message);
     else keepOffline(state, queues, packetOf);
-    if (state.webhook) for (const packet of found(queues.webhook, packetOf)) state.webhook.push(packet, domain.limits);
   }
   if (kept && !goesOn) giveOffline(state);
   done();

@@ -65,8 +65,6 @@ export interface KeptQueues {
   readonly unseen: readonly number[];
   /** Of a service that delivers in turns: sender, and the name of the client it stays with. */
   readonly turns: readonly (readonly [sender: string, client: string])[];
-  /** Numbers of the messages that its webhook has not taken. */
-  readonly webhook: readonly number[];
 }
 
 /** A packet; or a message that the offline store has, by its number there. */

@@ -15,6 +15,7 @@ import { roomsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
 import { passOn, passTurns } from './service.js';
+import type { UndeliveredOutcome } from './site-events.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
 import { isInTurns } from './turns.js';
@@ -144,9 +145,11 @@ export function removeClient(
   self: Ref<EndpointMessage>,
   why = reason.name,
 ): void {
+  const now = state.domain.runtime.clock.now();
   state.clients = state.clients.filter((other) => other !== client);
+  state.seenAt = Math.max(state.seenAt, client.transport ? now : client.since);
   state.domain.trace?.event('ended', state.address, `${client.name}: ${why}`);
-  const ended = { name: client.name, at: state.domain.runtime.clock.now(), reason: why };
+  const ended = { name: client.name, at: now, reason: why };
   state.ended = [...(state.ended ?? []).slice(1 - ENDED), ended];
   if (client.transport !== null) tellConnected(state);
   passOn(state, client, reason);
@@ -178,7 +181,7 @@ export function removeAll(state: EndpointState, self: Ref<EndpointMessage>): voi
 export function signOut(state: EndpointState, self: Ref<EndpointMessage>, upTo = Number.POSITIVE_INFINITY): void {
   for (const client of state.clients) {
     if (client.cameAt > upTo) continue;
-    state.domain.signOuts.end(client.token);
+    state.domain.signOuts.end(state.domain.tickets.hashOf(client));
     removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
   }
 }
@@ -195,14 +198,19 @@ export function goOffline(state: EndpointState): EndpointState {
     remember(state);
     domain.trace?.event('offline', state.address, '');
   }
-  if (clients.length > 0) domain.tracker.setAway(record, true);
+  if (clients.length > 0) domain.tracker.setAway(record, true, lastSeen(state));
   else leave(state);
   return state;
 }
 
 function leave(state: EndpointState): void {
   forgetUnseen(state);
-  if (state.record.birth > 0) state.domain.tracker.goOffline(state.record);
+  if (state.record.birth > 0) state.domain.tracker.goOffline(state.record, lastSeen(state));
+}
+
+/** When a client of the endpoint was connected last, in milliseconds since the epoch. */
+function lastSeen({ clients, seenAt }: EndpointState): number {
+  return clients.reduce((last, { since }) => Math.max(last, since), seenAt);
 }
 
 /** It has been online: from then on clients' messages are kept for it. The setting may have changed meanwhile. */
@@ -213,18 +221,32 @@ function remember({ domain, address, node }: EndpointState): void {
 /** Nobody came back for these: kept where the domain has that, else dropped. */
 function forgetUnseen(state: EndpointState): void {
   if (!state.unseen) return;
-  for (const packet of state.unseen.dropExpired()) packet.trace?.hop('dropped', packet, state.address, 'expired');
-  const packets: readonly Packet[] = state.unseen.packets;
   const { mailboxes, settings } = state.domain;
-  if (state.domain.journal?.saved) {
-    // The next start has them.
-  } else if (mailboxes && settings.offline) {
+  for (const packet of state.unseen.dropExpired()) {
+    packet.trace?.hop('dropped', packet, state.address, 'expired');
+    tellUndelivered(state, packet, 'dropped');
+  }
+  const packets: readonly Packet[] = state.unseen.packets;
+  const isKept = mailboxes !== null && settings.offline;
+  for (const packet of packets) tellUndelivered(state, packet, isKept ? 'stored' : 'dropped');
+  if (isKept) {
     mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
     for (const packet of packets) state.domain.drop(packet, 'offline', state.address);
   }
   clearUnseen(state);
+}
+
+/** Unless the site has been told before, when the message was kept, or another node has it for a client there. */
+function tellUndelivered(
+  { domain, address, record }: EndpointState,
+  packet: Packet,
+  outcome: UndeliveredOutcome,
+): void {
+  const { events, mailboxes } = domain;
+  if (events === null || mailboxes?.placeOf(packet) || record.parts.some(({ hidden }) => !hidden)) return;
+  events.undelivered(packet, address, outcome);
 }
 
 /** The buddies whom a client listed, as far as they are online and visible. */

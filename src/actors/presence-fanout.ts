@@ -6,9 +6,11 @@
 import { type Address, shortId } from './address.js';
 import { hasMembersHere, presenceTo, toRoomHere } from './dispatch.js';
 import type { Domain } from './domain.js';
-import type { EndpointRecord } from './endpoint-record.js';
+import type { Change, EndpointRecord } from './endpoint-record.js';
 import { Packet, type PresenceType } from './packet.js';
 import type { PresenceListener } from './tracker.js';
+
+type Addresses = readonly Address[];
 
 export class PresenceFanout implements PresenceListener {
   #isSilent = false;
@@ -52,6 +54,15 @@ export class PresenceFanout implements PresenceListener {
     domain.metrics.accepted.presence += 1;
     const fields = { from, to, nick: nick ?? record.nick, type, show, status: to };
     toRoomHere(domain, new Packet('presence', fields, room, record.address));
+  }
+
+  moved(record: EndpointRecord, wasOnline: boolean, before: Addresses, after: Addresses, change: Change): void {
+    const { events } = this.domain;
+    if (events !== null && !this.#isSilent) events.presence.moved(record, wasOnline, before, after, change);
+  }
+
+  contradicted(record: EndpointRecord): void {
+    this.domain.events?.presence.contradicted(record);
   }
 
   /** Endpoints of this node that hear of one. */

@@ -25,6 +25,8 @@ export interface Room extends SizedRoom {
 export class Rooms {
   readonly #rooms = new Map<Address, Room>();
   readonly #sizes: RoomSizes;
+  /** Called when nobody in a room is online any more; null: nobody wants to know. */
+  onEmpty: ((room: Address) => void) | null = null;
 
   constructor(
     private readonly memory: Memory,
@@ -75,7 +77,9 @@ export class Rooms {
     room.away = isAway ? withItem(away, record) : withoutItem(away, record);
     room.here = place === 'here' ? withItem(here, record) : withoutItem(here, record);
     room.elsewhere = place === 'elsewhere' ? withItem(elsewhere, record) : withoutItem(elsewhere, record);
+    const { size } = room;
     this.#sizes.change(room, sizeOf(room.here) + sizeOf(room.elsewhere) - sizeOf(room.away));
+    if (size > 0 && room.size === 0) this.onEmpty?.(address);
     this.#forgetEmpty(room);
   }
 

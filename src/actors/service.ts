@@ -2,15 +2,15 @@
  * What a service adds to an endpoint: whom of its clients a message goes to (`all` or `turns`), and a webhook.
  * PROTOCOL.md section 9. Other endpoints deliver to all of their clients.
  */
-import { CLOSE, type CloseReason } from '../errors.js';
-import { Client } from './client.js';
+import type { CloseReason } from '../errors.js';
+import type { Client } from './client.js';
 import { keepOrDrop } from './dispatch.js';
-import type { EndpointMessage, EndpointState } from './endpoint.js';
+import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
 import { outcomeFor } from './outcome.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
-import type { Ref } from './system.js';
+import { ServiceWebhook } from './service-webhook.js';
 import { countConnected, isInTurns, turn } from './turns.js';
 import { forgetWaiting, hadNot, isConnected, keepUnseen, keepWaiting, unconfirmed } from './unseen.js';
 
@@ -131,33 +131,22 @@ export function handOver(
   );
 }
 
-/** Ends a service's webhook; answers what it has not taken. */
-export function closeWebhook({ webhook, domain }: EndpointState): readonly Packet[] {
-  if (!webhook) return [];
-  webhook.close(CLOSE.stopped, domain.limits);
-  const left = webhook.queued.slice();
-  webhook.clear();
-  return left;
+/** Ends a service's webhook; what waits for its site stays on disk. */
+export function closeWebhook(state: EndpointState): void {
+  state.webhook?.close();
+  state.webhook = null;
 }
 
 /** Starts, changes or ends a service's webhook as the configuration now has it. */
-export function configureService(state: EndpointState, self: Ref<EndpointMessage>): EndpointState {
-  const { domain, node, id } = state;
+export function configureService(state: EndpointState): EndpointState {
+  const { domain, node, id, address, webhook } = state;
   if (node !== 'sid') return state;
-  const url = domain.serviceConfig(id)?.webhook ?? null;
-  const { runtime, limits } = domain;
-  const unsent = closeWebhook(state);
-  state.webhook = null;
-  if (url === null) {
-    for (const packet of unsent) domain.drop(packet, 'webhookFailed', state.address);
+  if (domain.serviceConfig(id)?.webhook) {
+    if (webhook) webhook.restart();
+    else state.webhook = new ServiceWebhook(domain, address, id);
     return state;
   }
-  const client = new Client(self, state.address, 'webhook', '', runtime.outbox, domain, runtime.clock.now());
-  const transport = runtime.webhook(domain, url, () => {
-    self.tell({ kind: 'drained', client, transport });
-  });
-  client.attach(transport, CLOSE.stopped, limits, runtime.clock.now());
-  for (const packet of unsent) client.push(packet, limits);
-  state.webhook = client;
+  webhook?.discard();
+  state.webhook = null;
   return state;
 }

@@ -10,6 +10,7 @@ import { seldom } from '../seldom.js';
 import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
+import { hashOf } from './tickets.js';
 
 /** How long a token can live, and how far the site's clock may be off. */
 const TOKEN_MS = (24 * 60 + 1) * 60_000;
@@ -22,7 +23,7 @@ export type SignedOut = readonly [Address, at: number];
 export class SignOuts {
   /** When each name was signed out last, in milliseconds since the epoch; the one signed out first comes first. */
   readonly #names = new Map<Address, number>();
-  /** Until when tickets that ended so are known, by the secret part. */
+  /** Until when tickets that ended so are known, by the hash of their tokens. */
   readonly #tickets = new BoundedMap<string, number>(() => TICKETS);
   readonly #table: Table<SignedOut> | null;
   readonly #part: string;
@@ -60,17 +61,19 @@ export class SignOuts {
     return this.#names.entries();
   }
 
-  /** A client has been signed out: remembers its ticket, by the secret part. */
-  end(token: string): void {
-    this.#tickets.set(token, this.clock.now() + this.keepMs);
+  /** A client has been signed out: remembers its ticket, by the hash of its token. */
+  end(hash: string): void {
+    this.#tickets.set(hash, this.clock.now() + this.keepMs);
   }
 
-  /** Whether a ticket has ended so, a moment ago. */
+  /** Whether the ticket of a token has ended so, a moment ago. */
   hasEnded(token: string): boolean {
-    const until = this.#tickets.get(token);
+    if (this.#tickets.size === 0) return false;
+    const hash = hashOf(token);
+    const until = this.#tickets.get(hash);
     if (until === undefined) return false;
     if (until > this.clock.now()) return true;
-    this.#tickets.delete(token);
+    this.#tickets.delete(hash);
     return false;
   }
 

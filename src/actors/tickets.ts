@@ -9,7 +9,7 @@ import type { Client } from './client.js';
 const HASHED = '#';
 
 /** SHA-256 of a token, as it is kept. */
-function hashOf(token: string): string {
+export function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
 

@@ -19,14 +19,17 @@ import {
   isOnline,
   isOnlineHere,
   isShared,
+  LOST,
   momentsOf,
   NOWHERE,
   newRecord,
+  ORPHAN,
   type Part,
   type Profile,
   partOf,
   roomsOf,
   type StampedProfile,
+  THERE,
 } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import { FOOTPRINT, type Memory } from './memory.js';
@@ -40,13 +43,16 @@ import type { SmallSet } from './small-set.js';
 import type { Ref } from './system.js';
 import { Watchers } from './watchers.js';
 
-const JOINED: Change = { type: 'join' };
-const BACK: Change = { type: 'grponline' };
+type Addresses = readonly Address[];
 
 /** Lets this node's clients hear of what changes. */
 export interface PresenceListener {
   changed(record: EndpointRecord, type: 'online' | 'offline' | 'show'): void;
   inRoom(record: EndpointRecord, room: Address, type: PresenceType, nick: string | null): void;
+  /** Whether it is online, or its rooms, have changed, whoever can see it. */
+  moved(record: EndpointRecord, wasOnline: boolean, before: Addresses, after: Addresses, change: Change): void;
+  /** Another node has taken an endpoint for offline that is online. */
+  contradicted(record: EndpointRecord): void;
 }
 
 export class Tracker {
@@ -98,13 +104,7 @@ export class Tracker {
   }
 
   /** This node's own part of an endpoint comes online, or changes its nick, show, status or rooms. */
-  update(
-    record: EndpointRecord,
-    profile: Profile,
-    enter: readonly Address[],
-    leave: readonly Address[],
-    change: Change,
-  ): void {
+  update(record: EndpointRecord, profile: Profile, enter: Addresses, leave: Addresses, change: Change): void {
     this.#change(record, change, () => {
       if (record.birth === 0) this.#comeUp(record, profile, enter, change);
       else {
@@ -116,9 +116,9 @@ export class Tracker {
   }
 
   /** To others this node's own part of an endpoint goes, and it stays where it is; or it comes back as it was. */
-  setAway(record: EndpointRecord, isAway: boolean): void {
+  setAway(record: EndpointRecord, isAway: boolean, since?: number): void {
     if (record.birth === 0 || record.away === isAway) return;
-    this.#change(record, BACK, () => this.#setOwnAway(record, isAway));
+    this.#change(record, { type: 'grponline', since }, () => this.#setOwnAway(record, isAway));
   }
 
   #setOwnAway(record: EndpointRecord, isAway: boolean): void {
@@ -179,9 +179,9 @@ export class Tracker {
   }
 
   /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. */
-  goOffline(record: EndpointRecord): void {
+  goOffline(record: EndpointRecord, since?: number): void {
     if (record.birth > 0) {
-      this.#change(record, JOINED, () => {
+      this.#change(record, { type: 'join', since }, () => {
         if (isOnlineHere(record)) this.#countOnline(null, -1);
         record.birth = 0;
         record.away = false;
@@ -230,7 +230,7 @@ export class Tracker {
     const known = partOf(record, node);
     const isNew = !known || known.birth !== birth;
     const isBack = !isNew && known.hidden;
-    this.#change(record, JOINED, () => {
+    this.#change(record, isBack ? LOST : THERE, () => {
       this.#adopt(record, profile);
       const part = known ?? { node, birth, ...NOWHERE, hidden: true, away, stale: false, connected: 0 };
       this.rooms.count(part, -1);
@@ -245,15 +245,18 @@ export class Tracker {
   /** Nick, show or status have been set on another node. */
   set(address: Address, profile: StampedProfile): void {
     const record = this.records.get(address);
-    if (record) this.#change(record, JOINED, () => this.#adopt(record, profile));
+    if (record) this.#change(record, THERE, () => this.#adopt(record, profile));
   }
 
   /** Another node's part has gone away, or is back. */
-  partAway(address: Address, node: RemoteNode, isAway: boolean): void {
+  partAway(address: Address, node: RemoteNode, isAway: boolean, isLast = true): void {
     const record = this.records.get(address);
     const part = record && partOf(record, node);
     if (!record || !part) return;
-    this.#change(record, BACK, () => this.#set(part, { hidden: part.hidden, away: isAway }));
+    this.#change(record, { ...(isAway && !isLast ? ORPHAN : THERE), type: 'grponline' }, () =>
+      this.#set(part, { hidden: part.hidden, away: isAway }),
+    );
+    if (isAway && isLast) this.listener.contradicted(record);
   }
 
   /** Another node's part enters rooms and leaves others. */
@@ -261,7 +264,7 @@ export class Tracker {
     const record = this.records.get(address);
     const part = record && partOf(record, node);
     if (!record || !part) return;
-    this.#change(record, change, () => {
+    this.#change(record, { ...change, cause: 'there' }, () => {
       this.rooms.count(part, -1);
       this.#keepRooms(part, entered, left);
       this.rooms.count(part, 1);
@@ -269,10 +272,12 @@ export class Tracker {
   }
 
   /** Another node's part has gone. */
-  down(address: Address, node: RemoteNode): void {
+  down(address: Address, node: RemoteNode, isLast = true): void {
     const record = this.records.get(address);
     const part = record && partOf(record, node);
-    if (record && part) this.#remove(record, part);
+    if (!record || !part) return;
+    this.#remove(record, part, isLast ? THERE : ORPHAN);
+    if (isLast && isCounted(part)) this.listener.contradicted(record);
   }
 
   /** A node is not heard of: its parts count as offline, and are kept in mind. */
@@ -280,7 +285,7 @@ export class Tracker {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
       if (!part || part.hidden) continue;
-      this.#change(record, JOINED, () => this.#set(part, { hidden: true, away: part.away }));
+      this.#change(record, LOST, () => this.#set(part, { hidden: true, away: part.away }));
     }
   }
 
@@ -315,12 +320,12 @@ export class Tracker {
   #removeOf(node: RemoteNode, isGone: (part: Part) => boolean): void {
     for (const record of [...this.records.values()]) {
       const part = partOf(record, node);
-      if (part && isGone(part)) this.#remove(record, part);
+      if (part && isGone(part)) this.#remove(record, part, LOST);
     }
   }
 
-  #remove(record: EndpointRecord, part: Part): void {
-    this.#change(record, JOINED, () => {
+  #remove(record: EndpointRecord, part: Part, change: Change): void {
+    this.#change(record, change, () => {
       this.rooms.count(part, -1);
       if (isCounted(part)) this.#countOnline(part.node, -1);
       record.parts = record.parts.filter((other) => other !== part);
@@ -381,6 +386,7 @@ export class Tracker {
     const type = transition(before, after);
     if (type !== null) this.listener.changed(record, type);
     const roomsAfter = roomsOf(record);
+    this.listener.moved(record, wasOnline, roomsBefore, roomsAfter, change);
     const isSame = roomsBefore === roomsAfter && ownBefore === record.rooms && online === wasOnline;
     if (isSame && (type === null || type === 'show')) return;
     const known = { rooms: roomsBefore, isVisible: before !== null };

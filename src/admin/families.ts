@@ -8,8 +8,8 @@ import { AWAY_ENDS, DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS
 import { packageVersion } from '../version.js';
 import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
-
 import { HISTORY_FAMILIES } from './history-families.js';
+import { SITE_FAMILIES } from './site-families.js';
 
 const MS_PER_S = 1000;
 const US_PER_S = 1_000_000;
@@ -127,12 +127,6 @@ const packets: readonly Family[] = [
   ),
   single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
     metrics.total((domain) => domain.offlineMessages),
-  ),
-  single(
-    'counter',
-    'nextalk_sign_outs_forgotten_total',
-    'Names signed out by OFFLINE that are not known any more because too many were: older tokens of theirs hold again.',
-    ({ metrics }) => metrics.total((domain) => domain.signOutsForgotten),
   ),
   {
     name: 'nextalk_delivery_duration_seconds',
@@ -392,6 +386,7 @@ export const FAMILIES: readonly Family[] = [
   ...domains,
   ...HISTORY_FAMILIES,
   ...mqtt,
+  ...SITE_FAMILIES,
   ...CLUSTER_FAMILIES,
   ...node,
 ];

@@ -8,7 +8,7 @@ import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
-import { type Change, type EndpointRecord, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
+import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
 import { Left, type Moment } from '../actors/moments.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
@@ -111,13 +111,14 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.leftElsewhere(record, left);
   }
 
-  wentDown({ address }: EndpointRecord): void {
+  wentDown(record: EndpointRecord): void {
+    const { address } = record;
     this.meetings.forget(address);
-    this.#tell(this.items.wentDown(address));
+    this.#tell(this.items.wentDown(address, !isOnline(record)));
   }
 
   wentAway(record: EndpointRecord): void {
-    this.#tell(this.items.wentAway(record));
+    this.#tell(this.items.wentAway(record, !isOnline(record)));
   }
 
   get awayElsewhere(): number {
@@ -179,6 +180,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const left = this.#left.get(address)?.moments;
     this.#tellOne(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
     this.meetings.begin(record, peer, isBack);
+  }
+
+  isFirst(): boolean {
+    const { mesh, name } = this.node;
+    return [...mesh.peers.values()].every((peer) => !peer.up || name < peer.name);
   }
 
   isMeeting({ address }: EndpointRecord): boolean {

@@ -120,16 +120,20 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
 }
 
-function wentAway({ domain }: Recipients, peer: Peer, [address, away]: readonly [Address, 0 | 1]): void {
-  domain.tracker.partAway(address, peer, away === 1);
+function wentAway(
+  { domain }: Recipients,
+  peer: Peer,
+  [address, away, isLast]: readonly [Address, 0 | 1, (0 | 1)?],
+): void {
+  domain.tracker.partAway(address, peer, away === 1, isLast !== 0);
 }
 
 function awayCount({ awayCounts }: Recipients, peer: Peer, [count]: readonly [number]): void {
   awayCounts.told(peer, count);
 }
 
-function down({ domain }: Recipients, peer: Peer, [address]: readonly [Address]): void {
-  domain.tracker.down(address, peer);
+function down({ domain }: Recipients, peer: Peer, [address, isLast]: readonly [Address, (0 | 1)?]): void {
+  domain.tracker.down(address, peer, isLast !== 0);
 }
 
 function watched(recipients: Recipients, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {

@@ -50,8 +50,8 @@ export class Items {
   }
 
   /** Only clients that are away are left of this node's part; or one of them is back. */
-  wentAway({ address, away }: EndpointRecord): string {
-    return this.#item('a', address, away ? 1 : 0);
+  wentAway({ address, away }: EndpointRecord, isLast: boolean): string {
+    return this.#item('a', address, away ? 1 : 0, isLast ? 1 : 0);
   }
 
   /** How many clients of the domain are away on this node. */
@@ -60,8 +60,8 @@ export class Items {
   }
 
   /** This node has no part of an endpoint any more. */
-  wentDown(address: Address): string {
-    return this.#item('x', address);
+  wentDown(address: Address, isLast: boolean): string {
+    return this.#item('x', address, isLast ? 1 : 0);
   }
 
   /** For another part of the same endpoint. */

@@ -49,6 +49,7 @@ export const TABLES = [
   'offline',
   'seen',
   'signOuts',
+  'webhooks',
   'retained',
   'sessions',
   'subscriptions',

@@ -115,7 +115,7 @@ t.test('statuses, broadcasts, pushes and carbons cross nodes', { skip }, async (
 
 t.test('a service with clients on several nodes delivers in turns', { skip }, async (t) => {
   const services = { help: { delivery: 'turns' } };
-  const [n1, n2, n3] = await threeSites(t, { domains: [{ ...siteA, services }] });
+  const [n1, n2, n3] = await threeSites(t, { domains: [{ ...siteA, webhookPrivate: true, services }] });
   const agents = [await n1.arrive('sid:help'), await n2.arrive('sid:help'), await n3.arrive('sid:help')];
   const heard = new Map<string, Set<number>>();
   const listening = agents.map(async (agent, i) => {

@@ -49,7 +49,8 @@ class Fixture {
   constructor() {
     const metrics = new Metrics().domain('a.example');
     const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-    const listener = { changed: () => undefined, inRoom: () => undefined };
+    const nothing = () => undefined;
+    const listener = { changed: nothing, inRoom: nothing, moved: nothing, contradicted: nothing };
     this.tracker = new Tracker(new Alone(() => false), listener, memory, metrics);
     const items = new Items('a.example', { name: 'n1', encode: () => '{}' }, () => 0);
     const mesh = {

@@ -134,7 +134,9 @@ for (const { name, needs, start } of languages) {
     for (const apikey of [siteA.apikey, hash]) {
       const hook = await WebhookServer.start(t);
       const services = { echo: { webhook: hook.url } };
-      const server = await testServer(t, { domains: [{ domain: siteA.domain, apikey, services }] });
+      const server = await testServer(t, {
+        domains: [{ domain: siteA.domain, apikey, webhookPrivate: true, services }],
+      });
       const call = caller(ask, server);
       await call('send', { from: 'jäck', to: 'sid:echo', body: 'Hi ☃' });
       const { text, headers } = await hook.next();

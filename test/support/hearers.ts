@@ -37,6 +37,9 @@ export class Hearers extends Alone implements PresenceListener {
     else this.members.delete(key);
   }
 
+  moved(): void {}
+  contradicted(): void {}
+
   override stamp(): number {
     this.stamps += 1;
     return this.stamps;

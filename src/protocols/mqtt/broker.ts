@@ -22,6 +22,8 @@ const SESSION_BYTES = 3000;
 const SUBSCRIPTION_BYTES = 400;
 const LEVEL_BYTES = 250;
 
+const NO_PROPERTIES = Buffer.alloc(0);
+
 function subscriptionBytes(filter: string): number {
   return SUBSCRIPTION_BYTES + filter.length + (hasWildcard(filter) ? LEVEL_BYTES * filter.split('/').length : 0);
 }
@@ -62,6 +64,7 @@ export class Broker {
       const found = this.sessions.get(clientId);
       if (found) found.tell({ kind: 'yield' });
     };
+    domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(domain.table, publication, true),
       keep: (publication) => this.#retain(publication),
@@ -183,6 +186,21 @@ export class Broker {
     const listeners = publish(table, publication) + cluster.topics.publish(publication);
     if (listeners === 0) this.domain.metrics.dropped.noSubscriber += 1;
     return listeners;
+  }
+
+  /** What happens to the domain, for backends that subscribe to `/domain/{domain}/events/{kind}`. */
+  #publishEvent(kind: string, json: string): void {
+    const publication = new Publication({
+      topic: `/domain/${this.domain.name}/events/${kind}`,
+      payload: Buffer.from(json),
+      qos: 1,
+      retain: false,
+      properties: NO_PROPERTIES,
+      expiresAt: Number.POSITIVE_INFINITY,
+      publisher: null,
+    });
+    publish(this.domain.table, publication);
+    this.domain.cluster.topics.publish(publication);
   }
 
   /** Answers whether the publication is retained. */

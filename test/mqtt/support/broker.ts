@@ -57,16 +57,16 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
-  const webhook = () => ({ kind: 'webhook' as const, deliver: () => 0, close: () => [] });
+  const post = () => () => undefined;
   return {
     system,
     metrics,
     clock,
     outbox,
     ...newTimers(clock, config),
-    webhook,
-    cluster: null,
+    post,
     encode: encodePacket,
+    cluster: null,
     store,
     era: 'e',
   };

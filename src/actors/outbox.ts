@@ -1,0 +1,303 @@
+/**
+ * What waits to be POSTed to the site: a domain's events, or the messages to a service with a webhook. In order, one POST
+ * at a time, at least once; on disk where there is a store. A site that does not answer costs the domain a bounded queue,
+ * and nobody else anything. PROTOCOL.md sections 9 and 17.
+ *
+ * What fails is tried again with growing pauses. Fewer items go together after each failure, in the end the first alone:
+ * an item at which the site stumbles is found so, and its `rules` say what becomes of it.
+ */
+import type { Clock } from '../clock.js';
+import type { OutboxWay } from '../metrics.js';
+import type { Key, Table } from '../store/store.js';
+import { OutboxQueue, type Waiting } from './outbox-queue.js';
+
+/** Characters of one POST's body, about: it holds at least one item. */
+const BODY_CHARACTERS = 1_000_000;
+
+/** An answer of the site: its status; or why there is none. */
+export type Answered = { readonly status: number } | { readonly why: string };
+
+export interface OutboxRules {
+  /** Items in one POST, at most. */
+  readonly batch: number;
+  /** How long the first item waits for others. */
+  readonly gatherMs: number;
+  readonly longestPauseMs: number;
+  /** An item that waits longer is given up; null: none is. */
+  readonly oldestMs: number | null;
+  /** So often the first item fails alone before it is dropped, or set aside where there is a word for that. */
+  readonly attempts: number;
+  /** What takes the place of one item, or of several that have gone; null: nothing does. */
+  readonly words: {
+    readonly failed: (item: string) => string;
+    readonly missed: (count: number) => string;
+  } | null;
+  /** Whether so much may wait; asked after each item that comes. */
+  readonly isOver: (items: number, bytes: number) => boolean;
+  /** Whether the store has room for so many bytes. */
+  readonly hasRoom: (bytes: number) => boolean;
+  readonly body: (items: readonly string[]) => string;
+}
+
+export interface OutboxPort {
+  readonly clock: Clock;
+  /** POSTs a body; `done` is called later, once, unless the answer of this function, which cancels, is called before. */
+  readonly post: (body: string, done: (answer: Answered) => void) => () => void;
+  /** Items have left. `item`: one that does so alone. */
+  readonly left: (way: OutboxWay, count: number, item: Waiting | null) => void;
+  /** What waits has changed by so much; `inMemory` counts bytes that the process holds. */
+  readonly changed: (items: number, bytes: number, inMemory: number) => void;
+  /** The site has not acknowledged. `isTriedAgain`: what was POSTed stays. */
+  readonly failed: (why: string, isTriedAgain: boolean) => void;
+}
+
+/** What is kept of an item, or in the place of items that have gone. */
+export type Kept =
+  | { readonly json: string; readonly at: number; readonly expiresAt?: number }
+  | { readonly missed: number; readonly at: number };
+
+/** What the dashboard shows. */
+export interface OutboxView {
+  readonly waiting: number;
+  readonly bytes: number;
+  /** Since when the first item waits, in milliseconds since the epoch; null: none does. */
+  readonly oldest: number | null;
+  /** The last answer: its status, 0 where there was none; null: nothing has been POSTed yet. */
+  readonly lastStatus: number | null;
+  readonly lastAt: number | null;
+}
+
+const FIRST_PAUSE_MS = 250;
+
+/** Whether another try may help: the site or the network failed, rather than refused. */
+function isWorthRetrying(status: number): boolean {
+  return status >= 500 || (status >= 300 && status < 400) || [408, 425, 429].includes(status);
+}
+
+export class Outbox {
+  readonly #queue: OutboxQueue;
+  /** So many of the first items are under way. */
+  #underWay = 0;
+  #cancelPost: (() => void) | null = null;
+  #cancelTimer: (() => void) | null = null;
+  #isPausing = false;
+  /** POSTs that have failed since the last that did not. */
+  #failures = 0;
+  /** How often the first item has failed alone. */
+  #failedAlone = 0;
+  /** How many items may go together. */
+  #window: number;
+  #closed = false;
+  #last: { readonly status: number; readonly at: number } | null = null;
+
+  constructor(
+    private readonly rules: OutboxRules,
+    private readonly port: OutboxPort,
+    table: Table<Kept> | null,
+    /** The first parts of the keys under which the items are kept. */
+    prefix: Key,
+  ) {
+    this.#window = rules.batch;
+    this.#queue = new OutboxQueue(table, prefix, port.changed);
+    this.#schedule();
+  }
+
+  get waiting(): number {
+    return this.#queue.items;
+  }
+
+  get view(): OutboxView {
+    const { items, bytes, first } = this.#queue;
+    const { status = null, at = null } = this.#last ?? {};
+    return { waiting: items, bytes, oldest: first?.at ?? null, lastStatus: status, lastAt: at };
+  }
+
+  /** Takes an item, as JSON. `note` stays with it while the process lives. */
+  push(json: string, expiresAt: number | null = null, note: unknown = null): void {
+    const now = this.port.clock.now();
+    if (this.#closed) return this.port.left('discarded', 1, null);
+    if (!this.rules.hasRoom(json.length)) {
+      if (this.rules.words) this.#queue.miss(this.#underWay, 1, now);
+      this.port.left('noRoom', 1, null);
+      return this.#schedule();
+    }
+    this.#queue.push(json, now, expiresAt, note);
+    this.#shrink();
+    this.#schedule();
+  }
+
+  /** Where it leads, or how it is signed, may have changed: what is under way is POSTed again. */
+  restart(): void {
+    this.#stop();
+    this.#failures = 0;
+    this.#schedule();
+  }
+
+  /** Ends; what waits stays on disk. Answers what does not. */
+  close(): readonly Waiting[] {
+    this.#stop();
+    this.#closed = true;
+    return this.#queue.close();
+  }
+
+  /** Ends, and forgets what waits. */
+  discard(): void {
+    this.#stop();
+    this.#closed = true;
+    for (let item = this.#queue.shift(); item; item = this.#queue.shift()) this.#gone('discarded', item);
+  }
+
+  #stop(): void {
+    this.#cancelPost?.();
+    this.#cancelPost = null;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#isPausing = false;
+    this.#underWay = 0;
+  }
+
+  /** The oldest go, but not those that may be arriving at this moment. */
+  #shrink(): void {
+    const { rules } = this;
+    const queue = this.#queue;
+    while (queue.length > this.#underWay + 1 && rules.isOver(queue.items - this.#underWay, queue.bytes)) {
+      if (!this.#miss('overflow')) return;
+    }
+  }
+
+  /** The first item that is not under way goes. False: there is none. */
+  #miss(way: OutboxWay): boolean {
+    const queue = this.#queue;
+    const item = this.rules.words ? queue.replace(this.#underWay) : queue.remove(this.#underWay);
+    if (!item) return false;
+    this.#gone(way, item);
+    if (this.#underWay === 0) this.#failedAlone = 0;
+    return true;
+  }
+
+  #gone(way: OutboxWay, item: Waiting): void {
+    this.port.left(way, item.missed || 1, item);
+  }
+
+  #schedule(): void {
+    if (this.#closed || this.#cancelPost || this.#isPausing) return;
+    const { first, length } = this.#queue;
+    if (!first) return;
+    const waitMs = first.at + this.rules.gatherMs - this.port.clock.now();
+    if (length >= this.rules.batch || waitMs <= 0) return this.#send();
+    this.#cancelTimer ??= this.port.clock.after(waitMs, () => {
+      this.#cancelTimer = null;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#dropOld();
+    const items = this.#queue.peek(this.#window, BODY_CHARACTERS);
+    if (items.length === 0) return;
+    this.#underWay = items.length;
+    this.#post(
+      items.map((item) => this.#text(item)),
+      (answer) => this.#answered(answer),
+    );
+  }
+
+  #post(texts: readonly string[], done: (answer: Answered) => void): void {
+    this.#cancelPost = this.port.post(this.rules.body(texts), (answer) => {
+      this.#cancelPost = null;
+      this.#last = { status: 'status' in answer ? answer.status : 0, at: this.port.clock.now() };
+      done(answer);
+    });
+  }
+
+  #text(item: Waiting): string {
+    if (item.missed > 0) return this.rules.words?.missed(item.missed) ?? '';
+    return this.#queue.json(item);
+  }
+
+  #dropOld(): void {
+    const now = this.port.clock.now();
+    const { oldestMs } = this.rules;
+    for (;;) {
+      const [first, second] = this.#queue.peek(2, Number.POSITIVE_INFINITY);
+      // Behind the place of some that have gone is the oldest of those that have not.
+      const item = first && first.missed > 0 ? second : first;
+      if (!item) return;
+      if (item === first && item.expiresAt !== null && item.expiresAt <= now) {
+        this.#queue.shift();
+        this.#gone('expired', item);
+        this.#failedAlone = 0;
+      } else if (oldestMs === null || item.at + oldestMs > now || !this.#miss('tooOld')) return;
+    }
+  }
+
+  #answered(answer: Answered): void {
+    if ('status' in answer && answer.status >= 200 && answer.status < 300) return this.#leave('acknowledged');
+    const why = 'status' in answer ? `status ${answer.status}` : answer.why;
+    if (!('status' in answer) || isWorthRetrying(answer.status)) return this.#retry(why);
+    this.port.failed(why, false);
+    this.#leave('refused');
+  }
+
+  /** What was under way is done with. */
+  #leave(way: OutboxWay): void {
+    const count = this.#underWay;
+    this.#underWay = 0;
+    this.#failures = 0;
+    this.#failedAlone = 0;
+    if (way === 'acknowledged') this.#window = Math.min(this.rules.batch, this.#window * 2);
+    for (let n = 0; n < count; n++) {
+      const item = this.#queue.shift();
+      if (item) this.#gone(way, item);
+    }
+    this.#schedule();
+  }
+
+  #retry(why: string): void {
+    const wasAlone = this.#underWay === 1;
+    this.#failures += 1;
+    if (wasAlone) this.#failedAlone += 1;
+    else this.#window = Math.max(1, Math.floor(this.#underWay / 2));
+    if (wasAlone && this.#failedAlone >= this.rules.attempts) return this.#giveUpFirst(why);
+    this.#underWay = 0;
+    this.port.failed(why, true);
+    this.#pause();
+  }
+
+  /**
+   * The first item has failed alone too often. It is dropped; or, where a word can stand in its place, that is POSTed: if
+   * the site takes it the item was at fault, and else the site is, for which nothing is given up.
+   */
+  #giveUpFirst(why: string): void {
+    const { first } = this.#queue;
+    const { words } = this.rules;
+    if (!first || !words || first.missed > 0) {
+      this.port.failed(why, words !== null);
+      if (words) return this.#pauseUnderWay();
+      return this.#leave('failed');
+    }
+    this.#post([words.failed(this.#queue.json(first))], (answer) => {
+      const isTaken = 'status' in answer && answer.status >= 200 && answer.status < 300;
+      this.port.failed(why, !isTaken);
+      if (isTaken) this.#leave('failed');
+      else this.#pauseUnderWay();
+    });
+  }
+
+  #pauseUnderWay(): void {
+    this.#underWay = 0;
+    this.#pause();
+  }
+
+  #pause(): void {
+    const pauseMs = Math.min(this.rules.longestPauseMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 30));
+    this.#isPausing = true;
+    this.#cancelTimer = this.port.clock.after(pauseMs, () => {
+      this.#cancelTimer = null;
+      this.#isPausing = false;
+      this.#send();
+    });
+  }
+}

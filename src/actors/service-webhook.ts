@@ -1,0 +1,132 @@
+/** The webhook of a service: its messages wait in an outbox, and are POSTed to the site one after another. PROTOCOL.md section 9. */
+import { heap } from '../heap.js';
+import type { DropReason, OutboxWay } from '../metrics.js';
+import { seldom } from '../seldom.js';
+import { part } from '../store/keys.js';
+import type { Address } from './address.js';
+import type { Domain } from './domain.js';
+import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
+import type { Waiting } from './outbox-queue.js';
+import { Packet } from './packet.js';
+
+const LONGEST_PAUSE_MS = 30_000;
+const ATTEMPTS = 10;
+
+/** How the ways out of an outbox are counted. */
+const DROPS: Readonly<Record<Exclude<OutboxWay, 'acknowledged'>, DropReason>> = {
+  refused: 'webhookFailed',
+  failed: 'webhookFailed',
+  discarded: 'webhookFailed',
+  tooOld: 'expired',
+  expired: 'expired',
+  overflow: 'queueOverflow',
+  noRoom: 'quotaExceeded',
+};
+
+/** The queue of a service among the outboxes of its domain on disk. */
+export function serviceQueue(id: string): string {
+  return `service ${part(id)}`;
+}
+
+export class ServiceWebhook {
+  readonly startedAt: number;
+  readonly #outbox: Outbox;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly address: Address,
+    private readonly id: string,
+  ) {
+    const { runtime, name, metrics } = domain;
+    this.startedAt = runtime.clock.now();
+    metrics.connections.webhook += 1;
+    const table = runtime.store?.table<never>('webhooks') ?? null;
+    this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)]);
+  }
+
+  get view(): OutboxView {
+    return this.#outbox.view;
+  }
+
+  push(packet: Packet): void {
+    const { metrics, runtime } = this.domain;
+    metrics.delivered.message += 1;
+    if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, 'webhook');
+    this.#outbox.push(runtime.encode(packet), packet.expiresAt, packet);
+  }
+
+  /** Its address or the domain's keys may have changed. */
+  restart(): void {
+    this.#outbox.restart();
+  }
+
+  /** The service has no webhook any more. */
+  discard(): void {
+    this.#outbox.discard();
+    this.domain.metrics.connections.webhook -= 1;
+  }
+
+  /** Ends; what waits stays on disk, and is dropped where there is none. */
+  close(): void {
+    for (const item of this.#outbox.close()) this.#dropped('discarded', item);
+    this.domain.metrics.connections.webhook -= 1;
+  }
+
+  #rules(): OutboxRules {
+    const { domain } = this;
+    return {
+      batch: 1,
+      gatherMs: 0,
+      longestPauseMs: LONGEST_PAUSE_MS,
+      oldestMs: null,
+      attempts: ATTEMPTS,
+      words: null,
+      isOver: (items, bytes) => {
+        const { queuePackets, queueBytes } = domain.limits;
+        const isFull = (queuePackets > 0 && items > queuePackets) || (queueBytes > 0 && bytes > queueBytes);
+        return isFull || heap.isHigh || domain.memory.isOver;
+      },
+      hasRoom: (bytes) => domain.runtime.store?.hasRoom(bytes) ?? true,
+      body: ([item = '']) => item,
+    };
+  }
+
+  #port(): OutboxPort {
+    const { domain, id } = this;
+    const { metrics, memory, runtime } = domain;
+    return {
+      clock: runtime.clock,
+      post: (body, done) => runtime.post(domain, domain.serviceConfig(id)?.webhook ?? '', body, done),
+      left: (way, _count, item) => {
+        if (way === 'acknowledged') this.#sent(item);
+        else this.#dropped(way, item);
+      },
+      changed: (items, bytes, inMemory) => {
+        metrics.queuedPackets += items;
+        metrics.queuedBytes += bytes;
+        memory.add(inMemory);
+      },
+      failed: (why, isTriedAgain) => {
+        metrics.webhookFailures += 1;
+        if (isTriedAgain) return;
+        const what = { event: 'webhook failed', domain: domain.name, service: id, why };
+        seldom.warn(`webhook failed ${domain.name}`, what, 'a message is dropped');
+      },
+    };
+  }
+
+  #sent(item: Waiting | null): void {
+    const { metrics } = this.domain;
+    metrics.sent.message += 1;
+    const packet = item?.note;
+    if (!(packet instanceof Packet)) return;
+    metrics.delivery.observe(performance.now() - packet.acceptedAt);
+    if (packet.trace !== null) packet.trace.hop('sent', packet, this.address, 'webhook');
+  }
+
+  #dropped(way: Exclude<OutboxWay, 'acknowledged'>, item: Waiting | null): void {
+    const packet = item?.note;
+    if (packet instanceof Packet) this.domain.drop(packet, DROPS[way], this.address);
+    else this.domain.metrics.drop(DROPS[way], this.address);
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What happens to a domain, told to its site: POSTed from an outbox, and published to MQTT backends. PROTOCOL.md section 17.
+ * Only where the domain's `events` name the kind; presence-events.ts says which node of a cluster tells a change.
+ */
+import type { EventsConfig } from '../config-domain.js';
+import type { EventKind } from '../event-kinds.js';
+import { heap } from '../heap.js';
+import { seldom } from '../seldom.js';
+import { part } from '../store/keys.js';
+import type { Address } from './address.js';
+import type { Domain } from './domain.js';
+import type { EndpointRecord } from './endpoint-record.js';
+import { newMessageId } from './message-id.js';
+import { type Answered, Outbox, type OutboxRules, type OutboxView } from './outbox.js';
+import type { Packet } from './packet.js';
+import { PresenceEvents } from './presence-events.js';
+
+/** The queue of a domain's events among its outboxes on disk. */
+export const EVENTS_QUEUE = 'events';
+
+/** What became of a message that nobody was there for. */
+export type UndeliveredOutcome = 'queued' | 'stored' | 'dropped';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const DAY_MS = 24 * 60 * 60_000;
+const BATCH = 100;
+const GATHER_MS = 200;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+const ATTEMPTS = 10;
+
+export class SiteEvents {
+  readonly presence: PresenceEvents;
+  #config: EventsConfig | null = null;
+  #outbox: Outbox | null = null;
+  /** Messages of which the site knows that their receiver was not there. */
+  readonly #told = new WeakMap<Packet, Set<Address>>();
+
+  constructor(private readonly domain: Domain) {
+    this.presence = new PresenceEvents(domain, this);
+  }
+
+  /** Takes over the domain's settings. */
+  configure(): void {
+    this.#config = this.domain.settings.events;
+    if (this.#config?.url) {
+      if (this.#outbox) this.#outbox.restart();
+      else this.#outbox = this.#newOutbox();
+      return;
+    }
+    this.#outbox?.discard();
+    this.#outbox = null;
+  }
+
+  /** The server ends, or the domain: what waits stays on disk, and nothing more is told. */
+  end(): void {
+    this.#config = null;
+    const lost = this.#outbox?.close().length ?? 0;
+    this.domain.metrics.events.discarded += lost;
+    this.#outbox = null;
+  }
+
+  get view(): OutboxView | null {
+    return this.#outbox?.view ?? null;
+  }
+
+  wants(kind: EventKind): boolean {
+    return this.#config?.kinds.includes(kind) ?? false;
+  }
+
+  /** `at`: milliseconds since the epoch. */
+  raise(kind: EventKind | 'test', fields: Fields | string, at = this.domain.runtime.clock.now()): void {
+    if (kind !== 'test' && !this.wants(kind)) return;
+    const { metrics } = this.domain;
+    const head = `{"id":${JSON.stringify(newMessageId(at))},"time":${at},"kind":"${kind}"`;
+    const text = typeof fields === 'string' ? fields : JSON.stringify(fields).slice(1, -1);
+    const json = text === '' ? `${head}}` : `${head},${text}}`;
+    metrics.events.raised += 1;
+    this.#outbox?.push(json);
+    this.domain.onEvent?.(kind, json);
+  }
+
+  /** Tells of an endpoint, by a kind that it wants. */
+  about(kind: EventKind, record: Pick<EndpointRecord, 'address' | 'nick' | 'show'>, more: Fields = {}): void {
+    const { address, nick, show } = record;
+    this.raise(kind, { name: this.domain.shortId(address), nick, show, ...more });
+  }
+
+  /** A message has been accepted. */
+  accepted(packet: Packet): void {
+    if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`);
+  }
+
+  /** A message has found nobody, or nobody has come for it: once for each receiver. */
+  undelivered(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
+    if (packet.kind !== 'message' || !this.wants('undelivered')) return;
+    const told = this.#told.get(packet) ?? new Set();
+    if (told.has(receiver)) return;
+    this.#told.set(packet, told.add(receiver));
+    const name = JSON.stringify(this.domain.shortId(receiver));
+    this.raise('undelivered', `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`);
+  }
+
+  #newOutbox(): Outbox {
+    const { domain } = this;
+    const { runtime, metrics, memory } = domain;
+    const { clock, store } = runtime;
+    const rules: OutboxRules = {
+      batch: BATCH,
+      gatherMs: GATHER_MS,
+      longestPauseMs: LONGEST_PAUSE_MS,
+      oldestMs: DAY_MS,
+      attempts: ATTEMPTS,
+      words: {
+        failed: (item) => JSON.stringify({ kind: 'failed', id: idOf(item) }),
+        missed: (count) => JSON.stringify({ kind: 'missed', count }),
+      },
+      isOver: (_items, bytes) => this.#isOver(bytes),
+      hasRoom: (bytes) => store?.hasRoom(bytes) ?? true,
+      body: (items) => `{"domain":${JSON.stringify(domain.name)},"events":[${items.join()}]}`,
+    };
+    const post = (body: string, done: (answer: Answered) => void) =>
+      runtime.post(domain, this.#config?.url ?? '', body, done);
+    return new Outbox(
+      rules,
+      {
+        clock,
+        post,
+        left: (way, count) => {
+          metrics.events[way] += count;
+        },
+        changed: (items, bytes, inMemory) => {
+          metrics.eventsWaiting += items;
+          metrics.eventsWaitingBytes += bytes;
+          memory.add(inMemory);
+        },
+        failed: (why, isTriedAgain) => {
+          metrics.webhookFailures += 1;
+          const what = { event: 'events not acknowledged', domain: domain.name, why, isTriedAgain };
+          seldom.warn(
+            `events ${domain.name}`,
+            what,
+            isTriedAgain ? 'the site is told again' : 'the site refused events',
+          );
+        },
+      },
+      store?.table('webhooks') ?? null,
+      [part(domain.name), EVENTS_QUEUE],
+    );
+  }
+
+  #isOver(bytes: number): boolean {
+    const { eventsBytes } = this.domain.limits;
+    return (eventsBytes > 0 && bytes > eventsBytes) || heap.isHigh || this.domain.memory.isOver;
+  }
+}
+
+function idOf(json: string): string {
+  return (JSON.parse(json) as { id: string }).id;
+}
