@@ -129,6 +129,5 @@ function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, reado
     })),
     unseen: queues.get(UNSEEN) ?? [],
     turns: [],
-    webhook: queues.get(WEBHOOK) ?? [],
   };
 }
