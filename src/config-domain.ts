@@ -26,6 +26,10 @@ export interface DomainLimits {
   readonly endpointsPerDomain: number;
   /** Clients of one domain whose ticket is kept while they are away. */
   readonly awayPerDomain: number;
+  /** Connections of clients and backends at the same time, polls too. */
+  readonly connectionsPerDomain: number;
+  /** How often a client may come in a minute: ONLINE of an endpoint, connections of a ticket. */
+  readonly comingsPerMinute: number;
   /** Rooms with members. */
   readonly roomsPerDomain: number;
   /** MQTT sessions of backends, connected or kept. */
@@ -48,6 +52,8 @@ export interface DomainLimits {
   readonly eventsBytes: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
+  /** Messages in a second that sites, backends and clients of one domain send together. */
+  readonly domainMessagesPerSecond: number;
   /** Messages in a second that one client sends itself; twice as many at once. */
   readonly messagesPerSecond: number;
 }

@@ -28,6 +28,18 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     100_000,
     'Clients of one domain that are away, see `resume.keepMs`; beyond it the one that has been away longest ends. 0: no limit.',
   ),
+  connectionsPerDomain: whole(
+    0,
+    most,
+    0,
+    'Connections of clients and backends of one domain, polls too, on all nodes together; more are refused with 429. 0: no limit.',
+  ),
+  comingsPerMinute: whole(
+    0,
+    most,
+    30,
+    'How often a client may come and go in a minute: ONLINE for one endpoint, connections but polls for one ticket; then it waits (429). 0: no limit.',
+  ),
   roomsPerDomain: whole(0, most, 1_000_000, 'Rooms of one domain with members. 0: no limit.'),
   sessionsPerDomain: whole(0, most, 100_000, 'MQTT sessions of backends, connected or kept. 0: no limit.'),
   subscriptionsPerSession: whole(0, most, 10_000, 'Subscriptions of one MQTT session. 0: no limit.'),
@@ -58,6 +70,12 @@ const domainLimits: Readonly<Record<string, Schema>> = {
     most,
     0,
     'REST calls of one domain in a second, and as many at once after a quiet one; more are answered 429. 0: no limit.',
+  ),
+  domainMessagesPerSecond: whole(
+    0,
+    most,
+    0,
+    'Messages in a second that sites, backends and clients of one domain send, on all nodes together; more are refused with 429. 0: no limit.',
   ),
   messagesPerSecond: whole(
     0,

@@ -68,6 +68,17 @@ export function forbidden(detail: string): ReplyError {
   return { status: 403, message: 'forbidden', detail };
 }
 
+/** Whoever is banned. */
+export const BANNED: ReplyError = Object.freeze({ ...forbidden('banned'), refusal: 'banned' });
+
+/** A domain has as many connections as it may have. */
+export const TOO_MANY_CONNECTIONS: ReplyError = Object.freeze({ ...TOO_MANY_REQUESTS, refusal: 'tooManyConnections' });
+
+/** A client comes and goes more often than it may: not before `retryAfterS`. */
+export function comesTooOften(retryAfterS: number): ReplyError {
+  return { ...TOO_MANY_REQUESTS, detail: 'the client comes and goes too often', retryAfterS, refusal: 'flapping' };
+}
+
 export function badRequest(detail: string): ReplyError {
   return { status: 400, message: 'bad request', detail };
 }
@@ -104,6 +115,10 @@ export const CLOSE = Object.freeze({
   badRequest: reason('bad request', 4400, 0x82),
   /** Also what a client hears whose endpoint failed: it comes online again. */
   ticketNotFound: reason('ticket not found', 4404, 0x98),
+  /** Whoever is banned. */
+  banned: reason('forbidden', 4403, 0x8a),
+  /** It may come again later: RFC 6455 section 7.4.1, as registered with IANA. */
+  tryAgainLater: reason('try again later', 1013, 0x9f),
   subscribeTimeout: reason('no subscribe in time', 4408, 0x8d),
   /** A newer transport of the same ticket took over. */
   replaced: reason('replaced', 4409, 0x8e),

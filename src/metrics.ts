@@ -3,6 +3,7 @@
  * them. Every drop has a reason here.
  */
 import { Conditions } from './conditions.js';
+import type { DomainLimits } from './config-domain.js';
 import { RecentErrors } from './recent-errors.js';
 import { seldom } from './seldom.js';
 
@@ -71,6 +72,8 @@ export const REFUSAL_REASONS = [
   'handshakeFailed',
   'lockedOut',
   'outOfMemory',
+  'banned',
+  'flapping',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
@@ -81,6 +84,7 @@ const LOGGED: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'tooManyRequests',
   'tooManyConnections',
   'quotaExceeded',
+  'flapping',
 ]);
 
 /** Who was refused, as far as that is known. */
@@ -92,6 +96,9 @@ export interface Refused {
   /** For the operator; never a body, a key or a whole ticket. */
   readonly detail?: string;
 }
+
+/** A limit of a domain, by its name in the configuration. */
+export type LimitName = keyof DomainLimits;
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
@@ -163,6 +170,8 @@ export class DomainMetrics {
   webhookFailures = 0;
   /** Names that were signed out and are not known any more, because too many were. */
   signOutsForgotten = 0;
+  /** What was refused for a limit, by the limit's name. */
+  readonly exceeded = new Map<string, number>();
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
   /** What the history has now, and what has become of messages: kept, and taken away again or never kept. */
@@ -194,6 +203,18 @@ export class DomainMetrics {
     readonly delivery: Histogram,
     private readonly recent: RecentErrors,
   ) {}
+
+  /** Whether anybody has used the domain since the start, or is kept for it. */
+  get isUsed(): boolean {
+    const { clients, endpointsOnline, mqtt, offlineMessages } = this;
+    const held = clients + endpointsOnline + offlineMessages + mqtt.sessions + mqtt.retained + mqtt.received;
+    return held > 0 || sum(this.accepted) > 0 || sum(this.refused) > 0 || sum(this.dropped) > 0;
+  }
+
+  /** Something is refused for a limit of the domain. */
+  exceed(limit: LimitName): void {
+    this.exceeded.set(limit, (this.exceeded.get(limit) ?? 0) + 1);
+  }
 
   /** A packet for `endpoint`, an address, goes no further. */
   drop(reason: DropReason, endpoint: string): void {

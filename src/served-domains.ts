@@ -7,7 +7,7 @@ import { Domain, type Runtime } from './actors/domain.js';
 import type { Config, DomainConfig } from './config.js';
 import type { Directory } from './directory/directory.js';
 import { part } from './store/keys.js';
-import { type Store, TABLES, type Table } from './store/store.js';
+import { type Store, TABLES, type Table, type TableName } from './store/store.js';
 
 /** Values of a removed domain that are taken from the store in one turn of the event loop. */
 const CLEARED_AT_ONCE = 1000;
@@ -16,9 +16,38 @@ const SHARED: ReadonlySet<string> = new Set(['domains', 'audit']);
 /** What clients were not sent comes back some turns after their domain has ended, and may be kept until then. */
 const TURNS_TO_END = 3;
 
+/** Tables of what must be there before the first client comes: MQTT sessions receive, endpoints are online. */
+const EAGER: readonly TableName[] = ['sessions', 'endpoints'];
+
+/**
+ * Domains by name. One of the directory takes memory from when somebody asks for it: of thousands of sites few are used at
+ * a time. `has` knows all that can be asked for; what can be gone through are those that have been.
+ */
+export class DomainMap extends Map<string, Domain> {
+  /** Makes a domain that is served and was not asked for yet; undefined: there is none. */
+  wake: (name: string) => Domain | undefined = () => undefined;
+  /** Whether there is such a domain to wake. */
+  sleeps: (name: string) => boolean = () => false;
+
+  override get(name: string): Domain | undefined {
+    return super.get(name) ?? this.wake(name);
+  }
+
+  override has(name: string): boolean {
+    return super.has(name) || this.sleeps(name);
+  }
+
+  /** The domain where it has been asked for. */
+  awake(name: string): Domain | undefined {
+    return super.get(name);
+  }
+}
+
 export class ServedDomains {
   /** Called with each domain that is served from now on. */
   readonly onAdded = new Set<(domain: Domain) => void>();
+  /** Called with the name of a domain that was removed from the directory. */
+  onRemoved: (name: string) => void = () => undefined;
   /** Removed domains whose data is still being removed. */
   readonly #leaving = new Set<string>();
   /** Of domains of the directory, the life that is served: one that was removed and made again is another domain. */
@@ -28,12 +57,15 @@ export class ServedDomains {
 
   constructor(
     /** The domains that are served, by name: kept up here. */
-    private readonly all: Map<string, Domain>,
+    private readonly all: DomainMap,
     private readonly runtime: Runtime,
     private readonly directory: Directory,
     private config: Config,
   ) {
+    all.wake = (name) => (this.#isClosed ? undefined : this.#serve(name));
+    all.sleeps = (name) => directory.has(name);
     this.configure(config);
+    for (const name of this.#withState()) this.all.get(name);
     directory.changed = (name) => this.#apply(name);
     for (const name of directory.removed()) this.#clear(name);
   }
@@ -52,38 +84,57 @@ export class ServedDomains {
     this.config = config;
     this.#fixed = new Map(config.domains.map((settings) => [settings.domain, settings]));
     for (const name of [...this.all.keys()]) this.#serve(name);
-    for (const name of this.#fixed.keys()) if (!this.all.has(name)) this.#serve(name);
-    for (const name of this.directory.names()) if (!this.all.has(name)) this.#serve(name);
+    for (const name of this.#fixed.keys()) if (!this.all.awake(name)) this.#serve(name);
   }
 
   close(): void {
     this.#isClosed = true;
   }
 
-  #apply(name: string): void {
-    if (this.#isClosed) return;
-    const wasServed = this.all.has(name);
-    this.#serve(name);
-    if (wasServed && !this.all.has(name)) this.#clear(name);
+  /** All domains that are served, asked for or not; in no order. */
+  *names(): Iterable<string> {
+    yield* this.#fixed.keys();
+    for (const name of this.directory.names()) if (!this.#fixed.has(name)) yield name;
   }
 
-  #serve(name: string): void {
+  /** Domains of the directory of which something is kept that goes on at once. */
+  #withState(): string[] {
+    const { store } = this.runtime;
+    if (!store) return [];
+    const parts = new Set(EAGER.flatMap((table) => [...store.table(table).firsts()]));
+    return parts.size === 0 ? [] : [...this.directory.names()].filter((name) => parts.has(part(name)));
+  }
+
+  #apply(name: string): void {
+    if (this.#isClosed) return;
+    if (this.all.awake(name)) this.#serve(name);
+    if (this.isFixed(name) || this.directory.has(name)) return;
+    this.onRemoved(name);
+    this.#clear(name);
+  }
+
+  /** Brings one domain in line with its settings; undefined: it is not served. */
+  #serve(name: string): Domain | undefined {
     const fixed = this.#fixed.get(name);
     const settings = fixed ?? this.directory.config(name);
     const life = fixed ? 0 : this.directory.born(name);
     const isOver = !settings || (life > 0 && (this.#lives.get(name) ?? life) !== life);
     if (isOver) this.#end(name);
-    if (!settings) return;
+    if (!settings) return undefined;
     this.#lives.set(name, life);
-    const known = this.all.get(name);
-    if (known) return known.reload(settings, this.config);
+    const known = this.all.awake(name);
+    if (known) {
+      known.reload(settings, this.config);
+      return known;
+    }
     const domain = new Domain(this.runtime, settings, this.config);
     this.all.set(name, domain);
     for (const added of this.onAdded) added(domain);
+    return domain;
   }
 
   #end(name: string): void {
-    this.all.get(name)?.end();
+    this.all.awake(name)?.end();
     this.all.delete(name);
     this.#lives.delete(name);
   }

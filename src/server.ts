@@ -33,6 +33,7 @@ import { encodePacket } from './protocols/frame.js';
 import { Gate } from './protocols/gate.js';
 import { whenOpen, whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
+import { kick } from './protocols/kick.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
 import { refuse } from './protocols/refusal.js';
 import type { SendingWay } from './protocols/sending.js';
@@ -40,10 +41,14 @@ import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { postToSite } from './protocols/webhook.js';
 import { WebSocketAdapter } from './protocols/websocket.js';
-import { ServedDomains } from './served-domains.js';
+import { DomainMap, ServedDomains } from './served-domains.js';
 import { openStore } from './store/open.js';
 import type { Store } from './store/store.js';
+
+import { Tally } from './tally.js';
+
 import type { HttpResponse, TemplatedApp } from './uws.js';
+
 import { packageVersion } from './version.js';
 
 type Reloading = () => ReloadAnswer;
@@ -120,7 +125,7 @@ function createNode(
 
 /** What a server is made of while it runs. */
 class RunningServer implements Server {
-  readonly domains = new Map<string, Domain>();
+  readonly domains = new DomainMap();
   readonly #served: ServedDomains;
   readonly #state: SharedState;
   readonly #runtime: Runtime;
@@ -138,6 +143,7 @@ class RunningServer implements Server {
   onReload: Reloading | null = null;
   #mqtt: MqttServer | null = null;
   #admin: Listener | null = null;
+  readonly #tally: Tally;
   #draining = false;
   #endWatch = (): void => undefined;
   #config: Config;
@@ -157,8 +163,13 @@ class RunningServer implements Server {
     const node = createNode(config, runtime, parent, this.#state);
     this.#node = node;
     this.#state.broadcast = (item) => node?.mesh.broadcast(item);
-    this.#runtime = node ? { ...runtime, cluster: (domain) => node.domain(domain) } : runtime;
+    const shared = { ...runtime, quotas: this.#state };
+    this.#runtime = node ? { ...shared, cluster: (domain) => node.domain(domain) } : shared;
     this.#served = new ServedDomains(this.domains, this.#runtime, this.#state.directory, config);
+    this.#endClients();
+    this.#state.wake = (name) => void this.domains.get(name);
+    this.#served.onRemoved = (name) => this.#state.bans.forget(name);
+    this.#tally = new Tally(this.domains, this.#state, clock, node?.name ?? null);
     this.#context = {
       config: () => this.#config,
       domains: this.domains,
@@ -205,6 +216,15 @@ class RunningServer implements Server {
     return this.#runtime.metrics;
   }
 
+  /** Ends those whom an operator ends or bans, also as other nodes tell. */
+  #endClients(): void {
+    this.#state.kicked = (name, kind, value) => {
+      const domain = this.domains.get(name);
+      if (domain) kick(domain, { kind, value });
+    };
+    this.#state.bans.begins = ({ domain, kind, value }) => this.#state.kicked(domain, kind, value);
+  }
+
   /** Listens first: who comes before all has been read that the server goes on from waits. */
   async start(): Promise<void> {
     const { conditions } = this.#runtime.metrics;
@@ -219,6 +239,7 @@ class RunningServer implements Server {
     await this.#restarts?.restore();
     conditions.clear('starting');
     this.#context.gate.open();
+    this.#tally.start();
     this.#endWatch = watchHeap(this.#runtime.clock, conditions);
   }
 
@@ -276,6 +297,7 @@ class RunningServer implements Server {
     this.#draining = true;
     this.#context.gate.close();
     this.#endWatch();
+    this.#tally.close();
     this.#polls.close();
     this.#events.close();
     this.#sockets.close();

@@ -55,6 +55,10 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'npm install': 'changes the packages from which the tests themselves run; npm start is run from a copy',
   'npm test': 'is what runs this test',
   'nextalk domain add shop.example': 'asks a server that runs: test/domains/command.test.ts',
+  'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/kick -d \'{"id":"jack"}\'':
+    'asks a server that runs: test/domains/bans.test.ts',
+  'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/ban -d \'{"address":"192.0.2.7","minutes":60,"reason":"spam"}\'':
+    'asks a server that runs: test/domains/bans.test.ts',
   'nextalk domain rotate shop.example': 'asks a server that runs: test/domains/command.test.ts',
   'ssh -L 8081:127.0.0.1:8081 im.example.com': 'takes another machine',
   'docker build -t nextalk .': 'takes Docker, and its registry',

@@ -130,6 +130,8 @@ t.test('each transport counts what it refuses', async (t) => {
 });
 
 /** Refusals that only another configuration can cause. */
+/** Counted by test/domains/bans.test.ts. */
+type ReasonElsewhere = 'banned' | 'flapping';
 type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed' | 'outOfMemory';
 
 async function refusals(server: TestServer): Promise<Record<string, string>> {
@@ -168,7 +170,7 @@ t.test('refusals are counted under their reasons, for the operator to see', asyn
   clock.advance(10_000);
   await Promise.all([silent.closed, late.closed]);
   for (let n = 0; n < 25; n++) await server.request({ path: '/v5/presences', query: { ids: '1' }, auth });
-  const reasons: Readonly<Record<Exclude<RefusalReason, FurtherReason>, string>> = {
+  const reasons: Readonly<Record<Exclude<RefusalReason, FurtherReason | ReasonElsewhere>, string>> = {
     badRequest: '1',
     authenticationFailed: '2',
     lockedOut: '2',

@@ -97,7 +97,7 @@ class SimulatedNode {
         system: domain.runtime.system,
         siblings: new Set(),
         encode: encodePacket,
-        shared: { take: () => 'unknown', items: () => [] },
+        shared: { take: () => 'unknown', items: () => [], wake: () => undefined },
       });
       return node.domain(domain);
     });

@@ -4,6 +4,7 @@
  */
 import { badRequest, OUT_OF_MEMORY, type ReplyError, UNAVAILABLE } from '../errors.js';
 import { heap } from '../heap.js';
+import type { LimitName } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import { longestAway } from './away.js';
@@ -12,9 +13,11 @@ import type { EndpointState } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { FOOTPRINT } from './memory.js';
 
-/** Whether `count` is more than a limit allows; a limit of 0 allows everything. */
-function isOver(count: number, limit: number): boolean {
-  return limit > 0 && count > limit;
+/** Whether `count` is more than a limit of the domain allows, which is counted; a limit of 0 allows everything. */
+function exceeds({ limits, metrics }: Domain, limit: LimitName, count: number): boolean {
+  if (limits[limit] === 0 || count <= limits[limit]) return false;
+  metrics.exceed(limit);
+  return true;
 }
 
 export function tooManyRooms(limit: number): ReplyError {
@@ -29,12 +32,12 @@ export function tooManyBuddies(limit: number): ReplyError {
 export function clientRefusal(state: EndpointState): ReplyError | null {
   const { domain, online } = state;
   if (hasAllClients(state) && !longestAway(state)) return UNAVAILABLE;
-  return !online && isOver(domain.tracker.onlineCount + 1, domain.limits.endpointsPerDomain) ? UNAVAILABLE : null;
+  return !online && exceeds(domain, 'endpointsPerDomain', domain.tracker.onlineCount + 1) ? UNAVAILABLE : null;
 }
 
 /** Whether an endpoint has all the clients that it may have. */
 export function hasAllClients({ domain, clients }: EndpointState): boolean {
-  return isOver(clients.length + 1, domain.limits.clientsPerEndpoint);
+  return exceeds(domain, 'clientsPerEndpoint', clients.length + 1);
 }
 
 /** The reason why an endpoint may not have these rooms and buddies beside its own; null: it may. */
@@ -43,15 +46,15 @@ export function listRefusal(
   rooms: readonly Address[],
   buddies: readonly Address[],
 ): ReplyError | null {
-  const { roomsPerEndpoint, buddiesPerEndpoint, roomsPerDomain } = domain.limits;
+  const { roomsPerEndpoint, buddiesPerEndpoint } = domain.limits;
   const watching = new Set([...record.watching, ...buddies]);
   watching.delete(address);
-  if (isOver(watching.size, buddiesPerEndpoint)) return tooManyBuddies(buddiesPerEndpoint);
+  if (exceeds(domain, 'buddiesPerEndpoint', watching.size)) return tooManyBuddies(buddiesPerEndpoint);
   const entered = new Set([...(record.birth > 0 ? record.rooms : roomsOf(record)), ...rooms]);
-  if (isOver(entered.size, roomsPerEndpoint)) return tooManyRooms(roomsPerEndpoint);
+  if (exceeds(domain, 'roomsPerEndpoint', entered.size)) return tooManyRooms(roomsPerEndpoint);
   const { total } = domain.tracker.rooms;
   const added = rooms.filter((room) => !domain.tracker.rooms.get(room)).length;
-  if (added > 0 && isOver(total + added, roomsPerDomain)) return UNAVAILABLE;
+  if (added > 0 && exceeds(domain, 'roomsPerDomain', total + added)) return UNAVAILABLE;
   const bytes = added * FOOTPRINT.room + (watching.size - record.watching.length) * FOOTPRINT.buddy;
   return hasMemory(domain, bytes + (record.birth > 0 ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
 }
@@ -66,9 +69,10 @@ export function joinRefusal(state: EndpointState, room: Address): ReplyError | n
 }
 
 /** Whether a room has all the members it may have. */
-export function isFull({ name, tracker, limits }: Domain, room: Address): boolean {
+export function isFull(domain: Domain, room: Address): boolean {
+  const { name, tracker, limits } = domain;
   const limit = limits.roomMembers;
-  if (!isOver(tracker.rooms.size(room) + 1, limit)) return false;
+  if (!exceeds(domain, 'roomMembers', tracker.rooms.size(room) + 1)) return false;
   seldom.warn(`room full ${name}`, { event: 'room full', room, limit }, 'a room is full');
   return true;
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timeouts } from '../clock.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
+import type { BanKind } from '../directory/bans.js';
 import { OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../errors.js';
 import { heap } from '../heap.js';
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
@@ -23,6 +24,7 @@ import { Memory } from './memory.js';
 import type { Answered, Kept } from './outbox.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
+import { Quotas, type SharedQuotas } from './quotas.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
 import { serviceQueue } from './service-webhook.js';
 import { SignOuts } from './sign-outs.js';
@@ -61,6 +63,8 @@ export interface Runtime {
   readonly store: Store | null;
   /** The era of positions. */
   readonly era: string;
+  /** Bans, and what other nodes have of the limits of the whole cluster; absent: there are none. */
+  readonly quotas?: SharedQuotas;
 }
 
 export class Domain {
@@ -77,6 +81,7 @@ export class Domain {
   limits: Limits;
   /** Counts the bytes that the domain takes on this node. */
   readonly memory: Memory;
+  readonly quotas: Quotas;
   /** Keeps messages to endpoints that are offline; null: there is no store. */
   readonly mailboxes: Mailboxes | null;
   readonly signOuts: SignOuts;
@@ -93,6 +98,8 @@ export class Domain {
   onEvent: ((kind: string, json: string) => void) | null = null;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
+  /** Called when clients are to end, for others than those with tickets: MQTT backends. */
+  readonly onKick = new Set<(kind: BanKind, value: string) => void>();
   readonly #endpoints: Group;
 
   constructor(
@@ -103,6 +110,7 @@ export class Domain {
     const { system } = runtime;
     this.metrics = runtime.metrics.domain(settings.domain);
     this.limits = limitsOf(config, settings);
+    this.quotas = new Quotas(this.name, this.metrics, runtime.clock, () => this.limits, runtime.quotas ?? null);
     this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);

@@ -32,10 +32,12 @@ export function connectionsOf({ connections, mqtt }: DomainMetrics): number {
   return sum(connections) - connections.webhook + mqtt.connected;
 }
 
-function row(metrics: DomainMetrics, isFixed: boolean): DomainRow {
+function row(domain: string, metrics: DomainMetrics | undefined, isFixed: boolean): DomainRow {
+  const source = isFixed ? 'file' : 'store';
+  if (!metrics) return { domain, source, endpoints: 0, connections: 0, messagesPerSecond: 0, refused: 0 };
   return {
-    domain: metrics.name,
-    source: isFixed ? 'file' : 'store',
+    domain,
+    source,
     endpoints: metrics.endpointsOnline - metrics.endpointsShared,
     connections: connectionsOf(metrics),
     messagesPerSecond: metrics.messagesPerSecond,
@@ -44,20 +46,21 @@ function row(metrics: DomainMetrics, isFixed: boolean): DomainRow {
 }
 
 export function domainPage(
-  { domains, served }: Context,
+  { served, runtime }: Context,
   allowed: ReadonlySet<string> | null,
   { search, after, limit }: DomainQuery,
 ): DomainPage {
   const wanted = search.toLowerCase();
   const names: string[] = [];
-  for (const name of domains.keys()) {
+  for (const name of served.names()) {
     if (name > after && name.toLowerCase().includes(wanted) && (allowed === null || allowed.has(name)))
       names.push(name);
   }
   names.sort();
-  const shown = names.slice(0, limit).flatMap((name) => domains.get(name) ?? []);
-  const next = names.length > limit ? (shown.at(-1)?.name ?? null) : null;
-  return { domains: shown.map(({ name, metrics }) => row(metrics, served.isFixed(name))), next };
+  const shown = names.slice(0, limit);
+  const next = names.length > limit ? (shown.at(-1) ?? null) : null;
+  const { domains } = runtime.metrics;
+  return { domains: shown.map((name) => row(name, domains.get(name), served.isFixed(name))), next };
 }
 
 export function queryOf(url: URL, limit: number): DomainQuery {

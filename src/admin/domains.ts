@@ -1,12 +1,13 @@
 /** Domains at run time: listed, made, changed and removed by those who may. OPERATING.md, "Domains at run time". */
 import type { DomainConfig } from '../config.js';
-import { Operations, type Outcome, SECRETS, type Viewer } from '../directory/operations.js';
+import { Operations, SECRETS } from '../directory/operations.js';
 import type { Plain } from '../directory/registers.js';
 import { fingerprintOf } from '../directory/secrets.js';
 import type { Context } from '../protocols/context.js';
-import { answerError, answerJson, type Handler, maySee, type Request } from './answer.js';
-import { readObject } from './body.js';
+import { answerError, answerJson, type Handler, maySee } from './answer.js';
+import { changing, changingBy } from './changing.js';
 import { domainPage, queryOf } from './domain-list.js';
+import { MODERATION_ROUTES, moderationRoutes } from './moderation.js';
 
 const MOST_AUDITED = 1000;
 
@@ -19,40 +20,8 @@ export const FORWARDED: readonly string[] = [
   'POST /api/domains/{domain}/keys',
   'DELETE /api/domains/{domain}/keys/{fingerprint}',
   'GET /api/audit',
+  ...MODERATION_ROUTES,
 ];
-
-/** An operation on one domain. */
-type Operation = (viewer: Viewer, domain: string, request: Request) => Outcome | Promise<Outcome>;
-
-/** Calls `done` once what was done is on disk and known to every node. */
-function whenHeld({ runtime, node }: Context): Promise<void> {
-  const { store } = runtime;
-  const onDisk = new Promise<void>((resolve) => (store ? store.committed(resolve) : resolve()));
-  const onNodes = new Promise<void>((resolve) => (node ? node.mesh.barrier(resolve) : resolve()));
-  return Promise.all([onDisk, onNodes]).then(() => undefined);
-}
-
-/** A handler for an operation that changes something: it is answered when it holds. */
-function changing(context: Context, operation: Operation): Handler {
-  return async (request) => {
-    const { response, parts, viewer } = request;
-    const domain = parts.get('domain') ?? '';
-    if (!viewer || !maySee(request, domain)) return answerError(response, 404, 'not found');
-    if (context.runtime.store?.hasRoom() === false) return answerError(response, 503, 'the disk is full');
-    const { status, body } = await operation(viewer, domain, request);
-    if (status < 300) await whenHeld(context);
-    answerJson(response, body, status);
-  };
-}
-
-/** The same with a JSON body. */
-function changingBy(context: Context, operation: (viewer: Viewer, domain: string, body: Plain) => Outcome): Handler {
-  return changing(context, async (viewer, domain, { message }) => {
-    const body = await readObject(message);
-    if (typeof body !== 'string') return operation(viewer, domain, body);
-    return { status: 400, body: { status: 'error', message: 'bad request', detail: body } };
-  });
-}
 
 /** A domain's settings without its secrets, of which only the names are shown, and its keys by their fingerprints. */
 export function domainView({ served, state }: Context, settings: DomainConfig): Plain {
@@ -123,6 +92,7 @@ export function domainRoutes(context: Context): [string, Handler][] {
   );
   return [
     ...readingRoutes(context),
+    ...moderationRoutes(context),
     ['PUT /api/domains/{domain}', changingBy(context, operations.put.bind(operations))],
     ['PATCH /api/domains/{domain}', changingBy(context, operations.patch.bind(operations))],
     ['DELETE /api/domains/{domain}', changing(context, operations.remove.bind(operations))],

@@ -194,6 +194,16 @@ const actors: readonly Family[] = [
 ];
 
 const domains: readonly Family[] = [
+  {
+    name: 'nextalk_domain_limited_total',
+    type: 'counter',
+    help: 'What was refused for a limit, by domain and limit of the configuration. Left out while 0.',
+    labels: ['domain', 'limit'],
+    read: ({ metrics }) =>
+      [...metrics.domains.values()].flatMap(({ name, exceeded }) =>
+        [...exceeded].map(([limit, value]) => ({ labels: { domain: name, limit }, value })),
+      ),
+  },
   ofDomainKeyed(
     'counter',
     'nextalk_domain_refusals_total',

@@ -89,6 +89,12 @@ export function keyed<K extends string>(
   };
 }
 
+/** The domains that have something to say: a server may have thousands that nobody uses. */
+function usedDomains({ metrics }: Source): DomainMetrics[] {
+  return [...metrics.domains.values()].filter((domain) => domain.isUsed);
+}
+
+/** One number of each domain that has been used since the start. */
 export function ofDomain(
   type: 'counter' | 'gauge',
   name: string,
@@ -100,8 +106,7 @@ export function ofDomain(
     type,
     help,
     labels: ['domain'],
-    read: ({ metrics }) =>
-      [...metrics.domains.values()].map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
+    read: (source) => usedDomains(source).map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
   };
 }
 
@@ -119,8 +124,8 @@ export function ofDomainKeyed<K extends string>(
     type,
     help: `${help} Left out while 0.`,
     labels: ['domain', label],
-    read: ({ metrics }) =>
-      [...metrics.domains.values()].flatMap((domain) => {
+    read: (source) =>
+      usedDomains(source).flatMap((domain) => {
         const numbers = read(domain);
         return keys
           .filter((key) => numbers[key] !== 0)

@@ -20,6 +20,8 @@ import { Tunnels } from './tunnels.js';
 
 /** What all nodes have of each other beside what belongs to a domain that is served: items whose kinds begin with `d`. */
 export interface SharedItems {
+  /** Another node tells of a domain: it is made where it is served and nobody has asked for it yet. */
+  wake(domain: string): void;
   take(item: Item): Taken;
   /** Everything, for a node that has come. */
   items(): Iterable<string>;
@@ -86,7 +88,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     system.endOfTurn.add(this.#endOfTurn);
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
-      const cluster = this.domains.get(domain as string);
+      const cluster = this.#clusterOf(domain as string);
       if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
       else reply(null);
     });
@@ -149,8 +151,13 @@ export class ClusterNode implements LocalNode, MeshEvents {
     if (kind === '=') return this.#took(peer, kind, this.tunnels.received(peer, item));
     if (kind === '?' || kind === '!') return this.#took(peer, kind, this.rpc.received(peer, item));
     if (kind.startsWith('d')) return this.#took(peer, kind, this.options.shared.take(item));
-    const cluster = this.domains.get(domain as string);
+    const cluster = this.#clusterOf(domain as string);
     if (cluster) this.#took(peer, kind, take(cluster, peer, kind, fields));
+  }
+
+  #clusterOf(domain: string): ClusteredDomain | undefined {
+    if (!this.domains.has(domain)) this.options.shared.wake(domain);
+    return this.domains.get(domain);
   }
 
   #took(peer: Peer, kind: string, taken: Taken): void {

@@ -22,7 +22,10 @@ function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
   const { domain } = call;
   const { requestsPerSecond } = domain.limits;
   if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) route.run(call);
-  else call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
+  else {
+    domain.metrics.exceed('requestsPerSecond');
+    call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });
+  }
 }
 
 /** Reads parameters and who calls, in the order of errors of section 10, and runs the call. */

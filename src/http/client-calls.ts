@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import {
+  BANNED,
   badRequest,
   isReplyError,
   type ReplyError,
@@ -10,12 +11,15 @@ import {
   UNAVAILABLE,
   UNSUPPORTED_MEDIA_TYPE,
 } from '../errors.js';
+import { clientAddress } from '../protocols/client-address.js';
 import { clientCall } from '../protocols/client-calls.js';
+import { peerOf } from '../protocols/connection-limits.js';
 import type { Context } from '../protocols/context.js';
 import { locateTicket } from '../protocols/credentials.js';
 import { type Headers, whenSound } from '../protocols/headers.js';
 import { type Parameters, readJsonList } from '../protocols/parameters.js';
 import { readReceiving, readTicket } from '../protocols/receiving.js';
+import { isBanned } from '../protocols/unwelcome.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { sendError, sendJson } from './reply.js';
 import { readBody } from './request.js';
@@ -38,6 +42,8 @@ function isAccepted({ contentType, contentEncoding }: Headers): boolean {
 /** One request, which is answered once; the client may be gone before. */
 class Post {
   #open = true;
+  /** Network address of the client. */
+  readonly #address: string;
   /** Access-Control-Allow-Origin of the answer; null: none. */
   #origin: string | null = null;
 
@@ -46,6 +52,8 @@ class Post {
     private readonly res: HttpResponse,
     private readonly headers: Headers,
   ) {
+    // Asked now: uWebSockets.js forgets it with the answer.
+    this.#address = clientAddress(peerOf(res), headers.forwardedFor, context.config().trustProxy);
     res.onAborted(() => {
       this.#open = false;
     });
@@ -84,6 +92,7 @@ class Post {
     }
     locateTicket(domain, ticket, false, (client) => {
       if (!client) this.#fail(TICKET_NOT_FOUND);
+      else if (isBanned(domain, client, this.#address)) this.#fail({ ...BANNED, domain: domain.name });
       else if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
       else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
     });

@@ -2,7 +2,7 @@
  * ONLINE by a signed token instead of an API key, called by a page itself: PROTOCOL.md section 15. The token is the field
  * `token` of the body (a form needs no preflight) or `Authorization: Bearer`.
  */
-import { badRequest, isReplyError, UNAVAILABLE } from '../errors.js';
+import { BANNED, badRequest, isReplyError, UNAVAILABLE } from '../errors.js';
 import { log } from '../log.js';
 import { allowedOrigin, isAllowedOrigin } from '../protocols/origin.js';
 import type { Parameters } from '../protocols/parameters.js';
@@ -45,6 +45,7 @@ async function check(call: Call, token: string, request: Parameters, run: () => 
   }
   const parameters = onlineParameters(domain, verified.claims, request);
   if (isReplyError(parameters)) return call.fail({ ...parameters, domain: domain.name });
+  if (domain.quotas.bans.find({ address: call.address() })) return call.fail({ ...BANNED, domain: domain.name });
   call.domain = domain;
   call.parameters = parameters as Parameters;
   run();

@@ -9,7 +9,7 @@ import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
 import type { Outgoing } from '../actors/packet.js';
 import type { Show } from '../actors/presence.js';
-import { badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '../errors.js';
+import { BANNED, badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '../errors.js';
 import {
   BAD_NAME,
   endpointTarget,
@@ -24,6 +24,7 @@ import { findTicket } from './credentials.js';
 import type { Parameters } from './parameters.js';
 import { isFull, membersOf, type Presences, presencesOf } from './presences.js';
 import { type CallName, type Checked, check, isByName, text } from './schemas.js';
+import { flappingRefusal } from './unwelcome.js';
 
 export type Reply<T> = (result: T | ReplyError) => void;
 
@@ -59,6 +60,13 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   const name = text(checked, 'name') ?? '';
   const target = endpointTarget(domain, name);
   if (!target) return reply(badRequest('name is not the id of a user, visitor or service'));
+  const banned = domain.quotas.bans.find({
+    id: shortIdOf(target.node, target.id),
+    clientId: text(checked, 'client') ?? '',
+  });
+  if (banned) return reply(BANNED);
+  const flapping = flappingRefusal(domain, target.address);
+  if (flapping) return reply(flapping);
   const buddies = targets(domain, checked.buddies, 'uid');
   if (!buddies) return reply(badRequest('buddies must be ids of users, visitors or services'));
   const rooms = targets(domain, checked.rooms, 'gid');

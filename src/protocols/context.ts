@@ -14,6 +14,8 @@ export interface Served {
   isFixed(name: string): boolean;
   /** Whether what a removed domain had kept is still being removed. */
   isLeaving(name: string): boolean;
+  /** All domains that are served, asked for or not; in no order. */
+  names(): Iterable<string>;
   /** Called with each domain that is served from now on. */
   readonly onAdded: Set<(domain: Domain) => void>;
 }
@@ -26,6 +28,7 @@ export type ReloadAnswer =
 export interface Context {
   /** As last loaded: SIGHUP replaces it. */
   readonly config: () => Config;
+  /** What can be gone through are those that somebody has asked for; any other that is served is made when it is asked for. */
   readonly domains: ReadonlyMap<string, Domain>;
   readonly served: Served;
   /** What is changed at run time and holds on all nodes. */

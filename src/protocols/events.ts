@@ -15,7 +15,7 @@ import type { Context } from './context.js';
 import { encodeCounted } from './frame.js';
 import type { Headers, RequestHead } from './headers.js';
 import { findReceiver, readReceiver, readReceiving } from './receiving.js';
-import { refuse, writeOrigin } from './refusal.js';
+import { refuse, statusText, writeOrigin } from './refusal.js';
 
 const PING_MS = 15_000;
 /** A stream with something unconfirmed ends after this: the browser comes again, and confirms it. */
@@ -193,6 +193,7 @@ export class EventsAdapter {
         },
         refuse: refuses,
         stop: () => this.#stop(res, allow),
+        coming: 'connection',
       },
     );
   }
@@ -215,9 +216,10 @@ export class EventsAdapter {
   }
 
   #refuse(res: HttpResponse, origin: string | null, error: ReplyError): void {
-    const isUnknown = error.status === 404;
-    this.context.runtime.metrics.refused[isUnknown ? 'ticketNotFound' : 'badRequest'] += 1;
-    refuse(res, isUnknown ? '404 Not Found' : '400 Bad Request', error, origin);
+    const { refused } = this.context.runtime.metrics;
+    if (error.status === 404) refused.ticketNotFound += 1;
+    else if (error.status < 403) refused.badRequest += 1;
+    refuse(res, statusText(error), error, origin);
   }
 
   /** For each stream, what ends it: the server drains. */

@@ -16,7 +16,7 @@ import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME,
 import type { Headers, RequestHead } from './headers.js';
 import { type Parameters, readForm } from './parameters.js';
 import { findReceiver, readReceiver, readReceiving } from './receiving.js';
-import { writeOrigin } from './refusal.js';
+import { statusText, writeOrigin, writeRetryAfter } from './refusal.js';
 
 const CALLBACK_CHARACTERS = 128;
 const IDENTIFIER = '[A-Za-z_$][\\w$]*';
@@ -24,7 +24,6 @@ const CALLBACK = new RegExp(`^${IDENTIFIER}(\\.${IDENTIFIER})*$`);
 /** A browser names the few headers that a page sets. */
 const ASKED_CHARACTERS = 1024;
 const PREFLIGHT_AGE_S = '86400';
-const NOT_FOUND_STATUS = '404 Not Found';
 const NONE: readonly Packet[] = [];
 /** How the answers to one request are written. */
 interface Form {
@@ -129,7 +128,7 @@ class Poll implements Transport, Counting {
     const unsent = this.#unsent;
     this.#unsent = NONE;
     if (this.#done) return unsent;
-    if (reason === CLOSE.ticketNotFound) this.#answer(errorBody(TICKET_NOT_FOUND), NOT_FOUND_STATUS);
+    if (reason === CLOSE.ticketNotFound) this.#answer(errorBody(TICKET_NOT_FOUND), statusText(TICKET_NOT_FOUND));
     else if (reason === CLOSE.stopped) this.#answer(STOPPED_FRAME);
     else this.#answer(this.counting && reason === CLOSE.replaced ? REPLACED_FRAME : this.#emptyFrame);
     return unsent;
@@ -241,6 +240,7 @@ export class PollAdapter {
       wait: (client, admission) => this.#wait(res, { form, asked, admission }, client),
       refuse: (error) => this.#refuse(res, form, error),
       stop: () => this.#stop(res, form),
+      coming: 'poll',
     });
   }
 
@@ -272,8 +272,12 @@ export class PollAdapter {
 
   #refuse(res: HttpResponse, form: Form, error: ReplyError): void {
     const { refused } = this.context.runtime.metrics;
-    refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
-    writeHead(res, form, error.status === 404 ? NOT_FOUND_STATUS : '400 Bad Request');
+    // Who is banned or one too many has been counted.
+    if (error.status < 403 || error.status === 404) {
+      refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
+    }
+    writeHead(res, form, statusText(error));
+    if (form.callback === null) writeRetryAfter(res, error, form.origin);
     res.end(bodyOf(form, errorBody(error)));
   }
 

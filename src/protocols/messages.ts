@@ -7,7 +7,7 @@ import type { Domain } from '../actors/domain.js';
 import { newMessageId } from '../actors/message-id.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
-import { badRequest, isReplyError, type ReplyError } from '../errors.js';
+import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS } from '../errors.js';
 import { endpointTarget, sendOn } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
@@ -59,6 +59,7 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<Sen
   if (letter.receivers[0]?.[1] === null) return reply(badRequest('type must be one of chat, grpchat'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
+  if (!domain.quotas.takeMessage()) return reply(TOO_MANY_REQUESTS);
   post(domain, letter, (outgoing) => sendFrom(client, outgoing), reply);
 }
 
@@ -75,6 +76,7 @@ export function push(
 ): void {
   const shortage = domain.shortage ?? domain.diskShortage;
   if (shortage) return reply(shortage);
+  if (!isSentOn && !domain.quotas.takeMessage()) return reply(TOO_MANY_REQUESTS);
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
   const from = endpointTarget(domain, text(checked, 'from') ?? '');

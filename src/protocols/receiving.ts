@@ -13,6 +13,7 @@ import { findTicket, isSignedOut, mayBeElsewhere, visitTicket } from './credenti
 import type { Headers } from './headers.js';
 import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type Parameters, readForm } from './parameters.js';
+import { type Coming, connectionRefusal } from './unwelcome.js';
 
 const UNREADABLE = {
   malformed: 'the query is not percent-encoded UTF-8',
@@ -71,6 +72,7 @@ export interface Found {
   readonly refuse: (error: ReplyError) => void;
   /** The name of the ticket has been signed out, and its client keeps a position: it is told to stay so. */
   readonly stop: () => void;
+  readonly coming: Coming;
 }
 
 /** Finds the client of a ticket and lets its connection in, or refuses it. */
@@ -80,14 +82,20 @@ export function findReceiver(
   headers: Headers,
   { domain, allow }: Receiving,
   { ticket, asked }: Receiver,
-  { wait, refuse, stop }: Found,
+  { wait, refuse, stop, coming }: Found,
 ): void {
   if (domain && asked && isSignedOut(domain, ticket)) return stop();
   const client = domain ? findTicket(domain, ticket) : null;
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return refuse(TICKET_NOT_FOUND);
   const admission = limits.admit(res, headers, allow);
   if (admission === null) return;
-  if (client) return wait(client, admission);
+  const letIn = (found: Client): void => {
+    const refused = connectionRefusal(domain, found, () => limits.addressOf(res, headers), coming);
+    if (!refused) return wait(found, admission);
+    limits.release(admission);
+    res.cork(() => refuse(refused));
+  };
+  if (client) return letIn(client);
   let isOpen = true;
   res.onAborted(() => {
     isOpen = false;
@@ -95,7 +103,7 @@ export function findReceiver(
   });
   visitTicket(domain, ticket, asked !== null, (found) => {
     if (!isOpen) return;
-    if (found) return wait(found, admission);
+    if (found) return letIn(found);
     limits.release(admission);
     res.cork(() => refuse(TICKET_NOT_FOUND));
   });

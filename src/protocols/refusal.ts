@@ -13,6 +13,17 @@ export function writeOrigin(res: HttpResponse, origin: string | null): void {
   if (origin !== '*') res.writeHeader('Vary', 'Origin').writeHeader('Access-Control-Allow-Credentials', 'true');
 }
 
+const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
+  [403, '403 Forbidden'],
+  [404, '404 Not Found'],
+  [429, '429 Too Many Requests'],
+]);
+
+/** The status line of a refused connection or poll. */
+export function statusText({ status }: ReplyError): string {
+  return STATUS_TEXTS.get(status) ?? '400 Bad Request';
+}
+
 /** How long the client is to wait, where the error says so; a page of another origin reads only headers that are exposed. */
 export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, origin: string | null): void {
   if (retryAfterS === undefined) return;

@@ -58,7 +58,9 @@ const sending = new Rate<Client>();
  */
 export function maySend(domain: Domain, client: Client): boolean {
   const { messagesPerSecond } = domain.limits;
-  return sending.take(client, messagesPerSecond, domain.runtime.clock.now(), BURST_S * messagesPerSecond);
+  const isFast = !sending.take(client, messagesPerSecond, domain.runtime.clock.now(), BURST_S * messagesPerSecond);
+  if (isFast) domain.metrics.exceed('messagesPerSecond');
+  return !isFast;
 }
 
 /** Whether the client's endpoint is in the room. */
@@ -76,7 +78,7 @@ export function sendingRefusal(
   client: Client,
   { way, targets }: Pick<ClientMessage, 'way' | 'targets'>,
 ): SendingRefusal | null {
-  if (!maySend(domain, client)) return refusal('rate', TOO_MANY_REQUESTS);
+  if (!maySend(domain, client) || !domain.quotas.takeMessage()) return refusal('rate', TOO_MANY_REQUESTS);
   if (!domain.settings.clientSend.includes(way)) return refusal('notAllowed', forbidden('clients may not send'));
   if (domain.shortage) return refusal('memory', OUT_OF_MEMORY);
   if (!targets) return refusal('target', badRequest('to is not an id'));
@@ -89,7 +91,10 @@ function bodyFault(domain: Domain, targets: readonly Target[], body: unknown): S
   if (typeof body !== 'string' || body === '') return refusal('fields', badRequest('body is required'));
   const bytes = Buffer.byteLength(body);
   const limit = domain.limits.messageBytes;
-  if (limit > 0 && bytes > limit) return refusal('bodyTooLong', badRequest(`body must be at most ${limit} bytes`));
+  if (limit > 0 && bytes > limit) {
+    domain.metrics.exceed('messageBytes');
+    return refusal('bodyTooLong', badRequest(`body must be at most ${limit} bytes`));
+  }
   return targets.some((target) => domain.isDiskFull(target, bytes)) ? refusal('disk', OUT_OF_DISK) : null;
 }
 

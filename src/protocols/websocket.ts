@@ -9,7 +9,7 @@ import type { Packet } from '../actors/packet.js';
 import { type Asked, parseAsked, parsePosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
-import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { BANNED, badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
@@ -21,6 +21,7 @@ import { type Headers, whenSoundUpgrade } from './headers.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
 import type { Stranger } from './strangers.js';
+import { connectionRefusal } from './unwelcome.js';
 
 /**
  * A longer text closes the socket with 1009 (section 10). Beyond the second bound the connection is cut off without a
@@ -338,6 +339,8 @@ export class WebSocketAdapter {
       runtime.metrics.refused.ticketNotFound += 1;
       return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
+    const refused = socket.domain && connectionRefusal(socket.domain, client, () => socket.address, 'connection');
+    if (refused) return socket.refuse(refused, refused === BANNED ? CLOSE.banned : CLOSE.tryAgainLater);
     this.#silent.cancel(socket);
     this.context.strangers.release(socket);
     socket.client = client;

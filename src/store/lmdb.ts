@@ -91,6 +91,16 @@ class LmdbTable<V> implements Table<V> {
     return [...this.#pending.values()].filter(isWithin).sort((a, b) => compareKeys(a.key, b.key) * direction);
   }
 
+  *firsts(): Iterable<string> {
+    for (let after: string | null = null; ; ) {
+      const start = after === null ? {} : { start: [`${after}\u0000`] };
+      const [key] = this.database.getKeys({ ...start, limit: 1 });
+      if (!Array.isArray(key)) return;
+      after = String(key[0]);
+      yield after;
+    }
+  }
+
   get waiting(): number {
     return this.#waiting.size;
   }

@@ -20,6 +20,8 @@ export interface Table<V> {
    * asked for. Looks at every write of the table that is not on disk yet: for tables that are seldom written, and for starting.
    */
   entries(prefix: string | Key, range?: Range): Iterable<readonly [key: Key, value: V]>;
+  /** The first parts of the keys that are on disk, each once. */
+  firsts(): Iterable<string>;
 }
 
 /** Where to begin among the records of a prefix, and which way to go. */
@@ -70,6 +72,7 @@ export const TABLES = [
   'runs',
   'domains',
   'audit',
+  'bans',
   'usage',
   'history',
 ] as const;

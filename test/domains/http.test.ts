@@ -1,4 +1,5 @@
 import t from 'tap';
+import { client } from '../mqtt/support/clients.js';
 import { HANG_MS } from '../support/hang.js';
 import { siteA, type TestServer, testServer } from '../support/server.js';
 import type { WebSocketClient } from '../support/websocket.js';
@@ -203,4 +204,29 @@ t.test('what a removed domain kept is not there when a domain of its name is mad
     t.strictSame(await back.before(), []);
     break;
   }
+});
+
+t.test('users and MQTT sessions of a domain that was made at run time are there again after a restart', async (t) => {
+  const data = t.testdir();
+  const all = { ...settings(data), mqtt: { port: -1 } };
+  const first = await testServer(t, all);
+  const made = await new Admin(first).make('a.store');
+  await first.site(made).arrive('jack');
+  const backend = {
+    username: made.domain,
+    password: made.apikey,
+    clientId: 'backend',
+    clean: false,
+    protocolVersion: 4 as const,
+  };
+  const session = await client(t, `mqtt://127.0.0.1:${first.mqttPort}`, backend);
+  await session.client.subscribeAsync('orders', { qos: 1 });
+  await session.client.endAsync();
+  await first.close();
+  const second = await testServer(t, all);
+  t.match(await second.site(made).presences('jack'), { jack: 'available' });
+  const other = await client(t, `mqtt://127.0.0.1:${second.mqttPort}`, { ...backend, clientId: 'other' });
+  await other.client.publishAsync('orders', 'one', { qos: 1 });
+  const again = await client(t, `mqtt://127.0.0.1:${second.mqttPort}`, backend);
+  t.equal(await again.payload(), 'one');
 });

@@ -14,6 +14,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/certificate.ts',
   'src/clock.ts',
   'src/conditions.ts',
+  'src/comings.ts',
   'src/config-domain.ts',
   'src/config-errors.ts',
   'src/config-formats.ts',
@@ -77,7 +78,7 @@ const adapters: readonly string[] = [
 function layerOf(path: string): Layer | undefined {
   if (leaves.has(path)) return 'leaf';
   if (entry.has(path)) return 'main';
-  if (path === 'src/server.ts' || path === 'src/served-domains.ts') return 'server';
+  if (['src/server.ts', 'src/served-domains.ts', 'src/tally.ts'].includes(path)) return 'server';
   const folder = path.split('/')[1];
   if (folder === 'actors' || folder === 'protocols' || folder === 'http') return folder;
   if (folder === 'admin') return 'http';

@@ -30,6 +30,7 @@ const settings: Settings = {
   domains: [siteA, siteB],
   presence: { clientIdleMs: 60_000, graceMs: 60_000 },
   poll: { timeoutMs: 60_000 },
+  limits: { comingsPerMinute: 0 },
   data: 'none',
 };
 

@@ -143,7 +143,10 @@ export class Broker {
     if (this.sessions.has(clientId)) return false;
     if (expiryS > 0 && this.journal?.hasRoom() === false) return true;
     const { sessionsPerDomain } = this.domain.limits;
-    if (sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain) return true;
+    if (sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain) {
+      this.domain.metrics.exceed('sessionsPerDomain');
+      return true;
+    }
     return !this.domain.memory.hasRoom(SESSION_BYTES);
   }
 

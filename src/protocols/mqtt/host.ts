@@ -9,13 +9,14 @@ import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
 import type { Strangers } from '../strangers.js';
+import { flappingRefusal, isBanned, roomRefusal } from '../unwelcome.js';
 import { Broker } from './broker.js';
 import { ClientTransport } from './client-session.js';
 import { connackOf } from './connect.js';
 import type { Connection, ConnectionOwner, Host } from './connection.js';
 import { encodeConnack } from './encode.js';
 import { expiryOf } from './expiry.js';
-import { login } from './login.js';
+import { type Login, login } from './login.js';
 import type { Connect, Incoming, Refused } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
@@ -25,6 +26,20 @@ import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 /** Milliseconds after which a connection without CONNECT ends, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
+
+/** Why somebody who has said who it is may not connect, as it is answered and counted; null: it may. */
+function unwelcomeReason(
+  { domain, client }: Login,
+  clientId: string,
+  address: string,
+): readonly [reason: number, counted: RefusalReason] | null {
+  const { bans } = domain.quotas;
+  const isBannedHere = client ? isBanned(domain, client, address) : bans.find({ address, clientId }) !== null;
+  if (isBannedHere) return [REASON.banned, 'banned'];
+  if (roomRefusal(domain)) return [REASON.quotaExceeded, 'tooManyConnections'];
+  if (client && flappingRefusal(domain, client.token)) return [REASON.connectionRateExceeded, 'flapping'];
+  return null;
+}
 
 /** A client id for a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
@@ -171,6 +186,8 @@ export class MqttHost implements Host {
       return this.#refuse(connection, packet, who, isLockedOut ? 'lockedOut' : 'authenticationFailed');
     }
     if (who.home) return this.#carry(connection, who.home);
+    const unwelcome = unwelcomeReason(who, packet.clientId, connection.wire.address);
+    if (unwelcome) return this.#refuse(connection, packet, ...unwelcome);
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)
@@ -291,6 +308,10 @@ export class MqttHost implements Host {
       broker = new Broker(domain, this.context);
       this.#brokers.set(domain, broker);
       domain.onEnd.add(() => this.#end(domain));
+      const { sessions } = broker;
+      domain.onKick.add((by, value) => {
+        for (const session of sessions.values()) session.tell({ kind: 'kick', by, value });
+      });
     }
     return broker;
   }

@@ -101,7 +101,8 @@ export const MEMORY_FULL: Outcome = {
 };
 export const DISK_FULL: Outcome = { reason: REASON.quotaExceeded, text: 'the disk is full', drop: 'quotaExceeded' };
 
-function invalid({ detail }: ReplyError): Outcome {
+function invalid({ status, detail }: ReplyError): Outcome {
+  if (status === 429) return TOO_MANY_MESSAGES;
   return refusal(REASON.payloadFormatInvalid, detail?.slice(0, 100) ?? '');
 }
 
@@ -143,7 +144,11 @@ export function pushTo(domain: Domain, publication: AddressedPublication): Outco
   return outcome;
 }
 
-const TOO_MANY_MESSAGES: Outcome = { reason: REASON.quotaExceeded, text: 'too many messages', drop: 'rateExceeded' };
+export const TOO_MANY_MESSAGES: Outcome = {
+  reason: REASON.quotaExceeded,
+  text: 'too many messages',
+  drop: 'rateExceeded',
+};
 
 /** What an MQTT client is told of a message that its domain does not take from it. */
 function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefusal): Outcome {

@@ -14,6 +14,7 @@ import {
   type Outcome,
   pushTo,
   refusal,
+  TOO_MANY_MESSAGES,
 } from './publish-to-address.js';
 import { REASON } from './reason.js';
 import { acknowledgeCopy, acknowledgeLater, exceeds, keep, REFUSED, release } from './received.js';
@@ -42,6 +43,7 @@ function accept(
   // An empty payload deletes a retained publication, which makes room.
   if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
   if (isAddress(topic)) return pushTo(broker.domain, what);
+  if (publisher !== null && !broker.domain.quotas.takeMessage()) return TOO_MANY_MESSAGES;
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
   if (broker.isDiskFull(what)) return DISK_FULL;

@@ -11,6 +11,7 @@ export const REASON = Object.freeze({
   badCredentials: 0x86,
   notAuthorized: 0x87,
   serverUnavailable: 0x88,
+  banned: 0x8a,
   shuttingDown: 0x8b,
   badAuthenticationMethod: 0x8c,
   keepAliveTimeout: 0x8d,
@@ -45,6 +46,7 @@ const RETURN_CODES: ReadonlyMap<number, number> = new Map([
   [REASON.connectionRateExceeded, 3],
   [REASON.badCredentials, 4],
   [REASON.notAuthorized, 5],
+  [REASON.banned, 5],
 ]);
 
 /** The CONNACK return code of 3.1 and 3.1.1; null where the connection is closed without one, [MQTT-3.2.2-6]. */

@@ -7,6 +7,7 @@
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
+import type { BanKind } from '../../directory/bans.js';
 import { CLOSE } from '../../errors.js';
 import { Fifo } from '../../fifo.js';
 import type { Broker } from './broker.js';
@@ -65,7 +66,9 @@ export type SessionMessage =
   /** The server drains. */
   | { readonly kind: 'shutdown' }
   /** Another node has had a session of its client id for longer. */
-  | { readonly kind: 'yield' };
+  | { readonly kind: 'yield' }
+  /** It ends where this is its client identifier, or the network address of its connection. */
+  | { readonly kind: 'kick'; readonly by: BanKind; readonly value: string };
 
 /** A subscription as its session keeps it. */
 export interface SessionSubscription extends TopicSubscription {
@@ -147,6 +150,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'shutdown':
     case 'yield':
       timeUp(state, message.kind);
+      return state;
+    case 'kick':
+      kicked(state, message.by, message.value);
       return state;
     default:
       if (state.changing || state.held.length > 0) state.held.push(message);
@@ -282,6 +288,17 @@ function seeToHeld(state: SessionState, self: Ref<SessionMessage>): void {
     if (!message) return;
     fromConnection(state, message, self);
   }
+}
+
+/** An operator ends the session. */
+function kicked(state: SessionState, by: BanKind, value: string): void {
+  const found = by === 'clientId' ? state.clientId : state.connection?.wire.address;
+  if (by === 'id' || found !== value) return;
+  state.alive = false;
+  state.connection?.disconnect(REASON.administrativeAction, CLOSE.stopped.webSocketCode);
+  if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
+  state.connection = null;
+  state.will.discard();
 }
 
 function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 'yield'): void {

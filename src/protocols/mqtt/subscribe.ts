@@ -37,8 +37,14 @@ function hasRoom({ broker, expiryS, subscriptions }: SessionState, filter: strin
   const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
   if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
   if (broker.domain.shortage) return false;
-  if (subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession) return false;
-  if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) return false;
+  const { metrics } = broker.domain;
+  const isSessionFull = subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession;
+  if (isSessionFull) metrics.exceed('subscriptionsPerSession');
+  if (isSessionFull) return false;
+  if (subscriptionsPerDomain > 0 && broker.subscriptions >= subscriptionsPerDomain) {
+    metrics.exceed('subscriptionsPerDomain');
+    return false;
+  }
   return broker.domain.table.levels < MAX_LEVELS && broker.hasRoom(filter);
 }
 

@@ -142,7 +142,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
   return {
     config: () => config,
     domains,
-    served: { isFixed: () => true, isLeaving: () => false, onAdded: new Set() },
+    served: { isFixed: () => true, isLeaving: () => false, names: () => domains.keys(), onAdded: new Set() },
     state: new SharedState(runtime, false, () => config),
     runtime,
     node: null,
