@@ -8,7 +8,7 @@ import { AWAY_ENDS, DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS
 import { packageVersion } from '../version.js';
 import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { DOMAIN_FAMILIES } from './domain-families.js';
-import { type Family, keyed, type Labels, largest, ofDomain, ofDomainKeyed, single, smallest } from './family.js';
+import { type Family, keyed, type Labels, largest, ofDomain, single, smallest } from './family.js';
 import { HISTORY_FAMILIES } from './history-families.js';
 import { SITE_FAMILIES } from './site-families.js';
 
