@@ -76,20 +76,25 @@ export function ringBuddies(index: number, users: number, count: number): string
   return ids.join(',');
 }
 
-/** Whether sockets keep a position, and how many texts they confirm at once. */
+/** How each packet of a frame begins. */
+const packetStart = Buffer.from('{"from"');
+
+/** Whether sockets keep a position, and how many packets they confirm at once. */
 export const positions = { kept: false, confirmedAt: 100 };
 
-/** Of a socket that keeps a position: what tells it that it is connected, and what it says when it has had so many texts. */
+/** Of a socket that keeps a position: what tells it that it is connected, and what it says when it has had so many packets. */
 function confirming(client: () => WebSocketClient, answer: string, onText: OnUnit): OnUnit {
   const era = /^\{"status":"ok","position":"(\w+)\.\d+"\}$/.exec(answer)?.[1];
   if (era === undefined) throw new Error(`resume was answered ${answer}`);
-  // A number beyond what was accepted counts as the last one accepted: nothing has to be counted here.
-  const confirmation = textFrame(`received ${era}.999999999999`);
-  let texts = 0;
+  let [packets, confirmed] = [0, 0];
   return (bytes, start, end) => {
     onText(bytes, start, end);
-    texts += 1;
-    if (texts % positions.confirmedAt === 0) client().send(confirmation);
+    for (let at = bytes.indexOf(packetStart, start); at >= 0 && at < end; at = bytes.indexOf(packetStart, at + 1)) {
+      packets += 1;
+    }
+    if (packets - confirmed < positions.confirmedAt) return;
+    confirmed = packets;
+    client().send(textFrame(`received ${era}.${packets}`));
   };
 }
 

@@ -32,6 +32,15 @@ export interface Outcome {
   readonly back99: number | null;
 }
 
+/** Who spent how many seconds of a core while messages were sent: the server since it was started last, and the clients. */
+export interface Spent {
+  readonly seconds: number;
+  readonly server: number;
+  readonly clients: number;
+  /** Users who were not connected when the run's time was over: what is still to come to them counts as lost. */
+  readonly absent: number;
+}
+
 /** One client's messages: each body is its number, from 1. */
 export class Ledger {
   readonly accepted: number[] = [];

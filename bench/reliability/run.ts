@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { userId } from '../clients/nextalk.js';
 import { each } from '../clients/wire.js';
+import { cpuMicros } from '../meter.js';
 import { Histogram } from '../statistics.js';
 import { type Connection, type Person, TicketGone } from './clients.js';
-import { Ledger, type Outcome, outcomeOf } from './ledger.js';
+import { Ledger, type Outcome, outcomeOf, type Spent } from './ledger.js';
 import { Link } from './link.js';
 import { BenchServer, type Target } from './servers.js';
 
@@ -207,7 +208,7 @@ export const scenarios: ReadonlyMap<string, { readonly title: string; readonly r
   ['kill', { title: 'kill -9, and started again', run: (world) => world.restart('SIGKILL') }],
 ]);
 
-export async function run(job: Job): Promise<Outcome> {
+export async function run(job: Job): Promise<Outcome & { readonly spent: Spent }> {
   const random = chance(job.seed);
   const server = await BenchServer.start(job.name, job.target, job.program, job.durability);
   const users: User[] = [];
@@ -226,6 +227,8 @@ export async function run(job: Job): Promise<Outcome> {
       throw new Error('not all clients could connect');
     }
     let isOver = false;
+    const [begun, own, { pid }] = [performance.now(), process.cpuUsage(), server];
+    const before = cpuMicros(pid);
     const senders = Promise.all(users.map((user) => user.hears(job.rate, () => isOver)));
     senders.catch(() => undefined);
     const world = new World(job, server, users, random);
@@ -233,11 +236,15 @@ export async function run(job: Job): Promise<Outcome> {
     isOver = true;
     await senders;
     await until(() => users.every(({ ledger }) => ledger.isComplete), SETTLE_MS);
-    return outcomeOf(
-      users.map(({ ledger }) => ledger),
-      replays,
-      back,
-    );
+    const { user, system } = process.cpuUsage(own);
+    const spent = {
+      seconds: (performance.now() - begun) / 1000,
+      server: (cpuMicros(server.pid) - (server.pid === pid ? before : 0)) / 1e6,
+      clients: (user + system) / 1e6,
+      absent: users.filter(({ upAt }) => upAt === null).length,
+    };
+    const ledgers = users.map(({ ledger }) => ledger);
+    return { ...outcomeOf(ledgers, replays, back), spent };
   } finally {
     for (const user of users) user.close();
     for (const { link } of users) link.close();
