@@ -18,7 +18,6 @@ import type { QueueState } from './queue-entries.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
 import { type Counting, connectionOf, type Transport } from './transport.js';
-import { WEBHOOK } from './unconfirmed.js';
 
 /** Clients with something to send at the end of this turn. */
 export class Outbox {
@@ -97,7 +96,7 @@ export class Client {
     this.since = now;
     this.cameAt = now;
     this.metrics = domain.metrics;
-    this.#queue = new PacketQueue(domain, address, token === '' ? WEBHOOK : name);
+    this.#queue = new PacketQueue(domain, address, name);
   }
 
   /** Whether it is connected, or between two polls. */

@@ -12,7 +12,6 @@ import type { Packet } from './packet.js';
 
 /** Names of queues that are no client's. */
 export const UNSEEN = '/unseen';
-export const WEBHOOK = '/webhook';
 
 interface Held {
   readonly number: number;
@@ -114,7 +113,7 @@ export class Unconfirmed {
 
 function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, readonly number[]>]): KeptQueues {
   const [node = '', id = ''] = owner.split('/');
-  const clients = [...queues].filter(([name]) => name !== UNSEEN && name !== WEBHOOK);
+  const clients = [...queues].filter(([name]) => name !== UNSEEN);
   return {
     node,
     id,
