@@ -1,7 +1,21 @@
 /** What a scenario is, and what it is given. */
 
-/** What can be measured: this server, an older build of it, and its peers. */
-export type TargetName = 'nextalk' | 'before' | 'uws' | 'ws' | 'socketio' | 'nchan' | 'mosquitto' | 'aedes' | 'none';
+/**
+ * What can be measured: this server, the same with a data folder and with a history besides, an older build of it, and its
+ * peers.
+ */
+export type TargetName =
+  | 'nextalk'
+  | 'data'
+  | 'history'
+  | 'before'
+  | 'uws'
+  | 'ws'
+  | 'socketio'
+  | 'nchan'
+  | 'mosquitto'
+  | 'aedes'
+  | 'none';
 
 /** What the conductor tells a load generator about the server it started. */
 export interface Job {

@@ -8,6 +8,8 @@ const boundShare = 0.9;
 
 const titles: Readonly<Record<TargetName, string>> = {
   nextalk: 'NexTalk',
+  data: 'with data',
+  history: 'with history',
   before: 'before',
   uws: 'bare uWS',
   ws: 'ws',

@@ -35,7 +35,7 @@ export interface Server {
 /** Why a target cannot run here, or undefined when it can. */
 export function missing(name: TargetName, builds: Builds): string | undefined {
   if (name === 'before') return builds.before === undefined ? '' : absent(builds.before, 'the older build');
-  if (name === 'nextalk') return absent(builds.own, 'the build');
+  if (name === 'nextalk' || name === 'data' || name === 'history') return absent(builds.own, 'the build');
   if (name === 'mosquitto') return onPath('mosquitto') ? undefined : 'mosquitto is not installed';
   if (name === 'nchan') {
     if (!onPath('nginx')) return 'nginx is not installed';
@@ -64,6 +64,10 @@ export function describe(name: TargetName): string {
     case 'nextalk':
     case 'before':
       return name;
+    case 'data':
+      return 'nextalk with a data folder';
+    case 'history':
+      return 'nextalk with a data folder and a history';
     case 'uws':
       return `bare uWebSockets.js ${npm('uws-node20').split('-')[0]}`;
     case 'ws':
@@ -141,6 +145,9 @@ function commandOf(
       return [...node, builds.own, ...ownFlags(ports, pair), ...(scenario.flags ?? [])];
     case 'before':
       return [...node, builds.before ?? '', ...ownFlags(ports, pair), ...(scenario.flags ?? [])];
+    case 'data':
+    case 'history':
+      return [...node, builds.own, ...keepingFlags(ports, folder, name), ...(scenario.flags ?? [])];
     case 'mosquitto':
       return ['mosquitto', '-c', mosquittoConfig(folder, ports.mqttPort)];
     case 'nchan':
@@ -166,6 +173,15 @@ function ownFlags({ port, mqttPort }: Ports, pair: KeyPair | undefined): string[
     ...['--domain', `${domain}:${apikey}`, '--set', 'presence.clientIdleMs=600000'],
     ...(pair ? ['--set', `tls.cert=${pair.cert}`, '--set', `tls.key=${pair.key}`] : []),
   ];
+}
+
+/** The same server with a data folder on this machine's disk; the history is as large as it can be configured. */
+function keepingFlags(ports: Ports, folder: string, name: 'data' | 'history'): string[] {
+  const config = join(folder, 'nextalk.json');
+  const history = name === 'history' ? { messages: 1000, days: 30 } : null;
+  writeFileSync(config, JSON.stringify({ domains: [{ domain, apikey, history }] }));
+  const flags = ownFlags(ports, undefined).filter((flag) => flag !== '--domain' && flag !== `${domain}:${apikey}`);
+  return [...flags, '--data', join(folder, 'data'), '--config', config];
 }
 
 interface KeyPair {

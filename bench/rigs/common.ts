@@ -4,7 +4,9 @@ import { apikey, domain, emptyFrame, emptyPoll } from '../clients/nextalk.js';
 import { httpBody, httpHeader, messagesIn } from '../scan.js';
 import type { Context, TargetName } from '../scenario.js';
 
-export const isOurs = (target: TargetName): boolean => target === 'nextalk' || target === 'before';
+const OURS: ReadonlySet<TargetName> = new Set<TargetName>(['nextalk', 'data', 'history', 'before']);
+
+export const isOurs = (target: TargetName): boolean => OURS.has(target);
 
 /** Throws unless the status is one of success. */
 export const checkOk: OnAnswer = (status, bytes, start, end) => {

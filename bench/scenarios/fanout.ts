@@ -63,6 +63,10 @@ export const fanoutScenarios: readonly Scenario[] = [
   fanout('ws-fanout-100', 'room of 100 WebSockets', 100, openSocketFanout, socketPeers),
   fanout('ws-fanout-1000', 'room of 1,000 WebSockets', 1000, openSocketFanout, socketPeers),
   fanout('ws-fanout-10000', 'room of 10,000 WebSockets', 10_000, openSocketFanout, ['uws', 'ws', 'nchan']),
+  {
+    ...fanout('history-fanout-1000', 'room of 1,000 WebSockets, with history', 1000, openSocketFanout, []),
+    targets: ['history', 'data'],
+  },
   fanout('mqtt-fanout-1000', 'MQTT topic, 1,000 subscribers, QoS 0', 1000, openMqttFanout, ['mosquitto', 'aedes']),
   fanout('poll-fanout-1000', 'room of 1,000 long polls', 1000, openPollFanout, ['nchan']),
 ];

@@ -6,6 +6,8 @@ import type { Figure, Scenario, TargetName } from '../scenario.js';
 import type { Histogram } from '../statistics.js';
 
 const pairCount = 500;
+/** Messages a second: a quarter of what a server without history takes here. */
+const HISTORY_RATE = 2000;
 
 function latencies(mode: string, latency: Histogram): Figure[] {
   return [
@@ -71,11 +73,31 @@ const halfLoad: Scenario = {
   },
 };
 
+/** At a rate of its own, so that a server that writes has as many messages in a turn as one that does not. */
+const historyPairs: Scenario = {
+  id: 'history-pairs',
+  title: 'REST to WebSocket, 500 pairs at 2,000 messages/s, with history',
+  targets: ['history', 'data'],
+  run: async (context) => {
+    const loop = new PairLoop(pairCount);
+    const rig = await openRestSockets(context, pairCount, loop.onDelivered);
+    const ms = context.quick ? 2000 : 5000;
+    await loop.offer(rig, HISTORY_RATE, ms / 2);
+    loop.latency.clear();
+    const meter = new Meter(context.pids);
+    await loop.offer(rig, HISTORY_RATE, ms);
+    const figures = meter.stop('2,000/s', Math.round((HISTORY_RATE * ms) / 1000));
+    const measured = figures.filter(({ metric }) => metric !== 'generator');
+    return [...measured, ...latencies('2,000/s', loop.latency)];
+  },
+};
+
 export const pairScenarios: readonly Scenario[] = [
   pairs('mqtt-pairs-qos0', 'MQTT, 500 to 500, QoS 0', openMqttPairs(0), ['mosquitto', 'aedes'], [one, ten]),
   pairs('mqtt-pairs-qos1', 'MQTT, 500 to 500, QoS 1', openMqttPairs(1), ['mosquitto', 'aedes'], [one, ten]),
   pairs('mqtt-pairs-qos2', 'MQTT, 500 to 500, QoS 2', openMqttPairs(2), ['mosquitto', 'aedes'], [one, ten]),
   pairs('rest-ws-pairs', 'REST to WebSocket, 500 pairs', openRestSockets, ['uws', 'nchan', 'ws'], [one]),
+  historyPairs,
   pairs('rest-poll-pairs', 'REST to long poll, 500 pairs', openRestPolls, ['nchan'], [one]),
   pairs('rest-mqtt-pairs', 'REST to MQTT (ticket, QoS 1), 500 pairs', openRestMqtt, [], [one]),
   halfLoad,

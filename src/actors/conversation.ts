@@ -1,10 +1,10 @@
 /**
- * Conversations as the history keeps them in the store: of each a head, and its messages in chunks that are numbered one
- * after another. Messages are appended to the last chunk, and the oldest are forgotten by moving the head's `since`: a chunk
- * is never written again for that, and removed when nothing of it is left. Nothing is searched for by scanning.
- *
- * What is read from the store is never changed: it may be on its way to the disk.
+ * Conversations as the history keeps them in the store: of each a head, with its latest messages, and behind these chunks of
+ * older ones, numbered one after another. A message is added to the head, whose messages become a chunk when they are many; the
+ * oldest are forgotten by moving the head's `since`: a chunk is never written again for that, and removed when nothing of it
+ * is left. Nothing is searched for by scanning.
  */
+import { BoundedMap } from '../bounded-map.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 
@@ -14,23 +14,23 @@ import type { Address } from './address.js';
  */
 export const SEQUENCES_PER_MS = 1024;
 
-/** One message of a chunk: its sequence, who wrote it (a short id), its own id, and the bytes of its JSON. */
-type Entry = readonly [sequence: number, from: string, id: string, bytes: number];
+/** Messages in a text, a line each: the sequence in base 36, a space, the JSON. */
+type Lines = string;
 
-export interface Chunk {
+interface Chunk {
   /** The sequence with which the chunk began, whether or not that message is still there. */
   readonly start: number;
-  readonly entries: readonly Entry[];
-  /** The JSON of its messages, one after another. */
-  readonly json: Buffer;
+  readonly lines: Lines;
 }
 
 export interface Head {
   /** The two endpoints, or the room alone. */
   readonly sides: readonly Address[];
-  /** Numbers of its chunks. */
+  /** Numbers of its chunks; where there are none, `last` is lower. */
   readonly first: number;
   readonly last: number;
+  /** The messages that are in no chunk yet. */
+  readonly lines: Lines;
   /** Messages with a lower sequence are forgotten. */
   readonly since: number;
   /** The sequence of the latest message. */
@@ -38,18 +38,16 @@ export interface Head {
   readonly count: number;
   /** Bytes of the JSON of its messages. */
   readonly bytes: number;
-  /** The period in which lists have it; of actors/history.ts. */
+  /** The period in which lists have it; of actors/participants.ts. */
   readonly period: number;
   /** For each endpoint the sequence up to which it has read; a room's members have theirs in a table. */
   readonly read: readonly number[];
 }
 
-/** A message to keep. */
-export interface Kept {
+/** A message as it is kept. */
+export interface Message {
   readonly sequence: number;
-  readonly from: string;
-  readonly id: string;
-  readonly json: Buffer;
+  readonly json: string;
 }
 
 /** A change of a conversation, and what that has taken away; `head` null: nothing is left. */
@@ -59,17 +57,18 @@ export interface Change {
   readonly bytes: number;
 }
 
-/** A chunk that is smaller is written again with what comes; beyond, another one begins. */
-const GROWING_BYTES = 2048;
-/** What comes at once is one chunk up to this. */
-const LARGEST_BYTES = 16_384;
-
+/** More than this becomes a chunk when something is added; what comes at once is one chunk up to the second. */
+const CHUNK_CHARACTERS = 2048;
+const LARGEST_CHARACTERS = 16_384;
+/** Heads that are written again soon are not read each time. */
+const HEADS = 1000;
 /** A page ends before the message with which it would be longer. */
-const PAGE_BYTES = 262_144;
+const PAGE_CHARACTERS = 262_144;
 
 export class Conversations {
   readonly #heads: Table<Head>;
   readonly #chunks: Table<Chunk>;
+  readonly #latest = new BoundedMap<string, Head>(() => HEADS);
 
   constructor(
     store: Store,
@@ -81,102 +80,86 @@ export class Conversations {
   }
 
   head(key: string): Head | undefined {
-    return this.#heads.get([this.domain, key]);
+    return this.#latest.get(key) ?? this.#heads.get([this.domain, key]);
   }
 
   /** Writes a head, or removes what has no messages any more. */
   put(key: string, head: Head | null): void {
-    if (head) this.#heads.put([this.domain, key], head);
-    else this.#heads.remove([this.domain, key]);
+    if (head) {
+      this.#latest.set(key, head);
+      this.#heads.put([this.domain, key], head);
+    } else {
+      this.#latest.delete(key);
+      this.#heads.remove([this.domain, key]);
+    }
   }
 
-  /** Writes messages behind those of `head`, null: none; the caller writes the head that is answered. */
-  append(key: string, head: Head | null, sides: readonly Address[], messages: readonly Kept[]): Head {
-    const first = messages[0] as Kept;
-    const old: Head = head ?? {
-      sides,
-      first: 0,
-      last: -1,
-      since: 0,
-      latest: 0,
-      count: 0,
-      bytes: 0,
-      period: -1,
-      read: sides.map(() => 0),
-    };
-    let last = old.last;
-    let tail = last >= 0 ? this.#chunk(key, last) : undefined;
-    if (!tail || tail.json.length >= GROWING_BYTES) {
-      last += 1;
-      tail = { start: first.sequence, entries: [], json: Buffer.alloc(0) };
-    }
-    let bytes = 0;
-    let growing = { start: tail.start, entries: [...tail.entries], parts: [tail.json], bytes: tail.json.length };
-    for (const { sequence, from, id, json } of messages) {
-      if (growing.bytes >= LARGEST_BYTES) {
-        this.#write(key, last, growing);
+  /** Adds messages to those of `head`, null: none; the caller writes the head that is answered. */
+  append(key: string, head: Head | null, sides: readonly Address[], messages: readonly Message[]): Head {
+    const old = head ?? emptyHead(sides);
+    let { last, lines, bytes } = old;
+    let most = CHUNK_CHARACTERS;
+    for (const { sequence, json } of messages) {
+      if (lines.length >= most) {
         last += 1;
-        growing = { start: sequence, entries: [], parts: [], bytes: 0 };
+        this.#chunks.put([this.domain, key, last], { start: startOf(lines), lines });
+        lines = '';
       }
-      growing.entries.push([sequence, from, id, json.length]);
-      growing.parts.push(json);
-      growing.bytes += json.length;
-      bytes += json.length;
+      most = LARGEST_CHARACTERS;
+      lines += `${sequence.toString(36)} ${json}\n`;
+      bytes += Buffer.byteLength(json);
     }
-    this.#write(key, last, growing);
-    const { sequence: latest } = messages.at(-1) as Kept;
-    return { ...old, last, latest, count: old.count + messages.length, bytes: old.bytes + bytes };
+    const { sequence: latest } = messages.at(-1) as Message;
+    return { ...old, last, lines, latest, count: old.count + messages.length, bytes };
   }
 
-  /** Forgets the oldest messages: all beyond `most`, and those with a sequence below `since`. */
-  trim(key: string, head: Head, most: number, since = 0): Change {
-    let { first, count, bytes } = head;
-    let floor = head.since;
+  /** Forgets the oldest messages: all beyond `most`, and those with a sequence below `below`. */
+  trim(key: string, head: Head, most: number, below = 0): Change {
+    let { first, count, bytes, since } = head;
+    const isGone = ({ sequence, json }: Message): boolean => {
+      if (sequence < since) return true;
+      if (count <= most && sequence >= below) return false;
+      count -= 1;
+      bytes -= Buffer.byteLength(json);
+      since = sequence + 1;
+      return true;
+    };
     for (; first <= head.last; first++) {
-      const isWhole = (this.#chunk(key, first)?.entries ?? []).every(([sequence, , , size]) => {
-        if (sequence < floor) return true;
-        if (count <= most && sequence >= since) return false;
-        count -= 1;
-        bytes -= size;
-        floor = sequence + 1;
-        return true;
-      });
-      if (!isWhole) break;
+      if (!messagesOf(this.#chunk(key, first)?.lines ?? '').every(isGone)) break;
       this.#chunks.remove([this.domain, key, first]);
     }
-    return changed(head, { ...head, first, since: floor, count, bytes });
+    if (first > head.last) messagesOf(head.lines).every(isGone);
+    return changed(head, { ...head, first, since, count, bytes });
   }
 
   /** Forgets the messages for which `isGone`, wherever they are. */
   filter(key: string, head: Head, isGone: (message: Message) => boolean): Change {
     let { count, bytes } = head;
     let latest = 0;
+    const left = (lines: Lines): Lines =>
+      messagesOf(lines).reduce((kept, message) => {
+        const { sequence, json } = message;
+        if (sequence < head.since) return kept;
+        if (isGone(message)) {
+          count -= 1;
+          bytes -= Buffer.byteLength(json);
+          return kept;
+        }
+        latest = sequence;
+        return `${kept}${sequence.toString(36)} ${json}\n`;
+      }, '');
     for (let number = head.first; number <= head.last; number++) {
       const chunk = this.#chunk(key, number);
       if (!chunk) continue;
-      const entries: Entry[] = [];
-      const parts: Buffer[] = [];
-      for (const message of messagesOf(chunk)) {
-        const { sequence, from, id, end, start } = message;
-        if (sequence < head.since) continue;
-        if (isGone(message)) {
-          count -= 1;
-          bytes -= end - start;
-          continue;
-        }
-        latest = sequence;
-        entries.push([sequence, from, id, end - start]);
-        parts.push(chunk.json.subarray(start, end));
-      }
-      if (entries.length === chunk.entries.length) continue;
-      const left = { start: chunk.start, entries, json: Buffer.concat(parts) };
-      this.#chunks.put([this.domain, key, number], left);
+      const lines = left(chunk.lines);
+      if (lines.length < chunk.lines.length) this.#chunks.put([this.domain, key, number], { ...chunk, lines });
     }
-    return changed(head, { ...head, latest, count, bytes });
+    const lines = left(head.lines);
+    return changed(head, { ...head, lines, latest, count, bytes });
   }
 
-  /** Removes all its messages; the caller removes the head. */
-  removeMessages(key: string, { first, last }: Head): void {
+  /** Removes its chunks; the caller removes the head. */
+  removeChunks(key: string, { first, last }: Head): void {
     for (let number = first; number <= last; number++) this.#chunks.remove([this.domain, key, number]);
   }
 
@@ -184,15 +167,13 @@ export class Conversations {
   *backwards(key: string, head: Head, since: number, below = Number.POSITIVE_INFINITY): Iterable<Message> {
     const floor = Math.max(head.since, since);
     if (head.latest < floor) return;
+    const isAsked = ({ sequence }: Message): boolean => sequence >= floor && sequence < below;
+    yield* messagesOf(head.lines).reverse().filter(isAsked);
     const last = below > head.latest ? head.last : this.#holding(key, head, below);
     for (let number = last; number >= head.first; number--) {
       const chunk = this.#chunk(key, number);
       if (!chunk) continue;
-      for (const message of messagesOf(chunk).reverse()) {
-        if (message.sequence >= below) continue;
-        if (message.sequence < floor) return;
-        yield message;
-      }
+      yield* messagesOf(chunk.lines).reverse().filter(isAsked);
       if (chunk.start < floor) return;
     }
   }
@@ -201,23 +182,18 @@ export class Conversations {
   *forwards(key: string, head: Head, above: number): Iterable<Message> {
     const floor = Math.max(head.since, above + 1);
     if (head.latest < floor) return;
+    const isAsked = ({ sequence }: Message): boolean => sequence >= floor;
     for (let number = this.#holding(key, head, floor); number <= head.last; number++) {
-      const chunk = this.#chunk(key, number);
-      if (!chunk) continue;
-      for (const message of messagesOf(chunk)) if (message.sequence >= floor) yield message;
+      yield* messagesOf(this.#chunk(key, number)?.lines ?? '').filter(isAsked);
     }
+    yield* messagesOf(head.lines).filter(isAsked);
   }
 
   #chunk(key: string, number: number): Chunk | undefined {
     return this.#chunks.get([this.domain, key, number]);
   }
 
-  #write(key: string, number: number, growing: { start: number; entries: Entry[]; parts: Buffer[] }): void {
-    const { start, entries, parts } = growing;
-    this.#chunks.put([this.domain, key, number], { start, entries, json: Buffer.concat(parts) });
-  }
-
-  /** The number of the last chunk that begins at a sequence or before it. */
+  /** The number of the last chunk that begins at a sequence or before it; the first, where none does. */
   #holding(key: string, { first, last }: Head, sequence: number): number {
     let [low, high] = [first, last];
     while (low < high) {
@@ -229,33 +205,39 @@ export class Conversations {
   }
 }
 
-/** A message as it is kept. */
-export interface Message {
-  readonly sequence: number;
-  readonly from: string;
-  readonly id: string;
-  /** Where its JSON is in its chunk. */
-  readonly start: number;
-  readonly end: number;
-  readonly chunk: Chunk;
+function emptyHead(sides: readonly Address[]): Head {
+  const read = sides.map(() => 0);
+  return { sides, first: 0, last: -1, lines: '', since: 0, latest: 0, count: 0, bytes: 0, period: -1, read };
 }
 
-export function jsonOf({ chunk, start, end }: Message): string {
-  return chunk.json.toString('utf8', start, end);
+function startOf(lines: Lines): number {
+  return Number.parseInt(lines.slice(0, lines.indexOf(' ')), 36);
 }
 
-function messagesOf(chunk: Chunk): Message[] {
-  let end = 0;
-  return chunk.entries.map(([sequence, from, id, bytes]) => {
-    const start = end;
-    end += bytes;
-    return { sequence, from, id, start, end, chunk };
-  });
+function messagesOf(lines: Lines): Message[] {
+  const messages: Message[] = [];
+  for (let start = 0; start < lines.length; ) {
+    const space = lines.indexOf(' ', start);
+    const end = lines.indexOf('\n', space);
+    messages.push({ sequence: Number.parseInt(lines.slice(start, space), 36), json: lines.slice(space + 1, end) });
+    start = end + 1;
+  }
+  return messages;
 }
 
 function changed(before: Head, after: Head): Change {
   const messages = before.count - after.count;
   return { head: after.count > 0 ? after : null, messages, bytes: before.bytes - after.bytes };
+}
+
+/** Whether a message is from somebody: the sender is what the JSON of a message begins with. */
+export function isFrom({ json }: Message, from: string): boolean {
+  return json.startsWith(`{"from":${JSON.stringify(from)},`);
+}
+
+/** Whether a message has an id. Most are passed over without being parsed. */
+export function hasId({ json }: Message, id: string): boolean {
+  return json.includes(`"id":${JSON.stringify(id)}`) && (JSON.parse(json) as { id?: unknown }).id === id;
 }
 
 export interface Page<T> {
@@ -267,11 +249,11 @@ export interface Page<T> {
 /** Takes messages as long as they are below a sequence and the page has room for them. */
 export function pageOf(messages: Iterable<Message>, limit: number, below = Number.POSITIVE_INFINITY): Page<Message> {
   const items: Message[] = [];
-  let bytes = 0;
+  let characters = 0;
   for (const message of messages) {
     if (message.sequence >= below) break;
-    bytes += message.end - message.start;
-    const isFull = items.length === limit || (items.length > 0 && bytes > PAGE_BYTES);
+    characters += message.json.length;
+    const isFull = items.length === limit || (items.length > 0 && characters > PAGE_CHARACTERS);
     if (isFull) return { items, next: items.at(-1)?.sequence ?? null };
     items.push(message);
   }

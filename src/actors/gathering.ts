@@ -1,4 +1,6 @@
 /** What a history has taken and not written yet, a conversation at a time. Whoever adds writes it when it is much. */
+import { BoundedMap } from '../bounded-map.js';
+import { part } from '../store/keys.js';
 import { type Address, isRoom } from './address.js';
 import type { Packet } from './packet.js';
 
@@ -6,8 +8,11 @@ import type { Packet } from './packet.js';
 const MUCH = 2000;
 const MUCH_BYTES = 1_048_576;
 
+const KEYS = 1000;
+
 /** What has been taken of one conversation. */
 export interface Gathered {
+  readonly key: string;
   /** The two endpoints, or the room alone. */
   readonly sides: readonly Address[];
   readonly messages: { readonly sequence: number; readonly packet: Packet }[];
@@ -16,6 +21,8 @@ export interface Gathered {
 
 export class Gathering {
   #conversations = new Map<string, Gathered>();
+  /** Keys of conversations by their names: to hash costs more than all else that is done for a message here. */
+  readonly #keys = new BoundedMap<string, string>(() => KEYS);
   #count = 0;
   #bytes = 0;
 
@@ -41,9 +48,9 @@ export class Gathering {
     this.#count += 1;
   }
 
-  /** All of it, by the names of conversations; nothing is left. */
-  empty(): ReadonlyMap<string, Gathered> {
-    const all = this.#conversations;
+  /** All of it; nothing is left. */
+  empty(): Iterable<Gathered> {
+    const all = this.#conversations.values();
     this.#conversations = new Map();
     this.#count = 0;
     this.#bytes = 0;
@@ -55,15 +62,29 @@ export class Gathering {
     let gathered = this.#conversations.get(name);
     if (!gathered) {
       const sides = isRoom(this.domain, to) ? [to] : [sender, to];
-      gathered = { sides, messages: [], reads: [] };
+      gathered = { key: this.#keyOf(name), sides, messages: [], reads: [] };
       this.#conversations.set(name, gathered);
     }
     return gathered;
   }
+
+  #keyOf(name: string): string {
+    let key = this.#keys.get(name);
+    if (key === undefined) {
+      key = part(name);
+      this.#keys.set(name, key);
+    }
+    return key;
+  }
+}
+
+/** The key under which the store has a conversation, whoever of the two asks. */
+export function keyOf(domain: string, user: Address, other: Address): string {
+  return part(conversationOf(domain, user, other));
 }
 
 /** What names a conversation, whoever of the two asks. */
-export function conversationOf(domain: string, user: Address, other: Address): string {
+function conversationOf(domain: string, user: Address, other: Address): string {
   if (isRoom(domain, other)) return other;
   return user < other ? `${user},${other}` : `${other},${user}`;
 }

@@ -18,19 +18,19 @@ import {
   type Change,
   Conversations,
   type Head,
-  jsonOf,
-  type Kept,
+  hasId,
+  isFrom,
   type Message,
   type Page,
   pageOf,
   SEQUENCES_PER_MS,
 } from './conversation.js';
-import { conversationOf, type Gathered, Gathering } from './gathering.js';
+import { type Gathered, Gathering, keyOf } from './gathering.js';
 import type { MessageFields, Packet, StatusFields } from './packet.js';
 import { type Listed, Participants, periodOf, startOf } from './participants.js';
 
 /** How long what is taken gathers before it is written. */
-const GATHER_MS = 200;
+const GATHER_MS = 1000;
 const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
@@ -130,8 +130,7 @@ export class History {
     this.#cancelWrite = null;
     if (this.#gathering.isEmpty) return;
     const isFull = !this.#makeRoom();
-    for (const [name, { sides, messages, reads }] of this.#gathering.empty()) {
-      const key = part(name);
+    for (const { key, sides, messages, reads } of this.#gathering.empty()) {
       if (messages.length > 0) this.#keep(key, sides, messages, isFull);
       for (const { by, id } of reads) this.#read(key, by, id);
     }
@@ -149,10 +148,10 @@ export class History {
     const below = before ?? Number.POSITIVE_INFINITY;
     if (after === null) {
       const { items, next } = pageOf(this.#conversations.backwards(key, head, oldest, below), limit);
-      return { items: items.map(jsonOf).reverse(), next };
+      return { items: items.map(({ json }) => json).reverse(), next };
     }
     const found = pageOf(this.#conversations.forwards(key, head, Math.max(after, oldest - 1)), limit, below);
-    return { items: found.items.map(jsonOf), next: found.next };
+    return { items: found.items.map(({ json }) => json), next: found.next };
   }
 
   /** The conversations of an endpoint that is in these rooms, the newest first; `after` is not looked at. */
@@ -196,7 +195,7 @@ export class History {
     if (!head || !message) return null;
     this.#filter(key, head, ({ sequence }) => sequence === message.sequence);
     this.#tell();
-    return message.from;
+    return (JSON.parse(message.json) as MessageFields).from;
   }
 
   /** Forgets some of a user's conversations, or messages of theirs in a room; answers whether there may be more. */
@@ -210,7 +209,7 @@ export class History {
     }
     for (const key of some.rooms) {
       const head = this.#conversations.head(key);
-      if (head) this.#filter(key, head, (message) => message.from === from);
+      if (head) this.#filter(key, head, (message) => isFrom(message, from));
       this.#participants.forgetAuthor(user, key);
     }
     this.#tell();
@@ -239,21 +238,19 @@ export class History {
     const { history } = this.owner.metrics;
     const old = this.#conversations.head(key) ?? null;
     let bytes = 0;
-    const kept: Kept[] = messages.map(({ sequence, packet }) => {
-      const { from, id = '' } = packet.fields as MessageFields;
-      const json = Buffer.from(this.encode(packet));
-      bytes += json.length;
-      return { sequence, from, id, json };
+    const kept: Message[] = messages.map(({ sequence, packet }) => {
+      bytes += packet.bytes;
+      return { sequence, json: this.encode(packet) };
     });
     if (isFull || !this.store.hasRoom(bytes)) {
       history.refused += kept.length;
       return;
     }
     history.kept += kept.length;
-    this.#messages += kept.length;
-    this.#bytes += bytes;
     const appended = this.#conversations.append(key, old, sides, kept);
-    const { head } = this.#took(this.#conversations.trim(key, appended, this.settings.messages), 'trimmed');
+    this.#messages += kept.length;
+    this.#bytes += appended.bytes - (old?.bytes ?? 0);
+    const head = this.#trimmed(key, appended);
     if (!head) return;
     const period = periodOf(head.latest);
     this.#conversations.put(key, { ...head, period });
@@ -261,6 +258,12 @@ export class History {
     if (head.sides.length > 1) return;
     const authors = new Set(messages.map(({ packet }) => packet.sender as Address));
     for (const author of authors) this.#participants.wrote(author, key, period);
+  }
+
+  #trimmed(key: string, head: Head): Head | null {
+    const { messages } = this.settings;
+    if (head.count <= messages) return head;
+    return this.#took(this.#conversations.trim(key, head, messages), 'trimmed').head;
   }
 
   #read(key: string, by: Address, id: string): void {
@@ -281,8 +284,8 @@ export class History {
   #find(key: string, head: Head, id: string, author: string | null, reader: string | null = null): Message | null {
     let other: Message | null = null;
     for (const message of this.#conversations.backwards(key, head, 0)) {
-      if (message.id !== id) continue;
-      if (author === null ? message.from !== reader : message.from === author) return message;
+      if (!hasId(message, id)) continue;
+      if (author === null ? !isFrom(message, reader ?? '') : isFrom(message, author)) return message;
       other ??= message;
     }
     return other;
@@ -299,10 +302,10 @@ export class History {
     for (const message of this.#conversations.backwards(key, head, oldest)) {
       last ??= message;
       if (message.sequence <= (read ?? 0)) break;
-      if (message.from !== own) unread += 1;
+      if (!isFrom(message, own)) unread += 1;
     }
     const other = (isOfRoom ? sides[0] : (sides.find((address) => address !== user) ?? user)) as Address;
-    return last ? { other, last: jsonOf(last), unread } : [];
+    return last ? { other, last: last.json, unread } : [];
   }
 
   #filter(key: string, head: Head, isGone: (message: Message) => boolean): void {
@@ -320,7 +323,7 @@ export class History {
 
   /** Removes what the store has of a conversation of which nothing is to be left. */
   #remove(key: string, head: Head): void {
-    this.#conversations.removeMessages(key, head);
+    this.#conversations.removeChunks(key, head);
     this.#conversations.put(key, null);
     this.#participants.remove(key, head);
     if (head.sides.length > 1) return;
@@ -378,8 +381,4 @@ export class History {
     history.messages = this.#messages;
     history.bytes = this.#bytes;
   }
-}
-
-function keyOf(domain: string, user: Address, other: Address): string {
-  return part(conversationOf(domain, user, other));
 }
