@@ -50,6 +50,10 @@ export interface DomainLimits {
   readonly historyBytes: number;
   /** Events that wait for the site, in bytes. */
   readonly eventsBytes: number;
+  /** Messages remembered by their senders' ids, one for each receiver. */
+  readonly idsPerDomain: number;
+  /** Messages of one batch. */
+  readonly batchMessages: number;
   /** REST calls of one domain in a second. */
   readonly requestsPerSecond: number;
   /** Messages in a second that sites, backends and clients of one domain send together. */

@@ -176,6 +176,12 @@ export class DomainMetrics {
   offlineMessages = 0;
   /** What the history has now, and what has become of messages: kept, and taken away again or never kept. */
   readonly history = { messages: 0, bytes: 0, kept: 0, trimmed: 0, deleted: 0, refused: 0 };
+  /** Messages that are remembered by their senders' ids, one for each receiver. */
+  messageIds = 0;
+  /** Those that went before their time because there were too many. */
+  messageIdsForgotten = 0;
+  /** Messages that had been sent before under the same id, and were delivered to nobody. */
+  messagesRepeated = 0;
   /** Packets and publications waiting in queues now. */
   queuedPackets = 0;
   queuedBytes = 0;

@@ -86,7 +86,7 @@ t.test('the only member of a room who speaks in it is heard by nobody', async (t
 t.test('a message to a service is queued for its webhook, and delivered to a client', async (t) => {
   const hook = await WebhookServer.start(t);
   const services = { help: { webhook: hook.url } };
-  const site = (await testServer(t, { domains: [{ ...siteA, services }] })).site();
+  const site = (await testServer(t, { domains: [{ ...siteA, services, webhookPrivate: true }] })).site();
   t.match(await outcomes(site, { to: 'sid:help' }), { outcome: 'queued' });
   await site.arrive('sid:help');
   t.match(await outcomes(site, { to: 'sid:help' }), { outcome: 'delivered' });

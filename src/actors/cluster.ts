@@ -140,6 +140,11 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /**
+   * Sends a call on to the one node that remembers the ids of an endpoint's messages: where its oldest part lives, or, while it is
+   * offline, the node that its address chooses; otherwise as `forward`.
+   */
+  forwardHome(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  /**
    * A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown.
    * `counting`: it keeps a position, and is told where its ticket has ended by a sign-out.
    */

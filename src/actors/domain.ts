@@ -21,6 +21,7 @@ import { History } from './history.js';
 import { DomainJournal } from './journal.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
+import { MessageIds } from './message-ids.js';
 import type { Answered, Kept } from './outbox.js';
 import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
@@ -84,6 +85,8 @@ export class Domain {
   readonly quotas: Quotas;
   /** Keeps messages to endpoints that are offline; null: there is no store. */
   readonly mailboxes: Mailboxes | null;
+  /** What senders have sent under ids of their own. */
+  readonly messageIds: MessageIds;
   readonly signOuts: SignOuts;
   /** Writes what the next start of the server goes on from; null: there is no store. */
   readonly journal: DomainJournal | null;
@@ -114,6 +117,7 @@ export class Domain {
     this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
     this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
+    this.messageIds = new MessageIds(this, runtime.clock, runtime.store);
     this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
     this.journal = runtime.store && new DomainJournal(this, runtime.clock, runtime.store);
     this.unconfirmed = runtime.store && new Unconfirmed(this, runtime.store);
@@ -169,6 +173,7 @@ export class Domain {
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
     this.history?.close();
+    this.messageIds.close();
     this.memory.end();
   }
 

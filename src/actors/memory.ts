@@ -19,7 +19,7 @@ const SHARE_OF_HEAP = 4;
 const heapBytes = getHeapStatistics().heap_size_limit;
 
 /** What each of these takes, about: measured with 100,000 of them. */
-export const FOOTPRINT = Object.freeze({ endpoint: 2000, room: 700, buddy: 220 });
+export const FOOTPRINT = Object.freeze({ endpoint: 2000, room: 700, buddy: 220, messageId: 200 });
 
 export class Memory {
   #bytes = 0;

@@ -35,6 +35,8 @@ export class Receipt {
   /** Reports that are still to come: of whoever has the packet now, and of all that it was given to besides. */
   #due = 1;
   #isSettled = false;
+  /** Called when the offline store takes the packet, before it is on disk; null: nobody writes anything beside it. */
+  onStored: (() => void) | null = null;
 
   constructor(
     /** Whether other nodes are asked; where not, what is on its way to one of them is `unknown` at once. */
@@ -59,6 +61,7 @@ export class Receipt {
 
   /** The offline store has the packet, and says when it is on disk. */
   stored(store: Committing): void {
+    this.onStored?.();
     store.committed(() => this.report('stored'));
   }
 }

@@ -21,6 +21,8 @@ export interface MessageFields {
   readonly to_name?: string;
   readonly to_avatar?: string;
   readonly to_other?: string;
+  /** Any JSON value, as its text: written as the value that it is. Section 11. */
+  readonly data?: string;
   /** Section 11; absent in messages that an earlier version has kept. */
   readonly id?: string;
 }
@@ -47,7 +49,10 @@ export interface PacketFields {
   readonly optional: readonly string[];
 }
 
-/** The fields of each kind of packet, in the order in which they are written. All of them are texts. */
+/**
+ * The fields of each kind of packet, in the order in which they are written. All of them are texts; a message's `data`, which may be any
+ * value, stands before its `id`.
+ */
 export const PACKET_FIELDS = {
   message: {
     required: ['from', 'to', 'nick', 'timestamp', 'type', 'body', 'style'],
@@ -88,11 +93,17 @@ export class Packet<K extends PacketKind = PacketKind> {
     readonly acceptedAt: number = performance.now(),
   ) {
     const text = 'body' in fields ? fields.body : fields.show;
-    this.bytes = OVERHEAD_BYTES + Buffer.byteLength(text) + fields.nick.length + fields.from.length + fields.to.length;
+    const data = 'data' in fields && fields.data !== undefined ? Buffer.byteLength(fields.data) : 0;
+    this.bytes =
+      OVERHEAD_BYTES + Buffer.byteLength(text) + data + fields.nick.length + fields.from.length + fields.to.length;
   }
 }
 
-export type UnsignedMessage = Omit<Unsigned<MessageFields>, 'id' | 'to'> & { to: string; id?: string };
+export type UnsignedMessage = Omit<Unsigned<MessageFields>, 'id' | 'to' | 'data'> & {
+  to: string;
+  id?: string;
+  data?: string;
+};
 type Unsigned<T> = Omit<T, 'from' | 'nick'> & { from: string; nick: string };
 
 /**

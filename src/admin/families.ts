@@ -10,6 +10,7 @@ import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { DOMAIN_FAMILIES } from './domain-families.js';
 import { type Family, keyed, type Labels, largest, ofDomain, single, smallest } from './family.js';
 import { HISTORY_FAMILIES } from './history-families.js';
+import { MESSAGE_ID_FAMILIES } from './message-id-families.js';
 import { SITE_FAMILIES } from './site-families.js';
 
 const MS_PER_S = 1000;
@@ -318,6 +319,7 @@ export const FAMILIES: readonly Family[] = [
   ...actors,
   ...DOMAIN_FAMILIES,
   ...HISTORY_FAMILIES,
+  ...MESSAGE_ID_FAMILIES,
   ...mqtt,
   ...SITE_FAMILIES,
   ...CLUSTER_FAMILIES,

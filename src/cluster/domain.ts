@@ -3,12 +3,21 @@
  * node's parts of endpoints, and hands the rest to collaborators, each of which has a file. What comes in from other
  * nodes is in incoming.ts.
  */
+import { createHash } from 'node:crypto';
 import type { Address } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
-import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
+import {
+  type Change,
+  type EndpointRecord,
+  isOnline,
+  momentsOf,
+  nodesOf,
+  partOf,
+  primaryOf,
+} from '../actors/endpoint-record.js';
 import { Left, type Moment } from '../actors/moments.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
@@ -35,6 +44,11 @@ import { Topics } from './topics.js';
 const CALL_MS = 5000;
 /** Names that one item of a snapshot tells. */
 const SIGN_OUTS = 100;
+
+/** Rendezvous hashing: a node that comes or goes moves only the addresses that it has. */
+function weightOf(node: string, address: Address): string {
+  return createHash('sha1').update(`${node}\n${address}`).digest('hex');
+}
 
 export class ClusteredDomain implements DomainCluster, Recipients {
   readonly items: Items;
@@ -217,6 +231,25 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
     return this.#forward(this.#peersOf(address)[0] ?? null, call, done);
+  }
+
+  forwardHome(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
+    const record = this.tracker.records.get(address);
+    const primary = record && primaryOf(record);
+    const home = primary === undefined ? this.#chosenBy(address) : primary && peerOf(primary);
+    return this.#forward(home, call, done);
+  }
+
+  /** The node that an address chooses among those that are up, the same on each of them; null: this one. */
+  #chosenBy(address: Address): Peer | null {
+    const { mesh, name } = this.node;
+    let chosen: Peer | null = null;
+    let highest = weightOf(name, address);
+    for (const peer of mesh.peers.values()) {
+      const weight = peer.up ? weightOf(peer.name, address) : '';
+      if (weight > highest) [chosen, highest] = [peer, weight];
+    }
+    return chosen;
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {

@@ -62,7 +62,7 @@ export const packet: Validator = (value, domain) => {
   if (typeof fields !== 'object' || fields === null) return false;
   const known = fields as Readonly<Record<string, unknown>>;
   for (const name of PACKET_FIELDS[kind].required) if (typeof known[name] !== 'string') return false;
-  for (const name in known) if (typeof known[name] !== 'string') return false;
+  for (const name in known) if (typeof known[name] !== 'string' && name !== 'data') return false;
   return true;
 };
 

@@ -30,9 +30,14 @@ export function wireOf(packet: Packet, encode: (packet: Packet) => string, node:
 }
 
 export function packetOf([kind, topic, sender, fields, , expiresInMs]: WirePacket, now: number): Packet {
-  const packet = new Packet(kind, fields as MessageFields & PresenceFields & StatusFields, topic, sender);
+  const packet = new Packet(kind, fieldsOf(fields) as MessageFields & PresenceFields & StatusFields, topic, sender);
   if (expiresInMs !== undefined) packet.expiresAt = now + expiresInMs;
   return packet;
+}
+
+/** The data of a message came as the value that it is. */
+function fieldsOf(fields: WirePacket[3]): WirePacket[3] {
+  return 'data' in fields ? { ...fields, data: JSON.stringify(fields.data) } : fields;
 }
 
 /** A publication as an item carries it; payload and properties are Base64. */

@@ -37,7 +37,8 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   const address = () => call.address();
   const basic = basicDomain(context, head.headers.authorization, address);
   if (basic && isReplyError(basic)) return call.fail(basic);
-  const parameters = readParameters(head.query, type, body, context.config().limits.parameters);
+  const read = found.route.readParameters ?? readParameters;
+  const parameters = read(head.query, type, body, context.config().limits.parameters);
   if (!(parameters instanceof Map)) return call.fail(parameters);
   if (found.roomId === null) return call.fail(BAD_ROOM_ID);
   const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
@@ -59,7 +60,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
     if (found.route.method !== 'POST') return pass(call, found, NO_BODY);
-    readBody(res, context.config().limits.bodyBytes, (body) => {
+    readBody(res, found.route.bodyBytes ?? context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
       else pass(call, found, body as Buffer);
     });

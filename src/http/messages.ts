@@ -1,13 +1,67 @@
-/** The answer of MESSAGES and PUSH: PROTOCOL.md sections 3 and 11. */
-import { isReplyError } from '../errors.js';
-import { message, sentBody } from '../protocols/messages.js';
+/** The answers of MESSAGES and PUSH, one by one and in batches: PROTOCOL.md sections 3 and 11. */
+import { badRequest, isReplyError, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import { errorBody } from '../protocols/error-body.js';
+import { message, type Sent, sentBody } from '../protocols/messages.js';
+import { type Parameters, readBatch } from '../protocols/parameters.js';
 import type { Call } from './call.js';
-import { OK_BODY } from './reply.js';
+import { countRefusal, OK_BODY } from './reply.js';
+import { type MediaType, readParameters } from './request.js';
+
+/** Bytes of a batch, whatever the limit of other calls. */
+export const BATCH_BYTES = 1024 * 1024;
+/** So many times the parameters that another call may have. */
+const BATCH_PARAMETERS = 10;
 
 export function messagesCall(call: Call): void {
-  message(call.domain, call.parameters, (result) => {
+  const { parameters, head } = call;
+  const { idempotencyKey } = head.headers;
+  if (idempotencyKey !== '' && !parameters.get('id')) parameters.set('id', unquoted(idempotencyKey));
+  message(call.domain, parameters, (result) => {
     if (result === null) call.reply(OK_BODY);
     else if (isReplyError(result)) call.fail(result);
     else call.reply(sentBody(result));
   });
+}
+
+/** The key as it is, or as a text of structured fields (RFC 9651, section 3.3.3). */
+function unquoted(key: string): string {
+  return key.length > 1 && key.startsWith('"') && key.endsWith('"') ? key.slice(1, -1) : key;
+}
+
+/** The parameters of a batch: its messages are parameters of their own. */
+export function readBatchParameters(
+  query: string,
+  type: MediaType,
+  body: Buffer,
+  most: number,
+): Parameters | ReplyError {
+  if (type === 'form') return UNSUPPORTED_MEDIA_TYPE;
+  return readParameters(query, type, body, most * BATCH_PARAMETERS, readBatch);
+}
+
+/** Answered when all of its messages are, each in its place. */
+export function batchCall(call: Call): void {
+  const { domain, parameters } = call;
+  const messages = parameters.get('messages');
+  const { batchMessages } = domain.limits;
+  if (!Array.isArray(messages)) return call.fail(badRequest('messages must be a list'));
+  if (messages.length > batchMessages) return call.fail(badRequest(`messages must be at most ${batchMessages}`));
+  const results: string[] = Array(messages.length).fill('');
+  let missing = messages.length;
+  const answer = () => call.reply(`{"status":"ok","results":[${results.join(',')}]}`);
+  if (missing === 0) return answer();
+  for (const [at, item] of (messages as readonly Parameters[]).entries()) {
+    message(domain, item, (result) => {
+      results[at] = resultBody(call, result);
+      missing -= 1;
+      if (missing === 0) answer();
+    });
+  }
+}
+
+function resultBody({ domain, context }: Call, result: Sent | null | ReplyError): string {
+  if (result === null) return OK_BODY;
+  if (!isReplyError(result)) return sentBody(result);
+  countRefusal(context.runtime.metrics, result, { domain: domain.name });
+  return errorBody(result);
 }

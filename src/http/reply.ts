@@ -17,6 +17,8 @@ const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [503, ['503 Service Unavailable', 'unavailable']],
 ]);
 
+const UNNAMED = ['503 Service Unavailable', 'unavailable'] as const;
+
 export const OK_BODY = '{"status":"ok"}';
 
 /** One call with all headers: each crossing into native code costs 0.3 µs. */
@@ -34,6 +36,15 @@ export function sendJson(res: HttpResponse, body: string, origin: string | null 
   res.end(body);
 }
 
+export function countRefusal(metrics: Metrics, error: ReplyError, who: Refused): void {
+  const [, reason] = REASONS.get(error.status) ?? UNNAMED;
+  const isTicket = error.message === 'ticket not found';
+  const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
+  // credentials.ts has noted already whose ticket it was.
+  if (isTicket) metrics.refused[refusal] += 1;
+  else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
+}
+
 /**
  * `fields` go in front of the error's own. A HEAD gets the head alone (RFC 9110, 9.3.2). Closes the connection where a
  * body was not read to its end.
@@ -47,12 +58,8 @@ export function sendError(
   who: Refused = {},
   origin: string | null = null,
 ): void {
-  const [status, reason] = REASONS.get(error.status) ?? ['503 Service Unavailable', 'unavailable'];
-  const isTicket = error.message === 'ticket not found';
-  const refusal = error.refusal ?? (isTicket ? 'ticketNotFound' : reason);
-  // credentials.ts has noted already whose ticket it was.
-  if (isTicket) metrics.refused[refusal] += 1;
-  else metrics.refuse(refusal, { ...who, detail: error.detail ?? '' });
+  const [status] = REASONS.get(error.status) ?? UNNAMED;
+  countRefusal(metrics, error, who);
   res.cork(() => {
     res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
     writeOrigin(res, origin);

@@ -32,7 +32,7 @@ export function readBody(res: HttpResponse, limitBytes: number, done: (body: Buf
   });
 }
 
-type MediaType = 'form' | 'json';
+export type MediaType = 'form' | 'json';
 
 /** A POST without Content-Type is a form; a body that is encoded (gzip) is not read (section 10). */
 export function mediaType({ contentType, contentEncoding }: Headers): MediaType | ReplyError {
@@ -45,7 +45,13 @@ export function mediaType({ contentType, contentEncoding }: Headers): MediaType 
 }
 
 /** The query's parameters, and over them the body's: of each at most `most`. */
-export function readParameters(query: string, type: MediaType, body: Buffer, most: number): Parameters | ReplyError {
+export function readParameters(
+  query: string,
+  type: MediaType,
+  body: Buffer,
+  most: number,
+  read: typeof readJson = readJson,
+): Parameters | ReplyError {
   const parameters: Parameters = new Map();
   const inQuery = readForm(query, parameters, most);
   if (inQuery) return unreadable(inQuery, 'the query', 'percent-encoded UTF-8', most);
@@ -54,7 +60,7 @@ export function readParameters(query: string, type: MediaType, body: Buffer, mos
   // .NET's StreamWriter puts a byte order mark in front.
   const text = body.toString('utf8').replace(/^\ufeff/, '');
   if (type === 'json') {
-    const inJson = readJson(text, parameters, most);
+    const inJson = read(text, parameters, most);
     return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
   }
   // U+FFFD is what broken UTF-8 has become in a query; in a body it has been checked already, and is the user's own.

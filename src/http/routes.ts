@@ -7,7 +7,7 @@ import type { CallName } from '../protocols/schemas.js';
 import type { Call, Called } from './call.js';
 import { chatsCloseCall, chatsOpenCall, groupJoinCall, groupMembersCall } from './dialect.js';
 import { historyCall } from './history.js';
-import { messagesCall } from './messages.js';
+import { BATCH_BYTES, batchCall, messagesCall, readBatchParameters } from './messages.js';
 import { allPresencesCall, membersCall, onlineCall, presencesCall } from './presences.js';
 import { decodeSegment } from './request.js';
 
@@ -22,6 +22,10 @@ export interface Route {
   readonly takesToken?: true;
   /** What DELETE does at the same path. */
   readonly deleting?: Route;
+  /** Reads its parameters in a way of its own. */
+  readonly readParameters?: typeof readBatchParameters;
+  /** Longest body, where it is not `limits.bodyBytes`. */
+  readonly bodyBytes?: number;
   /** ONLINE's errors carry `"success":false`. */
   readonly errorFields?: object;
 }
@@ -52,6 +56,17 @@ const ROUTES = new Map<string, Route>([
   ['presences', { name: 'presences', method: 'GET', run: presencesCall, calls: ['presences'] }],
   ['presences/all', { name: 'allPresences', method: 'GET', run: allPresencesCall, calls: ['allPresences'] }],
   ['messages', { name: 'messages', method: 'POST', run: messagesCall, calls: ['message', 'push'] }],
+  [
+    'messages/batch',
+    {
+      name: 'messagesBatch',
+      method: 'POST',
+      run: batchCall,
+      calls: ['message', 'push'],
+      readParameters: readBatchParameters,
+      bodyBytes: BATCH_BYTES,
+    },
+  ],
   ['group/join', { name: 'groupJoin', method: 'POST', run: groupJoinCall, calls: ['groupJoin'] }],
   ['group/leave', { name: 'groupLeave', method: 'POST', run: ok(groupLeave), calls: ['groupLeave'] }],
   ['group/members', { name: 'groupMembers', method: 'GET', run: groupMembersCall, calls: ['groupMembers'] }],

@@ -132,19 +132,25 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
 
 /**
  * Where the sender lives on another node its packets go out from there, so that their order holds. `again`: that node has
- * not answered. False: it lives here or nowhere.
+ * not answered. `isNamed`: the packet has an id of the sender's own, which one node alone remembers. False: it goes out from here.
  */
 export function sendFromHome(
   domain: Domain,
   from: Target,
   [call, roomId, parameters, ...more]: readonly [CallName, string, Parameters, ...unknown[]],
-  reply: Reply<null>,
+  reply: Reply<never>,
   again: () => void,
+  isNamed = false,
 ): boolean {
-  return domain.cluster.forwardTo(from.address, [call, roomId, withoutKey(parameters), ...more], (answer) => {
-    if (Array.isArray(answer)) reply(answer[0]);
+  const sentOn = [call, roomId, withoutKey(parameters), ...more];
+  const answered = (answer: unknown) => {
+    if (Array.isArray(answer)) reply(answer[0] as never);
     else again();
-  });
+  };
+  const { cluster } = domain;
+  return isNamed
+    ? cluster.forwardHome(from.address, sentOn, answered)
+    : cluster.forwardTo(from.address, sentOn, answered);
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */

@@ -21,11 +21,22 @@ const message = serializer<MessageFields>(PACKET_FIELDS.message);
 const presence = serializer<PresenceFields>(PACKET_FIELDS.presence);
 const status = serializer<StatusFields>(PACKET_FIELDS.status);
 
+/** Data is JSON already, and an id, which holds nothing to escape, is always last. */
+function messageWithData(fields: MessageFields, data: string): string {
+  const json = message(fields);
+  const at = json.lastIndexOf(',"id":"');
+  return `${json.slice(0, at)},"data":${data}${json.slice(at)}`;
+}
+
+function encodeMessage(fields: MessageFields): string {
+  return fields.data === undefined ? message(fields) : messageWithData(fields, fields.data);
+}
+
 /** A packet's JSON object. */
 export function encodePacket(packet: Packet): string {
   packet.json ??=
     packet.kind === 'message'
-      ? message(packet.fields as MessageFields)
+      ? encodeMessage(packet.fields as MessageFields)
       : packet.kind === 'presence'
         ? presence(packet.fields as PresenceFields)
         : status(packet.fields as StatusFields);

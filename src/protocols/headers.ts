@@ -27,6 +27,7 @@ export interface Headers {
   forwardedFor: string;
   forwardedProto: string;
   forwardedHost: string;
+  idempotencyKey: string;
 }
 
 const MOST_LINES = 50;
@@ -88,6 +89,7 @@ export function readHeaders(req: Pick<HttpRequest, 'forEach'>): Headers | ReplyE
     forwardedFor: '',
     forwardedProto: '',
     forwardedHost: '',
+    idempotencyKey: '',
   };
   const framing = new Framing();
   req.forEach((name, value) => {
@@ -113,6 +115,9 @@ function keep(headers: Headers, name: string, value: string): void {
       break;
     case 'content-encoding':
       headers.contentEncoding = joined(headers.contentEncoding, value);
+      break;
+    case 'idempotency-key':
+      headers.idempotencyKey ||= value;
       break;
     case 'if-none-match':
       headers.ifNoneMatch = joined(headers.ifNoneMatch, value);

@@ -2,7 +2,7 @@
  * MESSAGES and PUSH: from a call's fields to a message for each receiver, and from what becomes of these to the call's
  * answer. PROTOCOL.md sections 3 and 11.
  */
-import { parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { newMessageId } from '../actors/message-id.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
@@ -11,7 +11,7 @@ import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS } from '..
 import { endpointTarget, sendOn } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
-import type { Parameters } from './parameters.js';
+import { type Parameters, readData } from './parameters.js';
 import { membersOf } from './presences.js';
 import { type Checked, check, text } from './schemas.js';
 
@@ -60,7 +60,7 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<Sen
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
   if (!domain.quotas.takeMessage()) return reply(TOO_MANY_REQUESTS);
-  post(domain, letter, (outgoing) => sendFrom(client, outgoing), reply);
+  post(domain, client.address, letter, (outgoing) => sendFrom(client, outgoing), reply);
 }
 
 /**
@@ -83,12 +83,24 @@ export function push(
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const letter = letterOf(domain, checked, expiresAt);
   if (isReplyError(letter)) return reply(letter);
-  const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
+  if (isSentOn || !sendOnPush(domain, from, letter, parameters, reply)) {
+    post(domain, from.address, letter, (outgoing) => domain.push(from, outgoing), reply);
+  }
+}
+
+/** Sends a push on to the node from which it has to go out: where its sender lives, or where its id is remembered. */
+function sendOnPush(
+  domain: Domain,
+  from: Target,
+  { id, expiresAt }: Letter,
+  parameters: Parameters,
+  reply: Reply<Sent | null>,
+): boolean {
+  if (id === null && domain.tracker.actor(from.address) !== null) return false;
   const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
   const again = () => push(domain, parameters, reply, expiresAt, true);
-  if (isHere || !sendFromHome(domain, from, ['push', '', parameters, expiresInMs], reply, again)) {
-    post(domain, letter, (outgoing) => domain.push(from, outgoing), reply);
-  }
+  const call = ['push', '', parameters, expiresInMs] as const;
+  return sendFromHome(domain, from, call, reply, again, id !== null);
 }
 
 /** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
@@ -107,50 +119,98 @@ function whenOnDisk(domain: Domain, reply: (sent: Sent | null) => void): (sent: 
 }
 
 /**
- * Sends a message to each of its receivers, one after another, by `tell`. `reply` is called once: where the sender asks, with what has become
- * of it, else with null, when it is on disk wherever the offline store takes it.
+ * Sends a message of `sender` to each of its receivers, one after another, by `tell`; to nobody who has had it under the same id. `reply`
+ * is called once: where the sender asks, with what has become of it, else with null, when it is on disk wherever the offline
+ * store takes it.
  */
 export function post(
   domain: Domain,
+  sender: Address,
   letter: Letter,
   tell: (outgoing: Outgoing) => void,
   answer: (sent: Sent | null) => void,
 ): void {
   const reply = whenOnDisk(domain, answer);
-  const { receivers, isAsked } = letter;
-  if (!isAsked && !mayBeStored(domain)) {
+  const { receivers, isAsked, id } = letter;
+  const isWaiting = isAsked || mayBeStored(domain);
+  if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
+  if (!isWaiting) {
     reply(null);
-    for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, letter.id, null));
+    for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, null, null));
     return;
   }
   const [first] = receivers;
   if (!isAsked && receivers.length === 1 && first) {
     const receipt = new Receipt(false, () => reply(null));
-    return tell(outgoingTo(letter, first[0], first[1], letter.id, receipt));
+    return tell(outgoingTo(letter, first[0], first[1], null, receipt));
   }
-  postAsking(domain, letter, tell, reply);
+  const ownId = newMessageId();
+  const gathering = new Gathering(letter, ownId, reply);
+  for (const [at, [to, target]] of receivers.entries()) {
+    const members = isAsked ? membersIn(domain, target) : null;
+    const receipt = new Receipt(isAsked, (outcome) => gathering.known(at, outcome, members));
+    tell(outgoingTo(letter, to, target, ownId, receipt));
+  }
 }
 
-function postAsking(
+/** A message whose sender has given it an id. What became of it is remembered, whether or not the sender asks. */
+function postNamed(
   domain: Domain,
-  letter: Letter,
+  { sender, letter, id }: { readonly sender: Address; readonly letter: Letter; readonly id: string },
   tell: (outgoing: Outgoing) => void,
+  whenKnown: ((sent: Sent | null) => void) | null,
   reply: (sent: Sent | null) => void,
 ): void {
-  const { receivers, isAsked } = letter;
-  const id = letter.id ?? newMessageId();
-  const room = receivers.length === 1 && receivers[0]?.[1]?.node === 'gid' ? receivers[0][1] : null;
-  const members = room && membersOf(domain, room.address).length;
-  const outcomes: (readonly [string, Outcome])[] = receivers.map(([to]) => [to, 'unknown']);
-  let missing = receivers.length;
-  for (const [at, [to, target]] of receivers.entries()) {
-    const receipt = new Receipt(isAsked, (outcome) => {
-      // Who is in a room and invisible is not to be found out by what becomes of a message.
-      outcomes[at] = [to, members === 0 ? 'dropped' : outcome];
-      missing -= 1;
-      if (missing === 0) reply(isAsked ? { id, outcomes, members } : null);
+  const { messageIds, metrics } = domain;
+  const gathering = whenKnown && new Gathering(letter, id, whenKnown);
+  for (const [at, [to, target]] of letter.receivers.entries()) {
+    const before = messageIds.find(sender, id, target);
+    const sent = before ?? messageIds.add(sender, id, target, membersIn(domain, target));
+    if (gathering) sent.whenKnown((outcome) => gathering.known(at, outcome, sent.members));
+    if (before) {
+      metrics.messagesRepeated += 1;
+      continue;
+    }
+    const receipt = new Receipt(true, (outcome) => {
+      messageIds.write(sent, outcome);
+      sent.settle(outcome);
     });
+    receipt.onStored = () => messageIds.write(sent, 'stored');
     tell(outgoingTo(letter, to, target, id, receipt));
+  }
+  if (!whenKnown) reply(null);
+}
+
+function membersIn(domain: Domain, target: Target | null): number | null {
+  return target?.node === 'gid' ? membersOf(domain, target.address).length : null;
+}
+
+/** What becomes of one message for all of its receivers. */
+class Gathering {
+  readonly #outcomes: (readonly [string, Outcome])[];
+  #missing: number;
+  /** Of the room that is the only receiver. */
+  #members: number | null = null;
+
+  constructor(
+    private readonly letter: Letter,
+    private readonly id: string,
+    private readonly reply: (sent: Sent | null) => void,
+  ) {
+    this.#outcomes = letter.receivers.map(([to]) => [to, 'unknown'] as const);
+    this.#missing = letter.receivers.length;
+  }
+
+  /** `members`: of the receiver that is a room. */
+  known(at: number, outcome: Outcome, members: number | null): void {
+    const { receivers, isAsked } = this.letter;
+    const [to] = receivers[at] as Letter['receivers'][number];
+    // Who is in a room and invisible is not to be found out by what becomes of a message.
+    this.#outcomes[at] = [to, members === 0 ? 'dropped' : outcome];
+    if (receivers.length === 1) this.#members = members;
+    this.#missing -= 1;
+    if (this.#missing > 0) return;
+    this.reply(isAsked ? { id: this.id, outcomes: this.#outcomes, members: this.#members } : null);
   }
 }
 
@@ -239,6 +299,9 @@ function letterTo(
     body: text(checked, 'body') ?? '',
     style: text(checked, 'style') ?? '',
   };
+  const data = dataOf(domain, checked);
+  if (data !== null && typeof data !== 'string') return data;
+  if (data !== null) fields.data = data;
   const receipt = text(checked, 'receipt');
   return {
     fields: passOn(checked, fields),
@@ -248,6 +311,16 @@ function letterTo(
     fromClient: false,
     expiresAt,
   };
+}
+
+/** The data of a message, written anew; null: it has none. */
+function dataOf({ limits }: Domain, { data }: Checked): string | null | ReplyError {
+  if (data === undefined || data === '') return null;
+  const written = typeof data === 'string' ? readData(data) : null;
+  if (written === null) return badRequest('data is not JSON');
+  const { messageBytes } = limits;
+  const isTooLong = messageBytes > 0 && Buffer.byteLength(written) > messageBytes;
+  return isTooLong ? badRequest(`data must be at most ${messageBytes} bytes`) : written;
 }
 
 /** Adds the fields of section 10's closed list, where the sender gave some. */

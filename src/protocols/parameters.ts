@@ -72,10 +72,19 @@ const NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Numbers whose text a double does not keep: long ones, fractions, exponents. */
 const FRAGILE = /\d{16}|\d[.eE]/;
 
-function parseJson(text: string): unknown {
+/** A JSON value; `texts` is the same with texts for its numbers, so that they are kept as sent. */
+interface JsonValue {
+  readonly value: unknown;
+  readonly texts: unknown;
+}
+
+function parseJson(text: string): JsonValue {
   const value: unknown = JSON.parse(text);
-  if (!FRAGILE.test(text)) return value;
-  return JSON.parse(text.replace(NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`)));
+  if (!FRAGILE.test(text)) return { value, texts: value };
+  return {
+    value,
+    texts: JSON.parse(text.replace(NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`))),
+  };
 }
 
 /** An escaped surrogate, whose other half may be missing. */
@@ -91,6 +100,7 @@ function hasHalfSurrogate(text: string): boolean {
 }
 
 const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
+const [BRACKET_END, BRACE_END] = [0x5d, 0x7d];
 
 /** Whether a JSON text has more than so many values, at any depth: each stands behind a comma, a bracket or a brace. */
 function hasMoreValues(text: string, most: number): boolean {
@@ -129,7 +139,7 @@ function texts(list: readonly unknown[]): readonly unknown[] {
 export function readJson(text: string, into: Parameters, most: number): Fault | null {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
-  return fill(into, read.value) ? null : 'malformed';
+  return fill(into, read) ? null : 'malformed';
 }
 
 /** The same of an object or a list of objects. What is no object in a list has no parameters. */
@@ -137,30 +147,92 @@ export function readJsonList(text: string, most: number): Parameters[] | { reado
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
   const one: Parameters = new Map();
-  if (!Array.isArray(read.value)) return fill(one, read.value) ? { one } : 'malformed';
-  return read.value.map((item) => {
+  if (Array.isArray(read.value)) return itemsOf(read.value, read.texts);
+  return fill(one, read) ? { one } : 'malformed';
+}
+
+function itemsOf(values: readonly unknown[], texts: unknown): Parameters[] {
+  return values.map((value, at) => {
     const parameters: Parameters = new Map();
-    fill(parameters, item);
+    fill(parameters, { value, texts: (texts as readonly unknown[])[at] });
     return parameters;
   });
 }
 
-function readValue(text: string, most: number): { readonly value: unknown } | Fault {
+/** The name under which the items of a batch stand, each of them `Parameters`. */
+const MESSAGES = 'messages';
+
+/** The same of an object whose `messages` are a list of objects: these are read as parameters of their own. */
+export function readBatch(text: string, into: Parameters, most: number): Fault | null {
+  const read = readValue(text, most);
+  if (typeof read === 'string') return read;
+  if (!fill(into, read)) return 'malformed';
+  const { value, texts } = read as { value: Record<string, unknown>; texts: Record<string, unknown> };
+  if (Array.isArray(value[MESSAGES])) into.set(MESSAGES, itemsOf(value[MESSAGES], texts[MESSAGES]));
+  return null;
+}
+
+/** How deep the lists and objects of data may be nested: PHP reads 512, and frames take some. */
+const MOST_NESTED = 100;
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (inString) {
+      if (code === BACKSLASH) at += 1;
+      else if (code === QUOTE) inString = false;
+    } else if (code === QUOTE) inString = true;
+    else if (code === BRACKET || code === BRACE) {
+      depth += 1;
+      if (depth > MOST_NESTED) return true;
+    } else if (code === BRACKET_END || code === BRACE_END) depth -= 1;
+  }
+  return false;
+}
+
+/** The text of a JSON value, written anew; null: it is none, is nested too deep, or has half surrogates. */
+export function readData(text: string): string | null {
+  if (isDeep(text)) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    return SURROGATE.test(text) && hasHalfSurrogate(text) ? null : JSON.stringify(value);
+  } catch {
+    return null;
+  }
+}
+
+function readValue(text: string, most: number): JsonValue | Fault {
   if (hasMoreValues(text, most)) return 'tooMany';
   try {
-    const value = parseJson(text);
-    return SURROGATE.test(text) && hasHalfSurrogate(text) ? 'malformed' : { value };
+    const read = parseJson(text);
+    return SURROGATE.test(text) && hasHalfSurrogate(text) ? 'malformed' : read;
   } catch {
     return 'malformed';
   }
 }
 
+/** The parameter that may be any JSON: it stands for its text, as in a form. */
+const DATA = 'data';
+
 /** False where it is no object. */
-function fill(into: Parameters, object: unknown): boolean {
+function fill(into: Parameters, read: JsonValue): boolean {
+  const object = read.texts;
   if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;
   for (const [name, value] of Object.entries(object)) {
     if (value === null) continue;
-    into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
+    if (name === DATA) into.set(name, textOf((read.value as Record<string, unknown>)[name]));
+    else into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
   }
   return true;
+}
+
+/** The text of a JSON value; of one that is nested too deep, text that is none. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return 'nested too deep';
+  }
 }

@@ -60,6 +60,10 @@ const message = {
     description:
       "The sender's id of the message, 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -. Missing or empty: the server makes one.",
   },
+  data: {
+    description:
+      'Any JSON value, as large as a body: cards, files, buttons; in a form its text. In the packet it is the value, written anew.',
+  },
   receipt: {
     enum: ['1', 'true', '0', 'false', ''],
     description: '`1`: the answer says what became of the message. Missing: it does not.',

@@ -122,6 +122,7 @@ export function sendMessage(
   const letter = letterToAll(domain, targets, checked);
   if (isReplyError(letter)) return refusal('fields', letter);
   const { isAsked = letter.isAsked } = message;
-  post(domain, { ...letter, fromClient: true, expiresAt, isAsked }, (outgoing) => sendFrom(client, outgoing), handled);
+  const sent = { ...letter, fromClient: true, expiresAt, isAsked };
+  post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), handled);
   return null;
 }

@@ -52,6 +52,7 @@ export const TABLES = [
   'seen',
   'signOuts',
   'webhooks',
+  'messageIds',
   'retained',
   'sessions',
   'subscriptions',

@@ -15,7 +15,7 @@ const fields = {
 } as const;
 
 const optional = {
-  message: ['id', 'avatar', 'to_name', 'to_avatar', 'to_other'],
+  message: ['id', 'avatar', 'to_name', 'to_avatar', 'to_other', 'data'],
   presence: [] as string[],
   status: [] as string[],
 };
@@ -27,7 +27,7 @@ function packet(kind: Packet['kind'], value: unknown): Packet {
   for (const [name, field] of entries) {
     const known = [...fields[kind], ...optional[kind]] as readonly string[];
     if (!known.includes(name)) throw new Error(`a ${kind} with an unknown field ${name}`);
-    if (typeof field !== 'string') throw new Error(`a ${kind} whose ${name} is no string`);
+    if (typeof field !== 'string' && name !== 'data') throw new Error(`a ${kind} whose ${name} is no string`);
   }
   for (const name of fields[kind]) if (!names.includes(name)) throw new Error(`a ${kind} without ${name}`);
   return Object.fromEntries([['kind', kind], ...entries.filter(([name]) => name !== 'id')]) as Packet;

@@ -6,6 +6,7 @@ import { OUTCOMES } from '../../actors/outcome.js';
 import { PACKET_FIELDS } from '../../actors/packet.js';
 import { type CallName, SCHEMAS } from '../../protocols/schemas.js';
 import { type Route, TEMPLATES } from '../routes.js';
+import { batchOperation } from './batch.js';
 import { CALLS, EXAMPLE_ROOM } from './calls.js';
 import { CALL_BY_TICKET } from './client-calls.js';
 import { EVENTS, MQTT, MQTT_TEXT, PACKETS, WEBHOOK, WEBSOCKET } from './connections.js';
@@ -189,8 +190,9 @@ function operation(path: string, route: Route): Operation {
 function paths(): OpenApi['paths'] {
   const items: Record<string, PathItem> = {};
   for (const [path, route] of TEMPLATES) {
+    const described = operation(path, route);
     items[`${BASE}/${path}`] = {
-      [route.method.toLowerCase()]: operation(path, route),
+      [route.method.toLowerCase()]: path === 'messages/batch' ? batchOperation(described) : described,
       ...(route.deleting && { delete: operation(path, route.deleting) }),
     };
   }
@@ -236,7 +238,8 @@ const MESSAGE_ANSWER: JsonSchema = {
 function packetSchema(kind: keyof typeof PACKET_FIELDS, description: string): JsonSchema {
   const { required, optional } = PACKET_FIELDS[kind];
   const texts = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, text]));
-  return { ...record(texts(required), texts(optional)), description };
+  const data: Record<string, JsonSchema> = kind === 'message' ? { data: { description: 'Any JSON value.' } } : {};
+  return { ...record(texts(required), { ...texts(optional), ...data }), description };
 }
 
 function schemas(): Readonly<Record<string, JsonSchema>> {

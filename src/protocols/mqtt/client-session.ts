@@ -270,11 +270,15 @@ export class ClientTransport implements ConnectionOwner, Transport {
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     let outcome = ACCEPTED;
     const ready = qos > 0 ? acknowledgeLater(connection, packet, () => outcome) : () => undefined;
-    outcome = sendTo(domain, client, packet, ready);
-    if (outcome.reason === 0) {
+    const sent = sendTo(domain, client, packet, (accepted) => {
+      outcome = accepted;
+      ready();
+    });
+    if (sent.reason === 0) {
       if (qos === 2) keep(received, connection, id);
       return;
     }
+    outcome = sent;
     refuse(domain, connection, packet, outcome);
     ready();
   }

@@ -39,21 +39,34 @@ export function encodeUnsuback(version: Version, id: number, granted: readonly n
 
 const ACK_BYTES: Readonly<Record<AckName, number>> = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 };
 
-/** PUBACK, PUBREC, PUBREL or PUBCOMP. Only 5.0 carries a reason other than success, and a text for people beside it. */
-export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0, text = ''): Buffer {
+/** User properties of an acknowledgement, in their order. */
+export type Said = readonly (readonly [name: string, value: string])[];
+
+/** PUBACK, PUBREC, PUBREL or PUBCOMP. Only 5.0 carries a reason other than success, a text for people beside it, and what else is said. */
+export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0, text = '', said?: Said): Buffer {
   const first = ACK_BYTES[cmd];
-  if (version < 5 || reason === 0) return Buffer.from([first, 2, id >> 8, id & 0xff]);
-  if (text === '') return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
-  const property = reasonString(text);
+  if (version < 5 || (reason === 0 && !said)) return Buffer.from([first, 2, id >> 8, id & 0xff]);
+  if (text === '' && !said) return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
+  const properties = Buffer.concat([text === '' ? EMPTY : reasonString(text), ...(said ?? []).map(userProperty)]);
   return Buffer.concat([
-    Buffer.from([first, 4 + property.length, id >> 8, id & 0xff, reason, property.length]),
-    property,
+    Buffer.from([first, 4 + properties.length, id >> 8, id & 0xff, reason, properties.length]),
+    properties,
   ]);
 }
 
-/** Reason strings are the server's own and short: every length here is one byte. */
+const EMPTY = Buffer.alloc(0);
+
+/** Reason strings are the server's own and short, as are user properties: every length here is one byte. */
 function reasonString(text: string): Buffer {
-  return Buffer.concat([Buffer.from([0x1f, 0, Buffer.byteLength(text)]), Buffer.from(text)]);
+  return Buffer.concat([Buffer.from([0x1f]), string(text)]);
+}
+
+function userProperty([name, value]: Said[number]): Buffer {
+  return Buffer.concat([Buffer.from([0x26]), string(name), string(value)]);
+}
+
+function string(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0, Buffer.byteLength(text)]), Buffer.from(text)]);
 }
 
 /** DISCONNECT, which only 5.0 lets a server send. */

@@ -1,6 +1,6 @@
 /** Properties of MQTT 5, section 2.2.2: which there are, what they hold, and in which packet a client may send them. */
 
-import type { Reader } from './reader.js';
+import { Reader } from './reader.js';
 import { REASON } from './reason.js';
 
 export const PROPERTY = Object.freeze({
@@ -162,6 +162,21 @@ function readOne(reader: Reader, id: number, kind: Kind, visit: Visit): boolean 
       reader.text();
       return false;
   }
+}
+
+/**
+ * The values of user properties by name, among properties that have been read before: of several of one name the last
+ * counts, as in a form.
+ */
+export function userPropertiesOf(properties: Buffer): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const reader = new Reader(properties, 0, properties.length);
+  while (reader.at < reader.end && reader.fault === 0) {
+    const id = reader.byte();
+    if (id === PROPERTY.userProperty) found.set(reader.text(), reader.text());
+    else readOne(reader, id, KINDS.get(id) ?? 'byte', {});
+  }
+  return found;
 }
 
 /**

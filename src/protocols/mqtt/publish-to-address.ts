@@ -6,11 +6,14 @@ import { isUtf8 } from 'node:buffer';
 import { parseTarget } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
+import type { Qos } from '../../actors/publication.js';
 import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
 import { push, type Sent } from '../messages.js';
 import { type Parameters, readJson } from '../parameters.js';
 import { type SendingRefusal, sendMessage } from '../sending.js';
+import type { Said } from './encode.js';
+import { userPropertiesOf } from './properties.js';
 import { REASON } from './reason.js';
 
 const ADDRESSES = '/domain/';
@@ -21,9 +24,25 @@ export interface Outcome {
   readonly text: string;
   /** The drop that a refusal is counted under, where the reason code does not say. */
   readonly drop?: DropReason;
+  /** User properties of the acknowledgement. */
+  readonly said?: Said;
 }
 
 export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
+
+/** Its publisher asks what becomes of it, and is told later. */
+export const PENDING: Outcome = Object.freeze({ reason: 0, text: '' });
+
+/** What a publisher is told of a message that was accepted; null: it has not asked. */
+function accepted(sent: Sent | null): Outcome {
+  const outcome = sent?.outcomes[0]?.[1];
+  if (!sent || !outcome) return ACCEPTED;
+  const said = [
+    ['id', sent.id],
+    ['outcome', outcome],
+  ] as const;
+  return { ...ACCEPTED, said: sent.members === null ? said : [...said, ['members', String(sent.members)]] };
+}
 
 export function refusal(reason: number, text = ''): Outcome {
   return { reason, text };
@@ -117,14 +136,41 @@ export interface AddressedPublication {
   readonly topic: string;
   readonly payload: Buffer;
   readonly expiryS: number | null;
+  /** Encoded. */
+  readonly properties: Buffer;
+  /** A will has none. */
+  readonly qos: Qos;
+}
+
+/** The names of user properties that stand for parameters of the same names: PROTOCOL.md section 11. */
+const PARAMETERS = ['id', 'receipt'];
+
+/**
+ * What a publication says as user properties goes before its payload's. Answers whether the publisher asks what becomes of the
+ * message: nobody can be told at QoS 0.
+ */
+function readSaid({ properties, qos }: AddressedPublication, fields: Parameters): boolean {
+  if (properties.length > 0) {
+    const said = userPropertiesOf(properties);
+    for (const name of PARAMETERS) if (said.has(name)) fields.set(name, said.get(name));
+  }
+  const receipt = fields.get('receipt');
+  return qos > 0 && (receipt === '1' || receipt === 'true');
 }
 
 function expiresAtOf(domain: Domain, { expiryS }: AddressedPublication): number | null {
   return expiryS === null ? null : domain.runtime.clock.now() + expiryS * 1000;
 }
 
-/** A backend publishes to an address: a push, and `from` is required. */
-export function pushTo(domain: Domain, publication: AddressedPublication): Outcome {
+/**
+ * A backend publishes to an address: a push, and `from` is required. `answered` is called once where the message is accepted: later
+ * where the outcome is `PENDING`.
+ */
+export function pushTo(
+  domain: Domain,
+  publication: AddressedPublication,
+  answered: (outcome: Outcome) => void,
+): Outcome {
   const { topic, payload } = publication;
   const target = parseTarget(domain.name, topic);
   if (!target) return noTarget(domain, topic);
@@ -136,9 +182,15 @@ export function pushTo(domain: Domain, publication: AddressedPublication): Outco
   fields.set('to', topic);
   // The type follows the address, unless the fields name one.
   if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
-  let outcome = ACCEPTED;
+  const isAsked = readSaid(publication, fields);
+  fields.set('receipt', isAsked ? '1' : '');
+  let outcome = isAsked ? PENDING : ACCEPTED;
   const reply = (result: Sent | null | ReplyError) => {
     if (result && isReplyError(result)) outcome = invalid(result);
+    else if (isAsked) {
+      outcome = accepted(result);
+      answered(outcome);
+    }
   };
   push(domain, fields, reply, expiresAtOf(domain, publication));
   return outcome;
@@ -170,19 +222,27 @@ function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefus
   }
 }
 
-/** A ticket's client publishes to an address: a message from its endpoint, whatever the payload says of the sender. */
+/**
+ * A ticket's client publishes to an address: a message from its endpoint, whatever the payload says of the sender. `handled` is called
+ * once where it is accepted, perhaps before this returns.
+ */
 export function sendTo(
   domain: Domain,
   client: Client,
   publication: AddressedPublication,
-  handled: () => void = () => undefined,
+  handled: (outcome: Outcome) => void = () => undefined,
 ): Outcome {
   const { topic, payload } = publication;
   if (!isAddress(topic)) return refusal(REASON.notAuthorized);
   const target = parseTarget(domain.name, topic);
-  const fields = () => fieldsOf(domain, payload) ?? NO_BODY;
+  const fields = () => {
+    const read = fieldsOf(domain, payload);
+    if (!read) return NO_BODY;
+    read.set('receipt', readSaid(publication, read) ? '1' : '');
+    return read;
+  };
   const expiresAt = expiresAtOf(domain, publication);
-  const message = { way: 'mqtt', targets: target && [target], fields, expiresAt, isAsked: false } as const;
-  const refused = sendMessage(domain, client, message, handled);
+  const message = { way: 'mqtt', targets: target && [target], fields, expiresAt } as const;
+  const refused = sendMessage(domain, client, message, (sent) => handled(accepted(sent)));
   return refused ? outcomeOf(domain, topic, refused) : ACCEPTED;
 }

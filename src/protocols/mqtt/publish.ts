@@ -12,6 +12,7 @@ import {
   MEMORY_FULL,
   noMemory,
   type Outcome,
+  PENDING,
   pushTo,
   refusal,
   TOO_MANY_MESSAGES,
@@ -38,11 +39,12 @@ function accept(
   broker: Broker,
   what: Pick<Publish, 'topic' | 'payload' | 'qos' | 'retain' | 'properties' | 'expiryS'>,
   publisher: Ref<SessionMessage> | null,
+  answered: (outcome: Outcome) => void = () => undefined,
 ): Outcome {
   const { topic, payload, qos, retain, properties, expiryS } = what;
   // An empty payload deletes a retained publication, which makes room.
   if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
-  if (isAddress(topic)) return pushTo(broker.domain, what);
+  if (isAddress(topic)) return pushTo(broker.domain, what, answered);
   if (publisher !== null && !broker.domain.quotas.takeMessage()) return TOO_MANY_MESSAGES;
   if (isReserved(topic)) return refusal(REASON.notAuthorized);
   const expiresAt = expiryS === null ? Number.POSITIVE_INFINITY : broker.domain.runtime.clock.now() + expiryS * 1000;
@@ -75,7 +77,13 @@ export function publishFromClient(
     return 0;
   }
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
-  const outcome = accept(broker, packet, self);
+  let outcome = ACCEPTED;
+  let isLate = false;
+  let ready = (): void => undefined;
+  outcome = accept(broker, packet, self, (answer) => {
+    outcome = answer;
+    if (isLate) tellWhenStored(state, self, ready);
+  });
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
   // 3.1.1 knows only acknowledgements that promise: instead its connection ends, and the client sends again later.
   if ((outcome === DISK_FULL || (outcome === MEMORY_FULL && qos > 0)) && connection.version !== 5)
@@ -85,8 +93,9 @@ export function publishFromClient(
     state.journal?.receive(id);
   }
   if (qos === 0) return 0;
-  const ready = acknowledgeLater(connection, packet, () => outcome);
-  tellWhenStored(state, self, ready);
+  ready = acknowledgeLater(connection, packet, () => outcome);
+  isLate = outcome === PENDING;
+  if (!isLate) tellWhenStored(state, self, ready);
   return 0;
 }
 

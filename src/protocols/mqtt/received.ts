@@ -46,12 +46,13 @@ export function acknowledgeCopy(connection: Connection, { id }: Publish): () => 
 function acknowledge(connection: Connection, { qos, id }: Publish, outcome: Outcome): void {
   const version = connection.version ?? 4;
   const text = connection.requestProblem ? outcome.text : '';
+  const said = connection.requestProblem ? outcome.said : undefined;
   if (qos === 1) connection.unacknowledged += 1;
   // [MQTT-4.3.2-4] [MQTT-4.3.3-8]; only a PUBACK says whether there was a subscriber.
   const cmd = qos === 1 ? 'puback' : 'pubrec';
   const reason = qos === 2 && outcome.reason < REFUSED ? 0 : outcome.reason;
-  // A reason string goes where the client has room for it [MQTT-3.4.2-2] [MQTT-3.5.2-2].
-  const isSent = text !== '' && connection.send(encodeAck(version, cmd, id, reason, text));
+  // A reason string and user properties go where the client has room for them [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3].
+  const isSent = (text !== '' || said) && connection.send(encodeAck(version, cmd, id, reason, text, said));
   if (!isSent) connection.send(encodeAck(version, cmd, id, reason));
 }
 

@@ -1,0 +1,189 @@
+/**
+ * The ids that senders have given messages of their own, and what became of each for each receiver: who sends the same
+ * again within ten minutes is answered as the first time, and nobody has it twice. PROTOCOL.md section 11.
+ *
+ * Bounded by `idsPerDomain`: the oldest go, counted in `metrics.messageIdsForgotten`. With a store they outlive a restart: what goes to the
+ * offline store is written in one commit with its id.
+ */
+import type { Clock } from '../clock.js';
+import type { Limits } from '../config.js';
+import type { DomainMetrics } from '../metrics.js';
+import { part } from '../store/keys.js';
+import type { Store, Table } from '../store/store.js';
+import type { Address, Target } from './address.js';
+import { FOOTPRINT, type Memory } from './memory.js';
+import type { Outcome } from './outcome.js';
+
+export const REMEMBERED_MS = 10 * 60_000;
+const SWEEP_MS = 60_000;
+/** Ids that one sweep forgets; the next one follows in the next second where there are more. */
+const SWEPT = 20_000;
+const NEXT_SWEEP_MS = 1000;
+
+/** A sent message as the store has it; its key is `[domain, sequence]`. */
+interface Written {
+  readonly key: string;
+  readonly at: number;
+  readonly outcome: Outcome;
+  readonly members: number | null;
+}
+
+/** One message to one receiver. */
+export class SentMessage {
+  /** Null: not known yet. */
+  outcome: Outcome | null = null;
+  /** Its number in the store; -1: not there. */
+  sequence = -1;
+  #waiting: (() => void)[] | null = null;
+
+  constructor(
+    readonly key: string,
+    /** Milliseconds since the epoch. */
+    readonly at: number,
+    /** Of a room: its members who could be seen. */
+    readonly members: number | null,
+  ) {}
+
+  /** Calls `done` as soon as the outcome is known: at once where it is. */
+  whenKnown(done: (outcome: Outcome) => void): void {
+    if (this.outcome !== null) return done(this.outcome);
+    this.#waiting ??= [];
+    this.#waiting.push(() => done(this.outcome as Outcome));
+  }
+
+  settle(outcome: Outcome): void {
+    this.outcome = outcome;
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const done of waiting) done();
+  }
+}
+
+interface Owner {
+  readonly name: string;
+  readonly limits: Pick<Limits, 'idsPerDomain'>;
+  readonly metrics: DomainMetrics;
+  readonly memory: Memory;
+}
+
+/** No address and no id holds a line break. */
+function keyOf(sender: Address, id: string, target: Target | null): string {
+  return `${sender}\n${id}\n${target?.address ?? ''}\n${target?.client ?? ''}`;
+}
+
+function bytesOf({ key }: SentMessage): number {
+  return FOOTPRINT.messageId + key.length;
+}
+
+export class MessageIds {
+  /** The oldest first. */
+  readonly #sent = new Map<string, SentMessage>();
+  readonly #table: Table<Written> | null;
+  readonly #part: string;
+  #next = 0;
+  #cancel: (() => void) | null = null;
+  #closed = false;
+
+  constructor(
+    private readonly owner: Owner,
+    private readonly clock: Clock,
+    private readonly store: Store | null,
+  ) {
+    this.#part = part(owner.name);
+    this.#table = store?.table('messageIds') ?? null;
+    this.#restore();
+  }
+
+  get size(): number {
+    return this.#sent.size;
+  }
+
+  /** The message that a sender has sent to a receiver (null: to everybody) under an id; null: there is none. */
+  find(sender: Address, id: string, target: Target | null): SentMessage | null {
+    const sent = this.#sent.get(keyOf(sender, id, target));
+    if (!sent || this.#isOver(sent)) return null;
+    return sent;
+  }
+
+  /** Remembers a message that is accepted now. `members`: of the room that it is to. */
+  add(sender: Address, id: string, target: Target | null, members: number | null): SentMessage {
+    const sent = new SentMessage(keyOf(sender, id, target), this.clock.now(), members);
+    this.#add(sent);
+    this.#forgetExpired(2);
+    const { limits, metrics } = this.owner;
+    while (limits.idsPerDomain > 0 && this.#sent.size > limits.idsPerDomain) {
+      this.#forget(this.#sent.values().next().value as SentMessage);
+      metrics.messageIdsForgotten += 1;
+    }
+    this.#schedule(SWEEP_MS);
+    return sent;
+  }
+
+  /** The outcome is known, and goes to the disk with what else this turn writes; `settle` follows when it may be told. */
+  write(sent: SentMessage, outcome: Outcome): void {
+    if (!this.#table || sent.sequence >= 0 || this.#sent.get(sent.key) !== sent) return;
+    if (!this.store?.hasRoom(sent.key.length)) return;
+    sent.sequence = this.#next++;
+    this.#table.put([this.#part, sent.sequence], { key: sent.key, at: sent.at, outcome, members: sent.members });
+  }
+
+  /** Forgets its timer; what is on disk stays there. */
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+
+  /** What an earlier process has written, in the order in which the messages were sent. */
+  #restore(): void {
+    if (!this.#table) return;
+    const found: SentMessage[] = [];
+    for (const [key, { key: name, at, outcome, members }] of this.#table.entries(this.#part)) {
+      const sent = new SentMessage(name, at, members);
+      sent.settle(outcome);
+      sent.sequence = Number(key[1]);
+      this.#next = sent.sequence + 1;
+      found.push(sent);
+    }
+    for (const sent of found.sort((a, b) => a.at - b.at)) this.#add(sent);
+    if (found.length > 0) this.#schedule(SWEEP_MS);
+  }
+
+  #add(sent: SentMessage): void {
+    const before = this.#sent.get(sent.key);
+    if (before) this.#forget(before);
+    this.#sent.set(sent.key, sent);
+    this.owner.metrics.messageIds += 1;
+    this.owner.memory.add(bytesOf(sent));
+  }
+
+  #forget(sent: SentMessage): void {
+    this.#sent.delete(sent.key);
+    this.owner.metrics.messageIds -= 1;
+    this.owner.memory.subtract(bytesOf(sent));
+    if (sent.sequence >= 0) this.#table?.remove([this.#part, sent.sequence]);
+  }
+
+  #isOver({ at }: SentMessage): boolean {
+    return at + REMEMBERED_MS <= this.clock.now();
+  }
+
+  /** Answers whether so many were expired that there may be more. */
+  #forgetExpired(most: number): boolean {
+    for (let forgotten = 0; forgotten < most; forgotten++) {
+      const { value: oldest } = this.#sent.values().next();
+      if (!oldest || !this.#isOver(oldest)) return false;
+      this.#forget(oldest);
+    }
+    return true;
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#sent.size > 0 && !this.#closed) this.#cancel ??= this.clock.after(afterMs, this.#sweep);
+  }
+
+  readonly #sweep = (): void => {
+    this.#cancel = null;
+    this.#schedule(this.#forgetExpired(SWEPT) ? NEXT_SWEEP_MS : SWEEP_MS);
+  };
+}
