@@ -16,7 +16,7 @@ async function ask(
   device: MqttClient,
   topic: string,
   payload: object | string,
-  userProperties: Record<string, string | string[]> = {},
+  said: Record<string, string | string[]> = {},
   qos: 1 | 2 = 1,
 ): Promise<Record<string, unknown>> {
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
@@ -28,9 +28,9 @@ async function ask(
     };
     device.on('packetreceive', take as never);
   });
-  await device.publishAsync(topic, text, { qos, properties: { userProperties } });
-  const { properties } = await acknowledged;
-  return { ...properties?.userProperties };
+  const properties = Object.keys(said).length > 0 ? { userProperties: said } : {};
+  await device.publishAsync(topic, text, { qos, properties });
+  return { ...(await acknowledged).properties?.userProperties };
 }
 
 async function devices(t: Cleaner, server: TestServer, protocolVersion: 4 | 5 = 5): Promise<[MqttClient, MqttClient]> {
