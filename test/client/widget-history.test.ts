@@ -3,7 +3,18 @@ import type { Page } from 'playwright-core';
 import t from 'tap';
 import { sign, visit } from '../support/library.js';
 import { skipWithout } from '../support/programs.js';
-import { between, type Deliver, messages, online, openChat, type Stage, stage, widgetPage } from '../support/widget.js';
+import {
+  between,
+  type Deliver,
+  messages,
+  online,
+  openChat,
+  open as openDomain,
+  type Stage,
+  stage,
+  widgetPage,
+  write,
+} from '../support/widget.js';
 
 const skip = skipWithout('chromium');
 /** Messages in the document at most. */
@@ -105,5 +116,36 @@ t.test(
     }
     t.ok(Math.max(...sizes) <= (sizes[0] ?? 0) + 20, sizes.join());
     t.equal((await numbers(page)).length, SHOWN);
+  },
+);
+
+t.test(
+  'a server that keeps a history: the list, older messages, and what was read, on another page',
+  { skip },
+  async (t) => {
+    const stand = await stage(t, {
+      domains: [{ ...openDomain, history: { messages: 200, days: 30 } }],
+      data: t.testdir({}),
+      presence: { clientIdleMs: 60_000, graceMs: 60_000 },
+    });
+    const { user, push } = stand;
+    for (let n = 1; n <= 120; n++) await push('jack', 'anna', `message ${n}`);
+    const first = await user('anna', 'mode="docked"');
+    await first.getByRole('button', { name: 'Open chat, 120 unread' }).click();
+    await first.getByRole('button', { name: /^jack .* message 120 120 unread$/ }).click();
+    await first.locator('.bubble', { hasText: 'message 120' }).waitFor();
+    for (let list = await numbers(first); list[0] !== 1; list = await numbers(first)) await scroll(first, '0');
+    t.ok(isRow(await numbers(first)));
+    await first.getByRole('button', { name: 'Jump to the newest' }).click();
+    await write(first, 'message 121');
+    await first.locator('.outcome').waitFor();
+    // The server has read marks in the order in which they were sent.
+    await first.evaluate(`document.querySelector('nextalk-chat').chat.conversations()`);
+    const second = await user('anna', 'mode="docked"');
+    await second.getByRole('button', { name: 'Open chat', exact: true }).click();
+    await second.getByRole('button', { name: /^jack .* You: message 121$/ }).click();
+    await second.locator('.bubble', { hasText: 'message 121' }).waitFor();
+    const list = await numbers(second);
+    t.ok(isRow(list) && list.length >= 50);
   },
 );

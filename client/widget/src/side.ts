@@ -148,7 +148,7 @@ export class Side {
     const text = isTyping && !conversation?.isRoom ? speech.say('typing', { name }) : (last?.body.slice(0, 200) ?? '');
     return [
       h('span', { class: 'first' }, ...this.#name(id, name), time),
-      h('span', { class: 'more' }, by && !isTyping && h('bdi', {}, `${by}: `), h('bdi', {}, text)),
+      h('span', { class: 'more' }, by && !isTyping && h('bdi', { class: 'who' }, `${by}:`), h('bdi', {}, text)),
     ];
   }
 }

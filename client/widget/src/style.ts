@@ -126,7 +126,9 @@ h2.section{padding:10px 8px 4px;font-size:.82em;font-weight:600;color:var(--next
 .name{flex:1;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-weight:560}
 .person .name,.room .name{flex:none}
 .first time{font-size:.8em;color:var(--nextalk-muted);flex:none}
-.more{font-size:.88em;color:var(--nextalk-muted);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.more{display:flex;gap:4px;font-size:.88em;color:var(--nextalk-muted);white-space:nowrap}
+.more bdi{overflow:hidden;text-overflow:ellipsis;flex:0 1 auto;min-width:0}
+.more .who{flex:none;max-width:50%}
 [dir=rtl] .name{text-align:right}[dir=ltr] .name{text-align:left}
 .row .badge{align-self:center}
 .avatar{position:relative;width:34px;height:34px;border-radius:50%;display:grid;place-items:center;flex:none;font-weight:620;font-size:14px;line-height:1;
@@ -146,6 +148,7 @@ const THREAD = `
 .thread{flex:1;min-height:0;position:relative;display:flex}
 .log{flex:1;min-width:0;padding:10px 14px 6px;overflow-anchor:none;position:relative}
 .log:focus-visible{outline-offset:-2px}
+.log{display:flex;flex-direction:column}.log>*{flex:none}.lines{margin-top:auto}
 .line{display:flex;gap:8px;align-items:flex-start}
 .head{margin-top:8px}
 .line:not(.head) .content{margin-top:2px}
