@@ -27,7 +27,7 @@ import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
 import { Quotas, type SharedQuotas } from './quotas.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
-import { serviceQueue } from './service-webhook.js';
+import { type ServiceWebhook, serviceQueue } from './service-webhook.js';
 import { SignOuts } from './sign-outs.js';
 import { EVENTS_QUEUE, SiteEvents } from './site-events.js';
 import type { Group, Ref, System } from './system.js';
@@ -99,6 +99,8 @@ export class Domain {
   events: SiteEvents | null = null;
   /** Told each event, as JSON, where there are any; null: nobody is. */
   onEvent: ((kind: string, json: string) => void) | null = null;
+  /** The webhooks of its services. */
+  readonly webhooks = new Set<ServiceWebhook>();
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   /** Called when clients are to end, for others than those with tickets: MQTT backends. */

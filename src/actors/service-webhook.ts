@@ -35,11 +35,12 @@ export class ServiceWebhook {
   constructor(
     private readonly domain: Domain,
     private readonly address: Address,
-    private readonly id: string,
+    readonly id: string,
   ) {
     const { runtime, name, metrics } = domain;
     this.startedAt = runtime.clock.now();
     metrics.connections.webhook += 1;
+    domain.webhooks.add(this);
     const table = runtime.store?.table<never>('webhooks') ?? null;
     this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)]);
   }
@@ -63,12 +64,17 @@ export class ServiceWebhook {
   /** The service has no webhook any more. */
   discard(): void {
     this.#outbox.discard();
-    this.domain.metrics.connections.webhook -= 1;
+    this.#end();
   }
 
   /** Ends; what waits stays on disk, and is dropped where there is none. */
   close(): void {
     for (const item of this.#outbox.close()) this.#dropped('discarded', item);
+    this.#end();
+  }
+
+  #end(): void {
+    this.domain.webhooks.delete(this);
     this.domain.metrics.connections.webhook -= 1;
   }
 

@@ -13,6 +13,7 @@ import { reloadRoute } from './reload.js';
 import { nodeView, statistics, valuesFor } from './stats.js';
 import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
+import { webhookRoutes } from './webhooks.js';
 
 const LISTED = 20;
 /** The most items of a list that one answer holds, an answer to the parent of a worker too. */
@@ -132,6 +133,7 @@ export function protectedRoutes(
     ...statsRoutes(context, source),
     ...endpointRoutes(context, tracing),
     ...domainRoutes(context),
+    ...webhookRoutes(context),
     reloadRoute(context.reload),
     pageRoute(assets),
   ]);

@@ -19,6 +19,7 @@ import { type Described, PROMETHEUS_TYPE, prometheusText } from '../admin/promet
 import { reloadRoute } from '../admin/reload.js';
 import { limitOf, openRoutes, pageRoute } from '../admin/routes.js';
 import { Stream } from '../admin/stream.js';
+import { mergeWebhooks, TEST_EVENT, type WebhookRows } from '../admin/webhooks.js';
 import type { Config } from '../config.js';
 import type { Viewer } from '../directory/operations.js';
 import { AdminMetrics } from '../metrics.js';
@@ -142,6 +143,13 @@ function viewRoutes(requests: Requests): [string, Handler][] {
       },
     ],
     [
+      'GET /api/webhooks',
+      async ({ response, viewer }) => {
+        const answers = await requests.as(viewer).sendJson<WebhookRows>('/api/webhooks');
+        answerMerged(response, answers, (all) => mergeWebhooks(all.values()));
+      },
+    ],
+    [
       'GET /api/errors',
       async ({ response, viewer }) => {
         const read = (body: string) => (JSON.parse(body) as { errors: readonly RecentSummary[] }).errors;
@@ -201,7 +209,7 @@ function domainRoutes(requests: Requests): [string, Handler][] {
     if (!forwarded) return answerError(response, 503, 'no worker gives an answer');
     answer(response, forwarded.status, 'application/json; charset=utf-8', forwarded.body);
   };
-  return FORWARDED.map((name) => [name, forward]);
+  return [...FORWARDED, TEST_EVENT].map((name) => [name, forward]);
 }
 
 function protectedRoutes(workers: Workers, history: History, tracing: SharedTracing): [string, Handler][] {

@@ -5,6 +5,7 @@ import { ErrorList, SizeLists } from './lists.js';
 import { NodesView } from './nodes.js';
 import { PLOTS, Plots, Tiles } from './plots.js';
 import { showVerdict } from './verdict.js';
+import { WebhookList } from './webhooks.js';
 import { showWorkers } from './workers.js';
 
 const KEPT = 900;
@@ -171,12 +172,13 @@ function showRanges() {
 
 const errors = new ErrorList(byId('errors'));
 const sizes = new SizeLists();
+const webhooks = new WebhookList();
 const endpoint = new EndpointView();
 
 /** `#endpoint?domain=…&id=…` */
 function route() {
   const [name, query = ''] = location.hash.slice(1).split('?');
-  view = ['overview', 'rooms', 'endpoint'].includes(name) ? name : 'overview';
+  view = ['overview', 'rooms', 'webhooks', 'endpoint'].includes(name) ? name : 'overview';
   for (const link of document.querySelectorAll('.tabs a')) {
     if (link.hash === `#${view}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
@@ -184,6 +186,7 @@ function route() {
   for (const section of document.querySelectorAll('.view')) section.hidden = section.id !== `view-${view}`;
   errors.run(view === 'overview');
   sizes.run(view === 'rooms');
+  webhooks.run(view === 'webhooks');
   endpoint.run(view === 'endpoint', new URLSearchParams(query));
   draw();
 }
