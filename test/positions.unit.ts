@@ -9,10 +9,10 @@ import { Client, Outbox } from '../src/actors/client.js';
 import { Memory } from '../src/actors/memory.js';
 import { Packet } from '../src/actors/packet.js';
 import { type Asked, formatPosition as format, parseAsked, parsePosition } from '../src/actors/position.js';
-import type { CountedFrame, Counting, Transport } from '../src/actors/transport.js';
 import { CLOSE } from '../src/errors.js';
 import { Metrics } from '../src/metrics.js';
 import type { Check } from './support/check.js';
+import { Counted, Plain } from './support/connections.js';
 import { dice } from './support/dice.js';
 
 const address = '/domain/a.example/uid/1' as Address;
@@ -21,56 +21,6 @@ const ERA = 'era';
 
 function formatPosition(n: number): string {
   return format(n, ERA);
-}
-
-/** A connection whose client counts. What it has taken is on its way until the client reads it. */
-class Counted implements Transport, Counting {
-  readonly kind = 'websocket';
-  readonly counting = this;
-  readonly wire: CountedFrame[] = [];
-  answered = '';
-  isFull = false;
-
-  constructor(readonly asked: Asked) {}
-
-  resumed(position: string): void {
-    this.answered = position;
-  }
-
-  send(frame: CountedFrame): boolean {
-    if (this.isFull) return false;
-    this.wire.push(frame);
-    return true;
-  }
-
-  deliver(): number {
-    throw new Error('a connection that counts is sent frames');
-  }
-
-  close(): readonly Packet[] {
-    return NONE;
-  }
-}
-
-/** A connection that keeps no position, and gives back what it could not get out. */
-class Plain implements Transport {
-  readonly kind = 'websocket';
-  readonly taken: Packet[] = [];
-
-  constructor(
-    private readonly takes: number,
-    private readonly gives = 1,
-  ) {}
-
-  deliver(packets: readonly Packet[]): number {
-    const taken = packets.slice(0, this.takes);
-    this.taken.push(...taken);
-    return taken.length;
-  }
-
-  close(): readonly Packet[] {
-    return this.taken.splice(Math.max(0, this.taken.length - this.gives));
-  }
 }
 
 const KINDS = ['message', 'presence', 'status'] as const;

@@ -18,6 +18,7 @@ import type { QueueState } from './queue-entries.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
 import { type Counting, connectionOf, type Transport } from './transport.js';
+import type { Confirmations } from './unseen.js';
 
 /** Clients with something to send at the end of this turn. */
 export class Outbox {
@@ -65,8 +66,8 @@ export class Client {
   namedAt = 0;
   /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
   toldAt = Number.POSITIVE_INFINITY;
-  /** Told what is confirmed or has expired, while its endpoint keeps messages that none of its clients has confirmed. */
-  onConfirmed: ((packets: readonly Packet[]) => void) | null = null;
+  /** While its endpoint has other clients, or keeps messages that none of its clients has confirmed. */
+  confirmations: Confirmations | null = null;
   /** What it has not had of other clients' packets; null: it came first. */
   elders: Elders | null = null;
   private readonly metrics: DomainMetrics;
@@ -190,7 +191,7 @@ export class Client {
     const gone = this.#queue.acknowledge(packets);
     if (dropped === null) return this.#leave(gone);
     this.#traceAll('dropped', gone, dropped);
-    this.onConfirmed?.(gone);
+    this.confirmations?.confirmed(gone);
   }
 
   /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
@@ -263,7 +264,7 @@ export class Client {
     const expired = this.#queue.dropExpired();
     if (expired.length === 0) return;
     this.#traceAll('dropped', expired, 'expired');
-    this.onConfirmed?.(expired);
+    this.confirmations?.confirmed(expired);
   }
 
   /** To a client that counts: a frame as a whole, which stays until it is confirmed. */
@@ -324,7 +325,7 @@ export class Client {
       this.metrics.confirmed[kind] += 1;
       if (trace !== null && isTraced) trace.hop('confirmed', packet, this.address, `${this.name}${how}`);
     }
-    this.onConfirmed?.(confirmed);
+    this.confirmations?.confirmed(confirmed);
   }
 
   /** Whatever comes next has what an ended transport did not get out, or its client did not acknowledge. */
@@ -334,6 +335,7 @@ export class Client {
   }
 
   #putBack(unsent: readonly Packet[], limits: QueueLimits): void {
+    if (unsent.length > 0) this.confirmations?.returned(unsent);
     this.#reportOverflow(this.#queue.putBack(unsent, limits));
   }
 

@@ -37,7 +37,7 @@ import type { ServiceWebhook } from './service-webhook.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
 import { isInTurns } from './turns.js';
-import { isConnected, keepUnconfirmed } from './unseen.js';
+import { type Confirmations, isConnected, keepUnconfirmed } from './unseen.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
 
@@ -137,6 +137,8 @@ export interface EndpointState {
   ended: readonly EndedClient[] | null;
   /** Messages that no client has confirmed, and that wait for whichever comes next; of actors/unseen.ts. */
   unseen: PacketQueue | null;
+  /** Which messages one of its clients has confirmed while others may have them queued; null: it had one client at a time. */
+  confirmations: Confirmations | null;
   /** POSTs a service's messages to its site. */
   webhook: ServiceWebhook | null;
   /** A service that delivers in turns: sender → the client it stays with. */
@@ -159,6 +161,7 @@ export function newEndpoint(domain: Domain, { node, id }: Target, record: Endpoi
     seenAt: 0,
     ended: null,
     unseen: null,
+    confirmations: null,
     webhook: null,
     turns: null,
   };
@@ -268,7 +271,9 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
 function detach(state: EndpointState, client: Client, transport: Transport, unsent: readonly Packet[]): EndpointState {
   const { limits, runtime } = state.domain;
   if (!state.clients.includes(client)) {
-    handOver(state, client.leftBehind(transport, unsent), []);
+    const left = client.leftBehind(transport, unsent);
+    state.confirmations?.returned(left);
+    handOver(state, left, [], new Set(left.filter((packet) => !state.confirmations?.has(packet))));
     return state;
   }
   if (!client.detach(transport, unsent, limits, runtime.clock.now())) return state;

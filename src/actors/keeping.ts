@@ -24,7 +24,7 @@ import type { Packet } from './packet.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { keepUnseen } from './unseen.js';
+import { keepUnseen, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
   /** Its record is to be on disk. */
@@ -163,6 +163,8 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
   const names = new Set(state.clients.map(({ name }) => name));
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
   restoreElders(state, queues, packetOf);
+  // Else nobody knows who came before what.
+  if (message.goesOn) restoreConfirmed(state);
   const unseen = new Set(found(queues.unseen, packetOf));
   // Of a client whose ticket is not known: what no other client has waits for whichever comes next.
   const has = new Set(state.clients.flatMap(({ queued }) => queued));

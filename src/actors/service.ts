@@ -83,7 +83,7 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
   const left = client.queued.slice();
   const waiting = new Set(unconfirmed(state, client));
   const laterOnes = state.clients.map((other) => [other, hadNot(other, client)] as const);
-  client.onConfirmed = null;
+  client.confirmations = null;
   client.clear();
   handOver(state, left, laterOnes, waiting);
   for (const other of state.clients) other.elders?.numbers.delete(client);

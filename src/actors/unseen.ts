@@ -11,6 +11,43 @@ import { PacketQueue } from './queue.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
 
+/**
+ * Which messages of an endpoint one of its clients has confirmed, for as long as others may have them queued: these are not
+ * for whoever comes next, although the client that confirmed them may have gone.
+ */
+export class Confirmations {
+  /** By how many of its clients. */
+  readonly #counts = new WeakMap<Packet, number>();
+
+  constructor(private readonly state: EndpointState) {}
+
+  has(packet: Packet): boolean {
+    return (this.#counts.get(packet) ?? 0) > 0;
+  }
+
+  /** A client has confirmed these, or they have expired. */
+  confirmed(packets: readonly Packet[]): void {
+    const { domain, address, clients } = this.state;
+    if (clients.length > 1) this.note(packets);
+    for (const packet of packets) {
+      if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
+    }
+  }
+
+  note(packets: readonly Packet[]): void {
+    for (const packet of packets) if (packet.kind === 'message') this.#add(packet, 1);
+  }
+
+  /** They counted as confirmed by being written, and were not got out. */
+  returned(packets: readonly Packet[]): void {
+    for (const packet of packets) if (this.has(packet)) this.#add(packet, -1);
+  }
+
+  #add(packet: Packet, by: 1 | -1): void {
+    this.#counts.set(packet, (this.#counts.get(packet) ?? 0) + by);
+  }
+}
+
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
@@ -27,19 +64,19 @@ export function giveUnseen(state: EndpointState, client: Client): void {
   if (clients.length > 0) {
     const numbers = new Map(clients.map((elder) => [elder, elder.accepted]));
     client.elders = { numbers, given: new WeakSet(unseen?.packets) };
-  }
-  if (state.unseen === null) return;
+    for (const elder of clients) watch(state, elder);
+  } else if (unseen === null) return;
   watch(state, client);
   // What waits goes to one of them, when that one has a turn.
   if (isInTurns(state)) return;
-  for (const packet of state.unseen.packets) client.push(packet, state.domain.limits);
+  for (const packet of unseen?.packets ?? []) client.push(packet, state.domain.limits);
 }
 
 /** Nothing waits any more. */
 export function clearUnseen(state: EndpointState): void {
   state.unseen?.clear();
   state.unseen = null;
-  for (const client of state.clients) client.onConfirmed = null;
+  if (state.clients.length < 2) for (const client of state.clients) client.confirmations = null;
 }
 
 /** The same for messages of which some may be kept already. */
@@ -49,10 +86,11 @@ export function keepWaiting(state: EndpointState, packets: readonly Packet[]): v
   for (const packet of packets) if (!kept.has(packet)) keepUnseen(state, packet);
 }
 
-/** A message waits no more. */
-export function forgetWaiting(state: EndpointState, packet: Packet): void {
-  state.unseen?.remove(packet);
+/** A message waits no more. Answers whether it did. */
+export function forgetWaiting(state: EndpointState, packet: Packet): boolean {
+  const waited = state.unseen?.remove(packet) === true;
   if (state.unseen?.length === 0) clearUnseen(state);
+  return waited;
 }
 
 /** A client cannot be reached: what it has not confirmed, and no other client has, waits for the next one. */
@@ -60,18 +98,10 @@ export function keepUnconfirmed(state: EndpointState, client: Client): void {
   keepWaiting(state, unconfirmed(state, client));
 }
 
-/** Messages of a client that neither it nor another client of its endpoint has confirmed. */
+/** Messages of a client that neither it nor another client of its endpoint has confirmed, be that one gone. */
 export function unconfirmed(state: EndpointState, client: Client): readonly Packet[] {
-  const { clients } = state;
   const messages = client.queued.filter(({ kind }) => kind === 'message');
-  if (messages.length === 0 || isInTurns(state)) return messages;
-  const confirmed = new Set<Packet>();
-  for (const other of clients) {
-    if (other === client) continue;
-    const open = new Set([...other.queued, ...hadNot(other, client)]);
-    for (const packet of messages) if (!open.has(packet)) confirmed.add(packet);
-  }
-  return messages.filter((packet) => !confirmed.has(packet));
+  return isInTurns(state) ? messages : messages.filter((packet) => !state.confirmations?.has(packet));
 }
 
 /** What `client` has in its queue since before `other` came, so that `other` has had none of it. */
@@ -82,16 +112,22 @@ export function hadNot(other: Client, client: Client): readonly Packet[] {
 }
 
 function watch(state: EndpointState, client: Client): void {
-  client.onConfirmed = (packets) => confirmed(state, packets);
+  state.confirmations ??= new Confirmations(state);
+  client.confirmations = state.confirmations;
 }
 
-function confirmed(state: EndpointState, packets: readonly Packet[]): void {
-  const { unseen, domain, address } = state;
-  for (const packet of packets) {
-    if (packet.kind !== 'message' || !unseen?.remove(packet)) continue;
-    domain.mailboxes?.forget(address, packet);
+/** After a restart: what a client has confirmed is not in its queue, though it was there when that came. */
+export function restoreConfirmed(state: EndpointState): void {
+  const { clients } = state;
+  if (clients.length < 2 || isInTurns(state)) return;
+  for (const client of clients) {
+    watch(state, client);
+    for (const other of clients) {
+      if (other === client) continue;
+      const open = new Set([...other.queued, ...hadNot(other, client)]);
+      client.confirmations?.note(client.queued.filter((packet) => !open.has(packet)));
+    }
   }
-  if (unseen?.length === 0) clearUnseen(state);
 }
 
 /** Whether a client of the endpoint is connected, here or on another node. */
