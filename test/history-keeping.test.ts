@@ -7,7 +7,11 @@ import { WebhookServer } from './support/webhook.js';
 
 t.test('statuses, presences, broadcasts, what expires and what goes to a webhook only are not kept', async (t) => {
   const hook = await WebhookServer.start(t);
-  const server = await serve(t, { services: { bot: { webhook: hook.url } } }, { mqtt: { port: -1 } });
+  const server = await serve(
+    t,
+    { webhookPrivate: true, services: { bot: { webhook: hook.url } } },
+    { mqtt: { port: -1 } },
+  );
   const site = server.site();
   const anna = await site.arrive('anna', { rooms: 'lobby' });
   await site.show(anna.ticket, 'away');

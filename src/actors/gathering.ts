@@ -20,7 +20,7 @@ export interface Gathered {
 }
 
 export class Gathering {
-  #conversations = new Map<string, Gathered>();
+  readonly #conversations = new Map<string, Gathered>();
   /** Keys of conversations by their names: to hash costs more than all else that is done for a message here. */
   readonly #keys = new BoundedMap<string, string>(() => KEYS);
   #count = 0;
@@ -48,13 +48,17 @@ export class Gathering {
     this.#count += 1;
   }
 
-  /** All of it; nothing is left. */
-  empty(): Iterable<Gathered> {
-    const all = this.#conversations.values();
-    this.#conversations = new Map();
-    this.#count = 0;
-    this.#bytes = 0;
-    return all;
+  /** What has been taken of the conversations that have waited longest, at most so many: it is gathered no more. */
+  take(most: number): Gathered[] {
+    const taken: Gathered[] = [];
+    for (const [name, gathered] of this.#conversations) {
+      if (taken.length >= most) break;
+      this.#conversations.delete(name);
+      taken.push(gathered);
+      this.#count -= gathered.messages.length + gathered.reads.length;
+      for (const { packet } of gathered.messages) this.#bytes -= packet.bytes;
+    }
+    return taken;
   }
 
   #of(sender: Address, to: Address): Gathered {

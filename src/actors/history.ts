@@ -31,6 +31,9 @@ import { type Listed, Participants, periodOf, startOf } from './participants.js'
 
 /** How long what is taken gathers before it is written. */
 const GATHER_MS = 1000;
+/** Then so many conversations are written at once, with a pause before the next, so that it holds nobody up. */
+const SOME = 50;
+const PAUSE_MS = 10;
 const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
@@ -121,22 +124,25 @@ export class History {
       this.#gathering.read(sender, to, show.slice(READ.length));
     }
     if (this.#closed || this.#gathering.isMuch) this.write();
-    else this.#cancelWrite ??= this.clock.after(GATHER_MS, this.write);
+    else this.#cancelWrite ??= this.clock.after(GATHER_MS, this.#writeSome);
   }
 
   /** Writes what has gathered; on disk it is with the store's next commit. */
-  readonly write = (): void => {
+  write(most = Number.POSITIVE_INFINITY): void {
     this.#cancelWrite?.();
     this.#cancelWrite = null;
     if (this.#gathering.isEmpty) return;
     const isFull = !this.#makeRoom();
-    for (const { key, sides, messages, reads } of this.#gathering.empty()) {
+    for (const { key, sides, messages, reads } of this.#gathering.take(most)) {
       if (messages.length > 0) this.#keep(key, sides, messages, isFull);
       for (const { by, id } of reads) this.#read(key, by, id);
     }
     this.#tell();
     this.#schedule();
-  };
+    if (!this.#gathering.isEmpty) this.#cancelWrite = this.clock.after(PAUSE_MS, this.#writeSome);
+  }
+
+  readonly #writeSome = (): void => this.write(SOME);
 
   /** The messages of a conversation, each as its JSON, the oldest first. */
   messages(user: Address, other: Address, { before, after, limit }: Asked): Page<string> {
