@@ -1,6 +1,7 @@
 /** A server that is ended in order and started again goes on where it was, and nobody is told: PROTOCOL.md section 20. */
 import t from 'tap';
 import { WebSocket } from 'ws';
+import { client as mqttClient } from './mqtt/support/clients.js';
 import { CountingPoll, CountingSocket, CountingStream } from './support/counting.js';
 import { restartingServer } from './support/restarting.js';
 
@@ -95,3 +96,34 @@ t.test(
     t.not(again.ticket, jack.ticket);
   },
 );
+
+t.test('the MQTT session of a ticket goes through an orderly restart, and its will is not published', async (t) => {
+  const server = await restartingServer(t);
+  const { ticket } = await server.online('jack');
+  const anna = await server.online('anna');
+  const connect = () =>
+    mqttClient(t, server.mqtt, {
+      username: 'a.example',
+      password: ticket,
+      clientId: 'phone',
+      clean: false,
+      properties: { sessionExpiryInterval: 60 },
+      will: { topic: '/domain/a.example/uid/anna', payload: Buffer.from('jack is gone'), qos: 1, retain: false },
+    });
+  const first = await connect();
+  first.client.on('error', () => undefined);
+  await server.push('anna', 'jack', 'one');
+  t.match(JSON.parse(await first.payload()), { messages: [{ body: 'one' }] });
+  await server.restart();
+  const again = await connect();
+  t.equal(again.connack?.sessionPresent, true);
+  await server.push('anna', 'jack', 'two');
+  const bodies: string[] = [];
+  while (!bodies.includes('two')) {
+    const { messages } = JSON.parse(await again.payload()) as { messages: { body: string }[] };
+    bodies.push(...messages.map(({ body }) => body));
+  }
+  t.ok(['two', 'one,two'].includes(bodies.join()), 'what was not acknowledged comes again, first');
+  await server.push('jack', 'anna', 'here');
+  t.match(await server.poll(anna.ticket), { messages: [{ body: 'here' }] }, 'no will');
+});

@@ -19,6 +19,7 @@ import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { History } from './history.js';
 import { DomainJournal } from './journal.js';
+import type { SessionKeeper } from './kept.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
 import { MessageIds } from './message-ids.js';
@@ -101,6 +102,8 @@ export class Domain {
   onEvent: ((kind: string, json: string) => void) | null = null;
   /** The webhooks of its services. */
   readonly webhooks = new Set<ServiceWebhook>();
+  /** Keeps what a protocol has of clients through a restart; null: nothing is kept. */
+  sessions: SessionKeeper | null = null;
   /** Called when the domain ends, for what else lives in it: MQTT sessions. */
   readonly onEnd = new Set<() => void>();
   /** Called when clients are to end, for others than those with tickets: MQTT backends. */

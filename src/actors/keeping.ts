@@ -81,6 +81,7 @@ function keep(state: EndpointState): EndpointState {
 function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { kind: 'save' }>): EndpointState {
   for (const client of state.clients) if (client.transport) client.close(CLOSE.shutdown, state.domain.limits);
   const { node, id, clients, unseen, turns } = state;
+  const { sessions } = state.domain;
   closeWebhook(state);
   const isIdle = clients.every(
     ({ accepted, elders, keptSince }) => accepted === 0 && elders === null && keptSince === null,
@@ -91,7 +92,10 @@ function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { 
       node,
       id,
       unseen: unseen?.packets.map(saving.numberOf) ?? [],
-      clients: clients.map((client) => keptClientQueue(client, queued, saving)),
+      clients: clients.map((client) => ({
+        ...keptClientQueue(client, queued, saving),
+        session: sessions?.save(client, saving.numberOf) ?? null,
+      })),
       turns: [...(turns ?? [])].map(([sender, { name }]) => [sender, name]),
     });
   }
@@ -99,7 +103,11 @@ function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { 
   return state;
 }
 
-function keptClientQueue(client: Client, queued: ReadonlySet<Packet>, { numberOf }: Saving): KeptClientQueue {
+function keptClientQueue(
+  client: Client,
+  queued: ReadonlySet<Packet>,
+  { numberOf }: Saving,
+): Omit<KeptClientQueue, 'session'> {
   const { name, elders, queue } = client;
   return {
     name,
@@ -200,6 +208,7 @@ function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue,
     client.keptSince = client.since;
     client.connectedMs = kept.connectedMs;
   }
+  if (goesOn && kept.session !== null) domain.sessions?.restore(client, kept.session, packetOf);
   client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length }, domain.limits);
 }
 

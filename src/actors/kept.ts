@@ -4,6 +4,7 @@
  */
 import type { PacketKind } from '../metrics.js';
 import type { Address } from './address.js';
+import type { Client } from './client.js';
 import { Packet } from './packet.js';
 import type { Show } from './presence.js';
 import type { PacketQueue } from './queue.js';
@@ -54,6 +55,15 @@ export interface KeptClientQueue extends KeptQueue {
   readonly given: readonly number[];
   /** How long it had been connected in all, in ms; null: its last connection kept no position. */
   readonly connectedMs: number | null;
+  /** What its protocol keeps of it; null: nothing. */
+  readonly session: unknown;
+}
+
+/** What a protocol keeps of a client beside its queue, as plain data: packets by the numbers that they are kept under. */
+export interface SessionKeeper {
+  /** null: nothing. */
+  save(client: Client, numberOf: (packet: Packet) => number): unknown;
+  restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void;
 }
 
 /** What waits at an endpoint, written at an orderly end. */

@@ -125,6 +125,7 @@ function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, reado
       elders: null,
       given: [],
       connectedMs: null,
+      session: null,
     })),
     unseen: queues.get(UNSEEN) ?? [],
     turns: [],

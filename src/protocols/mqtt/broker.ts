@@ -6,7 +6,7 @@ import { publish } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import { hasWildcard } from '../../actors/topic.js';
 import type { Context } from '../context.js';
-import { ClientSessions } from './client-session.js';
+import { ClientSessions } from './client-sessions.js';
 import { FilterShapes } from './filter-shapes.js';
 import { Journal } from './journal.js';
 import { Replays } from './replay.js';
@@ -55,6 +55,7 @@ export class Broker {
     this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory, onExpired);
     this.replays = new Replays(system);
     this.clients = new ClientSessions(domain);
+    domain.sessions = this.clients;
     this.journal = store && new Journal(store, domain.name);
     this.startedAt = clock.now();
     this.#sessions = system.group(`mqtt sessions ${domain.name}`);

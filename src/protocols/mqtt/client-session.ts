@@ -10,84 +10,22 @@ import type { Packet } from '../../actors/packet.js';
 import type { Transport } from '../../actors/transport.js';
 import { CLOSE, type CloseReason } from '../../errors.js';
 import { isMember } from '../sending.js';
+import type { Batch, ClientSession, ClientSessions } from './client-sessions.js';
 import type { Connection, ConnectionOwner } from './connection.js';
 import { encodeAck, encodeSuback, encodeUnsuback, PINGRESP } from './encode.js';
 import { expiryAfter, expiryOf } from './expiry.js';
 import { publicationOf } from './frame-publication.js';
-import { type InFlight, Inflight } from './inflight.js';
-import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe, Will } from './packets.js';
+import type { InFlight } from './inflight.js';
+import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe } from './packets.js';
 import { refuse } from './publish.js';
-import { ACCEPTED, dropRefused, sendTo } from './publish-to-address.js';
+import { ACCEPTED, sendTo } from './publish-to-address.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
 import { acknowledgeCopy, acknowledgeLater, exceeds, keep, release } from './received.js';
-import { SessionWill } from './will.js';
 
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
 
-/** Packets of one topic that follow each other and expire together: one publication. Those that have had to go are no longer in it. */
-type Batch = readonly Packet[];
-
 const NONE: readonly Packet[] = [];
-
-/** What outlives a connection: it goes on when the same client connects with the same client id. */
-export class ClientSession {
-  readonly inflight = new Inflight<Batch>();
-  /** QoS 2 publications received and not released yet. */
-  readonly received = new Set<number>();
-  readonly will: SessionWill;
-  /** Seconds that the session outlives its connection. */
-  expiryS = 0;
-  /** Null: the session has no connection. */
-  transport: ClientTransport | null = null;
-
-  constructor(
-    private readonly domain: Domain,
-    readonly client: Client,
-    readonly clientId: string,
-  ) {
-    this.will = new SessionWill(domain.runtime.clock, (will) => this.#publishWill(will));
-  }
-
-  /** A will is a message of the client's endpoint, sent while its ticket holds. */
-  #publishWill(will: Will): void {
-    const { domain, client } = this;
-    if (domain.tickets.get(client.token) !== client) return;
-    const outcome = sendTo(domain, client, will);
-    if (outcome.reason !== 0) dropRefused(domain, will.topic, outcome);
-  }
-}
-
-/** The sessions of a domain's clients. Each client has one, which goes with it. */
-export class ClientSessions {
-  readonly #sessions = new WeakMap<Client, ClientSession>();
-
-  constructor(private readonly domain: Domain) {}
-
-  /** The session that a CONNECT resumes or begins, and whether it was there. An earlier connection loses the session. */
-  open(client: Client, { clientId, clean }: Connect): { readonly session: ClientSession; readonly present: boolean } {
-    this.#sessions.get(client)?.transport?.leave();
-    const known = this.#sessions.get(client);
-    if (known && known.clientId === clientId && !clean) {
-      known.will.resumed();
-      return { session: known, present: true };
-    }
-    known?.will.publishPending();
-    const session = new ClientSession(this.domain, client, clientId);
-    this.#sessions.set(client, session);
-    return { session, present: false };
-  }
-
-  /** Ends a session that does not outlive its connection. */
-  end(session: ClientSession): void {
-    if (this.#sessions.get(session.client) === session) this.#sessions.delete(session.client);
-  }
-
-  /** The server or the domain ends: no will goes out any more. */
-  close(): void {
-    for (const client of this.domain.tickets.values()) this.#sessions.get(client)?.will.resumed();
-  }
-}
 
 /** A client's connection: gets the endpoint's packets out, and hands on what the client says. */
 export class ClientTransport implements ConnectionOwner, Transport {

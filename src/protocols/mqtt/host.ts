@@ -326,6 +326,7 @@ export class MqttHost implements Host {
   /** The server drains: for each connection, a function that ends it. */
   farewells(): (() => void)[] {
     const { mqttReason, webSocketCode } = CLOSE.shutdown;
+    for (const { clients } of this.#brokers.values()) clients.isEnding = true;
     const sessions = [...this.#brokers.values()].flatMap((broker) => [...broker.sessions.values()]);
     const connections = [...this.connections].filter(({ isSession }) => !isSession);
     return [
