@@ -4,6 +4,7 @@
  * packets that many queues have written once. After that it writes nothing more. Endpoints write themselves, when they
  * are told (keeping.ts).
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../clock.js';
 import type { DomainConfig } from '../config.js';
 import { log } from '../log.js';
@@ -25,6 +26,8 @@ const GROUP_MS = 100;
 const CHUNK = 128;
 /** About as many bytes as a chunk of packets has at most, and one packet more. */
 const CHUNK_BYTES = 64 * 1024;
+/** Endpoints that are read in one turn of the event loop. */
+const AT_ONCE = 500;
 /** How long what was written at an orderly end stays: whoever is killed soon after its start finds it again. */
 const STALE_MS = 60_000;
 
@@ -208,15 +211,22 @@ export class DomainJournal {
     const isHeld = !goesOn && held.queues.length > 0;
     const queues = this.#byAddress(isHeld ? [held.queues] : this.#chunks());
     const packetOf = isHeld ? held.packetOf : this.#readPackets();
-    const done: Promise<void>[] = [];
-    let restored = 0;
+    let [restored, open] = [0, 1];
+    let settle = (): void => undefined;
+    const isDone = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const done = (): void => {
+      open -= 1;
+      if (open === 0) settle();
+    };
     const restore = (node: Node, id: string, kept: KeptEndpoint | null): void => {
       const address = addressOf(this.domain.name, node, id);
       const waiting = queues.get(address) ?? null;
       queues.delete(address);
       const actor = this.domain.endpoint({ address, node, id, client: null });
-      const restoring = { kind: 'restore', kept, queues: waiting, packetOf, goesOn } as const;
-      done.push(new Promise((end) => actor.tell({ ...restoring, done: end })));
+      open += 1;
+      actor.tell({ kind: 'restore', kept, queues: waiting, packetOf, goesOn, done });
     };
     let unreadable = 0;
     for (const [key, kept] of this.#endpoints.entries(this.#part)) {
@@ -228,6 +238,7 @@ export class DomainJournal {
       }
       restore(node as Node, String(id), kept);
       restored += 1;
+      if (restored % AT_ONCE === 0) await nextTurn();
     }
     if (unreadable > 0) {
       const what = { event: 'state not read', domain: this.domain.name, records: unreadable };
@@ -235,7 +246,8 @@ export class DomainJournal {
     }
     // A service whose site is to be called, and that no client answers for.
     for (const { node, id } of [...queues.values()]) restore(node as Node, id, null);
-    await Promise.all(done);
+    done();
+    await isDone;
     held.forget();
     this.#cancelStale = this.clock.after(STALE_MS, () => this.#forgetQueues());
     return restored;
