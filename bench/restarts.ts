@@ -72,9 +72,17 @@ async function load({ child, port }: Running, users: number): Promise<{ onlineMi
   return { onlineMicros, mebibytes: residentBytes(pid) / 1024 / 1024 };
 }
 
-const { values } = parseArgs({ options: { users: { type: 'string', default: '100000' } } });
+const HELP = `npm run bench:restarts -- [--users N]
+
+Brings N users online (100000), ends the server in order and starts it again; needs npm run build.`;
+
+const { values } = parseArgs({ options: { users: { type: 'string', default: '100000' }, help: { type: 'boolean' } } });
 const users = Number(values.users);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
+if (values.help) {
+  print(HELP);
+  process.exit();
+}
 for (const durability of ['none', 'restart']) {
   const data = mkdtempSync(join(tmpdir(), 'nextalk-restarts-'));
   try {
