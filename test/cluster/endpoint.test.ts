@@ -137,7 +137,7 @@ t.test('a service with clients on several nodes delivers in turns', { skip }, as
 t.test('a message to a service is posted to its site once, whichever node it comes from', { skip }, async (t) => {
   const hook = await WebhookServer.start(t);
   const services = { help: { delivery: 'all', webhook: hook.url } };
-  const [n1, n2] = await threeSites(t, { domains: [{ ...siteA, services }] });
+  const [n1, n2] = await threeSites(t, { domains: [{ ...siteA, webhookPrivate: true, services }] });
   await n1.push('a', 'sid:help', 'nobody there');
   await hook.next();
   const agent = await n2.arrive('sid:help');
