@@ -309,11 +309,12 @@ for (const { title, commands, needs = [], run } of documented) {
 
 /**
  * Programs of the pages that other tests run: what a reader saves under a title, PHP and the page of server-sent events
- * (test/docs-site.test.ts), the browser library's and the widget's (test/client), those that sign tokens (test/tokens.test.ts).
+ * (test/docs-site.test.ts), the browser library's and the widget's (test/client), those of
+ * docs/webhooks.md (test/webhooks-page.test.ts), those that sign tokens (test/tokens.test.ts).
  */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
   if (page === 'docs/browser-library.md' || page === 'docs/long-connections.md') return language === 'js';
-  if (page === 'docs/widget.md') return true;
+  if (page === 'docs/widget.md' || page === 'docs/webhooks.md') return true;
   if (page === 'docs/rest.md') return language === 'js' || language === 'php';
   return (followed.has(page) && attributes.has('title')) || (page === 'docs/getting-started.md' && language === 'php');
 }

@@ -147,6 +147,35 @@ for (const { name, needs, start } of languages) {
     }
   });
 
+  t.test(
+    `the ${name} library verifies and parses a real server's events`,
+    { skip: skipWithout(...needs) },
+    async (t) => {
+      const ask = start(t);
+      const hook = await WebhookServer.start(t);
+      const events = { url: hook.url, kinds: ['online', 'undelivered'] };
+      const webhookSecret = ['a new secret', 'an old secret'];
+      const server = await testServer(t, { domains: [{ ...siteA, webhookPrivate: true, webhookSecret, events }] });
+      const call = caller(ask, server, { webhookSecret: 'an old secret' });
+      await call('online', 'jäck');
+      await call('send', { from: 'anna', to: 'rose', body: 'Hi ☃' });
+      const found: unknown[] = [];
+      while (found.length < 2) {
+        const { text, headers } = await hook.next();
+        const signature = headers['x-nextalk-signature'];
+        t.equal(await call('verifyWebhook', text, signature), true);
+        t.equal(await call('verifyWebhook', `${text} `, signature), false);
+        const parsed = (await call('parseEvents', text)) as { domain: string; events: unknown[] };
+        t.equal(parsed.domain, siteA.domain);
+        found.push(...parsed.events);
+      }
+      t.match(found, [
+        { kind: 'online', name: 'jäck', show: 'available', id: /./, time: Number },
+        { kind: 'undelivered', name: 'rose', outcome: 'dropped', packet: { from: 'anna', body: 'Hi ☃' } },
+      ]);
+    },
+  );
+
   t.test(`a token of the ${name} library brings its page online`, { skip: skipWithout(...needs) }, async (t) => {
     const ask = start(t);
     const tokenSecret = 'a secret of the domain, of 32 bytes and more';

@@ -3,6 +3,7 @@ import { CLOSE } from '../../errors.js';
 import { IDENTITY, query, refusals } from './by-ticket.js';
 import { EXAMPLE_TICKET } from './calls.js';
 import type { Operation } from './types.js';
+import { SIGNED } from './webhooks.js';
 
 const FRAME = { $ref: '#/components/schemas/Frame' };
 
@@ -193,9 +194,8 @@ export const WEBHOOK: Operation = {
   summary: 'A message to a service',
   description: [
     "Messages to a service whose configuration has a webhook are POSTed to the site's URL, one after another. Any answer of",
-    'the 200s takes it; errors of the site or network are tried again with growing pauses. `X-NexTalk-Signature` is',
-    '`sha256=` and the hex HMAC-SHA256 of the body, keyed with the first API key of the domain; `X-NexTalk-Domain` names the',
-    'domain.',
+    'the 200s takes it; errors of the site or network are tried again with growing pauses.',
+    SIGNED,
   ].join(' '),
   tags: ['Webhooks'],
   security: [],

@@ -13,6 +13,7 @@ import { EVENTS, MQTT, MQTT_TEXT, PACKETS, WEBHOOK, WEBSOCKET } from './connecti
 import { errorResponse, REFUSALS } from './errors.js';
 import { INTRODUCTION } from './introduction.js';
 import type { Content, Example, JsonSchema, OpenApi, Operation, Parameter, PathItem, Response } from './types.js';
+import { EVENT_SCHEMAS, EVENTS_WEBHOOK } from './webhooks.js';
 
 const BASE = '/v5';
 
@@ -309,6 +310,7 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
       'A change that others see: `online`, `offline`, `show`; of a room `join`, `leave`, `grponline`, `grpoffline`, where ' +
         '`to` and `status` are its id.',
     ),
+    ...EVENT_SCHEMAS,
     StatusPacket: packetSchema('status', 'What somebody is doing now, such as `typing`.'),
   };
 }
@@ -343,7 +345,7 @@ export function openApiDocument(version: string, publicUrl: string | null): Open
     ...(publicUrl !== null && { servers: [{ url: publicUrl }] }),
     tags: TAGS,
     paths: paths(),
-    webhooks: { serviceMessage: { post: WEBHOOK } },
+    webhooks: { serviceMessage: { post: WEBHOOK }, events: { post: EVENTS_WEBHOOK } },
     components: {
       schemas: schemas(),
       responses: Object.fromEntries(
