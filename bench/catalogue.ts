@@ -5,11 +5,13 @@ import { fanoutScenarios } from './scenarios/fanout.js';
 import { growth } from './scenarios/growth.js';
 import { pairScenarios } from './scenarios/pairs.js';
 import { presenceStorm } from './scenarios/presence.js';
+import { sendingScenarios } from './scenarios/sending.js';
 import { topicTree } from './scenarios/tree.js';
 
 export const scenarios: readonly Scenario[] = [
   ...fanoutScenarios,
   ...pairScenarios,
+  ...sendingScenarios,
   ...connectScenarios,
   presenceStorm,
   growth,

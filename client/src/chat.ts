@@ -47,6 +47,8 @@ export interface Sent {
   readonly id: string;
   /** What became of the message: `delivered queued stored dropped unknown`, or `sent` where nobody said. */
   readonly outcome: string;
+  /** Of a room: its members who are online and visible. */
+  readonly members?: number;
 }
 
 export interface Events {
@@ -158,6 +160,7 @@ export class Chat {
     return {
       id: typeof reply.id === 'string' ? reply.id : id,
       outcome: typeof reply.outcome === 'string' ? reply.outcome : 'sent',
+      ...(typeof reply.members === 'number' ? { members: reply.members } : {}),
     };
   }
 

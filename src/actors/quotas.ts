@@ -59,13 +59,16 @@ export class Quotas {
     return this.#wantedBefore;
   }
 
-  /** Takes one of the domain's messages of this second; false: there is none left, and that is counted. */
-  takeMessage(): boolean {
+  /**
+   * Takes one of the domain's messages of this second; false: there is none left, and that is counted. A message to several receivers takes
+   * `count`, and what that is too much is missing later.
+   */
+  takeMessage(count = 1): boolean {
     const perSecond = this.limits().domainMessagesPerSecond;
     if (perSecond === 0) return true;
     const now = this.clock.now();
     this.#turn(now);
-    this.#wanted += 1;
+    this.#wanted += count;
     const share = this.#share(perSecond);
     this.#tokens = Math.min(share, this.#tokens + (Math.max(0, now - this.#filledMs) * share) / SECOND_MS);
     this.#filledMs = now;
@@ -73,7 +76,7 @@ export class Quotas {
       this.metrics.exceed('domainMessagesPerSecond');
       return false;
     }
-    this.#tokens -= 1;
+    this.#tokens -= count;
     return true;
   }
 

@@ -59,7 +59,7 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<Sen
   if (letter.receivers[0]?.[1] === null) return reply(badRequest('type must be one of chat, grpchat'));
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
-  if (!domain.quotas.takeMessage()) return reply(TOO_MANY_REQUESTS);
+  if (!domain.quotas.takeMessage(letter.receivers.length)) return reply(TOO_MANY_REQUESTS);
   post(domain, client.address, letter, (outgoing) => sendFrom(client, outgoing), reply);
 }
 
@@ -76,13 +76,13 @@ export function push(
 ): void {
   const shortage = domain.shortage ?? domain.diskShortage;
   if (shortage) return reply(shortage);
-  if (!isSentOn && !domain.quotas.takeMessage()) return reply(TOO_MANY_REQUESTS);
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
   const from = endpointTarget(domain, text(checked, 'from') ?? '');
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const letter = letterOf(domain, checked, expiresAt);
   if (isReplyError(letter)) return reply(letter);
+  if (!isSentOn && !domain.quotas.takeMessage(letter.receivers.length)) return reply(TOO_MANY_REQUESTS);
   if (isSentOn || !sendOnPush(domain, from, letter, parameters, reply)) {
     post(domain, from.address, letter, (outgoing) => domain.push(from, outgoing), reply);
   }

@@ -78,7 +78,9 @@ export function sendingRefusal(
   client: Client,
   { way, targets }: Pick<ClientMessage, 'way' | 'targets'>,
 ): SendingRefusal | null {
-  if (!maySend(domain, client) || !domain.quotas.takeMessage()) return refusal('rate', TOO_MANY_REQUESTS);
+  if (!maySend(domain, client) || !domain.quotas.takeMessage(targets?.length)) {
+    return refusal('rate', TOO_MANY_REQUESTS);
+  }
   if (!domain.settings.clientSend.includes(way)) return refusal('notAllowed', forbidden('clients may not send'));
   if (domain.shortage) return refusal('memory', OUT_OF_MEMORY);
   if (!targets) return refusal('target', badRequest('to is not an id'));

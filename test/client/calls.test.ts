@@ -34,9 +34,14 @@ for (const transport of ['websocket', 'events', 'poll']) {
     const jack = await visit(await browser.newContext(), `${small.url}/?name=jack`);
     await until(jack, 'states', `online ${transport}`);
 
-    const sent = await anna.evaluate(() => window.chat.send({ to: 'jack', body: 'hi' }));
-    t.match(sent.id, /^[\w.~-]+$/);
-    await anna.evaluate(() => window.chat.send({ to: 'gid:lobby', body: 'all' }));
+    const data = { card: { n: 1.5, list: ['/', null] } };
+    const sent = await anna.evaluate((data) => window.chat.send({ to: 'jack', body: 'hi', id: 'm-1', data }), data);
+    t.strictSame(sent, { id: 'm-1', outcome: transport === 'poll' ? sent.outcome : 'delivered' });
+    t.match(sent.outcome, /^(delivered|queued)$/);
+    const again = await anna.evaluate(() => window.chat.send({ to: 'jack', body: 'hi', id: 'm-1' }));
+    t.strictSame(again, sent, 'again under its id');
+    const all = await anna.evaluate(() => window.chat.send({ to: 'gid:lobby', body: 'all' }));
+    t.match(all, { id: /^[\w.~-]+$/, members: 2 });
     await until(jack, 'heard', 'anna: all');
     t.strictSame(await kept(jack, 'heard'), ['anna: hi', 'anna: all']);
     await anna.evaluate(() => window.chat.typing('jack'));

@@ -55,6 +55,27 @@ for (const { name, needs, start } of languages) {
     t.match(await call('send', { from: 'news', to: 'anna', body: 'News', nick: 'News' }), { id: /./ });
     t.match(await anna.next(), { from: 'news', nick: 'News', body: 'News' }, 'a push');
 
+    const card = { card: { n: 1.5, ü: ['/', null] } };
+    const order = { from: 'shop', to: ['anna', 'paul'], body: 'Order 7', id: 'order-7', data: card, receipt: true };
+    const outcomes = { id: 'order-7', outcomes: { anna: 'delivered', paul: 'dropped' } };
+    for (let n = 0; n < 2; n++) t.strictSame(await call('send', order), outcomes, 'again under its id');
+    t.match(await anna.next(), { from: 'shop', body: 'Order 7', data: card });
+    const room = { from: 'shop', to: 'lobby', type: 'grpchat', body: 'all', id: 'all-1', receipt: true };
+    t.strictSame(await call('send', room), { id: 'all-1', outcome: 'delivered', members: 1 });
+    t.match(await anna.next(), { to: 'lobby', body: 'all' });
+    const batch = [
+      { from: 'news', to: 'anna', body: 'a' },
+      { from: 'news', to: ['anna', 'paul'], body: 'b', id: 'b-1', data: [card], receipt: true },
+      { from: 'news', to: 'a/b', body: 'c' },
+    ];
+    t.match(await call('sendBatch', batch), [
+      { id: /./ },
+      { id: 'b-1', outcomes: { anna: 'delivered', paul: 'dropped' } },
+      { error: { status: 400, message: 'bad request', detail: /^to / } },
+    ]);
+    t.match(await anna.next(), { body: 'a' });
+    t.match(await anna.next(), { body: 'b', data: [card] });
+
     t.equal(await call('status', who, 'anna', 'typing'), undefined);
     t.match(await anna.next(), { from: 'jack', to: 'anna', show: 'typing' }, 'a status');
 

@@ -1,0 +1,140 @@
+/** Idempotency against a model: whoever repeats what, when and at which node, each receiver has each message once in ten minutes. */
+import t from 'tap';
+import { REMEMBERED_MS } from '../src/actors/message-ids.js';
+import type { Clock } from '../src/clock.js';
+import { ManualClock } from './mqtt/support/clock.js';
+import { dice } from './support/dice.js';
+import { natsServer, testCluster } from './support/nats.js';
+import { skipWithout } from './support/programs.js';
+import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
+import type { Site } from './support/site.js';
+
+const SENDERS = ['shop', 'news', 'anna'];
+const RECEIVERS = ['jack', 'rose', 'nobody', 'tom'];
+
+interface Said {
+  readonly from: string;
+  readonly id: string;
+  readonly to: readonly string[];
+}
+
+/** What is known of a message to one receiver: until when, and what was answered. */
+class Model {
+  readonly #known = new Map<string, { readonly until: number; readonly outcome: string }>();
+
+  /** Which of the receivers have the message now; the answers of the others are known. */
+  expect({ from, id, to }: Said, now: number): Map<string, string | null> {
+    return new Map(
+      to.map((receiver) => {
+        const known = this.#known.get(`${from} ${id} ${receiver}`);
+        return [receiver, known && known.until > now ? known.outcome : null];
+      }),
+    );
+  }
+
+  note({ from, id }: Said, receiver: string, outcome: string, now: number): void {
+    this.#known.set(`${from} ${id} ${receiver}`, { until: now + REMEMBERED_MS, outcome });
+  }
+}
+
+async function say(site: Site, { from, id, to }: Said): Promise<Map<string, string>> {
+  const answer = await site.post('/v5/messages', { from, id, to: to.join(), body: `${from} ${id}`, receipt: 1 });
+  if (answer.status !== 200) throw new Error(answer.text);
+  const { outcome, outcomes } = answer.body as { outcome?: string; outcomes?: Record<string, string> };
+  return outcome ? new Map([[to[0] as string, outcome]]) : new Map(Object.entries(outcomes ?? {}));
+}
+
+function someReceivers(roll: (sides: number) => number): string[] {
+  const found = RECEIVERS.filter(() => roll(2) === 0);
+  return found.length > 0 ? found : [RECEIVERS[roll(RECEIVERS.length)] as string];
+}
+
+const delivered = (server: TestServer) => server.metrics.domain(siteA.domain).delivered.message;
+const dropped = (server: TestServer) => server.metrics.domain(siteA.domain).dropped.offline;
+
+for (const seed of [1, 2, 3]) {
+  t.test(`random repeats, a clock that goes on, and restarts (${seed})`, async (t) => {
+    const roll = dice(seed);
+    const clock = new ManualClock();
+    const data = t.testdir();
+    const settings = { data, domains: [{ ...siteA, offline: true }], presence: { clientIdleMs: 1e7, graceMs: 1e7 } };
+    const start = (t: Cleaner, at: Clock) => testServer(t, settings, at);
+    let server = await start(t, clock);
+    const model = new Model();
+    let stored = 0;
+    for (let step = 0; step < 150; step++) {
+      if (roll(40) === 0) {
+        await server.close();
+        server = await start(t, clock);
+      }
+      if (roll(10) === 0) clock.advance(roll(REMEMBERED_MS));
+      const said = { from: SENDERS[roll(3)] as string, id: `m${roll(4)}`, to: someReceivers(roll) };
+      const expected = model.expect(said, clock.now());
+      const before = server.metrics.domain(siteA.domain).offlineMessages;
+      const outcomes = await say(server.site(), said);
+      t.strictSame([...outcomes.keys()].sort(), [...said.to].sort());
+      let fresh = 0;
+      for (const [receiver, outcome] of outcomes) {
+        const known = expected.get(receiver);
+        if (known) t.equal(outcome, known, `${said.from} ${said.id} to ${receiver} is known`);
+        else {
+          fresh += 1;
+          model.note(said, receiver, outcome, clock.now());
+        }
+      }
+      stored += fresh;
+      t.equal(
+        server.metrics.domain(siteA.domain).offlineMessages - before,
+        fresh,
+        'who is named for the first time has it',
+      );
+    }
+    t.ok(stored > 20);
+  });
+}
+
+t.test(
+  'random repeats at two nodes, of senders who are offline and online',
+  { skip: skipWithout('nats-server') },
+  async (t) => {
+    const roll = dice(7);
+    const nodes = await testCluster(t, await natsServer(t), 2);
+    const [one, two] = nodes;
+    await one.site().arrive('jack');
+    await two.site().arrive('rose');
+    await two.site().arrive('anna');
+    await one.site().online('news');
+    const model = new Model();
+    for (let step = 0; step < 150; step++) {
+      const said = { from: SENDERS[roll(3)] as string, id: `m${roll(6)}`, to: someReceivers(roll) };
+      const expected = model.expect(said, 0);
+      const count = () => nodes.reduce((sum, node) => sum + delivered(node) + dropped(node), 0);
+      const before = count();
+      const outcomes = await say((nodes[roll(2)] as TestServer).site(), said);
+      let fresh = 0;
+      for (const [receiver, outcome] of outcomes) {
+        const known = expected.get(receiver);
+        if (known) t.equal(outcome, known);
+        else {
+          fresh += 1;
+          model.note(said, receiver, outcome, 0);
+        }
+      }
+      t.equal(count() - before, fresh);
+    }
+  },
+);
+
+t.test(
+  'what is sent again while it is still on its way waits for the first',
+  { skip: skipWithout('nats-server') },
+  async (t) => {
+    const [one, two] = await testCluster(t, await natsServer(t), 2);
+    const jack = await two.site().arrive('jack');
+    const said = { from: 'shop', id: 'm1', to: ['jack'] };
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => say((n % 2 ? one : two).site(), said)));
+    for (const answer of answers) t.strictSame([...answer], [['jack', 'delivered']]);
+    t.hasStrict(await jack.next(), { body: 'shop m1' });
+    t.strictSame(await jack.before(), []);
+  },
+);
