@@ -89,6 +89,8 @@ t.test('the package installs into an empty folder, runs in Node and is typed', {
     writeFileSync(
       join(user, 'page.ts'),
       `import { type ChatError, connect, type Message } from 'nextalk-client';
+      import type { NexTalkChat } from 'nextalk-client/widget';
+      export const open = (element: NexTalkChat): void => element.open('gid:lobby');
       const chat = connect({ server: 'https://im.example.com', token: async () => 'x', transports: ['events'] });
       const off: () => void = chat.on('message', ({ from, body }: Message) => void (from + body));
       chat.on('missed', ({ count }) => count?.toFixed());

@@ -271,6 +271,14 @@ t.test('a deleted message goes; a message comes once; a room is known by whateve
   t.strictSame(conversation.typists(2e12), []);
 });
 
+t.test('what the user writes elsewhere stands here as well, and is not unread', async (t) => {
+  const { chat, model, unseen } = setUp();
+  await settled();
+  chat.tell('message', { ...numbered('anna', 1), to: 'jack' });
+  t.match(model.conversation('jack').lines, [{ isMine: true, outcome: 'sent' }]);
+  t.strictSame([model.unread, unseen], [0, []]);
+});
+
 t.test('fields of any kind are text', async (t) => {
   const { chat, model } = setUp();
   await settled();

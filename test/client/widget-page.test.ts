@@ -156,3 +156,44 @@ t.test('one user has an old page and the widget at once: each gets every message
   t.strictSame(await old.getByRole('listitem').allTextContents(), ['jack: one', 'jack: two', 'jack: three']);
   t.strictSame(await widget.locator('.bubble').allTextContents(), ['one', 'two', 'three']);
 });
+
+/** A page that cannot show notifications, and keeps what it was asked. */
+const NOTIFICATIONS = `
+  window.asked = []; window.hides = false;
+  window.Notification = class {
+    static permission = 'default';
+    static async requestPermission() { asked.push('permission'); return (Notification.permission = 'granted'); }
+    constructor(title, { body }) { asked.push(title + ': ' + body); }
+    close() {}
+  };
+  Object.defineProperty(document, 'visibilityState', { get: () => (hides ? 'hidden' : 'visible') });`;
+
+t.test(
+  'notifications are asked for on a click and never before, and shown while the page is hidden',
+  { skip },
+  async (t) => {
+    const { browser, user, push } = await stage(t);
+    const context = await browser.newContext();
+    await context.addInitScript(NOTIFICATIONS);
+    const page = await user('anna', 'mode="docked"', {}, context);
+    const asked = (): Promise<string[]> => page.evaluate('asked');
+    await push('jack', 'anna', 'one');
+    await page.getByRole('button', { name: 'Open chat, 1 unread' }).click();
+    t.strictSame(await asked(), []);
+    await page.getByRole('button', { name: /^Your status/ }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Sound', checked: false }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Notifications', checked: false }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Notifications', checked: true }).waitFor();
+    await page.keyboard.press('Escape');
+    await push('jack', 'anna', 'two');
+    await page.getByRole('button', { name: /^jack.* 2 unread$/ }).waitFor();
+    t.strictSame(await asked(), ['permission'], 'the page is visible');
+    await page.evaluate('hides = true');
+    await push('jack', 'anna', 'three');
+    await page.waitForFunction('asked.length > 1');
+    t.strictSame(await asked(), ['permission', 'jack: three']);
+    await page.reload();
+    await online(page);
+    t.strictSame(await asked(), [], 'the choice is kept, and nothing is asked');
+  },
+);

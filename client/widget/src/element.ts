@@ -155,7 +155,7 @@ export class NexTalkChat extends HTMLElement {
         changed: () => this.#panel?.changed(),
         state: (change) => this.#tell('nextalk-state', change),
         unseen: (...parts) => this.#panel?.unseen(...parts),
-        heard: (...parts) => this.#panel?.heard(...parts),
+        heard: (line) => this.#panel?.heard(line),
       },
       listOf(this.getAttribute('rooms') ?? ''),
     );

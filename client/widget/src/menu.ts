@@ -10,6 +10,7 @@ export class StatusMenu {
   readonly #label = h('span', { class: 'label' });
   readonly #menu: HTMLElement;
   #note = '';
+  #isDrawing = false;
 
   constructor(
     private readonly context: Context,
@@ -38,7 +39,8 @@ export class StatusMenu {
     this.#menu.addEventListener('keydown', (event) => this.#onKey(event));
     this.element = h('div', { class: 'chooser' }, this.#button, this.#menu);
     this.element.addEventListener('focusout', (event) => {
-      if (!this.element.contains(event.relatedTarget as Node | null)) this.#toggle(false, false);
+      // An item that is drawn anew takes its focus along.
+      if (!this.#isDrawing && !this.element.contains(event.relatedTarget as Node | null)) this.#toggle(false, false);
     });
   }
 
@@ -93,7 +95,9 @@ export class StatusMenu {
     const at = this.#at();
     await done;
     if (this.#menu.hidden) return;
+    this.#isDrawing = true;
     this.#menu.replaceChildren(...this.#items());
+    this.#isDrawing = false;
     this.#buttons()[at]?.focus();
   }
 

@@ -40,7 +40,7 @@ export interface Listener {
   /** A message of somebody else's has come that the user does not see at this moment. */
   unseen(conversation: Conversation, line: Line): void;
   /** A message of somebody else's has come into the open conversation. */
-  heard(conversation: Conversation, line: Line): void;
+  heard(line: Line): void;
 }
 
 export function roomOf(id: string): string | null {
@@ -327,7 +327,7 @@ export class Model {
         if (isOpen) conversation.firstUnread ??= line.key;
         this.listener.unseen(conversation, line);
       }
-      if (isOpen) this.listener.heard(conversation, line);
+      if (isOpen) this.listener.heard(line);
     }
     this.listener.changed();
   }

@@ -154,13 +154,15 @@ export class Panel {
     this.surface.onOpen(false, null);
   }
 
-  heard({ isRoom }: Conversation, { nick, from, body, image }: Line): void {
+  /** A message has come into the open conversation: screen readers say it. */
+  heard({ nick, from, body, image }: Line): void {
     if (!this.#isOpen) return;
     const name = nick || this.surface.model.nameOf(from);
     const text = body || (image ? this.surface.speech.say('image') : '');
-    say(this.#spoken, `${name}${isRoom ? '' : ''}: ${text.slice(0, SPOKEN_CHARACTERS)}`);
+    say(this.#spoken, `${name}: ${text.slice(0, SPOKEN_CHARACTERS)}`);
   }
 
+  /** A message has come that the user does not see. */
   unseen(conversation: Conversation, { nick, from, body, image }: Line): void {
     const { model, speech } = this.surface;
     if (model.show === 'dnd') return;
