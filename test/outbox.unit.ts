@@ -345,7 +345,11 @@ t.test('a restart in order goes on with what waits; one whose URL has changed te
   const world = new World();
   for (const id of range(0, 3)) world.push(id);
   world.clock.advance(200);
-  world.outbox.restart();
+  const [pending] = [world.pending];
+  world.outbox.restart('');
+  t.equal(world.pending, pending, 'nothing has changed');
+  world.outbox.restart('elsewhere');
+  t.not(world.pending, pending);
   t.strictSame(ids(world.pending?.body ?? []), [0, 1, 2], 'again');
   world.kill(world.store?.uncommitted ?? 0);
   world.drain();

@@ -88,6 +88,7 @@ export class Outbox {
   /** How many items may go together. */
   #window: number;
   #closed = false;
+  #how: string;
   #last: { readonly status: number; readonly at: number } | null = null;
 
   constructor(
@@ -96,7 +97,10 @@ export class Outbox {
     table: Table<Kept> | null,
     /** The first parts of the keys under which the items are kept. */
     prefix: Key,
+    /** Where it leads and how it is signed. */
+    how = '',
   ) {
+    this.#how = how;
     this.#window = rules.batch;
     this.#queue = new OutboxQueue(table, prefix, port.changed);
     this.#schedule();
@@ -126,8 +130,10 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** Where it leads, or how it is signed, may have changed: what is under way is POSTed again. */
-  restart(): void {
+  /** Where it leads, or how it is signed, may have changed (`how`): what is under way is POSTed again, and at once what pauses. */
+  restart(how: string): void {
+    if (how === this.#how) return;
+    this.#how = how;
     this.#stop();
     this.#failures = 0;
     this.#schedule();

@@ -8,6 +8,7 @@ import type { Domain } from './domain.js';
 import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Waiting } from './outbox-queue.js';
 import { Packet } from './packet.js';
+import { howPosted } from './site-events.js';
 
 const LONGEST_PAUSE_MS = 30_000;
 const ATTEMPTS = 10;
@@ -42,7 +43,7 @@ export class ServiceWebhook {
     metrics.connections.webhook += 1;
     domain.webhooks.add(this);
     const table = runtime.store?.table<never>('webhooks') ?? null;
-    this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)]);
+    this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)], this.#how);
   }
 
   get view(): OutboxView {
@@ -58,7 +59,7 @@ export class ServiceWebhook {
 
   /** Its address or the domain's keys may have changed. */
   restart(): void {
-    this.#outbox.restart();
+    this.#outbox.restart(this.#how);
   }
 
   /** The service has no webhook any more. */
@@ -71,6 +72,11 @@ export class ServiceWebhook {
   close(): void {
     for (const item of this.#outbox.close()) this.#dropped('discarded', item);
     this.#end();
+  }
+
+  get #how(): string {
+    const { domain, id } = this;
+    return howPosted(domain.settings, domain.serviceConfig(id)?.webhook ?? '');
   }
 
   #end(): void {

@@ -2,7 +2,7 @@
  * What happens to a domain, told to its site: POSTed from an outbox, and published to MQTT backends. PROTOCOL.md section 17.
  * Only where the domain's `events` name the kind; presence-events.ts says which node of a cluster tells a change.
  */
-import type { EventsConfig } from '../config-domain.js';
+import type { DomainConfig, EventsConfig } from '../config-domain.js';
 import type { EventKind } from '../event-kinds.js';
 import { heap } from '../heap.js';
 import { seldom } from '../seldom.js';
@@ -44,7 +44,7 @@ export class SiteEvents {
   configure(): void {
     this.#config = this.domain.settings.events;
     if (this.#config?.url) {
-      if (this.#outbox) this.#outbox.restart();
+      if (this.#outbox) this.#outbox.restart(howPosted(this.domain.settings, this.#config.url));
       else this.#outbox = this.#newOutbox();
       return;
     }
@@ -146,6 +146,7 @@ export class SiteEvents {
       },
       store?.table('webhooks') ?? null,
       [part(domain.name), EVENTS_QUEUE],
+      howPosted(domain.settings, this.#config?.url ?? ''),
     );
   }
 
@@ -153,6 +154,11 @@ export class SiteEvents {
     const { eventsBytes } = this.domain.limits;
     return (eventsBytes > 0 && bytes > eventsBytes) || heap.isHigh || this.domain.memory.isOver;
   }
+}
+
+/** What a POST to the site depends on, besides its body. */
+export function howPosted({ apikey, webhookSecret, webhookPrivate }: DomainConfig, url: string): string {
+  return JSON.stringify([url, webhookSecret ?? apikey, webhookPrivate]);
 }
 
 function idOf(json: string): string {
