@@ -58,7 +58,8 @@ const message = {
   id: {
     type: 'string',
     description:
-      "The sender's id of the message, 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -. Missing or empty: the server makes one.",
+      "The sender's id of the message, 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -. Missing or empty: the server makes one. " +
+      'The same again within ten minutes is delivered to nobody and answered as the first time. The header Idempotency-Key is the same.',
   },
   data: {
     description:
