@@ -190,6 +190,10 @@ export class DomainMetrics {
   /** Bytes that its queues, sessions, retained publications and rooms take, counted by actors/memory.ts. */
   memoryBytes = 0;
   endpointsOnline = 0;
+  /** Calls and publications that were done after those of other domains, because the domain had many. */
+  deferred = 0;
+  /** Bytes of messages accepted, and of packets handed to transports, about; REST calls. */
+  readonly volume = { bytesIn: 0, bytesOut: 0, restCalls: 0 };
   /** Messages accepted in a second, over the last seconds. */
   messagesPerSecond = 0;
   /** How many of the endpoints online another worker of this server had before. */

@@ -28,6 +28,7 @@ import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context, ReloadAnswer } from './protocols/context.js';
 import { EventsAdapter } from './protocols/events.js';
+import { FairShare } from './protocols/fair-share.js';
 import { answerCall } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
 import { Gate } from './protocols/gate.js';
@@ -46,9 +47,9 @@ import { openStore } from './store/open.js';
 import type { Store } from './store/store.js';
 
 import { Tally } from './tally.js';
-
+import { answerUsage } from './usage/gather.js';
+import { Usage } from './usage/usage.js';
 import type { HttpResponse, TemplatedApp } from './uws.js';
-
 import { packageVersion } from './version.js';
 
 type Reloading = () => ReloadAnswer;
@@ -163,13 +164,18 @@ class RunningServer implements Server {
     const node = createNode(config, runtime, parent, this.#state);
     this.#node = node;
     this.#state.broadcast = (item) => node?.mesh.broadcast(item);
-    const shared = { ...runtime, quotas: this.#state };
+    const usage = new Usage(store);
+    const shared = { ...runtime, quotas: this.#state, usage };
+    if (node) answerUsage(node, usage);
     this.#runtime = node ? { ...shared, cluster: (domain) => node.domain(domain) } : shared;
     this.#served = new ServedDomains(this.domains, this.#runtime, this.#state.directory, config);
     this.#endClients();
     this.#state.wake = (name) => void this.domains.get(name);
-    this.#served.onRemoved = (name) => this.#state.bans.forget(name);
-    this.#tally = new Tally(this.domains, this.#state, clock, node?.name ?? null);
+    this.#served.onRemoved = (name) => {
+      this.#state.bans.forget(name);
+      usage.forget(name);
+    };
+    this.#tally = new Tally(this.domains, this.#state, clock, usage, node?.name ?? null);
     this.#context = {
       config: () => this.#config,
       domains: this.domains,
@@ -184,6 +190,8 @@ class RunningServer implements Server {
         () => this.#config.lockout,
       ),
       gate: new Gate(),
+      usage,
+      fair: new FairShare(runtime.system),
       isDraining: () => this.#draining,
       reload: () => this.onReload?.() ?? null,
     };

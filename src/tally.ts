@@ -5,6 +5,7 @@
 import type { Domain } from './actors/domain.js';
 import type { Clock } from './clock.js';
 import type { SharedState } from './directory/shared-state.js';
+import type { Usage } from './usage/usage.js';
 
 const TICK_MS = 1000;
 /** Messages in a second are those of so many. */
@@ -20,6 +21,7 @@ export class Tally {
     private readonly domains: ReadonlyMap<string, Domain>,
     private readonly state: SharedState,
     private readonly clock: Clock,
+    private readonly usage: Usage,
     /** Name of this node; null: it has no others to tell. */
     private readonly node: string | null,
   ) {
@@ -49,12 +51,21 @@ export class Tally {
     if (load.connections > 0 || load.messages > 0) this.state.sayLoad(node, name, load);
   }
 
+  #use({ name, metrics, quotas, tracker }: Domain, now: number): void {
+    const { accepted, sent, mqtt, volume, endpointsOnline } = metrics;
+    const totals = { messagesIn: accepted.message + mqtt.received, messagesOut: sent.message + mqtt.sent, ...volume };
+    const isNewHour = this.usage.sample(name, totals, endpointsOnline, quotas.ownConnections, now);
+    // Who stays online over the hour is a user of the next one too.
+    if (isNewHour) for (const { address } of tracker.here()) this.usage.came(name, address, now);
+  }
+
   #rate(): void {
     const now = this.clock.now();
     const seconds = Math.max(0.001, (now - this.#ratedAt) / 1000);
     this.#ratedAt = now;
     for (const domain of this.domains.values()) {
       const { metrics } = domain;
+      this.#use(domain, now);
       const accepted = metrics.accepted.message + metrics.mqtt.received;
       const before = this.#accepted.get(domain) ?? 0;
       if (accepted === before && metrics.messagesPerSecond === 0) continue;

@@ -294,6 +294,7 @@ export class Client {
     for (const packet of packets) {
       const { kind, acceptedAt, trace } = packet;
       this.metrics.sent[kind] += 1;
+      this.metrics.volume.bytesOut += packet.bytes;
       this.metrics.delivery.observe(now - acceptedAt);
       if (trace !== null) this.#traceSent(trace, packet);
     }

@@ -16,6 +16,7 @@ import { sizeOf } from './small-set.js';
  */
 export function dispatch(domain: Domain, packet: Packet, target: Target | null): void {
   domain.metrics.accepted[packet.kind] += 1;
+  if (packet.kind === 'message') domain.metrics.volume.bytesIn += packet.bytes;
   if (domain.events !== null && packet.kind === 'message') domain.events.accepted(packet);
   if (target === null) {
     broadcastHere(domain, packet, true);

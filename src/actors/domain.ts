@@ -67,6 +67,8 @@ export interface Runtime {
   readonly era: string;
   /** Bans, and what other nodes have of the limits of the whole cluster; absent: there are none. */
   readonly quotas?: SharedQuotas;
+  /** Counts the users of each hour; absent: nobody does. */
+  readonly usage?: { came(domain: string, endpoint: string, now: number): void };
 }
 
 export class Domain {

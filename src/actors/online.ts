@@ -93,6 +93,7 @@ function becomeOnline(state: EndpointState): void {
   const { domain } = state;
   state.online = true;
   domain.metrics.endpointsOnline += 1;
+  domain.runtime.usage?.came(domain.name, state.address, domain.runtime.clock.now());
   remember(state);
   domain.trace?.event('online', state.address, '');
 }

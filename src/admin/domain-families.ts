@@ -3,6 +3,12 @@ import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '..
 import { type Family, largest, ofDomain, ofDomainKeyed } from './family.js';
 
 export const DOMAIN_FAMILIES: readonly Family[] = [
+  ofDomain(
+    'counter',
+    'nextalk_domain_deferred_total',
+    'Calls and publications of a domain that were done after those of others, because it had many.',
+    (d) => d.deferred,
+  ),
   {
     name: 'nextalk_domain_limited_total',
     type: 'counter',

@@ -8,6 +8,7 @@ import { answerError, answerJson, type Handler, maySee } from './answer.js';
 import { changing, changingBy } from './changing.js';
 import { domainPage, queryOf } from './domain-list.js';
 import { MODERATION_ROUTES, moderationRoutes } from './moderation.js';
+import { usageRoute } from './usage.js';
 
 const MOST_AUDITED = 1000;
 
@@ -20,6 +21,7 @@ export const FORWARDED: readonly string[] = [
   'POST /api/domains/{domain}/keys',
   'DELETE /api/domains/{domain}/keys/{fingerprint}',
   'GET /api/audit',
+  'GET /api/domains/{domain}/usage',
   ...MODERATION_ROUTES,
 ];
 
@@ -93,6 +95,7 @@ export function domainRoutes(context: Context): [string, Handler][] {
   return [
     ...readingRoutes(context),
     ...moderationRoutes(context),
+    usageRoute(context, context.usage),
     ['PUT /api/domains/{domain}', changingBy(context, operations.put.bind(operations))],
     ['PATCH /api/domains/{domain}', changingBy(context, operations.patch.bind(operations))],
     ['DELETE /api/domains/{domain}', changing(context, operations.remove.bind(operations))],

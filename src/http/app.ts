@@ -9,7 +9,7 @@ import { basicDomain, namedDomain } from './auth.js';
 import { Call } from './call.js';
 import type { PublicPorts } from './public-url.js';
 import { sendError } from './reply.js';
-import { mediaType, readBody, readParameters } from './request.js';
+import { type MediaType, mediaType, readBody, readParameters } from './request.js';
 import { BAD_ROOM_ID, type Found, findRoute, forMethod, PLAIN, type Route, refusal } from './routes.js';
 import { bringByToken, preflight, tokenOf } from './token-online.js';
 
@@ -21,6 +21,7 @@ const NO_ROUTE = 'none';
 function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
   const { domain } = call;
   const { requestsPerSecond } = domain.limits;
+  domain.metrics.volume.restCalls += 1;
   if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) route.run(call);
   else {
     domain.metrics.exceed('requestsPerSecond');
@@ -37,6 +38,28 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   const address = () => call.address();
   const basic = basicDomain(context, head.headers.authorization, address);
   if (basic && isReplyError(basic)) return call.fail(basic);
+  if (!basic) return runRead(call, found, body, calls, type, null);
+  if (context.fair.isFull(basic)) return call.fail({ ...UNAVAILABLE, domain: basic.name });
+  const now = (): void => runRead(call, found, body, calls, type, basic);
+  context.fair.pass(basic, now, () => {
+    call.isReading = false;
+    // The library takes the body's memory back.
+    const kept = Buffer.from(body);
+    return () => (call.isOpen ? runRead(call, found, kept, calls, type, basic) : undefined);
+  });
+}
+
+/** Reads the parameters of a call and runs it. `basic`: the domain that Basic credentials name; null: there are none. */
+function runRead(
+  call: Call,
+  found: Found,
+  body: Buffer,
+  calls: Rate<Domain>,
+  type: MediaType,
+  basic: Domain | null,
+): void {
+  const { context, head } = call;
+  const address = () => call.address();
   const read = found.route.readParameters ?? readParameters;
   const parameters = read(head.query, type, body, context.config().limits.parameters);
   if (!(parameters instanceof Map)) return call.fail(parameters);

@@ -93,8 +93,12 @@ class Post {
     locateTicket(domain, ticket, false, (client) => {
       if (!client) this.#fail(TICKET_NOT_FOUND);
       else if (isBanned(domain, client, this.#address)) this.#fail({ ...BANNED, domain: domain.name });
-      else if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
-      else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
+      else if (this.context.fair.isFull(domain)) this.#fail(UNAVAILABLE);
+      else
+        this.context.fair.pass(domain, () => {
+          if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
+          else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
+        });
     });
   }
 

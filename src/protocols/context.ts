@@ -3,8 +3,10 @@ import type { Domain, Runtime } from '../actors/domain.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Config } from '../config.js';
 import type { SharedState } from '../directory/shared-state.js';
+import type { Usage } from '../usage/usage.js';
 import type { ApiKeys } from './api-keys.js';
 import type { ConnectionCounts } from './connection-counts.js';
+import type { FairShare } from './fair-share.js';
 import type { Gate } from './gate.js';
 import type { Strangers } from './strangers.js';
 
@@ -39,6 +41,9 @@ export interface Context {
   readonly connections: ConnectionCounts;
   readonly strangers: Strangers;
   readonly apiKeys: ApiKeys;
+  readonly usage: Usage;
+  /** What comes in for one domain waits where it would hold up the others. */
+  readonly fair: FairShare;
   /** Reloads the configuration; null: there is no file to read. */
   readonly reload: () => ReloadAnswer | null;
   /** Open once the server has read what it goes on from. */

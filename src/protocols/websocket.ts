@@ -293,7 +293,13 @@ export class WebSocketAdapter {
     if (word === undefined) {
       const reply = (json: string): void => void socket.ws?.send(json);
       const confirms = (): void => socket.confirms();
-      return clientText(domain, client, text, { backlogBytes: ws.getBufferedAmount(), reply, confirms });
+      const call = (): void => {
+        if (!socket.ws || socket.client !== client) return;
+        clientText(domain, client, text, { backlogBytes: socket.ws.getBufferedAmount(), reply, confirms });
+      };
+      // A client that has so much waiting is answered at once, and refused by what waits for it.
+      if (this.context.fair.isFull(domain)) return ws.end(CLOSE.tryAgainLater.webSocketCode, CLOSE.tryAgainLater.name);
+      return void this.context.fair.pass(domain, call);
     }
     if (position !== undefined) socket.says(position);
     if (word === PING && ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');

@@ -86,7 +86,7 @@ function layerOf(path: string): Layer | undefined {
   if (folder === 'doctor') return 'server';
   if (folder === 'workers') return 'main';
   // The ports: what outlives the process, what reaches other nodes.
-  if (folder === 'store' || folder === 'cluster' || folder === 'directory') return 'actors';
+  if (folder === 'store' || folder === 'cluster' || folder === 'directory' || folder === 'usage') return 'actors';
   return undefined;
 }
 

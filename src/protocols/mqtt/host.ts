@@ -8,6 +8,7 @@ import { type Peer, peerOf } from '../../cluster/peer.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
+import type { FairShare } from '../fair-share.js';
 import type { Strangers } from '../strangers.js';
 import { flappingRefusal, isBanned, roomRefusal } from '../unwelcome.js';
 import { Broker } from './broker.js';
@@ -44,6 +45,39 @@ function unwelcomeReason(
 /** A client id for a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
   return `auto-${randomUUID()}`;
+}
+
+/** A connection whose packets wait, in their order, where its domain has more to do than its share. */
+class FairOwner implements ConnectionOwner {
+  constructor(
+    private readonly owner: ConnectionOwner,
+    private readonly domain: Domain,
+    private readonly connection: Connection,
+    private readonly fair: FairShare,
+  ) {}
+
+  received(packet: Incoming): void {
+    if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
+    this.fair.pass(this.domain, () => this.owner.received(packet));
+  }
+
+  refused(refused: Refused): void {
+    this.#inOrder(() => this.owner.refused(refused));
+  }
+
+  lost(): void {
+    this.#inOrder(() => this.owner.lost());
+  }
+
+  drained(): void {
+    this.owner.drained();
+  }
+
+  /** Behind what waits of the domain. */
+  #inOrder(task: () => void): void {
+    if (this.fair.waiting(this.domain) > 0) this.fair.pass(this.domain, task);
+    else task();
+  }
 }
 
 /** A backend's connection: tells its session what comes. */
@@ -219,7 +253,8 @@ export class MqttHost implements Host {
       const session = broker.session(clientId);
       session.tell({ kind: 'connect', connection, packet, assigned, responseInformation });
       connection.isSession = true;
-      return new BackendConnection(session, connection);
+      const { fair } = this.context;
+      return new FairOwner(new BackendConnection(session, connection), domain, connection, fair);
     };
     if (assigned || broker.sessions.has(clientId)) return begin();
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
@@ -291,7 +326,7 @@ export class MqttHost implements Host {
       return null;
     }
     transport.attach();
-    return transport;
+    return new FairOwner(transport, domain, connection, this.context.fair);
   }
 
   #refuse(connection: Connection, { version, username }: Connect, reason: number, counted: RefusalReason): null {

@@ -14,6 +14,7 @@ import { ApiKeys } from '../../../src/protocols/api-keys.js';
 import { offline, online } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
+import { FairShare } from '../../../src/protocols/fair-share.js';
 import { encodePacket } from '../../../src/protocols/frame.js';
 import { Gate } from '../../../src/protocols/gate.js';
 import { push } from '../../../src/protocols/messages.js';
@@ -21,6 +22,7 @@ import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
 import { Strangers } from '../../../src/protocols/strangers.js';
 import type { Store } from '../../../src/store/store.js';
+import { Usage } from '../../../src/usage/usage.js';
 import type { Cleaner, Settings } from '../../support/server.js';
 
 export const own = { domain: 'a.example', apikey: 'key-a' };
@@ -152,6 +154,8 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
       () => runtime.clock.now(),
       () => config.lockout,
     ),
+    usage: new Usage(null),
+    fair: new FairShare(runtime.system),
     reload: () => null,
     gate,
     isDraining: () => false,

@@ -1,0 +1,125 @@
+/**
+ * Fair queueing between domains for what comes in: calls and publishes. In each turn of the event loop a domain has so many
+ * done at once; what is more waits in a queue of the domain's own and is done after the others, one domain after another. So
+ * a flood of one site costs another one the few calls that are done before its own, not all of them.
+ *
+ * A domain that is alone never waits: its queue would only cost. What a domain has waiting is done in the order in which it
+ * came, and what comes later waits behind it.
+ */
+import type { Domain } from '../actors/domain.js';
+import type { System } from '../actors/system.js';
+
+/** Done at once for one domain in a turn. */
+const AT_ONCE = 4;
+/** Done in a turn of what waits, of all domains together. */
+const FROM_QUEUES = 32;
+/** A domain is alone when no other has come for so many turns in which something came. */
+const ALONE_TURNS = 1000;
+/** The most that wait of one domain; what is more is refused. */
+const MOST = 10_000;
+
+interface Share {
+  /** The turn in which `done` counts. */
+  turn: number;
+  done: number;
+  readonly waiting: (() => void)[];
+  /** How many of `waiting` have been taken. */
+  taken: number;
+}
+
+type Turns = Pick<System, 'wake' | 'endOfTurn'>;
+
+export class FairShare {
+  readonly #shares = new WeakMap<Domain, Share>();
+  /** Domains of which something waits, the next to be served first. */
+  #queue: Domain[] = [];
+  #turn = 0;
+  #last: Domain | null = null;
+  /** The turn in which another domain than the last one came. */
+  #otherTurn = Number.NEGATIVE_INFINITY;
+  #isAwake = false;
+  readonly #endTurn = (): void => this.#endOfTurn();
+
+  constructor(private readonly system: Turns) {
+    system.endOfTurn.add(this.#endTurn);
+  }
+
+  /** Whether as much of a domain waits as may. */
+  isFull(domain: Domain): boolean {
+    const share = this.#shares.get(domain);
+    return share !== undefined && share.waiting.length - share.taken >= MOST;
+  }
+
+  /** How much of a domain waits. */
+  waiting(domain: Domain): number {
+    const share = this.#shares.get(domain);
+    return share ? share.waiting.length - share.taken : 0;
+  }
+
+  /**
+   * Does a domain's task, now or when it is the domain's turn. `later` makes a task of what would not be there any more then.
+   * Answers whether it was done now.
+   */
+  pass(domain: Domain, task: () => void, later: () => () => void = () => task): boolean {
+    if (!this.#isAwake) {
+      this.#isAwake = true;
+      this.system.wake();
+    }
+    if (domain !== this.#last) {
+      if (this.#last !== null) this.#otherTurn = this.#turn;
+      this.#last = domain;
+    }
+    let share = this.#shares.get(domain);
+    if (!share) {
+      share = { turn: 0, done: 0, waiting: [], taken: 0 };
+      this.#shares.set(domain, share);
+    }
+    if (share.turn !== this.#turn) {
+      share.turn = this.#turn;
+      share.done = 0;
+    }
+    share.done += 1;
+    const isBehind = share.waiting.length > share.taken;
+    if (!isBehind && (share.done <= AT_ONCE || this.#turn - this.#otherTurn > ALONE_TURNS)) {
+      task();
+      return true;
+    }
+    if (!isBehind) this.#queue.push(domain);
+    share.waiting.push(later());
+    domain.metrics.deferred += 1;
+    return false;
+  }
+
+  close(): void {
+    this.system.endOfTurn.delete(this.#endTurn);
+    this.#queue = [];
+  }
+
+  #endOfTurn(): void {
+    if (!this.#isAwake) return;
+    this.#isAwake = false;
+    this.#turn += 1;
+    for (let served = 0; served < FROM_QUEUES && this.#queue.length > 0; served++) this.#serve();
+    if (this.#queue.length === 0) return;
+    this.#isAwake = true;
+    this.system.wake();
+  }
+
+  /** Does the first task of the domain whose turn it is, and puts the domain behind the others. */
+  #serve(): void {
+    const domain = this.#queue.shift();
+    const share = domain && this.#shares.get(domain);
+    if (!domain || !share) return;
+    const task = share.waiting[share.taken];
+    share.taken += 1;
+    if (share.taken === share.waiting.length) {
+      share.waiting.length = 0;
+      share.taken = 0;
+    } else {
+      this.#queue.push(domain);
+      if (share.taken > MOST) share.waiting.splice(0, share.taken);
+      share.taken %= MOST + 1;
+    }
+    task?.();
+  }
+}
