@@ -2,7 +2,7 @@
 import { group, most, type Schema, whole } from './config-parts.js';
 
 /** What a domain may set for itself. */
-const domainLimits: Readonly<Record<string, Schema>> = {
+export const domainLimits: Readonly<Record<string, Schema>> = {
   messageBytes: whole(0, most, 8192, 'Longest body of one message, in bytes of UTF-8. 0: no limit.'),
   queuePackets: whole(0, most, 1000, 'Packets kept for one client that is not reading. 0: no limit.'),
   queueBytes: whole(0, most, 1_048_576, 'Bytes of packets kept for one client that is not reading. 0: no limit.'),

@@ -1,12 +1,15 @@
 /** Domains at run time: listed, made, changed and removed by those who may. OPERATING.md, "Domains at run time". */
 import type { DomainConfig } from '../config.js';
+import { domainLimits } from '../config-limits.js';
 import { Operations, SECRETS } from '../directory/operations.js';
 import type { Plain } from '../directory/registers.js';
 import { fingerprintOf } from '../directory/secrets.js';
+import type { LimitName } from '../metrics.js';
 import type { Context } from '../protocols/context.js';
 import { answerError, answerJson, type Handler, maySee } from './answer.js';
 import { changing, changingBy } from './changing.js';
 import { domainPage, queryOf } from './domain-list.js';
+import { domainStateRoute } from './domain-state.js';
 import { MODERATION_ROUTES, moderationRoutes } from './moderation.js';
 import { usageRoute } from './usage.js';
 
@@ -38,7 +41,8 @@ export function domainView({ served, state }: Context, settings: DomainConfig): 
     domain,
     source: isFixed ? 'file' : 'store',
     ...Object.fromEntries(shown),
-    services: Object.fromEntries(services),
+    // As they were given: the webhook that a service takes from its domain is not its own.
+    services: (isFixed ? null : state.directory.plain(domain)?.services) ?? Object.fromEntries(services),
     keys,
     secrets: secrets.map(([name]) => name),
   };
@@ -96,6 +100,7 @@ export function domainRoutes(context: Context): [string, Handler][] {
     ...readingRoutes(context),
     ...moderationRoutes(context),
     usageRoute(context, context.usage),
+    domainStateRoute(context, Object.keys(domainLimits) as LimitName[]),
     ['PUT /api/domains/{domain}', changingBy(context, operations.put.bind(operations))],
     ['PATCH /api/domains/{domain}', changingBy(context, operations.patch.bind(operations))],
     ['DELETE /api/domains/{domain}', changing(context, operations.remove.bind(operations))],

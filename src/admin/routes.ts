@@ -157,6 +157,13 @@ async function readForm(message: IncomingMessage): Promise<URLSearchParams | nul
   return text.length <= FORM_BYTES ? new URLSearchParams(text) : null;
 }
 
+/** Whether the request carries the cookie of a login, and what whoever sent it may see; null: all domains. */
+function sessionOf(auth: Auth, message: IncomingMessage): object {
+  const verdict = auth.check(message);
+  const domains = verdict.kind === 'welcome' ? verdict.viewer.domains : null;
+  return { loggedIn: auth.hasSession(message), domains: domains && [...domains] };
+}
+
 /** Handlers for everybody, by method and path: what it takes to log in. */
 export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): ReadonlyMap<string, Handler> {
   const login = async ({ message, response }: Request): Promise<void> => {
@@ -169,7 +176,7 @@ export function openRoutes(auth: Auth, assets: ReadonlyMap<string, Asset>): Read
   return new Map<string, Handler>([
     ['GET /login', ({ response }) => answerAsset({ response }, assets.get('login.html'))],
     ['POST /login', login],
-    ['GET /api/session', ({ message, response }) => answerJson(response, { loggedIn: auth.hasSession(message) })],
+    ['GET /api/session', ({ message, response }) => answerJson(response, sessionOf(auth, message))],
     ['POST /logout', ({ message, response }) => redirect(response, 'login', { 'set-cookie': auth.end(message) })],
     ...[...assets]
       .filter(([name]) => !name.endsWith('.html'))

@@ -8,6 +8,7 @@ import { Auth } from '../admin/auth.js';
 import { readText } from '../admin/body.js';
 import { Dispatcher, type Health } from '../admin/dispatch.js';
 import type { DomainPage } from '../admin/domain-list.js';
+import { type DomainState, mergeStates } from '../admin/domain-state.js';
 import { FORWARDED, pageLimitOf } from '../admin/domains.js';
 import type { Value } from '../admin/family.js';
 import { History } from '../admin/history.js';
@@ -133,6 +134,14 @@ function viewRoutes(requests: Requests): [string, Handler][] {
       async ({ response, url, viewer }) => {
         const answers = await requests.as(viewer).sendJson<DomainPage>(`/api/domains${url.search}`);
         answerMerged(response, answers, (all) => mergeDomains(all, pageLimitOf(url)));
+      },
+    ],
+    [
+      'GET /api/domains/{domain}/state',
+      async ({ response, url, viewer }) => {
+        const answers = await requests.as(viewer).sendJson<DomainState>(url.pathname);
+        if (answers.counted.size === 0) return answerError(response, 404, 'not found');
+        answerMerged(response, answers, (all) => [...all.values()].reduce((a, b) => mergeStates(a, b)));
       },
     ],
     [

@@ -94,6 +94,13 @@ t.test('the calls about domains answer as their table says', async (t) => {
   const plain = await admin.get('a.store');
   t.equal((await admin.put('a.store', plain.body)).status, 200, 'what is shown can be put back');
   t.strictSame((await admin.get('a.store')).body, plain.body);
+  await admin.patch('a.store', { webhook: 'https://a.store/hook', services: { help: {} } });
+  t.match((await admin.get('a.store')).body, { services: { help: {} } });
+  t.notMatch(
+    (await admin.get('a.store')).text,
+    '"help":{"delivery',
+    'a service shows nothing that it has from its domain',
+  );
 });
 
 t.test('keys are rotated: a further one, then the old one goes and opens nothing any more', async (t) => {

@@ -1,5 +1,7 @@
 /** The dashboard: takes the stream of samples, and shows the view that the address names. */
 import { api, byId, clock, h, span } from './dom.js';
+import { DomainView } from './domain.js';
+import { DomainList } from './domain-list.js';
 import { EndpointView } from './endpoint.js';
 import { ErrorList, SizeLists } from './lists.js';
 import { NodesView } from './nodes.js';
@@ -76,6 +78,7 @@ function applyTheme() {
   byId('theme').title = `Theme: ${theme}`;
   plots?.build();
   nodes?.build();
+  domain?.build();
   draw();
 }
 
@@ -174,19 +177,26 @@ const errors = new ErrorList(byId('errors'));
 const sizes = new SizeLists();
 const webhooks = new WebhookList();
 const endpoint = new EndpointView();
+const domains = new DomainList();
+const domain = new DomainView();
+/** Owners see their own domains, and no numbers of the whole server. */
+let isOwner = false;
 
 /** `#endpoint?domain=…&id=…` */
 function route() {
   const [name, query = ''] = location.hash.slice(1).split('?');
-  view = ['overview', 'rooms', 'webhooks', 'endpoint'].includes(name) ? name : 'overview';
+  const known = ['overview', 'rooms', 'domain', 'webhooks', 'endpoint'].filter((one) => !isOwner || one !== 'overview');
+  view = known.includes(name) ? name : known[0];
   for (const link of document.querySelectorAll('.tabs a')) {
-    if (link.hash === `#${view}`) link.setAttribute('aria-current', 'page');
+    if (link.hash === `#${view === 'domain' ? 'rooms' : view}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   for (const section of document.querySelectorAll('.view')) section.hidden = section.id !== `view-${view}`;
   errors.run(view === 'overview');
   sizes.run(view === 'rooms');
   webhooks.run(view === 'webhooks');
+  domains.run(view === 'rooms');
+  domain.run(view === 'domain', new URLSearchParams(query));
   endpoint.run(view === 'endpoint', new URLSearchParams(query));
   draw();
 }
@@ -205,9 +215,17 @@ dark.addEventListener('change', applyTheme);
 addEventListener('hashchange', route);
 document.addEventListener('visibilitychange', draw);
 api('api/session')
-  .then(({ loggedIn }) => {
+  .then(({ loggedIn, domains: own }) => {
     byId('logout').hidden = !loggedIn;
+    isOwner = own !== null;
+    domain.owner = isOwner;
+    document.querySelector('.tabs a[href="#overview"]').hidden = isOwner;
+    byId('domain-further').hidden = isOwner;
+    if (isOwner) status('live', own.length === 1 ? own[0] : `${own.length} domains`);
+    else listen();
+    route();
   })
-  .catch(() => undefined);
-route();
-listen();
+  .catch(() => {
+    route();
+    listen();
+  });

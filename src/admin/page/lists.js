@@ -119,21 +119,6 @@ function meter(share) {
   return h('td', { class: 'meter' }, bar);
 }
 
-function domainTable({ domains }) {
-  const rows = domains.map(({ domain, source, endpoints, connections, messagesPerSecond, refused }) =>
-    h(
-      'tr',
-      {},
-      h('td', { class: 'break' }, domain),
-      h('td', { class: 'quiet optional' }, source),
-      ...[endpoints, connections, messagesPerSecond, refused].map((n) => h('td', { class: 'number' }, count(n))),
-    ),
-  );
-  const number = (text) => ({ text, number: true });
-  const heads = [{ text: 'Domain' }, { text: 'Kept in', optional: true }, number('Online'), number('Connected')];
-  return table([...heads, number('Messages/s'), number('Refused')], rows);
-}
-
 function roomTable({ rooms }) {
   if (rooms.length === 0) return h('div', { class: 'empty' }, 'No room has members.');
   const rows = rooms.map(({ domain, room, members }) =>
@@ -151,12 +136,10 @@ function roomTable({ rooms }) {
 
 export class SizeLists {
   #repeat = new Repeat(5000, async () => {
-    const [domains, rooms] = await Promise.all([api('api/domains?limit=50'), api('api/rooms?limit=25')]);
+    const rooms = await api('api/rooms?limit=25');
     byId('rooms-total').textContent = `${count(rooms.total)} in all`;
-    fill(byId('domains'), domains, domainTable(domains));
     fill(byId('rooms'), rooms, roomTable(rooms));
-    const notCounted = [...new Set([...(domains.notCounted ?? []), ...(rooms.notCounted ?? [])])];
-    fill(byId('rooms-missing'), notCounted, missingNote(notCounted));
+    fill(byId('rooms-missing'), rooms.notCounted ?? [], missingNote(rooms.notCounted ?? []));
   });
 
   run(isWanted) {
