@@ -55,7 +55,11 @@ t.test('several floods are served one after another', async (t) => {
   const floods = [domain(), domain(), domain()];
   const done = floods.map(() => 0);
   for (let n = 0; n < 100; n++) {
-    for (const [i, one] of floods.entries()) fair.pass(one, () => void (done[i] = (done[i] ?? 0) + 1));
+    for (const [i, one] of floods.entries()) {
+      fair.pass(one, () => {
+        done[i] = (done[i] ?? 0) + 1;
+      });
+    }
   }
   turns.end();
   t.ok(Math.max(...done) - Math.min(...done) <= 1, String(done));
