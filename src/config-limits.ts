@@ -71,7 +71,7 @@ export const domainLimits: Readonly<Record<string, Schema>> = {
     1_000_000,
     'Messages remembered for ten minutes by the ids that their senders gave them, one for each receiver; beyond it the oldest go. 0: no limit.',
   ),
-  batchMessages: whole(1, 10_000, 1000, 'Messages of one call of POST /v5/messages/batch; more are answered 400.'),
+  batchMessages: whole(0, 10_000, 1000, 'Messages of one call of POST /v5/messages/batch; more are answered 400.'),
   requestsPerSecond: whole(
     0,
     most,

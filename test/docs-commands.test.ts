@@ -78,7 +78,6 @@ const BENCHMARKS = [
   'npm run bench -- --before OTHER/dist/main.js',
   'npm run bench:connections -- --connections 100000 --bare',
   'npm run bench:cluster -- --nodes 10 --users 1000000',
-  'npm run bench:restarts -- --users 100000',
   'npm run bench:reliability -- --clients 1000 --scenarios jitter,avalanche',
 ] as const;
 

@@ -81,7 +81,7 @@ const refusals: readonly (readonly [args: readonly string[], err: RegExp])[] = [
   ],
   [['--workers', 'all'], /--workers: must be a whole number, 1 to 999, or auto/],
   [['--prot', '1'], /unknown option '--prot'/],
-  [['chek'], /unknown command 'chek'; there are check, doctor, token, help/],
+  [['chek'], /unknown command 'chek'; there are check, doctor, token, domain, help/],
 ];
 
 for (const [args, err] of refusals) {
