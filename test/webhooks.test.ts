@@ -223,3 +223,19 @@ t.test('after SIGHUP messages go to the new address, signed with the new key, th
   await expectCall(after, 'newest-key', 'five');
   t.equal(before.calls.length, 2, 'and the old address is called no more');
 });
+
+t.test('what waits for a service’s webhook outlives a restart, where there is a data folder', async (t) => {
+  const data = t.testdir();
+  const webhook = await WebhookServer.start(t);
+  const settings = (url: string): Settings => ({ ...served({ bot: { webhook: url } }), data });
+  const first = await testServer(t, settings('http://127.0.0.1:1/dead'));
+  for (const body of ['one', 'two', 'three']) await first.site().push('1', 'sid:bot', body);
+  await first.close();
+  const second = await testServer(t, settings(webhook.url));
+  await second.site().push('1', 'sid:bot', 'four');
+  for (const body of ['one', 'two', 'three', 'four']) t.hasStrict((await webhook.next()).body, { body });
+  while (second.metrics.domain(siteA.domain).sent.message < 4) await second.settled();
+  await second.close();
+  const third = await testServer(t, { ...served({}), data });
+  t.equal(third.metrics.domain(siteA.domain).events.discarded, 0, 'nothing is left of what was taken');
+});
