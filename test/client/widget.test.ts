@@ -51,3 +51,17 @@ t.test('two users talk to each other and in a room', { skip }, async (t) => {
     await anna.getByRole('button', { name: /^jack Offline/ }).waitFor();
   });
 });
+
+t.test('who comes in away or invisible is told so', { skip }, async (t) => {
+  const { user } = await stage(t);
+  for (const [name, show, text] of [
+    ['anna', 'away', 'Away'],
+    ['jack', 'invisible', 'Invisible'],
+  ] as const) {
+    const page = await user(name, 'mode="inline"', { show });
+    await page.getByRole('button', { name: `Your status: ${text}` }).waitFor();
+  }
+  const mia = await user('mia');
+  await mia.getByRole('button', { name: /^anna.* Away/ }).waitFor();
+  t.equal(await mia.getByRole('button', { name: /^jack/ }).count(), 0);
+});

@@ -12,7 +12,7 @@ import type { Timer } from './timer.js';
 /** Conversations that are kept; beyond it those that were quiet longest are forgotten. */
 const CONVERSATIONS = 300;
 /** Buddies whose names are asked for, in one call. */
-const NAMELESS = 1_000;
+const NAMELESS = 999;
 
 export type Chatting = Pick<
   Chat,
@@ -254,7 +254,7 @@ export class Model {
     if (isFirst) {
       for (const conversation of this.conversations.values()) conversation.setHistory(true);
       this.#joinRooms();
-      void this.#loadNames();
+      void this.#loadPeople();
       void this.#loadConversations();
       if (this.open && this.open.lines.length < KEPT_CLOSED) void this.loadOlder(this.open);
     }
@@ -268,17 +268,18 @@ export class Model {
     }
   }
 
-  /** Who came online anew is told of buddies by id alone. */
-  async #loadNames(): Promise<void> {
+  /** Who came online anew is told of buddies by id alone, and of the own show nothing. */
+  async #loadPeople(): Promise<void> {
+    const { self } = this;
+    if (self === null) return;
     const nameless = [...this.chat.presences].filter(([id, { nick }]) => !nick && !this.#names.get(id));
-    if (nameless.length === 0) return;
-    const ids = nameless
-      .slice(0, NAMELESS)
-      .map(([id]) => id)
-      .join(',');
+    const ids = [self, ...nameless.slice(0, NAMELESS).map(([id]) => id)].join(',');
     try {
       const { presences } = await this.chat.call('presences', { ids, full: '1' });
       this.#names.take(presences);
+      const own = (presences as Json | undefined)?.[self];
+      // Whoever is online and not listed is invisible.
+      this.show = typeof own === 'string' ? own : String((own as Json | undefined)?.show ?? 'invisible');
       this.listener.changed();
     } catch {
       // Not allowed here: packets tell nicks as they come.
