@@ -131,6 +131,13 @@ for (const way of [webSocket, http]) {
       rose: 'available',
       jack: 'dnd',
     });
+    t.match((await way.call(jack, { call: 'members', room: 'lobby', full: '1' })).presences, {
+      rose: { show: 'available', nick: 'ROSE', status: '' },
+      jack: { show: 'dnd' },
+    });
+    t.match((await way.call(jack, { call: 'presences', ids: 'rose', full: '1' })).presences, {
+      rose: { nick: 'Rose' },
+    });
     t.match(await way.call(jack, { call: 'leave', room: 'lobby' }), { status: 'ok' });
     t.match(await rose.next(), { from: 'jack', to: 'lobby', type: 'leave' });
     await site.join((await site.online('paul')).ticket, 'public-1');

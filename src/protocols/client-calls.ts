@@ -13,7 +13,7 @@ import { type Reply, roomTarget, sendFrom, statusTo, targets } from './commands.
 import { clientHistory } from './history.js';
 import { receiversOf, type Sent, sentBody } from './messages.js';
 import { type Parameters, readJson } from './parameters.js';
-import { membersOf, presencesOf, type Shows } from './presences.js';
+import { isFull, membersOf, type Presences, presencesOf } from './presences.js';
 import { presencesBody } from './presences-body.js';
 import { check, text } from './schemas.js';
 import { isMember, maySend, type SendingWay, sendingRefusal, sendMessage } from './sending.js';
@@ -32,7 +32,7 @@ const OWN_FIELDS = ['nick', 'timestamp', 'avatar', 'to_name', 'to_avatar', 'to_o
 /** What a call is answered beside `status`. */
 interface Result {
   readonly sent?: Sent;
-  readonly presences?: Shows;
+  readonly presences?: Presences;
   /** Members of the reply, as JSON. */
   readonly history?: string;
 }
@@ -102,6 +102,7 @@ function presences({ domain, client, parameters, reply }: Asked): void {
     presences: presencesOf(
       domain,
       shown.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const),
+      isFull(checked),
     ),
   });
 }
@@ -134,7 +135,10 @@ function roomOf(domain: Domain, parameters: Parameters): Target | ReplyError {
 
 function members(asked: Asked): void {
   const room = ownRoom(asked);
-  asked.reply(isReplyError(room) ? room : { presences: membersOf(asked.domain, room.address) });
+  if (isReplyError(room)) return asked.reply(room);
+  const checked = check('members', asked.parameters);
+  if (isReplyError(checked)) return asked.reply(checked);
+  asked.reply({ presences: membersOf(asked.domain, room.address, isFull(checked)) });
 }
 
 function join(asked: Asked): void {

@@ -58,10 +58,10 @@ t.test('who comes in away or invisible is told so', { skip }, async (t) => {
     ['anna', 'away', 'Away'],
     ['jack', 'invisible', 'Invisible'],
   ] as const) {
-    const page = await user(name, 'mode="inline"', { show });
+    const page = await user(name, 'mode="inline"', { show, nick: `${name} the first` });
     await page.getByRole('button', { name: `Your status: ${text}` }).waitFor();
   }
   const mia = await user('mia');
-  await mia.getByRole('button', { name: /^anna.* Away/ }).waitFor();
+  await mia.getByRole('button', { name: /^anna the first Away/ }).waitFor();
   t.equal(await mia.getByRole('button', { name: /^jack/ }).count(), 0);
 });
