@@ -88,7 +88,7 @@ export function methodNotAllowed(allow: string): ReplyError {
 }
 
 export function isReplyError(value: object): value is ReplyError {
-  return 'status' in value && typeof value.status === 'number' && 'message' in value;
+  return typeof (value as { readonly status?: unknown }).status === 'number' && 'message' in value;
 }
 
 /** Why the server ends a client's connection. */

@@ -29,7 +29,8 @@ export class Lockout {
 
   /** Seconds for which `who` is to wait; 0: it may try. */
   waitS(who: string): number {
-    const guesses = this.#guesses.get(who);
+    // Nobody guesses, nearly always: then no name is looked up.
+    const guesses = this.#guesses.size > 0 ? this.#guesses.get(who) : undefined;
     return guesses ? Math.max(0, Math.ceil((guesses.lockedUntilMs - this.now()) / 1000)) : 0;
   }
 
@@ -46,6 +47,6 @@ export class Lockout {
   }
 
   right(who: string): void {
-    this.#guesses.delete(who);
+    if (this.#guesses.size > 0) this.#guesses.delete(who);
   }
 }

@@ -9,8 +9,11 @@ const BASIC = /^basic +([A-Za-z0-9+/=_-]+) *$/i;
 /** Domain and key. */
 type Credentials = readonly [domain: string, key: string];
 
-/** The last header and what it said: a site's backend sends the same header with every call. */
-let last: { readonly header: string; readonly credentials: Credentials | null } = { header: '', credentials: null };
+/** The last header of this scheme and what it said: a site's backend sends the same header with every call. */
+let last: { readonly header: string; readonly credentials: Credentials | null } = {
+  header: 'Basic',
+  credentials: null,
+};
 
 /** Splits Basic credentials at the first colon (RFC 7617 section 2). */
 function basic(authorization: string): Credentials | null {
@@ -28,7 +31,7 @@ export function basicDomain(
   authorization: string,
   address: () => string,
 ): Domain | ReplyError | null {
-  if (!/^basic(?:\s|$)/i.test(authorization)) return null;
+  if (authorization !== last.header && !/^basic(?:\s|$)/i.test(authorization)) return null;
   const credentials = basic(authorization);
   return credentials ? check(context, credentials, address) : AUTHENTICATION_FAILED;
 }

@@ -1,8 +1,12 @@
 /** The network address that counts as a client's: behind trusted proxies, and for IPv6 its /64. */
 import { isIP, isIPv6 } from 'node:net';
+import { BoundedMap } from '../bounded-map.js';
 
 /** In characters: IPv6 with a mapped IPv4 address, a zone, brackets and a port. */
 const LONGEST_ADDRESS = 80;
+
+/** Addresses asked for last: those of a site's backends and proxies come with every call. */
+const networks = new BoundedMap<string, string>(() => 1000);
 
 const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
 
@@ -11,6 +15,14 @@ const MAPPED = /^(?:0*:){5,6}(?:ffff|FFFF):|^::(?:ffff|FFFF):/;
  * a customer of a provider has. What is no address is taken as it is.
  */
 export function networkOf(address: string): string {
+  const known = networks.get(address);
+  if (known !== undefined) return known;
+  const network = findNetwork(address);
+  if (address.length <= LONGEST_ADDRESS) networks.set(address, network);
+  return network;
+}
+
+function findNetwork(address: string): string {
   if (!isIPv6(address)) return address;
   const mapped = MAPPED.exec(address)?.[0];
   if (mapped !== undefined) return dotted(address.slice(mapped.length));
@@ -48,6 +60,7 @@ export function forwarded(header: string, hops: number): string {
 /** Who counts as the client of a connection from `peer` that carries this X-Forwarded-For. */
 export function clientAddress(peer: string, forwardedFor: string, hops: number): string {
   const entry = forwarded(forwardedFor, hops);
+  if (entry === '') return networkOf(peer);
   if (entry.length > LONGEST_ADDRESS) return networkOf(peer);
   // Some proxies add the port.
   const bare = /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
