@@ -136,7 +136,7 @@ for (const way of [webSocket, http]) {
       jack: { show: 'dnd' },
     });
     t.match((await way.call(jack, { call: 'presences', ids: 'rose', full: '1' })).presences, {
-      rose: { nick: 'Rose' },
+      rose: { nick: 'ROSE' },
     });
     t.match(await way.call(jack, { call: 'leave', room: 'lobby' }), { status: 'ok' });
     t.match(await rose.next(), { from: 'jack', to: 'lobby', type: 'leave' });
