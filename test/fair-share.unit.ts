@@ -37,7 +37,7 @@ t.test('a flood of one domain holds up another one by no turn, and is done in it
       'done in the turn in which it comes',
     );
     turns.end();
-    t.ok(done.length <= (turn + 1) * 36, 'a turn does a bounded number of the flood');
+    t.ok(done.length <= (turn + 1) * 12, 'a turn does a bounded number of the flood');
   }
   while (turns.isAwake) turns.end();
   t.strictSame(

@@ -12,7 +12,7 @@ import type { System } from '../actors/system.js';
 /** Done at once for one domain in a turn. */
 const AT_ONCE = 4;
 /** Done in a turn of what waits, of all domains together. */
-const FROM_QUEUES = 32;
+const FROM_QUEUES = 8;
 /** A domain is alone when no other has come for so many turns in which something came. */
 const ALONE_TURNS = 1000;
 /** The most that wait of one domain; what is more is refused. */
