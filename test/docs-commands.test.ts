@@ -307,15 +307,16 @@ for (const { title, commands, needs = [], run } of documented) {
 }
 
 /**
- * Programs of the pages that other tests run: what a reader saves under a title, PHP and the page of server-sent events
- * (test/docs-site.test.ts), the browser library's and the widget's (test/client), those of
+ * Programs of the pages that other tests run: what a reader saves under a title, PHP, the widget's two lines and the page of
+ * server-sent events (test/docs-site.test.ts), the browser library's and the widget's (test/client), those of
  * docs/webhooks.md (test/webhooks-page.test.ts), those that sign tokens (test/tokens.test.ts).
  */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
   if (page === 'docs/browser-library.md' || page === 'docs/long-connections.md') return language === 'js';
   if (page === 'docs/widget.md' || page === 'docs/webhooks.md') return true;
   if (page === 'docs/rest.md') return language === 'js' || language === 'php';
-  return (followed.has(page) && attributes.has('title')) || (page === 'docs/getting-started.md' && language === 'php');
+  const isOfSite = page === 'README.md' || page === 'docs/getting-started.md';
+  return (followed.has(page) && attributes.has('title')) || (isOfSite && (language === 'php' || language === 'html'));
 }
 
 t.test(

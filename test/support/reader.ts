@@ -22,7 +22,7 @@ import { type NexTalkProcess, nextalk } from './process.js';
 import { Terminal } from './terminal.js';
 
 /** The ports that pages write. */
-const WRITTEN_PORTS = [8080, 1883, 8081, 3000] as const;
+const WRITTEN_PORTS = [8080, 1883, 8081, 3000, 3001] as const;
 
 const root = join(import.meta.dirname, '../..');
 const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
