@@ -31,7 +31,7 @@ async function lively(
     ['sven', 'dnd'],
     ['omar', 'busy'],
   ] as const)
-    await site.arrive(name, { show, status: 'in a meeting', buddies: 'anna', rooms: 'lobby' });
+    await site.arrive(name, { nick: name, show, status: 'in a meeting', buddies: 'anna', rooms: 'lobby' });
   const context = await browser.newContext({ colorScheme, reducedMotion: 'reduce' });
   const page = await user('anna', attributes, { buddies: ['jack', 'mia', 'sven', 'omar'] }, context);
   await push('jack', 'anna', 'See https://example.com/');
@@ -69,7 +69,7 @@ for (const scheme of ['light', 'dark'] as const) {
 
 t.test('a screen reader is told who is there, what is open and what comes', { skip }, async (t) => {
   const { user, push, server } = await stage(t);
-  await server.site().arrive('jack', { buddies: 'anna', rooms: 'lobby' });
+  await server.site().arrive('jack', { nick: 'jack', buddies: 'anna', rooms: 'lobby' });
   const page = await user('anna', 'mode="docked"');
   await push('jack', 'anna', 'Hello');
   const launcher = page.getByRole('button', { name: 'Open chat, 1 unread', expanded: false });
@@ -108,7 +108,7 @@ t.test('a screen reader is told who is there, what is open and what comes', { sk
 
 t.test('the keyboard alone is enough', { skip }, async (t) => {
   const { user, push, server } = await stage(t);
-  for (const name of ['jack', 'mia']) await server.site().arrive(name, { buddies: 'anna', rooms: 'lobby' });
+  for (const name of ['jack', 'mia']) await server.site().arrive(name, { nick: name, buddies: 'anna', rooms: 'lobby' });
   const page = await user('anna', 'mode="docked"', { buddies: ['jack', 'mia'] });
   const focused = (): Promise<string> =>
     page.evaluate(

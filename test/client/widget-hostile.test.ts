@@ -66,7 +66,7 @@ t.test('no server at all, and one that is gone for an hour', { skip }, async (t)
   const stand = await stage(t);
   const { server, site } = stand;
   const relay = await Relay.start(t, () => server.port);
-  await server.site().arrive('jack', { buddies: 'anna' });
+  await server.site().arrive('jack', { nick: 'jack', buddies: 'anna' });
   const context = await standing(stand);
   const small = await site(
     widgetPage(`server="${relay.url}" token-url="/token?name=anna" mode="inline" open-with="jack"`),
@@ -166,10 +166,10 @@ t.test(
     const page = await user('anna', 'mode="inline"', { rooms: ['lobby', SCRIPT.replaceAll(/[/,+#]/g, '')] });
     const post = (from: string, nick: string, fields: object = {}) =>
       site.post('/v5/messages', { from, nick, to: 'anna', body: SCRIPT, style: SCRIPT, ...fields });
-    await post('evil', SCRIPT, { data: { image: `javascript:document.title='hacked'` } });
+    await post('evil', SCRIPT, { data: JSON.stringify({ image: `javascript:document.title='hacked'` }) });
     await post('evil', SCRIPT, {
       body: 'x',
-      data: { image: `https://evil.example/"onerror="document.title='hacked'` },
+      data: JSON.stringify({ image: `https://evil.example/"onerror="document.title='hacked'` }),
     });
     await post('long', long);
     await post('rtl', '‮evil‬', { body: 'שלום javascript:alert(1) https://example.com/‮gpj.exe' });
