@@ -13,6 +13,7 @@ const minuteMs = 60_000;
 const programs = new Map([
   ['chromium', 'chromium'],
   ['curl', 'curl'],
+  ['firefox-esr', 'firefox-esr'],
   ['mosquitto', 'mosquitto'],
   ['mosquitto_pub', 'mosquitto-clients'],
   ['nats-server', 'nats-server'],

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 export type Program =
   | 'chromium'
   | 'curl'
+  | 'firefox-esr'
   | 'mosquitto'
   | 'mosquitto_pub'
   | 'mosquitto_sub'
