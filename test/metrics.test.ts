@@ -91,6 +91,10 @@ t.test('counters count what happened', async (t) => {
     'nextalk_packets_sent_total{kind="message"}': 4,
     'nextalk_packets_sent_total{kind="presence"}': 2,
     'nextalk_packets_sent_total{kind="status"}': 1,
+    // Neither of them keeps a position: what is written to them is confirmed by that.
+    'nextalk_packets_confirmed_total{kind="message"}': 4,
+    'nextalk_packets_confirmed_total{kind="presence"}': 2,
+    'nextalk_packets_confirmed_total{kind="status"}': 1,
     'nextalk_packets_dropped_total{reason="offline"}': 1,
   });
   t.match(changes(start, after, 'nextalk_domain'), {

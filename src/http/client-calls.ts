@@ -18,7 +18,7 @@ import type { Context } from '../protocols/context.js';
 import { locateTicket } from '../protocols/credentials.js';
 import { type Headers, whenSound } from '../protocols/headers.js';
 import { type Parameters, readJsonList } from '../protocols/parameters.js';
-import { readReceiving, readTicket } from '../protocols/receiving.js';
+import { type Receiving, readReceiving, readTicket } from '../protocols/receiving.js';
 import { isBanned } from '../protocols/unwelcome.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { sendError, sendJson } from './reply.js';
@@ -62,26 +62,32 @@ class Post {
   take(req: HttpRequest): void {
     const query = req.getQuery() ?? '';
     if (this.context.isDraining()) return this.#fail(UNAVAILABLE);
+    // Read before the body, so that a page may read why that is refused.
+    const receiving = this.context.gate.isOpen ? this.#receive(query) : null;
     readBody(this.res, this.context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) this.#fail(body);
       else if (!isAccepted(this.headers)) this.#fail(UNSUPPORTED_MEDIA_TYPE);
+      else if (receiving) this.#authenticate(receiving, body as Buffer);
       else this.#wait(query, body as Buffer);
     });
   }
 
   #wait(query: string, body: Buffer): void {
     const { gate } = this.context;
-    if (gate.isOpen) return this.#authenticate(query, body);
     // The library takes the body's memory back.
     const kept = Buffer.from(body);
-    const go = (): void => (this.#open ? this.#authenticate(query, kept) : undefined);
+    const go = (): void => (this.#open ? this.#authenticate(this.#receive(query), kept) : undefined);
     gate.pass(go, () => this.#fail(UNAVAILABLE), body.length);
   }
 
-  #authenticate(query: string, body: Buffer): void {
+  #receive(query: string): Receiving {
     const receiving = readReceiving(this.context, query, this.headers.origin);
-    const { domain, allow } = receiving;
-    this.#origin = allow;
+    this.#origin = receiving.allow;
+    return receiving;
+  }
+
+  #authenticate(receiving: Receiving, body: Buffer): void {
+    const { domain } = receiving;
     const ticket = readTicket(receiving, this.headers.origin);
     if (typeof ticket !== 'string') return this.#fail(ticket);
     if (!domain) return this.#fail(TICKET_NOT_FOUND);

@@ -39,7 +39,7 @@ export const EVENT_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
 };
 
 export const EVENTS_WEBHOOK: Operation = {
-  operationId: 'events',
+  operationId: 'eventWebhook',
   summary: 'What has happened to the domain',
   description: [
     'A domain whose configuration has `events` is told of the kinds that it names: in order for each endpoint and room, at least',
