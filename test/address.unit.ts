@@ -1,5 +1,14 @@
 import t from 'tap';
-import { addressOf, isClientName, isId, type Node, parseTarget, shortId, shortIdOf } from '../src/actors/address.js';
+import {
+  addressOf,
+  isAddressOf,
+  isClientName,
+  isId,
+  type Node,
+  parseTarget,
+  shortId,
+  shortIdOf,
+} from '../src/actors/address.js';
 import { legalIds, refusedIds } from './support/ids.js';
 import fc from './support/properties.js';
 
@@ -143,4 +152,18 @@ t.test('the parser of addresses reads or refuses any text, and never throws', as
       return read === null || (isId(read.id) && read.address === addressOf(domain, read.node, read.id));
     }),
   );
+});
+
+t.test('an address is told to be that of an id as if the text had been made', async (t) => {
+  const parts = ['a', 'b/c', '', '/', 'uid', 'uid/a', 'gid', 'a.example', '中'];
+  const address = addressOf('a.example', 'uid', 'a');
+  for (const node of parts) {
+    for (const id of parts) {
+      t.equal(
+        isAddressOf(address, 'a.example', node, id),
+        address === `/domain/a.example/${node}/${id}`,
+        `${node} ${id}`,
+      );
+    }
+  }
 });

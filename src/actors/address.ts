@@ -45,6 +45,18 @@ export function addressOf(domain: string, node: Node, id: string): Address {
   return `/domain/${domain}/${node}/${id}` as Address;
 }
 
+/** Whether an address of `domain` is that of an id: as `addressOf` has it, but without making a text to compare with. */
+export function isAddressOf(address: Address, domain: string, node: string, id: string): boolean {
+  const start = domain.length + 9;
+  const slash = start + node.length;
+  return (
+    address.length === slash + 1 + id.length &&
+    address.startsWith(node, start) &&
+    address[slash] === '/' &&
+    address.endsWith(id)
+  );
+}
+
 function parseFull(domain: string, text: string): Target | null {
   const [empty, root, named, node, id = '', marker, client, ...rest] = text.split('/').map((part) => part.trim());
   if (empty !== '' || root !== 'domain' || named !== domain || rest.length > 0) return null;

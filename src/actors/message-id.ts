@@ -6,12 +6,14 @@ import { randomFillSync } from 'node:crypto';
 
 /** Crockford's base 32: its order is that of ASCII. */
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+/** Every two of them, in order. */
+const PAIRS = Array.from({ length: 32 * 32 }, (_, i) => `${DIGITS[i >> 5]}${DIGITS[i & 31]}`);
 const TIME_DIGITS = 10;
-const RANDOM_DIGITS = 14;
-const MOST_IN_A_MILLISECOND = 32 * 32 - 1;
+const RANDOM_PAIRS = 7;
+const MOST_IN_A_MILLISECOND = PAIRS.length - 1;
 
-/** Random bytes are cheap by the thousand only. */
-const pool = Buffer.allocUnsafe(RANDOM_DIGITS * 256);
+/** Random numbers are cheap by the thousand only. */
+const pool = new Uint16Array(RANDOM_PAIRS * 256);
 let used = pool.length;
 let lastMs = 0;
 let timeText = '';
@@ -36,7 +38,7 @@ export function newMessageId(nowMs: number = Date.now()): string {
     randomFillSync(pool);
     used = 0;
   }
-  let text = timeText + DIGITS[count >> 5] + DIGITS[count & 31];
-  for (const end = used + RANDOM_DIGITS; used < end; used++) text += DIGITS[(pool[used] as number) & 31];
+  let text = timeText + PAIRS[count];
+  for (const end = used + RANDOM_PAIRS; used < end; used++) text += PAIRS[(pool[used] as number) % PAIRS.length];
   return text;
 }

@@ -58,7 +58,8 @@ export function readParameters(
   if (body.length === 0) return parameters;
   if (!isUtf8(body)) return badRequest('the body is not UTF-8');
   // .NET's StreamWriter puts a byte order mark in front.
-  const text = body.toString('utf8').replace(/^\ufeff/, '');
+  const decoded = body.toString('utf8');
+  const text = decoded.startsWith('\ufeff') ? decoded.slice(1) : decoded;
   if (type === 'json') {
     const inJson = read(text, parameters, most);
     return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;

@@ -3,7 +3,7 @@
  * HTTP, WebSocket and MQTT alike.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { addressOf, isId, type Node } from '../actors/address.js';
+import { addressOf, isAddressOf, isId, type Node } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { parseTicket, type Ticket } from '../actors/ticket.js';
@@ -53,7 +53,7 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   const parsed = parseTicket(ticket);
   if (!parsed) return null;
   const client = domain.tickets.find(parsed.token);
-  if (client?.address === addressOf(domain.name, parsed.node as Node, parsed.id)) return client;
+  if (client && isAddressOf(client.address, domain.name, parsed.node, parsed.id)) return client;
   if (!domain.cluster.isKnown(parsed.token)) noteUnknown(domain, parsed);
   return null;
 }

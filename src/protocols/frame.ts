@@ -86,13 +86,17 @@ export const REPLACED_FRAME = `${OPENING}"replaced":true,${EMPTY_FRAME.slice(OPE
 export const STOPPED_FRAME = '{"status":"stopped"}';
 export const SUBSCRIBED_FRAME = '{"status":"ok"}';
 
+function withItem(items: string, item: string): string {
+  return items === '' ? item : `${items},${item}`;
+}
+
 function build(packets: readonly Packet[]): Frame {
-  const messages: string[] = [];
-  const presences: string[] = [];
-  const statuses: string[] = [];
+  let [messages, presences, statuses] = ['', '', ''];
   for (const packet of packets) {
-    const list = packet.kind === 'message' ? messages : packet.kind === 'presence' ? presences : statuses;
-    list.push(encodePacket(packet));
+    const json = encodePacket(packet);
+    if (packet.kind === 'message') messages = withItem(messages, json);
+    else if (packet.kind === 'presence') presences = withItem(presences, json);
+    else statuses = withItem(statuses, json);
   }
   return new Frame(`{"status":"ok","messages":[${messages}],"presences":[${presences}],"statuses":[${statuses}]}`);
 }

@@ -28,8 +28,9 @@ function listOf(name: string): string | null {
  * become on their way here.
  */
 export function readForm(text: string, into: Parameters, most: number): Fault | null {
+  if (text === '') return null;
   if (text.includes('\ufffd')) return 'malformed';
-  const lists = new Map<string, string[]>();
+  const lists: Lists = { items: null };
   let count = 0;
   for (let start = 0; start < text.length; ) {
     const next = text.indexOf('&', start);
@@ -48,20 +49,26 @@ export function readForm(text: string, into: Parameters, most: number): Fault | 
   return null;
 }
 
+/** The lists of one form by their names; null: it has none, as nearly all. */
+interface Lists {
+  items: Map<string, string[]> | null;
+}
+
 /** Throws where it is not percent-encoded UTF-8. */
-function readPair(pair: string, into: Parameters, lists: Map<string, string[]>): void {
+function readPair(pair: string, into: Parameters, lists: Lists): void {
   const at = pair.indexOf('=');
   const name = decode(at < 0 ? pair : pair.slice(0, at));
   const value = at < 0 ? '' : decode(pair.slice(at + 1));
   const list = listOf(name);
   if (list === null) {
-    lists.delete(name);
+    lists.items?.delete(name);
     into.set(name, value);
     return;
   }
-  const items = lists.get(list) ?? [];
+  lists.items ??= new Map();
+  const items = lists.items.get(list) ?? [];
   if (items.length === 0) {
-    lists.set(list, items);
+    lists.items.set(list, items);
     into.set(list, items);
   }
   items.push(value);
