@@ -41,6 +41,7 @@ export class Alone implements DomainCluster {
   readonly topics: ClusterTopics = new OwnTopics();
   readonly tokenPrefix = '';
   readonly awayElsewhere = 0;
+  readonly hasOthers = false;
   #stamp = 0;
 
   constructor(

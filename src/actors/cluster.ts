@@ -122,6 +122,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   readonly topics: ClusterTopics;
   /** About how many clients of the domain are away on other nodes. */
   readonly awayElsewhere: number;
+  /** Whether there are other nodes. */
+  readonly hasOthers: boolean;
   /** The text with which the tokens of this node's tickets begin. */
   readonly tokenPrefix: string;
   /** The next stamp: later than all that this node has given or heard of, and different from those of other nodes. */

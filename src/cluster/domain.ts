@@ -139,6 +139,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.awayCounts.elsewhere;
   }
 
+  get hasOthers(): boolean {
+    return this.node.mesh.peers.size > 0;
+  }
+
   awayCount(count: number): void {
     this.awayCounts.change(count, this.domain.limits.awayPerDomain);
   }

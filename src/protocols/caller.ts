@@ -2,7 +2,7 @@
  * Whose call it is: a client's, by its ticket, or an endpoint's, by its name, whoever holds its tickets. It is done by
  * the endpoint's actor, on whichever node that is. PROTOCOL.md sections 3 and 16.
  */
-import { parseTarget, type Target } from '../actors/address.js';
+import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
@@ -33,6 +33,22 @@ export function endpointTarget(domain: Domain, name: string): Target | null {
 /** In a cluster, what a call has changed is known everywhere when it is answered. */
 export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) => void) {
   return (result: T | ReplyError): void => cluster.settled(() => reply(result));
+}
+
+/** Calls `done` when all that actors have been told before is done: mailboxes are one queue. */
+export function whenHandled({ router }: Domain, done: () => void): void {
+  router.tell({ kind: 'exchange', remove: [], insert: [], done });
+}
+
+/**
+ * Where what a sender says next may go out from another node, since the sender is offline or on several: calls `reply` when
+ * what it has said has come to the nodes of its receivers, so that nothing overtakes it.
+ */
+export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T) => void): (sent: T) => void {
+  const record = domain.tracker.records.get(sender);
+  const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
+  if (isHereOnly || !domain.cluster.hasOthers) return reply;
+  return (sent) => whenHandled(domain, () => domain.cluster.settled(() => reply(sent)));
 }
 
 /** What goes to another node. */

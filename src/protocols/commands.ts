@@ -16,6 +16,7 @@ import {
   type NamedCall,
   sendOn,
   settled,
+  whenArrived,
   withCaller,
   withoutKey,
   withTicket,
@@ -186,7 +187,7 @@ function statusFrom(
 ): void {
   const here = () => {
     domain.push(from, outgoing);
-    reply(null);
+    whenArrived(domain, from.address, reply)(null);
   };
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
   if (isHere || !sendFromHome(domain, from, ['status', '', parameters], reply, here)) here();

@@ -8,7 +8,7 @@ import { newMessageId } from '../actors/message-id.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
 import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS } from '../errors.js';
-import { endpointTarget, sendOn } from './caller.js';
+import { endpointTarget, sendOn, whenArrived, whenHandled } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
 import { type Parameters, readData } from './parameters.js';
@@ -112,10 +112,7 @@ function mayBeStored({ runtime, settings }: Domain): boolean {
 function whenOnDisk(domain: Domain, reply: (sent: Sent | null) => void): (sent: Sent | null) => void {
   const { store } = domain.runtime;
   if (!store || !domain.answersFromDisk) return reply;
-  // Mailboxes are one queue: what has been told before is done before this is.
-  return (sent) => {
-    domain.router.tell({ kind: 'exchange', remove: [], insert: [], done: () => store.committed(() => reply(sent)) });
-  };
+  return (sent) => whenHandled(domain, () => store.committed(() => reply(sent)));
 }
 
 /**
@@ -130,14 +127,13 @@ export function post(
   tell: (outgoing: Outgoing) => void,
   answer: (sent: Sent | null) => void,
 ): void {
-  const reply = whenOnDisk(domain, answer);
+  const reply = whenArrived(domain, sender, whenOnDisk(domain, answer));
   const { receivers, isAsked, id } = letter;
   const isWaiting = isAsked || mayBeStored(domain);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
   if (!isWaiting) {
-    reply(null);
     for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, null, null));
-    return;
+    return reply(null);
   }
   const [first] = receivers;
   if (!isAsked && receivers.length === 1 && first) {
