@@ -13,7 +13,7 @@ const STEPS = 60;
 async function pageRun({ broker, clock, adapters }: FakeNetwork, seed: number): Promise<Page> {
   const roll = dice(seed);
   const name = `user-${seed}`;
-  const page = new Page(await broker.online(name), ...adapters, roll);
+  const page = new Page(await broker.online(name), adapters, roll);
   let accepted = 0;
   const push = () => {
     accepted += 1;
@@ -33,6 +33,7 @@ async function pageRun({ broker, clock, adapters }: FakeNetwork, seed: number): 
     page.link?.read(page.link.pending.length);
   }
   if (page.bodies.some((body, i) => body <= (page.bodies[i - 1] ?? 0))) throw new Error(`has had ${page.bodies}`);
+  if (page.unknown > 0) throw new Error('was told that something may be missed');
   const gone = accepted - page.bodies.length;
   if (page.count !== accepted || page.missed !== gone || page.lost !== gone) {
     throw new Error(`of ${accepted} ${gone} are gone: told ${page.missed} and ${page.lost}, counts ${page.count}`);

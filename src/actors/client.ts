@@ -12,7 +12,7 @@ import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Packet } from './packet.js';
-import type { Position } from './position.js';
+import { formatAsked, type Position } from './position.js';
 import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
 import type { QueueState } from './queue-entries.js';
 import type { Ref } from './system.js';
@@ -68,6 +68,8 @@ export class Client {
   toldAt = Number.POSITIVE_INFINITY;
   /** While its endpoint has other clients, or keeps messages that none of its clients has confirmed. */
   confirmations: Confirmations | null = null;
+  /** A kill may have cost it packets, and it has not said yet that it counts in the era since. */
+  mayMiss = false;
   /** What it has not had of other clients' packets; null: it came first. */
   elders: Elders | null = null;
   private readonly metrics: DomainMetrics;
@@ -180,6 +182,7 @@ export class Client {
     const { transport: current } = this;
     const isOfCurrent = transport ? current === transport : !current || !!current.counting;
     if (!isOfCurrent || era !== this.#queue.era) return;
+    this.mayMiss = false;
     const packets = this.#queue.confirm(n);
     this.#leave(packets);
     current?.counting?.confirmed?.(packets);
@@ -305,16 +308,15 @@ export class Client {
     const queue = this.#queue;
     const { asked } = counting;
     queue.rewind();
-    this.#opening = 'position';
-    if (typeof asked === 'object') {
-      if (asked.era !== queue.era) this.#opening = 'unknown';
-      else {
-        this.#leave(queue.confirm(asked.n));
-        queue.reopen(asked.n);
-        if (queue.confirmed === asked.n) this.#opening = 'nothing';
-      }
-    }
-    counting.resumed(queue.position(queue.confirmed));
+    if (typeof asked === 'object' && asked.era === queue.era) {
+      this.mayMiss = false;
+      this.#leave(queue.confirm(asked.n));
+      queue.reopen(asked.n);
+      this.#opening = queue.confirmed === asked.n ? 'nothing' : 'position';
+    } else this.#opening = typeof asked === 'object' || this.mayMiss ? 'unknown' : 'position';
+    // Where it was until it has the frame that says more: an answer that reaches it alone must not hide that something is missed.
+    const before = typeof asked === 'object' ? formatAsked(asked) : '0';
+    counting.resumed(this.#opening === 'unknown' ? before : queue.position(queue.confirmed));
   }
 
   /** These are confirmed. Of a webhook it is its site that confirms, and the webhook that knows. */

@@ -52,7 +52,9 @@ export class Saving {
     const number = this.#packetChunks * CHUNK + this.#packets.length;
     this.#numbers.set(packet, number);
     const offline = this.domain.mailboxes?.placeOf(packet) ?? null;
-    this.#packets.push(offline ? { kind: 'offline', ...offline } : keptPacket(packet));
+    const place = this.domain.unconfirmed?.numberOf(packet);
+    const kept = place === undefined ? keptPacket(packet) : { ...keptPacket(packet), number: place };
+    this.#packets.push(offline ? { kind: 'offline', ...offline } : kept);
     this.#bytes += packet.bytes;
     if (this.#packets.length === CHUNK || this.#bytes > CHUNK_BYTES) this.#putPackets();
     return number;
@@ -273,6 +275,9 @@ export class DomainJournal {
       for (const [at, kept] of records.entries()) {
         const packet = packetOf(kept, (address, sequence) => mailboxes?.readOne(address, sequence) ?? null);
         packets.set(Number(chunk) * CHUNK + at, packet);
+        if (packet && kept.kind !== 'offline' && kept.number !== undefined) {
+          this.domain.unconfirmed?.number(packet, kept.number);
+        }
       }
     }
     return (number) => packets.get(number) ?? null;

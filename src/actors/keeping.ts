@@ -84,7 +84,7 @@ function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { 
   const { sessions } = state.domain;
   closeWebhook(state);
   const isIdle = clients.every(
-    ({ accepted, elders, keptSince }) => accepted === 0 && elders === null && keptSince === null,
+    ({ accepted, elders, keptSince, mayMiss }) => accepted === 0 && elders === null && keptSince === null && !mayMiss,
   );
   if (!isIdle || unseen || turns) {
     const queued = new Set(clients.flatMap((client) => client.queued));
@@ -115,6 +115,7 @@ function keptClientQueue(
     elders: elders && [...elders.numbers].map(([elder, number]) => [elder.name, number]),
     given: elders ? [...queued].filter((packet) => elders.given.has(packet)).map(numberOf) : [],
     connectedMs: client.keptSince === null ? null : client.connectedMs,
+    mayMiss: client.mayMiss,
   };
 }
 
@@ -123,6 +124,7 @@ type Restore = Extract<KeepingMessage, { kind: 'restore' }>;
 function restore(state: EndpointState, message: Restore, self: Ref<EndpointMessage>): EndpointState {
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
+  if (!goesOn) for (const client of state.clients) client.mayMiss = true;
   if (queues) {
     if (kept) restoreQueues(state, queues, message);
     else keepOffline(state, queues, packetOf);
@@ -208,6 +210,7 @@ function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue,
     client.keptSince = client.since;
     client.connectedMs = kept.connectedMs;
   }
+  if (goesOn) client.mayMiss = kept.mayMiss === true;
   if (goesOn && kept.session !== null) domain.sessions?.restore(client, kept.session, packetOf);
   client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length }, domain.limits);
 }

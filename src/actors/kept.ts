@@ -55,6 +55,8 @@ export interface KeptClientQueue extends KeptQueue {
   readonly given: readonly number[];
   /** How long it had been connected in all, in ms; null: its last connection kept no position. */
   readonly connectedMs: number | null;
+  /** A kill before may have cost it packets, and it does not know yet; absent: no. */
+  readonly mayMiss?: boolean;
   /** What its protocol keeps of it; null: nothing. */
   readonly session: unknown;
 }
@@ -87,6 +89,8 @@ export type KeptPacket =
       readonly fromClient: boolean;
       /** Milliseconds since the epoch; null: never. */
       readonly expiresAt: number | null;
+      /** Of a message that was on disk before the server ended: its number there (unconfirmed.ts). */
+      readonly number?: number;
     }
   | { readonly kind: 'offline'; readonly address: Address; readonly sequence: number };
 

@@ -23,7 +23,7 @@ export interface Counting {
   readonly asked: Asked;
   /** Bytes of packets in one frame, about; absent: any. */
   readonly frameBytes?: number;
-  /** It goes on from this position. */
+  /** It goes on from this position; where something may be missed, the client has its own until the frame that says so. */
   resumed(position: string): void;
   /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */
   send(frame: CountedFrame): boolean;

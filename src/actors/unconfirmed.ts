@@ -23,7 +23,7 @@ export interface HeldQueues {
   readonly queues: readonly KeptQueues[];
   /** The packet of a number in these queues. */
   readonly packetOf: (number: number) => Packet | null;
-  /** Takes it from the disk; called when it stands in queues again, as soon as that is on disk. */
+  /** Takes from the disk what is not in its place again; called when all stands in queues, done as soon as that is on disk. */
   readonly forget: () => void;
 }
 
@@ -36,6 +36,8 @@ export class Unconfirmed {
   readonly #messages: Table<KeptPacket>;
   #last = 0;
   #isClosed = false;
+  /** Keys that are written again of what a server before this one has left; null: all of that is in queues. */
+  #restored: Set<string> | null = null;
 
   constructor(
     private readonly domain: Domain,
@@ -57,10 +59,26 @@ export class Unconfirmed {
       held = { number: known ?? this.#last, queues: 0 };
       this.#held.set(packet, held);
       this.#numbers.set(packet, held.number);
-      this.#messages.put([this.#part, held.number], keptPacket(packet));
+      this.#put(this.#messages, [this.#part, held.number], keptPacket(packet));
     }
     held.queues += 1;
-    this.#queues.put(this.#keyOf(owner, queue, held.number), 1);
+    this.#put(this.#queues, this.#keyOf(owner, queue, held.number), 1);
+  }
+
+  #put<V>(table: Table<V>, key: Key, value: V): void {
+    table.put(key, value);
+    this.#restored?.add(key.join('\n'));
+  }
+
+  /** The number of a message; undefined: it has none. */
+  numberOf(packet: Packet): number | undefined {
+    return this.#numbers.get(packet);
+  }
+
+  /** A message has this number since before a restart: messages keep their order through any number of these. */
+  number(packet: Packet, number: number): void {
+    this.#numbers.set(packet, number);
+    this.#last = Math.max(this.#last, number);
   }
 
   /** A message has left a queue. */
@@ -88,12 +106,10 @@ export class Unconfirmed {
     const keys: [Table<unknown>, Key][] = [];
     for (const [key, kept] of this.#messages.entries(this.#part)) {
       const number = Number(key[1]);
-      this.#last = Math.max(this.#last, number);
+      const packet = packetOf(kept, () => null);
       keys.push([this.#messages, key]);
-      messages.set(
-        number,
-        packetOf(kept, () => null),
-      );
+      messages.set(number, packet);
+      if (packet) this.number(packet, number);
     }
     const found = new Map<string, Map<string, number[]>>();
     for (const [key] of this.#queues.entries(this.#part)) {
@@ -102,9 +118,13 @@ export class Unconfirmed {
       const queues = found.get(owner) ?? new Map<string, number[]>();
       found.set(owner, queues.set(queue, [...(queues.get(queue) ?? []), number]));
     }
+    const restored = new Set<string>();
+    this.#restored = restored;
     const forget = (): void => {
+      this.#restored = null;
+      const left = keys.filter(([, key]) => !restored.has(key.join('\n')));
       this.store.committed(() => {
-        for (const [table, key] of keys) table.remove(key);
+        for (const [table, key] of left) table.remove(key);
       });
     };
     return { queues: [...found].map(keptQueues), packetOf: (number) => messages.get(number) ?? null, forget };

@@ -119,7 +119,7 @@ class Poll implements Transport, Counting {
 
   send(frame: CountedFrame): boolean {
     if (this.#done || this.#frame !== null) return false;
-    this.#frame = encodeCounted(frame, this.#position && frame.position);
+    this.#frame = encodeCounted(frame, this.#position !== null || frame.missed === true ? frame.position : null);
     this.adapter.writeLater(this);
     return true;
   }

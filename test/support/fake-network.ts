@@ -6,6 +6,7 @@ import { ConnectionLimits } from '../../src/protocols/connection-limits.js';
 import { EventsAdapter } from '../../src/protocols/events.js';
 import type { Headers } from '../../src/protocols/headers.js';
 import { PollAdapter } from '../../src/protocols/jsonp.js';
+import type { MqttHost } from '../../src/protocols/mqtt/host.js';
 import { WebSocketAdapter } from '../../src/protocols/websocket.js';
 import type { HttpRequest, HttpResponse, WebSocket } from '../../src/uws.js';
 import { type Machine, own, TestBroker, testMachine } from '../mqtt/support/broker.js';
@@ -58,12 +59,14 @@ const noHeaders = { origin: '', forwardedFor: '', forwardedProto: '', forwardedH
 
 class SocketLink extends Link {
   readonly #holder: object;
+  readonly #behaviour: WebSocketAdapter['behaviour'];
   readonly #ws: WebSocket<never>;
   #isOpen = true;
 
   constructor(page: Page) {
     super(page);
-    const { behaviour } = page.sockets;
+    const { behaviour } = page.adapters.sockets;
+    this.#behaviour = behaviour;
     let holder: object = {};
     const req = { forEach: () => undefined, getHeader: (name: string) => (name.endsWith('version') ? '13' : '') };
     const res = {
@@ -90,19 +93,19 @@ class SocketLink extends Link {
   override says(text: string): void {
     const bytes = Buffer.from(text);
     const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
-    if (this.#isOpen) this.page.sockets.behaviour.message?.(this.#ws, copy, false);
+    if (this.#isOpen) this.#behaviour.message?.(this.#ws, copy, false);
   }
 
   lost(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.isEnded = true;
-    this.page.sockets.behaviour.close?.(this.#ws, 1006, new ArrayBuffer(0));
+    this.#behaviour.close?.(this.#ws, 1006, new ArrayBuffer(0));
   }
 
   override drains(): void {
     super.drains();
-    if (this.#isOpen) this.page.sockets.behaviour.drain?.(this.#ws);
+    if (this.#isOpen) this.#behaviour.drain?.(this.#ws);
   }
 
   #frame(kind: 't' | 'p', text: string): number {
@@ -127,7 +130,7 @@ class SocketLink extends Link {
 
   #pong(text: string): void {
     const bytes = new TextEncoder().encode(text).buffer as ArrayBuffer;
-    if (this.#isOpen) this.page.sockets.behaviour.pong?.(this.#ws, bytes);
+    if (this.#isOpen) this.#behaviour.pong?.(this.#ws, bytes);
   }
 }
 
@@ -193,7 +196,7 @@ class RequestLink extends Link {
 class PollLink extends RequestLink {
   constructor(page: Page) {
     super(page);
-    page.polls.get(this.res, this.request(''), noHeaders);
+    page.adapters.polls.get(this.res, this.request(''), noHeaders);
   }
 
   protected override takes(bytes: Buffer): number {
@@ -206,7 +209,7 @@ class PollLink extends RequestLink {
 class EventsLink extends RequestLink {
   constructor(page: Page) {
     super(page);
-    page.events.get(
+    page.adapters.events.get(
       this.res,
       this.request(page.roll(2) === 0 || page.position === '0' ? '' : page.position),
       noHeaders,
@@ -234,6 +237,11 @@ const LINKS = [SocketLink, PollLink, EventsLink] as const;
 export class Page {
   position = '0';
   readonly bodies: number[] = [];
+  readonly ids: string[] = [];
+  /** How often it was told that something may be missed, nobody knows what. */
+  unknown = 0;
+  /** How many packets these frames said nothing else of. */
+  covered = 0;
   missed = 0;
   lost = 0;
   opened = 0;
@@ -243,19 +251,26 @@ export class Page {
 
   constructor(
     readonly ticket: string,
-    readonly sockets: WebSocketAdapter,
-    readonly polls: PollAdapter,
-    readonly events: EventsAdapter,
+    public adapters: Adapters,
     readonly roll: (sides: number) => number,
   ) {}
 
   take(frame: Frame): void {
-    if (frame.status !== 'ok' || frame.missed === true) throw new Error(`told ${JSON.stringify(frame)}`);
+    if (frame.status !== 'ok') throw new Error(`told ${JSON.stringify(frame)}`);
     if (frame.position !== undefined) this.position = frame.position;
-    const { messages = [], missed = 0, lost = 0 } = frame;
-    for (const { body } of messages) this.bodies.push(Number(body));
+    const { messages = [], lost = 0 } = frame;
+    const missed = frame.missed === true ? 0 : (frame.missed ?? 0);
+    if (frame.missed === true) {
+      this.unknown += 1;
+      this.covered += this.count;
+    }
+    for (const { body, id } of messages) {
+      this.bodies.push(Number(body));
+      this.ids.push(id);
+    }
     this.missed += missed;
     this.lost += lost;
+    if (messages.length + missed === 0) return;
     const dot = this.position.lastIndexOf('.');
     this.position = `${this.position.slice(0, dot)}.${this.count + messages.length + missed}`;
   }
@@ -301,6 +316,21 @@ export class Page {
   }
 }
 
+export interface Adapters {
+  readonly sockets: WebSocketAdapter;
+  readonly polls: PollAdapter;
+  readonly events: EventsAdapter;
+}
+
+export function adaptersOf({ context }: MqttHost): Adapters {
+  const limits = new ConnectionLimits(context);
+  return {
+    sockets: new WebSocketAdapter(context, limits),
+    polls: new PollAdapter(context, limits),
+    events: new EventsAdapter(context, limits),
+  };
+}
+
 /** A machine whose adapters the pages of one test share. */
 export function fakeNetwork(t: Cleaner, queuePackets: number) {
   const clock = new ManualClock();
@@ -310,14 +340,9 @@ export function fakeNetwork(t: Cleaner, queuePackets: number) {
     clock,
   );
   const { context } = made.host;
-  const limits = new ConnectionLimits(context);
-  const adapters = [
-    new WebSocketAdapter(context, limits),
-    new PollAdapter(context, limits),
-    new EventsAdapter(context, limits),
-  ] as const;
+  const adapters = adaptersOf(made.host);
   t.teardown(() => {
-    for (const adapter of adapters) adapter.close();
+    for (const adapter of Object.values(adapters)) adapter.close();
   });
   return { ...made, clock, adapters, broker: new TestBroker({} as never, context, context.domains as never) };
 }

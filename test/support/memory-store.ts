@@ -36,6 +36,8 @@ function compare(a: Key, b: Key): number {
 
 export class MemoryStore implements Store {
   isFull = false;
+  /** Called before all that was written goes to disk because somebody waits for that: a process may be killed then. */
+  beforeFlush: () => void = () => undefined;
   readonly #disk: Tables;
   readonly #now: Tables;
   #writes: Write[] = [];
@@ -111,6 +113,7 @@ export class MemoryStore implements Store {
   }
 
   async flush(): Promise<void> {
+    this.beforeFlush();
     this.commit();
   }
 

@@ -2,6 +2,7 @@
 import { parseTarget } from '../../../src/actors/address.js';
 import { Outbox } from '../../../src/actors/client.js';
 import { Domain, type Runtime } from '../../../src/actors/domain.js';
+import { Restarts } from '../../../src/actors/restarts.js';
 import { createSystem } from '../../../src/actors/system.js';
 import { newTimers } from '../../../src/actors/timers.js';
 import { ServedCertificate } from '../../../src/certificate.js';
@@ -54,7 +55,7 @@ function configOf(overrides: Settings): Config {
   return loaded.config;
 }
 
-function newRuntime(config: Config, clock: Clock, store: Store | null = null): Runtime {
+function newRuntime(config: Config, clock: Clock, store: Store | null = null, era = 'e'): Runtime {
   const metrics = new Metrics();
   const system = createSystem({ metrics });
   const outbox = new Outbox();
@@ -70,7 +71,7 @@ function newRuntime(config: Config, clock: Clock, store: Store | null = null): R
     encode: encodePacket,
     cluster: null,
     store,
-    era: 'e',
+    era,
   };
 }
 
@@ -168,6 +169,27 @@ export interface Machine {
   readonly metrics: Runtime['metrics'];
 }
 
+export interface RestartingMachine extends Machine {
+  readonly restarts: Restarts;
+  /** Lets go of all that a process that is killed lets go of. */
+  readonly abandon: () => void;
+}
+
+function machine(overrides: Settings, clock: Clock, store: Store | null) {
+  const config = configOf({ ...overrides, mqtt: { anonymousDomain: own.domain, ...(overrides.mqtt as object) } });
+  const domains = new Map<string, Domain>();
+  const restarts = store && new Restarts(store, domains, config, []);
+  const runtime = newRuntime(config, clock, store, restarts?.era);
+  for (const settings of config.domains) domains.set(settings.domain, new Domain(runtime, settings, config));
+  const host = new MqttHost(newContext(config, domains, runtime));
+  const abandon = (): void => {
+    host.close();
+    for (const timer of [runtime.idle, runtime.returning, runtime.grace, runtime.kept]) timer?.close();
+    runtime.system.close();
+  };
+  return { host, domain: domains.get(own.domain) as Domain, metrics: runtime.metrics, restarts, abandon };
+}
+
 /** The state machine alone: anonymous clients are backends of the tests' own domain, and nothing listens. */
 export function testMachine(
   t: Cleaner,
@@ -175,18 +197,15 @@ export function testMachine(
   clock: Clock = systemClock,
   store: Store | null = null,
 ): Machine {
-  const config = configOf({ ...overrides, mqtt: { anonymousDomain: own.domain, ...(overrides.mqtt as object) } });
-  const runtime = newRuntime(config, clock, store);
-  const domains = new Map(config.domains.map((domain) => [domain.domain, new Domain(runtime, domain, config)]));
-  const host = new MqttHost(newContext(config, domains, runtime));
-  t.teardown(() => {
-    host.close();
-    runtime.idle.close();
-    runtime.grace.close();
-    runtime.kept?.close();
-    runtime.system.close();
-  });
-  return { host, domain: domains.get(own.domain) as Domain, metrics: runtime.metrics };
+  const made = machine(overrides, clock, store);
+  t.teardown(made.abandon);
+  return made;
+}
+
+/** A state machine that goes on from what a store has, once it is told `restarts.restore`. */
+export function restartingMachine(overrides: Settings, clock: Clock, store: Store): RestartingMachine {
+  const made = machine(overrides, clock, store);
+  return { ...made, restarts: made.restarts as Restarts };
 }
 
 /** Starts a broker on a free port; the test's end closes it. */
