@@ -5,6 +5,7 @@ import t from 'tap';
 import { startProblem } from '../src/lifecycle.js';
 import { listenError, listenProblem } from '../src/listening.js';
 import { nextalk } from './support/process.js';
+import { testServer } from './support/server.js';
 
 /** An address that is reserved for documentation, so that no machine has it. */
 const NOT_HERE = '203.0.113.1';
@@ -47,3 +48,10 @@ for (const [port, flags, address] of [
     t.equal(server.err, `nextalk: ${address} is not an address of this machine (EADDRNOTAVAIL)\n`);
   });
 }
+
+t.test('a server that has ended still says which port it had', async (t) => {
+  const server = await testServer(t);
+  const { port } = server;
+  await server.close();
+  t.equal(server.port, port);
+});

@@ -17,13 +17,10 @@ function storage(): Storage | null {
 
 const tab = storage();
 
+/** Unique among what one user sends. Pages that are not served by https, and React Native, have no randomUUID. */
 function uuid(): string {
-  const { crypto } = globalThis;
-  if (typeof crypto?.randomUUID === 'function') return crypto.randomUUID();
-  if (typeof crypto?.getRandomValues !== 'function')
-    return `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-  // Pages that are not served by https have no randomUUID.
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const random = () => Math.random().toString(36).slice(2);
+  return globalThis.crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${random()}${random()}`;
 }
 
 function listen(target: unknown, listeners: Readonly<Record<string, (event: Event) => void>>): () => void {

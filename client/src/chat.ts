@@ -157,11 +157,8 @@ export class Chat {
     const reply = send
       ? await this.#bySite(send, { ...message, type, id })
       : await this.#call('message', { ...message, type, id });
-    return {
-      id: typeof reply.id === 'string' ? reply.id : id,
-      outcome: typeof reply.outcome === 'string' ? reply.outcome : 'sent',
-      ...(typeof reply.members === 'number' ? { members: reply.members } : {}),
-    };
+    const { id: given = id, outcome = 'sent', members } = reply as Partial<Sent>;
+    return { id: given, outcome, ...(members === undefined ? {} : { members }) };
   }
 
   /** The user is typing to `to`: call it at every key. */

@@ -17,6 +17,8 @@ export class HttpListener {
   /** Apps of uWebSockets.js, the newest last; the earlier ones keep their connections, and have no port any more. */
   readonly #apps: App[] = [];
   #socket: us_listen_socket | null = null;
+  /** Kept: the library ends the process that asks a closed socket for its port. */
+  #port = 0;
 
   constructor(
     private readonly tls: TlsConfig | null,
@@ -25,8 +27,9 @@ export class HttpListener {
     private readonly addRoutes: (app: TemplatedApp) => void,
   ) {}
 
+  /** The one that it listens on, or has listened on; 0 before. */
   get port(): number {
-    return loadUws().us_socket_local_port(this.#socket as never);
+    return this.#port;
   }
 
   /** Rejects with the `code` of the error and the `address` where the port cannot be had. */
@@ -85,6 +88,7 @@ export class HttpListener {
     const options = this.isShared ? SHARED_PORT : EXCLUSIVE_PORT;
     (app.listen as unknown as Listen).call(app, this.host, port, options, (socket) => {
       listening = socket === false ? null : socket;
+      if (socket !== false) this.#port = loadUws().us_socket_local_port(socket);
     });
     return listening;
   }
