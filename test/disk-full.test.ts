@@ -1,12 +1,13 @@
 /** A disk that fills up, on a real one of 1.5 MB: what was acknowledged is there, what could not be kept was refused. */
 import t from 'tap';
 import { client } from './mqtt/support/clients.js';
-import { exchange } from './support/http.js';
+import { exchange, type Params } from './support/http.js';
 import { nextalk, spawnTethered } from './support/process.js';
 import { type Cleaner, siteA } from './support/server.js';
 
 const session = { clientId: 's', clean: false, properties: { sessionExpiryInterval: 3600 } };
 const reliably = { qos: 1 } as const;
+const SKIPPED = 'SKIPPED: a disk of 1.5 MB cannot be mounted here: this needs to run as root on Linux';
 
 /**
  * Makes a disk of 1.5 MB that only who enters its namespace sees, and that goes with the test. Answers the command that
@@ -26,14 +27,16 @@ async function smallDisk(t: Cleaner, folder: string): Promise<readonly string[] 
   return mounted ? ['nsenter', '--mount', `--wd=${process.cwd()}`, '--target', String(keeper.pid), '--'] : null;
 }
 
-async function start(t: Cleaner, data: string, within: readonly string[]) {
+async function start(t: Cleaner, data: string, within: readonly string[], domain: object = { offline: true }) {
   const set = [
     '--set',
-    `domains=${JSON.stringify([{ ...siteA, offline: true }])}`,
+    `domains=${JSON.stringify([{ ...siteA, ...domain }])}`,
     '--set',
     'mqtt.port=-1',
     '--set',
     'limits.queuePackets=0',
+    '--set',
+    'limits.queueBytes=0',
   ];
   const server = nextalk(t, ['--port', '0', '--admin-port', '-1', '--data', data, ...set], { within });
   const { url, mqtt, admin } = await server.event('started');
@@ -45,7 +48,7 @@ t.test('a disk that fills up ends nothing and loses nothing that was acknowledge
   const data = t.testdir();
   const within = await smallDisk(t, data);
   if (!within) {
-    t.pass('SKIPPED: a disk of 1.5 MB cannot be mounted here: this needs to run as root on Linux');
+    t.pass(SKIPPED);
     return;
   }
   const first = await start(t, data, within);
@@ -92,4 +95,43 @@ t.test('a disk that fills up ends nothing and loses nothing that was acknowledge
   const again = await client(t, second.mqtt);
   await again.client.publishAsync('jobs', 'there is room again', reliably);
   t.equal(await back.payload(), 'there is room again');
+});
+
+t.test('an orderly end whose disk has no room for what waits says so, and is clean', async (t) => {
+  const data = t.testdir();
+  const within = await smallDisk(t, data);
+  if (!within) {
+    t.pass(SKIPPED);
+    return;
+  }
+  const { server, port } = await start(t, data, within, {});
+  const call = (path: string, form: Params) => exchange(port, { method: 'POST', path, form, auth: siteA }).answer;
+  t.equal((await call('/v5/presences/online', { name: 'jack', nick: 'JACK' })).status, 200);
+  for (let n = 0; n < 300; n++) {
+    const { body } = await call('/v5/messages', { from: 'a', to: 'jack', body: `${n} ${'x'.repeat(8000)}` });
+    if (n === 299) t.strictSame(body, { status: 'ok' });
+  }
+  server.kill('SIGTERM');
+  await server.event('state not kept');
+  t.equal(await server.ended, 0);
+});
+
+t.test('a message to a domain that is durable always is refused while its disk is full', async (t) => {
+  const data = t.testdir();
+  const within = await smallDisk(t, data);
+  if (!within) {
+    t.pass(SKIPPED);
+    return;
+  }
+  const { server, port, ask } = await start(t, data, within, { durability: 'always' });
+  const call = (path: string, form: Params) => exchange(port, { method: 'POST', path, form, auth: siteA }).answer;
+  await call('/v5/presences/online', { name: 'jack', nick: 'JACK' });
+  const push = (n: number) => call('/v5/messages', { from: 'a', to: 'jack', body: `${n} ${'x'.repeat(8000)}` });
+  let answer = await push(0);
+  for (let n = 1; n < 1000 && answer.status === 200; n++) answer = await push(n);
+  t.equal(answer.status, 503);
+  t.strictSame(answer.body, { status: 'error', message: 'unavailable' });
+  t.match(await ask('/readyz'), /the disk of the data folder is full/);
+  server.kill('SIGTERM');
+  t.equal(await server.ended, 0);
 });
