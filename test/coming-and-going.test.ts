@@ -46,7 +46,7 @@ async function keeping(t: Cleaner & { testdir(): string }) {
   const store = openLmdb(data);
   t.teardown(() => store.close());
   const clock = new ManualClock();
-  const limits = { queuePackets: 0, queueBytes: 0 };
+  const limits = { queuePackets: 0, queueBytes: 0, comingsPerMinute: 0 };
   const presence = { clientIdleMs: 1000, graceMs: 100 };
   const domains = [{ ...own, offline: true }];
   const machine = testMachine(t, { data, domains, limits, presence }, clock, store);
