@@ -194,7 +194,7 @@ class World {
     this.seen.frames += 1;
     const missed = frame.missed === true ? Number.NaN : frame.missed;
     if (frame.position !== null) person.count = parsePosition(frame.position)?.n ?? Number.NaN;
-    const after = parsePosition(frame.after)?.n ?? Number.NaN;
+    const { n: after } = frame.after;
     if (person.count + missed + frame.packets.length !== after)
       throw new Error(`${person.count} and a frame to ${after}`);
     person.missed += missed;

@@ -283,7 +283,7 @@ export class Client {
       missed: isUnknown ? (true as const) : missed,
       lost,
       position: opening === 'nothing' ? null : this.#queue.position(start),
-      after: this.#queue.position(after),
+      after: { era: this.#queue.era, n: after },
     };
     this.#canTake = counting.send(frame);
     if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');

@@ -172,6 +172,7 @@ export class PacketQueue {
 
   /** What has not been sent, for a connection whose client counts: about so many bytes at most, one packet at least. */
   batch(mostBytes: number): Batch {
+    if (this.#gaps === 0 && mostBytes === Number.POSITIVE_INFINITY) return this.#allUnsent();
     const packets: Packet[] = [];
     let [missed, lost, bytes] = [0, 0, 0];
     let end = this.#sent;
@@ -188,6 +189,13 @@ export class PacketQueue {
     }
     const after = this.#accepted - this.#spanFrom(end);
     return { packets, missed, lost, before: after - packets.length - missed, after, entries: end - this.#sent };
+  }
+
+  /** The same where nothing has gone and nothing is too much. */
+  #allUnsent(): Batch {
+    const packets = this.#entries.slice(this.#sent) as Packet[];
+    const { length } = packets;
+    return { packets, missed: 0, lost: 0, before: this.#accepted - length, after: this.#accepted, entries: length };
   }
 
   /** A batch has been sent. */

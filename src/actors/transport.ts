@@ -2,7 +2,7 @@
 import type { CloseReason } from '../errors.js';
 import type { TransportKind } from '../metrics.js';
 import type { Packet } from './packet.js';
-import type { Asked } from './position.js';
+import type { Asked, Position } from './position.js';
 
 /** A frame for a client that counts. */
 export interface CountedFrame {
@@ -13,8 +13,8 @@ export interface CountedFrame {
   readonly lost: number;
   /** The client's position before this frame, where the frame has to say so; null: it knows. */
   readonly position: string | null;
-  /** Its position after this frame. */
-  readonly after: string;
+  /** Its position after this frame: written out by who needs its text, which few frames do. */
+  readonly after: Position;
 }
 
 /** A connection whose client keeps a position, PROTOCOL.md section 12: nothing comes back from it, all that is not confirmed is kept. */

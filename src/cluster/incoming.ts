@@ -6,7 +6,7 @@ import { partOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
 import type { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
-import { parseAsked, parsePosition } from '../actors/position.js';
+import { type Position, parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
@@ -243,7 +243,8 @@ function resumed({ remoteClients }: Recipients, _peer: Peer, [id, position]: rea
 type Framed = readonly [number, string | null, missed: number | true, lost: number, after: string, WirePacket[]];
 
 function framed(recipients: Recipients, _peer: Peer, fields: Framed): void {
-  const [id, position, missed, lost, after, list] = fields;
+  const [id, position, missed, lost, text, list] = fields;
+  const after = parsePosition(text) as Position;
   const packets = packetsOf(recipients, list);
   recipients.remoteClients.frame(id, { position, missed, lost, after, packets });
 }

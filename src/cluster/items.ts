@@ -174,7 +174,7 @@ export class Items {
 
   /** A frame for a client that counts. */
   framed(id: number, { position, missed, lost, after, packets }: CountedFrame): string {
-    const head = this.#item('vf', id, position, missed, lost, after).slice(0, -1);
+    const head = this.#item('vf', id, position, missed, lost, formatAsked(after)).slice(0, -1);
     return `${head},[${this.#list(packets)}]]`;
   }
 

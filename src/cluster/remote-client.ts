@@ -262,7 +262,7 @@ export class RemoteClients {
       if (!attachment.canTake) break;
       frames.shift();
       attachment.taken += 1;
-      attachment.asked = parsePosition(frame.after);
+      attachment.asked = frame.after;
     }
     if (attachment.taken > before) this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
   }

@@ -6,7 +6,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import { type Asked, parseAsked, parsePosition } from '../actors/position.js';
+import { type Asked, formatAsked, type Position, parseAsked, parsePosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { BANNED, badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
@@ -64,7 +64,7 @@ class Socket implements Transport, Counting, Stranger {
   /** The batch that is not all sent yet. */
   unsent: readonly Packet[] = NONE;
   /** Of a client that counts: its position after what it has been sent, and as it was confirmed last. */
-  #after = '';
+  #after: Position | null = null;
   #confirmed = '';
   /** What its pings have asked about. */
   #pinged = '';
@@ -101,7 +101,7 @@ class Socket implements Transport, Counting, Stranger {
   }
 
   resumed(position: string): void {
-    this.#after = position;
+    this.#after = parsePosition(position);
     this.#confirmed = position;
     this.ws?.send(resumedFrame(position));
   }
@@ -123,14 +123,21 @@ class Socket implements Transport, Counting, Stranger {
 
   /** To a client that counts it carries the position up to which it has been sent everything. */
   ping(): void {
-    this.#pinged = this.counting && !this.#says && this.#after !== this.#confirmed ? this.#after : '';
+    this.#pinged = this.#unconfirmed ?? '';
     this.ws?.ping(this.#pinged);
   }
 
   /** Something has come, so that it is not pinged for a while: one whose pongs confirm is asked now. */
   ask(): void {
-    if (!this.counting || this.#says || this.#after === this.#confirmed || this.#after === this.#pinged) return;
-    this.ping();
+    const after = this.#unconfirmed;
+    if (after !== null && after !== this.#pinged) this.ping();
+  }
+
+  /** The position that a pong would confirm; null: there is none, or its client says itself how far it has come. */
+  get #unconfirmed(): string | null {
+    if (!this.counting || this.#says || !this.#after) return null;
+    const after = formatAsked(this.#after);
+    return after === this.#confirmed ? null : after;
   }
 
   pong(payload: string): void {
