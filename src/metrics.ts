@@ -180,6 +180,8 @@ export class DomainMetrics {
   messageIds = 0;
   /** Those that went before their time because there were too many. */
   messageIdsForgotten = 0;
+  /** Named messages whose ids could not be asked for on the node that remembers them; they count as new. */
+  messageIdsUnanswered = 0;
   /** Messages that had been sent before under the same id, and were delivered to nobody. */
   messagesRepeated = 0;
   /** Packets and publications waiting in queues now. */

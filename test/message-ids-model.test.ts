@@ -37,8 +37,9 @@ class Model {
   }
 }
 
-async function say(site: Site, { from, id, to }: Said): Promise<Map<string, string>> {
-  const answer = await site.post('/v5/messages', { from, id, to: to.join(), body: `${from} ${id}`, receipt: 1 });
+async function say(site: Site, { from, id, to }: Said, ticket?: string): Promise<Map<string, string>> {
+  const sender = ticket === undefined ? { from } : { ticket };
+  const answer = await site.post('/v5/messages', { ...sender, id, to: to.join(), body: `${from} ${id}`, receipt: 1 });
   if (answer.status !== 200) throw new Error(answer.text);
   const { outcome, outcomes } = answer.body as { outcome?: string; outcomes?: Record<string, string> };
   return outcome ? new Map([[to[0] as string, outcome]]) : new Map(Object.entries(outcomes ?? {}));
@@ -93,37 +94,54 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-t.test(
-  'random repeats at two nodes, of senders who are offline and online',
-  { skip: skipWithout('nats-server') },
-  async (t) => {
-    const roll = dice(7);
-    const nodes = await testCluster(t, await natsServer(t), 2);
-    const [one, two] = nodes;
-    await one.site().arrive('jack');
-    await two.site().arrive('rose');
-    await two.site().arrive('anna');
-    await one.site().online('news');
-    const model = new Model();
-    for (let step = 0; step < 150; step++) {
-      const said = { from: SENDERS[roll(3)] as string, id: `m${roll(6)}`, to: someReceivers(roll) };
-      const expected = model.expect(said, 0);
-      const count = () => nodes.reduce((sum, node) => sum + delivered(node) + dropped(node), 0);
-      const before = count();
-      const outcomes = await say((nodes[roll(2)] as TestServer).site(), said);
-      let fresh = 0;
-      for (const [receiver, outcome] of outcomes) {
-        const known = expected.get(receiver);
-        if (known) t.equal(outcome, known);
-        else {
-          fresh += 1;
-          model.note(said, receiver, outcome, 0);
+/** A sender comes online on a node, goes, or a page of it comes through another node before the first one goes. */
+async function move(roll: (sides: number) => number, nodes: readonly TestServer[], tickets: Map<string, string>) {
+  const sender = SENDERS[roll(3)] as string;
+  const site = (nodes[roll(nodes.length)] as TestServer).site();
+  const before = tickets.get(sender);
+  const isReload = before === undefined || roll(2) === 0;
+  if (isReload) tickets.set(sender, (await site.online(sender)).ticket);
+  else tickets.delete(sender);
+  if (before !== undefined) await site.offline(before);
+}
+
+for (const count of [2, 3] as const) {
+  t.test(
+    `random repeats at ${count} nodes, of senders who come, go and move between them`,
+    { skip: skipWithout('nats-server') },
+    async (t) => {
+      const roll = dice(7 + count);
+      const nodes: readonly TestServer[] = await testCluster(t, await natsServer(t), count, {
+        presence: { clientIdleMs: 1e7, graceMs: 0 },
+      });
+      const at = () => nodes[roll(count)] as TestServer;
+      await at().site().arrive('jack');
+      await at().site().arrive('rose');
+      const tickets = new Map<string, string>();
+      const model = new Model();
+      for (let step = 0; step < 200; step++) {
+        if (roll(3) === 0) await move(roll, nodes, tickets);
+        const said = { from: SENDERS[roll(3)] as string, id: `m${roll(6)}`, to: someReceivers(roll) };
+        const ticket = roll(2) === 0 ? tickets.get(said.from) : undefined;
+        const expected = model.expect(said, 0);
+        const total = () => nodes.reduce((sum, node) => sum + delivered(node) + dropped(node), 0);
+        const before = total();
+        const outcomes = await say(at().site(), said, ticket);
+        let fresh = 0;
+        for (const [receiver, outcome] of outcomes) {
+          const known = expected.get(receiver);
+          if (known) t.equal(outcome, known, `${said.from} ${said.id} to ${receiver} is known`);
+          else {
+            fresh += 1;
+            model.note(said, receiver, outcome, 0);
+          }
         }
+        t.equal(total() - before, fresh);
       }
-      t.equal(count() - before, fresh);
-    }
-  },
-);
+      for (const node of nodes) t.equal(node.metrics.domain(siteA.domain).messageIdsUnanswered, 0);
+    },
+  );
+}
 
 t.test(
   'what is sent again while it is still on its way waits for the first',

@@ -120,7 +120,7 @@ export class Alone implements DomainCluster {
     return false;
   }
 
-  forwardHome(): boolean {
+  claimIds(): boolean {
     return false;
   }
 

@@ -5,6 +5,7 @@
 import type { Address } from './address.js';
 import type { Client } from './client.js';
 import type { Change, EndpointRecord } from './endpoint-record.js';
+import type { Addressee, Claim } from './message-ids.js';
 import type { Moment } from './moments.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';
@@ -142,10 +143,15 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /**
-   * Sends a call on to the one node that remembers the ids of an endpoint's messages: where its oldest part lives, or, while it is
-   * offline, the node that its address chooses; otherwise as `forward`.
+   * Asks the one node that remembers the ids of a sender's messages what it knows of one for each receiver; `done` gets
+   * null where that node has not answered. False where that node is this one.
    */
-  forwardHome(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  claimIds(
+    sender: Address,
+    id: string,
+    addressees: readonly Addressee[],
+    done: (claims: readonly Claim[] | null) => void,
+  ): boolean;
   /**
    * A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown.
    * `counting`: it keeps a position, and is told where its ticket has ended by a sign-out.

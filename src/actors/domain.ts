@@ -28,6 +28,7 @@ import { complete, type Outgoing, type Packet } from './packet.js';
 import { PresenceFanout } from './presence-fanout.js';
 import { Quotas, type SharedQuotas } from './quotas.js';
 import { type RouterMessage, router, type TopicSubscription } from './router.js';
+import { SendOrder } from './send-order.js';
 import { type ServiceWebhook, serviceQueue } from './service-webhook.js';
 import { SignOuts } from './sign-outs.js';
 import { EVENTS_QUEUE, SiteEvents } from './site-events.js';
@@ -90,6 +91,7 @@ export class Domain {
   readonly mailboxes: Mailboxes | null;
   /** What senders have sent under ids of their own. */
   readonly messageIds: MessageIds;
+  readonly sendOrder = new SendOrder();
   readonly signOuts: SignOuts;
   /** Writes what the next start of the server goes on from; null: there is no store. */
   readonly journal: DomainJournal | null;

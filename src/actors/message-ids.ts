@@ -3,7 +3,7 @@
  * again within ten minutes is answered as the first time, and nobody has it twice. PROTOCOL.md section 11.
  *
  * Bounded by `idsPerDomain`: the oldest go, counted in `metrics.messageIdsForgotten`. With a store they outlive a restart: what goes to the
- * offline store is written in one commit with its id.
+ * offline store is written in one commit with its id. In a cluster one node remembers the ids of a sender: src/cluster/claims.ts.
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
@@ -59,6 +59,19 @@ export class SentMessage {
   }
 }
 
+/** One of the receivers of a message; `target` null: everybody. */
+export interface Addressee {
+  readonly target: Pick<Target, 'address' | 'client'> | null;
+  /** Of a room: its members who can be seen now. */
+  readonly members: number | null;
+}
+
+/** What is known of a message to one receiver: new, or sent before under its id. */
+export interface Claim {
+  readonly sent: SentMessage;
+  readonly isNew: boolean;
+}
+
 interface Owner {
   readonly name: string;
   readonly limits: Pick<Limits, 'idsPerDomain'>;
@@ -67,7 +80,7 @@ interface Owner {
 }
 
 /** No address and no id holds a line break. */
-function keyOf(sender: Address, id: string, target: Target | null): string {
+function keyOf(sender: Address, id: string, target: Addressee['target']): string {
   return `${sender}\n${id}\n${target?.address ?? ''}\n${target?.client ?? ''}`;
 }
 
@@ -99,14 +112,34 @@ export class MessageIds {
   }
 
   /** The message that a sender has sent to a receiver (null: to everybody) under an id; null: there is none. */
-  find(sender: Address, id: string, target: Target | null): SentMessage | null {
+  find(sender: Address, id: string, target: Addressee['target']): SentMessage | null {
     const sent = this.#sent.get(keyOf(sender, id, target));
     if (!sent || this.#isOver(sent)) return null;
     return sent;
   }
 
+  /** What is known of a message to each of its receivers; where nothing is, it counts as accepted now, and is remembered. */
+  claim(sender: Address, id: string, addressees: readonly Addressee[]): readonly Claim[] {
+    return addressees.map(({ target, members }) => {
+      const before = this.find(sender, id, target);
+      return { sent: before ?? this.add(sender, id, target, members), isNew: before === null };
+    });
+  }
+
+  /** The outcome is known, and may be told. */
+  settle(sent: SentMessage, outcome: Outcome): void {
+    this.write(sent, outcome);
+    sent.settle(outcome);
+  }
+
+  /** Nobody knows whether the message has been sent: its id is as good as new. */
+  drop(sent: SentMessage): void {
+    if (this.#sent.get(sent.key) === sent) this.#forget(sent);
+    sent.settle('unknown');
+  }
+
   /** Remembers a message that is accepted now. `members`: of the room that it is to. */
-  add(sender: Address, id: string, target: Target | null, members: number | null): SentMessage {
+  add(sender: Address, id: string, target: Addressee['target'], members: number | null): SentMessage {
     const sent = new SentMessage(keyOf(sender, id, target), this.clock.now(), members);
     this.#add(sent);
     this.#forgetExpired(2);

@@ -16,6 +16,12 @@ export const MESSAGE_ID_FAMILIES: readonly Family[] = [
   ),
   single(
     'counter',
+    'nextalk_message_ids_unanswered_total',
+    'Messages with an id of their own that went out although the node of the cluster that remembers such ids did not answer.',
+    ({ metrics }) => metrics.total((domain) => domain.messageIdsUnanswered),
+  ),
+  single(
+    'counter',
     'nextalk_messages_repeated_total',
     'Messages sent again under the same id, one for each receiver: answered as the first time, delivered to nobody.',
     ({ metrics }) => metrics.total((domain) => domain.messagesRepeated),

@@ -9,15 +9,8 @@ import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
-import {
-  type Change,
-  type EndpointRecord,
-  isOnline,
-  momentsOf,
-  nodesOf,
-  partOf,
-  primaryOf,
-} from '../actors/endpoint-record.js';
+import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
+import type { Addressee, Claim } from '../actors/message-ids.js';
 import { Left, type Moment } from '../actors/moments.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
@@ -25,6 +18,7 @@ import type { Deliver } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
 import { AwayCounts } from './away-counts.js';
+import { Claims } from './claims.js';
 import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
 import { Interest } from './interest.js';
@@ -63,6 +57,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly awayCounts: AwayCounts;
   readonly roundRobin = new RoundRobin();
   readonly handover: Handover;
+  readonly claims: Claims;
   readonly stamps: LocalNode['stamps'];
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
@@ -88,6 +83,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const actor = (address: Address) => domain.tracker.actor(address);
     const peersOf = (address: Address) => this.#peersOf(address);
     this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
+    this.claims = new Claims({ domain, rpc: node.rpc, chosenBy: (address) => this.#chosenBy(address) });
     const { handover } = this;
     const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
     this.relays = new PacketRelays({
@@ -237,11 +233,13 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.#forward(this.#peersOf(address)[0] ?? null, call, done);
   }
 
-  forwardHome(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
-    const record = this.tracker.records.get(address);
-    const primary = record && primaryOf(record);
-    const home = primary === undefined ? this.#chosenBy(address) : primary && peerOf(primary);
-    return this.#forward(home, call, done);
+  claimIds(
+    sender: Address,
+    id: string,
+    addressees: readonly Addressee[],
+    done: (claims: readonly Claim[] | null) => void,
+  ): boolean {
+    return this.claims.claim(sender, id, addressees, done);
   }
 
   /** The node that an address chooses among those that are up, the same on each of them; null: this one. */

@@ -92,6 +92,16 @@ export class ClusterNode implements LocalNode, MeshEvents {
       if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
       else reply(null);
     });
+    this.rpc.handle('claim', (peer, [domain, ...fields], reply) => {
+      const cluster = this.#clusterOf(domain as string);
+      if (cluster) cluster.claims.answer(peer, fields, reply);
+      else reply(null);
+    });
+    this.rpc.handle('outcomes', (_peer, [domain, ...fields], reply) => {
+      const cluster = this.#clusterOf(domain as string);
+      if (cluster) cluster.claims.answerOutcomes(fields, reply);
+      else reply(null);
+    });
     this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
       const domain = this.domains.get(name as string)?.domain;
       const client = domain?.tickets.get(token as string);

@@ -74,7 +74,8 @@ function status({ domain, client, way, parameters, reply }: Asked): void {
   if (refused || !target) return reply(refused?.error ?? badRequest('to is not an id'));
   const checked = check('clientStatus', parameters);
   if (isReplyError(checked)) return reply(checked);
-  sendFrom(client, { ...statusTo(target, checked), fromClient: true });
+  const outgoing = { ...statusTo(target, checked), fromClient: true };
+  domain.sendOrder.send(client.address, () => sendFrom(client, outgoing));
   reply(DONE);
 }
 

@@ -133,7 +133,7 @@ export function presences(domain: Domain, parameters: Parameters, reply: Reply<P
 
 /**
  * Where the sender lives on another node its packets go out from there, so that their order holds. `again`: that node has
- * not answered. `isNamed`: the packet has an id of the sender's own, which one node alone remembers. False: it goes out from here.
+ * not answered. False: it goes out from here.
  */
 export function sendFromHome(
   domain: Domain,
@@ -141,17 +141,13 @@ export function sendFromHome(
   [call, roomId, parameters, ...more]: readonly [CallName, string, Parameters, ...unknown[]],
   reply: Reply<never>,
   again: () => void,
-  isNamed = false,
 ): boolean {
   const sentOn = [call, roomId, withoutKey(parameters), ...more];
   const answered = (answer: unknown) => {
     if (Array.isArray(answer)) reply(answer[0] as never);
     else again();
   };
-  const { cluster } = domain;
-  return isNamed
-    ? cluster.forwardHome(from.address, sentOn, answered)
-    : cluster.forwardTo(from.address, sentOn, answered);
+  return domain.cluster.forwardTo(from.address, sentOn, answered);
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
@@ -172,7 +168,7 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   if (from) return statusFrom(domain, from, parameters, statusTo(target, checked), reply, isSentOn);
   const client = findTicket(domain, text(checked, 'ticket') ?? '');
   if (!client) return sendOn(domain, 'status', '', parameters, reply);
-  sendFrom(client, statusTo(target, checked));
+  domain.sendOrder.send(client.address, () => sendFrom(client, statusTo(target, checked)));
   reply(null);
 }
 
@@ -186,8 +182,10 @@ function statusFrom(
   isSentOn: boolean,
 ): void {
   const here = () => {
-    domain.push(from, outgoing);
-    whenArrived(domain, from.address, reply)(null);
+    domain.sendOrder.send(from.address, () => {
+      domain.push(from, outgoing);
+      whenArrived(domain, from.address, reply)(null);
+    });
   };
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
   if (isHere || !sendFromHome(domain, from, ['status', '', parameters], reply, here)) here();

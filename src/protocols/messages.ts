@@ -5,6 +5,7 @@
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { newMessageId } from '../actors/message-id.js';
+import type { Claim } from '../actors/message-ids.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
 import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS } from '../errors.js';
@@ -88,19 +89,19 @@ export function push(
   }
 }
 
-/** Sends a push on to the node from which it has to go out: where its sender lives, or where its id is remembered. */
+/** Sends a push on to the node from which it has to go out: where its sender lives. */
 function sendOnPush(
   domain: Domain,
   from: Target,
-  { id, expiresAt }: Letter,
+  { expiresAt }: Letter,
   parameters: Parameters,
   reply: Reply<Sent | null>,
 ): boolean {
-  if (id === null && domain.tracker.actor(from.address) !== null) return false;
+  if (domain.tracker.actor(from.address) !== null) return false;
   const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
   const again = () => push(domain, parameters, reply, expiresAt, true);
   const call = ['push', '', parameters, expiresInMs] as const;
-  return sendFromHome(domain, from, call, reply, again, id !== null);
+  return sendFromHome(domain, from, call, reply, again);
 }
 
 /** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
@@ -128,9 +129,21 @@ export function post(
   answer: (sent: Sent | null) => void,
 ): void {
   const reply = whenArrived(domain, sender, whenOnDisk(domain, answer));
-  const { receivers, isAsked, id } = letter;
+  const { isAsked, id } = letter;
   const isWaiting = isAsked || mayBeStored(domain);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
+  domain.sendOrder.send(sender, () => postUnnamed(letter, isWaiting, domain, tell, reply));
+}
+
+/** A message whose id the server makes. */
+function postUnnamed(
+  letter: Letter,
+  isWaiting: boolean,
+  domain: Domain,
+  tell: (outgoing: Outgoing) => void,
+  reply: (sent: Sent | null) => void,
+): void {
+  const { receivers, isAsked } = letter;
   if (!isWaiting) {
     for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, null, null));
     return reply(null);
@@ -157,24 +170,43 @@ function postNamed(
   whenKnown: ((sent: Sent | null) => void) | null,
   reply: (sent: Sent | null) => void,
 ): void {
+  const addressees = letter.receivers.map(([, target]) => ({ target, members: membersIn(domain, target) }));
+  const release = domain.sendOrder.hold(sender);
+  const send = (claims: readonly Claim[]) =>
+    release(() => {
+      sendClaimed(domain, letter, id, claims, tell, whenKnown);
+      if (!whenKnown) reply(null);
+    });
+  const here = () => send(domain.messageIds.claim(sender, id, addressees));
+  const isAsked = domain.cluster.claimIds(sender, id, addressees, (claims) => {
+    if (claims) return send(claims);
+    domain.metrics.messageIdsUnanswered += 1;
+    here();
+  });
+  if (!isAsked) here();
+}
+
+function sendClaimed(
+  domain: Domain,
+  letter: Letter,
+  id: string,
+  claims: readonly Claim[],
+  tell: (outgoing: Outgoing) => void,
+  whenKnown: ((sent: Sent | null) => void) | null,
+): void {
   const { messageIds, metrics } = domain;
   const gathering = whenKnown && new Gathering(letter, id, whenKnown);
   for (const [at, [to, target]] of letter.receivers.entries()) {
-    const before = messageIds.find(sender, id, target);
-    const sent = before ?? messageIds.add(sender, id, target, membersIn(domain, target));
+    const { sent, isNew } = claims[at] as Claim;
     if (gathering) sent.whenKnown((outcome) => gathering.known(at, outcome, sent.members));
-    if (before) {
+    if (!isNew) {
       metrics.messagesRepeated += 1;
       continue;
     }
-    const receipt = new Receipt(true, (outcome) => {
-      messageIds.write(sent, outcome);
-      sent.settle(outcome);
-    });
+    const receipt = new Receipt(true, (outcome) => messageIds.settle(sent, outcome));
     receipt.onStored = () => messageIds.write(sent, 'stored');
     tell(outgoingTo(letter, to, target, id, receipt));
   }
-  if (!whenKnown) reply(null);
 }
 
 function membersIn(domain: Domain, target: Target | null): number | null {

@@ -3,7 +3,8 @@ import t from 'tap';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { clusterSettings, NatsProxy, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
-import { merge, testServer } from '../support/server.js';
+import { merge, siteA, testServer } from '../support/server.js';
+import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
 const bodies = (packets: readonly unknown[]) => packets.map((packet) => (packet as { body: string }).body);
@@ -58,3 +59,50 @@ t.test('pushes through one node after the other come in their order', { skip }, 
   }
   t.equal(three.metrics.domain(three.site().domain).dropped.offline, 0);
 });
+
+t.test('a message with an id and what its sender sends behind it come in their order', { skip }, async (t) => {
+  const [one, two] = await testCluster(t, await natsServer(t), 2, {
+    domains: [{ ...siteA, clientCalls: true, clientSend: ['websocket'] }],
+  });
+  const jack = await two.site().arrive('jack');
+  for (const name of ['anna', 'rose', 'paul', 'mary']) {
+    const socket = await WebSocketClient.connect(one, (await one.site().online(name)).ticket);
+    const said: string[] = [];
+    for (let n = 0; n < 6; n++) {
+      const id = n % 2 === 0 ? { id: `m${n}` } : {};
+      socket.send(JSON.stringify({ call: 'message', to: 'jack', body: `${name} ${n}`, ...id }));
+      said.push(`${name} ${n}`);
+    }
+    const heard: unknown[] = [];
+    while (heard.length < said.length) heard.push(await jack.next());
+    t.strictSame(bodies(heard), said);
+  }
+});
+
+t.test(
+  'where the node that remembers a sender’s ids is lost, its neighbour does so from then on',
+  { skip },
+  async (t) => {
+    const nodes = await testCluster(t, await natsServer(t), 3);
+    const jack = await nodes[0].site().arrive('jack');
+    const remembers = (node: (typeof nodes)[0]) => node.metrics.domain(siteA.domain).messageIds;
+    const say = (node: (typeof nodes)[0], from: string) => node.site().push(from, 'jack', from, { id: 'a' });
+    const senders = Array.from({ length: 20 }, (_, n) => `s${n}`);
+    for (const from of senders) await say(nodes[0], from);
+    for (const from of senders) t.hasStrict(await jack.next(), { body: from });
+    t.equal(
+      nodes.reduce((sum, node) => sum + remembers(node), 0),
+      senders.length,
+      'each id is on one node',
+    );
+    const lost = remembers(nodes[2]);
+    t.ok(lost > 0);
+    await nodes[2].close();
+    while (nodes[0].metrics.cluster.nodes > 2 || nodes[1].metrics.cluster.nodes > 2)
+      await nodes[0].site().presences('jack');
+    for (const node of [nodes[1], nodes[0]]) for (const from of senders) await say(node, from);
+    let again = 0;
+    for (const _packet of await jack.before()) again += 1;
+    t.equal(again, lost, 'what that node alone knew comes a second time, and no third');
+  },
+);

@@ -1,0 +1,184 @@
+/**
+ * Ids that senders give their messages, in a cluster: of each sender one node remembers them all, the one that the sender's
+ * address chooses, whichever nodes the sender is on. Before a message with such an id goes out its node asks there for which
+ * receivers it is new, and tells afterwards what has become of it.
+ */
+import type { Address } from '../actors/address.js';
+import { type Addressee, type Claim, type MessageIds, SentMessage } from '../actors/message-ids.js';
+import { isOutcome, type Outcome } from '../actors/outcome.js';
+import type { LocalNode } from './local-node.js';
+import type { Peer } from './peer.js';
+
+/** How long the node that remembers may take to answer. */
+const CLAIM_MS = 5000;
+/** How long the node that sends may take to say what has become of a message; one that is lost is not waited for. */
+const SENT_MS = 30_000;
+
+type Asked = readonly [address: Address | '', client: string | null, members: number | null];
+/** 1: new. Else what has become of the message, null while nobody knows, and the members of the room that it was to. */
+type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
+
+export interface ClaimOptions {
+  readonly domain: { readonly name: string; readonly messageIds: MessageIds };
+  readonly rpc: LocalNode['rpc'];
+  /** The node that an address chooses; null: this one. */
+  readonly chosenBy: (address: Address) => Peer | null;
+}
+
+export class Claims {
+  constructor(private readonly options: ClaimOptions) {}
+
+  /** Asks the node that remembers; `done` gets null where it has not answered. False where that node is this one. */
+  claim(
+    sender: Address,
+    id: string,
+    addressees: readonly Addressee[],
+    done: (claims: readonly Claim[] | null) => void,
+  ): boolean {
+    const { domain, rpc, chosenBy } = this.options;
+    const peer = chosenBy(sender);
+    if (!peer) return false;
+    rpc.call(peer, 'claim', [domain.name, sender, id, addressees.map(askedOf)], CLAIM_MS, (answer) => {
+      const claims = this.#read(peer, sender, id, addressees, answer);
+      // Where that node is lost, another one remembers from now on.
+      if (claims || chosenBy(sender) === peer || !this.claim(sender, id, addressees, done)) done(claims);
+    });
+    return true;
+  }
+
+  /** Another node asks. */
+  answer(peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void): void {
+    const { domain, rpc } = this.options;
+    const read = readAsked(fields);
+    if (!read) return reply(null);
+    const claims = domain.messageIds.claim(read.sender, read.id, read.addressees);
+    const sent = claims.filter(({ isNew }) => isNew).map((claim) => claim.sent);
+    const number = sent.length === 0 ? 0 : rpc.expect(peer, SENT_MS, (outcomes) => this.#settle(sent, outcomes));
+    reply([number, claims.map(({ sent: { outcome, members }, isNew }): Known => (isNew ? 1 : [outcome, members]))]);
+  }
+
+  /** Another node waits for what becomes of a message that is on its way. */
+  answerOutcomes(fields: readonly unknown[], reply: (answer: unknown) => void): void {
+    const read = readAsked(fields);
+    if (!read) return reply(null);
+    const { sender, id, addressees } = read;
+    const outcomes: Outcome[] = addressees.map(() => 'unknown');
+    let missing = 1;
+    const known = () => {
+      missing -= 1;
+      if (missing === 0) reply(outcomes);
+    };
+    for (const [at, { target }] of addressees.entries()) {
+      missing += 1;
+      const sent = this.options.domain.messageIds.find(sender, id, target);
+      if (!sent) known();
+      else {
+        sent.whenKnown((outcome) => {
+          outcomes[at] = outcome;
+          known();
+        });
+      }
+    }
+    known();
+  }
+
+  /** What another node has sent. Where it has not said so it may not have sent it, and whoever repeats it is heard. */
+  #settle(sent: readonly SentMessage[], outcomes: unknown): void {
+    const { messageIds } = this.options.domain;
+    for (const [at, one] of sent.entries()) {
+      const outcome: unknown = Array.isArray(outcomes) ? outcomes[at] : null;
+      if (isOutcome(outcome)) messageIds.settle(one, outcome);
+      else messageIds.drop(one);
+    }
+  }
+
+  #read(
+    peer: Peer,
+    sender: Address,
+    id: string,
+    addressees: readonly Addressee[],
+    answer: unknown,
+  ): readonly Claim[] | null {
+    if (!isAnswer(answer, addressees.length)) return null;
+    const [number, known] = answer;
+    const claims = known.map((what, at): Claim => {
+      const members = what === 1 ? (addressees[at] as Addressee).members : what[1];
+      const sent = new SentMessage('', 0, members);
+      if (what !== 1 && what[0] !== null) sent.settle(what[0]);
+      return { sent, isNew: what === 1 };
+    });
+    this.#report(peer, number, claims);
+    this.#await(peer, sender, id, addressees, claims);
+    return claims;
+  }
+
+  /** Tells the node that remembers what has become of what is new, as soon as all of it is known. */
+  #report(peer: Peer, number: number, claims: readonly Claim[]): void {
+    const sent = claims.filter(({ isNew }) => isNew).map((claim) => claim.sent);
+    let missing = sent.length;
+    for (const one of sent) {
+      one.whenKnown(() => {
+        missing -= 1;
+        if (missing > 0) return;
+        const outcomes = sent.map(({ outcome }) => outcome);
+        this.options.rpc.answer(peer, number, outcomes);
+      });
+    }
+  }
+
+  /** Asks for what becomes of what was on its way already. */
+  #await(peer: Peer, sender: Address, id: string, addressees: readonly Addressee[], claims: readonly Claim[]): void {
+    const { domain, rpc } = this.options;
+    const open = claims.flatMap(({ sent, isNew }, at) => (isNew || sent.outcome !== null ? [] : [{ sent, at }]));
+    if (open.length === 0) return;
+    const asked = open.map(({ at }) => askedOf(addressees[at] as Addressee));
+    rpc.call(peer, 'outcomes', [domain.name, sender, id, asked], CLAIM_MS, (answer) => {
+      for (const [at, { sent }] of open.entries()) {
+        const outcome: unknown = Array.isArray(answer) ? answer[at] : null;
+        sent.settle(isOutcome(outcome) ? outcome : 'unknown');
+      }
+    });
+  }
+}
+
+function askedOf({ target, members }: Addressee): Asked {
+  return [target?.address ?? '', target?.client ?? null, members];
+}
+
+function isTextOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'string';
+}
+
+function isCountOrNull(value: unknown): boolean {
+  return value === null || (Number.isSafeInteger(value) && (value as number) >= 0);
+}
+
+function isAsked(value: unknown): value is Asked {
+  if (!Array.isArray(value)) return false;
+  const [address, client, members] = value;
+  return typeof address === 'string' && isTextOrNull(client) && isCountOrNull(members);
+}
+
+function readAsked([sender, id, asked]: readonly unknown[]): {
+  readonly sender: Address;
+  readonly id: string;
+  readonly addressees: readonly Addressee[];
+} | null {
+  if (typeof sender !== 'string' || typeof id !== 'string') return null;
+  if (!Array.isArray(asked) || !asked.every(isAsked)) return null;
+  const addressees = asked.map(([address, client, members]): Addressee => {
+    return { target: address === '' ? null : { address, client }, members };
+  });
+  return { sender: sender as Address, id, addressees };
+}
+
+function isKnown(value: unknown): value is Known {
+  if (value === 1) return true;
+  return Array.isArray(value) && (value[0] === null || isOutcome(value[0])) && isCountOrNull(value[1]);
+}
+
+function isAnswer(value: unknown, count: number): value is readonly [number: number, known: readonly Known[]] {
+  if (!Array.isArray(value) || !Number.isSafeInteger(value[0])) return false;
+  const known: unknown = value[1];
+  return Array.isArray(known) && known.length === count && known.every(isKnown);
+}
