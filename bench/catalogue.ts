@@ -6,10 +6,12 @@ import { growth } from './scenarios/growth.js';
 import { pairScenarios } from './scenarios/pairs.js';
 import { presenceStorm } from './scenarios/presence.js';
 import { sendingScenarios } from './scenarios/sending.js';
+import { singleScenarios } from './scenarios/single.js';
 import { topicTree } from './scenarios/tree.js';
 
 export const scenarios: readonly Scenario[] = [
   ...fanoutScenarios,
+  ...singleScenarios,
   ...pairScenarios,
   ...sendingScenarios,
   ...connectScenarios,

@@ -27,35 +27,47 @@ export type Delivered = (pair: number, count: number) => void;
 
 export type OpenPairs = (context: Context, pairs: number, delivered: Delivered) => Promise<Pairs>;
 
-/** REST to WebSocket. */
-export const openRestSockets: OpenPairs = async (context, pairs, delivered) => {
+/** REST to WebSocket; each sender has an HTTP connection of its own, unless they share `connections`. */
+export const openRestSockets = async (
+  context: Context,
+  pairs: number,
+  delivered: Delivered,
+  connections = pairs,
+): Promise<Pairs> => {
   const { port } = context;
   if (!isOurs(context.target)) {
     await each(pairs, 32, async (pair) => {
       const received = gather(pair, delivered);
       await WebSocketClient.open({ port, path: `/ws/p${pair}`, onText: () => received.add(1), onRead: received.flush });
     });
-    return peerPosts(context, pairs);
+    return peerPosts(context, pairs, connections);
   }
   const counter = new FrameCounter();
-  return ourPosts(context, pairs, async (ticket, pair) => {
+  const connect = async (ticket: string, pair: number): Promise<void> => {
     const received = gather(pair, delivered);
     const onText = (_bytes: Buffer, start: number, end: number): void => received.add(counter.count(end - start));
     await openSocket(port, ticket, onText, received.flush);
-  });
+  };
+  return ourPosts(context, pairs, connect, connections);
 };
 
-/** REST to long poll. */
-export const openRestPolls: OpenPairs = async (context, pairs, delivered) => {
+/** REST to long poll, from as many connections. */
+export const openRestPolls = async (
+  context: Context,
+  pairs: number,
+  delivered: Delivered,
+  connections = pairs,
+): Promise<Pairs> => {
   const { port } = context;
   if (context.target === 'nchan') {
     await each(pairs, 32, (pair) => pollNchanForever(port, `p${pair}`, () => delivered(pair, 1)));
-    return peerPosts(context, pairs);
+    return peerPosts(context, pairs, connections);
   }
   const counter = pollCounter();
-  return ourPosts(context, pairs, async (ticket, pair) => {
+  const connect = async (ticket: string, pair: number): Promise<void> => {
     await pollForever(port, pollRequest(ticket), counter, (count) => delivered(pair, count));
-  });
+  };
+  return ourPosts(context, pairs, connect, connections);
 };
 
 /** REST to a phone: a ticket's MQTT connection, which gets its packets at QoS 1 without subscribing. */
@@ -121,36 +133,36 @@ function gather(pair: number, delivered: Delivered): { add(count: number): void;
   };
 }
 
-/** Users 0 … pairs-1 receive, the next as many send over HTTP connections of their own. */
+/** Users 0 … pairs-1 receive, the next as many send. */
 async function ourPosts(
   context: Context,
   pairs: number,
   connect: (ticket: string, pair: number) => Promise<void>,
+  connections = pairs,
 ): Promise<Pairs> {
   const pool = await HttpPool.open(context.port, 32);
   const tickets = await bringOnline(pool, 2 * pairs, undefined, async (ticket, index) => {
     if (index < pairs) await connect(ticket, index);
   });
   pool.close();
-  return posts(context.port, pairs, (pair) => messageRequest(tickets[pairs + pair] ?? '', userId(pair), 'chat'));
+  const requests = tickets.slice(pairs).map((ticket, pair) => messageRequest(ticket, userId(pair), 'chat'));
+  return posts(context.port, requests, connections);
 }
 
-function peerPosts(context: Context, pairs: number): Promise<Pairs> {
+function peerPosts(context: Context, pairs: number, connections: number): Promise<Pairs> {
   const path = context.target === 'nchan' ? '/pub/p' : '/send/p';
-  return posts(context.port, pairs, (pair) =>
-    httpRequest(`${path}${pair}`, 'Content-Type: application/x-www-form-urlencoded\r\n', peerFrame),
-  );
+  const type = 'Content-Type: application/x-www-form-urlencoded\r\n';
+  const requests = Array.from({ length: pairs }, (_, pair) => httpRequest(`${path}${pair}`, type, peerFrame));
+  return posts(context.port, requests, connections);
 }
 
-async function posts(port: number, pairs: number, requestOf: (pair: number) => Buffer): Promise<Pairs> {
+async function posts(port: number, requests: readonly Buffer[], connections: number): Promise<Pairs> {
   const clients: HttpClient[] = [];
-  const requests: Buffer[] = [];
-  await each(pairs, 32, async (pair) => {
-    clients[pair] = await HttpClient.open(port);
-    requests[pair] = requestOf(pair);
+  await each(connections, 32, async (index) => {
+    clients[index] = await HttpClient.open(port);
   });
   const send = (pair: number, count: number): void => {
-    const client = clients[pair];
+    const client = clients[pair % connections];
     const request = requests[pair];
     if (client === undefined || request === undefined) return;
     for (let i = 0; i < count; i += 1) client.request(request, checkOk);

@@ -9,7 +9,7 @@ const pairCount = 500;
 /** Messages a second: a quarter of what a server without history takes here. */
 const HISTORY_RATE = 2000;
 
-function latencies(mode: string, latency: Histogram): Figure[] {
+export function latencies(mode: string, latency: Histogram): Figure[] {
   return [
     { mode, metric: 'p50', value: latency.quantile(0.5) },
     { mode, metric: 'p99', value: latency.quantile(0.99) },
