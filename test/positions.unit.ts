@@ -278,7 +278,7 @@ t.test('a position of an unknown era is answered with a new one, and that someth
   t.match(world.line?.wire, [{ packets: { length: 1 }, missed: true, position: formatPosition(0), after: { n: 1 } }]);
 });
 
-t.test('a number beyond what was accepted counts as the last one', async (t) => {
+t.test('a number beyond what was sent counts as the last one that was', async (t) => {
   const world = new World(1, 0);
   world.push();
   world.resume({ era: 'unknown', n: 1 });
@@ -289,11 +289,53 @@ t.test('a number beyond what was accepted counts as the last one', async (t) => 
   world.push();
   const again = new Counted({ era: ERA, n: 999_999_999_999_999 });
   world.client.attach(again, CLOSE.replaced, world.limits, 0);
-  t.equal(again.answered, formatPosition(2));
+  t.equal(again.answered, formatPosition(1));
   world.push();
   world.outbox.flush();
-  t.match(again.wire, [{ position: formatPosition(2), after: { n: 3 } }], 'and the client is told so');
+  t.match(again.wire, [{ position: formatPosition(1), after: { n: 3 } }], 'and the client is told so');
 });
+
+t.test('a client that confirms beyond what it was sent loses nothing of what waits', async (t) => {
+  for (const resumes of [false, true]) {
+    const world = new World(1, 0);
+    world.resume('first');
+    world.push();
+    world.outbox.flush();
+    const line = world.line as Counted;
+    line.isFull = true;
+    world.push();
+    world.push();
+    world.outbox.flush();
+    if (!resumes) {
+      world.client.confirm(line, { era: ERA, n: 3 });
+      t.strictSame([world.client.confirmed, world.client.queued.length], [1, 2]);
+      line.isFull = false;
+      world.client.drained(line);
+    }
+    const again = resumes ? new Counted({ era: ERA, n: 3 }) : line;
+    if (resumes) world.client.attach(again, CLOSE.replaced, world.limits, 0);
+    world.outbox.flush();
+    t.match(again.wire.at(-1), { packets: world.accepted.slice(1), after: { n: 3 } });
+    world.client.confirm(again, { era: ERA, n: 3 });
+    t.equal(world.client.confirmed, 3);
+  }
+});
+
+t.test(
+  'what was sent before a connection broke is confirmed by the one that goes on, however full that is',
+  async (t) => {
+    const world = new World(1, 0);
+    world.resume('first');
+    for (let at = 0; at < 3; at++) world.push();
+    world.outbox.flush();
+    const full = new Counted({ era: ERA, n: 1 });
+    full.isFull = true;
+    world.client.attach(full, CLOSE.replaced, world.limits, 0);
+    world.outbox.flush();
+    world.client.attach(new Counted({ era: ERA, n: 3 }), CLOSE.replaced, world.limits, 0);
+    t.equal(world.client.confirmed, 3);
+  },
+);
 
 t.test('positions are read as they are written, and nothing else is one', async (t) => {
   t.strictSame(parsePosition(format(12, 'e')), { era: 'e', n: 12 });

@@ -2,6 +2,7 @@
  * One tenant: its routing table, actors, tickets and settings. Nothing crosses from one domain to another, because
  * nothing here knows another.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Timeouts } from '../clock.js';
 import { type Config, type DomainConfig, type Limits, limitsOf, type ServiceConfig } from '../config.js';
 import type { BanKind } from '../directory/bans.js';
@@ -112,6 +113,8 @@ export class Domain {
   readonly onEnd = new Set<() => void>();
   /** Called when clients are to end, for others than those with tickets: MQTT backends. */
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
+  /** Called when the API keys are others. */
+  readonly onKeys = new Set<() => void>();
   readonly #endpoints: Group;
 
   constructor(
@@ -163,7 +166,7 @@ export class Domain {
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */
   reload(settings: DomainConfig, config: Config): void {
-    const before = this.settings.durability;
+    const { durability: before, apikey } = this.settings;
     this.settings = settings;
     this.limits = limitsOf(config, settings);
     this.journal?.reload(before);
@@ -171,6 +174,7 @@ export class Domain {
     this.#configureEvents();
     this.#startServices();
     this.#startHistory();
+    if (!isDeepStrictEqual(apikey, settings.apikey)) for (const changed of this.onKeys) changed();
   }
 
   /** Ends all actors of the domain and their clients: the domain is no more configured, or the server ends. */

@@ -46,6 +46,8 @@ export class PacketQueue {
   #sent = 0;
   #bytes = 0;
   #accepted = 0;
+  /** The number of the last packet that a client that counts was sent. */
+  #lastSent = 0;
   /** How many packets may expire. */
   #expiring = 0;
 
@@ -106,6 +108,7 @@ export class PacketQueue {
     this.#sent = sent;
     const packets = entries.filter(isPacket);
     this.#gaps = entries.length - packets.length;
+    this.#lastSent = accepted - this.#spanFrom(sent);
     this.keeper.metrics.unconfirmedPackets += this.#packetsIn(0, sent);
     for (const packet of packets) this.#count(packet, 1);
     return this.#trim(limits);
@@ -199,7 +202,8 @@ export class PacketQueue {
   }
 
   /** A batch has been sent. */
-  sent({ entries }: Batch): void {
+  sent({ entries, after }: Batch): void {
+    this.#lastSent = Math.max(this.#lastSent, after);
     this.#setSent(this.#sent + entries);
   }
 
@@ -208,10 +212,10 @@ export class PacketQueue {
     this.#setSent(0);
   }
 
-  /** Confirms all up to a number; answers the packets that leave by that. */
+  /** Confirms all up to a number, and nothing that its client was never sent; answers the packets that leave by that. */
   confirm(number: number): readonly Packet[] {
     let end = 0;
-    let left = Math.min(number, this.#accepted) - this.confirmed;
+    let left = Math.min(number, this.#lastSent) - this.confirmed;
     if (left <= 0) return NO_PACKETS;
     for (; left > 0 && end < this.#entries.length; end++) {
       const entry = this.#entries[end] as Entry;

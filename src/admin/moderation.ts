@@ -36,7 +36,7 @@ function whomOf(context: Context, name: string, body: Plain, kinds: readonly Ban
   if (kind === 'address') {
     const isNetwork = value.endsWith('::/64');
     if (isIP(isNetwork ? value.slice(0, -3) : value) === 0) return wrong('address must be an IP address');
-    return { kind, value: isNetwork ? value : networkOf(value) };
+    return { kind, value: networkOf(isNetwork ? value.slice(0, -3) : value) };
   }
   if (kind === 'clientId') return { kind, value };
   const domain = context.domains.get(name);
@@ -72,7 +72,7 @@ class Moderation {
       return wrong(`reason must be a text of at most ${REASON_CHARACTERS} characters`);
     }
     const { bans, stamps } = this.context.state;
-    if (bans.of(domain).size >= MOST_BANS) return refused(409, 'conflict', `a domain has at most ${MOST_BANS} bans`);
+    if (!bans.of(domain).hasRoom(whom)) return refused(409, 'conflict', `a domain has at most ${MOST_BANS} bans`);
     const since = this.context.runtime.clock.now();
     const until = Math.round(since + minutes * MINUTE_MS);
     const ban: Ban = { domain, ...whom, stamp: stamps.next(), until, since, reason, by: viewer.name };

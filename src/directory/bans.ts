@@ -9,6 +9,7 @@ export const LONGEST_MINUTES = 366 * 24 * 60;
 const TABLE_PART = 'ban';
 /** The later word on a ban that was lifted is remembered for this long, in ms, so that a node that was away does not bring it back. */
 const REMEMBER_MS = 24 * 60 * 60 * 1000;
+const SWEEP_MS = 60_000;
 
 export const BAN_KINDS = ['address', 'id', 'clientId'] as const;
 export type BanKind = (typeof BAN_KINDS)[number];
@@ -40,6 +41,7 @@ export interface Stranger {
 /** The bans of one domain. */
 export class DomainBans {
   readonly #bans = new Map<string, Ban>();
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly now: () => number) {}
 
@@ -77,12 +79,21 @@ export class DomainBans {
     return true;
   }
 
-  /** Forgets what has ended. */
+  /** Whether it may be set: it is there already, or fewer hold than may. */
+  hasRoom({ kind, value }: Pick<Ban, 'kind' | 'value'>): boolean {
+    if (this.#bans.size < MOST_BANS || this.#bans.has(`${kind}:${value}`)) return true;
+    const now = this.now();
+    return [...this.#bans.values()].some(({ until }) => until <= now);
+  }
+
+  /** Forgets what ended a day ago, and where there are as many as may be, also what ended first. */
   sweep(): Ban[] {
     const now = this.now();
-    const over = [...this.#bans.values()].filter(
-      ({ until, stamp }) => until <= now && stamp / 1024 + REMEMBER_MS < now,
-    );
+    if (this.#bans.size < MOST_BANS && now < this.#sweptAt + SWEEP_MS) return [];
+    this.#sweptAt = now;
+    const ended = [...this.#bans.values()].filter(({ until }) => until <= now).sort((a, b) => a.stamp - b.stamp);
+    const surplus = this.#bans.size - MOST_BANS + 1;
+    const over = ended.filter(({ stamp }, at) => at < surplus || stamp / 1024 + REMEMBER_MS < now);
     for (const { kind, value } of over) this.#bans.delete(`${kind}:${value}`);
     return over;
   }
@@ -121,7 +132,7 @@ export class Bans {
   take(ban: Ban): void {
     const bans = this.of(ban.domain);
     for (const { kind, value } of bans.sweep()) this.#table?.remove([TABLE_PART, ban.domain, kind, value]);
-    if (bans.size >= MOST_BANS && !bans.find({ [ban.kind]: ban.value })) return;
+    if (!bans.hasRoom(ban)) return;
     if (!bans.take(ban)) return;
     this.#table?.put([TABLE_PART, ban.domain, ban.kind, ban.value], ban);
     if (ban.until > this.now()) this.begins(ban);

@@ -48,6 +48,11 @@ export function authenticate(domain: Domain, key: string): boolean {
   return valid;
 }
 
+/** Whether the domain has an API key of this SHA-256. */
+export function hasHash(domain: Domain, hash: Buffer): boolean {
+  return hashesOf(domain.settings).some((one) => timingSafeEqual(hash, one));
+}
+
 /** The client that a ticket of this domain stands for; null for an unknown, ended or malformed one. */
 export function findTicket(domain: Domain, ticket: string): Client | null {
   const parsed = parseTicket(ticket);

@@ -9,7 +9,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import type { Clock } from '../clock.js';
 import { hostOf, isInside } from '../inside.js';
 
-/** How long the site has to answer. */
+/** How long the site has to answer, the end of its answer included. */
 export const ANSWER_MS = 10_000;
 
 /** What became of a POST: a status, or why there is none. */
@@ -74,10 +74,13 @@ function send({ url, headers, body, mayLeadInside, clock }: PostOptions, done: (
   const finish = (result: PostResult): void => {
     if (isOver) return;
     isOver = true;
-    cancelAnswer();
     done(result);
   };
   request.on('error', (error) => finish({ why: error.message }));
+  request.on('close', () => {
+    cancelAnswer();
+    finish({ why: 'the connection was closed without an answer' });
+  });
   request.on('response', (response) => {
     finish({ status: response.statusCode ?? 0 });
     discard(response);

@@ -118,6 +118,10 @@ t.test('bans are listed, lifted, and end by themselves', async (t) => {
   t.equal((await admin.ask('DELETE', `${path}/ban`, { id: 'jack' })).status, 200);
   t.equal(await status(), 200);
   t.equal((await admin.ask('DELETE', `${path}/ban?id=jack`)).status, 404);
+  for (const address of ['2001:DB8:0:0::/64', '2001:db8::/64', '2001:0db8::1', '2001:db8:0:0:9::']) {
+    const { status, body } = await admin.ask('POST', `${path}/ban`, { address });
+    t.match([status, body], [201, { address: '2001:db8:0:0::/64' }], 'a network has one name, however it is written');
+  }
   for (const [body, detail] of [
     [{}, 'one of address, id, clientId is required'],
     [{ address: 'example.com' }, 'address must be an IP address'],

@@ -119,6 +119,36 @@ t.test('keys are rotated: a further one, then the old one goes and opens nothing
   for (const key of ['first-key', 'second-key']) t.equal(await statusOf(server, 'a.store', key), 200);
 });
 
+t.test('a backend that is connected by MQTT with a key that is taken away is ended, and no other', async (t) => {
+  const server = await testServer(t, { ...settings(t.testdir()), mqtt: { port: -1 } });
+  const admin = new Admin(server);
+  const { domain, apikey: old, fingerprint } = await admin.make('a.store');
+  const { apikey } = (await admin.addKey('a.store')).body as Made;
+  const url = `mqtt://127.0.0.1:${server.mqttPort}`;
+  const connect = (clientId: string, password: string) => {
+    return client(t, url, {
+      username: domain,
+      password,
+      clientId,
+      clean: false,
+      properties: { sessionExpiryInterval: 60 },
+    });
+  };
+  const person = await server.site({ domain, apikey }).arrive('jack');
+  const [taken, stays, ticket] = [
+    await connect('taken', old),
+    await connect('stays', apikey),
+    await connect('phone', person.ticket),
+  ];
+  await taken.client.subscribeAsync('orders', { qos: 1 });
+  const ended = new Promise<{ reasonCode?: number }>((resolve) => taken.client.once('disconnect', resolve));
+  t.equal((await admin.removeKey('a.store', fingerprint)).status, 200);
+  t.equal((await ended).reasonCode, 0x87);
+  t.ok(stays.client.connected && ticket.client.connected);
+  await stays.client.publishAsync('orders', 'one', { qos: 1 });
+  t.equal(await (await connect('taken', apikey)).payload(), 'one', 'its session waits for who has another key');
+});
+
 t.test('domains are listed by name, page after page, and searched', async (t) => {
   const server = await testServer(t, { ...settings(t.testdir()), domains: [siteA] });
   const admin = new Admin(server);

@@ -3,6 +3,7 @@ import t from 'tap';
 import { EXAMPLE_TICKET } from '../../src/http/openapi/calls.js';
 import type { OpenApi, Reference, Response } from '../../src/http/openapi/types.js';
 import type { CallName } from '../../src/protocols/schemas.js';
+import { Admin } from '../domains/support.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import type { Check } from '../support/check.js';
 import type { Answer, HttpRequest } from '../support/http.js';
@@ -133,7 +134,8 @@ function holds(t: Check, answer: Answer, response: Response, status: number, tit
 
 t.test('every refusal is answered as described', async (t) => {
   const server = await testServer(t, keeping(t));
-  const bare = await testServer(t, settings);
+  const bare = await testServer(t, { ...settings, admin: { port: -1 } });
+  t.match(await new Admin(bare).ask('POST', `/api/domains/${auth.domain}/ban`, { id: 'jack' }), { status: 201 });
   const limited = await testServer(t, { ...settings, limits: { requestsPerSecond: 1 } }, new ManualClock());
   t.strictSame(await limited.site(auth).presences('jack'), {}, 'the one request of the only second');
   const draining = await testServer(t, settings);

@@ -12,7 +12,7 @@ interface Call {
 
 /** The calls of PROTOCOL.md sections 3 and 19, written down once more: what the description is held to. */
 export const CALLS: Readonly<Record<CallName, Call>> = {
-  online: { method: 'POST', path: '/v5/presences/online', ticket: false },
+  online: { method: 'POST', path: '/v5/presences/online', ticket: false, refused: ['403'] },
   offline: { method: 'POST', path: '/v5/presences/offline', ticket: true },
   show: { method: 'POST', path: '/v5/presences/show', ticket: true },
   presences: { method: 'GET', path: '/v5/presences', ticket: false },

@@ -1,5 +1,5 @@
 /** What the operations have in common that a page runs with its ticket alone: PROTOCOL.md sections 6, 13 and 14. */
-import { badRequest } from '../../errors.js';
+import { BANNED, badRequest } from '../../errors.js';
 import { EXAMPLE_TICKET } from './calls.js';
 import { errorResponse } from './errors.js';
 import type { JsonSchema, Operation, Parameter } from './types.js';
@@ -26,6 +26,7 @@ export const EXAMPLE_IDENTITY: readonly Parameter[] = [DOMAIN, { ...TICKET, exam
 export function refusals(malformed: string): Operation['responses'] {
   return {
     400: errorResponse({ error: badRequest('ticket is required'), when: malformed }, 'Error'),
+    403: errorResponse({ error: BANNED, when: 'The client, its endpoint or its address is banned.' }, 'Error'),
     404: { $ref: '#/components/responses/TicketNotFound' },
     503: { $ref: '#/components/responses/Unavailable' },
   };

@@ -144,7 +144,8 @@ export const WEBSOCKET: Operation = {
       'other text is ignored. The server pings.',
     'With `resume {domain} {position} {ticket}` instead nothing is lost on links that break. The position is `0` the first time; the ' +
       'answer says it, `{"status":"ok","position":"…"}`, and the client adds one for each packet, and `missed` where a frame has that. ' +
-      '`ping {position}` (answered `pong`) and `received {position}` confirm what has arrived; until then it is kept.',
+      '`ping {position}` (answered `pong`) and `received {position}` confirm what has arrived; until then it is kept. A number beyond what was sent ' +
+      'counts as the last one sent.',
     'Closing a socket is not OFFLINE: the client has 10 seconds to come back, by socket or poll, and its packets are kept ' +
       'meanwhile. The server closes with',
     closeCodes.join('\n'),

@@ -121,6 +121,7 @@ function answerSchema(calls: readonly CallName[]): JsonSchema {
 const FURTHER_REFUSALS: ReadonlyMap<CallName, readonly string[]> = new Map([
   ['history', ['Forbidden']],
   ['forget', ['Forbidden', 'NotFound']],
+  ['online', ['Banned']],
 ]);
 
 /** What can go wrong once the path and method are right, in the order of the codes. */

@@ -1,6 +1,7 @@
 /** The refusals of errors.ts as responses of the description: their bodies and headers are the server's own. */
 import {
   AUTHENTICATION_FAILED,
+  BANNED,
   badRequest,
   forbidden,
   methodNotAllowed,
@@ -39,6 +40,7 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
     error: TOO_MANY_REQUESTS,
     when: "The domain's calls in a second, or the connections from one address, are over their limit.",
   },
+  Banned: { error: BANNED, when: 'The endpoint or its client is banned: `detail` says so.' },
   BadRequest: {
     error: badRequest('nick is required'),
     when: 'The request cannot be read, or a parameter is missing, malformed or out of range: `detail` names it.',

@@ -65,6 +65,8 @@ export class Broker {
       const found = this.sessions.get(clientId);
       if (found) found.tell({ kind: 'yield' });
     };
+    domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
+    domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(domain.table, publication, true),
@@ -101,6 +103,10 @@ export class Broker {
     this.#subscriptions -= 1;
     this.domain.memory.subtract(subscriptionBytes(filter));
     this.shapes.remove(filter);
+  }
+
+  #tellAll(message: SessionMessage): void {
+    for (const session of this.sessions.values()) session.tell(message);
   }
 
   /** Another node has chosen this node to give a publication to one of its members of a shared subscription. */

@@ -22,6 +22,7 @@ import type { Connect, Incoming, Refused } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
+import { noteKey } from './taken-keys.js';
 import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 
 /** Milliseconds after which a connection without CONNECT ends, PROTOCOL.md section 8. */
@@ -225,7 +226,7 @@ export class MqttHost implements Host {
     this.#keepAliveOf(connection, packet);
     return who.client
       ? this.#ticket(connection, packet, who.domain, who.client)
-      : this.#session(connection, packet, who.domain, who.anonymous);
+      : this.#session(connection, packet, who);
   }
 
   /** Silence of one and a half times the keep alive ends a connection [MQTT-3.1.2-22]. */
@@ -238,7 +239,7 @@ export class MqttHost implements Host {
     if (connection.keepAliveMs > 0) this.heard(connection, connection.keepAliveMs);
   }
 
-  #session(connection: Connection, packet: Connect, domain: Domain, anonymous: boolean): ConnectionOwner | null {
+  #session(connection: Connection, packet: Connect, { domain, anonymous, key }: Login): ConnectionOwner | null {
     const broker = this.broker(domain);
     if (broker.isFull(packet.clientId, expiryOf(packet)))
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
@@ -249,6 +250,7 @@ export class MqttHost implements Host {
     const clientId = assigned ? newClientId() : packet.clientId;
     // An anonymous client gets no topic of its own.
     const responseInformation = packet.requestResponse && !anonymous ? `response/${clientId}` : null;
+    if (key !== null) noteKey(connection, key);
     const begin = () => {
       const session = broker.session(clientId);
       session.tell({ kind: 'connect', connection, packet, assigned, responseInformation });
@@ -343,10 +345,6 @@ export class MqttHost implements Host {
       broker = new Broker(domain, this.context);
       this.#brokers.set(domain, broker);
       domain.onEnd.add(() => this.#end(domain));
-      const { sessions } = broker;
-      domain.onKick.add((by, value) => {
-        for (const session of sessions.values()) session.tell({ kind: 'kick', by, value });
-      });
     }
     return broker;
   }

@@ -18,6 +18,8 @@ export interface Login {
   readonly home: Peer | null;
   /** The client gave no credentials. */
   readonly anonymous: boolean;
+  /** The API key of a backend; null: there is none. */
+  readonly key: string | null;
 }
 
 /** Answers who connects, or the reason code that refuses it. `origin` is that of the page, over WebSocket. */
@@ -26,7 +28,7 @@ export function login(context: Context, { username, password }: Connect, { origi
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
     const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
-    return domain ? { domain, client: null, home: null, anonymous: true } : REASON.notAuthorized;
+    return domain ? { domain, client: null, home: null, anonymous: true, key: null } : REASON.notAuthorized;
   }
   const domain = username === null ? undefined : domains.get(username);
   if (!domain) return REASON.badCredentials;
@@ -35,9 +37,9 @@ export function login(context: Context, { username, password }: Connect, { origi
   const client = findTicket(domain, text);
   const ticket = parseTicket(text);
   const home = client || !ticket ? null : (context.node?.homeOf(ticket.token) ?? null);
-  if (client || home) return { domain, client, home, anonymous: false };
+  if (client || home) return { domain, client, home, anonymous: false, key: null };
   // A ticket that has ended is no guess at a key: browsers come back with theirs again and again.
   const isKey = ticket ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
-  if (isKey === true) return { domain, client: null, home: null, anonymous: false };
+  if (isKey === true) return { domain, client: null, home: null, anonymous: false, key: text };
   return isKey === false ? REASON.badCredentials : REASON.connectionRateExceeded;
 }

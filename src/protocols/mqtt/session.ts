@@ -24,6 +24,7 @@ import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
+import { isKeyTaken } from './taken-keys.js';
 import { SessionWill } from './will.js';
 
 export interface ConnectMessage {
@@ -68,7 +69,9 @@ export type SessionMessage =
   /** Another node has had a session of its client id for longer. */
   | { readonly kind: 'yield' }
   /** It ends where this is its client identifier, or the network address of its connection. */
-  | { readonly kind: 'kick'; readonly by: BanKind; readonly value: string };
+  | { readonly kind: 'kick'; readonly by: BanKind; readonly value: string }
+  /** The domain's API keys have changed: a connection whose key is taken away ends. */
+  | { readonly kind: 'keys' };
 
 /** A subscription as its session keeps it. */
 export interface SessionSubscription extends TopicSubscription {
@@ -154,6 +157,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'kick':
       kicked(state, message.by, message.value);
       return state;
+    case 'keys':
+      keysChanged(state, self);
+      return state;
     default:
       if (state.changing || state.held.length > 0) state.held.push(message);
       else fromConnection(state, message, self);
@@ -164,7 +170,11 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
 type FromConnection = Extract<SessionMessage, { connection: Connection }>;
 
 function fromConnection(state: SessionState, message: FromConnection, self: Ref<SessionMessage>): void {
-  if (message.kind === 'connect') return connect(state, message, self);
+  if (message.kind === 'connect') {
+    connect(state, message, self);
+    // Its key may have been taken away since it was found right.
+    return keysChanged(state, self);
+  }
   // It comes from a connection that another one has replaced.
   if (message.connection !== state.connection) return message.kind === 'lost' ? message.connection.end() : undefined;
   switch (message.kind) {
@@ -299,6 +309,15 @@ function kicked(state: SessionState, by: BanKind, value: string): void {
   if (state.connection) state.broker.domain.metrics.mqtt.connected -= 1;
   state.connection = null;
   state.will.discard();
+}
+
+/** The session stays for as long as it outlives a connection, for whoever comes back with another key. */
+function keysChanged(state: SessionState, self: Ref<SessionMessage>): void {
+  const { connection, broker } = state;
+  if (!connection || !isKeyTaken(broker.domain, connection)) return;
+  connection.disconnect(REASON.notAuthorized, CLOSE.stopped.webSocketCode);
+  state.will.discard();
+  lost(state, self);
 }
 
 function timeUp(state: SessionState, kind: 'willDue' | 'expired' | 'shutdown' | 'yield'): void {
