@@ -35,18 +35,14 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   const type = found.route.method !== 'POST' ? 'form' : mediaType(head.headers);
   if (typeof type !== 'string') return call.fail(type);
   // The key is checked before the body is parsed, so that strangers cause no work.
-  const address = () => call.address();
-  const basic = basicDomain(context, head.headers.authorization, address);
+  const basic = basicDomain(context, head.headers.authorization, () => call.address());
   if (basic && isReplyError(basic)) return call.fail(basic);
-  if (!basic) return runRead(call, found, body, calls, type, null);
+  if (!basic || context.fair.isTurnOf(basic)) return runRead(call, found, body, calls, type, basic);
   if (context.fair.isFull(basic)) return call.fail({ ...UNAVAILABLE, domain: basic.name });
-  const now = (): void => runRead(call, found, body, calls, type, basic);
-  context.fair.pass(basic, now, () => {
-    call.isReading = false;
-    // The library takes the body's memory back.
-    const kept = Buffer.from(body);
-    return () => (call.isOpen ? runRead(call, found, kept, calls, type, basic) : undefined);
-  });
+  call.isReading = false;
+  // The library takes the body's memory back.
+  const kept = Buffer.from(body);
+  context.fair.wait(basic, () => (call.isOpen ? runRead(call, found, kept, calls, type, basic) : undefined));
 }
 
 /** Reads the parameters of a call and runs it. `basic`: the domain that Basic credentials name; null: there are none. */
@@ -59,14 +55,13 @@ function runRead(
   basic: Domain | null,
 ): void {
   const { context, head } = call;
-  const address = () => call.address();
   const read = found.route.readParameters ?? readParameters;
   const parameters = read(head.query, type, body, context.config().limits.parameters);
   if (!(parameters instanceof Map)) return call.fail(parameters);
   if (found.roomId === null) return call.fail(BAD_ROOM_ID);
   const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
   if (token !== null) return bringByToken(call, token, parameters, () => runFor(call, found.route, calls));
-  const domain = namedDomain(context, basic, parameters, address);
+  const domain = namedDomain(context, basic, parameters, () => call.address());
   if (isReplyError(domain)) return call.fail(domain);
   call.domain = domain;
   call.parameters = parameters;

@@ -35,6 +35,7 @@ export class FairShare {
   #queue: Domain[] = [];
   #turn = 0;
   #last: Domain | null = null;
+  #lastShare: Share | null = null;
   /** The turn in which another domain than the last one came. */
   #otherTurn = Number.NEGATIVE_INFINITY;
   #isAwake = false;
@@ -56,38 +57,50 @@ export class FairShare {
     return share ? share.waiting.length - share.taken : 0;
   }
 
-  /**
-   * Does a domain's task, now or when it is the domain's turn. `later` makes a task of what would not be there any more then.
-   * Answers whether it was done now.
-   */
-  pass(domain: Domain, task: () => void, later: () => () => void = () => task): boolean {
+  /** Does a domain's task, now or when it is the domain's turn. Answers whether it was done now. */
+  pass(domain: Domain, task: () => void): boolean {
+    const isNow = this.isTurnOf(domain);
+    if (isNow) task();
+    else this.wait(domain, task);
+    return isNow;
+  }
+
+  /** Whether what has come of a domain is to be done at once; else it has to wait. Asked once for each that comes. */
+  isTurnOf(domain: Domain): boolean {
     if (!this.#isAwake) {
       this.#isAwake = true;
       this.system.wake();
     }
-    if (domain !== this.#last) {
-      if (this.#last !== null) this.#otherTurn = this.#turn;
-      this.#last = domain;
-    }
-    let share = this.#shares.get(domain);
-    if (!share) {
-      share = { turn: 0, done: 0, waiting: [], taken: 0 };
-      this.#shares.set(domain, share);
-    }
+    const share = this.#shareOf(domain);
     if (share.turn !== this.#turn) {
       share.turn = this.#turn;
       share.done = 0;
     }
     share.done += 1;
-    const isBehind = share.waiting.length > share.taken;
-    if (!isBehind && (share.done <= AT_ONCE || this.#turn - this.#otherTurn > ALONE_TURNS)) {
-      task();
-      return true;
-    }
-    if (!isBehind) this.#queue.push(domain);
-    share.waiting.push(later());
+    if (share.waiting.length > share.taken) return false;
+    return share.done <= AT_ONCE || this.#turn - this.#otherTurn > ALONE_TURNS;
+  }
+
+  /** Does a task that has to wait when it is the domain's turn. */
+  wait(domain: Domain, task: () => void): void {
+    const share = this.#shareOf(domain);
+    if (share.waiting.length === share.taken) this.#queue.push(domain);
+    share.waiting.push(task);
     domain.metrics.deferred += 1;
-    return false;
+  }
+
+  /** The share of the domain that has come now. */
+  #shareOf(domain: Domain): Share {
+    if (domain === this.#last && this.#lastShare) return this.#lastShare;
+    if (this.#last !== null) this.#otherTurn = this.#turn;
+    let share = this.#shares.get(domain);
+    if (!share) {
+      share = { turn: 0, done: 0, waiting: [], taken: 0 };
+      this.#shares.set(domain, share);
+    }
+    this.#last = domain;
+    this.#lastShare = share;
+    return share;
   }
 
   close(): void {
