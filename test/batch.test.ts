@@ -40,6 +40,26 @@ t.test('each message of a batch has its answer in its place, and a bad one holds
   t.equal(server.metrics.refused.ticketNotFound, 1);
 });
 
+t.test('a batch of messages to a thousand each holds nobody up until its end, and keeps their order', async (t) => {
+  const server = await testServer(t);
+  const site = server.site();
+  const jack = await site.arrive('jack');
+  const to = ['jack', ...Array.from({ length: 999 }, (_, n) => `n${n}`)];
+  let isAnswered = false;
+  const answered = batch(
+    site,
+    Array.from({ length: 100 }, (_, n) => ({ from: 'news', to, body: String(n) })),
+  ).then((answer) => {
+    isAnswered = true;
+    return answer;
+  });
+  t.hasStrict(await jack.next(), { body: '0' });
+  t.notOk(isAnswered, 'the first is there before the last is sent');
+  for (let n = 1; n < 100; n++) t.hasStrict(await jack.next(), { body: String(n) });
+  const { results } = (await answered).body as { results: unknown[] };
+  t.equal(results.length, 100);
+});
+
 t.test('what is no batch is refused as a whole', async (t) => {
   const site = (await testServer(t, { domains: [{ ...siteA, limits: { batchMessages: 3 } }, siteB] })).site();
   const message = { from: 'news', to: 'jack', body: 'x' };

@@ -1,5 +1,8 @@
 /** The history of a domain, as its site and its clients read it: PROTOCOL.md section 18. */
+
 import t from 'tap';
+import type { Address } from '../src/actors/address.js';
+import { Gathering } from '../src/actors/gathering.js';
 import { ALL, bodies, call, forget, history, list, serve } from './support/history.js';
 import type { Params } from './support/http.js';
 import { siteA, siteB, testServer } from './support/server.js';
@@ -122,6 +125,48 @@ t.test('the list has each conversation with its latest message and what is unrea
     before = page.next;
   } while (before !== undefined);
   t.strictSame(pages, [['jack'], ['sid:help'], ['gid:lobby'], ['rose']]);
+});
+
+t.test('a list of conversations with much that is unread is shorter than its limit, and goes on', async (t) => {
+  const site = (await serve(t)).site();
+  const names = Array.from({ length: 9 }, (_, n) => `u${n}`);
+  const body = 'x'.repeat(8000);
+  const messages = names.flatMap((from) => Array.from({ length: 100 }, () => ({ from, to: 'anna', body })));
+  for (let at = 0; at < messages.length; at += 100) {
+    const json = { domain: site.domain, messages: messages.slice(at, at + 100) };
+    t.equal((await site.send({ method: 'POST', path: '/v5/messages/batch', json })).status, 200);
+  }
+  const found: (readonly [string, number])[] = [];
+  let before: string | undefined;
+  let pages = 0;
+  do {
+    const page = await history(site, 'anna', { limit: 200, before });
+    found.push(...page.conversations.map((one) => [one.with, one.unread] as const));
+    before = page.next;
+    pages += 1;
+  } while (before !== undefined);
+  t.strictSame(
+    found,
+    names.reverse().map((name) => [name, 100]),
+  );
+  t.equal(pages, 2);
+});
+
+t.test('what one client says to have read, however often, is searched for a few times', (t) => {
+  const gathering = new Gathering('a.example');
+  const [by, to] = ['/domain/a.example/uid/1', '/domain/a.example/uid/2'] as [Address, Address];
+  for (let n = 0; n < 10_000; n++) gathering.read(by, to, String(n));
+  gathering.read(to, by, 'x');
+  const [taken] = gathering.take(1);
+  t.strictSame(
+    [...(taken?.reads ?? [])],
+    [
+      [by, ['9996', '9997', '9998', '9999']],
+      [to, ['x']],
+    ],
+  );
+  t.ok(gathering.isEmpty);
+  t.end();
 });
 
 t.test('a client reads its own conversations and the rooms it is in, and nobody else’s', async (t) => {

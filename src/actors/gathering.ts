@@ -16,8 +16,12 @@ export interface Gathered {
   /** The two endpoints, or the room alone. */
   readonly sides: readonly Address[];
   readonly messages: { readonly sequence: number; readonly packet: Packet }[];
-  readonly reads: { readonly by: Address; readonly id: string }[];
+  /** By who has read: the ids that were said last. */
+  readonly reads: Map<Address, string[]>;
 }
+
+/** What one says to have read of a conversation at once; each is searched for. */
+const MOST_READS = 4;
 
 export class Gathering {
   readonly #conversations = new Map<string, Gathered>();
@@ -44,8 +48,12 @@ export class Gathering {
 
   /** `by` says to have read up to the message of this id. */
   read(by: Address, to: Address, id: string): void {
-    this.#of(by, to).reads.push({ by, id });
-    this.#count += 1;
+    const { reads } = this.#of(by, to);
+    const ids = reads.get(by) ?? [];
+    if (ids.length === 0) reads.set(by, ids);
+    ids.push(id);
+    if (ids.length > MOST_READS) ids.shift();
+    else this.#count += 1;
   }
 
   /** What has been taken of the conversations that have waited longest, at most so many: it is gathered no more. */
@@ -55,7 +63,8 @@ export class Gathering {
       if (taken.length >= most) break;
       this.#conversations.delete(name);
       taken.push(gathered);
-      this.#count -= gathered.messages.length + gathered.reads.length;
+      this.#count -= gathered.messages.length;
+      for (const ids of gathered.reads.values()) this.#count -= ids.length;
       for (const { packet } of gathered.messages) this.#bytes -= packet.bytes;
     }
     return taken;
@@ -66,7 +75,7 @@ export class Gathering {
     let gathered = this.#conversations.get(name);
     if (!gathered) {
       const sides = isRoom(this.domain, to) ? [to] : [sender, to];
-      gathered = { key: this.#keyOf(name), sides, messages: [], reads: [] };
+      gathered = { key: this.#keyOf(name), sides, messages: [], reads: new Map() };
       this.#conversations.set(name, gathered);
     }
     return gathered;

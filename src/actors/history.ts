@@ -38,6 +38,8 @@ const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** Characters of messages that a list of conversations or a search for what has been read looks at; the page ends there. */
+const LOOKED_AT = 4_194_304;
 /** What a page says of messages that it has read, as PROTOCOL.md has it among statuses. */
 const READ = 'read ';
 
@@ -135,7 +137,7 @@ export class History {
     const isFull = !this.#makeRoom();
     for (const { key, sides, messages, reads } of this.#gathering.take(most)) {
       if (messages.length > 0) this.#keep(key, sides, messages, isFull);
-      for (const { by, id } of reads) this.#read(key, by, id);
+      for (const [by, ids] of reads) for (const id of ids) this.#read(key, by, id);
     }
     this.#tell();
     this.#schedule();
@@ -173,11 +175,13 @@ export class History {
       return head && head.latest < below && head.latest >= oldest ? { key, head } : [];
     });
     const all = [...direct, ...inRooms].sort((a, b) => b.head.latest - a.head.latest);
-    const shown = all.slice(0, limit);
-    return {
-      items: shown.flatMap((listed) => this.#summary(user, listed, oldest)),
-      next: all.length > limit ? (shown.at(-1)?.head.latest ?? null) : null,
-    };
+    const looked = { characters: 0 };
+    const items: Summary[] = [];
+    let shown = 0;
+    for (; shown < Math.min(limit, all.length) && looked.characters < LOOKED_AT; shown++) {
+      items.push(...[this.#summary(user, all[shown] as Listed, oldest, looked)].flat());
+    }
+    return { items, next: all.length > shown ? (all[shown - 1]?.head.latest ?? null) : null };
   }
 
   /** Forgets a conversation, for both of its endpoints. */
@@ -274,7 +278,7 @@ export class History {
 
   #read(key: string, by: Address, id: string): void {
     const head = this.#conversations.head(key);
-    const message = head && this.#find(key, head, id, null, shortId(this.owner.name, by));
+    const message = head && this.#find(key, head, id, null, shortId(this.owner.name, by), LOOKED_AT);
     if (!head || !message || !this.store.hasRoom()) return;
     const { sequence } = message;
     const side = head.sides.indexOf(by);
@@ -287,17 +291,20 @@ export class History {
   }
 
   /** The newest message of an id: that of `author` first, and rather than one of `reader` another's. */
-  #find(key: string, head: Head, id: string, author: string | null, reader: string | null = null): Message | null {
+  #find(key: string, head: Head, id: string, author: string | null, reader = '', most = Infinity): Message | null {
     let other: Message | null = null;
+    let looked = 0;
     for (const message of this.#conversations.backwards(key, head, 0)) {
+      looked += message.json.length;
+      if (looked > most) break;
       if (!hasId(message, id)) continue;
-      if (author === null ? !isFrom(message, reader ?? '') : isFrom(message, author)) return message;
+      if (author === null ? !isFrom(message, reader) : isFrom(message, author)) return message;
       other ??= message;
     }
     return other;
   }
 
-  #summary(user: Address, { key, head }: Listed, oldest: number): Summary | [] {
+  #summary(user: Address, { key, head }: Listed, oldest: number, looked: { characters: number }): Summary | [] {
     const { sides } = head;
     const side = sides.indexOf(user);
     const own = shortId(this.owner.name, user);
@@ -307,6 +314,7 @@ export class History {
     let unread = 0;
     for (const message of this.#conversations.backwards(key, head, oldest)) {
       last ??= message;
+      looked.characters += message.json.length;
       if (message.sequence <= (read ?? 0)) break;
       if (!isFrom(message, own)) unread += 1;
     }

@@ -1,7 +1,7 @@
 /** The answers of MESSAGES and PUSH, one by one and in batches: PROTOCOL.md sections 3 and 11. */
-import { badRequest, isReplyError, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import { badRequest, isReplyError, type ReplyError, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import { errorBody } from '../protocols/error-body.js';
-import { message, type Sent, sentBody } from '../protocols/messages.js';
+import { MOST_RECEIVERS, message, type Sent, sentBody } from '../protocols/messages.js';
 import { type Parameters, readBatch } from '../protocols/parameters.js';
 import type { Call } from './call.js';
 import { countRefusal, OK_BODY } from './reply.js';
@@ -9,6 +9,8 @@ import { type MediaType, readParameters } from './request.js';
 
 /** Bytes of a batch, whatever the limit of other calls. */
 export const BATCH_BYTES = 1024 * 1024;
+/** Of a batch so many receivers, and those of one message more, are sent to in one turn of the event loop. */
+const RECEIVERS_AT_ONCE = 1000;
 /** So many times the parameters that another call may have. */
 const BATCH_PARAMETERS = 10;
 
@@ -51,13 +53,34 @@ export function batchCall(call: Call): void {
   let missing = messages.length;
   const answer = () => call.reply(`{"status":"ok","results":[${results.join(',')}]}`);
   if (missing === 0) return answer();
-  for (const [at, item] of (messages as readonly Parameters[]).entries()) {
-    message(domain, item, (result) => {
-      results[at] = resultBody(call, result);
-      missing -= 1;
-      if (missing === 0) answer();
-    });
+  sendSome(call, messages as readonly Parameters[], 0, (at, result) => {
+    results[at] = resultBody(call, result);
+    missing -= 1;
+    if (missing === 0) answer();
+  });
+}
+
+type Told = (at: number, result: Sent | null | ReplyError) => void;
+
+/** Sends messages of a batch from one on, some in a turn of the event loop, so that one to many holds nobody up. */
+function sendSome(call: Call, messages: readonly Parameters[], start: number, told: Told): void {
+  const { domain, context } = call;
+  const isGone = context.domains.get(domain.name) !== domain;
+  let receivers = 0;
+  let at = start;
+  for (; at < messages.length && receivers < RECEIVERS_AT_ONCE; at++) {
+    const place = at;
+    const item = messages[at] as Parameters;
+    receivers += receiversOf(item.get('to'));
+    if (isGone) told(place, UNAVAILABLE);
+    else message(domain, item, (result) => told(place, result));
   }
+  if (at < messages.length) setImmediate(() => sendSome(call, messages, at, told));
+}
+
+function receiversOf(to: unknown): number {
+  if (Array.isArray(to)) return to.length;
+  return typeof to === 'string' && to.includes(',') ? to.split(',', MOST_RECEIVERS).length : 1;
 }
 
 function resultBody({ domain, context }: Call, result: Sent | null | ReplyError): string {

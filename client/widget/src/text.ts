@@ -77,8 +77,9 @@ export function isEmoji(text: string): boolean {
   return text.length > 0 && text.length <= 24 && EMOJI.test(text);
 }
 
-/** The image's address, where it may be shown: https, from one of `hosts`; else null. */
+/** The image's address, where it may be shown: https, from one of `hosts`, and without a name to log in by; else null. */
 export function shownImage(image: string, hosts: readonly string[]): string | null {
   const url = httpUrl(image);
-  return url?.protocol === 'https:' && hosts.includes(url.host) ? url.href : null;
+  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') return null;
+  return hosts.includes(url.host) ? url.href : null;
 }
