@@ -1,4 +1,5 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
+import { BoundedMap } from '../bounded-map.js';
 import { TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import { clientAddress, networkOf } from './client-address.js';
@@ -51,7 +52,10 @@ export class ConnectionLimits {
 }
 
 /** An open connection. */
-type Peer = Pick<HttpResponse, 'getRemoteAddressAsText'>;
+type Peer = Pick<HttpResponse, 'getRemoteAddress' | 'getRemoteAddressAsText'>;
+
+/** Texts of the addresses asked for last, by their bytes: those of a site's backends and proxies come with every call. */
+const texts = new BoundedMap<string, string>(() => 1000);
 
 /** The network address of a connection's client; `peer` is null where the connection has ended. */
 export function addressOfClient({ address }: Admission, peer: Peer | null): string | null {
@@ -60,5 +64,10 @@ export function addressOfClient({ address }: Admission, peer: Peer | null): stri
 
 /** The other end of the connection: the client or a proxy. */
 export function peerOf(res: Peer): string {
-  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
+  const bytes = Buffer.from(res.getRemoteAddress()).toString('latin1');
+  const known = texts.get(bytes);
+  if (known !== undefined) return known;
+  const text = Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
+  texts.set(bytes, text);
+  return text;
 }

@@ -80,6 +80,7 @@ class SocketLink extends Link {
     this.#ws = {
       getUserData: () => this.#holder,
       getBufferedAmount: () => (this.isFull ? 1 : 0),
+      getRemoteAddress: () => new ArrayBuffer(0),
       getRemoteAddressAsText: () => new ArrayBuffer(0),
       send: (text: string) => this.#frame('t', text),
       ping: (text: string) => this.#frame('p', text),
@@ -152,6 +153,7 @@ class RequestLink extends Link {
       cork: (write: () => void) => write(),
       writeStatus: () => res,
       writeHeader: () => res,
+      getRemoteAddress: () => new ArrayBuffer(0),
       getRemoteAddressAsText: () => new ArrayBuffer(0),
       write: (text: string) => {
         this.carries(Buffer.from(text));
