@@ -140,6 +140,11 @@ t.test('data may be any value, and what is no JSON is refused', async (t) => {
   for (const data of ['{', 'text', '{"a":1,}', '"\\ud800"', nested(101), nested(5000)]) {
     t.match(await send(data), { status: 400, body: { detail: 'data is not JSON' } }, data.slice(0, 20));
   }
+  for (const data of ['1e999', '[{"a":-1e999}]']) {
+    t.match(await send(data), { status: 400, body: { detail: 'data is not JSON' } }, 'null would be received');
+    const body = `{"domain":"a.example","from":"a","to":"jack","body":"c","data":${data}}`;
+    t.match(await site.send({ method: 'POST', path: '/v5/messages', body, type: 'application/json' }), { status: 400 });
+  }
   t.match(await send(`"${'x'.repeat(399)}"`), { status: 400, body: { detail: 'data must be at most 400 bytes' } });
   t.equal((await send(`"${'x'.repeat(398)}"`)).status, 200);
   const deep = `{"domain":"a.example","from":"a","to":"b","body":"c","data":${nested(4000)}}`;

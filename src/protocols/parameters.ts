@@ -199,12 +199,24 @@ function isDeep(text: string): boolean {
   return false;
 }
 
-/** The text of a JSON value, written anew; null: it is none, is nested too deep, or has half surrogates. */
+/** The text of a JSON value; null: it has a number that no double holds, of which `null` would be written. */
+function written(value: unknown): string | null {
+  const text = JSON.stringify(value);
+  if (!text.includes('null')) return text;
+  let isInRange = true;
+  JSON.stringify(value, (_name, one: unknown) => {
+    isInRange &&= typeof one !== 'number' || Number.isFinite(one);
+    return one;
+  });
+  return isInRange ? text : null;
+}
+
+/** The text of a JSON value, written anew; null: it is none, is nested too deep, has half surrogates, or a number that no double holds. */
 export function readData(text: string): string | null {
   if (isDeep(text)) return null;
   try {
     const value: unknown = JSON.parse(text);
-    return SURROGATE.test(text) && hasHalfSurrogate(text) ? null : JSON.stringify(value);
+    return SURROGATE.test(text) && hasHalfSurrogate(text) ? null : written(value);
   } catch {
     return null;
   }
@@ -238,7 +250,7 @@ function fill(into: Parameters, read: JsonValue): boolean {
 /** The text of a JSON value; of one that is nested too deep, text that is none. */
 function textOf(value: unknown): string {
   try {
-    return JSON.stringify(value);
+    return written(value) ?? 'a number that is none';
   } catch {
     return 'nested too deep';
   }
