@@ -91,3 +91,38 @@ t.test('an endpoint that comes online with spaces around its id is found without
   for (const name of [' ', 'a\tb', '\tjack', 'vid: '])
     t.equal((await site.post(path, { name, nick: 'x' })).status, 400, name);
 });
+
+t.test('whatever two characters stand behind a percent sign, they are read as the engine reads them', async (t) => {
+  const characters = [
+    '',
+    ' ',
+    '%',
+    '/',
+    '0',
+    '2',
+    '4',
+    '7',
+    '8',
+    '9',
+    ':',
+    '@',
+    'A',
+    'F',
+    'G',
+    '`',
+    'a',
+    'f',
+    'g',
+    '\u0141',
+  ];
+  for (const first of characters) {
+    for (const second of characters) {
+      const text = `a%${first}${second}`;
+      let expected: unknown = 'malformed';
+      try {
+        expected = { name: decodeURIComponent(text) };
+      } catch {}
+      t.strictSame(form(`name=${text}`), expected, text);
+    }
+  }
+});

@@ -3,9 +3,33 @@
 /** Texts and lists of them; from JSON also whatever else it held: the call's schema refuses that. */
 export type Parameters = Map<string, unknown>;
 
+/** What a hex digit says; NaN: it is none. */
+function digit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
+}
+
+/** In characters. Up to here a text is decoded without the engine's function, which takes several times as long for a colon. */
+const SHORT = 256;
+
+/** The text decoded from its first percent sign on; null where more than ASCII is encoded, or nothing that can be read. */
+function decodeAscii(text: string, first: number): string | null {
+  let decoded = '';
+  let start = 0;
+  for (let at = first; at >= 0; at = text.indexOf('%', start)) {
+    const byte = digit(text.charCodeAt(at + 1)) * 16 + digit(text.charCodeAt(at + 2));
+    if (!(byte < 0x80)) return null;
+    decoded += text.slice(start, at) + String.fromCharCode(byte);
+    start = at + 3;
+  }
+  return decoded + text.slice(start);
+}
+
 function decode(text: string): string {
-  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
-  return spaced.includes('%') ? decodeURIComponent(spaced) : spaced;
+  const first = text.indexOf('%');
+  if (first < 0) return text;
+  return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);
 }
 
 /** Why parameters cannot be read. */
@@ -30,16 +54,17 @@ function listOf(name: string): string | null {
 export function readForm(text: string, into: Parameters, most: number): Fault | null {
   if (text === '') return null;
   if (text.includes('\ufffd')) return 'malformed';
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
   const lists: Lists = { items: null };
   let count = 0;
-  for (let start = 0; start < text.length; ) {
-    const next = text.indexOf('&', start);
-    const end = next < 0 ? text.length : next;
+  for (let start = 0; start < spaced.length; ) {
+    const next = spaced.indexOf('&', start);
+    const end = next < 0 ? spaced.length : next;
     if (end > start) {
       count += 1;
       if (most > 0 && count > most) return 'tooMany';
       try {
-        readPair(text.slice(start, end), into, lists);
+        readPair(spaced.slice(start, end), into, lists);
       } catch {
         return 'malformed';
       }
