@@ -45,9 +45,10 @@ export function whenHandled({ router }: Domain, done: () => void): void {
  * what it has said has come to the nodes of its receivers, so that nothing overtakes it.
  */
 export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T) => void): (sent: T) => void {
+  if (!domain.cluster.hasOthers) return reply;
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
-  if (isHereOnly || !domain.cluster.hasOthers) return reply;
+  if (isHereOnly) return reply;
   return (sent) => whenHandled(domain, () => domain.cluster.settled(() => reply(sent)));
 }
 
