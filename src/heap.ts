@@ -20,8 +20,10 @@ const FULL = 0.78;
 /** V8's limit counts the young generation, three times 16 MiB unless flags say otherwise. */
 const YOUNG_BYTES = 48 * 1024 * 1024;
 const YOUNG_SPACES: ReadonlySet<string> = new Set(['new_space', 'new_large_object_space', 'read_only_space']);
-/** How long a look at the heap counts: one costs 10 µs. */
+/** How long a look at the heap counts: one costs 10 µs. Longer where the mark is further than any program fills meanwhile. */
 const LOOK_MS = 5;
+const FAR_LOOK_MS = 50;
+const BYTES_PER_MS = 8 * 1024 * 1024;
 const COLLECT_MS = 1000;
 const REST = 20;
 /** How often the heap is looked at while nothing new comes. */
@@ -69,17 +71,22 @@ export class Heap {
 
   /** Whether what needs more memory is to be refused. */
   get isHigh(): boolean {
-    const now = this.now();
-    if (now - this.#lookedAt >= LOOK_MS) {
-      this.#lookedAt = now;
-      this.#look(now);
-    }
+    this.#lookAfter(Math.min(FAR_LOOK_MS, Math.max(LOOK_MS, this.#free / BYTES_PER_MS)));
     return this.#isHigh;
   }
 
   /** Whether the heap has room for so many bytes more, which have been promised and are not used yet. */
   hasRoom(bytes: number): boolean {
-    return !this.isHigh && bytes <= this.#free;
+    this.#lookAfter(LOOK_MS);
+    return !this.#isHigh && bytes <= this.#free;
+  }
+
+  /** Looks, where the last look is so old. */
+  #lookAfter(ms: number): void {
+    const now = this.now();
+    if (now - this.#lookedAt < ms) return;
+    this.#lookedAt = now;
+    this.#look(now);
   }
 
   #look(now: number): void {

@@ -50,6 +50,44 @@ t.test('the heap is high when a collection leaves it so, and low again when one 
   t.notOk(after(5));
 });
 
+t.test('a heap far from full is looked at seldom, one that fills up often, and before a promise', async (t) => {
+  let now = 0;
+  let looks = 0;
+  let used = 100 * MB;
+  const heap = new Heap(
+    () => {
+      looks += 1;
+      return { used, limit: 2000 * MB };
+    },
+    () => undefined,
+    () => now,
+  );
+  /** How often it looks in 100 ms. */
+  const looksFor = (ask: () => boolean): number => {
+    looks = 0;
+    for (let ms = 0; ms < 100; ms++) {
+      now += 1;
+      ask();
+    }
+    return looks;
+  };
+  t.equal(
+    looksFor(() => heap.isHigh),
+    2,
+  );
+  t.equal(
+    looksFor(() => heap.hasRoom(MB)),
+    20,
+  );
+  used = 1480 * MB;
+  now += 50;
+  t.notOk(heap.isHigh);
+  t.equal(
+    looksFor(() => heap.isHigh),
+    20,
+  );
+});
+
 interface Small {
   readonly server: NexTalkProcess;
   readonly port: number;
