@@ -74,6 +74,7 @@ export class Alone implements DomainCluster {
   holdName(): void {}
   signOut(): void {}
   signedOutByName(): void {}
+  confirmed(): void {}
   connected(): void {}
 
   isFirst(): boolean {

@@ -171,6 +171,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   isFirst(): boolean;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */
   isMeeting(record: EndpointRecord): boolean;
+  /** Says which messages clients of an endpoint here have confirmed, or (`isConfirmed` false) have given back after that. */
+  confirmed(record: EndpointRecord, names: readonly string[], isConfirmed: boolean): void;
   /** Says that a client of an endpoint has connected to this node or left it. */
   connected(record: EndpointRecord): void;
 }

@@ -12,7 +12,7 @@ import type { Packet } from './packet.js';
 import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { clearUnseen } from './unseen.js';
+import { clearUnseen, confirmedElsewhere, watchAll } from './unseen.js';
 
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
@@ -31,6 +31,8 @@ export type ReplicationMessage =
     }
   /** A client elsewhere is connected: it has what nobody had seen. */
   | { readonly kind: 'seen' }
+  /** Clients elsewhere have confirmed these messages, or (`isConfirmed` false) have not after all. */
+  | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
   /** Another part has come. */
@@ -60,12 +62,16 @@ export function fromReplica(
       if (isInTurns(state)) passWaiting(state);
       else clearUnseen(state);
       return state;
+    case 'confirmedElsewhere':
+      confirmedElsewhere(state, message.names, message.isConfirmed);
+      return state;
     case 'pass':
       message.done();
       return state;
     case 'partCame':
       // Of a service in turns they wait here until a client there has a turn.
       message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []));
+      watchAll(state);
       state.domain.cluster.connected(state.record);
       holdNames(state);
       return state;

@@ -6,7 +6,7 @@
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
-import type { Packet } from './packet.js';
+import type { MessageFields, Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
@@ -32,20 +32,52 @@ export class Confirmations {
     for (const packet of packets) {
       if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
     }
+    this.#tellParts(packets, true);
   }
 
-  note(packets: readonly Packet[]): void {
+  note(packets: Iterable<Packet>): void {
     for (const packet of packets) if (packet.kind === 'message') this.#add(packet, 1);
   }
 
   /** They counted as confirmed by being written, and were not got out. */
   returned(packets: readonly Packet[]): void {
+    this.#takeBack(packets);
+    this.#tellParts(packets, false);
+  }
+
+  /** A client on another node has confirmed messages, or (`isConfirmed` false) they have come back to it. */
+  elsewhere(names: readonly string[], isConfirmed: boolean): void {
+    const { clients, unseen } = this.state;
+    const wanted = new Set(names);
+    const found = new Set<Packet>();
+    for (const packets of [...clients.map(({ queued }) => queued), unseen?.packets ?? []]) {
+      for (const packet of packets) if (packet.kind === 'message' && wanted.has(nameOf(packet))) found.add(packet);
+    }
+    if (!isConfirmed) return this.#takeBack(found);
+    this.note(found);
+    for (const packet of found) forgetWaiting(this.state, packet);
+  }
+
+  #tellParts(packets: readonly Packet[], isConfirmed: boolean): void {
+    const { record, domain } = this.state;
+    if (record.parts.length === 0 || isInTurns(this.state)) return;
+    const names = packets.filter(({ kind }) => kind === 'message').map(nameOf);
+    if (names.length > 0) domain.cluster.confirmed(record, names, isConfirmed);
+  }
+
+  #takeBack(packets: Iterable<Packet>): void {
     for (const packet of packets) if (this.has(packet)) this.#add(packet, -1);
   }
 
   #add(packet: Packet, by: 1 | -1): void {
     this.#counts.set(packet, (this.#counts.get(packet) ?? 0) + by);
   }
+}
+
+/** What tells a message of an endpoint from its others, on every node. No id holds a line break. */
+function nameOf({ fields }: Packet): string {
+  const { from, to, id } = fields as MessageFields;
+  return `${from}\n${to}\n${id}`;
 }
 
 /** Keeps a message until one of the endpoint's clients confirms it. */
@@ -65,7 +97,7 @@ export function giveUnseen(state: EndpointState, client: Client): void {
     const numbers = new Map(clients.map((elder) => [elder, elder.accepted]));
     client.elders = { numbers, given: new WeakSet(unseen?.packets) };
     for (const elder of clients) watch(state, elder);
-  } else if (unseen === null) return;
+  } else if (unseen === null && state.record.parts.length === 0) return;
   watch(state, client);
   // What waits goes to one of them, when that one has a turn.
   if (isInTurns(state)) return;
@@ -76,7 +108,8 @@ export function giveUnseen(state: EndpointState, client: Client): void {
 export function clearUnseen(state: EndpointState): void {
   state.unseen?.clear();
   state.unseen = null;
-  if (state.clients.length < 2) for (const client of state.clients) client.confirmations = null;
+  if (state.clients.length < 2 && state.record.parts.length === 0)
+    for (const client of state.clients) client.confirmations = null;
 }
 
 /** The same for messages of which some may be kept already. */
@@ -109,6 +142,18 @@ export function hadNot(other: Client, client: Client): readonly Packet[] {
   const { elders } = other;
   const number = elders?.numbers.get(client) ?? 0;
   return number === 0 ? [] : client.queuedUpTo(number).filter((packet) => !elders?.given.has(packet));
+}
+
+/** Another node has a part of the endpoint from now on, which is to know what clients here confirm. */
+export function watchAll(state: EndpointState): void {
+  for (const client of state.clients) watch(state, client);
+}
+
+/** A client of another part has confirmed messages, or (`isConfirmed` false) they have come back to it. */
+export function confirmedElsewhere(state: EndpointState, names: readonly string[], isConfirmed: boolean): void {
+  if (state.clients.length === 0 && state.unseen === null) return;
+  state.confirmations ??= new Confirmations(state);
+  state.confirmations.elsewhere(names, isConfirmed);
 }
 
 function watch(state: EndpointState, client: Client): void {

@@ -38,6 +38,8 @@ import { Topics } from './topics.js';
 const CALL_MS = 5000;
 /** Names that one item of a snapshot tells. */
 const SIGN_OUTS = 100;
+/** Messages that one item says are confirmed; with the longest ids it stays below what an item may have. */
+const CONFIRMED = 500;
 
 /** Rendezvous hashing: a node that comes or goes moves only the addresses that it has. */
 function weightOf(node: string, address: Address): string {
@@ -319,6 +321,12 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   signedOutByName(names: readonly SignedOut[]): void {
     this.#tell(this.items.signedOutByName(true, names));
+  }
+
+  confirmed({ address }: EndpointRecord, names: readonly string[], isConfirmed: boolean): void {
+    for (let at = 0; at < names.length; at += CONFIRMED) {
+      this.#tellParts(address, this.items.confirmedHere(address, isConfirmed, names.slice(at, at + CONFIRMED)));
+    }
   }
 
   connected(record: EndpointRecord): void {

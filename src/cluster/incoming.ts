@@ -39,6 +39,7 @@ import {
   signOuts,
   stamp,
   text,
+  texts,
   transport,
   type Validator,
 } from './validators.js';
@@ -118,6 +119,15 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
   if (part) part.connected = count;
   // A hidden part has not been sent the packets that nobody has seen: they must stay here.
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
+}
+
+function confirmedThere(
+  { domain }: Recipients,
+  _peer: Peer,
+  fields: readonly [Address, 0 | 1 | boolean, string[]],
+): void {
+  const [address, isConfirmed, names] = fields;
+  domain.tracker.actor(address)?.tell({ kind: 'confirmedElsewhere', names, isConfirmed: Boolean(isConfirmed) });
 }
 
 function wentAway(
@@ -310,6 +320,7 @@ const TAKERS = new Map<string, Taker>([
   ['x', taker(down, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],
+  ['K', taker(confirmedThere, address, flag, texts)],
   ['n', taker(nameClaimed, address, text)],
   ['N', taker(nameHeld, address, text, stamp)],
   ['O', taker(signedOut, address)],

@@ -131,6 +131,11 @@ export class Items {
     return this.#packet('c', packet, address);
   }
 
+  /** Messages that clients of this node have confirmed, or (`isConfirmed` false) have given back after that. */
+  confirmedHere(address: Address, isConfirmed: boolean, names: readonly string[]): string {
+    return this.#item('K', address, isConfirmed, names);
+  }
+
   /** A packet that nobody has seen, for a part that has come since. */
   unseen(address: Address, packet: Packet): string {
     return this.#packet('U', packet, address);

@@ -37,6 +37,7 @@ export function listOf(validator: Validator): Validator {
 }
 
 export const addresses = listOf(address);
+export const texts = listOf(text);
 
 /** A room, and when it was entered or left. */
 const moment: Validator = (value, domain) => {
