@@ -49,7 +49,11 @@ export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T)
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
   if (isHereOnly) return reply;
-  return (sent) => whenHandled(domain, () => domain.cluster.settled(() => reply(sent)));
+  return (sent) => {
+    // Whoever knows what has become of it has heard from those nodes, or has waited for them long enough.
+    if (sent !== null) reply(sent);
+    else whenHandled(domain, () => domain.cluster.settled(() => reply(sent)));
+  };
 }
 
 /** What goes to another node. */
