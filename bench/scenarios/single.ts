@@ -40,7 +40,7 @@ function single(id: string, title: string, open: OpenPairs, peers: TargetName[])
 const restSockets: OpenPairs = (context, pairs, delivered) => openRestSockets(context, pairs, delivered, connections);
 const restPolls: OpenPairs = (context, pairs, delivered) => openRestPolls(context, pairs, delivered, connections);
 
-/** A restart's herd meets code that is not compiled yet: as much as goes, from the first message on and five seconds later. */
+/** A restart's herd meets code that is not compiled yet: as much as goes, from the first message on, and later. */
 const firstSeconds: Scenario = {
   id: 'first-seconds',
   title: 'REST to WebSocket, as much as 16 connections bring, after a start',
@@ -50,9 +50,10 @@ const firstSeconds: Scenario = {
     const rig = await openRestSockets(context, connections, loop.onDelivered);
     const figures: Figure[] = [];
     await loop.run(rig, 1, 0);
-    for (const mode of ['first 5 s', 'next 5 s', 'third 5 s']) {
+    const seconds = context.quick ? 1 : 5;
+    for (const window of ['first', 'next', 'third']) {
       const meter = new Meter(context.pids);
-      figures.push(...meter.stop(mode, await loop.run(rig, 1, context.quick ? 1000 : 5000)));
+      figures.push(...meter.stop(`${window} ${seconds} s`, await loop.run(rig, 1, seconds * 1000)));
     }
     return figures;
   },
