@@ -44,7 +44,7 @@ t.test('a batch of messages to a thousand each holds nobody up until its end, an
   const server = await testServer(t);
   const site = server.site();
   const jack = await site.arrive('jack');
-  const to = ['jack', ...Array.from({ length: 999 }, (_, n) => `n${n}`)];
+  const to = ['jack', ...Array.from({ length: 999 }, (_, n) => `n${n}`)].join(',');
   let isAnswered = false;
   const answered = batch(
     site,
