@@ -106,6 +106,7 @@ const UNBOUND = [
   'limits.messageBytes=0',
   'limits.retainedBytes=0',
   'limits.offlineBytes=0',
+  'limits.eventsBytes=0',
   'limits.bytesPerDomain=1000000000000',
   'presence.clientIdleMs=600000',
   'presence.graceMs=0',
@@ -309,6 +310,21 @@ t.test('a small heap that is filled by every way in turn ends nothing, and is se
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
+  /** Fills until the server says that it is full: a collection may have made room again since its first refusal. */
+  const fillBy = async (way: Way): Promise<{ full: Answer; empty(): Promise<void> }> => {
+    const empties: (() => unknown)[] = [];
+    const empty = async (): Promise<void> => {
+      for (const one of empties) await one();
+    };
+    for (;;) {
+      empties.push(await way(t, at));
+      for (let looks = 0; looks < 20; looks++) {
+        const full = await ready();
+        if (full.status === 503) return { full, empty };
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  };
   const ways: [string, Way][] = [
     ...WAYS,
     [
@@ -321,8 +337,8 @@ t.test('a small heap that is filled by every way in turn ends nothing, and is se
   ];
   for (const [name, way] of ways) {
     await t.test(name, async (t) => {
-      const empty = await way(t, at);
-      t.match((await until(503)).text, /memory is nearly used up/);
+      const { full, empty } = await fillBy(way);
+      t.match(full.text, /memory is nearly used up/);
       await empty();
       await until(200);
       t.equal((await post(at, '/v5/presences/online', { name: 'again', nick: 'A' })).status, 200);
