@@ -60,7 +60,7 @@ async function socketOf(port: number, domain: string, ticket: string): Promise<W
   return socket;
 }
 
-/** Goes on until it is told to end, so many at a time. */
+/** Repeats a task without a pause, FLOODERS of them side by side, until the function that it answers is called. */
 function loops(task: (n: number) => Promise<unknown>): () => void {
   let isOn = true;
   for (let n = 0; n < FLOODERS; n++) {
@@ -189,7 +189,10 @@ async function main(): Promise<void> {
   hang.closeAllConnections();
 }
 
-/** Whoever floods comes from other machines: it must not take the processor from the server, or from who measures. */
+/**
+ * Sets this process's priority: a process that floods goes behind the server and the process that measures, since a real flood comes
+ * from other machines and takes no processor from either.
+ */
 function prioritize(priority: number): void {
   try {
     setPriority(priority);

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Hop } from '../src/actors/trace.js';
+import { ManualClock } from './mqtt/support/clock.js';
 import { askAdmin } from './support/admin.js';
 import { CountingSocket } from './support/counting.js';
 import { siteA, siteB, type TestServer, testServer } from './support/server.js';
@@ -58,12 +59,14 @@ t.test('a trace shows each hop of a message from its acceptance to the socket', 
 });
 
 t.test('a trace says when a client that keeps a position has confirmed, and not before', async (t) => {
-  const server = await testServer(t, admin);
+  const clock = new ManualClock();
+  const server = await testServer(t, admin, clock);
   const site = server.site();
   const { ticket } = await site.online('2', { client: 'tab' });
   const client = server.own(new CountingSocket(server.port, ticket));
   await client.connect();
   await start(server, '2');
+  clock.advance(500);
   await site.push('9', '2', 'a secret');
   await client.has(1);
   t.equal((await hops(server)).at(-1), 'sent message chat 9>2');
@@ -78,7 +81,8 @@ t.test('a trace says when a client that keeps a position has confirmed, and not 
   };
   const before = (await view()) as { unconfirmedSince: number; connectedAt: number };
   t.match(before, { unconfirmed: 1, queuedPackets: 1, position: /\.0$/ });
-  t.ok(before.unconfirmedSince >= before.connectedAt && before.unconfirmedSince <= Date.now());
+  // Reckoned back from now by how long the packet has been there, and never to before its connection.
+  t.ok(before.unconfirmedSince >= before.connectedAt && before.unconfirmedSince <= before.connectedAt + 500);
   t.strictSame(await unconfirmed(), [1, 0]);
   client.say('received');
   while (!(await hops(server)).includes('confirmed message chat 9>2')) await server.settled();

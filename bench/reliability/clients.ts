@@ -120,7 +120,7 @@ export class SocketClient extends CountingClient {
   }
 }
 
-/** A GET; `answered` is told its status, `read` each part of its body, `over` its end. */
+/** Sends a GET request: `answered` is told the status of the response, `read` each part of its body, `over` that it has ended. */
 function get(
   link: Link,
   path: string,

@@ -5,7 +5,7 @@ export class Link {
   readonly #sockets = new Set<Socket>();
   /** Connections that carry nothing any more, and neither end knows. */
   #isSilent = false;
-  /** True: whoever connects is cut off. */
+  /** True: the link is down, and a client's new connection through it is cut off at once. */
   isAway = false;
 
   private constructor(

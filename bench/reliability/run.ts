@@ -30,7 +30,7 @@ const CONNECT_ALL_MS = 60_000;
 const SETTLE_MS = 15_000;
 const BACK_MS = 30_000;
 
-/** Uniform in [0, 1), the same for the same seed (mulberry32). */
+/** A generator of random numbers in [0, 1), which makes the same numbers for the same seed (mulberry32). */
 export function chance(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -216,7 +216,10 @@ export class Machine {
     }, fail);
   }
 
-  /** The transport to try next: the best that has worked, as long as it does; before any has, each in turn. */
+  /**
+   * Which transport the next attempt takes: the best one that has ever worked, until it has failed PATIENCE times in a row; while none has
+   * worked, and after that, each of the supported ones in turn.
+   */
   #candidate(): Kind | undefined {
     const kinds = this.#supported();
     const proven = kinds.find((kind) => this.#worked.has(kind));

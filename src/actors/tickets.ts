@@ -1,6 +1,6 @@
 /**
- * The tickets of a domain: token → client. What outlives the process are hashes of tokens only. So a client that was
- * restored stands under the hash of its token, until somebody brings the token; from then on as any other.
+ * The tickets of a domain: token → client. A store keeps hashes of tokens only, so a client that was restored from it is entered by the
+ * hash of its token. The first request that brings the token enters the client by the token, as every other client is.
  */
 import { createHash } from 'node:crypto';
 import type { Client } from './client.js';

@@ -1,7 +1,16 @@
 /** The browser library in Chromium when things go wrong between the page and the server. */
 import type { Browser, Page } from 'playwright-core';
 import t from 'tap';
-import { buildLibrary, kept, launch, type SmallSite, startSmallSite, until, visit } from '../support/library.js';
+import {
+  buildLibrary,
+  kept,
+  launch,
+  type SmallSite,
+  startSmallSite,
+  stopClock,
+  until,
+  visit,
+} from '../support/library.js';
 import { skipWithout } from '../support/programs.js';
 import { Relay } from '../support/relay.js';
 import { type Cleaner, siteA, type TestServer, testServer } from '../support/server.js';
@@ -42,9 +51,7 @@ async function stage(t: Cleaner): Promise<Stage> {
   t.teardown(() => browser.close());
   const open = async (query: string): Promise<Page> => {
     const context = await browser.newContext();
-    await context.clock.install();
-    // Installed alone, it would go on with the machine's own.
-    await context.clock.pauseAt(Date.now() + 1000);
+    await stopClock(context);
     return visit(context, `${small.url}/?${query}`);
   };
   const push = (body: string) => server.site().post('/v5/messages', { from: 'news', to: 'jack', body });

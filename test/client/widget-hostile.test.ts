@@ -1,7 +1,7 @@
 /** The widget on pages, with servers and among people that mean it no good, or too much of it. */
 import type { BrowserContext, Page } from 'playwright-core';
 import t from 'tap';
-import { type SmallSite, sign, visit } from '../support/library.js';
+import { type SmallSite, sign, stopClock, visit } from '../support/library.js';
 import { skipWithout } from '../support/programs.js';
 import { Relay } from '../support/relay.js';
 import { hears, messages, online, openChat, type Stage, stage, widgetPage, write } from '../support/widget.js';
@@ -12,9 +12,7 @@ const STEP_MS = 250;
 /** A context of pages whose time stands until the test moves it. */
 async function standing({ browser }: Stage): Promise<BrowserContext> {
   const context = await browser.newContext();
-  await context.clock.install();
-  // Installed alone, it would go on with the machine's own.
-  await context.clock.pauseAt(Date.now() + 1000);
+  await stopClock(context);
   return context;
 }
 

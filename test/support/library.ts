@@ -121,6 +121,14 @@ export async function startSmallSite(
   return small;
 }
 
+/** Stops the clock of the pages that `context` will have: only the test moves it. There must be no page yet. */
+export async function stopClock(context: BrowserContext): Promise<void> {
+  const now = Date.now();
+  await context.clock.install({ time: now });
+  // Installed alone, it would go on with the machine's own.
+  await context.clock.pauseAt(now + 1000);
+}
+
 /** A page of the site, in a tab of `context`. */
 export async function visit(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage();

@@ -43,7 +43,7 @@ export function rankOf(show: string): number {
   return rank < 0 ? SHOWS.length : rank;
 }
 
-/** What a show is called; one that only this site knows, as it is. */
+/** The name of a show (`away`, `dnd`) in the reader's language. A show that is the site's own has no translation and is its own name. */
 export function showText(show: string, speech: Speech): string {
   if (show === 'offline' || show === 'unavailable') return speech.say('offline');
   const word = SHOW_WORDS.get(show);

@@ -29,7 +29,10 @@ function style(root: ShadowRoot): void {
   root.adoptedStyleSheets = [sheet];
 }
 
-/** Fetches a token from the site: a text, or JSON with `token`. 204 and 401: nobody is signed in. */
+/**
+ * Fetches a token from the site's `token-url`, which answers a text, or JSON with `token`. Answers null where the site says by 204 or 401
+ * that nobody is signed in; throws for any other status.
+ */
 async function fetchToken(url: string): Promise<string | null> {
   const answer = await fetch(url, { credentials: 'same-origin', cache: 'no-store' });
   if (answer.status === 204 || answer.status === 401) return null;
