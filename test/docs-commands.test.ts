@@ -56,9 +56,9 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'npm test': 'is what runs this test',
   'nextalk domain add shop.example': 'asks a server that runs: test/domains/command.test.ts',
   'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/kick -d \'{"id":"jack"}\'':
-    'asks a server that runs: test/domains/bans.test.ts',
+    'asks a server that runs: test/domains/bans.server.ts',
   'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/ban -d \'{"address":"192.0.2.7","minutes":60,"reason":"spam"}\'':
-    'asks a server that runs: test/domains/bans.test.ts',
+    'asks a server that runs: test/domains/bans.server.ts',
   'nextalk domain rotate shop.example': 'asks a server that runs: test/domains/command.test.ts',
   'ssh -L 8081:127.0.0.1:8081 im.example.com': 'takes another machine',
   'docker build -t nextalk .': 'takes Docker, and its registry',
@@ -289,7 +289,7 @@ t.test('every command is run, here or by another test, or is an exception that i
   t.strictSame(gone, [], 'what is run or excepted here, and stands on no page');
   t.equal(new Set(known).size, known.length, 'each in one way');
   for (const file of runs.flatMap((line) => line.split(' ').slice(2))) {
-    t.ok(existsSync(join(root, file)) && file.endsWith('.test.ts'), `${file} is one of the tests`);
+    t.ok(existsSync(join(root, file)) && /\.(test|server)\.ts$/.test(file), `${file} is one of the tests`);
   }
 });
 

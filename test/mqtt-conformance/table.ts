@@ -26,13 +26,13 @@ export const standards: ReadonlyMap<Standard, Source> = new Map([
 /** Statements that tests of other files show: the file, its title as it is written there, and the clauses. */
 const others: readonly (readonly [file: string, title: string, v311: string, v5: string])[] = [
   [
-    'acl.test.ts',
+    'acl.server.ts',
     'Bad credentials are refused, with the code of the version',
     '3.2.2-4 3.2.2-5',
     '3.1.4-2 3.2.2-6 3.2.2-7',
   ],
   [
-    'acl.test.ts',
+    'acl.server.ts',
     'What a ticket may not publish is refused: acknowledged and dropped, or with its reason code',
     '3.3.5-2',
     '4.3.3-9',

@@ -1,4 +1,4 @@
-/** Tickets' connections with mqtt.js; test/chat.test.ts has them chat. */
+/** Tickets' connections with mqtt.js; test/chat.server.ts has them chat. */
 import t from 'tap';
 import type { Cleaner, Settings } from '../support/server.js';
 import { address, own, TestBroker, testBroker, testMachine } from './support/broker.js';

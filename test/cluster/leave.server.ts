@@ -42,21 +42,24 @@ t.test(
     const nats = await natsServer(t);
     const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 }, presence: { graceMs: 0 } };
     const [n1, n2] = await testCluster(t, nats, 2, settings);
+    const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    // Dora has gone before anybody else comes to her node, which tells the other in that order.
+    const { ticket } = await n2.site().online('dora');
+    await n2.site().offline(ticket);
+    while ((await clusterOf(n2)).endpoints !== 0) await turn();
     await n1.site().online('alice');
     await n2.site().online('bob');
     // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.
     await n1.site().online('carl');
     await n2.site().online('carl');
     await n2.site().online('carl');
-    await n2
-      .site()
-      .online('dora')
-      .then(({ ticket }) => n2.site().offline(ticket));
+    while ((await metric(n1, 'nodes')) !== 2) await turn();
+    while ((await clusterOf(n1)).nodes[0].endpoints !== 2) await turn();
+    while ((await clusterOf(n2)).nodes[0].endpoints !== 2) await turn();
     t.equal(await metric(n1, 'replica_endpoints'), 3);
-    while ((await metric(n1, 'nodes')) !== 2) await new Promise((resolve) => setImmediate(resolve));
     t.ok((await metric(n1, 'items_sent_total')) > 0);
     t.equal(await admin(n1, '/readyz'), 'ok\n');
-    const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
     t.match(await clusterOf(n1), {
       name: 'n1',
       incarnation: Number,
@@ -67,7 +70,7 @@ t.test(
     });
     t.match(await clusterOf(n2), { endpoints: 2, nodes: [{ name: 'n1', endpoints: 2 }] });
     await nats.stop();
-    while ((await metric(n1, 'nodes_lost')) !== 1) await new Promise((resolve) => setImmediate(resolve));
+    while ((await metric(n1, 'nodes_lost')) !== 1) await turn();
     t.equal(await metric(n1, 'connected'), 0);
     t.match(await clusterOf(n1), { connected: false, nodes: [{ name: 'n2', state: 'lost', endpoints: 0 }] });
     t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);

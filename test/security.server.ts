@@ -130,7 +130,7 @@ t.test('each transport counts what it refuses', async (t) => {
 });
 
 /** Refusals that only another configuration can cause. */
-/** Counted by test/domains/bans.test.ts. */
+/** Counted by test/domains/bans.server.ts. */
 type ReasonElsewhere = 'banned' | 'flapping';
 type FurtherReason = 'unavailable' | 'quotaExceeded' | 'handshakeFailed' | 'outOfMemory';
 
