@@ -1,4 +1,6 @@
 import t from 'tap';
+import { FORWARDED } from '../../src/admin/domains.js';
+import { TEST_EVENT } from '../../src/admin/webhooks.js';
 import type { Answer } from '../support/http.js';
 import { siteA, siteB, testServer } from '../support/server.js';
 import { Admin } from './support.js';
@@ -56,6 +58,27 @@ t.test('an owner sees and changes what the table says, and nothing of other doma
   }
   t.strictSame(await owner.names(), [siteA.domain, 'own.store']);
   t.match((await owner.get('own.store')).body, { limits: { messageBytes: 100 }, keys: { length: 2 } });
+});
+
+t.test('every path of a domain is as if there were none for an owner of others, and opens for its own', async (t) => {
+  const server = await testServer(t, { admin: { port: -1, token: tokens }, data: t.testdir() });
+  const admin = new Admin(server, ADMIN);
+  const owner = new Admin(server, OWNER);
+  await admin.make('own.store');
+  const { fingerprint } = await admin.make('other.store', { webhook: 'https://other.store/secret-path' });
+  const routes = [...FORWARDED, 'GET /api/domains/{domain}/state', TEST_EVENT];
+  for (const route of routes.filter((one) => one.includes('{domain}'))) {
+    const [method = '', path = ''] = route.replace('{fingerprint}', fingerprint).split(' ');
+    const body = method === 'GET' ? undefined : { id: '1' };
+    const foreign = await owner.ask(method, path.replace('{domain}', 'other.store'), body);
+    t.equal(foreign.status, 404, route);
+    const missing = await owner.ask(method, path.replace('{domain}', 'no.store'), body);
+    t.equal(foreign.text, missing.text, `${route} does not tell that the domain is there`);
+    if (method === 'GET') t.equal((await owner.ask(method, path.replace('{domain}', 'own.store'))).status, 200, route);
+  }
+  t.strictSame((await admin.ask('GET', '/api/domains/other.store/ban')).body, { bans: [] });
+  t.match((await admin.get('other.store')).body, { keys: [{ fingerprint }], webhook: 'https://other.store/secret-path' });
+  t.match((await admin.ask('GET', '/api/webhooks')).body, { total: 0 });
 });
 
 t.test('a trace of another domain is not shown to an owner, who does not end it either', async (t) => {
