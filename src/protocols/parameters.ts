@@ -1,6 +1,6 @@
 /** Parameters of a request, from a query, a form or a JSON object. Names are the user's: they live in a Map. */
 
-/** Texts and lists of them; from JSON also whatever else it held: the call's schema refuses that. */
+/** Texts and lists of them; `NO_TEXT` is refused by the schema of a call that knows the parameter. */
 export type Parameters = Map<string, unknown>;
 
 /** What a hex digit says; NaN: it is none. */
@@ -134,38 +134,49 @@ function hasHalfSurrogate(text: string): boolean {
 const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 const [BRACKET_END, BRACE_END] = [0x5d, 0x7d];
 
-/** Whether a JSON text has more than so many values, at any depth: each stands behind a comma, a bracket or a brace. */
-function hasMoreValues(text: string, most: number): boolean {
-  if (most === 0 || text.length <= most) return false;
-  let count = 0;
+/** Whether a JSON text has more than so many values, each of which stands behind a comma, a bracket or a brace, or is nested deeper. */
+function exceeds(text: string, mostValues: number, mostNested: number): boolean {
+  let values = 0;
+  let depth = 0;
   let inString = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (inString) {
       if (code === BACKSLASH) at += 1;
       else if (code === QUOTE) inString = false;
-    } else if (code === QUOTE) inString = true;
-    else if (code === COMMA || code === BRACKET || code === BRACE) {
-      count += 1;
-      if (count > most) return true;
+      continue;
     }
+    const opens = code === BRACKET || code === BRACE;
+    if (opens) depth += 1;
+    else if (code === BRACKET_END || code === BRACE_END) depth -= 1;
+    else if (code === QUOTE) inString = true;
+    if (opens || code === COMMA) values += 1;
+    if (values > mostValues || depth > mostNested) return true;
   }
   return false;
 }
 
-/** Text of a JSON scalar; what is none is kept as the JSON it is, which no field takes. */
-function scalar(value: unknown): string | null {
+/** Whether a JSON text has more than so many values, at any depth; 0: any number. */
+function hasMoreValues(text: string, most: number): boolean {
+  return most > 0 && text.length > most && exceeds(text, most, Number.POSITIVE_INFINITY);
+}
+
+/** Stands for an object or a list where a text belongs: what was in it is not kept, so that nothing deep goes to another node. */
+const NO_TEXT = Object.freeze({});
+
+/** Text of a JSON scalar. */
+function scalar(value: unknown): string | typeof NO_TEXT {
   if (typeof value === 'string') return value;
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : NO_TEXT;
 }
 
 function texts(list: readonly unknown[]): readonly unknown[] {
-  return list.filter((item) => item !== null).map((item) => scalar(item) ?? item);
+  return list.filter((item) => item !== null).map(scalar);
 }
 
 /**
  * Reads a JSON object of at most `most` values, those in lists and objects counted too (0: any number); null counts as
- * missing, numbers and booleans stand for their text. A value of a wrong kind is kept as it is, for the call's schema to
+ * missing, numbers and booleans stand for their text. A value of a wrong kind is `NO_TEXT`, for the call's schema to
  * name. Malformed: no such object, or half surrogates anywhere in it.
  */
 export function readJson(text: string, into: Parameters, most: number): Fault | null {
@@ -207,23 +218,6 @@ export function readBatch(text: string, into: Parameters, most: number): Fault |
 /** How deep the lists and objects of data may be nested: PHP reads 512, and frames take some. */
 const MOST_NESTED = 100;
 
-function isDeep(text: string): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (inString) {
-      if (code === BACKSLASH) at += 1;
-      else if (code === QUOTE) inString = false;
-    } else if (code === QUOTE) inString = true;
-    else if (code === BRACKET || code === BRACE) {
-      depth += 1;
-      if (depth > MOST_NESTED) return true;
-    } else if (code === BRACKET_END || code === BRACE_END) depth -= 1;
-  }
-  return false;
-}
-
 /** The text of a JSON value; null: it has a number that no double holds, of which `null` would be written. */
 function written(value: unknown): string | null {
   const text = JSON.stringify(value);
@@ -238,7 +232,7 @@ function written(value: unknown): string | null {
 
 /** The text of a JSON value, written anew; null: it is none, is nested too deep, has half surrogates, or a number that no double holds. */
 export function readData(text: string): string | null {
-  if (isDeep(text)) return null;
+  if (exceeds(text, Number.POSITIVE_INFINITY, MOST_NESTED)) return null;
   try {
     const value: unknown = JSON.parse(text);
     return SURROGATE.test(text) && hasHalfSurrogate(text) ? null : written(value);
@@ -267,7 +261,7 @@ function fill(into: Parameters, read: JsonValue): boolean {
   for (const [name, value] of Object.entries(object)) {
     if (value === null) continue;
     if (name === DATA) into.set(name, textOf((read.value as Record<string, unknown>)[name]));
-    else into.set(name, Array.isArray(value) ? texts(value) : (scalar(value) ?? value));
+    else into.set(name, Array.isArray(value) ? texts(value) : scalar(value));
   }
   return true;
 }
