@@ -1,22 +1,29 @@
 /**
  * No parser of what strangers send takes more than linear work: twice the input, at most twice the work. Counted, not timed.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import t from 'tap';
 import { isId, parseTarget } from '../src/actors/address.js';
+import type { Domain } from '../src/actors/domain.js';
+import { parseAsked } from '../src/actors/position.js';
 import { parseTicket } from '../src/actors/ticket.js';
 import { Auth } from '../src/admin/auth.js';
+import { Dispatcher } from '../src/admin/dispatch.js';
 import { basicDomain } from '../src/http/auth.js';
+import { readBatchParameters } from '../src/http/messages.js';
 import { isHost } from '../src/http/public-url.js';
 import { namesTag } from '../src/http/reference.js';
 import { decodeSegment, mediaType, readParameters } from '../src/http/request.js';
 import { findRoute, refusal } from '../src/http/routes.js';
+import { isInside } from '../src/inside.js';
 import { clientAddress, forwarded, networkOf } from '../src/protocols/client-address.js';
 import type { Context } from '../src/protocols/context.js';
 import { type Headers, readHeaders } from '../src/protocols/headers.js';
 import { isCallback } from '../src/protocols/jsonp.js';
+import { receiversOf } from '../src/protocols/messages.js';
 import { chosen } from '../src/protocols/mqtt/websocket.js';
 import { matchesOrigin } from '../src/protocols/origin.js';
+import { readData } from '../src/protocols/parameters.js';
 import { parseSubscribe } from '../src/protocols/websocket.js';
 import { workOf } from './support/work.js';
 
@@ -40,6 +47,22 @@ const auth = new Auth(
 function admin(headers: IncomingMessage['headers'], method = 'GET'): unknown {
   const socket = { remoteAddress: '127.0.0.1', localPort: 8081 };
   return auth.check({ headers, method, socket } as unknown as IncomingMessage);
+}
+
+const noResponse = { writeHead: () => undefined, end: () => undefined } as unknown as ServerResponse;
+const dispatcher = new Dispatcher(
+  () => ({ ready: true, remarks: [] }),
+  new Auth(
+    () => null,
+    () => 0,
+  ),
+  new Map(),
+  new Map([['GET /api/domains/{domain}/keys/{fingerprint}', () => undefined]]),
+);
+
+function adminPath(url: string): void {
+  const socket = { remoteAddress: '127.0.0.1', localPort: 8081 };
+  dispatcher.respond({ url, method: 'GET', headers: { host: 'localhost' }, socket } as never, noResponse);
 }
 
 const nobody = { domains: new Map() } as unknown as Context;
@@ -120,6 +143,51 @@ const PARSERS: readonly Parser[] = [
       ['{"a":1.5,"b":"', '"}'],
     ],
   },
+  {
+    name: 'data',
+    parse: readData,
+    classes: '"\\{}[],:1-.eE \ud83d',
+    around: [
+      ['[', '1]'],
+      ['{"\\ud800":"', '"}'],
+      ['["', '",null]'],
+    ],
+  },
+  {
+    name: 'a batch',
+    parse: (text) => readBatchParameters('', 'json', Buffer.from(text), 1000),
+    classes: '"\\{}[],:1-.eE \ud83d',
+    around: [
+      ['{"messages":[', '1]}'],
+      ['{"messages":[{"a":"', '","data":1.5}]}'],
+    ],
+  },
+  {
+    name: 'a list of receivers',
+    parse: (text) => receiversOf({ name: 'd' } as Domain, text, 'uid'),
+    classes: 'a ,:/+',
+    around: [['uid:', ',a']],
+  },
+  { name: 'Idempotency-Key', parse: header('idempotency-key'), classes: 'a" ' },
+  { name: 'a position', parse: parseAsked, classes: 'aZ9_~-.0 ', around: [['a.', '']] },
+  {
+    name: 'an address that a webhook leads to',
+    parse: isInside,
+    classes: '0:1.f%',
+    around: [
+      ['::ffff:', ''],
+      ['fe80::1%', ''],
+    ],
+  },
+  {
+    name: 'a path of the admin port',
+    parse: adminPath,
+    classes: 'a/%4.{}',
+    around: [
+      ['/api/domains/', '/keys/a'],
+      ['/api/domains/a/keys/', ''],
+    ],
+  },
   { name: 'a query', parse: (text) => readParameters(text, 'form', Buffer.alloc(0), 0), classes: 'a=&+%[]1' },
   { name: 'a path segment', parse: decodeSegment, classes: 'a%4+', around: [['%41', '%']] },
   {
@@ -140,6 +208,7 @@ const PARSERS: readonly Parser[] = [
     around: [
       ['subscribe ', ' a'],
       ['subscribe a ', ''],
+      ['resume a ', ' b'],
     ],
   },
   { name: 'an id', parse: isId, classes: 'a /+#,\u0001\ud800 ' },
