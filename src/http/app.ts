@@ -17,6 +17,23 @@ const NO_BODY = Buffer.alloc(0);
 /** The route under which requests are counted that are no call of the API. */
 const NO_ROUTE = 'none';
 
+/** Puts a call off until it is its domain's turn, or refuses it where too much of the domain waits. */
+function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) => void): void {
+  const { fair } = call.context;
+  if (fair.isFull(domain)) return call.fail({ ...UNAVAILABLE, domain: domain.name });
+  call.isReading = false;
+  // The library takes the body's memory back.
+  const kept = Buffer.from(body);
+  fair.wait(domain, () => (call.isOpen ? run(kept) : undefined));
+}
+
+/** Runs a call whose domain no header names, when it is the domain's turn. */
+function runInTurn(call: Call, route: Route, calls: Rate<Domain>): void {
+  const { context, domain } = call;
+  if (context.fair.isTurnOf(domain)) return runFor(call, route, calls);
+  putOff(call, domain, NO_BODY, () => runFor(call, route, calls));
+}
+
 /** Runs a call whose domain is known, unless the domain has called too often. */
 function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
   const { domain } = call;
@@ -38,11 +55,7 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   const basic = basicDomain(context, head.headers.authorization, () => call.address());
   if (basic && isReplyError(basic)) return call.fail(basic);
   if (!basic || context.fair.isTurnOf(basic)) return runRead(call, found, body, calls, type, basic);
-  if (context.fair.isFull(basic)) return call.fail({ ...UNAVAILABLE, domain: basic.name });
-  call.isReading = false;
-  // The library takes the body's memory back.
-  const kept = Buffer.from(body);
-  context.fair.wait(basic, () => (call.isOpen ? runRead(call, found, kept, calls, type, basic) : undefined));
+  putOff(call, basic, body, (kept) => runRead(call, found, kept, calls, type, basic));
 }
 
 /** Reads the parameters of a call and runs it. `basic`: the domain that Basic credentials name; null: there are none. */
@@ -60,12 +73,13 @@ function runRead(
   if (!(parameters instanceof Map)) return call.fail(parameters);
   if (found.roomId === null) return call.fail(BAD_ROOM_ID);
   const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
-  if (token !== null) return bringByToken(call, token, parameters, () => runFor(call, found.route, calls));
+  if (token !== null) return bringByToken(call, token, parameters, () => runInTurn(call, found.route, calls));
   const domain = namedDomain(context, basic, parameters, () => call.address());
   if (isReplyError(domain)) return call.fail(domain);
   call.domain = domain;
   call.parameters = parameters;
-  runFor(call, found.route, calls);
+  if (basic) runFor(call, found.route, calls);
+  else runInTurn(call, found.route, calls);
   call.isReading = false;
 }
 

@@ -8,6 +8,7 @@
  */
 import type { Domain } from '../actors/domain.js';
 import type { System } from '../actors/system.js';
+import { Fifo } from '../fifo.js';
 
 /** Done at once for one domain in a turn. */
 const AT_ONCE = 4;
@@ -22,9 +23,7 @@ interface Share {
   /** The turn in which `done` counts. */
   turn: number;
   done: number;
-  readonly waiting: (() => void)[];
-  /** How many of `waiting` have been taken. */
-  taken: number;
+  readonly waiting: Fifo<() => void>;
 }
 
 type Turns = Pick<System, 'wake' | 'endOfTurn'>;
@@ -47,14 +46,12 @@ export class FairShare {
 
   /** Whether as much of a domain waits as may. */
   isFull(domain: Domain): boolean {
-    const share = this.#shares.get(domain);
-    return share !== undefined && share.waiting.length - share.taken >= MOST;
+    return this.waiting(domain) >= MOST;
   }
 
   /** How much of a domain waits. */
   waiting(domain: Domain): number {
-    const share = this.#shares.get(domain);
-    return share ? share.waiting.length - share.taken : 0;
+    return this.#shares.get(domain)?.waiting.length ?? 0;
   }
 
   /** Does a domain's task, now or when it is the domain's turn. Answers whether it was done now. */
@@ -77,14 +74,14 @@ export class FairShare {
       share.done = 0;
     }
     share.done += 1;
-    if (share.waiting.length > share.taken) return false;
+    if (share.waiting.length > 0) return false;
     return share.done <= AT_ONCE || this.#turn - this.#otherTurn > ALONE_TURNS;
   }
 
   /** Does a task that has to wait when it is the domain's turn. */
   wait(domain: Domain, task: () => void): void {
     const share = this.#shareOf(domain);
-    if (share.waiting.length === share.taken) this.#queue.push(domain);
+    if (share.waiting.length === 0) this.#queue.push(domain);
     share.waiting.push(task);
     domain.metrics.deferred += 1;
   }
@@ -95,7 +92,7 @@ export class FairShare {
     if (this.#last !== null) this.#otherTurn = this.#turn;
     let share = this.#shares.get(domain);
     if (!share) {
-      share = { turn: 0, done: 0, waiting: [], taken: 0 };
+      share = { turn: 0, done: 0, waiting: new Fifo() };
       this.#shares.set(domain, share);
     }
     this.#last = domain;
@@ -123,16 +120,8 @@ export class FairShare {
     const domain = this.#queue.shift();
     const share = domain && this.#shares.get(domain);
     if (!domain || !share) return;
-    const task = share.waiting[share.taken];
-    share.taken += 1;
-    if (share.taken === share.waiting.length) {
-      share.waiting.length = 0;
-      share.taken = 0;
-    } else {
-      this.#queue.push(domain);
-      if (share.taken > MOST) share.waiting.splice(0, share.taken);
-      share.taken %= MOST + 1;
-    }
+    const task = share.waiting.shift();
+    if (share.waiting.length > 0) this.#queue.push(domain);
     task?.();
   }
 }
