@@ -216,7 +216,7 @@ function domainRoutes(requests: Requests): [string, Handler][] {
     const path = `${url.pathname}${url.search}`;
     const forwarded = await requests.as(viewer).forward({ method: message.method ?? 'GET', path, body });
     if (!forwarded) return answerError(response, 503, 'no worker gives an answer');
-    answer(response, forwarded.status, 'application/json; charset=utf-8', forwarded.body);
+    answer(response, forwarded.status, forwarded.type, forwarded.body);
   };
   return [...FORWARDED, TEST_EVENT].map((name) => [name, forward]);
 }

@@ -22,6 +22,8 @@ export interface WorkerPort {
 
 interface Answer {
   readonly status: number;
+  /** Content-Type. */
+  readonly type: string;
   readonly body: string;
 }
 
@@ -145,7 +147,7 @@ function requestWorker(
     const signal = AbortSignal.timeout(answerMs);
     const asked = request(url, { method, headers, agent: false, signal }, (response) => {
       text(response).then(
-        (body) => resolve({ status: response.statusCode ?? 0, body }),
+        (body) => resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', body }),
         () => resolve(null),
       );
     });

@@ -33,20 +33,24 @@ t.test('a socket and a POST at another node are answered as those at the clientâ
   t.equal(await socket.ended, 'stopped');
 });
 
-t.test('a call at another node whose unknown field is nested deeply is answered, over a socket and by POST', { skip }, async (t) => {
-  const [home, other] = await testCluster(t, await natsServer(t), 2, { domains });
-  await home.site().arrive('rose');
-  const { ticket } = await home.site().online('jack');
-  const deep = `${'['.repeat(9000)}${']'.repeat(9000)}`;
-  const text = `{"call":"message","ref":"1","to":"rose","body":"hi","unknown":${deep}}`;
-  const socket = await WebSocketClient.connect(other, ticket);
-  socket.send(text);
-  t.match(JSON.parse(await socket.text()), { reply: '1', status: 'ok' });
-  const request = { method: 'POST', path: '/v5/packets', query: { domain: 'a.example', ticket }, type: 'text/plain' };
-  t.match((await other.request({ ...request, body: text })).body, { reply: '1', status: 'ok' });
-  const list = `{"call":"message","ref":"1","to":${deep},"body":"hi"}`;
-  t.match((await other.request({ ...request, body: list })).body, { reply: '1', message: 'bad request' });
-});
+t.test(
+  'a call at another node whose unknown field is nested deeply is answered, over a socket and by POST',
+  { skip },
+  async (t) => {
+    const [home, other] = await testCluster(t, await natsServer(t), 2, { domains });
+    await home.site().arrive('rose');
+    const { ticket } = await home.site().online('jack');
+    const deep = `${'['.repeat(9000)}${']'.repeat(9000)}`;
+    const text = `{"call":"message","ref":"1","to":"rose","body":"hi","unknown":${deep}}`;
+    const socket = await WebSocketClient.connect(other, ticket);
+    socket.send(text);
+    t.match(JSON.parse(await socket.text()), { reply: '1', status: 'ok' });
+    const request = { method: 'POST', path: '/v5/packets', query: { domain: 'a.example', ticket }, type: 'text/plain' };
+    t.match((await other.request({ ...request, body: text })).body, { reply: '1', status: 'ok' });
+    const list = `{"call":"message","ref":"1","to":${deep},"body":"hi"}`;
+    t.match((await other.request({ ...request, body: list })).body, { reply: '1', message: 'bad request' });
+  },
+);
 
 t.test('a client confirms by calls at another node than its own, over its socket and by POST', { skip }, async (t) => {
   const [home, other] = await testCluster(t, await natsServer(t), 2, { domains });

@@ -77,7 +77,10 @@ t.test('every path of a domain is as if there were none for an owner of others, 
     if (method === 'GET') t.equal((await owner.ask(method, path.replace('{domain}', 'own.store'))).status, 200, route);
   }
   t.strictSame((await admin.ask('GET', '/api/domains/other.store/ban')).body, { bans: [] });
-  t.match((await admin.get('other.store')).body, { keys: [{ fingerprint }], webhook: 'https://other.store/secret-path' });
+  t.match((await admin.get('other.store')).body, {
+    keys: [{ fingerprint }],
+    webhook: 'https://other.store/secret-path',
+  });
   t.match((await admin.ask('GET', '/api/webhooks')).body, { total: 0 });
 });
 

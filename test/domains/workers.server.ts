@@ -32,6 +32,8 @@ t.test(
       t.equal(answer.status, 200, path);
       t.notOk(answer.text.includes(siteA.domain), `${path} shows an owner no other domain`);
     }
+    const csv = await owner.ask('GET', '/api/domains/a.store/usage?format=csv');
+    t.match(csv, { headers: { 'content-type': 'text/csv; charset=utf-8' }, text: /^from,peakOnline,/ });
     const { fingerprint } = (await admin.addKey('a.store')).body as Made;
     t.equal((await admin.removeKey('a.store', made.fingerprint)).status, 200);
     t.strictSame(await statuses(), [401]);

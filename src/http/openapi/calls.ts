@@ -15,6 +15,18 @@ export interface CallText {
   readonly answer: object;
 }
 
+/** What the user `rose` of the examples receives from `jack`. */
+export const EXAMPLE_MESSAGE = {
+  from: 'jack',
+  to: 'rose',
+  nick: 'Jack',
+  timestamp: '1416200000120',
+  type: 'chat',
+  body: 'Good morning, 张三 & Rose',
+  style: '',
+  id: '01G6NHM2J800V9QJ6B4E1XNT7D',
+};
+
 const ok = { status: 'ok' };
 const ticket = EXAMPLE_TICKET;
 
@@ -99,7 +111,7 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
       'trusted: the sender need not be in the room. A message to somebody who is offline is answered `ok` as well; with',
       '`receipt=1` the answer says what became of it.',
     ].join(' '),
-    example: { ticket, to: 'rose', body: 'Good morning, 张三 & Rose', timestamp: '1416200000120' },
+    example: { ticket, to: 'rose', body: EXAMPLE_MESSAGE.body, timestamp: EXAMPLE_MESSAGE.timestamp },
     answer: ok,
   },
   push: {
@@ -156,21 +168,7 @@ export const CALLS: Readonly<Record<CallName, CallText>> = {
       'among them. `next` is there while there is more, and goes into the next call. Needs `history` in the domain.',
     ].join(' '),
     example: { name: 'rose', with: 'jack', limit: '50' },
-    answer: {
-      status: 'ok',
-      messages: [
-        {
-          from: 'jack',
-          to: 'rose',
-          nick: 'Jack',
-          timestamp: '1416200000120',
-          type: 'chat',
-          body: 'Good morning, 张三 & Rose',
-          style: '',
-          id: 'm1',
-        },
-      ],
-    },
+    answer: { status: 'ok', messages: [{ ...EXAMPLE_MESSAGE, id: 'm1' }] },
   },
   forget: {
     name: 'FORGET',

@@ -1,7 +1,7 @@
 /** The long connections (PROTOCOL.md sections 6 to 8) and a service's webhook (section 9), which no schema checks. */
 import { CLOSE } from '../../errors.js';
 import { IDENTITY, query, refusals } from './by-ticket.js';
-import { EXAMPLE_TICKET } from './calls.js';
+import { EXAMPLE_MESSAGE, EXAMPLE_TICKET } from './calls.js';
 import type { Operation } from './types.js';
 import { SIGNED } from './webhooks.js';
 
@@ -10,18 +10,7 @@ const FRAME = { $ref: '#/components/schemas/Frame' };
 /** What the user `rose` of the examples is sent while `jack` runs through them. */
 export const EXAMPLE_FRAME = {
   status: 'ok',
-  messages: [
-    {
-      from: 'jack',
-      to: 'rose',
-      nick: 'Jack',
-      timestamp: '1416200000120',
-      type: 'chat',
-      body: 'Good morning, 张三 & Rose',
-      style: '',
-      id: '01G6NHM2J800V9QJ6B4E1XNT7D',
-    },
-  ],
+  messages: [EXAMPLE_MESSAGE],
   presences: [{ from: 'jack', to: 'rose', nick: 'Jack', type: 'show', show: 'dnd', status: 'in a meeting' }],
   statuses: [{ from: 'jack', to: 'rose', nick: 'Jack', show: 'typing' }],
 };
@@ -206,7 +195,7 @@ export const WEBHOOK: Operation = {
       'application/json': {
         schema: { $ref: '#/components/schemas/MessagePacket' },
         examples: {
-          message: { value: { ...EXAMPLE_FRAME.messages[0], to: 'sid:help', body: 'Where is my order?' } },
+          message: { value: { ...EXAMPLE_MESSAGE, to: 'sid:help', body: 'Where is my order?' } },
         },
       },
     },
