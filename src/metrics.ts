@@ -170,7 +170,7 @@ export class DomainMetrics {
   webhookFailures = 0;
   /** Names that were signed out and are not known any more, because too many were. */
   signOutsForgotten = 0;
-  /** What was refused for a limit, by the limit's name. */
+  /** What was refused for a limit, or had to go for it, by the limit's name. */
   readonly exceeded = new Map<string, number>();
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
@@ -223,9 +223,9 @@ export class DomainMetrics {
     return held > 0 || sum(this.accepted) > 0 || sum(this.refused) > 0 || sum(this.dropped) > 0;
   }
 
-  /** Something is refused for a limit of the domain. */
-  exceed(limit: LimitName): void {
-    this.exceeded.set(limit, (this.exceeded.get(limit) ?? 0) + 1);
+  /** So much is refused, or goes before its time, for a limit of the domain. */
+  exceed(limit: LimitName, count = 1): void {
+    this.exceeded.set(limit, (this.exceeded.get(limit) ?? 0) + count);
   }
 
   /** A packet for `endpoint`, an address, goes no further. */

@@ -52,6 +52,7 @@ export class AwayClients {
     seldom.warn(`away ${name}`, { event: 'away clients full', domain: name, limit }, 'the oldest end');
     for (const oldest of this.#clients) {
       if (this.#clients.size <= most) break;
+      this.domain.metrics.exceed('awayPerDomain');
       this.remove(oldest, 'limit');
       oldest.endpoint.tell({ kind: 'keepEnded', client: oldest, why: 'too many clients are away' });
     }

@@ -20,6 +20,11 @@ function exceeds({ limits, metrics }: Domain, limit: LimitName, count: number): 
   return true;
 }
 
+/** Whether a text is longer than a body may be, which is counted. */
+export function isTooLong(domain: Domain, text: string): boolean {
+  return exceeds(domain, 'messageBytes', Buffer.byteLength(text));
+}
+
 export function tooManyRooms(limit: number): ReplyError {
   return badRequest(`rooms must be at most ${limit} of one user`);
 }

@@ -149,9 +149,12 @@ export class Domain {
     return this.settings.domain;
   }
 
-  /** The reason why nothing that needs more memory is taken in; null: it is taken in. */
+  /** The reason why nothing that needs more memory is taken in, which counts as refused for its limit; null: it is taken in. */
   get shortage(): ReplyError | null {
-    return heap.isHigh || this.memory.isOver ? OUT_OF_MEMORY : null;
+    if (heap.isHigh) return OUT_OF_MEMORY;
+    if (!this.memory.isOver) return null;
+    this.metrics.exceed('bytesPerDomain');
+    return OUT_OF_MEMORY;
   }
 
   /** The reason why no message is taken in that has to be on disk; null: messages are taken in. */

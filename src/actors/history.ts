@@ -252,6 +252,7 @@ export class History {
       bytes += packet.bytes;
       return { sequence, json: this.encode(packet) };
     });
+    if (isFull) this.owner.metrics.exceed('historyBytes', kept.length);
     if (isFull || !this.store.hasRoom(bytes)) {
       history.refused += kept.length;
       return;

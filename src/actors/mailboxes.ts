@@ -15,6 +15,7 @@ import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type MessageFields, Packet } from './packet.js';
+import { exceededBound, type QueueLimits } from './queue.js';
 import { Seen } from './seen.js';
 
 const SWEEP_MS = 60_000;
@@ -97,7 +98,9 @@ export class Mailboxes {
     const { limits, metrics } = this.owner;
     const { bytes, sender, fromClient, expiresAt } = packet;
     const client = fromClient ? sender : null;
-    if (this.#isFull(bytes, client) || !this.store.hasRoom(bytes)) {
+    const isFull = this.#isFull(bytes, client);
+    if (isFull) metrics.exceed('offlineBytes');
+    if (isFull || !this.store.hasRoom(bytes)) {
       metrics.drop('quotaExceeded', address);
       return false;
     }
@@ -114,8 +117,9 @@ export class Mailboxes {
     };
     this.#table.put([this.#part, entry.sequence], kept);
     const box = this.#add(address, entry);
-    while (isOver(box, limits)) {
+    for (let bound = boundOf(box, limits); bound; bound = boundOf(box, limits)) {
       this.#forget(box, box.entries.shift() as Entry);
+      metrics.exceed(bound);
       metrics.drop('queueOverflow', address);
     }
     this.#schedule();
@@ -267,8 +271,7 @@ export class Mailboxes {
   };
 }
 
-/** Whether a mailbox is over its bounds; a single message never is. */
-function isOver({ entries, bytes }: Mailbox, { queuePackets, queueBytes }: Limits): boolean {
-  if (entries.length < 2) return false;
-  return (queuePackets > 0 && entries.length > queuePackets) || (queueBytes > 0 && bytes > queueBytes);
+/** Which bound a mailbox is over; null: none, and a single message never is. */
+function boundOf({ entries, bytes }: Mailbox, limits: Limits): keyof QueueLimits | null {
+  return entries.length > 1 ? exceededBound(entries.length, bytes, limits) : null;
 }

@@ -44,9 +44,11 @@ export class Memory {
     return this.bytes > this.limit;
   }
 
-  /** Whether so many bytes more can be kept; none can always. */
+  /** Whether so many bytes more can be kept; none can always. Where they cannot, that counts as refused for the limit. */
   hasRoom(bytes: number): boolean {
-    return bytes === 0 || this.bytes + bytes <= this.limit;
+    if (bytes === 0 || this.bytes + bytes <= this.limit) return true;
+    this.metrics.exceed('bytesPerDomain');
+    return false;
   }
 
   add(bytes: number): void {

@@ -147,6 +147,7 @@ export class MessageIds {
     while (limits.idsPerDomain > 0 && this.#sent.size > limits.idsPerDomain) {
       this.#forget(this.#sent.values().next().value as SentMessage);
       metrics.messageIdsForgotten += 1;
+      metrics.exceed('idsPerDomain');
     }
     this.#schedule(SWEEP_MS);
     return sent;

@@ -32,7 +32,7 @@ export interface OutboxRules {
     readonly failed: (item: string) => string;
     readonly missed: (count: number) => string;
   } | null;
-  /** Whether so much may wait; asked after each item that comes. */
+  /** Whether so much is too much, which counts one item as refused for its limit; asked after each item that comes. */
   readonly isOver: (items: number, bytes: number) => boolean;
   /** Whether the store has room for so many bytes. */
   readonly hasRoom: (bytes: number) => boolean;

@@ -22,6 +22,16 @@ export interface QueueLimits {
   readonly queueBytes: number;
 }
 
+/** Which bound a queue of so many packets and bytes is over; null: none. */
+export function exceededBound(
+  packets: number,
+  bytes: number,
+  { queuePackets, queueBytes }: QueueLimits,
+): keyof QueueLimits | null {
+  if (queuePackets > 0 && packets > queuePackets) return 'queuePackets';
+  return queueBytes > 0 && bytes > queueBytes ? 'queueBytes' : null;
+}
+
 /** The domain of a queue. */
 export interface QueueKeeper {
   readonly metrics: DomainMetrics;
@@ -326,17 +336,21 @@ export class PacketQueue {
   }
 
   /** Whether it is over its bounds, or its domain over those of its memory; a single packet never is. */
-  isOver({ queuePackets, queueBytes }: QueueLimits): boolean {
-    const { length } = this;
-    if (length <= 1) return false;
-    if (queuePackets > 0 && length > queuePackets) return true;
-    return (queueBytes > 0 && this.#bytes > queueBytes) || this.keeper.memory.isOver;
+  isOver(limits: QueueLimits): boolean {
+    return this.length > 1 && (this.#bound(limits) !== null || this.keeper.memory.isOver);
+  }
+
+  #bound(limits: QueueLimits): keyof QueueLimits | null {
+    return exceededBound(this.length, this.#bytes, limits);
   }
 
   #trim(limits: QueueLimits): readonly Packet[] {
     if (!this.isOver(limits)) return NO_PACKETS;
     const dropped: Packet[] = [];
-    while (this.isOver(limits)) dropped.push(this.#dropOldest());
+    while (this.isOver(limits)) {
+      this.keeper.metrics.exceed(this.#bound(limits) ?? 'bytesPerDomain');
+      dropped.push(this.#dropOldest());
+    }
     return dropped;
   }
 

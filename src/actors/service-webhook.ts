@@ -8,6 +8,7 @@ import type { Domain } from './domain.js';
 import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Waiting } from './outbox-queue.js';
 import { Packet } from './packet.js';
+import { exceededBound } from './queue.js';
 import { howPosted } from './site-events.js';
 
 const LONGEST_PAUSE_MS = 30_000;
@@ -94,9 +95,10 @@ export class ServiceWebhook {
       attempts: ATTEMPTS,
       words: null,
       isOver: (items, bytes) => {
-        const { queuePackets, queueBytes } = domain.limits;
-        const isFull = (queuePackets > 0 && items > queuePackets) || (queueBytes > 0 && bytes > queueBytes);
-        return isFull || heap.isHigh || domain.memory.isOver;
+        const { limits, metrics, memory } = domain;
+        const limit = exceededBound(items, bytes, limits) ?? (memory.isOver ? 'bytesPerDomain' : null);
+        if (limit) metrics.exceed(limit);
+        return limit !== null || heap.isHigh;
       },
       hasRoom: (bytes) => domain.runtime.store?.hasRoom(bytes) ?? true,
       body: ([item = '']) => item,

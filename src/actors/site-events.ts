@@ -151,8 +151,10 @@ export class SiteEvents {
   }
 
   #isOver(bytes: number): boolean {
-    const { eventsBytes } = this.domain.limits;
-    return (eventsBytes > 0 && bytes > eventsBytes) || heap.isHigh || this.domain.memory.isOver;
+    const { limits, metrics, memory } = this.domain;
+    const isFull = limits.eventsBytes > 0 && bytes > limits.eventsBytes;
+    if (isFull || memory.isOver) metrics.exceed(isFull ? 'eventsBytes' : 'bytesPerDomain');
+    return isFull || memory.isOver || heap.isHigh;
   }
 }
 

@@ -12,7 +12,7 @@ export const DOMAIN_FAMILIES: readonly Family[] = [
   {
     name: 'nextalk_domain_limited_total',
     type: 'counter',
-    help: 'What was refused for a limit, by domain and limit of the configuration. Left out while 0.',
+    help: 'What was refused or had to go for a limit, by domain and limit of the configuration. Left out while 0.',
     labels: ['domain', 'limit'],
     read: ({ metrics }) =>
       [...metrics.domains.values()].flatMap(({ name, exceeded }) =>

@@ -47,8 +47,10 @@ export function batchCall(call: Call): void {
   const messages = parameters.get('messages');
   const { batchMessages } = domain.limits;
   if (!Array.isArray(messages)) return call.fail(badRequest('messages must be a list'));
-  if (batchMessages > 0 && messages.length > batchMessages)
+  if (batchMessages > 0 && messages.length > batchMessages) {
+    domain.metrics.exceed('batchMessages');
     return call.fail(badRequest(`messages must be at most ${batchMessages}`));
+  }
   const results: string[] = Array(messages.length).fill('');
   let missing = messages.length;
   const answer = () => call.reply(`{"status":"ok","results":[${results.join(',')}]}`);

@@ -3,6 +3,7 @@
  * answer. PROTOCOL.md sections 3 and 11.
  */
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import { isTooLong } from '../actors/capacity.js';
 import type { Domain } from '../actors/domain.js';
 import { newMessageId } from '../actors/message-id.js';
 import type { Claim } from '../actors/message-ids.js';
@@ -271,9 +272,8 @@ export function letterOf(domain: Domain, checked: Checked, expiresAt: number | n
 }
 
 function bodyTooLong(domain: Domain, checked: Checked): ReplyError | null {
-  const limit = domain.limits.messageBytes;
-  const isTooLong = limit > 0 && Buffer.byteLength(text(checked, 'body') ?? '') > limit;
-  return isTooLong ? badRequest(`body must be at most ${limit} bytes`) : null;
+  if (!isTooLong(domain, text(checked, 'body') ?? '')) return null;
+  return badRequest(`body must be at most ${domain.limits.messageBytes} bytes`);
 }
 
 /** Who receives a message, each once: `to` is one id, several with commas between them, or a list. */
@@ -342,13 +342,11 @@ function letterTo(
 }
 
 /** The data of a message, written anew; null: it has none. */
-function dataOf({ limits }: Domain, { data }: Checked): string | null | ReplyError {
+function dataOf(domain: Domain, { data }: Checked): string | null | ReplyError {
   if (data === undefined || data === '') return null;
   const written = typeof data === 'string' ? readData(data) : null;
   if (written === null) return badRequest('data is not JSON');
-  const { messageBytes } = limits;
-  const isTooLong = messageBytes > 0 && Buffer.byteLength(written) > messageBytes;
-  return isTooLong ? badRequest(`data must be at most ${messageBytes} bytes`) : written;
+  return isTooLong(domain, written) ? badRequest(`data must be at most ${domain.limits.messageBytes} bytes`) : written;
 }
 
 /** Adds the fields of section 10's closed list, where the sender gave some. */

@@ -3,6 +3,7 @@
  * Transports read what came, call this, and tell a refusal in their own words.
  */
 import type { Target } from '../actors/address.js';
+import { isTooLong } from '../actors/capacity.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { DomainConfig } from '../config.js';
@@ -91,12 +92,9 @@ export function sendingRefusal(
 /** Why a body is no message's, or cannot be kept for its targets. */
 function bodyFault(domain: Domain, targets: readonly Target[], body: unknown): SendingRefusal | null {
   if (typeof body !== 'string' || body === '') return refusal('fields', badRequest('body is required'));
+  if (isTooLong(domain, body))
+    return refusal('bodyTooLong', badRequest(`body must be at most ${domain.limits.messageBytes} bytes`));
   const bytes = Buffer.byteLength(body);
-  const limit = domain.limits.messageBytes;
-  if (limit > 0 && bytes > limit) {
-    domain.metrics.exceed('messageBytes');
-    return refusal('bodyTooLong', badRequest(`body must be at most ${limit} bytes`));
-  }
   return targets.some((target) => domain.isDiskFull(target, bytes)) ? refusal('disk', OUT_OF_DISK) : null;
 }
 

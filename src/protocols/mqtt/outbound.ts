@@ -9,7 +9,7 @@
 
 import type { Memory } from '../../actors/memory.js';
 import type { Publication, Qos } from '../../actors/publication.js';
-import type { QueueLimits } from '../../actors/queue.js';
+import { exceededBound, type QueueLimits } from '../../actors/queue.js';
 import type { Ref } from '../../actors/system.js';
 import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
@@ -259,11 +259,11 @@ export class Outbound {
     for (const item of queue) this.#count(item, 1);
   }
 
-  #trim({ queuePackets, queueBytes }: QueueLimits): void {
-    while (
-      this.#queue.length > 1 &&
-      ((queuePackets > 0 && this.#queue.length > queuePackets) || (queueBytes > 0 && this.#queueBytes > queueBytes))
-    ) {
+  #trim(limits: QueueLimits): void {
+    while (this.#queue.length > 1) {
+      const bound = exceededBound(this.#queue.length, this.#queueBytes, limits);
+      if (!bound) return;
+      this.metrics.exceed(bound);
       const gone = this.#takeFirstToGo();
       if (gone) {
         this.#count(gone, -1);

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { parseTarget } from '../../actors/address.js';
+import { isTooLong } from '../../actors/capacity.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Qos } from '../../actors/publication.js';
@@ -108,8 +109,7 @@ const BODY_TOO_LONG = refusal(REASON.quotaExceeded, 'body is too long');
 
 function bodyFault(domain: Domain, body: unknown): Outcome | null {
   if (typeof body !== 'string' || body === '') return invalid(NO_BODY);
-  const limit = domain.limits.messageBytes;
-  return limit > 0 && Buffer.byteLength(body) > limit ? BODY_TOO_LONG : null;
+  return isTooLong(domain, body) ? BODY_TOO_LONG : null;
 }
 
 /** A full memory or disk is told as an exceeded quota: MQTT has no better reason code. */

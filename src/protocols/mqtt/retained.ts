@@ -112,9 +112,12 @@ export class Retained {
 
   #isFull(bytes: number): boolean {
     const { retainedPerDomain, retainedBytes } = this.limits();
-    if (retainedPerDomain > 0 && this.count >= retainedPerDomain) return true;
-    if (!this.memory.hasRoom(bytes)) return true;
-    return retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
+    const isMany = retainedPerDomain > 0 && this.count >= retainedPerDomain;
+    if (isMany) this.metrics.exceed('retainedPerDomain');
+    if (isMany || !this.memory.hasRoom(bytes)) return true;
+    const isMuch = retainedBytes > 0 && this.#bytes + bytes > retainedBytes;
+    if (isMuch) this.metrics.exceed('retainedBytes');
+    return isMuch;
   }
 
   /** How many levels a topic would add to the tree. */

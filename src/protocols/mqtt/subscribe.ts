@@ -1,6 +1,7 @@
 /** SUBSCRIBE and UNSUBSCRIBE of a backend: MQTT 5 sections 3.8 to 3.11, 4.7 and 4.8. */
 import type { Published } from '../../actors/router.js';
 import type { Ref } from '../../actors/system.js';
+import { heap } from '../../heap.js';
 import type { Connection } from './connection.js';
 import { encodeSuback, encodeUnsuback } from './encode.js';
 import type { Subscribe, Unsubscribe, Version, Wanted } from './packets.js';
@@ -28,7 +29,7 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
   if (isForeign(state.broker.domain, matched)) return REASON.notAuthorized;
   if (state.subscriptions.has(filter) || hasRoom(state, plain)) return 0;
   const { domain } = state.broker;
-  const reason = domain.shortage ? 'outOfMemory' : 'quotaExceeded';
+  const reason = heap.isHigh || domain.memory.isOver ? 'outOfMemory' : 'quotaExceeded';
   domain.runtime.metrics.refuse(reason, { domain: domain.name, detail: 'subscriptions' });
   return REASON.quotaExceeded;
 }
