@@ -33,6 +33,7 @@ t.test(
     t.strictSame([metrics.clientsAway, metrics.awayEnded.gaveWay, metrics.clients], [0, 2, 3]);
     const refused = await site.post('/v5/presences/online', { name: 'jack', nick: 'Jack' });
     t.equal(refused.status, 503, 'those that are there do not give way');
+    t.equal(metrics.exceeded.get('clientsPerEndpoint'), 1, 'who has a place is not counted among the refused');
     for (const ticket of [first, second]) t.strictSame(bodies(await pollPackets(server, ticket)), ['one']);
   },
 );

@@ -13,11 +13,16 @@ import type { EndpointState } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { FOOTPRINT } from './memory.js';
 
-/** Whether `count` is more than a limit of the domain allows, which is counted; a limit of 0 allows everything. */
-function exceeds({ limits, metrics }: Domain, limit: LimitName, count: number): boolean {
-  if (limits[limit] === 0 || count <= limits[limit]) return false;
-  metrics.exceed(limit);
-  return true;
+/** Whether `count` is more than a limit of the domain allows; a limit of 0 allows everything. */
+function isOver({ limits }: Domain, limit: LimitName, count: number): boolean {
+  return limits[limit] > 0 && count > limits[limit];
+}
+
+/** Whether `count` is refused for a limit of the domain, which is counted. */
+function exceeds(domain: Domain, limit: LimitName, count: number): boolean {
+  const isRefused = isOver(domain, limit, count);
+  if (isRefused) domain.metrics.exceed(limit);
+  return isRefused;
 }
 
 /** Whether a text is longer than a body may be, which is counted. */
@@ -36,13 +41,14 @@ export function tooManyBuddies(limit: number): ReplyError {
 /** The reason why an endpoint may not have one more client; null: it may. */
 export function clientRefusal(state: EndpointState): ReplyError | null {
   const { domain, online } = state;
-  if (hasAllClients(state) && !longestAway(state)) return UNAVAILABLE;
+  const isRefused = !longestAway(state) && exceeds(domain, 'clientsPerEndpoint', state.clients.length + 1);
+  if (isRefused) return UNAVAILABLE;
   return !online && exceeds(domain, 'endpointsPerDomain', domain.tracker.onlineCount + 1) ? UNAVAILABLE : null;
 }
 
 /** Whether an endpoint has all the clients that it may have. */
 export function hasAllClients({ domain, clients }: EndpointState): boolean {
-  return exceeds(domain, 'clientsPerEndpoint', clients.length + 1);
+  return isOver(domain, 'clientsPerEndpoint', clients.length + 1);
 }
 
 /** The reason why an endpoint may not have these rooms and buddies beside its own; null: it may. */
