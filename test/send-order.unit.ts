@@ -59,3 +59,17 @@ t.test('what waits is bounded: beyond it goes at once', (t) => {
   t.equal(count, MOST_HELD + 2);
   t.end();
 });
+
+t.test('what is sent because of what had its turn comes behind all that waits, and nothing is sent twice', (t) => {
+  const order = new SendOrder();
+  const sent: string[] = [];
+  const release = order.hold(anna);
+  order.send(anna, () => sent.push('two'));
+  release(() => {
+    sent.push('one');
+    if (sent.length === 1) order.hold(anna)(() => sent.push('three'));
+  });
+  t.strictSame(sent, ['one', 'two', 'three']);
+  t.equal(order.size, 0);
+  t.end();
+});

@@ -41,13 +41,11 @@ export class SendOrder {
   }
 
   #release(sender: Address, places: Place[]): void {
-    let passed = 0;
-    for (const { go } of places) {
-      if (go === null) break;
+    // A place leaves before its turn: what is sent because of it may release places too.
+    for (let go = places[0]?.go; go; go = places[0]?.go) {
+      places.shift();
       go();
-      passed += 1;
     }
-    places.splice(0, passed);
-    if (places.length === 0) this.#held.delete(sender);
+    if (places.length === 0 && this.#held.get(sender) === places) this.#held.delete(sender);
   }
 }
