@@ -116,7 +116,10 @@ export class Unconfirmed {
       const [, owner, queue, number] = key as [string, string, string, number];
       keys.push([this.#queues, key]);
       const queues = found.get(owner) ?? new Map<string, number[]>();
-      found.set(owner, queues.set(queue, [...(queues.get(queue) ?? []), number]));
+      found.set(owner, queues);
+      const numbers = queues.get(queue);
+      if (numbers) numbers.push(number);
+      else queues.set(queue, [number]);
     }
     const restored = new Set<string>();
     this.#restored = restored;

@@ -350,8 +350,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       const left = this.#left.get(address)?.moments ?? [];
       if (left.length > 0) yield this.items.mirror(address, { left });
     }
-    for (let names = [...this.domain.signOuts.entries()]; names.length > 0; names = names.slice(SIGN_OUTS)) {
-      yield this.items.signedOutByName(false, names.slice(0, SIGN_OUTS));
+    const names = [...this.domain.signOuts.entries()];
+    for (let at = 0; at < names.length; at += SIGN_OUTS) {
+      yield this.items.signedOutByName(false, names.slice(at, at + SIGN_OUTS));
     }
     yield this.awayCounts.snapshot();
     yield* this.interest.snapshot();
