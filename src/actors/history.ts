@@ -179,7 +179,8 @@ export class History {
     const items: Summary[] = [];
     let shown = 0;
     for (; shown < Math.min(limit, all.length) && looked.characters < LOOKED_AT; shown++) {
-      items.push(...[this.#summary(user, all[shown] as Listed, oldest, looked)].flat());
+      const summary = this.#summary(user, all[shown] as Listed, oldest, looked);
+      if (summary) items.push(summary);
     }
     return { items, next: all.length > shown ? (all[shown - 1]?.head.latest ?? null) : null };
   }
@@ -305,7 +306,7 @@ export class History {
     return other;
   }
 
-  #summary(user: Address, { key, head }: Listed, oldest: number, looked: { characters: number }): Summary | [] {
+  #summary(user: Address, { key, head }: Listed, oldest: number, looked: { characters: number }): Summary | null {
     const { sides } = head;
     const side = sides.indexOf(user);
     const own = shortId(this.owner.name, user);
@@ -320,7 +321,7 @@ export class History {
       if (!isFrom(message, own)) unread += 1;
     }
     const other = (isOfRoom ? sides[0] : (sides.find((address) => address !== user) ?? user)) as Address;
-    return last ? { other, last: last.json, unread } : [];
+    return last && { other, last: last.json, unread };
   }
 
   #filter(key: string, head: Head, isGone: (message: Message) => boolean): void {

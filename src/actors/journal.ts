@@ -192,7 +192,6 @@ export class DomainJournal {
 
   /** Nothing of the domain is kept any more. */
   forget(): void {
-    for (const { address } of this.domain.tracker.here()) this.#remove(address);
     forgetDomain(this.store, this.domain.name);
   }
 
