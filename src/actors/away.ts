@@ -44,7 +44,7 @@ export class AwayClients {
     domain.cluster.awayCount(this.#clients.size);
   }
 
-  /** Those of other nodes count as well, and each node ends its own. */
+  /** The limit counts clients that are away on other nodes as well, and each node ends its own. */
   #endOldest(limit: number): void {
     const { name, cluster } = this.domain;
     const most = Math.max(0, limit - cluster.awayElsewhere);

@@ -122,7 +122,7 @@ export class Client {
     return this.#queue.packets;
   }
 
-  /** Those of them that have been sent. */
+  /** Packets that have been sent and are not confirmed. */
   get unconfirmed(): readonly Packet[] {
     return this.#queue.unconfirmed;
   }
@@ -132,12 +132,12 @@ export class Client {
     return this.#queue.accepted;
   }
 
-  /** How many of them are confirmed, or have gone. */
+  /** How many of the packets accepted for it are confirmed, or have gone. */
   get confirmed(): number {
     return this.#queue.confirmed;
   }
 
-  /** Those of its unconfirmed packets that were accepted up to a number. */
+  /** Packets that are not confirmed and were accepted up to a number. */
   queuedUpTo(number: number): readonly Packet[] {
     return this.#queue.upTo(number);
   }

@@ -69,12 +69,12 @@ export class PacketQueue {
     private readonly name: string,
   ) {}
 
-  /** All that are not confirmed. */
+  /** All packets that are not confirmed. */
   get packets(): readonly Packet[] {
     return this.#packetsFrom(0);
   }
 
-  /** Those of them that have not been sent. */
+  /** Packets that have not been sent. */
   get unsent(): readonly Packet[] {
     return this.#packetsFrom(this.#sent);
   }
@@ -124,7 +124,7 @@ export class PacketQueue {
     return this.#trim(limits);
   }
 
-  /** Those that have been sent. */
+  /** Packets that have been sent and are not confirmed. */
   get unconfirmed(): readonly Packet[] {
     return this.#entries.slice(0, this.#sent).filter(isPacket);
   }
@@ -204,7 +204,7 @@ export class PacketQueue {
     return { packets, missed, lost, before: after - packets.length - missed, after, entries: end - this.#sent };
   }
 
-  /** The same where nothing has gone and nothing is too much. */
+  /** The batch of a queue of which no packet has gone, for a connection that takes any number of bytes. */
   #allUnsent(): Batch {
     const packets = this.#entries.slice(this.#sent) as Packet[];
     const { length } = packets;

@@ -47,7 +47,7 @@ export class Quotas {
     return this.ownConnections + this.#others().connections;
   }
 
-  /** Those of this node. */
+  /** Clients and backends that are connected to this node. */
   get ownConnections(): number {
     const { connections, mqtt } = this.metrics;
     return sum(connections) - connections.webhook + mqtt.connected;

@@ -112,7 +112,7 @@ export function clearUnseen(state: EndpointState): void {
     for (const client of state.clients) client.confirmations = null;
 }
 
-/** The same for messages of which some may be kept already. */
+/** Keeps messages, of which some may be kept already, until one of the endpoint's clients confirms them. */
 export function keepWaiting(state: EndpointState, packets: readonly Packet[]): void {
   if (packets.length === 0) return;
   const kept = new Set(state.unseen?.packets);

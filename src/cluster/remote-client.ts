@@ -31,7 +31,7 @@ interface Attachment {
   /** Packets that have come from the home and wait for the transport. */
   pending: Packet[];
   canTake: boolean;
-  /** The same, where its client counts. */
+  /** Frames that have come from the home and wait for the transport, where its client counts. */
   frames: CountedFrame[];
   /** Where its client goes on from, as far as that is known; null: it keeps no position. */
   asked: Asked | null;
