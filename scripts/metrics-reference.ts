@@ -57,6 +57,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   starting: 'The server reads what it goes on from: clients that come wait.',
   draining: 'The server is ending: no new clients are taken.',
   cluster: 'There is no connection to the other nodes: only clients of this node are reached.',
+  store: 'JetStream, in which the cluster keeps what must survive, cannot be used: that waits in memory.',
   disk: 'The disk is nearly full or cannot be written: what must survive is not stored.',
   heap: 'Memory is nearly used up: what needs more of it is refused.',
   reload: 'The configuration, or a certificate, that was to be taken over is wrong: what held before is in use.',

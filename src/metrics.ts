@@ -275,6 +275,20 @@ export class ClusterMetrics {
   visitors = 0;
 }
 
+/** JetStream, where the cluster keeps what must outlive its nodes; all 0 without. */
+export class JetStreamMetrics {
+  /** 1 while it can be used. */
+  available = 0;
+  /** Records that were written, of which some failed: the stream had another revision than expected, or anything else. */
+  written = 0;
+  conflicts = 0;
+  failed = 0;
+  /** Questions and writes that had no answer in time. */
+  unanswered = 0;
+  /** Records that came from the streams, this node's own too. */
+  received = 0;
+}
+
 /** Taking over a changed configuration while the server runs. */
 export class ReloadMetrics {
   /** Whether the last reload was taken over; the start counts as one. */
@@ -295,6 +309,7 @@ export class Metrics {
   /** The conditions of the process now. */
   readonly conditions = new Conditions();
   readonly cluster = new ClusterMetrics();
+  readonly jetstream = new JetStreamMetrics();
   readonly admin = new AdminMetrics();
   readonly reload = new ReloadMetrics();
   /** Open connections now, by transport; a long poll is one while it waits. */

@@ -1,5 +1,5 @@
 /** The metrics of a cluster, all 0 on a single node. */
-import type { ClusterMetrics } from '../metrics.js';
+import type { ClusterMetrics, JetStreamMetrics } from '../metrics.js';
 import { type Family, largest, single, smallest } from './family.js';
 
 function family(
@@ -9,6 +9,15 @@ function family(
   read: (cluster: ClusterMetrics) => number,
 ): Family {
   return single(type, `nextalk_cluster_${name}`, help, ({ metrics }) => read(metrics.cluster));
+}
+
+function storeFamily(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  read: (jetstream: JetStreamMetrics) => number,
+): Family {
+  return single(type, `nextalk_cluster_store_${name}`, help, ({ metrics }) => read(metrics.jetstream));
 }
 
 export const CLUSTER_FAMILIES: readonly Family[] = [
@@ -55,4 +64,20 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'REST calls sent on to the node of their ticket.',
     (c) => c.callsForwarded,
   ),
+  smallest(storeFamily('gauge', 'available', 'Whether JetStream can be used: 1, or 0.', (s) => s.available)),
+  storeFamily('counter', 'writes_total', 'Records sent to JetStream, repeated ones too.', (s) => s.written),
+  storeFamily(
+    'counter',
+    'conflicts_total',
+    'Records not written because another node had written them in between.',
+    (s) => s.conflicts,
+  ),
+  storeFamily(
+    'counter',
+    'failures_total',
+    'Records that JetStream did not take; those are sent again.',
+    (s) => s.failed,
+  ),
+  storeFamily('counter', 'unanswered_total', 'Questions and writes without an answer in 5 s.', (s) => s.unanswered),
+  storeFamily('counter', 'records_received_total', 'Records that came from JetStream.', (s) => s.received),
 ];

@@ -1,16 +1,12 @@
 /**
  * The connection to NATS: subjects in, texts out. Keeps trying for ever. While there is no connection nothing is
- * kept for later: the streams do that, within their bounds. The only file that knows the NATS client.
+ * kept for later: the streams do that, within their bounds.
  */
-import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';
 import { log } from '../log.js';
 import { seldom } from '../seldom.js';
-
-const RETRY_MS = 250;
-const CONNECT_MS = 2000;
-/** A connection that leaves two pings unanswered is given up: so half-open connections are found. */
-const PING_MS = 2000;
+import { connectOptions, hostsOf, RETRY_MS } from './nats.js';
 
 export interface BusOptions {
   readonly urls: readonly string[];
@@ -23,25 +19,6 @@ export interface BusOptions {
   readonly onLost: () => void;
   /** A text came that no node of this version writes. */
   readonly onRefused: () => void;
-}
-
-function connectOptions({ urls, name }: BusOptions): NodeConnectionOptions {
-  const parsed = urls.map((url) => new URL(url));
-  const [first] = parsed;
-  const user = decodeURIComponent(first?.username ?? '');
-  const pass = decodeURIComponent(first?.password ?? '');
-  return {
-    servers: parsed.map(({ host }) => host),
-    name,
-    ...(user === '' ? {} : pass === '' ? { token: user } : { user, pass }),
-    ...(parsed.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
-    noEcho: true,
-    timeout: CONNECT_MS,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RETRY_MS,
-    pingInterval: PING_MS,
-    maxPingOut: 2,
-  };
 }
 
 export class Bus {
@@ -57,7 +34,7 @@ export class Bus {
   /** Resolves when the first attempt has succeeded or failed; goes on trying. */
   async start(): Promise<void> {
     try {
-      const connection = await connect(connectOptions(this.options));
+      const connection = await connect(connectOptions(this.options.urls, this.options.name));
       if (this.#closed) return void (await connection.close());
       this.#begin(connection);
     } catch (error) {
@@ -152,7 +129,7 @@ export class Bus {
 
   #lost(why: string): void {
     // The node stays ready and serves its own clients: taking every node out at once would help nobody.
-    const servers = this.options.urls.map((url) => new URL(url).host);
+    const servers = hostsOf(this.options.urls);
     const detail = `no connection to NATS (${servers.join(', ')}): only clients of this node are reached`;
     this.options.conditions.raise('cluster', detail, { ready: true });
     const found = { event: 'nats lost', why, servers };

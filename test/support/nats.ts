@@ -1,7 +1,10 @@
 /** A real nats-server of the test's own, and nodes of a cluster on it. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import net, { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { freePort } from './ports.js';
 import { childEnvironment, type NexTalkProcess, nextalk, spawnTethered } from './process.js';
 import { program } from './programs.js';
@@ -26,7 +29,11 @@ export async function listening(port: number): Promise<void> {
 export class NatsServer {
   #child: ChildProcess | null = null;
 
-  constructor(readonly port: number) {}
+  constructor(
+    readonly port: number,
+    /** The folder of its JetStream; null: it has none. */
+    private readonly folder: string | null = null,
+  ) {}
 
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
@@ -35,7 +42,8 @@ export class NatsServer {
   async start(): Promise<void> {
     const path = program('nats-server');
     if (path === undefined) throw new Error('nats-server is not installed');
-    const args = ['--addr', '127.0.0.1', '--port', String(this.port)];
+    const store = this.folder === null ? [] : ['--jetstream', '--store_dir', this.folder];
+    const args = ['--addr', '127.0.0.1', '--port', String(this.port), ...store];
     this.#child = spawnTethered(path, args, { stdio: 'ignore', env: childEnvironment() });
     await listening(this.port);
   }
@@ -54,6 +62,18 @@ export async function natsServer(t: Cleaner): Promise<NatsServer> {
   const nats = new NatsServer(await freePort());
   await nats.start();
   t.teardown(() => nats.stop());
+  return nats;
+}
+
+/** One with JetStream, whose streams outlive its process as long as the test goes on. */
+export async function jetStreamServer(t: Cleaner): Promise<NatsServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'nextalk-jetstream-'));
+  const nats = new NatsServer(await freePort(), folder);
+  await nats.start();
+  t.teardown(async () => {
+    await nats.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
   return nats;
 }
 

@@ -5,6 +5,7 @@ const WHERE = new Map([
   ['disk', 'Free space where --data is, or move it.'],
   ['heap', 'Memory below, and the largest domains: their limits, or more memory.'],
   ['cluster', 'The NATS server, and Nodes below.'],
+  ['store', 'JetStream on the NATS servers, and their majority.'],
   ['reload', 'reload-refused or certificate-refused in the log.'],
   ['starting', 'A moment: it has just been started.'],
   ['draining', 'Somebody has asked the server to end.'],

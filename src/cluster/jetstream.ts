@@ -1,0 +1,258 @@
+/**
+ * JetStream, NATS's store: what has to outlive this node is kept there in a few streams (kept-stream.ts), as many times as
+ * `cluster.replicas` says. A connection of its own, so that what is read or written there holds up nothing that nodes tell
+ * each other. Keeps trying for ever; while JetStream is not there, or has no majority, whoever asks is told so at once or
+ * after `ANSWER_MS`, and nothing is kept here for later: kept-stream.ts and who writes do that, within their bounds.
+ *
+ * Spoken as text and JSON over the NATS client (docs.nats.io, "JetStream wire API"): a write is one message and one
+ * acknowledgement, without a promise for each.
+ */
+import { connect, createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import type { Conditions } from '../conditions.js';
+import { log } from '../log.js';
+import type { JetStreamMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
+import { type Done, JetStreamError, type JetStreamPort, jsonOf } from './jetstream-port.js';
+import { KeptStream, type StreamOptions } from './kept-stream.js';
+import { connectOptions, hostsOf, RETRY_MS } from './nats.js';
+
+/** After so long a question or write that has no answer counts as failed: whether it was done is not known. */
+const ANSWER_MS = 5000;
+/** How often what has no answer is looked for, and a JetStream that is not there is asked again. */
+const LOOK_MS = 500;
+/** Room in a message for its subject and headers. */
+const FRAME_BYTES = 4096;
+const DEFAULT_PAYLOAD_BYTES = 1_048_576;
+const NO_RESPONDERS = 503;
+const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
+
+export interface JetStreamOptions {
+  readonly urls: readonly string[];
+  /** Name of the cluster: its streams and subjects begin so. */
+  readonly cluster: string;
+  readonly node: string;
+  /** How many servers of NATS keep each stream: 1, 3 or 5. */
+  readonly replicas: number;
+  readonly conditions: Conditions;
+  readonly metrics: JetStreamMetrics;
+}
+
+interface Asked {
+  readonly done: Done;
+  readonly until: number;
+}
+
+export class JetStream implements JetStreamPort {
+  /** Whether all streams are there, and nothing has failed since that was looked at. */
+  available = false;
+  /** Called when it is there, and when it is not any more. */
+  readonly watchers = new Set<(available: boolean) => void>();
+  readonly #streams: KeptStream[] = [];
+  readonly #asked = new Map<number, Asked>();
+  readonly #inbox = createInbox();
+  #connection: NatsConnection | null = null;
+  #connected = false;
+  #number = 0;
+  #settling: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #complained = false;
+  #closed = false;
+
+  constructor(private readonly options: JetStreamOptions) {}
+
+  get metrics(): JetStreamMetrics {
+    return this.options.metrics;
+  }
+
+  get cluster(): string {
+    return this.options.cluster;
+  }
+
+  get replicas(): number {
+    return this.options.replicas;
+  }
+
+  /**
+   * The stream of a kind; before `start`. It is made where it is not there yet. One message is kept for each subject, the
+   * latest. `kind`: letters, digits, `_` and `-`.
+   */
+  stream(kind: string, options: StreamOptions = {}): KeptStream {
+    const stream = new KeptStream(this, kind, options);
+    this.#streams.push(stream);
+    return stream;
+  }
+
+  /** Resolves when the first attempt has succeeded or failed; goes on trying. */
+  async start(): Promise<void> {
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+    const { urls, cluster, node } = this.options;
+    try {
+      const connection = await connect(connectOptions(urls, `${cluster}.${node} store`));
+      if (this.#closed) return void (await connection.close());
+      this.#connection = connection;
+      connection.subscribe(`${this.#inbox}.*`, {
+        callback: (error, message) => void (error ?? this.#answered(message)),
+      });
+      void this.#watch(connection);
+      this.#connected = true;
+      await this.#settle();
+    } catch (error) {
+      if (this.#closed) return;
+      this.#lost(error instanceof Error ? error.message : String(error));
+      this.#retry = setTimeout(() => void this.start(), RETRY_MS);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer) clearInterval(this.#timer);
+    if (this.#retry) clearTimeout(this.#retry);
+    for (const stream of this.#streams) stream.close();
+    const connection = this.#connection;
+    const wasConnected = this.#connected;
+    this.#connected = false;
+    if (connection && wasConnected) {
+      await Promise.race([connection.flush().catch(() => undefined), connection.closed()]);
+    }
+    await connection?.close();
+    this.#failAll('this node ends');
+  }
+
+  /** The most bytes of one message. */
+  get mostBytes(): number {
+    return (this.#connection?.info?.max_payload ?? DEFAULT_PAYLOAD_BYTES) - FRAME_BYTES;
+  }
+
+  send(subject: string, payload: string | Uint8Array, done: Done, expected: number | null = null): void {
+    const connection = this.#connection;
+    if (!connection || !this.#connected) {
+      return queueMicrotask(() => done(new JetStreamError('unavailable', 'no connection to NATS')));
+    }
+    if (Buffer.byteLength(payload) > this.mostBytes) {
+      const problem = `a message of ${Buffer.byteLength(payload)} bytes is longer than NATS takes`;
+      return queueMicrotask(() => done(new JetStreamError('refused', problem)));
+    }
+    this.#number += 1;
+    this.#asked.set(this.#number, { done, until: performance.now() + ANSWER_MS });
+    const reply = `${this.#inbox}.${this.#number}`;
+    if (expected === null) return connection.publish(subject, payload, { reply });
+    const head = headers();
+    head.set(EXPECTED, String(expected));
+    connection.publish(subject, payload, { reply, headers: head });
+  }
+
+  ask<T>(call: string, body: object = {}): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.send(`$JS.API.${call}`, JSON.stringify(body), (answer) => {
+        const read = answer instanceof JetStreamError ? answer : jsonOf(answer);
+        if (read instanceof JetStreamError) reject(read);
+        else resolve(read as T);
+      });
+    });
+  }
+
+  subscribe(subject: string, receive: (message: Msg) => void): () => void {
+    const found = this.#connection?.subscribe(subject, {
+      callback: (error, message) => void (error ?? receive(message)),
+    });
+    return () => found?.unsubscribe();
+  }
+
+  /** What was asked of JetStream has failed for its sake: it is looked at anew. */
+  doubt(why: string): void {
+    if (!this.#closed) this.#lost(why);
+  }
+
+  #answered(message: Msg): void {
+    const number = Number(message.subject.slice(this.#inbox.length + 1));
+    const asked = this.#asked.get(number);
+    if (!asked) return;
+    this.#asked.delete(number);
+    const isNobody = message.headers?.code === NO_RESPONDERS;
+    asked.done(
+      isNobody ? new JetStreamError('unavailable', 'NATS runs without JetStream, or the stream is gone') : message,
+    );
+  }
+
+  /** Fails what has waited too long, and asks a JetStream again that is not there. */
+  #look(): void {
+    const now = performance.now();
+    for (const [number, { done, until }] of this.#asked) {
+      if (until > now) break;
+      this.#asked.delete(number);
+      this.options.metrics.unanswered += 1;
+      done(new JetStreamError('unavailable', 'JetStream does not answer'));
+    }
+    if (!this.available) void this.#settle();
+  }
+
+  #failAll(why: string): void {
+    const asked = [...this.#asked.values()];
+    this.#asked.clear();
+    for (const { done } of asked) done(new JetStreamError('unavailable', why));
+  }
+
+  /** Makes the streams that are not there, one attempt at a time. */
+  #settle(): Promise<void> {
+    if (!this.#connected || this.#closed) return Promise.resolve();
+    this.#settling ??= this.#ensure().finally(() => {
+      this.#settling = null;
+    });
+    return this.#settling;
+  }
+
+  async #ensure(): Promise<void> {
+    try {
+      for (const stream of this.#streams) await stream.ensure();
+      if (this.#connected && !this.#closed) this.#found();
+    } catch (error) {
+      if (!this.#closed) this.#lost(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (this.#closed) return;
+      if (status.type === 'disconnect' || status.type === 'staleConnection') {
+        this.#connected = false;
+        this.#lost('no connection to NATS');
+        this.#failAll('the connection to NATS was lost');
+      }
+      if (status.type === 'reconnect') {
+        this.#connected = true;
+        void this.#settle();
+      }
+      if (status.type === 'slowConsumer' || status.type === 'error') {
+        seldom.warn(`store ${status.type}`, { event: 'nats trouble', why: status.type }, 'NATS reports trouble');
+      }
+    }
+  }
+
+  #found(): void {
+    if (this.available) return;
+    this.available = true;
+    this.#complained = false;
+    this.options.metrics.available = 1;
+    this.options.conditions.clear('store');
+    const { replicas } = this.options;
+    log.info({ event: 'store connected', server: this.#connection?.getServer(), replicas }, 'JetStream is there');
+    for (const stream of this.#streams) stream.begin();
+    for (const watcher of this.watchers) watcher(true);
+  }
+
+  #lost(why: string): void {
+    const servers = hostsOf(this.options.urls);
+    const detail = `JetStream cannot be used (${servers.join(', ')}: ${why}): what must survive waits in memory`;
+    this.options.conditions.raise('store', detail, { ready: true });
+    if (!this.#complained) {
+      log.warn({ event: 'store lost', why, servers }, 'JetStream cannot be used, tried again and again');
+    }
+    this.#complained = true;
+    this.options.metrics.available = 0;
+    if (!this.available) return;
+    this.available = false;
+    for (const stream of this.#streams) stream.pause();
+    for (const watcher of this.watchers) watcher(false);
+  }
+}
