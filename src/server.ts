@@ -13,7 +13,6 @@ import { type Clock, systemClock } from './clock.js';
 import { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { SharedState } from './directory/shared-state.js';
-import type { ReplyError } from './errors.js';
 import { watchHeap } from './heap.js';
 import { addRestApi } from './http/app.js';
 import { addClientCalls } from './http/client-calls.js';
@@ -36,7 +35,6 @@ import { whenOpen, whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { kick } from './protocols/kick.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
-import { refuse } from './protocols/refusal.js';
 import type { SendingWay } from './protocols/sending.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
@@ -49,7 +47,7 @@ import type { Store } from './store/store.js';
 import { Tally } from './tally.js';
 import { answerUsage } from './usage/gather.js';
 import { Usage } from './usage/usage.js';
-import type { HttpResponse, TemplatedApp } from './uws.js';
+import type { TemplatedApp } from './uws.js';
 import { packageVersion } from './version.js';
 
 type Reloading = () => ReloadAnswer;
@@ -72,8 +70,6 @@ export interface Server {
   /** Ends at once. */
   close(): Promise<void>;
 }
-
-const UNAVAILABLE_STATUS = '503 Service Unavailable';
 
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
@@ -330,8 +326,7 @@ class RunningServer implements Server {
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const { metrics } = this.#runtime;
     const { gate } = this.#context;
-    const refuseHeld = (res: HttpResponse, error: ReplyError): void => void refuse(res, UNAVAILABLE_STATUS, error);
-    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(gate, handler, refuseHeld));
+    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(metrics, gate, handler));
     const get = held((...request) => this.#polls.get(...request));
     const events = held((...request) => this.#events.get(...request));
     const options = held((...request) => this.#polls.options(...request));

@@ -1,18 +1,20 @@
 /** The ports are open at once at the start; who comes before all has been read waits, and is served then: PROTOCOL.md section 20. */
+import { once } from 'node:events';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { systemClock } from '../src/clock.js';
+import { type Clock, systemClock } from '../src/clock.js';
 import { startServer } from '../src/server.js';
 import { openStore } from '../src/store/open.js';
 import type { Store } from '../src/store/store.js';
 import { client as mqttClient } from './mqtt/support/clients.js';
+import { ManualClock } from './mqtt/support/clock.js';
 import { CountingPoll } from './support/counting.js';
 import { exchange } from './support/http.js';
 import { freePort } from './support/ports.js';
 import { type Cleaner, configOf, siteA, testServer } from './support/server.js';
 
 /** A server that waits for the test before it reads its folder. */
-async function starting(t: Cleaner, data: string) {
+async function starting(t: Cleaner, data: string, clock: Clock = systemClock) {
   const [port, mqttPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const config = configOf({ data, port, mqtt: { port: mqttPort }, admin: { port: adminPort } });
   let go = (): void => undefined;
@@ -34,7 +36,7 @@ async function starting(t: Cleaner, data: string) {
     };
     return store;
   };
-  const started = startServer(config, systemClock, null, open);
+  const started = startServer(config, clock, null, open);
   t.teardown(async () => (await started).close());
   await listening;
   return { port, mqttPort, adminPort, go, started };
@@ -95,6 +97,31 @@ t.test('clients and calls that come while the server reads what it goes on from 
   t.match(texts[0], /"status":"ok","position":/);
   t.match(texts.join(''), /one.*two/s);
   t.equal((await readyz()).status, 200);
+});
+
+t.test('a socket that has named its ticket is not late, however long the server reads', async (t) => {
+  const data = t.testdir();
+  const before = await testServer(t, { data });
+  const { ticket } = await before.site().online('jack');
+  await before.close();
+  const clock = new ManualClock();
+  const server = await starting(t, data, clock);
+  const open = async (): Promise<WebSocket> => {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/v5/wsocket`);
+    t.teardown(() => socket.terminate());
+    await once(socket, 'open');
+    return socket;
+  };
+  const [named, silent] = [await open(), await open()];
+  const answer = Promise.race([once(named, 'message'), once(named, 'close')]);
+  named.send(`resume ${siteA.domain} 0 ${ticket}`);
+  for (let i = 0; i < 3; i++) await exchange(server.adminPort, { path: '/readyz' }).answer;
+  const closed = once(silent, 'close');
+  clock.advance(10_000);
+  t.equal((await closed)[0], 4408);
+  server.go();
+  await server.started;
+  t.match(String((await answer)[0]), /"status":"ok","position":/);
 });
 
 t.test('a server that cannot start leaves what it goes on from as it was', async (t) => {

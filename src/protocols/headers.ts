@@ -162,9 +162,9 @@ function copyOf(req: HttpRequest): RequestHead {
 
 /** Runs `handler` for requests without a body when the gate is open; those whose client has gone meanwhile are forgotten. */
 export function whenOpen(
+  metrics: Metrics,
   gate: Gate,
   handler: (res: HttpResponse, req: RequestHead, headers: Headers) => void,
-  refuse: (res: HttpResponse, error: ReplyError) => void,
 ): (res: HttpResponse, req: HttpRequest, headers: Headers) => void {
   return (res, req, headers) => {
     if (gate.isOpen) return handler(res, req, headers);
@@ -174,9 +174,13 @@ export function whenOpen(
       isThere = false;
     });
     const cork = (task: () => void) => () => void (isThere && res.cork(task));
+    const refuseHeld = (): void => {
+      metrics.refused.unavailable += 1;
+      refuse(res, '503 Service Unavailable', UNAVAILABLE);
+    };
     gate.pass(
       cork(() => handler(res, held, headers)),
-      cork(() => refuse(res, UNAVAILABLE)),
+      cork(refuseHeld),
     );
   };
 }

@@ -319,9 +319,14 @@ export class WebSocketAdapter {
 
   #subscribe(socket: Socket, text: string): void {
     socket.locating = true;
+    this.#silent.cancel(socket);
     const go = (): void => (socket.ws ? this.#find(socket, text) : undefined);
-    const { webSocketCode, name } = CLOSE.shutdown;
-    this.context.gate.pass(go, () => void socket.ws?.end(webSocketCode, name), text.length);
+    const refuse = (): void => {
+      const { webSocketCode, name } = CLOSE.shutdown;
+      this.context.runtime.metrics.refused.unavailable += 1;
+      socket.ws?.end(webSocketCode, name);
+    };
+    this.context.gate.pass(go, refuse, text.length);
   }
 
   #find(socket: Socket, text: string): void {
@@ -354,7 +359,6 @@ export class WebSocketAdapter {
     }
     const refused = socket.domain && connectionRefusal(socket.domain, client, () => socket.address, 'connection');
     if (refused) return socket.refuse(refused, refused === BANNED ? CLOSE.banned : CLOSE.tryAgainLater);
-    this.#silent.cancel(socket);
     this.context.strangers.release(socket);
     socket.client = client;
     if (!socket.counting) socket.ws.send(SUBSCRIBED_FRAME);
