@@ -25,6 +25,7 @@ const DROPS: Readonly<Record<DropReason, string>> = {
   rateExceeded: 'A client sent more itself than `limits.messagesPerSecond`.',
   packetTooLarge: 'Larger than the MQTT client accepts; or a body over `limits.messageBytes` by MQTT.',
   expired: 'Its MQTT message expiry was over; or it was kept for somebody offline as long as `limits.offlineAgeS`.',
+  deleted: 'Its sender deleted it, or the site did, while it waited.',
   notAuthorized: 'Published by MQTT where the client may not: another domain, a room it is not in, a reserved topic.',
   malformed: 'Published by MQTT to an address, and no message: not UTF-8, no body, not an id.',
 };

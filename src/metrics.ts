@@ -31,6 +31,7 @@ export const DROP_REASONS = [
   'rateExceeded',
   'packetTooLarge',
   'expired',
+  'deleted',
   'notAuthorized',
   'malformed',
 ] as const;

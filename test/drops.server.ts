@@ -133,6 +133,15 @@ const trials: Readonly<Record<DropReason, Trial>> = {
       return 1;
     },
   },
+  deleted: {
+    async drop({ site, server }) {
+      await site.online('1');
+      await site.push('2', '1', 'oops', { id: 'one' });
+      await site.post('/v5/statuses', { name: '2', to: '1', show: 'deleted one' });
+      await server.settled();
+      return 1;
+    },
+  },
   notAuthorized: {
     async drop({ t, site, mqtt }) {
       const phone = await mqtt((await site.online('1')).ticket);

@@ -2,6 +2,7 @@
  * What an endpoint does with a packet that has come to it: which of its clients have it, what goes on to its parts on
  * other nodes and to its webhook, and what is kept while no client is connected.
  */
+import { takeDeleted } from './deletions.js';
 import { keepOrDrop, toEndpointHere } from './dispatch.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere, isOnline, primaryOf } from './endpoint-record.js';
@@ -26,7 +27,7 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
   }
   if (!message.relayed) state.domain.cluster.relay(state.record, message);
   if (packet.kind === 'message' && state.domain.events !== null) tellAway(state, message);
-  const clients = only === null ? state.clients : state.clients.filter(({ name }) => name === only);
+  const clients = only === null ? takeDeleted(state, packet) : state.clients.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
     client.push(packet, limits);

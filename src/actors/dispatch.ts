@@ -4,6 +4,7 @@
  * it says to a member directly arrive in the order in which they were said (PROTOCOL.md section 5).
  */
 import type { Address, Target } from './address.js';
+import { deletionOf } from './deletions.js';
 import type { Domain } from './domain.js';
 import { type EndpointRecord, isOnline, primaryOf } from './endpoint-record.js';
 import type { Packet } from './packet.js';
@@ -28,6 +29,7 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
   if (domain.history !== null && !isForWebhookOnly(domain, target)) domain.history.take(packet, address);
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
+    deleteFromMailboxes(domain, packet, null);
     if (!isThere) domain.drop(packet, 'offline', address);
     packet.receipt?.report('dropped');
     return;
@@ -51,12 +53,19 @@ export function keepOrDrop(
   isWatched = false,
 ): void {
   const kept = only === null && packet.topic === address ? domain.keep(packet, address) : null;
+  if (only === null) deleteFromMailboxes(domain, packet, address);
   if (kept === null && !isWatched) domain.drop(packet, 'offline', address);
   if (kept !== null || !isWatched) domain.events?.undelivered(packet, address, kept ?? 'dropped');
   const { store } = domain.runtime;
   if (packet.receipt === null) return;
   if (kept === 'stored' && store) packet.receipt.stored(store);
   else packet.receipt.report('dropped');
+}
+
+/** Where a packet deletes a message it is kept no longer for an endpoint that is offline (null: for any that has been in the room). */
+function deleteFromMailboxes(domain: Domain, packet: Packet, address: Address | null): void {
+  const deletion = domain.mailboxes === null ? null : deletionOf(domain, packet);
+  if (deletion !== null) domain.mailboxes?.delete(address, deletion);
 }
 
 /** Whether a service has nobody but its webhook. */

@@ -14,6 +14,7 @@ import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
+import { type Deletion, isDeleted } from './deletions.js';
 import { type MessageFields, Packet } from './packet.js';
 import { exceededBound, type QueueLimits } from './queue.js';
 import { Seen } from './seen.js';
@@ -47,6 +48,9 @@ interface Entry {
   readonly client: Address | null;
   /** Milliseconds since the epoch after which nobody receives it; null: never. */
   readonly expiresAt: number | null;
+  /** Of the message's id: where these differ the message needs not be read to be another. */
+  readonly hash: number;
+  readonly isOfRoom: boolean;
 }
 
 interface Mailbox {
@@ -63,6 +67,8 @@ interface Owner {
 export class Mailboxes {
   readonly seen: Seen;
   readonly #boxes = new Map<Address, Mailbox>();
+  /** By the hashes of the ids of rooms' messages: for whom they are kept. */
+  readonly #ofRooms = new Map<number, Set<Address>>();
   /** Bytes of what clients have sent, by the endpoint that did. */
   readonly #sent = new Map<Address, number>();
   readonly #table: Table<Kept>;
@@ -84,11 +90,9 @@ export class Mailboxes {
     this.#table = store.table('offline');
     this.#part = part(owner.name);
     this.seen = new Seen(store, this.#part);
-    for (const [[, sequence], { to, bytes, at, sender, fromClient, expiresAt = null }] of this.#table.entries(
-      this.#part,
-    )) {
+    for (const [[, sequence], kept] of this.#table.entries(this.#part)) {
       this.#next = Number(sequence) + 1;
-      this.#add(to, { sequence: Number(sequence), bytes, at, client: fromClient ? sender : null, expiresAt });
+      this.#add(kept.to, entryOf(Number(sequence), kept));
     }
     this.#schedule();
   }
@@ -105,7 +109,6 @@ export class Mailboxes {
       return false;
     }
     const at = this.#read.get(packet)?.at ?? this.clock.now();
-    const entry = { sequence: this.#next++, bytes, at, client, expiresAt };
     const kept: Kept = {
       to: address,
       fields: packet.fields as MessageFields,
@@ -115,10 +118,11 @@ export class Mailboxes {
       ...(fromClient ? { fromClient } : {}),
       ...(expiresAt === null ? {} : { expiresAt }),
     };
+    const entry = entryOf(this.#next++, kept);
     this.#table.put([this.#part, entry.sequence], kept);
     const box = this.#add(address, entry);
     for (let bound = boundOf(box, limits); bound; bound = boundOf(box, limits)) {
-      this.#forget(box, box.entries.shift() as Entry);
+      this.#forget(box, box.entries.shift() as Entry, address);
       metrics.exceed(bound);
       metrics.drop('queueOverflow', address);
     }
@@ -163,8 +167,33 @@ export class Mailboxes {
     const at = box && entry ? box.entries.indexOf(entry) : -1;
     if (!box || !entry || at < 0) return;
     box.entries.splice(at, 1);
-    this.#forget(box, entry);
+    this.#forget(box, entry, address);
     if (box.entries.length === 0) this.#boxes.delete(address);
+  }
+
+  /**
+   * Forgets a message that is deleted, of an endpoint, or, where `address` is null, of all that were in the room when it came.
+   * Answers whether there was one.
+   */
+  delete(address: Address | null, deletion: Deletion): boolean {
+    const hash = hashOf(deletion.id);
+    const holders = address === null ? [...(this.#ofRooms.get(hash) ?? [])] : [address];
+    const found = holders.map((holder) => this.#deleteOf(holder, hash, deletion));
+    return found.includes(true);
+  }
+
+  #deleteOf(address: Address, hash: number, deletion: Deletion): boolean {
+    const box = this.#boxes.get(address);
+    const at = box?.entries.findIndex((entry) => {
+      if (entry.hash !== hash || entry.isOfRoom !== deletion.isOfRoom) return false;
+      const kept = this.#table.get([this.#part, entry.sequence]);
+      return kept !== undefined && isDeleted(deletion, kept.fields);
+    });
+    if (!box || at === undefined || at < 0) return false;
+    this.#forget(box, box.entries.splice(at, 1)[0] as Entry, address);
+    if (box.entries.length === 0) this.#boxes.delete(address);
+    this.owner.metrics.drop('deleted', address);
+    return true;
   }
 
   /** The endpoint goes offline, and these are what it has not seen. What is kept already stays, also on a full disk. */
@@ -174,7 +203,7 @@ export class Mailboxes {
     const gone = box?.entries.filter((entry) => !staying.has(entry)) ?? [];
     if (box && gone.length > 0) {
       box.entries = box.entries.filter((entry) => staying.has(entry));
-      for (const entry of gone) this.#forget(box, entry);
+      for (const entry of gone) this.#forget(box, entry, address);
     }
     const kept = new Set(box?.entries);
     for (const packet of packets) {
@@ -223,17 +252,30 @@ export class Mailboxes {
     }
     box.entries.push(entry);
     box.bytes += entry.bytes;
+    if (entry.isOfRoom) {
+      const holders = this.#ofRooms.get(entry.hash);
+      if (holders) holders.add(address);
+      else this.#ofRooms.set(entry.hash, new Set([address]));
+    }
     this.#count(entry, entry.bytes);
     this.owner.metrics.offlineMessages += 1;
     return box;
   }
 
   /** An entry is no longer among those of its mailbox. */
-  #forget(box: Mailbox, entry: Entry): void {
+  #forget(box: Mailbox, entry: Entry, address: Address): void {
+    if (entry.isOfRoom) this.#forgetOfRoom(box, entry, address);
     box.bytes -= entry.bytes;
     this.#count(entry, -entry.bytes);
     this.owner.metrics.offlineMessages -= 1;
     this.#table.remove([this.#part, entry.sequence]);
+  }
+
+  #forgetOfRoom({ entries }: Mailbox, { hash }: Entry, address: Address): void {
+    if (entries.some((other) => other.isOfRoom && other.hash === hash)) return;
+    const holders = this.#ofRooms.get(hash);
+    holders?.delete(address);
+    if (holders?.size === 0) this.#ofRooms.delete(hash);
   }
 
   #expire(address: Address, box: Mailbox): void {
@@ -245,7 +287,7 @@ export class Mailboxes {
     if (expired.length === 0) return;
     box.entries = box.entries.filter((entry) => !isOver(entry));
     for (const entry of expired) {
-      this.#forget(box, entry);
+      this.#forget(box, entry, address);
       metrics.drop('expired', address);
     }
     if (box.entries.length === 0) this.#boxes.delete(address);
@@ -269,6 +311,25 @@ export class Mailboxes {
     }
     this.#schedule();
   };
+}
+
+function entryOf(sequence: number, { bytes, at, sender, fromClient, expiresAt, fields }: Kept): Entry {
+  return {
+    sequence,
+    bytes,
+    at,
+    client: fromClient ? sender : null,
+    expiresAt: expiresAt ?? null,
+    hash: hashOf(fields.id ?? ''),
+    isOfRoom: fields.type === 'grpchat',
+  };
+}
+
+/** A number of 30 bits for an id. */
+function hashOf(id: string): number {
+  let hash = 0;
+  for (let at = 0; at < id.length; at++) hash = (hash * 31 + id.charCodeAt(at)) & 0x3fffffff;
+  return hash;
 }
 
 /** Which bound a mailbox is over; null: none, and a single message never is. */

@@ -261,10 +261,13 @@ export class PacketQueue {
     return found;
   }
 
-  /** Takes a packet out wherever it stands, and leaves a gap. Answers whether it was there. */
-  remove(packet: Packet): boolean {
+  /**
+   * Takes a packet out wherever it stands, and leaves a gap, which counts as a lost message (`lost` 1) or not. Answers
+   * whether it was there.
+   */
+  remove(packet: Packet, lost = packet.kind === 'message' ? 1 : 0): boolean {
     const at = this.#entries.indexOf(packet);
-    if (at >= 0) this.#leaveGap(at, packet);
+    if (at >= 0) this.#leaveGap(at, packet, lost);
     return at >= 0;
   }
 

@@ -40,6 +40,7 @@ const WORDS = new Map([
   ['offline', 'nobody there to receive it'],
   ['queueOverflow', 'does not read; its queue is full'],
   ['clientGone', 'the client it waited for has ended'],
+  ['deleted', 'its sender deleted it while it waited'],
   ['webhookFailed', 'the site did not take it'],
   ['quotaExceeded', 'over a limit'],
   ['packetTooLarge', 'larger than the client accepts'],

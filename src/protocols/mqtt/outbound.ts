@@ -87,6 +87,16 @@ export class Outbound {
     this.#trim(limits);
   }
 
+  /** Takes the first publication out that is one of these, unless it has been sent. Answers whether there was one. */
+  takeOut(isWanted: (publication: Publication) => boolean): boolean {
+    const at = this.#queue.findIndex(({ publication }) => isWanted(publication));
+    const [gone] = at < 0 ? [] : this.#queue.splice(at, 1);
+    if (!gone) return false;
+    this.#count(gone, -1);
+    this.journal?.remove(gone);
+    return true;
+  }
+
   /** A client has connected: what was in flight goes out again, then what waits. */
   connected(connection: Connection, receiveMaximum: number): void {
     this.#inflight.connected(receiveMaximum);

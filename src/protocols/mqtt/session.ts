@@ -4,6 +4,8 @@
  * hold, and by itself when a time is up. Never touches a socket. Lives as long as section 4.1 of MQTT 5 has it live.
  */
 
+import { deletionOf, isFrameOf } from '../../actors/deletions.js';
+import type { Packet } from '../../actors/packet.js';
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
@@ -272,7 +274,16 @@ function push(
 /** Sends a packet of an endpoint or room that the session watches. */
 function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
   const own = (matched as readonly SessionSubscription[]).filter(({ epoch }) => epoch === state.epoch);
-  if (own.length > 0) pushMatched(state, sharedPublicationOf(packet), own);
+  if (own.length > 0 && !takeDeleted(state, packet)) pushMatched(state, sharedPublicationOf(packet), own);
+}
+
+/** Takes a message out that its sender has deleted while it waited here: whether there was one. */
+function takeDeleted({ broker: { domain }, outbound }: SessionState, packet: Packet): boolean {
+  const deletion = deletionOf(domain, packet);
+  if (deletion === null) return false;
+  const isFound = outbound.takeOut(({ topic, payload }) => topic === packet.topic && isFrameOf(deletion, payload));
+  if (isFound) domain.metrics.drop('deleted', packet.topic);
+  return isFound;
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then handles what came meanwhile. */
