@@ -81,18 +81,23 @@ export class Roster {
 
 const SEEN = 2_000;
 
+/** What tells one message from all others. */
+export function keyOf(from: string, id: string): string {
+  return `${from}\n${id}`;
+}
+
 /** Which messages have been shown: `from` and `id` tell. The oldest are forgotten. */
 export class Seen {
   readonly #keys = new Set<string>();
 
   has({ from, id }: { readonly from: string; readonly id?: string }): boolean {
-    return id !== undefined && this.#keys.has(`${from}\n${id}`);
+    return id !== undefined && this.#keys.has(keyOf(from, id));
   }
 
   /** Adds a message; false where it had been shown before. */
   add({ from, id }: { readonly from: string; readonly id?: string }): boolean {
     if (id === undefined) return true;
-    const key = `${from}\n${id}`;
+    const key = keyOf(from, id);
     if (this.#keys.has(key)) return false;
     this.#keys.add(key);
     for (const oldest of this.#keys) {

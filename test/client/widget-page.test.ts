@@ -163,7 +163,7 @@ const NOTIFICATIONS = `
   window.Notification = class {
     static permission = 'default';
     static async requestPermission() { asked.push('permission'); return (Notification.permission = 'granted'); }
-    constructor(title, { body }) { asked.push(title + ': ' + body); }
+    constructor(title, { body }) { asked.push(title + ': ' + body); window.notification = this; }
     close() {}
   };
   Object.defineProperty(document, 'visibilityState', { get: () => (hides ? 'hidden' : 'visible') });`;
@@ -197,3 +197,38 @@ t.test(
     t.strictSame(await asked(), [], 'the choice is kept, and nothing is asked');
   },
 );
+
+t.test(
+  'a notification of a widget that was drawn anew opens its conversation in what is shown now',
+  { skip },
+  async (t) => {
+    const { browser, user, push } = await stage(t);
+    const context = await browser.newContext();
+    await context.addInitScript(NOTIFICATIONS);
+    await context.addInitScript(`Notification.permission = 'granted'; hides = true;
+    localStorage.setItem('nextalk-widget', '{"notifications":true}');`);
+    const page = await user('anna', 'mode="docked"', {}, context);
+    await push('jack', 'anna', 'one');
+    await page.waitForFunction('asked.length > 0');
+    await page.evaluate(`document.querySelector('nextalk-chat').strings = { open: 'Öffnen' }`);
+    await page.getByRole('button', { name: 'Öffnen, 1 unread' }).waitFor();
+    await page.evaluate('notification.onclick()');
+    await hears(page, 'one');
+    t.match(await page.title(), /Page$/);
+  },
+);
+
+t.test('a page that draws the widget anew as a message comes has it once in its title', { skip }, async (t) => {
+  const { user, push } = await stage(t);
+  const page = await user('anna', 'mode="docked"');
+  await page.evaluate(`{
+    const widget = document.querySelector('nextalk-chat');
+    widget.chat.on('message', () => { widget.strings = { search: 'Suche' }; widget.open(); });
+  }`);
+  await push('jack', 'anna', 'one');
+  await page.getByPlaceholder('Suche').waitFor();
+  await page.getByRole('button', { name: /^jack.* 1 unread$/ }).waitFor();
+  t.equal(await page.title(), '(1) Page');
+  await page.evaluate(`document.querySelector('nextalk-chat').remove()`);
+  await page.waitForFunction(`document.title === 'Page'`);
+});

@@ -14,6 +14,11 @@ const NEWER_PAGES = 4;
 const TYPING_MS = 6_000;
 const TYPISTS = 20;
 
+/** The room of a conversation's id, `gid:` and the room; null: the id is somebody's. */
+export function roomOf(id: string): string | null {
+  return id.startsWith('gid:') ? id.slice(4) : null;
+}
+
 export type LoadHistory = (id: string, range: Range) => Promise<History>;
 
 export interface Last {
@@ -23,7 +28,7 @@ export interface Last {
   readonly isMine: boolean;
 }
 
-function lastOf({ nick, body, at, isMine, image }: Line): Last {
+export function lastOf({ nick, body, at, isMine, image }: Line): Last {
   return { nick, body: body || (image ?? ''), at, isMine };
 }
 
@@ -54,7 +59,7 @@ export class Conversation {
   constructor(readonly id: string) {}
 
   get isRoom(): boolean {
-    return this.id.startsWith('gid:');
+    return roomOf(this.id) !== null;
   }
 
   /** Whether the history may have older messages than those that are kept. */

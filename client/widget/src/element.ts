@@ -3,7 +3,6 @@ import { browser } from '../../src/browser.js';
 import type { Chat, Options } from '../../src/chat.js';
 import { chatOf, type LoadTabs, serverOf } from '../../src/connect.js';
 import { listOf } from '../../src/identity.js';
-import type { StateChange } from '../../src/machine.js';
 import { h } from './dom.js';
 import { Model } from './model.js';
 import { Panel } from './panel.js';
@@ -194,6 +193,7 @@ export class NexTalkChat extends HTMLElement {
       onUnread: (unread) => this.#tell('nextalk-unread', { unread }),
       onOpen: (open, id) => this.#tell('nextalk-open', { open, id }),
       reconnect: () => this.#change('connect'),
+      open: (id) => this.open(id),
     });
     const isRightToLeft =
       this.dir === 'rtl' || (this.dir === '' && (isRtl(language) || getComputedStyle(this).direction === 'rtl'));
@@ -240,7 +240,7 @@ export class NexTalkChat extends HTMLElement {
     this.shadowRoot?.replaceChildren();
   }
 
-  #tell(name: string, detail: StateChange | object): void {
+  #tell(name: string, detail: object): void {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 }

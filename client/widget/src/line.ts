@@ -1,4 +1,5 @@
 /** One message, as a conversation keeps it. */
+import { keyOf } from '../../src/roster.js';
 import type { Message } from '../../src/wire.js';
 
 /**
@@ -30,10 +31,6 @@ const OUTCOMES: ReadonlySet<unknown> = new Set(['delivered', 'queued', 'stored',
 /** An answer's outcome; what is not one of those that mean something to a reader is `sent`. */
 export function outcomeOf(value: unknown): Outcome {
   return OUTCOMES.has(value) ? (value as Outcome) : 'sent';
-}
-
-export function keyOf(from: string, id: string): string {
-  return `${from}\n${id}`;
 }
 
 /** The image that a message brings beside its body: `{"image": url}`. */

@@ -1,10 +1,9 @@
 /** The conversation side of the widget: its head, messages, members, and where one writes. */
 import { Composer } from './composer.js';
 import { avatar, type Context, ICONS, showText } from './context.js';
-import type { Conversation } from './conversation.js';
+import { type Conversation, roomOf } from './conversation.js';
 import { h, icon, say, set } from './dom.js';
 import { Members } from './members.js';
-import { roomOf } from './model.js';
 import { Thread } from './thread.js';
 
 export class Main {

@@ -23,9 +23,7 @@ export function dayOf(at: number): number {
 
 export function isTogether(one: Line | undefined, other: Line | undefined): boolean {
   if (!one || !other || one.from !== other.from || one.isMine !== other.isMine) return false;
-  return (
-    Math.abs(other.at - one.at) < GROUP_MS && new Date(one.at).toDateString() === new Date(other.at).toDateString()
-  );
+  return Math.abs(other.at - one.at) < GROUP_MS && dayOf(one.at) === dayOf(other.at);
 }
 
 /** Outcomes that are told below the message wherever it stands. */

@@ -1,10 +1,10 @@
 /** What the widget knows: conversations, who is there, what the connection does. It draws nothing. */
 import type { Chat, Sent } from '../../src/chat.js';
 import type { StateChange } from '../../src/machine.js';
-import type { Person } from '../../src/roster.js';
+import { keyOf, type Person } from '../../src/roster.js';
 import type { Json, Message, Presence, Status } from '../../src/wire.js';
-import { Conversation, KEPT, KEPT_CLOSED } from './conversation.js';
-import { keyOf, type Line, lineOf, outcomeOf } from './line.js';
+import { Conversation, KEPT, KEPT_CLOSED, lastOf, roomOf } from './conversation.js';
+import { type Line, lineOf, outcomeOf } from './line.js';
 import { Names } from './names.js';
 import { ReadMarks } from './read-marks.js';
 import type { Timer } from './timer.js';
@@ -43,8 +43,10 @@ export interface Listener {
   heard(line: Line): void;
 }
 
-export function roomOf(id: string): string | null {
-  return id.startsWith('gid:') ? id.slice(4) : null;
+/** Whether a call has failed by the connection: such a failure says nothing of what the domain allows. */
+function isUnanswered(error: unknown): boolean {
+  const { code } = error as { readonly code?: number };
+  return code === 408 || code === 410;
 }
 
 export class Model {
@@ -227,8 +229,7 @@ export class Model {
       await loading;
       this.hasHistory = true;
     } catch (error) {
-      const { code } = error as { readonly code?: number };
-      if (this.hasHistory === null && code !== 408 && code !== 410) this.hasHistory = false;
+      if (this.hasHistory === null && !isUnanswered(error)) this.hasHistory = false;
       conversation.setHistory(false);
     }
     if (!this.#isClosed) this.listener.changed();
@@ -293,8 +294,7 @@ export class Model {
       this.hasHistory = true;
       for (const item of conversations) this.#take(item);
     } catch (error) {
-      const { code } = error as { readonly code?: number };
-      if (code !== 408 && code !== 410) this.hasHistory = false;
+      if (!isUnanswered(error)) this.hasHistory = false;
     }
     if (!this.#isClosed) this.listener.changed();
   }
@@ -305,9 +305,7 @@ export class Model {
     const conversation = this.conversation(id);
     const line = lineOf(last as Message, this.self, this.timer.now());
     if (!line.isMine && line.nick && !conversation.isRoom) this.#names.learn(line.from, line.nick);
-    const { nick, body, at, isMine, image } = line;
-    if (!conversation.last || conversation.last.at < at)
-      conversation.last = { nick, body: body || (image ?? ''), at, isMine };
+    if (!conversation.last || conversation.last.at < line.at) conversation.last = lastOf(line);
     if (!isKnown && this.open !== conversation) conversation.unread = Math.max(0, Number(unread) || 0);
   }
 

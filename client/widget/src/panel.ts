@@ -26,6 +26,8 @@ export interface Surface {
   onUnread(unread: number): void;
   onOpen(isOpen: boolean, id: string | null): void;
   reconnect(): void;
+  /** Shows a conversation in whichever panel is there by then. */
+  open(id: string): void;
 }
 
 export class Panel {
@@ -104,7 +106,8 @@ export class Panel {
     this.#isDue = true;
     queueMicrotask(() => {
       this.#isDue = false;
-      this.draw();
+      // Another panel may have come in its place meanwhile.
+      if (this.element.isConnected) this.draw();
     });
   }
 
@@ -171,7 +174,7 @@ export class Panel {
     const name = nick || model.nameOf(from);
     const title = conversation.isRoom ? `${name} · ${model.nameOf(conversation.id)}` : name;
     this.#alerts.notify(conversation.id, title, body || (image ? speech.say('image') : ''), () =>
-      this.open(conversation.id),
+      this.surface.open(conversation.id),
     );
   }
 

@@ -1,5 +1,6 @@
 /** The list side of the widget: the user's own status, search, conversations, rooms and people. */
 import { avatar, type Context, ICONS, showText } from './context.js';
+import { roomOf } from './conversation.js';
 import { h, icon, say, set } from './dom.js';
 import { type Item, List } from './list.js';
 import { HEIGHTS, type Row, rowsOf } from './rows.js';
@@ -83,7 +84,7 @@ export class Side {
     if (row.kind === 'heading') return `${row.word} ${row.count}`;
     const conversation = model.conversations.get(row.id);
     const person = model.personOf(row.id);
-    const members = row.id.startsWith('gid:') ? model.chat.rooms.get(row.id.slice(4))?.size : 0;
+    const members = model.chat.rooms.get(roomOf(row.id) ?? '')?.size;
     const { last, unread, draft } = conversation ?? {};
     const typing = conversation?.typists(now()).length;
     const day = new Date(now()).toDateString();
@@ -108,7 +109,7 @@ export class Side {
     if (row.kind === 'heading') return h('h2', { class: 'section' }, speech.say(row.word));
     const { id } = row;
     const name = model.nameOf(id);
-    const show = id.startsWith('gid:') ? null : (model.personOf(id)?.show ?? 'offline');
+    const show = roomOf(id) !== null ? null : (model.personOf(id)?.show ?? 'offline');
     const unread = model.conversations.get(id)?.unread ?? 0;
     const isCurrent = id === model.open?.id;
     return h(
@@ -125,14 +126,14 @@ export class Side {
   #name(id: string, name: string): HTMLElement[] {
     const { model, speech } = this.context;
     const label = h('bdi', { class: 'name' }, name);
-    if (id.startsWith('gid:')) return [label];
+    if (roomOf(id) !== null) return [label];
     return [label, h('span', { class: 'quiet' }, showText(model.personOf(id)?.show ?? 'offline', speech))];
   }
 
   /** A person or room without messages. */
   #still(id: string, name: string): HTMLElement[] {
     const { model, speech } = this.context;
-    const members = id.startsWith('gid:') ? model.chat.rooms.get(id.slice(4))?.size : undefined;
+    const members = model.chat.rooms.get(roomOf(id) ?? '')?.size;
     const person = model.personOf(id);
     const more = members === undefined ? (person?.status ?? '') : speech.say('memberCount', { n: members });
     return [...this.#name(id, name), ...(more ? [h('span', { class: 'more' }, h('bdi', {}, more))] : [])];
