@@ -229,6 +229,12 @@ export const configSchema: ConfigSchema = {
         description:
           'The secret that opens the dashboard and metrics, or several of them, of which some may be for the owners of some domains alone. null: none is asked for.',
       },
+      metricsDomains: whole(
+        0,
+        100_000,
+        50,
+        'Domains with series of their own in `/metrics`, the busiest of the last hour; all others are added up as `domain="other"`. With workers each has its own series of a domain, so there are as many fewer. 0: no limit.',
+      ),
     }),
     domains: {
       type: 'array',

@@ -118,6 +118,8 @@ export interface AdminConfig {
   readonly port: number;
   /** Never null on an address other than loopback. */
   readonly token: string | readonly (string | OwnerToken)[] | null;
+  /** So many domains have series of their own in `/metrics`; 0: all. */
+  readonly metricsDomains: number;
 }
 
 /** Opens the admin port to the owner of some domains. */

@@ -31,7 +31,7 @@ t.test('an empty configuration serves localhost on loopback with every default',
       topicAliasMaximum: 100,
       maxPacketBytes: 262144,
     },
-    admin: { host: '127.0.0.1', port: 8081, token: null },
+    admin: { host: '127.0.0.1', port: 8081, token: null, metricsDomains: 50 },
     domains: [
       {
         domain: 'localhost',

@@ -182,3 +182,35 @@ t.test('packets that leave a queue unseen are counted under their reason', async
   while (((await dropped())('offline') ?? 0) < 2) await server.settled();
   t.equal((await dropped())('offline'), 2, 'the messages that nobody came back for');
 });
+
+t.test('/metrics of 2,000 domains that are all used has at most 200 KB, and the list has them all', async (t) => {
+  const names = Array.from({ length: 2000 }, (_, n) => `site-${n}.customers.example`);
+  const server = await testServer(t, { ...admin, domains: names.map((domain) => ({ domain, apikey: 'key' })) });
+  for (let n = 0; n < names.length; n += 50) {
+    const sites = names.slice(n, n + 50).map((domain) => server.site({ domain, apikey: 'key' }));
+    await Promise.all(
+      sites.map(async (site) => {
+        const { ticket } = await site.online('1', { rooms: 'r' });
+        await site.message(ticket, '2', 'hi');
+        await site.post('/v5/messages', { ticket: 'wrong' });
+      }),
+    );
+  }
+  const { text } = await exchange(server.adminPort, { path: '/metrics' }).answer;
+  t.ok(text.length <= 200_000, `${text.length} characters`);
+  const accepted = [...seriesOf(text)].filter(([name]) => name.startsWith('nextalk_domain_packets_accepted_total'));
+  const messages = accepted.filter(([name]) => name.endsWith(',kind="message"}'));
+  t.equal(messages.length, 51);
+  t.equal(
+    messages.reduce((sum, [, count]) => sum + count, 0),
+    2000,
+  );
+  const listed: string[] = [];
+  for (let after: string | null = ''; after !== null; ) {
+    const page = await exchange(server.adminPort, { path: `/api/domains?limit=1000&after=${after}` }).answer;
+    const { domains, next } = page.body as { domains: { domain: string; endpoints: number }[]; next: string | null };
+    listed.push(...domains.filter(({ endpoints }) => endpoints === 1).map(({ domain }) => domain));
+    after = next;
+  }
+  t.strictSame(listed, [...names].sort());
+});

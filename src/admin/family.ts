@@ -10,6 +10,17 @@ export interface Source {
   readonly cluster: () => ClusterView | null;
 }
 
+/** What families are read from, all of one moment. */
+export interface Snapshot extends Source {
+  /** The domains that have something to say: a server may have thousands that nobody uses. */
+  readonly used: readonly DomainMetrics[];
+}
+
+export function snapshotOf(source: Source): Snapshot {
+  const used = [...source.metrics.domains.values()].filter((domain) => domain.isUsed);
+  return { ...source, used };
+}
+
 export type Labels = Readonly<Record<string, string>>;
 
 /** A number, or a histogram, whose values are divided by `unit` to be in the unit that the metric's name ends with. */
@@ -44,7 +55,7 @@ export interface Family {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
-  readonly read: (source: Source) => readonly Reading[];
+  readonly read: (source: Snapshot) => readonly Reading[];
   /** How two workers' numbers become that of one server. Without it they are added. */
   readonly merge?: (a: number, b: number) => number;
   /** The family that counts what other workers have counted in this one too: the sum is without it. */
@@ -66,7 +77,7 @@ export function single(
   type: 'counter' | 'gauge',
   name: string,
   help: string,
-  read: (source: Source) => number,
+  read: (source: Snapshot) => number,
 ): Family {
   return { name, type, help, labels: [], read: (source) => [{ labels: {}, value: read(source) }] };
 }
@@ -89,11 +100,6 @@ export function keyed<K extends string>(
   };
 }
 
-/** The domains that have something to say: a server may have thousands that nobody uses. */
-function usedDomains({ metrics }: Source): DomainMetrics[] {
-  return [...metrics.domains.values()].filter((domain) => domain.isUsed);
-}
-
 /** One number of each domain that has been used since the start. */
 export function ofDomain(
   type: 'counter' | 'gauge',
@@ -106,7 +112,7 @@ export function ofDomain(
     type,
     help,
     labels: ['domain'],
-    read: (source) => usedDomains(source).map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
+    read: ({ used }) => used.map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
   };
 }
 
@@ -124,8 +130,8 @@ export function ofDomainKeyed<K extends string>(
     type,
     help: `${help} Left out while 0.`,
     labels: ['domain', label],
-    read: (source) =>
-      usedDomains(source).flatMap((domain) => {
+    read: ({ used }) =>
+      used.flatMap((domain) => {
         const numbers = read(domain);
         return keys
           .filter((key) => numbers[key] !== 0)

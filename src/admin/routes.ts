@@ -4,13 +4,13 @@ import type { Context } from '../protocols/context.js';
 import { answer, answerError, answerJson, type Handler, maySee, type Request, redirect } from './answer.js';
 import type { Auth } from './auth.js';
 import { domainRoutes } from './domains.js';
-import { FAMILIES } from './families.js';
-import { type Source, toValue } from './family.js';
+import type { Source } from './family.js';
 import { largestRooms, lookup, NOT_SERVED, targetOf } from './lookup.js';
+import { NamedDomains } from './named-domains.js';
 import type { Asset } from './page.js';
 import { PROMETHEUS_TYPE, prometheusText } from './prometheus.js';
 import { reloadRoute } from './reload.js';
-import { nodeView, statistics, valuesFor } from './stats.js';
+import { nodeView, statistics, valuesOf } from './stats.js';
 import { Stream } from './stream.js';
 import { LONGEST_MINUTES, type Tracing } from './tracing.js';
 import { webhookRoutes } from './webhooks.js';
@@ -29,19 +29,14 @@ export function limitOf(url: URL): number {
 
 function statsRoutes(context: Context, source: Source): [string, Handler][] {
   const stream = new Stream(source.history, () => nodeView(source));
+  const named = new NamedDomains(() => context.config().admin.metricsDomains, context.runtime.clock);
   return [
     [
       'GET /metrics',
       ({ response, viewer }) => {
-        const families = FAMILIES.map(
-          (family) => [family, valuesFor(viewer, family.read(source).map(toValue))] as const,
-        );
-        answer(
-          response,
-          200,
-          PROMETHEUS_TYPE,
-          prometheusText(families.filter(([, values]) => !viewer?.domains || values.length > 0)),
-        );
+        const families = valuesOf(source, viewer);
+        const shown = viewer?.domains ? families.filter(([, values]) => values.length > 0) : named.bound(families);
+        answer(response, 200, PROMETHEUS_TYPE, prometheusText(shown));
       },
     ],
     ['GET /api/stats', ({ response, viewer }) => answerJson(response, statistics(source, viewer))],

@@ -4,7 +4,8 @@ import type { Viewer } from '../directory/operations.js';
 import { packageVersion } from '../version.js';
 import type { ClusterView } from './cluster.js';
 import { FAMILIES } from './families.js';
-import { type Source, toValue, type Value } from './family.js';
+import { type Source, snapshotOf, toValue, type Value } from './family.js';
+import type { Described } from './prometheus.js';
 
 /** This process, and which other nodes it knows. */
 export interface NodeView {
@@ -45,11 +46,17 @@ export function valuesFor(viewer: Viewer | null, values: readonly Value[]): read
     : values.filter(({ labels: { domain } }) => domain !== undefined && domains.has(domain));
 }
 
+/** Every family with its numbers, as far as the viewer may see them. */
+export function valuesOf(source: Source, viewer: Viewer | null): Described[] {
+  const snapshot = snapshotOf(source);
+  return FAMILIES.map((family) => [family, valuesFor(viewer, family.read(snapshot).map(toValue))]);
+}
+
 /** This node and its numbers, under the names they have in `/metrics`. */
 export function statistics(source: Source, viewer: Viewer | null): object {
   const node = nodeView(source);
-  const metrics = FAMILIES.map(
-    (family) => [family.name, valuesFor(viewer, family.read(source).map(toValue))] as const,
-  ).filter(([, values]) => !viewer?.domains || values.length > 0);
+  const metrics = valuesOf(source, viewer)
+    .map(([{ name }, values]) => [name, values] as const)
+    .filter(([, values]) => !viewer?.domains || values.length > 0);
   return { node: viewer?.domains ? ownersView(node) : node, metrics: Object.fromEntries(metrics) };
 }

@@ -15,12 +15,14 @@ import { History } from '../admin/history.js';
 import { type Listener, listen } from '../admin/listener.js';
 import { type Lookup, NOT_SERVED, type Rooms } from '../admin/lookup.js';
 import { sampleOf } from '../admin/measures.js';
+import { NamedDomains } from '../admin/named-domains.js';
 import { readAssets } from '../admin/page.js';
 import { type Described, PROMETHEUS_TYPE, prometheusText } from '../admin/prometheus.js';
 import { reloadRoute } from '../admin/reload.js';
 import { limitOf, openRoutes, pageRoute } from '../admin/routes.js';
 import { Stream } from '../admin/stream.js';
 import { mergeWebhooks, TEST_EVENT, type WebhookRows } from '../admin/webhooks.js';
+import { systemClock } from '../clock.js';
 import type { Config } from '../config.js';
 import type { Viewer } from '../directory/operations.js';
 import { AdminMetrics } from '../metrics.js';
@@ -38,6 +40,7 @@ class Workers {
     readonly requests: Requests,
     readonly heartbeats: Heartbeats,
     private readonly admin: AdminMetrics,
+    private readonly named: NamedDomains,
   ) {}
 
   /** The server as the latest heartbeats show it. */
@@ -58,7 +61,8 @@ class Workers {
     const { counted, notCounted } = await this.requests.as(viewer).sendJson<Statistics>('/api/stats');
     const values = new Map([...counted].map(([worker, { metrics }]) => [worker, metrics]));
     if (viewer?.domains) return prometheusText(byWorker(values, {}).filter(([, its]) => its.length > 0));
-    return prometheusText([...byWorker(values, this.#adminMetrics()), ...this.#workerMetrics(new Set(notCounted))]);
+    const families = this.named.bound(byWorker(values, this.#adminMetrics()));
+    return prometheusText([...families, ...this.#workerMetrics(new Set(notCounted))]);
   }
 
   async statistics(viewer: Viewer | null): Promise<object> {
@@ -252,7 +256,10 @@ export async function startWorkersAdmin(
   const { host, port } = config().admin;
   if (port === 0) return null;
   const metrics = new AdminMetrics();
-  const workers = new Workers(new Requests(ports), heartbeats, metrics);
+  // Each worker has series of its own of a domain.
+  const mostNamed = (): number => Math.ceil(config().admin.metricsDomains / Math.max(1, ports().length));
+  const named = new NamedDomains(mostNamed, systemClock);
+  const workers = new Workers(new Requests(ports), heartbeats, metrics, named);
   const history = new History(() => sampleOf(heartbeats.all(ports().map(({ name }) => name))));
   const tracing = new SharedTracing(workers.requests);
   const auth = new Auth(() => config().admin.token, Date.now);

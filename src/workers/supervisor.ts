@@ -150,7 +150,7 @@ class Supervisor {
   /** A worker is a node of its own, and its admin port is for this process, which answers for all workers. */
   #configOf(name: string): Config {
     const { cluster, admin } = this.#config;
-    const own = { host: loopback, port: admin.port === 0 ? 0 : -1, token: this.#token };
+    const own = { host: loopback, port: admin.port === 0 ? 0 : -1, token: this.#token, metricsDomains: 0 };
     const nats = this.#nats ? [this.#nats.url] : cluster.nats;
     return { ...this.#config, cluster: { ...cluster, nats, node: name }, admin: own };
   }

@@ -1,0 +1,146 @@
+/**
+ * Which domains have series of their own in `/metrics`: the busiest ones. All others are one series, `domain="other"`, so that a
+ * page of thousands of sites stays as small as that of fifty.
+ *
+ * Who is busiest is looked at once in an hour, after the answer of that moment, so that series seldom begin and end; until then
+ * domains that are new take what places are free. A counter of the others never falls and never jumps: what a domain has counted among
+ * them stays there when it gets a name, and what it has counted by name does not come there when it loses it.
+ */
+import type { Clock } from '../clock.js';
+import type { Value } from './family.js';
+import type { Described } from './prometheus.js';
+
+const LOOK_MS = 3_600_000;
+/** The label of all that have no name; a domain that is called so is always one of them. */
+const OTHER = 'other';
+/** What a domain has done, and how many are connected to it. */
+const ACTIVITY: ReadonlySet<string> = new Set([
+  'nextalk_domain_packets_accepted_total',
+  'nextalk_domain_packets_sent_total',
+  'nextalk_domain_refusals_total',
+  'nextalk_mqtt_publications_received_total',
+  'nextalk_mqtt_publications_sent_total',
+  'nextalk_domain_connections',
+]);
+
+/** One counter of the others. */
+interface OtherCounter {
+  /** The sum of those that were the others when it was last read: lower now where a worker has started again. */
+  sum: number;
+  /** What has been counted by domains that are no others now, less what the others had counted by name. */
+  kept: number;
+}
+
+interface Series {
+  readonly labels: Value['labels'];
+  sum: number;
+}
+
+export class NamedDomains {
+  #named = new Set<string>();
+  /** What each domain had done when the busiest ones were looked at. */
+  #before = new Map<string, number>();
+  readonly #counters = new Map<string, OtherCounter>();
+  #lookAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    /** How many may have a name; 0: all. */
+    private readonly most: () => number,
+    private readonly clock: Pick<Clock, 'now'>,
+  ) {}
+
+  /** The families as they are shown, with those domains as one that have no name. */
+  bound(families: readonly Described[]): readonly Described[] {
+    const activity = activityOf(families);
+    const most = this.most();
+    if (most === 0) return families;
+    const now = this.clock.now();
+    if (this.#lookAt === Number.NEGATIVE_INFINITY) this.#lookAt = now + LOOK_MS;
+    this.#fill(activity, most);
+    const shown = families.map((family) => this.#shown(family));
+    if (now >= this.#lookAt) {
+      this.#lookAt = now + LOOK_MS;
+      this.#look(families, activity, most);
+    }
+    return shown;
+  }
+
+  /** Names domains while there are places, the busiest first; not those that have counted among the others already. */
+  #fill(activity: ReadonlyMap<string, number>, most: number): void {
+    if (this.#named.size >= most || this.#counters.size > 0) return;
+    for (const name of busiest(activity, most)) {
+      if (this.#named.size >= most) return;
+      this.#named.add(name);
+    }
+  }
+
+  /** The busiest since the last time get the names. */
+  #look(families: readonly Described[], activity: ReadonlyMap<string, number>, most: number): void {
+    const since = new Map([...activity].map(([name, done]) => [name, done - (this.#before.get(name) ?? 0)]));
+    this.#before = new Map(activity);
+    const sumsBefore = families.map((family) => this.#sums(family));
+    this.#named = new Set(busiest(since, most));
+    for (const [i, family] of families.entries()) {
+      if (family[0].type !== 'counter') continue;
+      const sums = this.#sums(family);
+      for (const key of new Set([...(sumsBefore[i]?.keys() ?? []), ...sums.keys()])) {
+        const sum = sums.get(key)?.sum ?? 0;
+        const kept = (this.#counters.get(key)?.kept ?? 0) + (sumsBefore[i]?.get(key)?.sum ?? 0) - sum;
+        this.#counters.set(key, { sum, kept });
+      }
+    }
+  }
+
+  #isNamed({ domain }: Value['labels']): boolean {
+    return domain === undefined || (domain !== OTHER && this.#named.has(domain));
+  }
+
+  /** The numbers of all domains without a name, added up by their other labels. */
+  #sums([{ name }, values]: Described): Map<string, Series> {
+    const sums = new Map<string, Series>();
+    for (const value of values) {
+      if (!('value' in value) || this.#isNamed(value.labels)) continue;
+      const labels = { ...value.labels, domain: OTHER };
+      const key = `${name} ${Object.values(labels).join(' ')}`;
+      const found = sums.get(key);
+      if (found) found.sum += value.value;
+      else sums.set(key, { labels, sum: value.value });
+    }
+    return sums;
+  }
+
+  #shown(family: Described): Described {
+    const [described, values] = family;
+    const sums = this.#sums(family);
+    if (sums.size === 0) return family;
+    const others = Array.from(sums, ([key, { labels, sum }]) => {
+      const value = described.type === 'counter' ? this.#count(key, sum) : sum;
+      return { labels, value };
+    });
+    return [described, [...values.filter(({ labels }) => this.#isNamed(labels)), ...others]];
+  }
+
+  #count(key: string, sum: number): number {
+    const counter = this.#counters.get(key) ?? { sum: 0, kept: 0 };
+    this.#counters.set(key, { sum, kept: sum < counter.sum ? 0 : counter.kept });
+    return sum + (sum < counter.sum ? 0 : counter.kept);
+  }
+}
+
+/** How much each domain has done. */
+function activityOf(families: readonly Described[]): Map<string, number> {
+  const activity = new Map<string, number>();
+  for (const [{ name }, values] of families) {
+    for (const value of values) {
+      const { domain } = value.labels;
+      if (domain === undefined || !('value' in value)) continue;
+      activity.set(domain, (activity.get(domain) ?? 0) + (ACTIVITY.has(name) ? value.value : 0));
+    }
+  }
+  return activity;
+}
+
+function busiest(activity: ReadonlyMap<string, number>, most: number): string[] {
+  const names = [...activity.keys()].filter((name) => name !== OTHER);
+  return names.sort((a, b) => (activity.get(b) ?? 0) - (activity.get(a) ?? 0)).slice(0, most);
+}
