@@ -6,7 +6,7 @@ import { WebhookServer } from './support/webhook.js';
 
 function send(url: string, mayLeadInside: boolean): Promise<PostResult> {
   return new Promise((resolve) => {
-    post({ url, headers: {}, body: '{}', mayLeadInside, clock: systemClock }, resolve);
+    post({ domain: 'a.example', url, headers: {}, body: '{}', mayLeadInside, clock: systemClock }, resolve);
   });
 }
 

@@ -22,7 +22,9 @@ async function siteOf(t: Cleaner, answer: string): Promise<{ readonly url: strin
 }
 
 function sent(clock: ManualClock, url: string): Promise<PostResult> {
-  return new Promise((resolve) => post({ url, headers: {}, body: '{}', mayLeadInside: true, clock }, resolve));
+  return new Promise((resolve) =>
+    post({ domain: 'a.example', url, headers: {}, body: '{}', mayLeadInside: true, clock }, resolve),
+  );
 }
 
 t.test('a site whose answer never ends holds its connection no longer than it may answer', async (t) => {

@@ -2,12 +2,12 @@
  * A POST to the site. Where it leads is checked when the connection is made, whatever a name resolves to: a name that
  * leads outside when it is looked at, and inside when it is called, reaches nothing. Redirects are not followed.
  */
-import { type LookupAddress, lookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Clock } from '../clock.js';
 import { hostOf, isInside } from '../inside.js';
+import { Names } from './names.js';
 
 /** How long the site has to answer, the end of its answer included. */
 export const ANSWER_MS = 10_000;
@@ -16,27 +16,42 @@ export const ANSWER_MS = 10_000;
 export type PostResult = { readonly status: number } | { readonly why: string };
 
 export interface PostOptions {
+  /** The domain whose site it is: look-ups of names are bounded for each. */
+  readonly domain: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   /** Whether addresses inside are allowed. */
   readonly mayLeadInside: boolean;
   readonly clock: Clock;
+  /** Absent: those of the system. */
+  readonly names?: Names;
 }
 
 const REFUSED = 'the address leads inside, which webhookPrivate does not allow';
+const NO_ADDRESS = 'the name has no address of the kind that is called';
 
-/** Resolves a name to addresses outside; fails where it has none. */
-const outside: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, '', 0);
-    const found = addresses.filter(({ address }) => !isInside(address));
-    const [first] = found as [LookupAddress?];
-    if (!first) return callback(new Error(REFUSED), '', 0);
-    if (options.all) callback(null, found);
-    else callback(null, first.address, first.family);
-  });
-};
+/** All webhooks of the process. */
+const shared = new Names();
+
+/** Resolves a name to addresses, only to such outside unless `mayLeadInside`; fails where it has none. */
+function lookupFor({ domain, mayLeadInside, clock, names = shared }: PostOptions): LookupFunction {
+  return (hostname, options, callback) => {
+    names.find(domain, hostname, clock, (error, addresses) => {
+      if (error) return callback(error, '', 0);
+      const allowed = addresses.filter(({ address }) => mayLeadInside || !isInside(address));
+      const found = allowed.filter(({ family }) => !options.family || family === familyOf(options.family));
+      const [first] = found;
+      if (!first) return callback(new Error(allowed.length < addresses.length ? REFUSED : NO_ADDRESS), '', 0);
+      if (options.all) callback(null, found);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+function familyOf(family: number | string): number {
+  return Number(String(family).replace('IPv', ''));
+}
 
 const agents = {
   'http:': { module: http, inside: new http.Agent({ keepAlive: true }), outside: new http.Agent({ keepAlive: true }) },
@@ -60,13 +75,15 @@ export function post(options: PostOptions, done: (result: PostResult) => void): 
   return () => clearImmediate(refusal);
 }
 
-function send({ url, headers, body, mayLeadInside, clock }: PostOptions, done: (result: PostResult) => void) {
+function send(options: PostOptions, done: (result: PostResult) => void) {
+  const { url, headers, body, mayLeadInside, clock } = options;
   let isOver = false;
-  const { module, inside, outside: agent } = agents[new URL(url).protocol as keyof typeof agents];
+  const { module, inside, outside } = agents[new URL(url).protocol as keyof typeof agents];
   const request = module.request(url, {
     method: 'POST',
     headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
-    ...(mayLeadInside ? { agent: inside } : { agent, lookup: outside }),
+    agent: mayLeadInside ? inside : outside,
+    lookup: lookupFor(options),
   });
   const cancelAnswer = clock.after(ANSWER_MS, () => {
     request.destroy(new Error(`no answer within ${ANSWER_MS} ms`));

@@ -21,5 +21,5 @@ export function postToSite(
     'x-nextalk-domain': encodeURIComponent(name),
     'x-nextalk-signature': signatureOf(settings, body),
   };
-  return post({ url, headers, body, mayLeadInside: settings.webhookPrivate, clock }, done);
+  return post({ domain: name, url, headers, body, mayLeadInside: settings.webhookPrivate, clock }, done);
 }
