@@ -115,6 +115,8 @@ export class Domain {
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
   /** Called when the API keys are others. */
   readonly onKeys = new Set<() => void>();
+  /** The server ends, and nobody is there to ask who is online. */
+  endsWithServer = false;
   readonly #endpoints: Group;
 
   constructor(
@@ -185,7 +187,10 @@ export class Domain {
     this.journal?.clear();
     this.events?.end();
     this.events = null;
-    for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
+    // Nobody of them is there to hear of the others.
+    this.fanout.silently(() => {
+      for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
+    });
     for (const end of this.onEnd) end();
     this.mailboxes?.close();
     this.history?.close();

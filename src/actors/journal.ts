@@ -185,8 +185,7 @@ export class DomainJournal {
 
   /** The domain is served no more: nothing of it is kept. */
   clear(): void {
-    if (this.#closed) return;
-    this.forget();
+    if (this.writes) this.forget();
     this.close();
   }
 

@@ -206,7 +206,8 @@ export function goOffline(state: EndpointState): EndpointState {
 
 function leave(state: EndpointState): void {
   forgetUnseen(state);
-  if (state.record.birth > 0) state.domain.tracker.goOffline(state.record, lastSeen(state));
+  if (state.record.birth > 0 && !state.domain.endsWithServer)
+    state.domain.tracker.goOffline(state.record, lastSeen(state));
 }
 
 /** When a client of the endpoint was connected last, in milliseconds since the epoch. */

@@ -60,7 +60,10 @@ export class Restarts {
     if (!this.#isRestored) return this.#leave(domains);
     await Promise.all(domains.map(({ journal }) => journal?.save()));
     // Of domains that keep nothing: what clients have not been sent becomes offline messages where the domain has those.
-    for (const domain of domains) if (!domain.journal?.saved) domain.end();
+    for (const domain of domains) {
+      domain.endsWithServer = true;
+      if (!domain.journal?.saved) domain.end();
+    }
     await undelivered();
     await this.store.flush();
     if (!this.#isCommitted) {

@@ -66,19 +66,20 @@ class LmdbTable<V> implements Table<V> {
   *entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
     const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
     const direction = range.reverse ? -1 : 1;
-    const pending = this.#pendingOf(parts, range);
-    let next = pending.shift();
+    const pending = this.#pendingOf(parts, range).values();
+    const after = (): Write<V> | undefined => pending.next().value;
+    let next = after();
     for (const { key, value } of this.database.getRange(boundsOf(parts, range))) {
       // A key of one part comes back as that part.
       const stored = (Array.isArray(key) ? key : [key]) as unknown as Key;
       if (!beginsWith(stored, parts)) break;
-      for (; next && compareKeys(next.key, stored) * direction < 0; next = pending.shift()) yield* there(next);
+      for (; next && compareKeys(next.key, stored) * direction < 0; next = after()) yield* there(next);
       if (next && compareKeys(next.key, stored) === 0) {
         yield* there(next);
-        next = pending.shift();
+        next = after();
       } else yield [stored, value];
     }
-    for (; next; next = pending.shift()) yield* there(next);
+    for (; next; next = after()) yield* there(next);
   }
 
   /** The pending writes of a range, in its order. */
@@ -178,10 +179,23 @@ interface Writing {
   failed(error: unknown): void;
 }
 
+type Root = RootDatabase<unknown, (string | number)[]>;
+
+const openRoots = new Set<Root>();
+
+/**
+ * Ends the group of writes that a turn of the event loop has begun. Where a process exits within a turn, the thread that
+ * writes would wait for the end of the turn, and the process for the thread: for ever.
+ */
+process.on('exit', () => {
+  // The library's own name for it is of its tests.
+  for (const root of openRoots) (root as unknown as { _triggerError(): void })._triggerError();
+});
+
 class LmdbStore implements Store, Writing {
   readonly commits = new Commits();
   readonly space: Space;
-  readonly #root: RootDatabase<unknown, (string | number)[]>;
+  readonly #root: Root;
   readonly #tables = new Map<TableName, LmdbTable<unknown>>();
   readonly #watchers: ((full: boolean) => void)[] = [];
   /** Whether changes wait for room; then all later ones wait behind them. */
@@ -202,6 +216,7 @@ class LmdbStore implements Store, Writing {
       this.#tables.set(name, new LmdbTable(database, this));
     }
     this.space = new Space(() => this.#measure(statfs), this.#changed);
+    openRoots.add(this.#root);
   }
 
   table<V>(name: TableName): Table<V> {
@@ -257,6 +272,7 @@ class LmdbStore implements Store, Writing {
     await this.flush();
     this.#closed = true;
     if (this.#timer) clearInterval(this.#timer);
+    openRoots.delete(this.#root);
     await this.#root.close();
     this.release();
   }

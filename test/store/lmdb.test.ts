@@ -5,6 +5,7 @@ import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
 import { openLmdb } from '../../src/store/lmdb.js';
 import { openStore } from '../../src/store/open.js';
 import { dice } from '../support/dice.js';
+import { nextalk } from '../support/process.js';
 
 interface Value {
   readonly text: string;
@@ -158,6 +159,25 @@ t.test('a folder that others may read is closed to them, unless it holds what is
   t.equal(mode(shared), '755', 'a folder that is somebody else’s too is left as it is');
   chmodSync(shared, 0o700);
   takeFolder(shared)();
+});
+
+t.test('a process that exits in the middle of many writes ends, and what was on disk is there', async (t) => {
+  const folder = t.testdir();
+  const source = `
+    import { openLmdb } from '${join(import.meta.dirname, '../../src/store/lmdb.ts')}';
+    const store = openLmdb('${folder}');
+    const table = store.table('ages');
+    table.put(['a', 'first'], 1);
+    await store.flush();
+    for (let n = 0; n < 20_000; n++) table.put(['a', n], n);
+    // The thread that writes has begun, and this turn goes on.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    process.exit(0);`;
+  const writer = nextalk(t, [], { program: ['--input-type=module', '-e', source], node: ['--import', 'tsx'] });
+  t.equal(await writer.ended, 0);
+  const store = openLmdb(folder);
+  t.equal(store.table('ages').get(['a', 'first']), 1);
+  await store.close();
 });
 
 t.test('an empty file starts as a new one', async (t) => {
