@@ -10,7 +10,7 @@ import {
   shortIdOf,
 } from '../src/actors/address.js';
 import { legalIds, refusedIds } from './support/ids.js';
-import fc from './support/properties.js';
+import fc, { anyText } from './support/properties.js';
 
 const domain = 'a.example';
 const nodes: readonly Node[] = ['uid', 'vid', 'gid', 'sid'];
@@ -143,7 +143,7 @@ t.test('any full address reads back, with its terminal', async () => {
 
 t.test('the parser of addresses reads or refuses any text, and never throws', async () => {
   const anything = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    anyText,
     fc.string().map((text) => `/domain/${domain}/${text}`),
   );
   fc.assert(

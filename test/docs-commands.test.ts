@@ -308,7 +308,7 @@ for (const { title, commands, needs = [], run } of documented) {
 
 /**
  * Programs of the pages that other tests run: what a reader saves under a title, PHP, the widget's two lines and the page of
- * server-sent events (test/docs-site.test.ts), the browser library's and the widget's (test/client), those of
+ * server-sent events (test/docs-site.browser.ts), the browser library's and the widget's (test/client), those of
  * docs/webhooks.md (test/webhooks-page.test.ts), those that sign tokens (test/tokens.test.ts).
  */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {

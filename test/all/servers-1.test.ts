@@ -1,4 +1,4 @@
 /** Runs a third of the files `*.server.ts` in one process. */
-import { runServers } from '../support/together.js';
+import { runShare } from '../support/together.js';
 
-await runServers(1);
+await runShare('server', 1);

@@ -1,12 +1,12 @@
 import type { Address } from '../../src/actors/address.js';
 import { type MessageFields, Packet, type PresenceFields, type StatusFields } from '../../src/actors/packet.js';
-import fc from './properties.js';
+import fc, { anyText } from './properties.js';
 
 const topic = '/domain/a.example/uid/1' as Address;
 
 /** Any Unicode that a message may hold, the odd ones often. */
 export const text = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  anyText,
   fc.constantFrom('', '"', '\\', '\u2028', '\u0000', '\ud83d\ude00', '</script>', '__proto__'),
 );
 

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import wholeRun from 'tap';
 import { HANG_MS } from './hang.js';
 import { childEnvironment, pristine } from './process.js';
 import { program } from './programs.js';
@@ -17,20 +18,47 @@ import type { Site } from './site.js';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Builds the library and the widget, without their types, into a folder of the test's own. */
-export async function buildLibrary(t: Cleaner): Promise<string> {
+let built: Promise<string> | undefined;
+let browser: Promise<Browser> | undefined;
+
+async function build(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-client-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const command = [...pristine, process.execPath, join(root, 'client/build.mjs'), folder, '--no-types'];
   await promisify(execFile)('env', command, { env: childEnvironment() });
   return folder;
 }
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({
+/** The folder of the library and the widget, without their types: built once for all tests of the process, which only read it. */
+export function builtLibrary(): Promise<string> {
+  built ??= build();
+  return built;
+}
+
+async function start(): Promise<Browser> {
+  const started = await chromium.launch({
     executablePath: program('chromium') ?? '',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-dev-shm-usage',
+      '--disable-background-networking',
+    ],
   });
+  wholeRun.teardown(() => started.close());
+  return started;
+}
+
+/** The browser that the tests of the process share, one after another; the test's end closes every context. */
+export async function launch(t: Cleaner): Promise<Browser> {
+  browser ??= start();
+  if (!(await browser).isConnected()) browser = start();
+  const shared = await browser;
+  t.teardown(() => Promise.all(shared.contexts().map((context) => context.close())));
+  return shared;
 }
 
 /** What a page under test keeps for the test to look at. */

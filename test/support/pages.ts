@@ -14,7 +14,7 @@ export const FOLLOWED = {
     'docs/services.md': ['curl'],
     'docs/mqtt.md': ['curl', 'mosquitto_pub', 'mosquitto_sub'],
   },
-  'docs-site.test.ts': { 'docs/getting-started.md': ['chromium'] },
+  'docs-site.browser.ts': { 'docs/getting-started.md': ['chromium'] },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, readonly Program[]>>>>;
 
 /** Commands of docs/deploying.md that test/package.test.ts runs. */

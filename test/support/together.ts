@@ -9,8 +9,8 @@ const tests = join(import.meta.dirname, '..');
 /** How long one file may take, as `timeout` of .taprc has it for a process: then tap names the test that hangs, and ends. */
 const FILE_MS = 900_000;
 
-/** Into how many processes the files `*.server.ts` are dealt. */
-const SHARES = 3;
+/** Into how many processes the files of a kind are dealt. */
+const SHARES = { server: 3, browser: 3 };
 
 async function runTogether(files: readonly string[]): Promise<void> {
   t.ok(files.length > 0, 'there are files');
@@ -24,10 +24,10 @@ async function runTogether(files: readonly string[]): Promise<void> {
   }
 }
 
-/** Runs one share of the files `*.server.ts`, one after another: the first, the second, or the third of every three. */
-export async function runServers(share: number): Promise<void> {
+/** Runs one share of the files `*.server.ts` or `*.browser.ts`, one after another: of three, the first, the second or the third. */
+export async function runShare(kind: keyof typeof SHARES, share: number): Promise<void> {
   const files = readdirSync(tests, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.server.ts'))
+    .filter((file) => file.endsWith(`.${kind}.ts`))
     .sort();
-  await runTogether(files.filter((_, at) => at % SHARES === share - 1));
+  await runTogether(files.filter((_, at) => at % SHARES[kind] === share - 1));
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Locator, Page, WebSocketRoute } from 'playwright-core';
-import { buildLibrary, launch, type SmallSite, sign, startSmallSite, tokenSecret, visit } from './library.js';
+import { builtLibrary, launch, type SmallSite, sign, startSmallSite, tokenSecret, visit } from './library.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './server.js';
 
 /** The element, as far as functions that run in a page use it. */
@@ -43,10 +43,9 @@ export interface Stage {
 
 /** A server, a browser and the widget. */
 export async function stage(t: Cleaner, overrides: object = settings): Promise<Stage> {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, overrides as never);
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const site: Stage['site'] = (html, token = (name) => sign(name)) =>
     startSmallSite(t, () => server.site(), folder, { html, token });
   const user: Stage['user'] = async (name, attributes = 'mode="inline"', claims = {}, context) => {

@@ -1,6 +1,6 @@
 /** A page in Chromium and the history of a real server: it reads pages, counts what is unread, and fills its gaps. */
 import t from 'tap';
-import { buildLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
 import { freePort } from '../support/ports.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, type TestServer, testServer } from '../support/server.js';
@@ -22,7 +22,7 @@ const script = (port: number): string => `
 
 t.test('a page and the history', { skip: skipWithout('chromium') }, async (t) => {
   const data = t.testdir({});
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const port = await freePort();
   const start = (at: number): Promise<TestServer> => testServer(t, { port: at, data, domains: [domain] });
   let server = await start(port);
@@ -30,8 +30,7 @@ t.test('a page and the history', { skip: skipWithout('chromium') }, async (t) =>
     script: script(port),
     token: (name) => sign(name, { rooms: 'lobby' }),
   });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const anna = await visit(await browser.newContext(), `${small.url}/?name=anna`);
   await until(anna, 'states', 'online websocket');
 

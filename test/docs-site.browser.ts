@@ -11,7 +11,7 @@ import type { Browser, Page } from 'playwright-core';
 import t from 'tap';
 import { NexTalk } from '../sdk/node/src/index.js';
 import { HANG_MS } from './support/hang.js';
-import { buildLibrary, launch } from './support/library.js';
+import { builtLibrary, launch } from './support/library.js';
 import { type Block, readBlocks } from './support/markdown.js';
 import { FOLLOWED } from './support/pages.js';
 import { freePort } from './support/ports.js';
@@ -22,7 +22,7 @@ import { type Cleaner, type TestServer, testServer } from './support/server.js';
 import { hears, online, openChat, write } from './support/widget.js';
 
 const page = 'docs/getting-started.md';
-const programs = FOLLOWED['docs-site.test.ts'][page];
+const programs = FOLLOWED['docs-site.browser.ts'][page];
 const read = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 const text = read(page);
 /** The page, cut before each heading. */
@@ -63,9 +63,8 @@ interface Test extends Cleaner {
 }
 
 async function started(t: Cleaner): Promise<{ folder: string; browser: Browser }> {
-  const folder = await buildLibrary(t);
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const folder = await builtLibrary();
+  const browser = await launch(t);
   return { folder, browser };
 }
 
@@ -290,8 +289,7 @@ t.test(
     t.ok(script, 'the page has it');
     const server = await testServer(t, { domains: [{ domain: 'localhost', apikey: 'public' }] });
     const site = server.site({ domain: 'localhost', apikey: 'public' });
-    const browser = await launch();
-    t.teardown(() => browser.close());
+    const browser = await launch(t);
     const page = await browser.newPage();
     page.setDefaultTimeout(HANG_MS);
     // A page of the site's: the server's own pages allow no connections.

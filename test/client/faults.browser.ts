@@ -2,7 +2,7 @@
 import type { Browser, Page } from 'playwright-core';
 import t from 'tap';
 import {
-  buildLibrary,
+  builtLibrary,
   kept,
   launch,
   type SmallSite,
@@ -43,12 +43,11 @@ interface Stage {
 }
 
 async function stage(t: Cleaner): Promise<Stage> {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t);
   const relay = await Relay.start(t, () => server.port);
   const small = await startSmallSite(t, () => server.site(), folder, { script: script(relay.url) });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const open = async (query: string): Promise<Page> => {
     const context = await browser.newContext();
     await stopClock(context);

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { type Browser, chromium } from 'playwright-core';
 import t from 'tap';
 import { openApiDocument } from '../../src/http/openapi/document.js';
 import { blocks, inline } from '../../src/http/openapi/markup.js';
 import { curl, page } from '../../src/http/openapi/page.js';
 import { SCHEMAS } from '../../src/protocols/schemas.js';
 import { HANG_MS } from '../support/hang.js';
+import { launch } from '../support/library.js';
 import { childEnvironment } from '../support/process.js';
 import { program, skipWithout } from '../support/programs.js';
 import { testServer } from '../support/server.js';
@@ -92,11 +92,7 @@ t.test('every command on the page does what it says', { skip: skipWithout('curl'
 
 t.test('a browser shows the page wide and narrow, light and dark', { skip: skipWithout('chromium') }, async (t) => {
   const server = await testServer(t);
-  const browser: Browser = await chromium.launch({
-    executablePath: program('chromium') ?? '',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  });
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   for (const width of [1280, 360]) {
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme });

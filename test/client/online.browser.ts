@@ -1,7 +1,7 @@
 /** The browser library in Chromium, with a site that calls ONLINE and sends by itself, as sites of NexTalk 5 do. */
 import type { Browser } from 'playwright-core';
 import t from 'tap';
-import { buildLibrary, kept, launch, startSmallSite, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, startSmallSite, until, visit } from '../support/library.js';
 import { freePort } from '../support/ports.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
@@ -30,11 +30,10 @@ const skip = skipWithout('chromium');
 
 t.test('pages of a site that does all by itself', { skip }, async (t) => {
   const port = await freePort();
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   let server = await testServer(t, { port });
   const small = await startSmallSite(t, () => server.site(), folder, { script });
-  const browser: Browser = await launch();
-  t.teardown(() => browser.close());
+  const browser: Browser = await launch(t);
   const mistakes: string[] = [];
   const context = await browser.newContext();
   context.on('weberror', (error) => mistakes.push(String(error.error())));
@@ -102,11 +101,10 @@ t.test('pages of a site that does all by itself', { skip }, async (t) => {
 });
 
 t.test('where sockets are blocked, a page polls', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t);
   const small = await startSmallSite(t, () => server.site(), folder, { script });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const context = await browser.newContext();
   await context.routeWebSocket(/wsocket/, (socket) => void socket.close());
   await context.route(/v5\/events/, (route) => route.abort());
@@ -120,11 +118,10 @@ t.test('where sockets are blocked, a page polls', { skip }, async (t) => {
 });
 
 t.test('who was signed out stays so', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t);
   const small = await startSmallSite(t, () => server.site(), folder, { script });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const page = await visit(await browser.newContext(), `${small.url}/?name=jack`);
   await until(page, 'states', 'online websocket');
   await server.site().offline(await page.evaluate(() => window.ticket));

@@ -1,17 +1,16 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { BrowserContextOptions, Page } from 'playwright-core';
 import t from 'tap';
 import { askAdmin } from './support/admin.js';
 import { CountingSocket } from './support/counting.js';
 import { HANG_MS } from './support/hang.js';
+import { launch } from './support/library.js';
 import { natsServer, testCluster } from './support/nats.js';
-import { program, skipWithout } from './support/programs.js';
+import { skipWithout } from './support/programs.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
 
 const token = 'open sesame';
-// Chromium will not make its sandbox for root, as whom containers run their tests.
-const flags = ['--no-sandbox', '--disable-dev-shm-usage'];
 
 /** What a page may not do: fail, or ask anybody but its own server. */
 class Watched {
@@ -61,14 +60,9 @@ async function proxyUnder(t: Cleaner, path: string, server: TestServer): Promise
   return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${path}`;
 }
 
-async function visit(
-  browser: Browser,
-  server: TestServer,
-  hash = '',
-  options: BrowserContextOptions = {},
-): Promise<Watched> {
+async function visit(t: Cleaner, server: TestServer, hash = '', options: BrowserContextOptions = {}): Promise<Watched> {
   const url = `http://127.0.0.1:${server.adminPort}`;
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const context = await (await launch(t)).newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const watched = new Watched(await context.newPage(), url);
   watched.page.setDefaultTimeout(HANG_MS);
   await watched.page.goto(`${url}/${hash}`);
@@ -76,13 +70,10 @@ async function visit(
 }
 
 t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t) => {
-  const browser = await chromium.launch({ executablePath: program('chromium') ?? '', args: flags });
-  t.teardown(() => browser.close());
-
   t.test('shows live numbers in plots, and asks nobody but its server', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('1', { rooms: 'r' });
-    const dashboard = await visit(browser, server);
+    const dashboard = await visit(t, server);
     await dashboard.says('#status', 'live');
     await dashboard.says('.tile', /Endpoints online\s*1/);
     await dashboard.says('.plot', /WebSocket 1/);
@@ -101,7 +92,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 } };
     const [n1, n2] = await testCluster(t, nats, 2, settings);
     await n2.site().online('bob');
-    const dashboard = await visit(browser, n1);
+    const dashboard = await visit(t, n1);
     await dashboard.says('#node-table tr', /n1 \(this\)on NATS0/);
     await dashboard.says('#node-table tr', /n2up1.* ago/);
     await dashboard.says('#node-totals div', /Endpoints in the replica1/);
@@ -115,7 +106,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
 
   t.test('says that all is well, or what is the matter and where to look', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
-    const dashboard = await visit(browser, server);
+    const dashboard = await visit(t, server);
     // A machine that is busy otherwise makes the event loop lag, which is said too.
     await dashboard.says('#verdict', /Healthy|core can/);
     const { conditions } = server.metrics;
@@ -133,7 +124,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
   t.test('lists domains and rooms, and leads to what is in them', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('<b>1<b>', { rooms: 'lobby' });
-    const dashboard = await visit(browser, server, '#rooms');
+    const dashboard = await visit(t, server, '#rooms');
     await dashboard.says('#domains', siteA.domain);
     await dashboard.page.click('#rooms >> text=lobby');
     await dashboard.says('#endpoint', 'Members');
@@ -146,7 +137,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
   t.test('finds an endpoint and traces its packets', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('42', { client: 'tab' });
-    const dashboard = await visit(browser, server, '#endpoint');
+    const dashboard = await visit(t, server, '#endpoint');
     await dashboard.page.fill('[name=id]', '42');
     await dashboard.page.click('text=Show');
     await dashboard.says('#endpoint', 'websocket');
@@ -165,7 +156,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
 
   t.test('says of each packet whether the client has it, and since when it is open where not', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
-    const dashboard = await visit(browser, server, `#endpoint?domain=${siteA.domain}&id=42`);
+    const dashboard = await visit(t, server, `#endpoint?domain=${siteA.domain}&id=42`);
     const { ticket } = await server.site().online('42', { client: 'tab' });
     const client = server.own(new CountingSocket(server.port, ticket));
     await client.connect();
@@ -187,7 +178,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     const site = server.site();
     await site.arrive('42', { client: 'tab' });
     const { ticket } = await site.online('42', { client: 'phone' });
-    const dashboard = await visit(browser, server, `#endpoint?domain=${siteA.domain}&id=42`);
+    const dashboard = await visit(t, server, `#endpoint?domain=${siteA.domain}&id=42`);
     await dashboard.says('#endpoint tr', /tab\s*websocket from 127\.0\.0\.1\s*for \d+ s\s*\d+ s ago/);
     await dashboard.says('#endpoint tr', /phone\s*not connected\s*for \d+ s/);
     t.equal(await dashboard.page.locator('text=Ended lately').count(), 0);
@@ -200,7 +191,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
   t.test('fits a phone, light and dark', async (t) => {
     const server = await testServer(t, { admin: { port: -1 } });
     await server.site().arrive('1', { rooms: 'r' });
-    const { page, problems } = await visit(browser, server, '', { viewport: { width: 375, height: 700 } });
+    const { page, problems } = await visit(t, server, '', { viewport: { width: 375, height: 700 } });
     await page.locator('#status', { hasText: 'live' }).waitFor();
     for (const name of ['overview', 'rooms', 'endpoint']) {
       await page.evaluate(`location.hash = '#${name}?domain=${siteA.domain}&id=1'`);
@@ -220,7 +211,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
 
   t.test('asks for the token, and lets in who has it', async (t) => {
     const server = await testServer(t, { admin: { port: -1, token } });
-    const dashboard = await visit(browser, server);
+    const dashboard = await visit(t, server);
     const { page } = dashboard;
     t.match(page.url(), /\/login$/);
     await page.fill('[name=token]', 'wrong');
@@ -244,7 +235,7 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     const server = await testServer(t, { admin: { port: -1, token } });
     await server.site().online('1', { rooms: 'r' });
     const url = await proxyUnder(t, '/im-admin/', server);
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await launch(t)).newPage();
     const dashboard = new Watched(page, new URL(url).origin);
     page.setDefaultTimeout(HANG_MS);
     await page.goto(url);

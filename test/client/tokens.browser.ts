@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { buildLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
 import { readBlocks } from '../support/markdown.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
@@ -11,7 +11,7 @@ const settings = { domains: [{ ...siteA, tokenSecret }], presence: { clientIdleM
 const skip = skipWithout('chromium');
 
 t.test('the program of docs/browser-library.md, and what it is told', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const [block] = readBlocks(readFileSync(new URL('../../docs/browser-library.md', import.meta.url), 'utf8')).filter(
     ({ language }) => language === 'js',
@@ -27,8 +27,7 @@ t.test('the program of docs/browser-library.md, and what it is told', { skip }, 
     script: `const show = (nick, body) => window.heard.push(nick + ': ' + body);\n${script}\nwindow.chat = chat; await chat.ready; window.states.push(chat.id);`,
     token: (name) => sign(name),
   });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const page = await visit(await browser.newContext(), small.url);
   await until(page, 'states', 'jack');
   await server.site().post('/v5/messages', { from: 'anna', nick: 'Anna', to: 'jack', body: 'Hi' });
@@ -38,7 +37,7 @@ t.test('the program of docs/browser-library.md, and what it is told', { skip }, 
 });
 
 t.test('the page of client/README.md, and the script tag', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const readme = readFileSync(new URL('../../client/README.md', import.meta.url), 'utf8');
   const page = readBlocks(readme).find(({ language }) => language === 'html')?.text ?? '';
@@ -46,8 +45,7 @@ t.test('the page of client/README.md, and the script tag', { skip }, async (t) =
     .replace('./client.js', '/lib/client.js')
     .replace('http://localhost:8080', `http://${server.host}`)
     .replace('/chat-token', '/token?name=jack');
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const byTag = html
     .replace('<script type="module">', '<script src="/lib/client.global.js"></script><script>')
     .replace(/import .*/, 'const { connect } = NexTalk;');
@@ -63,14 +61,13 @@ t.test('the page of client/README.md, and the script tag', { skip }, async (t) =
 });
 
 t.test('a token that the server refuses stops the chat; a site without a token is asked again', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const token = `async () => { const answer = await fetch('/token?name=jack'); if (!answer.ok) throw new Error('fault'); return answer.text(); }`;
   const script = `import { connect } from '/lib/client.js'; keep(connect({ server: 'http://${server.host}', token: ${token} }));`;
   let claims = {};
   const small = await startSmallSite(t, () => server.site(), folder, { script, token: (name) => sign(name, claims) });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   small.tokenStatus = 500;
   const page = await visit(await browser.newContext(), small.url);
   await until(page, 'states', 'waiting the site gives no token');
@@ -88,12 +85,11 @@ function sharing(host: string): string {
 }
 
 t.test('a tab that went into the back/forward cache keeps no other tab from leaving', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const script = sharing(server.host);
   const small = await startSmallSite(t, () => server.site(), folder, { script, token: (name) => sign(name) });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const context = await browser.newContext();
   const stays = await visit(context, small.url);
   await until(stays, 'states', 'online websocket');
@@ -112,15 +108,14 @@ t.test('a tab that went into the back/forward cache keeps no other tab from leav
 });
 
 t.test('ten tabs of a user share one connection, whichever of them goes', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const script = sharing(server.host);
   const small = await startSmallSite(t, () => server.site(), folder, {
     script,
     token: (name) => sign(name, { buddies: ['anna'] }),
   });
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const context = await browser.newContext();
   const push = (body: string) => server.site().post('/v5/messages', { from: 'news', to: 'jack', body });
   const pages: Page[] = [];

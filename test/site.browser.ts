@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startSite } from '../examples/site/site.js';
-import { buildLibrary, launch, tokenSecret, visit } from './support/library.js';
+import { builtLibrary, launch, tokenSecret, visit } from './support/library.js';
 import { freePort } from './support/ports.js';
 import { skipWithout } from './support/programs.js';
 import { siteA, testServer } from './support/server.js';
@@ -12,7 +12,7 @@ import { hears, messages, online, openChat, write } from './support/widget.js';
 const skip = skipWithout('chromium');
 
 t.test('two visitors of the example site talk, and the site itself has no part in it', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   // The server that is started again below takes the same port, which Linux allows only where both ask for it by number.
   const settings = {
     port: await freePort(),
@@ -34,8 +34,7 @@ t.test('two visitors of the example site talk, and the site itself has no part i
   const address = `http://127.0.0.1:${server.port}`;
   const site = await startSite({ port: 0, server: address, ...siteA, tokenSecret });
   t.teardown(() => site.close());
-  const browser = await launch();
-  t.teardown(() => browser.close());
+  const browser = await launch(t);
   const mistakes: string[] = [];
 
   const come = async (name: string): Promise<Page> => {

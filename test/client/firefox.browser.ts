@@ -1,7 +1,7 @@
 /** The browser library and the widget in Firefox, on each transport. */
 import t from 'tap';
 import { Firefox, type FirefoxPage } from '../support/firefox.js';
-import { buildLibrary, sign, startSmallSite } from '../support/library.js';
+import { builtLibrary, sign, startSmallSite } from '../support/library.js';
 import { skipWithout } from '../support/programs.js';
 import { testServer } from '../support/server.js';
 import { settings, widgetPage } from '../support/widget.js';
@@ -17,7 +17,7 @@ t.test(
   'Firefox: pages of the library talk on every transport, and go on when they are loaded anew',
   { skip },
   async (t) => {
-    const folder = await buildLibrary(t);
+    const folder = await builtLibrary();
     const server = await testServer(t, settings);
     const script = `
     import { connect } from '/lib/client.js';
@@ -55,7 +55,7 @@ t.test(
 );
 
 t.test('Firefox: two people talk in the widget, by mouse and keyboard', { skip }, async (t) => {
-  const folder = await buildLibrary(t);
+  const folder = await builtLibrary();
   const server = await testServer(t, settings);
   const firefox = await Firefox.launch(t);
   const come = async (name: string, nick: string): Promise<FirefoxPage> => {

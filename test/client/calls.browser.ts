@@ -1,6 +1,6 @@
 /** Two pages in Chromium that do all by themselves: send, type, join, show, leave, on each transport. */
 import t from 'tap';
-import { buildLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
 
@@ -14,7 +14,7 @@ const domain = {
 
 for (const transport of ['websocket', 'events', 'poll']) {
   t.test(`two pages by ${transport}`, { skip: skipWithout('chromium') }, async (t) => {
-    const folder = await buildLibrary(t);
+    const folder = await builtLibrary();
     const server = await testServer(t, { domains: [domain], presence: { clientIdleMs: 60_000, graceMs: 1 } });
     const script = `
       import { connect } from '/lib/client.js';
@@ -27,8 +27,7 @@ for (const transport of ['websocket', 'events', 'poll']) {
       script,
       token: (name) => sign(name, { buddies: ['anna', 'jack'], rooms: 'lobby' }),
     });
-    const browser = await launch();
-    t.teardown(() => browser.close());
+    const browser = await launch(t);
     const anna = await visit(await browser.newContext(), `${small.url}/?name=anna`);
     await until(anna, 'states', `online ${transport}`);
     const jack = await visit(await browser.newContext(), `${small.url}/?name=jack`);

@@ -1,6 +1,6 @@
 /** The browser library in Chromium behind a link that goes silent before it breaks: what is sent arrives, once and in order. */
 import t from 'tap';
-import { buildLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
 import { LossyRelay } from '../support/lossy-relay.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
@@ -15,15 +15,14 @@ for (const transport of ['websocket', 'events', 'poll']) {
     `a page by ${transport} has 30 messages once and in order, over two links that go silent and break`,
     { skip: skipWithout('chromium') },
     async (t) => {
-      const folder = await buildLibrary(t);
+      const folder = await builtLibrary();
       const server = await testServer(t, { domains: [{ ...siteA, tokenSecret }] });
       const relay = await LossyRelay.start(server);
       const small = await startSmallSite(t, () => server.site(), folder, {
         script: script(`http://127.0.0.1:${relay.port}`, transport),
         token: (name) => sign(name),
       });
-      const browser = await launch();
-      t.teardown(() => browser.close());
+      const browser = await launch(t);
       const context = await browser.newContext();
       await context.clock.install();
       const page = await visit(context, small.url);

@@ -1,4 +1,4 @@
-/** The widget with 10,000 messages of history, and with an hour of 20 messages a second: what is in the document stays small. */
+/** The widget with 10,000 messages of history, and with minutes of 20 messages a second: what is in the document stays small. */
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { sign, visit } from '../support/library.js';
@@ -98,7 +98,7 @@ t.test('10,000 messages of history come as one scrolls, and go', { skip }, async
 });
 
 t.test(
-  'an hour of 20 messages a second: the document is as large at its end as after a minute',
+  'ten minutes of 20 messages a second: the document is as large at their end as after the first',
   { skip },
   async (t) => {
     const { page, far } = await open(await stage(t), 0);
@@ -106,7 +106,7 @@ t.test(
     const size = (): Promise<number> =>
       page.evaluate(`document.querySelector('nextalk-chat').shadowRoot.querySelectorAll('*').length`);
     const sizes: number[] = [];
-    for (let minute = 0; minute < 60; minute++) {
+    for (let minute = 0; minute < 10; minute++) {
       for (let second = 0; second < 60; second++) {
         const list = Array.from({ length: 20 }, (_, i) => numbered((minute * 60 + second) * 20 + i));
         far.deliver(list);
@@ -114,7 +114,8 @@ t.test(
       await page.locator('.bubble', { hasText: `message ${(minute + 1) * 1200 - 1}` }).waitFor();
       sizes.push(await size());
     }
-    t.ok(Math.max(...sizes) <= (sizes[0] ?? 0) + 20, sizes.join());
+    // The line of a new day may come and go.
+    t.ok(Math.max(...sizes) <= (sizes[0] ?? 0) + 5, sizes.join());
     t.equal((await numbers(page)).length, SHOWN);
   },
 );

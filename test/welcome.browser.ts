@@ -7,7 +7,7 @@ import { HttpListener } from '../src/http/listener.js';
 import { addWelcome } from '../src/http/welcome.js';
 import { Metrics } from '../src/metrics.js';
 import { exchange } from './support/http.js';
-import { buildLibrary, launch, visit } from './support/library.js';
+import { builtLibrary, launch, visit } from './support/library.js';
 import { pristine } from './support/process.js';
 import { skipWithout } from './support/programs.js';
 import { testServer } from './support/server.js';
@@ -91,9 +91,8 @@ t.test('of the development domain the page shows two users, who talk to each oth
 
   await t.test('in a browser', { skip: skipWithout('chromium') }, async (t) => {
     const server = await testServer(t, { domains: [] });
-    const widget = source(await buildLibrary(t), 'widget.js');
-    const browser = await launch();
-    t.teardown(() => browser.close());
+    const widget = source(await builtLibrary(), 'widget.js');
+    const browser = await launch(t);
     const context = await browser.newContext();
     await context.route('**/v5/widget.js', (route) => route.fulfill({ contentType: 'text/javascript', body: widget }));
     const [anna, jack] = await Promise.all(frames.map((path) => visit(context, `http://${server.host}${path}`)));
