@@ -70,6 +70,7 @@ const AWAY: Readonly<Record<AwayEnd, string>> = {
   limit: 'More clients than `limits.awayPerDomain` were away, and it had been for longest.',
   gaveWay: 'A new client of its endpoint took its place: there were as many as `limits.clientsPerEndpoint`.',
   ended: 'OFFLINE, a client of its name or the end of its domain ended it.',
+  handedOver: 'Another node has its endpoint, as this one ends.',
 };
 
 const HEAD = `# Metrics

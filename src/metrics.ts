@@ -38,7 +38,7 @@ export const DROP_REASONS = [
 export type DropReason = (typeof DROP_REASONS)[number];
 
 /** How a client was away no more: it came back, or its ticket ended. */
-export const AWAY_ENDS = ['returned', 'expired', 'limit', 'gaveWay', 'ended'] as const;
+export const AWAY_ENDS = ['returned', 'expired', 'limit', 'gaveWay', 'ended', 'handedOver'] as const;
 export type AwayEnd = (typeof AWAY_ENDS)[number];
 
 /** How what waited for the site has left an outbox: all but `acknowledged` are losses. */
@@ -274,6 +274,12 @@ export class ClusterMetrics {
   callsForwarded = 0;
   /** Connections here of clients that live on other nodes. */
   visitors = 0;
+  /** Endpoints of this node that another one has taken over, as this one ends; those that a node would not take. */
+  handedOver = 0;
+  handoversRefused = 0;
+  /** Endpoints of other nodes that this one has taken over, and offers that it has not taken. */
+  adopted = 0;
+  adoptionsRefused = 0;
 }
 
 /** JetStream, where the cluster keeps what must outlive its nodes; all 0 without. */

@@ -1,7 +1,7 @@
 /** Wires actors, protocols and http together; nothing else does. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Outbox } from './actors/client.js';
-import type { Domain, Runtime } from './actors/domain.js';
+import type { Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
 import { Restarts, undelivered } from './actors/restarts.js';
 import { createSystem } from './actors/system.js';
@@ -22,20 +22,18 @@ import { addWelcome } from './http/welcome.js';
 import { isDevelopment } from './http/welcome-frames.js';
 import { Metrics } from './metrics.js';
 import { ApiKeys } from './protocols/api-keys.js';
-import { answerClientCall, CLIENT_CALL } from './protocols/client-calls.js';
 import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context, ReloadAnswer } from './protocols/context.js';
 import { EventsAdapter } from './protocols/events.js';
 import { FairShare } from './protocols/fair-share.js';
-import { answerCall } from './protocols/forwarded.js';
+import { answerCalls } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
 import { Gate } from './protocols/gate.js';
 import { whenOpen, whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { kick } from './protocols/kick.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
-import type { SendingWay } from './protocols/sending.js';
 import { closeStaggered } from './protocols/staggered-close.js';
 import { Strangers } from './protocols/strangers.js';
 import { postToSite } from './protocols/webhook.js';
@@ -70,6 +68,9 @@ export interface Server {
   /** Ends at once. */
   close(): Promise<void>;
 }
+
+/** Of the time in which the connections of a node end: clients whose endpoints go to other nodes; then all that are left. */
+const HANDOVER_SHARE = 2 / 3;
 
 /** How long a drain waits for connections to take their farewell. */
 const FAREWELL_MS = 5000;
@@ -282,7 +283,9 @@ class RunningServer implements Server {
     if (this.parent) this.#http.stop();
     this.#node?.mesh.leave();
     // One node has nobody to send its clients to.
-    const overMs = this.#node ? this.#config.cluster.leaveMs : 0;
+    const leaveMs = this.#node ? this.#config.cluster.leaveMs : 0;
+    const handed = (await this.#node?.leaving.handOver(leaveMs * HANDOVER_SHARE)) ?? 0;
+    const overMs = handed > 0 ? leaveMs * (1 - HANDOVER_SHARE) : leaveMs;
     const farewells = [this.#polls, this.#events, this.#sockets, this.#mqtt].flatMap(
       (adapter) => adapter?.farewells() ?? [],
     );
@@ -344,18 +347,6 @@ class RunningServer implements Server {
     addClientCalls(app, this.#context);
     addRestApi(app, this.#context, () => ports);
   }
-}
-
-/** Calls of this node's tickets that reached another one. */
-function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
-  node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs, token], answer) => {
-    const domain = domains.get(name as string);
-    if (!domain) return answer(null);
-    const fields = new Map(parameters as [string, unknown][]);
-    if (call === CLIENT_CALL) return answerClientCall(domain, String(token), roomId as SendingWay, fields, answer);
-    const expiry = typeof expiresInMs === 'number' ? expiresInMs : null;
-    answerCall(domain, call as string, roomId as string, fields, expiry, answer);
-  });
 }
 
 /**

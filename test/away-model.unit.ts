@@ -308,7 +308,7 @@ class World {
       clients: this.people.length,
       away: this.people.filter(({ isAway }) => isAway).length,
       isThere: this.isThere,
-      ends: { returned, expired, limit, gaveWay, ended },
+      ends: { returned, expired, limit, gaveWay, ended, handedOver: 0 },
     };
     if (!isDeepStrictEqual(found, expected))
       throw new Error(`${JSON.stringify(found)}, not ${JSON.stringify(expected)}`);

@@ -117,6 +117,10 @@ export class Alone implements DomainCluster {
     return false;
   }
 
+  locate(_address: unknown, _token: unknown, done: (found: null) => void): void {
+    done(null);
+  }
+
   forwardTo(): boolean {
     return false;
   }

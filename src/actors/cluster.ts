@@ -134,12 +134,14 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Names of the nodes that an endpoint is on, this one too; none where there are no other nodes. */
   nodesOf(address: Address): readonly string[];
   /**
-   * Sends a call on to the node that a ticket comes from. `done` gets what it answers, null where it did not. False where
-   * that node is this one, or gone.
+   * Sends a call on to the node where the client of a ticket lives. `done` gets what it answers, null where it did not. False
+   * where no other node may know the ticket.
    */
-  forward(token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
-  /** Whether another node, which is within its lease, has given out a token. */
-  isKnown(token: string): boolean;
+  forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
+  /** Whether another node, which is within its lease, may know a ticket: it has given it out, or has a part of its endpoint. */
+  isKnown(address: Address, token: string): boolean;
+  /** Finds the node where the client of a ticket lives; null: no node knows it. */
+  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | null) => void): void;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /**

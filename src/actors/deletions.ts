@@ -40,11 +40,11 @@ export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
 }
 
 /**
- * Takes a deleted message from all that of an endpoint waits on this node. Answers who of its clients is to be told: those
- * that may have had it, or where nobody knows.
+ * Takes a deleted message from all that of an endpoint, or of some of its clients, waits on this node. Answers who of these
+ * clients is to be told: those that may have had it, or where nobody knows.
  */
-export function takeDeleted(state: EndpointState, packet: Packet): readonly Client[] {
-  const { domain, clients, unseen } = state;
+export function takeDeleted(state: EndpointState, packet: Packet, clients = state.clients): readonly Client[] {
+  const { domain, unseen } = state;
   const deletion = deletionOf(domain, packet);
   if (deletion === null) return clients;
   const told: Client[] = [];

@@ -10,24 +10,20 @@ import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
 import { deliverInTurns } from './service.js';
 import { isInTurns } from './turns.js';
-import { keepUnseen } from './unseen.js';
+import { keepUnseen, keepWaiting } from './unseen.js';
 
-/** Pushes a packet to the endpoint's clients; keeps a message while none is connected. */
-export function deliver(state: EndpointState, message: Deliver): EndpointState {
+/** Pushes a packet to the endpoint's clients, or to some of them; keeps a message while none is connected. */
+export function deliver(state: EndpointState, message: Deliver, among = state.clients): EndpointState {
   const { packet, only } = message;
   const { limits } = state.domain;
-  if (state.webhook && packet.kind === 'message' && isForWebhook(state, message)) {
-    state.webhook.push(packet);
-    packet.receipt?.expect();
-    packet.receipt?.report('queued');
-  }
+  toWebhook(state, message);
   if (only === null && packet.kind === 'message' && isInTurns(state)) {
     deliverInTurns(state, message);
     return state;
   }
   if (!message.relayed) state.domain.cluster.relay(state.record, message);
   if (packet.kind === 'message' && state.domain.events !== null) tellAway(state, message);
-  const clients = only === null ? takeDeleted(state, packet) : state.clients.filter(({ name }) => name === only);
+  const clients = only === null ? takeDeleted(state, packet, among) : among.filter(({ name }) => name === only);
   let connected = false;
   for (const client of clients) {
     client.push(packet, limits);
@@ -38,13 +34,23 @@ export function deliver(state: EndpointState, message: Deliver): EndpointState {
     if (packet.receipt !== null) packet.receipt.report(outcomeFor(clients));
     return state;
   }
-  if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === state.clients.length)) {
-    keepUnseen(state, packet);
+  if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === among.length)) {
+    if (state.moving === null) keepUnseen(state, packet);
+    else keepWaiting(state, [packet]);
     if (packet.receipt !== null) packet.receipt.report('queued');
   } else if (clients.length === 0 && !state.webhook) {
     keepOrDrop(state.domain, packet, state.address, only);
   } else if (packet.receipt !== null) packet.receipt.report(outcomeFor(clients));
   return state;
+}
+
+/** Tells the site's webhook, where the endpoint has one and it is this node that calls it. */
+export function toWebhook(state: EndpointState, message: Deliver): void {
+  const { packet } = message;
+  if (!state.webhook || packet.kind !== 'message' || !isForWebhook(state, message)) return;
+  state.webhook.push(packet);
+  packet.receipt?.expect();
+  packet.receipt?.report('queued');
 }
 
 /** Whether another node's part of the endpoint has a connected client, which has the packet from here or elsewhere. */

@@ -35,6 +35,8 @@ export interface Change {
   readonly isShown?: boolean;
   /** This node's own part, which was away, is back. */
   readonly isBack?: boolean;
+  /** This node's own part comes, and has only clients that are away. */
+  readonly isAway?: boolean;
   /**
    * Who tells the site: the node whose own part changes (`here`, unless it says); another one does (`there`); nobody
    * does of itself, since no node knew that its part was the last (`orphan`), or a node is lost or found again (`lost`).

@@ -16,6 +16,7 @@ import { fromReplica, type ReplicationMessage } from './endpoint-replication.js'
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { fromJournal, type KeepingMessage } from './keeping.js';
 import { join, leave } from './membership.js';
+import { fromMove, type Moving, type MovingMessage, whileMoving } from './moving.js';
 import {
   comeBack,
   comeOnline,
@@ -56,6 +57,7 @@ export type EndpointMessage =
   | Online
   | ReplicationMessage
   | KeepingMessage
+  | MovingMessage
   | {
       readonly kind: 'offline';
       /** Null: the site signs the endpoint out by its name. */
@@ -143,6 +145,8 @@ export interface EndpointState {
   webhook: ServiceWebhook | null;
   /** A service that delivers in turns: sender → the client it stays with. */
   turns: Map<string, Client> | null;
+  /** It moves to another node, or from there; null, nearly always. */
+  moving: Moving | null;
 }
 
 /** Shared while there are none: an empty list of its own would be 16 bytes for each user. */
@@ -164,10 +168,12 @@ export function newEndpoint(domain: Domain, { node, id }: Target, record: Endpoi
     confirmations: null,
     webhook: null,
     turns: null,
+    moving: null,
   };
 }
 
 function receive(state: EndpointState, message: EndpointMessage, self: Ref<EndpointMessage>): EndpointState {
+  if (state.moving !== null && whileMoving(state, state.moving, message)) return state;
   switch (message.kind) {
     case 'deliver':
       return deliver(state, message);
@@ -198,6 +204,12 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'save':
     case 'restore':
       return fromJournal(state, message, self);
+    case 'handOver':
+    case 'handedOver':
+    case 'adopt':
+    case 'forwarded':
+    case 'adopted':
+      return fromMove(state, message, self);
     default:
       state.domain.journal?.changed(state.address, self);
       return change(state, message, self);
@@ -334,6 +346,9 @@ function unanswered(message: EndpointMessage): void {
   if (message.kind === 'send') message.outgoing.receipt?.report('unknown');
   else if (message.kind === 'deliver') message.packet.receipt?.report('unknown');
   else if ('reply' in message) message.reply(UNAVAILABLE);
+  else if (message.kind === 'handOver') message.done(null);
+  else if (message.kind === 'adopt') message.done(false);
+  else if (message.kind === 'handedOver') message.done();
   else if (message.kind === 'pass' || message.kind === 'save' || message.kind === 'restore') message.done();
 }
 
@@ -344,6 +359,7 @@ function unanswered(message: EndpointMessage): void {
 function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
   if (message.kind === 'send') send(state, { ...message, client: null });
   else if (message.kind === 'deliver') redeliver(state, message);
+  else if (message.kind === 'forwarded') redeliver(state, message.deliver);
   else unanswered(message);
 }
 

@@ -24,7 +24,7 @@ import type { Packet } from './packet.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { keepUnseen, restoreConfirmed } from './unseen.js';
+import { keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
   /** Its record is to be on disk. */
@@ -56,11 +56,16 @@ export function fromJournal(state: EndpointState, message: KeepingMessage, self:
 }
 
 function keep(state: EndpointState): EndpointState {
-  const { domain, record, node, id, clients } = state;
-  if (record.birth === 0) return state;
+  const { domain, record, node, id } = state;
+  if (record.birth > 0) domain.journal?.keep(node, id, keptEndpoint(state));
+  return state;
+}
+
+/** What others may read of an endpoint, and whose tickets it has. */
+export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEndpoint {
   const start = domain.name.length + '/domain//'.length;
   const short = (address: Address): string => address.slice(start);
-  domain.journal?.keep(node, id, {
+  return {
     nick: record.nick,
     show: record.show,
     status: record.status,
@@ -73,40 +78,44 @@ function keep(state: EndpointState): EndpointState {
       isNamed: client.namedAt > 0,
       isAway: client.isAway,
     })),
-  });
-  return state;
+  };
 }
 
 /** Writes nothing where nothing has happened. */
 function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { kind: 'save' }>): EndpointState {
   for (const client of state.clients) if (client.transport) client.close(CLOSE.shutdown, state.domain.limits);
+  closeWebhook(state);
+  const queues = keptQueues(state, saving.numberOf);
+  if (queues) saving.add(queues);
+  done();
+  return state;
+}
+
+/** What waits at an endpoint; null where nothing has happened. */
+export function keptQueues(state: EndpointState, numberOf: (packet: Packet) => number): KeptQueues | null {
   const { node, id, clients, unseen, turns } = state;
   const { sessions } = state.domain;
-  closeWebhook(state);
   const isIdle = clients.every(
     ({ accepted, elders, keptSince, mayMiss }) => accepted === 0 && elders === null && keptSince === null && !mayMiss,
   );
-  if (!isIdle || unseen || turns) {
-    const queued = new Set(clients.flatMap((client) => client.queued));
-    saving.add({
-      node,
-      id,
-      unseen: unseen?.packets.map(saving.numberOf) ?? [],
-      clients: clients.map((client) => ({
-        ...keptClientQueue(client, queued, saving),
-        session: sessions?.save(client, saving.numberOf) ?? null,
-      })),
-      turns: [...(turns ?? [])].map(([sender, { name }]) => [sender, name]),
-    });
-  }
-  done();
-  return state;
+  if (isIdle && !unseen && !turns) return null;
+  const queued = new Set(clients.flatMap((client) => client.queued));
+  return {
+    node,
+    id,
+    unseen: unseen?.packets.map(numberOf) ?? [],
+    clients: clients.map((client) => ({
+      ...keptClientQueue(client, queued, numberOf),
+      session: sessions?.save(client, numberOf) ?? null,
+    })),
+    turns: [...(turns ?? [])].map(([sender, { name }]) => [sender, name]),
+  };
 }
 
 function keptClientQueue(
   client: Client,
   queued: ReadonlySet<Packet>,
-  { numberOf }: Saving,
+  numberOf: (packet: Packet) => number,
 ): Omit<KeptClientQueue, 'session'> {
   const { name, elders, queue } = client;
   return {
@@ -119,9 +128,10 @@ function keptClientQueue(
   };
 }
 
-type Restore = Extract<KeepingMessage, { kind: 'restore' }>;
+export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'>;
+type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 
-function restore(state: EndpointState, message: Restore, self: Ref<EndpointMessage>): EndpointState {
+function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMessage>): EndpointState {
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
   if (!goesOn) for (const client of state.clients) client.mayMiss = true;
@@ -142,17 +152,17 @@ function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMe
   if (state.online) metrics.endpointsOnline += 1;
   domain.fanout.silently(() => {
     tracker.watch(record, kept.buddies.map(full));
-    tracker.update(record, kept, kept.rooms.map(full), [], { type: 'grponline', isShown: true });
-    tracker.setAway(record, kept.isAway);
+    const { isAway } = kept;
+    tracker.update(record, kept, kept.rooms.map(full), [], { type: 'grponline', isShown: true, isAway });
   });
   state.clients = kept.clients.map((client) => clientOf(state, client, self));
   if (state.online && !isPresent(state)) runtime.grace.start(self);
 }
 
-function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Ref<EndpointMessage>): Client {
+export function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, metrics, cluster } = domain;
   const client = new Client(self, address, kept.name, kept.hash, runtime.outbox, domain, runtime.clock.now());
-  if (kept.isNamed) client.namedAt = cluster.stamp();
+  if (kept.isNamed) client.namedAt = kept.namedAt ?? cluster.stamp();
   client.toldAt = 0;
   tickets.restore(kept.hash, client);
   metrics.clients += 1;
@@ -168,7 +178,7 @@ function found(numbers: readonly number[], packetOf: (number: number) => Packet 
   return numbers.map(packetOf).filter((packet) => packet !== null);
 }
 
-function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
+export function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
   const { packetOf } = message;
   const names = new Set(state.clients.map(({ name }) => name));
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
@@ -184,7 +194,7 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
       if (packet.kind === 'message' && !has.has(packet)) unseen.add(packet);
     }
   }
-  for (const packet of unseen) keepUnseen(state, packet);
+  keepWaiting(state, [...unseen]);
   restoreTurns(state, queues);
 }
 

@@ -21,6 +21,8 @@ export interface KeptClient {
   readonly isNamed: boolean;
   /** Its ticket was kept for longer than the idle time. */
   readonly isAway: boolean;
+  /** Of one that another node hands over: the stamp of when it took its name. */
+  readonly namedAt?: number;
 }
 
 /** An endpoint that is online or away, written as it changes. Key: its domain's part, node and id. */
@@ -45,6 +47,8 @@ export interface KeptQueue {
   /** Entries that have been sent. */
   readonly sent: number;
   readonly entries: readonly KeptEntry[];
+  /** The era of its numbers; absent: that of the server that wrote it. */
+  readonly era?: string;
 }
 
 export interface KeptClientQueue extends KeptQueue {
@@ -111,22 +115,24 @@ export function packetOf(
 }
 
 export function keptQueue({ state }: PacketQueue, numberOf: (packet: Packet) => number): KeptQueue {
-  const { accepted, sent, entries } = state;
+  const { accepted, sent, entries, era } = state;
   return {
     accepted,
     sent,
+    ...(era === undefined ? {} : { era }),
     entries: entries.map((entry) => (entry.kind === null ? [entry.missed, entry.lost] : numberOf(entry))),
   };
 }
 
 /** A packet that is not there any more leaves a gap. */
 export function queueState(
-  { accepted, sent, entries }: KeptQueue,
+  { accepted, sent, entries, era }: KeptQueue,
   packetOf: (number: number) => Packet | null,
 ): QueueState {
   return {
     accepted,
     sent,
+    ...(era === undefined ? {} : { era }),
     entries: entries.map((entry) => {
       if (typeof entry !== 'number') return { kind: null, missed: entry[0], lost: entry[1] };
       return packetOf(entry) ?? { kind: null, missed: 1, lost: 1 };
@@ -138,4 +144,14 @@ export function isKeptEndpoint(value: unknown): value is KeptEndpoint {
   const { nick, show, status, buddies, rooms, clients } = (value ?? {}) as Partial<Record<keyof KeptEndpoint, unknown>>;
   const texts = [nick, show, status].every((text) => typeof text === 'string');
   return texts && [buddies, rooms, clients].every(Array.isArray);
+}
+
+export function isKeptQueues(value: unknown): value is KeptQueues {
+  const { clients, unseen, turns } = (value ?? {}) as Partial<Record<keyof KeptQueues, unknown>>;
+  if (![unseen, turns].every(Array.isArray) || !Array.isArray(clients)) return false;
+  return clients.every((client: Partial<Record<keyof KeptClientQueue, unknown>> | null) => {
+    const { name, entries, given, accepted, sent } = client ?? {};
+    const numbers = Number.isSafeInteger(accepted) && Number.isSafeInteger(sent);
+    return typeof name === 'string' && numbers && Array.isArray(entries) && Array.isArray(given);
+  });
 }

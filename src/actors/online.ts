@@ -89,7 +89,8 @@ function announce(state: EndpointState, online: Online): void {
   cluster.confirm(record, online.rooms.filter(isIn), true);
 }
 
-function becomeOnline(state: EndpointState): void {
+/** It is online from now on: a client has come, or another node has handed one over. */
+export function becomeOnline(state: EndpointState): void {
   const { domain } = state;
   state.online = true;
   domain.metrics.endpointsOnline += 1;

@@ -19,6 +19,8 @@ export interface QueueState {
   readonly sent: number;
   /** The number of the packet that was accepted last. */
   readonly accepted: number;
+  /** The era of its numbers; absent: the server's. */
+  readonly era?: string;
 }
 
 /** What goes out in one frame. */

@@ -4,7 +4,8 @@
  * Packets are numbered from 1 as they are accepted. No number is kept: a packet's is that of the last one accepted less
  * what stands behind it. What overflows leaves a gap in its place, which counts the numbers that have gone: statuses go
  * first, then presences, then messages, of each kind the oldest, so what was sent before what was not. Counted in
- * `metrics.dropped.queueOverflow`; so does what expires before it is sent, counted as `expired`. A packet counts into the memory of its domain once, however many queues have it.
+ * `metrics.dropped.queueOverflow`; so does what expires before it is sent, counted as `expired`. A packet counts into the
+ * memory of its domain once, however many queues have it.
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
@@ -42,7 +43,7 @@ export interface QueueKeeper {
 }
 
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
-/** Gaps that are kept apart for what they held; beyond it, who goes on from within one is told of too many messages rather than too few. */
+/** Gaps kept apart for what they held; beyond it, who goes on from within one is told of too many messages. */
 const RUNS = 64;
 const NONE: Entry[] = [];
 const NO_PACKETS: Packet[] = [];
@@ -60,6 +61,7 @@ export class PacketQueue {
   #lastSent = 0;
   /** How many packets may expire. */
   #expiring = 0;
+  #era: string | null = null;
 
   constructor(
     private readonly keeper: QueueKeeper,
@@ -97,9 +99,9 @@ export class PacketQueue {
     return this.#accepted - this.#spanFrom(0);
   }
 
-  /** The era of its numbers. */
+  /** The era of its numbers: the server's, but where it has come from another node. */
   get era(): string {
-    return this.keeper.runtime.era;
+    return this.#era ?? this.keeper.runtime.era;
   }
 
   position(n: number): string {
@@ -107,12 +109,13 @@ export class PacketQueue {
   }
 
   get state(): QueueState {
-    return { entries: this.#entries, sent: this.#sent, accepted: this.#accepted };
+    return { entries: this.#entries, sent: this.#sent, accepted: this.#accepted, era: this.era };
   }
 
   /** An empty queue goes on from where another was; answers the packets that are beyond its bounds. */
-  restore({ entries, sent, accepted }: QueueState, limits: QueueLimits): readonly Packet[] {
+  restore({ entries, sent, accepted, era }: QueueState, limits: QueueLimits): readonly Packet[] {
     this.#accepted = accepted;
+    if (era !== undefined && era !== this.era) this.#era = era;
     if (entries.length === 0) return NO_PACKETS;
     this.#entries = [...entries];
     this.#sent = sent;
@@ -261,10 +264,7 @@ export class PacketQueue {
     return found;
   }
 
-  /**
-   * Takes a packet out wherever it stands, and leaves a gap, which counts as a lost message (`lost` 1) or not. Answers
-   * whether it was there.
-   */
+  /** Takes a packet out wherever it stands, and leaves a gap, which counts as a lost message (`lost` 1) or not; answers whether it was there. */
   remove(packet: Packet, lost = packet.kind === 'message' ? 1 : 0): boolean {
     const at = this.#entries.indexOf(packet);
     if (at >= 0) this.#leaveGap(at, packet, lost);

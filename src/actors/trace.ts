@@ -25,6 +25,8 @@ export type HopName =
   | 'attached'
   | 'detached'
   | 'away'
+  | 'handedOver'
+  | 'adopted'
   | 'ended';
 
 export interface Hop {

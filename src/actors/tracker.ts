@@ -127,13 +127,14 @@ export class Tracker {
     this.cluster.wentAway(record);
   }
 
-  #comeUp(record: EndpointRecord, profile: Profile, rooms: readonly Address[], { isShown }: Change): void {
+  #comeUp(record: EndpointRecord, profile: Profile, rooms: readonly Address[], { isShown, isAway }: Change): void {
     const stamp = this.cluster.stamp();
     const moments = rooms.map((room) => [room, enteredAt(record, room) || stamp] as const);
     record.birth = stamp;
+    record.away = isAway === true;
     this.#adopt(record, { ...profile, stamp, shown: isShown ? stamp : record.shown });
     Object.assign(record, this.rooms.keep(moments));
-    this.#countOnline(null, 1);
+    if (!record.away) this.#countOnline(null, 1);
     this.memory.add(FOOTPRINT.endpoint);
     this.cluster.cameUp(record);
   }

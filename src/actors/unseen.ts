@@ -75,7 +75,7 @@ export class Confirmations {
 }
 
 /** What tells a message of an endpoint from its others, on every node. No id holds a line break. */
-function nameOf({ fields }: Packet): string {
+export function nameOf({ fields }: Packet): string {
   const { from, to, id } = fields as MessageFields;
   return `${from}\n${to}\n${id}`;
 }

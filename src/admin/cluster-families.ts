@@ -64,6 +64,25 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'REST calls sent on to the node of their ticket.',
     (c) => c.callsForwarded,
   ),
+  family(
+    'counter',
+    'handed_over_total',
+    'Endpoints of this node that another one has taken over, as this one ends in order.',
+    (c) => c.handedOver,
+  ),
+  family(
+    'counter',
+    'handovers_refused_total',
+    'Endpoints of this node that another one has not taken: a third one was asked, or they ended with this node.',
+    (c) => c.handoversRefused,
+  ),
+  family('counter', 'adopted_total', 'Endpoints of other nodes that this one has taken over.', (c) => c.adopted),
+  family(
+    'counter',
+    'adoptions_refused_total',
+    'Batches of endpoints that this node has not taken over: it ends itself, its memory is short, or they were malformed.',
+    (c) => c.adoptionsRefused,
+  ),
   smallest(storeFamily('gauge', 'available', 'Whether JetStream can be used: 1, or 0.', (s) => s.available)),
   storeFamily('counter', 'writes_total', 'Records sent to JetStream, repeated ones too.', (s) => s.written),
   storeFamily(

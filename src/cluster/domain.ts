@@ -3,7 +3,6 @@
  * node's parts of endpoints, and hands the rest to collaborators, each of which has a file. What comes in from other
  * nodes is in incoming.ts.
  */
-import { createHash } from 'node:crypto';
 import type { Address } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
@@ -17,6 +16,7 @@ import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
+import { TICKET_NOT_FOUND } from '../errors.js';
 import { AwayCounts } from './away-counts.js';
 import { Claims } from './claims.js';
 import { Handover } from './handover.js';
@@ -30,9 +30,11 @@ import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
 import { RemoteTransports } from './remote-transport.js';
 import { RemoteWatchers } from './remote-watchers.js';
+import { weightOf } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
+import { type Whereabout, Whereabouts } from './whereabouts.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
@@ -40,11 +42,6 @@ const CALL_MS = 5000;
 const SIGN_OUTS = 100;
 /** Messages that one item says are confirmed; with the longest ids it stays below what an item may have. */
 const CONFIRMED = 500;
-
-/** Rendezvous hashing: a node that comes or goes moves only the addresses that it has. */
-function weightOf(node: string, address: Address): string {
-  return createHash('sha1').update(`${node}\n${address}`).digest('hex');
-}
 
 export class ClusteredDomain implements DomainCluster, Recipients {
   readonly items: Items;
@@ -60,6 +57,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly roundRobin = new RoundRobin();
   readonly handover: Handover;
   readonly claims: Claims;
+  readonly whereabouts: Whereabouts;
   readonly stamps: LocalNode['stamps'];
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
@@ -77,13 +75,14 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.remoteWatchers = new RemoteWatchers(domain);
     this.interest = new Interest(items, mesh);
     this.meetings = new Meetings(items, mesh);
-    this.remoteTransports = new RemoteTransports(domain, items, mesh);
-    this.remoteClients = new RemoteClients(domain, items, node);
+    const peersOf = (address: Address) => this.#peersOf(address);
+    this.whereabouts = new Whereabouts({ domain, node, peersOf });
+    this.remoteTransports = new RemoteTransports(domain, items, mesh, () => node.leaving.isActive);
+    this.remoteClients = new RemoteClients(domain, items, node, this.whereabouts);
     this.sessions = new Sessions(items, mesh, stamps);
     const { interest, meetings, roundRobin } = this;
     this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
     const actor = (address: Address) => domain.tracker.actor(address);
-    const peersOf = (address: Address) => this.#peersOf(address);
     this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
     this.claims = new Claims({ domain, rpc: node.rpc, chosenBy: (address) => this.#chosenBy(address) });
     const { handover } = this;
@@ -223,12 +222,30 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.domain.metrics.endpointsShared += by;
   }
 
-  forward(token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean {
-    return this.#forward(this.node.homeOf(token), call, done);
+  forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean {
+    const { isAnswering, leaving } = this.node;
+    // A node that has handed the ticket over knows where it is; all others are asked for what is theirs.
+    if (isAnswering && !leaving.isActive) return false;
+    const [first, ...more] = this.whereabouts.candidates(address, token);
+    if (!first) return false;
+    if (more.length === 0) return this.#forward(first, call, done);
+    this.whereabouts.find(address, token, false, (found) => {
+      if (found === null) done([TICKET_NOT_FOUND]);
+      // It has come here meanwhile: who calls again is answered here.
+      else if (found === 'here') done(null);
+      else this.#forward(found.peer, call, done);
+    });
+    return true;
   }
 
-  isKnown(token: string): boolean {
-    return this.node.homeOf(token) !== null;
+  isKnown(address: Address, token: string): boolean {
+    return this.whereabouts.candidates(address, token).length > 0;
+  }
+
+  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | null) => void): void {
+    this.whereabouts.find(address, token, false, (found: Whereabout) =>
+      done(found === null || found === 'here' ? found : found.peer),
+    );
   }
 
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {

@@ -224,6 +224,15 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
   relayedHere(recipients.domain, address, received(recipients, peer, packet, receipt), only);
 }
 
+/** What has come for an endpoint at a node that has handed it over to this one. */
+function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
+  const [address, only, wire] = fields;
+  const packet = received(recipients, peer, wire);
+  const actor = recipients.domain.tracker.actor(address);
+  if (actor) actor.tell({ kind: 'forwarded', deliver: { kind: 'deliver', packet, only, relayed: true } });
+  else keepOrDrop(recipients.domain, packet, address, only);
+}
+
 /** A packet for the clients of this node's part alone: one that nobody has seen on another node, or a carbon. */
 function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted<[]>): void {
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
@@ -332,6 +341,7 @@ const TAKERS = new Map<string, Taker>([
   ['v', taker(toWatchers, nothing, packet)],
   ['e', taker(toEndpoint, nothing, orNull(text), count, packet)],
   ['y', taker(relayed, address, orNull(text), packet)],
+  ['f', taker(forwarded, address, orNull(text), packet)],
   ['c', taker(forPart, address, packet)],
   ['U', taker(forPart, address, packet)],
   ['t', taker(published, stamp, flag, publication)],

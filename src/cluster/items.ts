@@ -212,14 +212,19 @@ export class Items {
 
   /** The packet stands behind the other fields. */
   #packet(kind: string, packet: Packet, ...fields: unknown[]): string {
-    return `${this.#item(kind, ...fields).slice(0, -1)},${this.#wire(packet)}]`;
+    return `${this.#item(kind, ...fields).slice(0, -1)},${this.wire(packet)}]`;
   }
 
   #list(packets: readonly Packet[]): string {
-    return packets.map((packet) => this.#wire(packet)).join();
+    return packets.map((packet) => this.wire(packet)).join();
   }
 
-  #wire(packet: Packet): string {
+  /** What has come for an endpoint of which the other node has this one's clients since. */
+  forwarded(address: Address, packet: Packet, only: string | null): string {
+    return this.#packet('f', packet, address, only);
+  }
+
+  wire(packet: Packet): string {
     return wireOf(packet, this.node.encode, this.node.name, this.now());
   }
 }

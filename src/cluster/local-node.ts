@@ -1,4 +1,5 @@
 /** This node, as its domains see it. */
+import type { Address } from '../actors/address.js';
 import type { Packet } from '../actors/packet.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Mesh } from './mesh.js';
@@ -16,4 +17,12 @@ export interface LocalNode {
   readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
   /** The living node that a token comes from; null where that is this node or gone. */
   homeOf(token: string): Peer | null;
+  /** Hands this node's endpoints over to the others when it ends in order. */
+  readonly leaving: {
+    readonly isActive: boolean;
+    /** Calls `done` when an endpoint is not on its way to another node; at once where it is not. */
+    whenMoved(address: Address, done: () => void): void;
+  };
+  /** A call that another node has sent on is being answered: it is not sent on again. */
+  readonly isAnswering: boolean;
 }

@@ -8,9 +8,11 @@ import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
+import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
+import { Leaving } from './leaving.js';
 import type { LocalNode } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
@@ -55,6 +57,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly stamps: HybridClock;
   readonly tunnels: Tunnels;
   readonly domains = new Map<string, ClusteredDomain>();
+  readonly leaving: Leaving;
+  isAnswering = false;
+  readonly #adoption: Adoption;
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
   /** Peers that are telling everything. */
@@ -85,7 +90,23 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.stamps = new HybridClock(clock);
     this.rpc = new Rpc(this.mesh, clock);
     this.tunnels = new Tunnels(this.mesh);
+    this.leaving = new Leaving(this, clock, metrics.cluster);
+    this.#adoption = new Adoption({
+      ...{ clock, metrics: metrics.cluster, mesh: this.mesh },
+      domain: (domain) => this.#clusterOf(domain),
+      isLeaving: () => this.leaving.isActive,
+    });
     system.endOfTurn.add(this.#endOfTurn);
+    this.#answer();
+  }
+
+  /** What other nodes may ask of this one. */
+  #answer(): void {
+    this.rpc.handle('adopt', (peer, fields, reply) => this.#adoption.receive(peer, fields, reply));
+    this.rpc.handle('adopted', (_peer, fields, reply) => {
+      this.#adoption.passed(fields);
+      reply(true);
+    });
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.#clusterOf(domain as string);
@@ -103,11 +124,13 @@ export class ClusterNode implements LocalNode, MeshEvents {
       else reply(null);
     });
     this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
-      const domain = this.domains.get(name as string)?.domain;
-      const client = domain?.tickets.get(token as string);
-      if (client?.address === address) return reply(client?.name);
-      // What attaches to such a ticket is stopped: remote-transport.ts.
-      reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : null);
+      const { domain } = this.domains.get(name as string) ?? {};
+      this.leaving.whenMoved(address as Address, () => {
+        const client = domain?.tickets.find(token as string);
+        if (client?.address === address) return reply(client?.name);
+        // What attaches to such a ticket is stopped: remote-transport.ts.
+        reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : null);
+      });
     });
   }
 
@@ -124,6 +147,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   async close(): Promise<void> {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
     for (const cancel of this.#ending) cancel();
+    this.#adoption.close();
     this.rpc.close();
     await this.mesh.close();
   }
@@ -233,6 +257,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
   #disconnect(peer: Peer): void {
     this.#telling.delete(peer);
+    this.#adoption.lost(peer);
     this.rpc.lost(peer);
     this.tunnels.lost(peer);
     for (const { remoteTransports, remoteClients } of this.domains.values()) {

@@ -16,8 +16,7 @@ import { CLOSE, type CloseReason } from '../errors.js';
 import type { Items } from './items.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
-
-const FIND_MS = 5000;
+import type { Whereabouts } from './whereabouts.js';
 
 const REASONS = new Map<string, CloseReason>(Object.values(CLOSE).map((reason) => [reason.name, reason]));
 
@@ -62,24 +61,24 @@ export class RemoteClients {
   #lastId = 0;
 
   constructor(
-    private readonly domain: Pick<Domain, 'name' | 'runtime' | keyof QueueKeeper>,
+    private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | keyof QueueKeeper>,
     private readonly items: Items,
-    private readonly node: Pick<LocalNode, 'mesh' | 'rpc' | 'homeOf'>,
+    private readonly node: Pick<LocalNode, 'mesh'>,
+    private readonly whereabouts: Pick<Whereabouts, 'find'>,
   ) {
     const { system } = domain.runtime;
     this.#actor = system.spawn(system.group(`remote clients ${domain.name}`), proxy, this);
   }
 
-  /** A stand-in for the client of a ticket that another node has given out; null where that node does not know the ticket any more. */
+  /** The client of a ticket of another node, or a stand-in where it is on another one; null where no node knows the ticket any more. */
   find(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void {
-    const { node, domain } = this;
-    const home = node.homeOf(token);
-    if (!home) return done(null);
-    node.rpc.call(home, 'visit', [domain.name, address, token, counting], FIND_MS, (name) => {
-      if (typeof name !== 'string') return done(null);
+    const { domain } = this;
+    this.whereabouts.find(address, token, counting, (found) => {
+      if (found === null) return done(null);
+      if (found === 'here') return done(domain.tickets.find(token) ?? null);
       const { clock, outbox } = domain.runtime;
-      const client = new Client(this.#actor, address, name, token, outbox, domain, clock.now());
-      this.#homes.set(client, home);
+      const client = new Client(this.#actor, address, found.name, token, outbox, domain, clock.now());
+      this.#homes.set(client, found.peer);
       done(client);
     });
   }

@@ -150,6 +150,8 @@ export class RemoteTransports {
     private readonly domain: Pick<Domain, 'tickets' | 'signOuts'>,
     private readonly items: Items,
     private readonly mesh: Pick<Mesh, 'send'>,
+    /** This node ends, and its tickets are on others. */
+    private readonly isLeaving: () => boolean,
   ) {}
 
   /** A connection of another node is there. `isRenewed`: it was announced before, and replaces no newer connection. */
@@ -163,9 +165,11 @@ export class RemoteTransports {
   ): void {
     const earlier = this.#transports.get(peer)?.get(id);
     if (earlier) this.#detach(earlier, 0, []);
-    const client = this.domain.tickets.get(token);
-    if (!client)
-      return this.#sendClose(peer, id, this.domain.signOuts.hasEnded(token) ? CLOSE.stopped : CLOSE.ticketNotFound);
+    const client = this.domain.tickets.find(token);
+    if (!client) {
+      const why = this.isLeaving() ? CLOSE.shutdown : CLOSE.ticketNotFound;
+      return this.#sendClose(peer, id, this.domain.signOuts.hasEnded(token) ? CLOSE.stopped : why);
+    }
     const transport = new RemoteTransport(this, client, connected, peer, id, asked);
     const known = this.#transports.get(peer);
     if (known) known.set(id, transport);
@@ -190,7 +194,7 @@ export class RemoteTransports {
   detached(peer: Peer, id: number, token: string, taken: number, unsent: readonly Packet[]): void {
     const transport = this.#transports.get(peer)?.get(id);
     if (transport) return this.#detach(transport, taken, unsent);
-    const client = this.domain.tickets.get(token);
+    const client = this.domain.tickets.find(token);
     if (!client) return;
     // The connection was taken for lost: packets that come back are delivered like new ones.
     for (const packet of unsent) client.endpoint.tell({ kind: 'deliver', packet, only: client.name, relayed: true });

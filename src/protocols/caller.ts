@@ -9,7 +9,7 @@ import type { EndpointMessage } from '../actors/endpoint.js';
 import type { Ref } from '../actors/system.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
-import { findTicket } from './credentials.js';
+import { findTicket, ownerOf } from './credentials.js';
 import type { Parameters } from './parameters.js';
 import { type CallName, type Checked, check, isByName, text } from './schemas.js';
 
@@ -85,10 +85,13 @@ export function sendOn(
   parameters: Parameters,
   reply: (result: never) => void,
 ): void {
-  const token = parseTicket(String(parameters.get('ticket')))?.token ?? '';
-  const isSent = domain.cluster.forward(token, [call, roomId, withoutKey(parameters)], (answer) => {
+  const ticket = parseTicket(String(parameters.get('ticket')));
+  if (!ticket) return reply(TICKET_NOT_FOUND as never);
+  const { token } = ticket;
+  const owner = ownerOf(domain, ticket);
+  const isSent = domain.cluster.forward(owner, token, [call, roomId, withoutKey(parameters)], (answer) => {
     if (Array.isArray(answer)) reply(answer[0] as never);
-    else reply((domain.cluster.isKnown(token) ? UNAVAILABLE : TICKET_NOT_FOUND) as never);
+    else reply((domain.cluster.isKnown(owner, token) ? UNAVAILABLE : TICKET_NOT_FOUND) as never);
   });
   if (!isSent) reply(TICKET_NOT_FOUND as never);
 }

@@ -239,6 +239,7 @@ function route(asked: Asked): void {
   if (domain.tickets.get(client.token) === client) return perform(asked);
   if (!maySend(domain, client)) return reply(TOO_MANY_REQUESTS);
   const isSent = domain.cluster.forward(
+    client.address,
     client.token,
     [CLIENT_CALL, way, [...parameters], null, client.token],
     (answer) => reply(Array.isArray(answer) ? answer[0] : UNAVAILABLE),
@@ -254,7 +255,7 @@ export function answerClientCall(
   parameters: Parameters,
   answer: (answer: unknown) => void,
 ): void {
-  const client = domain.tickets.get(token);
+  const client = domain.tickets.find(token);
   if (!client) return answer(null);
   perform({ domain, client, way, parameters, reply: (result) => answer([result]) });
 }

@@ -3,7 +3,7 @@
  * HTTP, WebSocket and MQTT alike.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { addressOf, isAddressOf, isId, type Node } from '../actors/address.js';
+import { type Address, addressOf, isAddressOf, isId, type Node } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { parseTicket, type Ticket } from '../actors/ticket.js';
@@ -59,8 +59,13 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   if (!parsed) return null;
   const client = domain.tickets.find(parsed.token);
   if (client && isAddressOf(client.address, domain.name, parsed.node, parsed.id)) return client;
-  if (!domain.cluster.isKnown(parsed.token)) noteUnknown(domain, parsed);
+  if (!domain.cluster.isKnown(ownerOf(domain, parsed), parsed.token)) noteUnknown(domain, parsed);
   return null;
+}
+
+/** The endpoint that a ticket names, whether it is valid or not. */
+export function ownerOf(domain: Domain, { node, id }: Ticket): Address {
+  return addressOf(domain.name, node as Node, id);
 }
 
 /** Notes an unknown ticket among the recent errors, for operators who ask why somebody cannot connect. */
@@ -91,7 +96,8 @@ export function isSignedOut(domain: Domain, ticket: string): boolean {
 
 /** Whether a ticket that is none of this node's has been given out by another node. */
 export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
-  return domain.cluster.isKnown(parseTicket(ticket)?.token ?? '');
+  const parsed = parseTicket(ticket);
+  return parsed !== null && domain.cluster.isKnown(ownerOf(domain, parsed), parsed.token);
 }
 
 /**
@@ -105,8 +111,9 @@ export function visitTicket(
   done: (client: Client | null) => void,
 ): void {
   const parsed = parseTicket(ticket);
-  if (!parsed || !domain.cluster.isKnown(parsed.token)) return done(null);
-  const address = addressOf(domain.name, parsed.node as Node, parsed.id);
+  if (!parsed) return done(null);
+  const address = ownerOf(domain, parsed);
+  if (!domain.cluster.isKnown(address, parsed.token)) return done(null);
   domain.cluster.remoteClient(address, parsed.token, counting, (found) => {
     if (!found) noteUnknown(domain, parsed);
     done(found);

@@ -2,12 +2,12 @@
  * The calls of NexTalk 5.0 to 5.3, whose rooms are groups: PROTOCOL.md section 19. They are the calls of section 3 under
  * other names, with answers of another form.
  */
-import { type Address, addressOf, type Node, parseTarget, shortIdOf, type Target } from '../actors/address.js';
+import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import { join, leave, type Reply, roomTarget, targets } from './commands.js';
-import { findTicket, mayBeElsewhere } from './credentials.js';
+import { findTicket, mayBeElsewhere, ownerOf } from './credentials.js';
 import type { Parameters } from './parameters.js';
 import { membersOf, presencesOf, type Shows } from './presences.js';
 import { type Checked, check, text } from './schemas.js';
@@ -29,9 +29,9 @@ function groupOf(domain: Domain, checked: Checked): Target | ReplyError {
 }
 
 /** The endpoint that a ticket is of, whether it is valid or not. */
-function ownerOf(domain: Domain, ticket: unknown): Address | null {
+function endpointOf(domain: Domain, ticket: unknown): Address | null {
   const parsed = typeof ticket === 'string' ? parseTicket(ticket) : null;
-  return parsed && addressOf(domain.name, parsed.node as Node, parsed.id);
+  return parsed && ownerOf(domain, parsed);
 }
 
 /** Whether a ticket that may be left out is one of the domain's. */
@@ -53,7 +53,7 @@ function sizeOf(members: Shows, own: string | null): number {
 /** What ONLINE answers of the groups that it named; they have been read before. */
 export function onlineGroups(domain: Domain, parameters: Parameters, ticket: string): GroupSizes {
   const groups = targets(domain, parameters.get('groups') as Checked[string], 'gid') ?? [];
-  return groupSizes(domain, groups, ownerOf(domain, ticket));
+  return groupSizes(domain, groups, endpointOf(domain, ticket));
 }
 
 export function groupJoin(domain: Domain, parameters: Parameters, reply: Reply<GroupSizes>): void {
@@ -62,7 +62,7 @@ export function groupJoin(domain: Domain, parameters: Parameters, reply: Reply<G
   const group = groupOf(domain, checked);
   if (isReplyError(group)) return reply(group);
   join(domain, group.address, parameters, (result) => {
-    reply(result ?? groupSizes(domain, [group], ownerOf(domain, checked.ticket)));
+    reply(result ?? groupSizes(domain, [group], endpointOf(domain, checked.ticket)));
   });
 }
 

@@ -78,6 +78,10 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     charactersSent: sum('charactersSent'),
     callsForwarded: sum('callsForwarded'),
     visitors: sum('visitors'),
+    handedOver: sum('handedOver'),
+    handoversRefused: sum('handoversRefused'),
+    adopted: sum('adopted'),
+    adoptionsRefused: sum('adoptionsRefused'),
   };
 }
 

@@ -27,11 +27,11 @@ function node() {
   const frames: CountedFrame[] = [];
   const pushed: Packet[] = [];
   const client = { name: 'tab', endpoint: { tell: (message: EndpointMessage) => void told.push(message) } };
-  const tickets = new Map([['token', client]]);
+  const tickets = { find: (token: string) => (token === 'token' ? client : undefined) };
   const items = new Items('a.example', { name: 'n1', encode: () => '{}' }, () => NOW);
   const recipients = {
     domain: { name: 'a.example', tickets, trace: null, runtime: { clock: { now: () => NOW } } },
-    remoteTransports: new RemoteTransports({ tickets } as never, items, { send: () => undefined }),
+    remoteTransports: new RemoteTransports({ tickets } as never, items, { send: () => undefined }, () => false),
     remoteClients: {
       frame: (_id: number, frame: CountedFrame) => void frames.push(frame),
       push: (_id: number, packets: readonly Packet[]) => void pushed.push(...packets),

@@ -25,8 +25,8 @@ t.test('a node that leaves in order sends its clients elsewhere, and nobody sees
   const draining = n1.drain();
   t.equal((await (alice.client as WebSocketClient).closed).code, 1001);
   await draining;
-  const refused = await n2.site().post('/v5/messages', { ticket: alice.ticket, to: 'bob', body: 'x' });
-  t.equal(refused.status, 404, 'the ticket has gone with its node');
+  await n2.site().message(alice.ticket, 'bob', 'by the ticket of before');
+  t.hasStrict(await bob.next(), { body: 'by the ticket of before' });
   const again = await n2.site().arrive('alice', { buddies: 'bob' });
   t.strictSame(again.answer.presences, { bob: 'available' });
   await again.site.message(again.ticket, 'bob', 'here again');

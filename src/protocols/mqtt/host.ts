@@ -2,13 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type { ClusterSessions } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
-import type { Ref } from '../../actors/system.js';
 import { Timeouts } from '../../clock.js';
 import { type Peer, peerOf } from '../../cluster/peer.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
-import type { FairShare } from '../fair-share.js';
 import type { Strangers } from '../strangers.js';
 import { flappingRefusal, isBanned, roomRefusal } from '../unwelcome.js';
 import { Broker } from './broker.js';
@@ -17,10 +15,10 @@ import { connackOf } from './connect.js';
 import type { Connection, ConnectionOwner, Host } from './connection.js';
 import { encodeConnack } from './encode.js';
 import { expiryOf } from './expiry.js';
-import { type Login, login } from './login.js';
-import type { Connect, Incoming, Refused } from './packets.js';
+import { type Elsewhere, type Login, login } from './login.js';
+import { BackendConnection, FairOwner } from './owners.js';
+import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
-import type { SessionMessage } from './session.js';
 import { publishSystem } from './sys.js';
 import { noteKey } from './taken-keys.js';
 import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
@@ -46,63 +44,6 @@ function unwelcomeReason(
 /** A client id for a client that brings none [MQTT-3.1.3-6]. */
 function newClientId(): string {
   return `auto-${randomUUID()}`;
-}
-
-/** A connection whose packets wait, in their order, where its domain has more to do than its share. */
-class FairOwner implements ConnectionOwner {
-  constructor(
-    private readonly owner: ConnectionOwner,
-    private readonly domain: Domain,
-    private readonly connection: Connection,
-    private readonly fair: FairShare,
-  ) {}
-
-  received(packet: Incoming): void {
-    if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
-    this.fair.pass(this.domain, () => this.owner.received(packet));
-  }
-
-  refused(refused: Refused): void {
-    this.#inOrder(() => this.owner.refused(refused));
-  }
-
-  lost(): void {
-    this.#inOrder(() => this.owner.lost());
-  }
-
-  drained(): void {
-    this.owner.drained();
-  }
-
-  /** Behind what waits of the domain. */
-  #inOrder(task: () => void): void {
-    if (this.fair.waiting(this.domain) > 0) this.fair.pass(this.domain, task);
-    else task();
-  }
-}
-
-/** A backend's connection: tells its session what comes. */
-class BackendConnection implements ConnectionOwner {
-  constructor(
-    private readonly session: Ref<SessionMessage>,
-    private readonly connection: Connection,
-  ) {}
-
-  received(packet: Incoming): void {
-    this.session.tell({ kind: 'received', connection: this.connection, packet });
-  }
-
-  refused(refused: Refused): void {
-    this.session.tell({ kind: 'refused', connection: this.connection, refused });
-  }
-
-  lost(): void {
-    this.session.tell({ kind: 'lost', connection: this.connection });
-  }
-
-  drained(): void {
-    this.session.tell({ kind: 'drained', connection: this.connection });
-  }
 }
 
 export class MqttHost implements Host {
@@ -220,7 +161,7 @@ export class MqttHost implements Host {
       const isLockedOut = who === REASON.connectionRateExceeded;
       return this.#refuse(connection, packet, who, isLockedOut ? 'lockedOut' : 'authenticationFailed');
     }
-    if (who.home) return this.#carry(connection, who.home);
+    if (who.elsewhere) return this.#locate(connection, packet, who.domain, who.elsewhere);
     const unwelcome = unwelcomeReason(who, packet.clientId, connection.wire.address);
     if (unwelcome) return this.#refuse(connection, packet, ...unwelcome);
     this.#keepAliveOf(connection, packet);
@@ -283,6 +224,18 @@ export class MqttHost implements Host {
     if (owner !== null) return owner;
     isHeld = true;
     connection.hold();
+    return null;
+  }
+
+  /** A ticket of another node, which has the connection; or this one has, where the ticket has come here meanwhile. */
+  #locate(connection: Connection, packet: Connect, domain: Domain, { address, token }: Elsewhere): null {
+    connection.hold();
+    domain.cluster.locate(address, token, (found) => {
+      if (connection.ended) return;
+      if (found === 'here') connection.resumeAs(this.#connect(connection, packet));
+      else if (found) this.#carryHeld(connection, peerOf(found));
+      else this.#refuse(connection, packet, REASON.badCredentials, 'authenticationFailed');
+    });
     return null;
   }
 

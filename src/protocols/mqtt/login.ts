@@ -1,21 +1,28 @@
 /** Who a CONNECT is: user name and password → a domain's backend or one of its clients. PROTOCOL.md section 8. */
+import type { Address } from '../../actors/address.js';
 import type { Client } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
-import type { Peer } from '../../cluster/peer.js';
 import type { Context } from '../context.js';
-import { authenticate, findTicket } from '../credentials.js';
+import { authenticate, findTicket, ownerOf } from '../credentials.js';
 import { isAllowedOrigin } from '../origin.js';
 import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
 import type { Wire } from './wire.js';
 
+/** A ticket that this node does not know. */
+export interface Elsewhere {
+  /** Its endpoint's. */
+  readonly address: Address;
+  readonly token: string;
+}
+
 export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
   readonly client: Client | null;
-  /** The node that a ticket comes from; null: this one. */
-  readonly home: Peer | null;
+  /** A ticket that another node may know; null: there is none. */
+  readonly elsewhere: Elsewhere | null;
   /** The client gave no credentials. */
   readonly anonymous: boolean;
   /** The API key of a backend; null: there is none. */
@@ -28,7 +35,7 @@ export function login(context: Context, { username, password }: Connect, { origi
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
     const domain = anonymousDomain === null ? undefined : domains.get(anonymousDomain);
-    return domain ? { domain, client: null, home: null, anonymous: true, key: null } : REASON.notAuthorized;
+    return domain ? { domain, client: null, elsewhere: null, anonymous: true, key: null } : REASON.notAuthorized;
   }
   const domain = username === null ? undefined : domains.get(username);
   if (!domain) return REASON.badCredentials;
@@ -36,10 +43,11 @@ export function login(context: Context, { username, password }: Connect, { origi
   const text = password.toString('utf8');
   const client = findTicket(domain, text);
   const ticket = parseTicket(text);
-  const home = client || !ticket ? null : (context.node?.homeOf(ticket.token) ?? null);
-  if (client || home) return { domain, client, home, anonymous: false, key: null };
+  const elsewhere = client || !ticket ? null : { address: ownerOf(domain, ticket), token: ticket.token };
+  const isKnown = elsewhere !== null && domain.cluster.isKnown(elsewhere.address, elsewhere.token);
+  if (client || isKnown) return { domain, client, elsewhere, anonymous: false, key: null };
   // A ticket that has ended is no guess at a key: browsers come back with theirs again and again.
   const isKey = ticket ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
-  if (isKey === true) return { domain, client: null, home: null, anonymous: false, key: text };
+  if (isKey === true) return { domain, client: null, elsewhere: null, anonymous: false, key: text };
   return isKey === false ? REASON.badCredentials : REASON.connectionRateExceeded;
 }

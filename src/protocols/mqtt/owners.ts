@@ -1,0 +1,65 @@
+/** What owns a backend's connection: it tells the session what comes, in turn with what else comes for its domain. */
+import type { Domain } from '../../actors/domain.js';
+import type { Ref } from '../../actors/system.js';
+import type { FairShare } from '../fair-share.js';
+import type { Connection, ConnectionOwner } from './connection.js';
+import type { Incoming, Refused } from './packets.js';
+import { REASON } from './reason.js';
+import type { SessionMessage } from './session.js';
+
+/** A connection whose packets wait, in their order, where its domain has more to do than its share. */
+export class FairOwner implements ConnectionOwner {
+  constructor(
+    private readonly owner: ConnectionOwner,
+    private readonly domain: Domain,
+    private readonly connection: Connection,
+    private readonly fair: FairShare,
+  ) {}
+
+  received(packet: Incoming): void {
+    if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
+    this.fair.pass(this.domain, () => this.owner.received(packet));
+  }
+
+  refused(refused: Refused): void {
+    this.#inOrder(() => this.owner.refused(refused));
+  }
+
+  lost(): void {
+    this.#inOrder(() => this.owner.lost());
+  }
+
+  drained(): void {
+    this.owner.drained();
+  }
+
+  /** Behind what waits of the domain. */
+  #inOrder(task: () => void): void {
+    if (this.fair.waiting(this.domain) > 0) this.fair.pass(this.domain, task);
+    else task();
+  }
+}
+
+/** A backend's connection: tells its session what comes. */
+export class BackendConnection implements ConnectionOwner {
+  constructor(
+    private readonly session: Ref<SessionMessage>,
+    private readonly connection: Connection,
+  ) {}
+
+  received(packet: Incoming): void {
+    this.session.tell({ kind: 'received', connection: this.connection, packet });
+  }
+
+  refused(refused: Refused): void {
+    this.session.tell({ kind: 'refused', connection: this.connection, refused });
+  }
+
+  lost(): void {
+    this.session.tell({ kind: 'lost', connection: this.connection });
+  }
+
+  drained(): void {
+    this.session.tell({ kind: 'drained', connection: this.connection });
+  }
+}
