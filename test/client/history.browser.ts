@@ -1,6 +1,16 @@
 /** A page in Chromium and the history of a real server: it reads pages, counts what is unread, and fills its gaps. */
 import t from 'tap';
-import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, visit } from '../support/library.js';
+import {
+  builtLibrary,
+  kept,
+  launch,
+  sign,
+  startSmallSite,
+  tokenSecret,
+  until,
+  untilFresh,
+  visit,
+} from '../support/library.js';
 import { freePort } from '../support/ports.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, type TestServer, testServer } from '../support/server.js';
@@ -80,7 +90,7 @@ t.test('a page and the history', { skip: skipWithout('chromium') }, async (t) =>
     await server.site().push('anna', 'paul', 'of her own');
     await server.close();
     server = await start(port);
-    await until(anna, 'states', 'online websocket fresh');
+    await untilFresh(anna);
     await until(anna, 'heard', 'paul: from somebody new');
     await until(anna, 'heard', 'jack: gap 249');
     const heard = (await kept(anna, 'heard')).slice(8);

@@ -1,7 +1,7 @@
 /** The browser library in Chromium, with a site that calls ONLINE and sends by itself, as sites of NexTalk 5 do. */
 import type { Browser } from 'playwright-core';
 import t from 'tap';
-import { builtLibrary, kept, launch, startSmallSite, until, visit } from '../support/library.js';
+import { builtLibrary, kept, launch, startSmallSite, until, untilFresh, visit } from '../support/library.js';
 import { freePort } from '../support/ports.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
@@ -91,8 +91,8 @@ t.test('pages of a site that does all by itself', { skip }, async (t) => {
     await server.close();
     await jack.waitForFunction(() => window.states.at(-1)?.startsWith('waiting'));
     server = await testServer(t, { port });
-    await until(jack, 'states', 'online websocket fresh');
-    await until(anna, 'states', 'online websocket fresh');
+    await untilFresh(jack);
+    await untilFresh(anna);
     await until(jack, 'missed', null);
     await anna.evaluate(() => window.chat.send({ to: 'jack', body: 'again' }));
     await until(jack, 'heard', 'anna: again');

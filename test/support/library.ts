@@ -172,6 +172,14 @@ export async function until(page: Page, name: 'heard' | 'states' | 'missed', ite
   );
 }
 
+/**
+ * Waits until the page has come online anew, which it is told as what came before may be missing. By whichever transport:
+ * a server that was away for longer than a few attempts has the library try the others too.
+ */
+export async function untilFresh(page: Page): Promise<void> {
+  await page.waitForFunction(() => window.states.some((state) => /^online \w+ fresh$/.test(String(state))));
+}
+
 export function kept(page: Page, name: 'heard' | 'states' | 'missed'): Promise<unknown[]> {
   return page.evaluate(`window.${name}`) as Promise<unknown[]>;
 }
