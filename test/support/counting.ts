@@ -23,6 +23,8 @@ export abstract class CountingClient {
   readonly frames: Frame[] = [];
   missed = 0;
   lost = 0;
+  /** Called when a poll or a stream has failed, or is refused, and the client does not come again by itself; null: nobody is. */
+  onEnd: (() => void) | null = null;
   #waiting: (() => void)[] = [];
 
   constructor(
@@ -136,12 +138,15 @@ export class CountingPoll extends CountingClient {
       response.on('error', () => undefined);
       response.on('end', () => {
         if (this.#request !== request || !response.complete) return;
+        if (response.statusCode !== 200 && this.onEnd) return this.onEnd();
         this.take(JSON.parse(text) as Frame);
         if (response.statusCode === 200) this.#poll();
       });
     });
     this.#request = request;
-    request.on('error', () => undefined);
+    request.on('error', () => {
+      if (this.#request === request) this.onEnd?.();
+    });
     request.on('finish', sent);
   }
 }
@@ -187,11 +192,14 @@ export class CountingStream extends CountingClient {
       response.on('error', () => undefined);
       response.on('end', () => {
         const last = this.retries.at(-1) ?? 0;
+        if (this.#request === request && this.onEnd) return this.onEnd();
         if (this.#request === request && response.complete && last < 60_000 && this.status === 200) this.#open();
       });
     });
     this.#request = request;
-    request.on('error', () => undefined);
+    request.on('error', () => {
+      if (this.#request === request) this.onEnd?.();
+    });
   }
 
   #event(text: string): void {
