@@ -10,7 +10,7 @@ import { type Parent, startAdmin } from './admin/admin.js';
 import type { Listener } from './admin/listener.js';
 import { ServedCertificate } from './certificate.js';
 import { type Clock, systemClock } from './clock.js';
-import { ClusterNode } from './cluster/node.js';
+import type { ClusterNode } from './cluster/node.js';
 import type { Config, TlsConfig } from './config.js';
 import { SharedState } from './directory/shared-state.js';
 import { watchHeap } from './heap.js';
@@ -41,7 +41,6 @@ import { WebSocketAdapter } from './protocols/websocket.js';
 import { DomainMap, ServedDomains } from './served-domains.js';
 import { openStore } from './store/open.js';
 import type { Store } from './store/store.js';
-
 import { Tally } from './tally.js';
 import { answerUsage } from './usage/gather.js';
 import { Usage } from './usage/usage.js';
@@ -100,25 +99,29 @@ function createRuntime(config: Config, clock: Clock, store: Store | null, era: s
   };
 }
 
-/** This node of a cluster; null: there is one node. */
+/** What makes this node of a cluster, which a server without others does not load; null: there is one node. */
+type Nodes = typeof ClusterNode | null;
+
 function createNode(
-  config: Config,
+  Node: Nodes,
+  { cluster, presence }: Config,
   { clock, metrics, system }: Runtime,
   parent: Parent | null,
   state: SharedState,
 ): ClusterNode | null {
-  const { cluster, presence } = config;
-  if (cluster.nats.length === 0) return null;
-  return new ClusterNode({
-    config: cluster,
-    graceMs: presence.graceMs,
-    clock,
-    metrics,
-    system,
-    siblings: parent?.siblings ?? new Set(),
-    encode: encodePacket,
-    shared: state,
-  });
+  return (
+    Node &&
+    new Node({
+      config: cluster,
+      graceMs: presence.graceMs,
+      clock,
+      metrics,
+      system,
+      siblings: parent?.siblings ?? new Set(),
+      encode: encodePacket,
+      shared: state,
+    })
+  );
 }
 
 /** What a server is made of while it runs. */
@@ -152,13 +155,14 @@ class RunningServer implements Server {
     /** Null: this process is all of the server. */
     private readonly parent: Parent | null,
     store: Store | null,
+    nodes: Nodes,
   ) {
     this.#config = config;
     this.#state = new SharedState({ clock, store }, config.cluster.nats.length > 0, () => this.#config);
     const kept = [...this.#state.directory.names()];
     this.#restarts = store && new Restarts(store, this.domains, config, kept);
     const runtime = createRuntime(config, clock, store, this.#restarts?.era ?? newEra());
-    const node = createNode(config, runtime, parent, this.#state);
+    const node = createNode(nodes, config, runtime, parent, this.#state);
     this.#node = node;
     this.#state.broadcast = (item) => node?.mesh.broadcast(item);
     const usage = new Usage(store);
@@ -360,10 +364,11 @@ export async function startServer(
   parent: Parent | null = null,
   open: typeof openStore = openStore,
 ): Promise<Server> {
+  const nodes = config.cluster.nats.length > 0 ? (await import('./cluster/node.js')).ClusterNode : null;
   const store = await open(config.data);
   let running: RunningServer;
   try {
-    running = new RunningServer(config, clock, parent, store);
+    running = new RunningServer(config, clock, parent, store, nodes);
   } catch (error) {
     await store?.close();
     throw error;

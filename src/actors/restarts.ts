@@ -72,6 +72,7 @@ export class Restarts {
     }
     endEra(this.store);
     await this.store.flush();
+    this.store.markWhole();
   }
 
   /** The server has served nobody: all stays as it was found. */
@@ -79,6 +80,7 @@ export class Restarts {
     for (const { journal } of domains) journal?.close();
     if (this.#era.goesOn) endEra(this.store);
     await this.store.flush();
+    this.store.markWhole();
   }
 
   /** Whether all that was written is on disk. */

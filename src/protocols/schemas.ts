@@ -256,12 +256,16 @@ interface Compiled {
   readonly validateByName: ValidateFunction | null;
 }
 
+/** By the calls that have been made: compiling all of them would hold up the start of a server. */
 const compiled = new Map<SchemaName, Compiled>();
-for (const [call, schema] of Object.entries({ ...SCHEMAS, ...CLIENT_CALLS })) {
-  const { required, properties, byName }: Schema = schema;
+
+function compileCall(call: SchemaName): Compiled {
+  const { required, properties, byName }: Schema = { ...SCHEMAS, ...CLIENT_CALLS }[call];
   const compile = (names: readonly string[]) => ajv.compile({ type: 'object', required: names, properties });
   const validateByName = byName ? compile(required.map((one) => (one === 'ticket' ? 'name' : one))) : null;
-  compiled.set(call as SchemaName, { names: Object.keys(properties), validate: compile(required), validateByName });
+  const made = { names: Object.keys(properties), validate: compile(required), validateByName };
+  compiled.set(call, made);
+  return made;
 }
 
 /** Whether a call that takes both names an endpoint and no ticket. */
@@ -296,7 +300,7 @@ function say(error: ErrorObject): string {
 /** Picks out the parameters that a call knows and checks them; all others are ignored. */
 export function check(call: SchemaName, parameters: Parameters): Checked | ReplyError {
   const known: Record<string, unknown> = {};
-  const { names, validate: byTicket, validateByName } = compiled.get(call) as Compiled;
+  const { names, validate: byTicket, validateByName } = compiled.get(call) ?? compileCall(call);
   const validate = validateByName && isByName(parameters) ? validateByName : byTicket;
   for (const name of names) {
     const value = parameters.get(name);

@@ -17,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { log } from '../log.js';
 import { TABLES } from './store.js';
 
 /** Folders of this process, which the file of another server's process id cannot tell apart. */
@@ -63,7 +64,7 @@ function holderOf(file: string): number | null {
 /** Access of anybody but the owner. */
 const OTHERS = 0o077;
 /** What a folder holds that is the server's own. */
-const OWN_FILES: readonly string[] = ['data.mdb', 'lock.mdb', 'nextalk.pid'];
+const OWN_FILES: readonly string[] = ['data.mdb', 'lock.mdb', 'nextalk.pid', 'nextalk.whole'];
 
 /**
  * Whether others than its owner may look into the folder, and what the server does about it: `close` takes the access
@@ -113,6 +114,31 @@ export function takeFolder(folder: string): () => void {
   };
 }
 
+/** What tells the file as it is from the same file after any write. */
+function stateOf(file: string): string {
+  const { ino, size, mtimeNs } = statSync(file, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}\n`;
+}
+
+/** Notes that the file is whole as it stands: its server has ended in order, and all that it wrote is on disk. */
+export function markWhole(folder: string): void {
+  const file = join(folder, 'data.mdb');
+  try {
+    if (existsSync(file)) writeFileSync(join(folder, 'nextalk.whole'), stateOf(file), { mode: 0o600 });
+  } catch (err) {
+    log.warn({ event: 'data not marked', folder, err }, 'the next start looks through the data folder');
+  }
+}
+
+/** Whether nobody has written to the file since it was whole. Once: a server that is ended by what it reads looks again. */
+function isWhole(folder: string, file: string): boolean {
+  const mark = join(folder, 'nextalk.whole');
+  if (!existsSync(mark)) return false;
+  const isSame = readFileSync(mark, 'utf8') === stateOf(file);
+  rmSync(mark);
+  return isSame;
+}
+
 /** Reads every record of every table, to its end; a table that was never written is not there. */
 const PROBE = `
 import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))};
@@ -128,7 +154,8 @@ for (const name of tables.split(',')) {
 
 /**
  * Reads all that the folder holds in a process of its own: on a damaged file the native library ends the process that
- * opens it, without a word. A damaged file is set aside, so that the next start begins with an empty one.
+ * opens it, without a word. A damaged file is set aside, so that the next start begins with an empty one. After an orderly end
+ * there is nothing to look for.
  */
 export function probeFolder(folder: string): void {
   const file = join(folder, 'data.mdb');
@@ -136,6 +163,7 @@ export function probeFolder(folder: string): void {
   // An empty file was made and never written: its server was killed at its first start.
   if (statSync(file).size === 0) return rmSync(file);
   for (const path of [file, join(folder, 'lock.mdb')]) if (existsSync(path)) mustBeWritable(path);
+  if (isWhole(folder, file)) return;
   // The file is set aside only when two processes fail to read it: one may fail for reasons of its own.
   const damage = probe(folder) && probe(folder);
   if (!damage) return;

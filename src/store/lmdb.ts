@@ -9,7 +9,7 @@ import { statfsSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { log } from '../log.js';
 import { Commits } from './commits.js';
-import { probeFolder, takeFolder } from './folder.js';
+import { markWhole, probeFolder, takeFolder } from './folder.js';
 import { beginsWith, compareKeys } from './keys.js';
 import { type Measured, Space } from './space.js';
 import { type Key, type Range, type Store, TABLES, type Table, type TableName } from './store.js';
@@ -267,6 +267,10 @@ class LmdbStore implements Store, Writing {
     }
   }
 
+  markWhole(): void {
+    markWhole(this.folder);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.flush();
@@ -274,6 +278,7 @@ class LmdbStore implements Store, Writing {
     if (this.#timer) clearInterval(this.#timer);
     openRoots.delete(this.#root);
     await this.#root.close();
+    this.markWhole();
     this.release();
   }
 

@@ -43,6 +43,8 @@ export interface Store {
   watch(changed: (full: boolean) => void): void;
   /** Resolves when all that was written before is on disk. What a full disk keeps from being written is not waited for. */
   flush(): Promise<void>;
+  /** Notes that what is on disk is whole: the process is about to end, and the next one need not look through it. */
+  markWhole(): void;
   /** Flushes, and lets go of the folder. */
   close(): Promise<void>;
 }

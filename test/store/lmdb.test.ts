@@ -1,4 +1,14 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
@@ -140,6 +150,41 @@ t.test('a damaged file is set aside with one line, and the next start begins wit
     await t.resolves(openLmdb(path).close(), 'a start after that');
   }
 });
+
+t.test(
+  'a file is looked through before it is opened, unless its server closed it and nobody wrote to it since',
+  async (t) => {
+    const folder = t.testdir({ data: {} });
+    const path = join(folder, 'data');
+    const { execPath } = process;
+    t.teardown(() => {
+      process.execPath = execPath;
+    });
+    const open = (canLook: boolean) => {
+      process.execPath = canLook ? execPath : join(folder, 'no-program');
+      return openLmdb(path);
+    };
+    const looks = { message: /could not be examined/ };
+    await open(true).close();
+    const second = open(false);
+    t.notOk(existsSync(join(path, 'nextalk.whole')), 'whoever it ends looks through it at the next start');
+    second.table('ages').put(['a', 1], 1);
+    await second.close();
+    const third = open(false);
+    third.table('ages').put(['a', 2], 2);
+    await third.flush();
+    third.markWhole();
+    third.table('ages').put(['a', 3], 3);
+    await third.flush();
+    cpSync(path, join(folder, 'written'), { recursive: true, preserveTimestamps: true });
+    await third.close();
+    writeFileSync(join(path, 'data.mdb'), readFileSync(join(path, 'data.mdb')));
+    t.throws(() => open(false), looks, 'a file that was written since');
+    renameSync(join(folder, 'written', 'data.mdb'), join(path, 'data.mdb'));
+    t.throws(() => open(false), looks, 'another file');
+    await open(true).close();
+  },
+);
 
 t.test('a folder that others may read is closed to them, unless it holds what is not the server’s', async (t) => {
   const mode = (folder: string) => (statSync(folder).mode & 0o777).toString(8);

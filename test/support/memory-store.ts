@@ -117,6 +117,8 @@ export class MemoryStore implements Store {
     this.commit();
   }
 
+  markWhole(): void {}
+
   async close(): Promise<void> {
     this.commit();
   }

@@ -39,6 +39,8 @@ export class SlowDisk implements Store {
 
   async flush(): Promise<void> {}
 
+  markWhole(): void {}
+
   async close(): Promise<void> {}
 }
 
