@@ -6,13 +6,14 @@ import { flushLog, log } from './log.js';
 export const drainMs = 9000;
 
 /** Drains what serves and ends the process: with 0 when asked to end, with 1 when draining failed. */
-export async function drainAndExit(serving: { drain(): Promise<void> }): Promise<void> {
+export async function drainAndExit(serving: { drain(): Promise<void>; linger?(): Promise<void> }): Promise<void> {
   const deadline = setTimeout(() => {
     log.warn({ event: 'stopped', complete: false }, `draining was not done after ${drainMs} ms`);
     void flushLog().then(() => process.exit(0));
   }, drainMs);
   try {
     await serving.drain();
+    await serving.linger?.();
     log.info({ event: 'stopped', complete: true }, 'stopped');
     process.exitCode = 0;
   } catch (err) {

@@ -1,5 +1,4 @@
 /** Wires actors, protocols and http together; nothing else does. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Outbox } from './actors/client.js';
 import type { Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
@@ -27,6 +26,7 @@ import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context, ReloadAnswer } from './protocols/context.js';
 import { EventsAdapter } from './protocols/events.js';
 import { FairShare } from './protocols/fair-share.js';
+import { farewell, silence } from './protocols/farewell.js';
 import { answerCalls } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
 import { Gate } from './protocols/gate.js';
@@ -72,7 +72,6 @@ export interface Server {
 const HANDOVER_SHARE = 2 / 3;
 
 /** How long a drain waits for connections to take their farewell. */
-const FAREWELL_MS = 5000;
 
 function createRuntime(config: Config, clock: Clock, store: Store | null, era: string): Runtime {
   const metrics = new Metrics();
@@ -304,6 +303,12 @@ class RunningServer implements Server {
     await this.#restarts?.end();
   }
 
+  /** Goes on reading, and refuses what clients have sent before they knew that the server ends, until nothing more comes. */
+  async linger(): Promise<void> {
+    this.#http.stop();
+    await silence(this.#runtime);
+  }
+
   async close(): Promise<void> {
     this.#draining = true;
     this.#context.gate.close();
@@ -380,12 +385,4 @@ export async function startServer(
     await running.close();
     throw error;
   }
-}
-
-/** Waits until the connections have gone, but not for ever. */
-async function farewell({ metrics, clock }: Runtime): Promise<void> {
-  const deadline = clock.now() + FAREWELL_MS;
-  const { connections } = metrics;
-  while (connections.websocket + connections.jsonp + connections.events > 0 && clock.now() < deadline) await nextTurn();
-  await nextTurn();
 }

@@ -27,6 +27,12 @@ export type {
  */
 export const KEEP_ALIVE = ['Keep-Alive', 'timeout=5'] as const;
 
+/**
+ * In its place while the server drains: the client is to send nothing more on this connection (RFC 9112 section 9.6). The
+ * connection stays open and is read on: closed at once, it would be reset by what the client has sent meanwhile.
+ */
+export const LAST_ANSWER = ['Connection', 'close'] as const;
+
 /** What both native builds offer and the server uses. */
 export type Uws = Pick<
   typeof uws,

@@ -63,8 +63,9 @@ export class Call {
   reply(body: string): void {
     if (!this.#open) return;
     this.#open = false;
-    if (this.isReading) sendJson(this.res, body, this.allowOrigin);
-    else this.res.cork(() => sendJson(this.res, body, this.allowOrigin));
+    const isLast = this.context.isDraining();
+    if (this.isReading) sendJson(this.res, body, this.allowOrigin, isLast);
+    else this.res.cork(() => sendJson(this.res, body, this.allowOrigin, isLast));
     this.#answered(200);
   }
 

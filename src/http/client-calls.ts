@@ -130,7 +130,7 @@ class Post {
   #answer(json: string): void {
     if (!this.#open) return;
     this.#open = false;
-    this.res.cork(() => sendJson(this.res, json, this.#origin));
+    this.res.cork(() => sendJson(this.res, json, this.#origin, this.context.isDraining()));
   }
 
   #fail(error: ReplyError): void {

@@ -3,7 +3,7 @@ import type { ReplyError } from '../errors.js';
 import type { Metrics, RefusalReason, Refused } from '../metrics.js';
 import { errorBody } from '../protocols/error-body.js';
 import { writeOrigin, writeRetryAfter } from '../protocols/refusal.js';
-import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
+import { type HttpResponse, KEEP_ALIVE, LAST_ANSWER } from '../uws.js';
 
 const REASONS = new Map<number, readonly [string, RefusalReason]>([
   [400, ['400 Bad Request', 'badRequest']],
@@ -22,16 +22,22 @@ const UNNAMED = ['503 Service Unavailable', 'unavailable'] as const;
 export const OK_BODY = '{"status":"ok"}';
 
 /** One call with all headers: each crossing into native code costs 0.3 µs. */
-const CONTENT_TYPE = [
-  'application/json; charset=utf-8',
-  'Cache-Control: no-store',
-  'X-Content-Type-Options: nosniff',
-  KEEP_ALIVE.join(': '),
-].join('\r\n');
+const contentType = (connection: readonly [string, string]): string =>
+  [
+    'application/json; charset=utf-8',
+    'Cache-Control: no-store',
+    'X-Content-Type-Options: nosniff',
+    connection.join(': '),
+  ].join('\r\n');
+const CONTENT_TYPE = contentType(KEEP_ALIVE);
+const LAST_CONTENT_TYPE = contentType(LAST_ANSWER);
 
-/** 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: whose pages may read it; null: none. */
-export function sendJson(res: HttpResponse, body: string, origin: string | null = null): void {
-  res.writeHeader('Content-Type', CONTENT_TYPE);
+/**
+ * 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: whose pages may read it; null: none. `isLast`:
+ * the server drains.
+ */
+export function sendJson(res: HttpResponse, body: string, origin: string | null, isLast: boolean): void {
+  res.writeHeader('Content-Type', isLast ? LAST_CONTENT_TYPE : CONTENT_TYPE);
   writeOrigin(res, origin);
   res.end(body);
 }
@@ -61,7 +67,8 @@ export function sendError(
   const [status] = REASONS.get(error.status) ?? UNNAMED;
   countRefusal(metrics, error, who);
   res.cork(() => {
-    res.writeStatus(status).writeHeader('Content-Type', CONTENT_TYPE);
+    const isLast = metrics.conditions.has('draining');
+    res.writeStatus(status).writeHeader('Content-Type', isLast ? LAST_CONTENT_TYPE : CONTENT_TYPE);
     writeOrigin(res, origin);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', error.challenge ?? 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);

@@ -8,7 +8,7 @@ import { type Asked, formatPosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
-import { type HttpResponse, KEEP_ALIVE } from '../uws.js';
+import { type HttpResponse, KEEP_ALIVE, LAST_ANSWER } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
@@ -47,14 +47,17 @@ function script(callback: string, json: string): string {
 }
 
 /** Headers in one piece: each crossing into native code costs 0.3 µs. */
-const HEADERS = `; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n${KEEP_ALIVE.join(': ')}`;
+const HEADERS = '; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n';
 const JSON_TYPE = `application/json${HEADERS}`;
 const SCRIPT_TYPE = `application/javascript${HEADERS}`;
+const TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + KEEP_ALIVE.join(': '));
+const LAST_TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + LAST_ANSWER.join(': '));
 
-/** Without a status it is 200, which uWebSockets.js writes by itself. */
-function writeHead(res: HttpResponse, { callback, origin }: Form, status?: string): void {
+/** Without a status it is 200, which uWebSockets.js writes by itself. `isLast`: the server drains. */
+function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolean, status?: string): void {
   if (status !== undefined) res.writeStatus(status);
-  res.writeHeader('Content-Type', callback === null ? JSON_TYPE : SCRIPT_TYPE);
+  const types = isLast ? LAST_TYPES : TYPES;
+  res.writeHeader('Content-Type', types[callback === null ? 0 : 1] as string);
   writeOrigin(res, origin);
 }
 
@@ -171,7 +174,7 @@ class Poll implements Transport, Counting {
     this.#end();
     let complete = true;
     res.cork(() => {
-      writeHead(res, form, status);
+      writeHead(res, form, this.adapter.isDraining, status);
       complete = res.tryEnd(body, body.length)[1];
     });
     if (!complete) this.#sendRest(body);
@@ -221,6 +224,10 @@ export class PollAdapter {
   ) {
     const { clock } = context.runtime;
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
+  }
+
+  get isDraining(): boolean {
+    return this.context.isDraining();
   }
 
   get(res: HttpResponse, req: RequestHead, headers: Headers): void {
@@ -276,7 +283,7 @@ export class PollAdapter {
     if (error.status < 403 || error.status === 404) {
       refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
     }
-    writeHead(res, form, statusText(error));
+    writeHead(res, form, this.isDraining, statusText(error));
     if (form.callback === null) writeRetryAfter(res, error, form.origin);
     res.end(bodyOf(form, errorBody(error)));
   }
@@ -284,7 +291,7 @@ export class PollAdapter {
   /** The client was signed out by name a moment ago. */
   #stop(res: HttpResponse, form: Form): void {
     this.context.runtime.metrics.refused.ticketNotFound += 1;
-    writeHead(res, form);
+    writeHead(res, form, this.isDraining);
     res.end(bodyOf(form, STOPPED_FRAME));
   }
 

@@ -1,6 +1,6 @@
 /** Errors answered on uWebSockets.js before a request has become a call or a connection. */
-import type { ReplyError } from '../errors.js';
-import type { HttpResponse } from '../uws.js';
+import { type ReplyError, UNAVAILABLE } from '../errors.js';
+import { type HttpResponse, LAST_ANSWER } from '../uws.js';
 import { errorBody } from './error-body.js';
 
 /**
@@ -31,7 +31,10 @@ export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, 
   if (origin !== null) res.writeHeader('Access-Control-Expose-Headers', 'Retry-After');
 }
 
-/** Answers an error, and ends the connection. Without a status it has been written. */
+/**
+ * Answers an error, and ends the connection; where the server ends the client is told to, and what it has sent meanwhile is
+ * read. Without a status it has been written.
+ */
 export function refuse(
   res: HttpResponse,
   status: string | null,
@@ -45,6 +48,8 @@ export function refuse(
     .writeHeader('X-Content-Type-Options', 'nosniff');
   writeRetryAfter(res, error, origin);
   writeOrigin(res, origin);
-  res.end(errorBody(error), true);
+  const isEnding = error === UNAVAILABLE;
+  if (isEnding) res.writeHeader(...LAST_ANSWER);
+  res.end(errorBody(error), !isEnding);
   return null;
 }
