@@ -132,6 +132,17 @@ t.test('that a name was signed out outlives a restart', async (t) => {
   t.equal(await signIn(second, now + 2), 200);
 });
 
+t.test('a ticket that OFFLINE by name ended answers stopped after a restart as well', async (t) => {
+  const data = t.testdir();
+  const first = await testServer(t, { domains, data });
+  const { ticket } = await first.site().online('jack');
+  await call(first.site(), '/v5/presences/offline', { name: 'jack' });
+  await first.close();
+  const second = await testServer(t, { domains, data });
+  const kept = await poll(second, ticket, { query: { position: '0' } }).answer;
+  t.strictSame([kept.status, kept.text], [200, '{"status":"stopped"}']);
+});
+
 const counting = [CountingSocket, CountingPoll, CountingStream];
 for (const Client of counting) {
   t.test(`a ticket that OFFLINE by name ended answers stopped to a ${Client.name} that comes again`, async (t) => {

@@ -17,7 +17,7 @@ function fresh() {
     store = store.reopened();
     return new SignOuts({ name: 'a.example', metrics }, clock, 120_000, store);
   };
-  return { clock, metrics, size: () => store.size('signOuts'), open };
+  return { clock, metrics, size: (table: 'signOuts' | 'signedOutTickets' = 'signOuts') => store.size(table), open };
 }
 
 t.test('a name is forgotten, also on disk, when no token can be as old as that', async (t) => {
@@ -46,6 +46,27 @@ t.test('of too many names the first is forgotten, and that is counted', async (t
   t.strictSame([signOuts.refuses(address(0), at), signOuts.refuses(address(1), at)], [false, true]);
   t.equal(metrics.signOutsForgotten, 1);
 });
+
+t.test(
+  'a ticket that was signed out is so after a restart as well, for as long again, and is forgotten then',
+  async (t) => {
+    const { clock, size, open } = fresh();
+    open().end(hashOf('jack'));
+    clock.advance(3_600_000);
+    const again = open();
+    t.ok(again.hasEnded('jack'));
+    clock.advance(120_000);
+    t.notOk(again.hasEnded('jack'));
+    t.equal(size('signedOutTickets'), 0);
+    again.end(hashOf('rose'));
+    clock.advance(120_000);
+    again.end(hashOf('anna'));
+    t.equal(size('signedOutTickets'), 1, 'nobody has asked for the first');
+    clock.advance(DAY_MS);
+    t.notOk(open().hasEnded('anna'), 'after a day it is not read again');
+    t.equal(size('signedOutTickets'), 0);
+  },
+);
 
 t.test('of too many tickets the first is forgotten', async (t) => {
   const signOuts = fresh().open();

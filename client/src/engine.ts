@@ -144,6 +144,7 @@ export class LocalEngine implements Engine {
   }
 
   ask(name: string, params: Json): Promise<Reply> {
+    this.#machine.hurry();
     return this.#outbox.ask(name, params);
   }
 

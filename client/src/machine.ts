@@ -61,6 +61,12 @@ const PING_MS = 20_000;
 const PONG_MS = 5_000;
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 30_000;
+/**
+ * After this many failures in a row, which takes some minutes, each wait is so much longer: the server is asked once a minute at
+ * most, for one transport each time.
+ */
+const RARE = 10;
+const RARE_MS = 45_000;
 /** After this many failures in a row of a transport that has worked, the others are tried again. */
 const PATIENCE = 3;
 const UPGRADE_MS = 60_000;
@@ -138,9 +144,15 @@ export class Machine {
   /** The network is back, the page is seen again, the machine has slept: looks at once. */
   wake(): void {
     if (this.#state === 'stopped') return;
+    if (this.#failures > RARE) this.#failures = PATIENCE;
     if (this.#current) {
       if (this.#current.openedAt !== null) this.#ping();
     } else if (!this.#timers.has('identify')) this.#connect();
+  }
+
+  /** Somebody wants something of a server that has been away for long. */
+  hurry(): void {
+    if (this.#failures > RARE) this.wake();
   }
 
   /** Closes the connection without leaving; `wake` opens another one. */
@@ -366,7 +378,8 @@ export class Machine {
     if (attempt.openedAt === null) {
       this.#tried.add(attempt.kind);
       const isOthersTurn = !this.#worked.has(attempt.kind) && end.retryAfterMs === undefined;
-      if (isOthersTurn && this.#supported().some((kind) => !this.#tried.has(kind))) return this.#connect();
+      if (isOthersTurn && this.#failures < RARE && this.#supported().some((kind) => !this.#tried.has(kind)))
+        return this.#connect();
     }
     this.#wait(end.reason, end.retryAfterMs);
   }
@@ -376,7 +389,8 @@ export class Machine {
     this.#drop();
     const { clock } = this.ports;
     const chance = 0.5 + clock.random();
-    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures, LAST_DELAY_MS) * chance;
+    const rareMs = this.#failures < RARE ? 0 : RARE_MS;
+    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures, LAST_DELAY_MS) * chance + rareMs;
     const waitMs = Math.max(delayMs, retryAfterMs * (0.5 + chance));
     this.#failures += 1;
     this.#after('retry', waitMs, () => this.#connect());

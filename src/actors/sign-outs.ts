@@ -1,9 +1,8 @@
 /**
  * Who has been signed out by OFFLINE by name: signed tokens of that name that were issued before are refused, for as long
  * as such a token can live, and a ticket that ended so answers `stopped` for a while to a client that keeps a position.
- * PROTOCOL.md section 16. Names outlive a restart where there is a store; all nodes know them.
+ * PROTOCOL.md section 16. Both outlive a restart where there is a store; all nodes know the names.
  */
-import { BoundedMap } from '../bounded-map.js';
 import type { Clock } from '../clock.js';
 import type { DomainMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
@@ -17,14 +16,17 @@ const TOKEN_MS = (24 * 60 + 1) * 60_000;
 /** Of each domain. */
 const NAMES = 100_000;
 const TICKETS = 10_000;
+/** After so long on disk a ticket is not read again. */
+const OLDEST_TICKET_MS = 24 * 60 * 60_000;
 
 export type SignedOut = readonly [Address, at: number];
 
 export class SignOuts {
   /** When each name was signed out last, in milliseconds since the epoch; the one signed out first comes first. */
   readonly #names = new Map<Address, number>();
-  /** Until when tickets that ended so are known, by the hash of their tokens. */
-  readonly #tickets = new BoundedMap<string, number>(() => TICKETS);
+  /** Until when tickets that ended so are known, by the hash of their tokens; the one that ended first comes first. */
+  readonly #tickets = new Map<string, number>();
+  readonly #ended: Table<number> | null;
   readonly #table: Table<SignedOut> | null;
   readonly #part: string;
 
@@ -40,6 +42,8 @@ export class SignOuts {
     const kept = [...(this.#table?.entries(this.#part) ?? [])].map(([, value]) => value);
     for (const [address, at] of kept.sort((a, b) => a[1] - b[1])) this.#names.set(address, at);
     this.#expire();
+    this.#ended = store?.table('signedOutTickets') ?? null;
+    this.#restoreTickets();
   }
 
   /** A name is signed out now, or was on another node. False: that is known already. */
@@ -63,7 +67,11 @@ export class SignOuts {
 
   /** A client has been signed out: remembers its ticket, by the hash of its token. */
   end(hash: string): void {
-    this.#tickets.set(hash, this.clock.now() + this.keepMs);
+    const now = this.clock.now();
+    this.#tickets.delete(hash);
+    this.#tickets.set(hash, now + this.keepMs);
+    this.#ended?.put([this.#part, hash], now);
+    this.#expireTickets(now);
   }
 
   /** Whether the ticket of a token has ended so, a moment ago. */
@@ -73,8 +81,30 @@ export class SignOuts {
     const until = this.#tickets.get(hash);
     if (until === undefined) return false;
     if (until > this.clock.now()) return true;
-    this.#tickets.delete(hash);
+    this.#forgetTicket(hash);
     return false;
+  }
+
+  /** As the times of all clients do, theirs begin anew when the server does. */
+  #restoreTickets(): void {
+    const now = this.clock.now();
+    const kept = [...(this.#ended?.entries(this.#part) ?? [])].sort(([, a], [, b]) => a - b);
+    for (const [[, hash], at] of kept) {
+      if (at <= now - OLDEST_TICKET_MS) this.#forgetTicket(String(hash));
+      else this.#tickets.set(String(hash), now + this.keepMs);
+    }
+  }
+
+  #expireTickets(now: number): void {
+    for (const [hash, until] of this.#tickets) {
+      if (until > now && this.#tickets.size <= TICKETS) return;
+      this.#forgetTicket(hash);
+    }
+  }
+
+  #forgetTicket(hash: string): void {
+    this.#tickets.delete(hash);
+    this.#ended?.remove([this.#part, hash]);
   }
 
   #expire(): void {

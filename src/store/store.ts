@@ -53,6 +53,7 @@ export const TABLES = [
   'offline',
   'seen',
   'signOuts',
+  'signedOutTickets',
   'webhooks',
   'messageIds',
   'retained',
