@@ -1,4 +1,6 @@
 /** Event webhooks: PROTOCOL.md section 17. */
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import type { Clock } from '../src/clock.js';
 import { client } from './mqtt/support/clients.js';
@@ -265,3 +267,60 @@ t.test('what waits for the site outlives a restart, and the restart itself is no
   t.match(await told.next(), { kind: 'online', name: 'rose' });
   t.strictSame(await second.site().presences('jack', 'rose'), { jack: 'available', rose: 'available' });
 });
+
+for (const { durability, isKilled } of [
+  { durability: 'restart', isKilled: false },
+  { durability: 'always', isKilled: false },
+  { durability: 'always', isKilled: true },
+]) {
+  const how = `${isKilled ? 'a kill' : 'a restart'} where it is durable ${durability}`;
+  t.test(`a message to somebody who is away is not told again after ${how}`, async (t) => {
+    const clock = new ManualClock();
+    const hook = await WebhookServer.start(t);
+    const told = new Told(hook);
+    const events = { url: hook.url, kinds: ['undelivered'] };
+    const domains = [{ ...siteA, webhookPrivate: true, durability, events }];
+    const folder = t.testdir();
+    const start = (name: string) =>
+      testServer(t, { data: join(folder, name), presence: times, resume: { keepMs: 120_000 }, domains }, clock);
+    const gather = async (server: TestServer) => {
+      await server.settled();
+      clock.advance(200);
+      await server.settled();
+    };
+    const first = await start('first');
+    const socket = first.own(new CountingSocket(first.port, (await first.site().online('jack')).ticket));
+    await socket.connect();
+    await first.settled();
+    clock.advance(5000);
+    socket.disconnect();
+    while (first.metrics.connections.websocket > 0) await first.settled();
+    await expire(first, clock);
+    await first.site().push('anna', 'jack', 'are you there?');
+    await gather(first);
+    t.match(await told.next(), { name: 'jack', outcome: 'queued', packet: { body: 'are you there?' } });
+    await acknowledged(first, 1);
+    if (isKilled) {
+      // Answered when it is on disk: what is there now is what a kill leaves.
+      await first.site().push('anna', 'rose', 'on disk');
+      await gather(first);
+      await told.next();
+      await acknowledged(first, 2);
+      await first.site().push('anna', 'carl', 'on disk as well');
+      cpSync(join(folder, 'first'), join(folder, 'second'), { recursive: true });
+      rmSync(join(folder, 'second', 'nextalk.pid'), { force: true });
+    }
+    await first.close();
+    const second = await start(isKilled ? 'second' : 'first');
+    t.ok(second.metrics.domain(siteA.domain).queuedPackets > 0, 'the message waits still');
+    clock.advance(120_000);
+    await second.settled();
+    await expire(second, clock);
+    await second.settled();
+    t.equal(second.metrics.domain(siteA.domain).queuedPackets, 0, 'and no more');
+    await second.site().push('anna', 'rose', 'the last');
+    await gather(second);
+    const after = await told.next();
+    t.match(isKilled && after.name === 'carl' ? await told.next() : after, { name: 'rose', outcome: 'dropped' });
+  });
+}

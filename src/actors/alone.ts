@@ -57,7 +57,9 @@ export class Alone implements DomainCluster {
   cameUp(): void {}
   changed(): void {}
   roomsChanged(): void {}
-  wentDown(): void {}
+  wentDown(): number {
+    return 0;
+  }
   wentAway(): void {}
   awayCount(): void {}
   confirm(): void {}

@@ -68,7 +68,8 @@ export interface PresenceAnnouncer {
   /** Nick, show or status have been set. */
   changed(record: EndpointRecord): void;
   roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void;
-  wentDown(record: EndpointRecord): void;
+  /** Answers the stamp of that moment. */
+  wentDown(record: EndpointRecord): number;
   /** Only clients that are away are left of this node's part, or one of them is back: its record says which. */
   wentAway(record: EndpointRecord): void;
   /** Says how many clients of the domain are away on this node. */

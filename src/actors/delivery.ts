@@ -60,8 +60,9 @@ function isConnectedElsewhereFor({ record, domain }: EndpointState): boolean {
 
 /** The site hears of a message to an endpoint that is away, by the node of its oldest part. */
 function tellAway({ domain, record, address }: EndpointState, { packet, relayed }: Deliver): void {
-  if (relayed || packet.topic !== address || !record.away || isOnline(record)) return;
-  domain.events?.undelivered(packet, address, 'queued');
+  if (packet.topic !== address || isOnline(record)) return;
+  if (relayed) domain.events?.undelivered.note(packet, address);
+  else if (record.away) domain.events?.foundNobody(packet, address, 'queued');
 }
 
 /** A webhook is called by the node of the endpoint's oldest part, whichever way the packet came. */

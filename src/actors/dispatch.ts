@@ -55,7 +55,7 @@ export function keepOrDrop(
   const kept = only === null && packet.topic === address ? domain.keep(packet, address) : null;
   if (only === null) deleteFromMailboxes(domain, packet, address);
   if (kept === null && !isWatched) domain.drop(packet, 'offline', address);
-  if (kept !== null || !isWatched) domain.events?.undelivered(packet, address, kept ?? 'dropped');
+  if (kept !== null || !isWatched) domain.events?.foundNobody(packet, address, kept ?? 'dropped');
   const { store } = domain.runtime;
   if (packet.receipt === null) return;
   if (kept === 'stored' && store) packet.receipt.stored(store);

@@ -100,9 +100,13 @@ export function keptQueues(state: EndpointState, numberOf: (packet: Packet) => n
   );
   if (isIdle && !unseen && !turns) return null;
   const queued = new Set(clients.flatMap((client) => client.queued));
+  const { events } = state.domain;
+  const waiting = events ? [...queued, ...(unseen?.packets ?? [])] : [];
+  const told = new Set(waiting.filter((packet) => events?.undelivered.isTold(packet, state.address)));
   return {
     node,
     id,
+    ...(told.size > 0 ? { told: [...told].map(numberOf) } : {}),
     unseen: unseen?.packets.map(numberOf) ?? [],
     clients: clients.map((client) => ({
       ...keptClientQueue(client, queued, numberOf),
@@ -180,6 +184,7 @@ function found(numbers: readonly number[], packetOf: (number: number) => Packet 
 
 export function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
   const { packetOf } = message;
+  noteTold(state, queues, packetOf);
   const names = new Set(state.clients.map(({ name }) => name));
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
   restoreElders(state, queues, packetOf);
@@ -199,11 +204,18 @@ export function restoreQueues(state: EndpointState, queues: KeptQueues, message:
 }
 
 /** Its presence is not known, as it came online in the moments before a kill: to all others it is offline. */
-function keepOffline({ domain, address }: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
+function keepOffline(state: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
+  const { domain, address } = state;
+  noteTold(state, queues, packetOf);
   const numbers = new Set([...queues.clients.flatMap(({ entries }) => numbersOf(entries)), ...queues.unseen]);
   for (const packet of found([...numbers], packetOf)) {
     if (packet.kind === 'message') keepOrDrop(domain, packet, address, null);
   }
+}
+
+/** Before they stand in queues, which write that down as well. */
+function noteTold({ domain, address }: EndpointState, { told = [] }: KeptQueues, packetOf: Restore['packetOf']): void {
+  for (const packet of found(told, packetOf)) domain.events?.undelivered.note(packet, address);
 }
 
 function numbersOf(entries: readonly KeptEntry[]): number[] {

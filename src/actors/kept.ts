@@ -79,6 +79,8 @@ export interface KeptQueues {
   readonly clients: readonly KeptClientQueue[];
   /** Numbers of the messages that none of its clients has confirmed. */
   readonly unseen: readonly number[];
+  /** Numbers of those of its messages of which the site knows that nobody was there for them; absent: none. */
+  readonly told?: readonly number[];
   /** Of a service that delivers in turns: sender, and the name of the client it stays with. */
   readonly turns: readonly (readonly [sender: string, client: string])[];
 }
@@ -147,8 +149,8 @@ export function isKeptEndpoint(value: unknown): value is KeptEndpoint {
 }
 
 export function isKeptQueues(value: unknown): value is KeptQueues {
-  const { clients, unseen, turns } = (value ?? {}) as Partial<Record<keyof KeptQueues, unknown>>;
-  if (![unseen, turns].every(Array.isArray) || !Array.isArray(clients)) return false;
+  const { clients, unseen, turns, told = [] } = (value ?? {}) as Partial<Record<keyof KeptQueues, unknown>>;
+  if (![unseen, turns, told].every(Array.isArray) || !Array.isArray(clients)) return false;
   return clients.every((client: Partial<Record<keyof KeptClientQueue, unknown>> | null) => {
     const { name, entries, given, accepted, sent } = client ?? {};
     const numbers = Number.isSafeInteger(accepted) && Number.isSafeInteger(sent);

@@ -15,10 +15,10 @@ import { roomsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
 import { passOn, passTurns } from './service.js';
-import type { UndeliveredOutcome } from './site-events.js';
 import type { Ref } from './system.js';
 import { formatTicket, newToken } from './ticket.js';
 import { isInTurns } from './turns.js';
+import type { Untold } from './undelivered.js';
 import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
 
 /** So many clients that have ended are remembered, for operators to see. */
@@ -206,9 +206,15 @@ export function goOffline(state: EndpointState): EndpointState {
 }
 
 function leave(state: EndpointState): void {
-  forgetUnseen(state);
-  if (state.record.birth > 0 && !state.domain.endsWithServer)
-    state.domain.tracker.goOffline(state.record, lastSeen(state));
+  const { domain, record, address } = state;
+  const left = forgetUnseen(state);
+  const { events } = domain;
+  const others = record.parts.filter(({ hidden }) => !hidden).map(({ node }) => node.name);
+  if (others.length === 0) for (const [packet, outcome] of left) events?.foundNobody(packet, address, outcome);
+  if (record.birth === 0 || domain.endsWithServer) return;
+  const stamp = domain.tracker.goOffline(record, lastSeen(state));
+  const isLeft = others.length > 0 && left.length > 0 && events?.wants('undelivered');
+  if (isLeft) events?.undelivered.ended(address, stamp, others, left);
 }
 
 /** When a client of the endpoint was connected last, in milliseconds since the epoch. */
@@ -221,17 +227,20 @@ function remember({ domain, address, node }: EndpointState): void {
   if (domain.settings.offline) domain.mailboxes?.seen.add(address, node === 'vid');
 }
 
-/** Nobody came back for these: kept where the domain has that, else dropped. */
-function forgetUnseen(state: EndpointState): void {
-  if (!state.unseen) return;
+/** Nobody came back for these: kept where the domain has that, else dropped. Answers those that the site may not know of. */
+function forgetUnseen(state: EndpointState): readonly Untold[] {
+  if (!state.unseen) return [];
   const { mailboxes, settings } = state.domain;
-  for (const packet of state.unseen.dropExpired()) {
-    packet.trace?.hop('dropped', packet, state.address, 'expired');
-    tellUndelivered(state, packet, 'dropped');
-  }
+  const expired = state.unseen.dropExpired();
+  for (const packet of expired) packet.trace?.hop('dropped', packet, state.address, 'expired');
   const packets: readonly Packet[] = state.unseen.packets;
   const isKept = mailboxes !== null && settings.offline;
-  for (const packet of packets) tellUndelivered(state, packet, isKept ? 'stored' : 'dropped');
+  const left: Untold[] = [
+    ...expired.map((packet) => [packet, 'dropped'] as const),
+    ...packets.map((packet) => [packet, isKept ? 'stored' : 'dropped'] as const),
+  ];
+  // What was read from the offline store has been told when it was kept there.
+  const untold = left.filter(([packet]) => !mailboxes?.placeOf(packet));
   if (isKept) {
     mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
@@ -239,17 +248,7 @@ function forgetUnseen(state: EndpointState): void {
     for (const packet of packets) state.domain.drop(packet, 'offline', state.address);
   }
   clearUnseen(state);
-}
-
-/** Unless the site has been told before, when the message was kept, or another node has it for a client there. */
-function tellUndelivered(
-  { domain, address, record }: EndpointState,
-  packet: Packet,
-  outcome: UndeliveredOutcome,
-): void {
-  const { events, mailboxes } = domain;
-  if (events === null || mailboxes?.placeOf(packet) || record.parts.some(({ hidden }) => !hidden)) return;
-  events.undelivered(packet, address, outcome);
+  return untold;
 }
 
 /** The buddies whom a client listed, as far as they are online and visible. */

@@ -14,12 +14,10 @@ import { newMessageId } from './message-id.js';
 import { type Answered, Outbox, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Packet } from './packet.js';
 import { PresenceEvents } from './presence-events.js';
+import { Undelivered, type UndeliveredOutcome } from './undelivered.js';
 
 /** The queue of a domain's events among its outboxes on disk. */
 export const EVENTS_QUEUE = 'events';
-
-/** What became of a message that nobody was there for. */
-export type UndeliveredOutcome = 'queued' | 'stored' | 'dropped';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -33,10 +31,10 @@ export class SiteEvents {
   readonly presence: PresenceEvents;
   #config: EventsConfig | null = null;
   #outbox: Outbox | null = null;
-  /** Messages of which the site knows that their receiver was not there. */
-  readonly #told = new WeakMap<Packet, Set<Address>>();
+  readonly undelivered: Undelivered;
 
   constructor(private readonly domain: Domain) {
+    this.undelivered = new Undelivered(domain, (...message) => this.#raiseUndelivered(...message));
     this.presence = new PresenceEvents(domain, this);
   }
 
@@ -92,11 +90,11 @@ export class SiteEvents {
   }
 
   /** A message has found nobody, or nobody has come for it: once for each receiver. */
-  undelivered(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
-    if (packet.kind !== 'message' || !this.wants('undelivered')) return;
-    const told = this.#told.get(packet) ?? new Set();
-    if (told.has(receiver)) return;
-    this.#told.set(packet, told.add(receiver));
+  foundNobody(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
+    if (packet.kind === 'message' && this.wants('undelivered')) this.undelivered.tell(packet, receiver, outcome);
+  }
+
+  #raiseUndelivered(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
     const name = JSON.stringify(this.domain.shortId(receiver));
     this.raise('undelivered', `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`);
   }

@@ -179,8 +179,9 @@ export class Tracker {
     this.#keepRooms(record, moments, []);
   }
 
-  /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. */
-  goOffline(record: EndpointRecord, since?: number): void {
+  /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. Answers the stamp of its end. */
+  goOffline(record: EndpointRecord, since?: number): number {
+    let stamp = 0;
     if (record.birth > 0) {
       this.#change(record, { type: 'join', since }, () => {
         if (isOnlineHere(record)) this.#countOnline(null, -1);
@@ -189,12 +190,13 @@ export class Tracker {
         record.connected = 0;
         Object.assign(record, NOWHERE);
         this.memory.subtract(FOOTPRINT.endpoint);
-        this.cluster.wentDown(record);
+        stamp = this.cluster.wentDown(record);
       });
     }
     this.memory.subtract(record.watching.length * FOOTPRINT.buddy);
     this.#watchers.remove(record);
     this.#forgetEmpty(record);
+    return stamp;
   }
 
   /** An endpoint lists further buddies: from now on it hears of them, and they of it. */

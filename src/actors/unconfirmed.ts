@@ -12,10 +12,14 @@ import type { Packet } from './packet.js';
 
 /** Names of queues that are no client's. */
 export const UNSEEN = '/unseen';
+/** Of the messages in an endpoint's queues: the site knows that nobody was there for them. */
+const TOLD = '/told';
 
 interface Held {
   readonly number: number;
   queues: number;
+  /** Endpoints of which the site knows that they were not there for it; null: none. */
+  told: Set<Address> | null;
 }
 
 /** What stood in queues when the server was killed. */
@@ -50,19 +54,28 @@ export class Unconfirmed {
 
   /** A message stands in a queue from now on. */
   hold(owner: Address, queue: string, packet: Packet): void {
-    const { settings, mailboxes } = this.domain;
+    const { settings, mailboxes, events } = this.domain;
     if (settings.durability !== 'always' || this.#isClosed || mailboxes?.placeOf(packet)) return;
     let held = this.#held.get(packet);
     if (!held) {
       const known = this.#numbers.get(packet);
       if (known === undefined) this.#last += 1;
-      held = { number: known ?? this.#last, queues: 0 };
+      held = { number: known ?? this.#last, queues: 0, told: null };
       this.#held.set(packet, held);
       this.#numbers.set(packet, held.number);
       this.#put(this.#messages, [this.#part, held.number], keptPacket(packet));
     }
     held.queues += 1;
     this.#put(this.#queues, this.#keyOf(owner, queue, held.number), 1);
+    if (events?.undelivered.isTold(packet, owner)) this.told(owner, packet);
+  }
+
+  /** The site knows that an endpoint was not there for a message. */
+  told(owner: Address, packet: Packet): void {
+    const held = this.#held.get(packet);
+    if (!held || this.#isClosed || held.told?.has(owner)) return;
+    held.told = (held.told ?? new Set()).add(owner);
+    this.#put(this.#queues, this.#keyOf(owner, TOLD, held.number), 1);
   }
 
   #put<V>(table: Table<V>, key: Key, value: V): void {
@@ -88,6 +101,7 @@ export class Unconfirmed {
     this.#queues.remove(this.#keyOf(owner, queue, held.number));
     held.queues -= 1;
     if (held.queues > 0) return;
+    for (const told of held.told ?? []) this.#queues.remove(this.#keyOf(told, TOLD, held.number));
     this.#held.delete(packet);
     this.#messages.remove([this.#part, held.number]);
   }
@@ -136,7 +150,7 @@ export class Unconfirmed {
 
 function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, readonly number[]>]): KeptQueues {
   const [node = '', id = ''] = owner.split('/');
-  const clients = [...queues].filter(([name]) => name !== UNSEEN);
+  const clients = [...queues].filter(([name]) => name !== UNSEEN && name !== TOLD);
   return {
     node,
     id,
@@ -151,6 +165,7 @@ function keptQueues([owner, queues]: readonly [string, ReadonlyMap<string, reado
       session: null,
     })),
     unseen: queues.get(UNSEEN) ?? [],
+    told: queues.get(TOLD) ?? [],
     turns: [],
   };
 }

@@ -122,10 +122,12 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.leftElsewhere(record, left);
   }
 
-  wentDown(record: EndpointRecord): void {
+  wentDown(record: EndpointRecord): number {
     const { address } = record;
     this.meetings.forget(address);
-    this.#tell(this.items.wentDown(address, !isOnline(record)));
+    const stamp = this.stamps.next();
+    this.#tell(this.items.wentDown(address, !isOnline(record), stamp));
+    return stamp;
   }
 
   wentAway(record: EndpointRecord): void {

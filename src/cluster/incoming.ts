@@ -142,8 +142,14 @@ function awayCount({ awayCounts }: Recipients, peer: Peer, [count]: readonly [nu
   awayCounts.told(peer, count);
 }
 
-function down({ domain }: Recipients, peer: Peer, [address, isLast]: readonly [Address, (0 | 1)?]): void {
+function down(recipients: Recipients, peer: Peer, fields: readonly [Address, (0 | 1)?, number?]): void {
+  const { domain } = recipients;
+  // A node of an earlier version tells no stamp.
+  const [address, isLast, at] = fields;
+  const isStamp = stamp(at, domain.name);
+  if (isStamp) heard(recipients, [at as number]);
   domain.tracker.down(address, peer, isLast !== 0);
+  domain.events?.undelivered.endedElsewhere(address, peer.name, isStamp ? (at as number) : Number.POSITIVE_INFINITY);
 }
 
 function watched(recipients: Recipients, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {

@@ -60,8 +60,8 @@ export class Items {
   }
 
   /** This node has no part of an endpoint any more. */
-  wentDown(address: Address, isLast: boolean): string {
-    return this.#item('x', address, isLast ? 1 : 0);
+  wentDown(address: Address, isLast: boolean, stamp: number): string {
+    return this.#item('x', address, isLast ? 1 : 0, stamp);
   }
 
   /** For another part of the same endpoint. */

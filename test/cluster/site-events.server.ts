@@ -1,8 +1,9 @@
 /** Events of a cluster: each is told once, whichever nodes see it. PROTOCOL.md section 17. */
 import t from 'tap';
+import { ManualClock } from '../mqtt/support/clock.js';
 import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
-import { type Cleaner, merge, siteA, testServer } from '../support/server.js';
+import { type Cleaner, merge, siteA, type TestServer, testServer } from '../support/server.js';
 import { WebhookServer } from '../support/webhook.js';
 
 const skip = skipWithout('nats-server');
@@ -105,3 +106,47 @@ t.test('those of a node that is lost go offline, told once', { skip }, async (t)
   await site.before('one');
   t.strictSame((await site.before('two')).sort(), ['offline jack', 'online jack', 'roomEmpty tea']);
 });
+
+t.test(
+  'a message that waits on two nodes whose parts of an endpoint end at the same moment is told once',
+  { skip },
+  async (t) => {
+    const { site, domains } = await start(t);
+    const clock = new ManualClock();
+    const settings = clusterSettings(await natsServer(t), {
+      domains,
+      presence: { clientIdleMs: 60_000, graceMs: 60_000 },
+      cluster: { leaseMs: 600_000 },
+    });
+    const nodes: TestServer[] = [];
+    for (const node of ['n1', 'n2']) nodes.push(await testServer(t, merge(settings, { cluster: { node } }), clock));
+    const [one, two] = nodes as [TestServer, TestServer];
+    // Nodes hold acknowledgements back for a while, which passes by the clock as well.
+    const pulse = setInterval(() => clock.advance(20), 20);
+    t.teardown(() => clearInterval(pulse));
+    const settled = async () => {
+      for (let turn = 0; turn < 3; turn++) for (const node of nodes) await node.settled();
+    };
+    for (let round = 1; round <= 3; round++) {
+      const here = await one.site().online('jack');
+      await settled();
+      const there = await two.site().online('jack');
+      await settled();
+      await one.site().push('anna', 'jack', `nobody ${round}`);
+      await settled();
+      await Promise.all([one.site().offline(here.ticket), two.site().offline(there.ticket)]);
+      await settled();
+      clock.advance(60_000);
+      await settled();
+      const body = `nobody ${round}`;
+      await site.until((all) => all.some(({ kind, packet }) => kind === 'undelivered' && packet?.body === body));
+    }
+    await one.site().push('anna', 'carl', 'the last');
+    const events = await site.until((all) => all.some(({ kind, name }) => kind === 'undelivered' && name === 'carl'));
+    const told = events.filter(({ kind, name }) => kind === 'undelivered' && name === 'jack');
+    t.strictSame(
+      told.map(({ packet }) => packet?.body),
+      ['nobody 1', 'nobody 2', 'nobody 3'],
+    );
+  },
+);
