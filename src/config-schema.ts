@@ -310,6 +310,14 @@ export const configSchema: ConfigSchema = {
         'A node that ends sends its clients elsewhere over at most this time, in ms. 0: at once.',
       ),
       leaseMs: whole(200, 600_000, 5000, 'A node that is not heard of for this long counts as gone, in ms.'),
+      store: {
+        type: 'string',
+        enum: ['none', 'jetstream'],
+        default: 'none',
+        description:
+          'Where a cluster keeps what must survive its nodes: `jetstream`, in the JetStream of its NATS servers, or nowhere.',
+      },
+      replicas: whole(1, 5, 1, 'How many NATS servers keep what is in JetStream: 3 outlive the loss of one, 5 of two.'),
       server: {
         type: ['string', 'null'],
         minLength: 1,

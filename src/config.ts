@@ -72,6 +72,10 @@ export interface Config {
     readonly leaveMs: number;
     /** A node that is not heard of for this long counts as gone, in ms. */
     readonly leaseMs: number;
+    /** Where what must survive is kept: nowhere, or in JetStream. */
+    readonly store: 'none' | 'jetstream';
+    /** How many NATS servers keep what is in JetStream. */
+    readonly replicas: number;
     /** The nats-server that `--workers` starts where `nats` is empty: a path or a name. null: that of the system's package. */
     readonly server: string | null;
   };
@@ -166,9 +170,13 @@ export function loadConfig(input: unknown, processes = 1): { config: Config } | 
   const isBuiltIn = own.domains.length === 0;
   const complete = isBuiltIn ? withBuiltIn(own) : own;
   const errors = contradictions(complete, isBuiltIn);
-  if (isCluster && own.data !== 'none') {
-    errors.push('data: must be "none" in a cluster, where keeping state is not supported yet');
+  const isKept = own.cluster.store === 'jetstream';
+  if (isCluster && own.data !== 'none' && !isKept) {
+    errors.push(
+      'data: must be "none" in a cluster, unless cluster.store is "jetstream", which then keeps what must survive',
+    );
   }
+  if (isKept && !isCluster) errors.push('cluster.store: is for a cluster; one node keeps what must survive in data');
   return errors.length > 0 ? { errors } : { config: freeze(toConfig(complete)) };
 }
 

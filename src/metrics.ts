@@ -292,6 +292,9 @@ export class JetStreamMetrics {
   failed = 0;
   /** Questions and writes that had no answer in time. */
   unanswered = 0;
+  /** Records that have been written here and not been acknowledged, and bytes of those that have not come back. */
+  waiting = 0;
+  waitingBytes = 0;
   /** Records that came from the streams, this node's own too. */
   received = 0;
 }

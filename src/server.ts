@@ -1,4 +1,5 @@
 /** Wires actors, protocols and http together; nothing else does. */
+import { randomBytes } from 'node:crypto';
 import { Outbox } from './actors/client.js';
 import type { Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
@@ -73,15 +74,16 @@ const HANDOVER_SHARE = 2 / 3;
 
 /** How long a drain waits for connections to take their farewell. */
 
-function createRuntime(config: Config, clock: Clock, store: Store | null, era: string): Runtime {
-  const metrics = new Metrics();
+function createRuntime(config: Config, clock: Clock, metrics: Metrics, store: Store | null, era: string): Runtime {
   const system = createSystem({ metrics });
   const outbox = new Outbox();
   system.endOfTurn.add(() => outbox.flush());
   const post: Runtime['post'] = (domain, url, body, done) => postToSite(clock, domain, url, body, done);
   store?.watch((full) => {
     const { conditions } = metrics;
-    if (full) conditions.raise('disk', 'the disk of the data folder is full: nothing new is kept', { ready: true });
+    const what =
+      store.node === null ? 'the disk of the data folder is full' : 'too much waits for JetStream, or the disk is full';
+    if (full) conditions.raise('disk', `${what}: nothing new is kept`, { ready: true });
     else conditions.clear('disk');
   });
   return {
@@ -103,6 +105,7 @@ type Nodes = typeof ClusterNode | null;
 
 function createNode(
   Node: Nodes,
+  name: string | null,
   { cluster, presence }: Config,
   { clock, metrics, system }: Runtime,
   parent: Parent | null,
@@ -112,6 +115,7 @@ function createNode(
     Node &&
     new Node({
       config: cluster,
+      name: name ?? '',
       graceMs: presence.graceMs,
       clock,
       metrics,
@@ -153,15 +157,19 @@ class RunningServer implements Server {
     clock: Clock,
     /** Null: this process is all of the server. */
     private readonly parent: Parent | null,
+    /** The name of this node of a cluster; null: it is the only one. */
+    name: string | null,
+    metrics: Metrics,
     store: Store | null,
     nodes: Nodes,
   ) {
     this.#config = config;
-    this.#state = new SharedState({ clock, store }, config.cluster.nats.length > 0, () => this.#config);
+    this.#state = new SharedState({ clock, store }, name !== null, () => this.#config);
     const kept = [...this.#state.directory.names()];
-    this.#restarts = store && new Restarts(store, this.domains, config, kept);
-    const runtime = createRuntime(config, clock, store, this.#restarts?.era ?? newEra());
-    const node = createNode(nodes, config, runtime, parent, this.#state);
+    // A node of a cluster does not go on where it was.
+    this.#restarts = store?.node === null ? new Restarts(store, this.domains, config, kept) : null;
+    const runtime = createRuntime(config, clock, metrics, store, this.#restarts?.era ?? newEra());
+    const node = createNode(nodes, name, config, runtime, parent, this.#state);
     this.#node = node;
     this.#state.broadcast = (item) => node?.mesh.broadcast(item);
     const usage = new Usage(store);
@@ -369,11 +377,14 @@ export async function startServer(
   parent: Parent | null = null,
   open: typeof openStore = openStore,
 ): Promise<Server> {
-  const nodes = config.cluster.nats.length > 0 ? (await import('./cluster/node.js')).ClusterNode : null;
-  const store = await open(config.data);
+  const { nats, node } = config.cluster;
+  const nodes = nats.length > 0 ? (await import('./cluster/node.js')).ClusterNode : null;
+  const name = nodes && (node ?? `n${randomBytes(4).toString('hex')}`);
+  const metrics = new Metrics();
+  const store = await open(config, name, metrics);
   let running: RunningServer;
   try {
-    running = new RunningServer(config, clock, parent, store, nodes);
+    running = new RunningServer(config, clock, parent, name, metrics, store, nodes);
   } catch (error) {
     await store?.close();
     throw error;

@@ -37,6 +37,7 @@ export class Tally {
 
   close(): void {
     this.#cancel();
+    this.usage.close(this.clock.now());
   }
 
   #tick(): void {

@@ -183,8 +183,14 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [
       ['--workers', '2', '--data', './x'],
       {},
-      ['data: must be "none" in a cluster, where keeping state is not supported yet'],
+      ['data: must be "none" in a cluster, unless cluster.store is "jetstream", which then keeps what must survive'],
     ],
+    [
+      ['--set', 'cluster.store=jetstream'],
+      {},
+      ['cluster.store: is for a cluster; one node keeps what must survive in data'],
+    ],
+    [['--nats', 'nats://127.0.0.1:4222', '--set', 'cluster.replicas=7'], {}, ['cluster.replicas: must be at most 5']],
     [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999, or auto']],
     [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999, or auto']],
     [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],

@@ -103,13 +103,15 @@ t.test('files with secrets are not for everybody', async (t) => {
   t.match(await problems({ tls }, file), [{ level: 'warning', subject: 'files', advice: `chmod o-r ${tls.key}` }]);
 });
 
+const alone = { node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000, store: 'none', replicas: 1 } as const;
+
 t.test('the doctor connects to each NATS server and waits for its greeting', async (t) => {
   const [real, other, gone] = [await listener(t, 'INFO {"server_id":"x"}\r\n'), await listener(t, 'HTTP/1.1'), 1];
   const nats = [real, other, gone].map((port) => `nats://user:secret@127.0.0.1:${port}`);
   const { config } = configured({});
   const found = await natsFindings({
     ...(config as Parameters<typeof natsFindings>[0]),
-    cluster: { nats, node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000, server: null },
+    cluster: { nats, ...alone, server: null },
   });
   t.match(found, [
     { level: 'ok', text: `nats://127.0.0.1:${real} answers` },

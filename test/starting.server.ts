@@ -25,8 +25,8 @@ async function starting(t: Cleaner, data: string, clock: Clock = systemClock) {
   const listening = new Promise<void>((resolve) => {
     begun = resolve;
   });
-  const open = async (folder: string): Promise<Store> => {
-    const store = (await openStore(folder)) as Store;
+  const open: typeof openStore = async (...args) => {
+    const store = (await openStore(...args)) as Store;
     const flush = store.flush.bind(store);
     // The server's last step before it serves anybody.
     store.flush = async () => {

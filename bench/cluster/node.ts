@@ -91,6 +91,7 @@ class SimulatedNode {
     const runtime = createRuntime(new Metrics(), (domain) => {
       node = new ClusterNode({
         config: config.cluster,
+        name: part.name,
         graceMs: 0,
         clock: systemClock,
         metrics: domain.runtime.metrics,

@@ -130,11 +130,12 @@ export class Domain {
     this.quotas = new Quotas(this.name, this.metrics, runtime.clock, () => this.limits, runtime.quotas ?? null);
     this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
-    this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
-    this.messageIds = new MessageIds(this, runtime.clock, runtime.store);
+    const { ownStore: own } = this;
+    this.mailboxes = own && new Mailboxes(this, runtime.clock, own);
+    this.messageIds = new MessageIds(this, runtime.clock, own);
     this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
-    this.journal = runtime.store && new DomainJournal(this, runtime.clock, runtime.store);
-    this.unconfirmed = runtime.store && new Unconfirmed(this, runtime.store);
+    this.journal = own && new DomainJournal(this, runtime.clock, own);
+    this.unconfirmed = own && new Unconfirmed(this, own);
     this.fanout = new PresenceFanout(this);
     this.#endpoints = system.group(`endpoints ${settings.domain}`);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
@@ -149,6 +150,12 @@ export class Domain {
 
   get name(): string {
     return this.settings.domain;
+  }
+
+  /** The store where it is this server's alone: what a node goes on from itself is not in that of a cluster. */
+  get ownStore(): Store | null {
+    const { store } = this.runtime;
+    return store?.node === null ? store : null;
   }
 
   /** The reason why nothing that needs more memory is taken in, which counts as refused for its limit; null: it is taken in. */
@@ -166,7 +173,7 @@ export class Domain {
 
   /** Whether a message is answered when it is on disk. */
   get answersFromDisk(): boolean {
-    return this.settings.durability === 'always' && this.runtime.store !== null;
+    return this.settings.durability === 'always' && this.unconfirmed !== null;
   }
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */
@@ -279,8 +286,8 @@ export class Domain {
     else if (history) {
       history.close();
       this.history = null;
-    } else if (settings.history && runtime.store) {
-      this.history = new History(this, runtime.clock, runtime.store, settings.history, runtime.encode);
+    } else if (settings.history && this.ownStore) {
+      this.history = new History(this, runtime.clock, this.ownStore, settings.history, runtime.encode);
     }
   }
 
@@ -292,7 +299,7 @@ export class Domain {
 
   /** What waited for webhooks that are configured no more goes. */
   #forgetWebhooks(): void {
-    const table = this.runtime.store?.table<Kept>('webhooks');
+    const table = this.ownStore?.table<Kept>('webhooks');
     const { events, services } = this.settings;
     const queues = [...services].filter(([, { webhook }]) => webhook !== null).map(([id]) => serviceQueue(id));
     const known = new Set<unknown>(events?.url ? [...queues, EVENTS_QUEUE] : queues);

@@ -43,7 +43,7 @@ export class ServiceWebhook {
     this.startedAt = runtime.clock.now();
     metrics.connections.webhook += 1;
     domain.webhooks.add(this);
-    const table = runtime.store?.table<never>('webhooks') ?? null;
+    const table = domain.ownStore?.table<never>('webhooks') ?? null;
     this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)], this.#how);
   }
 
@@ -100,7 +100,7 @@ export class ServiceWebhook {
         if (limit) metrics.exceed(limit);
         return limit !== null || heap.isHigh;
       },
-      hasRoom: (bytes) => domain.runtime.store?.hasRoom(bytes) ?? true,
+      hasRoom: (bytes) => domain.ownStore?.hasRoom(bytes) ?? true,
       body: ([item = '']) => item,
     };
   }

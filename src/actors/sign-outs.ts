@@ -29,6 +29,8 @@ export class SignOuts {
   readonly #ended: Table<number> | null;
   readonly #table: Table<SignedOut> | null;
   readonly #part: string;
+  /** No other node writes to the store. */
+  readonly #isAlone: boolean;
 
   constructor(
     private readonly owner: { readonly name: string; readonly metrics: Pick<DomainMetrics, 'signOutsForgotten'> },
@@ -39,6 +41,7 @@ export class SignOuts {
   ) {
     this.#table = store?.table('signOuts') ?? null;
     this.#part = part(owner.name);
+    this.#isAlone = store?.node === null;
     const kept = [...(this.#table?.entries(this.#part) ?? [])].map(([, value]) => value);
     for (const [address, at] of kept.sort((a, b) => a[1] - b[1])) this.#names.set(address, at);
     this.#expire();
@@ -46,12 +49,12 @@ export class SignOuts {
     this.#restoreTickets();
   }
 
-  /** A name is signed out now, or was on another node. False: that is known already. */
-  add(address: Address, at: number): boolean {
+  /** A name is signed out now, here or on another node, which writes that itself. False: that is known already. */
+  add(address: Address, at: number, isHere = true): boolean {
     if ((this.#names.get(address) ?? 0) >= at) return false;
     this.#names.delete(address);
     this.#names.set(address, at);
-    this.#table?.put(this.#key(address), [address, at]);
+    if (isHere || this.#isAlone) this.#table?.put(this.#key(address), [address, at]);
     this.#expire();
     return true;
   }

@@ -102,7 +102,8 @@ export class SiteEvents {
   #newOutbox(): Outbox {
     const { domain } = this;
     const { runtime, metrics, memory } = domain;
-    const { clock, store } = runtime;
+    const { clock } = runtime;
+    const { ownStore: store } = this.domain;
     const rules: OutboxRules = {
       batch: BATCH,
       gatherMs: GATHER_MS,

@@ -98,5 +98,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     (s) => s.failed,
   ),
   storeFamily('counter', 'unanswered_total', 'Questions and writes without an answer in 5 s.', (s) => s.unanswered),
+  storeFamily('gauge', 'waiting_writes', 'Records written here that JetStream has not acknowledged.', (s) => s.waiting),
+  storeFamily(
+    'gauge',
+    'waiting_bytes',
+    'Bytes of records written here that have not come back from JetStream; beyond 32 MiB nothing new is kept.',
+    (s) => s.waitingBytes,
+  ),
   storeFamily('counter', 'records_received_total', 'Records that came from JetStream.', (s) => s.received),
 ];

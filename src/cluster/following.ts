@@ -23,6 +23,8 @@ export interface Follower {
   message(sequence: number, key: string, data: string): void;
   /** All that was in the stream when this began, or began again, has come. */
   caughtUp(): void;
+  /** Calls `done` when it can take more; absent: it always can. */
+  settle?(done: () => void): void;
 }
 
 export class Following {
@@ -95,7 +97,10 @@ export class Following {
 
   /** A heartbeat, or the question whether this end keeps up. */
   #status(message: Msg): void {
-    if (message.reply) return void message.respond();
+    if (message.reply) {
+      const goOn = (): void => void message.respond();
+      return this.follower.settle ? this.follower.settle(goOn) : goOn();
+    }
     const last = message.headers?.get(LAST_CONSUMER) ?? '';
     if (last !== '' && Number(last) !== this.#consumed) this.begin();
   }
@@ -110,7 +115,8 @@ export class Following {
   #listen(): void {
     if (this.#timer) return void this.#timer.refresh();
     this.#timer = setTimeout(() => {
-      if (this.#end) this.begin();
+      // The stream may be gone, or another one: it is looked at before this begins again.
+      if (this.#end) this.jetstream.doubt(`the stream ${this.name} is silent`);
     }, SILENCE_MS).unref();
   }
 }

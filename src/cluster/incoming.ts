@@ -179,7 +179,7 @@ function signedOut({ domain }: Recipients, _peer: Peer, [address]: readonly [Add
 
 function signedOutByName({ domain }: Recipients, _peer: Peer, [now, names]: readonly [boolean, readonly SignedOut[]]) {
   for (const [address, at] of names) {
-    const isNew = domain.signOuts.add(address, at);
+    const isNew = domain.signOuts.add(address, at, false);
     const actor = isNew ? domain.tracker.actor(address) : null;
     if (actor) actor.tell({ kind: 'signedOutByName', upTo: now ? Number.POSITIVE_INFINITY : at });
   }

@@ -20,6 +20,8 @@ export interface JetStreamPort {
   send(subject: string, payload: string | Uint8Array, done: Done, expected?: number | null): void;
   /** Asks JetStream's own interface; resolves with the JSON that is answered, rejects with a JetStreamError. */
   ask<T>(call: string, body?: object): Promise<T>;
+  /** What was asked of JetStream has failed for its sake: it is looked at anew. */
+  doubt(why: string): void;
   /** What is published to the subject, for a consumer; answers how to end that. Only while there is a connection. */
   subscribe(subject: string, receive: (message: Msg) => void): () => void;
 }

@@ -47,6 +47,8 @@ export class JetStream implements JetStreamPort {
   available = false;
   /** Called when it is there, and when it is not any more. */
   readonly watchers = new Set<(available: boolean) => void>();
+  /** Called when it is there, before its streams are followed. */
+  beforeFound: () => void = () => undefined;
   readonly #streams: KeptStream[] = [];
   readonly #asked = new Map<number, Asked>();
   readonly #inbox = createInbox();
@@ -159,7 +161,6 @@ export class JetStream implements JetStreamPort {
     return () => found?.unsubscribe();
   }
 
-  /** What was asked of JetStream has failed for its sake: it is looked at anew. */
   doubt(why: string): void {
     if (!this.#closed) this.#lost(why);
   }
@@ -237,6 +238,7 @@ export class JetStream implements JetStreamPort {
     this.options.conditions.clear('store');
     const { replicas } = this.options;
     log.info({ event: 'store connected', server: this.#connection?.getServer(), replicas }, 'JetStream is there');
+    this.beforeFound();
     for (const stream of this.#streams) stream.begin();
     for (const watcher of this.watchers) watcher(true);
   }

@@ -1,5 +1,4 @@
 /** This node of the cluster: its name, its domains' parts, and what it exchanges with the other nodes. */
-import { randomBytes } from 'node:crypto';
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
@@ -37,6 +36,8 @@ const KIND_CHARACTERS = 16;
 
 export interface NodeOptions {
   readonly config: Config['cluster'];
+  /** The name of this node. */
+  readonly name: string;
   readonly graceMs: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -69,8 +70,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #endOfTurn = () => this.mesh.flush();
 
   constructor(private readonly options: NodeOptions) {
-    const { config, clock, metrics, system, siblings, encode } = options;
-    this.name = config.node ?? `n${randomBytes(4).toString('hex')}`;
+    const { config, name, clock, metrics, system, siblings, encode } = options;
+    this.name = name;
     this.tokenPrefix = Buffer.from(this.name).toString('hex');
     this.encode = encode;
     this.mesh = new Mesh(

@@ -2,12 +2,14 @@
  * Who has changed what: one line of the log and one entry to read for each change that is made at run time. Names of
  * settings, never their values; never keys. Bounded: the oldest entries go.
  */
+import { randomBytes } from 'node:crypto';
 import { log } from '../log.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 
 const KEPT = 10_000;
 const LOGGED_FIELDS = 50;
 const TABLE_PART = 'audit';
+const ID_BYTES = 9;
 
 export interface AuditEntry {
   /** Milliseconds since the epoch. */
@@ -21,12 +23,19 @@ export interface AuditEntry {
   readonly domain: string;
   /** What of it: names of settings, fingerprints of keys, whom it concerns. */
   readonly detail: readonly string[];
+  /** Names the entry on all nodes; absent: an earlier version has written it. */
+  readonly id?: string;
+}
+
+function keyOf({ at, id }: AuditEntry): Key {
+  return [TABLE_PART, at, id ?? ''];
 }
 
 export class Audit {
-  readonly #entries: AuditEntry[] = [];
+  /** By their keys, the oldest first. */
+  readonly #entries = new Map<string, { readonly key: Key; readonly entry: AuditEntry }>();
   readonly #table: Table<AuditEntry> | null;
-  #last = 0;
+  readonly #isAlone: boolean;
 
   constructor(
     store: Store | null,
@@ -34,36 +43,46 @@ export class Audit {
     private readonly tell: (entry: AuditEntry) => void,
   ) {
     this.#table = store?.table('audit') ?? null;
-    for (const [[, number], entry] of this.#table?.entries(TABLE_PART) ?? []) {
-      this.#entries.push(entry);
-      this.#last = Number(number);
-    }
+    this.#isAlone = store?.node === null;
+    for (const [key, entry] of this.#table?.entries(TABLE_PART) ?? []) this.#add(key, entry);
   }
 
-  record(entry: AuditEntry): void {
+  record(recorded: AuditEntry): void {
+    const entry = { ...recorded, id: randomBytes(ID_BYTES).toString('base64url') };
     const detail = entry.detail.slice(0, LOGGED_FIELDS);
-    log.info({ event: 'audit', ...entry, at: undefined, detail }, `${entry.who}: ${entry.what} ${entry.domain}`.trim());
-    this.take(entry);
+    log.info(
+      { event: 'audit', ...entry, at: undefined, id: undefined, detail },
+      `${entry.who}: ${entry.what} ${entry.domain}`.trim(),
+    );
+    const key = keyOf(entry);
+    this.#table?.put(key, entry);
+    this.#add(key, entry);
     this.tell(entry);
   }
 
-  /** Keeps what was done, here or on another node. */
+  /** Keeps what was done on another node, which writes to the store itself where that is the cluster's. */
   take(entry: AuditEntry): void {
-    this.#last += 1;
-    this.#entries.push(entry);
-    this.#table?.put([TABLE_PART, this.#last], entry);
-    if (this.#entries.length <= KEPT) return;
-    this.#entries.shift();
-    this.#table?.remove([TABLE_PART, this.#last - KEPT]);
+    const key = keyOf(entry);
+    if (this.#isAlone) this.#table?.put(key, entry);
+    this.#add(key, entry);
+  }
+
+  #add(key: Key, entry: AuditEntry): void {
+    this.#entries.set(key.join(' '), { key, entry });
+    if (this.#entries.size <= KEPT) return;
+    const oldest = this.#entries.values().next().value?.key as Key;
+    this.#entries.delete(oldest.join(' '));
+    this.#table?.remove(oldest);
   }
 
   /** The latest, the last first; null: of all domains. */
   latest(domains: ReadonlySet<string> | null, domain: string | null, limit: number): AuditEntry[] {
     const found: AuditEntry[] = [];
-    for (let i = this.#entries.length - 1; i >= 0 && found.length < limit; i--) {
-      const entry = this.#entries[i] as AuditEntry;
+    for (const { entry } of [...this.#entries.values()].reverse()) {
+      if (found.length >= limit) break;
       if (domains && !domains.has(entry.domain)) continue;
-      if (domain === null || entry.domain === domain) found.push(entry);
+      const { id: _, ...shown } = entry;
+      if (domain === null || entry.domain === domain) found.push(shown);
     }
     return found;
   }

@@ -38,8 +38,8 @@ function isRegister(value: unknown): value is readonly [string, Register] {
 
 function isAudit(value: unknown): value is AuditEntry {
   if (typeof value !== 'object' || value === null) return false;
-  const { at, who, address, what, domain, detail } = value as Partial<AuditEntry>;
-  const isText = [who, address, what, domain].every((one) => text(one, ''));
+  const { at, who, address, what, domain, detail, id = '' } = value as Partial<AuditEntry>;
+  const isText = [who, address, what, domain, id].every((one) => text(one, ''));
   return count(at, '') && isText && Array.isArray(detail) && detail.length <= LONGEST_DETAIL;
 }
 

@@ -107,7 +107,7 @@ function sendOnPush(
 
 /** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
 function mayBeStored({ runtime, settings }: Domain): boolean {
-  return runtime.store !== null && (settings.offline || settings.durability === 'always');
+  return runtime.store?.node === null && (settings.offline || settings.durability === 'always');
 }
 
 /** Where a domain answers from disk: calls `reply` when all who were told of the message have written it. */

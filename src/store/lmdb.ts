@@ -10,7 +10,8 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { log } from '../log.js';
 import { Commits } from './commits.js';
 import { markWhole, probeFolder, takeFolder } from './folder.js';
-import { beginsWith, compareKeys } from './keys.js';
+import { beginsWith } from './keys.js';
+import { type Pending, pendingIn, withPending } from './overlay.js';
 import { type Measured, Space } from './space.js';
 import { type Key, type Range, type Store, TABLES, type Table, type TableName } from './store.js';
 
@@ -30,10 +31,7 @@ function bytesOf(value: unknown): number {
 }
 
 /** A write of a key that is not on disk yet. */
-interface Write<V> {
-  readonly key: Key;
-  /** The value; undefined where the key is removed. */
-  readonly value: V | undefined;
+interface Write<V> extends Pending<V> {
   readonly bytes: number;
   /** Since when something is to be committed for this key. */
   readonly number: number;
@@ -63,33 +61,18 @@ class LmdbTable<V> implements Table<V> {
     return pending ? pending.value : this.database.get([...key]);
   }
 
-  *entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
+  entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
     const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
-    const direction = range.reverse ? -1 : 1;
-    const pending = this.#pendingOf(parts, range).values();
-    const after = (): Write<V> | undefined => pending.next().value;
-    let next = after();
-    for (const { key, value } of this.database.getRange(boundsOf(parts, range))) {
-      // A key of one part comes back as that part.
-      const stored = (Array.isArray(key) ? key : [key]) as unknown as Key;
-      if (!beginsWith(stored, parts)) break;
-      for (; next && compareKeys(next.key, stored) * direction < 0; next = after()) yield* there(next);
-      if (next && compareKeys(next.key, stored) === 0) {
-        yield* there(next);
-        next = after();
-      } else yield [stored, value];
-    }
-    for (; next; next = after()) yield* there(next);
+    return withPending(this.#stored(parts, range), pendingIn(this.#pending.values(), parts, range), range);
   }
 
-  /** The pending writes of a range, in its order. */
-  #pendingOf(prefix: Key, { from, reverse = false }: Range): Write<V>[] {
-    const direction = reverse ? -1 : 1;
-    const isWithin = ({ key }: Write<V>): boolean =>
-      beginsWith(key, prefix) &&
-      (from === undefined ||
-        compareKeys([...prefix, key[prefix.length] as string], [...prefix, from]) * direction >= 0);
-    return [...this.#pending.values()].filter(isWithin).sort((a, b) => compareKeys(a.key, b.key) * direction);
+  *#stored(prefix: Key, range: Range): Iterable<readonly [Key, V]> {
+    for (const { key, value } of this.database.getRange(boundsOf(prefix, range))) {
+      // A key of one part comes back as that part.
+      const stored = (Array.isArray(key) ? key : [key]) as unknown as Key;
+      if (!beginsWith(stored, prefix)) return;
+      yield [stored, value];
+    }
   }
 
   *firsts(): Iterable<string> {
@@ -101,6 +84,9 @@ class LmdbTable<V> implements Table<V> {
       yield after;
     }
   }
+
+  /** Nobody else writes to it. */
+  watch(): void {}
 
   get waiting(): number {
     return this.#waiting.size;
@@ -166,8 +152,10 @@ function boundsOf(prefix: Key, { from, reverse = false }: Range): { start: (stri
   return { start: reverse ? [...start, END] : start, reverse };
 }
 
-function* there<V>({ key, value }: Write<V>): Iterable<readonly [Key, V]> {
-  if (value !== undefined) yield [key, value];
+export interface LmdbOptions {
+  readonly statfs?: typeof statfsSync;
+  /** The folder is not read again after this process: nothing waits for the disk. */
+  readonly isScratch?: boolean;
 }
 
 /** What the tables need of the store. */
@@ -193,6 +181,7 @@ process.on('exit', () => {
 });
 
 class LmdbStore implements Store, Writing {
+  readonly node = null;
   readonly commits = new Commits();
   readonly space: Space;
   readonly #root: Root;
@@ -207,10 +196,10 @@ class LmdbStore implements Store, Writing {
   constructor(
     private readonly folder: string,
     private readonly release: () => void,
-    statfs: typeof statfsSync,
+    { statfs = statfsSync, isScratch = false }: LmdbOptions,
   ) {
     // A commit is on disk when it is done: no thread of its own is still writing it out when the folder is closed.
-    this.#root = open({ path: folder, maxDbs: 32, noSubdir: false, overlappingSync: false });
+    this.#root = open({ path: folder, maxDbs: 32, noSubdir: false, overlappingSync: false, noSync: isScratch });
     for (const name of TABLES) {
       const database = this.#root.openDB<unknown, (string | number)[]>(name, {});
       this.#tables.set(name, new LmdbTable(database, this));
@@ -362,11 +351,11 @@ interface Stats {
 }
 
 /** Opens the store of a folder, which is made where there is none. Throws an Error whose message is for the operator. */
-export function openLmdb(folder: string, statfs = statfsSync): Store {
+export function openLmdb(folder: string, options: LmdbOptions = {}): Store {
   const release = takeFolder(folder);
   try {
     probeFolder(folder);
-    return new LmdbStore(folder, release, statfs);
+    return new LmdbStore(folder, release, options);
   } catch (error) {
     release();
     throw error;

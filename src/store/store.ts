@@ -1,7 +1,8 @@
 /**
  * The port for what must outlive the process. Actors write to it and go on: a write is visible to `get` at once and on
  * disk a moment later, in the order in which writes were made. Whoever promises that something is kept asks `hasRoom`
- * before, and says so when it is `committed`. lmdb.ts implements it; a server that keeps nothing has none.
+ * before, and says so when it is `committed`. lmdb.ts implements it; in a cluster replicated.ts does, and "on disk" then
+ * means in JetStream; a server that keeps nothing has none.
  */
 
 /**
@@ -22,6 +23,8 @@ export interface Table<V> {
   entries(prefix: string | Key, range?: Range): Iterable<readonly [key: Key, value: V]>;
   /** The first parts of the keys that are on disk, each once. */
   firsts(): Iterable<string>;
+  /** Tells from now on what other nodes write to it; `value` undefined: the key is removed. */
+  watch(changed: (key: Key, value: V | undefined) => void): void;
 }
 
 /** Where to begin among the records of a prefix, and which way to go. */
@@ -33,6 +36,8 @@ export interface Range {
 }
 
 export interface Store {
+  /** The name of this node, where the store is that of a cluster and other nodes write to it too; null: it is this server's alone. */
+  readonly node: string | null;
   /** The table of a name; the same object each time. */
   table<V>(name: TableName): Table<V>;
   /** Whether something new of so many bytes can be taken. False: its disk is nearly full. */

@@ -28,7 +28,7 @@ export async function gatherUsage(
   to: number,
   step: Step,
 ): Promise<UsageRow[]> {
-  const peers = [...(node?.mesh.peers.values() ?? [])].filter(({ up }) => up);
+  const peers = usage.isOfAll ? [] : [...(node?.mesh.peers.values() ?? [])].filter(({ up }) => up);
   const asked = peers.map(
     (peer) =>
       new Promise<readonly CountedRow[]>((resolve) => {

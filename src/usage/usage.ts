@@ -1,10 +1,11 @@
 /**
  * What each domain has used, hour by hour, for thirteen months: counters that there are anyway, read every few seconds, and
- * the different users of an hour. With a data folder the hours are kept there, without one the last two days in memory.
+ * the different users of an hour. With a data folder the hours are kept there, without one the last two days in memory. In the
+ * store of a cluster each node has hours of its own, which are added up; it writes them once a minute.
  */
 
 import { part } from '../store/keys.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 import { Distinct } from './distinct.js';
 
 const HOUR_MS = 3_600_000;
@@ -13,6 +14,8 @@ const DAY_MS = 24 * HOUR_MS;
 const KEPT_MS = 396 * DAY_MS;
 /** Hours of a domain that are kept in memory where there is no store. */
 const IN_MEMORY = 48;
+/** How often the present hour goes to the store of a cluster. */
+const WRITE_MS = 60_000;
 
 /** What grows: since the start of the process. */
 export interface Totals {
@@ -80,16 +83,28 @@ interface Followed {
   totals: Totals;
   /** When it was sampled last. */
   at: number;
+  /** When it was written last. */
+  writtenAt: number;
+  /** There is something in it that is not written. */
+  isOwed: boolean;
 }
 
 export class Usage {
   readonly #followed = new Map<string, Followed>();
   readonly #table: Table<Hour> | null;
+  /** This node's name in keys of the store of a cluster; empty: the store is this server's alone. */
+  readonly #node: string;
   /** Without a store: hours by domain. */
   readonly #memory = new Map<string, Map<number, Hour>>();
 
   constructor(store: Store | null) {
     this.#table = store?.table('usage') ?? null;
+    this.#node = store?.node ?? '';
+  }
+
+  /** Whether what all nodes have used is here. */
+  get isOfAll(): boolean {
+    return this.#node !== '';
   }
 
   /** Somebody comes online. */
@@ -111,8 +126,21 @@ export class Usage {
     present.peakOnline = Math.max(present.peakOnline, online);
     present.connectionHours += hours;
     followed.totals = totals;
-    this.#keep(domain, present);
+    followed.isOwed = true;
+    if (this.#node === '' || now >= followed.writtenAt + WRITE_MS) this.#write(domain, followed, now);
     return isNewHour;
+  }
+
+  /** The server ends: writes what has not been written. */
+  close(now: number): void {
+    if (this.#node !== '') for (const [domain, followed] of this.#followed) this.#write(domain, followed, now);
+  }
+
+  #write(domain: string, followed: Followed, now: number): void {
+    if (!followed.isOwed) return;
+    followed.isOwed = false;
+    followed.writtenAt = now;
+    this.#keep(domain, followed.present);
   }
 
   /** The hours or days that begin in a time, the earliest first, with the registers of their users. */
@@ -143,8 +171,8 @@ export class Usage {
     const from = now - (now % HOUR_MS);
     let followed = this.#followed.get(domain);
     if (!followed) {
-      const present = new Present(from, this.#table?.get([part(domain), from]));
-      followed = { present, totals: NOTHING, at: now };
+      const present = new Present(from, this.#table?.get(this.#key(domain, from)));
+      followed = { present, totals: NOTHING, at: now, writtenAt: now, isOwed: false };
       this.#followed.set(domain, followed);
     } else if (followed.present.from !== from) {
       this.#keep(domain, followed.present);
@@ -154,8 +182,12 @@ export class Usage {
     return followed;
   }
 
+  #key(domain: string, from: number): Key {
+    return this.#node === '' ? [part(domain), from] : [part(domain), from, this.#node];
+  }
+
   #keep(domain: string, { from, hour }: Present): void {
-    if (this.#table) return this.#table.put([part(domain), from], hour);
+    if (this.#table) return this.#table.put(this.#key(domain, from), hour);
     let hours = this.#memory.get(domain);
     if (!hours) {
       hours = new Map();
@@ -175,7 +207,12 @@ export class Usage {
 
   *#hours(domain: string, from: number): Iterable<readonly [number, Hour]> {
     const stored = this.#table?.entries([part(domain)], { from }) ?? [];
-    for (const [[, at], hour] of stored) yield [Number(at), hour];
+    const { present, isOwed = false } = this.#followed.get(domain) ?? {};
+    const owed = this.#node !== '' && isOwed ? present : undefined;
+    for (const [[, at, node], hour] of stored) {
+      if (!owed || at !== owed.from || node !== this.#node) yield [Number(at), hour];
+    }
+    if (owed && owed.from >= from) yield [owed.from, owed.hour];
     for (const [at, hour] of this.#memory.get(domain) ?? []) if (at >= from) yield [at, hour];
   }
 }

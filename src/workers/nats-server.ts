@@ -30,7 +30,11 @@ export class NatsServer {
   /** The system's choice at the first start; the same at every later one, so that workers find it again. */
   #port = -1;
 
-  constructor(private readonly program: string) {}
+  constructor(
+    private readonly program: string,
+    /** Whether it has JetStream, and in which folder; null: in one that ends with it. */
+    private readonly jetstream: { readonly folder: string | null } | null = null,
+  ) {}
 
   /** With its password: for workers, never for a log. */
   get url(): string {
@@ -78,7 +82,10 @@ export class NatsServer {
   async #launch(): Promise<void> {
     const file = join(this.#folder, 'nats.conf');
     const user = `{ user: "nextalk", password: "${this.#password}" }`;
-    writeFileSync(file, `listen: "127.0.0.1:${this.#port}"\nauthorization ${user}\n`, { mode: 0o600 });
+    const { jetstream } = this;
+    const store = jetstream && `jetstream { store_dir: ${JSON.stringify(jetstream.folder ?? this.#folder)} }\n`;
+    const lines = `listen: "127.0.0.1:${this.#port}"\nauthorization ${user}\n${store ?? ''}`;
+    writeFileSync(file, lines, { mode: 0o600 });
     // A process group of its own: Ctrl+C is for the parent, whose workers say goodbye over NATS first.
     const child = spawn('/bin/sh', ['-c', TETHER, this.program, file], {
       stdio: ['pipe', 'ignore', 'pipe'],

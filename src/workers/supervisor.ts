@@ -8,6 +8,7 @@
  */
 import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Measured } from '../admin/admin.js';
@@ -16,6 +17,7 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { findNatsServer } from '../nats-program.js';
 import type { ReloadAnswer } from '../protocols/context.js';
+import { takeFolder } from '../store/folder.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
 import { Heartbeats } from './heartbeats.js';
@@ -58,6 +60,8 @@ class Supervisor {
   readonly #heartbeats = new Heartbeats();
   /** Where no NATS is configured. */
   #nats: NatsServer | null = null;
+  /** Lets the data folder go. */
+  #release = (): void => undefined;
 
   constructor(config: Config, count: number) {
     const node = config.cluster.node ?? randomBytes(4).toString('hex');
@@ -111,9 +115,14 @@ class Supervisor {
   }
 
   async #startNats(): Promise<void> {
-    const { nats, server } = this.#config.cluster;
+    const { cluster, data } = this.#config;
+    const { nats, server, store } = cluster;
     if (nats.length > 0) return;
-    this.#nats = new NatsServer(findNatsServer(server));
+    const isKept = store === 'jetstream' && data !== 'none';
+    // Two servers must not have one folder.
+    if (isKept) this.#release = takeFolder(data);
+    const folder = isKept ? resolve(data, 'jetstream') : null;
+    this.#nats = new NatsServer(findNatsServer(server), store === 'jetstream' ? { folder } : null);
     await this.#nats.start();
   }
 
@@ -145,6 +154,7 @@ class Supervisor {
     await Promise.all(this.#slots.map(({ process }) => process.ended));
     await this.#admin?.close();
     await this.#nats?.close();
+    this.#release();
   }
 
   /** A worker is a node of its own, and its admin port is for this process, which answers for all workers. */

@@ -11,11 +11,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { Metrics } from '../../src/metrics.js';
 import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
 import { openLmdb } from '../../src/store/lmdb.js';
 import { openStore } from '../../src/store/open.js';
 import { dice } from '../support/dice.js';
 import { nextalk } from '../support/process.js';
+import { configOf } from '../support/server.js';
 
 interface Value {
   readonly text: string;
@@ -96,7 +98,9 @@ t.test(
   },
 );
 
-t.test('the data folder `none` is no store', async (t) => t.equal(await openStore('none'), null));
+t.test('the data folder `none` is no store', async (t) => {
+  t.equal(await openStore(configOf({ data: 'none' }), null, new Metrics()), null);
+});
 
 t.test('a folder has one server at a time', async (t) => {
   const folder = t.testdir();

@@ -95,7 +95,7 @@ t.test('a store on a disk that is all but full writes nothing, and everything wh
   const folder = join(t.testdir(), 'data');
   let free = 1000 * MIB;
   const statfs = (() => ({ bavail: free, blocks: 1000 * MIB, bsize: 1 })) as never;
-  const store = openLmdb(folder, statfs);
+  const store = openLmdb(folder, { statfs });
   const told: boolean[] = [];
   store.watch((full) => told.push(full));
   const table = store.table<string>('offline');

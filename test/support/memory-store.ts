@@ -35,6 +35,7 @@ function compare(a: Key, b: Key): number {
 }
 
 export class MemoryStore implements Store {
+  readonly node = null;
   isFull = false;
   /** Called before all that was written goes to disk because somebody waits for that: a process may be killed then. */
   beforeFlush: () => void = () => undefined;
@@ -59,6 +60,7 @@ export class MemoryStore implements Store {
       put: write,
       remove: (key) => write(key, undefined),
       get: (key) => this.#now.get(table)?.get(nameOf(key))?.value as V | undefined,
+      watch: () => undefined,
       firsts: () => new Set(Array.from(this.#now.get(table)?.values() ?? [], ({ key }) => key[0])),
       entries: (prefix, { from, reverse = false } = {}) => {
         const first: Key = typeof prefix === 'string' ? [prefix] : prefix;

@@ -50,7 +50,8 @@ export class Broker {
     readonly domain: Domain,
     readonly context: Context,
   ) {
-    const { system, clock, store } = domain.runtime;
+    const { system, clock } = domain.runtime;
+    const { ownStore: store } = domain;
     const onExpired = (topic: string) => this.journal?.unretain(topic);
     this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory, onExpired);
     this.replays = new Replays(system);

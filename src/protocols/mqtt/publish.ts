@@ -114,7 +114,7 @@ export function accepted(
   { ready, hops }: Extract<SessionMessage, { kind: 'accepted' }>,
   self: Ref<SessionMessage>,
 ): void {
-  const { store } = broker.domain.runtime;
+  const { ownStore: store } = broker.domain;
   if (hops > 1) self.tell({ kind: 'accepted', ready, hops: hops - 1 });
   else if (store) store.committed(ready);
   else ready();

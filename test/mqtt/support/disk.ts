@@ -2,6 +2,7 @@ import type { Key, Store, Table, TableName } from '../../../src/store/store.js';
 
 /** A disk that writes when it is told to. It was empty when the server started. */
 export class SlowDisk implements Store {
+  readonly node = null;
   isFull = false;
   readonly #tables = new Map<TableName, Map<string, unknown>>();
   #waiting: (() => void)[] = [];
@@ -14,6 +15,7 @@ export class SlowDisk implements Store {
       remove: (key) => void values.delete(nameOf(key)),
       get: (key) => values.get(nameOf(key)) as V | undefined,
       entries: () => [],
+      watch: () => undefined,
       firsts: () => [],
     };
   }

@@ -1,0 +1,133 @@
+/**
+ * One stream of JetStream and what this node has of it: follows the stream, and reads it anew where it may have missed a
+ * removal, because it had not heard of it for long, or where JetStream has lost the stream: then the nodes put back what they have.
+ */
+import type { KeptStream } from '../cluster/kept-stream.js';
+import { log } from '../log.js';
+import { Erasing, HEARD_MS } from './erasing.js';
+import type { ReplicatedTable } from './replicated-table.js';
+import type { Key, TableName } from './store.js';
+import { keyOf, parse, subjectOf, textOf } from './wire.js';
+
+/** What a message says of a record. */
+interface Told {
+  /** The process that has written it. */
+  readonly origin: string;
+  readonly number: number;
+  /** Empty: the record is removed. */
+  readonly text: string;
+}
+
+export function messageOf(origin: string, number: number, value: unknown): string {
+  return `${origin} ${number} ${value === undefined ? '' : textOf(value)}`;
+}
+
+function toldBy(data: string): Told {
+  const first = data.indexOf(' ');
+  const second = data.indexOf(' ', first + 1);
+  return {
+    origin: data.slice(0, first),
+    number: Number(data.slice(first + 1, second)),
+    text: data.slice(second + 1),
+  };
+}
+
+export class Replica {
+  readonly #erasing: Erasing;
+  #created = '';
+  #lostAt: number | null = null;
+  #end: () => void = () => undefined;
+
+  constructor(
+    readonly stream: KeptStream,
+    private readonly tables: ReadonlyMap<TableName, ReplicatedTable<unknown>>,
+    /** Names this process. */
+    private readonly origin: string,
+    /** Calls back when all that has come is written here. */
+    private readonly settle: (done: () => void) => void,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.#erasing = new Erasing(stream, now);
+  }
+
+  /** Resolves when all that the stream has is here. */
+  follow(): Promise<void> {
+    return new Promise((resolve) => this.#follow(null, resolve));
+  }
+
+  lost(): void {
+    this.#lostAt ??= this.now();
+  }
+
+  /** The stream can be used again; before what follows it hears of it. */
+  found(): void {
+    const lostAt = this.#lostAt;
+    this.#lostAt = null;
+    const isNew = this.#created !== '' && this.stream.created !== this.#created;
+    if (!isNew && (lostAt === null || this.now() - lostAt < HEARD_MS / 2)) return;
+    if (isNew)
+      log.error({ event: 'stream lost', stream: this.stream.name }, 'JetStream has lost a stream: it is filled again');
+    this.#end();
+    const heard = new Set<string>();
+    this.#follow(heard, () => this.#compare(heard, isNew));
+  }
+
+  close(): void {
+    this.#end();
+    this.#erasing.close();
+  }
+
+  #follow(heard: Set<string> | null, whole: () => void): void {
+    let isWhole = false;
+    this.#created = this.stream.created;
+    this.#end = this.stream.follow(0, {
+      message: (sequence, subject, data) => {
+        heard?.add(subject);
+        this.#received(sequence, subject, data);
+      },
+      caughtUp: () => {
+        this.#created = this.stream.created;
+        if (!isWhole) whole();
+        isWhole = true;
+      },
+      settle: this.settle,
+    });
+  }
+
+  #received(sequence: number, subject: string, data: string): void {
+    const { table: name, key } = keyOf(subject);
+    const table = this.tables.get(name);
+    // A record of a newer version.
+    if (!table) return;
+    const { origin, number, text } = toldBy(data);
+    const value = text === '' ? undefined : parse(text);
+    if (value === undefined) this.#erasing.add(sequence);
+    if (origin === this.origin) table.confirmed(subject, number, key, value);
+    else table.told(subject, key, value, sequence);
+  }
+
+  /** What is here and not in the stream goes, or is put back where the stream was lost. */
+  #compare(heard: Set<string>, isNew: boolean): void {
+    for (const [name, table] of this.tables) {
+      for (const first of [...table.firsts()]) {
+        for (const [key, value] of [...table.copied(first)]) this.#compareOne(name, table, key, value, heard, isNew);
+      }
+    }
+    heard.clear();
+  }
+
+  #compareOne(
+    name: TableName,
+    table: ReplicatedTable<unknown>,
+    key: Key,
+    value: unknown,
+    heard: ReadonlySet<string>,
+    isNew: boolean,
+  ): void {
+    const subject = subjectOf(name, key);
+    if (heard.has(subject)) return;
+    if (!isNew) return table.told(subject, key, undefined, 0);
+    // Unless somebody has written the key since.
+    this.stream.write(subject, messageOf(this.origin, 0, value), () => undefined, 0);
+  }
+}

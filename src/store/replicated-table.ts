@@ -1,0 +1,117 @@
+/**
+ * A table of a cluster's store: what JetStream has of it, in this node's copy, and above that what this node has written and
+ * has not heard from JetStream yet. Of what two nodes write under one key at once, what JetStream has later counts on
+ * both: a node shows its own write until it hears it, and what comes before that is older.
+ */
+import { pendingIn, withPending } from './overlay.js';
+import type { Key, Range, Table, TableName } from './store.js';
+import { subjectOf } from './wire.js';
+import type { Write } from './writes.js';
+
+export class ReplicatedTable<V> implements Table<V> {
+  /** Own writes that have not come back, by subject. */
+  readonly #pending = new Map<string, Write>();
+  readonly #watchers: ((key: Key, value: V | undefined) => void)[] = [];
+
+  constructor(
+    private readonly name: TableName,
+    private readonly copy: Table<V>,
+    private readonly write: (table: TableName, subject: string, key: Key, value: unknown) => Write,
+    /** A write needs no more memory. */
+    private readonly done: (write: Write) => void,
+  ) {}
+
+  put(key: Key, value: V): void {
+    this.#write(key, value);
+  }
+
+  remove(key: Key): void {
+    // Each node forgets what has had its time, and one word on it is enough.
+    if (this.get(key) !== undefined) this.#write(key, undefined);
+  }
+
+  get(key: Key): V | undefined {
+    if (this.#pending.size > 0) {
+      const pending = this.#pending.get(subjectOf(this.name, key));
+      if (pending) return pending.value as V | undefined;
+    }
+    return this.copy.get(key);
+  }
+
+  entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
+    const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
+    const pending = pendingIn(
+      this.#pending.values() as Iterable<Write & { readonly value: V | undefined }>,
+      parts,
+      range,
+    );
+    return withPending(this.copy.entries(parts, range), pending, range);
+  }
+
+  firsts(): Iterable<string> {
+    return this.copy.firsts();
+  }
+
+  /** Records as JetStream has them. */
+  copied(first: string): Iterable<readonly [Key, V]> {
+    return this.copy.entries(first);
+  }
+
+  watch(changed: (key: Key, value: V | undefined) => void): void {
+    this.#watchers.push(changed);
+  }
+
+  isLatest({ subject, number }: Write): boolean {
+    return this.#pending.get(subject)?.number === number;
+  }
+
+  /** A write of this node has come back. */
+  confirmed(subject: string, number: number, key: Key, value: V | undefined): void {
+    this.#copy(key, value);
+    const pending = this.#pending.get(subject);
+    if (pending?.number === number) this.forget(pending);
+  }
+
+  /** What another node has written. */
+  told(subject: string, key: Key, value: V | undefined, sequence: number): void {
+    this.#copy(key, value);
+    const pending = this.#pending.get(subject);
+    if (pending) {
+      pending.heard = sequence;
+      return this.#compare(pending);
+    }
+    for (const watcher of this.#watchers) watcher(key, value);
+  }
+
+  /** JetStream has a write of this node. */
+  acknowledged(write: Write): void {
+    if (this.#pending.get(write.subject) === write) this.#compare(write);
+  }
+
+  /** A write after which another node's came does not come back: JetStream may not have it any more. */
+  #compare(write: Write): void {
+    if (write.sequence === 0 || write.heard < write.sequence) return;
+    this.forget(write);
+    for (const watcher of this.#watchers) watcher(write.key, this.copy.get(write.key));
+  }
+
+  /** A write that is not shown any more. */
+  forget(write: Write): void {
+    if (this.#pending.get(write.subject) !== write) return;
+    this.#pending.delete(write.subject);
+    this.done(write);
+  }
+
+  #copy(key: Key, value: V | undefined): void {
+    if (value === undefined) this.copy.remove(key);
+    else this.copy.put(key, value);
+  }
+
+  #write(key: Key, value: V | undefined): void {
+    const subject = subjectOf(this.name, key);
+    const before = this.#pending.get(subject);
+    const write = this.write(this.name, subject, key, value);
+    this.#pending.set(subject, write);
+    if (before) this.done(before);
+  }
+}
