@@ -8,7 +8,6 @@ import type { Person } from '../support/site.js';
 import { converges } from '../support/watching-user.js';
 
 const skip = skipWithout('nats-server');
-const boundMs = 15_000;
 
 interface Scene {
   readonly nodes: readonly [TestServer, TestServer];
@@ -35,11 +34,11 @@ async function scene(t: Cleaner, rooms: string): Promise<Scene> {
     bob,
     cut: () => {
       proxy.cut();
-      return converges(lost(1), boundMs);
+      return converges(lost(1));
     },
     heal: () => {
       proxy.restore();
-      return converges(lost(0), boundMs);
+      return converges(lost(0));
     },
   };
 }
@@ -49,7 +48,7 @@ async function agree(t: Check, { nodes, alices, bob }: Scene, room: string, isIn
   await converges(async () => {
     const members = await Promise.all(nodes.map((node) => node.site().members(bob.ticket, room)));
     return members.flatMap((found) => ('alice' in found === isIn ? [] : [`in ${room}: ${Object.keys(found)}`]));
-  }, boundMs);
+  });
   await bob.site.say(bob.ticket, room, `said in ${room}`);
   for (const alice of alices) {
     const heard = (await alice.before(bob)).filter(({ body }) => body === `said in ${room}`);
@@ -102,7 +101,7 @@ t.test('where both sides of a cut set a nick, a show or rooms, the later ones ho
     const found = await Promise.all(all.nodes.map((node) => node.site().presences('alice')));
     return found.flatMap(({ alice }) => (alice === 'away' ? [] : [`${alice}`]));
   };
-  await converges(shows, boundMs);
+  await converges(shows);
   await agree(t, all, 'tea', true);
 });
 
@@ -138,6 +137,6 @@ t.test(
     await converges(async () => {
       const found = await Promise.all(all.nodes.map((node) => node.site().presences('carol')));
       return found.flatMap(({ carol }) => (carol === undefined ? [] : [carol]));
-    }, boundMs);
+    });
   },
 );

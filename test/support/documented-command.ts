@@ -12,6 +12,8 @@ export interface Place {
   readonly t: Check & Cleaner;
   /** An empty folder within the project. */
   readonly folder: string;
+  /** A copy of the project, whose build no other test reads; the first command makes it, and the others run it. */
+  readonly copy: string;
   /** Opens a terminal in that folder, with `nextalk` installed. */
   window(env?: Readonly<Record<string, string>>): Terminal;
 }

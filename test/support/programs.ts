@@ -22,8 +22,16 @@ export type Program =
 // Debian keeps servers in /usr/sbin, which is not on everybody's path.
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin'];
 
+/** What stands for a program where it is installed: Chromium without windows takes a third of the processor time. */
+const LIGHTER: Readonly<Partial<Record<Program, string>>> = { chromium: 'chromium-headless-shell' };
+
 /** The path of a program, or undefined where it is not installed. */
 export function program(name: Program): string | undefined {
+  const lighter = LIGHTER[name];
+  return (lighter && find(lighter)) ?? find(name);
+}
+
+function find(name: string): string | undefined {
   return folders
     .filter((folder) => folder !== '')
     .map((folder) => join(folder, name))

@@ -10,7 +10,7 @@ const tests = join(import.meta.dirname, '..');
 const FILE_MS = 900_000;
 
 /** Into how many processes the files of a kind are dealt. */
-const SHARES = { server: 3, browser: 3 };
+const SHARES = { unit: 1, server: 3, browser: 3, process: 6 };
 
 async function runTogether(files: readonly string[]): Promise<void> {
   t.ok(files.length > 0, 'there are files');
@@ -24,7 +24,7 @@ async function runTogether(files: readonly string[]): Promise<void> {
   }
 }
 
-/** Runs one share of the files `*.server.ts` or `*.browser.ts`, one after another: of three, the first, the second or the third. */
+/** Runs one share of the files of a kind, such as `*.server.ts`, one after another: the first of every three, or the second… */
 export async function runShare(kind: keyof typeof SHARES, share: number): Promise<void> {
   const files = readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith(`.${kind}.ts`))

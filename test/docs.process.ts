@@ -37,7 +37,7 @@ function withoutWaiting(blocks: readonly Block[]): readonly Block[] {
   return blocks.flatMap((block) => (block.text.includes('"type":"offline"') ? [...annaLeaves, block] : [block]));
 }
 
-for (const [page, programs] of Object.entries(FOLLOWED['docs.test.ts'])) {
+for (const [page, programs] of Object.entries(FOLLOWED['docs.process.ts'])) {
   t.test(`${page} shows what its commands answer`, { skip: skipWithout(...programs) }, async (t) => {
     await (await reader(t, t.testdir({}), env)).follow(withoutWaiting(readBlocks(read(page))));
   });

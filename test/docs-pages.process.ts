@@ -7,7 +7,7 @@ import { FOLLOWED } from './support/pages.js';
 import { skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 
-for (const [page, programs] of Object.entries(FOLLOWED['docs-pages.test.ts'])) {
+for (const [page, programs] of Object.entries(FOLLOWED['docs-pages.process.ts'])) {
   t.test(`${page} shows what its commands answer`, { skip: skipWithout(...programs) }, async (t) => {
     const text = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8');
     const folder = t.testdir({});

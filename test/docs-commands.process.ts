@@ -54,12 +54,12 @@ const commands = pages.flatMap(commandsOf);
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   'npm install': 'changes the packages from which the tests themselves run; npm start is run from a copy',
   'npm test': 'is what runs this test',
-  'nextalk domain add shop.example': 'asks a server that runs: test/domains/command.test.ts',
+  'nextalk domain add shop.example': 'asks a server that runs: test/domains/command.process.ts',
   'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/kick -d \'{"id":"jack"}\'':
     'asks a server that runs: test/domains/bans.server.ts',
   'curl -X POST http://127.0.0.1:8081/api/domains/shop.example/ban -d \'{"address":"192.0.2.7","minutes":60,"reason":"spam"}\'':
     'asks a server that runs: test/domains/bans.server.ts',
-  'nextalk domain rotate shop.example': 'asks a server that runs: test/domains/command.test.ts',
+  'nextalk domain rotate shop.example': 'asks a server that runs: test/domains/command.process.ts',
   'ssh -L 8081:127.0.0.1:8081 im.example.com': 'takes another machine',
   'docker build -t nextalk .': 'takes Docker, and its registry',
   'docker run -d --name nextalk --ulimit nofile=200000 -p 8080:8080 -p 1883:1883 -e NEXTALK_DOMAINS=example.com:APIKEY nextalk':
@@ -81,15 +81,11 @@ const BENCHMARKS = [
   'npm run bench:reliability -- --clients 1000 --scenarios jitter,avalanche',
 ] as const;
 
-/** A copy of the project, whose build no other test reads; the first command makes it, and the others run it. */
-const copy = t.testdir();
-const built = join(copy, 'dist/main.js');
-
 const start: DocumentedCommand = {
   title: 'npm start compiles and serves the domain with a new key',
   commands: ['npm start -- --host 0.0.0.0 --domain example.com:$(openssl rand -hex 16)'],
   needs: ['openssl'],
-  async run({ t, window }, command) {
+  async run({ t, window, copy }, command) {
     const files = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'scripts'];
     for (const name of files) cpSync(join(root, name), join(copy, name), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
@@ -289,27 +285,30 @@ t.test('every command is run, here or by another test, or is an exception that i
   t.strictSame(gone, [], 'what is run or excepted here, and stands on no page');
   t.equal(new Set(known).size, known.length, 'each in one way');
   for (const file of runs.flatMap((line) => line.split(' ').slice(2))) {
-    t.ok(existsSync(join(root, file)) && /\.(test|server)\.ts$/.test(file), `${file} is one of the tests`);
+    t.ok(existsSync(join(root, file)) && /\.(test|server|process)\.ts$/.test(file), `${file} is one of the tests`);
   }
 });
 
-for (const { title, commands, needs = [], run } of documented) {
-  t.test(title, { skip: skipWithout(...needs), timeout: 600_000 }, async (t) => {
-    const folder = t.testdir({});
-    const path = `${installProgram(folder, [built])}:${process.env.PATH}`;
-    const window = (env: Readonly<Record<string, string>> = {}): Terminal => {
-      const terminal = new Terminal(folder, { ...env, PATH: path });
-      t.teardown(() => terminal.close());
-      return terminal;
-    };
-    await run({ t, folder, window }, ...commands);
-  });
-}
+t.test('commands of the pages', { timeout: 1_200_000 }, async (t) => {
+  const copy = t.testdir();
+  for (const { title, commands, needs = [], run } of documented) {
+    await t.test(title, { skip: skipWithout(...needs), timeout: 600_000 }, async (t) => {
+      const folder = t.testdir({});
+      const path = `${installProgram(folder, [join(copy, 'dist/main.js')])}:${process.env.PATH}`;
+      const window = (env: Readonly<Record<string, string>> = {}): Terminal => {
+        const terminal = new Terminal(folder, { ...env, PATH: path });
+        t.teardown(() => terminal.close());
+        return terminal;
+      };
+      await run({ t, folder, window, copy }, ...commands);
+    });
+  }
+});
 
 /**
  * Programs of the pages that other tests run: what a reader saves under a title, PHP, the widget's two lines and the page of
  * server-sent events (test/docs-site.browser.ts), the browser library's and the widget's (test/client), those of
- * docs/webhooks.md (test/webhooks-page.test.ts), those that sign tokens (test/tokens.test.ts).
+ * docs/webhooks.md (test/webhooks-page.server.ts), those that sign tokens (test/tokens.server.ts).
  */
 function isRunElsewhere(page: string, { language, attributes }: Block): boolean {
   if (page === 'docs/browser-library.md' || page === 'docs/long-connections.md') return language === 'js';
