@@ -19,6 +19,40 @@ t.test('any packet’s JSON reads back as its fields, all of them and no others'
   );
 });
 
+t.test('a packet that waits to be confirmed, and keeps its JSON alone, has the same fields as before', async () => {
+  fc.assert(
+    fc.property(packet, (packet) => {
+      const before = structuredClone(packet.fields);
+      packet.compact();
+      const isWhole = packet.fields !== null && JSON.stringify(packet.fields) === JSON.stringify(before);
+      encodeFrame([packet]);
+      packet.compact();
+      return isWhole && JSON.stringify(sorted(packet.fields)) === JSON.stringify(sorted(before));
+    }),
+  );
+});
+
+t.test('the data of a message that keeps its JSON alone is its text again', async (t) => {
+  const fields = {
+    from: '1',
+    to: '2',
+    nick: '1',
+    timestamp: '1',
+    type: 'chat',
+    body: 'b',
+    style: '',
+    id: 'x',
+  } as const;
+  for (const data of ['{"b":[1,2.5,null],"a":"\\""}', '"text"', '7', 'null']) {
+    const message = new Packet('message', { ...fields, data }, topic, sender);
+    const json = encodePacket(message);
+    message.compact();
+    t.equal(message.fields.data, data);
+    message.json = null;
+    t.equal(encodePacket(message), json);
+  }
+});
+
 function sorted(value: unknown): [string, unknown][] {
   return Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -290,6 +290,7 @@ export class Client {
     this.#opening = 'nothing';
     this.#queue.sent(batch);
     this.#sent(packets, now);
+    for (const packet of packets) packet.compact();
     if (this.#queue.hasUnsent) this.#flushCounted(counting, now);
   }
 

@@ -65,6 +65,17 @@ export const PACKET_FIELDS = {
 /** Bytes of a packet's JSON besides its longest texts; queues count with it. */
 const OVERHEAD_BYTES = 160;
 
+type FieldsOf<K extends PacketKind> = K extends 'message'
+  ? MessageFields
+  : K extends 'presence'
+    ? PresenceFields
+    : StatusFields;
+
+/** The fields of a packet's JSON, in which the data of a message is the value that it is. */
+export function fieldsOf<T extends object>(read: T): T {
+  return 'data' in read ? { ...read, data: JSON.stringify(read.data) } : read;
+}
+
 /** One packet, however many receive it. */
 export class Packet<K extends PacketKind = PacketKind> {
   /** Its JSON, made by protocols/frame.ts on first use and shared by all receivers. */
@@ -81,10 +92,11 @@ export class Packet<K extends PacketKind = PacketKind> {
   holders = 0;
   /** About how many bytes it takes on the wire. */
   readonly bytes: number;
+  #fields: FieldsOf<K> | null;
 
   constructor(
     readonly kind: K,
-    readonly fields: K extends 'message' ? MessageFields : K extends 'presence' ? PresenceFields : StatusFields,
+    fields: FieldsOf<K>,
     /** Whose queue topic it goes to: an endpoint's, or a room's. */
     readonly topic: Address,
     /** The endpoint it comes from, which room packets leave out; null for the site itself. */
@@ -92,10 +104,21 @@ export class Packet<K extends PacketKind = PacketKind> {
     /** When the server took it, or made it: milliseconds of `performance.now()`. */
     readonly acceptedAt: number = performance.now(),
   ) {
+    this.#fields = fields;
     const text = 'body' in fields ? fields.body : fields.show;
     const data = 'data' in fields && fields.data !== undefined ? Buffer.byteLength(fields.data) : 0;
     this.bytes =
       OVERHEAD_BYTES + Buffer.byteLength(text) + data + fields.nick.length + fields.from.length + fields.to.length;
+  }
+
+  get fields(): FieldsOf<K> {
+    this.#fields ??= fieldsOf(JSON.parse(this.json as string) as FieldsOf<K>);
+    return this.#fields;
+  }
+
+  /** It has been sent and may have to wait for long: keeps its JSON alone, of which its fields are read where somebody asks. */
+  compact(): void {
+    if (this.json !== null) this.#fields = null;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Packets and publications as items of a stream between nodes, and back. */
 import type { Address } from '../actors/address.js';
-import { type MessageFields, Packet, type PresenceFields, type StatusFields } from '../actors/packet.js';
+import { fieldsOf, type MessageFields, Packet, type PresenceFields, type StatusFields } from '../actors/packet.js';
 import { Publication, type Qos } from '../actors/publication.js';
 import type { Followed } from '../actors/trace.js';
 import type { PacketKind } from '../metrics.js';
@@ -33,11 +33,6 @@ export function packetOf([kind, topic, sender, fields, , expiresInMs]: WirePacke
   const packet = new Packet(kind, fieldsOf(fields) as MessageFields & PresenceFields & StatusFields, topic, sender);
   if (expiresInMs !== undefined) packet.expiresAt = now + expiresInMs;
   return packet;
-}
-
-/** The data of a message came as the value that it is. */
-function fieldsOf(fields: WirePacket[3]): WirePacket[3] {
-  return 'data' in fields ? { ...fields, data: JSON.stringify(fields.data) } : fields;
 }
 
 /** A publication as an item carries it; payload and properties are Base64. */
