@@ -39,7 +39,7 @@ function runFor(call: Call, route: Route, calls: Rate<Domain>): void {
   const { domain } = call;
   const { requestsPerSecond } = domain.limits;
   domain.metrics.volume.restCalls += 1;
-  if (calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) route.run(call);
+  if (requestsPerSecond === 0 || calls.take(domain, requestsPerSecond, domain.runtime.clock.now())) route.run(call);
   else {
     domain.metrics.exceed('requestsPerSecond');
     call.fail({ ...TOO_MANY_REQUESTS, domain: domain.name });

@@ -56,6 +56,8 @@ type Peer = Pick<HttpResponse, 'getRemoteAddress' | 'getRemoteAddressAsText'>;
 
 /** Texts of the addresses asked for last, by their bytes: those of a site's backends and proxies come with every call. */
 const texts = new BoundedMap<string, string>(() => 1000);
+/** The address that was asked for last. */
+let last: { readonly bytes: Uint8Array; readonly text: string } = { bytes: new Uint8Array(0), text: '' };
 
 /** The network address of a connection's client; `peer` is null where the connection has ended. */
 export function addressOfClient({ address }: Admission, peer: Peer | null): string | null {
@@ -64,10 +66,23 @@ export function addressOfClient({ address }: Admission, peer: Peer | null): stri
 
 /** The other end of the connection: the client or a proxy. */
 export function peerOf(res: Peer): string {
-  const bytes = Buffer.from(res.getRemoteAddress()).toString('latin1');
-  const known = texts.get(bytes);
+  const bytes = new Uint8Array(res.getRemoteAddress());
+  // The library takes the memory back.
+  if (!isSame(bytes, last.bytes)) last = { bytes: bytes.slice(), text: textOf(res, bytes) };
+  return last.text;
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length || one.length === 0) return false;
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
+}
+
+function textOf(res: Peer, bytes: Uint8Array): string {
+  const key = Buffer.from(bytes).toString('latin1');
+  const known = texts.get(key);
   if (known !== undefined) return known;
   const text = Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
-  texts.set(bytes, text);
+  texts.set(key, text);
   return text;
 }
