@@ -121,7 +121,7 @@ t.test('counters count what happened', async (t) => {
 });
 
 t.test('gauges fall back to 0 when everybody has gone', async (t) => {
-  const server = await testServer(t, { ...admin, presence: { clientIdleMs: 60_000, graceMs: 0 } });
+  const server = await testServer(t, { ...admin, presence: { clientIdleMs: 600_000, graceMs: 0 } });
   const person = await server.site().arrive('1', { rooms: 'r' });
   await person.offline();
   await person.client.ended;

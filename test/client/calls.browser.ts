@@ -15,7 +15,7 @@ const domain = {
 for (const transport of ['websocket', 'events', 'poll']) {
   t.test(`two pages by ${transport}`, { skip: skipWithout('chromium') }, async (t) => {
     const folder = await builtLibrary();
-    const server = await testServer(t, { domains: [domain], presence: { clientIdleMs: 60_000, graceMs: 1 } });
+    const server = await testServer(t, { domains: [domain], presence: { clientIdleMs: 600_000, graceMs: 1 } });
     const script = `
       import { connect } from '/lib/client.js';
       const name = new URLSearchParams(location.search).get('name');

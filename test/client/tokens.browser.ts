@@ -7,7 +7,7 @@ import { readBlocks } from '../support/markdown.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
 
-const settings = { domains: [{ ...siteA, tokenSecret }], presence: { clientIdleMs: 60_000, graceMs: 60_000 } };
+const settings = { domains: [{ ...siteA, tokenSecret }], presence: { clientIdleMs: 600_000, graceMs: 600_000 } };
 const skip = skipWithout('chromium');
 
 t.test('the program of docs/browser-library.md, and what it is told', { skip }, async (t) => {

@@ -127,7 +127,7 @@ t.test(
     const stand = await stage(t, {
       domains: [{ ...openDomain, history: { messages: 200, days: 30 } }],
       data: t.testdir({}),
-      presence: { clientIdleMs: 60_000, graceMs: 60_000 },
+      presence: { clientIdleMs: 600_000, graceMs: 600_000 },
     });
     const { user, push } = stand;
     for (let n = 1; n <= 120; n++) await push('jack', 'anna', `message ${n}`);

@@ -21,7 +21,7 @@ interface Scene {
 async function scene(t: Cleaner, rooms: string): Promise<Scene> {
   const nats = await natsServer(t);
   const proxy = await NatsProxy.start(t, nats);
-  const settings = clusterSettings(nats, { cluster: { leaseMs: 500 }, presence: { clientIdleMs: 60_000 } });
+  const settings = clusterSettings(nats, { cluster: { leaseMs: 500 }, presence: { clientIdleMs: 600_000 } });
   const n1 = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
   const n2 = await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: 'n2' } }));
   const bob = await n1.site().arrive('bob', { rooms: 'tea,den' });

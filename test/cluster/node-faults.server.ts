@@ -8,7 +8,7 @@ const leaseMs = 1500;
 
 t.test('users see each other’s presences as they are when nodes are stopped and killed', { skip }, async (t) => {
   const nats = await natsServer(t);
-  const sets = { 'cluster.leaseMs': leaseMs, 'presence.graceMs': 50, 'presence.clientIdleMs': 60_000 };
+  const sets = { 'cluster.leaseMs': leaseMs, 'presence.graceMs': 50, 'presence.clientIdleMs': 600_000 };
   const start = (node: string) => ProcessNode.start(t, nats.url, node, sets);
   const nodes = await Promise.all(['n1', 'n2', 'n3'].map(start));
   const [n1, n2, n3] = nodes as [ProcessNode, ProcessNode, ProcessNode];

@@ -11,7 +11,7 @@ const skip = skipWithout('nats-server');
 const leaseMs = 60_000;
 
 async function slowAndOther(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, TestServer]> {
-  const presence = { graceMs: 60_000, clientIdleMs: 60_000 };
+  const presence = { graceMs: 600_000, clientIdleMs: 600_000 };
   const settings = clusterSettings(nats, { cluster: { leaseMs }, presence });
   const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
   const { name } = settings.cluster as { name: string };
@@ -67,11 +67,11 @@ t.test(
 
 t.test('messages kept on both sides of a gap come once each', { skip }, async (t) => {
   const nats = await natsServer(t);
-  const presence = { graceMs: 60_000, clientIdleMs: 60_000 };
+  const presence = { graceMs: 600_000, clientIdleMs: 600_000 };
   const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 }, presence });
   const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
   const { name } = settings.cluster as { name: string };
-  const sets = { 'cluster.name': name, 'cluster.leaseMs': 1000, 'presence.clientIdleMs': 60_000 };
+  const sets = { 'cluster.name': name, 'cluster.leaseMs': 1000, 'presence.clientIdleMs': 600_000 };
   const slow = await ProcessNode.start(t, nats.url, 'slow', sets);
   const desk = await slow.site().arrive('alice');
   const phone = await other.site().arrive('alice');

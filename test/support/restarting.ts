@@ -46,8 +46,8 @@ export class RestartingServer {
     const domains = JSON.stringify([{ ...siteA, ...this.domain }]);
     const set = Object.entries({
       'mqtt.port': -1,
-      'presence.graceMs': 60_000,
-      'presence.clientIdleMs': 60_000,
+      'presence.graceMs': 600_000,
+      'presence.clientIdleMs': 600_000,
       domains,
       ...this.settings,
     });

@@ -28,8 +28,8 @@ const settings: Settings = {
   mqtt: { port: 0 },
   admin: { port: 0 },
   domains: [siteA, siteB],
-  presence: { clientIdleMs: 60_000, graceMs: 60_000 },
-  poll: { timeoutMs: 60_000 },
+  presence: { clientIdleMs: 600_000, graceMs: 600_000 },
+  poll: { timeoutMs: 600_000 },
   limits: { comingsPerMinute: 0 },
   data: 'none',
 };

@@ -19,7 +19,7 @@ export const open = {
   clientJoin: ['*'],
 };
 
-export const settings = { domains: [open], presence: { clientIdleMs: 60_000, graceMs: 60_000 } };
+export const settings = { domains: [open], presence: { clientIdleMs: 600_000, graceMs: 600_000 } };
 
 /** A page with one widget. `attributes` stand in its tag; `more` follows it. */
 export function widgetPage(attributes: string, more = ''): string {

@@ -35,7 +35,7 @@ const settings: Settings = {
   mqtt: { port: -1 },
   admin: { port: 0 },
   domains: [own, foreign],
-  presence: { clientIdleMs: 60_000, graceMs: 60_000 },
+  presence: { clientIdleMs: 600_000, graceMs: 600_000 },
   data: 'none',
 };
 
