@@ -92,7 +92,16 @@ t.test('an empty configuration serves localhost on loopback with every default',
     },
     lockout: { failures: 10, firstMs: 1000, longestMs: 300000, forgetMs: 900000, entries: 10000 },
     data: './data',
-    cluster: { nats: [], node: null, name: 'nextalk', leaveMs: 3000, leaseMs: 5000, server: null },
+    cluster: {
+      nats: [],
+      node: null,
+      name: 'nextalk',
+      store: 'none',
+      replicas: 1,
+      leaveMs: 3000,
+      leaseMs: 5000,
+      server: null,
+    },
   });
 });
 
@@ -216,7 +225,7 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
   ],
   [
     { data: './state', cluster: { nats: ['nats://127.0.0.1'] } },
-    ['data: must be "none" in a cluster, where keeping state is not supported yet'],
+    ['data: must be "none" in a cluster, unless cluster.store is "jetstream", which then keeps what must survive'],
   ],
   [{ mqtt: { anonymousDomain: 'b.com' } }, ['mqtt.anonymousDomain: b.com is not among the domains']],
   [
