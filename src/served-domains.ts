@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Domain, type Runtime } from './actors/domain.js';
+import type { ActorLane } from './actors/system.js';
 import type { Config, DomainConfig } from './config.js';
 import type { Directory } from './directory/directory.js';
 import { part } from './store/keys.js';
@@ -107,10 +108,11 @@ export class ServedDomains {
 
   #apply(name: string): void {
     if (this.#isClosed) return;
-    if (this.all.awake(name)) this.#serve(name);
+    const lane = this.all.awake(name)?.lane;
+    if (lane) this.#serve(name);
     if (this.isFixed(name) || this.directory.has(name)) return;
     this.onRemoved(name);
-    this.#clear(name);
+    this.#clear(name, lane);
   }
 
   /** Brings one domain in line with its settings; undefined: it is not served. */
@@ -139,14 +141,16 @@ export class ServedDomains {
     this.#lives.delete(name);
   }
 
-  /** Removes from the store what a removed domain has kept. */
-  #clear(name: string): void {
+  /** Removes from the store what a removed domain has kept; `lane`: where its actors still have something to do. */
+  #clear(name: string, lane?: ActorLane): void {
     const { store } = this.runtime;
-    if (store && !this.isFixed(name) && !this.#leaving.has(name)) void this.#clearAll(store, name);
+    if (store && !this.isFixed(name) && !this.#leaving.has(name)) void this.#clearAll(store, name, lane);
   }
 
-  async #clearAll(store: Store, name: string): Promise<void> {
+  async #clearAll(store: Store, name: string, lane?: ActorLane): Promise<void> {
     this.#leaving.add(name);
+    // Its actors end, and what they were told before is done first.
+    while (lane && lane.pending > 0 && !this.#isClosed) await nextTurn();
     for (let turn = 0; turn < TURNS_TO_END; turn++) await nextTurn();
     const first = part(name);
     for (const table of TABLES) {

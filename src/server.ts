@@ -1,6 +1,5 @@
 /** Wires actors, protocols and http together; nothing else does. */
 import { randomBytes } from 'node:crypto';
-import { Outbox } from './actors/client.js';
 import type { Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
 import { Restarts, undelivered } from './actors/restarts.js';
@@ -76,8 +75,6 @@ const HANDOVER_SHARE = 2 / 3;
 
 function createRuntime(config: Config, clock: Clock, metrics: Metrics, store: Store | null, era: string): Runtime {
   const system = createSystem({ metrics });
-  const outbox = new Outbox();
-  system.endOfTurn.add(() => outbox.flush());
   const post: Runtime['post'] = (domain, url, body, done) => postToSite(clock, domain, url, body, done);
   store?.watch((full) => {
     const { conditions } = metrics;
@@ -90,7 +87,6 @@ function createRuntime(config: Config, clock: Clock, metrics: Metrics, store: St
     system,
     metrics,
     clock,
-    outbox,
     ...newTimers(clock, config),
     post,
     encode: encodePacket,
@@ -289,6 +285,7 @@ class RunningServer implements Server {
 
   async drain(): Promise<void> {
     this.#draining = true;
+    this.#context.fair.end();
     this.#runtime.metrics.conditions.raise('draining', 'the server is ending', { ready: false });
     // New clients go to the others who share the port; where there is nobody else they are answered 503.
     if (this.parent) this.#http.stop();
@@ -319,6 +316,7 @@ class RunningServer implements Server {
 
   async close(): Promise<void> {
     this.#draining = true;
+    this.#context.fair.end();
     this.#context.gate.close();
     this.#endWatch();
     this.#tally.close();

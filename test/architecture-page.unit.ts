@@ -15,7 +15,7 @@ t.test('every path on the architecture page exists', async (t) => {
 const names: readonly (readonly [name: string, file: string])[] = [
   ['dispatch', 'src/actors/dispatch.ts'],
   ['appearance', 'src/actors/tracker.ts'],
-  ['class Outbox', 'src/actors/client.ts'],
+  ['class Lane', 'src/actors/lane.ts'],
   ['class Timeouts', 'src/clock.ts'],
   ["kind: 'attach'", 'src/actors/endpoint.ts'],
   ["kind: 'drained'", 'src/actors/endpoint.ts'],

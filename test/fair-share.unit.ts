@@ -6,6 +6,9 @@ import { FairShare } from '../src/protocols/fair-share.js';
 class Turns {
   readonly endOfTurn = new Set<() => void>();
   isAwake = false;
+  isCrowded = false;
+  nowMs = 0;
+  readonly now = (): number => this.nowMs;
 
   wake(): void {
     this.isAwake = true;
@@ -18,12 +21,12 @@ class Turns {
 }
 
 function domain(): Domain {
-  return { metrics: { deferred: 0 } } as unknown as Domain;
+  return { metrics: { deferred: 0 }, lane: { pending: 0 } } as unknown as Domain;
 }
 
 t.test('a flood of one domain holds up another one by no turn, and is done in its order', async (t) => {
   const turns = new Turns();
-  const fair = new FairShare(turns);
+  const fair = new FairShare(turns, turns.now);
   const [flood, calm] = [domain(), domain()];
   const done: number[] = [];
   fair.pass(calm, () => undefined);
@@ -51,7 +54,7 @@ t.test('a flood of one domain holds up another one by no turn, and is done in it
 
 t.test('several floods are served one after another', async (t) => {
   const turns = new Turns();
-  const fair = new FairShare(turns);
+  const fair = new FairShare(turns, turns.now);
   const floods = [domain(), domain(), domain()];
   const done = floods.map(() => 0);
   for (let n = 0; n < 100; n++) {
@@ -67,7 +70,7 @@ t.test('several floods are served one after another', async (t) => {
 
 t.test('a domain that is alone never waits', async (t) => {
   const turns = new Turns();
-  const fair = new FairShare(turns);
+  const fair = new FairShare(turns, turns.now);
   const [alone, other] = [domain(), domain()];
   for (let n = 0; n < 10_000; n++) t.ok(fair.pass(alone, () => undefined));
   fair.pass(other, () => undefined);
@@ -83,7 +86,7 @@ t.test('a domain that is alone never waits', async (t) => {
 
 t.test('who asks first does at once what may be, and makes ready only what has to wait', async (t) => {
   const turns = new Turns();
-  const fair = new FairShare(turns);
+  const fair = new FairShare(turns, turns.now);
   const [flood, calm] = [domain(), domain()];
   const done: string[] = [];
   fair.pass(calm, () => undefined);
@@ -97,7 +100,7 @@ t.test('who asks first does at once what may be, and makes ready only what has t
 
 t.test('a queue is bounded, and a server with nothing to do is not woken', async (t) => {
   const turns = new Turns();
-  const fair = new FairShare(turns);
+  const fair = new FairShare(turns, turns.now);
   const [flood, calm] = [domain(), domain()];
   turns.end();
   t.notOk(turns.isAwake);
@@ -111,3 +114,67 @@ t.test('a queue is bounded, and a server with nothing to do is not woken', async
   while (turns.isAwake) turns.end();
   t.equal(fair.waiting(flood), 0);
 });
+
+t.test('a turn begins no further task of a domain once its tasks have taken long, and one always', async (t) => {
+  const turns = new Turns();
+  const fair = new FairShare(turns, turns.now);
+  const [flood, calm] = [domain(), domain()];
+  let done = 0;
+  const long = () => {
+    turns.nowMs += 5;
+    done += 1;
+  };
+  fair.pass(calm, () => undefined);
+  for (let n = 0; n < 10; n++) fair.pass(flood, long);
+  t.equal(done, 1, 'at once');
+  for (let turn = 1; turn <= 9; turn++) {
+    t.ok(fair.pass(calm, () => undefined));
+    turns.end();
+    t.equal(done, turn + 1, 'one in a turn');
+  }
+});
+
+t.test('nothing more of a domain is begun while much waits in its lane, and others are', async (t) => {
+  const turns = new Turns();
+  const fair = new FairShare(turns, turns.now);
+  const lane = { pending: 0 };
+  const flood = { metrics: { deferred: 0 }, lane } as unknown as Domain;
+  const [calm, other] = [domain(), domain()];
+  const done: string[] = [];
+  fair.pass(calm, () => undefined);
+  fair.pass(flood, () => {
+    done.push('to a room');
+    lane.pending = 1000;
+  });
+  t.notOk(fair.pass(flood, () => done.push('flood')));
+  for (let n = 0; n < 6; n++) fair.pass(other, () => done.push('other'));
+  for (let turn = 0; turn < 5; turn++) turns.end();
+  t.strictSame(done, ['to a room', ...Array(6).fill('other')]);
+  lane.pending = 0;
+  turns.end();
+  t.equal(done.at(-1), 'flood');
+});
+
+t.test(
+  'what is done in parts goes on before another task of its domain is begun, a part in a turn beside others',
+  async (t) => {
+    const turns = new Turns();
+    const fair = new FairShare(turns, turns.now);
+    const [flood, calm] = [domain(), domain()];
+    const done: string[] = [];
+    const batch = (name: string, part: number): void => {
+      done.push(`${name} ${part}`);
+      turns.nowMs += 1;
+      if (part < 3) fair.goOn(flood, () => batch(name, part + 1));
+    };
+    fair.pass(calm, () => undefined);
+    for (const name of ['a', 'b', 'c']) fair.pass(flood, () => batch(name, 1));
+    t.strictSame(done, ['a 1']);
+    while (turns.isAwake) {
+      const before = done.length;
+      turns.end();
+      t.ok(done.length <= before + 1);
+    }
+    t.equal(done.join(), 'a 1,a 2,a 3,b 1,b 2,b 3,c 1,c 2,c 3');
+  },
+);

@@ -5,7 +5,8 @@
  */
 import t from 'tap';
 import type { Address } from '../src/actors/address.js';
-import { Client, Outbox } from '../src/actors/client.js';
+import { Client } from '../src/actors/client.js';
+import { Lane } from '../src/actors/lane.js';
 import { Memory } from '../src/actors/memory.js';
 import { Packet } from '../src/actors/packet.js';
 import {
@@ -33,7 +34,7 @@ const KINDS = ['message', 'presence', 'status'] as const;
 
 class World {
   readonly roll: (sides: number) => number;
-  readonly outbox = new Outbox();
+  readonly lane = new Lane(() => undefined);
   readonly metrics = new Metrics().domain('a.example');
   readonly client: Client;
   readonly limits: { queuePackets: number; queueBytes: number };
@@ -54,7 +55,7 @@ class World {
     this.limits = { queuePackets, queueBytes: 0 };
     const memory = new Memory(this.metrics, () => ({ bytesPerDomain: 0 }));
     const domain = { metrics: this.metrics, memory, runtime: { clock: { now: () => 0 }, era: ERA } };
-    this.client = new Client(null as never, address, 'one', 'token', this.outbox, domain, 0);
+    this.client = new Client(null as never, address, 'one', 'token', this.lane, domain, 0);
     this.client.toldAt = 0;
   }
 
@@ -123,7 +124,7 @@ class World {
     this.isMixed = true;
     const plain = new Plain(1 + this.roll(3), this.limits.queuePackets === 0 ? this.roll(4) : this.roll(2));
     this.client.attach(plain, CLOSE.replaced, this.limits, 0);
-    this.outbox.flush();
+    this.lane.write();
     this.client.detach(plain, plain.close(), this.limits, 0);
   }
 
@@ -141,7 +142,7 @@ class World {
         return this.read();
       case 5:
       case 6:
-        return this.outbox.flush();
+        return this.lane.write();
       case 7: {
         const { line } = this;
         if (!line) return;
@@ -160,7 +161,7 @@ class World {
   /** Reads all that is left, and wants the queue to be empty then. */
   end(): void {
     this.resume({ era: ERA, n: this.count });
-    this.outbox.flush();
+    this.lane.write();
     while (this.line?.wire.length) this.read();
     if (this.count !== this.accepted.length) throw new Error(`${this.count} of ${this.accepted.length} are known of`);
     this.confirm();
@@ -217,11 +218,11 @@ t.test('a connection that keeps no position gets only what was never sent', asyn
   const world = new World(1, 0);
   world.resume('first');
   for (let n = 0; n < 3; n++) world.push();
-  world.outbox.flush();
+  world.lane.write();
   world.push();
   const plain = new Plain(100);
   world.client.attach(plain, CLOSE.replaced, world.limits, 0);
-  world.outbox.flush();
+  world.lane.write();
   t.strictSame(
     plain.taken.map((packet) => world.numbers.get(packet)),
     [4],
@@ -238,9 +239,9 @@ t.test('of a full queue what was sent goes first, and is missed only by who asks
   world.resume('first');
   message();
   message();
-  world.outbox.flush();
+  world.lane.write();
   message();
-  world.outbox.flush();
+  world.lane.write();
   const [first, second] = world.line?.wire ?? [];
   t.match(
     [first, second],
@@ -251,14 +252,14 @@ t.test('of a full queue what was sent goes first, and is missed only by who asks
   );
   world.count = 2;
   world.resume({ era: ERA, n: 2 });
-  world.outbox.flush();
+  world.lane.write();
   t.match(world.line?.wire, [{ missed: 0, lost: 0, position: null, after: { n: 3 } }]);
   message();
   message();
   message();
   world.count = 2;
   world.resume({ era: ERA, n: 2 });
-  world.outbox.flush();
+  world.lane.write();
   t.match(world.line?.wire, [{ packets: { length: 2 }, missed: 2, lost: 2, after: { n: 6 } }]);
 });
 
@@ -269,12 +270,12 @@ t.test('a position of an unknown era is answered with a new one, and that someth
     { era: 'another', n: 0 },
   ]) {
     world.resume(asked);
-    world.outbox.flush();
+    world.lane.write();
     t.match(world.line?.wire, [{ packets: [], missed: true, position: formatPosition(0), after: { n: 0 } }]);
   }
   world.push();
   world.resume({ era: 'another', n: 7 });
-  world.outbox.flush();
+  world.lane.write();
   t.match(world.line?.wire, [{ packets: { length: 1 }, missed: true, position: formatPosition(0), after: { n: 1 } }]);
 });
 
@@ -282,7 +283,7 @@ t.test('a number beyond what was sent counts as the last one that was', async (t
   const world = new World(1, 0);
   world.push();
   world.resume({ era: 'unknown', n: 1 });
-  world.outbox.flush();
+  world.lane.write();
   const { line } = world;
   if (line) world.client.confirm(line, { era: ERA, n: 999_999_999_999_999 });
   t.strictSame([world.client.confirmed, world.client.queued.length], [1, 0]);
@@ -291,7 +292,7 @@ t.test('a number beyond what was sent counts as the last one that was', async (t
   world.client.attach(again, CLOSE.replaced, world.limits, 0);
   t.equal(again.answered, formatPosition(1));
   world.push();
-  world.outbox.flush();
+  world.lane.write();
   t.match(again.wire, [{ position: formatPosition(1), after: { n: 3 } }], 'and the client is told so');
 });
 
@@ -300,12 +301,12 @@ t.test('a client that confirms beyond what it was sent loses nothing of what wai
     const world = new World(1, 0);
     world.resume('first');
     world.push();
-    world.outbox.flush();
+    world.lane.write();
     const line = world.line as Counted;
     line.isFull = true;
     world.push();
     world.push();
-    world.outbox.flush();
+    world.lane.write();
     if (!resumes) {
       world.client.confirm(line, { era: ERA, n: 3 });
       t.strictSame([world.client.confirmed, world.client.queued.length], [1, 2]);
@@ -314,7 +315,7 @@ t.test('a client that confirms beyond what it was sent loses nothing of what wai
     }
     const again = resumes ? new Counted({ era: ERA, n: 3 }) : line;
     if (resumes) world.client.attach(again, CLOSE.replaced, world.limits, 0);
-    world.outbox.flush();
+    world.lane.write();
     t.match(again.wire.at(-1), { packets: world.accepted.slice(1), after: { n: 3 } });
     world.client.confirm(again, { era: ERA, n: 3 });
     t.equal(world.client.confirmed, 3);
@@ -327,11 +328,11 @@ t.test(
     const world = new World(1, 0);
     world.resume('first');
     for (let at = 0; at < 3; at++) world.push();
-    world.outbox.flush();
+    world.lane.write();
     const full = new Counted({ era: ERA, n: 1 });
     full.isFull = true;
     world.client.attach(full, CLOSE.replaced, world.limits, 0);
-    world.outbox.flush();
+    world.lane.write();
     world.client.attach(new Counted({ era: ERA, n: 3 }), CLOSE.replaced, world.limits, 0);
     t.equal(world.client.confirmed, 3);
   },

@@ -3,7 +3,6 @@
  * records of the tracker instead of people with browsers. Told what to do by the conductor (main.ts), over its channel.
  */
 import type { Address } from '../../src/actors/address.js';
-import { Outbox } from '../../src/actors/client.js';
 import { Domain, type Runtime } from '../../src/actors/domain.js';
 import type { Show } from '../../src/actors/presence.js';
 import { createSystem } from '../../src/actors/system.js';
@@ -57,7 +56,6 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     system,
     metrics,
     clock: systemClock,
-    outbox: new Outbox(),
     idle: new Timeouts(systemClock, 10_000, nothing),
     returning: new Timeouts(systemClock, 60_000, nothing),
     grace: new Timeouts(systemClock, 8000, nothing),

@@ -58,16 +58,24 @@ export function listRefusal(
   buddies: readonly Address[],
 ): ReplyError | null {
   const { roomsPerEndpoint, buddiesPerEndpoint } = domain.limits;
-  const watching = new Set([...record.watching, ...buddies]);
-  watching.delete(address);
-  if (exceeds(domain, 'buddiesPerEndpoint', watching.size)) return tooManyBuddies(buddiesPerEndpoint);
-  const entered = new Set([...(record.birth > 0 ? record.rooms : roomsOf(record)), ...rooms]);
-  if (exceeds(domain, 'roomsPerEndpoint', entered.size)) return tooManyRooms(roomsPerEndpoint);
+  const others = buddies.filter((buddy) => buddy !== address);
+  const watching = sizeWith(record.watching, others);
+  if (exceeds(domain, 'buddiesPerEndpoint', watching)) return tooManyBuddies(buddiesPerEndpoint);
+  const entered = sizeWith(record.birth > 0 ? record.rooms : roomsOf(record), rooms);
+  if (exceeds(domain, 'roomsPerEndpoint', entered)) return tooManyRooms(roomsPerEndpoint);
   const { total } = domain.tracker.rooms;
   const added = rooms.filter((room) => !domain.tracker.rooms.get(room)).length;
   if (added > 0 && exceeds(domain, 'roomsPerDomain', total + added)) return UNAVAILABLE;
-  const bytes = added * FOOTPRINT.room + (watching.size - record.watching.length) * FOOTPRINT.buddy;
+  const bytes = added * FOOTPRINT.room + (watching - record.watching.length) * FOOTPRINT.buddy;
   return hasMemory(domain, bytes + (record.birth > 0 ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
+}
+
+/** How many there are of a list, each of whose items is there once, and some more. */
+function sizeWith(list: readonly Address[], more: readonly Address[]): number {
+  const [first] = more;
+  if (first === undefined) return list.length;
+  if (more.length === 1) return list.length + (list.includes(first) ? 0 : 1);
+  return new Set([...list, ...more]).size;
 }
 
 function hasMemory({ memory }: Domain, bytes: number): boolean {

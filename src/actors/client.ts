@@ -11,6 +11,7 @@ import type { DomainMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
+import type { Lane } from './lane.js';
 import type { Packet } from './packet.js';
 import { formatAsked, type Position } from './position.js';
 import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
@@ -19,23 +20,6 @@ import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
 import { type Counting, connectionOf, type Transport } from './transport.js';
 import type { Confirmations } from './unseen.js';
-
-/** Clients with something to send at the end of this turn. */
-export class Outbox {
-  #clients: Client[] = [];
-
-  add(client: Client): void {
-    this.#clients.push(client);
-  }
-
-  flush(): void {
-    const clients = this.#clients;
-    this.#clients = [];
-    if (clients.length === 0) return;
-    const now = performance.now();
-    for (const client of clients) client.flush(now);
-  }
-}
 
 const NONE: readonly Packet[] = [];
 
@@ -92,7 +76,8 @@ export class Client {
     readonly name: string,
     /** The secret part of its ticket; of a client that was restored, and whose ticket has not been seen since, as tickets.ts has it. */
     public token: string,
-    private readonly outbox: Outbox,
+    /** Of its domain. */
+    private readonly lane: Pick<Lane, 'add'>,
     domain: QueueKeeper,
     now: number,
   ) {
@@ -375,7 +360,7 @@ export class Client {
     if (this.#scheduled || !this.#canTake) return;
     if (!this.#queue.hasUnsent && this.#opening !== 'unknown') return;
     this.#scheduled = true;
-    this.outbox.add(this);
+    this.lane.add(this);
   }
 
   #traceSent(trace: Trace, packet: Packet): void {

@@ -14,7 +14,7 @@ import type { Store } from '../store/store.js';
 import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
 import { Alone } from './alone.js';
 import { AwayClients } from './away.js';
-import type { Client, Outbox } from './client.js';
+import type { Client } from './client.js';
 import type { DomainCluster } from './cluster.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
@@ -33,7 +33,7 @@ import { SendOrder } from './send-order.js';
 import { type ServiceWebhook, serviceQueue } from './service-webhook.js';
 import { SignOuts } from './sign-outs.js';
 import { EVENTS_QUEUE, SiteEvents } from './site-events.js';
-import type { Group, Ref, System } from './system.js';
+import type { ActorLane, Group, Ref, System } from './system.js';
 import { Tickets } from './tickets.js';
 import { TopicTree } from './topic-tree.js';
 import type { Trace } from './trace.js';
@@ -45,7 +45,6 @@ export interface Runtime {
   readonly system: System;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  readonly outbox: Outbox;
   /** Ends clients that have had no transport for `presence.clientIdleMs`. */
   readonly idle: Timeouts<Client>;
   /** Ends clients that are away, when `resume.keepMs` is over since their connection was lost; null: no ticket is kept. */
@@ -118,6 +117,8 @@ export class Domain {
   /** The server ends, and nobody is there to ask who is online. */
   endsWithServer = false;
   readonly #endpoints: Group;
+  /** What its actors and clients have to do. */
+  readonly lane: ActorLane;
 
   constructor(
     readonly runtime: Runtime,
@@ -125,6 +126,7 @@ export class Domain {
     config: Config,
   ) {
     const { system } = runtime;
+    this.lane = system.lane();
     this.metrics = runtime.metrics.domain(settings.domain);
     this.limits = limitsOf(config, settings);
     this.quotas = new Quotas(this.name, this.metrics, runtime.clock, () => this.limits, runtime.quotas ?? null);
@@ -137,10 +139,10 @@ export class Domain {
     this.journal = own && new DomainJournal(this, runtime.clock, own);
     this.unconfirmed = own && new Unconfirmed(this, own);
     this.fanout = new PresenceFanout(this);
-    this.#endpoints = system.group(`endpoints ${settings.domain}`);
+    this.#endpoints = system.group(`endpoints ${settings.domain}`, this.lane);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
     this.tracker = new Tracker(this.cluster, this.fanout, this.memory, this.metrics);
-    this.router = system.spawn(system.group(`router ${settings.domain}`), router, this.table);
+    this.router = system.spawn(system.group(`router ${settings.domain}`, this.lane), router, this.table);
     this.tracker.rooms.onEmpty = (room) => this.events?.presence.roomEmpty(room);
     this.#forgetWebhooks();
     this.#configureEvents();

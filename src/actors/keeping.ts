@@ -165,7 +165,7 @@ function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMe
 
 export function clientOf({ domain, address }: EndpointState, kept: KeptClient, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, metrics, cluster } = domain;
-  const client = new Client(self, address, kept.name, kept.hash, runtime.outbox, domain, runtime.clock.now());
+  const client = new Client(self, address, kept.name, kept.hash, domain.lane, domain, runtime.clock.now());
   if (kept.isNamed) client.namedAt = kept.namedAt ?? cluster.stamp();
   client.toldAt = 0;
   tickets.restore(kept.hash, client);

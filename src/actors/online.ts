@@ -124,7 +124,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const { runtime, tickets, metrics } = state.domain;
   const token = state.domain.cluster.tokenPrefix + newToken();
   const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
-  const client = new Client(self, state.address, unique, token, runtime.outbox, state.domain, runtime.clock.now());
+  const client = new Client(self, state.address, unique, token, state.domain.lane, state.domain, runtime.clock.now());
   if (state.record.birth === 0 && state.clients.length === 0) readMailbox(state);
   giveUnseen(state, client);
   state.clients = state.clients.concat([client]);

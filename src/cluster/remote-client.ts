@@ -61,13 +61,13 @@ export class RemoteClients {
   #lastId = 0;
 
   constructor(
-    private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | keyof QueueKeeper>,
+    private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | 'lane' | keyof QueueKeeper>,
     private readonly items: Items,
     private readonly node: Pick<LocalNode, 'mesh'>,
     private readonly whereabouts: Pick<Whereabouts, 'find'>,
   ) {
     const { system } = domain.runtime;
-    this.#actor = system.spawn(system.group(`remote clients ${domain.name}`), proxy, this);
+    this.#actor = system.spawn(system.group(`remote clients ${domain.name}`, domain.lane), proxy, this);
   }
 
   /** The client of a ticket of another node, or a stand-in where it is on another one; null where no node knows the ticket any more. */
@@ -76,8 +76,8 @@ export class RemoteClients {
     this.whereabouts.find(address, token, counting, (found) => {
       if (found === null) return done(null);
       if (found === 'here') return done(domain.tickets.find(token) ?? null);
-      const { clock, outbox } = domain.runtime;
-      const client = new Client(this.#actor, address, found.name, token, outbox, domain, clock.now());
+      const { clock } = domain.runtime;
+      const client = new Client(this.#actor, address, found.name, token, domain.lane, domain, clock.now());
       this.#homes.set(client, found.peer);
       done(client);
     });

@@ -11,6 +11,7 @@ import { type MediaType, readParameters } from './request.js';
 export const BATCH_BYTES = 1024 * 1024;
 /** Of a batch so many receivers, and those of one message more, are sent to in one turn of the event loop. */
 const RECEIVERS_AT_ONCE = 1000;
+const CROWDED_RECEIVERS = 50;
 /** So many times the parameters that another call may have. */
 const BATCH_PARAMETERS = 10;
 
@@ -68,16 +69,17 @@ type Told = (at: number, result: Sent | null | ReplyError) => void;
 function sendSome(call: Call, messages: readonly Parameters[], start: number, told: Told): void {
   const { domain, context } = call;
   const isGone = context.domains.get(domain.name) !== domain;
+  const most = context.fair.isCrowded ? CROWDED_RECEIVERS : RECEIVERS_AT_ONCE;
   let receivers = 0;
   let at = start;
-  for (; at < messages.length && receivers < RECEIVERS_AT_ONCE; at++) {
+  for (; at < messages.length && receivers < most; at++) {
     const place = at;
     const item = messages[at] as Parameters;
     receivers += receiversOf(item.get('to'));
     if (isGone) told(place, UNAVAILABLE);
     else message(domain, item, (result) => told(place, result));
   }
-  if (at < messages.length) setImmediate(() => sendSome(call, messages, at, told));
+  if (at < messages.length) context.fair.goOn(domain, () => sendSome(call, messages, at, told));
 }
 
 function receiversOf(to: unknown): number {

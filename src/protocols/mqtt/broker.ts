@@ -59,8 +59,8 @@ export class Broker {
     domain.sessions = this.clients;
     this.journal = store && new Journal(store, domain.name);
     this.startedAt = clock.now();
-    this.#sessions = system.group(`mqtt sessions ${domain.name}`);
-    this.#groups = system.group(`mqtt groups ${domain.name}`);
+    this.#sessions = system.group(`mqtt sessions ${domain.name}`, domain.lane);
+    this.#groups = system.group(`mqtt groups ${domain.name}`, domain.lane);
     if (this.journal) this.#restore(this.journal, clock.now());
     domain.cluster.sessions.onLost = (clientId) => {
       const found = this.sessions.get(clientId);

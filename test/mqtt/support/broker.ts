@@ -1,6 +1,5 @@
 /** A broker under test: domains and MQTT only, without HTTP; and what a test needs to bring clients of it online. */
 import { parseTarget } from '../../../src/actors/address.js';
-import { Outbox } from '../../../src/actors/client.js';
 import { Domain, type Runtime } from '../../../src/actors/domain.js';
 import { Restarts } from '../../../src/actors/restarts.js';
 import { createSystem } from '../../../src/actors/system.js';
@@ -58,14 +57,11 @@ function configOf(overrides: Settings): Config {
 function newRuntime(config: Config, clock: Clock, store: Store | null = null, era = 'e'): Runtime {
   const metrics = new Metrics();
   const system = createSystem({ metrics });
-  const outbox = new Outbox();
-  system.endOfTurn.add(() => outbox.flush());
   const post = () => () => undefined;
   return {
     system,
     metrics,
     clock,
-    outbox,
     ...newTimers(clock, config),
     post,
     encode: encodePacket,

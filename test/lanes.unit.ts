@@ -1,0 +1,96 @@
+/** Lanes of domains take turns in what waits of each: counted in messages and writes, not in time. */
+import t from 'tap';
+import { type ActorLane, type Behaviour, createSystem, type Ref } from '../src/actors/system.js';
+import { Metrics } from '../src/metrics.js';
+
+function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean) {
+  const system = createSystem({ metrics: new Metrics() });
+  t.teardown(() => system.close());
+  system.isCrowded = isCrowded;
+  /** What was handled and written, in order. */
+  const log: string[] = [];
+  const behaviour: Behaviour<null, string> = {
+    receive(state, message) {
+      log.push(message);
+      return state;
+    },
+  };
+  const actorIn = (lane: ActorLane): Ref<string> => system.spawn(system.group('group', lane), behaviour, null);
+  const writes = (lane: ActorLane, what: string) => lane.add({ flush: () => log.push(what) });
+  const handled = async (count: number) => {
+    while (log.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { system, log, actorIn, writes, handled };
+}
+
+t.test('what waits of one domain holds up a message of another by one message', async (t) => {
+  const { system, log, actorIn, handled } = stage(t, true);
+  const [flood, calm] = [system.lane(), system.lane()];
+  const members = Array.from({ length: 10_000 }, () => actorIn(flood));
+  for (const member of members) member.tell('flood');
+  actorIn(calm).tell('calm');
+  await handled(10_001);
+  t.ok(log.indexOf('calm') <= 1, `after ${log.indexOf('calm')} of 10,000`);
+});
+
+t.test('writes to ten thousand connections of one domain hold up a write of another by one', async (t) => {
+  const { system, log, writes, handled } = stage(t, true);
+  const [flood, calm] = [system.lane(), system.lane()];
+  for (let n = 0; n < 10_000; n++) writes(flood, 'flood');
+  writes(calm, 'calm');
+  await handled(10_001);
+  t.ok(log.indexOf('calm') <= 1, `after ${log.indexOf('calm')} of 10,000`);
+});
+
+t.test(
+  'a domain with messages waiting is written when they are handled, and others need not wait for that',
+  async (t) => {
+    const { system, log, actorIn, writes, handled } = stage(t, true);
+    const [flood, calm] = [system.lane(), system.lane()];
+    const member = actorIn(flood);
+    for (let n = 0; n < 20; n++) member.tell('flood');
+    writes(flood, 'flood is written');
+    writes(calm, 'calm is written');
+    await handled(22);
+    t.ok(log.indexOf('calm is written') < log.indexOf('flood is written') || log.indexOf('flood is written') === 20);
+    t.equal(log.filter((what, at) => what === 'flood' && at > log.indexOf('flood is written')).length, 0);
+  },
+);
+
+t.test('each of many busy domains keeps its order, and none is forgotten', async (t) => {
+  for (const isCrowded of [true, false]) {
+    const { system, log, actorIn, handled } = stage(t, isCrowded);
+    const actors = Array.from({ length: 50 }, () => actorIn(system.lane()));
+    for (let n = 0; n < 100; n++) for (const [i, actor] of actors.entries()) actor.tell(`${i} ${n}`);
+    await handled(5000);
+    for (const i of actors.keys()) {
+      t.strictSame(
+        log.filter((what) => what.startsWith(`${i} `)),
+        Array.from({ length: 100 }, (_, n) => `${i} ${n}`),
+      );
+    }
+  }
+});
+
+t.test(
+  'a lane that never empties lets go of what it has handled, and its clients are written all the same',
+  async (t) => {
+    const { system, log, writes, handled } = stage(t, true);
+    const lane = system.lane();
+    let left = 30_000;
+    const restless: Behaviour<null, null> = {
+      receive(state, _message, self) {
+        left -= 1;
+        if (left > 0) self.tell(null);
+        return state;
+      },
+    };
+    const actor = system.spawn(system.group('group', lane), restless, null);
+    for (let n = 0; n < 10; n++) actor.tell(null);
+    writes(lane, 'written');
+    await handled(1);
+    t.strictSame(log, ['written']);
+    while (lane.pending > 0) await new Promise((resolve) => setImmediate(resolve));
+    t.ok(left <= 0);
+  },
+);
