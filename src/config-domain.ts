@@ -177,12 +177,13 @@ function isKey(domain: FileDomain, text: string): boolean {
 export interface Surroundings {
   readonly host: string;
   readonly data: string;
+  readonly cluster: { readonly store: 'none' | 'jetstream' };
 }
 
 /** What is wrong with a domain whose shape is right: a line each, which begins with its path within the domain. */
-export function domainErrors(domain: FileDomain, { host, data }: Surroundings): string[] {
+export function domainErrors(domain: FileDomain, { host, data, cluster }: Surroundings): string[] {
   const errors: string[] = [];
-  if (domain.offline && data === 'none') {
+  if (domain.offline && data === 'none' && cluster.store === 'none') {
     errors.push('offline: keeping messages needs a data folder, and data is "none"');
   }
   if (domain.history !== null && data === 'none') {

@@ -27,7 +27,7 @@ class OwnTopics implements ClusterTopics {
   }
 
   publish(publication: Publication): number {
-    if (publication.retain) this.#broker?.keep(publication);
+    if (publication.retain) this.#broker?.keep(publication, true);
     return 0;
   }
 

@@ -32,7 +32,7 @@ export interface TopicsBroker {
   /** Tells a publication to this node's own subscribers. */
   deliver(publication: Publication): void;
   /** Keeps a publication as the retained one of its topic; an empty payload removes that one. Answers whether it is kept. */
-  keep(publication: Publication): boolean;
+  keep(publication: Publication, isOwn: boolean): boolean;
   /** Gives a publication to one of this node's members of a shared subscription. */
   assign(name: string, publication: Publication): void;
 }

@@ -133,7 +133,10 @@ export class Domain {
     this.away = new AwayClients(this);
     this.memory = new Memory(this.metrics, () => this.limits);
     const { ownStore: own } = this;
-    this.mailboxes = own && new Mailboxes(this, runtime.clock, own);
+    this.mailboxes = runtime.store && new Mailboxes(this, runtime.clock, runtime.store);
+    if (this.mailboxes) {
+      this.mailboxes.arrived = (address, read) => this.tracker.actor(address)?.tell({ kind: 'wait', read });
+    }
     this.messageIds = new MessageIds(this, runtime.clock, own);
     this.signOuts = new SignOuts(this, runtime.clock, config.resume.keepMs, runtime.store);
     this.journal = own && new DomainJournal(this, runtime.clock, own);

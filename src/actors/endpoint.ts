@@ -201,6 +201,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'configure':
       return configureService(state);
     case 'keep':
+    case 'wait':
     case 'save':
     case 'restore':
       return fromJournal(state, message, self);

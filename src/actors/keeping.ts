@@ -24,9 +24,11 @@ import type { Packet } from './packet.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
+import { giveLate, keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
+  /** Another node has kept a message for the endpoint, which has come to this one meanwhile. */
+  | { readonly kind: 'wait'; readonly read: () => Packet | null }
   /** Its record is to be on disk. */
   | { readonly kind: 'keep' }
   /** The server ends in order: what waits at it is written. */
@@ -48,6 +50,9 @@ export function fromJournal(state: EndpointState, message: KeepingMessage, self:
   switch (message.kind) {
     case 'keep':
       return keep(state);
+    case 'wait':
+      giveLate(state, message.read());
+      return state;
     case 'save':
       return save(state, message);
     case 'restore':

@@ -7,14 +7,18 @@
  * `offlineAgeS`: what is older is `expired`, and so is what has waited longer than its sender lets it. What clients send
  * themselves takes at most half of `offlineBytes`, and that of one sender a hundredth: a visitor must not leave a site
  * without room for its own.
+ *
+ * In the store of a cluster every node knows all of them: whichever keeps one, that to which the endpoint comes reads it, and whose client
+ * confirms it forgets it.
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
 import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type Deletion, isDeleted } from './deletions.js';
+import { type Entry, entryOf, hashOf, type Kept } from './mailbox-entry.js';
 import { type MessageFields, Packet } from './packet.js';
 import { exceededBound, type QueueLimits } from './queue.js';
 import { Seen } from './seen.js';
@@ -25,33 +29,7 @@ const SWEPT = 10_000;
 /** Of `offlineBytes`: what clients send, and what one of them does. */
 const CLIENTS_SHARE = 1 / 2;
 const SENDER_SHARE = 1 / 100;
-
-interface Kept {
-  readonly to: Address;
-  readonly fields: MessageFields;
-  readonly sender: Address | null;
-  readonly bytes: number;
-  /** Since when, in milliseconds since the epoch. */
-  readonly at: number;
-  /** A client has sent it itself; absent where its site has. */
-  readonly fromClient?: true;
-  /** Milliseconds since the epoch after which nobody receives it; absent: never. */
-  readonly expiresAt?: number;
-}
-
-/** One message, without its text. */
-interface Entry {
-  readonly sequence: number;
-  readonly bytes: number;
-  readonly at: number;
-  /** The endpoint whose client sent it; null: its site did. */
-  readonly client: Address | null;
-  /** Milliseconds since the epoch after which nobody receives it; null: never. */
-  readonly expiresAt: number | null;
-  /** Of the message's id: where these differ the message needs not be read to be another. */
-  readonly hash: number;
-  readonly isOfRoom: boolean;
-}
+const ORDERS_PER_MS = 1024;
 
 interface Mailbox {
   entries: Entry[];
@@ -75,7 +53,17 @@ export class Mailboxes {
   readonly #part: string;
   /** Where a message that was read is kept: it may have to stay, or to be kept again as what is as old as it was. */
   readonly #read = new WeakMap<Packet, Entry>();
+  /** In the store of a cluster: all entries, by the last part of their keys; null: the store is this server's alone. */
+  readonly #shared: Map<string, { readonly address: Address; readonly entry: Entry }> | null;
+  /** Entries that another node has removed. */
+  readonly #gone = new WeakSet<Entry>();
+  /** Entries that were read, and are with their endpoint. */
+  readonly #given = new WeakSet<Entry>();
+  readonly #unwatch: () => void;
+  /** Told of a message that another node has kept, for an endpoint that may have come to this one meanwhile. */
+  arrived: (address: Address, read: () => Packet | null) => void = () => undefined;
   #next = 0;
+  #order = 0;
   #bytes = 0;
   #clientBytes = 0;
   #sweeping: Iterator<[Address, Mailbox]> | null = null;
@@ -90,11 +78,48 @@ export class Mailboxes {
     this.#table = store.table('offline');
     this.#part = part(owner.name);
     this.seen = new Seen(store, this.#part);
-    for (const [[, sequence], kept] of this.#table.entries(this.#part)) {
-      this.#next = Number(sequence) + 1;
-      this.#add(kept.to, entryOf(Number(sequence), kept));
+    this.#shared = store.node === null ? null : new Map();
+    this.#unwatch = this.#table.watch(this.#part, (key, kept) => this.#told(key, kept));
+    const found: (readonly [Address, Entry])[] = [];
+    for (const [key, kept] of this.#table.entries(this.#part)) {
+      if (!this.#shared) this.#next = Number(key[1]);
+      found.push([kept.to, entryOf(this.#next++, key, kept)]);
     }
+    for (const [to, entry] of found.sort(([, a], [, b]) => a.order - b.order)) this.#add(to, entry);
     this.#schedule();
+  }
+
+  /** What another node has kept, or forgotten. */
+  #told(key: Key, kept: Kept | undefined): void {
+    const known = this.#shared?.get(String(key[1]));
+    if (kept && !known) {
+      const entry = entryOf(this.#next++, key, kept);
+      const { entries } = this.#add(kept.to, entry);
+      entries.sort((a, b) => a.order - b.order);
+      this.#schedule();
+      this.arrived(kept.to, () => this.#packetOf(kept.to, entry));
+    }
+    if (kept || !known) return;
+    const { address, entry } = known;
+    this.#gone.add(entry);
+    const box = this.#boxes.get(address);
+    const at = box?.entries.indexOf(entry) ?? -1;
+    if (!box || at < 0) return;
+    box.entries.splice(at, 1);
+    this.#forget(box, entry, address);
+    if (box.entries.length === 0) this.#boxes.delete(address);
+  }
+
+  /** Of one message that several nodes keep there is one record. */
+  #keyOf(address: Address, { from, to, id }: MessageFields): Key {
+    if (!this.#shared) return [this.#part, this.#next];
+    return [this.#part, part(`${address}\n${from}\n${to}\n${id}`)];
+  }
+
+  #nextOrder(packet: Packet): number {
+    const { order } = this.#read.get(packet) ?? {};
+    this.#order = Math.max(this.#order + 1, this.clock.now() * ORDERS_PER_MS);
+    return order ?? this.#order;
   }
 
   /** Keeps a message for an endpoint that is offline; false where there is no room for it, which is counted. */
@@ -102,6 +127,8 @@ export class Mailboxes {
     const { limits, metrics } = this.owner;
     const { bytes, sender, fromClient, expiresAt } = packet;
     const client = fromClient ? sender : null;
+    const key = this.#keyOf(address, packet.fields as MessageFields);
+    if (this.#shared?.has(String(key[1]))) return true;
     const isFull = this.#isFull(bytes, client);
     if (isFull) metrics.exceed('offlineBytes');
     if (isFull || !this.store.hasRoom(bytes)) {
@@ -117,9 +144,10 @@ export class Mailboxes {
       at,
       ...(fromClient ? { fromClient } : {}),
       ...(expiresAt === null ? {} : { expiresAt }),
+      ...(this.#shared ? { order: this.#nextOrder(packet) } : {}),
     };
-    const entry = entryOf(this.#next++, kept);
-    this.#table.put([this.#part, entry.sequence], kept);
+    const entry = entryOf(this.#next++, key, kept);
+    this.#table.put(key, kept);
     const box = this.#add(address, entry);
     for (let bound = boundOf(box, limits); bound; bound = boundOf(box, limits)) {
       this.#forget(box, box.entries.shift() as Entry, address);
@@ -139,8 +167,9 @@ export class Mailboxes {
   }
 
   #packetOf(address: Address, entry: Entry): Packet | null {
-    const kept = this.#table.get([this.#part, entry.sequence]);
+    const kept = this.#table.get(entry.key);
     if (!kept) return null;
+    this.#given.add(entry);
     const packet = new Packet('message', kept.fields, address, kept.sender);
     packet.fromClient = kept.fromClient === true;
     packet.expiresAt = entry.expiresAt;
@@ -186,7 +215,7 @@ export class Mailboxes {
     const box = this.#boxes.get(address);
     const at = box?.entries.findIndex((entry) => {
       if (entry.hash !== hash || entry.isOfRoom !== deletion.isOfRoom) return false;
-      const kept = this.#table.get([this.#part, entry.sequence]);
+      const kept = this.#table.get(entry.key);
       return kept !== undefined && isDeleted(deletion, kept.fields);
     });
     if (!box || at === undefined || at < 0) return false;
@@ -199,16 +228,19 @@ export class Mailboxes {
   /** The endpoint goes offline, and these are what it has not seen. What is kept already stays, also on a full disk. */
   replace(address: Address, packets: readonly Packet[]): void {
     const box = this.#boxes.get(address);
-    const staying = new Set(packets.map((packet) => this.#read.get(packet)));
-    const gone = box?.entries.filter((entry) => !staying.has(entry)) ?? [];
+    const read = new Set(packets.map((packet) => this.#read.get(packet)));
+    // What another node has kept meanwhile it has not had.
+    const isStaying = (entry: Entry): boolean => read.has(entry) || (this.#shared !== null && !this.#given.has(entry));
+    const gone = box?.entries.filter((entry) => !isStaying(entry)) ?? [];
     if (box && gone.length > 0) {
-      box.entries = box.entries.filter((entry) => staying.has(entry));
+      box.entries = box.entries.filter(isStaying);
       for (const entry of gone) this.#forget(box, entry, address);
     }
     const kept = new Set(box?.entries);
     for (const packet of packets) {
       const entry = this.#read.get(packet);
-      if (!entry || !kept.has(entry)) this.keep(address, packet);
+      // A client on another node has confirmed what is gone from there.
+      if (!entry || (!kept.has(entry) && !this.#gone.has(entry))) this.keep(address, packet);
     }
     if (box?.entries.length === 0) this.#boxes.delete(address);
   }
@@ -221,6 +253,7 @@ export class Mailboxes {
   /** Forgets its timer; what is kept stays where it is. */
   close(): void {
     this.#closed = true;
+    this.#unwatch();
     this.#cancel?.();
     this.#cancel = null;
   }
@@ -251,6 +284,7 @@ export class Mailboxes {
       this.#boxes.set(address, box);
     }
     box.entries.push(entry);
+    this.#shared?.set(String(entry.key[1]), { address, entry });
     box.bytes += entry.bytes;
     if (entry.isOfRoom) {
       const holders = this.#ofRooms.get(entry.hash);
@@ -268,7 +302,8 @@ export class Mailboxes {
     box.bytes -= entry.bytes;
     this.#count(entry, -entry.bytes);
     this.owner.metrics.offlineMessages -= 1;
-    this.#table.remove([this.#part, entry.sequence]);
+    this.#shared?.delete(String(entry.key[1]));
+    this.#table.remove(entry.key);
   }
 
   #forgetOfRoom({ entries }: Mailbox, { hash }: Entry, address: Address): void {
@@ -311,25 +346,6 @@ export class Mailboxes {
     }
     this.#schedule();
   };
-}
-
-function entryOf(sequence: number, { bytes, at, sender, fromClient, expiresAt, fields }: Kept): Entry {
-  return {
-    sequence,
-    bytes,
-    at,
-    client: fromClient ? sender : null,
-    expiresAt: expiresAt ?? null,
-    hash: hashOf(fields.id ?? ''),
-    isOfRoom: fields.type === 'grpchat',
-  };
-}
-
-/** A number of 30 bits for an id. */
-function hashOf(id: string): number {
-  let hash = 0;
-  for (let at = 0; at < id.length; at++) hash = (hash * 31 + id.charCodeAt(at)) & 0x3fffffff;
-  return hash;
 }
 
 /** Which bound a mailbox is over; null: none, and a single message never is. */

@@ -136,6 +136,8 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
 
 /** What came while it was offline; it stays kept until one of its clients confirms it. */
 function readMailbox(state: EndpointState): void {
+  // Its part on another node has them, and passes them on.
+  if (state.record.parts.some(({ hidden }) => !hidden)) return;
   for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
 
@@ -207,9 +209,9 @@ export function goOffline(state: EndpointState): EndpointState {
 
 function leave(state: EndpointState): void {
   const { domain, record, address } = state;
-  const left = forgetUnseen(state);
   const { events } = domain;
   const others = record.parts.filter(({ hidden }) => !hidden).map(({ node }) => node.name);
+  const left = forgetUnseen(state, others.length > 0);
   if (others.length === 0) for (const [packet, outcome] of left) events?.foundNobody(packet, address, outcome);
   if (record.birth === 0 || domain.endsWithServer) return;
   const stamp = domain.tracker.goOffline(record, lastSeen(state));
@@ -228,7 +230,7 @@ function remember({ domain, address, node }: EndpointState): void {
 }
 
 /** Nobody came back for these: kept where the domain has that, else dropped. Answers those that the site may not know of. */
-function forgetUnseen(state: EndpointState): readonly Untold[] {
+function forgetUnseen(state: EndpointState, isElsewhere: boolean): readonly Untold[] {
   if (!state.unseen) return [];
   const { mailboxes, settings } = state.domain;
   const expired = state.unseen.dropExpired();
@@ -242,7 +244,8 @@ function forgetUnseen(state: EndpointState): readonly Untold[] {
   // What was read from the offline store has been told when it was kept there.
   const untold = left.filter(([packet]) => !mailboxes?.placeOf(packet));
   if (isKept) {
-    mailboxes.replace(state.address, packets);
+    // Its parts on other nodes have them too.
+    if (!isElsewhere) mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');
     for (const packet of packets) state.domain.drop(packet, 'offline', state.address);

@@ -55,7 +55,8 @@ export class Confirmations {
     }
     if (!isConfirmed) return this.#takeBack(found);
     this.note(found);
-    for (const packet of found) forgetWaiting(this.state, packet);
+    const { domain, address } = this.state;
+    for (const packet of found) if (forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
   }
 
   #tellParts(packets: readonly Packet[], isConfirmed: boolean): void {
@@ -102,6 +103,19 @@ export function giveUnseen(state: EndpointState, client: Client): void {
   // What waits goes to one of them, when that one has a turn.
   if (isInTurns(state)) return;
   for (const packet of unseen?.packets ?? []) client.push(packet, state.domain.limits);
+}
+
+/** A message that was kept for the endpoint on another node, as it came to this one: unless it has that already. */
+export function giveLate(state: EndpointState, packet: Packet | null): void {
+  const { clients, unseen } = state;
+  if (packet === null || (clients.length === 0 && unseen === null)) return;
+  const name = nameOf(packet);
+  const had = [...clients.map(({ queued }) => queued), unseen?.packets ?? []].flat();
+  if (had.some((one) => one.kind === 'message' && nameOf(one) === name)) return;
+  keepUnseen(state, packet);
+  for (const client of clients) watch(state, client);
+  if (isInTurns(state)) return;
+  for (const client of clients) client.push(packet, state.domain.limits);
 }
 
 /** Nothing waits any more. */

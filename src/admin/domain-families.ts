@@ -47,11 +47,13 @@ export const DOMAIN_FAMILIES: readonly Family[] = [
   ),
   ofDomain('gauge', 'nextalk_domain_clients', 'Clients of a domain with a valid ticket.', (d) => d.clients),
   ofDomain('gauge', 'nextalk_domain_clients_away', 'Of these, those that are away.', (d) => d.clientsAway),
-  ofDomain(
-    'gauge',
-    'nextalk_domain_offline_messages',
-    'Messages kept for endpoints of a domain that are offline.',
-    (d) => d.offlineMessages,
+  largest(
+    ofDomain(
+      'gauge',
+      'nextalk_domain_offline_messages',
+      'Messages kept for endpoints of a domain that are offline.',
+      (d) => d.offlineMessages,
+    ),
   ),
   largest(ofDomain('gauge', 'nextalk_domain_rooms', 'Rooms of a domain with members, on all nodes.', (d) => d.rooms)),
   ofDomain(

@@ -127,8 +127,10 @@ const packets: readonly Family[] = [
     'About how many bytes queues, sessions, retained publications and rooms take, of all domains.',
     ({ metrics }) => metrics.total((domain) => domain.memoryBytes),
   ),
-  single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
-    metrics.total((domain) => domain.offlineMessages),
+  largest(
+    single('gauge', 'nextalk_offline_messages', 'Messages kept for endpoints that are offline.', ({ metrics }) =>
+      metrics.total((domain) => domain.offlineMessages),
+    ),
   ),
   {
     name: 'nextalk_delivery_duration_seconds',

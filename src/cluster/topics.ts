@@ -60,7 +60,7 @@ export class Topics implements ClusterTopics {
   attach(broker: TopicsBroker): void {
     this.#broker = broker;
     for (const [topic, { publication }] of this.#kept) {
-      if (publication && !broker.keep(publication)) this.#kept.delete(topic);
+      if (publication && !broker.keep(publication, false)) this.#kept.delete(topic);
     }
   }
 
@@ -77,7 +77,7 @@ export class Topics implements ClusterTopics {
   publish(publication: Publication): number {
     const { interest, stamps } = this.options;
     const stamp = publication.retain ? stamps.next() : 0;
-    if (publication.retain) this.#keep(publication, stamp);
+    if (publication.retain) this.#keep(publication, stamp, true);
     const nodes = interest.isEmpty ? null : interest.peers(publication.topic);
     let heard = nodes?.size ?? 0;
     if (heard > 0 || publication.retain) this.#send(publication, stamp, nodes);
@@ -104,19 +104,19 @@ export class Topics implements ClusterTopics {
     const publication = publicationOf(wire, this.options.now());
     if (stamp > 0) {
       this.options.stamps.heard(stamp);
-      this.#keep(publication, stamp);
+      this.#keep(publication, stamp, false);
     }
     if (isWanted) this.#broker?.deliver(publication);
   }
 
-  #keep(publication: Publication, stamp: number): void {
+  #keep(publication: Publication, stamp: number, isOwn: boolean): void {
     const { topic } = publication;
     const known = this.#kept.get(topic);
     if (known && known.stamp >= stamp) return;
     const isRemoval = publication.payload.length === 0;
     if (known?.publication === null) this.#removals -= 1;
     this.#kept.delete(topic);
-    const isKept = this.#broker?.keep(publication) ?? true;
+    const isKept = this.#broker?.keep(publication, isOwn) ?? true;
     // What the broker has no room for is not held here either.
     if (isRemoval || isKept) this.#kept.set(topic, { stamp, publication: isRemoval ? null : publication.own() });
     if (isRemoval) this.#removals += 1;

@@ -106,8 +106,8 @@ function sendOnPush(
 }
 
 /** Whether messages may have to wait for their receivers on disk: a call is answered when they are there. */
-function mayBeStored({ runtime, settings }: Domain): boolean {
-  return runtime.store?.node === null && (settings.offline || settings.durability === 'always');
+function mayBeStored({ runtime, settings, answersFromDisk }: Domain): boolean {
+  return (runtime.store !== null && settings.offline) || answersFromDisk;
 }
 
 /** Where a domain answers from disk: calls `reply` when all who were told of the message have written it. */

@@ -86,7 +86,9 @@ class LmdbTable<V> implements Table<V> {
   }
 
   /** Nobody else writes to it. */
-  watch(): void {}
+  watch(): () => void {
+    return () => undefined;
+  }
 
   get waiting(): number {
     return this.#waiting.size;

@@ -8,10 +8,13 @@ import type { Key, Range, Table, TableName } from './store.js';
 import { subjectOf } from './wire.js';
 import type { Write } from './writes.js';
 
+type Watcher<V> = (key: Key, value: V | undefined) => void;
+
 export class ReplicatedTable<V> implements Table<V> {
   /** Own writes that have not come back, by subject. */
   readonly #pending = new Map<string, Write>();
-  readonly #watchers: ((key: Key, value: V | undefined) => void)[] = [];
+  /** By the first part of keys. */
+  readonly #watchers = new Map<string, Set<Watcher<V>>>();
 
   constructor(
     private readonly name: TableName,
@@ -57,8 +60,17 @@ export class ReplicatedTable<V> implements Table<V> {
     return this.copy.entries(first);
   }
 
-  watch(changed: (key: Key, value: V | undefined) => void): void {
-    this.#watchers.push(changed);
+  watch(first: string, changed: Watcher<V>): () => void {
+    const watchers = this.#watchers.get(first) ?? new Set();
+    this.#watchers.set(first, watchers.add(changed));
+    return () => {
+      watchers.delete(changed);
+      if (watchers.size === 0 && this.#watchers.get(first) === watchers) this.#watchers.delete(first);
+    };
+  }
+
+  #tell(key: Key, value: V | undefined): void {
+    for (const watcher of this.#watchers.get(key[0]) ?? []) watcher(key, value);
   }
 
   isLatest({ subject, number }: Write): boolean {
@@ -80,7 +92,7 @@ export class ReplicatedTable<V> implements Table<V> {
       pending.heard = sequence;
       return this.#compare(pending);
     }
-    for (const watcher of this.#watchers) watcher(key, value);
+    this.#tell(key, value);
   }
 
   /** JetStream has a write of this node. */
@@ -92,7 +104,7 @@ export class ReplicatedTable<V> implements Table<V> {
   #compare(write: Write): void {
     if (write.sequence === 0 || write.heard < write.sequence) return;
     this.forget(write);
-    for (const watcher of this.#watchers) watcher(write.key, this.copy.get(write.key));
+    this.#tell(write.key, this.copy.get(write.key));
   }
 
   /** A write that is not shown any more. */

@@ -23,8 +23,11 @@ export interface Table<V> {
   entries(prefix: string | Key, range?: Range): Iterable<readonly [key: Key, value: V]>;
   /** The first parts of the keys that are on disk, each once. */
   firsts(): Iterable<string>;
-  /** Tells from now on what other nodes write to it; `value` undefined: the key is removed. */
-  watch(changed: (key: Key, value: V | undefined) => void): void;
+  /**
+   * Tells from now on what other nodes write to keys that begin with `first`; `value` undefined: the key is removed. Of writes that
+   * follow each other soon the last may be all that is told. Answers how to end that.
+   */
+  watch(first: string, changed: (key: Key, value: V | undefined) => void): () => void;
 }
 
 /** Where to begin among the records of a prefix, and which way to go. */

@@ -1,9 +1,12 @@
 /** What a cluster with JetStream keeps when its nodes are killed: PROTOCOL.md section 20. */
 import t from 'tap';
 import { Admin } from '../domains/support.js';
+import { client } from '../mqtt/support/clients.js';
 import { KeptNode } from '../support/kept-node.js';
-import { jetStreamServer } from '../support/nats.js';
+import { clusterSettings, jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
+import { merge, siteA, type TestServer, testServer } from '../support/server.js';
+import type { Person } from '../support/site.js';
 
 const skip = skipWithout('nats-server');
 
@@ -40,3 +43,121 @@ t.test(
     }
   },
 );
+
+const offline = { domains: [{ ...siteA, offline: true }] };
+
+/** The bodies of so many messages, in the order in which they came. */
+async function bodies(person: Person, count: number): Promise<string[]> {
+  const found: string[] = [];
+  while (found.length < count) found.push(String(((await person.next()) as { body?: string }).body));
+  return found;
+}
+
+t.test('messages to somebody offline outlive the node that took them, and come once, in order', { skip }, async (t) => {
+  const nats = await jetStreamServer(t);
+  const [one, two] = await Promise.all([
+    KeptNode.start(t, nats, 'n1', offline),
+    KeptNode.start(t, nats, 'n2', offline),
+  ]);
+  const sent = Array.from({ length: 20 }, (_, n) => `m${n}`);
+  for (const [n, body] of sent.entries()) await (n % 2 ? one : two).site().push('anna', 'jack', body);
+  await one.kill();
+  const jack = await two.site().arrive('jack');
+  t.strictSame(await bodies(jack, 20), sent);
+  await two.site().push('anna', 'rose', 'before');
+  await two.kill();
+  await nats.stop();
+  await nats.start();
+  const [again, other] = await Promise.all([
+    KeptNode.start(t, nats, 'n1', offline),
+    KeptNode.start(t, nats, 'n3', offline),
+  ]);
+  await again.site().push('anna', 'rose', 'after');
+  const rose = await other.site().arrive('rose');
+  t.strictSame(await bodies(rose, 2), ['before', 'after']);
+});
+
+t.test(
+  'pushes to somebody offline that were answered are there after JetStream was killed under them',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const [one, two] = await Promise.all([
+      KeptNode.start(t, nats, 'n1', offline),
+      KeptNode.start(t, nats, 'n2', offline),
+    ]);
+    const answered: string[] = [];
+    let n = 0;
+    let isEnding = false;
+    const pushOn = async (node: KeptNode): Promise<void> => {
+      while (!isEnding) {
+        const body = `b${n++}`;
+        await node.site().push('anna', 'jack', body);
+        answered.push(body);
+      }
+    };
+    const pushing = [one, two, one, two].map((node) => pushOn(node));
+    for (let round = 0; round < 2; round++) {
+      const before = answered.length;
+      while (answered.length < before + 50) await new Promise((resolve) => setImmediate(resolve));
+      await nats.stop();
+      await nats.start();
+    }
+    const before = answered.length;
+    while (answered.length < before + 20) await new Promise((resolve) => setImmediate(resolve));
+    isEnding = true;
+    await Promise.all(pushing);
+    await Promise.all([one.kill(), two.kill()]);
+    const last = await KeptNode.start(t, nats, 'n4', offline);
+    const jack = await last.site().arrive('jack');
+    const found = await bodies(jack, answered.length);
+    t.strictSame([...found].sort(), [...answered].sort());
+  },
+);
+
+t.test('who was offline on one node and comes to another confirms there what the first kept', { skip }, async (t) => {
+  const nats = await jetStreamServer(t);
+  const settings = merge(clusterSettings(nats, { cluster: { store: 'jetstream' } }), offline);
+  const one = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  const two = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
+  for (const body of ['one', 'two', 'three']) await one.site().push('anna', 'jack', body);
+  const kept = (node: TestServer) => node.metrics.domain(siteA.domain).offlineMessages;
+  const jack = await two.site().arrive('jack');
+  t.strictSame(await bodies(jack, 3), ['one', 'two', 'three']);
+  while (kept(one) + kept(two) > 0) await two.settled();
+  const second = await one.site().arrive('jack');
+  t.strictSame(await second.before(), []);
+  // Both nodes push at the moment at which he comes.
+  for (let round = 0; round < 5; round++) {
+    const name = `u${round}`;
+    const pushed = Array.from({ length: 10 }, (_, n) => (n % 2 ? one : two).site().push('anna', name, `p${n}`));
+    const [here] = await Promise.all([one.site().arrive(name), ...pushed]);
+    t.strictSame((await bodies(here, 10)).sort(), Array.from({ length: 10 }, (_, n) => `p${n}`).sort());
+    t.strictSame(await here.before(), [], 'each once');
+  }
+});
+
+t.test('retained publications outlive all nodes', { skip }, async (t) => {
+  const nats = await jetStreamServer(t);
+  const [one, two] = await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n2')]);
+  const connect = (node: KeptNode, clientId: string) => {
+    const { domain: username, apikey: password } = siteA;
+    return client(t, `mqtt://127.0.0.1:${node.mqttPort}`, { clientId, username, password });
+  };
+  const { client: first } = await connect(one, 'first');
+  await first.publishAsync('weather/today', Buffer.from([0, 255, 7]), { qos: 1, retain: true });
+  await first.publishAsync('weather/gone', 'x', { qos: 1, retain: true });
+  const { client: second } = await connect(two, 'second');
+  await second.publishAsync('weather/gone', '', { qos: 1, retain: true });
+  await second.publishAsync('weather/tomorrow', 'sun', { qos: 2, retain: true });
+  await Promise.all([one.kill(), two.kill()]);
+  await nats.stop();
+  await nats.start();
+  for (const node of await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n5')])) {
+    const reader = await connect(node, `reader at ${node.port}`);
+    await reader.client.subscribeAsync('weather/#', { qos: 1 });
+    const found = new Map([await reader.next(), await reader.next()].map(({ topic, payload }) => [topic, payload]));
+    t.strictSame(found.get('weather/today'), Buffer.from([0, 255, 7]));
+    t.strictSame(String(found.get('weather/tomorrow')), 'sun');
+  }
+});

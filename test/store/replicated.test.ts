@@ -48,7 +48,7 @@ function shown(store: Store, key: Key, value: unknown): Promise<void> {
     const look = (): void => {
       if (JSON.stringify(table.get(key)) === JSON.stringify(value)) resolve();
     };
-    table.watch(look);
+    table.watch(key[0], look);
     look();
   });
 }
@@ -89,7 +89,7 @@ t.test(
     const { store: two } = await node(t, nats);
     const bans = one.table<string>('bans');
     const heard: unknown[] = [];
-    two.table('bans').watch((key, value) => void heard.push([key, value]));
+    two.table('bans').watch('ban', (key, value) => void heard.push([key, value]));
     bans.put(['ban', 'b'], 'first');
     bans.put(['ban', 'a'], 'second');
     bans.put(['ban', 'b'], 'third');

@@ -60,7 +60,7 @@ export class MemoryStore implements Store {
       put: write,
       remove: (key) => write(key, undefined),
       get: (key) => this.#now.get(table)?.get(nameOf(key))?.value as V | undefined,
-      watch: () => undefined,
+      watch: () => () => undefined,
       firsts: () => new Set(Array.from(this.#now.get(table)?.values() ?? [], ({ key }) => key[0])),
       entries: (prefix, { from, reverse = false } = {}) => {
         const first: Key = typeof prefix === 'string' ? [prefix] : prefix;

@@ -50,8 +50,7 @@ export class Broker {
     readonly domain: Domain,
     readonly context: Context,
   ) {
-    const { system, clock } = domain.runtime;
-    const { ownStore: store } = domain;
+    const { system, clock, store } = domain.runtime;
     const onExpired = (topic: string) => this.journal?.unretain(topic);
     this.retained = new Retained(domain.metrics, () => domain.limits, domain.memory, onExpired);
     this.replays = new Replays(system);
@@ -71,7 +70,7 @@ export class Broker {
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(domain.table, publication, true),
-      keep: (publication) => this.#retain(publication),
+      keep: (publication, isOwn) => this.#retain(publication, isOwn),
       assign: (name, publication) => this.#assign(name, publication),
     });
   }
@@ -123,6 +122,7 @@ export class Broker {
       if (fields.expiresAt > now) this.retained.put(new Publication(fields));
       else journal.unretain(fields.topic);
     }
+    if (!journal.keepsSessions) return;
     for (const stored of journal.stored()) {
       const state = newSession(this, stored.clientId, stored.journal);
       const actor = this.#spawn(state);
@@ -149,7 +149,7 @@ export class Broker {
   /** Whether there is no room for a session of this client id. */
   isFull(clientId: string, expiryS: number): boolean {
     if (this.sessions.has(clientId)) return false;
-    if (expiryS > 0 && this.journal?.hasRoom() === false) return true;
+    if (expiryS > 0 && this.journal?.keepsSessions && !this.journal.hasRoom()) return true;
     const { sessionsPerDomain } = this.domain.limits;
     if (sessionsPerDomain > 0 && this.sessions.size >= sessionsPerDomain) {
       this.domain.metrics.exceed('sessionsPerDomain');
@@ -215,8 +215,10 @@ export class Broker {
   }
 
   /** Answers whether the publication is retained. */
-  #retain(publication: Publication): boolean {
+  #retain(publication: Publication, isOwn: boolean): boolean {
     const isKept = this.retained.put(publication);
+    // The node that it was published to writes it to the store of the cluster.
+    if (!isOwn && !this.journal?.keepsSessions) return isKept;
     if (isKept) this.journal?.retain(publication);
     else this.journal?.unretain(publication.topic);
     return isKept;

@@ -78,6 +78,8 @@ export class Journal {
   readonly #written = new Map<Publication, { readonly number: number; items: number }>();
   #lastNumber = 0;
   readonly #part: string;
+  /** Sessions are kept by a server on its own alone. */
+  readonly keepsSessions: boolean;
 
   constructor(
     private readonly store: Store,
@@ -90,6 +92,7 @@ export class Journal {
     this.#retained = store.table('retained');
     this.#publications = store.table('publications');
     this.#part = part(domain);
+    this.keepsSessions = store.node === null;
   }
 
   /** Whether the disk has room for so many bytes more. */

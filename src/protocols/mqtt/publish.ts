@@ -82,7 +82,7 @@ export function publishFromClient(
   let ready = (): void => undefined;
   outcome = accept(broker, packet, self, (answer) => {
     outcome = answer;
-    if (isLate) tellWhenStored(state, self, ready);
+    if (isLate) tellWhenStored(state, self, ready, packet.retain);
   });
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
   // 3.1.1 knows only acknowledgements that promise: instead its connection ends, and the client sends again later.
@@ -95,7 +95,7 @@ export function publishFromClient(
   if (qos === 0) return 0;
   ready = acknowledgeLater(connection, packet, () => outcome);
   isLate = outcome === PENDING;
-  if (!isLate) tellWhenStored(state, self, ready);
+  if (!isLate) tellWhenStored(state, self, ready, packet.retain);
   return 0;
 }
 
@@ -103,8 +103,14 @@ export function publishFromClient(
  * Calls `ready` when everything that is to be kept of a publication is on disk, in sessions, as a retained or an offline
  * message; at once where nothing is kept.
  */
-function tellWhenStored({ broker }: SessionState, self: Ref<SessionMessage>, ready: () => void): void {
-  if (broker.journal) self.tell({ kind: 'accepted', ready, hops: HOPS });
+function tellWhenStored(
+  { broker }: SessionState,
+  self: Ref<SessionMessage>,
+  ready: () => void,
+  isRetained = false,
+): void {
+  const { journal } = broker;
+  if (journal?.keepsSessions || (journal && isRetained)) self.tell({ kind: 'accepted', ready, hops: HOPS });
   else ready();
 }
 
@@ -114,7 +120,7 @@ export function accepted(
   { ready, hops }: Extract<SessionMessage, { kind: 'accepted' }>,
   self: Ref<SessionMessage>,
 ): void {
-  const { ownStore: store } = broker.domain;
+  const { store } = broker.domain.runtime;
   if (hops > 1) self.tell({ kind: 'accepted', ready, hops: hops - 1 });
   else if (store) store.committed(ready);
   else ready();

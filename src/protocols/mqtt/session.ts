@@ -111,7 +111,7 @@ export interface SessionState {
 export function newSession(
   broker: Broker,
   clientId: string,
-  journal = broker.journal?.session(clientId) ?? null,
+  journal = broker.journal?.keepsSessions ? broker.journal.session(clientId) : null,
 ): SessionState {
   const { metrics, runtime } = broker.domain;
   return {

@@ -36,7 +36,7 @@ function refusalOf(state: SessionState, { filter }: Wanted): number {
 
 function hasRoom({ broker, expiryS, subscriptions }: SessionState, filter: string): boolean {
   const { subscriptionsPerSession, subscriptionsPerDomain } = broker.domain.limits;
-  if (expiryS > 0 && broker.journal?.hasRoom() === false) return false;
+  if (expiryS > 0 && broker.journal?.keepsSessions && !broker.journal.hasRoom()) return false;
   if (broker.domain.shortage) return false;
   const { metrics } = broker.domain;
   const isSessionFull = subscriptionsPerSession > 0 && subscriptions.size >= subscriptionsPerSession;

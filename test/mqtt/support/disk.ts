@@ -15,7 +15,7 @@ export class SlowDisk implements Store {
       remove: (key) => void values.delete(nameOf(key)),
       get: (key) => values.get(nameOf(key)) as V | undefined,
       entries: () => [],
-      watch: () => undefined,
+      watch: () => () => undefined,
       firsts: () => [],
     };
   }
