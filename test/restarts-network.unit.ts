@@ -5,6 +5,7 @@
 import t from 'tap';
 import { turn } from './mqtt/support/device.js';
 import { Phone } from './mqtt/support/phone.js';
+import { distinct } from './support/circle.js';
 import { dice } from './support/dice.js';
 import { HOUR, Page } from './support/fake-network.js';
 import { type Ending, RestartingNetwork } from './support/restarting-network.js';
@@ -14,18 +15,6 @@ const STEPS = 80;
 const TABLES = ['endpoints', 'queues', 'packets', 'unconfirmed', 'unconfirmedMessages'] as const;
 
 const KILLS: readonly Ending[] = ['in order', 'killed', 'killed at its end', 'killed at its start'];
-
-/** Bodies by their first coming, in order. Throws where two messages have one id or a message comes under two. */
-function distinct(bodies: readonly number[], ids: readonly string[]): number[] {
-  const known = new Map<number, string>();
-  for (const [i, body] of bodies.entries()) {
-    const id = ids[i] as string;
-    if ((known.get(body) ?? id) !== id) throw new Error(`message ${body} comes under two ids`);
-    known.set(body, id);
-  }
-  if (new Set(known.values()).size !== known.size) throw new Error('two messages have one id');
-  return [...known.keys()];
-}
 
 class Run {
   readonly roll: (sides: number) => number;
@@ -86,12 +75,7 @@ class Run {
     phone.read(roll);
     phone.device = null;
     phone.host = net.machine.host;
-    for (const page of pages) {
-      page.link?.read(roll(page.link.pending.length + 1));
-      page.link = null;
-      page.left.length = 0;
-      page.adapters = net.adapters;
-    }
+    for (const page of pages) page.survives(net.adapters);
     if (net.era === before) return;
     this.killedAt = this.accepted;
     for (const page of pages) [page.unknown, page.covered, page.missed, page.lost] = [0, 0, 0, 0];

@@ -24,7 +24,7 @@ import type { Packet } from './packet.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { giveLate, keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
+import { giveLate, keepUnconfirmed, keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
   /** Another node has kept a message for the endpoint, which has come to this one meanwhile. */
@@ -137,18 +137,30 @@ function keptClientQueue(
   };
 }
 
-export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'>;
+export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'> & {
+  /** Messages of the offline store, which came before what stands in queues: each client has them first. */
+  readonly stored?: readonly Packet[];
+};
 type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 
 function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMessage>): EndpointState {
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
   if (!goesOn) for (const client of state.clients) client.mayMiss = true;
-  if (queues) {
-    if (kept) restoreQueues(state, queues, message);
-    else keepOffline(state, queues, packetOf);
+  if (!kept && queues) keepOffline(state, queues, packetOf);
+  if (kept) {
+    const stored = goesOn ? [] : leftInStore(state, queues, packetOf);
+    for (const packet of stored) keepUnseen(state, packet);
+    // Of a service in turns they go to one of them, when that one is connected.
+    const given = isInTurns(state) ? [] : stored;
+    const restored = new Set(queues?.clients.map(({ name }) => name));
+    for (const client of state.clients) {
+      if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
+    }
+    if (queues) restoreQueues(state, queues, { packetOf, goesOn, stored: given });
+    // None of them is connected: it waits for whichever comes first, before all that comes from now on.
+    for (const client of state.clients) keepUnconfirmed(state, client);
   }
-  if (kept && !goesOn) giveOffline(state);
   done();
   return state;
 }
@@ -228,11 +240,12 @@ function numbersOf(entries: readonly KeptEntry[]): number[] {
 }
 
 /** In a new era packets count from 1 again, and gaps are forgotten: whoever goes on is told that something may be missed. */
-function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, { packetOf, goesOn }: Restore): void {
+function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, message: Restore): void {
+  const { packetOf, goesOn, stored = [] } = message;
   const client = clients.find(({ name }) => name === kept.name);
   if (!client) return;
   const state = queueState(kept, packetOf);
-  const entries = state.entries.filter(({ kind }) => kind !== null);
+  const entries = [...stored, ...state.entries.filter(({ kind }) => kind !== null)];
   if (kept.connectedMs !== null) {
     client.keptSince = client.since;
     client.connectedMs = kept.connectedMs;
@@ -266,14 +279,13 @@ function restoreTurns(state: EndpointState, { turns }: KeptQueues): void {
 }
 
 /** The journal does not say which messages of the offline store its clients were about to have: all that are left there. */
-function giveOffline(state: EndpointState): void {
-  const { domain, clients, unseen } = state;
+function leftInStore(
+  { domain, address }: EndpointState,
+  queues: KeptQueues | null,
+  packetOf: Restore['packetOf'],
+): readonly Packet[] {
   const { mailboxes } = domain;
-  const known = new Set(unseen?.packets.map((packet) => mailboxes?.placeOf(packet)?.sequence));
-  for (const packet of mailboxes?.read(state.address) ?? []) {
-    if (known.has(mailboxes?.placeOf(packet)?.sequence)) continue;
-    // Of a service in turns they go to one of them, when that one is connected.
-    if (!isInTurns(state)) for (const client of clients) client.push(packet, domain.limits);
-    keepUnseen(state, packet);
-  }
+  const placeOf = (packet: Packet) => mailboxes?.placeOf(packet)?.sequence;
+  const known = new Set(found(queues?.unseen ?? [], packetOf).map(placeOf));
+  return mailboxes?.read(address).filter((packet) => !known.has(placeOf(packet))) ?? [];
 }

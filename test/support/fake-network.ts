@@ -21,6 +21,8 @@ export interface Frame {
   readonly missed?: number | true;
   readonly lost?: number;
   readonly messages?: readonly { readonly body: string; readonly id: string }[];
+  readonly presences?: readonly unknown[];
+  readonly statuses?: readonly unknown[];
 }
 
 /** One connection as the page sees it: bytes that are under way, and whatever it has read of them. */
@@ -246,6 +248,8 @@ export class Page {
   covered = 0;
   missed = 0;
   lost = 0;
+  /** Packets of all kinds that it has had. */
+  packets = 0;
   opened = 0;
   link: Link | null = null;
   /** Connections that the page has left, and of which the server does not know yet. */
@@ -260,7 +264,7 @@ export class Page {
   take(frame: Frame): void {
     if (frame.status !== 'ok') throw new Error(`told ${JSON.stringify(frame)}`);
     if (frame.position !== undefined) this.position = frame.position;
-    const { messages = [], lost = 0 } = frame;
+    const { messages = [], presences = [], statuses = [], lost = 0 } = frame;
     const missed = frame.missed === true ? 0 : (frame.missed ?? 0);
     if (frame.missed === true) {
       this.unknown += 1;
@@ -272,9 +276,11 @@ export class Page {
     }
     this.missed += missed;
     this.lost += lost;
-    if (messages.length + missed === 0) return;
+    const packets = messages.length + presences.length + statuses.length;
+    this.packets += packets;
+    if (packets + missed === 0) return;
     const dot = this.position.lastIndexOf('.');
-    this.position = `${this.position.slice(0, dot)}.${this.count + messages.length + missed}`;
+    this.position = `${this.position.slice(0, dot)}.${this.count + packets + missed}`;
   }
 
   get count(): number {
@@ -287,6 +293,14 @@ export class Page {
     const Kind = LINKS[this.roll(LINKS.length)] as (typeof LINKS)[number];
     this.link = new Kind(this);
     this.opened += 1;
+  }
+
+  /** Its server has gone: some of what was under way reaches it still, and it goes on with the next one. */
+  survives(adapters: Adapters): void {
+    this.link?.read(this.roll(this.link.pending.length + 1));
+    this.link = null;
+    this.left.length = 0;
+    this.adapters = adapters;
   }
 
   step(): void {

@@ -26,11 +26,14 @@ export class RestartingNetwork {
     durability: string,
     queuePackets: number,
     private readonly roll: (sides: number) => number,
+    presence: object = { clientIdleMs: HOUR, graceMs: HOUR },
+    domain: object = {},
   ) {
     this.#settings = {
       limits: { queuePackets },
-      presence: { clientIdleMs: HOUR, graceMs: HOUR },
-      domains: [{ ...own, durability }],
+      presence,
+      domains: [{ ...own, ...domain, durability }],
+      data: 'memory',
     };
   }
 
@@ -46,8 +49,8 @@ export class RestartingNetwork {
     await this.machine.restarts.restore();
   }
 
-  push(to: string, body: number): void {
-    const fields = new Map(Object.entries({ from: 'tom', to, body: String(body) }));
+  push(to: string, body: number, from = 'tom', type = 'chat'): void {
+    const fields = new Map(Object.entries({ from, to, body: String(body), type }));
     push(this.machine.domain, fields, (answer) => {
       if (answer !== null) throw new Error(`the message was answered ${JSON.stringify(answer)}`);
       this.answered = new Set(this.answered).add(body);
@@ -59,6 +62,14 @@ export class RestartingNetwork {
     const client = findTicket(this.machine.domain, ticket);
     if (!client) throw new Error('its ticket is unknown');
     return client.accepted;
+  }
+
+  /** What has happened in the last moments is on disk: tickets, shows and rooms are written in groups. */
+  async settle(): Promise<void> {
+    await turn();
+    this.clock.advance(100);
+    await turn();
+    this.store.commit();
   }
 
   /** Ends, and starts again. */
