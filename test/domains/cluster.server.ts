@@ -6,32 +6,11 @@ import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
 import type { WebSocketClient } from '../support/websocket.js';
 import { Admin, type Made } from './support.js';
+import { agreed, change, type Shown, statusOf } from './wander.js';
 
 const skip = skipWithout('nats-server');
 /** Many wrong keys are tried here: nobody is locked out. */
 const admin = { admin: { port: -1 }, lockout: { failures: 0 } };
-
-async function statusOf(server: TestServer, domain: string, apikey: string): Promise<number> {
-  const call = { path: '/v5/presences', query: { ids: '1' }, auth: { domain, apikey } };
-  return (await server.request(call)).status;
-}
-
-/** Settings and keys of all domains that a node knows. */
-async function knownBy(server: TestServer): Promise<string> {
-  const one = new Admin(server);
-  const shown: unknown[] = [];
-  for (const name of await one.names('?limit=1000')) shown.push((await one.get(name)).body);
-  return JSON.stringify(shown);
-}
-
-/** Waits until all nodes know the same. */
-async function agreed(nodes: readonly TestServer[]): Promise<string> {
-  for (;;) {
-    const [first, ...others] = await Promise.all(nodes.map(knownBy));
-    if (first !== undefined && others.every((other) => other === first)) return first;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 t.test('a change holds on all nodes when it is answered', { skip, timeout: HANG_MS }, async (t) => {
   const [one, two, three] = await testCluster(t, await natsServer(t), 3, admin);
@@ -67,36 +46,6 @@ t.test('a node that joins later knows the domains before it serves anybody', { s
   await later.site(made).push('2', 'jack', 'from the other');
   t.match(await person.next(), { body: 'from the other' });
 });
-
-interface Shown {
-  readonly domain: string;
-  readonly apikey: string;
-  readonly fingerprint: string;
-}
-
-/** One random change by one node. Keys that were taken away where the node heard of them are added to `removed`. */
-async function change(
-  node: TestServer,
-  roll: (sides: number) => number,
-  keys: Shown[],
-  removed: Shown[],
-): Promise<void> {
-  const one = new Admin(node);
-  const domain = `d${roll(4)}.store`;
-  const mine = keys.filter((key) => key.domain === domain);
-  const what = roll(8);
-  if (what < 2) {
-    const answer = await one.put(domain, { origins: [`https://o${roll(100)}.example`] });
-    if (answer.status === 201) keys.push(answer.body as Made);
-  } else if (what < 4) await one.patch(domain, { carbons: roll(2) === 0, limits: { queuePackets: roll(1000) } });
-  else if (what === 4) {
-    const answer = await one.addKey(domain);
-    if (answer.status === 201) keys.push(answer.body as Made);
-  } else if (what < 7) {
-    const key = mine[roll(Math.max(1, mine.length))];
-    if (key && (await one.removeKey(domain, key.fingerprint)).status === 200) removed.push(key);
-  } else if (roll(2) === 0 && (await one.remove(domain)).status === 200) removed.push(...mine);
-}
 
 async function proxied(t: Cleaner, nats: NatsServer, settings: Settings, node: string) {
   const proxy = await NatsProxy.start(t, nats);
