@@ -24,7 +24,7 @@ import { receiversOf } from '../src/protocols/messages.js';
 import { chosen } from '../src/protocols/mqtt/websocket.js';
 import { matchesOrigin } from '../src/protocols/origin.js';
 import { readData } from '../src/protocols/parameters.js';
-import { parseSubscribe } from '../src/protocols/websocket.js';
+import { parseSubscribe } from '../src/protocols/subscribe.js';
 import { workOf } from './support/work.js';
 
 const LENGTH = 240;

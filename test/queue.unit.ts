@@ -54,12 +54,14 @@ function isSame(found: readonly Packet[], wanted: readonly Packet[]): boolean {
   return found.length === wanted.length && found.every((packet, at) => packet === wanted[at]);
 }
 
+const OWNER = { address: '/domain/a.example/uid/1' as Address, name: 'one' };
+
 t.test('after any sequence of steps the queue holds what the rule says, and drops are counted', async () => {
   fc.assert(
     fc.property(limits, fc.array(step, { maxLength: 40 }), (limits, steps) => {
       const metrics = new Metrics().domain('a.example');
       const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-      const queue = new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one');
+      const queue = new PacketQueue({ metrics, memory, runtime }, OWNER);
       let model: Packet[] = [];
       let dropped = 0;
       for (const step of steps) {
@@ -94,8 +96,8 @@ t.test('two queues that are empty share nothing', async (t) => {
   const metrics = new Metrics().domain('a.example');
   const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
   const [one, two] = [
-    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
-    new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
+    new PacketQueue({ metrics, memory, runtime }, OWNER),
+    new PacketQueue({ metrics, memory, runtime }, OWNER),
   ];
   const [sample] = fc.sample(packet, 1);
   if (sample) one.push(sample, { queuePackets: 0, queueBytes: 0 });
@@ -111,10 +113,7 @@ t.test(
     const metrics = new Metrics().domain('a.example');
     let bytesPerDomain = 1_000_000;
     const memory = new Memory(metrics, () => ({ bytesPerDomain }));
-    const queues = Array.from(
-      { length: 10 },
-      () => new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one'),
-    );
+    const queues = Array.from({ length: 10 }, () => new PacketQueue({ metrics, memory, runtime }, OWNER));
     const packets = fc.sample(packet, 5).filter((packet) => packet.kind === 'message');
     const unlimited = { queuePackets: 0, queueBytes: 0 };
     const [sample] = fc.sample(packet, 1) as [Packet];
@@ -131,7 +130,7 @@ t.test(
 function newQueue(): PacketQueue {
   const metrics = new Metrics().domain('a.example');
   const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
-  return new PacketQueue({ metrics, memory, runtime }, '/domain/a.example/uid/1' as Address, 'one');
+  return new PacketQueue({ metrics, memory, runtime }, OWNER);
 }
 
 /** How many entries, gaps among them, the queue holds. */

@@ -84,7 +84,7 @@ export class Client {
     this.since = now;
     this.cameAt = now;
     this.metrics = domain.metrics;
-    this.#queue = new PacketQueue(domain, address, name);
+    this.#queue = new PacketQueue(domain, this);
   }
 
   /** Whether it is connected, or between two polls. */

@@ -1,4 +1,5 @@
-/** What stands in a client's queue: packets, and gaps where packets have gone. */
+/** What stands in a client's queue: packets, and gaps where packets have gone. And whose it is. */
+import type { Address } from './address.js';
 import type { Packet } from './packet.js';
 
 /** Numbers that follow each other and whose packets have gone. */
@@ -44,4 +45,12 @@ export function isPacket(entry: Entry): entry is Packet {
 /** How many numbers it stands for. */
 export function span(entry: Entry): number {
   return entry.kind === null ? entry.missed : 1;
+}
+
+/** Whose a queue is: a client, or an endpoint that has a queue besides. */
+export interface QueueOwner {
+  /** Of the endpoint. */
+  readonly address: Address;
+  /** Which of its queues: a client's name, or one of unconfirmed.ts. */
+  readonly name: string;
 }

@@ -9,11 +9,10 @@
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
-import type { Address } from './address.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
-import { type Batch, type Entry, isPacket, type QueueState, span } from './queue-entries.js';
+import { type Batch, type Entry, isPacket, type QueueOwner, type QueueState, span } from './queue-entries.js';
 import type { Unconfirmed } from './unconfirmed.js';
 
 export interface QueueLimits {
@@ -65,10 +64,7 @@ export class PacketQueue {
 
   constructor(
     private readonly keeper: QueueKeeper,
-    /** Address of the endpoint. */
-    private readonly owner: Address,
-    /** Which of its endpoint's: a client's name, or one of unconfirmed.ts. */
-    private readonly name: string,
+    private readonly owner: QueueOwner,
   ) {}
 
   /** All packets that are not confirmed. */
@@ -280,7 +276,7 @@ export class PacketQueue {
       const entry = this.#entries[at] as Entry;
       if (!isPacket(entry) || !hasExpired(entry, now)) continue;
       this.#leaveGap(at, entry);
-      this.keeper.metrics.drop('expired', this.owner);
+      this.keeper.metrics.drop('expired', this.owner.address);
       expired.push(entry);
     }
     return expired.reverse();
@@ -326,8 +322,8 @@ export class PacketQueue {
   #count(packet: Packet, sign: 1 | -1): void {
     const { metrics, memory, unconfirmed } = this.keeper;
     if (unconfirmed && packet.kind === 'message') {
-      if (sign > 0) unconfirmed.hold(this.owner, this.name, packet);
-      else unconfirmed.release(this.owner, this.name, packet);
+      if (sign > 0) unconfirmed.hold(this.owner.address, this.owner.name, packet);
+      else unconfirmed.release(this.owner.address, this.owner.name, packet);
     }
     const bytes = sign * packet.bytes;
     this.#bytes += bytes;
@@ -362,7 +358,7 @@ export class PacketQueue {
     for (let i = 0; at < 0; i++) at = this.#entries.findIndex(({ kind }) => kind === FIRST_TO_GO[i]);
     const gone = this.#entries[at] as Packet;
     this.#leaveGap(at, gone);
-    this.keeper.metrics.drop('queueOverflow', this.owner);
+    this.keeper.metrics.drop('queueOverflow', this.owner.address);
     return gone;
   }
 

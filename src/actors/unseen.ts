@@ -84,7 +84,7 @@ export function nameOf({ fields }: Packet): string {
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
-    state.unseen = new PacketQueue(state.domain, state.address, UNSEEN);
+    state.unseen = new PacketQueue(state.domain, { address: state.address, name: UNSEEN });
     for (const client of state.clients) watch(state, client);
   }
   state.unseen.push(packet, state.domain.limits);

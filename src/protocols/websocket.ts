@@ -6,7 +6,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import { type Asked, formatAsked, type Position, parseAsked, parsePosition } from '../actors/position.js';
+import { type Asked, formatPosition, type Position, parsePosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { BANNED, badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
@@ -21,6 +21,7 @@ import { type Headers, whenSoundUpgrade } from './headers.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
 import type { Stranger } from './strangers.js';
+import { parseSubscribe } from './subscribe.js';
 import { connectionRefusal } from './unwelcome.js';
 
 /**
@@ -46,6 +47,9 @@ const PING = 'ping';
 const SHORT_BYTES = 64;
 
 const NONE: readonly Packet[] = [];
+/** No number of a position. */
+const NOWHERE = -1;
+const UNKNOWN: Position = { era: '', n: 0 };
 
 /** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
 interface Holder {
@@ -53,7 +57,6 @@ interface Holder {
 }
 
 class Socket implements Transport, Counting, Stranger {
-  readonly kind = 'websocket';
   counting: Counting | null = null;
   asked: Asked = 'first';
   ws: WebSocket<Holder> | null = null;
@@ -63,11 +66,12 @@ class Socket implements Transport, Counting, Stranger {
   locating = false;
   /** The batch that is not all sent yet. */
   unsent: readonly Packet[] = NONE;
-  /** Of a client that counts: its position after what it has been sent, and as it was confirmed last. */
-  #after: Position | null = null;
-  #confirmed = '';
-  /** What its pings have asked about. */
-  #pinged = '';
+  /** Of a client that counts: the era of its position after what it has been sent, empty before that is known, and its number. */
+  #era = '';
+  #after = 0;
+  /** The number that was confirmed last in this era, and the one that its pings have asked about. */
+  #confirmed = NOWHERE;
+  #pinged = NOWHERE;
   /** It says itself how far it has come: then a pong proves the link, not the page behind it. */
   #says = false;
   #isFull = false;
@@ -77,6 +81,10 @@ class Socket implements Transport, Counting, Stranger {
     readonly admission: Admission,
     private readonly adapter: WebSocketAdapter,
   ) {}
+
+  get kind(): 'websocket' {
+    return 'websocket';
+  }
 
   get address(): string | null {
     return addressOfClient(this.admission, this.ws);
@@ -101,8 +109,9 @@ class Socket implements Transport, Counting, Stranger {
   }
 
   resumed(position: string): void {
-    this.#after = parsePosition(position);
-    this.#confirmed = position;
+    const known = parsePosition(position);
+    this.#sentUpTo(known ?? UNKNOWN);
+    if (known) this.#confirmed = known.n;
     this.ws?.send(resumedFrame(position));
   }
 
@@ -111,8 +120,16 @@ class Socket implements Transport, Counting, Stranger {
     const result = this.ws.send(encodeCounted(frame, frame.missed === true ? frame.position : null));
     if (result === DROPPED) return false;
     this.#isFull = result === BUFFERED;
-    this.#after = frame.after;
+    this.#sentUpTo(frame.after);
     return true;
+  }
+
+  #sentUpTo({ era, n }: Position): void {
+    this.#after = n;
+    if (era === this.#era) return;
+    this.#era = era;
+    this.#confirmed = NOWHERE;
+    this.#pinged = NOWHERE;
   }
 
   /** All is out. */
@@ -123,21 +140,19 @@ class Socket implements Transport, Counting, Stranger {
 
   /** To a client that counts it carries the position up to which it has been sent everything. */
   ping(): void {
-    this.#pinged = this.#unconfirmed ?? '';
-    this.ws?.ping(this.#pinged);
+    const asked = this.#isUnconfirmed;
+    this.#pinged = asked ? this.#after : NOWHERE;
+    this.ws?.ping(asked ? formatPosition(this.#after, this.#era) : '');
   }
 
   /** Something has come, so that it is not pinged for a while: one whose pongs confirm is asked now. */
   ask(): void {
-    const after = this.#unconfirmed;
-    if (after !== null && after !== this.#pinged) this.ping();
+    if (this.#isUnconfirmed && this.#after !== this.#pinged) this.ping();
   }
 
-  /** The position that a pong would confirm; null: there is none, or its client says itself how far it has come. */
-  get #unconfirmed(): string | null {
-    if (!this.counting || this.#says || !this.#after) return null;
-    const after = formatAsked(this.#after);
-    return after === this.#confirmed ? null : after;
+  /** Whether there is a position that a pong would confirm: not where its client says itself how far it has come. */
+  get #isUnconfirmed(): boolean {
+    return this.counting !== null && !this.#says && this.#era !== '' && this.#after !== this.#confirmed;
   }
 
   pong(payload: string): void {
@@ -157,9 +172,11 @@ class Socket implements Transport, Counting, Stranger {
 
   #confirm(text: string): void {
     const { client } = this;
-    const position = this.counting && text !== this.#confirmed ? parsePosition(text) : null;
+    const position = this.counting && parsePosition(text);
     if (!client || !position) return;
-    this.#confirmed = text;
+    const isOfThisEra = position.era === this.#era;
+    if (isOfThisEra && position.n === this.#confirmed) return;
+    if (isOfThisEra) this.#confirmed = position.n;
     client.endpoint.tell({ kind: 'confirm', client, transport: this, position });
   }
 
@@ -181,25 +198,6 @@ class Socket implements Transport, Counting, Stranger {
     this.ws?.send(errorBody(error));
     this.ws?.end(reason.webSocketCode, reason.name);
   }
-}
-
-interface Wanted {
-  readonly domain: string;
-  readonly ticket: string;
-  /** null: its client keeps no position. */
-  readonly asked: Asked | null;
-}
-
-/**
- * `subscribe {domain} {ticket}` or `resume {domain} {position} {ticket}`: the ticket is everything after the last space
- * (section 10). null where it is neither.
- */
-export function parseSubscribe(text: string): Wanted | null {
-  const old = /^subscribe ([^ ]+) (.+)$/s.exec(text);
-  if (old) return { domain: old[1] as string, ticket: old[2] as string, asked: null };
-  const [, domain = '', position = '', ticket = ''] = /^resume ([^ ]+) ([^ ]+) (.+)$/s.exec(text) ?? [];
-  const asked = parseAsked(position);
-  return asked === null ? null : { domain, ticket, asked };
 }
 
 export class WebSocketAdapter {
