@@ -131,6 +131,10 @@ export class Alone implements DomainCluster {
     return false;
   }
 
+  succeeds(): boolean {
+    return false;
+  }
+
   remoteClient(_address: unknown, _token: unknown, _counting: unknown, done: (client: null) => void): void {
     done(null);
   }

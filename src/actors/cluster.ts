@@ -120,6 +120,8 @@ export interface Relays {
 }
 
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
+  /** Whether this node goes on with what a node has left behind that is not there any more. */
+  succeeds(node: string): boolean;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
   /** About how many clients of the domain are away on other nodes. */

@@ -304,7 +304,7 @@ export class Domain {
 
   /** What waited for webhooks that are configured no more goes. */
   #forgetWebhooks(): void {
-    const table = this.ownStore?.table<Kept>('webhooks');
+    const table = this.runtime.store?.table<Kept>('webhooks');
     const { events, services } = this.settings;
     const queues = [...services].filter(([, { webhook }]) => webhook !== null).map(([id]) => serviceQueue(id));
     const known = new Set<unknown>(events?.url ? [...queues, EVENTS_QUEUE] : queues);
@@ -313,6 +313,13 @@ export class Domain {
       table?.remove(key);
       this.metrics.events.discarded += 1;
     }
+  }
+
+  /** Goes on with what nodes have left for the site that are not there any more. */
+  takeOver(): void {
+    const isLeft = (node: string): boolean => this.cluster.succeeds(node);
+    this.events?.takeOver(isLeft);
+    for (const webhook of this.webhooks) webhook.takeOver(isLeft);
   }
 
   /** A service with a webhook has an actor although no client answers for it. */

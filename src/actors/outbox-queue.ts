@@ -5,11 +5,14 @@
  * Each change is a write or several, of which a process that is killed leaves a beginning on disk: they are made in an
  * order in which that loses nothing and says too much rather than too little of what has gone.
  */
-import type { Key, Table } from '../store/store.js';
+import { part } from '../store/keys.js';
+import type { Key, Store, Table } from '../store/store.js';
 import type { Kept } from './outbox.js';
 
 /** About as many bytes as an item takes in memory beside its text. */
 const ITEM_BYTES = 120;
+/** Where the name of a node is in the key of one of its items: behind the domain and the queue. */
+const OWN_PART = 2;
 /** So many items that have left may stay in the list. */
 const MUCH = 64;
 
@@ -25,6 +28,12 @@ export interface Waiting {
   /** How many items that have gone it stands for; 0: it is one. */
   readonly missed: number;
   readonly note: unknown;
+}
+
+/** Under which keys an outbox has its items: in the store of a cluster each node has some of its own. */
+export function outboxKey(domain: string, queue: string, store: Store | null): Key {
+  const key = [part(domain), queue] as const;
+  return store && store.node !== null ? [...key, store.node] : key;
 }
 
 export class OutboxQueue {
@@ -74,6 +83,37 @@ export class OutboxQueue {
     this.table?.put(this.#key(sequence), kept);
     const bytes = Buffer.byteLength(text);
     this.#add({ sequence, text: this.table ? null : text, bytes, at, expiresAt, missed: 0, note });
+  }
+
+  /**
+   * In the store of a cluster each node has items of its own, under its name, which is the last part of the prefix. Takes those of nodes
+   * for which `isLeft` among its own; answers whether there were any.
+   */
+  takeOver(isLeft: (node: string) => boolean): boolean {
+    const { table, prefix } = this;
+    const queue = prefix.slice(0, -1) as unknown as Key;
+    if (!table || queue.length < OWN_PART) return false;
+    const left = new Map<unknown, boolean>();
+    let found = false;
+    for (const [key, kept] of [...table.entries(queue)]) {
+      const node = key[OWN_PART];
+      if (!left.has(node)) left.set(node, isLeft(String(node)));
+      if (!left.get(node)) continue;
+      found = true;
+      // First here, then no more there: it is told twice rather than never.
+      if ('json' in kept) this.push(kept.json, kept.at, kept.expiresAt ?? null, null);
+      else this.miss(0, kept.missed, kept.at);
+      table.remove(key);
+    }
+    return found;
+  }
+
+  /** Forgets the first items as far as another node has taken them, which took this one for gone. */
+  dropTaken(): void {
+    for (let { first } = this; first && first.text === null && this.table; { first } = this) {
+      if (this.table.get(this.#key(first.sequence)) !== undefined) return;
+      this.shift();
+    }
   }
 
   /** An item's text. */

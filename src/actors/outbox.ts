@@ -130,6 +130,13 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** Goes on with what nodes have left of this outbox: those for which `isLeft`. */
+  takeOver(isLeft: (node: string) => boolean): void {
+    if (this.#closed || !this.#queue.takeOver(isLeft)) return;
+    this.#shrink();
+    this.#schedule();
+  }
+
   /** Where it leads, or how it is signed, may have changed (`how`): what is under way is POSTed again, and at once what pauses. */
   restart(how: string): void {
     if (how === this.#how) return;
@@ -200,6 +207,7 @@ export class Outbox {
   #send(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
+    this.#queue.dropTaken();
     this.#dropOld();
     const items = this.#queue.peek(this.#window, BODY_CHARACTERS);
     if (items.length === 0) return;

@@ -7,6 +7,7 @@ import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Waiting } from './outbox-queue.js';
+import { outboxKey } from './outbox-queue.js';
 import { Packet } from './packet.js';
 import { exceededBound } from './queue.js';
 import { howPosted } from './site-events.js';
@@ -43,12 +44,23 @@ export class ServiceWebhook {
     this.startedAt = runtime.clock.now();
     metrics.connections.webhook += 1;
     domain.webhooks.add(this);
-    const table = domain.ownStore?.table<never>('webhooks') ?? null;
-    this.#outbox = new Outbox(this.#rules(), this.#port(), table, [part(name), serviceQueue(id)], this.#how);
+    const table = runtime.store?.table<never>('webhooks') ?? null;
+    this.#outbox = new Outbox(
+      this.#rules(),
+      this.#port(),
+      table,
+      outboxKey(name, serviceQueue(id), runtime.store),
+      this.#how,
+    );
   }
 
   get view(): OutboxView {
     return this.#outbox.view;
+  }
+
+  /** Goes on with what other nodes have left. */
+  takeOver(isLeft: (node: string) => boolean): void {
+    this.#outbox.takeOver(isLeft);
   }
 
   push(packet: Packet): void {
@@ -100,7 +112,7 @@ export class ServiceWebhook {
         if (limit) metrics.exceed(limit);
         return limit !== null || heap.isHigh;
       },
-      hasRoom: (bytes) => domain.ownStore?.hasRoom(bytes) ?? true,
+      hasRoom: (bytes) => domain.runtime.store?.hasRoom(bytes) ?? true,
       body: ([item = '']) => item,
     };
   }

@@ -6,12 +6,12 @@ import type { DomainConfig, EventsConfig } from '../config-domain.js';
 import type { EventKind } from '../event-kinds.js';
 import { heap } from '../heap.js';
 import { seldom } from '../seldom.js';
-import { part } from '../store/keys.js';
 import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { newMessageId } from './message-id.js';
 import { type Answered, Outbox, type OutboxRules, type OutboxView } from './outbox.js';
+import { outboxKey } from './outbox-queue.js';
 import type { Packet } from './packet.js';
 import { PresenceEvents } from './presence-events.js';
 import { Undelivered, type UndeliveredOutcome } from './undelivered.js';
@@ -99,11 +99,15 @@ export class SiteEvents {
     this.raise('undelivered', `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`);
   }
 
+  /** Goes on with what other nodes have left. */
+  takeOver(isLeft: (node: string) => boolean): void {
+    this.#outbox?.takeOver(isLeft);
+  }
+
   #newOutbox(): Outbox {
     const { domain } = this;
     const { runtime, metrics, memory } = domain;
-    const { clock } = runtime;
-    const { ownStore: store } = this.domain;
+    const { clock, store } = runtime;
     const rules: OutboxRules = {
       batch: BATCH,
       gatherMs: GATHER_MS,
@@ -144,7 +148,7 @@ export class SiteEvents {
         },
       },
       store?.table('webhooks') ?? null,
-      [part(domain.name), EVENTS_QUEUE],
+      outboxKey(domain.name, EVENTS_QUEUE, store),
       howPosted(domain.settings, this.#config?.url ?? ''),
     );
   }

@@ -30,7 +30,7 @@ import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
 import { RemoteTransports } from './remote-transport.js';
 import { RemoteWatchers } from './remote-watchers.js';
-import { weightOf } from './rendezvous.js';
+import { chosenBy } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
@@ -84,7 +84,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
     const actor = (address: Address) => domain.tracker.actor(address);
     this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
-    this.claims = new Claims({ domain, rpc: node.rpc, chosenBy: (address) => this.#chosenBy(address) });
+    this.claims = new Claims({ domain, rpc: node.rpc, chosenBy: (address) => chosenBy(this.node, address) });
     const { handover } = this;
     const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
     this.relays = new PacketRelays({
@@ -263,16 +263,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.claims.claim(sender, id, addressees, done);
   }
 
-  /** The node that an address chooses among those that are up, the same on each of them; null: this one. */
-  #chosenBy(address: Address): Peer | null {
+  succeeds(left: string): boolean {
     const { mesh, name } = this.node;
-    let chosen: Peer | null = null;
-    let highest = weightOf(name, address);
-    for (const peer of mesh.peers.values()) {
-      const weight = peer.up ? weightOf(peer.name, address) : '';
-      if (weight > highest) [chosen, highest] = [peer, weight];
-    }
-    return chosen;
+    if (left === name || mesh.peers.get(left)?.up) return false;
+    return chosenBy(this.node, `${this.domain.name} ${left}` as Address) === null;
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {

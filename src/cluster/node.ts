@@ -32,6 +32,8 @@ export interface SharedItems {
 const RANDOM_DIGITS = 32;
 /** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
+/** After so many leases a node that has started knows the others. */
+const SETTLED_LEASES = 2;
 const KIND_CHARACTERS = 16;
 
 export interface NodeOptions {
@@ -156,7 +158,15 @@ export class ClusterNode implements LocalNode, MeshEvents {
   domain(domain: Domain): ClusteredDomain {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
+    // By then it is known which nodes there are.
+    const cancel = this.options.clock.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
+      this.#ending.delete(cancel);
+      domain.takeOver();
+    });
+    this.#ending.add(cancel);
     domain.onEnd.add(() => {
+      cancel();
+      this.#ending.delete(cancel);
       this.domains.delete(domain.name);
       cluster.remoteClients.end();
       cluster.tracker.end();
@@ -252,7 +262,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#disconnect(peer);
-    for (const { tracker } of this.domains.values()) tracker.hide(peer);
+    for (const { tracker, domain } of this.domains.values()) {
+      tracker.hide(peer);
+      domain.takeOver();
+    }
   }
 
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
@@ -270,7 +283,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
     const drop = () => {
-      for (const { tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
+      for (const { domain, tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
+        domain.takeOver();
         sessions.drop(peer);
         awayCounts.drop(peer);
         remoteClients.drop(peer);

@@ -7,6 +7,7 @@ import { clusterSettings, jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, type TestServer, testServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
+import { WebhookServer } from '../support/webhook.js';
 
 const skip = skipWithout('nats-server');
 
@@ -161,3 +162,53 @@ t.test('retained publications outlive all nodes', { skip }, async (t) => {
     t.strictSame(String(found.get('weather/tomorrow')), 'sun');
   }
 });
+
+/** Resolves when JetStream has all that a node has written. */
+async function written(node: KeptNode): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(`http://127.0.0.1:${node.adminPort}/metrics`)).text();
+    if (/^nextalk_cluster_store_waiting_bytes 0$/m.test(text)) return;
+  }
+}
+
+t.test(
+  'events and messages that wait for a site are told by another node when theirs is killed',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    let isUp = false;
+    const hook = await WebhookServer.start(t, () => (isUp ? 200 : 503));
+    const services = { help: { webhook: hook.url } };
+    const events = { url: hook.url, kinds: ['online'] };
+    const settings = { domains: [{ ...siteA, webhookPrivate: true, events, services }] };
+    const [one, two] = await Promise.all([
+      KeptNode.start(t, nats, 'n1', settings),
+      KeptNode.start(t, nats, 'n2', settings),
+    ]);
+    const names = ['anna', 'jack', 'rose'];
+    for (const name of names) await one.site().online(name);
+    const { ticket } = await one.site().online('tom');
+    await one.site().message(ticket, 'sid:help', 'a question');
+    await hook.next();
+    await written(one);
+    await one.kill();
+    const before = hook.calls.length;
+    isUp = true;
+    const told = new Set<string>();
+    const wanted = [...names, 'tom', 'a question'];
+    while (!wanted.every((one) => told.has(one))) {
+      await hook.next();
+      for (const { text } of hook.calls.slice(before))
+        for (const one of wanted) if (text.includes(`"${one}"`)) told.add(one);
+    }
+    isUp = false;
+    await two.site().online('late');
+    await written(two);
+    await two.kill();
+    isUp = true;
+    const calls = hook.calls.length;
+    await KeptNode.start(t, nats, 'n7', settings);
+    const isLate = ({ text }: { text: string }): boolean => text.includes('"late"');
+    while (!hook.calls.slice(calls).some(isLate)) await hook.next();
+  },
+);
