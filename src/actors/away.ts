@@ -19,6 +19,12 @@ import type { EndpointState } from './endpoint.js';
 /** A client that was connected for less than this in all is not kept: it was a glance, or a program that takes one ticket after another. */
 const LEAST_CONNECTED_MS = 5000;
 
+/** After a kill nobody knows how, and for how long, a client was connected: its ticket is kept as that of a page that keeps its position. */
+export function keepUnknown(client: Client): void {
+  client.keptSince = client.since;
+  client.connectedMs = LEAST_CONNECTED_MS;
+}
+
 interface AwayDomain {
   readonly name: string;
   readonly metrics: DomainMetrics;

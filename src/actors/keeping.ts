@@ -6,7 +6,7 @@
 import { BoundedMap } from '../bounded-map.js';
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
-import { isPresent } from './away.js';
+import { isPresent, keepUnknown } from './away.js';
 import { Client } from './client.js';
 import { keepOrDrop } from './dispatch.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
@@ -146,7 +146,12 @@ type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMessage>): EndpointState {
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
-  if (!goesOn) for (const client of state.clients) client.mayMiss = true;
+  if (!goesOn) {
+    for (const client of state.clients) {
+      client.mayMiss = true;
+      keepUnknown(client);
+    }
+  }
   if (!kept && queues) keepOffline(state, queues, packetOf);
   if (kept) {
     const stored = goesOn ? [] : leftInStore(state, queues, packetOf);

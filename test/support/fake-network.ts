@@ -288,9 +288,14 @@ export class Page {
   }
 
   connect(): void {
+    this.connectsBy(this.roll(LINKS.length));
+  }
+
+  /** By WebSocket (0), a poll or a stream of events. */
+  connectsBy(way: number): void {
     if (this.link) this.left.push(this.link);
     this.link = null;
-    const Kind = LINKS[this.roll(LINKS.length)] as (typeof LINKS)[number];
+    const Kind = LINKS[way] as (typeof LINKS)[number];
     this.link = new Kind(this);
     this.opened += 1;
   }

@@ -28,9 +28,11 @@ export class RestartingNetwork {
     private readonly roll: (sides: number) => number,
     presence: object = { clientIdleMs: HOUR, graceMs: HOUR },
     domain: object = {},
+    resume: object = {},
   ) {
     this.#settings = {
       limits: { queuePackets },
+      resume,
       presence,
       domains: [{ ...own, ...domain, durability }],
       data: 'memory',
