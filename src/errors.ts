@@ -57,6 +57,9 @@ export function lockedOut(retryAfterS: number): ReplyError {
 /** Draining, over capacity, or the actor that should have answered failed. */
 export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
 
+/** A client whose node is gone is taken over in a moment, or when the store answers again. */
+export const COME_LATER: ReplyError = Object.freeze({ ...UNAVAILABLE, retryAfterS: 1 });
+
 /** What would take more memory than the domain or the process has. */
 export const OUT_OF_MEMORY: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'outOfMemory' });
 
@@ -109,6 +112,8 @@ export const CLOSE = Object.freeze({
   stopped: reason('stopped', 1000, 0x98),
   /** The server drains. */
   shutdown: reason('shutdown', 1001, 0x8b),
+  /** Another node has taken the client over. WebSocket code as registered with IANA: the service restarts. */
+  moved: reason('moved', 1012, 0x8b),
   /** Binary data on a text protocol. */
   binary: reason('binary refused', 1003, 0x82),
   tooLarge: reason('message too large', 1009, 0x95),

@@ -280,6 +280,10 @@ export class ClusterMetrics {
   /** Endpoints of other nodes that this one has taken over, and offers that it has not taken. */
   adopted = 0;
   adoptionsRefused = 0;
+  /** Clients of nodes that are gone, who are to come again: too many come at a time, or JetStream does not answer. */
+  adoptionsDelayed = 0;
+  /** Endpoints of this node that another one has taken over while this one was cut off. */
+  givenUp = 0;
 }
 
 /** JetStream, where the cluster keeps what must outlive its nodes; all 0 without. */

@@ -11,7 +11,7 @@ import { Hearers } from './support/hearers.js';
 const names = ['ada', 'bob'].map((id) => `/domain/a.example/uid/${id}` as Address);
 const rooms = ['red', 'blue'].map((id) => `/domain/a.example/gid/${id}` as Address);
 const join = { type: 'join' } as const;
-const machine: RemoteNode = { name: 'n2', up: true, isWorker: false };
+const machine: RemoteNode = { name: 'n2', up: true, isWorker: false, lostAt: 0 };
 
 function world() {
   const hearers = new Hearers();

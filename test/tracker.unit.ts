@@ -45,8 +45,8 @@ interface ModelEndpoint {
   readonly parts: Map<RemoteNode | null, ModelPart>;
 }
 
-const worker: RemoteNode = { name: 'n1', up: true, isWorker: true };
-const machine: RemoteNode = { name: 'n2', up: true, isWorker: false };
+const worker: RemoteNode = { name: 'n1', up: true, isWorker: true, lostAt: 0 };
+const machine: RemoteNode = { name: 'n2', up: true, isWorker: false, lostAt: 0 };
 const nodes = [worker, machine];
 
 /** The same changes in the tracker and in the model, chosen by dice. */

@@ -39,6 +39,7 @@ class OwnTopics implements ClusterTopics {
 export class Alone implements DomainCluster {
   readonly sessions: ClusterSessions = { ...OWN_SESSIONS };
   readonly topics: ClusterTopics = new OwnTopics();
+  readonly journal = null;
   readonly tokenPrefix = '';
   readonly awayElsewhere = 0;
   readonly hasOthers = false;

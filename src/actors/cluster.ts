@@ -2,15 +2,18 @@
  * The port to the other nodes: what the actors of one domain tell them and ask of them. A single node is a cluster of
  * one: alone.ts fills the port where there are no others, src/cluster over NATS where there are.
  */
-import type { Address } from './address.js';
+import type { Address, Node } from './address.js';
 import type { Client } from './client.js';
+import type { EndpointMessage } from './endpoint.js';
 import type { Change, EndpointRecord } from './endpoint-record.js';
+import type { KeptEndpoint } from './kept.js';
 import type { Addressee, Claim } from './message-ids.js';
 import type { Moment } from './moments.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';
 import type { Deliver } from './router.js';
 import type { SignedOut } from './sign-outs.js';
+import type { Ref } from './system.js';
 
 /** Another node, as far as actors know one. */
 export interface RemoteNode {
@@ -19,6 +22,8 @@ export interface RemoteNode {
   readonly up: boolean;
   /** Whether the node is another worker of this server. */
   readonly isWorker: boolean;
+  /** Since when packets for it may not have been sent to it, in milliseconds of `performance.now()`; 0: it has been told everything. */
+  readonly lostAt: number;
 }
 
 /** How many members a shared subscription has on one node. */
@@ -119,11 +124,23 @@ export interface Relays {
   takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean;
 }
 
+/** Is given the client of a ticket, or a stand-in; null: there is none, or (`isLater`) it is to be asked for again in a moment. */
+export type FoundClient = (client: Client | null, isLater?: boolean) => void;
+
+/** Where endpoints are written as they change, so that another node can go on with them. */
+export interface EndpointJournal {
+  /** An endpoint has changed: it is told to write itself with the next group. */
+  changed(address: Address, actor: Ref<EndpointMessage>): void;
+  keep(node: Node, id: string, kept: KeptEndpoint): void;
+}
+
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   /** Whether this node goes on with what a node has left behind that is not there any more. */
   succeeds(node: string): boolean;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
+  /** null: what a node has goes with it. */
+  readonly journal: EndpointJournal | null;
   /** About how many clients of the domain are away on other nodes. */
   readonly awayElsewhere: number;
   /** Whether there are other nodes. */
@@ -143,8 +160,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /** Whether another node, which is within its lease, may know a ticket: it has given it out, or has a part of its endpoint. */
   isKnown(address: Address, token: string): boolean;
-  /** Finds the node where the client of a ticket lives; null: no node knows it. */
-  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | null) => void): void;
+  /** Finds the node where the client of a ticket lives. `later`: it is to be asked again in a moment; null: no node knows it. */
+  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /**
@@ -161,7 +178,7 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
    * A stand-in for a client that lives on another node, to be told what its own endpoint would be; null: unknown.
    * `counting`: it keeps a position, and is told where its ticket has ended by a sign-out.
    */
-  remoteClient(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void;
+  remoteClient(address: Address, token: string, counting: boolean, done: FoundClient): void;
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
   /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */

@@ -11,7 +11,7 @@ import { heap } from '../heap.js';
 import type { DomainMetrics, DropReason, Metrics } from '../metrics.js';
 import { part } from '../store/keys.js';
 import type { Store } from '../store/store.js';
-import { type Address, addressOf, shortId, shortIdOf, type Target } from './address.js';
+import { type Address, addressOf, type Node, shortId, shortIdOf, type Target } from './address.js';
 import { Alone } from './alone.js';
 import { AwayClients } from './away.js';
 import type { Client } from './client.js';
@@ -20,7 +20,7 @@ import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { History } from './history.js';
 import { DomainJournal } from './journal.js';
-import type { SessionKeeper } from './kept.js';
+import type { KeptEndpoint, SessionKeeper } from './kept.js';
 import { Mailboxes } from './mailboxes.js';
 import { Memory } from './memory.js';
 import { MessageIds } from './message-ids.js';
@@ -208,6 +208,17 @@ export class Domain {
     this.history?.close();
     this.messageIds.close();
     this.memory.end();
+  }
+
+  /** An endpoint has changed: what others go on from when this process is gone is written. */
+  changed(address: Address, actor: Ref<EndpointMessage>): void {
+    this.journal?.changed(address, actor);
+    this.cluster.journal?.changed(address, actor);
+  }
+
+  keepEndpoint(node: Node, id: string, kept: KeptEndpoint): void {
+    this.journal?.keep(node, id, kept);
+    this.cluster.journal?.keep(node, id, kept);
   }
 
   serviceConfig(id: string): ServiceConfig | undefined {

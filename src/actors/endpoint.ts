@@ -193,7 +193,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       message.client.acknowledge(message.transport, message.packets, message.dropped);
       return state;
     case 'graceEnded':
-      state.domain.journal?.changed(state.address, self);
+      state.domain.changed(state.address, self);
       return isPresent(state) || state.domain.runtime.grace.has(self) ? state : goOffline(state);
     case 'inspect':
       message.reply(inspect(state));
@@ -212,7 +212,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'adopted':
       return fromMove(state, message, self);
     default:
-      state.domain.journal?.changed(state.address, self);
+      state.domain.changed(state.address, self);
       return change(state, message, self);
   }
 }
@@ -272,7 +272,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   const { limits, runtime } = state.domain;
   runtime.idle.cancel(client);
   runtime.returning.cancel(client);
-  if (client.isAway) state.domain.journal?.changed(state.address, client.endpoint);
+  if (client.isAway) state.domain.changed(state.address, client.endpoint);
   comeBack(state, client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
@@ -384,7 +384,7 @@ function afterStop(state: EndpointState): void {
   goOffline(state);
   if (actor) {
     domain.runtime.grace.cancel(actor);
-    domain.journal?.changed(address, actor);
+    domain.changed(address, actor);
   }
   domain.tracker.detachActor(record);
 }

@@ -62,7 +62,7 @@ export function fromJournal(state: EndpointState, message: KeepingMessage, self:
 
 function keep(state: EndpointState): EndpointState {
   const { domain, record, node, id } = state;
-  if (record.birth > 0) domain.journal?.keep(node, id, keptEndpoint(state));
+  if (record.birth > 0) domain.keepEndpoint(node, id, keptEndpoint(state));
   return state;
 }
 

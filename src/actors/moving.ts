@@ -8,13 +8,14 @@
  * same rooms: of the two copies the clients that have moved get the one that came by the old way, which is the earlier one, and
  * what has no copy there when all has come, behind it.
  */
-import { CLOSE, UNAVAILABLE } from '../errors.js';
+import { CLOSE, type CloseReason, UNAVAILABLE } from '../errors.js';
 import type { Address } from './address.js';
 import { isPresent } from './away.js';
 import type { Client } from './client.js';
 import { takeDeleted } from './deletions.js';
 import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { isOnline } from './endpoint-record.js';
 import { inspect } from './inspect.js';
 import { clientOf, keptEndpoint, keptQueues, restoreQueues } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
@@ -39,6 +40,8 @@ export type MovingMessage =
   /** The server ends in order, and another node is to have the endpoint. */
   | {
       readonly kind: 'handOver';
+      /** Why its connections end. */
+      readonly reason: CloseReason;
       readonly numberOf: (packet: Packet) => number;
       /** Has what is delivered from now on. */
       readonly forward: (deliver: Deliver) => void;
@@ -47,10 +50,12 @@ export type MovingMessage =
     }
   /** The other node has it, and all that was on its way here has come; or (`missed`) it stays, with what came meanwhile. */
   | { readonly kind: 'handedOver'; readonly missed: readonly Deliver[] | null; readonly done: () => void }
-  /** Another node, which ends, hands the endpoint over to this one. */
+  /** Another node, which ends, hands the endpoint over to this one; or its node is gone. */
   | {
       readonly kind: 'adopt';
       readonly moved: Moved;
+      /** Where its node is gone: the era of its clients' positions, which may have missed something. null: they go on as they were. */
+      readonly era: string | null;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;
     }
@@ -110,13 +115,17 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
 type HandOver = Extract<MovingMessage, { kind: 'handOver' }>;
 
 /** Ends its connections, says what it has, and changes no more. */
-function handOver(state: EndpointState, { numberOf, forward, done }: HandOver, self: Ref<EndpointMessage>): void {
+function handOver(
+  state: EndpointState,
+  { reason, numberOf, forward, done }: HandOver,
+  self: Ref<EndpointMessage>,
+): void {
   const { domain, record, clients } = state;
   if (record.birth === 0 || state.moving?.isLeaving) return done(null);
   const { limits, runtime } = domain;
   for (const client of clients) {
     const { transport } = client;
-    if (transport) client.detach(transport, transport.close(CLOSE.shutdown), limits, runtime.clock.now());
+    if (transport) client.detach(transport, transport.close(reason), limits, runtime.clock.now());
     forgetTimes(state, client);
   }
   runtime.grace.cancel(self);
@@ -194,7 +203,7 @@ function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
   state.moving = null;
   domain.trace?.event('handedOver', address, '');
   domain.fanout.silently(() => tracker.goOffline(record));
-  domain.journal?.changed(address, self);
+  domain.changed(address, self);
 }
 
 /** No node could take it: it ends with this one. */
@@ -212,7 +221,7 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
 type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
 /** Takes over what another node hands over, beside what it has here already. */
-function adopt(state: EndpointState, { moved, packetOf, done }: Adopt, self: Ref<EndpointMessage>): void {
+function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self: Ref<EndpointMessage>): void {
   const { domain } = state;
   if (state.moving) return done(false);
   const { kept, queues } = moved;
@@ -222,17 +231,25 @@ function adopt(state: EndpointState, { moved, packetOf, done }: Adopt, self: Ref
   enter(state, kept);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
-  if (queues) restoreQueues(state, queues, { packetOf: copyOf, goesOn: true });
+  if (era !== null) for (const client of clients) beginEra(state, client, era);
+  if (queues) restoreQueues(state, queues, { packetOf: copyOf, goesOn: era === null });
   const { grace } = domain.runtime;
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);
-  state.moving = { isLeaving: false, clients: new Set(clients), copies: new Map(), held: new Set() };
+  const isHandedOver = era === null;
+  if (isHandedOver) state.moving = { isLeaving: false, clients: new Set(clients), copies: new Map(), held: new Set() };
   domain.trace?.event('adopted', state.address, '');
-  domain.journal?.changed(state.address, self);
+  domain.changed(state.address, self);
   done(true);
 }
 
-/** The endpoint is here as well from now on, in the rooms that it is in. Nobody sees a change: it was online, or away, before. */
+/** What a client has had is not known: it is told so, and counts anew. */
+function beginEra({ domain }: EndpointState, client: Client, era: string): void {
+  client.mayMiss = true;
+  client.restore({ entries: [], sent: 0, accepted: 0, era }, domain.limits);
+}
+
+/** The endpoint is here as well from now on, in the rooms that it is in. Where it was online, or away, before, nobody sees a change. */
 function enter(state: EndpointState, kept: KeptEndpoint): void {
   const { domain, record } = state;
   const { tracker, fanout } = domain;
@@ -245,10 +262,12 @@ function enter(state: EndpointState, kept: KeptEndpoint): void {
   const isBack = !kept.isAway && record.away;
   if (!kept.isAway && !state.online) becomeOnline(state);
   const change = { type: 'grponline', isShown: !isKnown, isAway: kept.isAway, isBack } as const;
-  fanout.silently(() => {
+  const update = (): void => {
     tracker.watch(record, kept.buddies.map(full));
     tracker.update(record, { nick, show, status }, rooms, [], change);
-  });
+  };
+  if (isOnline(record)) fanout.silently(update);
+  else update();
 }
 
 /** Messages that clients here have queued already are the same objects in the queues of those that come. */

@@ -232,7 +232,7 @@ export class Tracker {
     const record = this.record(address);
     const known = partOf(record, node);
     const isNew = !known || known.birth !== birth;
-    const isBack = !isNew && known.hidden;
+    const isBack = !isNew && (known.hidden || node.lostAt > 0);
     this.#change(record, isBack ? LOST : THERE, () => {
       this.#adopt(record, profile);
       const part = known ?? { node, birth, ...NOWHERE, hidden: true, away, stale: false, connected: 0 };

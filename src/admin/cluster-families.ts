@@ -79,6 +79,18 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   family('counter', 'adopted_total', 'Endpoints of other nodes that this one has taken over.', (c) => c.adopted),
   family(
     'counter',
+    'adoptions_delayed_total',
+    'Clients of nodes that are gone, who were told to come again: too many came at a time, or JetStream did not answer.',
+    (c) => c.adoptionsDelayed,
+  ),
+  family(
+    'counter',
+    'given_up_total',
+    'Endpoints of this node that another one had taken over while this one was cut off.',
+    (c) => c.givenUp,
+  ),
+  family(
+    'counter',
     'adoptions_refused_total',
     'Batches of endpoints that this node has not taken over: it ends itself, its memory is short, or they were malformed.',
     (c) => c.adoptionsRefused,

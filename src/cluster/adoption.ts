@@ -132,7 +132,7 @@ export class Adoption {
         done();
       };
       const actor = domain.endpoint(target);
-      actor.tell({ kind: 'adopt', moved, packetOf: (number) => packets[number] ?? null, done: took });
+      actor.tell({ kind: 'adopt', moved, era: null, packetOf: (number) => packets[number] ?? null, done: took });
     }
     done();
     this.#settleLate(cluster, endpoints);

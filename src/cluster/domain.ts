@@ -4,8 +4,7 @@
  * nodes is in incoming.ts.
  */
 import type { Address } from '../actors/address.js';
-import type { Client } from '../actors/client.js';
-import type { DomainCluster, RemoteNode } from '../actors/cluster.js';
+import type { DomainCluster, EndpointJournal, FoundClient, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
@@ -34,7 +33,7 @@ import { chosenBy } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
-import { type Whereabout, Whereabouts } from './whereabouts.js';
+import { Whereabouts } from './whereabouts.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
@@ -58,6 +57,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly handover: Handover;
   readonly claims: Claims;
   readonly whereabouts: Whereabouts;
+  readonly journal: EndpointJournal | null;
   readonly stamps: LocalNode['stamps'];
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
@@ -76,7 +76,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.interest = new Interest(items, mesh);
     this.meetings = new Meetings(items, mesh);
     const peersOf = (address: Address) => this.#peersOf(address);
-    this.whereabouts = new Whereabouts({ domain, node, peersOf });
+    this.journal = node.journalOf(domain);
+    this.whereabouts = new Whereabouts({ domain, node, peersOf, orphans: node.orphansOf(domain) });
     this.remoteTransports = new RemoteTransports(domain, items, mesh, () => node.leaving.isActive);
     this.remoteClients = new RemoteClients(domain, items, node, this.whereabouts);
     this.sessions = new Sessions(items, mesh, stamps);
@@ -228,25 +229,26 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const { isAnswering, leaving } = this.node;
     // A node that has handed the ticket over knows where it is; all others are asked for what is theirs.
     if (isAnswering && !leaving.isActive) return false;
-    const [first, ...more] = this.whereabouts.candidates(address, token);
-    if (!first) return false;
-    if (more.length === 0) return this.#forward(first, call, done);
-    this.whereabouts.find(address, token, false, (found) => {
+    const { whereabouts } = this;
+    if (!whereabouts.mayKnow(address, token)) return false;
+    const [first, ...more] = whereabouts.candidates(address, token);
+    if (first && more.length === 0 && whereabouts.isHome(first, token)) return this.#forward(first, call, done);
+    whereabouts.find(address, token, false, (found) => {
       if (found === null) done([TICKET_NOT_FOUND]);
       // It has come here meanwhile: who calls again is answered here.
-      else if (found === 'here') done(null);
+      else if (typeof found === 'string') done(null);
       else this.#forward(found.peer, call, done);
     });
     return true;
   }
 
   isKnown(address: Address, token: string): boolean {
-    return this.whereabouts.candidates(address, token).length > 0;
+    return this.whereabouts.mayKnow(address, token);
   }
 
-  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | null) => void): void {
-    this.whereabouts.find(address, token, false, (found: Whereabout) =>
-      done(found === null || found === 'here' ? found : found.peer),
+  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void {
+    this.whereabouts.find(address, token, false, (found) =>
+      done(typeof found === 'string' ? found : (found?.peer ?? null)),
     );
   }
 
@@ -276,7 +278,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return true;
   }
 
-  remoteClient(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void {
+  remoteClient(address: Address, token: string, counting: boolean, done: FoundClient): void {
     this.remoteClients.find(address, token, counting, done);
   }
 

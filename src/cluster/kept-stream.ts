@@ -104,6 +104,31 @@ export class KeptStream {
     }
   }
 
+  /** The latest records of all keys that begin so, in their order. Rejects with a JetStreamError. */
+  async readAll(prefix: string): Promise<readonly (Record & { readonly key: string })[]> {
+    const found: (Record & { readonly key: string })[] = [];
+    for (let seq = 1; ; ) {
+      const next = await this.#readFrom(`${this.#prefix}${prefix}>`, seq);
+      if (!next) return found;
+      if (next.data !== '') found.push(next);
+      seq = next.revision + 1;
+    }
+  }
+
+  async #readFrom(subject: string, seq: number): Promise<(Record & { readonly key: string }) | null> {
+    try {
+      const { message } = await this.jetstream.ask<{ message: { subject: string; seq: number; data?: string } }>(
+        `STREAM.MSG.GET.${this.name}`,
+        { seq, next_by_subj: subject },
+      );
+      const data = Buffer.from(message.data ?? '', 'base64').toString();
+      return { key: message.subject.slice(this.#prefix.length), revision: message.seq, data };
+    } catch (error) {
+      if (error instanceof JetStreamError && error.reason === 'notFound') return null;
+      throw error;
+    }
+  }
+
   /** Removes records for good: of a key, or with a `>` at its end of all that begin so. Who follows the stream hears nothing of it. */
   async purge(key: string): Promise<void> {
     await this.jetstream.ask(`STREAM.PURGE.${this.name}`, { filter: this.#prefix + key });

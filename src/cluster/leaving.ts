@@ -12,6 +12,7 @@ import type { Moved } from '../actors/moving.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Clock } from '../clock.js';
+import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
@@ -180,6 +181,7 @@ export class Leaving {
     if (!this.#moving.has(address)) this.#moving.set(address, []);
     actor.tell({
       kind: 'handOver',
+      reason: CLOSE.shutdown,
       numberOf: (packet) => this.#batchOf(cluster, peer).numberOf(packet),
       forward: (deliver) => this.#forward(transfer, deliver),
       done: (moved) => {

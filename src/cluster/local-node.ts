@@ -1,10 +1,16 @@
 /** This node, as its domains see it. */
 import type { Address } from '../actors/address.js';
+import type { EndpointJournal } from '../actors/cluster.js';
+import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
+import type { OrphanFinder } from './adopted.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
+
+/** Random digits of a token, behind its node's name. */
+export const RANDOM_DIGITS = 32;
 
 export interface LocalNode {
   readonly name: string;
@@ -25,4 +31,8 @@ export interface LocalNode {
   };
   /** A call that another node has sent on is being answered: it is not sent on again. */
   readonly isAnswering: boolean;
+  /** Where a domain's endpoints are written, so that another node can go on with them; null: nowhere. */
+  journalOf(domain: Domain): EndpointJournal | null;
+  /** What takes over clients of a domain whose nodes are gone; null: they go with their nodes. */
+  orphansOf(domain: Domain): OrphanFinder | null;
 }

@@ -1,4 +1,5 @@
 /** This node of the cluster: its name, its domains' parts, and what it exchanges with the other nodes. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
@@ -7,16 +8,21 @@ import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
+import type { OrphanFinder } from './adopted.js';
 import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
+import { JetStream } from './jetstream.js';
+import { ClusterJournal } from './journal.js';
 import { Leaving } from './leaving.js';
-import type { LocalNode } from './local-node.js';
+import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
+import { Orphans } from './orphans.js';
 import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
+import { TicketRecords } from './ticket-records.js';
 import { Tunnels } from './tunnels.js';
 
 /** What all nodes have of each other beside what belongs to a domain that is served: items whose kinds begin with `d`. */
@@ -28,8 +34,10 @@ export interface SharedItems {
   items(): Iterable<string>;
 }
 
-/** Random digits of a token, behind its node's name. */
-const RANDOM_DIGITS = 32;
+/** How long a record is kept that nobody writes again. */
+const RECORD_MS = 7 * 24 * 3_600_000;
+/** How long a node that ends waits for its last records. */
+const LAST_RECORDS_MS = 1000;
 /** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
 /** After so many leases a node that has started knows the others. */
@@ -63,6 +71,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly leaving: Leaving;
   isAnswering = false;
   readonly #adoption: Adoption;
+  /** null: the clients of a node go with it. */
+  readonly #jetstream: JetStream | null;
+  readonly #records: TicketRecords | null;
+  readonly #orphans: Orphans | null;
+  readonly #journals = new Set<ClusterJournal>();
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
   /** Peers that are telling everything. */
@@ -99,8 +112,49 @@ export class ClusterNode implements LocalNode, MeshEvents {
       domain: (domain) => this.#clusterOf(domain),
       isLeaving: () => this.leaving.isActive,
     });
+    this.#jetstream = config.store === 'jetstream' ? this.#connection(config) : null;
+    this.#records = this.#jetstream && this.#recordsIn(this.#jetstream);
+    const { mesh, rpc, domains } = this;
+    this.#orphans =
+      this.#records && new Orphans({ name, mesh, rpc, domains, records: this.#records, metrics: metrics.cluster });
     system.endOfTurn.add(this.#endOfTurn);
     this.#answer();
+  }
+
+  /** A connection of its own: what waits there for other tables holds up no ticket. */
+  #connection({ nats: urls, name: cluster, replicas }: Config['cluster']): JetStream {
+    const { conditions, jetstream: numbers } = this.options.metrics;
+    return new JetStream({ urls, cluster, node: this.name, replicas, conditions, metrics: numbers });
+  }
+
+  #recordsIn(jetstream: JetStream): TicketRecords {
+    return new TicketRecords({
+      ...{ jetstream, stream: jetstream.stream('tickets', { ageMs: RECORD_MS }) },
+      ...{ node: this.name, incarnation: this.mesh.incarnation },
+      onConflict: (domain, address, found) => this.#orphans?.conflict(this.#clusterOf(domain), address, found),
+    });
+  }
+
+  journalOf(domain: Domain): ClusterJournal | null {
+    if (!this.#records) return null;
+    const journal = new ClusterJournal(domain, this.options.clock, this.#records);
+    this.#journals.add(journal);
+    domain.onEnd.add(() => {
+      journal.close();
+      this.#journals.delete(journal);
+    });
+    return journal;
+  }
+
+  orphansOf(domain: Domain): OrphanFinder | null {
+    return this.#orphans?.of(domain) ?? null;
+  }
+
+  /** Writes what has changed of endpoints that are here no more. */
+  async #lastRecords(): Promise<void> {
+    for (const journal of this.#journals) journal.flush();
+    const until = this.options.clock.now() + LAST_RECORDS_MS;
+    while (this.#records?.available && this.#records.waiting > 0 && this.options.clock.now() < until) await nextTurn();
   }
 
   /** What other nodes may ask of this one. */
@@ -108,6 +162,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.rpc.handle('adopt', (peer, fields, reply) => this.#adoption.receive(peer, fields, reply));
     this.rpc.handle('adopted', (_peer, fields, reply) => {
       this.#adoption.passed(fields);
+      reply(true);
+    });
+    this.rpc.handle('taken', (peer, [addresses], reply) => {
+      this.#orphans?.taken(peer, addresses);
       reply(true);
     });
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
@@ -139,6 +197,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   /** Resolves when this node is in the cluster and knows what the others know, or cannot join for now. */
   async start(): Promise<void> {
+    await this.#jetstream?.start();
     await this.mesh.start();
   }
 
@@ -151,8 +210,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
     for (const cancel of this.#ending) cancel();
     this.#adoption.close();
+    await this.#lastRecords();
     this.rpc.close();
     await this.mesh.close();
+    await this.#jetstream?.close();
   }
 
   domain(domain: Domain): ClusteredDomain {
@@ -243,6 +304,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   snapshotEnded(peer: Peer): void {
+    if (peer.lostAt > 0) this.#orphans?.back(peer);
     peer.lostAt = 0;
     this.#telling.delete(peer);
     this.#askForMissed();
@@ -262,10 +324,21 @@ export class ClusterNode implements LocalNode, MeshEvents {
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#disconnect(peer);
-    for (const { tracker, domain } of this.domains.values()) {
-      tracker.hide(peer);
-      domain.takeOver();
-    }
+    for (const { domain } of this.domains.values()) domain.takeOver();
+    const hide = (): void => {
+      for (const { tracker } of this.domains.values()) if (!peer.up) tracker.hide(peer);
+    };
+    // Its clients go on at another node, and have the time of a page reload to do so.
+    if (this.#orphans && this.options.graceMs > 0) this.#later(hide);
+    else hide();
+  }
+
+  #later(task: () => void): void {
+    const cancel = this.options.clock.after(this.options.graceMs, () => {
+      this.#ending.delete(cancel);
+      task();
+    });
+    this.#ending.add(cancel);
   }
 
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
@@ -282,6 +355,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
+    this.#orphans?.gone(peer);
     const drop = () => {
       for (const { domain, tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
         domain.takeOver();
@@ -294,11 +368,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       }
     };
     // A node that ends in order has told its clients to come elsewhere: they have the time of a page reload to do so.
-    if (!inOrder || this.options.graceMs === 0) return drop();
-    const cancel = this.options.clock.after(this.options.graceMs, () => {
-      this.#ending.delete(cancel);
-      drop();
-    });
-    this.#ending.add(cancel);
+    if ((!inOrder && !this.#orphans) || this.options.graceMs === 0) return drop();
+    this.#later(drop);
   }
 }

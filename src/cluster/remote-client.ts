@@ -5,6 +5,7 @@
  */
 import type { Address } from '../actors/address.js';
 import { Client } from '../actors/client.js';
+import type { FoundClient } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import { hasExpired, type Packet } from '../actors/packet.js';
@@ -71,10 +72,10 @@ export class RemoteClients {
   }
 
   /** The client of a ticket of another node, or a stand-in where it is on another one; null where no node knows the ticket any more. */
-  find(address: Address, token: string, counting: boolean, done: (client: Client | null) => void): void {
+  find(address: Address, token: string, counting: boolean, done: FoundClient): void {
     const { domain } = this;
     this.whereabouts.find(address, token, counting, (found) => {
-      if (found === null) return done(null);
+      if (found === null || found === 'later') return done(null, found === 'later');
       if (found === 'here') return done(domain.tickets.find(token) ?? null);
       const { clock } = domain.runtime;
       const client = new Client(this.#actor, address, found.name, token, domain.lane, domain, clock.now());

@@ -4,7 +4,8 @@
  */
 import type { Address } from '../actors/address.js';
 import type { Tickets } from '../actors/tickets.js';
-import type { LocalNode } from './local-node.js';
+import type { OrphanFinder } from './adopted.js';
+import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import type { Peer } from './peer.js';
 
 const FIND_MS = 5000;
@@ -14,6 +15,8 @@ export type Whereabout =
   | { readonly peer: Peer; readonly name: string }
   /** On this node. */
   | 'here'
+  /** Its node is gone, and who comes again in a moment will find it. */
+  | 'later'
   /** No node knows the ticket. */
   | null;
 
@@ -22,6 +25,8 @@ export interface WhereaboutsOptions {
   readonly node: Pick<LocalNode, 'homeOf' | 'rpc'>;
   /** The other nodes that have a part of an endpoint. */
   readonly peersOf: (address: Address) => readonly Peer[];
+  /** Takes over what was on nodes that are gone; null: that goes with its node. */
+  readonly orphans: OrphanFinder | null;
 }
 
 export class Whereabouts {
@@ -36,21 +41,60 @@ export class Whereabouts {
     return others.length < peers.length ? [home, ...others] : [...others, home];
   }
 
+  /** Whether another node may know a ticket, or this one may take it over. */
+  mayKnow(address: Address, token: string): boolean {
+    return this.candidates(address, token).length > 0 || this.#mayBeOrphan(token);
+  }
+
+  /** Whether the node that gave out a ticket is asked without a question to any other. */
+  isHome(peer: Peer, token: string): boolean {
+    return this.options.orphans === null || this.options.node.homeOf(token) === peer;
+  }
+
+  #mayBeOrphan(token: string): boolean {
+    return token.length > RANDOM_DIGITS && this.options.orphans?.mayKnow() === true;
+  }
+
   /** `counting`: who asks keeps a position; a node answers it with an empty name where the ticket has ended by a sign-out. */
   find(address: Address, token: string, counting: boolean, done: (found: Whereabout) => void): void {
-    const { domain, node } = this.options;
+    const { domain } = this.options;
     const asked = new Set<Peer>();
     const next = (): void => {
       // It may have come here while another node was asked.
       if (domain.tickets.find(token)?.address === address) return done('here');
       const peer = this.candidates(address, token).find((one) => !asked.has(one));
-      if (!peer) return done(null);
-      asked.add(peer);
-      node.rpc.call(peer, 'visit', [domain.name, address, token, counting], FIND_MS, (name) => {
-        if (typeof name === 'string') done({ peer, name });
-        else next();
-      });
+      if (!peer) return this.#adopt(address, token, asked, done, next);
+      this.#ask(peer, address, token, asked, done, next, counting);
     };
     next();
+  }
+
+  /** No living node knows it: it may be of one that is gone. */
+  #adopt(address: Address, token: string, asked: Set<Peer>, done: (found: Whereabout) => void, next: () => void): void {
+    const { orphans } = this.options;
+    if (!orphans || !this.#mayBeOrphan(token)) return done(null);
+    orphans.find(address, token, (found) => {
+      if (found === null || typeof found === 'string') return done(found);
+      // Another one has taken it over, and has been asked already: it does not know the ticket.
+      if (asked.has(found.peer)) return done(null);
+      this.#ask(found.peer, address, token, asked, done, next);
+    });
+  }
+
+  #ask(
+    peer: Peer,
+    address: Address,
+    token: string,
+    asked: Set<Peer>,
+    done: (found: Whereabout) => void,
+    next: () => void,
+    counting = false,
+  ): void {
+    const { domain, node } = this.options;
+    asked.add(peer);
+    node.rpc.call(peer, 'visit', [domain.name, address, token, counting], FIND_MS, (name) => {
+      if (typeof name === 'string') done({ peer, name });
+      else next();
+    });
   }
 }

@@ -5,6 +5,7 @@ import type { Domain } from '../actors/domain.js';
 import {
   BANNED,
   badRequest,
+  COME_LATER,
   isReplyError,
   type ReplyError,
   TICKET_NOT_FOUND,
@@ -96,8 +97,8 @@ class Post {
     if (Array.isArray(calls) && calls.length > MOST_CALLS) {
       return this.#fail(badRequest(`there must be at most ${MOST_CALLS} calls`));
     }
-    locateTicket(domain, ticket, false, (client) => {
-      if (!client) this.#fail(TICKET_NOT_FOUND);
+    locateTicket(domain, ticket, false, (client, isLater) => {
+      if (!client) this.#fail(isLater ? COME_LATER : TICKET_NOT_FOUND);
       else if (isBanned(domain, client, this.#address)) this.#fail({ ...BANNED, domain: domain.name });
       else if (this.context.fair.isFull(domain)) this.#fail(UNAVAILABLE);
       else

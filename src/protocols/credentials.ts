@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Address, addressOf, isAddressOf, isId, type Node } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
+import type { FoundClient } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import { parseTicket, type Ticket } from '../actors/ticket.js';
 import type { DomainConfig } from '../config.js';
@@ -78,12 +79,7 @@ function noteUnknown(domain: Domain, { node, id }: Ticket): void {
  * The same, wherever in the cluster the client lives: `done` is called at once for one of this node, later with a
  * stand-in for another's.
  */
-export function locateTicket(
-  domain: Domain,
-  ticket: string,
-  counting: boolean,
-  done: (client: Client | null) => void,
-): void {
+export function locateTicket(domain: Domain, ticket: string, counting: boolean, done: FoundClient): void {
   const client = findTicket(domain, ticket);
   if (client) done(client);
   else visitTicket(domain, ticket, counting, done);
@@ -104,18 +100,13 @@ export function mayBeElsewhere(domain: Domain, ticket: string): boolean {
  * Finds the client of a ticket that `findTicket` has not found on this node: `done` gets a stand-in for a client of
  * another node, or null. `counting`: who asks keeps a position, and is told where its name has been signed out.
  */
-export function visitTicket(
-  domain: Domain,
-  ticket: string,
-  counting: boolean,
-  done: (client: Client | null) => void,
-): void {
+export function visitTicket(domain: Domain, ticket: string, counting: boolean, done: FoundClient): void {
   const parsed = parseTicket(ticket);
   if (!parsed) return done(null);
   const address = ownerOf(domain, parsed);
   if (!domain.cluster.isKnown(address, parsed.token)) return done(null);
-  domain.cluster.remoteClient(address, parsed.token, counting, (found) => {
-    if (!found) noteUnknown(domain, parsed);
-    done(found);
+  domain.cluster.remoteClient(address, parsed.token, counting, (found, isLater) => {
+    if (!found && !isLater) noteUnknown(domain, parsed);
+    done(found, isLater);
   });
 }

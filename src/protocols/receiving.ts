@@ -5,7 +5,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
-import { badRequest, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { badRequest, COME_LATER, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
@@ -101,10 +101,10 @@ export function findReceiver(
     isOpen = false;
     limits.release(admission);
   });
-  visitTicket(domain, ticket, asked !== null, (found) => {
+  visitTicket(domain, ticket, asked !== null, (found, isLater) => {
     if (!isOpen) return;
     if (found) return letIn(found);
     limits.release(admission);
-    res.cork(() => refuse(TICKET_NOT_FOUND));
+    res.cork(() => refuse(isLater ? COME_LATER : TICKET_NOT_FOUND));
   });
 }

@@ -17,6 +17,7 @@ const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
   [403, '403 Forbidden'],
   [404, '404 Not Found'],
   [429, '429 Too Many Requests'],
+  [503, '503 Service Unavailable'],
 ]);
 
 /** The status line of a refused connection or poll. */

@@ -9,7 +9,15 @@ import type { Packet } from '../actors/packet.js';
 import { type Asked, formatPosition, type Position, parsePosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
-import { BANNED, badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import {
+  BANNED,
+  badRequest,
+  CLOSE,
+  type CloseReason,
+  COME_LATER,
+  type ReplyError,
+  TICKET_NOT_FOUND,
+} from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
@@ -344,15 +352,18 @@ export class WebSocketAdapter {
       refused.ticketNotFound += 1;
       return void socket.close(CLOSE.stopped);
     }
-    locateTicket(domain, wanted.ticket, wanted.asked !== null, (client) => this.#attach(socket, client));
+    locateTicket(domain, wanted.ticket, wanted.asked !== null, (client, isLater) =>
+      this.#attach(socket, client, isLater === true),
+    );
   }
 
-  #attach(socket: Socket, client: Client | null): void {
+  #attach(socket: Socket, client: Client | null, isLater = false): void {
     const { runtime } = this.context;
     socket.locating = false;
     if (!socket.ws) return;
     if (!client) {
-      runtime.metrics.refused.ticketNotFound += 1;
+      runtime.metrics.refused[isLater ? 'unavailable' : 'ticketNotFound'] += 1;
+      if (isLater) return socket.refuse(COME_LATER, CLOSE.tryAgainLater);
       return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
     const refused = socket.domain && connectionRefusal(socket.domain, client, () => socket.address, 'connection');

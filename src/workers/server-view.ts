@@ -82,6 +82,8 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     handoversRefused: sum('handoversRefused'),
     adopted: sum('adopted'),
     adoptionsRefused: sum('adoptionsRefused'),
+    adoptionsDelayed: sum('adoptionsDelayed'),
+    givenUp: sum('givenUp'),
   };
 }
 

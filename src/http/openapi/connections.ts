@@ -107,6 +107,7 @@ data: ${JSON.stringify(EXAMPLE_FRAME)}
 const CLOSES: Readonly<Record<keyof typeof CLOSE, string>> = {
   stopped: 'OFFLINE was called for the ticket',
   shutdown: 'the server goes down: connect again',
+  moved: 'another node goes on with the client: connect again',
   binary: 'binary data was sent',
   tooLarge: 'a text or packet was too long',
   badRequest: 'the first text was malformed',

@@ -233,6 +233,7 @@ export class MqttHost implements Host {
     domain.cluster.locate(address, token, (found) => {
       if (connection.ended) return;
       if (found === 'here') connection.resumeAs(this.#connect(connection, packet));
+      else if (found === 'later') this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
       else if (found) this.#carryHeld(connection, peerOf(found));
       else this.#refuse(connection, packet, REASON.badCredentials, 'authenticationFailed');
     });

@@ -1,0 +1,59 @@
+/**
+ * What a domain of a cluster writes to JetStream as its endpoints change, so that another node can go on with them: their
+ * clients' tickets, as hashes, in groups of 100 ms. A domain whose `durability` is `none` writes nothing.
+ */
+import type { Address } from '../actors/address.js';
+import { addressOf, type Node } from '../actors/address.js';
+import type { EndpointJournal } from '../actors/cluster.js';
+import type { EndpointMessage } from '../actors/endpoint.js';
+import type { KeptEndpoint } from '../actors/kept.js';
+import type { Ref } from '../actors/system.js';
+import type { Clock } from '../clock.js';
+import type { DomainConfig } from '../config.js';
+import type { TicketRecords } from './ticket-records.js';
+
+/** How old what JetStream has of tickets and presence may be. */
+const GROUP_MS = 100;
+
+export class ClusterJournal implements EndpointJournal {
+  #changed = new Map<Address, Ref<EndpointMessage>>();
+  #cancel: (() => void) | null = null;
+
+  constructor(
+    private readonly domain: { readonly name: string; readonly settings: Pick<DomainConfig, 'durability'> },
+    private readonly clock: Pick<Clock, 'after'>,
+    private readonly records: Pick<TicketRecords, 'put' | 'remove'>,
+  ) {}
+
+  get writes(): boolean {
+    return this.domain.settings.durability !== 'none';
+  }
+
+  changed(address: Address, actor: Ref<EndpointMessage>): void {
+    if (!this.writes) return;
+    this.#changed.set(address, actor);
+    this.#cancel ??= this.clock.after(GROUP_MS, () => this.flush());
+  }
+
+  keep(node: Node, id: string, kept: KeptEndpoint): void {
+    if (this.writes) this.records.put(this.domain.name, addressOf(this.domain.name, node, id), kept);
+  }
+
+  /** What has changed is told to write itself. */
+  flush(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    const changed = this.#changed;
+    this.#changed = new Map();
+    for (const [address, actor] of changed) {
+      if (actor.stopped) this.records.remove(this.domain.name, address);
+      else actor.tell({ kind: 'keep' });
+    }
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#changed.clear();
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Endpoints whose node is gone without having handed them over: the node to which one of their clients comes with its ticket
+ * takes them over, from what JetStream has of them (ticket-records.ts). PROTOCOL.md section 20. Of several nodes that try at a
+ * time JetStream lets one; the others find it there.
+ *
+ * A node that was only cut off, and is heard of again, is told what others have taken over meanwhile: it gives that up, and
+ * passes on the messages that it has accepted.
+ */
+import type { Address } from '../actors/address.js';
+import { parseTarget } from '../actors/address.js';
+import type { Domain } from '../actors/domain.js';
+import type { Packet } from '../actors/packet.js';
+import { hashOf } from '../actors/tickets.js';
+import { CLOSE } from '../errors.js';
+import { log } from '../log.js';
+import type { ClusterMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
+import type { Adopted, OrphanFinder } from './adopted.js';
+import type { ClusteredDomain } from './domain.js';
+import { JetStreamError } from './jetstream-port.js';
+import type { Mesh } from './mesh.js';
+import type { Peer } from './peer.js';
+import type { Rpc } from './rpc.js';
+import type { FoundPart, TicketRecords } from './ticket-records.js';
+
+/** Endpoints that are taken over at a time, and how many wait for that; whoever comes beyond is to come again. */
+const AT_ONCE = 32;
+const MOST_WAITING = 2000;
+/** How often it is tried again where another node was faster. */
+const ATTEMPTS = 3;
+/** Addresses that one item tells. */
+const ADDRESSES = 500;
+const TAKEN_MS = 5000;
+
+export interface OrphansOptions {
+  readonly name: string;
+  readonly mesh: Pick<Mesh, 'peers' | 'send' | 'incarnation'>;
+  readonly rpc: Pick<Rpc, 'call'>;
+  readonly records: TicketRecords;
+  readonly metrics: ClusterMetrics;
+  readonly domains: ReadonlyMap<string, ClusteredDomain>;
+}
+
+export class Orphans {
+  /** By address: what is being taken over, and who waits for that. */
+  readonly #open = new Map<Address, (() => void)[]>();
+  readonly #waiting: (() => void)[] = [];
+  #active = 0;
+  /** By the node that they were on, and its start: what this node has taken over. */
+  readonly #taken = new Map<string, Set<Address>>();
+
+  constructor(private readonly options: OrphansOptions) {}
+
+  /** Whether JetStream may have endpoints of a domain. */
+  mayKnow({ settings }: Domain): boolean {
+    return settings.durability !== 'none';
+  }
+
+  /** The same for one domain, which may not be in the cluster yet. */
+  of(domain: Domain): OrphanFinder {
+    return {
+      mayKnow: () => this.mayKnow(domain),
+      find: (address, token, done) => {
+        const cluster = this.options.domains.get(domain.name);
+        if (cluster) this.find(cluster, address, token, done);
+        else done(null);
+      },
+    };
+  }
+
+  /** Looks for the client of a ticket that no living node knows. */
+  find(cluster: ClusteredDomain, address: Address, token: string, done: (found: Adopted) => void): void {
+    const { domain } = cluster;
+    const start = (): void => {
+      if (domain.tickets.find(token)?.address === address) return done('here');
+      const waiting = this.#open.get(address);
+      if (waiting) return void waiting.push(start);
+      this.#open.set(address, []);
+      this.#begin(() => this.#adopt(cluster, address, hashOf(token)), address, done);
+    };
+    start();
+  }
+
+  /** One of so many at a time. */
+  #begin(task: () => Promise<Adopted>, address: Address, done: (found: Adopted) => void): void {
+    const run = (): void => {
+      this.#active += 1;
+      const end = (found: Adopted): void => {
+        this.#active -= 1;
+        if (found === 'later') this.options.metrics.adoptionsDelayed += 1;
+        done(found);
+        this.#end(address);
+        this.#waiting.shift()?.();
+      };
+      task().then(end, (error) => {
+        log.error({ event: 'adoption failed', err: error }, 'an endpoint could not be taken over');
+        end('later');
+      });
+    };
+    if (this.#active < AT_ONCE) return run();
+    if (this.#waiting.length < MOST_WAITING) return void this.#waiting.push(run);
+    this.options.metrics.adoptionsDelayed += 1;
+    done('later');
+    this.#end(address);
+  }
+
+  #end(address: Address): void {
+    const waiting = this.#open.get(address) ?? [];
+    this.#open.delete(address);
+    for (const go of waiting) go();
+  }
+
+  async #adopt(cluster: ClusteredDomain, address: Address, hash: string): Promise<Adopted> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        const parts = await this.options.records.read(cluster.domain.name, address);
+        const part = partOf(parts, hash);
+        if (!part) return null;
+        const [node, incarnation] = part.adopter ?? [part.node, part.incarnation];
+        if (this.#isAlive(node, incarnation)) return this.#at(node);
+        return await this.#take(cluster, address, part);
+      } catch (error) {
+        if (!(error instanceof JetStreamError)) throw error;
+        if (error.reason !== 'conflict') {
+          seldom.warn('no adoption', { event: 'adoption delayed', why: error.message }, 'nobody can be taken over now');
+          return 'later';
+        }
+      }
+    }
+    return 'later';
+  }
+
+  #isAlive(node: string, incarnation: number): boolean {
+    const { name, mesh } = this.options;
+    if (node === name) return incarnation === mesh.incarnation;
+    const peer = mesh.peers.get(node);
+    return peer?.up === true && peer.incarnation === incarnation;
+  }
+
+  /** A node that is there and has the part, if the ticket has not ended there. */
+  #at(node: string): Adopted {
+    const peer = this.options.mesh.peers.get(node);
+    return peer ? { peer } : null;
+  }
+
+  /** Rejects where another node was faster. */
+  async #take(cluster: ClusteredDomain, address: Address, part: FoundPart): Promise<Adopted> {
+    const { records, metrics } = this.options;
+    const { domain } = cluster;
+    if (domain.shortage) return 'later';
+    const revision = await records.adopt(domain.name, address, part);
+    if (!(await this.#restore(cluster, address, part, revision))) return 'later';
+    metrics.adopted += 1;
+    const key = `${part.node}\n${part.incarnation}`;
+    this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
+    await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
+    records.adopted(domain.name, address, part, revision);
+    return 'here';
+  }
+
+  /** Brings a part back here. Answers whether it is here. */
+  async #restore(cluster: ClusteredDomain, address: Address, { kept }: FoundPart, revision: number): Promise<boolean> {
+    const { domain } = cluster;
+    const target = parseTarget(domain.name, address);
+    if (!kept || !target) return false;
+    const actor = domain.endpoint(target);
+    const era = `j${revision.toString(36)}`;
+    const isTaken = await new Promise<boolean>((done) =>
+      actor.tell({ kind: 'adopt', moved: { kept, queues: null }, era, packetOf: () => null, done }),
+    );
+    if (isTaken) actor.tell({ kind: 'keep' });
+    // Behind the message before it.
+    await new Promise<void>((done) => actor.tell({ kind: 'pass', done }));
+    return isTaken;
+  }
+
+  /** Another process has written a record that this node was about to write. */
+  conflict(cluster: ClusteredDomain | undefined, address: Address, found: FoundPart): void {
+    const { name, mesh, records } = this.options;
+    if (!cluster) return;
+    if (!found.adopter && found.node === name) {
+      void this.#restore(cluster, address, found, found.revision);
+      return;
+    }
+    records.forget(cluster.domain.name, address);
+    const peer = mesh.peers.get(found.adopter?.[0] ?? found.node);
+    if (peer?.up) this.#giveUp(cluster, address, peer);
+  }
+
+  /** A node is heard of again, as it was: it is told what this one has of it since. */
+  back(peer: Peer): void {
+    const taken = this.#taken.get(`${peer.name}\n${peer.incarnation}`);
+    if (!taken) return;
+    const addresses = [...taken];
+    for (let at = 0; at < addresses.length; at += ADDRESSES) {
+      const fields = [addresses.slice(at, at + ADDRESSES)];
+      this.options.rpc.call(peer, 'taken', fields, TAKEN_MS, () => undefined);
+    }
+  }
+
+  /** A node will not come back as it was. */
+  gone(peer: Peer): void {
+    this.#taken.delete(`${peer.name}\n${peer.incarnation}`);
+  }
+
+  /** Another node has taken these over, while this one was cut off. */
+  taken(peer: Peer, addresses: unknown): void {
+    for (const address of Array.isArray(addresses) ? addresses : []) {
+      const [, , domain = ''] = String(address).split('/');
+      const cluster = this.options.domains.get(domain);
+      if (cluster) this.#giveUp(cluster, address as Address, peer);
+    }
+  }
+
+  /** The clients end here, and go on there; messages that have been accepted here go there. */
+  #giveUp(cluster: ClusteredDomain, address: Address, peer: Peer): void {
+    const { mesh, records, metrics } = this.options;
+    const { domain, items } = cluster;
+    const actor = domain.tracker.actor(address);
+    if (!actor) return;
+    const packets = new Map<Packet, number>();
+    const pass = (packet: Packet, only: string | null): void => {
+      if (packet.kind === 'message') mesh.send(peer, items.relayed(address, packet, only));
+    };
+    actor.tell({
+      kind: 'handOver',
+      reason: CLOSE.moved,
+      numberOf: (packet) => packets.get(packet) ?? packets.set(packet, packets.size).size - 1,
+      forward: ({ packet, only }) => pass(packet, only),
+      done: (moved) => {
+        if (!moved) return;
+        for (const packet of packets.keys()) pass(packet, null);
+        metrics.givenUp += 1;
+        const done = (): void => records.forget(domain.name, address);
+        actor.tell({ kind: 'handedOver', missed: null, done });
+      },
+    });
+  }
+}
+
+/** The part that has the client of a ticket: of two, that of the node which has it last. */
+function partOf(parts: readonly FoundPart[], hash: string): FoundPart | undefined {
+  const having = parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash));
+  return having.find(({ adopter }) => adopter === undefined) ?? having[0];
+}

@@ -1,0 +1,178 @@
+/** A node of a cluster is killed, or cut off: its clients go on with their tickets at other nodes, where JetStream has these. */
+import t from 'tap';
+import { CountingSocket } from '../support/counting.js';
+import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
+import { poll } from '../support/polling.js';
+import { skipWithout } from '../support/programs.js';
+import type { Cleaner } from '../support/server.js';
+
+const skip = skipWithout('nats-server');
+const LEASE_MS = 1000;
+
+let clusters = 0;
+
+/** Three processes that are one cluster, which is kept in JetStream. */
+async function three(
+  t: Cleaner,
+  nats: NatsServer,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<[ProcessNode, ProcessNode, ProcessNode]> {
+  clusters += 1;
+  const settings = {
+    'cluster.name': `adopts${clusters}`,
+    'cluster.store': 'jetstream',
+    'cluster.leaseMs': LEASE_MS,
+    ...more,
+  };
+  const start = (name: string) => ProcessNode.start(t, nats.url, name, settings);
+  return [await start('n1'), await start('n2'), await start('n3')];
+}
+
+/** Connects where the client is told to come later until it is let in. */
+async function comeBack(client: CountingSocket, port: number): Promise<void> {
+  client.port = port;
+  for (;;) {
+    try {
+      await client.connect();
+      if (client.frames.at(-1)?.status === 'ok') return;
+    } catch {}
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Waits until what has changed is in JetStream: it is written in groups of 100 ms. */
+function written(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 400));
+}
+
+t.test(
+  'a node is killed: its client goes on at another one, is told that it may have missed something, and its buddies see nothing',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const [n1, n2, n3] = await three(t, nats);
+    const bob = await n2.site().arrive('bob', { buddies: 'alice' });
+    const { ticket } = await n1.site().online('alice', { buddies: 'bob', rooms: 'r1' });
+    t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
+    const alice = n2.own(new CountingSocket(n1.port, ticket));
+    await alice.connect();
+    await n2.site().push('carl', 'alice', 'before');
+    await alice.has(1);
+    await written();
+    n1.process.kill('SIGKILL');
+    await n1.process.ended;
+    alice.disconnect();
+    await comeBack(alice, n3.port);
+    await alice.until(() => alice.frames.some(({ missed }) => missed === true), 'missed');
+    await n2.site().push('carl', 'alice', 'after');
+    await alice.has(2);
+    t.strictSame(alice.bodies, ['before', 'after']);
+    t.strictSame(await n2.site().presences('alice'), { alice: 'available' });
+    await n2.site().push('carl', 'r1', 'in the room', { type: 'grpchat' });
+    await alice.has(3);
+    await n2.site().message(ticket, 'bob', 'here still');
+    t.hasStrict(await bob.next(), { body: 'here still' }, 'Bob has seen no presence');
+    t.equal(
+      (await n2.site().post('/v5/messages', { ticket: `${ticket.slice(0, -1)}z`, to: 'bob', body: 'x' })).status,
+      404,
+    );
+    const wrong = `${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`;
+    t.equal((await n2.site().post('/v5/messages', { ticket: wrong, to: 'bob', body: 'x' })).status, 404);
+  },
+);
+
+t.test(
+  'two clients of an endpoint whose node was killed come to two nodes at once: one node has the endpoint, and both go on',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const [n1, n2, n3] = await three(t, nats);
+    const clients = [];
+    for (const name of ['tab1', 'tab2']) {
+      const { ticket } = await n1.site().online('alice', { client: name });
+      const client = n2.own(new CountingSocket(n1.port, ticket));
+      await client.connect();
+      clients.push(client);
+    }
+    const [one, two] = clients as [CountingSocket, CountingSocket];
+    await written();
+    n1.process.kill('SIGKILL');
+    await n1.process.ended;
+    for (const client of clients) client.disconnect();
+    await Promise.all([comeBack(one, n2.port), comeBack(two, n3.port)]);
+    await n3.site().push('carl', 'alice', 'to both');
+    await Promise.all([one.has(1), two.has(1)]);
+    await n2.site().push('carl', 'alice', 'again');
+    await Promise.all([one.has(2), two.has(2)]);
+    t.strictSame(
+      [one.bodies, two.bodies],
+      [
+        ['to both', 'again'],
+        ['to both', 'again'],
+      ],
+    );
+  },
+);
+
+t.test(
+  'a node that was stopped and goes on gives up what another one has taken over, with 1012',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const [n1, n2, n3] = await three(t, nats);
+    const bob = await n2.site().arrive('bob', { buddies: 'alice' });
+    const { ticket } = await n1.site().online('alice', { buddies: 'bob' });
+    t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
+    const stuck = n2.own(new CountingSocket(n1.port, ticket));
+    await stuck.connect();
+    const closed = new Promise((resolve) => stuck.socket?.once('close', resolve));
+    await written();
+    n1.process.kill('SIGSTOP');
+    const alice = n2.own(new CountingSocket(n3.port, ticket));
+    await comeBack(alice, n3.port);
+    // Until this node knows as well that the first one is gone, it sends messages there.
+    let told = '';
+    for (let n = 0; told === ''; n++) {
+      const fields = { from: 'carl', to: 'alice', body: `while it stood ${n}`, receipt: '1' };
+      const { body } = await n2.site().post('/v5/messages', fields);
+      if ((body as { readonly outcome: string }).outcome === 'delivered') told = fields.body;
+    }
+    await alice.until(() => alice.bodies.includes(told), told);
+    n1.process.kill('SIGCONT');
+    t.equal(await closed, 1012);
+    await n2.site().push('carl', 'alice', 'after');
+    await alice.until(() => alice.bodies.includes('after'), 'after');
+    t.equal(alice.bodies.filter((body) => body === told).length, 1);
+    t.ok(alice.bodies.indexOf(told) < alice.bodies.indexOf('after'));
+    await n2.site().message(ticket, 'bob', 'here still');
+    t.hasStrict(await bob.next(), { body: 'here still' }, 'Bob has seen no presence');
+    await comeBack(stuck, n1.port);
+    await n3.site().push('carl', 'alice', 'through the first node');
+    await stuck.until(() => stuck.bodies.includes('through the first node'), 'message');
+  },
+);
+
+t.test('without JetStream nobody is taken over, and who comes is told to come later', { skip }, async (t) => {
+  const nats = await jetStreamServer(t);
+  const [n1, n2] = await three(t, nats);
+  const { ticket } = await n1.site().online('alice');
+  const { ticket: unknown } = await n1.site().online('dora');
+  await n1.site().offline(unknown);
+  await written();
+  n1.process.kill('SIGKILL');
+  await n1.process.ended;
+  await nats.stop();
+  for (;;) {
+    const { status, headers } = await poll(n2, ticket, { query: { position: '0' } }).answer;
+    if (status === 503) {
+      t.match(headers['retry-after'], /^\d+$/);
+      break;
+    }
+  }
+  await nats.start();
+  const alice = n2.own(new CountingSocket(n2.port, ticket));
+  await comeBack(alice, n2.port);
+  await n2.site().push('carl', 'alice', 'there again');
+  await alice.has(1);
+  t.equal((await n2.site().post('/v5/messages', { ticket: unknown, to: 'alice', body: 'x' })).status, 404);
+});
