@@ -56,7 +56,8 @@ t.test('a stream of events ends after five minutes with something unconfirmed, a
 
 t.test('a stream of events whose browser has gone leaves no timer and no place behind', async (t) => {
   const clock = new ManualClock();
-  const server = await testServer(t, { limits: { connectionsPerAddress: 1 } }, clock);
+  const presence = { clientIdleMs: MINUTE, graceMs: MINUTE };
+  const server = await testServer(t, { limits: { connectionsPerAddress: 1 }, presence }, clock);
   const before = clock.waiting;
   const stream = await openStream(server, 'jack');
   await server.site().push('anna', 'jack', 'one');

@@ -107,8 +107,9 @@ class CountingPerson extends Returning implements Person {
   readonly presences = (): number =>
     this.client.frames.reduce((sum, { presences }) => sum + (presences?.length ?? 0), 0);
 
+  // A stream pings every 15 s.
   readonly problems = (): readonly unknown[] =>
-    this.client.frames.filter(({ status, missed }) => !['ok', 'pong'].includes(status) || missed !== undefined);
+    this.client.frames.filter(({ status, missed }) => !['ok', 'pong', 'ping'].includes(status) || missed !== undefined);
 
   async start(): Promise<void> {
     const { client } = this;
