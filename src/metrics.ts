@@ -272,6 +272,8 @@ export class ClusterMetrics {
   itemsTooLarge = 0;
   /** REST calls sent on to the node of their ticket. */
   callsForwarded = 0;
+  /** Answers of a node that were not waited for, since so many of its answers were due. */
+  answersGivenUp = 0;
   /** Connections here of clients that live on other nodes. */
   visitors = 0;
   /** Endpoints of this node that another one has taken over, as this one ends; those that a node would not take. */

@@ -66,6 +66,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   ),
   family(
     'counter',
+    'answers_given_up_total',
+    'Answers of other nodes that were not waited for, since 10,000 of that node were due: what they were about is unknown.',
+    (c) => c.answersGivenUp,
+  ),
+  family(
+    'counter',
     'handed_over_total',
     'Endpoints of this node that another one has taken over, as this one ends in order.',
     (c) => c.handedOver,

@@ -104,7 +104,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this,
     );
     this.stamps = new HybridClock(clock);
-    this.rpc = new Rpc(this.mesh, clock);
+    this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
     this.tunnels = new Tunnels(this.mesh);
     this.leaving = new Leaving(this, clock, metrics.cluster);
     this.#adoption = new Adoption({

@@ -12,14 +12,20 @@ interface PendingCall {
   readonly cancel: () => void;
 }
 
+/** Answers of one node that are waited for; what is asked beyond that counts as not answered: the node is silent. */
+export const MOST_DUE = 10_000;
+
 export class Rpc {
   readonly #pending = new Map<number, PendingCall>();
+  /** How many of these are due from each node. */
+  readonly #due = new Map<Peer, number>();
   readonly #handlers = new Map<string, RpcHandler>();
   #lastId = 0;
 
   constructor(
     private readonly mesh: Pick<Mesh, 'send'>,
     private readonly clock: Pick<Clock, 'after'>,
+    private readonly metrics: { answersGivenUp: number },
   ) {}
 
   /** Sets what answers the calls of a kind that other nodes make. */
@@ -41,6 +47,13 @@ export class Rpc {
   expect(peer: Peer, timeoutMs: number, done: (answer: unknown) => void): number {
     this.#lastId += 1;
     const id = this.#lastId;
+    const due = this.#due.get(peer) ?? 0;
+    if (due >= MOST_DUE) {
+      this.metrics.answersGivenUp += 1;
+      setImmediate(done, null);
+      return id;
+    }
+    this.#due.set(peer, due + 1);
     const cancel = this.clock.after(timeoutMs, () => this.#finish(id, null));
     this.#pending.set(id, { peer, done, cancel });
     return id;
@@ -74,12 +87,16 @@ export class Rpc {
   close(): void {
     for (const { cancel } of this.#pending.values()) cancel();
     this.#pending.clear();
+    this.#due.clear();
   }
 
   #finish(id: number, answer: unknown): void {
     const pending = this.#pending.get(id);
     if (!pending) return;
     this.#pending.delete(id);
+    const due = (this.#due.get(pending.peer) ?? 1) - 1;
+    if (due > 0) this.#due.set(pending.peer, due);
+    else this.#due.delete(pending.peer);
     pending.cancel();
     pending.done(answer);
   }

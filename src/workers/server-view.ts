@@ -77,6 +77,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     framesDropped: sum('framesDropped'),
     charactersSent: sum('charactersSent'),
     callsForwarded: sum('callsForwarded'),
+    answersGivenUp: sum('answersGivenUp'),
     visitors: sum('visitors'),
     handedOver: sum('handedOver'),
     handoversRefused: sum('handoversRefused'),
