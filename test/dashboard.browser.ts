@@ -8,7 +8,7 @@ import { HANG_MS } from './support/hang.js';
 import { launch } from './support/library.js';
 import { natsServer, testCluster } from './support/nats.js';
 import { skipWithout } from './support/programs.js';
-import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
+import { type Cleaner, siteA, siteB, type TestServer, testServer } from './support/server.js';
 
 const token = 'open sesame';
 
@@ -132,6 +132,64 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     await dashboard.says('#endpoint h2', '<B>1<B>');
     t.equal(await dashboard.page.locator('#endpoint b').count(), 0, 'what users are called is text');
     t.strictSame(dashboard.problems, []);
+  });
+
+  t.test('adds a site, shows its keys once and its first message, and of a domain that is none nothing', async (t) => {
+    const server = await testServer(t, { admin: { port: -1 }, data: t.testdir() });
+    const dashboard = await visit(t, server, '#rooms');
+    const { page } = dashboard;
+    await dashboard.says('#domains', siteA.domain);
+    await page.fill('#domain-add [name=domain]', siteA.domain);
+    await page.click('#domain-add button');
+    await dashboard.says('#domain-add .error', 'there is a domain of this name');
+    await page.fill('#domain-add [name=domain]', 'shop.example');
+    await page.click('#domain-add button');
+    await dashboard.says('#domain-made', /apikey[\s\S]*tokenSecret[\s\S]*webhookSecret/);
+    const apikey = (await page.locator('#domain-made code').first().textContent()) ?? '';
+    await page.click('#domain-made >> text=its page');
+    await dashboard.says('#domain-name', 'shop.example');
+    await dashboard.says('#domain-state', 'Nobody.');
+    const site = server.site({ domain: 'shop.example', apikey });
+    const jack = await site.arrive('jack');
+    await site.push('anna', 'jack', 'the first');
+    t.match(await jack.next(), { body: 'the first' });
+    await dashboard.says('#domain-state', 'jack');
+    await dashboard.says('#domain-limits tr', /endpointsPerDomain1/);
+    await page.click('#domain-keys >> text=Add a key');
+    await dashboard.says('#domain-once', /apikey \S{32}/);
+    t.equal(await page.locator('#domain-keys tbody tr').count(), 2);
+    t.strictSame(dashboard.problems, []);
+    await page.evaluate("location.hash = '#domain?domain=nothing.example'");
+    await dashboard.says('#domain-missing', 'There is no such domain.');
+    t.notOk(await page.locator('#domain-body').isVisible(), 'nothing of the domain before');
+  });
+
+  t.test('an owner sees and changes what is theirs, and mistakes stand at their fields', async (t) => {
+    const admin = { port: -1, token: [token, { token: 'owner', domains: [siteA.domain] }] };
+    const server = await testServer(t, { admin, data: t.testdir(), domains: [siteB] });
+    const url = `http://127.0.0.1:${server.adminPort}`;
+    await fetch(`${url}/api/domains/${siteA.domain}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token}` },
+      body: '{}',
+    });
+    const dashboard = await visit(t, server, 'login');
+    const { page } = dashboard;
+    await page.fill('[name=token]', 'owner');
+    await page.click('[type=submit]');
+    await dashboard.says('#status', siteA.domain);
+    await dashboard.says('#domains', siteA.domain);
+    t.equal(await page.locator('#domains tbody tr').count(), 1);
+    t.notOk(await page.locator('#domain-add').isVisible());
+    t.strictSame(dashboard.problems, []);
+    await page.click(`#domains >> text=${siteA.domain}`);
+    await page.fill('[name=origins]', 'no origin');
+    await page.click('#domain-forms [type=submit]');
+    await dashboard.says('#domain-forms .error', 'origins[0]: must be an origin');
+    t.equal(await page.locator('#domain-forms [name=limits]').count(), 0, 'limits are not theirs');
+    await page.fill('[name=origins]', 'https://a.example');
+    await page.click('#domain-forms [type=submit]');
+    await dashboard.says('#domain-forms', 'Saved at');
   });
 
   t.test('finds an endpoint and traces its packets', async (t) => {

@@ -53,7 +53,8 @@ export class DomainList {
           h('a', { class: 'link', href: `#domain?${new URLSearchParams({ domain })}` }, domain),
         ),
         h('td', { class: 'quiet optional' }, source),
-        ...[endpoints, connections].map((n) => h('td', { class: 'number' }, count(n))),
+        h('td', { class: 'number' }, count(endpoints)),
+        h('td', { class: 'number optional' }, count(connections)),
         h('td', { class: 'number' }, rate(messagesPerSecond)),
         h('td', { class: 'number optional' }, count(refused)),
       ),
@@ -63,7 +64,7 @@ export class DomainList {
       { text: 'Domain' },
       { text: 'Kept in', optional: true },
       number('Online'),
-      number('Connected'),
+      number('Connected', true),
       number('Messages/s'),
       number('Refused', true),
     ];
@@ -78,14 +79,19 @@ export class DomainList {
     event.preventDefault();
     const form = byId('domain-add');
     const name = form.elements.domain.value.trim();
-    const answer = await ask(`api/domains/${encodeURIComponent(name)}`);
-    const made = answer.ok
+    const { body } = await ask(`api/domains?${new URLSearchParams({ search: name, limit: '1000' })}`);
+    const isThere = body.domains?.some(({ domain }) => domain === name);
+    const made = isThere
       ? { ok: false, body: { message: 'there is a domain of this name' } }
       : await ask(`api/domains/${encodeURIComponent(name)}`, 'PUT', {});
     showErrors(form, made.ok ? [] : errorsOf(made));
     if (!made.ok) return;
     form.reset();
-    byId('domain-made').replaceChildren(secretsOf(made.body));
+    const page = h('a', { class: 'link', href: `#domain?${new URLSearchParams({ domain: name })}` }, 'its page');
+    byId('domain-made').replaceChildren(
+      secretsOf(made.body),
+      h('p', { class: 'quiet next' }, 'Who is online and what is sent is on ', page, ', from its first message on.'),
+    );
     this.#first();
   }
 }

@@ -93,11 +93,22 @@ export class DomainView {
     this.#samples = [];
     this.#before = null;
     byId('domain-name').textContent = name;
+    byId('domain-source').textContent = '';
     for (const id of ['domain-forms', 'domain-once', 'domain-keys', 'domain-usage']) byId(id).replaceChildren();
-    for (const id of ['domain-limits', 'domain-state', 'domain-bans']) delete byId(id).dataset.key;
+    for (const id of ['domain-limits', 'domain-state', 'domain-bans']) {
+      byId(id).replaceChildren();
+      delete byId(id).dataset.key;
+    }
+    this.#found(true);
     this.#plots ??= new Plots(PLOTS, byId('domain-plots'), () => undefined);
     void this.#showSettings().catch(() => undefined);
     void this.#showUsage().catch(() => undefined);
+  }
+
+  /** Whether there is such a domain; else nothing is shown but that there is none. */
+  #found(isThere) {
+    byId('domain-body').hidden = !isThere;
+    byId('domain-missing').hidden = isThere;
   }
 
   get #path() {
@@ -110,7 +121,8 @@ export class DomainView {
 
   async #take() {
     const { ok, body: state } = await ask(`${this.#path}/state`);
-    if (!ok) return fill(byId('domain-state'), 'none', h('p', { class: 'problem' }, 'There is no such domain.'));
+    this.#found(ok);
+    if (!ok) return;
     const at = Date.now() / 1000;
     const total = Object.values(state.refused).reduce((sum, n) => sum + n, 0);
     const before = this.#before ?? { at: at - 1, state, total };
@@ -174,19 +186,19 @@ export class DomainView {
           { text: 'Limit' },
           { text: 'Used', number: true },
           { text: 'Of', number: true },
-          { text: '' },
+          { text: '', optional: true },
           { text: 'Refused', number: true },
         ],
         rows.map(([name, { limit, used, refused: n }]) => {
-          const fillOf = h('span', { class: 'meter-fill' });
-          fillOf.style.width = `${Math.min(100, Math.max(1, (100 * (used ?? 0)) / limit))}%`;
+          const fillOf = used ? h('span', { class: 'meter-fill' }) : null;
+          if (fillOf) fillOf.style.width = `${Math.min(100, (100 * used) / limit)}%`;
           return h(
             'tr',
             {},
             h('td', {}, name),
             h('td', { class: 'number' }, used === null ? '' : shown(name, used)),
             h('td', { class: 'number' }, shown(name, limit)),
-            h('td', { class: 'meter' }, used === null ? null : fillOf),
+            h('td', { class: 'meter optional' }, fillOf),
             h('td', { class: 'number' }, n > 0 ? count(n) : ''),
           );
         }),
@@ -235,11 +247,11 @@ export class DomainView {
           h('td', { class: 'number optional' }, day.connectionHours.toFixed(1)),
         ),
       );
-    const heads = ['Users', 'Most online', 'In', 'Out', 'REST calls'].map((text) => ({ text, number: true }));
+    const heads = ['Users', 'Peak', 'In', 'Out', 'Calls'].map((text) => ({ text, number: true }));
     const link = h('a', { class: 'link', href: `${this.#path}/usage?format=csv` }, 'CSV, by hour');
     byId('domain-usage').replaceChildren(
       rows.length > 0
-        ? table([{ text: 'Day' }, ...heads, { text: 'Connection hours', number: true, optional: true }], rows)
+        ? table([{ text: 'Day' }, ...heads, { text: 'Hours', number: true, optional: true }], rows)
         : h('p', { class: 'quiet' }, 'Nothing yet.'),
       link,
     );
@@ -347,7 +359,7 @@ export class DomainView {
       ? null
       : h('button', { type: 'button', onclick: () => act(`${this.#path}/keys`, 'POST') }, 'Add a key');
     byId('domain-keys').replaceChildren(
-      table([{ text: 'Key' }, { text: '' }, { text: '' }], rows),
+      table([{ text: 'Fingerprint' }, { text: '' }, { text: '' }], rows),
       ...(add ? [add] : []),
     );
   }
