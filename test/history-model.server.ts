@@ -51,7 +51,7 @@ interface Page {
 class World {
   said: Said[] = [];
   readonly reads = new Map<string, number>();
-  readonly clock = new ManualClock();
+  clock = new ManualClock();
   readonly metrics = new Metrics();
   history!: History;
   #store!: Store;
@@ -78,6 +78,17 @@ class World {
   async close(): Promise<void> {
     this.history.close();
     await this.#store.close();
+  }
+
+  /** The server is killed a second after what came last, at any moment of what it writes, and starts again. */
+  async kill(): Promise<void> {
+    this.clock.advance(1000);
+    await this.#store.close();
+    const clock = new ManualClock();
+    clock.advance(this.clock.now() - clock.now());
+    // Whatever the history of before still wanted to do at a time does not come to pass.
+    this.clock = clock;
+    this.open();
   }
 
   send(from: string, to: string, isRoom: boolean, body: string): void {
@@ -208,6 +219,8 @@ for (const seed of [1, 2, 3]) {
       else if (action === 16 && roll(4) === 0) {
         await world.close();
         world.open();
+      } else if (action === 16) {
+        await world.kill();
       } else if (action === 17) {
         const gone = pick(world.of(conversation))?.id ?? 'none';
         const from = world.of(conversation).find(({ id }) => id === gone)?.from ?? null;
@@ -236,7 +249,15 @@ for (const seed of [1, 2, 3]) {
     t.match(history, { messages: 0, bytes: 0 }, 'all of it has gone in time, unasked');
     await world.close();
     const store = openLmdb(`${t.testdirName}`);
-    for (const table of ['conversations', 'messages', 'participants', 'authors', 'ages', 'reads'] as const) {
+    for (const table of [
+      'gathered',
+      'conversations',
+      'messages',
+      'participants',
+      'authors',
+      'ages',
+      'reads',
+    ] as const) {
       t.strictSame([...store.table(table).entries(part(domain))], [], `nothing is left in ${table}`);
     }
     t.equal([...store.table('history').entries(part(domain))].length, 1, 'but how much there is');

@@ -1,10 +1,18 @@
 /** The history of a domain, as its site and its clients read it: PROTOCOL.md section 18. */
 
 import t from 'tap';
-import type { Address } from '../src/actors/address.js';
+import { type Address, addressOf } from '../src/actors/address.js';
 import { Gathering } from '../src/actors/gathering.js';
+import { History } from '../src/actors/history.js';
+import { Packet } from '../src/actors/packet.js';
+import type { Limits } from '../src/config.js';
+import { Metrics } from '../src/metrics.js';
+import { encodePacket } from '../src/protocols/frame.js';
+import { part } from '../src/store/keys.js';
+import { ManualClock } from './mqtt/support/clock.js';
 import { ALL, bodies, call, forget, history, list, serve } from './support/history.js';
 import type { Params } from './support/http.js';
+import { MemoryStore } from './support/memory-store.js';
 import { siteA, siteB, testServer } from './support/server.js';
 import type { WebSocketClient } from './support/websocket.js';
 
@@ -153,10 +161,11 @@ t.test('a list of conversations with much that is unread is shorter than its lim
 });
 
 t.test('what one client says to have read, however often, is searched for a few times', (t) => {
-  const gathering = new Gathering('a.example');
+  const gathering = new Gathering('a.example', new MemoryStore());
   const [by, to] = ['/domain/a.example/uid/1', '/domain/a.example/uid/2'] as [Address, Address];
-  for (let n = 0; n < 10_000; n++) gathering.read(by, to, String(n));
-  gathering.read(to, by, 'x');
+  for (let n = 0; n < 10_000; n++) gathering.read(by, to, String(n), n);
+  gathering.read(to, by, 'x', 0);
+  gathering.close();
   const [taken] = gathering.take(1);
   t.strictSame(
     [...(taken?.reads ?? [])],
@@ -165,7 +174,36 @@ t.test('what one client says to have read, however often, is searched for a few 
       [to, ['x']],
     ],
   );
+  gathering.written();
   t.ok(gathering.isEmpty);
+  t.end();
+});
+
+t.test('much that gathers is written before its time, some conversations after the others', (t) => {
+  const clock = new ManualClock();
+  const metrics = new Metrics();
+  const owner = { name: 'a.example', limits: { historyBytes: 0 } as Limits, metrics: metrics.domain('a.example') };
+  const store = new MemoryStore();
+  const history = new History(owner, clock, store, { messages: 1000, days: 30 }, encodePacket);
+  const address = (n: number) => addressOf('a.example', 'uid', String(n));
+  const say = (n: number, body: string) => {
+    const fields = { from: '0', to: String(n), nick: '', timestamp: '1', type: 'chat', body, style: '' } as const;
+    history.take(new Packet('message', fields, address(n), address(0)), address(n));
+  };
+  const { history: counts } = owner.metrics;
+  for (let n = 0; n < 20_000; n++) say(n % 100, 'x');
+  clock.advance(10);
+  t.equal(counts.kept, 10_000, 'fifty conversations');
+  say(7, 'the latest');
+  clock.advance(10);
+  t.equal(counts.kept, 20_000);
+  for (let n = 0; n < 5; n++) say(n, 'y'.repeat(1_000_000));
+  clock.advance(10);
+  t.equal(counts.kept, 20_006, 'also where few messages are many bytes');
+  const { items } = history.messages(address(0), address(7), { before: null, after: null, limit: 1 });
+  t.match(items, [/the latest/]);
+  history.close();
+  t.strictSame([...store.table('gathered').entries(part('a.example'))], [], 'nothing is noted that is written');
   t.end();
 });
 

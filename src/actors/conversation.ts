@@ -7,6 +7,7 @@
 import { BoundedMap } from '../bounded-map.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
+import { type Lines, PLACES } from './gathering.js';
 
 /**
  * Sequences number the messages of a domain in the order in which they are taken, and tell when that was: a millisecond has
@@ -14,13 +15,13 @@ import type { Address } from './address.js';
  */
 export const SEQUENCES_PER_MS = 1024;
 
-/** Messages in a text, a line each: the sequence in base 36, a space, the JSON. */
-type Lines = string;
+/** Messages as UTF-8, a line each: the sequence in base 36, a space, the JSON. */
+type Text = Buffer;
 
 interface Chunk {
   /** The sequence with which the chunk began, whether or not that message is still there. */
   readonly start: number;
-  readonly lines: Lines;
+  readonly lines: Text;
 }
 
 export interface Head {
@@ -30,7 +31,7 @@ export interface Head {
   readonly first: number;
   readonly last: number;
   /** The messages that are in no chunk yet. */
-  readonly lines: Lines;
+  readonly lines: Text;
   /** Messages with a lower sequence are forgotten. */
   readonly since: number;
   /** The sequence of the latest message. */
@@ -57,9 +58,10 @@ export interface Change {
   readonly bytes: number;
 }
 
-/** More than this becomes a chunk when something is added; what comes at once is one chunk up to the second. */
-const CHUNK_CHARACTERS = 2048;
-const LARGEST_CHARACTERS = 16_384;
+/** As much as this becomes a chunk; what comes at once is one chunk up to the second. */
+const CHUNK_BYTES = 2048;
+const LARGEST_BYTES = 16_384;
+const NOTHING = Buffer.alloc(0);
 /** Heads that are written again soon are not read each time. */
 const HEADS = 1000;
 /** A page ends before the message with which it would be longer. */
@@ -95,22 +97,30 @@ export class Conversations {
   }
 
   /** Adds messages to those of `head`, null: none; the caller writes the head that is answered. */
-  append(key: string, head: Head | null, sides: readonly Address[], messages: readonly Message[]): Head {
+  append(key: string, head: Head | null, sides: readonly Address[], { buffer, sequences, places }: Lines): Head {
     const old = head ?? emptyHead(sides);
-    let { last, lines, bytes } = old;
-    let most = CHUNK_CHARACTERS;
-    for (const { sequence, json } of messages) {
-      if (lines.length >= most) {
-        last += 1;
-        this.#chunks.put([this.domain, key, last], { start: startOf(lines), lines });
-        lines = '';
-      }
-      most = LARGEST_CHARACTERS;
-      lines += `${sequence.toString(36)} ${json}\n`;
-      bytes += Buffer.byteLength(json);
+    let { last, bytes } = old;
+    let pieces = old.lines.length > 0 ? [old.lines] : [];
+    let size = old.lines.length;
+    let start = size > 0 ? startOf(old.lines) : 0;
+    const putChunk = (): void => {
+      last += 1;
+      this.#chunks.put([this.domain, key, last], { start, lines: Buffer.concat(pieces, size) });
+      pieces = [];
+      size = 0;
+    };
+    for (const [at, sequence] of sequences.entries()) {
+      const [from, json, to] = places.slice(PLACES * at, PLACES * (at + 1)) as [number, number, number];
+      if (size >= LARGEST_BYTES) putChunk();
+      if (size === 0) start = sequence;
+      pieces.push(buffer.subarray(from, to));
+      size += to - from;
+      bytes += to - json - 1;
     }
-    const { sequence: latest } = messages.at(-1) as Message;
-    return { ...old, last, lines, latest, count: old.count + messages.length, bytes };
+    if (size >= CHUNK_BYTES) putChunk();
+    const latest = sequences.at(-1) as number;
+    const lines = size > 0 ? Buffer.concat(pieces, size) : NOTHING;
+    return { ...old, last, lines, latest, count: old.count + sequences.length, bytes };
   }
 
   /** Forgets the oldest messages: all beyond `most`, and those with a sequence below `below`. */
@@ -125,7 +135,7 @@ export class Conversations {
       return true;
     };
     for (; first <= head.last; first++) {
-      if (!messagesOf(this.#chunk(key, first)?.lines ?? '').every(isGone)) break;
+      if (!messagesOf(this.#chunk(key, first)?.lines ?? NOTHING).every(isGone)) break;
       this.#chunks.remove([this.domain, key, first]);
     }
     if (first > head.last) messagesOf(head.lines).every(isGone);
@@ -136,18 +146,20 @@ export class Conversations {
   filter(key: string, head: Head, isGone: (message: Message) => boolean): Change {
     let { count, bytes } = head;
     let latest = 0;
-    const left = (lines: Lines): Lines =>
-      messagesOf(lines).reduce((kept, message) => {
+    const left = (lines: Text): Text => {
+      const kept = messagesOf(lines).reduce((text, message) => {
         const { sequence, json } = message;
-        if (sequence < head.since) return kept;
+        if (sequence < head.since) return text;
         if (isGone(message)) {
           count -= 1;
           bytes -= Buffer.byteLength(json);
-          return kept;
+          return text;
         }
         latest = sequence;
-        return `${kept}${sequence.toString(36)} ${json}\n`;
+        return `${text}${sequence.toString(36)} ${json}\n`;
       }, '');
+      return Buffer.from(kept);
+    };
     for (let number = head.first; number <= head.last; number++) {
       const chunk = this.#chunk(key, number);
       if (!chunk) continue;
@@ -184,9 +196,23 @@ export class Conversations {
     if (head.latest < floor) return;
     const isAsked = ({ sequence }: Message): boolean => sequence >= floor;
     for (let number = this.#holding(key, head, floor); number <= head.last; number++) {
-      yield* messagesOf(this.#chunk(key, number)?.lines ?? '').filter(isAsked);
+      yield* messagesOf(this.#chunk(key, number)?.lines ?? NOTHING).filter(isAsked);
     }
     yield* messagesOf(head.lines).filter(isAsked);
+  }
+
+  /** The newest message of an id: that of `author` first, and rather than one of `reader` another's. */
+  find(key: string, head: Head, id: string, author: string | null, reader = '', most = Infinity): Message | null {
+    let other: Message | null = null;
+    let looked = 0;
+    for (const message of this.backwards(key, head, 0)) {
+      looked += message.json.length;
+      if (looked > most) break;
+      if (!hasId(message, id)) continue;
+      if (author === null ? !isFrom(message, reader) : isFrom(message, author)) return message;
+      other ??= message;
+    }
+    return other;
   }
 
   #chunk(key: string, number: number): Chunk | undefined {
@@ -207,19 +233,20 @@ export class Conversations {
 
 function emptyHead(sides: readonly Address[]): Head {
   const read = sides.map(() => 0);
-  return { sides, first: 0, last: -1, lines: '', since: 0, latest: 0, count: 0, bytes: 0, period: -1, read };
+  return { sides, first: 0, last: -1, lines: NOTHING, since: 0, latest: 0, count: 0, bytes: 0, period: -1, read };
 }
 
-function startOf(lines: Lines): number {
-  return Number.parseInt(lines.slice(0, lines.indexOf(' ')), 36);
+function startOf(lines: Text): number {
+  return Number.parseInt(lines.toString('latin1', 0, lines.indexOf(' ')), 36);
 }
 
-function messagesOf(lines: Lines): Message[] {
+function messagesOf(lines: Text): Message[] {
+  const text = lines.toString();
   const messages: Message[] = [];
-  for (let start = 0; start < lines.length; ) {
-    const space = lines.indexOf(' ', start);
-    const end = lines.indexOf('\n', space);
-    messages.push({ sequence: Number.parseInt(lines.slice(start, space), 36), json: lines.slice(space + 1, end) });
+  for (let start = 0; start < text.length; ) {
+    const space = text.indexOf(' ', start);
+    const end = text.indexOf('\n', space);
+    messages.push({ sequence: Number.parseInt(text.slice(start, space), 36), json: text.slice(space + 1, end) });
     start = end + 1;
   }
   return messages;

@@ -1,9 +1,9 @@
 /**
  * A domain's history: the last messages of each conversation, between two endpoints or in a room. PROTOCOL.md section 18.
  *
- * `take` notes what is dispatched, and that is all that a message's way costs. Some moments later what has gathered is
- * written together, a conversation at a time; who reads has it written at once. A server that is killed has lost at most
- * what was gathering.
+ * `take` notes what is dispatched, and that is all that a message's way costs. Within a second what has gathered is noted on
+ * disk as it is (gathering.ts), and some seconds later written together, a conversation at a time; who reads has what is
+ * asked for written at once. A server that is killed has lost at most what was not noted.
  *
  * Bounded for each conversation by the domain's `history` (messages and days), and for the domain by `historyBytes`: beyond
  * that the oldest go, and where all is of the current period, or the disk is full, what is new is not kept. Each of these is counted.
@@ -18,22 +18,17 @@ import {
   type Change,
   Conversations,
   type Head,
-  hasId,
   isFrom,
   type Message,
   type Page,
   pageOf,
   SEQUENCES_PER_MS,
 } from './conversation.js';
-import { type Gathered, Gathering, keyOf } from './gathering.js';
+import { bytesOf, type Gathered, Gathering, keyOf } from './gathering.js';
+import { GATHER_MS, HistoryWrites } from './history-writes.js';
 import type { MessageFields, Packet, StatusFields } from './packet.js';
 import { type Listed, Participants, periodOf, startOf } from './participants.js';
 
-/** How long what is taken gathers before it is written. */
-const GATHER_MS = 1000;
-/** Then so many conversations are written at once, with a pause before the next, so that it holds nobody up. */
-const SOME = 50;
-const PAUSE_MS = 10;
 const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
@@ -84,10 +79,10 @@ export class History {
   readonly #totals: Table<Totals>;
   readonly #part: string;
   readonly #gathering: Gathering;
+  readonly #writes: HistoryWrites;
   #sequence = 0;
   #messages: number;
   #bytes: number;
-  #cancelWrite: (() => void) | null = null;
   #cancelSweep: (() => void) | null = null;
   #closed = false;
 
@@ -99,17 +94,20 @@ export class History {
     private readonly encode: (packet: Packet) => string,
   ) {
     this.#part = part(owner.name);
-    this.#gathering = new Gathering(owner.name);
+    this.#gathering = new Gathering(owner.name, store);
+    this.#writes = new HistoryWrites(this.#gathering, clock, store, (gathered) => this.#keepAll(gathered));
     this.#conversations = new Conversations(store, this.#part);
     this.#participants = new Participants(store, this.#part);
     this.#reads = store.table('reads');
     this.#totals = store.table('history');
     const { messages, bytes, sequence } = this.#totals.get([this.#part]) ?? NOTHING;
-    this.#sequence = sequence;
     this.#messages = messages;
     this.#bytes = bytes;
+    const latest = (key: string): number => this.#conversations.head(key)?.latest ?? 0;
+    this.#sequence = Math.max(sequence, this.#gathering.restore(latest, clock.now()));
     this.#tell();
     this.#schedule();
+    this.#writes.goOn();
   }
 
   /** Notes a message, or that messages have been read; whatever else is dispatched is none of a history's. */
@@ -119,36 +117,34 @@ export class History {
     if (kind === 'message') {
       // What nobody is to receive after a time is nobody's to read later.
       if (packet.expiresAt !== null) return;
-      this.#gathering.message(sender, to, this.#nextSequence(), packet);
+      this.#gathering.message(sender, to, this.#nextSequence(), this.encode(packet), this.clock.now());
     } else {
       const { show } = packet.fields as StatusFields;
       if (kind !== 'status' || !show.startsWith(READ)) return;
-      this.#gathering.read(sender, to, show.slice(READ.length));
+      this.#gathering.read(sender, to, show.slice(READ.length), this.clock.now());
     }
-    if (this.#closed || this.#gathering.isMuch) this.write();
-    else this.#cancelWrite ??= this.clock.after(GATHER_MS, this.#writeSome);
+    this.#writes.came();
   }
 
-  /** Writes what has gathered; on disk it is with the store's next commit. */
-  write(most = Number.POSITIVE_INFINITY): void {
-    this.#cancelWrite?.();
-    this.#cancelWrite = null;
-    if (this.#gathering.isEmpty) return;
+  /** Writes what has gathered to its conversations; on disk it is with the store's next commit. */
+  write(): void {
+    this.#writes.all();
+  }
+
+  #keepAll(taken: readonly Gathered[]): void {
     const isFull = !this.#makeRoom();
-    for (const { key, sides, messages, reads } of this.#gathering.take(most)) {
-      if (messages.length > 0) this.#keep(key, sides, messages, isFull);
+    for (const gathered of taken) {
+      const { key, sequences, reads } = gathered;
+      if (sequences.length > 0) this.#keep(gathered, isFull);
       for (const [by, ids] of reads) for (const id of ids) this.#read(key, by, id);
     }
     this.#tell();
     this.#schedule();
-    if (!this.#gathering.isEmpty) this.#cancelWrite = this.clock.after(PAUSE_MS, this.#writeSome);
   }
-
-  readonly #writeSome = (): void => this.write(SOME);
 
   /** The messages of a conversation, each as its JSON, the oldest first. */
   messages(user: Address, other: Address, { before, after, limit }: Asked): Page<string> {
-    this.write();
+    this.#writes.these(this.#gathering.takeOf(user, other));
     const key = keyOf(this.owner.name, user, other);
     const head = this.#conversations.head(key);
     if (!head) return { items: [], next: null };
@@ -164,7 +160,7 @@ export class History {
 
   /** The conversations of an endpoint that is in these rooms, the newest first; `after` is not looked at. */
   conversations(user: Address, rooms: readonly Address[], { before, limit }: Asked): Page<Summary> {
-    this.write();
+    this.#writes.these(this.#gathering.takeOfAll(user, new Set(rooms)));
     const below = before ?? Number.POSITIVE_INFINITY;
     const oldest = this.#oldest();
     const find = (key: string) => this.#conversations.head(key);
@@ -202,7 +198,7 @@ export class History {
     this.write();
     const key = keyOf(this.owner.name, user, other);
     const head = this.#conversations.head(key);
-    const message = head && this.#find(key, head, id, shortId(this.owner.name, user));
+    const message = head && this.#conversations.find(key, head, id, shortId(this.owner.name, user));
     if (!head || !message) return null;
     this.#filter(key, head, ({ sequence }) => sequence === message.sequence);
     this.#tell();
@@ -230,7 +226,7 @@ export class History {
   /** Writes what has gathered, and forgets its timers: what comes later is written at once. */
   close(): void {
     this.#closed = true;
-    this.write();
+    this.#writes.close();
     this.#cancelSweep?.();
     this.#cancelSweep = null;
   }
@@ -245,31 +241,26 @@ export class History {
     return (this.clock.now() - this.settings.days * DAY_MS) * SEQUENCES_PER_MS;
   }
 
-  #keep(key: string, sides: readonly Address[], messages: Gathered['messages'], isFull: boolean): void {
+  #keep(gathered: Gathered, isFull: boolean): void {
     const { history } = this.owner.metrics;
+    const { key, sides, sequences, authors } = gathered;
+    const count = sequences.length;
     const old = this.#conversations.head(key) ?? null;
-    let bytes = 0;
-    const kept: Message[] = messages.map(({ sequence, packet }) => {
-      bytes += packet.bytes;
-      return { sequence, json: this.encode(packet) };
-    });
-    if (isFull) this.owner.metrics.exceed('historyBytes', kept.length);
-    if (isFull || !this.store.hasRoom(bytes)) {
-      history.refused += kept.length;
+    if (isFull || !this.store.hasRoom(bytesOf(gathered))) {
+      history.refused += count;
+      if (isFull) this.owner.metrics.exceed('historyBytes', count);
       return;
     }
-    history.kept += kept.length;
-    const appended = this.#conversations.append(key, old, sides, kept);
-    this.#messages += kept.length;
+    history.kept += count;
+    const appended = this.#conversations.append(key, old, sides, gathered);
+    this.#messages += count;
     this.#bytes += appended.bytes - (old?.bytes ?? 0);
     const head = this.#trimmed(key, appended);
     if (!head) return;
     const period = periodOf(head.latest);
     this.#conversations.put(key, { ...head, period });
     if (old?.period !== period) this.#participants.move(key, head.sides, old?.period ?? null, period);
-    if (head.sides.length > 1) return;
-    const authors = new Set(messages.map(({ packet }) => packet.sender as Address));
-    for (const author of authors) this.#participants.wrote(author, key, period);
+    for (const author of authors ?? []) this.#participants.wrote(author, key, period);
   }
 
   #trimmed(key: string, head: Head): Head | null {
@@ -280,7 +271,7 @@ export class History {
 
   #read(key: string, by: Address, id: string): void {
     const head = this.#conversations.head(key);
-    const message = head && this.#find(key, head, id, null, shortId(this.owner.name, by), LOOKED_AT);
+    const message = head && this.#conversations.find(key, head, id, null, shortId(this.owner.name, by), LOOKED_AT);
     if (!head || !message || !this.store.hasRoom()) return;
     const { sequence } = message;
     const side = head.sides.indexOf(by);
@@ -290,20 +281,6 @@ export class History {
     } else if (sequence > (head.read[side] ?? 0)) {
       this.#conversations.put(key, { ...head, read: head.read.map((old, i) => (i === side ? sequence : old)) });
     }
-  }
-
-  /** The newest message of an id: that of `author` first, and rather than one of `reader` another's. */
-  #find(key: string, head: Head, id: string, author: string | null, reader = '', most = Infinity): Message | null {
-    let other: Message | null = null;
-    let looked = 0;
-    for (const message of this.#conversations.backwards(key, head, 0)) {
-      looked += message.json.length;
-      if (looked > most) break;
-      if (!hasId(message, id)) continue;
-      if (author === null ? !isFrom(message, reader) : isFrom(message, author)) return message;
-      other ??= message;
-    }
-    return other;
   }
 
   #summary(user: Address, { key, head }: Listed, oldest: number, looked: { characters: number }): Summary | null {

@@ -70,6 +70,7 @@ export const TABLES = [
   'received',
   'publications',
   'outbound',
+  'gathered',
   'conversations',
   'messages',
   'participants',
