@@ -40,6 +40,7 @@ export class Alone implements DomainCluster {
   readonly sessions: ClusterSessions = { ...OWN_SESSIONS };
   readonly topics: ClusterTopics = new OwnTopics();
   readonly journal = null;
+  readonly held = null;
   readonly tokenPrefix = '';
   readonly awayElsewhere = 0;
   readonly hasOthers = false;

@@ -134,6 +134,15 @@ export interface EndpointJournal {
   keep(node: Node, id: string, kept: KeptEndpoint): void;
 }
 
+/** Where messages are that a client may still want, for as long as they stand in queues. */
+export interface MessageKeeper {
+  /** A message stands in a queue of an endpoint from now on. */
+  hold(owner: Address, queue: string, packet: Packet): void;
+  release(owner: Address, queue: string, packet: Packet): void;
+  /** Calls `done` when all that was held before is kept. */
+  committed(done: () => void): void;
+}
+
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   /** Whether this node goes on with what a node has left behind that is not there any more. */
   succeeds(node: string): boolean;
@@ -141,6 +150,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   readonly topics: ClusterTopics;
   /** null: what a node has goes with it. */
   readonly journal: EndpointJournal | null;
+  /** null: messages go with their node. */
+  readonly held: MessageKeeper | null;
   /** About how many clients of the domain are away on other nodes. */
   readonly awayElsewhere: number;
   /** Whether there are other nodes. */

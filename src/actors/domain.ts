@@ -15,7 +15,7 @@ import { type Address, addressOf, type Node, shortId, shortIdOf, type Target } f
 import { Alone } from './alone.js';
 import { AwayClients } from './away.js';
 import type { Client } from './client.js';
-import type { DomainCluster } from './cluster.js';
+import type { DomainCluster, MessageKeeper } from './cluster.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { History } from './history.js';
@@ -97,6 +97,8 @@ export class Domain {
   readonly journal: DomainJournal | null;
   /** Has unconfirmed messages on disk where the domain wants that; null: there is no store. */
   readonly unconfirmed: Unconfirmed | null;
+  /** Has them there, or where a cluster keeps them; null: nobody does. */
+  readonly held: Pick<MessageKeeper, 'hold' | 'release'> | null;
   readonly fanout: PresenceFanout;
   /** Keeps the last messages of each conversation; null: the domain has no history. */
   history: History | null = null;
@@ -144,6 +146,7 @@ export class Domain {
     this.fanout = new PresenceFanout(this);
     this.#endpoints = system.group(`endpoints ${settings.domain}`, this.lane);
     this.cluster = runtime.cluster?.(this) ?? new Alone((packet, only) => toEndpointHere(this, packet, only));
+    this.held = this.unconfirmed ?? this.cluster.held;
     this.tracker = new Tracker(this.cluster, this.fanout, this.memory, this.metrics);
     this.router = system.spawn(system.group(`router ${settings.domain}`, this.lane), router, this.table);
     this.tracker.rooms.onEmpty = (room) => this.events?.presence.roomEmpty(room);
@@ -178,7 +181,15 @@ export class Domain {
 
   /** Whether a message is answered when it is on disk. */
   get answersFromDisk(): boolean {
-    return this.settings.durability === 'always' && this.unconfirmed !== null;
+    return this.settings.durability === 'always' && this.held !== null;
+  }
+
+  /** Calls `done` when all messages that were accepted before are where the domain keeps them. */
+  committed(done: () => void): void {
+    const { store } = this.runtime;
+    const stored = (): void => (store ? store.committed(done) : done());
+    if (this.cluster.held) this.cluster.held.committed(stored);
+    else stored();
   }
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */

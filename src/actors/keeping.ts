@@ -24,7 +24,7 @@ import type { Packet } from './packet.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { giveLate, keepUnconfirmed, keepUnseen, keepWaiting, restoreConfirmed } from './unseen.js';
+import { giveLate, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
   /** Another node has kept a message for the endpoint, which has come to this one meanwhile. */
@@ -140,34 +140,43 @@ function keptClientQueue(
 export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'> & {
   /** Messages of the offline store, which came before what stands in queues: each client has them first. */
   readonly stored?: readonly Packet[];
+  /** The era that positions begin, where that is not the server's. */
+  readonly era?: string;
 };
 type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 
 function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMessage>): EndpointState {
   const { kept, queues, packetOf, goesOn, done } = message;
   if (kept) comeBack(state, kept, self);
-  if (!goesOn) {
-    for (const client of state.clients) {
-      client.mayMiss = true;
-      keepUnknown(client);
-    }
-  }
   if (!kept && queues) keepOffline(state, queues, packetOf);
-  if (kept) {
-    const stored = goesOn ? [] : leftInStore(state, queues, packetOf);
-    for (const packet of stored) keepUnseen(state, packet);
-    // Of a service in turns they go to one of them, when that one is connected.
-    const given = isInTurns(state) ? [] : stored;
-    const restored = new Set(queues?.clients.map(({ name }) => name));
-    for (const client of state.clients) {
-      if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
-    }
-    if (queues) restoreQueues(state, queues, { packetOf, goesOn, stored: given });
-    // None of them is connected: it waits for whichever comes first, before all that comes from now on.
-    for (const client of state.clients) keepUnconfirmed(state, client);
-  }
+  if (kept) restoreClients(state, state.clients, queues, { packetOf, goesOn });
   done();
   return state;
+}
+
+/** Gives clients that are brought back what waited for them; where positions do not go on, they may have missed something. */
+export function restoreClients(
+  state: EndpointState,
+  clients: readonly Client[],
+  queues: KeptQueues | null,
+  { packetOf, goesOn, era }: Restore,
+): void {
+  for (const client of goesOn ? [] : clients) {
+    client.mayMiss = true;
+    keepUnknown(client);
+    if (era !== undefined) client.restore({ entries: [], sent: 0, accepted: 0, era }, state.domain.limits);
+  }
+  const stored = goesOn ? [] : leftInStore(state, queues, packetOf);
+  keepWaiting(state, stored);
+  // Of a service in turns they go to one of them, when that one is connected.
+  const given = isInTurns(state) ? [] : stored;
+  const restored = new Set(queues?.clients.map(({ name }) => name));
+  for (const client of clients) {
+    if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
+  }
+  if (queues) restoreQueues(state, queues, { packetOf, goesOn, stored: given, ...(era === undefined ? {} : { era }) });
+  // None of them is connected: it waits for whichever comes first, before all that comes from now on.
+  if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
 
 function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMessage>): void {
@@ -204,7 +213,7 @@ function found(numbers: readonly number[], packetOf: (number: number) => Packet 
   return numbers.map(packetOf).filter((packet) => packet !== null);
 }
 
-export function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
+function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
   const { packetOf } = message;
   noteTold(state, queues, packetOf);
   const names = new Set(state.clients.map(({ name }) => name));
@@ -247,6 +256,7 @@ function numbersOf(entries: readonly KeptEntry[]): number[] {
 /** In a new era packets count from 1 again, and gaps are forgotten: whoever goes on is told that something may be missed. */
 function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, message: Restore): void {
   const { packetOf, goesOn, stored = [] } = message;
+  const era = message.era === undefined ? {} : { era: message.era };
   const client = clients.find(({ name }) => name === kept.name);
   if (!client) return;
   const state = queueState(kept, packetOf);
@@ -257,7 +267,7 @@ function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue,
   }
   if (goesOn) client.mayMiss = kept.mayMiss === true;
   if (goesOn && kept.session !== null) domain.sessions?.restore(client, kept.session, packetOf);
-  client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length }, domain.limits);
+  client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length, ...era }, domain.limits);
 }
 
 function restoreElders({ clients }: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {

@@ -17,7 +17,7 @@ import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { isOnline } from './endpoint-record.js';
 import { inspect } from './inspect.js';
-import { clientOf, keptEndpoint, keptQueues, restoreQueues } from './keeping.js';
+import { clientOf, keptEndpoint, keptQueues, restoreClients } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
 import { lookup } from './lists.js';
 import { becomeOnline, tellConnected } from './online.js';
@@ -184,9 +184,7 @@ function whileLeaving(state: EndpointState, { forward }: Leaving, message: Endpo
 /** It lives on the other node now: here it is forgotten, and nobody is told of anything. */
 function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
   const { domain, record, address, clients, unseen } = state;
-  const { tickets, metrics, mailboxes, away, tracker } = domain;
-  const packets = new Set([...clients.flatMap(({ queued }) => queued), ...(unseen?.packets ?? [])]);
-  for (const packet of packets) if (mailboxes?.placeOf(packet)) mailboxes.forget(address, packet);
+  const { tickets, metrics, away, tracker } = domain;
   for (const client of clients) {
     tickets.delete(client.token);
     away.remove(client, 'handedOver');
@@ -231,8 +229,8 @@ function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self
   enter(state, kept);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
-  if (era !== null) for (const client of clients) beginEra(state, client, era);
-  if (queues) restoreQueues(state, queues, { packetOf: copyOf, goesOn: era === null });
+  const restore = { packetOf: copyOf, goesOn: era === null, ...(era === null ? {} : { era }) };
+  restoreClients(state, clients, queues, restore);
   const { grace } = domain.runtime;
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);
@@ -241,12 +239,6 @@ function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self
   domain.trace?.event('adopted', state.address, '');
   domain.changed(state.address, self);
   done(true);
-}
-
-/** What a client has had is not known: it is told so, and counts anew. */
-function beginEra({ domain }: EndpointState, client: Client, era: string): void {
-  client.mayMiss = true;
-  client.restore({ entries: [], sent: 0, accepted: 0, era }, domain.limits);
 }
 
 /** The endpoint is here as well from now on, in the rooms that it is in. Where it was online, or away, before, nobody sees a change. */
@@ -270,12 +262,13 @@ function enter(state: EndpointState, kept: KeptEndpoint): void {
   else update();
 }
 
-/** Messages that clients here have queued already are the same objects in the queues of those that come. */
+/** Messages that clients here have queued, or the offline store has, are the same objects in the queues of those that come. */
 function samePackets(
-  { clients, unseen }: EndpointState,
+  { clients, unseen, domain, address }: EndpointState,
   packetOf: (number: number) => Packet | null,
 ): (number: number) => Packet | null {
-  const here = [...clients.flatMap(({ queued }) => queued), ...(unseen?.packets ?? [])];
+  const stored = domain.mailboxes?.read(address) ?? [];
+  const here = [...clients.flatMap(({ queued }) => queued), ...(unseen?.packets ?? []), ...stored];
   if (here.length === 0) return packetOf;
   const known = new Map(here.filter(({ kind }) => kind === 'message').map((packet) => [nameOf(packet), packet]));
   return (number) => {

@@ -9,11 +9,11 @@
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics, PacketKind } from '../metrics.js';
+import type { MessageKeeper } from './cluster.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
 import { type Batch, type Entry, isPacket, type QueueOwner, type QueueState, span } from './queue-entries.js';
-import type { Unconfirmed } from './unconfirmed.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -37,7 +37,7 @@ export interface QueueKeeper {
   readonly metrics: DomainMetrics;
   readonly memory: Memory;
   /** Has messages on disk while they stand in a queue; null or absent: nothing is kept. */
-  readonly unconfirmed?: Pick<Unconfirmed, 'hold' | 'release'> | null;
+  readonly held?: Pick<MessageKeeper, 'hold' | 'release'> | null;
   readonly runtime: { readonly clock: Pick<Clock, 'now'>; readonly era: string };
 }
 
@@ -320,10 +320,10 @@ export class PacketQueue {
   }
 
   #count(packet: Packet, sign: 1 | -1): void {
-    const { metrics, memory, unconfirmed } = this.keeper;
-    if (unconfirmed && packet.kind === 'message') {
-      if (sign > 0) unconfirmed.hold(this.owner.address, this.owner.name, packet);
-      else unconfirmed.release(this.owner.address, this.owner.name, packet);
+    const { metrics, memory, held } = this.keeper;
+    if (held && packet.kind === 'message') {
+      if (sign > 0) held.hold(this.owner.address, this.owner.name, packet);
+      else held.release(this.owner.address, this.owner.name, packet);
     }
     const bytes = sign * packet.bytes;
     this.#bytes += bytes;

@@ -10,4 +10,6 @@ export interface OrphanFinder {
   mayKnow(): boolean;
   /** Looks for the client of a ticket that no living node knows. */
   find(address: Address, token: string, done: (found: Adopted) => void): void;
+  /** Takes over an endpoint for the sake of a message that must not be lost; false: there is none on a node that is gone. */
+  revive(address: Address, done: (found: Adopted) => void): boolean;
 }

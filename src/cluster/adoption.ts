@@ -120,9 +120,8 @@ export class Adoption {
       missing -= 1;
       if (missing > 0) return;
       metrics.adopted += answers.filter((answer) => answer === 1).length;
-      const { store } = domain.runtime;
       const answer = (): void => mesh.barrier(() => reply(answers));
-      if (store && domain.answersFromDisk) store.committed(answer);
+      if (domain.answersFromDisk) domain.committed(answer);
       else answer();
     };
     for (const [at, { target, kept, queues }] of endpoints.entries()) {

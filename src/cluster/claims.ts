@@ -19,7 +19,7 @@ type Asked = readonly [address: Address | '', client: string | null, members: nu
 type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
 
 export interface ClaimOptions {
-  readonly domain: { readonly name: string; readonly messageIds: MessageIds };
+  readonly domain: { readonly name: string; readonly messageIds: MessageIds; readonly answersFromDisk?: boolean };
   readonly rpc: LocalNode['rpc'];
   /** The node that an address chooses; null: this one. */
   readonly chosenBy: (address: Address) => Peer | null;
@@ -87,7 +87,8 @@ export class Claims {
     const { messageIds } = this.options.domain;
     for (const [at, one] of sent.entries()) {
       const outcome: unknown = Array.isArray(outcomes) ? outcomes[at] : null;
-      if (isOutcome(outcome)) messageIds.settle(one, outcome);
+      const isKnown = isOutcome(outcome) && !(outcome === 'unknown' && this.options.domain.answersFromDisk);
+      if (isKnown) messageIds.settle(one, outcome);
       else messageIds.drop(one);
     }
   }

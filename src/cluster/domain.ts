@@ -4,7 +4,7 @@
  * nodes is in incoming.ts.
  */
 import type { Address } from '../actors/address.js';
-import type { DomainCluster, EndpointJournal, FoundClient, RemoteNode } from '../actors/cluster.js';
+import type { DomainCluster, EndpointJournal, FoundClient, MessageKeeper, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
@@ -15,7 +15,7 @@ import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
-import { TICKET_NOT_FOUND } from '../errors.js';
+import type { Adopted, OrphanFinder } from './adopted.js';
 import { AwayCounts } from './away-counts.js';
 import { Claims } from './claims.js';
 import { Handover } from './handover.js';
@@ -58,6 +58,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly claims: Claims;
   readonly whereabouts: Whereabouts;
   readonly journal: EndpointJournal | null;
+  readonly held: MessageKeeper | null;
+  readonly orphans: OrphanFinder | null;
   readonly stamps: LocalNode['stamps'];
   /** Rooms that endpoints of this node have left. */
   readonly #left = new Map<Address, Left>();
@@ -77,7 +79,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.meetings = new Meetings(items, mesh);
     const peersOf = (address: Address) => this.#peersOf(address);
     this.journal = node.journalOf(domain);
-    this.whereabouts = new Whereabouts({ domain, node, peersOf, orphans: node.orphansOf(domain) });
+    this.orphans = node.orphansOf(domain);
+    this.held = node.heldOf(domain, items);
+    this.whereabouts = new Whereabouts({ domain, node, peersOf, orphans: this.orphans });
     this.remoteTransports = new RemoteTransports(domain, items, mesh, () => node.leaving.isActive);
     this.remoteClients = new RemoteClients(domain, items, node, this.whereabouts);
     this.sessions = new Sessions(items, mesh, stamps);
@@ -226,20 +230,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean {
-    const { isAnswering, leaving } = this.node;
-    // A node that has handed the ticket over knows where it is; all others are asked for what is theirs.
-    if (isAnswering && !leaving.isActive) return false;
-    const { whereabouts } = this;
-    if (!whereabouts.mayKnow(address, token)) return false;
-    const [first, ...more] = whereabouts.candidates(address, token);
-    if (first && more.length === 0 && whereabouts.isHome(first, token)) return this.#forward(first, call, done);
-    whereabouts.find(address, token, false, (found) => {
-      if (found === null) done([TICKET_NOT_FOUND]);
-      // It has come here meanwhile: who calls again is answered here.
-      else if (typeof found === 'string') done(null);
-      else this.#forward(found.peer, call, done);
-    });
-    return true;
+    return this.whereabouts.forward(address, token, done, (peer) => this.#forward(peer, call, done));
   }
 
   isKnown(address: Address, token: string): boolean {
@@ -299,7 +290,16 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   toEndpoint(packet: Packet, only: string | null): boolean {
-    return this.relays.toEndpoint(packet, only);
+    return this.relays.toEndpoint(packet, only) || this.#toOrphan(packet, only);
+  }
+
+  /** Its endpoint's node is gone: who sends what must not be lost has the endpoint come here. */
+  #toOrphan(packet: Packet, only: string | null): boolean {
+    const again = (found: Adopted): void => {
+      if (found === 'later') packet.receipt?.report('unknown');
+      else if (!this.relays.toEndpoint(packet, only)) keepOrDrop(this.domain, packet, packet.topic, only);
+    };
+    return packet.kind === 'message' && this.orphans?.revive(packet.topic, again) === true;
   }
 
   relay(record: EndpointRecord, deliver: Deliver): void {
@@ -349,7 +349,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   receipt(peer: Peer, id: number): Receipt {
-    return new Receipt(true, (outcome) => this.node.rpc.answer(peer, id, outcome));
+    return new Receipt(true, (outcome) => {
+      const answer = (): void => this.node.rpc.answer(peer, id, outcome);
+      if (this.domain.answersFromDisk) this.domain.committed(answer);
+      else answer();
+    });
   }
 
   /** Everything that a peer is to know of this node's part of the domain. */

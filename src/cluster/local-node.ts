@@ -1,6 +1,6 @@
 /** This node, as its domains see it. */
 import type { Address } from '../actors/address.js';
-import type { EndpointJournal } from '../actors/cluster.js';
+import type { EndpointJournal, MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { OrphanFinder } from './adopted.js';
@@ -33,6 +33,8 @@ export interface LocalNode {
   readonly isAnswering: boolean;
   /** Where a domain's endpoints are written, so that another node can go on with them; null: nowhere. */
   journalOf(domain: Domain): EndpointJournal | null;
+  /** Where a domain's messages are while they stand in queues; null: nowhere. */
+  heldOf(domain: Domain, items: { wire(packet: Packet): string }): MessageKeeper | null;
   /** What takes over clients of a domain whose nodes are gone; null: they go with their nodes. */
   orphansOf(domain: Domain): OrphanFinder | null;
 }

@@ -11,6 +11,7 @@ import type { Metrics } from '../metrics.js';
 import type { OrphanFinder } from './adopted.js';
 import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
+import { DomainMessages, HeldMessages } from './held-messages.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
 import { JetStream } from './jetstream.js';
@@ -75,6 +76,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #jetstream: JetStream | null;
   readonly #records: TicketRecords | null;
   readonly #orphans: Orphans | null;
+  readonly #held: HeldMessages | null;
   readonly #journals = new Set<ClusterJournal>();
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
@@ -114,9 +116,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
     this.#jetstream = config.store === 'jetstream' ? this.#connection(config) : null;
     this.#records = this.#jetstream && this.#recordsIn(this.#jetstream);
+    this.#held = this.#jetstream && new HeldMessages(this.#jetstream.stream('messages', { ageMs: RECORD_MS }), name);
     const { mesh, rpc, domains } = this;
     this.#orphans =
-      this.#records && new Orphans({ name, mesh, rpc, domains, records: this.#records, metrics: metrics.cluster });
+      this.#records &&
+      new Orphans({ name, mesh, rpc, domains, records: this.#records, held: this.#held, metrics: metrics.cluster });
     system.endOfTurn.add(this.#endOfTurn);
     this.#answer();
   }
@@ -144,6 +148,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this.#journals.delete(journal);
     });
     return journal;
+  }
+
+  heldOf(domain: Domain, items: Pick<ClusteredDomain['items'], 'wire'>): DomainMessages | null {
+    const now = (): number => this.options.clock.now();
+    return this.#held && new DomainMessages(domain, this.#held, (packet) => items.wire(packet), now);
   }
 
   orphansOf(domain: Domain): OrphanFinder | null {

@@ -6,9 +6,9 @@
  * A node that was only cut off, and is heard of again, is told what others have taken over meanwhile: it gives that up, and
  * passes on the messages that it has accepted.
  */
-import type { Address } from '../actors/address.js';
-import { parseTarget } from '../actors/address.js';
+import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
+import type { KeptEndpoint, KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import { hashOf } from '../actors/tickets.js';
 import { CLOSE } from '../errors.js';
@@ -17,6 +17,7 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
+import type { HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
@@ -37,6 +38,7 @@ export interface OrphansOptions {
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'incarnation'>;
   readonly rpc: Pick<Rpc, 'call'>;
   readonly records: TicketRecords;
+  readonly held: HeldMessages | null;
   readonly metrics: ClusterMetrics;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
@@ -65,18 +67,27 @@ export class Orphans {
         if (cluster) this.find(cluster, address, token, done);
         else done(null);
       },
+      revive: (address, done) => {
+        const cluster = this.options.domains.get(domain.name);
+        const parts = domain.tracker.records.get(address)?.parts ?? [];
+        const isOrphan = parts.some(({ node, hidden }) => !hidden && !node.up);
+        if (!cluster || !isOrphan || domain.settings.durability !== 'always') return false;
+        this.find(cluster, address, null, done);
+        return true;
+      },
     };
   }
 
   /** Looks for the client of a ticket that no living node knows. */
-  find(cluster: ClusteredDomain, address: Address, token: string, done: (found: Adopted) => void): void {
+  find(cluster: ClusteredDomain, address: Address, token: string | null, done: (found: Adopted) => void): void {
     const { domain } = cluster;
     const start = (): void => {
-      if (domain.tickets.find(token)?.address === address) return done('here');
+      const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
+      if (isHere) return done('here');
       const waiting = this.#open.get(address);
       if (waiting) return void waiting.push(start);
       this.#open.set(address, []);
-      this.#begin(() => this.#adopt(cluster, address, hashOf(token)), address, done);
+      this.#begin(() => this.#adopt(cluster, address, token === null ? null : hashOf(token)), address, done);
     };
     start();
   }
@@ -110,13 +121,13 @@ export class Orphans {
     for (const go of waiting) go();
   }
 
-  async #adopt(cluster: ClusteredDomain, address: Address, hash: string): Promise<Adopted> {
+  async #adopt(cluster: ClusteredDomain, address: Address, hash: string | null): Promise<Adopted> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         const parts = await this.options.records.read(cluster.domain.name, address);
-        const part = partOf(parts, hash);
+        const part = hash === null ? this.#orphanOf(parts) : partOf(parts, hash);
         if (!part) return null;
-        const [node, incarnation] = part.adopter ?? [part.node, part.incarnation];
+        const [node, incarnation] = homeOf(part);
         if (this.#isAlive(node, incarnation)) return this.#at(node);
         return await this.#take(cluster, address, part);
       } catch (error) {
@@ -137,6 +148,10 @@ export class Orphans {
     return peer?.up === true && peer.incarnation === incarnation;
   }
 
+  #orphanOf(parts: readonly FoundPart[]): FoundPart | undefined {
+    return parts.find((part) => part.kept !== null && !this.#isAlive(...homeOf(part)));
+  }
+
   /** A node that is there and has the part, if the ticket has not ended there. */
   #at(node: string): Adopted {
     const peer = this.options.mesh.peers.get(node);
@@ -145,7 +160,7 @@ export class Orphans {
 
   /** Rejects where another node was faster. */
   async #take(cluster: ClusteredDomain, address: Address, part: FoundPart): Promise<Adopted> {
-    const { records, metrics } = this.options;
+    const { records, metrics, held } = this.options;
     const { domain } = cluster;
     if (domain.shortage) return 'later';
     const revision = await records.adopt(domain.name, address, part);
@@ -155,18 +170,24 @@ export class Orphans {
     this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
     await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
     records.adopted(domain.name, address, part, revision);
+    if (domain.answersFromDisk) held?.committed(() => held.forget(domain.name, address, nodeOf(part)));
     return 'here';
   }
 
   /** Brings a part back here. Answers whether it is here. */
-  async #restore(cluster: ClusteredDomain, address: Address, { kept }: FoundPart, revision: number): Promise<boolean> {
+  async #restore(cluster: ClusteredDomain, address: Address, part: FoundPart, revision: number): Promise<boolean> {
     const { domain } = cluster;
+    const { kept } = part;
     const target = parseTarget(domain.name, address);
     if (!kept || !target) return false;
     const actor = domain.endpoint(target);
     const era = `j${revision.toString(36)}`;
+    const isKept = domain.answersFromDisk && nodeOf(part) !== this.options.name;
+    const packets = (isKept && (await this.options.held?.read(domain.name, address, nodeOf(part)))) || [];
+    const queues = packets.length === 0 ? null : queuesOf(target, kept, packets.length);
+    const packetOf = (number: number): Packet | null => packets[number] ?? null;
     const isTaken = await new Promise<boolean>((done) =>
-      actor.tell({ kind: 'adopt', moved: { kept, queues: null }, era, packetOf: () => null, done }),
+      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, packetOf, done }),
     );
     if (isTaken) actor.tell({ kind: 'keep' });
     // Behind the message before it.
@@ -236,6 +257,29 @@ export class Orphans {
       },
     });
   }
+}
+
+/** The node whose messages are those of a part. */
+function nodeOf(part: FoundPart): string {
+  return homeOf(part)[0];
+}
+
+function homeOf({ node, incarnation, adopter }: FoundPart): readonly [node: string, incarnation: number] {
+  return adopter ?? [node, incarnation];
+}
+
+function isMine({ tracker }: Domain, address: Address): boolean {
+  return (tracker.records.get(address)?.birth ?? 0) > 0;
+}
+
+/** Nobody knows which of its clients has had which message: each has them all, and their ids tell. */
+function queuesOf({ node, id }: Target, { clients }: KeptEndpoint, count: number): KeptQueues {
+  const entries = Array.from({ length: count }, (_, number) => number);
+  const none = { elders: null, given: [], connectedMs: null, session: null };
+  return {
+    ...{ node, id, turns: [], unseen: entries },
+    clients: clients.map(({ name }) => ({ name, accepted: count, sent: 0, entries, ...none })),
+  };
 }
 
 /** The part that has the client of a ticket: of two, that of the node which has it last. */

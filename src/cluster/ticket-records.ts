@@ -48,7 +48,7 @@ export interface TicketRecordsOptions {
 
 const RETRY_MS = 1000;
 
-function word(text: string): string {
+export function word(text: string): string {
   return Buffer.from(text).toString('base64url');
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Address } from '../actors/address.js';
 import type { Tickets } from '../actors/tickets.js';
+import { TICKET_NOT_FOUND } from '../errors.js';
 import type { OrphanFinder } from './adopted.js';
 import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import type { Peer } from './peer.js';
@@ -22,7 +23,7 @@ export type Whereabout =
 
 export interface WhereaboutsOptions {
   readonly domain: { readonly name: string; readonly tickets: Pick<Tickets, 'find'> };
-  readonly node: Pick<LocalNode, 'homeOf' | 'rpc'>;
+  readonly node: Pick<LocalNode, 'homeOf' | 'rpc' | 'isAnswering' | 'leaving'>;
   /** The other nodes that have a part of an endpoint. */
   readonly peersOf: (address: Address) => readonly Peer[];
   /** Takes over what was on nodes that are gone; null: that goes with its node. */
@@ -46,9 +47,24 @@ export class Whereabouts {
     return this.candidates(address, token).length > 0 || this.#mayBeOrphan(token);
   }
 
-  /** Whether the node that gave out a ticket is asked without a question to any other. */
-  isHome(peer: Peer, token: string): boolean {
-    return this.options.orphans === null || this.options.node.homeOf(token) === peer;
+  /** Sends a call on to the node that knows its ticket; answers whether one may. `done` gets what else there is to say. */
+  forward(address: Address, token: string, done: (answer: unknown) => void, send: (peer: Peer) => void): boolean {
+    const { node, orphans } = this.options;
+    // A node that has handed the ticket over knows where it is; all others are asked for what is theirs.
+    if (node.isAnswering && !node.leaving.isActive) return false;
+    if (!this.mayKnow(address, token)) return false;
+    const [first, ...more] = this.candidates(address, token);
+    if (first && more.length === 0 && (orphans === null || node.homeOf(token) === first)) {
+      send(first);
+      return true;
+    }
+    this.find(address, token, false, (found) => {
+      if (found === null) done([TICKET_NOT_FOUND]);
+      // It has come here meanwhile: who calls again is answered here.
+      else if (typeof found === 'string') done(null);
+      else send(found.peer);
+    });
+    return true;
   }
 
   #mayBeOrphan(token: string): boolean {

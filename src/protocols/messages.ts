@@ -9,7 +9,7 @@ import { newMessageId } from '../actors/message-id.js';
 import type { Claim } from '../actors/message-ids.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
-import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS } from '../errors.js';
+import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import { endpointTarget, sendOn, whenArrived, whenHandled } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
@@ -111,10 +111,14 @@ function mayBeStored({ runtime, settings, answersFromDisk }: Domain): boolean {
 }
 
 /** Where a domain answers from disk: calls `reply` when all who were told of the message have written it. */
-function whenOnDisk(domain: Domain, reply: (sent: Sent | null) => void): (sent: Sent | null) => void {
-  const { store } = domain.runtime;
-  if (!store || !domain.answersFromDisk) return reply;
-  return (sent) => whenHandled(domain, () => store.committed(() => reply(sent)));
+function whenOnDisk(domain: Domain, reply: Reply<Sent | null>): Reply<Sent | null> {
+  if (!domain.answersFromDisk) return reply;
+  return (sent) => whenHandled(domain, () => domain.committed(() => reply(sent)));
+}
+
+/** Whether a receiver's node, which has to say that it has the message where it must be, has not answered: it may be gone. */
+function isUnsure(domain: Domain, outcome: Outcome): boolean {
+  return outcome === 'unknown' && domain.answersFromDisk;
 }
 
 /**
@@ -127,9 +131,9 @@ export function post(
   sender: Address,
   letter: Letter,
   tell: (outgoing: Outgoing) => void,
-  answer: (sent: Sent | null) => void,
+  answer: Reply<Sent | null>,
 ): void {
-  const reply = whenArrived(domain, sender, whenOnDisk(domain, answer));
+  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, whenOnDisk(domain, answer));
   const { isAsked, id } = letter;
   const isWaiting = isAsked || mayBeStored(domain);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
@@ -142,7 +146,7 @@ function postUnnamed(
   isWaiting: boolean,
   domain: Domain,
   tell: (outgoing: Outgoing) => void,
-  reply: (sent: Sent | null) => void,
+  reply: Reply<Sent | null>,
 ): void {
   const { receivers, isAsked } = letter;
   if (!isWaiting) {
@@ -151,14 +155,15 @@ function postUnnamed(
   }
   const [first] = receivers;
   if (!isAsked && receivers.length === 1 && first) {
-    const receipt = new Receipt(false, () => reply(null));
+    const asks = domain.answersFromDisk;
+    const receipt = new Receipt(asks, (outcome) => reply(isUnsure(domain, outcome) ? UNAVAILABLE : null));
     return tell(outgoingTo(letter, first[0], first[1], null, receipt));
   }
   const ownId = newMessageId();
-  const gathering = new Gathering(letter, ownId, reply);
+  const gathering = new Gathering(letter, ownId, domain.answersFromDisk, reply);
   for (const [at, [to, target]] of receivers.entries()) {
     const members = isAsked ? membersIn(domain, target) : null;
-    const receipt = new Receipt(isAsked, (outcome) => gathering.known(at, outcome, members));
+    const receipt = new Receipt(isAsked || domain.answersFromDisk, (outcome) => gathering.known(at, outcome, members));
     tell(outgoingTo(letter, to, target, ownId, receipt));
   }
 }
@@ -168,8 +173,8 @@ function postNamed(
   domain: Domain,
   { sender, letter, id }: { readonly sender: Address; readonly letter: Letter; readonly id: string },
   tell: (outgoing: Outgoing) => void,
-  whenKnown: ((sent: Sent | null) => void) | null,
-  reply: (sent: Sent | null) => void,
+  whenKnown: Reply<Sent | null> | null,
+  reply: Reply<Sent | null>,
 ): void {
   const addressees = letter.receivers.map(([, target]) => ({ target, members: membersIn(domain, target) }));
   const release = domain.sendOrder.hold(sender);
@@ -193,10 +198,10 @@ function sendClaimed(
   id: string,
   claims: readonly Claim[],
   tell: (outgoing: Outgoing) => void,
-  whenKnown: ((sent: Sent | null) => void) | null,
+  whenKnown: Reply<Sent | null> | null,
 ): void {
   const { messageIds, metrics } = domain;
-  const gathering = whenKnown && new Gathering(letter, id, whenKnown);
+  const gathering = whenKnown && new Gathering(letter, id, domain.answersFromDisk, whenKnown);
   for (const [at, [to, target]] of letter.receivers.entries()) {
     const { sent, isNew } = claims[at] as Claim;
     if (gathering) sent.whenKnown((outcome) => gathering.known(at, outcome, sent.members));
@@ -204,7 +209,11 @@ function sendClaimed(
       metrics.messagesRepeated += 1;
       continue;
     }
-    const receipt = new Receipt(true, (outcome) => messageIds.settle(sent, outcome));
+    const receipt = new Receipt(true, (outcome) => {
+      // Who sends it again is heard.
+      if (isUnsure(domain, outcome)) messageIds.drop(sent);
+      else messageIds.settle(sent, outcome);
+    });
     receipt.onStored = () => messageIds.write(sent, 'stored');
     tell(outgoingTo(letter, to, target, id, receipt));
   }
@@ -224,7 +233,9 @@ class Gathering {
   constructor(
     private readonly letter: Letter,
     private readonly id: string,
-    private readonly reply: (sent: Sent | null) => void,
+    /** Its node has to say of each receiver that the message is where it must be. */
+    private readonly mustKnow: boolean,
+    private readonly reply: Reply<Sent | null>,
   ) {
     this.#outcomes = letter.receivers.map(([to]) => [to, 'unknown'] as const);
     this.#missing = letter.receivers.length;
@@ -239,6 +250,8 @@ class Gathering {
     if (receivers.length === 1) this.#members = members;
     this.#missing -= 1;
     if (this.#missing > 0) return;
+    const isUnsure = this.mustKnow && this.#outcomes.some(([, known]) => known === 'unknown');
+    if (isUnsure && !isAsked) return this.reply(UNAVAILABLE);
     this.reply(isAsked ? { id: this.id, outcomes: this.#outcomes, members: this.#members } : null);
   }
 }

@@ -123,6 +123,10 @@ export function sendMessage(
   if (isReplyError(letter)) return refusal('fields', letter);
   const { isAsked = letter.isAsked } = message;
   const sent = { ...letter, fromClient: true, expiresAt, isAsked };
-  post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), handled);
+  const known = (result: Sent | null | ReplyError): void => {
+    // A receiver's node is gone, perhaps with the message: who waits for an acknowledgement sends it again.
+    if (result === null || !isReplyError(result)) handled(result);
+  };
+  post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), known);
   return null;
 }

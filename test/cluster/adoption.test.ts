@@ -4,7 +4,7 @@ import { CountingSocket } from '../support/counting.js';
 import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
 import { poll } from '../support/polling.js';
 import { skipWithout } from '../support/programs.js';
-import type { Cleaner } from '../support/server.js';
+import { type Cleaner, siteA } from '../support/server.js';
 
 const skip = skipWithout('nats-server');
 const LEASE_MS = 1000;
@@ -176,3 +176,50 @@ t.test('without JetStream nobody is taken over, and who comes is told to come la
   await alice.has(1);
   t.equal((await n2.site().post('/v5/messages', { ticket: unknown, to: 'alice', body: 'x' })).status, 404);
 });
+
+t.test(
+  'durable always: of nodes that are killed one after the other nothing is lost that was answered, and all is in order',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
+    const nodes = await three(t, nats, { domains });
+    const [n1, n2, n3] = nodes;
+    const { ticket } = await n1.site().online('alice');
+    const alice = n3.own(new CountingSocket(n1.port, ticket));
+    await alice.connect();
+    await written();
+    const sent: string[] = [];
+    let isDone = false;
+    const write = async (): Promise<void> => {
+      while (!isDone) {
+        const body = String(sent.length);
+        const answer = await n3.site().post('/v5/messages', { from: 'carl', to: 'alice', body, id: `m${body}` });
+        if (answer.status === 200) sent.push(body);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    const writing = write();
+    const until = async (count: number): Promise<void> => {
+      while (sent.length < count) await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    await until(20);
+    for (const [killed, next] of [
+      [n1, n2],
+      [n2, n3],
+    ] as const) {
+      const before = sent.length;
+      killed.process.kill('SIGKILL');
+      await killed.process.ended;
+      alice.disconnect();
+      await until(before + 10);
+      await comeBack(alice, next.port);
+      await until(before + 30);
+    }
+    isDone = true;
+    await writing;
+    await alice.until(() => new Set(alice.bodies).size === sent.length, `${sent.length} messages`);
+    const first = alice.bodies.filter((body, at) => alice.bodies.indexOf(body) === at);
+    t.strictSame(first, sent, `${alice.bodies.length} came, of ${sent.length}`);
+  },
+);
