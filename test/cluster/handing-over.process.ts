@@ -15,9 +15,10 @@ import { type Cleaner, siteA } from '../support/server.js';
 
 const skip = skipWithout('nats-server');
 const RETRY_MS = 20;
+const WRITE_MS = 60;
 
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+function pause(ms = RETRY_MS): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -239,7 +240,7 @@ class Writer {
       const body = `${this.from} ${this.sent.length}`;
       const answer = await this.site.post('/v5/messages', { from: this.from, to: this.to, body, ...this.fields });
       if (answer.status === 200) this.sent.push(body);
-      await pause();
+      await pause(WRITE_MS);
     }
   }
 

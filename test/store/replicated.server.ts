@@ -88,7 +88,7 @@ t.test(
     const { store: one } = await node(t, nats);
     const { store: two } = await node(t, nats);
     const bans = one.table<string>('bans');
-    const heard: unknown[] = [];
+    const heard: (readonly [Key, unknown])[] = [];
     two.table('bans').watch('ban', (key, value) => void heard.push([key, value]));
     bans.put(['ban', 'b'], 'first');
     bans.put(['ban', 'a'], 'second');
@@ -98,6 +98,7 @@ t.test(
     t.strictSame([...bans.entries('ban')], [[['ban', 'b'], 'third']]);
     await committed(one);
     await shown(two, ['ban', 'b'], 'third');
+    while (!heard.some(([, value]) => value === undefined)) await new Promise((resolve) => setImmediate(resolve));
     t.equal(two.table('bans').get(['ban', 'a']), undefined);
     t.strictSame(heard.at(-1), [['ban', 'a'], undefined]);
     const { store: late } = await node(t, nats);
