@@ -387,13 +387,12 @@ export class Machine {
   /** Half a second, then twice as long each time up to 30 s, times 0.5 to 1.5 by chance; never before the server says. */
   #wait(reason: string, retryAfterMs = 0): void {
     this.#drop();
-    const { clock } = this.ports;
-    const chance = 0.5 + clock.random();
+    const chance = 0.5 + this.ports.clock.random();
     const rareMs = this.#failures < RARE ? 0 : RARE_MS;
-    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures, LAST_DELAY_MS) * chance + rareMs;
+    const delayMs = rareMs + Math.min(FIRST_DELAY_MS * 2 ** this.#failures, LAST_DELAY_MS) * chance;
     const waitMs = Math.max(delayMs, retryAfterMs * (0.5 + chance));
     this.#failures += 1;
     this.#after('retry', waitMs, () => this.#connect());
-    this.#enter({ state: 'waiting', reason, retryAt: clock.now() + waitMs });
+    this.#enter({ state: 'waiting', reason, retryAt: this.ports.clock.now() + waitMs });
   }
 }
