@@ -3,9 +3,9 @@
 /** Longer lists are looked up in a Set. */
 const SHORT_LIST = 16;
 
-/** Answers whether a list has an item; long lists are turned into a Set for it. */
-export function lookup<T>(list: readonly T[]): (item: T) => boolean {
-  if (list.length <= SHORT_LIST) return (item) => list.includes(item);
+/** Answers whether a list has an item; long lists are turned into a Set for it, unless it is asked for one item alone. */
+export function lookup<T>(list: readonly T[], items = Number.POSITIVE_INFINITY): (item: T) => boolean {
+  if (list.length <= SHORT_LIST || items === 1) return (item) => list.includes(item);
   const set = new Set(list);
   return (item) => set.has(item);
 }

@@ -5,6 +5,8 @@ import { lookup } from './lists.js';
 import type { Rooms } from './rooms.js';
 import type { PresenceListener } from './tracker.js';
 
+type Transition = 'online' | 'offline' | 'show' | null;
+
 /** How an endpoint was before a change. */
 export interface Before {
   /** Its rooms. */
@@ -19,8 +21,30 @@ export class RoomPresence {
     private readonly listener: PresenceListener,
   ) {}
 
+  /**
+   * An endpoint has moved between rooms, or changed in them. `isStill`: it has a part on this node alone, and is online or offline as it
+   * was; then one room more costs no more where it is in many.
+   */
+  moved(
+    record: EndpointRecord,
+    before: Before,
+    after: readonly Address[],
+    type: Transition,
+    change: Change,
+    isStill: boolean,
+  ): void {
+    const added = isStill && (type === null || type === 'show') ? addedTo(before.rooms, after) : null;
+    if (added === null) {
+      this.#left(record, before, after, change.nick ?? null);
+      this.#entered(record, before, after, type, change);
+    } else {
+      this.rooms.place(record, added, 'here');
+      if (record.appearance) this.listener.inRoom(record, added, change.type, change.nick ?? null);
+    }
+  }
+
   /** An endpoint has left rooms: those that it was in and is not in `after`. */
-  left(record: EndpointRecord, before: Before, after: readonly Address[], nick: string | null): void {
+  #left(record: EndpointRecord, before: Before, after: readonly Address[], nick: string | null): void {
     const stays = lookup(after);
     for (const room of before.rooms) {
       if (stays(room)) continue;
@@ -30,13 +54,7 @@ export class RoomPresence {
   }
 
   /** An endpoint has come into rooms, or changed in those that it stays in; `type` is what others see of it. */
-  entered(
-    record: EndpointRecord,
-    before: Before,
-    after: readonly Address[],
-    type: 'online' | 'offline' | 'show' | null,
-    change: Change,
-  ): void {
+  #entered(record: EndpointRecord, before: Before, after: readonly Address[], type: Transition, change: Change): void {
     const was = lookup(before.rooms);
     const isHere = lookup(record.rooms);
     for (const room of after) {
@@ -47,4 +65,10 @@ export class RoomPresence {
       else if (isNew && record.appearance) this.listener.inRoom(record, room, change.type, change.nick ?? null);
     }
   }
+}
+
+/** The room that stands behind those of before, where nothing else is different; null: something else is, or nothing. */
+function addedTo(before: readonly Address[], after: readonly Address[]): Address | null {
+  if (after.length !== before.length + 1) return null;
+  return before.every((room, at) => room === after[at]) ? (after.at(-1) ?? null) : null;
 }

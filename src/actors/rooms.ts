@@ -5,7 +5,7 @@
 import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
 import type { RemoteNode } from './cluster.js';
-import { type EndpointRecord, isOnline, NOWHERE, type Part } from './endpoint-record.js';
+import { type EndpointRecord, isOnline, momentsOf, NOWHERE, type Part } from './endpoint-record.js';
 import { FOOTPRINT, type Memory } from './memory.js';
 import type { Moment } from './moments.js';
 import { type RoomSize, RoomSizes, type SizedRoom } from './room-sizes.js';
@@ -67,6 +67,20 @@ export class Rooms {
     if (moments.length === 0) return NOWHERE;
     const rooms = moments.map(([name]) => this.#rooms.get(name)?.address ?? name);
     return { rooms, entered: moments.map(([, stamp]) => stamp) };
+  }
+
+  /** A part comes into rooms and leaves others; of two moments at which it came into one the later counts. */
+  change(part: Pick<Part, 'rooms' | 'entered'>, entered: readonly Moment[], left: readonly Moment[]): void {
+    const [first = null] = entered.length + left.length === 1 ? entered : [];
+    if (first && !part.rooms.includes(first[0])) {
+      const one = this.keep([first]);
+      Object.assign(part, { rooms: part.rooms.concat(one.rooms), entered: part.entered.concat(one.entered) });
+      return;
+    }
+    const rooms = new Map(momentsOf(part));
+    for (const [room] of left) rooms.delete(room);
+    for (const [room, stamp] of entered) rooms.set(room, Math.max(stamp, rooms.get(room) ?? 0));
+    Object.assign(part, this.keep([...rooms]));
   }
 
   /** Enters an endpoint as a member of a room, here or elsewhere; null: it is no member any more. */

@@ -20,7 +20,6 @@ import {
   isOnlineHere,
   isShared,
   LOST,
-  momentsOf,
   NOWHERE,
   newRecord,
   ORPHAN,
@@ -156,27 +155,20 @@ export class Tracker {
 
   #moveRooms(record: EndpointRecord, enter: readonly Address[], leave: readonly Address[], change: Change): void {
     if (enter.length + leave.length === 0) return;
-    const has = lookup(record.rooms);
+    const has = lookup(record.rooms, enter.length + leave.length);
     const stamps = new Map(change.moments);
     const now = this.cluster.stamp();
     const momentOf = (room: Address): Moment => [room, stamps.get(room) ?? now];
     const entered = enter.filter((room) => !has(room)).map(momentOf);
     const left = leave.filter(has).map(momentOf);
     if (entered.length + left.length === 0) return;
-    this.#keepRooms(record, entered, left);
+    this.rooms.change(record, entered, left);
     this.cluster.roomsChanged(record, entered, left, change);
-  }
-
-  #keepRooms(part: Pick<Part, 'rooms' | 'entered'>, entered: readonly Moment[], left: readonly Moment[]): void {
-    const rooms = new Map(momentsOf(part));
-    for (const [room] of left) rooms.delete(room);
-    for (const [room, stamp] of entered) rooms.set(room, Math.max(stamp, rooms.get(room) ?? 0));
-    Object.assign(part, this.rooms.keep([...rooms]));
   }
 
   /** An endpoint enters rooms again that it is in: that counts as later than what other nodes may have done before. */
   renew(record: EndpointRecord, moments: readonly Moment[]): void {
-    this.#keepRooms(record, moments, []);
+    this.rooms.change(record, moments, []);
   }
 
   /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. Answers the stamp of its end. */
@@ -269,7 +261,7 @@ export class Tracker {
     if (!record || !part) return;
     this.#change(record, { ...change, cause: 'there' }, () => {
       this.rooms.count(part, -1);
-      this.#keepRooms(part, entered, left);
+      this.rooms.change(part, entered, left);
       this.rooms.count(part, 1);
     });
   }
@@ -378,6 +370,7 @@ export class Tracker {
   #change(record: EndpointRecord, change: Change, mutate: () => void): void {
     const wasOnline = isOnline(record);
     const wasShared = isShared(record);
+    const isHereOnly = record.parts.length === 0;
     const roomsBefore = roomsOf(record);
     const { appearance: before, rooms: ownBefore } = record;
     mutate();
@@ -393,7 +386,7 @@ export class Tracker {
     const isSame = roomsBefore === roomsAfter && ownBefore === record.rooms && online === wasOnline;
     if (isSame && (type === null || type === 'show')) return;
     const known = { rooms: roomsBefore, isVisible: before !== null };
-    this.#inRooms.left(record, known, roomsAfter, change.nick ?? null);
-    this.#inRooms.entered(record, known, roomsAfter, type, change);
+    const isStill = isHereOnly && record.parts.length === 0 && online === wasOnline;
+    this.#inRooms.moved(record, known, roomsAfter, type, change, isStill);
   }
 }

@@ -2,7 +2,7 @@
 import { badRequest, isReplyError, type ReplyError, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import { errorBody } from '../protocols/error-body.js';
 import { MOST_RECEIVERS, message, type Sent, sentBody } from '../protocols/messages.js';
-import { type Parameters, readBatch } from '../protocols/parameters.js';
+import { Items, type Parameters, readBatch } from '../protocols/parameters.js';
 import type { Call } from './call.js';
 import { countRefusal, OK_BODY } from './reply.js';
 import { type MediaType, readParameters } from './request.js';
@@ -44,10 +44,10 @@ export function readBatchParameters(
 
 /** Answered when all of its messages are, each in its place. */
 export function batchCall(call: Call): void {
-  const { domain, parameters } = call;
+  const { context, domain, parameters } = call;
   const messages = parameters.get('messages');
   const { batchMessages } = domain.limits;
-  if (!Array.isArray(messages)) return call.fail(badRequest('messages must be a list'));
+  if (!(messages instanceof Items)) return call.fail(badRequest('messages must be a list'));
   if (batchMessages > 0 && messages.length > batchMessages) {
     domain.metrics.exceed('batchMessages');
     return call.fail(badRequest(`messages must be at most ${batchMessages}`));
@@ -56,17 +56,20 @@ export function batchCall(call: Call): void {
   let missing = messages.length;
   const answer = () => call.reply(`{"status":"ok","results":[${results.join(',')}]}`);
   if (missing === 0) return answer();
-  sendSome(call, messages as readonly Parameters[], 0, (at, result) => {
+  const told: Told = (at, result) => {
     results[at] = resultBody(call, result);
     missing -= 1;
     if (missing === 0) answer();
-  });
+  };
+  // Reading them has taken its time: beside other sites they are sent when it is the domain's turn again.
+  if (context.fair.isCrowded) context.fair.goOn(domain, () => sendSome(call, messages, 0, told));
+  else sendSome(call, messages, 0, told);
 }
 
 type Told = (at: number, result: Sent | null | ReplyError) => void;
 
 /** Sends messages of a batch from one on, some in a turn of the event loop, so that one to many holds nobody up. */
-function sendSome(call: Call, messages: readonly Parameters[], start: number, told: Told): void {
+function sendSome(call: Call, messages: Items, start: number, told: Told): void {
   const { domain, context } = call;
   const isGone = context.domains.get(domain.name) !== domain;
   const most = context.fair.isCrowded ? CROWDED_RECEIVERS : RECEIVERS_AT_ONCE;
@@ -74,7 +77,7 @@ function sendSome(call: Call, messages: readonly Parameters[], start: number, to
   let at = start;
   for (; at < messages.length && receivers < most; at++) {
     const place = at;
-    const item = messages[at] as Parameters;
+    const item = messages.at(at);
     receivers += receiversOf(item.get('to'));
     if (isGone) told(place, UNAVAILABLE);
     else message(domain, item, (result) => told(place, result));

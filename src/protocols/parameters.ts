@@ -205,16 +205,36 @@ function itemsOf(values: readonly unknown[], texts: unknown): Parameters[] {
   });
 }
 
-/** The name under which the items of a batch stand, each of them `Parameters`. */
+/** The name under which the items of a batch stand. */
 const MESSAGES = 'messages';
 
-/** The same of an object whose `messages` are a list of objects: these are read as parameters of their own. */
+/** The items of a batch: each is made parameters of its own when it is asked for, so that a long list holds nobody up. */
+export class Items {
+  constructor(
+    private readonly values: readonly unknown[],
+    private readonly texts: readonly unknown[],
+  ) {}
+
+  get length(): number {
+    return this.values.length;
+  }
+
+  /** The parameters of one item; what is no object has none. */
+  at(place: number): Parameters {
+    const parameters: Parameters = new Map();
+    fill(parameters, { value: this.values[place], texts: this.texts[place] });
+    return parameters;
+  }
+}
+
+/** The same of an object whose `messages` are a list of objects: these are `Items`. */
 export function readBatch(text: string, into: Parameters, most: number): Fault | null {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
   if (!fill(into, read)) return 'malformed';
   const { value, texts } = read as { value: Record<string, unknown>; texts: Record<string, unknown> };
-  if (Array.isArray(value[MESSAGES])) into.set(MESSAGES, itemsOf(value[MESSAGES], texts[MESSAGES]));
+  if (Array.isArray(value[MESSAGES]))
+    into.set(MESSAGES, new Items(value[MESSAGES], texts[MESSAGES] as readonly unknown[]));
   return null;
 }
 
