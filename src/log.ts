@@ -7,8 +7,8 @@
  * Take no child loggers while modules load: a child keeps the level of its birth, which is silence.
  */
 import { write } from 'node:fs';
+import { createRequire } from 'node:module';
 import pino, { type Logger } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -38,6 +38,11 @@ export const log: Logger = pino(
   { write: (line: string) => enqueue(format === undefined ? line : format(line)) },
 );
 
+/** A service, whose log nobody reads as it comes, does not load it. */
+function loadPretty(): typeof import('pino-pretty').prettyFactory {
+  return createRequire(import.meta.url)('pino-pretty').prettyFactory;
+}
+
 /** Starts the log. `pretty` is for a terminal; without it each event is one line of JSON. `fields` go with each event. */
 export function configureLog(options: {
   readonly level: LogLevel;
@@ -46,7 +51,7 @@ export function configureLog(options: {
 }): void {
   fields = options.fields ?? {};
   format = options.pretty
-    ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss', ignore: 'event', singleLine: true })
+    ? loadPretty()({ colorize: true, translateTime: 'SYS:HH:MM:ss', ignore: 'event', singleLine: true })
     : undefined;
   log.level = options.level;
 }

@@ -241,7 +241,7 @@ function ofClient({ required, properties }: Schema): Schema {
 /** The parameters a call knows, checked. Lists may still be arrays. */
 export type Checked = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true });
+const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true, meta: false, validateSchema: false });
 ajv.addKeyword({
   keyword: 'maxBytes',
   type: 'string',
