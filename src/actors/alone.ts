@@ -10,6 +10,7 @@ const OWN_SESSIONS: ClusterSessions = {
   home: () => null,
   claim: (_clientId, done) => done(),
   release: nothing,
+  mover: null,
   onLost: null,
 };
 

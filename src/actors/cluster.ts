@@ -56,6 +56,21 @@ export interface ClusterTopics {
   pass(name: string, publication: Publication): boolean;
 }
 
+/** What the domain's MQTT broker does with sessions that go to another node, or come from there. What a session is, is its own: JSON. */
+export interface SessionMover {
+  clientIds(): readonly string[];
+  /** A session changes here no more; `forward` has what is published to it from now on. `done` is given null where it ends with its connection. */
+  handOver(clientId: string, forward: (item: unknown) => void, done: (moved: unknown) => void): void;
+  /** Another node has it, or (`isTaken` false) none. */
+  handedOver(clientId: string, isTaken: boolean, done: () => void): void;
+  /** Takes a session; `done` is called when every node knows. */
+  adopt(moved: unknown, done: (isTaken: boolean) => void): void;
+  /** What was published to it at the node that it was on. */
+  forwarded(clientId: string, item: unknown): void;
+  /** All of that has come. */
+  passed(clientId: string): void;
+}
+
 /** Which node each MQTT session of the domain lives on. */
 export interface ClusterSessions {
   /** The node where a session lives; null: this one, or nowhere. */
@@ -63,6 +78,8 @@ export interface ClusterSessions {
   /** Says that a session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void;
   release(clientId: string): void;
+  /** What hands sessions over to other nodes, and takes them; null: nothing does. */
+  mover: SessionMover | null;
   /** Called for a session of this node that another node has claimed earlier, and that lives there. */
   onLost: ((clientId: string) => void) | null;
 }

@@ -11,12 +11,10 @@ import { seldom } from '../seldom.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
-import { count, packet as isWirePacket } from './validators.js';
+import { Pieces } from './pieces.js';
+import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
 
-/** Batches of one node of which pieces are missing, and the characters of them all. */
-const MOST_OPEN = 16;
-const MOST_CHARACTERS = 128 * 1024 * 1024;
 /** How long after a batch its node may still pass on what has come there. */
 const PASSING_MS = 10_000;
 
@@ -24,11 +22,6 @@ interface Endpoint {
   readonly target: Target;
   readonly kept: KeptEndpoint;
   readonly queues: KeptQueues | null;
-}
-
-interface Open {
-  readonly pieces: string[];
-  characters: number;
 }
 
 export interface AdoptionOptions {
@@ -43,23 +36,19 @@ export interface AdoptionOptions {
 type Reply = (answer: unknown) => void;
 
 export class Adoption {
-  readonly #open = new Map<Peer, Map<number, Open>>();
+  readonly #pieces = new Pieces();
   /** What ends the wait for a node that passes nothing on any more. */
   readonly #cancels = new Set<() => void>();
-  #characters = 0;
 
   constructor(private readonly options: AdoptionOptions) {}
 
   /** A piece of a batch. The last one is answered: for each endpoint 1 where it is here now, and every node knows; null: none is. */
-  receive(peer: Peer, [domain, id, at, pieces, text]: readonly unknown[], reply: Reply): void {
-    if (!count(id, '') || !count(at, '') || !count(pieces, '') || typeof text !== 'string') return this.#refuse(reply);
-    const batch = this.#add(peer, id as number, at as number, text);
-    if (!batch) return this.#refuse(reply);
-    if (batch.pieces.length < (pieces as number)) return reply(true);
-    this.#forget(peer, id as number);
-    const cluster = this.options.domain(domain as string);
-    if (!cluster || this.options.isLeaving() || cluster.domain.shortage) return this.#refuse(reply);
-    const read = readBatch(cluster, batch.pieces.join(''));
+  receive(peer: Peer, [domain, ...fields]: readonly unknown[], reply: Reply): void {
+    const batch = this.#pieces.take(peer, fields);
+    if (batch === 'more') return reply(true);
+    const cluster = batch ? this.options.domain(domain as string) : undefined;
+    if (!batch || !cluster || this.options.isLeaving() || cluster.domain.shortage) return this.#refuse(reply);
+    const read = readBatch(cluster, batch.text);
     if (!read) return this.#refuse(reply);
     this.#adopt(cluster, read.endpoints, read.packets, reply);
   }
@@ -73,36 +62,12 @@ export class Adoption {
 
   /** A node is not there any more: what it has not sent whole is forgotten. */
   lost(peer: Peer): void {
-    for (const id of [...(this.#open.get(peer)?.keys() ?? [])]) this.#forget(peer, id);
+    this.#pieces.lost(peer);
   }
 
   close(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
-  }
-
-  /** null: there is no room for it, or a piece is missing. */
-  #add(peer: Peer, id: number, at: number, text: string): Open | null {
-    const known = this.#open.get(peer) ?? new Map<number, Open>();
-    this.#open.set(peer, known);
-    const batch = known.get(id) ?? { pieces: [], characters: 0 };
-    const isFull = !known.has(id) && known.size >= MOST_OPEN;
-    if (isFull || at !== batch.pieces.length || this.#characters + text.length > MOST_CHARACTERS) {
-      this.#forget(peer, id);
-      return null;
-    }
-    known.set(id, batch);
-    batch.pieces.push(text);
-    batch.characters += text.length;
-    this.#characters += text.length;
-    return batch;
-  }
-
-  #forget(peer: Peer, id: number): void {
-    const known = this.#open.get(peer);
-    this.#characters -= known?.get(id)?.characters ?? 0;
-    known?.delete(id);
-    if (known?.size === 0) this.#open.delete(peer);
   }
 
   #refuse(reply: Reply): void {

@@ -29,6 +29,7 @@ import {
   fits,
   flag,
   moments,
+  movedItem,
   nothing,
   orNull,
   packet,
@@ -59,7 +60,7 @@ export interface Recipients {
   readonly remoteClients: Pick<RemoteClients, 'push' | 'close' | 'resumed' | 'frame'>;
   readonly awayCounts: Pick<AwayCounts, 'told'>;
   readonly topics: Pick<Topics, 'received' | 'shareTold' | 'passed'>;
-  readonly sessions: Pick<Sessions, 'told'>;
+  readonly sessions: Pick<Sessions, 'told' | 'mover'>;
   /** Tells a peer what becomes of a packet, under the number by which the peer asks. */
   receipt(peer: Peer, id: number): Receipt;
 }
@@ -314,6 +315,11 @@ function claimed({ sessions }: Recipients, peer: Peer, [clientId, stamp]: readon
   sessions.told(peer, clientId, stamp);
 }
 
+/** What was published to a session at the node that it was on. */
+function sessionForwarded({ sessions }: Recipients, _peer: Peer, [clientId, item]: readonly [string, unknown]): void {
+  sessions.mover?.forwarded(clientId, item);
+}
+
 interface Taker {
   readonly take: Take;
   readonly validators: readonly Validator[];
@@ -354,6 +360,7 @@ const TAKERS = new Map<string, Taker>([
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],
   ['S', taker(claimed, text, stamp)],
+  ['F', taker(sessionForwarded, text, movedItem)],
   ['va', taker(attached, count, text, transport, flag)],
   ['vk', taker(acknowledged, count, count)],
   ['vr', taker(resumed, count, position)],

@@ -18,15 +18,15 @@ import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
+import { piecesOf } from './pieces.js';
 import { weightOf } from './rendezvous.js';
 import type { Rpc } from './rpc.js';
 
 const SLICE_MS = 25;
 /** What any node takes at once; fewer endpoints need less than the time there is. */
 const LEAST_PER_SLICE = 25;
-/** Characters of one batch, and of one item in which a part of it goes. */
+/** Characters of one batch, about. */
 const BATCH_CHARACTERS = 256 * 1024;
-const PIECE_CHARACTERS = 96 * 1024;
 /** Batches that no node has answered yet; and what may be on its way to one node, of the 32 MiB that a stream takes. */
 const MOST_OPEN = 8;
 const MOST_BACKLOG = 4 * 1024 * 1024;
@@ -95,6 +95,11 @@ export interface LeavingNode {
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
+/** Hands over what is no endpoint. */
+interface Others {
+  handOver(isInTime: () => boolean): Promise<number>;
+}
+
 export class Leaving {
   isActive = false;
   /** Endpoints on their way, and who waits until they are where they go. */
@@ -110,6 +115,7 @@ export class Leaving {
     private readonly node: LeavingNode,
     private readonly clock: Clock,
     private readonly metrics: ClusterMetrics,
+    private readonly sessions: Others,
   ) {}
 
   /** Calls `done` when an endpoint is not on its way to another node; at once where it is not. */
@@ -126,7 +132,8 @@ export class Leaving {
     const endpoints = [...this.node.domains.values()].flatMap((cluster) =>
       [...cluster.tracker.here()].filter(({ birth }) => birth > 0).map(({ address }) => ({ cluster, address })),
     );
-    if (endpoints.length === 0 || !this.#others().some(canTake)) return 0;
+    if (!this.#others().some(canTake)) return 0;
+    const sessions = this.sessions.handOver(() => this.#isInTime);
     const perSlice = Math.max(LEAST_PER_SLICE, Math.ceil((endpoints.length * SLICE_MS) / (overMs || 1)));
     for (let at = 0; at < endpoints.length && this.#isInTime; at += overMs === 0 ? endpoints.length : perSlice) {
       if (at > 0) await this.#pause(SLICE_MS);
@@ -135,10 +142,11 @@ export class Leaving {
       await this.#hasRoom();
     }
     while (this.#moving.size > 0 && this.#isInTime) await this.#pause(LOOK_MS);
+    await sessions;
     // What the others have sent before they knew is still passed on.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#allArrived();
-    const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length };
+    const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length, sessions: await sessions };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;
   }
@@ -252,12 +260,11 @@ export class Leaving {
     const text = batch.toString();
     this.#lastId += 1;
     const id = this.#lastId;
-    const pieces = Math.ceil(text.length / PIECE_CHARACTERS);
+    const pieces = piecesOf(text);
     let answer: Promise<unknown> = Promise.resolve(null);
-    for (let at = 0; at < pieces; at++) {
+    for (const [at, piece] of pieces.entries()) {
       while (peer.up && peer.stream.backlog > MOST_BACKLOG) await this.#pause(LOOK_MS);
-      const piece = text.slice(at * PIECE_CHARACTERS, (at + 1) * PIECE_CHARACTERS);
-      answer = this.#ask(peer, 'adopt', [cluster.domain.name, id, at, pieces, piece], ADOPT_MS);
+      answer = this.#ask(peer, 'adopt', [cluster.domain.name, id, at, pieces.length, piece], ADOPT_MS);
     }
     for (const transfer of transfers) {
       transfer.isSent = true;

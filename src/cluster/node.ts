@@ -20,6 +20,7 @@ import { Leaving } from './leaving.js';
 import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
+import { MovingSessions } from './moving-sessions.js';
 import { Orphans } from './orphans.js';
 import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
@@ -72,6 +73,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly leaving: Leaving;
   isAnswering = false;
   readonly #adoption: Adoption;
+  readonly #sessions: MovingSessions;
   /** null: the clients of a node go with it. */
   readonly #jetstream: JetStream | null;
   readonly #records: TicketRecords | null;
@@ -108,7 +110,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.stamps = new HybridClock(clock);
     this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
     this.tunnels = new Tunnels(this.mesh);
-    this.leaving = new Leaving(this, clock, metrics.cluster);
+    this.#sessions = new MovingSessions(this);
+    this.leaving = new Leaving(this, clock, metrics.cluster, this.#sessions);
     this.#adoption = new Adoption({
       ...{ clock, metrics: metrics.cluster, mesh: this.mesh },
       domain: (domain) => this.#clusterOf(domain),
@@ -171,6 +174,13 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.rpc.handle('adopt', (peer, fields, reply) => this.#adoption.receive(peer, fields, reply));
     this.rpc.handle('adopted', (_peer, fields, reply) => {
       this.#adoption.passed(fields);
+      reply(true);
+    });
+    this.rpc.handle('session', (peer, [name, ...fields], reply) => {
+      this.#sessions.receive(peer, this.#clusterOf(name as string), fields, reply);
+    });
+    this.rpc.handle('sessionPassed', (_peer, [name, clientId], reply) => {
+      this.#clusterOf(name as string)?.sessions.mover?.passed(clientId as string);
       reply(true);
     });
     this.rpc.handle('taken', (peer, [addresses], reply) => {
@@ -354,6 +364,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   #disconnect(peer: Peer): void {
     this.#telling.delete(peer);
     this.#adoption.lost(peer);
+    this.#sessions.lost(peer);
     this.rpc.lost(peer);
     this.tunnels.lost(peer);
     for (const { remoteTransports, remoteClients } of this.domains.values()) {

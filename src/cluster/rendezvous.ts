@@ -1,11 +1,10 @@
 /** Rendezvous hashing: of the nodes that there are an address chooses the same one on each; one that comes or goes moves only the addresses that it has. */
 import { createHash } from 'node:crypto';
-import type { Address } from '../actors/address.js';
 import type { Peer } from './peer.js';
 
 /** The heaviest node has the address. */
-export function weightOf(node: string, address: Address): string {
-  return createHash('sha1').update(`${node}\n${address}`).digest('hex');
+export function weightOf(node: string, name: string): string {
+  return createHash('sha1').update(`${node}\n${name}`).digest('hex');
 }
 
 interface Nodes {
@@ -15,7 +14,7 @@ interface Nodes {
 }
 
 /** The node that an address chooses among those that are up, the same on each of them; null: this one. */
-export function chosenBy({ name, mesh }: Nodes, address: Address): Peer | null {
+export function chosenBy({ name, mesh }: Nodes, address: string): Peer | null {
   let chosen: Peer | null = null;
   let highest = weightOf(name, address);
   for (const peer of mesh.peers.values()) {

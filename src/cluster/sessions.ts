@@ -2,7 +2,7 @@
  * On which node each MQTT session lives: client ids are one namespace over the whole cluster. Of two nodes that claim a
  * client id at the same time, the one that claimed it first has the session.
  */
-import type { ClusterSessions } from '../actors/cluster.js';
+import type { ClusterSessions, SessionMover } from '../actors/cluster.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Items } from './items.js';
 import type { Mesh } from './mesh.js';
@@ -25,6 +25,7 @@ export class Sessions implements ClusterSessions {
   readonly #others = new Map<string, readonly Claim[]>();
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
+  mover: SessionMover | null = null;
 
   constructor(
     private readonly items: Items,

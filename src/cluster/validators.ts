@@ -85,6 +85,14 @@ export const publication: Validator = (value) => {
   return isKnown && [0, 1, 2].includes(qos as number) && [0, 1].includes(retain as number) && expires;
 };
 
+/** A publication to one MQTT session: with its QoS, RETAIN, and subscription identifiers. */
+export const movedItem: Validator = (value, domain) => {
+  if (!Array.isArray(value)) return false;
+  const [wire, qos, retain, identifiers]: unknown[] = value;
+  if (!publication(wire, domain) || !count(qos, domain) || !flag(retain, domain)) return false;
+  return listOf(count)(identifiers, domain);
+};
+
 /** Whether the fields of an item are those of its kind. */
 export function fits(validators: readonly Validator[], fields: readonly unknown[], domain: string): boolean {
   return validators.every((validator, at) => validator(fields[at], domain));

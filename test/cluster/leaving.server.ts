@@ -1,4 +1,5 @@
 /** A node that ends in order hands its clients over to the others: they go on with their tickets, and nobody else notices. */
+import mqtt from 'mqtt';
 import t from 'tap';
 import { CountingPoll, CountingSocket, CountingStream } from '../support/counting.js';
 import { natsServer, testCluster } from '../support/nats.js';
@@ -79,5 +80,57 @@ t.test(
     await dora.connect();
     await dora.has(1);
     t.strictSame(dora.bodies, ['to all']);
+  },
+);
+
+t.test(
+  'a session of a backend that outlives its connection goes on elsewhere, with what was published meanwhile, once and in order',
+  { skip },
+  async (t) => {
+    const [n1, n2, n3] = await testCluster(t, await natsServer(t), 3, settings);
+    const options = {
+      protocolVersion: 5,
+      ...{ username: siteA.domain, password: siteA.apikey, clientId: 'backend', clean: false, reconnectPeriod: 0 },
+      properties: { sessionExpiryInterval: 600 },
+    } as const;
+    const bodies: string[] = [];
+    const connect = async (node: TestServer): Promise<{ client: mqtt.MqttClient; isPresent: boolean }> => {
+      const client = mqtt.connect(`ws://127.0.0.1:${node.port}/mqtt`, options);
+      client.on('message', (_topic, payload) => bodies.push(payload.toString()));
+      const isPresent = await new Promise<boolean>((resolve, reject) => {
+        client.once('connect', ({ sessionPresent }) => resolve(sessionPresent));
+        client.once('error', reject);
+      });
+      n2.own({ close: () => client.end(true) });
+      return { client, isPresent };
+    };
+    const first = await connect(n1);
+    await first.client.subscribeAsync('news/#', { qos: 1 });
+    const publisher = await mqtt.connectAsync(`ws://127.0.0.1:${n2.port}/mqtt`, { ...options, clientId: 'publisher' });
+    n2.own({ close: () => publisher.end(true) });
+    let sent = 0;
+    const publish = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) {
+        await publisher.publishAsync('news/1', String(sent), { qos: 1 });
+        sent += 1;
+      }
+    };
+    const has = async (count: number): Promise<void> => {
+      while (bodies.length < count) await n3.settled();
+    };
+    await publish(5);
+    await has(5);
+    const draining = n1.drain();
+    const publishing = publish(50);
+    await Promise.all([draining, publishing]);
+    await publish(5);
+    const { isPresent } = await connect(n3);
+    t.ok(isPresent, 'the session is there');
+    await publish(5);
+    await has(sent);
+    t.strictSame(
+      bodies,
+      Array.from({ length: sent }, (_, n) => String(n)),
+    );
   },
 );

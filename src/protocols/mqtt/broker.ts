@@ -13,6 +13,7 @@ import { Replays } from './replay.js';
 import { restoreSession } from './restore.js';
 import { type Cursor, Retained } from './retained.js';
 import { newSession, type SessionMessage, type SessionState, session } from './session.js';
+import { moverOf } from './session-moving.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
 
@@ -65,6 +66,7 @@ export class Broker {
       const found = this.sessions.get(clientId);
       if (found) found.tell({ kind: 'yield' });
     };
+    domain.cluster.sessions.mover = moverOf(this);
     domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
     domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
@@ -128,6 +130,12 @@ export class Broker {
       const actor = this.#spawn(state);
       restoreSession(state, stored, actor);
     }
+  }
+
+  /** A session comes from another node; `restore` brings it back before anybody publishes. */
+  adopt(clientId: string, restore: (state: SessionState, actor: Ref<SessionMessage>) => void): void {
+    const state = newSession(this, clientId);
+    restore(state, this.#spawn(state));
   }
 
   /** A client's session, spawned where there is none yet. */

@@ -142,6 +142,12 @@ export class Outbound {
     }
   }
 
+  /** All that is on its way, in the order in which it came. */
+  stored(): { readonly item: Item; readonly id: number; readonly released: boolean }[] {
+    const inFlight = [...this.#inflight.entries()].map(({ item, id, released }) => ({ item, id, released }));
+    return [...inFlight, ...this.#queue.map((item) => ({ item, id: 0, released: false }))];
+  }
+
   /** Forgets everything: the session ends. */
   clear(): void {
     for (const item of this.#queue) this.journal?.remove(item);

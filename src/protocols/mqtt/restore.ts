@@ -7,11 +7,15 @@ import type { SessionMessage, SessionState } from './session.js';
 import { newSubscription } from './subscribe.js';
 
 /** When a session ends, in milliseconds since the epoch; Infinity: never. If it was connected, its time begins now. */
-export function endOf({ expiryS, lostAt }: StoredSession, now: number): number {
+export function endOf({ expiryS, lostAt }: Pick<StoredSession, 'expiryS' | 'lostAt'>, now: number): number {
   return (lostAt ?? now) + expiryS * 1000;
 }
 
-export function restoreSession(state: SessionState, stored: StoredSession, self: Ref<SessionMessage>): void {
+export function restoreSession(
+  state: SessionState,
+  stored: Omit<StoredSession, 'journal'>,
+  self: Ref<SessionMessage>,
+): void {
   const { broker, outbound, received } = state;
   const { domain } = broker;
   const { clock } = domain.runtime;

@@ -24,6 +24,7 @@ import type { Connect, Incoming, Refused } from './packets.js';
 import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
+import { move, type SessionMoving, type SessionMovingMessage, whileMoving } from './session-moving.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { isKeyTaken } from './taken-keys.js';
@@ -58,6 +59,7 @@ export type SessionMessage =
   | { readonly kind: 'lost'; readonly connection: Connection }
   | { readonly kind: 'drained'; readonly connection: Connection }
   | Changed
+  | SessionMovingMessage
   | Published
   | Deliver
   /** It is this session's turn to send retained publications. */
@@ -106,6 +108,8 @@ export interface SessionState {
   changing: boolean;
   /** What came from connections meanwhile, so that answers keep their order. */
   readonly held: Fifo<FromConnection>;
+  /** It goes to another node, or comes from there; null, nearly always. */
+  moving: SessionMoving | null;
 }
 
 export function newSession(
@@ -130,6 +134,7 @@ export function newSession(
     cancelExpiry: null,
     changing: false,
     held: new Fifo(),
+    moving: null,
   };
 }
 
@@ -155,6 +160,12 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'shutdown':
     case 'yield':
       timeUp(state, message.kind);
+      return state;
+    case 'handOver':
+    case 'handedOver':
+    case 'forwarded':
+    case 'adopted':
+      move(state, message);
       return state;
     case 'kick':
       kicked(state, message.by, message.value);
@@ -268,7 +279,9 @@ function push(
 ): void {
   const qos = Math.min(publication.qos, granted) as Qos; // [MQTT-3.8.4-8]
   const retain = asPublished && publication.retain; // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-  state.outbound.push({ publication, qos, retain, identifiers, group }, state.connection, state.broker.domain.limits);
+  const item = { publication, qos, retain, identifiers, group };
+  if (state.moving !== null && whileMoving(state, item)) return;
+  state.outbound.push(item, state.connection, state.broker.domain.limits);
 }
 
 /** Sends a packet of an endpoint or room that the session watches. */

@@ -1,0 +1,64 @@
+/** Long texts from other nodes, which come in pieces: NATS takes 1 MiB at a time. Bounded, and forgotten with the node. */
+import type { Peer } from './peer.js';
+import { count } from './validators.js';
+
+/** Texts of one node of which pieces are missing, and the characters of them all. */
+const MOST_OPEN = 16;
+const MOST_CHARACTERS = 128 * 1024 * 1024;
+/** Characters of one piece. */
+const PIECE_CHARACTERS = 96 * 1024;
+
+interface Open {
+  readonly pieces: string[];
+  characters: number;
+}
+
+export function piecesOf(text: string): readonly string[] {
+  const pieces: string[] = [];
+  for (let at = 0; at < text.length; at += PIECE_CHARACTERS) pieces.push(text.slice(at, at + PIECE_CHARACTERS));
+  return pieces;
+}
+
+export class Pieces {
+  readonly #open = new Map<Peer, Map<number, Open>>();
+  #characters = 0;
+
+  /** Takes a piece: number of the text, of the piece, and of all its pieces. Answers the whole text; `more`: others are to come; null: it is refused. */
+  take(peer: Peer, [id, at, pieces, piece]: readonly unknown[]): { readonly text: string } | 'more' | null {
+    if (!count(id, '') || !count(at, '') || !count(pieces, '') || typeof piece !== 'string') return null;
+    const open = this.#add(peer, id as number, at as number, piece);
+    if (!open) return null;
+    if (open.pieces.length < (pieces as number)) return 'more';
+    this.#forget(peer, id as number);
+    return { text: open.pieces.join('') };
+  }
+
+  /** A node is not there any more: what it has not sent whole is forgotten. */
+  lost(peer: Peer): void {
+    for (const id of [...(this.#open.get(peer)?.keys() ?? [])]) this.#forget(peer, id);
+  }
+
+  /** null: there is no room for it, or a piece is missing. */
+  #add(peer: Peer, id: number, at: number, piece: string): Open | null {
+    const known = this.#open.get(peer) ?? new Map<number, Open>();
+    this.#open.set(peer, known);
+    const open = known.get(id) ?? { pieces: [], characters: 0 };
+    const isFull = !known.has(id) && known.size >= MOST_OPEN;
+    if (isFull || at !== open.pieces.length || this.#characters + piece.length > MOST_CHARACTERS) {
+      this.#forget(peer, id);
+      return null;
+    }
+    known.set(id, open);
+    open.pieces.push(piece);
+    open.characters += piece.length;
+    this.#characters += piece.length;
+    return open;
+  }
+
+  #forget(peer: Peer, id: number): void {
+    const known = this.#open.get(peer);
+    this.#characters -= known?.get(id)?.characters ?? 0;
+    known?.delete(id);
+    if (known?.size === 0) this.#open.delete(peer);
+  }
+}

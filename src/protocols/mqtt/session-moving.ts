@@ -1,0 +1,186 @@
+/**
+ * A backend's session that goes to another node, since its own ends in order: subscriptions, what is in flight and what waits,
+ * as plain data. PROTOCOL.md section 20. Where it goes to publications come by two ways for a moment, to the node that ends,
+ * which forwards them, and directly: of two copies one counts.
+ */
+import type { SessionMover } from '../../actors/cluster.js';
+import type { Qos } from '../../actors/publication.js';
+import { publicationOf, type WirePublication, wirePublicationOf } from '../../cluster/wire.js';
+import { CLOSE } from '../../errors.js';
+import type { Broker } from './broker.js';
+import type { KeptSubscription, StoredItem } from './journal.js';
+import type { Item } from './outbound.js';
+import { restoreSession } from './restore.js';
+import type { SessionState } from './session.js';
+import { isShare } from './topics.js';
+
+/** Publications that may have a copy on their way; beyond it the oldest counts as the only one. */
+const MOST_COPIES = 10_000;
+
+/** A publication on its way to a client: JSON. */
+type MovedItem = readonly [
+  WirePublication,
+  Qos,
+  retain: boolean,
+  identifiers: readonly number[],
+  id: number,
+  released: boolean,
+];
+
+/** A session: JSON. */
+interface MovedSession {
+  readonly clientId: string;
+  readonly expiryS: number | null;
+  readonly subscriptions: readonly KeptSubscription[];
+  readonly received: readonly number[];
+  readonly items: readonly MovedItem[];
+}
+
+export type SessionMovingMessage =
+  /** The node ends: another one is to have the session. `done` is given null where it ends with its connection. */
+  | { readonly kind: 'handOver'; readonly forward: (item: unknown) => void; readonly done: (moved: unknown) => void }
+  /** Another node has it, or (`isTaken` false) none. */
+  | { readonly kind: 'handedOver'; readonly isTaken: boolean; readonly done: () => void }
+  /** What has come at the node that it was on. */
+  | { readonly kind: 'forwarded'; readonly item: unknown }
+  /** All that has come there has been forwarded. */
+  | { readonly kind: 'adopted' };
+
+/** A session that is on its way: `forward` at the node that ends, else what came directly and what was forwarded. */
+export interface SessionMoving {
+  readonly forward: ((item: unknown) => void) | null;
+  readonly held: Item[];
+  readonly copies: Map<string, number>;
+}
+
+function movedItem({ publication, qos, retain, identifiers }: Item, now: number, id = 0, released = false): MovedItem {
+  return [wirePublicationOf(publication, now), qos, retain, identifiers, id, released];
+}
+
+function itemOf([wire, qos, retain, identifiers]: MovedItem, now: number): Item {
+  return { publication: publicationOf(wire, now), qos, retain, identifiers, group: null };
+}
+
+function keyOf({ publication, qos, retain, identifiers }: Item): string {
+  const { topic, payload, properties } = publication;
+  return JSON.stringify([topic, payload.toString('base64'), properties.toString('base64'), qos, retain, identifiers]);
+}
+
+/** Takes a publication that comes while the session moves; false: it does not move. */
+export function whileMoving(state: SessionState, item: Item): boolean {
+  const { moving } = state;
+  if (!moving) return false;
+  if (moving.forward) moving.forward(movedItem(item, state.broker.domain.runtime.clock.now()));
+  else if (!takeCopy(moving, keyOf(item))) moving.held.push(item);
+  return true;
+}
+
+function takeCopy({ copies }: SessionMoving, key: string): boolean {
+  const count = copies.get(key) ?? 0;
+  if (count > 1) copies.set(key, count - 1);
+  else copies.delete(key);
+  return count > 0;
+}
+
+export function move(state: SessionState, message: SessionMovingMessage): void {
+  switch (message.kind) {
+    case 'handOver':
+      return message.done(handOver(state, message.forward));
+    case 'handedOver':
+      if (message.isTaken) leave(state);
+      state.moving = null;
+      return message.done();
+    case 'forwarded':
+      return forwarded(state, message.item as MovedItem);
+    case 'adopted':
+      return settle(state);
+  }
+}
+
+function handOver(state: SessionState, forward: (item: unknown) => void): MovedSession | null {
+  const { connection, broker, alive, expiryS, clientId, subscriptions, received, replay, outbound } = state;
+  if (connection) {
+    connection.disconnect(CLOSE.shutdown.mqttReason, CLOSE.shutdown.webSocketCode);
+    broker.domain.metrics.mqtt.connected -= 1;
+    state.connection = null;
+    outbound.disconnected();
+  }
+  state.will.discard();
+  if (!alive || expiryS === 0) return null;
+  state.cancelExpiry?.();
+  state.cancelExpiry = null;
+  state.moving = { forward, held: [], copies: new Map() };
+  const now = broker.domain.runtime.clock.now();
+  return {
+    clientId,
+    expiryS: Number.isFinite(expiryS) ? expiryS : null,
+    subscriptions: [...subscriptions].map(([filter, { qos, noLocal, retainAsPublished, identifier }]) => {
+      return { filter, qos, noLocal, retainAsPublished, identifier, owed: replay.has(filter) };
+    }),
+    received: [...received],
+    items: outbound.stored().map(({ item, id, released }) => movedItem(item, now, id, released)),
+  };
+}
+
+/** It lives on another node now: nothing of it goes to anybody here. */
+function leave(state: SessionState): void {
+  state.outbound.clear();
+  state.received.clear();
+  state.alive = false;
+}
+
+function forwarded(state: SessionState, moved: MovedItem): void {
+  const item = itemOf(moved, state.broker.domain.runtime.clock.now());
+  const { moving, broker } = state;
+  if (moving) {
+    const key = keyOf(item);
+    const at = moving.held.findIndex((other) => keyOf(other) === key);
+    if (at >= 0) moving.held.splice(at, 1);
+    else if (moving.copies.size < MOST_COPIES) moving.copies.set(key, (moving.copies.get(key) ?? 0) + 1);
+  }
+  state.outbound.push(item, state.connection, broker.domain.limits);
+}
+
+function settle(state: SessionState): void {
+  const held = state.moving?.held ?? [];
+  state.moving = null;
+  for (const item of held) state.outbound.push(item, state.connection, state.broker.domain.limits);
+}
+
+/** What the cluster asks of a domain's broker. */
+export function moverOf(broker: Broker): SessionMover {
+  const tell = (clientId: string, message: SessionMovingMessage): boolean => {
+    const actor = broker.sessions.get(clientId);
+    actor?.tell(message);
+    return actor !== undefined;
+  };
+  return {
+    clientIds: () => [...broker.sessions.keys()],
+    handOver: (clientId, forward, done) => tell(clientId, { kind: 'handOver', forward, done }) || done(null),
+    handedOver: (clientId, isTaken, done) => tell(clientId, { kind: 'handedOver', isTaken, done }) || done(),
+    forwarded: (clientId, item) => void tell(clientId, { kind: 'forwarded', item }),
+    passed: (clientId) => void tell(clientId, { kind: 'adopted' }),
+    adopt: (moved, done) => adopt(broker, moved, done),
+  };
+}
+
+function adopt(broker: Broker, moved: unknown, done: (isTaken: boolean) => void): void {
+  if (!isMoved(moved) || broker.sessions.has(moved.clientId) || broker.closed) return done(false);
+  const { clientId, subscriptions, received, items } = moved;
+  const expiryS = moved.expiryS ?? Number.POSITIVE_INFINITY;
+  if (broker.isFull(clientId, expiryS)) return done(false);
+  const now = broker.domain.runtime.clock.now();
+  const stored: StoredItem[] = items.map((one) => ({ item: itemOf(one, now), id: one[4], released: one[5] }));
+  broker.adopt(clientId, (state, actor) => {
+    state.moving = { forward: null, held: [], copies: new Map() };
+    restoreSession(state, { clientId, expiryS, lostAt: null, subscriptions, received, items: stored }, actor);
+  });
+  const filters = subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
+  const { cluster } = broker.domain;
+  cluster.topics.subscribe(filters, () => cluster.sessions.claim(clientId, () => done(true)));
+}
+
+function isMoved(value: unknown): value is MovedSession {
+  const { clientId, subscriptions, received, items } = (value ?? {}) as Partial<Record<keyof MovedSession, unknown>>;
+  return typeof clientId === 'string' && [subscriptions, received, items].every(Array.isArray);
+}
