@@ -28,7 +28,8 @@ export class Confirmations {
   /** A client has confirmed these, or they have expired. */
   confirmed(packets: readonly Packet[]): void {
     const { domain, address, clients } = this.state;
-    if (clients.length > 1) this.note(packets);
+    // What others have confirmed before counts on: else, given back, it would count as confirmed by nobody.
+    this.note(clients.length > 1 ? packets : packets.filter((packet) => this.has(packet)));
     for (const packet of packets) {
       if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
     }
