@@ -21,6 +21,19 @@ function families(sent: ReadonlyMap<string, number>): Described[] {
   ];
 }
 
+/** The same where those without a name are added up already. */
+function added(sent: ReadonlyMap<string, number>, named: ReadonlySet<string> | null): Described[] {
+  if (named === null) return families(sent);
+  const shown = new Map([...sent].filter(([name]) => named.has(name)));
+  const others = [...sent].filter(([name]) => !named.has(name));
+  if (others.length > 0)
+    shown.set(
+      'other',
+      others.reduce((sum, [, count]) => sum + count, 0),
+    );
+  return families(shown);
+}
+
 /** The numbers of one family by their domains. */
 function read(shown: readonly Described[], { name }: { readonly name: string }): Map<string, number> {
   const values = shown.find(([family]) => family.name === name)?.[1] ?? [];
@@ -34,7 +47,14 @@ function showing(most: number) {
   const counts = (text: string) =>
     new Map(text.split(', ').map((item) => [item.split(' ')[0] ?? '', Number(item.split(' ')[1])]));
   const show = (text: string, family: { readonly name: string } = SENT) =>
-    [...read(domains.bound(families(counts(text))), family)].map(([name, count]) => `${name} ${count}`).join(', ');
+    [
+      ...read(
+        domains.bound(() => families(counts(text))),
+        family,
+      ),
+    ]
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ');
   return { clock, show };
 }
 
@@ -88,7 +108,9 @@ for (let seed = 1; seed <= 20; seed++) {
         next.set(name, (next.get(name) ?? 0) + roll(roll(2) === 0 ? 3 : 100));
       }
       if (roll(8) === 0) clock.advance(HOUR_MS);
-      const now = read(domains.bound(families(next)), SENT);
+      const isAdded = roll(2) === 0;
+      const shown = domains.bound((named) => (isAdded ? added(next, named) : families(next)));
+      const now = read(shown, SENT);
       const others = [...next.keys()].filter((name) => !now.has(name));
       const rise = others.reduce((sum, name) => sum + (next.get(name) ?? 0) - (sent.get(name) ?? 0), 0);
       const risen = (now.get('other') ?? 0) - (before.get('other') ?? 0);

@@ -1,6 +1,6 @@
 /** The metrics of each domain, left out while nobody has used it. */
 import { DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
-import { type Family, largest, ofDomain, ofDomainKeyed } from './family.js';
+import { type Family, largest, OTHER, ofDomain, ofDomainKeyed } from './family.js';
 
 export const DOMAIN_FAMILIES: readonly Family[] = [
   ofDomain(
@@ -14,10 +14,17 @@ export const DOMAIN_FAMILIES: readonly Family[] = [
     type: 'counter',
     help: 'What was refused or had to go for a limit, by domain and limit of the configuration. Left out while 0.',
     labels: ['domain', 'limit'],
-    read: ({ metrics }) =>
-      [...metrics.domains.values()].flatMap(({ name, exceeded }) =>
-        [...exceeded].map(([limit, value]) => ({ labels: { domain: name, limit }, value })),
-      ),
+    read: ({ used, others }) => {
+      const limits = new Set(others.flatMap(({ exceeded }) => [...exceeded.keys()]));
+      const sumOf = (limit: string): number =>
+        others.reduce((sum, { exceeded }) => sum + (exceeded.get(limit) ?? 0), 0);
+      return [
+        ...used.flatMap(({ name, exceeded }) =>
+          [...exceeded].map(([limit, value]) => ({ labels: { domain: name, limit }, value })),
+        ),
+        ...Array.from(limits, (limit) => ({ labels: { domain: OTHER, limit }, value: sumOf(limit) })),
+      ];
+    },
   },
   ofDomainKeyed(
     'counter',

@@ -10,15 +10,24 @@ export interface Source {
   readonly cluster: () => ClusterView | null;
 }
 
-/** What families are read from, all of one moment. */
+/** The label of all domains together that have no series of their own. */
+export const OTHER = 'other';
+
+/** What families are read from, all of one moment: domains that nobody has used are left out, since a server may have thousands. */
 export interface Snapshot extends Source {
-  /** The domains that have something to say: a server may have thousands that nobody uses. */
+  /** Those that have series of their own. */
   readonly used: readonly DomainMetrics[];
+  /** Those that are added up. */
+  readonly others: readonly DomainMetrics[];
 }
 
-export function snapshotOf(source: Source): Snapshot {
-  const used = [...source.metrics.domains.values()].filter((domain) => domain.isUsed);
-  return { ...source, used };
+/** `named`: the domains that have series of their own; null: all. */
+export function snapshotOf(source: Source, named: ReadonlySet<string> | null = null): Snapshot {
+  const [used, others]: [DomainMetrics[], DomainMetrics[]] = [[], []];
+  for (const domain of source.metrics.domains.values()) {
+    if (domain.isUsed) (named === null || named.has(domain.name) ? used : others).push(domain);
+  }
+  return { ...source, used, others };
 }
 
 export type Labels = Readonly<Record<string, string>>;
@@ -112,7 +121,11 @@ export function ofDomain(
     type,
     help,
     labels: ['domain'],
-    read: ({ used }) => used.map((domain) => ({ labels: { domain: domain.name }, value: read(domain) })),
+    read: ({ used, others }) => {
+      const readings = used.map((domain) => ({ labels: { domain: domain.name }, value: read(domain) }));
+      if (others.length === 0) return readings;
+      return [...readings, { labels: { domain: OTHER }, value: others.reduce((sum, domain) => sum + read(domain), 0) }];
+    },
   };
 }
 
@@ -130,12 +143,24 @@ export function ofDomainKeyed<K extends string>(
     type,
     help: `${help} Left out while 0.`,
     labels: ['domain', label],
-    read: ({ used }) =>
-      used.flatMap((domain) => {
-        const numbers = read(domain);
-        return keys
-          .filter((key) => numbers[key] !== 0)
-          .map((key) => ({ labels: { domain: domain.name, [label]: key }, value: numbers[key] }));
-      }),
+    read: ({ used, others }) =>
+      [...used.map((domain) => [domain.name, read(domain)] as const), ...together(others, keys, read)].flatMap(
+        ([name, numbers]) =>
+          keys
+            .filter((key) => numbers[key] !== 0)
+            .map((key) => ({ labels: { domain: name, [label]: key }, value: numbers[key] })),
+      ),
   };
+}
+
+/** The numbers of several domains added up; none where there are none. */
+function together<K extends string>(
+  domains: readonly DomainMetrics[],
+  keys: readonly K[],
+  read: (domain: DomainMetrics) => Readonly<Record<K, number>>,
+): (readonly [string, Readonly<Record<K, number>>])[] {
+  if (domains.length === 0) return [];
+  const all = domains.map(read);
+  const sums = keys.map((key) => [key, all.reduce((sum, numbers) => sum + numbers[key], 0)] as const);
+  return [[OTHER, Object.fromEntries(sums) as Record<K, number>]];
 }

@@ -1,18 +1,16 @@
 /**
  * Which domains have series of their own in `/metrics`: the busiest ones. All others are one series, `domain="other"`, so that a
- * page of thousands of sites stays as small as that of fifty.
+ * page of thousands of sites stays as small as that of fifty. A domain that is called `other` is always one of these.
  *
  * Who is busiest is looked at once in an hour, after the answer of that moment, so that series seldom begin and end; until then
  * domains that are new take what places are free. A counter of the others never falls and never jumps: what a domain has counted among
  * them stays there when it gets a name, and what it has counted by name does not come there when it loses it.
  */
 import type { Clock } from '../clock.js';
-import type { Value } from './family.js';
+import { OTHER, type Value } from './family.js';
 import type { Described } from './prometheus.js';
 
 const LOOK_MS = 3_600_000;
-/** The label of all that have no name; a domain that is called so is always one of them. */
-const OTHER = 'other';
 /** What a domain has done, and how many are connected to it. */
 const ACTIVITY: ReadonlySet<string> = new Set([
   'nextalk_domain_packets_accepted_total',
@@ -49,16 +47,22 @@ export class NamedDomains {
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
-  /** The families as they are shown, with those domains as one that have no name. */
-  bound(families: readonly Described[]): readonly Described[] {
-    const activity = activityOf(families);
+  /**
+   * The families as they are shown, with those domains as one that have no name. `read` reads them: with all domains apart (null), or, which
+   * costs less, with those of a set apart and the others added up as OTHER already.
+   */
+  bound(read: (named: ReadonlySet<string> | null) => readonly Described[]): readonly Described[] {
     const most = this.most();
-    if (most === 0) return families;
+    if (most === 0) return read(null);
     const now = this.clock.now();
     if (this.#lookAt === Number.NEGATIVE_INFINITY) this.#lookAt = now + LOOK_MS;
-    this.#fill(activity, most);
+    const isDue = now >= this.#lookAt;
+    const hasPlaces = this.#named.size < most && this.#counters.size === 0;
+    const families = read(isDue || hasPlaces ? null : this.#named);
+    const activity = activityOf(families);
+    if (hasPlaces) this.#fill(activity, most);
     const shown = families.map((family) => this.#shown(family));
-    if (now >= this.#lookAt) {
+    if (isDue) {
       this.#lookAt = now + LOOK_MS;
       this.#look(families, activity, most);
     }
@@ -67,7 +71,6 @@ export class NamedDomains {
 
   /** Names domains while there are places, the busiest first; not those that have counted among the others already. */
   #fill(activity: ReadonlyMap<string, number>, most: number): void {
-    if (this.#named.size >= most || this.#counters.size > 0) return;
     for (const name of busiest(activity, most)) {
       if (this.#named.size >= most) return;
       this.#named.add(name);

@@ -34,8 +34,9 @@ function statsRoutes(context: Context, source: Source): [string, Handler][] {
     [
       'GET /metrics',
       ({ response, viewer }) => {
-        const families = valuesOf(source, viewer);
-        const shown = viewer?.domains ? families.filter(([, values]) => values.length > 0) : named.bound(families);
+        const shown = viewer?.domains
+          ? valuesOf(source, viewer).filter(([, values]) => values.length > 0)
+          : named.bound((only) => valuesOf(source, viewer, only));
         answer(response, 200, PROMETHEUS_TYPE, prometheusText(shown));
       },
     ],

@@ -46,9 +46,9 @@ export function valuesFor(viewer: Viewer | null, values: readonly Value[]): read
     : values.filter(({ labels: { domain } }) => domain !== undefined && domains.has(domain));
 }
 
-/** Every family with its numbers, as far as the viewer may see them. */
-export function valuesOf(source: Source, viewer: Viewer | null): Described[] {
-  const snapshot = snapshotOf(source);
+/** Every family with its numbers, as far as the viewer may see them; `named`: the domains with series of their own, null: all. */
+export function valuesOf(source: Source, viewer: Viewer | null, named: ReadonlySet<string> | null = null): Described[] {
+  const snapshot = snapshotOf(source, named);
   return FAMILIES.map((family) => [family, valuesFor(viewer, family.read(snapshot).map(toValue))]);
 }
 

@@ -61,7 +61,7 @@ class Workers {
     const { counted, notCounted } = await this.requests.as(viewer).sendJson<Statistics>('/api/stats');
     const values = new Map([...counted].map(([worker, { metrics }]) => [worker, metrics]));
     if (viewer?.domains) return prometheusText(byWorker(values, {}).filter(([, its]) => its.length > 0));
-    const families = this.named.bound(byWorker(values, this.#adminMetrics()));
+    const families = this.named.bound(() => byWorker(values, this.#adminMetrics()));
     return prometheusText([...families, ...this.#workerMetrics(new Set(notCounted))]);
   }
 
