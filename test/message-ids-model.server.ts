@@ -4,9 +4,9 @@ import { REMEMBERED_MS } from '../src/actors/message-ids.js';
 import type { Clock } from '../src/clock.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { dice } from './support/dice.js';
-import { natsServer, testCluster } from './support/nats.js';
+import { clusterSettings, natsServer, testCluster } from './support/nats.js';
 import { skipWithout } from './support/programs.js';
-import { type Cleaner, siteA, type TestServer, testServer } from './support/server.js';
+import { type Cleaner, merge, siteA, type TestServer, testServer } from './support/server.js';
 import type { Site } from './support/site.js';
 
 const SENDERS = ['shop', 'news', 'anna'];
@@ -94,6 +94,29 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
+/** Nodes whose time is the test's; what they hold back for a moment passes by the same clock. */
+async function nodesAt(t: Cleaner, clock: ManualClock, count: number): Promise<TestServer[]> {
+  const settings = clusterSettings(await natsServer(t), {
+    presence: { clientIdleMs: 1e7, graceMs: 0 },
+    cluster: { leaseMs: 600_000 },
+  });
+  const pulse = setInterval(() => clock.advance(20), 20);
+  t.teardown(() => clearInterval(pulse));
+  const nodes: TestServer[] = [];
+  for (let n = 1; n <= count; n++) {
+    nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } }), clock));
+  }
+  return nodes;
+}
+
+/** So much time passes that no node remembers a message; in between the nodes hear of each other, and connections are not silent. */
+async function expire(clock: ManualClock, nodes: readonly TestServer[]): Promise<void> {
+  for (let passed = 0; passed <= REMEMBERED_MS; passed += 20_000) {
+    clock.advance(20_000);
+    for (const node of nodes) await node.settled();
+  }
+}
+
 /** A sender comes online on a node, goes, or a page of it comes through another node before the first one goes. */
 async function move(roll: (sides: number) => number, nodes: readonly TestServer[], tickets: Map<string, string>) {
   const sender = SENDERS[roll(3)] as string;
@@ -111,19 +134,24 @@ for (const count of [2, 3] as const) {
     { skip: skipWithout('nats-server') },
     async (t) => {
       const roll = dice(7 + count);
-      const nodes: readonly TestServer[] = await testCluster(t, await natsServer(t), count, {
-        presence: { clientIdleMs: 1e7, graceMs: 0 },
-      });
+      const clock = new ManualClock();
+      const nodes = await nodesAt(t, clock, count);
       const at = () => nodes[roll(count)] as TestServer;
       await at().site().arrive('jack');
       await at().site().arrive('rose');
       const tickets = new Map<string, string>();
       const model = new Model();
+      let [now, expired] = [0, 0];
       for (let step = 0; step < 200; step++) {
+        if (roll(30) === 0) {
+          await expire(clock, nodes);
+          now += REMEMBERED_MS;
+          expired += 1;
+        }
         if (roll(3) === 0) await move(roll, nodes, tickets);
         const said = { from: SENDERS[roll(3)] as string, id: `m${roll(6)}`, to: someReceivers(roll) };
         const ticket = roll(2) === 0 ? tickets.get(said.from) : undefined;
-        const expected = model.expect(said, 0);
+        const expected = model.expect(said, now);
         const total = () => nodes.reduce((sum, node) => sum + delivered(node) + dropped(node), 0);
         const before = total();
         const outcomes = await say(at().site(), said, ticket);
@@ -133,11 +161,12 @@ for (const count of [2, 3] as const) {
           if (known) t.equal(outcome, known, `${said.from} ${said.id} to ${receiver} is known`);
           else {
             fresh += 1;
-            model.note(said, receiver, outcome, 0);
+            model.note(said, receiver, outcome, now);
           }
         }
         t.equal(total() - before, fresh);
       }
+      t.ok(expired > 2, `all that is known was forgotten ${expired} times`);
       for (const node of nodes) t.equal(node.metrics.domain(siteA.domain).messageIdsUnanswered, 0);
     },
   );
