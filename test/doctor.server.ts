@@ -5,9 +5,12 @@ import t from 'tap';
 import { loadConfig } from '../src/config.js';
 import { type Configured, examine } from '../src/doctor/doctor.js';
 import { type Finding, reportOf } from '../src/doctor/finding.js';
+import { jetStreamFindings } from '../src/doctor/jetstream.js';
 import { filesFinding } from '../src/doctor/machine.js';
 import { natsFindings } from '../src/doctor/nats.js';
+import { jetStreamServer, natsServer } from './support/nats.js';
 import { nextalk } from './support/process.js';
+import { skipWithout } from './support/programs.js';
 import { type Cleaner, merge, type Settings, testServer } from './support/server.js';
 import { expired, first, renewed, tlsFiles } from './support/tls.js';
 
@@ -130,6 +133,30 @@ t.test('the doctor looks for the nats-server that workers are to get', async (t)
     { level: 'failure', text: /is no program that can be run/, advice: /install/ },
   ]);
 });
+
+t.test(
+  'the doctor says what JetStream is, how often it keeps things and what a loss of power costs',
+  {
+    skip: skipWithout('nats-server'),
+  },
+  async (t) => {
+    const { config } = configured({}) as { config: Parameters<typeof natsFindings>[0] };
+    const of = (nats: string[], replicas = 1, data = 'none') => {
+      const cluster = { ...config.cluster, nats, replicas, store: 'jetstream' as const };
+      return jetStreamFindings({ ...config, data, cluster }, 2);
+    };
+    t.strictSame(await jetStreamFindings(config, 2), [], 'without it nothing is said');
+    const { url } = await jetStreamServer(t);
+    const power = { level: 'warning', text: /before it syncs/, advice: /sync_interval: always/ };
+    const there = { level: 'ok', text: /^JetStream of nats-server [\d.]+ is there: 0 streams, 0 KiB$/ };
+    t.match(await of([url]), [there, { level: 'warning', text: /one NATS server/, advice: /replicas 3/ }, power]);
+    t.match(await of([url], 3), [there, { level: 'failure', text: /not in a cluster/ }, power]);
+    const { url: without } = await natsServer(t);
+    t.match(await of([without]), [{ level: 'failure', text: /no JetStream/, advice: /--jetstream/ }]);
+    t.match(await of([], 1, './data'), [{ level: 'ok', text: 'workers get one, in ./data/jetstream' }]);
+    t.match(await of([]), [{ level: 'warning', advice: /--data/ }]);
+  },
+);
 
 t.test('the doctor tells the limit of open files as a number of connections', async (t) => {
   t.match(filesFinding(1024), { level: 'warning', text: /about 924 connections/, advice: /LimitNOFILE/ });

@@ -7,6 +7,7 @@ import { nodeProblem } from '../node-version.js';
 import { loadUws, pickBuild, thisMachine } from '../uws.js';
 import { certificateFindings } from './certificates.js';
 import { type Finding, fail, ok, warn } from './finding.js';
+import { jetStreamFindings } from './jetstream.js';
 import { fileFindings, limitFindings } from './machine.js';
 import { natsFindings } from './nats.js';
 import { portFindings } from './ports.js';
@@ -34,6 +35,7 @@ export async function examine(configured: Configured): Promise<Finding[]> {
     ...certificateFindings(config, Date.now()),
     ...(await portFindings(config)),
     ...(await natsFindings(config, workers)),
+    ...(await jetStreamFindings(config, workers)),
   ];
 }
 

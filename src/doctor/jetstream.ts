@@ -1,0 +1,84 @@
+/** What JetStream is in which a cluster keeps what must survive: whether it is there, how often it keeps that, and what a loss of power costs. */
+import { connect } from '@nats-io/transport-node';
+import { connectOptions } from '../cluster/nats.js';
+import type { Config } from '../config.js';
+import { type Finding, fail, ok, warn } from './finding.js';
+
+const ANSWER_MS = 3000;
+/** From this version on a server can be told to sync before it acknowledges. */
+const SYNCS = [2, 10] as const;
+
+interface Account {
+  readonly storage: number;
+  readonly streams: number;
+  readonly error?: { readonly description: string };
+}
+
+interface Server {
+  readonly version: string;
+  /** The name of its cluster; absent: it is alone. */
+  readonly cluster?: string;
+}
+
+const SUBJECT = 'jetstream';
+const ADVICE = 'nats-server --jetstream --store_dir DIR, on each of the servers';
+
+/** `workers`: how many processes are to serve. */
+export async function jetStreamFindings({ cluster, data }: Config, workers = 1): Promise<Finding[]> {
+  if (cluster.store === 'none') return [];
+  if (cluster.nats.length === 0) return workers > 1 ? ownFindings(data) : [];
+  try {
+    const options = connectOptions(cluster.nats, 'nextalk doctor');
+    const connection = await connect({ ...options, reconnect: false, timeout: ANSWER_MS });
+    try {
+      const answer = await connection.request('$JS.API.INFO', '', { timeout: ANSWER_MS });
+      const { version = '0', cluster: name } = (connection.info ?? {}) as Partial<Server>;
+      const server = { version, ...(name === undefined ? {} : { cluster: name }) };
+      return accountFindings(answer.json(), server, cluster.replicas);
+    } finally {
+      await connection.close();
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return [fail(SUBJECT, `the NATS servers have no JetStream (${why})`, ADVICE)];
+  }
+}
+
+function accountFindings({ storage, streams, error }: Account, server: Server, replicas: number): Finding[] {
+  if (error) return [fail(SUBJECT, `JetStream cannot be used (${error.description})`, ADVICE)];
+  const what = `JetStream of nats-server ${server.version} is there: ${streams} streams, ${Math.ceil(storage / 1024)} KiB`;
+  return [ok(SUBJECT, what), replicaFinding(server, replicas), syncFinding(server, replicas)];
+}
+
+function replicaFinding({ cluster }: Server, replicas: number): Finding {
+  if (replicas === 1) {
+    const problem =
+      'one NATS server keeps what must survive: while it is gone that waits, and with its disk it is lost';
+    return warn(SUBJECT, problem, 'three NATS servers in a cluster of their own, and cluster.replicas 3');
+  }
+  if (cluster !== undefined) return ok(SUBJECT, `${replicas} NATS servers keep what must survive`);
+  const problem = `cluster.replicas is ${replicas}, and the NATS server is not in a cluster`;
+  return fail(
+    SUBJECT,
+    problem,
+    'run as many NATS servers in one cluster (--cluster, --routes), or set cluster.replicas to 1',
+  );
+}
+
+/** How often a server syncs it tells nobody who asks over NATS. */
+function syncFinding({ version }: Server, replicas: number): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const isAble = major > SYNCS[0] || (major === SYNCS[0] && minor >= SYNCS[1]);
+  const who = replicas === 1 ? 'the server' : 'all servers at once';
+  const problem = `JetStream acknowledges before it syncs to the disk: a loss of power of ${who} may cost the last moments`;
+  const advice = isAble
+    ? 'jetstream { sync_interval: always } in the configuration of the NATS servers, where it is not there yet'
+    : `nats-server ${SYNCS.join('.')} or later with jetstream { sync_interval: always }, or a supply of power of its own for each server`;
+  return warn(SUBJECT, problem, advice);
+}
+
+function ownFindings(data: string): Finding[] {
+  if (data !== 'none') return [ok(SUBJECT, `workers get one, in ${data}/jetstream`)];
+  const problem = 'workers get one that ends with the server: what it keeps outlives workers, not a restart';
+  return [warn(SUBJECT, problem, 'name a folder with --data DIR')];
+}
