@@ -186,7 +186,7 @@ export function domainErrors(domain: FileDomain, { host, data, cluster }: Surrou
   if (domain.offline && data === 'none' && cluster.store === 'none') {
     errors.push('offline: keeping messages needs a data folder, and data is "none"');
   }
-  if (domain.history !== null && data === 'none') {
+  if (domain.history !== null && data === 'none' && cluster.store === 'none') {
     errors.push('history: keeping messages needs a data folder, and data is "none"');
   }
   errors.push(...secretErrors(domain, 'tokenSecret', host), ...webhookErrors(domain));

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Runtime } from './actors/domain.js';
 import { newEra } from './actors/position.js';
-import { Restarts, undelivered } from './actors/restarts.js';
+import { endDomains, Restarts, undelivered } from './actors/restarts.js';
 import { createSystem } from './actors/system.js';
 import { newTimers } from './actors/timers.js';
 import { type Parent, startAdmin } from './admin/admin.js';
@@ -305,7 +305,8 @@ class RunningServer implements Server {
     await farewell(this.#runtime);
     // The others take over at once, instead of waiting for the end of a lease.
     await this.#node?.close();
-    await this.#restarts?.end();
+    this.#tally.close();
+    await (this.#restarts ? this.#restarts.end() : endDomains(this.domains, this.#runtime.store));
   }
 
   /** Goes on reading, and refuses what clients have sent before they knew that the server ends, until nothing more comes. */

@@ -138,6 +138,10 @@ export class Alone implements DomainCluster {
     return false;
   }
 
+  forget(_what: unknown, done: (answers: readonly unknown[]) => void): void {
+    done([]);
+  }
+
   remoteClient(_address: unknown, _token: unknown, _counting: unknown, done: (client: null) => void): void {
     done(null);
   }

@@ -163,6 +163,8 @@ export interface MessageKeeper {
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   /** Whether this node goes on with what a node has left behind that is not there any more. */
   succeeds(node: string): boolean;
+  /** Has every other node forget something of its part of the history (forgetting.ts); `done` gets what each says. */
+  forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
   /** null: what a node has goes with it. */

@@ -5,7 +5,7 @@
  * is left. Nothing is searched for by scanning.
  */
 import { BoundedMap } from '../bounded-map.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type Lines, PLACES } from './gathering.js';
 
@@ -74,25 +74,27 @@ export class Conversations {
 
   constructor(
     store: Store,
-    /** The domain's part of keys. */
-    private readonly domain: string,
+    /** What keys begin with: the domain's part, and in the store of a cluster the node's name. */
+    private readonly prefix: Key,
+    /** Whether others write what this reads: then nothing is remembered. */
+    private readonly isOthers = false,
   ) {
     this.#heads = store.table('conversations');
     this.#chunks = store.table('messages');
   }
 
   head(key: string): Head | undefined {
-    return this.#latest.get(key) ?? this.#heads.get([this.domain, key]);
+    return (this.isOthers ? undefined : this.#latest.get(key)) ?? this.#heads.get([...this.prefix, key]);
   }
 
   /** Writes a head, or removes what has no messages any more. */
   put(key: string, head: Head | null): void {
     if (head) {
       this.#latest.set(key, head);
-      this.#heads.put([this.domain, key], head);
+      this.#heads.put([...this.prefix, key], head);
     } else {
       this.#latest.delete(key);
-      this.#heads.remove([this.domain, key]);
+      this.#heads.remove([...this.prefix, key]);
     }
   }
 
@@ -105,7 +107,7 @@ export class Conversations {
     let start = size > 0 ? startOf(old.lines) : 0;
     const putChunk = (): void => {
       last += 1;
-      this.#chunks.put([this.domain, key, last], { start, lines: Buffer.concat(pieces, size) });
+      this.#chunks.put([...this.prefix, key, last], { start, lines: Buffer.concat(pieces, size) });
       pieces = [];
       size = 0;
     };
@@ -136,7 +138,7 @@ export class Conversations {
     };
     for (; first <= head.last; first++) {
       if (!messagesOf(this.#chunk(key, first)?.lines ?? NOTHING).every(isGone)) break;
-      this.#chunks.remove([this.domain, key, first]);
+      this.#chunks.remove([...this.prefix, key, first]);
     }
     if (first > head.last) messagesOf(head.lines).every(isGone);
     return changed(head, { ...head, first, since, count, bytes });
@@ -164,7 +166,7 @@ export class Conversations {
       const chunk = this.#chunk(key, number);
       if (!chunk) continue;
       const lines = left(chunk.lines);
-      if (lines.length < chunk.lines.length) this.#chunks.put([this.domain, key, number], { ...chunk, lines });
+      if (lines.length < chunk.lines.length) this.#chunks.put([...this.prefix, key, number], { ...chunk, lines });
     }
     const lines = left(head.lines);
     return changed(head, { ...head, lines, latest, count, bytes });
@@ -172,7 +174,7 @@ export class Conversations {
 
   /** Removes its chunks; the caller removes the head. */
   removeChunks(key: string, { first, last }: Head): void {
-    for (let number = first; number <= last; number++) this.#chunks.remove([this.domain, key, number]);
+    for (let number = first; number <= last; number++) this.#chunks.remove([...this.prefix, key, number]);
   }
 
   /** Messages from the newest to the oldest, those with a sequence from `since` on and below `below`. */
@@ -201,22 +203,8 @@ export class Conversations {
     yield* messagesOf(head.lines).filter(isAsked);
   }
 
-  /** The newest message of an id: that of `author` first, and rather than one of `reader` another's. */
-  find(key: string, head: Head, id: string, author: string | null, reader = '', most = Infinity): Message | null {
-    let other: Message | null = null;
-    let looked = 0;
-    for (const message of this.backwards(key, head, 0)) {
-      looked += message.json.length;
-      if (looked > most) break;
-      if (!hasId(message, id)) continue;
-      if (author === null ? !isFrom(message, reader) : isFrom(message, author)) return message;
-      other ??= message;
-    }
-    return other;
-  }
-
   #chunk(key: string, number: number): Chunk | undefined {
-    return this.#chunks.get([this.domain, key, number]);
+    return this.#chunks.get([...this.prefix, key, number]);
   }
 
   /** The number of the last chunk that begins at a sequence or before it; the first, where none does. */

@@ -313,8 +313,8 @@ export class Domain {
     else if (history) {
       history.close();
       this.history = null;
-    } else if (settings.history && this.ownStore) {
-      this.history = new History(this, runtime.clock, this.ownStore, settings.history, runtime.encode);
+    } else if (settings.history && runtime.store) {
+      this.history = new History(this, runtime.clock, runtime.store, settings.history, runtime.encode);
     }
   }
 
@@ -342,6 +342,7 @@ export class Domain {
     const isLeft = (node: string): boolean => this.cluster.succeeds(node);
     this.events?.takeOver(isLeft);
     for (const webhook of this.webhooks) webhook.takeOver(isLeft);
+    if (this.history) this.history.isLeft = isLeft;
   }
 
   /** A service with a webhook has an actor although no client answers for it. */

@@ -7,6 +7,8 @@ import type { Gathered, Gathering } from './gathering.js';
 export const GATHER_MS = 1000;
 /** How long what is taken gathers before it is written to its conversations. */
 const WRITE_MS = 10_000;
+/** In a cluster, where other nodes read it when it is written to its conversations. */
+const SHARED_MS = 100;
 /** Then so many conversations are written at once, with a pause before the next, so that it holds nobody up. */
 const SOME = 50;
 const PAUSE_MS = 10;
@@ -16,6 +18,8 @@ export class HistoryWrites {
   #notedAt = 0;
   #cancel: (() => void) | null = null;
   #isClosed = false;
+  /** Whether other nodes read what is written; then nothing is noted before. */
+  readonly #isShared: boolean;
 
   constructor(
     private readonly gathering: Gathering,
@@ -23,13 +27,15 @@ export class HistoryWrites {
     private readonly store: Store,
     /** Writes these to their conversations, in their order. */
     private readonly keep: (gathered: readonly Gathered[]) => void,
-  ) {}
+  ) {
+    this.#isShared = store.node !== null;
+  }
 
   /** Something has come. */
   came(): void {
     if (this.#isClosed) this.all();
     else if (this.gathering.isMuch) this.#hurry();
-    else this.#cancel ??= this.clock.after(GATHER_MS, this.#turn);
+    else this.#cancel ??= this.clock.after(this.#gatherMs, this.#turn);
   }
 
   /** Writes what has gathered. */
@@ -66,7 +72,7 @@ export class HistoryWrites {
     this.#cancel = null;
     const { clock, gathering } = this;
     if (clock.now() - this.#notedAt >= GATHER_MS) this.#note();
-    if (clock.now() - gathering.since >= WRITE_MS) gathering.close();
+    if (this.#isShared || clock.now() - gathering.since >= WRITE_MS) gathering.close();
     this.#take(SOME);
     this.goOn();
   };
@@ -74,10 +80,15 @@ export class HistoryWrites {
   /** Has its next turn where something waits. */
   goOn(): void {
     const { isEmpty, isClosing } = this.gathering;
-    if (!isEmpty) this.#cancel ??= this.clock.after(isClosing ? PAUSE_MS : GATHER_MS, this.#turn);
+    if (!isEmpty) this.#cancel ??= this.clock.after(isClosing ? PAUSE_MS : this.#gatherMs, this.#turn);
+  }
+
+  get #gatherMs(): number {
+    return this.#isShared ? SHARED_MS : GATHER_MS;
   }
 
   #note(): void {
+    if (this.#isShared) return;
     this.#notedAt = this.clock.now();
     this.gathering.note((bytes) => this.store.hasRoom(bytes));
   }

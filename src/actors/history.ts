@@ -12,29 +12,27 @@ import type { Clock } from '../clock.js';
 import type { HistoryConfig, Limits } from '../config.js';
 import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 import { type Address, shortId } from './address.js';
 import {
   type Change,
-  Conversations,
+  type Conversations,
   type Head,
   isFrom,
   type Message,
   type Page,
-  pageOf,
   SEQUENCES_PER_MS,
 } from './conversation.js';
 import { bytesOf, type Gathered, Gathering, keyOf } from './gathering.js';
+import { type Asked, HistoryPart, HistoryReading, LOOKED_AT, type Summary } from './history-reading.js';
 import { GATHER_MS, HistoryWrites } from './history-writes.js';
 import type { MessageFields, Packet, StatusFields } from './packet.js';
-import { type Listed, Participants, periodOf, startOf } from './participants.js';
+import { type Participants, periodOf, startOf } from './participants.js';
 
 const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Characters of messages that a list of conversations or a search for what has been read looks at; the page ends there. */
-const LOOKED_AT = 4_194_304;
 /** What a page says of messages that it has read, as PROTOCOL.md has it among statuses. */
 const READ = 'read ';
 
@@ -43,23 +41,6 @@ interface Owner {
   readonly name: string;
   readonly limits: Limits;
   readonly metrics: DomainMetrics;
-}
-
-/** Which messages of a conversation, or which conversations, to read. Positions are those of a page's `next`. */
-export interface Asked {
-  readonly before: number | null;
-  readonly after: number | null;
-  readonly limit: number;
-}
-
-/** One conversation of a list. */
-export interface Summary {
-  /** The other endpoint, or the room. */
-  readonly other: Address;
-  /** The JSON of its latest message. */
-  readonly last: string;
-  /** Messages of others after the one that was said to have been read. */
-  readonly unread: number;
 }
 
 interface Totals {
@@ -77,7 +58,15 @@ export class History {
   /** Up to which sequence a room's members have read. */
   readonly #reads: Table<number>;
   readonly #totals: Table<Totals>;
-  readonly #part: string;
+  /** What this node's keys begin with. */
+  readonly #prefix: Key;
+  /** What this node has, and what all nodes have. */
+  readonly #own: HistoryReading;
+  readonly #reading: HistoryReading;
+  /** Parts of other nodes, by their names. */
+  readonly #parts = new Map<string, HistoryPart>();
+  /** Whether what a node has left is this one's to see to. */
+  isLeft: (node: string) => boolean = () => false;
   readonly #gathering: Gathering;
   readonly #writes: HistoryWrites;
   #sequence = 0;
@@ -92,15 +81,22 @@ export class History {
     private readonly store: Store,
     public settings: HistoryConfig,
     private readonly encode: (packet: Packet) => string,
+    /** The node whose part it is, which has gone: it is read, and what is in it forgotten; null: this one's. */
+    private readonly left: string | null = null,
   ) {
-    this.#part = part(owner.name);
+    const domain = part(owner.name);
+    const node = left ?? store.node;
+    this.#prefix = node === null ? [domain] : [domain, node];
     this.#gathering = new Gathering(owner.name, store);
     this.#writes = new HistoryWrites(this.#gathering, clock, store, (gathered) => this.#keepAll(gathered));
-    this.#conversations = new Conversations(store, this.#part);
-    this.#participants = new Participants(store, this.#part);
+    const whole = new HistoryPart(store, this.#prefix, false);
+    this.#conversations = whole.conversations;
+    this.#participants = whole.participants;
+    this.#own = new HistoryReading(store, owner.name, () => [whole]);
+    this.#reading = node === null ? this.#own : new HistoryReading(store, owner.name, () => [whole, ...this.#others()]);
     this.#reads = store.table('reads');
     this.#totals = store.table('history');
-    const { messages, bytes, sequence } = this.#totals.get([this.#part]) ?? NOTHING;
+    const { messages, bytes, sequence } = this.#totals.get(this.#prefix) ?? NOTHING;
     this.#messages = messages;
     this.#bytes = bytes;
     const latest = (key: string): number => this.#conversations.head(key)?.latest ?? 0;
@@ -143,42 +139,15 @@ export class History {
   }
 
   /** The messages of a conversation, each as its JSON, the oldest first. */
-  messages(user: Address, other: Address, { before, after, limit }: Asked): Page<string> {
+  messages(user: Address, other: Address, asked: Asked): Page<string> {
     this.#writes.these(this.#gathering.takeOf(user, other));
-    const key = keyOf(this.owner.name, user, other);
-    const head = this.#conversations.head(key);
-    if (!head) return { items: [], next: null };
-    const oldest = this.#oldest();
-    const below = before ?? Number.POSITIVE_INFINITY;
-    if (after === null) {
-      const { items, next } = pageOf(this.#conversations.backwards(key, head, oldest, below), limit);
-      return { items: items.map(({ json }) => json).reverse(), next };
-    }
-    const found = pageOf(this.#conversations.forwards(key, head, Math.max(after, oldest - 1)), limit, below);
-    return { items: found.items.map(({ json }) => json), next: found.next };
+    return this.#reading.messages(user, other, asked, this.#oldest());
   }
 
   /** The conversations of an endpoint that is in these rooms, the newest first; `after` is not looked at. */
-  conversations(user: Address, rooms: readonly Address[], { before, limit }: Asked): Page<Summary> {
+  conversations(user: Address, rooms: readonly Address[], asked: Asked): Page<Summary> {
     this.#writes.these(this.#gathering.takeOfAll(user, new Set(rooms)));
-    const below = before ?? Number.POSITIVE_INFINITY;
-    const oldest = this.#oldest();
-    const find = (key: string) => this.#conversations.head(key);
-    const direct = this.#participants.latest(user, { below, oldest, count: limit + 1 }, find);
-    const inRooms: Listed[] = rooms.flatMap((room) => {
-      const key = part(room);
-      const head = find(key);
-      return head && head.latest < below && head.latest >= oldest ? { key, head } : [];
-    });
-    const all = [...direct, ...inRooms].sort((a, b) => b.head.latest - a.head.latest);
-    const looked = { characters: 0 };
-    const items: Summary[] = [];
-    let shown = 0;
-    for (; shown < Math.min(limit, all.length) && looked.characters < LOOKED_AT; shown++) {
-      const summary = this.#summary(user, all[shown] as Listed, oldest, looked);
-      if (summary) items.push(summary);
-    }
-    return { items, next: all.length > shown ? (all[shown - 1]?.head.latest ?? null) : null };
+    return this.#reading.conversations(user, rooms, asked, this.#oldest());
   }
 
   /** Forgets a conversation, for both of its endpoints. */
@@ -187,6 +156,7 @@ export class History {
     const key = keyOf(this.owner.name, user, other);
     const head = this.#conversations.head(key);
     if (head) this.#forget(key, head);
+    else this.#forgetReads(key);
     this.#tell();
   }
 
@@ -198,7 +168,7 @@ export class History {
     this.write();
     const key = keyOf(this.owner.name, user, other);
     const head = this.#conversations.head(key);
-    const message = head && this.#conversations.find(key, head, id, shortId(this.owner.name, user));
+    const message = head && this.#own.find(key, id, shortId(this.owner.name, user));
     if (!head || !message) return null;
     this.#filter(key, head, ({ sequence }) => sequence === message.sequence);
     this.#tell();
@@ -229,6 +199,27 @@ export class History {
     this.#writes.close();
     this.#cancelSweep?.();
     this.#cancelSweep = null;
+  }
+
+  /** In the store of a cluster: the nodes that have a part, but for this one. */
+  *nodes(): Iterable<string> {
+    if (this.store.node === null) return;
+    for (const [[, node]] of this.#totals.entries([part(this.owner.name)])) {
+      if (node !== undefined && node !== this.#prefix[1]) yield String(node);
+    }
+  }
+
+  #others(): HistoryPart[] {
+    return [...this.nodes()].map((node) => {
+      const known = this.#parts.get(node) ?? new HistoryPart(this.store, [part(this.owner.name), node], true);
+      this.#parts.set(node, known);
+      return known;
+    });
+  }
+
+  /** The part of a node that has gone, so that things can be forgotten there. */
+  partOf(node: string): History {
+    return new History(this.owner, this.clock, this.store, this.settings, this.encode, node);
   }
 
   #nextSequence(): number {
@@ -270,35 +261,18 @@ export class History {
   }
 
   #read(key: string, by: Address, id: string): void {
-    const head = this.#conversations.head(key);
-    const message = head && this.#conversations.find(key, head, id, null, shortId(this.owner.name, by), LOOKED_AT);
-    if (!head || !message || !this.store.hasRoom()) return;
+    const message = this.#reading.find(key, id, null, shortId(this.owner.name, by), LOOKED_AT);
+    if (!message || !this.store.hasRoom()) return;
     const { sequence } = message;
-    const side = head.sides.indexOf(by);
-    if (side < 0) {
-      const own = [this.#part, key, part(by)] as const;
+    // In a cluster the message may be in another node's part.
+    const head = this.#conversations.head(key);
+    const side = this.store.node === null ? (head?.sides.indexOf(by) ?? -1) : -1;
+    if (!head || side < 0) {
+      const own: Key = [...this.#prefix, key, part(by)];
       if (sequence > (this.#reads.get(own) ?? 0)) this.#reads.put(own, sequence);
     } else if (sequence > (head.read[side] ?? 0)) {
       this.#conversations.put(key, { ...head, read: head.read.map((old, i) => (i === side ? sequence : old)) });
     }
-  }
-
-  #summary(user: Address, { key, head }: Listed, oldest: number, looked: { characters: number }): Summary | null {
-    const { sides } = head;
-    const side = sides.indexOf(user);
-    const own = shortId(this.owner.name, user);
-    const isOfRoom = sides.length === 1;
-    const read = isOfRoom ? this.#reads.get([this.#part, key, part(user)]) : head.read[side];
-    let last: Message | null = null;
-    let unread = 0;
-    for (const message of this.#conversations.backwards(key, head, oldest)) {
-      last ??= message;
-      looked.characters += message.json.length;
-      if (message.sequence <= (read ?? 0)) break;
-      if (!isFrom(message, own)) unread += 1;
-    }
-    const other = (isOfRoom ? sides[0] : (sides.find((address) => address !== user) ?? user)) as Address;
-    return last && { other, last: last.json, unread };
   }
 
   #filter(key: string, head: Head, isGone: (message: Message) => boolean): void {
@@ -319,8 +293,11 @@ export class History {
     this.#conversations.removeChunks(key, head);
     this.#conversations.put(key, null);
     this.#participants.remove(key, head);
-    if (head.sides.length > 1) return;
-    for (const [own] of [...this.#reads.entries([this.#part, key])]) this.#reads.remove(own);
+    if (head.sides.length < 2 || this.store.node !== null) this.#forgetReads(key);
+  }
+
+  #forgetReads(key: string): void {
+    for (const [own] of [...this.#reads.entries([...this.#prefix, key])]) this.#reads.remove(own);
   }
 
   #took(change: Change, how: 'trimmed' | 'deleted'): Change {
@@ -333,9 +310,13 @@ export class History {
   /** Takes the oldest messages away while there are too many bytes; false: there are still. */
   #makeRoom(): boolean {
     const { historyBytes } = this.owner.limits;
-    if (historyBytes === 0 || this.#bytes < historyBytes) return true;
-    this.#expire(periodOf(this.clock.now() * SEQUENCES_PER_MS), () => this.#bytes < historyBytes);
-    return this.#bytes < historyBytes;
+    const isEnough = (): boolean => this.#bytes + elsewhere < historyBytes;
+    let elsewhere = 0;
+    if (historyBytes === 0) return true;
+    for (const node of this.nodes()) elsewhere += this.#totals.get([part(this.owner.name), node])?.bytes ?? 0;
+    if (isEnough()) return true;
+    this.#expire(periodOf(this.clock.now() * SEQUENCES_PER_MS), isEnough);
+    return isEnough();
   }
 
   /** Forgets messages of periods before one, the oldest first, of a number of conversations; answers whether that was all. */
@@ -354,23 +335,32 @@ export class History {
     return due.length < SWEPT;
   }
 
+  #expireOld(period: number): void {
+    this.#expire(period);
+    this.#tell();
+  }
+
   readonly #sweep = (): void => {
     this.#cancelSweep = null;
-    const isAll = this.#expire(periodOf(this.#oldest()));
+    const oldest = periodOf(this.#oldest());
+    const isAll = this.#expire(oldest);
+    for (const node of this.nodes()) if (this.isLeft(node)) this.partOf(node).#expireOld(oldest);
     this.#tell();
     this.#schedule(isAll ? SWEEP_MS : GATHER_MS);
   };
 
   #schedule(delayMs = SWEEP_MS): void {
-    if (this.#messages > 0 && !this.#closed) this.#cancelSweep ??= this.clock.after(delayMs, this.#sweep);
+    const isDue = this.#messages > 0 || this.store.node !== null;
+    if (isDue && !this.#closed && this.left === null) this.#cancelSweep ??= this.clock.after(delayMs, this.#sweep);
   }
 
   /** Writes how much there is, and shows it. */
   #tell(): void {
     const { history } = this.owner.metrics;
     if (history.messages !== this.#messages || history.bytes !== this.#bytes) {
-      this.#totals.put([this.#part], { messages: this.#messages, bytes: this.#bytes, sequence: this.#sequence });
+      this.#totals.put(this.#prefix, { messages: this.#messages, bytes: this.#bytes, sequence: this.#sequence });
     }
+    if (this.left !== null) return;
     history.messages = this.#messages;
     history.bytes = this.#bytes;
   }

@@ -3,7 +3,7 @@
  * cut into periods, so that a conversation that goes on costs a few records in each, however many its messages are.
  */
 import { part } from '../store/keys.js';
-import type { Store, Table } from '../store/store.js';
+import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type Head, SEQUENCES_PER_MS } from './conversation.js';
 
@@ -37,41 +37,46 @@ export class Participants {
 
   constructor(
     store: Store,
-    /** The domain's part of keys. */
-    private readonly domain: string,
+    /** What keys begin with: the domain's part, and in the store of a cluster the node's name. */
+    private readonly prefix: Key,
   ) {
     this.#conversations = store.table('participants');
     this.#authors = store.table('authors');
     this.#ages = store.table('ages');
   }
 
+  /** The parts of a key behind the prefix. */
+  #behind(key: readonly (string | number)[]): readonly (string | number | undefined)[] {
+    return key.slice(this.prefix.length);
+  }
+
   /** The latest message of a conversation is of another period than before; null: it is the first. */
   move(key: string, sides: readonly Address[], before: number | null, period: number): void {
-    this.#ages.put([this.domain, period, key], 1);
+    this.#ages.put([...this.prefix, period, key], 1);
     if (sides.length < 2) return;
     for (const side of new Set(sides)) {
       const user = part(side);
-      if (before !== null) this.#conversations.remove([this.domain, user, before, key]);
-      this.#conversations.put([this.domain, user, period, key], 1);
+      if (before !== null) this.#conversations.remove([...this.prefix, user, before, key]);
+      this.#conversations.put([...this.prefix, user, period, key], 1);
     }
   }
 
   /** Somebody has written in a room. */
   wrote(author: Address, key: string, period: number): void {
     const user = part(author);
-    if (this.#authors.get([this.domain, user, key]) === period) return;
-    this.#authors.put([this.domain, user, key], period);
-    this.#ages.put([this.domain, period, key, user], 1);
+    if (this.#authors.get([...this.prefix, user, key]) === period) return;
+    this.#authors.put([...this.prefix, user, key], period);
+    this.#ages.put([...this.prefix, period, key, user], 1);
   }
 
   /** Nothing of a conversation is left. */
   remove(key: string, { sides, period }: Head): void {
     if (sides.length < 2) return;
-    for (const side of new Set(sides)) this.#conversations.remove([this.domain, part(side), period, key]);
+    for (const side of new Set(sides)) this.#conversations.remove([...this.prefix, part(side), period, key]);
   }
 
   forgetAuthor(author: Address, key: string): void {
-    this.#authors.remove([this.domain, part(author), key]);
+    this.#authors.remove([...this.prefix, part(author), key]);
   }
 
   /** An endpoint's conversations whose latest message is within bounds, the newest first: at least `count`, or all. */
@@ -83,10 +88,8 @@ export class Participants {
     const found: Listed[] = [];
     const from = below === Number.POSITIVE_INFINITY ? {} : { from: periodOf(below) };
     let current = -1;
-    for (const [[, , period, key]] of this.#conversations.entries([this.domain, part(user)], {
-      ...from,
-      reverse: true,
-    })) {
+    for (const [own] of this.#conversations.entries([...this.prefix, part(user)], { ...from, reverse: true })) {
+      const [, period, key] = this.#behind(own);
       // Within a period they come in no order: it is read to its end.
       if (period !== current && (found.length >= count || Number(period) < periodOf(oldest))) break;
       current = Number(period);
@@ -98,17 +101,18 @@ export class Participants {
 
   /** Some of the conversations of an endpoint, and of the rooms in which it has written. */
   some(user: Address): { readonly conversations: readonly string[]; readonly rooms: readonly string[] } {
-    const own = [this.domain, part(user)] as const;
+    const own: Key = [...this.prefix, part(user)];
     return {
-      conversations: first(this.#conversations.entries(own), SOME).map(([, , , key]) => String(key)),
-      rooms: first(this.#authors.entries(own), SOME).map(([, , key]) => String(key)),
+      conversations: first(this.#conversations.entries(own), SOME).map((found) => String(this.#behind(found)[2])),
+      rooms: first(this.#authors.entries(own), SOME).map((found) => String(this.#behind(found)[1])),
     };
   }
 
   /** Conversations with messages of periods before one, the oldest first. */
   due(before: number, count: number): { readonly key: string; readonly period: number }[] {
     const due: { key: string; period: number }[] = [];
-    for (const [[, period, key, user]] of this.#ages.entries(this.domain)) {
+    for (const [age] of this.#ages.entries(this.prefix)) {
+      const [period, key, user] = this.#behind(age);
       if (Number(period) >= before || due.length >= count) break;
       if (user === undefined) due.push({ key: String(key), period: Number(period) });
     }
@@ -117,11 +121,11 @@ export class Participants {
 
   /** A conversation has no messages of a period any more. */
   done(key: string, period: number): void {
-    for (const [age] of [...this.#ages.entries([this.domain, period, key])]) {
-      const [, , , user] = age;
+    for (const [age] of [...this.#ages.entries([...this.prefix, period, key])]) {
+      const [, , user] = this.#behind(age);
       this.#ages.remove(age);
       if (user === undefined) continue;
-      const author = [this.domain, String(user), key] as const;
+      const author: Key = [...this.prefix, String(user), key];
       if (this.#authors.get(author) === period) this.#authors.remove(author);
     }
   }

@@ -13,6 +13,14 @@ function names({ domains }: Config): string[] {
   return domains.map(({ domain }) => domain);
 }
 
+/** A node of a cluster ends in order: what nobody has been sent and nobody else has becomes offline messages, and the store has all that was written. */
+export async function endDomains(domains: ReadonlyMap<string, Domain>, store: Store | null): Promise<void> {
+  if (!store) return;
+  for (const domain of [...domains.values()]) domain.end();
+  await undelivered();
+  await store.close();
+}
+
 export class Restarts {
   readonly #era: Era;
   #isRestored = false;

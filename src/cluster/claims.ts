@@ -20,7 +20,7 @@ type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
 
 export interface ClaimOptions {
   readonly domain: { readonly name: string; readonly messageIds: MessageIds; readonly answersFromDisk?: boolean };
-  readonly rpc: LocalNode['rpc'];
+  readonly rpc: Omit<LocalNode['rpc'], 'callAll'>;
   /** The node that an address chooses; null: this one. */
   readonly chosenBy: (address: Address) => Peer | null;
 }

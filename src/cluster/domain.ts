@@ -29,7 +29,7 @@ import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
 import { RemoteTransports } from './remote-transport.js';
 import { RemoteWatchers } from './remote-watchers.js';
-import { chosenBy } from './rendezvous.js';
+import { chosenBy, succeeds } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
 import { Topics } from './topics.js';
@@ -257,9 +257,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   succeeds(left: string): boolean {
-    const { mesh, name } = this.node;
-    if (left === name || mesh.peers.get(left)?.up) return false;
-    return chosenBy(this.node, `${this.domain.name} ${left}` as Address) === null;
+    return succeeds(this.node, left, this.domain.name);
+  }
+
+  forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void {
+    this.node.rpc.callAll(this.node.mesh.peers.values(), 'forget', [this.domain.name, ...what], CALL_MS, done);
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {

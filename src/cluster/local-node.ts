@@ -19,7 +19,7 @@ export interface LocalNode {
   /** A packet's JSON. */
   readonly encode: (packet: Packet) => string;
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier'>;
-  readonly rpc: Pick<Rpc, 'call' | 'expect' | 'answer'>;
+  readonly rpc: Pick<Rpc, 'call' | 'callAll' | 'expect' | 'answer'>;
   readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
   /** The living node that a token comes from; null where that is this node or gone. */
   homeOf(token: string): Peer | null;

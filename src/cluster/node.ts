@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
+import { answerForget } from '../actors/forgetting.js';
 import type { Packet } from '../actors/packet.js';
 import type { System } from '../actors/system.js';
 import type { Clock } from '../clock.js';
@@ -197,6 +198,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
       const cluster = this.#clusterOf(domain as string);
       if (cluster) cluster.claims.answer(peer, fields, reply);
       else reply(null);
+    });
+    this.rpc.handle('forget', (_peer, [domain, ...fields], reply) => {
+      answerForget(this.#clusterOf(domain as string)?.domain, fields, reply);
     });
     this.rpc.handle('outcomes', (_peer, [domain, ...fields], reply) => {
       const cluster = this.#clusterOf(domain as string);

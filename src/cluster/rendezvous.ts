@@ -23,3 +23,9 @@ export function chosenBy({ name, mesh }: Nodes, address: string): Peer | null {
   }
   return chosen;
 }
+
+/** Whether this node is the one that goes on with what a node has left of a domain that is not there any more. */
+export function succeeds(nodes: Nodes, left: string, domain: string): boolean {
+  if (left === nodes.name || nodes.mesh.peers.get(left)?.up) return false;
+  return chosenBy(nodes, `${domain} ${left}`) === null;
+}

@@ -43,6 +43,24 @@ export class Rpc {
     this.mesh.send(peer, JSON.stringify(['?', id, kind, ...fields]));
   }
 
+  /** Calls all of these nodes that are up; `done` is called once, when each has answered. */
+  callAll(
+    peers: Iterable<Peer>,
+    kind: string,
+    fields: readonly unknown[],
+    timeoutMs: number,
+    done: (answers: readonly unknown[]) => void,
+  ): void {
+    const called = [...peers].filter(({ up }) => up);
+    const answers: unknown[] = [];
+    if (called.length === 0) return done(answers);
+    for (const peer of called) {
+      this.call(peer, kind, fields, timeoutMs, (answer) => {
+        if (answers.push(answer) === called.length) done(answers);
+      });
+    }
+  }
+
   /** The number under which a peer is to answer what it is told otherwise than by a call; `done` as for `call`. */
   expect(peer: Peer, timeoutMs: number, done: (answer: unknown) => void): number {
     this.#lastId += 1;

@@ -4,7 +4,9 @@ import type { Client } from '../actors/client.js';
 import type { Page } from '../actors/conversation.js';
 import type { Domain } from '../actors/domain.js';
 import { roomsOf } from '../actors/endpoint-record.js';
-import type { Asked, History } from '../actors/history.js';
+import { forget as forgetEverywhere } from '../actors/forgetting.js';
+import type { History } from '../actors/history.js';
+import type { Asked } from '../actors/history-reading.js';
 import { badRequest, forbidden, isReplyError, NOT_FOUND, type ReplyError } from '../errors.js';
 import type { Reply } from './commands.js';
 import type { Parameters } from './parameters.js';
@@ -40,14 +42,15 @@ export function clientHistory(domain: Domain, client: Client, parameters: Parame
 export function forget(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
   const asked = checked(domain, 'forget', parameters);
   if (isReplyError(asked)) return reply(asked);
-  const { history: kept, user, fields } = asked;
+  const { user, fields } = asked;
   const id = text(fields, 'id');
   const other = otherOf(domain, fields);
   if (other && isReplyError(other)) return reply(other);
-  if (!other) return id === null ? forgetAll(kept, user.address, reply) : reply(badRequest('id needs with'));
-  if (id !== null) return reply(forgetMessage(domain, kept, user.address, other, id));
-  kept.forgetConversation(user.address, other.address);
-  reply(null);
+  if (!other && id !== null) return reply(badRequest('id needs with'));
+  forgetEverywhere(domain, [user.address, other?.address ?? null, id], (author) => {
+    if (author !== null && typeof author !== 'string') return reply(author);
+    reply(other && id !== null ? tellDeleted(domain, user.address, other, id, author) : null);
+  });
 }
 
 interface Whose {
@@ -123,15 +126,8 @@ function positionOf(fields: Checked, name: 'before' | 'after'): number | null {
   return Number.isSafeInteger(sequence) ? sequence : Number.NaN;
 }
 
-/** A turn for some of them, so that somebody with many conversations holds nobody up. */
-function forgetAll(kept: History, user: Address, reply: Reply<null>): void {
-  if (kept.forgetSome(user)) setImmediate(() => forgetAll(kept, user, reply));
-  else reply(null);
-}
-
 /** Its receivers are told by its sender, behind all that the sender has said before. */
-function forgetMessage(domain: Domain, kept: History, user: Address, other: Target, id: string): ReplyError | null {
-  const from = kept.forgetMessage(user, other.address, id);
+function tellDeleted(domain: Domain, user: Address, other: Target, id: string, from: string | null): ReplyError | null {
   const author = from === null ? null : parseTarget(domain.name, from);
   if (!author) return NOT_FOUND;
   const receiver = other.node === 'gid' || other.address !== author.address ? other : targetOf(domain, user);

@@ -212,3 +212,102 @@ t.test(
     while (!hook.calls.slice(calls).some(isLate)) await hook.next();
   },
 );
+
+interface Page {
+  readonly messages?: readonly { readonly body: string }[];
+  readonly conversations?: readonly {
+    readonly with: string;
+    readonly last: { readonly body: string };
+    readonly unread: number;
+  }[];
+  readonly next?: string;
+}
+
+/** What a node answers of somebody's history. */
+async function historyAt(node: TestServer, query: Readonly<Record<string, string>>): Promise<Page> {
+  return (await node.site().get('/v5/history', query)).body as Page;
+}
+
+/** The bodies of a conversation, page by page from the newest on, as soon as there are so many. */
+async function conversation(node: TestServer, name: string, other: string, count: number): Promise<string[]> {
+  for (;;) {
+    const found: string[] = [];
+    for (let before = {}; ; ) {
+      const { messages = [], next } = await historyAt(node, { name, with: other, limit: '7', ...before });
+      found.unshift(...messages.map(({ body }) => body));
+      if (next === undefined) break;
+      before = { before: next };
+    }
+    if (found.length >= count) return found;
+  }
+}
+
+t.test(
+  'two nodes write one conversation at once, and each has all of it, also after all were killed',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const settings = { domains: [{ ...siteA, history: { messages: 200, days: 30 } }] };
+    const [one, two] = await Promise.all([
+      KeptNode.start(t, nats, 'n1', settings),
+      KeptNode.start(t, nats, 'n2', settings),
+    ]);
+    const said = Array.from({ length: 40 }, (_, n) => `m${String(n).padStart(2, '0')}`);
+    await Promise.all(
+      [one, two].map(async (node, at) => {
+        for (const [n, body] of said.entries()) {
+          if (n % 2 === at) await node.site().push(at ? 'anna' : 'jack', at ? 'jack' : 'anna', body);
+        }
+      }),
+    );
+    const own = (bodies: readonly string[], at: number) => bodies.filter((_, n) => n % 2 === at);
+    for (const node of [one, two]) {
+      const found = await conversation(node, 'jack', 'anna', said.length);
+      t.strictSame([...found].sort(), said);
+      for (const at of [0, 1]) {
+        const of = new Set(own(said, at));
+        t.strictSame(
+          found.filter((body) => of.has(body)),
+          own(said, at),
+          'what one node took is in its order',
+        );
+      }
+    }
+    await two.site().push('rose', 'jack', 'hello');
+    await conversation(one, 'jack', 'rose', 1);
+    const { conversations = [] } = await historyAt(one, { name: 'jack' });
+    t.strictSame(
+      conversations.map((one) => [one.with, one.unread]),
+      [
+        ['rose', 1],
+        ['anna', 20],
+      ],
+    );
+    await written(two);
+    await two.kill();
+    t.strictSame((await conversation(one, 'jack', 'anna', said.length)).sort(), said, 'a node is gone');
+    await written(one);
+    await one.kill();
+    await nats.stop();
+    await nats.start();
+    const [again, other] = await Promise.all([
+      KeptNode.start(t, nats, 'n1', settings),
+      KeptNode.start(t, nats, 'n3', settings),
+    ]);
+    for (const node of [again, other]) t.strictSame((await conversation(node, 'jack', 'anna', 40)).sort(), said);
+    await again.site().push('jack', 'anna', 'later');
+    t.equal((await conversation(other, 'anna', 'jack', 41)).at(-1), 'later');
+    // Of n2 there is nobody any more: what it had is forgotten all the same, once it is known to be gone.
+    const query = { domain: siteA.domain, name: 'jack', with: 'anna' };
+    for (;;) {
+      const answer = await other.site().send({ method: 'DELETE', path: '/v5/history', query });
+      t.equal(answer.status, 200);
+      const left = await Promise.all([again, other].map((node) => historyAt(node, { name: 'jack', with: 'anna' })));
+      if (left.every(({ messages }) => messages?.length === 0)) break;
+    }
+    t.strictSame(
+      (await historyAt(again, { name: 'jack' })).conversations?.map((one) => one.with),
+      ['rose'],
+    );
+  },
+);
