@@ -279,12 +279,14 @@ export class ClusterMetrics {
   /** Endpoints of this node that another one has taken over, as this one ends; those that a node would not take. */
   handedOver = 0;
   handoversRefused = 0;
+  /** MQTT sessions of backends that another node has taken over, as this one ends; those of others that are here now. */
+  sessionsHandedOver = 0;
+  sessionsAdopted = 0;
   /** Endpoints of other nodes that this one has taken over, and offers that it has not taken. */
   adopted = 0;
   adoptionsRefused = 0;
-  /** Clients of nodes that are gone, who are to come again: too many come at a time, or JetStream does not answer. */
+  /** Clients of nodes that are gone who are to come again; and endpoints that another node took over while this one was cut off. */
   adoptionsDelayed = 0;
-  /** Endpoints of this node that another one has taken over while this one was cut off. */
   givenUp = 0;
 }
 

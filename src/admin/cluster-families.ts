@@ -82,6 +82,18 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'Endpoints of this node that another one has not taken: a third one was asked, or they ended with this node.',
     (c) => c.handoversRefused,
   ),
+  family(
+    'counter',
+    'sessions_handed_over_total',
+    'MQTT sessions of backends that another node has taken over, as this one ends in order.',
+    (c) => c.sessionsHandedOver,
+  ),
+  family(
+    'counter',
+    'sessions_adopted_total',
+    'MQTT sessions of backends that this node has taken over.',
+    (c) => c.sessionsAdopted,
+  ),
   family('counter', 'adopted_total', 'Endpoints of other nodes that this one has taken over.', (c) => c.adopted),
   family(
     'counter',

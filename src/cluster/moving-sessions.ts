@@ -2,6 +2,7 @@
  * MQTT sessions of backends that outlive their connections: a node that ends in order hands them over to the others, as
  * leaving.ts does with endpoints, each to the node that its client id chooses.
  */
+import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { LeavingNode } from './leaving.js';
 import type { Peer } from './peer.js';
@@ -21,7 +22,10 @@ export class MovingSessions {
   readonly #pieces = new Pieces();
   #lastId = 0;
 
-  constructor(private readonly node: SessionNode) {}
+  constructor(
+    private readonly node: SessionNode,
+    private readonly metrics: ClusterMetrics,
+  ) {}
 
   /** Hands over what there is, as long as there is time. Resolves with how many sessions other nodes have taken. */
   async handOver(isInTime: () => boolean): Promise<number> {
@@ -61,6 +65,8 @@ export class MovingSessions {
     const isTaken = (await answer) === true;
     if (isTaken) await this.#allArrived();
     await new Promise<void>((done) => mover.handedOver(clientId, isTaken, done));
+    if (isTaken) this.metrics.sessionsHandedOver += 1;
+    else this.metrics.handoversRefused += 1;
     if (isTaken) rpc.call(peer, 'sessionPassed', [name, clientId], ADOPT_MS, () => undefined);
     return isTaken;
   }
@@ -95,14 +101,23 @@ export class MovingSessions {
     const taken = this.#pieces.take(peer, fields);
     if (taken === 'more') return reply('more');
     const mover = cluster?.sessions.mover;
-    if (!taken || !mover || this.node.leaving.isActive) return reply(null);
+    if (!taken || !mover || this.node.leaving.isActive) return this.#refuse(reply);
     let moved: unknown;
     try {
       moved = JSON.parse(taken.text);
     } catch {
-      return reply(null);
+      return this.#refuse(reply);
     }
-    mover.adopt(moved, (isTaken) => this.node.mesh.barrier(() => reply(isTaken)));
+    mover.adopt(moved, (isTaken) => {
+      if (!isTaken) return this.#refuse(reply);
+      this.metrics.sessionsAdopted += 1;
+      this.node.mesh.barrier(() => reply(true));
+    });
+  }
+
+  #refuse(reply: (answer: unknown) => void): void {
+    this.metrics.adoptionsRefused += 1;
+    reply(null);
   }
 
   lost(peer: Peer): void {

@@ -81,6 +81,8 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     visitors: sum('visitors'),
     handedOver: sum('handedOver'),
     handoversRefused: sum('handoversRefused'),
+    sessionsHandedOver: sum('sessionsHandedOver'),
+    sessionsAdopted: sum('sessionsAdopted'),
     adopted: sum('adopted'),
     adoptionsRefused: sum('adoptionsRefused'),
     adoptionsDelayed: sum('adoptionsDelayed'),
