@@ -31,6 +31,17 @@ async function connected(port: number): Promise<Socket> {
   return socket.resume();
 }
 
+/** Why nobody is connected there any more: the kernel may close what listened after its connections. */
+async function refusal(port: number): Promise<unknown> {
+  for (;;) {
+    try {
+      (await connected(port)).destroy();
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
 const skip = skipWithout('nats-server', 'setpriv');
 
 t.test('nats-server, servers and terminals end with a test that is killed', { skip, timeout: 300_000 }, async (t) => {
@@ -41,5 +52,5 @@ t.test('nats-server, servers and terminals end with a test that is killed', { sk
   const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
   test.kill('SIGKILL');
   await Promise.all(closed);
-  for (const port of ports) await t.rejects(connected(port), { code: 'ECONNREFUSED' });
+  for (const port of ports) t.match(await refusal(port), { code: 'ECONNREFUSED' });
 });
