@@ -31,13 +31,13 @@ async function connected(port: number): Promise<Socket> {
   return socket.resume();
 }
 
-/** Why nobody is connected there any more: the kernel may close what listened after its connections. */
+/** Why nobody is connected there any more. The kernel may close what listened after its connections: a new one is reset then. */
 async function refusal(port: number): Promise<unknown> {
   for (;;) {
     try {
       (await connected(port)).destroy();
     } catch (error) {
-      return error;
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') return error;
     }
   }
 }
