@@ -1,5 +1,6 @@
 /** Lanes of domains take turns in what waits of each: counted in messages and writes, not in time. */
 import t from 'tap';
+import { Lane } from '../src/actors/lane.js';
 import { type ActorLane, type Behaviour, createSystem, type Ref } from '../src/actors/system.js';
 import { Metrics } from '../src/metrics.js';
 
@@ -92,5 +93,27 @@ t.test(
     t.strictSame(log, ['written']);
     while (lane.pending > 0) await new Promise((resolve) => setImmediate(resolve));
     t.ok(left <= 0);
+  },
+);
+
+t.test(
+  'a million messages that wait are moved as often as there are messages, not as often as there are turns',
+  async (t) => {
+    const lane = new Lane<number>(() => undefined);
+    const { slice } = Array.prototype;
+    let moved = 0;
+    t.teardown(() => {
+      Array.prototype.slice = slice;
+    });
+    for (let n = 0; n < 1_000_000; n++) lane.tell(n, null);
+    Array.prototype.slice = function (this: unknown[], ...range: [number?, number?]) {
+      const rest = slice.apply(this, range);
+      moved += rest.length;
+      return rest;
+    };
+    let sum = 0;
+    while (lane.messages > 0) lane.handle(1000, (cell) => (sum += cell));
+    t.equal(sum, 499_999_500_000);
+    t.ok(moved <= 2 * 1_000_000, `${moved} moved`);
   },
 );

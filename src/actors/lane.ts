@@ -11,7 +11,10 @@ export interface Sender {
 
 /** Turns after which clients are written although the lane has messages still. */
 const LONGEST_WAIT_TURNS = 100;
-/** Handled entries that are kept at most before those that wait move to the front. */
+/**
+ * So many handled entries are kept before those that wait move to the front; more where more wait, since each move costs as
+ * much as waits.
+ */
 const MOST_HANDLED = 8192;
 
 export class Lane<Cell = unknown> {
@@ -65,7 +68,7 @@ export class Lane<Cell = unknown> {
       receive(this.#cells[at] as Cell, this.#messages[at]);
     }
     if (this.#handled === this.#cells.length) this.#restart([], []);
-    else if (this.#handled > MOST_HANDLED) {
+    else if (this.#handled > MOST_HANDLED && this.#handled * 2 > this.#cells.length) {
       this.#restart(this.#cells.slice(this.#handled), this.#messages.slice(this.#handled));
     }
     return end - start;
