@@ -117,3 +117,19 @@ t.test(
     t.ok(moved <= 2 * 1_000_000, `${moved} moved`);
   },
 );
+
+for (const isCrowded of [false, true]) {
+  const beside = isCrowded ? 'beside another domain' : 'alone';
+  t.test(
+    `a flood of half a million messages, ${beside}, leaves at most 100,000 of them to the next turn`,
+    async (t) => {
+      const { system, log, actorIn } = stage(t, isCrowded);
+      const actor = actorIn(system.lane());
+      if (isCrowded) actorIn(system.lane()).tell('calm');
+      for (let n = 0; n < 500_000; n++) actor.tell('flood');
+      await new Promise((resolve) => setImmediate(resolve));
+      t.ok(log.length >= 400_000, `${log.length} handled`);
+      t.ok(actor.pending <= 100_000, `${actor.pending} wait`);
+    },
+  );
+}

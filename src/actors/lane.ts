@@ -59,10 +59,10 @@ export class Lane<Cell = unknown> {
     if (!this.isActive) this.wake(this);
   }
 
-  /** Handles so many of the messages that wait now; answers how many. */
+  /** Handles so many of the messages that wait now, none where `most` is below 1; answers how many. */
   handle(most: number, receive: (cell: Cell, message: unknown) => void): number {
     const start = this.#handled;
-    const end = Math.min(this.#cells.length, start + most);
+    const end = Math.max(start, Math.min(this.#cells.length, start + most));
     for (let at = start; at < end; at++) {
       this.#handled = at + 1;
       receive(this.#cells[at] as Cell, this.#messages[at]);

@@ -67,6 +67,11 @@ export interface System {
 /** How many messages a turn handles, and for how long, before it lets the event loop look at the network again. */
 const TURN_MESSAGES = 100_000;
 const TURN_MS = 50;
+/**
+ * So many messages of a lane wait for its next turn at most; what is more is handled at once, however long it takes, or a
+ * client that sends faster than its messages are handled fills the memory.
+ */
+const MOST_WAITING = 100_000;
 /** How long it handles messages where several domains are busy, and how long it then writes. */
 const CROWDED_MS = 0.25;
 /** Messages of a lane, or writes, before the clock is looked at and the next lane has its turn. */
@@ -219,6 +224,7 @@ class TurnSystem implements System, TurnQueue {
       idle = done > 0 ? 0 : idle + 1;
       if (lanes.length > 1) lanes.push(lanes.shift() as ActorLane);
     }
+    for (const lane of lanes) lane.handle(lane.messages - MOST_WAITING, this.#deliver);
   }
 
   /** Writes to the clients of lanes whose mailboxes are empty. */
