@@ -1,15 +1,15 @@
-/** How a client is looked for whose node is gone: what whereabouts.ts asks, and orphans.ts answers. */
+/** How a node looks for a client whose own node is gone: the interface through which whereabouts.ts asks orphans.ts. */
 import type { Address } from '../actors/address.js';
 import type { Peer } from './peer.js';
 
-/** Where it is now. `later`: JetStream cannot say now, or there is too much to do; null: nobody knows its ticket. */
+/** Where the client is now. `later`: JetStream cannot say yet, or this node is too busy; null: nobody knows the client's ticket. */
 export type Adopted = 'here' | 'later' | { readonly peer: Peer } | null;
 
 export interface OrphanFinder {
   /** Whether JetStream may have endpoints of the domain. */
   mayKnow(): boolean;
-  /** Looks for the client of a ticket that no living node knows. */
+  /** Looks for the client of a ticket that no living node knows; calls `done` with the place where it was found. */
   find(address: Address, token: string, done: (found: Adopted) => void): void;
-  /** Takes over an endpoint for the sake of a message that must not be lost; false: there is none on a node that is gone. */
+  /** Takes over an endpoint so that a message for it is not lost. Returns false where no part of the endpoint is on a node that is gone. */
   revive(address: Address, done: (found: Adopted) => void): boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Endpoints that another node hands over to this one, since it ends in order: they come in batches, each in pieces. They are
- * brought back by what brings endpoints back from disk. The other side is leaving.ts.
+ * Receives the endpoints that another node hands over to this one because it is shutting down in order. They come in batches,
+ * each in pieces, and are restored in the way in which endpoints are restored from disk. The sending side is leaving.ts.
  */
 import { type Address, parseTarget, type Target } from '../actors/address.js';
 import { isKeptEndpoint, isKeptQueues, type KeptEndpoint, type KeptQueues } from '../actors/kept.js';
@@ -15,7 +15,7 @@ import { Pieces } from './pieces.js';
 import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
 
-/** How long after a batch its node may still pass on what has come there. */
+/** How long after a batch the node that sent it may still forward packets that arrive there for the batch's endpoints. */
 const PASSING_MS = 10_000;
 
 interface Endpoint {
@@ -29,7 +29,7 @@ export interface AdoptionOptions {
   readonly metrics: ClusterMetrics;
   readonly mesh: Pick<Mesh, 'barrier'>;
   readonly domain: (name: string) => ClusteredDomain | undefined;
-  /** Whether this node ends itself. */
+  /** Whether this node is shutting down too. */
   readonly isLeaving: () => boolean;
 }
 
@@ -37,12 +37,15 @@ type Reply = (answer: unknown) => void;
 
 export class Adoption {
   readonly #pieces = new Pieces();
-  /** What ends the wait for a node that passes nothing on any more. */
+  /** Functions that cancel the timers of `#settleLate`. */
   readonly #cancels = new Set<() => void>();
 
   constructor(private readonly options: AdoptionOptions) {}
 
-  /** A piece of a batch. The last one is answered: for each endpoint 1 where it is here now, and every node knows; null: none is. */
+  /**
+   * Takes a piece of a batch. The answer to the last piece has a 1 for each endpoint that is on this node now, as every node then knows,
+   * and a 0 for each that is not; null where the batch is refused.
+   */
   receive(peer: Peer, [domain, ...fields]: readonly unknown[], reply: Reply): void {
     const batch = this.#pieces.take(peer, fields);
     if (batch === 'more') return reply(true);
@@ -53,14 +56,14 @@ export class Adoption {
     this.#adopt(cluster, read.endpoints, read.packets, reply);
   }
 
-  /** The node has passed on all that had come there for these endpoints. */
+  /** Tells endpoints that the node which handed them over has forwarded every packet that had arrived there for them. */
   passed([domain, addresses]: readonly unknown[]): void {
     const cluster = this.options.domain(domain as string);
     if (!cluster || !Array.isArray(addresses)) return;
     for (const address of addresses) cluster.tracker.actor(address as Address)?.tell({ kind: 'adopted' });
   }
 
-  /** A node is not there any more: what it has not sent whole is forgotten. */
+  /** Forgets the incomplete batches of a node that is not there any more. */
   lost(peer: Peer): void {
     this.#pieces.lost(peer);
   }
@@ -102,7 +105,7 @@ export class Adoption {
     this.#settleLate(cluster, endpoints);
   }
 
-  /** A node that dies before it has said so passes nothing on any more. */
+  /** After `PASSING_MS` a node counts as having forwarded everything, as it may have died before it could say so. */
   #settleLate(cluster: ClusteredDomain, endpoints: readonly Endpoint[]): void {
     const addresses = endpoints.map(({ target }) => target.address);
     const cancel = this.options.clock.after(PASSING_MS, () => {
@@ -113,7 +116,7 @@ export class Adoption {
   }
 }
 
-/** null: it is malformed. */
+/** Parses the text of a batch; null where the text is malformed. */
 function readBatch(
   { domain }: ClusteredDomain,
   text: string,

@@ -13,7 +13,7 @@ export interface BusOptions {
   /** Shown in the monitoring of NATS. */
   readonly name: string;
   readonly conditions: Conditions;
-  /** By subject; called for everything that others publish there, never for this node's own. */
+  /** Receivers by subject, called for everything that other nodes publish there, never for this node's own texts. */
   readonly subjects: ReadonlyMap<string, (text: string) => void>;
   readonly onConnected: () => void;
   readonly onLost: () => void;

@@ -295,7 +295,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.relays.toEndpoint(packet, only) || this.#toOrphan(packet, only);
   }
 
-  /** Its endpoint's node is gone: who sends what must not be lost has the endpoint come here. */
+  /** Takes over the endpoint of a message that must not be lost, where the endpoint's node is gone; returns false where it does not. */
   #toOrphan(packet: Packet, only: string | null): boolean {
     const again = (found: Adopted): void => {
       if (found === 'later') packet.receipt?.report('unknown');

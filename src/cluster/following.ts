@@ -1,29 +1,29 @@
 /**
- * Hears all that a stream of JetStream has after a sequence, in order: a consumer that JetStream pushes to, without
- * acknowledgements, with its flow control. Each message has a number of the consumer: where one is missing, or JetStream
- * is silent, a new consumer goes on from the last message that came.
+ * Receives all messages of a JetStream stream after a given sequence, in order, by a push consumer without acknowledgements
+ * and with JetStream's flow control. The consumer numbers its messages: where a number is missing, or where JetStream is
+ * silent, a new consumer continues after the last message that arrived.
  */
 import { createInbox, type Msg } from '@nats-io/transport-node';
 import type { JetStreamPort } from './jetstream-port.js';
 
 const HEARTBEAT_MS = 2000;
-/** So long without a word, and the consumer is given up. */
+/** After this long without a message or heartbeat the consumer is given up. */
 const SILENCE_MS = 5000;
-/** JetStream forgets a consumer that nobody listens to after this time. */
+/** JetStream deletes a consumer that has had no listener for this long. */
 const FORGET_MS = 30_000;
 const NANOSECONDS = 1_000_000;
 const STATUS = 100;
-/** Words of the subject of acknowledgements: `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>`. */
+/** Words of a message's reply subject: `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>`. */
 const [STREAM_SEQUENCE, CONSUMER_SEQUENCE, PENDING] = [5, 6, 8];
 const LAST_CONSUMER = 'Nats-Last-Consumer';
 
-/** What follows a stream. */
+/** The receiver of a stream's messages. */
 export interface Follower {
-  /** A message, in the order of the stream. `data` is empty where the subject's record was removed. */
+  /** Called for each message, in the order of the stream. `data` is empty where the record of the subject was removed. */
   message(sequence: number, key: string, data: string): void;
-  /** All that was in the stream when this began, or began again, has come. */
+  /** Called when all messages that were in the stream when the following began, or began again, have arrived. */
   caughtUp(): void;
-  /** Calls `done` when it can take more; absent: it always can. */
+  /** Calls `done` when the follower can take more messages; a follower without this method always can. */
   settle?(done: () => void): void;
 }
 
@@ -44,7 +44,7 @@ export class Following {
     this.#last = after;
   }
 
-  /** The stream is there, or there again. */
+  /** Makes a new consumer; called when the stream becomes available, and after a gap in the consumer's numbers. */
   begin(): void {
     this.pause();
     this.#isBehind = true;
@@ -70,7 +70,7 @@ export class Following {
       ({ num_pending }) => {
         if (this.#end === unsubscribe && num_pending === 0) this.#caughtUp();
       },
-      // The silence that follows has it tried again.
+      // A failed creation needs no handling: no message will come, and the timer of #listen leads to the next attempt.
       () => undefined,
     );
   }
@@ -95,7 +95,7 @@ export class Following {
     if (words[PENDING] === '0') this.#caughtUp();
   }
 
-  /** A heartbeat, or the question whether this end keeps up. */
+  /** Handles a status message: a heartbeat, or (with a reply subject) flow control, which asks whether this node keeps up. */
   #status(message: Msg): void {
     if (message.reply) {
       const goOn = (): void => void message.respond();
@@ -111,11 +111,11 @@ export class Following {
     this.follower.caughtUp();
   }
 
-  /** Waits for the next word. */
+  /** Starts the timer of `SILENCE_MS` anew. */
   #listen(): void {
     if (this.#timer) return void this.#timer.refresh();
     this.#timer = setTimeout(() => {
-      // The stream may be gone, or another one: it is looked at before this begins again.
+      // The stream may have been deleted or made anew: `doubt` has it checked before `begin` is called again.
       if (this.#end) this.jetstream.doubt(`the stream ${this.name} is silent`);
     }, SILENCE_MS).unref();
   }

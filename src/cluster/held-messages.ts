@@ -1,7 +1,7 @@
 /**
- * The messages that clients have not confirmed, in JetStream: of domains of a cluster whose `durability` is `always`. PROTOCOL.md
- * section 20. Told by queues of each message that comes into one or leaves it; an endpoint's message is written once, however many
- * of its queues have it, on a subject of the endpoint's part, so that whoever takes the part over reads it whole.
+ * Keeps messages that clients have not confirmed in JetStream, for domains of a cluster whose `durability` is `always` (PROTOCOL.md
+ * section 20). Queues report each message that enters or leaves them. A message is written once for an endpoint, however many of the
+ * endpoint's queues have it, under a subject of this node's part: a node that takes the part over reads all of the part's messages.
  */
 import type { Address } from '../actors/address.js';
 import type { MessageKeeper } from '../actors/cluster.js';
@@ -14,17 +14,17 @@ import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
 
 const RETRY_MS = 1000;
-/** One message of one endpoint. */
+/** The record of one message for one endpoint. */
 interface Held {
   queues: number;
-  /** Of its record in JetStream; 0: it is not acknowledged yet. */
+  /** The sequence of the record in JetStream; 0: JetStream has not acknowledged it yet. */
   revision: number;
   isGone: boolean;
 }
 
 export class HeldMessages {
   readonly #held = new Map<Packet, Map<Address, Held>>();
-  /** Writes that are not acknowledged, in their order. */
+  /** Numbers of the writes that JetStream has not acknowledged yet, in ascending order. */
   readonly #open = new Set<number>();
   #last = 0;
   #waiting: { readonly upTo: number; readonly done: () => void }[] = [];
@@ -34,7 +34,7 @@ export class HeldMessages {
     private readonly node: string,
   ) {}
 
-  /** A message stands in one more queue of an endpoint. `text`: the message as nodes write it, and whether a client has sent it. */
+  /** Records that a message stands in one more queue of an endpoint. `text` returns the record's JSON: `[packet, fromClient, now]`. */
   hold(domain: string, owner: Address, packet: Packet, text: () => string): void {
     const owners = this.#held.get(packet) ?? new Map<Address, Held>();
     this.#held.set(packet, owners);
@@ -78,13 +78,13 @@ export class HeldMessages {
     if (held.revision > 0) this.#erase(held.revision);
   }
 
-  /** Calls `done` when all that was held before is in JetStream. */
+  /** Calls `done` when all messages held so far are in JetStream. */
   committed(done: () => void): void {
     this.#waiting.push({ upTo: this.#last, done });
     this.#settle();
   }
 
-  /** The messages of a part of an endpoint, in their order. Rejects with a JetStreamError. */
+  /** The messages of a node's part of an endpoint, in the order in which they were written. Rejects with a JetStreamError. */
   async read(domain: string, owner: Address, node: string): Promise<readonly Packet[]> {
     const packets: Packet[] = [];
     for (const { data } of await this.stream.readAll(this.#prefixOf(domain, owner, node))) {
@@ -97,7 +97,7 @@ export class HeldMessages {
     return packets;
   }
 
-  /** The messages of a part are held by another one. */
+  /** Deletes the messages of a node's part of an endpoint, after another node has taken them over and written them for itself. */
   forget(domain: string, owner: Address, node: string): void {
     this.stream.purge(`${this.#prefixOf(domain, owner, node)}>`).catch(() => undefined);
   }
@@ -117,12 +117,12 @@ export class HeldMessages {
   }
 }
 
-/** The same for one domain. */
+/** The held messages of one domain, as its queues report them. */
 export class DomainMessages implements MessageKeeper {
   constructor(
     private readonly domain: Pick<Domain, 'name' | 'settings' | 'mailboxes'>,
     private readonly messages: HeldMessages,
-    /** A message as nodes write it. */
+    /** The JSON of a packet as it is sent between nodes. */
     private readonly wire: (packet: Packet) => string,
     private readonly now: () => number,
   ) {}

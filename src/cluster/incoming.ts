@@ -145,7 +145,7 @@ function awayCount({ awayCounts }: Recipients, peer: Peer, [count]: readonly [nu
 
 function down(recipients: Recipients, peer: Peer, fields: readonly [Address, (0 | 1)?, number?]): void {
   const { domain } = recipients;
-  // A node of an earlier version tells no stamp.
+  // A node of an earlier version sends no stamp.
   const [address, isLast, at] = fields;
   const isStamp = stamp(at, domain.name);
   if (isStamp) heard(recipients, [at as number]);
@@ -231,7 +231,7 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
   relayedHere(recipients.domain, address, received(recipients, peer, packet, receipt), only);
 }
 
-/** What has come for an endpoint at a node that has handed it over to this one. */
+/** A packet that has come for an endpoint to the node which has handed that endpoint over to this node. */
 function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
   const [address, only, wire] = fields;
   const packet = received(recipients, peer, wire);
@@ -315,7 +315,7 @@ function claimed({ sessions }: Recipients, peer: Peer, [clientId, stamp]: readon
   sessions.told(peer, clientId, stamp);
 }
 
-/** What was published to a session at the node that it was on. */
+/** A publication that has come for an MQTT session to the node which has handed that session over to this node. */
 function sessionForwarded({ sessions }: Recipients, _peer: Peer, [clientId, item]: readonly [string, unknown]): void {
   sessions.mover?.forwarded(clientId, item);
 }

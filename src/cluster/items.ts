@@ -219,7 +219,7 @@ export class Items {
     return packets.map((packet) => this.wire(packet)).join();
   }
 
-  /** What has come for an endpoint of which the other node has this one's clients since. */
+  /** A packet that has come here for an endpoint which this node has handed over to the other node. */
   forwarded(address: Address, packet: Packet, only: string | null): string {
     return this.#packet('f', packet, address, only);
   }

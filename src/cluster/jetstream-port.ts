@@ -1,39 +1,39 @@
-/** What is asked of JetStream, and what it answers where something was not done. */
+/** The interface to JetStream that its streams use, and the errors with which JetStream refuses a request. */
 import type { Msg } from '@nats-io/transport-node';
 import type { JetStreamMetrics } from '../metrics.js';
 
-/** Called once; what came of it is the answer, which jsonOf reads, or why there is none. */
+/** Called once with JetStream's answer, which `jsonOf` reads, or with the reason why there is no answer. */
 export type Done = (answer: JetStreamError | Msg) => void;
 
-/** The connection to JetStream as its streams see it. */
+/** The connection to JetStream as seen by its streams. */
 export interface JetStreamPort {
   readonly available: boolean;
   readonly metrics: JetStreamMetrics;
-  /** Name of the cluster: its streams and subjects begin so. */
+  /** The name of the cluster, with which the names of its streams and subjects begin. */
   readonly cluster: string;
   /** How many servers of NATS keep each stream. */
   readonly replicas: number;
   /**
-   * Sends a message to JetStream, and calls `done` once with its answer. Messages reach JetStream in the order in which they are
-   * sent. `expected`: the sequence of the subject's present message, 0 where there is none, or nothing is written and the answer is a `conflict`.
+   * Sends a message to JetStream, and calls `done` once with the answer. Messages reach JetStream in the order in which they are
+   * sent. `expected`: the sequence that the subject's latest message must have, 0 for no message; otherwise the answer is a `conflict`.
    */
   send(subject: string, payload: string | Uint8Array, done: Done, expected?: number | null): void;
-  /** Asks JetStream's own interface; resolves with the JSON that is answered, rejects with a JetStreamError. */
+  /** Calls JetStream's API (`$JS.API.…`); resolves with the JSON of the answer, rejects with a JetStreamError. */
   ask<T>(call: string, body?: object): Promise<T>;
-  /** What was asked of JetStream has failed for its sake: it is looked at anew. */
+  /** Takes JetStream for lost, for the reason `why`, until its streams have been checked again. */
   doubt(why: string): void;
-  /** What is published to the subject, for a consumer; answers how to end that. Only while there is a connection. */
+  /** Subscribes to the subject that a consumer delivers to; returns a function that unsubscribes. Works only while connected to NATS. */
   subscribe(subject: string, receive: (message: Msg) => void): () => void;
 }
 
 const NOT_FOUND = 404;
-/** The two words of JetStream for it: before and from version 2.11 on. */
+/** JetStream's error codes for a wrong last sequence: the first before version 2.11 of NATS, the second since. */
 const WRONG_LAST_SEQUENCE: readonly unknown[] = [10_071, 10_164];
 
 /**
- * Why something was not done. `unavailable`: there is no JetStream, no majority of it, or no answer, and it may be done all
- * the same; `conflict`: somebody else has written the subject; `notFound`: there is no such message or stream; `refused`: JetStream
- * does not do this at all, nor would it later.
+ * Why JetStream did not do what was asked. `unavailable`: JetStream is not there, has no majority, or did not answer; the request
+ * may have been carried out nevertheless. `conflict`: another writer has written the subject. `notFound`: there is no such message
+ * or stream. `refused`: JetStream does not carry out this request, and a repetition would not help.
  */
 export class JetStreamError extends Error {
   constructor(
@@ -50,7 +50,7 @@ interface Failed {
   readonly description?: string;
 }
 
-/** The JSON of an answer, or what it says has failed. */
+/** Reads the JSON of an answer; returns a JetStreamError where the answer reports an error or is not JSON. */
 export function jsonOf(message: Msg): unknown {
   let json: { readonly error?: Failed };
   try {

@@ -1,11 +1,11 @@
 /**
- * JetStream, NATS's store: what has to outlive this node is kept there in a few streams (kept-stream.ts), as many times as
- * `cluster.replicas` says. A connection of its own, so that what is read or written there holds up nothing that nodes tell
- * each other. Keeps trying for ever; while JetStream is not there, or has no majority, whoever asks is told so at once or
- * after `ANSWER_MS`, and nothing is kept here for later: kept-stream.ts and who writes do that, within their bounds.
+ * The connection to JetStream, NATS's store: data that has to outlive this node is kept there in a few streams (kept-stream.ts),
+ * in `cluster.replicas` copies. The connection is separate from that of the mesh, so that reads and writes of the store do not
+ * delay items between nodes. It reconnects for ever; while JetStream is not there, or has no majority, requests fail at once or
+ * after `ANSWER_MS`. No request is kept here for later: its writers repeat it, within their own bounds.
  *
- * Spoken as text and JSON over the NATS client (docs.nats.io, "JetStream wire API"): a write is one message and one
- * acknowledgement, without a promise for each.
+ * JetStream is spoken to in text and JSON over the NATS client (docs.nats.io, "JetStream wire API"): a write is one message and
+ * one acknowledgement, without a promise for each.
  */
 import { connect, createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';
@@ -16,11 +16,11 @@ import { type Done, JetStreamError, type JetStreamPort, jsonOf } from './jetstre
 import { KeptStream, type StreamOptions } from './kept-stream.js';
 import { connectOptions, hostsOf, RETRY_MS } from './nats.js';
 
-/** After so long a question or write that has no answer counts as failed: whether it was done is not known. */
+/** After this long a request without an answer counts as failed; it may have been carried out nevertheless. */
 const ANSWER_MS = 5000;
-/** How often what has no answer is looked for, and a JetStream that is not there is asked again. */
+/** How often requests are checked for `ANSWER_MS`, and a JetStream that is not available is tried again. */
 const LOOK_MS = 500;
-/** Room in a message for its subject and headers. */
+/** Bytes of NATS's longest message that are reserved for the subject and headers. */
 const FRAME_BYTES = 4096;
 const DEFAULT_PAYLOAD_BYTES = 1_048_576;
 const NO_RESPONDERS = 503;
@@ -28,7 +28,7 @@ const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
 
 export interface JetStreamOptions {
   readonly urls: readonly string[];
-  /** Name of the cluster: its streams and subjects begin so. */
+  /** The name of the cluster, with which the names of its streams and subjects begin. */
   readonly cluster: string;
   readonly node: string;
   /** How many servers of NATS keep each stream: 1, 3 or 5. */
@@ -43,11 +43,11 @@ interface Asked {
 }
 
 export class JetStream implements JetStreamPort {
-  /** Whether all streams are there, and nothing has failed since that was looked at. */
+  /** Whether JetStream can be used: all streams were found at the last check, and nothing has failed since. */
   available = false;
-  /** Called when it is there, and when it is not any more. */
+  /** Called with the new value of `available` whenever that changes. */
   readonly watchers = new Set<(available: boolean) => void>();
-  /** Called when it is there, before its streams are followed. */
+  /** Called when JetStream has become available, before the following of its streams begins. */
   beforeFound: () => void = () => undefined;
   readonly #streams: KeptStream[] = [];
   readonly #asked = new Map<number, Asked>();
@@ -76,8 +76,8 @@ export class JetStream implements JetStreamPort {
   }
 
   /**
-   * The stream of a kind; before `start`. It is made where it is not there yet. One message is kept for each subject, the
-   * latest. `kind`: letters, digits, `_` and `-`.
+   * Declares the stream of a kind; to be called before `start`. JetStream creates the stream where it does not exist yet. The
+   * stream keeps the latest message of each subject. `kind`: letters, digits, `_` and `-`.
    */
   stream(kind: string, options: StreamOptions = {}): KeptStream {
     const stream = new KeptStream(this, kind, options);
@@ -85,7 +85,7 @@ export class JetStream implements JetStreamPort {
     return stream;
   }
 
-  /** Resolves when the first attempt has succeeded or failed; goes on trying. */
+  /** Resolves when the first attempt to connect has succeeded or failed; after a failure further attempts follow. */
   async start(): Promise<void> {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
     const { urls, cluster, node } = this.options;
@@ -121,7 +121,7 @@ export class JetStream implements JetStreamPort {
     this.#failAll('this node ends');
   }
 
-  /** The most bytes of one message. */
+  /** The longest payload of one message, in bytes. */
   get mostBytes(): number {
     return (this.#connection?.info?.max_payload ?? DEFAULT_PAYLOAD_BYTES) - FRAME_BYTES;
   }
@@ -176,7 +176,7 @@ export class JetStream implements JetStreamPort {
     );
   }
 
-  /** Fails what has waited too long, and asks a JetStream again that is not there. */
+  /** Fails requests that have waited longer than `ANSWER_MS`, and tries JetStream again where it is not available. */
   #look(): void {
     const now = performance.now();
     for (const [number, { done, until }] of this.#asked) {
@@ -194,7 +194,7 @@ export class JetStream implements JetStreamPort {
     for (const { done } of asked) done(new JetStreamError('unavailable', why));
   }
 
-  /** Makes the streams that are not there, one attempt at a time. */
+  /** Creates the streams that do not exist; only one attempt runs at a time. */
   #settle(): Promise<void> {
     if (!this.#connected || this.#closed) return Promise.resolve();
     this.#settling ??= this.#ensure().finally(() => {

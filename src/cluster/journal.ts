@@ -1,6 +1,6 @@
 /**
- * What a domain of a cluster writes to JetStream as its endpoints change, so that another node can go on with them: their
- * clients' tickets, as hashes, in groups of 100 ms. A domain whose `durability` is `none` writes nothing.
+ * Writes a domain's changed endpoints to JetStream, so that another node of the cluster can take them over. Of their clients'
+ * tickets it writes hashes. Changes are gathered for 100 ms. A domain whose `durability` is `none` writes nothing.
  */
 import type { Address } from '../actors/address.js';
 import { addressOf, type Node } from '../actors/address.js';
@@ -12,7 +12,7 @@ import type { Clock } from '../clock.js';
 import type { DomainConfig } from '../config.js';
 import type { TicketRecords } from './ticket-records.js';
 
-/** How old what JetStream has of tickets and presence may be. */
+/** How long changes are gathered before they are written: JetStream's state of tickets and presence is about this old at most. */
 const GROUP_MS = 100;
 
 export class ClusterJournal implements EndpointJournal {
@@ -39,7 +39,7 @@ export class ClusterJournal implements EndpointJournal {
     if (this.writes) this.records.put(this.domain.name, addressOf(this.domain.name, node, id), kept);
   }
 
-  /** What has changed is told to write itself. */
+  /** Has each changed endpoint write its record, and removes the records of endpoints that have ended. */
   flush(): void {
     this.#cancel?.();
     this.#cancel = null;

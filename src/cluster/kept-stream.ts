@@ -1,12 +1,12 @@
 /**
- * One stream of JetStream: the latest message of each subject. What is written is kept when `write` says so; `read` and
- * `compareAndSet` are for records that one node at a time may change; `follow` is for who wants to have all of it here.
+ * One stream of JetStream, which keeps the latest message of each subject. A record is stored once `write` reports its revision.
+ * `read` and `compareAndSet` are for records that one node at a time may change; `follow` is for a copy of the whole stream.
  */
 import { type Follower, Following } from './following.js';
 import { JetStreamError, type JetStreamPort, jsonOf } from './jetstream-port.js';
 
 export interface StreamOptions {
-  /** Messages older than this go by themselves, in ms; absent: none do. */
+  /** JetStream deletes messages older than this, in milliseconds; absent: it keeps all. */
   readonly ageMs?: number;
 }
 
@@ -16,7 +16,7 @@ export interface Record {
   readonly data: string;
 }
 
-/** What JetStream says of a stream. */
+/** The fields of JetStream's `STREAM.INFO` answer that are used here. */
 interface Info {
   readonly created: string;
   readonly config: { readonly num_replicas: number; readonly max_age: number };
@@ -26,7 +26,7 @@ interface Info {
 const NANOSECONDS = 1_000_000;
 
 export class KeptStream {
-  /** When the stream was made, in JetStream's words: one that was made anew has other sequences. Empty: not known yet. */
+  /** When the stream was created, as JetStream writes it: a stream that was created anew has other sequences. Empty: not known yet. */
   created = '';
   readonly name: string;
   readonly #prefix: string;
@@ -43,9 +43,9 @@ export class KeptStream {
   }
 
   /**
-   * Writes a record, empty for one that is removed, and calls `done` with its revision, or with why there is none: a
-   * `conflict`, or `unavailable`, and then it may be written all the same. Writes reach the stream in their order. `key`: a
-   * subject's words. `expected`: the revision that is to be there, 0 for none; null: whatever is.
+   * Writes a record (empty data removes it), and calls `done` with the new revision or a JetStreamError; after `unavailable` the
+   * record may have been written nevertheless. Writes reach the stream in the order of the calls. `key`: words of a subject.
+   * `expected`: the revision that the present record must have, 0 where there must be no record; null: any.
    */
   write(
     key: string,
@@ -75,8 +75,8 @@ export class KeptStream {
   }
 
   /**
-   * Writes a record if its revision is still the expected one, 0: there is none; resolves with the new revision, rejects with a JetStreamError.
-   * After `unavailable` the record has to be read to know what holds.
+   * Writes a record if its revision is still `expected` (0: there is no record). Resolves with the new revision, rejects with a
+   * JetStreamError; after `unavailable` the record may have been written, and has to be read to find that out.
    */
   compareAndSet(key: string, data: string, expected: number): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -88,7 +88,7 @@ export class KeptStream {
     });
   }
 
-  /** The latest record of a key, as the stream's leader has it; null: there is none. Rejects with a JetStreamError. */
+  /** The latest record of a key, as the stream's leader has it; null where there is no record. Rejects with a JetStreamError. */
   async read(key: string): Promise<Record | null> {
     try {
       const body = { last_by_subj: this.#prefix + key };
@@ -104,7 +104,7 @@ export class KeptStream {
     }
   }
 
-  /** The latest records of all keys that begin so, in their order. Rejects with a JetStreamError. */
+  /** The latest records of all keys with a prefix, ordered by revision. Rejects with a JetStreamError. */
   async readAll(prefix: string): Promise<readonly (Record & { readonly key: string })[]> {
     const found: (Record & { readonly key: string })[] = [];
     for (let seq = 1; ; ) {
@@ -129,17 +129,17 @@ export class KeptStream {
     }
   }
 
-  /** Removes records for good: of a key, or with a `>` at its end of all that begin so. Who follows the stream hears nothing of it. */
+  /** Deletes the record of a key, or of all keys with a prefix (`prefix>`). Followers of the stream are not told of the deletion. */
   async purge(key: string): Promise<void> {
     await this.jetstream.ask(`STREAM.PURGE.${this.name}`, { filter: this.#prefix + key });
   }
 
-  /** Removes one message for good, if it is still there. */
+  /** Deletes one message of the stream. Rejects with a JetStreamError where that fails. */
   async erase(sequence: number): Promise<void> {
     await this.jetstream.ask(`STREAM.MSG.DELETE.${this.name}`, { seq: sequence, no_erase: true });
   }
 
-  /** Tells all that is in the stream after a sequence, and what comes, also after a loss of JetStream. Answers how to end that. */
+  /** Gives a follower all messages after a sequence, also new ones, and across losses of JetStream. Returns a function that ends that. */
   follow(after: number, follower: Follower): () => void {
     const following = new Following(this.jetstream, this.name, this.#prefix, after, follower);
     this.#following.add(following);
@@ -150,7 +150,7 @@ export class KeptStream {
     };
   }
 
-  /** Makes the stream where it is not there, and has it kept as many times as configured. */
+  /** Creates the stream where it does not exist, and updates its number of replicas and its age limit to the configured ones. */
   async ensure(): Promise<void> {
     const { created, config } = await this.#info();
     this.created = created;
@@ -181,12 +181,12 @@ export class KeptStream {
     }
   }
 
-  /** The stream is there. */
+  /** Begins all followings, as the stream has become available. */
   begin(): void {
     for (const following of this.#following) following.begin();
   }
 
-  /** JetStream is lost. */
+  /** Pauses all followings while JetStream is lost. */
   pause(): void {
     for (const following of this.#following) following.pause();
   }

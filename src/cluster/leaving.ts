@@ -1,11 +1,11 @@
 /**
- * This node ends in order and hands its endpoints over to the others, PROTOCOL.md section 20: each to a node that its address
- * chooses, in bounded batches, spread over the time in which connections end. The other side is adoption.ts, and what an
- * endpoint does meanwhile actors/moving.ts.
+ * Hands this node's endpoints over to other nodes when this node shuts down in order (PROTOCOL.md section 20): each endpoint to a
+ * node chosen by its address, in bounded batches, spread over the time in which connections end. The receiving side is adoption.ts;
+ * actors/moving.ts has what an endpoint does during its move.
  *
- * An endpoint stops here, goes to the other node with all that waits for its clients, and is there when every node has heard
- * so. Then what the others had on their way to this node is waited for and passed on, and only then does this node forget it:
- * it is online, and in its rooms, all the time.
+ * An endpoint stops on this node and is sent to the other node with all packets that wait for its clients. When every node knows
+ * that the endpoint is there, this node waits for packets that are still on their way here, forwards them, and only then forgets
+ * the endpoint: so the endpoint is online, and in its rooms, all the time.
  */
 import type { Address } from '../actors/address.js';
 import type { Moved } from '../actors/moving.js';
@@ -23,36 +23,36 @@ import { weightOf } from './rendezvous.js';
 import type { Rpc } from './rpc.js';
 
 const SLICE_MS = 25;
-/** What any node takes at once; fewer endpoints need less than the time there is. */
+/** The least number of endpoints in one slice: any node can take this many at once, so a few endpoints need less than the whole time. */
 const LEAST_PER_SLICE = 25;
-/** Characters of one batch, about. */
+/** About how many characters one batch has. */
 const BATCH_CHARACTERS = 256 * 1024;
-/** Batches that no node has answered yet; and what may be on its way to one node, of the 32 MiB that a stream takes. */
+/** How many batches may be unanswered, and how many characters may be on their way to one node; its stream holds 32 Mi of them. */
 const MOST_OPEN = 8;
 const MOST_BACKLOG = 4 * 1024 * 1024;
 const LOOK_MS = 10;
-/** How long a node may take to take a batch, and to say that all it had sent has come. */
+/** How long a node may take to answer a batch, and to answer `arrived` (behind all that it has sent to this node before). */
 const ADOPT_MS = 5000;
 const ARRIVED_MS = 1000;
-/** How much longer than its time the handing over may take, before the rest ends as a single server does. */
+/** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
-/** Packets for one endpoint that wait for its batch, or that would have to come back; beyond it they are dropped, counted. */
+/** How many packets are kept for one endpoint during its move; further ones are dropped, and counted, until the batch is sent. */
 const MOST_FORWARDED = 10_000;
 
-/** One endpoint on its way. */
+/** One endpoint on its way to another node. */
 interface Transfer {
   readonly cluster: ClusteredDomain;
   readonly address: Address;
   readonly peer: Peer;
-  /** Nodes that have not taken it. */
+  /** Nodes that have refused the endpoint, or have not answered. */
   readonly refused: ReadonlySet<Peer>;
-  /** What was delivered here since. */
+  /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly forwarded: Deliver[];
-  /** Its batch is on its way: what is delivered follows at once. */
+  /** Whether the endpoint's batch has been sent: from then on packets are forwarded at once. */
   isSent: boolean;
 }
 
-/** Endpoints of one domain for one node. A packet that several of them have queued is in it once. */
+/** Endpoints of one domain that go to one node together. A packet that several endpoints have queued is in the batch once. */
 class Batch {
   readonly transfers: Transfer[] = [];
   readonly #endpoints: string[] = [];
@@ -95,14 +95,14 @@ export interface LeavingNode {
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
-/** Hands over what is no endpoint. */
+/** The handover of MQTT sessions, which are no endpoints (moving-sessions.ts). Resolves with how many were handed over. */
 interface Others {
   handOver(isInTime: () => boolean): Promise<number>;
 }
 
 export class Leaving {
   isActive = false;
-  /** Endpoints on their way, and who waits until they are where they go. */
+  /** Endpoints on their way to another node, each with the callbacks that wait for the end of its move. */
   readonly #moving = new Map<Address, (() => void)[]>();
   readonly #batches = new Map<string, Batch>();
   #open = 0;
@@ -118,14 +118,14 @@ export class Leaving {
     private readonly sessions: Others,
   ) {}
 
-  /** Calls `done` when an endpoint is not on its way to another node; at once where it is not. */
+  /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
   whenMoved(address: Address, done: () => void): void {
     const waiting = this.#moving.get(address);
     if (waiting) waiting.push(done);
     else done();
   }
 
-  /** Hands over what there is within `overMs`. Resolves with how many endpoints other nodes have taken; 0 where there is no other node. */
+  /** Hands over all endpoints and sessions, spread over `overMs` milliseconds. Resolves with how many endpoints other nodes have taken. */
   async handOver(overMs: number): Promise<number> {
     this.isActive = true;
     this.#deadline = this.clock.now() + overMs + GRACE_MS;
@@ -143,7 +143,7 @@ export class Leaving {
     }
     while (this.#moving.size > 0 && this.#isInTime) await this.#pause(LOOK_MS);
     await sessions;
-    // What the others have sent before they knew is still passed on.
+    // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#allArrived();
     const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length, sessions: await sessions };
@@ -169,7 +169,7 @@ export class Leaving {
     return [...this.node.mesh.peers.values()];
   }
 
-  /** The node that takes an endpoint: one that has a part of it, else the one that its address chooses. */
+  /** Chooses the node that gets an endpoint, by its address, and if possible among nodes that have a part of it; null: there is none. */
   #adopterOf(cluster: ClusteredDomain, address: Address, refused: ReadonlySet<Peer>): Peer | null {
     const able = this.#others().filter((peer) => canTake(peer) && !refused.has(peer));
     const having = new Set(cluster.nodesOf(address));
@@ -180,7 +180,7 @@ export class Leaving {
     return heaviest[0] ?? null;
   }
 
-  /** An endpoint changes no more here; its batch has it. */
+  /** Stops an endpoint on this node and adds it to the batch for the node that gets it. */
   #stop(cluster: ClusteredDomain, address: Address, refused: ReadonlySet<Peer>): void {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
@@ -201,7 +201,7 @@ export class Leaving {
     });
   }
 
-  /** The batch that is being filled; it goes at the end of the turn, or when it is full. */
+  /** The batch that is being filled for a domain and a node; it is sent at the end of the turn, or earlier when it is full. */
   #batchOf(cluster: ClusteredDomain, peer: Peer): Batch {
     const key = `${peer.name}\n${cluster.domain.name}`;
     let batch = this.#batches.get(key);
@@ -254,7 +254,7 @@ export class Leaving {
     for (const address of addresses) this.#moved(address);
   }
 
-  /** Sends a batch, piece by piece; answers for each of its endpoints 1 where the node has it, null where it does not answer. */
+  /** Sends a batch in pieces. Resolves with a 1 for each endpoint that the node has taken, else a 0; null where it refuses or is silent. */
   async #offer(batch: Batch): Promise<unknown> {
     const { peer, cluster, transfers } = batch;
     const text = batch.toString();
@@ -273,7 +273,7 @@ export class Leaving {
     return answer;
   }
 
-  /** All that any other node has sent to this one has come. */
+  /** Resolves when all that other nodes had sent to this node has arrived: their answers come behind it in their streams. */
   async #allArrived(): Promise<void> {
     const nodes = this.#others().filter(({ up, suspect }) => up && !suspect);
     await Promise.all(nodes.map((peer) => this.#ask(peer, 'arrived', [], ARRIVED_MS)));
@@ -291,7 +291,7 @@ export class Leaving {
     });
   }
 
-  /** A node has not taken an endpoint: another one may, or it ends with this one. */
+  /** After a node has not taken an endpoint, offers it to another node; where there is none, the endpoint ends with this node. */
   #takeBack(transfer: Transfer): void {
     const { cluster, address, peer, refused, forwarded } = transfer;
     this.metrics.handoversRefused += 1;

@@ -21,20 +21,20 @@ export interface LocalNode {
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier'>;
   readonly rpc: Pick<Rpc, 'call' | 'callAll' | 'expect' | 'answer'>;
   readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
-  /** The living node that a token comes from; null where that is this node or gone. */
+  /** The living node that issued a token; null where this node issued it, or where the node that did is gone. */
   homeOf(token: string): Peer | null;
-  /** Hands this node's endpoints over to the others when it ends in order. */
+  /** The handover of this node's endpoints to other nodes, which takes place when this node shuts down in order. */
   readonly leaving: {
     readonly isActive: boolean;
-    /** Calls `done` when an endpoint is not on its way to another node; at once where it is not. */
+    /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
     whenMoved(address: Address, done: () => void): void;
   };
-  /** A call that another node has sent on is being answered: it is not sent on again. */
+  /** Whether this node is answering a call that another node forwarded: such a call is not forwarded again. */
   readonly isAnswering: boolean;
-  /** Where a domain's endpoints are written, so that another node can go on with them; null: nowhere. */
+  /** The journal of a domain's endpoints, from which another node can take them over; null where they are not written anywhere. */
   journalOf(domain: Domain): EndpointJournal | null;
-  /** Where a domain's messages are while they stand in queues; null: nowhere. */
+  /** The store of a domain's queued messages outside this process; null where they are only in memory. */
   heldOf(domain: Domain, items: { wire(packet: Packet): string }): MessageKeeper | null;
-  /** What takes over clients of a domain whose nodes are gone; null: they go with their nodes. */
+  /** The finder that takes over clients of a domain from nodes that are gone; null where clients are lost with their node. */
   orphansOf(domain: Domain): OrphanFinder | null;
 }

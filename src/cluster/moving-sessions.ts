@@ -1,6 +1,6 @@
 /**
- * MQTT sessions of backends that outlive their connections: a node that ends in order hands them over to the others, as
- * leaving.ts does with endpoints, each to the node that its client id chooses.
+ * Hands over the MQTT sessions of backends that outlive their connections, when this node shuts down in order: each to the node
+ * that its client id chooses. It does for sessions what leaving.ts and adoption.ts do for endpoints.
  */
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
@@ -9,7 +9,7 @@ import type { Peer } from './peer.js';
 import { Pieces, piecesOf } from './pieces.js';
 import { weightOf } from './rendezvous.js';
 
-/** Sessions on their way at a time. */
+/** How many sessions are on their way to other nodes at a time. */
 const AT_ONCE = 8;
 const ADOPT_MS = 5000;
 const ARRIVED_MS = 1000;
@@ -27,7 +27,7 @@ export class MovingSessions {
     private readonly metrics: ClusterMetrics,
   ) {}
 
-  /** Hands over what there is, as long as there is time. Resolves with how many sessions other nodes have taken. */
+  /** Hands over all sessions, begun while `isInTime` answers true. Resolves with how many sessions other nodes have taken. */
   async handOver(isInTime: () => boolean): Promise<number> {
     const sessions = [...this.node.domains.values()].flatMap((cluster) =>
       (cluster.sessions.mover?.clientIds() ?? []).map((clientId) => ({ cluster, clientId })),
@@ -53,7 +53,7 @@ export class MovingSessions {
     const { name } = cluster.domain;
     const peer = this.#adopterOf(clientId);
     if (!peer || !mover) return false;
-    // What comes before the other node has the session waits for that.
+    // Publications that come before the session has been sent wait, so that they reach the other node behind it.
     let waiting: unknown[] | null = [];
     const pass = (item: unknown): void => mesh.send(peer, JSON.stringify(['F', name, clientId, item]));
     const forward = (item: unknown): void => void (waiting ? waiting.push(item) : pass(item));
@@ -91,7 +91,7 @@ export class MovingSessions {
     await Promise.all(nodes.map((peer) => this.#ask(peer, 'arrived', [], ARRIVED_MS)));
   }
 
-  /** A piece of a session of a node that ends; the last one is answered, when every node knows where the session is. */
+  /** Takes a piece of a session from a node that ends; the last piece is answered when every node knows that the session is here. */
   receive(
     peer: Peer,
     cluster: ClusteredDomain | undefined,

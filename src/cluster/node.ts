@@ -37,13 +37,13 @@ export interface SharedItems {
   items(): Iterable<string>;
 }
 
-/** How long a record is kept that nobody writes again. */
+/** How long JetStream keeps a record that is not written again. */
 const RECORD_MS = 7 * 24 * 3_600_000;
-/** How long a node that ends waits for its last records. */
+/** How long a node that shuts down waits until its last records are in JetStream. */
 const LAST_RECORDS_MS = 1000;
 /** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
-/** After so many leases a node that has started knows the others. */
+/** After this many leases a node that has started knows the other nodes. */
 const SETTLED_LEASES = 2;
 const KIND_CHARACTERS = 16;
 
@@ -75,7 +75,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   isAnswering = false;
   readonly #adoption: Adoption;
   readonly #sessions: MovingSessions;
-  /** null: the clients of a node go with it. */
+  /** null where `cluster.store` is not `jetstream`: the clients of a node are then lost with it. */
   readonly #jetstream: JetStream | null;
   readonly #records: TicketRecords | null;
   readonly #orphans: Orphans | null;
@@ -129,7 +129,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#answer();
   }
 
-  /** A connection of its own: what waits there for other tables holds up no ticket. */
+  /** Makes the connection to JetStream, which is separate from the mesh's connection to NATS. */
   #connection({ nats: urls, name: cluster, replicas }: Config['cluster']): JetStream {
     const { conditions, jetstream: numbers } = this.options.metrics;
     return new JetStream({ urls, cluster, node: this.name, replicas, conditions, metrics: numbers });
@@ -163,7 +163,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     return this.#orphans?.of(domain) ?? null;
   }
 
-  /** Writes what has changed of endpoints that are here no more. */
+  /** Writes the last changes of the journals, such as removals of ended endpoints, and waits until JetStream has them. */
   async #lastRecords(): Promise<void> {
     for (const journal of this.#journals) journal.flush();
     const until = this.options.clock.now() + LAST_RECORDS_MS;
@@ -212,7 +212,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this.leaving.whenMoved(address as Address, () => {
         const client = domain?.tickets.find(token as string);
         if (client?.address === address) return reply(client?.name);
-        // What attaches to such a ticket is stopped: remote-transport.ts.
+        // An empty name: the ticket was ended by a sign-out, and a connection that attaches to it is stopped (remote-transport.ts).
         reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : null);
       });
     });
@@ -242,7 +242,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   domain(domain: Domain): ClusteredDomain {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
-    // By then it is known which nodes there are.
+    // The work of other nodes is taken over only when it is known which nodes there are.
     const cancel = this.options.clock.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
       this.#ending.delete(cancel);
       domain.takeOver();
@@ -268,7 +268,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.mesh.askForEverything();
   }
 
-  /** The living node that a token comes from; null where it is this one or gone. */
+  /** The living node that issued a token; null where this node issued it, or where the node that did is gone. */
   homeOf(token: string): Peer | null {
     if (token.length <= RANDOM_DIGITS) return null;
     const peer = this.mesh.peers.get(Buffer.from(token.slice(0, -RANDOM_DIGITS), 'hex').toString());
@@ -351,7 +351,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     const hide = (): void => {
       for (const { tracker } of this.domains.values()) if (!peer.up) tracker.hide(peer);
     };
-    // Its clients go on at another node, and have the time of a page reload to do so.
+    // The peer's clients can be taken over by another node: they stay online for the time of a page reload, to come to one.
     if (this.#orphans && this.options.graceMs > 0) this.#later(hide);
     else hide();
   }

@@ -1,10 +1,10 @@
 /**
- * Endpoints whose node is gone without having handed them over: the node to which one of their clients comes with its ticket
- * takes them over, from what JetStream has of them (ticket-records.ts). PROTOCOL.md section 20. Of several nodes that try at a
- * time JetStream lets one; the others find it there.
+ * Takes over endpoints whose node is gone and has not handed them over (PROTOCOL.md section 20). When a client of such an endpoint
+ * comes to a node with its ticket, that node restores the endpoint from its records in JetStream (ticket-records.ts). Where several
+ * nodes try at the same time, JetStream lets one of them succeed, and the others find the endpoint there.
  *
- * A node that was only cut off, and is heard of again, is told what others have taken over meanwhile: it gives that up, and
- * passes on the messages that it has accepted.
+ * A node that was only cut off, and is heard of again, is told which of its endpoints others have taken over: it gives those
+ * endpoints up, and passes on the messages that it has accepted for them.
  */
 import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
@@ -24,12 +24,12 @@ import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 import type { FoundPart, TicketRecords } from './ticket-records.js';
 
-/** Endpoints that are taken over at a time, and how many wait for that; whoever comes beyond is to come again. */
+/** How many endpoints are taken over at a time, and how many more may wait for that; clients of further ones are told `later`. */
 const AT_ONCE = 32;
 const MOST_WAITING = 2000;
-/** How often it is tried again where another node was faster. */
+/** How many attempts a takeover has, since another node may write the endpoint's record at the same time. */
 const ATTEMPTS = 3;
-/** Addresses that one item tells. */
+/** How many addresses one `taken` call has at most. */
 const ADDRESSES = 500;
 const TAKEN_MS = 5000;
 
@@ -44,21 +44,21 @@ export interface OrphansOptions {
 }
 
 export class Orphans {
-  /** By address: what is being taken over, and who waits for that. */
+  /** Addresses of endpoints that are being taken over, each with the callbacks that wait for the end of that. */
   readonly #open = new Map<Address, (() => void)[]>();
   readonly #waiting: (() => void)[] = [];
   #active = 0;
-  /** By the node that they were on, and its start: what this node has taken over. */
+  /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
   readonly #taken = new Map<string, Set<Address>>();
 
   constructor(private readonly options: OrphansOptions) {}
 
-  /** Whether JetStream may have endpoints of a domain. */
+  /** Whether JetStream may have records of a domain's endpoints. */
   mayKnow({ settings }: Domain): boolean {
     return settings.durability !== 'none';
   }
 
-  /** The same for one domain, which may not be in the cluster yet. */
+  /** The OrphanFinder of one domain, which may not have been added to the cluster yet. */
   of(domain: Domain): OrphanFinder {
     return {
       mayKnow: () => this.mayKnow(domain),
@@ -78,7 +78,7 @@ export class Orphans {
     };
   }
 
-  /** Looks for the client of a ticket that no living node knows. */
+  /** Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. */
   find(cluster: ClusteredDomain, address: Address, token: string | null, done: (found: Adopted) => void): void {
     const { domain } = cluster;
     const start = (): void => {
@@ -92,7 +92,7 @@ export class Orphans {
     start();
   }
 
-  /** One of so many at a time. */
+  /** Runs a task, at most `AT_ONCE` at a time; further tasks wait. */
   #begin(task: () => Promise<Adopted>, address: Address, done: (found: Adopted) => void): void {
     const run = (): void => {
       this.#active += 1;
@@ -152,13 +152,13 @@ export class Orphans {
     return parts.find((part) => part.kept !== null && !this.#isAlive(...homeOf(part)));
   }
 
-  /** A node that is there and has the part, if the ticket has not ended there. */
+  /** The living node that has a part, by the part's record; its ticket may have ended there. null where the node is this one. */
   #at(node: string): Adopted {
     const peer = this.options.mesh.peers.get(node);
     return peer ? { peer } : null;
   }
 
-  /** Rejects where another node was faster. */
+  /** Takes a part over. Rejects with a `conflict` where another node has taken it over first. */
   async #take(cluster: ClusteredDomain, address: Address, part: FoundPart): Promise<Adopted> {
     const { records, metrics, held } = this.options;
     const { domain } = cluster;
@@ -174,7 +174,7 @@ export class Orphans {
     return 'here';
   }
 
-  /** Brings a part back here. Answers whether it is here. */
+  /** Restores a part on this node from its record. Resolves with whether that has succeeded. */
   async #restore(cluster: ClusteredDomain, address: Address, part: FoundPart, revision: number): Promise<boolean> {
     const { domain } = cluster;
     const { kept } = part;
@@ -190,12 +190,12 @@ export class Orphans {
       actor.tell({ kind: 'adopt', moved: { kept, queues }, era, packetOf, done }),
     );
     if (isTaken) actor.tell({ kind: 'keep' });
-    // Behind the message before it.
+    // Resolves when the endpoint's actor has handled the messages before this one.
     await new Promise<void>((done) => actor.tell({ kind: 'pass', done }));
     return isTaken;
   }
 
-  /** Another process has written a record that this node was about to write. */
+  /** Handles the case that another process has written a record which this node was about to write. */
   conflict(cluster: ClusteredDomain | undefined, address: Address, found: FoundPart): void {
     const { name, mesh, records } = this.options;
     if (!cluster) return;
@@ -208,7 +208,7 @@ export class Orphans {
     if (peer?.up) this.#giveUp(cluster, address, peer);
   }
 
-  /** A node is heard of again, as it was: it is told what this one has of it since. */
+  /** Tells a node that is heard of again, with the state it had, which of its endpoints this node has taken over. */
   back(peer: Peer): void {
     const taken = this.#taken.get(`${peer.name}\n${peer.incarnation}`);
     if (!taken) return;
@@ -219,12 +219,12 @@ export class Orphans {
     }
   }
 
-  /** A node will not come back as it was. */
+  /** Forgets what was taken over from a node that will not come back with the state it had. */
   gone(peer: Peer): void {
     this.#taken.delete(`${peer.name}\n${peer.incarnation}`);
   }
 
-  /** Another node has taken these over, while this one was cut off. */
+  /** Gives up endpoints that another node has taken over while this node was cut off. */
   taken(peer: Peer, addresses: unknown): void {
     for (const address of Array.isArray(addresses) ? addresses : []) {
       const [, , domain = ''] = String(address).split('/');
@@ -233,7 +233,7 @@ export class Orphans {
     }
   }
 
-  /** The clients end here, and go on there; messages that have been accepted here go there. */
+  /** Ends an endpoint on this node in favour of `peer`, which has taken it over, and sends the messages accepted here to `peer`. */
   #giveUp(cluster: ClusteredDomain, address: Address, peer: Peer): void {
     const { mesh, records, metrics } = this.options;
     const { domain, items } = cluster;
@@ -259,7 +259,7 @@ export class Orphans {
   }
 }
 
-/** The node whose messages are those of a part. */
+/** The name of the node that holds the messages of a part. */
 function nodeOf(part: FoundPart): string {
   return homeOf(part)[0];
 }
@@ -272,7 +272,7 @@ function isMine({ tracker }: Domain, address: Address): boolean {
   return (tracker.records.get(address)?.birth ?? 0) > 0;
 }
 
-/** Nobody knows which of its clients has had which message: each has them all, and their ids tell. */
+/** Queues that give every client all messages: which client has had which is not known, and clients find repetitions by message ids. */
 function queuesOf({ node, id }: Target, { clients }: KeptEndpoint, count: number): KeptQueues {
   const entries = Array.from({ length: count }, (_, number) => number);
   const none = { elders: null, given: [], connectedMs: null, session: null };
@@ -282,7 +282,7 @@ function queuesOf({ node, id }: Target, { clients }: KeptEndpoint, count: number
   };
 }
 
-/** The part that has the client of a ticket: of two, that of the node which has it last. */
+/** The part that has the client of a ticket; of two such parts the one that no other node has taken over. */
 function partOf(parts: readonly FoundPart[], hash: string): FoundPart | undefined {
   const having = parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash));
   return having.find(({ adopter }) => adopter === undefined) ?? having[0];

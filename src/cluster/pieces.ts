@@ -1,8 +1,8 @@
-/** Long texts from other nodes, which come in pieces: NATS takes 1 MiB at a time. Bounded, and forgotten with the node. */
+/** Splits long texts for other nodes into pieces, since a NATS message has at most 1 MiB, and joins the pieces that other nodes send. */
 import type { Peer } from './peer.js';
 import { count } from './validators.js';
 
-/** Texts of one node of which pieces are missing, and the characters of them all. */
+/** Limits for texts that are not complete yet: how many texts one node may have, and how many characters the texts of all nodes. */
 const MOST_OPEN = 16;
 const MOST_CHARACTERS = 128 * 1024 * 1024;
 /** Characters of one piece. */
@@ -23,7 +23,10 @@ export class Pieces {
   readonly #open = new Map<Peer, Map<number, Open>>();
   #characters = 0;
 
-  /** Takes a piece: number of the text, of the piece, and of all its pieces. Answers the whole text; `more`: others are to come; null: it is refused. */
+  /**
+   * Takes a piece. Its fields: the number of the text, the piece's index, how many pieces the text has, and the piece itself.
+   * Returns the whole text after its last piece, `more` after any other piece, null where the piece is refused.
+   */
   take(peer: Peer, [id, at, pieces, piece]: readonly unknown[]): { readonly text: string } | 'more' | null {
     if (!count(id, '') || !count(at, '') || !count(pieces, '') || typeof piece !== 'string') return null;
     const open = this.#add(peer, id as number, at as number, piece);
@@ -33,12 +36,12 @@ export class Pieces {
     return { text: open.pieces.join('') };
   }
 
-  /** A node is not there any more: what it has not sent whole is forgotten. */
+  /** Forgets the incomplete texts of a node that is not there any more. */
   lost(peer: Peer): void {
     for (const id of [...(this.#open.get(peer)?.keys() ?? [])]) this.#forget(peer, id);
   }
 
-  /** null: there is no room for it, or a piece is missing. */
+  /** Adds a piece to its text. Where there is no room, or a piece before it is missing, it forgets the text and returns null. */
   #add(peer: Peer, id: number, at: number, piece: string): Open | null {
     const known = this.#open.get(peer) ?? new Map<number, Open>();
     this.#open.set(peer, known);

@@ -71,7 +71,7 @@ export class RemoteClients {
     this.#actor = system.spawn(system.group(`remote clients ${domain.name}`, domain.lane), proxy, this);
   }
 
-  /** The client of a ticket of another node, or a stand-in where it is on another one; null where no node knows the ticket any more. */
+  /** Finds the client of another node's ticket: the client itself if it is here now, or a stand-in; null where no node knows the ticket. */
   find(address: Address, token: string, counting: boolean, done: FoundClient): void {
     const { domain } = this;
     this.whereabouts.find(address, token, counting, (found) => {

@@ -150,7 +150,7 @@ export class RemoteTransports {
     private readonly domain: Pick<Domain, 'tickets' | 'signOuts'>,
     private readonly items: Items,
     private readonly mesh: Pick<Mesh, 'send'>,
-    /** This node ends, and its tickets are on others. */
+    /** Whether this node is shutting down: tickets that it does not know may be on other nodes by then. */
     private readonly isLeaving: () => boolean,
   ) {}
 

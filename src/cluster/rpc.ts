@@ -12,12 +12,12 @@ interface PendingCall {
   readonly cancel: () => void;
 }
 
-/** Answers of one node that are waited for; what is asked beyond that counts as not answered: the node is silent. */
+/** How many answers may be due from one node; further calls to it are answered with null at once, as the node seems to be silent. */
 export const MOST_DUE = 10_000;
 
 export class Rpc {
   readonly #pending = new Map<number, PendingCall>();
-  /** How many of these are due from each node. */
+  /** How many of the pending calls each node has to answer. */
   readonly #due = new Map<Peer, number>();
   readonly #handlers = new Map<string, RpcHandler>();
   #lastId = 0;
@@ -28,7 +28,7 @@ export class Rpc {
     private readonly metrics: { answersGivenUp: number },
   ) {}
 
-  /** Sets what answers the calls of a kind that other nodes make. */
+  /** Sets the handler that answers other nodes' calls of a kind. */
   handle(kind: string, handler: RpcHandler): void {
     this.#handlers.set(kind, handler);
   }
@@ -43,7 +43,7 @@ export class Rpc {
     this.mesh.send(peer, JSON.stringify(['?', id, kind, ...fields]));
   }
 
-  /** Calls all of these nodes that are up; `done` is called once, when each has answered. */
+  /** Calls those of the given nodes that are up; `done` is called once, when each of them has answered or failed to (null). */
   callAll(
     peers: Iterable<Peer>,
     kind: string,
@@ -61,7 +61,7 @@ export class Rpc {
     }
   }
 
-  /** The number under which a peer is to answer what it is told otherwise than by a call; `done` as for `call`. */
+  /** Returns a number under which a peer can answer an item that is not a call; `done` is called as in `call`. */
   expect(peer: Peer, timeoutMs: number, done: (answer: unknown) => void): number {
     this.#lastId += 1;
     const id = this.#lastId;
@@ -77,7 +77,7 @@ export class Rpc {
     return id;
   }
 
-  /** Answers what a peer has told this node under a number. */
+  /** Sends a peer the answer to its call, or to its item, with the number `id`. */
   answer(peer: Peer, id: number, answer: unknown): void {
     this.mesh.send(peer, JSON.stringify(['!', id, answer ?? null]));
   }
@@ -97,7 +97,7 @@ export class Rpc {
     return 'taken';
   }
 
-  /** A node is not there any more: calls to it are answered with null. */
+  /** Answers all pending calls to a node with null, because the node is not there any more. */
   lost(peer: Peer): void {
     for (const [id, pending] of [...this.#pending]) if (pending.peer === peer) this.#finish(id, null);
   }

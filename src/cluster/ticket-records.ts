@@ -1,9 +1,9 @@
 /**
- * What JetStream has of the endpoints of all nodes, so that another node can go on with the clients of one that is gone: a
- * record for each part of an endpoint, written by the node of that part as it changes. PROTOCOL.md section 20.
+ * Records of all nodes' endpoints in JetStream, from which another node can take over the clients of a node that is gone. Each part
+ * of an endpoint has a record, which the part's node writes whenever the part changes. PROTOCOL.md section 20.
  *
- * A node writes a record only over the one that it has written itself: where another node has written it in between, that
- * one has taken the part over, and this one gives it up.
+ * A node overwrites only a record that it has written itself: where another node has written the record in between, that node has
+ * taken the part over, and this node gives the part up.
  */
 import type { Address } from '../actors/address.js';
 import { isKeptEndpoint, type KeptEndpoint } from '../actors/kept.js';
@@ -12,12 +12,12 @@ import type { KeptStream } from './kept-stream.js';
 
 /** A part of an endpoint, as its node has written it. */
 export interface PartRecord {
-  /** The node of the part, and which of its starts. */
+  /** The name of the part's node, and the incarnation (the start) of that node. */
   readonly node: string;
   readonly incarnation: number;
-  /** null: another node has taken it over and has a record of its own. */
+  /** The state of the part; null where another node has taken the part over and has its own record for it. */
   readonly kept: KeptEndpoint | null;
-  /** That node, and which of its starts; absent: none has. */
+  /** The node that has taken the part over, and that node's incarnation; absent where no node has. */
   readonly adopter?: readonly [node: string, incarnation: number];
 }
 
@@ -26,14 +26,14 @@ export interface FoundPart extends PartRecord {
   readonly revision: number;
 }
 
-/** One record of this node, of which one write at a time is on its way. */
+/** One record of this node; one write of a record is on its way at a time. */
 interface Own {
-  /** Of the record in JetStream; 0: there is none. */
+  /** The revision of the record in JetStream; 0: JetStream has no record. */
   revision: number;
   isWriting: boolean;
-  /** What is to be written next; null: the record goes; undefined: nothing. */
+  /** The JSON that is to be written next; null: the record is to be removed; undefined: nothing is to be done. */
   next: string | null | undefined;
-  /** Called when nothing is to be written any more. */
+  /** Called when there is nothing more to write. */
   waiting: (() => void)[];
 }
 
@@ -42,7 +42,7 @@ export interface TicketRecordsOptions {
   readonly stream: KeptStream;
   readonly node: string;
   readonly incarnation: number;
-  /** Another node, or an earlier process of this name, has written a record that this node was about to write. */
+  /** Called when another node, or an earlier process of this name, has written a record that this node was about to write. */
   readonly onConflict: (domain: string, address: Address, found: FoundPart) => void;
 }
 
@@ -52,7 +52,7 @@ export function word(text: string): string {
   return Buffer.from(text).toString('base64url');
 }
 
-/** The words of a subject for an endpoint of a domain. */
+/** The two words that stand for an endpoint of a domain in a subject of NATS. */
 export function subjectOf(domain: string, address: Address): string {
   return `${word(domain)}.${word(address.slice(`/domain/${domain}/`.length))}`;
 }
@@ -70,7 +70,7 @@ export class TicketRecords {
     return this.options.jetstream.available;
   }
 
-  /** How many records wait to be written. */
+  /** How many records are being written or wait for that. */
   get waiting(): number {
     let count = 0;
     for (const { isWriting, next } of this.#own.values()) if (isWriting || next !== undefined) count += 1;
@@ -86,14 +86,14 @@ export class TicketRecords {
     if (this.#own.has(this.#keyOf(domain, address))) this.#change(domain, address, null);
   }
 
-  /** Calls `done` when what was put of an endpoint is in JetStream, or cannot be for now. */
+  /** Calls `done` when the latest record of an endpoint is in JetStream, or JetStream cannot be used at the moment. */
   written(domain: string, address: Address, done: () => void): void {
     const own = this.#own.get(this.#keyOf(domain, address));
     if (!own || (!own.isWriting && own.next === undefined) || !this.available) done();
     else own.waiting.push(done);
   }
 
-  /** This node has no part of an endpoint any more, and another one has written its record. */
+  /** Forgets the record of an endpoint without removing it: this node has no part of it any more, and another node may have its record. */
   forget(domain: string, address: Address): void {
     const key = this.#keyOf(domain, address);
     const own = this.#own.get(key);
@@ -101,7 +101,7 @@ export class TicketRecords {
     for (const done of own?.waiting ?? []) done();
   }
 
-  /** All parts of an endpoint, as JetStream has them. Rejects with a JetStreamError. */
+  /** The records of all parts of an endpoint. Rejects with a JetStreamError. */
   async read(domain: string, address: Address): Promise<readonly FoundPart[]> {
     const found: FoundPart[] = [];
     for (const { key, revision, data } of await this.options.stream.readAll(`${subjectOf(domain, address)}.`)) {
@@ -111,14 +111,14 @@ export class TicketRecords {
     return found;
   }
 
-  /** Takes a part over: of several nodes that do so at a time one has it, the others reject with a `conflict`. Resolves with the record's revision. */
+  /** Names this node as adopter in a part's record. Resolves with the new revision; rejects with a `conflict` where another was first. */
   adopt(domain: string, address: Address, { key, revision, node, incarnation, kept }: FoundPart): Promise<number> {
     const adopter = [this.options.node, this.options.incarnation];
     const data = JSON.stringify([domain, address, node, incarnation, kept, adopter]);
     return this.options.stream.compareAndSet(key, data, revision);
   }
 
-  /** The part that this node has taken over is in a record of its own: that of the node before says only who has it. */
+  /** Empties the record of a part's former node, except for its adopter: this node has a record of its own for the part now. */
   adopted(domain: string, address: Address, { key, node, incarnation }: FoundPart, revision: number): void {
     const adopter = [this.options.node, this.options.incarnation];
     const data = JSON.stringify([domain, address, node, incarnation, null, adopter]);
@@ -151,7 +151,7 @@ export class TicketRecords {
     own.isWriting = true;
     const wrote = (revision: number | JetStreamError): void => this.#wrote(key, own, next, revision);
     if (next !== null) stream.write(key, next, wrote, own.revision);
-    // One that another node has written over has another revision, and stays.
+    // A record that another node has overwritten has another sequence, and is not removed.
     else stream.erase(own.revision).then(() => wrote(0), wrote);
   }
 
@@ -167,11 +167,11 @@ export class TicketRecords {
     if (revision.reason === 'conflict') return void this.#conflict(key, own, data);
     if (revision.reason === 'refused') return this.#settled(own);
     own.next ??= data;
-    // It may have been written all the same: the next attempt finds that out.
+    // The record may have been written although the answer was lost: then the next attempt ends in a conflict, which is resolved.
     if (this.available) setTimeout(() => own.isWriting || this.#write(key, own), RETRY_MS).unref();
   }
 
-  /** A write whose answer was lost counts; any other writer is another node, or an earlier process of this name. */
+  /** Reads the record that caused a conflict: it is this process's own where an answer was lost; any other is given to `onConflict`. */
   async #conflict(key: string, own: Own, data: string | null): Promise<void> {
     const { node, incarnation, stream, onConflict } = this.options;
     if (own.next === undefined) own.next = data;
@@ -187,7 +187,7 @@ export class TicketRecords {
       const [domain, address] = JSON.parse(record.data) as [string, Address];
       onConflict(domain, address, { ...part, key, revision: own.revision });
     }
-    // Of a part that another node has, `onConflict` has had it forgotten.
+    // Where another node has the part, `onConflict` has called `forget`, and nothing is written any more.
     if (this.#own.get(key) === own) this.#write(key, own);
   }
 
@@ -196,7 +196,7 @@ export class TicketRecords {
   }
 }
 
-/** null: it is of no known shape. */
+/** Parses a record's JSON; null where its shape is unknown. */
 function read(data: string): PartRecord | null {
   try {
     const [, , node, incarnation, kept, adopter] = JSON.parse(data) as unknown[];

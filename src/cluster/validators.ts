@@ -85,7 +85,7 @@ export const publication: Validator = (value) => {
   return isKnown && [0, 1, 2].includes(qos as number) && [0, 1].includes(retain as number) && expires;
 };
 
-/** A publication to one MQTT session: with its QoS, RETAIN, and subscription identifiers. */
+/** A publication for one MQTT session, with the QoS, the RETAIN flag and the subscription identifiers of its delivery. */
 export const movedItem: Validator = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [wire, qos, retain, identifiers]: unknown[] = value;

@@ -1,6 +1,6 @@
 /**
- * On which node the client of a ticket lives: its token says where it came online, and an endpoint that a node has handed over
- * is on another one since. So the nodes that have a part of the endpoint are asked, one after the other.
+ * Finds the node on which the client of a ticket lives. The ticket's token names the node where the client came online, but that
+ * node may have handed the endpoint over since: so the nodes that have a part of the endpoint are asked, one after the other.
  */
 import type { Address } from '../actors/address.js';
 import type { Tickets } from '../actors/tickets.js';
@@ -16,7 +16,7 @@ export type Whereabout =
   | { readonly peer: Peer; readonly name: string }
   /** On this node. */
   | 'here'
-  /** Its node is gone, and who comes again in a moment will find it. */
+  /** The client's node is gone, and its endpoint cannot be taken over yet: a repetition in a moment may find it. */
   | 'later'
   /** No node knows the ticket. */
   | null;
@@ -26,14 +26,14 @@ export interface WhereaboutsOptions {
   readonly node: Pick<LocalNode, 'homeOf' | 'rpc' | 'isAnswering' | 'leaving'>;
   /** The other nodes that have a part of an endpoint. */
   readonly peersOf: (address: Address) => readonly Peer[];
-  /** Takes over what was on nodes that are gone; null: that goes with its node. */
+  /** Takes over endpoints of nodes that are gone; null where endpoints are lost with their node. */
   readonly orphans: OrphanFinder | null;
 }
 
 export class Whereabouts {
   constructor(private readonly options: WhereaboutsOptions) {}
 
-  /** Other nodes that may know a ticket, the likeliest first. */
+  /** The other nodes that may know a ticket, the likeliest first. */
   candidates(address: Address, token: string): readonly Peer[] {
     const home = this.options.node.homeOf(token);
     const peers = this.options.peersOf(address);
@@ -42,15 +42,18 @@ export class Whereabouts {
     return others.length < peers.length ? [home, ...others] : [...others, home];
   }
 
-  /** Whether another node may know a ticket, or this one may take it over. */
+  /** Whether another node may know a ticket, or this node may take over the ticket's endpoint from a node that is gone. */
   mayKnow(address: Address, token: string): boolean {
     return this.candidates(address, token).length > 0 || this.#mayBeOrphan(token);
   }
 
-  /** Sends a call on to the node that knows its ticket; answers whether one may. `done` gets what else there is to say. */
+  /**
+   * Calls `send` with the node that knows a ticket, or `done`: with `TICKET_NOT_FOUND`, or with null where the call is to be repeated.
+   * Returns false, and calls neither, where no other node may know the ticket.
+   */
   forward(address: Address, token: string, done: (answer: unknown) => void, send: (peer: Peer) => void): boolean {
     const { node, orphans } = this.options;
-    // A node that has handed the ticket over knows where it is; all others are asked for what is theirs.
+    // A call that another node has forwarded is forwarded again only by a node that is handing its own endpoints over.
     if (node.isAnswering && !node.leaving.isActive) return false;
     if (!this.mayKnow(address, token)) return false;
     const [first, ...more] = this.candidates(address, token);
@@ -60,7 +63,7 @@ export class Whereabouts {
     }
     this.find(address, token, false, (found) => {
       if (found === null) done([TICKET_NOT_FOUND]);
-      // It has come here meanwhile: who calls again is answered here.
+      // The client has come to this node in the meantime, or cannot be found yet: the caller repeats the call.
       else if (typeof found === 'string') done(null);
       else send(found.peer);
     });
@@ -71,12 +74,12 @@ export class Whereabouts {
     return token.length > RANDOM_DIGITS && this.options.orphans?.mayKnow() === true;
   }
 
-  /** `counting`: who asks keeps a position; a node answers it with an empty name where the ticket has ended by a sign-out. */
+  /** Finds the client of a ticket. `counting`: the client keeps a position; a node then answers with an empty name after a sign-out. */
   find(address: Address, token: string, counting: boolean, done: (found: Whereabout) => void): void {
     const { domain } = this.options;
     const asked = new Set<Peer>();
     const next = (): void => {
-      // It may have come here while another node was asked.
+      // The client may have come to this node while another node was asked.
       if (domain.tickets.find(token)?.address === address) return done('here');
       const peer = this.candidates(address, token).find((one) => !asked.has(one));
       if (!peer) return this.#adopt(address, token, asked, done, next);
@@ -85,13 +88,13 @@ export class Whereabouts {
     next();
   }
 
-  /** No living node knows it: it may be of one that is gone. */
+  /** Looks for a ticket that no living node knows among the endpoints of nodes that are gone. */
   #adopt(address: Address, token: string, asked: Set<Peer>, done: (found: Whereabout) => void, next: () => void): void {
     const { orphans } = this.options;
     if (!orphans || !this.#mayBeOrphan(token)) return done(null);
     orphans.find(address, token, (found) => {
       if (found === null || typeof found === 'string') return done(found);
-      // Another one has taken it over, and has been asked already: it does not know the ticket.
+      // The node that has taken the endpoint over has been asked already, and did not know the ticket.
       if (asked.has(found.peer)) return done(null);
       this.#ask(found.peer, address, token, asked, done, next);
     });
