@@ -3,7 +3,7 @@ import type { Items } from './items.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 
-/** Others are told when the number has changed by more than this part of the limit: not of each client. */
+/** Other nodes are told of a change of at least this part of the limit, since an item for each client would be too many. */
 const GRAIN = 1 / 100;
 
 export class AwayCounts {
@@ -16,14 +16,14 @@ export class AwayCounts {
     private readonly mesh: Pick<Mesh, 'broadcast'>,
   ) {}
 
-  /** On other nodes that are heard of. */
+  /** How many clients of the domain are away on the other nodes that are within their lease. */
   get elsewhere(): number {
     let sum = 0;
     for (const [peer, count] of this.#counts) if (peer.up) sum += count;
     return sum;
   }
 
-  /** So many are away on this node now. */
+  /** Sets how many clients of the domain are away on this node, and tells other nodes where that has changed enough. */
   change(count: number, limit: number): void {
     this.#own = count;
     if (Math.abs(count - this.#told) < Math.max(1, limit * GRAIN)) return;

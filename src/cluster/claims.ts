@@ -1,7 +1,7 @@
 /**
- * Ids that senders give their messages, in a cluster: of each sender one node remembers them all, the one that the sender's
- * address chooses, whichever nodes the sender is on. Before a message with such an id goes out its node asks there for which
- * receivers it is new, and tells afterwards what has become of it.
+ * Ids that senders give their messages, in a cluster. All ids of a sender are remembered by one node, which the sender's address
+ * chooses, whichever nodes the sender is on. Before a node sends a message with such an id, it asks the remembering node for which
+ * receivers the message is new, and reports the message's outcomes afterwards.
  */
 import type { Address } from '../actors/address.js';
 import { type Addressee, type Claim, type MessageIds, SentMessage } from '../actors/message-ids.js';
@@ -9,13 +9,13 @@ import { isOutcome, type Outcome } from '../actors/outcome.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
 
-/** How long the node that remembers may take to answer. */
+/** How long the node that remembers a sender's ids may take to answer. */
 const CLAIM_MS = 5000;
-/** How long the node that sends may take to say what has become of a message; one that is lost is not waited for. */
+/** How long the sending node may take to report a message's outcome; the wait ends at once where that node is lost. */
 const SENT_MS = 30_000;
 
 type Asked = readonly [address: Address | '', client: string | null, members: number | null];
-/** 1: new. Else what has become of the message, null while nobody knows, and the members of the room that it was to. */
+/** 1: the message is new. Otherwise its outcome (null while it is not known) and how many members its room had (null: no room). */
 type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
 
 export interface ClaimOptions {
@@ -28,7 +28,7 @@ export interface ClaimOptions {
 export class Claims {
   constructor(private readonly options: ClaimOptions) {}
 
-  /** Asks the node that remembers; `done` gets null where it has not answered. False where that node is this one. */
+  /** Asks the node that remembers the sender's ids; `done` gets null where it has not answered. False where that node is this one. */
   claim(
     sender: Address,
     id: string,
@@ -40,13 +40,13 @@ export class Claims {
     if (!peer) return false;
     rpc.call(peer, 'claim', [domain.name, sender, id, addressees.map(askedOf)], CLAIM_MS, (answer) => {
       const claims = this.#read(peer, sender, id, addressees, answer);
-      // Where that node is lost, another one remembers from now on.
+      // Where the remembering node is lost, another node remembers the sender's ids from now on, and is asked.
       if (claims || chosenBy(sender) === peer || !this.claim(sender, id, addressees, done)) done(claims);
     });
     return true;
   }
 
-  /** Another node asks. */
+  /** Answers the `claim` call of another node. */
   answer(peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void): void {
     const { domain, rpc } = this.options;
     const read = readAsked(fields);
@@ -57,7 +57,7 @@ export class Claims {
     reply([number, claims.map(({ sent: { outcome, members }, isNew }): Known => (isNew ? 1 : [outcome, members]))]);
   }
 
-  /** Another node waits for what becomes of a message that is on its way. */
+  /** Answers the `outcomes` call of another node, which waits for the outcomes of a message that is on its way already. */
   answerOutcomes(fields: readonly unknown[], reply: (answer: unknown) => void): void {
     const read = readAsked(fields);
     if (!read) return reply(null);
@@ -82,7 +82,7 @@ export class Claims {
     known();
   }
 
-  /** What another node has sent. Where it has not said so it may not have sent it, and whoever repeats it is heard. */
+  /** Stores outcomes that another node reports. A message without a known outcome may not have been sent: its repetition is accepted. */
   #settle(sent: readonly SentMessage[], outcomes: unknown): void {
     const { messageIds } = this.options.domain;
     for (const [at, one] of sent.entries()) {
@@ -113,7 +113,7 @@ export class Claims {
     return claims;
   }
 
-  /** Tells the node that remembers what has become of what is new, as soon as all of it is known. */
+  /** Reports the outcomes of new messages to the node that remembers, as soon as all of them are known. */
   #report(peer: Peer, number: number, claims: readonly Claim[]): void {
     const sent = claims.filter(({ isNew }) => isNew).map((claim) => claim.sent);
     let missing = sent.length;
@@ -127,7 +127,7 @@ export class Claims {
     }
   }
 
-  /** Asks for what becomes of what was on its way already. */
+  /** Asks the node that remembers for the outcomes of messages that were on their way already. */
   #await(peer: Peer, sender: Address, id: string, addressees: readonly Addressee[], claims: readonly Claim[]): void {
     const { domain, rpc } = this.options;
     const open = claims.flatMap(({ sent, isNew }, at) => (isNew || sent.outcome !== null ? [] : [{ sent, at }]));

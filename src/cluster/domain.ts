@@ -37,9 +37,9 @@ import { Whereabouts } from './whereabouts.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
-/** Names that one item of a snapshot tells. */
+/** How many signed-out names one item of a snapshot has at most. */
 const SIGN_OUTS = 100;
-/** Messages that one item says are confirmed; with the longest ids it stays below what an item may have. */
+/** How many confirmed messages one item names at most: even with the longest ids it stays below the longest item. */
 const CONFIRMED = 500;
 
 export class ClusteredDomain implements DomainCluster, Recipients {

@@ -1,6 +1,6 @@
 /**
- * Keeps the order of packets when the part of an endpoint that they go through changes. What was sent by the old way may
- * still be on its way to the new one: until that has arrived, what is sent next waits.
+ * Keeps the order of packets to an endpoint when the part of the endpoint that they go through changes. Packets sent through
+ * the old part may still be on their way to the new part: until they have arrived there, further packets wait.
  */
 import type { Address } from '../actors/address.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
@@ -8,22 +8,22 @@ import type { Ref } from '../actors/system.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
 
-/** After so long nothing is on its way any more. */
+/** After this long a packet is not on its way any more. */
 const ON_ITS_WAY_MS = 3000;
-/** How long packets wait for an answer that does not come. */
+/** How long packets wait for another node's answer. */
 const PATIENCE_MS = 1000;
-/** Packets that wait for one endpoint; beyond, they go, and may overtake. */
+/** How many packets may wait for one endpoint; further ones are sent at once, and may overtake others. */
 export const MAX_WAITING = 10_000;
-/** Ways remembered before those of long ago are looked for. */
+/** How many ways are remembered before old ones are looked for and forgotten. */
 export const MANY_WAYS = 10_000;
 
 /** The way that packets to one endpoint take. */
 interface Way {
   /** The node that the last packet was sent to; null: this one. */
   peer: Peer | null;
-  /** When that was. */
+  /** When the last packet was sent, in milliseconds since the epoch. */
   at: number;
-  /** Packets that wait; null: none has to. */
+  /** The packets that wait, as functions that send them; null where packets do not have to wait. */
   waiting: (() => void)[] | null;
 }
 
@@ -43,7 +43,7 @@ export interface HandoverOptions {
 
 export class Handover {
   readonly #ways = new Map<Address, Way>();
-  /** How many ways there may be until those of long ago are looked for: twice as many as were left by the last look. */
+  /** How many ways there may be before old ones are looked for: twice as many as the last search left. */
   #most = MANY_WAYS;
 
   constructor(private readonly options: HandoverOptions) {}
@@ -80,8 +80,8 @@ export class Handover {
   }
 
   /**
-   * Calls `done` when all that this node has had for an endpoint has arrived at the node `to`, and at those that it relays
-   * to; or when these do not answer.
+   * Calls `done` when all packets that this node has had for an endpoint have arrived at the node `to`, and at the nodes of the
+   * endpoint's other parts, to which this node relays them; or when these nodes do not answer in time.
    */
   pass(address: Address, to: string, done: () => void): void {
     const { node, actor, peersOf } = this.options;
@@ -97,13 +97,13 @@ export class Handover {
       };
       for (const other of peers) node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
     };
-    // Behind what waits in the endpoint's mailbox to be relayed.
+    // The message stands in the endpoint's mailbox behind the packets that are still to be relayed.
     const receiver = actor(address);
     if (receiver) receiver.tell({ kind: 'pass', done: sweepOn });
     else sweepOn();
   }
 
-  /** Asks the node of the old way to pass on all that it has had; calls `done` when that has arrived by the new way. */
+  /** Has the node of the old way (`from`) pass on all packets that it has had; calls `done` when they have arrived at the new one. */
   #sweep(address: Address, from: Peer | null, to: Peer | null, done: () => void): void {
     const { node, domain } = this.options;
     const target = to?.name ?? node.name;

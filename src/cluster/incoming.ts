@@ -82,7 +82,7 @@ function up(recipients: Recipients, peer: Peer, fields: Up): void {
   mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 
-/** What is done on this node from now on is later than these stamps. */
+/** Makes the stamps of this node's further actions later than these stamps. */
 function heard({ stamps: clock }: Recipients, stamps: readonly number[]): void {
   for (const stamp of stamps) clock.heard(stamp);
 }

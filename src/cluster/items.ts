@@ -14,7 +14,7 @@ import type { CloseReason } from '../errors.js';
 import type { LocalNode } from './local-node.js';
 import { type WirePublication, wireOf } from './wire.js';
 
-/** What another part of an endpoint comes to as well. */
+/** Changes of an endpoint that its other parts make too: rooms entered and left, and buddies listed. */
 export interface Mirrored {
   readonly entered?: readonly Moment[];
   readonly left?: readonly Moment[];
@@ -28,7 +28,7 @@ export class Items {
   constructor(
     private readonly domain: string,
     private readonly node: Pick<LocalNode, 'name' | 'encode'>,
-    /** Milliseconds since the epoch. */
+    /** Answers the time in milliseconds since the epoch. */
     private readonly now: () => number,
   ) {
     this.#name = JSON.stringify(domain);
@@ -64,7 +64,7 @@ export class Items {
     return this.#item('x', address, isLast ? 1 : 0, stamp);
   }
 
-  /** For another part of the same endpoint. */
+  /** Changes that another part of the same endpoint is to make as well. */
   mirror(address: Address, { entered = [], left = [], watching = [] }: Mirrored): string {
     return this.#item('m', address, entered, left, null, watching);
   }
@@ -116,12 +116,12 @@ export class Items {
     return this.#packet('v', packet, null);
   }
 
-  /** To the oldest part of the packet's endpoint. `only`: to its client of this name. */
+  /** A packet for the oldest part of its endpoint. `only`: the name of the one client that gets it. */
   toEndpoint(packet: Packet, only: string | null, hops: number): string {
     return this.#packet('e', packet, null, only, hops);
   }
 
-  /** From the oldest part of an endpoint to another part. */
+  /** A packet that the oldest part of an endpoint relays to another part. */
   relayed(address: Address, packet: Packet, only: string | null): string {
     return this.#packet('y', packet, address, only);
   }
@@ -141,7 +141,7 @@ export class Items {
     return this.#packet('U', packet, address);
   }
 
-  /** `stamp` 0: the publication is not to be retained. */
+  /** An MQTT publication; `stamp` 0: it is not to be retained. */
   published(stamp: number, isWanted: boolean, publication: WirePublication): string {
     return `["t",${this.#name},${stamp},${isWanted ? 1 : 0},${JSON.stringify(publication)}]`;
   }
@@ -172,7 +172,7 @@ export class Items {
     return this.#item('va', id, token, kind, isRenewed, asked && formatAsked(asked), address ?? null);
   }
 
-  /** From where a client that counts goes on. */
+  /** The position from which a client that counts goes on. */
   resumed(id: number, position: string): string {
     return this.#item('vr', id, position);
   }
@@ -210,7 +210,7 @@ export class Items {
     return JSON.stringify([kind, this.domain, ...fields]);
   }
 
-  /** The packet stands behind the other fields. */
+  /** An item with a packet, which is the last of its fields. */
   #packet(kind: string, packet: Packet, ...fields: unknown[]): string {
     return `${this.#item(kind, ...fields).slice(0, -1)},${this.wire(packet)}]`;
   }

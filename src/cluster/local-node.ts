@@ -9,7 +9,7 @@ import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 
-/** Random digits of a token, behind its node's name. */
+/** How many random digits a token has at its end, behind the name of the node that issued it. */
 export const RANDOM_DIGITS = 32;
 
 export interface LocalNode {

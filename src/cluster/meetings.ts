@@ -18,7 +18,7 @@ export class Meetings {
     private readonly mesh: Pick<Mesh, 'send'>,
   ) {}
 
-  /** Nodes that have a part of an endpoint, of which its actor here does not know yet. */
+  /** Nodes with a part of an endpoint that the endpoint's actor on this node does not know of yet. */
   unmet(address: Address): readonly Peer[] {
     return this.#unmet.get(address) ?? [];
   }

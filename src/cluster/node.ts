@@ -33,7 +33,7 @@ export interface SharedItems {
   /** Another node tells of a domain: it is made where it is served and nobody has asked for it yet. */
   wake(domain: string): void;
   take(item: Item): Taken;
-  /** Everything, for a node that has come. */
+  /** All shared items, for the snapshot of a node that has come. */
   items(): Iterable<string>;
 }
 
@@ -83,9 +83,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #journals = new Set<ClusterJournal>();
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
-  /** Peers that are telling everything. */
+  /** Peers whose snapshot is coming in. */
   readonly #telling = new Set<Peer>();
-  /** Whether a domain has come of which others may have told before. */
+  /** Whether a domain has been added of which other nodes may have told earlier. */
   #hasMissed = false;
   readonly #endOfTurn = () => this.mesh.flush();
 
@@ -170,7 +170,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     while (this.#records?.available && this.#records.waiting > 0 && this.options.clock.now() < until) await nextTurn();
   }
 
-  /** What other nodes may ask of this one. */
+  /** Registers the handlers of the calls that other nodes make. */
   #answer(): void {
     this.rpc.handle('adopt', (peer, fields, reply) => this.#adoption.receive(peer, fields, reply));
     this.rpc.handle('adopted', (_peer, fields, reply) => {
@@ -261,7 +261,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     return cluster;
   }
 
-  /** Asks once for all domains that have come, and not while a node tells everything: it may tell of further domains. */
+  /** Asks other nodes for snapshots, once for all domains added, and not while a snapshot comes in, which may tell of further domains. */
   #askForMissed(): void {
     if (!this.#hasMissed || this.#telling.size > 0) return;
     this.#hasMissed = false;

@@ -9,31 +9,31 @@ export type Item = readonly [kind: string, ...fields: unknown[]];
 export type Taken = 'taken' | 'unknown' | 'malformed';
 
 export class Peer implements RemoteNode {
-  /** It is within its lease: its endpoints count. */
+  /** Whether the node is within its lease: only then do its endpoints count. */
   up = true;
-  /** It is about to end in order: its clients have been told to come elsewhere. */
+  /** Whether the node is shutting down in order: its clients have been told to come to other nodes. */
   leaving = false;
-  /** It has not acknowledged in time: nobody waits for it until it does. */
+  /** Whether the node has not acknowledged in time: nothing waits for its acknowledgements until one comes. */
   suspect = false;
-  /** When its lease ended, in milliseconds since the epoch; 0: it is within its lease. */
+  /** When the node's lease ended, in milliseconds since the epoch; 0: the node is within its lease. */
   hiddenAt = 0;
   /**
-   * Since when packets for it may not have been sent to it, in milliseconds of `performance.now()`; 0: it is new, or has
-   * told everything since.
+   * Since when packets for the node may not have been sent to it, in milliseconds of `performance.now()`; 0: the node is new,
+   * or its snapshot has come since.
    */
   lostAt = 0;
-  /** Its first snapshot has arrived in full. */
+  /** Whether the node's first snapshot has arrived in full. */
   synced = false;
-  /** The stream to it. */
+  /** The stream of items to the node. */
   stream!: StreamSender;
-  /** The rest of the snapshot that it is being sent; null: none. */
+  /** The rest of the snapshot that is being sent to the node; null where none is being sent. */
   snapshot: Iterator<string> | null = null;
-  /** That snapshot is sent because some items before it may be lost. */
+  /** Whether that snapshot is sent because some earlier items may be lost. */
   snapshotAfterGap = false;
-  /** The epoch of its stream to this node, and the last frame received in that epoch. */
+  /** The epoch of the node's stream to this one, and the number of the last frame received in that epoch. */
   epoch = 0;
   seq = 0;
-  /** A frame is missing and has been asked for. */
+  /** Whether a missing frame of the node's stream has been asked for. */
   asked = false;
   ackScheduled: 'no' | 'soon' | 'now' = 'no';
 

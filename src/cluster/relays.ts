@@ -1,7 +1,7 @@
 /**
- * Packets on their way to other nodes. All that is for an endpoint goes through its oldest part, which relays it to the
- * others: one way, so the order of each sender holds and nothing comes twice. What is for a room goes to every node
- * that has members; those who watch addresses by MQTT are served by the node the packet comes from.
+ * Packets on their way to other nodes. All packets for an endpoint go through its oldest part, which relays them to its other
+ * parts: with only one way each sender's order holds, and no packet comes twice. A packet for a room goes to every node that has
+ * members; nodes where MQTT clients watch an address get its packets from the node that the packets come from.
  */
 import type { Relays, RemoteNode } from '../actors/cluster.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
@@ -18,13 +18,13 @@ import type { Meetings } from './meetings.js';
 import { type Peer, peerOf } from './peer.js';
 import type { RoundRobin } from './round-robin.js';
 
-/** A packet that finds its endpoint gone is sent on to where it is now, so many times. */
+/** How many times a packet may be sent to the node of its endpoint's oldest part, as that part may have changed by its arrival. */
 export const HOPS = 3;
 
 /** How long a node may take to say what has become of a message. */
 export const OUTCOME_MS = 2000;
 
-/** Where a hop leads: to one node, which has the packet from now on, to others besides this one, or to who is no receiver. */
+/** Where a hop leads: on to one node, which takes the packet over; to nodes besides this one; or aside, to the sender's own clients. */
 type Hop = 'on' | 'besides' | 'aside';
 
 const NONE: ReadonlySet<Peer> = new Set();
@@ -38,9 +38,9 @@ export interface RelayOptions {
   readonly handover: Pick<Handover, 'mustWait'>;
   readonly roundRobin: Pick<RoundRobin, 'choose'>;
   readonly meetings: Pick<Meetings, 'unmet'>;
-  /** Tells an endpoint of this node; answers whether there is one. */
+  /** Gives a packet to its endpoint on this node; answers whether there is one. */
   readonly toEndpointHere: (packet: Packet, only: string | null) => boolean;
-  /** Sees to a packet whose endpoint has gone offline while the packet waited. */
+  /** Handles a packet whose endpoint has gone offline while the packet waited. */
   readonly toNobody: (packet: Packet, only: string | null) => void;
 }
 
@@ -70,7 +70,7 @@ export class PacketRelays implements Relays {
     return true;
   }
 
-  /** Behind all that this node has sent to the endpoint, whichever way that went. */
+  /** Sends a packet to its endpoint, behind all that this node has sent there before, by whichever way. */
   toEndpoint(packet: Packet, only: string | null): boolean {
     const primary = this.#primary(packet);
     if (primary === undefined) return this.toPrimary(packet, only, 0);
@@ -81,7 +81,7 @@ export class PacketRelays implements Relays {
     return this.toPrimary(packet, only, 0);
   }
 
-  /** To the oldest part of its endpoint, on whichever node that is. False where there is none. */
+  /** Sends a packet to the oldest part of its endpoint, on whichever node that is. False where the endpoint has no part. */
   toPrimary(packet: Packet, only: string | null, hops: number): boolean {
     const { items, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
@@ -124,8 +124,8 @@ export class PacketRelays implements Relays {
   }
 
   /**
-   * A hop of a packet on its way to its receivers. The item is made once for all nodes, and not where there are none; a
-   * trace has the packet before that, since the item names the trace. Each node answers a packet's receipt for itself.
+   * Sends a packet to nodes. Its item is made once for all nodes, and not where there are none; the packet is added to a trace
+   * before that, since the item names the trace. Each node answers a packet's receipt for itself.
    */
   #relay(hop: Hop, nodes: Iterable<RemoteNode>, packet: Packet, make: () => string): void {
     const { domain, mesh } = this.options;

@@ -18,10 +18,10 @@ const WINDOW = 200;
 /** How many bytes of packets go in one item. */
 const ITEM_BYTES = 128 * 1024;
 
-/** Frames on their way to a connection elsewhere whose client counts. */
+/** How many frames may be on their way to a connection on another node whose client counts. */
 const FRAMES = 16;
 
-/** Of a connection elsewhere whose client counts: what it has been sent stays in the client's queue. */
+/** The counting side of a connection on another node whose client counts: frames sent to it stay in the client's queue. */
 class RemoteCounting implements Counting {
   readonly frameBytes = ITEM_BYTES;
   #sent = 0;
@@ -71,7 +71,7 @@ class RemoteTransport implements Transport {
   #hasSent = false;
   /** The connection has gone: packets sent there would be lost. */
   #isOver = false;
-  /** The snapshot that is coming in from its node has not named it yet. */
+  /** Whether the snapshot that is coming in from the connection's node has not named the connection yet. */
   isStale = false;
 
   constructor(

@@ -1,11 +1,11 @@
-/** Endpoints of other nodes that list endpoints of this one: these hear of them, although they need not list them. */
+/** Endpoints of other nodes that list endpoints of this node: an endpoint hears of those that list it, even if it does not list them. */
 import type { Address } from '../actors/address.js';
 import type { Tracker } from '../actors/tracker.js';
 
 const NOBODY: ReadonlySet<Address> = new Set();
 
 export class RemoteWatchers {
-  /** Endpoint elsewhere → endpoints here that it lists. */
+  /** Endpoint on another node → endpoints of this node that it lists. */
   readonly #watched = new Map<Address, Set<Address>>();
 
   constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records'> }) {}

@@ -1,6 +1,6 @@
 /**
- * Services that deliver in turns and have clients on several nodes: the oldest part chooses the node, each as
- * often as that has connected clients; the part there chooses the client. A sender stays with the node that it has had.
+ * Services that deliver in turns and have clients on several nodes: the oldest part chooses the node, in proportion to the
+ * nodes' connected clients; the part on that node chooses the client. A sender stays with the node that it was given first.
  */
 import type { Address } from '../actors/address.js';
 import type { EndpointRecord } from '../actors/endpoint-record.js';
@@ -12,7 +12,7 @@ const REMEMBERED_SENDERS = 10_000;
 
 interface Turn {
   count: number;
-  /** null: this node. */
+  /** The node of each sender; null: this node. */
   readonly nodes: BoundedMap<string, Peer | null>;
 }
 

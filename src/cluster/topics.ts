@@ -21,7 +21,7 @@ const NO_MEMBERS: ShareCount = { connected: 0, total: 0 };
 
 interface Kept {
   readonly stamp: number;
-  /** null: removed. */
+  /** The retained publication of the topic; null: it has been removed. */
   readonly publication: Publication | null;
 }
 
@@ -49,7 +49,7 @@ export class Topics implements ClusterTopics {
   #broker: TopicsBroker | null = null;
   readonly #kept = new Map<string, Kept>();
   #removals = 0;
-  /** Shared subscriptions by name: this node's own, and others'. */
+  /** Shared subscriptions by name: those with members on this node, then those with members on other nodes. */
   readonly #own = new Map<string, ShareCount & { readonly filter: string }>();
   readonly #shares = new Map<string, Share>();
   readonly #tree = new TopicTree<string>();

@@ -42,7 +42,7 @@ export class Tunnel {
     private readonly tunnels: Tunnels,
     readonly peer: Peer,
     readonly id: number,
-    /** Whether this node has opened it. */
+    /** Whether this node has opened the tunnel. */
     readonly isOpener: boolean,
   ) {}
 
@@ -54,7 +54,7 @@ export class Tunnel {
     }
   }
 
-  /** This side has taken so many bytes. */
+  /** Tells the other side that this side has taken `count` more bytes. */
   took(count: number): void {
     if (this.isOpen) this.tunnels.tell(this, 'k', count);
   }

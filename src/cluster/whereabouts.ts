@@ -14,7 +14,7 @@ const FIND_MS = 5000;
 /** Where the client of a ticket has been found. */
 export type Whereabout =
   | { readonly peer: Peer; readonly name: string }
-  /** On this node. */
+  /** The client lives on this node. */
   | 'here'
   /** The client's node is gone, and its endpoint cannot be taken over yet: a repetition in a moment may find it. */
   | 'later'

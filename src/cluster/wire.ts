@@ -12,13 +12,13 @@ export type WirePacket = readonly [
   sender: Address | null,
   fields: MessageFields | PresenceFields | StatusFields,
   followed?: Followed | null,
-  /** Absent: never. */
+  /** In how many milliseconds the packet expires; absent: never. */
   expiresInMs?: number,
 ];
 
 /**
- * The packet's own JSON is used again; `encode` makes it where nobody has yet. `node` is the name of this one, and `now` its
- * time, as everywhere in milliseconds since the epoch: clocks of nodes differ.
+ * The JSON of a WirePacket. `encode` answers the packet's own JSON, which is made once. `node`: the name of this node; `now`: its
+ * time in milliseconds since the epoch. An item has the time that is left to a packet, since the clocks of nodes differ.
  */
 export function wireOf(packet: Packet, encode: (packet: Packet) => string, node: string, now: number): string {
   const sender = packet.sender === null ? 'null' : JSON.stringify(packet.sender);
@@ -40,7 +40,7 @@ export type WirePublication = readonly [
   topic: string,
   qos: Qos,
   retain: 0 | 1,
-  /** null: never. */
+  /** In how many milliseconds the publication expires; null: never. */
   expiresInMs: number | null,
   payload: string,
   properties: string,
