@@ -10,18 +10,18 @@ export interface Source {
   readonly cluster: () => ClusterView | null;
 }
 
-/** The label of all domains together that have no series of their own. */
+/** The value of the label `domain` under which all domains without series of their own are added up. */
 export const OTHER = 'other';
 
-/** What families are read from, all of one moment: domains that nobody has used are left out, since a server may have thousands. */
+/** What families are read from, the same for all families of one answer. Unused domains are left out: a server may have thousands. */
 export interface Snapshot extends Source {
-  /** Those that have series of their own. */
+  /** The used domains that have series of their own. */
   readonly used: readonly DomainMetrics[];
-  /** Those that are added up. */
+  /** The used domains that are added up as OTHER. */
   readonly others: readonly DomainMetrics[];
 }
 
-/** `named`: the domains that have series of their own; null: all. */
+/** `named`: the names of the domains that have series of their own; null: all domains have. */
 export function snapshotOf(source: Source, named: ReadonlySet<string> | null = null): Snapshot {
   const [used, others]: [DomainMetrics[], DomainMetrics[]] = [[], []];
   for (const domain of source.metrics.domains.values()) {
@@ -153,7 +153,7 @@ export function ofDomainKeyed<K extends string>(
   };
 }
 
-/** The numbers of several domains added up; none where there are none. */
+/** The numbers of several domains added up by key, under the name OTHER; an empty list where `domains` is empty. */
 function together<K extends string>(
   domains: readonly DomainMetrics[],
   keys: readonly K[],

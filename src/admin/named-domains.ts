@@ -1,17 +1,17 @@
 /**
- * Which domains have series of their own in `/metrics`: the busiest ones. All others are one series, `domain="other"`, so that a
- * page of thousands of sites stays as small as that of fifty. A domain that is called `other` is always one of these.
+ * Which domains have series of their own in `/metrics`: the busiest ones. All other domains share one series, `domain="other"`, so
+ * that the page of thousands of sites stays as small as that of fifty. A domain that is called `other` is always in that series.
  *
- * Who is busiest is looked at once in an hour, after the answer of that moment, so that series seldom begin and end; until then
- * domains that are new take what places are free. A counter of the others never falls and never jumps: what a domain has counted among
- * them stays there when it gets a name, and what it has counted by name does not come there when it loses it.
+ * The busiest domains are chosen once an hour, after `/metrics` was answered, so that series seldom begin and end; before the first
+ * choice, new domains take the free places. A counter of `other` never falls and never jumps: what a domain has counted in it stays
+ * there when the domain gets a series of its own, and what the domain counts in its own series is not added to it afterwards.
  */
 import type { Clock } from '../clock.js';
 import { OTHER, type Value } from './family.js';
 import type { Described } from './prometheus.js';
 
 const LOOK_MS = 3_600_000;
-/** What a domain has done, and how many are connected to it. */
+/** The metrics whose sum says how busy a domain is. */
 const ACTIVITY: ReadonlySet<string> = new Set([
   'nextalk_domain_packets_accepted_total',
   'nextalk_domain_packets_sent_total',
@@ -21,11 +21,11 @@ const ACTIVITY: ReadonlySet<string> = new Set([
   'nextalk_domain_connections',
 ]);
 
-/** One counter of the others. */
+/** A counter with `domain="other"`. */
 interface OtherCounter {
-  /** The sum of those that were the others when it was last read: lower now where a worker has started again. */
+  /** The sum of the unnamed domains' counters when they were last read; a smaller sum later means that a worker has started again. */
   sum: number;
-  /** What has been counted by domains that are no others now, less what the others had counted by name. */
+  /** What domains that are named now counted while unnamed, minus what unnamed domains counted while named: added to `sum`. */
   kept: number;
 }
 
@@ -36,20 +36,20 @@ interface Series {
 
 export class NamedDomains {
   #named = new Set<string>();
-  /** What each domain had done when the busiest ones were looked at. */
+  /** The activity of each domain when the busiest ones were last chosen. */
   #before = new Map<string, number>();
   readonly #counters = new Map<string, OtherCounter>();
   #lookAt = Number.NEGATIVE_INFINITY;
 
   constructor(
-    /** How many may have a name; 0: all. */
+    /** How many domains may have series of their own; 0: all. */
     private readonly most: () => number,
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
   /**
-   * The families as they are shown, with those domains as one that have no name. `read` reads them: with all domains apart (null), or, which
-   * costs less, with those of a set apart and the others added up as OTHER already.
+   * The families as `/metrics` shows them, with the unnamed domains added up as OTHER. `read` reads the families: given null, each
+   * domain apart; given a set, which costs less, only the domains in it apart and all others added up as OTHER.
    */
   bound(read: (named: ReadonlySet<string> | null) => readonly Described[]): readonly Described[] {
     const most = this.most();
@@ -69,7 +69,7 @@ export class NamedDomains {
     return shown;
   }
 
-  /** Names domains while there are places, the busiest first; not those that have counted among the others already. */
+  /** Names domains, the busiest first, while places are free. Called only until the first hourly choice. */
   #fill(activity: ReadonlyMap<string, number>, most: number): void {
     for (const name of busiest(activity, most)) {
       if (this.#named.size >= most) return;
@@ -77,7 +77,7 @@ export class NamedDomains {
     }
   }
 
-  /** The busiest since the last time get the names. */
+  /** Names the domains that were busiest since the last choice, and adjusts the counters of OTHER so that they do not jump. */
   #look(families: readonly Described[], activity: ReadonlyMap<string, number>, most: number): void {
     const since = new Map([...activity].map(([name, done]) => [name, done - (this.#before.get(name) ?? 0)]));
     this.#before = new Map(activity);
@@ -98,7 +98,7 @@ export class NamedDomains {
     return domain === undefined || (domain !== OTHER && this.#named.has(domain));
   }
 
-  /** The numbers of all domains without a name, added up by their other labels. */
+  /** The numbers of all unnamed domains in a family, added up: a series for each combination of the labels besides `domain`. */
   #sums([{ name }, values]: Described): Map<string, Series> {
     const sums = new Map<string, Series>();
     for (const value of values) {
@@ -130,7 +130,7 @@ export class NamedDomains {
   }
 }
 
-/** How much each domain has done. */
+/** How busy each domain is: the sum of its numbers in the metrics of `ACTIVITY`. */
 function activityOf(families: readonly Described[]): Map<string, number> {
   const activity = new Map<string, number>();
   for (const [{ name }, values] of families) {

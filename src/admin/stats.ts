@@ -46,7 +46,7 @@ export function valuesFor(viewer: Viewer | null, values: readonly Value[]): read
     : values.filter(({ labels: { domain } }) => domain !== undefined && domains.has(domain));
 }
 
-/** Every family with its numbers, as far as the viewer may see them; `named`: the domains with series of their own, null: all. */
+/** Every family with the numbers that the viewer may see. `named`: the domains with series of their own; null: all domains. */
 export function valuesOf(source: Source, viewer: Viewer | null, named: ReadonlySet<string> | null = null): Described[] {
   const snapshot = snapshotOf(source, named);
   return FAMILIES.map((family) => [family, valuesFor(viewer, family.read(snapshot).map(toValue))]);

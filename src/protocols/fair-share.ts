@@ -1,38 +1,38 @@
 /**
- * Fair queueing between domains for what comes in: calls and publishes. While several domains are busy, each has a little done at once
- * in a turn of the event loop; what is more waits in a queue of the domain's own and is done after the others, one domain after
- * another, as much in a turn as its time allows. So a flood of one site costs another one a short turn, not all that was before it.
+ * Fair queueing between domains for their tasks: the calls and publishes that come in. While several domains are busy, each has a few
+ * tasks done at once in a turn of the event loop; its further tasks wait in a queue of its own. The queues are served in rotation, a
+ * task of each at a time, as many in a turn as its time allows. So one site's flood delays another site by a short turn only.
  *
- * What a task costs counts, in two ways. How long it takes itself is measured: a turn begins no further task once its time is over.
- * What it makes others do, messages to a thousand members and writes to their connections, waits in the domain's lane
- * (actors/lane.ts), and while much waits there nothing more of the domain is begun.
+ * A task's cost counts in two ways. The time that the task itself takes is measured: a turn begins no further task once its time is
+ * over. The work that the task causes, such as messages to a thousand members and writes to their connections, waits in the domain's
+ * lane (actors/lane.ts), and while much waits there, no further task of the domain is begun.
  *
- * A domain that is alone never waits: its queue would only cost. What a domain has waiting is done in the order in which it
- * came, and what comes later waits behind it.
+ * A domain never waits while it is alone: a queue would only cost time. The waiting tasks of a domain are done in the order in which
+ * they came, and later tasks wait behind them.
  */
 import type { Domain } from '../actors/domain.js';
 import type { System } from '../actors/system.js';
 import { Fifo } from '../fifo.js';
 
-/** Done at once for one domain in a turn: so many, and none after so long. */
+/** In one turn at most `AT_ONCE` tasks of a domain are done at once, and none is begun after `AT_ONCE_MS` of them. */
 const AT_ONCE = 4;
 const AT_ONCE_MS = 0.2;
-/** Begun in a turn of what waits, of all domains together: so many, and none after so long, but one always. */
+/** In one turn at most `FROM_QUEUES` waiting tasks of all domains are begun, none after `FROM_QUEUES_MS`, but always at least one. */
 const FROM_QUEUES = 8;
 const FROM_QUEUES_MS = 0.2;
-/** While so much waits in its lane, nothing more of a domain is begun. */
+/** While a domain's lane has so many messages pending, no further task of the domain is begun. */
 const BUSY = 64;
-/** A domain is alone when no other has come for so many turns in which something came. */
+/** A domain is alone when no task of another domain has come in this many turns; turns in which no task came do not count. */
 const ALONE_TURNS = 1000;
-/** The most that wait of one domain; what is more is refused. */
+/** How many tasks of one domain may wait; more are refused. */
 const MOST = 10_000;
 
 interface Share {
-  /** The turn in which `done` and `spentMs`, the time that they took, count. */
+  /** The turn for which `done`, the tasks done at once, and `spentMs`, the time that they took, count. */
   turn: number;
   done: number;
   spentMs: number;
-  /** Tasks that have been begun, and go on before another one is: what they hold is let go of soon. */
+  /** Tasks in parts that have begun: they go on before a waiting task begins, so that they soon free the memory that they hold. */
   readonly begun: Fifo<() => void>;
   readonly waiting: Fifo<() => void>;
 }
@@ -41,33 +41,33 @@ type Turns = Pick<System, 'wake' | 'endOfTurn' | 'isCrowded'>;
 
 export class FairShare {
   readonly #shares = new WeakMap<Domain, Share>();
-  /** Domains of which something waits, the next to be served first. */
+  /** Domains that have tasks waiting; the first in the list is served next. */
   #queue: Domain[] = [];
   #turn = 0;
   #last: Domain | null = null;
   #lastShare: Share | null = null;
-  /** The turn in which another domain than the last one came. */
+  /** The last turn in which a task came of another domain than the task before it. */
   #otherTurn = Number.NEGATIVE_INFINITY;
   #isAwake = false;
-  /** Whose task was begun last in this turn, and when; null: nobody's. */
+  /** The share whose task was the last to be done at once in this turn, and since when it runs; null where none was. */
   #running: Share | null = null;
   #runningSinceMs = 0;
   #isEnding = false;
 
   constructor(
     private readonly system: Turns,
-    /** Milliseconds. */
+    /** The time in milliseconds, from any beginning. */
     private readonly now: () => number = () => performance.now(),
   ) {
     system.endOfTurn.add(() => this.#endOfTurn());
   }
 
-  /** Whether as much of a domain waits as may. */
+  /** Whether so many tasks of a domain wait that another one has to be refused. */
   isFull(domain: Domain): boolean {
     return this.waiting(domain) >= MOST;
   }
 
-  /** How much of a domain waits. */
+  /** How many tasks of a domain wait. */
   waiting(domain: Domain): number {
     const share = this.#shares.get(domain);
     return share ? lengthOf(share) : 0;
@@ -81,13 +81,13 @@ export class FairShare {
     return isNow;
   }
 
-  /** Whether what has come of a domain is to be done at once; else it has to wait. Asked once for each that comes. */
+  /** Whether a task of a domain is to be done at once; false: the caller has it `wait`. Asked once for each task that comes. */
   isTurnOf(domain: Domain): boolean {
     this.#stayAwake();
     const share = this.#shareOf(domain);
     if (!this.isCrowded) return lengthOf(share) === 0;
     const now = this.now();
-    // What was begun last has taken the time up to now.
+    // The task that was begun last in this turn has taken the time from its beginning up to now.
     if (this.#running) this.#running.spentMs += now - this.#runningSinceMs;
     this.#running = null;
     if (share.turn !== this.#turn) Object.assign(share, { turn: this.#turn, done: 0, spentMs: 0 });
@@ -99,24 +99,24 @@ export class FairShare {
     return true;
   }
 
-  /** Whether more than one domain is busy. */
+  /** Whether more than one domain is busy; always false while the server ends. */
   get isCrowded(): boolean {
     return !this.#isEnding && this.#turn - this.#otherTurn <= ALONE_TURNS;
   }
 
-  /** The server ends: whoever waits is seen to as soon as may be, in long turns. */
+  /** The server ends: from now on tasks are not held back, so that all that wait are done as soon as possible, in long turns. */
   end(): void {
     this.#isEnding = true;
     this.system.isCrowded = false;
   }
 
-  /** Does a task that has to wait when it is the domain's turn. */
+  /** Puts a task into the domain's queue, to be done when it is the domain's turn. */
   wait(domain: Domain, task: () => void): void {
     domain.metrics.deferred += 1;
     this.#add(domain, 'waiting', task);
   }
 
-  /** Goes on with a task that is done in parts: when it is the domain's turn again, after what the network has brought. */
+  /** Does the next part of a task in parts when it is the domain's turn again, and never before the network's events were handled. */
   goOn(domain: Domain, task: () => void): void {
     if (this.isCrowded) this.#add(domain, 'begun', task);
     else setImmediate(task);
@@ -135,7 +135,7 @@ export class FairShare {
     this.system.wake();
   }
 
-  /** The share of the domain that has come now. */
+  /** The share of a domain of which a task has come; notes whether it is another domain than that of the task before. */
   #shareOf(domain: Domain): Share {
     if (domain === this.#last && this.#lastShare) return this.#lastShare;
     if (this.#last !== null) this.#otherTurn = this.#turn;
@@ -159,7 +159,7 @@ export class FairShare {
     if (this.#queue.length > 0) this.#stayAwake();
   }
 
-  /** Domains in turns, those passed over whose lanes are full. */
+  /** Does waiting tasks, one of each domain in rotation; domains whose lanes are full are passed over. */
   #serveSome(): void {
     const until = this.now() + FROM_QUEUES_MS;
     let passed = 0;
@@ -172,7 +172,7 @@ export class FairShare {
     }
   }
 
-  /** Does the first task of the domain whose turn it is, and puts the domain behind the others. False: its lane is full. */
+  /** Does the first task of the next domain and puts the domain behind the others. False where the domain's lane is full. */
   #serve(): boolean {
     const domain = this.#queue.shift();
     const share = domain && this.#shares.get(domain);

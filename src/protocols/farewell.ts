@@ -1,14 +1,14 @@
-/** What a server that ends waits for: that its connections have gone, and that nobody writes to it any more. */
+/** What a server that ends waits for: that its connections have closed, and that no client writes to it any more. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Runtime } from '../actors/domain.js';
 
 const FAREWELL_MS = 5000;
-/** Nothing more comes: who has had an answer knows by then that it was the last one. */
+/** After so many ms without a call none is expected: by then every client has read that its last answer was the last one. */
 const SILENCE_MS = 300;
-/** For clients that write on all the same. */
+/** How long, in ms, clients are waited for that go on writing all the same. */
 const LINGER_MS = 3000;
 
-/** Waits until the connections have gone, but not for ever. */
+/** Waits until all WebSockets, long polls and event streams are closed, at most `FAREWELL_MS`. */
 export async function farewell({ metrics, clock }: Pick<Runtime, 'metrics' | 'clock'>): Promise<void> {
   const deadline = clock.now() + FAREWELL_MS;
   const { connections } = metrics;
@@ -17,9 +17,9 @@ export async function farewell({ metrics, clock }: Pick<Runtime, 'metrics' | 'cl
 }
 
 /**
- * Waits until no call has come for a while, but not for ever. HTTP has no way to end a connection that its client may write to at
- * any time: a call that is under way when it closes is lost, so each answer says that it is the last one, and what comes meanwhile
- * is answered too.
+ * Waits until no call has come for `SILENCE_MS`, at most `LINGER_MS`. HTTP has no way to end a connection to which the client may
+ * write at any time: a call that is under way when the connection closes is lost. So each answer says that it is the last one on its
+ * connection, and calls that come all the same are answered too.
  */
 export async function silence({ metrics, clock }: Pick<Runtime, 'metrics' | 'clock'>): Promise<void> {
   const deadline = clock.now() + LINGER_MS;

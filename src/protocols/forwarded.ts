@@ -40,7 +40,7 @@ const ROOM_CALLS = new Map<string, RoomCommand>([
   ['leave', leave],
 ]);
 
-/** Whose call it is, whether that is valid or not; null: nobody's who lives somewhere. */
+/** The endpoint that makes a call, by token, ticket or name, not checked for validity; null where the call names none. */
 function callerOf(domain: Domain, fields: Parameters, token: unknown): Address | null {
   if (typeof token === 'string') return domain.tickets.find(token)?.address ?? null;
   const ticket = parseTicket(String(fields.get('ticket') ?? ''));
@@ -49,7 +49,7 @@ function callerOf(domain: Domain, fields: Parameters, token: unknown): Address |
   return typeof name === 'string' ? (endpointTarget(domain, name)?.address ?? null) : null;
 }
 
-/** Answers calls of this node's tickets that reached another one; where that ticket is on its way to a third node, when it is there. */
+/** Answers calls that other nodes sent on to this one. While the caller's endpoint moves to a third node, its calls wait for that. */
 export function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Domain>): void {
   node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs, token], answer) => {
     const domain = domains.get(name as string);
@@ -71,10 +71,10 @@ export function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Doma
   });
 }
 
-/** A call that another node has sent on. `expiresInMs`: of its message; null: never. */
+/** A call that another node has sent on. `expiresInMs`: after how many ms the call's message expires; null: never. */
 type SentOn = readonly [call: string, roomId: string, Parameters, expiresInMs: number | null];
 
-/** Runs it. `isSentOn`: it is not sent on again; a node that ends may have handed its endpoint over to a third one. */
+/** Runs the call. `isSentOn`: it must not be sent on again; false while this node ends and may have handed the endpoint to a third. */
 function answerCall(
   domain: Domain,
   [call, roomId, parameters, expiresInMs]: SentOn,

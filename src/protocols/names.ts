@@ -1,35 +1,35 @@
 /**
- * What the names of sites resolve to. Asked of the name servers over sockets (c-ares), never by getaddrinfo: that takes one
- * of the process's few threads for as long as a name server is silent, and files and other names would wait for it. Every
- * look-up has sockets of its own, so that no other one waits behind it.
+ * Resolves the host names of sites. Asks the name servers over sockets (c-ares), never by getaddrinfo: that occupies one of the
+ * process's few threads for as long as a name server is silent, and the reading of files and other look-ups would wait for it.
+ * Every look-up has sockets of its own, so that no look-up waits behind another.
  *
- * As getaddrinfo does it reads /etc/hosts first, and what /etc/resolv.conf says of name servers and search domains. Modules
- * of nsswitch.conf (mDNS, LDAP) are not asked.
+ * Like getaddrinfo, it reads /etc/hosts first, and takes name servers and search domains from /etc/resolv.conf. Modules of
+ * nsswitch.conf (mDNS, LDAP) are not asked.
  *
- * Bounded by look-ups at once, for each domain and for all; what is beyond waits, and fails where it has waited too long.
+ * Look-ups at once are bounded, for each domain and in all; further ones wait, and fail when they have waited too long.
  */
 import { type LookupAddress, Resolver } from 'node:dns';
 import { readFileSync, statSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import type { Clock } from '../clock.js';
 
-/** A look-up has so long, the time included in which it waits for others. */
+/** After so many ms a look-up fails; the time in which it waits for other look-ups counts too. */
 export const LOOKUP_MS = 8000;
 const ANSWER_MS = 2000;
 const TRIES = 2;
-/** Look-ups at once: of one domain, and of all. */
+/** How many look-ups run at once: for one domain, and for all domains. */
 const MOST_OF_DOMAIN = 4;
 const MOST = 256;
-/** Look-ups that wait: more webhooks than that are not called at the same time. */
+/** How many look-ups may wait; more fail at once. No more webhooks than that are called at the same time. */
 const MOST_WAITING = 10_000;
 
-/** Either an error, or addresses: one at least, those of IPv4 first. */
+/** Called with either an error, or at least one address, those of IPv4 first. */
 export type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void;
 
 export interface NameSettings {
   readonly hosts: string;
   readonly resolvConf: string;
-  /** In the place of those that the system names. */
+  /** Name servers to ask in place of those that the system names. */
   readonly servers?: readonly string[];
 }
 
@@ -52,7 +52,7 @@ export class Names {
     this.#search = new Watched(settings.resolvConf, searchOf);
   }
 
-  /** Look-ups that are under way. */
+  /** How many look-ups are under way. */
   get running(): number {
     return this.#count;
   }
@@ -91,11 +91,11 @@ export class Names {
     this.#startSome();
   }
 
-  /** What needs no name server. */
+  /** The addresses of a name that needs no name server: one in the file of hosts, or a name of this machine. */
   #known(name: string): readonly LookupAddress[] | undefined {
     const plain = name.replace(/\.$/, '').toLowerCase();
     const listed = this.#hosts.value.get(plain);
-    // RFC 6761, section 6.3.
+    // Names below `localhost` are loopback addresses: RFC 6761, section 6.3.
     return listed ?? (/^(.*\.)?localhost$/.test(plain) ? LOOPBACK : undefined);
   }
 
@@ -123,7 +123,7 @@ export class Names {
     this.#startSome();
   }
 
-  /** Asks for each of the names that may be meant, one after another; the answer cancels, which is an error as well. */
+  /** Asks for each full name that `name` may stand for, one after another. Answers a function that cancels, so that `found` gets an error. */
   #resolve(name: string, found: Found): () => void {
     const resolver = new Resolver({ timeout: ANSWER_MS, tries: TRIES });
     if (this.settings.servers) resolver.setServers(this.settings.servers);
@@ -144,7 +144,7 @@ const LOOPBACK: readonly LookupAddress[] = [
   { address: '::1', family: 6 },
 ];
 
-/** Both kinds of addresses of one name. */
+/** Asks for the IPv4 and the IPv6 addresses of a name. */
 function ask(resolver: Resolver, name: string, found: Found): void {
   const answers: LookupAddress[][] = [];
   const errors: Error[] = [];
@@ -155,7 +155,7 @@ function ask(resolver: Resolver, name: string, found: Found): void {
       answers[family] = addresses.map((address) => ({ address, family }));
       if (!answers[4] || !answers[6]) return;
       const all = [...answers[4], ...answers[6]];
-      // That a server is silent says more than that it has no address of one kind.
+      // Of two errors the one that tells more: that a server is silent, rather than that one kind of address does not exist.
       const why = errors.find((other) => !isNothing(other)) ?? errors[0] ?? null;
       if (all.length > 0) found(null, all);
       else found(why ?? new Error(`${name} has no address`), []);
@@ -164,18 +164,18 @@ function ask(resolver: Resolver, name: string, found: Found): void {
   resolver.resolve6(name, answered(6));
 }
 
-/** There is no such name, or it has no address. */
+/** Whether an error means that the name does not exist or has no address. */
 function isNothing(error: NodeJS.ErrnoException): boolean {
   return error.code === 'ENOTFOUND' || error.code === 'ENODATA';
 }
 
 interface Search {
   readonly domains: readonly string[];
-  /** A name with as many dots is tried as it is before domains are put behind it. */
+  /** A name with at least so many dots is tried as it is first, and then with search domains appended. */
   readonly ndots: number;
 }
 
-/** The names that may be meant by one, in the order of resolv.conf(5). */
+/** The full names that a name may stand for, in the order in which resolv.conf(5) has them tried. */
 function candidatesOf(name: string, { domains, ndots }: Search): string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)];
   const longer = domains.map((domain) => `${name}.${domain}`);
@@ -214,7 +214,7 @@ function hostsOf(text: string): ReadonlyMap<string, readonly LookupAddress[]> {
   return found;
 }
 
-/** A small file of the system, read again when it has changed. One that is not there is empty. */
+/** A small file of the system, read again when it has changed. A missing file counts as empty. */
 class Watched<V> {
   #value: V | undefined;
   #version = '';

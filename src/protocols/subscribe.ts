@@ -4,13 +4,13 @@ import { type Asked, parseAsked } from '../actors/position.js';
 interface Wanted {
   readonly domain: string;
   readonly ticket: string;
-  /** null: its client keeps no position. */
+  /** What the client asks to resume from; null for `subscribe`, whose client keeps no position. */
   readonly asked: Asked | null;
 }
 
 /**
  * `subscribe {domain} {ticket}` or `resume {domain} {position} {ticket}`: the ticket is everything after the last space
- * (section 10). null where it is neither.
+ * (section 10). Answers null where the text is neither of the two.
  */
 export function parseSubscribe(text: string): Wanted | null {
   const old = /^subscribe ([^ ]+) (.+)$/s.exec(text);

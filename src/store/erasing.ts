@@ -1,16 +1,16 @@
 /**
- * Removals of records, which are messages of a stream as well: once every node has had the time to hear of them they are
- * taken out of it, some at a time. Which node does so matters not: what is gone already is passed over. A node that ends
- * before leaves them to the next that reads the stream from its beginning.
+ * The removal of a record is a message of its JetStream stream too. Once every node has had the time to receive such messages,
+ * this class erases them from the stream, a few at a time. Any node may do so: a message that is already gone is passed over.
+ * When a node ends earlier, the next node that reads the stream from its beginning erases the messages that are left.
  */
 import type { KeptStream } from '../cluster/kept-stream.js';
 import { Fifo } from '../fifo.js';
 
-/** A node that has not heard of a stream for as long reads it anew. */
+/** Age, in ms, at which a removal is erased. A node that was cut off from JetStream for half as long reads each stream anew. */
 export const HEARD_MS = 10 * 60_000;
 const EVERY_MS = 1000;
 const AT_ONCE = 500;
-/** What is beyond stays in the stream until a node starts. */
+/** How many removals may wait here; further ones stay in the stream until a node starts and reads the stream anew. */
 const MOST = 1_000_000;
 
 export class Erasing {
@@ -34,7 +34,7 @@ export class Erasing {
     this.#timer = null;
   }
 
-  /** Takes some of the removals out of the stream that were heard of long enough ago. */
+  /** Erases from the stream up to `AT_ONCE` removals that this node received at least `HEARD_MS` ago. */
   async erase(): Promise<void> {
     if (this.#isErasing) return;
     this.#isErasing = true;

@@ -114,13 +114,13 @@ export function takeFolder(folder: string): () => void {
   };
 }
 
-/** What tells the file as it is from the same file after any write. */
+/** The file's inode, size and time of change as one text, which every write to the file changes. */
 function stateOf(file: string): string {
   const { ino, size, mtimeNs } = statSync(file, { bigint: true });
   return `${ino} ${size} ${mtimeNs}\n`;
 }
 
-/** Notes that the file is whole as it stands: its server has ended in order, and all that it wrote is on disk. */
+/** Notes that the data file is whole in its present state: the server has ended in order, and all its writes are on disk. */
 export function markWhole(folder: string): void {
   const file = join(folder, 'data.mdb');
   try {
@@ -130,7 +130,10 @@ export function markWhole(folder: string): void {
   }
 }
 
-/** Whether nobody has written to the file since it was whole. Once: a server that is ended by what it reads looks again. */
+/**
+ * Whether nobody has written to the data file since `markWhole`. Removes the mark: should reading the file crash the server,
+ * its next start examines the file.
+ */
 function isWhole(folder: string, file: string): boolean {
   const mark = join(folder, 'nextalk.whole');
   if (!existsSync(mark)) return false;
@@ -154,8 +157,8 @@ for (const name of tables.split(',')) {
 
 /**
  * Reads all that the folder holds in a process of its own: on a damaged file the native library ends the process that
- * opens it, without a word. A damaged file is set aside, so that the next start begins with an empty one. After an orderly end
- * there is nothing to look for.
+ * opens it, without a word. A damaged file is set aside, so that the next start begins with an empty one. Skipped where the
+ * last server on the folder has ended in order.
  */
 export function probeFolder(folder: string): void {
   const file = join(folder, 'data.mdb');

@@ -85,7 +85,7 @@ class LmdbTable<V> implements Table<V> {
     }
   }
 
-  /** Nobody else writes to it. */
+  /** Never calls back: no other node writes to this table. */
   watch(): () => void {
     return () => undefined;
   }
@@ -156,7 +156,7 @@ function boundsOf(prefix: Key, { from, reverse = false }: Range): { start: (stri
 
 export interface LmdbOptions {
   readonly statfs?: typeof statfsSync;
-  /** The folder is not read again after this process: nothing waits for the disk. */
+  /** No later process reads the folder, so commits do not wait for the disk. */
   readonly isScratch?: boolean;
 }
 
@@ -174,11 +174,11 @@ type Root = RootDatabase<unknown, (string | number)[]>;
 const openRoots = new Set<Root>();
 
 /**
- * Ends the group of writes that a turn of the event loop has begun. Where a process exits within a turn, the thread that
- * writes would wait for the end of the turn, and the process for the thread: for ever.
+ * Ends the group of writes that a turn of the event loop has begun. When a process exits within a turn, LMDB's writing thread
+ * would otherwise wait for the end of that turn, and the process for the thread: for ever.
  */
 process.on('exit', () => {
-  // The library's own name for it is of its tests.
+  // The function only ends the batch of writes; its name comes from the library's tests.
   for (const root of openRoots) (root as unknown as { _triggerError(): void })._triggerError();
 });
 

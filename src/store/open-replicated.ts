@@ -1,4 +1,4 @@
-/** Puts the store of a cluster together: JetStream, and this node's copy of what it has. */
+/** Puts the store of a cluster together from JetStream and this node's copy of the records in JetStream. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { openLmdb } from './lmdb.js';
 import { ReplicatedStore } from './replicated.js';
 import type { Store } from './store.js';
 
-/** Where a node has its copy of what JetStream has: in the data folder, or where the system has what passes. */
+/** The folder of a node's copy of the records in JetStream: in the data folder, or without one in the system's temporary folder. */
 function folderOf(data: string, node: string): string {
   if (data === 'none') return mkdtempSync(join(tmpdir(), 'nextalk-copy-'));
   const folder = join(data, `copy-${node}`);
@@ -17,7 +17,7 @@ function folderOf(data: string, node: string): string {
   return folder;
 }
 
-/** Opens the store of a cluster for one of its nodes; resolves when the node has all of it. */
+/** Opens the store of a cluster on one of its nodes; resolves when the node's copy holds every record. */
 export async function openReplicated({ data, cluster }: Config, node: string, metrics: Metrics): Promise<Store> {
   const folder = folderOf(data, node);
   const copy = openLmdb(folder, { isScratch: true });

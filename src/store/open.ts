@@ -4,8 +4,8 @@ import type { Metrics } from '../metrics.js';
 import type { Store } from './store.js';
 
 /**
- * `node`: the name of this node of a cluster, null for a server on its own. Null where nothing is kept. Waits for JetStream
- * where the cluster keeps it there. Rejects with an Error whose message is made for the operator.
+ * `node`: the name of this node of a cluster, null for a server on its own. Answers null where the server keeps nothing. Waits
+ * for JetStream where the cluster's store is in it. Rejects with an Error whose message is made for the operator.
  */
 export async function openStore(config: Config, node: string | null, metrics: Metrics): Promise<Store | null> {
   const { data, cluster } = config;

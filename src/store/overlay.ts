@@ -1,14 +1,14 @@
-/** Writes that a table shows already and that are not in it yet: what a range of keys has with them. */
+/** Lays pending writes over stored records: a table shows a write at once, although it is stored only later. */
 import { beginsWith, compareKeys } from './keys.js';
 import type { Key, Range } from './store.js';
 
 export interface Pending<V> {
   readonly key: Key;
-  /** undefined: the key is removed. */
+  /** undefined where the write removes the key. */
   readonly value: V | undefined;
 }
 
-/** The pending writes of a range, in its order. Looks at all of them. */
+/** The pending writes within a range of keys, in the range's order. Goes through all of `writes`. */
 export function pendingIn<P extends Pending<unknown>>(
   writes: Iterable<P>,
   prefix: Key,
@@ -21,7 +21,7 @@ export function pendingIn<P extends Pending<unknown>>(
   return [...writes].filter(isWithin).sort((a, b) => compareKeys(a.key, b.key) * direction);
 }
 
-/** Stored records with the pending writes of the same range in their places; both in the order of keys. */
+/** The stored records of a range, with its pending writes put in or in their place; `stored` and `pending` are in the range's order. */
 export function* withPending<V>(
   stored: Iterable<readonly [Key, V]>,
   pending: readonly Pending<V>[],

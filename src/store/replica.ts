@@ -1,6 +1,6 @@
 /**
- * One stream of JetStream and what this node has of it: follows the stream, and reads it anew where it may have missed a
- * removal, because it had not heard of it for long, or where JetStream has lost the stream: then the nodes put back what they have.
+ * Keeps this node's copy of one JetStream stream up to date. Reads the stream anew after JetStream was out of reach for so long
+ * that a removal may have been missed. Where JetStream has lost the stream, the nodes write the records of their copies to it again.
  */
 import type { KeptStream } from '../cluster/kept-stream.js';
 import { log } from '../log.js';
@@ -9,12 +9,12 @@ import type { ReplicatedTable } from './replicated-table.js';
 import type { Key, TableName } from './store.js';
 import { keyOf, parse, subjectOf, textOf } from './wire.js';
 
-/** What a message says of a record. */
+/** A message of the stream: one write of a record. */
 interface Told {
-  /** The process that has written it. */
+  /** Names the process that made the write. */
   readonly origin: string;
   readonly number: number;
-  /** Empty: the record is removed. */
+  /** The record's value (wire.ts); empty where the write removes the record. */
   readonly text: string;
 }
 
@@ -41,16 +41,16 @@ export class Replica {
   constructor(
     readonly stream: KeptStream,
     private readonly tables: ReadonlyMap<TableName, ReplicatedTable<unknown>>,
-    /** Names this process. */
+    /** Names this process in the messages that it writes. */
     private readonly origin: string,
-    /** Calls back when all that has come is written here. */
+    /** Calls `done` when all messages received so far are written to this node's copy. */
     private readonly settle: (done: () => void) => void,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#erasing = new Erasing(stream, now);
   }
 
-  /** Resolves when all that the stream has is here. */
+  /** Resolves when this node's copy holds all that the stream holds. */
   follow(): Promise<void> {
     return new Promise((resolve) => this.#follow(null, resolve));
   }
@@ -59,7 +59,7 @@ export class Replica {
     this.#lostAt ??= this.now();
   }
 
-  /** The stream can be used again; before what follows it hears of it. */
+  /** JetStream can be used again; called before it goes on to follow its streams. */
   found(): void {
     const lostAt = this.#lostAt;
     this.#lostAt = null;
@@ -97,7 +97,7 @@ export class Replica {
   #received(sequence: number, subject: string, data: string): void {
     const { table: name, key } = keyOf(subject);
     const table = this.tables.get(name);
-    // A record of a newer version.
+    // A newer version of the server has written the record to a table that this version does not know.
     if (!table) return;
     const { origin, number, text } = toldBy(data);
     const value = text === '' ? undefined : parse(text);
@@ -106,7 +106,7 @@ export class Replica {
     else table.told(subject, key, value, sequence);
   }
 
-  /** What is here and not in the stream goes, or is put back where the stream was lost. */
+  /** Records of the copy that the stream does not have are removed; where JetStream lost the stream (`isNew`), they are written to it. */
   #compare(heard: Set<string>, isNew: boolean): void {
     for (const [name, table] of this.tables) {
       for (const first of [...table.firsts()]) {
@@ -127,7 +127,7 @@ export class Replica {
     const subject = subjectOf(name, key);
     if (heard.has(subject)) return;
     if (!isNew) return table.told(subject, key, undefined, 0);
-    // Unless somebody has written the key since.
+    // Expecting revision 0, JetStream refuses this write where another node has written the key since.
     this.stream.write(subject, messageOf(this.origin, 0, value), () => undefined, 0);
   }
 }

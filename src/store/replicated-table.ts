@@ -1,7 +1,7 @@
 /**
- * A table of a cluster's store: what JetStream has of it, in this node's copy, and above that what this node has written and
- * has not heard from JetStream yet. Of what two nodes write under one key at once, what JetStream has later counts on
- * both: a node shows its own write until it hears it, and what comes before that is older.
+ * A table of a cluster's store: this node's copy of the records in JetStream, and over it this node's own writes that have not
+ * come back from JetStream yet. When two nodes write the same key at once, the write that JetStream stores later wins on both
+ * nodes: a node shows its own write until that comes back, and writes of others that arrive before it are older.
  */
 import { pendingIn, withPending } from './overlay.js';
 import type { Key, Range, Table, TableName } from './store.js';
@@ -11,16 +11,16 @@ import type { Write } from './writes.js';
 type Watcher<V> = (key: Key, value: V | undefined) => void;
 
 export class ReplicatedTable<V> implements Table<V> {
-  /** Own writes that have not come back, by subject. */
+  /** This node's writes that have not come back from JetStream, by subject: the latest of each key. */
   readonly #pending = new Map<string, Write>();
-  /** By the first part of keys. */
+  /** Those who watch the table, by the first part of the keys that they watch. */
   readonly #watchers = new Map<string, Set<Watcher<V>>>();
 
   constructor(
     private readonly name: TableName,
     private readonly copy: Table<V>,
     private readonly write: (table: TableName, subject: string, key: Key, value: unknown) => Write,
-    /** A write needs no more memory. */
+    /** Called when a write is not pending any more and its memory is free. */
     private readonly done: (write: Write) => void,
   ) {}
 
@@ -29,7 +29,7 @@ export class ReplicatedTable<V> implements Table<V> {
   }
 
   remove(key: Key): void {
-    // Each node forgets what has had its time, and one word on it is enough.
+    // Every node removes a record whose time is over: the removal is written only where the key still has a value.
     if (this.get(key) !== undefined) this.#write(key, undefined);
   }
 
@@ -55,7 +55,7 @@ export class ReplicatedTable<V> implements Table<V> {
     return this.copy.firsts();
   }
 
-  /** Records as JetStream has them. */
+  /** The records of this node's copy, without its pending writes. */
   copied(first: string): Iterable<readonly [Key, V]> {
     return this.copy.entries(first);
   }
@@ -77,14 +77,14 @@ export class ReplicatedTable<V> implements Table<V> {
     return this.#pending.get(subject)?.number === number;
   }
 
-  /** A write of this node has come back. */
+  /** A write of this node, its `number`th, has come back from JetStream. */
   confirmed(subject: string, number: number, key: Key, value: V | undefined): void {
     this.#copy(key, value);
     const pending = this.#pending.get(subject);
     if (pending?.number === number) this.forget(pending);
   }
 
-  /** What another node has written. */
+  /** A write of another node, stored by JetStream under `sequence`, has come. */
   told(subject: string, key: Key, value: V | undefined, sequence: number): void {
     this.#copy(key, value);
     const pending = this.#pending.get(subject);
@@ -95,19 +95,19 @@ export class ReplicatedTable<V> implements Table<V> {
     this.#tell(key, value);
   }
 
-  /** JetStream has a write of this node. */
+  /** JetStream has acknowledged a write of this node. */
   acknowledged(write: Write): void {
     if (this.#pending.get(write.subject) === write) this.#compare(write);
   }
 
-  /** A write after which another node's came does not come back: JetStream may not have it any more. */
+  /** Forgets a write of this node that another node's later write has replaced in JetStream: it may never come back. */
   #compare(write: Write): void {
     if (write.sequence === 0 || write.heard < write.sequence) return;
     this.forget(write);
     this.#tell(write.key, this.copy.get(write.key));
   }
 
-  /** A write that is not shown any more. */
+  /** From now on the table shows its copy's value in place of this write. */
   forget(write: Write): void {
     if (this.#pending.get(write.subject) !== write) return;
     this.#pending.delete(write.subject);

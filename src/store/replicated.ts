@@ -1,9 +1,9 @@
 /**
- * The store of a cluster: JetStream has it, and each node a copy, which it reads. What a node writes goes to JetStream, a message
- * for each key, and is `committed` when JetStream has acknowledged it; what others write comes in the order in which
- * JetStream has it. The copy is made anew at each start: `open` resolves when it is whole.
+ * The store of a cluster: the records are in JetStream, and each node reads a copy of its own. A node sends each write to
+ * JetStream, a message for each key, and the write is `committed` when JetStream has acknowledged it; writes of other nodes come
+ * in the order in which JetStream stores them. Each start makes the copy anew: `open` resolves when it is whole.
  *
- * While JetStream cannot be used the node serves on: writes wait here, and beyond `MOST_BYTES` there is no room for what is new.
+ * While JetStream cannot be used, the node serves on and its writes wait here; beyond `MOST_BYTES` of them nothing new has room.
  */
 import { randomBytes } from 'node:crypto';
 import type { JetStream } from '../cluster/jetstream.js';
@@ -15,7 +15,7 @@ import type { Key, Store, Table, TableName } from './store.js';
 import { keyOf } from './wire.js';
 import { type Write, Writes } from './writes.js';
 
-/** The streams, and the tables of which each has the records. Other tables are of this node alone, in its copy. */
+/** The streams and the tables whose records each of them holds. Any other table belongs to this node alone and is only in its copy. */
 export const KINDS = {
   directory: ['domains', 'audit', 'bans', 'signOuts', 'usage'],
   outboxes: ['webhooks'],
@@ -24,19 +24,19 @@ export const KINDS = {
   history: ['conversations', 'messages', 'participants', 'authors', 'ages', 'reads', 'history'],
 } as const satisfies Record<string, readonly TableName[]>;
 
-/** Bytes of writes that JetStream has not, or that have not come back. */
+/** The most bytes of writes that JetStream has not stored or that have not come back from it. */
 const MOST_BYTES = 32 * 1024 * 1024;
-/** About as many bytes as a write takes beside its text. */
+/** About how many bytes of memory a write takes besides its text. */
 const WRITE_BYTES = 200;
 
 export class ReplicatedStore implements Store {
-  /** Called when the copy is not used any more. */
+  /** Called when the store is closed and its copy is not used any more. */
   onClosed: () => void = () => undefined;
   readonly #commits = new Commits();
   readonly #writes: Writes;
   readonly #tables = new Map<TableName, ReplicatedTable<unknown>>();
   readonly #replicas = new Map<TableName, Replica>();
-  /** Names this process: a node that was started again counts its writes anew. */
+  /** Names this process, not only the node: a node that is started again numbers its writes from 1 again. */
   readonly #origin: string;
   readonly #watchers: ((full: boolean) => void)[] = [];
   #number = 0;
@@ -46,7 +46,7 @@ export class ReplicatedStore implements Store {
 
   constructor(
     private readonly jetstream: JetStream,
-    /** Where the copy is. */
+    /** This node's copy of the records in JetStream. */
     private readonly copy: Store,
     readonly node: string,
     private readonly waits: (writes: number, bytes: number) => void,
@@ -73,7 +73,7 @@ export class ReplicatedStore implements Store {
     copy.watch(() => this.#look());
   }
 
-  /** Resolves when the copy is whole; waits for JetStream, however long that takes. */
+  /** Resolves when the copy is whole; waits for JetStream without a limit of time. */
   async open(): Promise<void> {
     await this.jetstream.start();
     if (!this.jetstream.available) log.warn({ event: 'store awaited' }, 'waits for JetStream before it serves anybody');
@@ -104,10 +104,10 @@ export class ReplicatedStore implements Store {
     this.#watchers.push(changed);
   }
 
-  /** The copy is made anew at each start. */
+  /** Does nothing: the copy is made anew at each start. */
   markWhole(): void {}
 
-  /** What JetStream cannot take at the moment is not waited for. */
+  /** Does not wait for writes while JetStream cannot be used. */
   async flush(): Promise<void> {
     await new Promise<void>((resolve) => {
       const lost = (available: boolean): void => {
@@ -167,9 +167,9 @@ export class ReplicatedStore implements Store {
     this.#look();
   }
 
-  /** Tells when there is no room for what is new, and when there is again. */
+  /** Tells the watchers when the store becomes full, and when it has room again. */
   #look(): void {
-    // Once it was full, some more has to be free, so that it is not full and not full in turns.
+    // A store that was full needs a tenth of its room free, so that it does not alternate between full and not full.
     const isFull = !this.hasRoom(this.#isFull ? MOST_BYTES / 10 : 0);
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;

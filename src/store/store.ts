@@ -1,8 +1,8 @@
 /**
  * The port for what must outlive the process. Actors write to it and go on: a write is visible to `get` at once and on
  * disk a moment later, in the order in which writes were made. Whoever promises that something is kept asks `hasRoom`
- * before, and says so when it is `committed`. lmdb.ts implements it; in a cluster replicated.ts does, and "on disk" then
- * means in JetStream; a server that keeps nothing has none.
+ * before, and says so when it is `committed`. lmdb.ts implements the port; in a cluster replicated.ts does, and "on disk" then
+ * means in JetStream; a server that keeps nothing has no store.
  */
 
 /**
@@ -24,8 +24,8 @@ export interface Table<V> {
   /** The first parts of the keys that are on disk, each once. */
   firsts(): Iterable<string>;
   /**
-   * Tells from now on what other nodes write to keys that begin with `first`; `value` undefined: the key is removed. Of writes that
-   * follow each other soon the last may be all that is told. Answers how to end that.
+   * From now on calls `changed` for what other nodes write to keys that begin with `first`; `value` is undefined where the key is
+   * removed. Of several writes in quick succession only the last may be told. Answers a function that ends the watch.
    */
   watch(first: string, changed: (key: Key, value: V | undefined) => void): () => void;
 }
@@ -39,7 +39,7 @@ export interface Range {
 }
 
 export interface Store {
-  /** The name of this node, where the store is that of a cluster and other nodes write to it too; null: it is this server's alone. */
+  /** The name of this node where the store is a cluster's and other nodes write to it too; null where it belongs to this server alone. */
   readonly node: string | null;
   /** The table of a name; the same object each time. */
   table<V>(name: TableName): Table<V>;
@@ -51,7 +51,7 @@ export interface Store {
   watch(changed: (full: boolean) => void): void;
   /** Resolves when all that was written before is on disk. What a full disk keeps from being written is not waited for. */
   flush(): Promise<void>;
-  /** Notes that what is on disk is whole: the process is about to end, and the next one need not look through it. */
+  /** Notes that the data on disk is whole: the process is about to end, and the next one need not examine the data. */
   markWhole(): void;
   /** Flushes, and lets go of the folder. */
   close(): Promise<void>;

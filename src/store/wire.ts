@@ -1,10 +1,10 @@
 /**
- * Records of the store as JetStream has them: the table and key as words of a subject, the value as JSON in which Buffers
- * and numbers that JSON does not know have a form of their own.
+ * Records of the store in the form in which JetStream stores them: the table and key as words of a subject, the value as JSON
+ * in which Buffers and numbers that JSON does not know have a form of their own.
  */
 import type { Key, TableName } from './store.js';
 
-/** What a word of a subject may hold as it is; all else is `%` and four hex digits, a UTF-16 unit each. */
+/** The characters that may not stand in a word of a subject: each of their UTF-16 units is written as `%` and four hex digits. */
 const ODD = /[^A-Za-z0-9_~:@!$&'()+,;=/-]/g;
 const NUMBER = '#';
 const EMPTY = '%';
@@ -12,7 +12,7 @@ const EMPTY = '%';
 function wordOf(part: string | number): string {
   if (typeof part === 'number') return NUMBER + String(part).replace('.', '_');
   if (part === '') return EMPTY;
-  // Without the flag `u`: each half of a pair by itself, and halves that stand alone.
+  // The expression has no flag `u`, so that it finds each half of a surrogate pair by itself, and lone halves too.
   return part.replace(ODD, (odd) => `%${odd.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
@@ -22,7 +22,7 @@ function partOf(word: string): string | number {
   return word.replace(/%([0-9a-f]{4})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** The words of a subject for a key of a table. */
+/** The subject under which JetStream stores the record of a table's key. */
 export function subjectOf(table: TableName, key: Key): string {
   return `${table}.${key.map(wordOf).join('.')}`;
 }
@@ -32,7 +32,7 @@ export function keyOf(subject: string): { readonly table: TableName; readonly ke
   return { table: table as TableName, key: words.map(partOf) as unknown as Key };
 }
 
-/** The name of a property under which there is what JSON has no form for. */
+/** The name of the only property of an object that stands for a value that JSON has no form for. */
 const MARK = '\u0000';
 const MARKED = '"\\u0000":';
 
@@ -42,7 +42,7 @@ function plainOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return { [MARK]: `b${Buffer.from(value).toString('base64')}` };
   if (Array.isArray(value)) return value.map(plainOf);
   const plain = Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plainOf(part)]));
-  // Somebody's own property of this name is wrapped once more.
+  // An object that has a property called MARK itself is wrapped once more, so that reading can tell it apart.
   return MARK in value ? { [MARK]: plain } : plain;
 }
 
@@ -62,7 +62,7 @@ export function textOf(value: unknown): string {
   return JSON.stringify(plainOf(value));
 }
 
-/** Throws where the text is no JSON. */
+/** The value of a text that `textOf` made. Throws a SyntaxError where the text is not JSON. */
 export function parse(text: string): unknown {
   const plain: unknown = JSON.parse(text);
   return text.includes(MARKED) ? fromPlain(plain) : plain;

@@ -1,6 +1,6 @@
 /**
- * Writes on their way to JetStream, in the order in which they were made. What JetStream does not take is sent again when it
- * can be used, of each key the latest: so nothing that was acknowledged is written over by what came before it.
+ * Writes on their way to JetStream, in the order in which they were made. Writes that failed are sent again when JetStream can be
+ * used, and only the latest of each key, so that an older write never replaces a newer one that was acknowledged.
  */
 import type { JetStream } from '../cluster/jetstream.js';
 import { JetStreamError } from '../cluster/jetstream-port.js';
@@ -9,39 +9,39 @@ import { seldom } from '../seldom.js';
 import type { Commits } from './commits.js';
 import type { Pending } from './overlay.js';
 
-/** Writes that may be under way at once. */
+/** How many writes may be sent and not answered at once. */
 const MOST_UNDER_WAY = 1000;
 
 export interface Write extends Pending<unknown> {
   readonly stream: KeptStream;
   readonly subject: string;
-  /** The message; its value is behind the second space. */
+  /** The message to JetStream; the record's value begins after the second space. */
   readonly text: string;
-  /** Of this node's writes, this one's place. */
+  /** The place of this write among all writes of this process, counted from 1. */
   readonly number: number;
-  /** Since when something is to be committed for this key. */
+  /** The number in `Commits` that ends with this write: that of the earliest write of the key that this one replaces. */
   commit: number;
-  /** The sequence under which JetStream has it; 0: not known yet. */
+  /** The sequence under which JetStream stored this write; 0 while that is unknown. */
   sequence: number;
-  /** The last sequence under which another node's write of the key was heard of meanwhile; 0: none was. */
+  /** The sequence of the last write of this key by another node that came while this write was pending; 0 where none came. */
   heard: number;
 }
 
 export class Writes {
-  /** Those that have not been sent, or are to be sent again, by subject. */
+  /** Writes that have not been sent or are to be sent again, by subject. */
   readonly #unsent = new Map<string, Write>();
-  /** Those that were sent and not taken, of which later ones may be known by now. */
+  /** Writes that were sent and that JetStream did not take; later writes of their keys may exist by now. */
   #failed: Write[] = [];
   #underWay = 0;
 
   constructor(
     private readonly jetstream: JetStream,
     private readonly commits: Commits,
-    /** Whether a write is the last of its key. */
+    /** Whether a write is this node's latest of its key. */
     private readonly isLatest: (write: Write) => boolean,
-    /** JetStream has it. */
+    /** Called when JetStream has acknowledged a write. */
     private readonly acknowledged: (write: Write) => void,
-    /** JetStream will never take it. */
+    /** Called when JetStream will never take a write. */
     private readonly refused: (write: Write) => void,
   ) {
     jetstream.watchers.add((available) => {
@@ -56,7 +56,7 @@ export class Writes {
   add(write: Write): void {
     const before = this.#unsent.get(write.subject);
     if (before) {
-      // It is not sent any more: with this write both are kept.
+      // The earlier write of the key is not sent any more: when this write is committed, both are.
       write.commit = this.#later(write.commit, before.commit);
       this.#unsent.delete(write.subject);
     }
@@ -64,7 +64,7 @@ export class Writes {
     this.#send();
   }
 
-  /** Of two that are to be committed with one write: the earlier one, for which the other waits. */
+  /** Joins the commits of two writes that one write stands for: ends the later `commit` and answers the earlier one, `before`. */
   #later(commit: number, before: number): number {
     this.commits.end(commit);
     return before;
@@ -73,7 +73,7 @@ export class Writes {
   #send(): void {
     if (!this.jetstream.available) return;
     if (this.#failed.length > 0 && this.#underWay === 0) this.#again();
-    // Behind what has failed and waits for those under way.
+    // Failed writes go first, and they wait until every write under way is answered.
     if (this.#failed.length > 0) return;
     for (const [subject, write] of this.#unsent) {
       if (this.#underWay >= MOST_UNDER_WAY) return;
@@ -83,7 +83,7 @@ export class Writes {
     }
   }
 
-  /** Puts what has failed back among what is to be sent, in front. */
+  /** Puts the failed writes back in front of the unsent ones. */
   #again(): void {
     const later = [...this.#unsent.values()];
     this.#unsent.clear();
@@ -95,7 +95,7 @@ export class Writes {
     for (const write of later) this.#unsent.set(write.subject, write);
   }
 
-  /** A later write of the key is kept in its place, or is already. */
+  /** A later write of the key replaces this failed one: it takes over the commit, or was acknowledged already. */
   #superseded(write: Write, later: readonly Write[]): void {
     const next = later.find(({ subject }) => subject === write.subject);
     if (next) next.commit = this.#later(next.commit, write.commit);

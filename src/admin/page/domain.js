@@ -105,7 +105,7 @@ export class DomainView {
     void this.#showUsage().catch(() => undefined);
   }
 
-  /** Whether there is such a domain; else nothing is shown but that there is none. */
+  /** Shows the domain's page if the domain exists (`isThere`), and otherwise only a line that says that it does not. */
   #found(isThere) {
     byId('domain-body').hidden = !isThere;
     byId('domain-missing').hidden = isThere;

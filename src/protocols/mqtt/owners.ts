@@ -1,4 +1,4 @@
-/** What owns a backend's connection: it tells the session what comes, in turn with what else comes for its domain. */
+/** The owners of an MQTT connection: what its socket tells of packets, errors and its end. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import type { FairShare } from '../fair-share.js';
@@ -7,7 +7,7 @@ import type { Incoming, Refused } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 
-/** A connection whose packets wait, in their order, where its domain has more to do than its share. */
+/** Passes a connection's packets to its owner in their order; while the domain uses more than its share, they wait for its turn. */
 export class FairOwner implements ConnectionOwner {
   constructor(
     private readonly owner: ConnectionOwner,
@@ -33,14 +33,14 @@ export class FairOwner implements ConnectionOwner {
     this.owner.drained();
   }
 
-  /** Behind what waits of the domain. */
+  /** Does a task after the domain's waiting tasks, at once where none wait. */
   #inOrder(task: () => void): void {
     if (this.fair.waiting(this.domain) > 0) this.fair.pass(this.domain, task);
     else task();
   }
 }
 
-/** A backend's connection: tells its session what comes. */
+/** Tells a backend's session what comes on its connection. */
 export class BackendConnection implements ConnectionOwner {
   constructor(
     private readonly session: Ref<SessionMessage>,

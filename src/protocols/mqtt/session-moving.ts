@@ -1,7 +1,7 @@
 /**
- * A backend's session that goes to another node, since its own ends in order: subscriptions, what is in flight and what waits,
- * as plain data. PROTOCOL.md section 20. Where it goes to publications come by two ways for a moment, to the node that ends,
- * which forwards them, and directly: of two copies one counts.
+ * Moves a backend's session to another node while its own node ends in order: its subscriptions and its publications in flight
+ * and waiting, as plain data. PROTOCOL.md section 20. For a moment publications reach the new node in two ways, directly and
+ * forwarded by the node that ends: the session gets only one of two copies.
  */
 import type { SessionMover } from '../../actors/cluster.js';
 import type { Qos } from '../../actors/publication.js';
@@ -14,10 +14,10 @@ import { restoreSession } from './restore.js';
 import type { SessionState } from './session.js';
 import { isShare } from './topics.js';
 
-/** Publications that may have a copy on their way; beyond it the oldest counts as the only one. */
+/** How many different forwarded publications are remembered whose direct copy may still come; copies of further ones are sent twice. */
 const MOST_COPIES = 10_000;
 
-/** A publication on its way to a client: JSON. */
+/** A publication on its way to the session's client, as JSON between nodes. `id`: its packet identifier, 0 while it waits. */
 type MovedItem = readonly [
   WirePublication,
   Qos,
@@ -27,7 +27,7 @@ type MovedItem = readonly [
   released: boolean,
 ];
 
-/** A session: JSON. */
+/** A session as JSON between nodes. `expiryS`: seconds, null: never. */
 interface MovedSession {
   readonly clientId: string;
   readonly expiryS: number | null;
@@ -37,16 +37,19 @@ interface MovedSession {
 }
 
 export type SessionMovingMessage =
-  /** The node ends: another one is to have the session. `done` is given null where it ends with its connection. */
+  /** The session's node ends and another node is to take the session. `done` gets null where the session does not outlive its connection. */
   | { readonly kind: 'handOver'; readonly forward: (item: unknown) => void; readonly done: (moved: unknown) => void }
-  /** Another node has it, or (`isTaken` false) none. */
+  /** Another node has taken the session, or (`isTaken` false) no node has. */
   | { readonly kind: 'handedOver'; readonly isTaken: boolean; readonly done: () => void }
-  /** What has come at the node that it was on. */
+  /** At the new node: a publication for the session that came to its old node. */
   | { readonly kind: 'forwarded'; readonly item: unknown }
-  /** All that has come there has been forwarded. */
+  /** At the new node: the old node has forwarded all publications that came for the session. */
   | { readonly kind: 'adopted' };
 
-/** A session that is on its way: `forward` at the node that ends, else what came directly and what was forwarded. */
+/**
+ * A session that moves. `forward` sends publications on from the node that ends; null at the new node, where `held` are those that
+ * came directly, and `copies` counts, by content, those that were forwarded and may still come directly.
+ */
 export interface SessionMoving {
   readonly forward: ((item: unknown) => void) | null;
   readonly held: Item[];
@@ -66,7 +69,7 @@ function keyOf({ publication, qos, retain, identifiers }: Item): string {
   return JSON.stringify([topic, payload.toString('base64'), properties.toString('base64'), qos, retain, identifiers]);
 }
 
-/** Takes a publication that comes while the session moves; false: it does not move. */
+/** Takes a publication that comes while the session moves. False where the session does not move. */
 export function whileMoving(state: SessionState, item: Item): boolean {
   const { moving } = state;
   if (!moving) return false;
@@ -122,7 +125,7 @@ function handOver(state: SessionState, forward: (item: unknown) => void): MovedS
   };
 }
 
-/** It lives on another node now: nothing of it goes to anybody here. */
+/** The session lives on another node now: this node drops its publications. */
 function leave(state: SessionState): void {
   state.outbound.clear();
   state.received.clear();
@@ -147,7 +150,7 @@ function settle(state: SessionState): void {
   for (const item of held) state.outbound.push(item, state.connection, state.broker.domain.limits);
 }
 
-/** What the cluster asks of a domain's broker. */
+/** The functions by which the cluster moves the sessions of a domain's broker. */
 export function moverOf(broker: Broker): SessionMover {
   const tell = (clientId: string, message: SessionMovingMessage): boolean => {
     const actor = broker.sessions.get(clientId);
