@@ -4,9 +4,9 @@
  */
 
 /**
- * `starting`: the server reads what it goes on from; `draining`: it ends; `cluster`: no connection to the other nodes; `store`: no JetStream, in which
- * the cluster keeps what must survive; `disk`: what must survive cannot be stored; `heap`: memory is nearly used up;
- * `reload`: the configuration or certificate that was to be taken over is wrong.
+ * `starting`: the server reads the state from which it goes on; `draining`: the server ends; `cluster`: no connection to the other nodes;
+ * `store`: no connection to JetStream, which holds the cluster's store; `disk`: data that must survive a restart cannot be stored;
+ * `heap`: memory is nearly used up; `reload`: the configuration or certificate that was to be taken over is wrong.
  */
 export const CONDITION_NAMES = ['starting', 'draining', 'cluster', 'store', 'disk', 'heap', 'reload'] as const;
 export type ConditionName = (typeof CONDITION_NAMES)[number];

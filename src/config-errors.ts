@@ -9,7 +9,7 @@ export const ajv = new Ajv({
   allowUnionTypes: true,
   verbose: true,
   strictRequired: false,
-  // It is used once or twice: improving its code, and compiling what the schemas themselves must be like, takes longer than running it.
+  // A validator runs only once or twice: optimizing its code and checking the schemas themselves would take longer than running it.
   code: { optimize: false },
   meta: false,
   validateSchema: false,

@@ -72,9 +72,9 @@ export interface Config {
     readonly leaveMs: number;
     /** A node that is not heard of for this long counts as gone, in ms. */
     readonly leaseMs: number;
-    /** Where what must survive is kept: nowhere, or in JetStream. */
+    /** Where the cluster keeps the data that must survive its nodes: nowhere, or in the JetStream of its NATS servers. */
     readonly store: 'none' | 'jetstream';
-    /** How many NATS servers keep what is in JetStream. */
+    /** How many NATS servers each keep all data of JetStream. */
     readonly replicas: number;
     /** The nats-server that `--workers` starts where `nats` is empty: a path or a name. null: that of the system's package. */
     readonly server: string | null;
@@ -122,7 +122,7 @@ export interface AdminConfig {
   readonly port: number;
   /** Never null on an address other than loopback. */
   readonly token: string | readonly (string | OwnerToken)[] | null;
-  /** So many domains have series of their own in `/metrics`; 0: all. */
+  /** How many domains have series of their own in `/metrics`; 0: all. */
   readonly metricsDomains: number;
 }
 

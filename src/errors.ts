@@ -57,7 +57,7 @@ export function lockedOut(retryAfterS: number): ReplyError {
 /** Draining, over capacity, or the actor that should have answered failed. */
 export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
 
-/** A client whose node is gone is taken over in a moment, or when the store answers again. */
+/** Told to a client whose node is gone: its ticket can be taken over in a moment, or when the store answers again. */
 export const COME_LATER: ReplyError = Object.freeze({ ...UNAVAILABLE, retryAfterS: 1 });
 
 /** What would take more memory than the domain or the process has. */
@@ -112,7 +112,7 @@ export const CLOSE = Object.freeze({
   stopped: reason('stopped', 1000, 0x98),
   /** The server drains. */
   shutdown: reason('shutdown', 1001, 0x8b),
-  /** Another node has taken the client over. WebSocket code as registered with IANA: the service restarts. */
+  /** Another node has taken the client over. 1012 is registered with IANA for a service that restarts. */
   moved: reason('moved', 1012, 0x8b),
   /** Binary data on a text protocol. */
   binary: reason('binary refused', 1003, 0x82),

@@ -38,7 +38,7 @@ export const log: Logger = pino(
   { write: (line: string) => enqueue(format === undefined ? line : format(line)) },
 );
 
-/** A service, whose log nobody reads as it comes, does not load it. */
+/** Loads pino-pretty only when a terminal shows the log: a server that runs as a service never needs it. */
 function loadPretty(): typeof import('pino-pretty').prettyFactory {
   return createRequire(import.meta.url)('pino-pretty').prettyFactory;
 }

@@ -171,7 +171,7 @@ export class DomainMetrics {
   webhookFailures = 0;
   /** Names that were signed out and are not known any more, because too many were. */
   signOutsForgotten = 0;
-  /** What was refused for a limit, or had to go for it, by the limit's name. */
+  /** By the name of each limit of the domain: how much was refused or dropped because of it. */
   readonly exceeded = new Map<string, number>();
   /** Messages kept for endpoints that are offline. */
   offlineMessages = 0;
@@ -224,7 +224,7 @@ export class DomainMetrics {
     return held > 0 || sum(this.accepted) > 0 || sum(this.refused) > 0 || sum(this.dropped) > 0;
   }
 
-  /** So much is refused, or goes before its time, for a limit of the domain. */
+  /** Counts what is refused, or dropped before its time, because of a limit of the domain. */
   exceed(limit: LimitName, count = 1): void {
     this.exceeded.set(limit, (this.exceeded.get(limit) ?? 0) + count);
   }
@@ -272,38 +272,38 @@ export class ClusterMetrics {
   itemsTooLarge = 0;
   /** REST calls sent on to the node of their ticket. */
   callsForwarded = 0;
-  /** Answers of a node that were not waited for, since so many of its answers were due. */
+  /** Questions to a node whose answers were not waited for, because too many answers of that node were due. */
   answersGivenUp = 0;
   /** Connections here of clients that live on other nodes. */
   visitors = 0;
-  /** Endpoints of this node that another one has taken over, as this one ends; those that a node would not take. */
+  /** While this node ends: its endpoints that other nodes have taken over; its endpoints and sessions that a node did not take. */
   handedOver = 0;
   handoversRefused = 0;
-  /** MQTT sessions of backends that another node has taken over, as this one ends; those of others that are here now. */
+  /** MQTT sessions of backends: those of this node that another one has taken over as this one ends; those taken over from others. */
   sessionsHandedOver = 0;
   sessionsAdopted = 0;
-  /** Endpoints of other nodes that this one has taken over, and offers that it has not taken. */
+  /** Endpoints of other nodes that this node has taken over; offers of endpoints or sessions that this node has refused. */
   adopted = 0;
   adoptionsRefused = 0;
-  /** Clients of nodes that are gone who are to come again; and endpoints that another node took over while this one was cut off. */
+  /** Clients of lost nodes who were told to come again later; endpoints of this node that another took over while it was cut off. */
   adoptionsDelayed = 0;
   givenUp = 0;
 }
 
-/** JetStream, where the cluster keeps what must outlive its nodes; all 0 without. */
+/** The numbers of JetStream, which holds the store of the cluster; all are 0 where the store is not in JetStream. */
 export class JetStreamMetrics {
-  /** 1 while it can be used. */
+  /** 1 while JetStream can be used, else 0. */
   available = 0;
-  /** Records that were written, of which some failed: the stream had another revision than expected, or anything else. */
+  /** Records sent to JetStream; of these, refused since the stream had another revision than expected; failed for another reason. */
   written = 0;
   conflicts = 0;
   failed = 0;
-  /** Questions and writes that had no answer in time. */
+  /** Questions and writes that JetStream did not answer in time. */
   unanswered = 0;
-  /** Records that have been written here and not been acknowledged, and bytes of those that have not come back. */
+  /** Records of this node that JetStream has not acknowledged; bytes of this node's records that have not come back from JetStream. */
   waiting = 0;
   waitingBytes = 0;
-  /** Records that came from the streams, this node's own too. */
+  /** Records that came from JetStream's streams, including those that this node wrote. */
   received = 0;
 }
 

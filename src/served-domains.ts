@@ -141,7 +141,7 @@ export class ServedDomains {
     this.#lives.delete(name);
   }
 
-  /** Removes from the store what a removed domain has kept; `lane`: where its actors still have something to do. */
+  /** Removes a removed domain's records from the store, after the messages that its actors still have in `lane` are handled. */
   #clear(name: string, lane?: ActorLane): void {
     const { store } = this.runtime;
     if (store && !this.isFixed(name) && !this.#leaving.has(name)) void this.#clearAll(store, name, lane);
@@ -149,7 +149,7 @@ export class ServedDomains {
 
   async #clearAll(store: Store, name: string, lane?: ActorLane): Promise<void> {
     this.#leaving.add(name);
-    // Its actors end, and what they were told before is done first.
+    // Actors that handle their last messages may still write to the store.
     while (lane && lane.pending > 0 && !this.#isClosed) await nextTurn();
     for (let turn = 0; turn < TURNS_TO_END; turn++) await nextTurn();
     const first = part(name);

@@ -68,7 +68,7 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** Of the time in which the connections of a node end: clients whose endpoints go to other nodes; then all that are left. */
+/** The share of `leaveMs` in which a node that ends hands endpoints over to other nodes; in the rest all remaining connections end. */
 const HANDOVER_SHARE = 2 / 3;
 
 /** How long a drain waits for connections to take their farewell. */
@@ -96,7 +96,7 @@ function createRuntime(config: Config, clock: Clock, metrics: Metrics, store: St
   };
 }
 
-/** What makes this node of a cluster, which a server without others does not load; null: there is one node. */
+/** The class of a cluster's node, whose module only a server in a cluster loads; null: this server is not in a cluster. */
 type Nodes = typeof ClusterNode | null;
 
 function createNode(
@@ -153,7 +153,7 @@ class RunningServer implements Server {
     clock: Clock,
     /** Null: this process is all of the server. */
     private readonly parent: Parent | null,
-    /** The name of this node of a cluster; null: it is the only one. */
+    /** The name of this node in its cluster; null: this server is not in a cluster. */
     name: string | null,
     metrics: Metrics,
     store: Store | null,
@@ -162,7 +162,7 @@ class RunningServer implements Server {
     this.#config = config;
     this.#state = new SharedState({ clock, store }, name !== null, () => this.#config);
     const kept = [...this.#state.directory.names()];
-    // A node of a cluster does not go on where it was.
+    // Only a server on its own resumes its state after a restart; a node of a cluster starts without clients.
     this.#restarts = store?.node === null ? new Restarts(store, this.domains, config, kept) : null;
     const runtime = createRuntime(config, clock, metrics, store, this.#restarts?.era ?? newEra());
     const node = createNode(nodes, name, config, runtime, parent, this.#state);
@@ -309,7 +309,7 @@ class RunningServer implements Server {
     await (this.#restarts ? this.#restarts.end() : endDomains(this.domains, this.#runtime.store));
   }
 
-  /** Goes on reading, and refuses what clients have sent before they knew that the server ends, until nothing more comes. */
+  /** Refuses the calls of clients that do not know yet that the server ends, until no more come. */
   async linger(): Promise<void> {
     this.#http.stop();
     await silence(this.#runtime);

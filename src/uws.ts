@@ -28,8 +28,8 @@ export type {
 export const KEEP_ALIVE = ['Keep-Alive', 'timeout=5'] as const;
 
 /**
- * In its place while the server drains: the client is to send nothing more on this connection (RFC 9112 section 9.6). The
- * connection stays open and is read on: closed at once, it would be reset by what the client has sent meanwhile.
+ * The header in place of KEEP_ALIVE while the server drains: the client must send nothing more on this connection (RFC 9112
+ * section 9.6). The server still reads from it: if closed at once, requests sent meanwhile would make the system reset it.
  */
 export const LAST_ANSWER = ['Connection', 'close'] as const;
 

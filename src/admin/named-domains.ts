@@ -2,8 +2,8 @@
  * Which domains have series of their own in `/metrics`: the busiest ones. All other domains share one series, `domain="other"`, so
  * that the page of thousands of sites stays as small as that of fifty. A domain that is called `other` is always in that series.
  *
- * The busiest domains are chosen once an hour, after `/metrics` was answered, so that series seldom begin and end; before the first
- * choice, new domains take the free places. A counter of `other` never falls and never jumps: what a domain has counted in it stays
+ * The busiest domains are chosen once an hour, after `/metrics` was answered, so that series seldom begin and end; until `other` counts
+ * anything, new domains take the free places. A counter of `other` never falls and never jumps: what a domain has counted in it stays
  * there when the domain gets a series of its own, and what the domain counts in its own series is not added to it afterwards.
  */
 import type { Clock } from '../clock.js';
@@ -69,7 +69,7 @@ export class NamedDomains {
     return shown;
   }
 
-  /** Names domains, the busiest first, while places are free. Called only until the first hourly choice. */
+  /** Names domains, the busiest first, while places are free. Called only as long as `other` has counted nothing. */
   #fill(activity: ReadonlyMap<string, number>, most: number): void {
     for (const name of busiest(activity, most)) {
       if (this.#named.size >= most) return;

@@ -23,7 +23,7 @@ export interface AuditEntry {
   readonly domain: string;
   /** What of it: names of settings, fingerprints of keys, whom it concerns. */
   readonly detail: readonly string[];
-  /** Names the entry on all nodes; absent: an earlier version has written it. */
+  /** Names the entry on all nodes; absent in entries that an earlier version of the server has written. */
   readonly id?: string;
 }
 
@@ -32,7 +32,7 @@ function keyOf({ at, id }: AuditEntry): Key {
 }
 
 export class Audit {
-  /** By their keys, the oldest first. */
+  /** The entries by the texts of their keys, in the order in which they were added. */
   readonly #entries = new Map<string, { readonly key: Key; readonly entry: AuditEntry }>();
   readonly #table: Table<AuditEntry> | null;
   readonly #isAlone: boolean;
@@ -60,7 +60,7 @@ export class Audit {
     this.tell(entry);
   }
 
-  /** Keeps what was done on another node, which writes to the store itself where that is the cluster's. */
+  /** Keeps an entry of another node. Where the store is the cluster's, that node itself writes the entry to it. */
   take(entry: AuditEntry): void {
     const key = keyOf(entry);
     if (this.#isAlone) this.#table?.put(key, entry);
@@ -75,7 +75,7 @@ export class Audit {
     this.#table?.remove(oldest);
   }
 
-  /** The latest, the last first; null: of all domains. */
+  /** At most `limit` of the latest entries, the last first. `domains`: those that may be seen; `domain`: only its entries; null: all. */
   latest(domains: ReadonlySet<string> | null, domain: string | null, limit: number): AuditEntry[] {
     const found: AuditEntry[] = [];
     for (const { entry } of [...this.#entries.values()].reverse()) {

@@ -17,7 +17,7 @@ const NO_BODY = Buffer.alloc(0);
 /** The route under which requests are counted that are no call of the API. */
 const NO_ROUTE = 'none';
 
-/** Puts a call off until it is its domain's turn, or refuses it where too much of the domain waits. */
+/** Has a call wait until it is the domain's turn, or refuses it with 503 where too many tasks of the domain wait. */
 function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) => void): void {
   const { fair } = call.context;
   if (fair.isFull(domain)) return call.fail({ ...UNAVAILABLE, domain: domain.name });
@@ -27,7 +27,7 @@ function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) =>
   fair.wait(domain, () => (call.isOpen ? run(kept) : undefined));
 }
 
-/** Runs a call whose domain no header names, when it is the domain's turn. */
+/** Runs a call whose domain became known only from its parameters or token: at once or when it is the domain's turn. */
 function runInTurn(call: Call, route: Route, calls: Rate<Domain>): void {
   const { context, domain } = call;
   if (context.fair.isTurnOf(domain)) return runFor(call, route, calls);

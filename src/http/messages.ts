@@ -9,10 +9,10 @@ import { type MediaType, readParameters } from './request.js';
 
 /** Bytes of a batch, whatever the limit of other calls. */
 export const BATCH_BYTES = 1024 * 1024;
-/** Of a batch so many receivers, and those of one message more, are sent to in one turn of the event loop. */
+/** In one turn of the event loop messages of a batch are sent until they have so many receivers; fewer while several domains are busy. */
 const RECEIVERS_AT_ONCE = 1000;
 const CROWDED_RECEIVERS = 50;
-/** So many times the parameters that another call may have. */
+/** How many times as many parameters a batch may have as another call. */
 const BATCH_PARAMETERS = 10;
 
 export function messagesCall(call: Call): void {
@@ -42,7 +42,7 @@ export function readBatchParameters(
   return readParameters(query, type, body, most * BATCH_PARAMETERS, readBatch);
 }
 
-/** Answered when all of its messages are, each in its place. */
+/** Answers a batch when the results of all its messages are known, in the order of the messages. */
 export function batchCall(call: Call): void {
   const { context, domain, parameters } = call;
   const messages = parameters.get('messages');
@@ -61,14 +61,14 @@ export function batchCall(call: Call): void {
     missing -= 1;
     if (missing === 0) answer();
   };
-  // Reading them has taken its time: beside other sites they are sent when it is the domain's turn again.
+  // Reading the batch has taken some time: while other domains are busy, its messages are sent when it is the domain's turn again.
   if (context.fair.isCrowded) context.fair.goOn(domain, () => sendSome(call, messages, 0, told));
   else sendSome(call, messages, 0, told);
 }
 
 type Told = (at: number, result: Sent | null | ReplyError) => void;
 
-/** Sends messages of a batch from one on, some in a turn of the event loop, so that one to many holds nobody up. */
+/** Sends the messages of a batch from `start` on, some in each turn of the event loop, so that a large batch does not block others. */
 function sendSome(call: Call, messages: Items, start: number, told: Told): void {
   const { domain, context } = call;
   const isGone = context.domains.get(domain.name) !== domain;

@@ -33,8 +33,8 @@ const CONTENT_TYPE = contentType(KEEP_ALIVE);
 const LAST_CONTENT_TYPE = contentType(LAST_ANSWER);
 
 /**
- * 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: whose pages may read it; null: none. `isLast`:
- * the server drains.
+ * Answers JSON with status 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: the origin whose pages may
+ * read the answer; null: none. `isLast`: the server drains, and the client is told to close the connection.
  */
 export function sendJson(res: HttpResponse, body: string, origin: string | null, isLast: boolean): void {
   res.writeHeader('Content-Type', isLast ? LAST_CONTENT_TYPE : CONTENT_TYPE);

@@ -56,7 +56,7 @@ type Peer = Pick<HttpResponse, 'getRemoteAddress' | 'getRemoteAddressAsText'>;
 
 /** Texts of the addresses asked for last, by their bytes: those of a site's backends and proxies come with every call. */
 const texts = new BoundedMap<string, string>(() => 1000);
-/** The address that was asked for last. */
+/** The last address that `peerOf` has answered, as bytes and as text. */
 let last: { readonly bytes: Uint8Array; readonly text: string } = { bytes: new Uint8Array(0), text: '' };
 
 /** The network address of a connection's client; `peer` is null where the connection has ended. */
@@ -67,7 +67,7 @@ export function addressOfClient({ address }: Admission, peer: Peer | null): stri
 /** The other end of the connection: the client or a proxy. */
 export function peerOf(res: Peer): string {
   const bytes = new Uint8Array(res.getRemoteAddress());
-  // The library takes the memory back.
+  // The bytes are copied, since uWebSockets.js takes their memory back.
   if (!isSame(bytes, last.bytes)) last = { bytes: bytes.slice(), text: textOf(res, bytes) };
   return last.text;
 }

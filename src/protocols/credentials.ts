@@ -64,7 +64,7 @@ export function findTicket(domain: Domain, ticket: string): Client | null {
   return null;
 }
 
-/** The endpoint that a ticket names, whether it is valid or not. */
+/** The endpoint that a ticket names, whether or not the ticket is valid. */
 export function ownerOf(domain: Domain, { node, id }: Ticket): Address {
   return addressOf(domain.name, node as Node, id);
 }

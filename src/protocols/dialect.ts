@@ -28,7 +28,7 @@ function groupOf(domain: Domain, checked: Checked): Target | ReplyError {
   return roomTarget(domain, id) ?? badRequest('group is not the id of a room');
 }
 
-/** The endpoint that a ticket is of, whether it is valid or not. */
+/** The endpoint that a ticket names, whether or not the ticket is valid; null where it is not a well-formed ticket. */
 function endpointOf(domain: Domain, ticket: unknown): Address | null {
   const parsed = typeof ticket === 'string' ? parseTicket(ticket) : null;
   return parsed && ownerOf(domain, parsed);

@@ -102,7 +102,8 @@ function build(packets: readonly Packet[]): Frame {
   }
   const text = `${MESSAGES}${messages}],"presences":[${presences}],"statuses":[${statuses}]}`;
   const [first] = packets;
-  // V8 keeps a text that was put together as its many parts: 600 bytes more for a message that waits to be confirmed.
+  // Cut from the finished frame, the message's JSON is a flat text. V8 keeps a joined text as its many parts, which costs
+  // 600 bytes more for each message that waits to be confirmed.
   if (first?.kind === 'message' && packets.length === 1)
     first.json = text.slice(MESSAGES.length, MESSAGES.length + messages.length);
   return new Frame(text);

@@ -53,7 +53,7 @@ const SCRIPT_TYPE = `application/javascript${HEADERS}`;
 const TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + KEEP_ALIVE.join(': '));
 const LAST_TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + LAST_ANSWER.join(': '));
 
-/** Without a status it is 200, which uWebSockets.js writes by itself. `isLast`: the server drains. */
+/** Without `status` uWebSockets.js writes 200 by itself. `isLast`: the server drains, and this answer is the connection's last. */
 function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolean, status?: string): void {
   if (status !== undefined) res.writeStatus(status);
   const types = isLast ? LAST_TYPES : TYPES;

@@ -116,7 +116,7 @@ function whenOnDisk(domain: Domain, reply: Reply<Sent | null>): Reply<Sent | nul
   return (sent) => whenHandled(domain, () => domain.committed(() => reply(sent)));
 }
 
-/** Whether a receiver's node, which has to say that it has the message where it must be, has not answered: it may be gone. */
+/** Whether a message may be lost that has to be on disk before it is answered: its receiver's node has not said what became of it. */
 function isUnsure(domain: Domain, outcome: Outcome): boolean {
   return outcome === 'unknown' && domain.answersFromDisk;
 }
@@ -210,7 +210,7 @@ function sendClaimed(
       continue;
     }
     const receipt = new Receipt(true, (outcome) => {
-      // Who sends it again is heard.
+      // The id is forgotten, so that the message is accepted when it is sent again.
       if (isUnsure(domain, outcome)) messageIds.drop(sent);
       else messageIds.settle(sent, outcome);
     });
@@ -227,13 +227,13 @@ function membersIn(domain: Domain, target: Target | null): number | null {
 class Gathering {
   readonly #outcomes: (readonly [string, Outcome])[];
   #missing: number;
-  /** Of the room that is the only receiver. */
+  /** How many members the room has that is the only receiver; null where the only receiver is no room, or there are several. */
   #members: number | null = null;
 
   constructor(
     private readonly letter: Letter,
     private readonly id: string,
-    /** Its node has to say of each receiver that the message is where it must be. */
+    /** Whether every receiver's node must say what became of the message; where one does not, the call is answered UNAVAILABLE. */
     private readonly mustKnow: boolean,
     private readonly reply: Reply<Sent | null>,
   ) {

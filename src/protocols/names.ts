@@ -91,7 +91,7 @@ export class Names {
     this.#startSome();
   }
 
-  /** The addresses of a name that needs no name server: one in the file of hosts, or a name of this machine. */
+  /** The addresses of a name that needs no name server: one in /etc/hosts, or `localhost`; undefined for any other. */
   #known(name: string): readonly LookupAddress[] | undefined {
     const plain = name.replace(/\.$/, '').toLowerCase();
     const listed = this.#hosts.value.get(plain);

@@ -1,6 +1,6 @@
 /** Parameters of a request, from a query, a form or a JSON object. Names are the user's: they live in a Map. */
 
-/** Texts and lists of them; `NO_TEXT` is refused by the schema of a call that knows the parameter. */
+/** Texts and lists of texts by name. A value of another kind is `NO_TEXT`: the schema of a call that knows the parameter refuses it. */
 export type Parameters = Map<string, unknown>;
 
 /** What a hex digit says; NaN: it is none. */
@@ -32,7 +32,7 @@ function decode(text: string): string {
   return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);
 }
 
-/** A regular expression, since V8 makes one text with it, and many parts where the sign is given as text. */
+/** All plus signs. A regular expression, since its replacement is one flat text in V8; with a text as the pattern it is many parts. */
 const PLUSES = /\+/g;
 
 /** Why parameters cannot be read. */
@@ -82,7 +82,7 @@ interface Lists {
   items: Map<string, string[]> | null;
 }
 
-/** Throws where it is not percent-encoded UTF-8. */
+/** Adds a pair such as `a=1` to `into`. Throws a URIError where the pair is not percent-encoded UTF-8. */
 function readPair(pair: string, into: Parameters, lists: Lists): void {
   const at = pair.indexOf('=');
   const name = decode(at < 0 ? pair : pair.slice(0, at));
@@ -137,7 +137,7 @@ function hasHalfSurrogate(text: string): boolean {
 const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
 const [BRACKET_END, BRACE_END] = [0x5d, 0x7d];
 
-/** Whether a JSON text has more than so many values, each of which stands behind a comma, a bracket or a brace, or is nested deeper. */
+/** Whether a JSON text has more than `mostValues` values (counts commas and opening brackets), or nests deeper than `mostNested`. */
 function exceeds(text: string, mostValues: number, mostNested: number): boolean {
   let values = 0;
   let depth = 0;
@@ -159,15 +159,15 @@ function exceeds(text: string, mostValues: number, mostNested: number): boolean 
   return false;
 }
 
-/** Whether a JSON text has more than so many values, at any depth; 0: any number. */
+/** Whether a JSON text has more than `most` values, at any depth; false where `most` is 0, which means no limit. */
 function hasMoreValues(text: string, most: number): boolean {
   return most > 0 && text.length > most && exceeds(text, most, Number.POSITIVE_INFINITY);
 }
 
-/** Stands for an object or a list where a text belongs: what was in it is not kept, so that nothing deep goes to another node. */
+/** Stands for an object or list given where a text belongs. Its content is not kept, so that nothing deeply nested goes to another node. */
 const NO_TEXT = Object.freeze({});
 
-/** Text of a JSON scalar. */
+/** The text of a JSON string, number or boolean; `NO_TEXT` for any other value. */
 function scalar(value: unknown): string | typeof NO_TEXT {
   if (typeof value === 'string') return value;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : NO_TEXT;
@@ -188,7 +188,7 @@ export function readJson(text: string, into: Parameters, most: number): Fault | 
   return fill(into, read) ? null : 'malformed';
 }
 
-/** The same of an object or a list of objects. What is no object in a list has no parameters. */
+/** Like `readJson`, but reads an object or a list of objects. An item of the list that is not an object has no parameters. */
 export function readJsonList(text: string, most: number): Parameters[] | { readonly one: Parameters } | Fault {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
@@ -205,10 +205,10 @@ function itemsOf(values: readonly unknown[], texts: unknown): Parameters[] {
   });
 }
 
-/** The name under which the items of a batch stand. */
+/** The name of the list of messages in the body of a batch. */
 const MESSAGES = 'messages';
 
-/** The items of a batch: each is made parameters of its own when it is asked for, so that a long list holds nobody up. */
+/** The messages of a batch. Each becomes `Parameters` only when it is asked for, so that a long list does not block the event loop. */
 export class Items {
   constructor(
     private readonly values: readonly unknown[],
@@ -219,7 +219,7 @@ export class Items {
     return this.values.length;
   }
 
-  /** The parameters of one item; what is no object has none. */
+  /** The parameters of the item at a place; an item that is not an object has no parameters. */
   at(place: number): Parameters {
     const parameters: Parameters = new Map();
     fill(parameters, { value: this.values[place], texts: this.texts[place] });
@@ -227,7 +227,7 @@ export class Items {
   }
 }
 
-/** The same of an object whose `messages` are a list of objects: these are `Items`. */
+/** Like `readJson`, but for a batch: where `messages` is a list, the parameter becomes `Items`. */
 export function readBatch(text: string, into: Parameters, most: number): Fault | null {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
@@ -277,7 +277,7 @@ function readValue(text: string, most: number): JsonValue | Fault {
 /** The parameter that may be any JSON: it stands for its text, as in a form. */
 const DATA = 'data';
 
-/** False where it is no object. */
+/** Adds the properties of a JSON object to `into`. False where the value is not an object. */
 function fill(into: Parameters, read: JsonValue): boolean {
   const object = read.texts;
   if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;

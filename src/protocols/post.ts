@@ -16,7 +16,7 @@ export const ANSWER_MS = 10_000;
 export type PostResult = { readonly status: number } | { readonly why: string };
 
 export interface PostOptions {
-  /** The domain whose site it is: look-ups of names are bounded for each. */
+  /** The name of the domain whose site is called: the look-ups of host names are bounded for each domain. */
   readonly domain: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -24,17 +24,17 @@ export interface PostOptions {
   /** Whether addresses inside are allowed. */
   readonly mayLeadInside: boolean;
   readonly clock: Clock;
-  /** Absent: those of the system. */
+  /** Resolves the host name; absent: one for the whole process, with the system's settings. */
   readonly names?: Names;
 }
 
 const REFUSED = 'the address leads inside, which webhookPrivate does not allow';
 const NO_ADDRESS = 'the name has no address of the kind that is called';
 
-/** All webhooks of the process. */
+/** Resolves the host names of all webhooks of this process. */
 const shared = new Names();
 
-/** Resolves a name to addresses, only to such outside unless `mayLeadInside`; fails where it has none. */
+/** Answers a function that resolves a host name. Addresses inside count only if `mayLeadInside`; fails where no address is left. */
 function lookupFor({ domain, mayLeadInside, clock, names = shared }: PostOptions): LookupFunction {
   return (hostname, options, callback) => {
     names.find(domain, hostname, clock, (error, addresses) => {

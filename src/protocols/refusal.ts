@@ -33,8 +33,8 @@ export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, 
 }
 
 /**
- * Answers an error, and ends the connection; where the server ends the client is told to, and what it has sent meanwhile is
- * read. Without a status it has been written.
+ * Answers an error and closes the connection. Where the error is UNAVAILABLE, as when the server ends, the answer instead tells the
+ * client to close, and what the client sends meanwhile is still read. `status` null: the status line has been written already.
  */
 export function refuse(
   res: HttpResponse,

@@ -256,7 +256,7 @@ interface Compiled {
   readonly validateByName: ValidateFunction | null;
 }
 
-/** By the calls that have been made: compiling all of them would hold up the start of a server. */
+/** Compiled schemas by call. A schema is compiled when its call is first made: compiling all of them would delay the server's start. */
 const compiled = new Map<SchemaName, Compiled>();
 
 function compileCall(call: SchemaName): Compiled {

@@ -124,7 +124,7 @@ export function sendMessage(
   const { isAsked = letter.isAsked } = message;
   const sent = { ...letter, fromClient: true, expiresAt, isAsked };
   const known = (result: Sent | null | ReplyError): void => {
-    // A receiver's node is gone, perhaps with the message: who waits for an acknowledgement sends it again.
+    // After an error no acknowledgement is sent: the receiver's node may be gone with the message, and the client sends it again.
     if (result === null || !isReplyError(result)) handled(result);
   };
   post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), known);

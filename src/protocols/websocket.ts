@@ -55,7 +55,7 @@ const PING = 'ping';
 const SHORT_BYTES = 64;
 
 const NONE: readonly Packet[] = [];
-/** No number of a position. */
+/** Stands for no position: positions are numbered from 0. */
 const NOWHERE = -1;
 const UNKNOWN: Position = { era: '', n: 0 };
 
@@ -74,13 +74,13 @@ class Socket implements Transport, Counting, Stranger {
   locating = false;
   /** The batch that is not all sent yet. */
   unsent: readonly Packet[] = NONE;
-  /** Of a client that counts: the era of its position after what it has been sent, empty before that is known, and its number. */
+  /** Where the client counts: its position after all that it was sent, as era (empty while the position is unknown) and number. */
   #era = '';
   #after = 0;
-  /** The number that was confirmed last in this era, and the one that its pings have asked about. */
+  /** The position's number that the client confirmed last in this era, and the number that the last ping carried; NOWHERE: none. */
   #confirmed = NOWHERE;
   #pinged = NOWHERE;
-  /** It says itself how far it has come: then a pong proves the link, not the page behind it. */
+  /** Whether the client itself says its position: then pongs confirm nothing, since they prove the link and not the page behind it. */
   #says = false;
   #isFull = false;
 
@@ -110,7 +110,7 @@ class Socket implements Transport, Counting, Stranger {
     return packets.length;
   }
 
-  /** Its client counts, and goes on from a position. */
+  /** The socket's client counts its packets and goes on from a position. */
   resume(asked: Asked): void {
     this.asked = asked;
     this.counting = this;
@@ -140,25 +140,25 @@ class Socket implements Transport, Counting, Stranger {
     this.#pinged = NOWHERE;
   }
 
-  /** All is out. */
+  /** The socket has written all that was handed to it. */
   drained(): void {
     this.unsent = NONE;
     this.#isFull = false;
   }
 
-  /** To a client that counts it carries the position up to which it has been sent everything. */
+  /** Pings the client. To a client that counts, the ping carries the position after all that it was sent, until that is confirmed. */
   ping(): void {
     const asked = this.#isUnconfirmed;
     this.#pinged = asked ? this.#after : NOWHERE;
     this.ws?.ping(asked ? formatPosition(this.#after, this.#era) : '');
   }
 
-  /** Something has come, so that it is not pinged for a while: one whose pongs confirm is asked now. */
+  /** A text has come, which puts the next regular ping off: a client whose pongs confirm its position is pinged at once instead. */
   ask(): void {
     if (this.#isUnconfirmed && this.#after !== this.#pinged) this.ping();
   }
 
-  /** Whether there is a position that a pong would confirm: not where its client says itself how far it has come. */
+  /** Whether a pong would confirm a new position: never where the client itself says its position. */
   get #isUnconfirmed(): boolean {
     return this.counting !== null && !this.#says && this.#era !== '' && this.#after !== this.#confirmed;
   }
@@ -167,13 +167,13 @@ class Socket implements Transport, Counting, Stranger {
     if (!this.#says && payload !== '') this.#confirm(payload);
   }
 
-  /** The client says how far it has come. */
+  /** The client itself has said its position. */
   says(position: string): void {
     this.confirms();
     this.#confirm(position);
   }
 
-  /** From now on its pongs confirm nothing. */
+  /** From now on the client itself says its position, and its pongs confirm nothing. */
   confirms(): void {
     this.#says = true;
   }

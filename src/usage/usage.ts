@@ -1,7 +1,7 @@
 /**
- * What each domain has used, hour by hour, for thirteen months: counters that there are anyway, read every few seconds, and
+ * What each domain has used, hour by hour, for thirteen months: read every few seconds from counters that exist anyway, and
  * the different users of an hour. With a data folder the hours are kept there, without one the last two days in memory. In the
- * store of a cluster each node has hours of its own, which are added up; it writes them once a minute.
+ * store of a cluster each node has hours of its own, written once a minute; the hours of all nodes are added up.
  */
 
 import { part } from '../store/keys.js';
@@ -14,7 +14,7 @@ const DAY_MS = 24 * HOUR_MS;
 const KEPT_MS = 396 * DAY_MS;
 /** Hours of a domain that are kept in memory where there is no store. */
 const IN_MEMORY = 48;
-/** How often the present hour goes to the store of a cluster. */
+/** How often, in ms, a node writes its present hour to the store of a cluster. */
 const WRITE_MS = 60_000;
 
 /** What grows: since the start of the process. */
@@ -81,18 +81,18 @@ class Present {
 interface Followed {
   present: Present;
   totals: Totals;
-  /** When it was sampled last. */
+  /** When the domain was sampled last, in milliseconds since the epoch. */
   at: number;
-  /** When it was written last. */
+  /** When the present hour was last written to the store, in milliseconds since the epoch. */
   writtenAt: number;
-  /** There is something in it that is not written. */
+  /** Whether the present hour has changed since it was last written. */
   isOwed: boolean;
 }
 
 export class Usage {
   readonly #followed = new Map<string, Followed>();
   readonly #table: Table<Hour> | null;
-  /** This node's name in keys of the store of a cluster; empty: the store is this server's alone. */
+  /** This node's name, which is part of its keys in the store of a cluster; empty where there is no cluster's store. */
   readonly #node: string;
   /** Without a store: hours by domain. */
   readonly #memory = new Map<string, Map<number, Hour>>();
@@ -102,7 +102,7 @@ export class Usage {
     this.#node = store?.node ?? '';
   }
 
-  /** Whether what all nodes have used is here. */
+  /** Whether this node's store has the hours of all nodes, so that the other nodes need not be asked. */
   get isOfAll(): boolean {
     return this.#node !== '';
   }
@@ -131,7 +131,7 @@ export class Usage {
     return isNewHour;
   }
 
-  /** The server ends: writes what has not been written. */
+  /** The server ends: a node of a cluster writes the changes of its present hours to the store. */
   close(now: number): void {
     if (this.#node !== '') for (const [domain, followed] of this.#followed) this.#write(domain, followed, now);
   }

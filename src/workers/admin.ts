@@ -256,7 +256,7 @@ export async function startWorkersAdmin(
   const { host, port } = config().admin;
   if (port === 0) return null;
   const metrics = new AdminMetrics();
-  // Each worker has series of its own of a domain.
+  // A domain has a series for each worker, so the number of named domains is divided by the number of workers.
   const mostNamed = (): number => Math.ceil(config().admin.metricsDomains / Math.max(1, ports().length));
   const named = new NamedDomains(mostNamed, systemClock);
   const workers = new Workers(new Requests(ports), heartbeats, metrics, named);

@@ -32,7 +32,7 @@ export class NatsServer {
 
   constructor(
     private readonly program: string,
-    /** Whether it has JetStream, and in which folder; null: in one that ends with it. */
+    /** JetStream's settings, null: the server runs without JetStream. `folder` null: a temporary folder, removed with the server. */
     private readonly jetstream: { readonly folder: string | null } | null = null,
   ) {}
 

@@ -22,7 +22,7 @@ export interface WorkerPort {
 
 interface Answer {
   readonly status: number;
-  /** Content-Type. */
+  /** The worker's Content-Type header; empty where there was none. */
   readonly type: string;
   readonly body: string;
 }

@@ -60,7 +60,7 @@ class Supervisor {
   readonly #heartbeats = new Heartbeats();
   /** Where no NATS is configured. */
   #nats: NatsServer | null = null;
-  /** Lets the data folder go. */
+  /** Gives up the data folder, where this process has taken it. */
   #release = (): void => undefined;
 
   constructor(config: Config, count: number) {
@@ -119,7 +119,7 @@ class Supervisor {
     const { nats, server, store } = cluster;
     if (nats.length > 0) return;
     const isKept = store === 'jetstream' && data !== 'none';
-    // Two servers must not have one folder.
+    // Two servers must not keep JetStream's data in the same folder.
     if (isKept) this.#release = takeFolder(data);
     const folder = isKept ? resolve(data, 'jetstream') : null;
     this.#nats = new NatsServer(findNatsServer(server), store === 'jetstream' ? { folder } : null);

@@ -15,7 +15,7 @@ export interface CallText {
   readonly answer: object;
 }
 
-/** What the user `rose` of the examples receives from `jack`. */
+/** The message that the user `rose` receives from the user `jack` in the examples. */
 export const EXAMPLE_MESSAGE = {
   from: 'jack',
   to: 'rose',

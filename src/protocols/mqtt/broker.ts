@@ -132,7 +132,7 @@ export class Broker {
     }
   }
 
-  /** A session comes from another node; `restore` brings it back before anybody publishes. */
+  /** Creates a session that comes from another node. `restore` fills it at once, before any publication can reach it. */
   adopt(clientId: string, restore: (state: SessionState, actor: Ref<SessionMessage>) => void): void {
     const state = newSession(this, clientId);
     restore(state, this.#spawn(state));
@@ -225,7 +225,7 @@ export class Broker {
   /** Answers whether the publication is retained. */
   #retain(publication: Publication, isOwn: boolean): boolean {
     const isKept = this.retained.put(publication);
-    // The node that it was published to writes it to the store of the cluster.
+    // In a cluster only the node to which the publication came writes it to the store.
     if (!isOwn && !this.journal?.keepsSessions) return isKept;
     if (isKept) this.journal?.retain(publication);
     else this.journal?.unretain(publication.topic);

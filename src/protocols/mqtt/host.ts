@@ -203,7 +203,7 @@ export class MqttHost implements Host {
     return this.#find(connection, domain.cluster.sessions, clientId, begin);
   }
 
-  /** A session that is not here may live on another node; else it begins here, once all nodes know of it. */
+  /** Connects to a session that is not on this node: on the node where it lives, or, once all nodes know of it, to a new one here. */
   #find(
     connection: Connection,
     sessions: ClusterSessions,
@@ -227,7 +227,7 @@ export class MqttHost implements Host {
     return null;
   }
 
-  /** A ticket of another node, which has the connection; or this one has, where the ticket has come here meanwhile. */
+  /** Asks where a ticket lives that this node does not know: that node then takes the connection, or this one if the ticket has come here. */
   #locate(connection: Connection, packet: Connect, domain: Domain, { address, token }: Elsewhere): null {
     connection.hold();
     domain.cluster.locate(address, token, (found) => {

@@ -78,7 +78,7 @@ export class Journal {
   readonly #written = new Map<Publication, { readonly number: number; items: number }>();
   #lastNumber = 0;
   readonly #part: string;
-  /** Sessions are kept by a server on its own alone. */
+  /** Whether sessions are kept for the next start: only by a server on its own, not by a node of a cluster. */
   readonly keepsSessions: boolean;
 
   constructor(

@@ -10,9 +10,9 @@ import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
 import type { Wire } from './wire.js';
 
-/** A ticket that this node does not know. */
+/** A ticket that another node may have given out: this node does not know it. */
 export interface Elsewhere {
-  /** Its endpoint's. */
+  /** The address of the ticket's endpoint. */
   readonly address: Address;
   readonly token: string;
 }
@@ -21,7 +21,7 @@ export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
   readonly client: Client | null;
-  /** A ticket that another node may know; null: there is none. */
+  /** The ticket given, if another node may know it; null: this node knows the ticket, or the client gave none. */
   readonly elsewhere: Elsewhere | null;
   /** The client gave no credentials. */
   readonly anonymous: boolean;

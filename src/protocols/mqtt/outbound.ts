@@ -87,7 +87,7 @@ export class Outbound {
     this.#trim(limits);
   }
 
-  /** Takes the first publication out that is one of these, unless it has been sent. Answers whether there was one. */
+  /** Removes the first waiting publication for which `isWanted` is true. Answers whether there was one. */
   takeOut(isWanted: (publication: Publication) => boolean): boolean {
     const at = this.#queue.findIndex(({ publication }) => isWanted(publication));
     const [gone] = at < 0 ? [] : this.#queue.splice(at, 1);
@@ -142,7 +142,7 @@ export class Outbound {
     }
   }
 
-  /** All that is on its way, in the order in which it came. */
+  /** All publications for the client, those in flight first, each in the order in which they came. `id`: 0 while one waits. */
   stored(): { readonly item: Item; readonly id: number; readonly released: boolean }[] {
     const inFlight = [...this.#inflight.entries()].map(({ item, id, released }) => ({ item, id, released }));
     return [...inFlight, ...this.#queue.map((item) => ({ item, id: 0, released: false }))];

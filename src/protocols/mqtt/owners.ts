@@ -1,4 +1,4 @@
-/** The owners of an MQTT connection: what its socket tells of packets, errors and its end. */
+/** The owners of a backend's MQTT connection, which are told of its packets, of malformed ones and of its end. */
 import type { Domain } from '../../actors/domain.js';
 import type { Ref } from '../../actors/system.js';
 import type { FairShare } from '../fair-share.js';

@@ -14,7 +14,7 @@ import { restoreSession } from './restore.js';
 import type { SessionState } from './session.js';
 import { isShare } from './topics.js';
 
-/** How many different forwarded publications are remembered whose direct copy may still come; copies of further ones are sent twice. */
+/** How many different forwarded publications are remembered until their direct copies come; of further ones the client may get both. */
 const MOST_COPIES = 10_000;
 
 /** A publication on its way to the session's client, as JSON between nodes. `id`: its packet identifier, 0 while it waits. */
@@ -27,7 +27,7 @@ type MovedItem = readonly [
   released: boolean,
 ];
 
-/** A session as JSON between nodes. `expiryS`: seconds, null: never. */
+/** A session as JSON between nodes. `expiryS`: seconds that it outlives its connection; null: it never ends. */
 interface MovedSession {
   readonly clientId: string;
   readonly expiryS: number | null;

@@ -108,7 +108,7 @@ export interface SessionState {
   changing: boolean;
   /** What came from connections meanwhile, so that answers keep their order. */
   readonly held: Fifo<FromConnection>;
-  /** It goes to another node, or comes from there; null, nearly always. */
+  /** The session's move to this node or to another one; null while it does not move. */
   moving: SessionMoving | null;
 }
 
@@ -290,7 +290,7 @@ function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
   if (own.length > 0 && !takeDeleted(state, packet)) pushMatched(state, sharedPublicationOf(packet), own);
 }
 
-/** Takes a message out that its sender has deleted while it waited here: whether there was one. */
+/** If a packet says that its sender deleted a message, removes that message from those that wait. Answers whether one was removed. */
 function takeDeleted({ broker: { domain }, outbound }: SessionState, packet: Packet): boolean {
   const deletion = deletionOf(domain, packet);
   if (deletion === null) return false;
