@@ -162,7 +162,7 @@ class RunningServer implements Server {
     this.#config = config;
     this.#state = new SharedState({ clock, store }, name !== null, () => this.#config);
     const kept = [...this.#state.directory.names()];
-    // Only a server on its own resumes its state after a restart; a node of a cluster starts without clients.
+    // Only a server on its own goes on from its state before a restart; a node of a cluster does not.
     this.#restarts = store?.node === null ? new Restarts(store, this.domains, config, kept) : null;
     const runtime = createRuntime(config, clock, metrics, store, this.#restarts?.era ?? newEra());
     const node = createNode(nodes, name, config, runtime, parent, this.#state);

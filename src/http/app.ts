@@ -22,7 +22,7 @@ function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) =>
   const { fair } = call.context;
   if (fair.isFull(domain)) return call.fail({ ...UNAVAILABLE, domain: domain.name });
   call.isReading = false;
-  // The library takes the body's memory back.
+  // The body is copied, since uWebSockets.js takes its memory back.
   const kept = Buffer.from(body);
   fair.wait(domain, () => (call.isOpen ? run(kept) : undefined));
 }
@@ -101,7 +101,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   function pass(call: Call, found: Found, body: Buffer): void {
     if (context.gate.isOpen) return run(call, found, body, calls);
     call.isReading = false;
-    // The library takes the body's memory back.
+    // The body is copied, since uWebSockets.js takes its memory back.
     const kept = Buffer.from(body);
     const go = (): void => (call.isOpen ? run(call, found, kept, calls) : undefined);
     context.gate.pass(go, () => call.fail(UNAVAILABLE), body.length);
