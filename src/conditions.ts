@@ -47,7 +47,7 @@ export class Conditions {
     return true;
   }
 
-  /** Those that keep clients out first, then the longest standing. */
+  /** The raised conditions: first those that keep new clients out, then by age, the oldest first. */
   list(): readonly Condition[] {
     return [...this.#raised.values()].sort((a, b) => Number(a.ready) - Number(b.ready) || a.since - b.since);
   }

@@ -4,14 +4,14 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { AdminConfig } from './config.js';
 
-/** What is to be done. */
+/** What the `domain` command is to do. */
 export interface DomainCommand {
   readonly action: 'add' | 'list' | 'remove' | 'rotate';
   /** The domain; of `list`, a part of names. */
   readonly name: string;
-  /** Of `add`: a file with settings in the shape of the configuration's. */
+  /** For `add`: a file with settings in the shape that they have in the configuration. */
   readonly settings?: string;
-  /** Of `rotate`: the fingerprint of the key to take away, instead of adding one. */
+  /** For `rotate`: the fingerprint of the key to remove, instead of adding one. */
   readonly drop?: string;
   /** Whether the answer is for programs. */
   readonly json: boolean;

@@ -20,7 +20,7 @@ export interface ReplyError {
   readonly allow?: string;
   /** Name of the domain it is counted for, where the caller is not known to be of it. */
   readonly domain?: string;
-  /** What it is counted under, where its status does not say. */
+  /** The reason under which the refusal is counted, where the status does not determine it. */
   readonly refusal?: RefusalReason;
 }
 
@@ -60,13 +60,13 @@ export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'un
 /** Told to a client whose node is gone: its ticket can be taken over in a moment, or when the store answers again. */
 export const COME_LATER: ReplyError = Object.freeze({ ...UNAVAILABLE, retryAfterS: 1 });
 
-/** What would take more memory than the domain or the process has. */
+/** Answers a call that would take more memory than the domain or the process has. */
 export const OUT_OF_MEMORY: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'outOfMemory' });
 
-/** What would have to be written to a disk that is full. */
+/** Answers a call whose data would have to be written to a full disk. */
 export const OUT_OF_DISK: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'quotaExceeded' });
 
-/** What the caller may not do; `detail` says what that is. */
+/** Answers a call that the caller may not make; `detail` says what is not allowed. */
 export function forbidden(detail: string): ReplyError {
   return { status: 403, message: 'forbidden', detail };
 }

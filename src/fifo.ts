@@ -3,7 +3,7 @@
  * out costs its length, and a list that is cleared only when it is empty grows for as long as it is not.
  */
 
-/** So many items that have left may stay in the list. */
+/** How many items that have left may stay in the list. */
 const MUCH = 32;
 
 export class Fifo<T> {

@@ -35,7 +35,7 @@ export interface HeapUse {
   readonly limit: number;
 }
 
-/** Of the old generation, which is what runs full. */
+/** The use of the heap's old generation, which is the part that runs full. */
 function oldGeneration(): HeapUse {
   let used = 0;
   for (const space of getHeapSpaceStatistics()) {

@@ -102,7 +102,7 @@ interface Serving {
   reload(config: Config): void;
   /** Reloads where an operator asks for it by the admin port; null: there is nothing to reload. */
   onReload: (() => ReloadAnswer) | null;
-  /** What was to be reloaded is wrong: all stays as it was, and says so. */
+  /** Notes that the configuration to be reloaded is wrong: the one in use stays, and the server's condition says so. */
   refuseReload(): void;
   drain(): Promise<void>;
 }

@@ -60,7 +60,7 @@ export interface Server {
   onReload: Reloading | null;
   /** Takes over domains, keys, limits and certificates; drops nobody who is still welcome. */
   reload(config: Config): void;
-  /** What was to be reloaded is wrong: all stays as it was. */
+  /** Notes that the configuration to be reloaded is wrong: the one in use stays. */
   refuseReload(): void;
   /** Lets no new clients in, answers open polls, ends connections. Resolves when all have been told. */
   drain(): Promise<void>;

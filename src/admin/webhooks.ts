@@ -14,7 +14,7 @@ export interface WebhookRow extends OutboxView {
 
 export interface WebhookRows {
   readonly total: number;
-  /** Those for which most waits. */
+  /** The webhooks for which most events and messages wait. */
   readonly webhooks: readonly WebhookRow[];
 }
 

@@ -31,7 +31,7 @@ export function asset(text: string, type: string, headers: Asset['headers']): As
   return { body, tag: `"${hash(body).slice(0, 22)}"`, headers: [...common, ...headers] };
 }
 
-/** Nothing but its own style; it has no script, form or frame. */
+/** The reference page's content security policy: only its own style is allowed, since the page has no script, form or frame. */
 const POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${hash(STYLE)}'`,

@@ -43,7 +43,7 @@ function policy(style: string): string {
   ].join('; ');
 }
 
-/** Its addresses are relative, so that they hold below a path of a proxy. */
+/** The welcome page. Its links are relative, so that they also work where a proxy serves it below a path. */
 function page(style: string, chat: string): string {
   return `<!doctype html>
 <html lang="en">
@@ -74,7 +74,7 @@ export interface LibraryFile {
   /** Below `/v5/`. */
   readonly path: string;
   readonly text: string;
-  /** Its name has its version in it. */
+  /** Whether the file's name contains its version. */
   readonly isVersioned: boolean;
 }
 

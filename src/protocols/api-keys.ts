@@ -16,7 +16,7 @@ const NOTE_MS = 1000;
 
 export class ApiKeys {
   readonly #lockout: Lockout;
-  /** Of each domain: addresses that a right key came from and when that was noted. */
+  /** For each domain: the addresses that a right key came from, and when that was last noted. */
   readonly #familiar = new WeakMap<Domain, BoundedMap<string, number>>();
 
   constructor(

@@ -56,7 +56,7 @@ export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T)
   };
 }
 
-/** What goes to another node. */
+/** The parameters that are sent to another node: all except the API key. */
 export function withoutKey(parameters: Parameters): (readonly [string, unknown])[] {
   return [...parameters].filter(([name]) => name !== 'apikey');
 }

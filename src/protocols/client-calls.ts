@@ -29,7 +29,7 @@ export const CLIENT_CALL = 'client';
 /** Fields that only clients of a domain with `clientFields` set. */
 const OWN_FIELDS = ['nick', 'timestamp', 'avatar', 'to_name', 'to_avatar', 'to_other'];
 
-/** What a call is answered beside `status`. */
+/** The fields of a call's answer besides `status`. */
 interface Result {
   readonly sent?: Sent;
   readonly presences?: Presences;
@@ -233,7 +233,7 @@ function perform(asked: Asked): void {
   kind.run(asked);
 }
 
-/** The same for the client of a ticket wherever it lives: another node's is asked there. */
+/** Performs a call wherever in the cluster its client lives: for a client of another node, that node performs the call. */
 function route(asked: Asked): void {
   const { domain, client, way, parameters, reply } = asked;
   if (domain.tickets.get(client.token) === client) return perform(asked);
@@ -302,10 +302,10 @@ export function clientCall(
 
 /** The WebSocket that a call comes over. */
 export interface CallingSocket {
-  /** What waits for its client already. */
+  /** Bytes that the socket has not written to the client yet. */
   readonly backlogBytes: number;
   readonly reply: (json: string) => void;
-  /** Its client says itself how far it has come. */
+  /** Called when the client itself says its position: the socket's pongs confirm nothing from then on. */
   readonly confirms: () => void;
 }
 

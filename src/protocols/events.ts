@@ -25,7 +25,7 @@ const RETRY_MS = 1000;
 const RENEW_MS = 50;
 /** Never: the page is to close its EventSource. */
 const NEVER_MS = 86_400_000;
-/** Those of a server that drains come back spread over this. */
+/** Browsers whose streams a draining server ends come again spread over so many milliseconds. */
 const DRAIN_MS = 5000;
 
 const PING = 'event: ping\ndata: {}\n\n';
@@ -222,7 +222,7 @@ export class EventsAdapter {
     refuse(res, statusText(error), error, origin);
   }
 
-  /** For each stream, what ends it: the server drains. */
+  /** For each stream, a function that ends it because the server drains. */
   farewells(): (() => void)[] {
     return [...this.#pings.items()].map((stream) => () => stream.farewell());
   }
@@ -234,12 +234,12 @@ export class EventsAdapter {
     this.#unconfirmed.close();
   }
 
-  /** It has sent what is not confirmed. */
+  /** Notes that a stream has sent packets that its client has not confirmed. */
   unconfirmed(stream: EventStream): void {
     if (!this.#unconfirmed.has(stream)) this.#unconfirmed.start(stream);
   }
 
-  /** Its client has called, and has confirmed all. */
+  /** Notes that a stream's client has confirmed all packets. */
   confirmed(stream: EventStream): void {
     this.#unconfirmed.cancel(stream);
   }

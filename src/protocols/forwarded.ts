@@ -26,7 +26,7 @@ type RoomCommand = (
   isSentOn: boolean,
 ) => void;
 
-/** What another node may send on. */
+/** The calls that another node may send on to this one, by name. */
 const CALLS = new Map<string, Command>([
   ['offline', offline],
   ['show', (domain, parameters, reply, _expiresAt, isSentOn) => show(domain, parameters, reply, isSentOn)],

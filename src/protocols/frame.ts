@@ -49,7 +49,7 @@ export class Frame {
 
   constructor(readonly text: string) {}
 
-  /** Its UTF-8, made on first use. */
+  /** The frame's text in UTF-8, encoded on first use. */
   get bytes(): Buffer {
     this.#bytes ??= Buffer.from(this.text);
     return this.#bytes;

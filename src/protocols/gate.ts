@@ -3,7 +3,7 @@
  * start, and nobody is told anything that will not be so in a moment. PROTOCOL.md section 20.
  */
 
-/** The most that wait, and the bytes that they hold; what is beyond is refused. */
+/** The most tasks that may wait, and the most bytes that these may hold; further tasks are refused. */
 const MOST = 20_000;
 const MOST_BYTES = 64 * 1024 * 1024;
 
@@ -21,7 +21,7 @@ export class Gate {
     return this.#isOpen;
   }
 
-  /** How many wait. */
+  /** How many tasks wait. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -34,13 +34,13 @@ export class Gate {
     this.#waiting.push({ run, refuse });
   }
 
-  /** Those that wait go on, in the order in which they came. */
+  /** Runs the waiting tasks in the order in which they came, and from now on every task at once. */
   open(): void {
     this.#isOpen = true;
     for (const { run } of this.#waiting.splice(0)) run();
   }
 
-  /** The server ends before it could go on. */
+  /** Refuses the waiting tasks: the server ends before it was ready. */
   close(): void {
     for (const { refuse } of this.#waiting.splice(0)) refuse();
   }

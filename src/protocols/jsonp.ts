@@ -266,7 +266,7 @@ export class PollAdapter {
       .endWithoutBody();
   }
 
-  /** For each open poll, what answers it with an empty frame: the server drains. */
+  /** For each open poll, a function that answers it with an empty frame because the server drains. */
   farewells(): (() => void)[] {
     return [...this.#waiting.items()].map((poll) => () => poll.answerEmpty());
   }

@@ -8,9 +8,9 @@ import { type Clock, Timeouts } from '../clock.js';
 const PARTS = 4;
 
 export class Liveness<T> {
-  /** By when something came from them last, or they were pinged. */
+  /** All open sockets, by the time when something last came from them or they were last pinged. */
   readonly #quiet: Timeouts<T>;
-  /** Those that have not answered a ping: when something came from them last. */
+  /** For each socket that has not answered a ping: when something last came from it, in milliseconds since the epoch. */
   readonly #unanswered = new Map<T, number>();
 
   constructor(

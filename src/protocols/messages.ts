@@ -20,7 +20,7 @@ import { type Checked, check, text } from './schemas.js';
 /** Receivers of one message. */
 export const MOST_RECEIVERS = 1000;
 
-/** What a sender may call its message. */
+/** The ids that a sender may give its message. */
 const MESSAGE_ID = /^[\w.~-]{1,64}$/;
 const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
 
@@ -35,13 +35,13 @@ export interface Sent {
 
 /** A message that is not sent yet. */
 export interface Letter {
-  /** Its fields; `from`, `to` and `id` are filled in when it is sent. */
+  /** The message's fields; `from`, `to` and `id` are filled in when the message is sent. */
   readonly fields: UnsignedMessage;
   /** null: everybody (a broadcast), whose `to` is passed on as sent. */
   readonly receivers: readonly (readonly [to: string, target: Target | null])[];
-  /** The sender's own id of it; null: the server makes one. */
+  /** The id that the sender gave the message; null: the server makes one. */
   readonly id: string | null;
-  /** Whether the answer says what becomes of it. */
+  /** Whether the answer says what became of the message. */
   readonly isAsked: boolean;
   /** A client sends it itself, without its site. */
   readonly fromClient: boolean;

@@ -252,7 +252,7 @@ ajv.addKeyword({
 interface Compiled {
   readonly names: readonly string[];
   readonly validate: ValidateFunction;
-  /** The same with `name` in place of `ticket`. */
+  /** Like `validate`, but requires `name` in place of `ticket`; null: the call cannot be made by name. */
   readonly validateByName: ValidateFunction | null;
 }
 

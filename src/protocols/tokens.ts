@@ -16,7 +16,7 @@ const LEEWAY_S = 60;
 const MOST_DOMAINS = 8;
 /** Claims that ONLINE takes under their own names. */
 const ONLINE_CLAIMS = ['buddies', 'rooms', 'show', 'status'] as const;
-/** What the request may say beside its token. */
+/** The parameters that a request may have besides its token. */
 const BESIDE = ['show', 'status', 'client'] as const;
 
 /** By the settings they stand in: a reload brings other settings. */

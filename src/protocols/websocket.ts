@@ -245,7 +245,7 @@ export class WebSocketAdapter {
     };
   }
 
-  /** For each socket, what ends it: the server drains. */
+  /** For each socket, a function that ends it because the server drains. */
   farewells(): (() => void)[] {
     const { webSocketCode, name } = CLOSE.shutdown;
     return [...this.#alive.sockets()].map((socket) => () => socket.ws?.end(webSocketCode, name));
@@ -280,7 +280,7 @@ export class WebSocketAdapter {
     socket.ws = ws;
     this.context.runtime.metrics.opens('websocket');
     this.#silent.start(socket);
-    // uWebSockets.js gathers so much of a text before it shows anything of it.
+    // uWebSockets.js gathers up to RECEIVE_BYTES of a text before it passes any of it on.
     this.context.strangers.hold(socket, RECEIVE_BYTES);
     this.#alive.open(socket);
   }
@@ -310,7 +310,7 @@ export class WebSocketAdapter {
         if (!socket.ws || socket.client !== client) return;
         clientText(domain, client, text, { backlogBytes: socket.ws.getBufferedAmount(), reply, confirms });
       };
-      // A client that has so much waiting is answered at once, and refused by what waits for it.
+      // Where too many tasks of the domain wait already, the call cannot wait too: the socket is closed, and the client comes later.
       if (this.context.fair.isFull(domain)) return ws.end(CLOSE.tryAgainLater.webSocketCode, CLOSE.tryAgainLater.name);
       return void this.context.fair.pass(domain, call);
     }

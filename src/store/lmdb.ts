@@ -33,7 +33,7 @@ function bytesOf(value: unknown): number {
 /** A write of a key that is not on disk yet. */
 interface Write<V> extends Pending<V> {
   readonly bytes: number;
-  /** Since when something is to be committed for this key. */
+  /** The number in `Commits` that ends with this write: that of the earliest write of the key that this one replaces. */
   readonly number: number;
 }
 
@@ -108,7 +108,7 @@ class LmdbTable<V> implements Table<V> {
     const name = key.join(' ');
     const { commits } = this.store;
     const waits = this.#waiting.get(name);
-    // What waits already is not written any more: with this write both are on disk.
+    // An earlier write of the key that still waits is not written any more: when this write is on disk, both count as written.
     const write = { key, value, bytes, number: waits?.number ?? commits.begin() };
     this.#pending.set(name, write);
     if (waits || !this.store.mayWrite(bytes)) this.#waiting.set(name, write);
@@ -233,7 +233,7 @@ class LmdbStore implements Store, Writing {
   }
 
   mayWrite(bytes: number): boolean {
-    // Before it writes: so that it is known in time, also where nobody asks.
+    // Measures the disk before the write, so that a full disk is noticed in time even if nobody calls `hasRoom`.
     this.space.hasRoom(0);
     if (this.#holds || !this.space.isSafe(bytes)) this.#hold();
     return !this.#holds;
@@ -315,7 +315,7 @@ class LmdbStore implements Store, Writing {
     this.#failed = false;
   }
 
-  /** Where the disk cannot be looked at, nothing is known to be free. */
+  /** Measures the disk. Where that fails, no space counts as free. */
   #measure(statfs: typeof statfsSync): Measured {
     try {
       return this.#measureNow(statfs);

@@ -17,7 +17,7 @@ const IN_MEMORY = 48;
 /** How often, in ms, a node writes its present hour to the store of a cluster. */
 const WRITE_MS = 60_000;
 
-/** What grows: since the start of the process. */
+/** Counters of a domain that only grow, since the start of the process. */
 export interface Totals {
   readonly messagesIn: number;
   readonly messagesOut: number;
@@ -34,7 +34,7 @@ interface Hour extends Totals {
   readonly users: Uint8Array;
 }
 
-/** What is answered of an hour or a day. */
+/** An hour or a day of a domain, as the API answers it. */
 export interface UsageRow extends Totals {
   /** Milliseconds since the epoch. */
   readonly from: number;

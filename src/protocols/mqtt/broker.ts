@@ -38,7 +38,7 @@ export class Broker {
   readonly clients: ClientSessions;
   /** The shapes of all sessions' filters. */
   readonly shapes = new FilterShapes();
-  /** What is to survive a restart is written to it; null: nothing survives. */
+  /** Where the broker writes what is to survive a restart; null: nothing survives. */
   readonly journal: Journal | null;
   readonly startedAt: number;
   #subscriptions = 0;

@@ -72,12 +72,12 @@ export interface Outgoing {
 }
 
 export class Connection implements Stranger {
-  /** Null until CONNECT. */
+  /** The protocol version of CONNECT; null before CONNECT has come. */
   version: Version | null = null;
   requestProblem = true;
-  /** Milliseconds of silence that end the connection; 0: it may be silent. */
+  /** Milliseconds of silence that end the connection; 0: silence never does. */
   keepAliveMs = 0;
-  /** What CONNACK names instead of the client's own keep alive; null: nothing. */
+  /** The keep alive, in seconds, that CONNACK names instead of the client's own; null: the client's own holds. */
   serverKeepAliveS: number | null = null;
   /** QoS 1 publications received whose acknowledgement has not been written yet. */
   unacknowledged = 0;
@@ -87,9 +87,9 @@ export class Connection implements Stranger {
   readonly receipts = new Receipts();
   /** How many PUBACK wait for the disk. */
   unstored = 0;
-  /** It belongs to a backend's session, whose actor decides when it ends. */
+  /** Whether the connection belongs to a backend's session, whose actor decides when the connection ends. */
   isSession = false;
-  /** Too much waits for the network: further publications are to wait with the owner. */
+  /** Whether too much waits for the network, so that further publications are to wait with the owner. */
   congested = false;
   #owner: ConnectionOwner | null = null;
   /** CONNECT and what came after it, while it is not known where the connection belongs. */

@@ -14,9 +14,9 @@ export interface InFlight<T> {
   readonly id: number;
   item: T;
   readonly qos: 1 | 2;
-  /** PUBREC has come: where it is sent again, PUBREL is sent. */
+  /** Whether PUBREC has come: on a new connection PUBREL is then sent in place of the publication. */
   released: boolean;
-  /** It was sent on an earlier connection, and has not been sent on this one yet. */
+  /** Whether the publication was sent on an earlier connection and has not been sent on this one yet. */
   waits: boolean;
 }
 
@@ -53,7 +53,7 @@ export class Inflight<T> {
     return this.#waiting.length === 0;
   }
 
-  /** All that is in flight, in the order in which it was sent first. */
+  /** All publications in flight, in the order in which they were first sent. */
   entries(): IterableIterator<InFlight<T>> {
     return this.#entries.values();
   }

@@ -49,7 +49,7 @@ export class Outbound {
     private readonly metrics: DomainMetrics,
     private readonly now: () => number,
     private readonly memory: Memory,
-    /** What is to survive a restart is written to it; null: nothing survives. */
+    /** Where publications are written that are to survive a restart; null: none survives. */
     private readonly journal: SessionJournal | null,
   ) {}
 

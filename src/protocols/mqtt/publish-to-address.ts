@@ -31,7 +31,7 @@ export interface Outcome {
 
 export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
 
-/** Its publisher asks what becomes of it, and is told later. */
+/** The outcome of a message that is not known yet: its publisher has asked for it and is told later. */
 export const PENDING: Outcome = Object.freeze({ reason: 0, text: '' });
 
 /** What a publisher is told of a message that was accepted; null: it has not asked. */

@@ -36,7 +36,7 @@ export interface ConnectMessage {
   readonly packet: Connect;
   /** The server made the client id. */
   readonly assigned: boolean;
-  /** Where its answers may come; null: it did not ask, or nothing is its own. */
+  /** A topic for answers to the client (Response Information); null: the client did not ask for one or is anonymous. */
   readonly responseInformation: string | null;
 }
 
@@ -62,7 +62,7 @@ export type SessionMessage =
   | SessionMovingMessage
   | Published
   | Deliver
-  /** It is this session's turn to send retained publications. */
+  /** This session's turn to send retained publications has come. */
   | { readonly kind: 'replay' }
   /** A publication that is to be acknowledged has passed one mailbox more on its way to all receivers. */
   | { readonly kind: 'accepted'; readonly ready: () => void; readonly hops: number }
@@ -88,25 +88,25 @@ export interface SessionState {
   readonly broker: Broker;
   readonly clientId: string;
   readonly outbound: Outbound;
-  /** What its client is still to be sent of retained publications. */
+  /** Retained publications that are still to be sent to the client. */
   readonly replay: Replay;
-  /** What is to survive a restart is written to it; null: nothing survives. */
+  /** Where the session writes what is to survive a restart; null: nothing survives. */
   readonly journal: SessionJournal | null;
   connection: Connection | null;
-  /** A client has connected, and the session has not ended since. */
+  /** Whether a client has connected and the session has not ended since. */
   alive: boolean;
   epoch: number;
-  /** By their filters, as the client wrote them. */
+  /** The subscriptions by filter, as the client wrote it. */
   subscriptions: Map<string, SessionSubscription>;
-  /** QoS 2 publications received and not released yet. */
+  /** Packet identifiers of QoS 2 publications that were received and not released yet. */
   received: Set<number>;
   /** Seconds that the session outlives its connection. */
   expiryS: number;
   readonly will: SessionWill;
   cancelExpiry: (() => void) | null;
-  /** The router has been told of changed subscriptions, and has not answered yet. */
+  /** Whether the router has been told of changed subscriptions and has not answered yet. */
   changing: boolean;
-  /** What came from connections meanwhile, so that answers keep their order. */
+  /** Messages from connections that came while `changing`: they wait, so that answers keep their order. */
   readonly held: Fifo<FromConnection>;
   /** The session's move to this node or to another one; null while it does not move. */
   moving: SessionMoving | null;

@@ -8,7 +8,7 @@ import type { Will } from './packets.js';
 
 export class SessionWill {
   #will: Will | null = null;
-  /** Its connection is lost, and its delay is not over. */
+  /** The will whose connection is lost and whose delay is not over; null: there is none. */
   #pending: Will | null = null;
   #cancel: (() => void) | null = null;
 
