@@ -179,7 +179,7 @@ export class DomainMetrics {
   readonly history = { messages: 0, bytes: 0, kept: 0, trimmed: 0, deleted: 0, refused: 0 };
   /** Messages that are remembered by their senders' ids, one for each receiver. */
   messageIds = 0;
-  /** Those that went before their time because there were too many. */
+  /** Message ids that were forgotten before their time because there were too many. */
   messageIdsForgotten = 0;
   /** Named messages whose ids could not be asked for on the node that remembers them; they count as new. */
   messageIdsUnanswered = 0;
@@ -212,7 +212,7 @@ export class DomainMetrics {
 
   constructor(
     readonly name: string,
-    /** From accepted to handed to a transport; of all domains. */
+    /** Times from accepting a packet to handing it to a transport; one histogram for all domains. */
     readonly delivery: Histogram,
     private readonly recent: RecentErrors,
   ) {}

@@ -17,12 +17,12 @@ export interface RecentError {
 
 /** The recent errors of one reason in one domain. */
 export interface RecentSummary {
-  /** Of the latest. */
+  /** When the latest of the errors occurred, in milliseconds since the epoch. */
   readonly at: number;
   readonly sequence: number;
   readonly domain: string;
   readonly reason: string;
-  /** Of the latest. */
+  /** The detail of the latest of the errors. */
   readonly detail: string;
   count: number;
   /** Addresses of a few endpoints that the errors concern, the latest first. */

@@ -53,7 +53,7 @@ function hostName(host: string): string {
 interface Token {
   readonly text: string;
   readonly hash: Buffer;
-  /** Of an owner; null: all. */
+  /** The domains that the token opens, where it is an owner's; null: all domains. */
   readonly domains: ReadonlySet<string> | null;
 }
 
@@ -198,7 +198,7 @@ export class Auth {
   }
 }
 
-/** What the parent says of whom it asks for; null: nothing. */
+/** The viewer for whom the parent process asks, as its header says; null: there is no such header. */
 function viewerOf({ headers }: IncomingMessage): Viewer | null {
   const header = headers[VIEWER_HEADER];
   if (typeof header !== 'string') return null;

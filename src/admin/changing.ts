@@ -16,7 +16,7 @@ function whenHeld({ runtime, node }: Context): Promise<void> {
   return Promise.all([onDisk, onNodes]).then(() => undefined);
 }
 
-/** A handler for an operation that changes something: it is answered when it holds. */
+/** A handler for an operation that changes something: the call is answered when the change is on disk and on all nodes. */
 export function changing(context: Context, operation: Operation): Handler {
   return async (request) => {
     const { response, parts, viewer } = request;
@@ -29,7 +29,7 @@ export function changing(context: Context, operation: Operation): Handler {
   };
 }
 
-/** The same with a JSON body. */
+/** Like `changing`, for an operation whose request has a JSON object as its body. */
 export function changingBy(
   context: Context,
   operation: (viewer: Viewer, domain: string, body: Plain) => Outcome,

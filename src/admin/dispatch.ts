@@ -13,7 +13,7 @@ const BASE = 'http://admin';
 export interface Health {
   /** Whether clients are accepted. */
   readonly ready: boolean;
-  /** What is the matter, a line each. */
+  /** What is wrong with the server, a line for each problem. */
   readonly remarks: readonly string[];
 }
 
@@ -68,7 +68,7 @@ export class Dispatcher {
   constructor(
     private readonly health: () => Health | Promise<Health>,
     private readonly auth: Auth,
-    /** For everybody: what it takes to log in. */
+    /** The routes that are open to everybody: those needed to log in. */
     private readonly open: Routes,
     private readonly closed: Routes,
   ) {}

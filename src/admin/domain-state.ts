@@ -5,7 +5,7 @@ import type { Context } from '../protocols/context.js';
 import { answerError, answerJson, type Handler, maySee } from './answer.js';
 import { connectionsOf } from './domain-list.js';
 
-/** Of those who are online so many are listed. */
+/** How many of the endpoints online are listed. */
 const LISTED = 100;
 
 export interface LimitState {
@@ -98,7 +98,7 @@ export function domainStateRoute(context: Context, settable: readonly LimitName[
   return ['GET /api/domains/{domain}/state', show];
 }
 
-/** What all nodes know alike, and is not added up. */
+/** The fields that every worker answers alike, so that they are not added up. */
 const SHARED: ReadonlySet<string> = new Set(['rooms', 'limit', 'used']);
 
 /** The state of a domain over workers: numbers add up. */

@@ -20,7 +20,7 @@ export class Stream {
 
   constructor(
     private readonly history: History,
-    /** What is said of the node with each sample. */
+    /** The description of the node that goes with each sample. */
     private readonly node: () => object,
   ) {
     history.watchers.add((sample) => this.#send(sample));

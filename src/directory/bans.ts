@@ -60,7 +60,7 @@ export class DomainBans {
     return null;
   }
 
-  /** Those that hold, the latest first. */
+  /** The bans that are in force, the latest first. */
   list(): Ban[] {
     const now = this.now();
     return [...this.#bans.values()].filter(({ until }) => until > now).sort((a, b) => b.since - a.since);

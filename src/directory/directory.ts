@@ -42,7 +42,7 @@ export class Directory {
   /** Called with the name of a domain that is new, has changed or is gone. */
   changed: (domain: string) => void = () => undefined;
   readonly #domains = new Map<string, Registers>();
-  /** As the server uses them, null where they cannot be; made when somebody asks. */
+  /** The domains' configurations as the server uses them, made on first use; null where the settings are not valid. */
   readonly #configs = new Map<string, DomainConfig | null>();
   readonly #table: Table<Register | number> | null;
 
@@ -56,7 +56,7 @@ export class Directory {
     return this.#table !== null || this.ports.tell !== null;
   }
 
-  /** Of domains that there are now; in no order. */
+  /** The names of the domains that exist now, in no particular order. */
   *names(): Iterable<string> {
     for (const [name, registers] of this.#domains) if (registers.born > 0) yield name;
   }

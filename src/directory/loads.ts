@@ -15,7 +15,7 @@ interface Said extends Load {
 }
 
 export class Loads {
-  /** Of each domain, by the name of the node. */
+  /** What each node last said of its load: by domain, then by the name of the node. */
   readonly #said = new Map<string, Map<string, Said>>();
 
   constructor(private readonly now: () => number) {}
@@ -29,7 +29,7 @@ export class Loads {
     nodes.set(node, { ...load, at: this.now() });
   }
 
-  /** What all other nodes have. */
+  /** The load of a domain on all other nodes together. */
   others(domain: string): Load {
     let connections = 0;
     let messages = 0;

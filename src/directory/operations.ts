@@ -25,9 +25,9 @@ export interface Outcome {
 export const SECRETS: readonly string[] = ['tokenSecret', 'webhookSecret'].filter(
   (name) => domainSchema.properties?.[name] !== undefined,
 );
-/** What GET shows beside the settings, and PUT and PATCH may have again. */
+/** The fields that GET shows besides the settings; PUT and PATCH accept and ignore them. */
 const SHOWN = ['source', 'keys', 'secrets'];
-/** What owners change. */
+/** The settings that owners may change. */
 const OWNED: ReadonlySet<string> = new Set([
   ...['origins', 'webhook', 'services', 'events', 'history', 'apikey', 'tokenSecret', 'webhookSecret'],
 ]);
@@ -171,7 +171,7 @@ export class Operations {
     return { status: 200, body: { domain: name, ...(keys ? printsOf(keys) : {}) } };
   }
 
-  /** What makes these the domain's only keys. */
+  /** The registers to write so that these keys become the domain's only keys: new keys are added, all others are removed. */
   #keyRegisters(name: string, keys: readonly string[]): (readonly [string, Plain | null])[] {
     const wanted = new Set(keys.map(hashedKey));
     const known = new Set(this.directory.keys(name).map(({ hash }) => hash));
@@ -193,7 +193,7 @@ export class Operations {
   }
 }
 
-/** What was given, without what are no settings. */
+/** The settings among the given fields: all except the domain's name, its keys and the fields that GET shows besides. */
 function settingsOf(given: Plain): Record<string, unknown> {
   const settings: Record<string, unknown> = { ...given };
   for (const key of ['domain', 'apikey', ...SHOWN]) delete settings[key];

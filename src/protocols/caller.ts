@@ -35,7 +35,7 @@ export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) 
   return (result: T | ReplyError): void => cluster.settled(() => reply(result));
 }
 
-/** Calls `done` when all that actors have been told before is done: the mailboxes of a domain are one queue. */
+/** Calls `done` when the domain's actors have handled all messages told to them before: the mailboxes of a domain are one queue. */
 export function whenHandled({ router }: Domain, done: () => void): void {
   router.tell({ kind: 'exchange', remove: [], insert: [], done });
 }

@@ -9,13 +9,13 @@ import { refuse } from './refusal.js';
 
 /** A connection that has been let in. */
 export interface Admission {
-  /** The address that it counts under; null: it does not count. */
+  /** The address under which the connection is counted; null: the connection is not counted. */
   readonly counted: string | null;
-  /** Where it comes from, where that is known without asking the connection itself. */
+  /** The address that the connection comes from; null: it has to be read from the connection itself. */
   readonly address: string | null;
 }
 
-/** Of most connections: nothing has to be kept. */
+/** The admission of most connections, of which nothing has to be kept. */
 const ADMITTED: Admission = Object.freeze({ counted: null, address: null });
 
 export class ConnectionLimits {

@@ -28,12 +28,12 @@ export type ReloadAnswer =
   | { readonly errors: readonly string[] };
 
 export interface Context {
-  /** As last loaded: SIGHUP replaces it. */
+  /** The configuration as last loaded: a reload replaces it. */
   readonly config: () => Config;
-  /** What can be gone through are those that somebody has asked for; any other that is served is made when it is asked for. */
+  /** The served domains by name: `get` makes a domain on first use, and iterating goes through those made so far only. */
   readonly domains: ReadonlyMap<string, Domain>;
   readonly served: Served;
-  /** What is changed at run time and holds on all nodes. */
+  /** The state that is changed at run time and holds on all nodes. */
   readonly state: SharedState;
   readonly runtime: Runtime;
   /** This node of a cluster; null: there is one node. */
@@ -42,11 +42,11 @@ export interface Context {
   readonly strangers: Strangers;
   readonly apiKeys: ApiKeys;
   readonly usage: Usage;
-  /** What comes in for one domain waits where it would hold up the others. */
+  /** Has the calls of one domain wait where they would delay other domains. */
   readonly fair: FairShare;
   /** Reloads the configuration; null: there is no file to read. */
   readonly reload: () => ReloadAnswer | null;
-  /** Open once the server has read what it goes on from. */
+  /** Opens once the server has read the state from which it goes on. */
   readonly gate: Gate;
   /** True once the server lets no new clients in. */
   readonly isDraining: () => boolean;

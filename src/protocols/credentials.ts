@@ -13,7 +13,7 @@ import type { DomainConfig } from '../config.js';
 const ENDPOINT = /^[uvs]id$/;
 const HASHED = 'sha256:';
 
-/** SHA-256 of each key, by the settings they stand in: a reload brings other settings. */
+/** SHA-256 of each API key, by the settings that hold the keys: after a reload there are other settings. */
 const hashes = new WeakMap<DomainConfig, readonly Buffer[]>();
 
 function hashOf(key: string): Buffer {
@@ -76,8 +76,8 @@ function noteUnknown(domain: Domain, { node, id }: Ticket): void {
 }
 
 /**
- * The same, wherever in the cluster the client lives: `done` is called at once for one of this node, later with a
- * stand-in for another's.
+ * Finds the client of a ticket wherever in the cluster it lives: `done` is called at once for a client of this node, later
+ * with a stand-in for a client of another node.
  */
 export function locateTicket(domain: Domain, ticket: string, counting: boolean, done: FoundClient): void {
   const client = findTicket(domain, ticket);

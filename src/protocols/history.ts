@@ -118,7 +118,7 @@ function rangeOf(fields: Checked): Asked | ReplyError {
   return { before, after, limit: Number(limit) };
 }
 
-/** null: none is named; NaN: what is named is none. */
+/** The position that a call names; null: the call names none; NaN: what it names is not a position. */
 function positionOf(fields: Checked, name: 'before' | 'after'): number | null {
   const named = text(fields, name);
   if (named === null) return null;
@@ -126,7 +126,7 @@ function positionOf(fields: Checked, name: 'before' | 'after'): number | null {
   return Number.isSafeInteger(sequence) ? sequence : Number.NaN;
 }
 
-/** Its receivers are told by its sender, behind all that the sender has said before. */
+/** Tells the receivers of a message that it was deleted: its sender does, after all that the sender has sent before. */
 function tellDeleted(domain: Domain, user: Address, other: Target, id: string, from: string | null): ReplyError | null {
   const author = from === null ? null : parseTarget(domain.name, from);
   if (!author) return NOT_FOUND;

@@ -75,9 +75,9 @@ class Poll implements Transport, Counting {
   #done = false;
   /** Packets that the poll has taken and that are not all sent yet. */
   #unsent: readonly Packet[] = NONE;
-  /** Of a client that counts: the answer that is about to be written. */
+  /** Where the client counts: the answer that is about to be written. */
   #frame: string | null = null;
-  /** Where a client that counts goes on from, and has not said itself. */
+  /** The position from which a counting client goes on, where the client did not name it itself. */
   #position: string | null = null;
 
   constructor(

@@ -110,7 +110,7 @@ function send(options: PostOptions, done: (result: PostResult) => void) {
   };
 }
 
-/** What the site says beside its status is of no use, and might be long. */
+/** Throws the body of a site's answer away: only the status is used, and the body might be long. */
 function discard(response: http.IncomingMessage): void {
   let bytes = 0;
   response.on('error', () => undefined);

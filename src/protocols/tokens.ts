@@ -19,7 +19,7 @@ const ONLINE_CLAIMS = ['buddies', 'rooms', 'show', 'status'] as const;
 /** The parameters that a request may have besides its token. */
 const BESIDE = ['show', 'status', 'client'] as const;
 
-/** By the settings they stand in: a reload brings other settings. */
+/** The keys made of a domain's secrets, by the settings that hold the secrets: after a reload there are other settings. */
 const keys = new WeakMap<DomainConfig, readonly KeyObject[]>();
 
 function keysOf(settings: DomainConfig): readonly KeyObject[] {

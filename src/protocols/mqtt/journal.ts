@@ -54,7 +54,7 @@ export interface StoredSession extends KeptSession {
   readonly journal: SessionJournal;
   readonly subscriptions: readonly KeptSubscription[];
   readonly received: readonly number[];
-  /** What was on its way to the client, in the order in which it came. */
+  /** The publications on their way to the client, in the order in which they came. */
   readonly items: readonly StoredItem[];
 }
 

@@ -1,4 +1,4 @@
-/** What a client sends, decoded and checked. `cmd` names the packet. */
+/** The packets that a client sends, decoded and checked. `cmd` names the kind of packet. */
 import type { Qos } from '../../actors/publication.js';
 
 /** Protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
