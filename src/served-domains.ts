@@ -21,13 +21,13 @@ const TURNS_TO_END = 3;
 const EAGER: readonly TableName[] = ['sessions', 'endpoints'];
 
 /**
- * Domains by name. One of the directory takes memory from when somebody asks for it: of thousands of sites few are used at
- * a time. `has` knows all that can be asked for; what can be gone through are those that have been.
+ * The served domains by name. A domain of the directory is made, and takes memory, only when `get` first asks for it: of
+ * thousands of sites few are used at a time. `has` knows all served domains; iterating goes through those made so far.
  */
 export class DomainMap extends Map<string, Domain> {
-  /** Makes a domain that is served and was not asked for yet; undefined: there is none. */
+  /** Makes a served domain that was not made yet; undefined: no domain of this name is served. */
   wake: (name: string) => Domain | undefined = () => undefined;
-  /** Whether there is such a domain to wake. */
+  /** Whether a domain of this name is served that was not made yet. */
   sleeps: (name: string) => boolean = () => false;
 
   override get(name: string): Domain | undefined {
@@ -38,7 +38,7 @@ export class DomainMap extends Map<string, Domain> {
     return super.has(name) || this.sleeps(name);
   }
 
-  /** The domain where it has been asked for. */
+  /** The domain of a name if it has been made already. */
   awake(name: string): Domain | undefined {
     return super.get(name);
   }
@@ -51,7 +51,7 @@ export class ServedDomains {
   onRemoved: (name: string) => void = () => undefined;
   /** Removed domains whose data is still being removed. */
   readonly #leaving = new Set<string>();
-  /** Of domains of the directory, the life that is served: one that was removed and made again is another domain. */
+  /** For each domain of the directory, which of its lives is served: a domain that was removed and made again is another domain. */
   readonly #lives = new Map<string, number>();
   #fixed: ReadonlyMap<string, DomainConfig> = new Map();
   #isClosed = false;
