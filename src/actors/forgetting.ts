@@ -1,15 +1,15 @@
-/** Has things forgotten of a domain's history: in a cluster on every node, each of which has a part, and of nodes that have gone. */
+/** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
 import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { History } from './history.js';
 
-/** A message of a conversation; a conversation, where `id` is null; all of somebody's, where `other` is null too. */
+/** What to forget: one message; a whole conversation, where `id` is null; all of a user's, where `other` is null too. */
 export type Forgotten = readonly [user: Address, other: Address | null, id: string | null];
 
 /**
- * `done` gets the short id of whoever has sent the message (null: none was asked for, or there is none), or that a node has not
- * answered, so that it may have what is to be forgotten.
+ * Forgets on all nodes. `done` gets the short id of the message's sender (null: no single message was asked for, or none was
+ * found), or UNAVAILABLE where a node has not answered and so may still have what was to be forgotten.
  */
 export function forget(domain: Domain, what: Forgotten, done: (author: string | ReplyError | null) => void): void {
   forgetHere(domain, what, (here) => {
@@ -21,7 +21,7 @@ export function forget(domain: Domain, what: Forgotten, done: (author: string | 
   });
 }
 
-/** The same for what is this node's to forget. */
+/** Forgets in this node's part of the history, and in parts of nodes that have gone and that this node takes care of. */
 function forgetHere(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
   const { history, cluster } = domain;
   if (!history) return done(null);
@@ -35,14 +35,14 @@ function forgetHere(domain: Domain, [user, other, id]: Forgotten, done: (author:
   done(authors.find((author) => author !== null) ?? null);
 }
 
-/** A turn for some of them, so that somebody with many conversations holds nobody up. */
+/** Forgets all of a user's history, some conversations in each turn of the event loop, so that a user with many delays nobody. */
 function forgetAll(parts: readonly History[], user: Address, done: () => void): void {
   const left = parts.filter((part) => part.forgetSome(user));
   if (left.length > 0) setImmediate(() => forgetAll(left, user, done));
   else done();
 }
 
-/** Another node asks for it. Answers a list of whoever has sent the message; null: nothing was forgotten. */
+/** Forgets here what another node asks for. `reply` gets a list with the message's sender or null; null: the request is invalid. */
 export function answerForget(
   domain: Domain | undefined,
   fields: readonly unknown[],
@@ -53,7 +53,7 @@ export function answerForget(
   else reply(null);
 }
 
-/** What another node says is to be forgotten; null: it is nothing of the kind. */
+/** Reads another node's request to forget; null: its fields are not valid. */
 function readForgotten(fields: readonly unknown[]): Forgotten | null {
   const [user, other = null, id = null] = fields;
   const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string';

@@ -1,9 +1,9 @@
 /**
- * What a history has taken and not written to its conversations yet: the lines of messages in one piece of memory outside of
- * the heap, whose collector would carry each of them twice, and for each conversation where its own are.
+ * Messages that a history has taken and not written to their conversations yet: their lines in one buffer outside of the heap,
+ * whose collector would copy each of them twice, and for each conversation the places of its lines in that buffer.
  *
- * What has come since is noted on disk as it is, in one record, so that a server that is killed finds it again; the records
- * go when all that they hold is in its conversations. Bounded: whoever adds closes what is much, and has it written.
+ * New lines are noted on disk as they are, in one record at a time, so that a server that was killed finds them again; a record
+ * is removed when all its messages are in their conversations. Bounded: history-writes.ts closes and writes a batch that is large.
  */
 import { BoundedMap } from '../bounded-map.js';
 import { part } from '../store/keys.js';
@@ -11,51 +11,51 @@ import type { Store, Table } from '../store/store.js';
 import { type Address, isRoom, parseTarget } from './address.js';
 import type { MessageFields } from './packet.js';
 
-/** So much is written at once, however short the time. */
+/** A batch with so many messages and reads, or so many bytes, is written without waiting for its time. */
 const MUCH = 20_000;
 const MUCH_BYTES = 4_194_304;
 const FIRST_BYTES = 4096;
-/** A piece of memory that is kept for what comes next, also where nothing waits. */
+/** A written batch's buffer of at most this size is kept for a later batch; a larger one only while messages wait. */
 const SPARE_BYTES = 65_536;
-/** UTF-8 takes so many bytes for a unit of UTF-16 at most. */
+/** The most bytes that one UTF-16 code unit takes in UTF-8. */
 const UTF8_BYTES = 3;
 const LINE_FEED = 10;
 const SPACE = 32;
-/** Of a sequence: 36 ** 11 is beyond all of them. */
+/** Digits of a sequence in base 36: every sequence is below 36 ** 11. */
 const DIGITS = 11;
 const LOWER_DIGITS = 5;
 const LOWER = 36 ** LOWER_DIGITS;
 const DIGIT_BYTES = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 
 const KEYS = 1000;
-/** What one says to have read of a conversation at once; each is searched for. */
+/** So many ids of read messages are kept for each reader of a conversation, the latest; each costs a search when it is written. */
 const MOST_READS = 4;
 
-/** Of each message. */
+/** How many offsets `Lines.places` has for each message. */
 export const PLACES = 3;
 
-/** Where messages stand in a piece of memory, a line each: the sequence in base 36, a space, the JSON. */
+/** Messages in a buffer, a line each: the sequence in base 36, a space, the JSON. */
 export interface Lines {
   readonly buffer: Buffer;
   readonly sequences: readonly number[];
-  /** Of each message, one after another: where its line begins, where its JSON begins, and where its line ends. */
+  /** Three offsets in the buffer for each message: where its line begins, where its JSON begins, and where its line ends. */
   readonly places: readonly number[];
 }
 
-/** What has been taken of one conversation. */
+/** Gathered messages and reads of one conversation. */
 export interface Gathered extends Lines {
   readonly key: string;
   /** The two endpoints, or the room alone. */
   readonly sides: readonly Address[];
-  /** Who has written in a room; null: it is none. */
+  /** The endpoints that have written in the room; null where the conversation is between two endpoints. */
   readonly authors: ReadonlySet<Address> | null;
-  /** By who has read: the ids that were said last. */
+  /** For each reader the ids of the messages that it has reported as read last, at most `MOST_READS`. */
   readonly reads: ReadonlyMap<Address, readonly string[]>;
 }
 
 type Read = readonly [by: Address, to: Address, id: string];
 
-/** What is on disk of what has come. */
+/** A record on disk: lines and reads that came after those of the record before. */
 interface Noted {
   readonly lines: Buffer;
   readonly reads: readonly Read[];
@@ -78,21 +78,21 @@ class Conversation implements Gathered {
   }
 }
 
-/** What is written together. */
+/** Messages and reads that are gathered in one buffer and closed together. */
 class Batch {
   readonly conversations = new Map<string, Conversation>();
   used = 0;
   count = 0;
-  /** Since when it has something, in milliseconds since the epoch. */
+  /** When the first entry came, in milliseconds since the epoch. */
   since = 0;
-  /** Bytes and reads that are noted, and the numbers of the records in which they are. */
+  /** How many bytes are noted on disk, the reads that are not noted yet, and the numbers of the batch's records on disk. */
   noted = 0;
   reads: Read[] = [];
   records: number[] = [];
 
   constructor(public buffer: Buffer) {}
 
-  /** Room for so many bytes more. */
+  /** Answers the buffer, enlarged where it had no room for so many bytes more. */
   reserve(bytes: number): Buffer {
     const wanted = this.used + bytes;
     if (wanted > this.buffer.length) {
@@ -108,10 +108,10 @@ const NO_BYTES = Buffer.alloc(0);
 
 export class Gathering {
   #open = new Batch(NO_BYTES);
-  /** Takes nothing more, and is being written. */
+  /** The batch that takes no more messages and is being written; null: none is. */
   #closing: Batch | null = null;
   #spare: Buffer = NO_BYTES;
-  /** Keys of conversations by their names: to hash costs more than all else that is done for a message here. */
+  /** The store's keys of conversations by their names, since hashing a name costs more than the rest of gathering a message. */
   readonly #keys = new BoundedMap<string, string>(() => KEYS);
   readonly #notes: Table<Noted>;
   readonly #part: string;
@@ -137,7 +137,7 @@ export class Gathering {
     return this.#open.count >= MUCH || this.#open.used >= MUCH_BYTES;
   }
 
-  /** Since when the first of what is not closed has been here; milliseconds since the epoch. */
+  /** When the first entry of the open batch came, in milliseconds since the epoch. */
   get since(): number {
     return this.#open.since;
   }
@@ -159,7 +159,7 @@ export class Gathering {
     gathered.authors?.add(sender);
   }
 
-  /** `by` says to have read up to the message of this id. */
+  /** Notes that the endpoint `by` has read up to the message with this id. */
   read(by: Address, to: Address, id: string, now: number): void {
     const { reads } = this.#of(by, to, now);
     const ids = reads.get(by) ?? [];
@@ -171,7 +171,7 @@ export class Gathering {
     if (this.#open.reads.length > MUCH) this.#open.reads.shift();
   }
 
-  /** Notes what has come since the last time, as far as there is room on the disk. */
+  /** Notes on disk what has come since the last call; where the disk has no room for it, it is never noted. */
   note(hasRoom: (bytes: number) => boolean): void {
     const batch = this.#open;
     const { buffer, noted, used, reads } = batch;
@@ -181,11 +181,11 @@ export class Gathering {
     if (!hasRoom(used - noted)) return;
     this.#lastRecord += 1;
     batch.records.push(this.#lastRecord);
-    // No copy: memory is not used again before this is on disk.
+    // Not copied: the buffer is used again only after the store has committed this record.
     this.#notes.put([this.#part, this.#lastRecord], { lines: buffer.subarray(noted, used), reads });
   }
 
-  /** What has come is to be written, and takes nothing more; what was closed before has been written. */
+  /** Closes the open batch, so that it is written; does nothing while an earlier closed batch is not written to its end. */
   close(): void {
     if (this.#closing || this.#open.conversations.size === 0) return;
     this.#closing = this.#open;
@@ -193,7 +193,7 @@ export class Gathering {
     this.#spare = NO_BYTES;
   }
 
-  /** Of what is closed: the conversations that have waited longest, at most so many. */
+  /** Takes up to `most` conversations out of the closed batch, those that have waited longest. */
   take(most: number): Gathered[] {
     const taken: Gathered[] = [];
     const { conversations } = this.#closing ?? {};
@@ -205,13 +205,13 @@ export class Gathering {
     return taken;
   }
 
-  /** What has come of one conversation, in its order. */
+  /** Takes what is gathered of one conversation out of both batches, in the order of its messages. */
   takeOf(user: Address, other: Address): Gathered[] {
     const name = conversationOf(this.domain, user, other);
     return this.#takeFrom((conversations) => (conversations.has(name) ? [name] : []));
   }
 
-  /** What has come of an endpoint's conversations and of rooms. */
+  /** Takes what is gathered of an endpoint's conversations and of the given rooms out of both batches. */
   takeOfAll(user: Address, rooms: ReadonlySet<Address>): Gathered[] {
     const isWanted = ({ sides }: Conversation): boolean =>
       sides.length > 1 ? sides.includes(user) : rooms.has(sides[0] as Address);
@@ -222,7 +222,7 @@ export class Gathering {
     });
   }
 
-  /** All that was taken has been written: what was noted of it is needed no more. */
+  /** Called when all taken conversations have been written: removes the notes of batches that have nothing left. */
   written(): void {
     const closing = this.#closing;
     if (closing?.conversations.size === 0) {
@@ -236,8 +236,8 @@ export class Gathering {
   }
 
   /**
-   * Takes what was noted when the server was killed, but for what is in its conversation; `latest` is the last sequence of one.
-   * Answers the last sequence of all.
+   * Gathers again what was noted on disk before the server was killed, except messages that are in their conversations already.
+   * `latest` gives the last sequence that a conversation has. Answers the highest sequence that was noted.
    */
   restore(latest: (key: string) => number, now: number): number {
     let last = 0;
@@ -311,7 +311,7 @@ export class Gathering {
   }
 }
 
-/** In base 36, in two halves that are small integers: to have the engine make a text of it costs a microsecond. */
+/** Writes a sequence in base 36, as two halves that are small integers: having the engine make a string of it costs 1 µs. */
 function writeSequence(buffer: Buffer, at: number, sequence: number): void {
   const higher = Math.floor(sequence / LOWER);
   writeDigits(buffer, at + DIGITS - LOWER_DIGITS, LOWER_DIGITS, sequence - higher * LOWER);
@@ -326,19 +326,19 @@ function writeDigits(buffer: Buffer, at: number, count: number, value: number): 
   }
 }
 
-/** Bytes of the lines of messages. */
+/** How many bytes the lines of the messages take. */
 export function bytesOf({ places }: Lines): number {
   let bytes = 0;
   for (let at = 0; at < places.length; at += PLACES) bytes += (places[at + 2] as number) - (places[at] as number);
   return bytes;
 }
 
-/** The key under which the store has a conversation, whoever of the two asks. */
+/** The key of a conversation in the store; its two endpoints may be given in either order. */
 export function keyOf(domain: string, user: Address, other: Address): string {
   return part(conversationOf(domain, user, other));
 }
 
-/** What names a conversation, whoever of the two asks. */
+/** The name of a conversation: the room's address, or the addresses of both endpoints, in the same order for both. */
 function conversationOf(domain: string, user: Address, other: Address): string {
   if (isRoom(domain, other)) return other;
   return user < other ? `${user},${other}` : `${other},${user}`;

@@ -1,6 +1,6 @@
 /**
- * Reads a history: pages of messages and of conversations. In the store of a cluster each node has a part of its own, with what
- * was dispatched there; they are read together, in the order of sequences.
+ * Reads a history: pages of messages and of conversations. In the store of a cluster each node has a part of its own, with the
+ * messages that were dispatched there; all parts are read together, in the order of sequences.
  */
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
@@ -9,27 +9,27 @@ import { Conversations, type Head, hasId, isFrom, type Message, type Page, pageO
 import { keyOf } from './gathering.js';
 import { Participants } from './participants.js';
 
-/** Characters of messages that a list of conversations or a search for what has been read looks at; the page ends there. */
+/** So many characters of messages are looked at for a page of conversations, which ends there, or in search of a read message. */
 export const LOOKED_AT = 4_194_304;
 
-/** Which messages of a conversation, or which conversations, to read. Positions are those of a page's `next`. */
+/** Which messages of a conversation, or which conversations, to read. `before` and `after` are positions from a page's `next`. */
 export interface Asked {
   readonly before: number | null;
   readonly after: number | null;
   readonly limit: number;
 }
 
-/** One conversation of a list. */
+/** One conversation in a list of an endpoint's conversations. */
 export interface Summary {
   /** The other endpoint, or the room. */
   readonly other: Address;
-  /** The JSON of its latest message. */
+  /** The JSON of the conversation's latest message. */
   readonly last: string;
-  /** Messages of others after the one that was said to have been read. */
+  /** How many messages of others came after the last one that the endpoint has read. */
   readonly unread: number;
 }
 
-/** What one node has of a domain's history. */
+/** One node's part of a domain's history. */
 export class HistoryPart {
   readonly conversations: Conversations;
   readonly participants: Participants;
@@ -44,7 +44,7 @@ export class HistoryPart {
   }
 }
 
-/** A conversation in the parts that have something of it. */
+/** One conversation together with its heads in all parts that have messages of it. */
 interface Whole {
   readonly key: string;
   readonly heads: readonly (readonly [HistoryPart, Head])[];
@@ -76,13 +76,13 @@ export class HistoryReading {
     return { items: found.items.map(({ json }) => json), next: found.next };
   }
 
-  /** The conversations of an endpoint that is in these rooms, the newest first; `after` is not looked at. */
+  /** The conversations of an endpoint and of the rooms that it is in, the newest first; `after` is ignored. */
   conversations(user: Address, rooms: readonly Address[], { before, limit }: Asked, oldest: number): Page<Summary> {
     const below = before ?? Number.POSITIVE_INFINITY;
     const keys = new Set(rooms.map((room) => part(room)));
     for (const { participants, conversations } of this.parts()) {
       const find = (key: string) => conversations.head(key);
-      // In another part a conversation may be later, and then be none of this page.
+      // With several parts all are needed: a conversation may have a later message in another part and so belong to an earlier page.
       const count = this.parts().length > 1 ? Number.POSITIVE_INFINITY : limit + 1;
       for (const { key } of participants.latest(user, { below, oldest, count }, find)) keys.add(key);
     }
@@ -98,7 +98,7 @@ export class HistoryReading {
     return { items, next: all.length > shown ? (all[shown - 1]?.latest ?? null) : null };
   }
 
-  /** The newest message of an id: that of `author` first, and rather than one of `reader` another's. */
+  /** The newest message with an id, preferably by `author`, or, where that is null, by another than `reader`; in `most` characters. */
   find(key: string, id: string, author: string | null, reader = '', most = Number.POSITIVE_INFINITY): Message | null {
     let other: Message | null = null;
     let looked = 0;
@@ -136,7 +136,7 @@ export class HistoryReading {
     return last && { other, last: last.json, unread };
   }
 
-  /** The sequence up to which an endpoint has read, whichever node has heard of it. */
+  /** The sequence up to which an endpoint has read a conversation: the highest that any node has. */
   #readUpTo(user: Address, { key, heads }: Whole): number {
     let read = 0;
     for (const { prefix } of this.parts()) read = Math.max(read, this.#reads.get([...prefix, key, part(user)]) ?? 0);
@@ -155,7 +155,7 @@ function forwards({ key, heads }: Whole, above: number): Iterable<Message> {
   return merged(all, (a, b) => a.sequence < b.sequence);
 }
 
-/** Of several that are in order, one that is. */
+/** Merges several sorted lists of messages into a single sorted one. */
 function* merged(all: readonly Iterable<Message>[], isBefore: (a: Message, b: Message) => boolean): Iterable<Message> {
   const [only] = all;
   if (only && all.length === 1) return yield* only;

@@ -1,44 +1,44 @@
-/** When a history writes what has gathered: noted on disk within a second, and some seconds later in its conversations. */
+/** Decides when a history writes gathered messages: noted on disk within a second, and some seconds later in their conversations. */
 import type { Clock } from '../clock.js';
 import type { Store } from '../store/store.js';
 import type { Gathered, Gathering } from './gathering.js';
 
-/** How old what is not noted on disk may be. */
+/** How long a gathered message may wait before it is noted on disk. */
 export const GATHER_MS = 1000;
-/** How long what is taken gathers before it is written to its conversations. */
+/** How long messages gather before they are written to their conversations. */
 const WRITE_MS = 10_000;
-/** In a cluster, where other nodes read it when it is written to its conversations. */
+/** How long messages gather in a cluster, where other nodes can read a message only when it is in its conversation. */
 const SHARED_MS = 100;
-/** Then so many conversations are written at once, with a pause before the next, so that it holds nobody up. */
+/** So many conversations are written in one turn, with a pause before the next turn, so that writing delays no other work. */
 const SOME = 50;
 const PAUSE_MS = 10;
 
 export class HistoryWrites {
-  /** Milliseconds since the epoch. */
+  /** When messages were noted on disk last, in milliseconds since the epoch. */
   #notedAt = 0;
   #cancel: (() => void) | null = null;
   #isClosed = false;
-  /** Whether other nodes read what is written; then nothing is noted before. */
+  /** Whether the store is that of a cluster: then messages are not noted on disk before they are written to their conversations. */
   readonly #isShared: boolean;
 
   constructor(
     private readonly gathering: Gathering,
     private readonly clock: Clock,
     private readonly store: Store,
-    /** Writes these to their conversations, in their order. */
+    /** Writes gathered messages and reads to their conversations, in the order of the list. */
     private readonly keep: (gathered: readonly Gathered[]) => void,
   ) {
     this.#isShared = store.node !== null;
   }
 
-  /** Something has come. */
+  /** Called after a message or a read has been gathered: sets the time of the next write, or writes. */
   came(): void {
     if (this.#isClosed) this.all();
     else if (this.gathering.isMuch) this.#hurry();
     else this.#cancel ??= this.clock.after(this.#gatherMs, this.#turn);
   }
 
-  /** Writes what has gathered. */
+  /** Writes everything that has gathered to its conversations. */
   all(): void {
     this.#stop();
     this.#take(Number.POSITIVE_INFINITY);
@@ -46,20 +46,20 @@ export class HistoryWrites {
     this.#take(Number.POSITIVE_INFINITY);
   }
 
-  /** Writes some of what has gathered, whenever it would have its turn. */
+  /** Writes some conversations, which have been taken from the gathering, now. */
   these(gathered: readonly Gathered[]): void {
     if (gathered.length === 0) return;
     this.keep(gathered);
     this.gathering.written();
   }
 
-  /** Writes what has gathered, and forgets its timer: what comes later is written at once. */
+  /** Writes everything that has gathered and cancels the timer; from then on each message is written as it comes. */
   close(): void {
     this.#isClosed = true;
     this.all();
   }
 
-  /** Much has gathered before its time: it is written soon, what was under way at once. */
+  /** A batch has become large before its time: writes the rest of the closed batch now, and closes the large one. */
   #hurry(): void {
     this.#stop();
     this.#take(Number.POSITIVE_INFINITY);
@@ -77,7 +77,7 @@ export class HistoryWrites {
     this.goOn();
   };
 
-  /** Has its next turn where something waits. */
+  /** Sets the timer for the next turn where something waits. */
   goOn(): void {
     const { isEmpty, isClosing } = this.gathering;
     if (!isEmpty) this.#cancel ??= this.clock.after(isClosing ? PAUSE_MS : this.#gatherMs, this.#turn);

@@ -1,12 +1,12 @@
 /**
  * A domain's history: the last messages of each conversation, between two endpoints or in a room. PROTOCOL.md section 18.
  *
- * `take` notes what is dispatched, and that is all that a message's way costs. Within a second what has gathered is noted on
- * disk as it is (gathering.ts), and some seconds later written together, a conversation at a time; who reads has what is
- * asked for written at once. A server that is killed has lost at most what was not noted.
+ * `take` gathers a message in memory, which is all that dispatching it costs. Within a second gathered messages are noted on
+ * disk as they are (gathering.ts), and some seconds later written to their conversations; reading a conversation has its
+ * messages written first. A server that is killed loses at most the messages that were not noted.
  *
  * Bounded for each conversation by the domain's `history` (messages and days), and for the domain by `historyBytes`: beyond
- * that the oldest go, and where all is of the current period, or the disk is full, what is new is not kept. Each of these is counted.
+ * that the oldest go; where all are of the current period, or the disk is full, new ones are not kept. Each of these is counted.
  */
 import type { Clock } from '../clock.js';
 import type { HistoryConfig, Limits } from '../config.js';
@@ -33,7 +33,7 @@ const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** What a page says of messages that it has read, as PROTOCOL.md has it among statuses. */
+/** How a status begins by which a page says up to which message it has read. PROTOCOL.md section 18. */
 const READ = 'read ';
 
 /** What a history needs of its domain. */
@@ -46,7 +46,7 @@ interface Owner {
 interface Totals {
   readonly messages: number;
   readonly bytes: number;
-  /** The last sequence: also where the clock was set back, later ones are higher. */
+  /** The last sequence, so that later ones are higher even where the clock was set back. */
   readonly sequence: number;
 }
 
@@ -55,17 +55,17 @@ const NOTHING: Totals = Object.freeze({ messages: 0, bytes: 0, sequence: 0 });
 export class History {
   readonly #conversations: Conversations;
   readonly #participants: Participants;
-  /** Up to which sequence a room's members have read. */
+  /** The sequences up to which endpoints have read: members of rooms, and in the store of a cluster all. */
   readonly #reads: Table<number>;
   readonly #totals: Table<Totals>;
-  /** What this node's keys begin with. */
+  /** The beginning of this part's keys: the domain, and in the store of a cluster the node. */
   readonly #prefix: Key;
-  /** What this node has, and what all nodes have. */
+  /** `#own` reads this node's part alone, `#reading` the parts of all nodes. */
   readonly #own: HistoryReading;
   readonly #reading: HistoryReading;
   /** Parts of other nodes, by their names. */
   readonly #parts = new Map<string, HistoryPart>();
-  /** Whether what a node has left is this one's to see to. */
+  /** Whether a node has gone and this one has to expire old messages of its part. */
   isLeft: (node: string) => boolean = () => false;
   readonly #gathering: Gathering;
   readonly #writes: HistoryWrites;
@@ -81,7 +81,7 @@ export class History {
     private readonly store: Store,
     public settings: HistoryConfig,
     private readonly encode: (packet: Packet) => string,
-    /** The node whose part it is, which has gone: it is read, and what is in it forgotten; null: this one's. */
+    /** The name of a node that has gone, where this is that node's part, opened to forget messages in it; null: this node's part. */
     private readonly left: string | null = null,
   ) {
     const domain = part(owner.name);
@@ -106,12 +106,12 @@ export class History {
     this.#writes.goOn();
   }
 
-  /** Notes a message, or that messages have been read; whatever else is dispatched is none of a history's. */
+  /** Gathers a message, or a status that says what has been read; ignores all other packets. */
   take(packet: Packet, to: Address): void {
     const { kind, sender } = packet;
     if (sender === null) return;
     if (kind === 'message') {
-      // What nobody is to receive after a time is nobody's to read later.
+      // A message that expires must not be readable after its time.
       if (packet.expiresAt !== null) return;
       this.#gathering.message(sender, to, this.#nextSequence(), this.encode(packet), this.clock.now());
     } else {
@@ -122,7 +122,7 @@ export class History {
     this.#writes.came();
   }
 
-  /** Writes what has gathered to its conversations; on disk it is with the store's next commit. */
+  /** Writes all gathered messages to their conversations; they are on disk with the store's next commit. */
   write(): void {
     this.#writes.all();
   }
@@ -144,7 +144,7 @@ export class History {
     return this.#reading.messages(user, other, asked, this.#oldest());
   }
 
-  /** The conversations of an endpoint that is in these rooms, the newest first; `after` is not looked at. */
+  /** The conversations of an endpoint and of the rooms that it is in, the newest first; `after` is ignored. */
   conversations(user: Address, rooms: readonly Address[], asked: Asked): Page<Summary> {
     this.#writes.these(this.#gathering.takeOfAll(user, new Set(rooms)));
     return this.#reading.conversations(user, rooms, asked, this.#oldest());
@@ -161,8 +161,8 @@ export class History {
   }
 
   /**
-   * Forgets one message of a conversation: that of `user` with this id, or else another's. Answers whose it was (a short
-   * id); null: there is none.
+   * Forgets one message of a conversation: the one with this id from `user`, or, if there is none, from another sender. Answers
+   * the sender's short id; null: no message has this id.
    */
   forgetMessage(user: Address, other: Address, id: string): string | null {
     this.write();
@@ -193,7 +193,7 @@ export class History {
     return some.conversations.length + some.rooms.length > 0;
   }
 
-  /** Writes what has gathered, and forgets its timers: what comes later is written at once. */
+  /** Writes all gathered messages and cancels the timers; from then on each message is written as it comes. */
   close(): void {
     this.#closed = true;
     this.#writes.close();
@@ -201,7 +201,7 @@ export class History {
     this.#cancelSweep = null;
   }
 
-  /** In the store of a cluster: the nodes that have a part, but for this one. */
+  /** The names of the other nodes that have a part of this history in the store of a cluster; none in a server's own store. */
   *nodes(): Iterable<string> {
     if (this.store.node === null) return;
     for (const [[, node]] of this.#totals.entries([part(this.owner.name)])) {
@@ -264,7 +264,7 @@ export class History {
     const message = this.#reading.find(key, id, null, shortId(this.owner.name, by), LOOKED_AT);
     if (!message || !this.store.hasRoom()) return;
     const { sequence } = message;
-    // In a cluster the message may be in another node's part.
+    // In a cluster the message may be in another node's part, so the position is kept in the table and not in this part's head.
     const head = this.#conversations.head(key);
     const side = this.store.node === null ? (head?.sides.indexOf(by) ?? -1) : -1;
     if (!head || side < 0) {
@@ -288,7 +288,7 @@ export class History {
     this.#remove(key, head);
   }
 
-  /** Removes what the store has of a conversation of which nothing is to be left. */
+  /** Removes a conversation of which no message is left from the store. */
   #remove(key: string, head: Head): void {
     this.#conversations.removeChunks(key, head);
     this.#conversations.put(key, null);
@@ -307,7 +307,7 @@ export class History {
     return change;
   }
 
-  /** Takes the oldest messages away while there are too many bytes; false: there are still. */
+  /** Forgets the oldest messages while the domain has too many bytes; false: it still has too many. */
   #makeRoom(): boolean {
     const { historyBytes } = this.owner.limits;
     const isEnough = (): boolean => this.#bytes + elsewhere < historyBytes;
@@ -319,7 +319,7 @@ export class History {
     return isEnough();
   }
 
-  /** Forgets messages of periods before one, the oldest first, of a number of conversations; answers whether that was all. */
+  /** Forgets messages of periods before `period`, the oldest first, in up to `SWEPT` conversations; answers whether that was all. */
   #expire(period: number, isEnough: () => boolean = () => false): boolean {
     const due = this.#participants.due(period, SWEPT);
     for (const { key, period: of } of due) {
@@ -354,7 +354,7 @@ export class History {
     if (isDue && !this.#closed && this.left === null) this.#cancelSweep ??= this.clock.after(delayMs, this.#sweep);
   }
 
-  /** Writes how much there is, and shows it. */
+  /** Writes the totals of messages and bytes to the store, and shows them in the metrics. */
   #tell(): void {
     const { history } = this.owner.metrics;
     if (history.messages !== this.#messages || history.bytes !== this.#bytes) {

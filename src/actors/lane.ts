@@ -1,44 +1,44 @@
 /**
- * What waits of one domain: messages in the mailboxes of its actors, first in, first out, and clients with something to send, which
- * are written when the messages are handled, so that what one turn brings is one write. The lanes of a system take turns (system.ts).
+ * The work of one domain that waits for a turn: messages to its actors, handled first in, first out, and clients with packets to
+ * send, written after the messages, so that all packets of a turn go out in one write. The lanes of a system take turns (system.ts).
  */
 
-/** Whoever has something to send. */
+/** A client with packets to send. */
 export interface Sender {
-  /** `now` is of `performance.now()`. */
+  /** Sends the client's packets; `now` is the time in milliseconds of `performance.now()`. */
   flush(now: number): void;
 }
 
-/** Turns after which clients are written although the lane has messages still. */
+/** After so many turns a lane writes to its clients although it still has messages. */
 const LONGEST_WAIT_TURNS = 100;
 /**
- * So many handled entries are kept before those that wait move to the front; more where more wait, since each move costs as
- * much as waits.
+ * A lane drops its handled entries when there are more of them than this and more than entries that wait: each drop copies all
+ * that wait.
  */
 const MOST_HANDLED = 8192;
 
 export class Lane<Cell = unknown> {
   #cells: Cell[] = [];
   #messages: unknown[] = [];
-  /** How many of them have been handled. */
+  /** How many entries of `#cells` and `#messages`, from the front, have been handled. */
   #handled = 0;
   #senders: Sender[] = [];
   #written = 0;
   #waitedTurns = 0;
-  /** It is among those that take turns. */
+  /** Whether the lane is in the system's list of lanes with work. */
   isActive = false;
 
   constructor(
-    /** Called when it has something to do. */
+    /** Called when the lane gets work while it is not active. */
     private readonly wake: (lane: Lane<Cell>) => void,
   ) {}
 
-  /** Messages that wait. */
+  /** How many messages wait to be handled. */
   get messages(): number {
     return this.#cells.length - this.#handled;
   }
 
-  /** Clients that wait to be written. */
+  /** How many clients wait to be written. */
   get senders(): number {
     return this.#senders.length - this.#written;
   }
@@ -53,13 +53,13 @@ export class Lane<Cell = unknown> {
     if (!this.isActive) this.wake(this);
   }
 
-  /** A client has something to send. */
+  /** Adds a client that has packets to send. */
   add(sender: Sender): void {
     this.#senders.push(sender);
     if (!this.isActive) this.wake(this);
   }
 
-  /** Handles so many of the messages that wait now, none where `most` is below 1; answers how many. */
+  /** Handles up to `most` of the messages that wait now (none where `most` is below 1); answers how many it has handled. */
   handle(most: number, receive: (cell: Cell, message: unknown) => void): number {
     const start = this.#handled;
     const end = Math.max(start, Math.min(this.#cells.length, start + most));
@@ -74,14 +74,14 @@ export class Lane<Cell = unknown> {
     return end - start;
   }
 
-  /** Whether its clients may be written in this turn; asked once in each. */
+  /** Whether the lane's clients may be written in this turn. Called once a turn, since it counts the turns that clients wait. */
   mayWrite(): boolean {
     if (this.senders === 0) return false;
     this.#waitedTurns += 1;
     return this.messages === 0 || this.#waitedTurns > LONGEST_WAIT_TURNS;
   }
 
-  /** Writes so many clients. */
+  /** Writes to up to `most` of the clients that wait. */
   write(most = Number.POSITIVE_INFINITY): void {
     const senders = this.#senders;
     const end = Math.min(senders.length, this.#written + most);
