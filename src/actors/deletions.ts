@@ -1,7 +1,7 @@
 /**
- * Messages that their sender has deleted: the status `deleted {id}`, to whom the message went. PROTOCOL.md section 18.
- * Wherever the message still waits for somebody it is taken out on the way of that status, which goes where the message went and
- * behind it; who never had the message is told nothing. So it needs nothing of its own between nodes.
+ * Messages that their sender deletes, by the status `deleted {id}` to the receiver of the message. PROTOCOL.md section 18.
+ * The status travels the way that the message went, behind it, and takes the message out wherever it still waits; a client that
+ * never had the message is not told. So deleting needs no messages of its own between nodes.
  */
 import { isRoom, shortId } from './address.js';
 import type { Client } from './client.js';
@@ -12,7 +12,7 @@ import { forgetWaiting } from './unseen.js';
 
 const DELETED = 'deleted ';
 
-/** Which message is deleted: that of this sender, to this endpoint or room, with this id. */
+/** Which message is deleted: the one with this id from this sender to this endpoint or room, both as short ids. */
 export interface Deletion {
   readonly from: string;
   readonly to: string;
@@ -20,7 +20,7 @@ export interface Deletion {
   readonly isOfRoom: boolean;
 }
 
-/** What a status deletes; null, nearly always: nothing. */
+/** The message that a packet deletes; null, nearly always: the packet deletes none. */
 export function deletionOf({ name }: Pick<Domain, 'name'>, { kind, fields, topic }: Packet): Deletion | null {
   if (kind !== 'status') return null;
   const { from, show } = fields as StatusFields;
@@ -32,7 +32,7 @@ export function isDeleted({ from, to, id, isOfRoom }: Deletion, fields: MessageF
   return fields.id === id && fields.from === from && fields.to === to && (fields.type === 'grpchat') === isOfRoom;
 }
 
-/** Whether the JSON of a frame is that of a message, alone, that is deleted. Most frames are passed over without being parsed. */
+/** Whether a frame's JSON holds a single message, which is the deleted one. Most frames are ruled out without being parsed. */
 export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
   if (!payload.includes(JSON.stringify(deletion.id))) return false;
   const { messages } = JSON.parse(payload.toString()) as { readonly messages?: readonly MessageFields[] };
@@ -40,8 +40,8 @@ export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
 }
 
 /**
- * Takes a deleted message from all that of an endpoint, or of some of its clients, waits on this node. Answers who of these
- * clients is to be told: those that may have had it, or where nobody knows.
+ * Where a packet deletes a message, takes that message out of the clients' queues, and out of the endpoint's waiting and offline
+ * messages on this node. Answers the clients that are to get the packet: those that have had the message or may have had it.
  */
 export function takeDeleted(state: EndpointState, packet: Packet, clients = state.clients): readonly Client[] {
   const { domain, unseen } = state;
@@ -63,7 +63,7 @@ export function takeDeleted(state: EndpointState, packet: Packet, clients = stat
   return told;
 }
 
-/** It counts as no loss to the client, which is to know nothing of it. */
+/** Removes a deleted message from a client's queue. It does not count as lost, since the client is not to know of it. */
 function takeFromQueue(client: Client, packet: Packet): void {
   client.queue.remove(packet, 0);
   client.transport?.dropped?.([packet]);

@@ -1,12 +1,12 @@
 /**
- * An endpoint that moves to another node, since its own ends in order: its clients, their queues and positions, its rooms
- * and buddies go there as they would go to disk, and come back there by what brings them back from disk (keeping.ts).
- * PROTOCOL.md section 20. Which node that is, and how it is told, is in src/cluster/leaving.ts and adoption.ts.
+ * Moves an endpoint to another node when its own node ends in order: its clients, their queues and positions, its rooms and
+ * buddies are handed over in the form in which they would be on disk, and restored there as they would be from disk (keeping.ts).
+ * PROTOCOL.md section 20. How the other node is chosen and told is in src/cluster/leaving.ts and adoption.ts.
  *
- * The node that ends stops the endpoint's actor at one moment: from then on what is delivered to it here goes on to the other
- * node, until nobody sends anything here any more. The other node may have the same packets itself by then, as it is in the
- * same rooms: of the two copies the clients that have moved get the one that came by the old way, which is the earlier one, and
- * what has no copy there when all has come, behind it.
+ * The node that ends freezes the endpoint at one moment: from then on it forwards the packets delivered to the endpoint to the
+ * other node, until nobody sends it any. The other node may receive the same packets itself, since the endpoint is in the same
+ * rooms there. Of two such copies the clients that have moved get the forwarded one, which is in the right order; packets that
+ * came to the other node alone follow when everything has been forwarded.
  */
 import { CLOSE, type CloseReason, UNAVAILABLE } from '../errors.js';
 import type { Address } from './address.js';
@@ -27,62 +27,62 @@ import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
 import { isConnected, keepWaiting, nameOf } from './unseen.js';
 
-/** Packets that may have a copy on their way; beyond it the oldest counts as the only one. */
+/** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
 const MOST_COPIES = 10_000;
 
-/** What goes to the other node. */
+/** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
   readonly kept: KeptEndpoint;
   readonly queues: KeptQueues | null;
 }
 
 export type MovingMessage =
-  /** The server ends in order, and another node is to have the endpoint. */
+  /** To the node that ends in order: stop the endpoint here, and hand it over to another node. */
   | {
       readonly kind: 'handOver';
-      /** Why its connections end. */
+      /** The reason with which the connections of the endpoint's clients are closed. */
       readonly reason: CloseReason;
       readonly numberOf: (packet: Packet) => number;
-      /** Has what is delivered from now on. */
+      /** Called for each packet that is delivered to the endpoint here from now on. */
       readonly forward: (deliver: Deliver) => void;
-      /** Is given null where there is nothing to hand over. */
+      /** Called with the endpoint's state, or with null where there is nothing to hand over. */
       readonly done: (moved: Moved | null) => void;
     }
-  /** The other node has it, and all that was on its way here has come; or (`missed`) it stays, with what came meanwhile. */
+  /** The other node has taken the endpoint and all packets are forwarded; or, with `missed`, it stays, and these came meanwhile. */
   | { readonly kind: 'handedOver'; readonly missed: readonly Deliver[] | null; readonly done: () => void }
-  /** Another node, which ends, hands the endpoint over to this one; or its node is gone. */
+  /** To the node that takes the endpoint over: from a node that ends in order, or from one that is gone. */
   | {
       readonly kind: 'adopt';
       readonly moved: Moved;
-      /** Where its node is gone: the era of its clients' positions, which may have missed something. null: they go on as they were. */
+      /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;
     }
-  /** The node that hands the endpoint over has been delivered this. */
+  /** To the node that takes the endpoint over: a packet that was delivered on the old node and is forwarded. */
   | { readonly kind: 'forwarded'; readonly deliver: Deliver }
-  /** That node has forwarded everything. */
+  /** To the node that takes the endpoint over: the old node has forwarded everything. */
   | { readonly kind: 'adopted' };
 
-/** On the node that ends. */
+/** The state of a move on the node that ends. */
 interface Leaving {
   readonly isLeaving: true;
   readonly forward: (deliver: Deliver) => void;
 }
 
-/** On the node that takes the endpoint over, until nothing more comes by the old way. */
+/** The state of a move on the node that takes the endpoint over, until the old node has forwarded everything. */
 interface Arriving {
   readonly isLeaving: false;
   readonly clients: ReadonlySet<Client>;
-  /** Packets that have come by one of the two ways, by what they are. */
+  /** Packets of which one copy has come, forwarded or delivered here, by their receiver, kind and JSON. */
   readonly copies: Map<string, { readonly packet: Packet; readonly isForwarded: boolean }>;
-  /** What has come here itself and waits for those clients. */
+  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come. */
   readonly held: Set<Deliver>;
 }
 
 export type Moving = Leaving | Arriving;
 
-/** What an endpoint that moves does with a message; false: what any other does. */
+/** Handles a message to an endpoint while it moves; false: the message is to be handled as usual. */
 export function whileMoving(state: EndpointState, moving: Moving, message: EndpointMessage): boolean {
   if (moving.isLeaving) return whileLeaving(state, moving, message);
   if (message.kind === 'deliver') deliverHere(state, moving, message);
@@ -114,7 +114,7 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
 
 type HandOver = Extract<MovingMessage, { kind: 'handOver' }>;
 
-/** Ends its connections, says what it has, and changes no more. */
+/** Closes the connections of the endpoint's clients and hands its state over, which does not change from then on. */
 function handOver(
   state: EndpointState,
   { reason, numberOf, forward, done }: HandOver,
@@ -147,7 +147,7 @@ function forgetTimes({ domain }: EndpointState, client: Client): void {
   runtime.kept?.cancel(client);
 }
 
-/** What is delivered goes on, as the endpoint's oldest part may be here still; who calls may call again. */
+/** Forwards delivered packets, relaying them too, as the oldest part may still be here; answers requests with UNAVAILABLE. */
 function whileLeaving(state: EndpointState, { forward }: Leaving, message: EndpointMessage): boolean {
   switch (message.kind) {
     case 'deliver':
@@ -181,7 +181,7 @@ function whileLeaving(state: EndpointState, { forward }: Leaving, message: Endpo
   }
 }
 
-/** It lives on the other node now: here it is forgotten, and nobody is told of anything. */
+/** Forgets the endpoint on this node, since it lives on the other one now; no presence is sent. */
 function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
   const { domain, record, address, clients, unseen } = state;
   const { tickets, metrics, away, tracker } = domain;
@@ -204,7 +204,7 @@ function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
   domain.changed(address, self);
 }
 
-/** No node could take it: it ends with this one. */
+/** No node could take the endpoint: it goes on here until this node ends, and gets the packets that it missed. */
 function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<EndpointMessage>): void {
   const { runtime } = state.domain;
   state.moving = null;
@@ -218,7 +218,7 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
 
 type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
-/** Takes over what another node hands over, beside what it has here already. */
+/** Takes over an endpoint from another node, beside the clients that it may have on this node already. */
 function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self: Ref<EndpointMessage>): void {
   const { domain } = state;
   if (state.moving) return done(false);
@@ -241,12 +241,12 @@ function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self
   done(true);
 }
 
-/** The endpoint is here as well from now on, in the rooms that it is in. Where it was online, or away, before, nobody sees a change. */
+/** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */
 function enter(state: EndpointState, kept: KeptEndpoint): void {
   const { domain, record } = state;
   const { tracker, fanout } = domain;
   const full = (short: string): Address => `/domain/${domain.name}/${short}` as Address;
-  // What is known of it here is not older than what the other node has handed over.
+  // The nick, show and status in this node's record are at least as new as those that were handed over.
   const isKnown = record.stamp > 0;
   const { nick, show, status } = isKnown ? record : kept;
   const isIn = lookup(record.rooms);
@@ -262,7 +262,7 @@ function enter(state: EndpointState, kept: KeptEndpoint): void {
   else update();
 }
 
-/** Messages that clients here have queued, or the offline store has, are the same objects in the queues of those that come. */
+/** Wraps `packetOf` so that a message which is queued or stored here already is the same object in the queues of new clients. */
 function samePackets(
   { clients, unseen, domain, address }: EndpointState,
   packetOf: (number: number) => Packet | null,
@@ -277,7 +277,7 @@ function samePackets(
   };
 }
 
-/** Delivers what has come here itself: to clients that have moved only when it is clear that it has not come to them before. */
+/** Delivers a packet that came to this node itself; clients that have moved get it only when no forwarded copy can come. */
 function deliverHere(state: EndpointState, { clients, copies, held }: Arriving, message: Deliver): void {
   if (isInTurns(state)) {
     deliver(state, message);
@@ -293,7 +293,7 @@ function deliverHere(state: EndpointState, { clients, copies, held }: Arriving, 
   deliver(state, message, others);
 }
 
-/** Gives what came by the old way to clients that have moved. */
+/** Gives a packet that the old node has forwarded to the clients that have moved. */
 function forwarded(state: EndpointState, message: Deliver): void {
   const { moving } = state;
   if (!moving || moving.isLeaving || isInTurns(state)) {
@@ -314,7 +314,7 @@ function give(state: EndpointState, moving: Arriving, { packet, only }: Deliver)
   for (const client of clients) client.push(packet, state.domain.limits);
 }
 
-/** The copy of a packet that has come by the other way; null: none has, and this one is remembered. */
+/** The copy of a packet that came earlier by the other way; null: none has come, and this packet is remembered. */
 function copyOf(
   { domain }: EndpointState,
   copies: Arriving['copies'],
@@ -331,7 +331,7 @@ function copyOf(
   return null;
 }
 
-/** Nothing more comes by the old way. */
+/** The old node forwards no more: clients that have moved get the packets held for them, and the move is over. */
 function settle(state: EndpointState): void {
   const { moving } = state;
   if (!moving || moving.isLeaving) return;

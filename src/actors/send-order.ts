@@ -1,13 +1,13 @@
 /**
- * Keeps the order of what a sender sends while the id of one of its messages is looked up on another node: what is sent
- * meanwhile waits behind that message. Nothing waits for anybody else's, and where nothing is looked up nothing is kept.
+ * Keeps the order of a sender's packets while the id of one of its messages is looked up on another node: packets that the
+ * sender sends meanwhile wait behind that message. Other senders do not wait, and without a lookup nothing is stored here.
  */
 import type { Address } from './address.js';
 
-/** Sendings of one sender that wait; beyond, they go at once, and may overtake. */
+/** So many packets of one sender wait at most; further ones are sent at once, and may overtake those that wait. */
 export const MOST_HELD = 10_000;
 
-/** A place in a sender's order; `go` null: what goes here is not known yet. */
+/** A place in a sender's order; `go` sends what is at that place, and is null until the lookup has been answered. */
 interface Place {
   go: (() => void) | null;
 }
@@ -15,19 +15,19 @@ interface Place {
 export class SendOrder {
   readonly #held = new Map<Address, Place[]>();
 
-  /** Senders of whom something waits. */
+  /** How many senders have packets that wait. */
   get size(): number {
     return this.#held.size;
   }
 
-  /** Calls `go` in its turn: at once where nothing of the sender waits. */
+  /** Calls `go` after all that the sender sent before: at once where nothing of the sender waits. */
   send(sender: Address, go: () => void): void {
     const places = this.#held.size === 0 ? undefined : this.#held.get(sender);
     if (!places || places.length >= MOST_HELD) go();
     else places.push({ go });
   }
 
-  /** Keeps a place: what the sender sends from now on waits until the answer has been called, once, and has had its turn. */
+  /** Reserves a place: later packets of the sender wait until the returned function was called, once, and its `go` has run. */
   hold(sender: Address): (go: () => void) => void {
     const places = this.#held.get(sender) ?? [];
     if (places.length >= MOST_HELD) return (go) => go();
@@ -41,7 +41,7 @@ export class SendOrder {
   }
 
   #release(sender: Address, places: Place[]): void {
-    // A place leaves before its turn: what is sent because of it may release places too.
+    // The place is removed before `go` runs, since `go` may cause further calls of this function.
     for (let go = places[0]?.go; go; go = places[0]?.go) {
       places.shift();
       go();

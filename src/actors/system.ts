@@ -2,10 +2,10 @@
  * The actor system: the only file that knows nact. An actor is a behaviour and a state with a mailbox of its own.
  *
  * nact supervises: each group of actors is an actor of nact's, and it judges what becomes of one that crashes. Messages
- * travel through one queue of (actor, message) pairs that is emptied once a turn of the event loop: first in, first out
- * over all actors of a domain, so what one actor tells another arrives in order. Each domain has such a queue of its own, its lane,
- * and where there are several that are busy they take turns, a few messages each. A mailbox turn of nact's own costs 2.5 µs and this
- * one 0.06 µs, which decides what a room of a thousand costs; an actor of nact's own takes 1.5 KiB and 5 µs to spawn,
+ * travel through queues of (actor, message) pairs, one for each domain, called its lane, which are emptied once a turn of the event
+ * loop: first in, first out over all actors of a domain, so what one actor tells another arrives in order. Lanes of several busy
+ * domains take turns, a few messages each. A message through nact's own mailbox costs 2.5 µs and through a lane
+ * 0.06 µs, which decides what a room of a thousand costs; an actor of nact's own takes 1.5 KiB and 5 µs to spawn,
  * which decides what a user costs. So nact is the tree that actors hang in, by their groups, and its crash policy judges
  * them; their mailboxes are here.
  */
@@ -47,19 +47,19 @@ export interface Group {
   readonly lane: ActorLane;
 }
 
-/** Where what one domain has to do waits for its turns. */
+/** The queue in which the messages and writes of one domain wait for their turn. */
 export type ActorLane = Lane<AnyCell>;
 
 export interface System {
-  /** A group whose actors share a lane; without one, that of all that are of no domain. */
+  /** A group whose actors share a lane; without `lane`, the lane of all actors that belong to no domain. */
   group(name: string, lane?: ActorLane): Group;
   lane(): ActorLane;
   spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M>;
-  /** Runs at the end of every turn in which there were messages, after the mailboxes are empty, or as much was done as may be in one. */
+  /** Tasks that run at the end of every turn, when the mailboxes are empty or the turn has reached its bounds. */
   readonly endOfTurn: Set<() => void>;
-  /** Several domains are busy: a turn is short, so that what comes of one waits little for another. */
+  /** Whether several domains are busy: then turns are short, so that a message to one domain waits little for another domain. */
   isCrowded: boolean;
-  /** Asks for a turn although nobody tells anything. */
+  /** Requests a turn even though no actor has been sent a message. */
   wake(): void;
   close(): void;
 }
@@ -68,17 +68,17 @@ export interface System {
 const TURN_MESSAGES = 100_000;
 const TURN_MS = 50;
 /**
- * So many messages of a lane wait for its next turn at most; what is more is handled at once, however long it takes, or a
- * client that sends faster than its messages are handled fills the memory.
+ * So many messages of a lane wait for its next turn at most; the rest are handled in the same turn, however long that takes.
+ * Otherwise a client that sends faster than its messages are handled would fill the memory.
  */
 const MOST_WAITING = 100_000;
-/** How long it handles messages where several domains are busy, and how long it then writes. */
+/** How long a turn handles messages where several domains are busy, and how long it writes to clients after that. */
 const CROWDED_MS = 0.25;
-/** Messages of a lane, or writes, before the clock is looked at and the next lane has its turn. */
+/** How many messages of a lane are handled before the clock is read and the next lane has its turn. */
 const SLICE = 1000;
 const CROWDED_SLICE = 1;
 
-/** Where messages wait for the next turn. */
+/** What an actor tells its messages to, and its stop. */
 interface TurnQueue {
   tell(cell: AnyCell, message: unknown): void;
   halt(cell: AnyCell): void;
@@ -93,7 +93,7 @@ class Cell<S, M> implements Ref<M> {
   constructor(
     readonly behaviour: Behaviour<S, M>,
     public state: S,
-    /** Judges the actor's faults. */
+    /** The group whose crash policy applies to the actor. */
     readonly group: Group,
   ) {}
 
@@ -138,7 +138,7 @@ class TurnSystem implements System, TurnQueue {
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
-  /** Groups of which an actor has crashed, by their names: those of a domain that is made again are the same. */
+  /** nact's actors of groups in which an actor has crashed, by group name; a domain that is made again uses the same ones. */
   readonly #judges = new Map<string, NactRef<Envelope>>();
   isCrowded = false;
   /** Lanes with something to do, the next one first. */
@@ -211,12 +211,12 @@ class TurnSystem implements System, TurnQueue {
     if (this.#lanes.length > 0) this.wake();
   };
 
-  /** The lanes take turns until their mailboxes are empty, or the time is over. */
+  /** Handles messages of all lanes, which take turns, until none wait or the turn's time or number of messages is over. */
   #handleMessages(): void {
     const until = performance.now() + (this.isCrowded ? CROWDED_MS : TURN_MS);
     const slice = this.isCrowded ? CROWDED_SLICE : SLICE;
     const lanes = this.#lanes;
-    // Lanes that begin meanwhile are behind those that are there.
+    // Lanes that become active meanwhile are appended to the list.
     for (let handled = 0, idle = 0; idle < lanes.length && handled < TURN_MESSAGES && performance.now() < until; ) {
       const lane = lanes[0] as ActorLane;
       const done = lane.handle(slice, this.#deliver);
@@ -227,7 +227,7 @@ class TurnSystem implements System, TurnQueue {
     for (const lane of lanes) lane.handle(lane.messages - MOST_WAITING, this.#deliver);
   }
 
-  /** Writes to the clients of lanes whose mailboxes are empty. */
+  /** Writes to the clients of lanes that have no messages left, or whose clients have waited too many turns. */
   #write(): void {
     const isCrowded = this.isCrowded && this.#lanes.length > 0;
     const until = performance.now() + (isCrowded ? CROWDED_MS : Number.POSITIVE_INFINITY);

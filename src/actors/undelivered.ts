@@ -1,26 +1,26 @@
 /**
- * Messages that nobody was there for, told to the site once for each receiver, whichever nodes have parts of it. PROTOCOL.md
- * section 17. What has been told is known over a restart and where another node takes an endpoint over (kept.ts).
+ * Tells the site of messages whose receiver was not there: once for each message and receiver, however many nodes have parts of
+ * the receiver. PROTOCOL.md section 17. Which were told is known after a restart, and on a node that takes an endpoint over (kept.ts).
  *
- * Each part of an endpoint has its messages. A part that ends while others are there leaves it to these to tell, and they may end
- * at the same time, each of them seeing the others still: so a part keeps what it has not told until all nodes know of its end,
- * and has heard by then of those that ended meanwhile. The one that has ended last tells, by the stamps of their ends.
+ * Each part of an endpoint has its messages. A part that ends while others exist leaves the telling to them. But parts may end at
+ * the same time, each still seeing the others: so a part keeps its untold messages until all nodes know of its end, when it has
+ * heard of the parts that ended meanwhile. The part that ended last, by the stamps of the ends, tells the site.
  */
 import type { Address } from './address.js';
 import type { Domain } from './domain.js';
 import type { Packet } from './packet.js';
 
-/** What became of a message that nobody was there for. */
+/** What became of a message whose receiver was not there. */
 export type UndeliveredOutcome = 'queued' | 'stored' | 'dropped';
 
-/** A message that the site has not been told of. */
+/** A message that its receiver has not had and that the site has not been told of. */
 export type Untold = readonly [packet: Packet, outcome: UndeliveredOutcome];
 
-/** The end of this node's part of an endpoint, while others were there. */
+/** The end of this node's part of an endpoint while other nodes had parts of it. */
 interface Ending {
-  /** When it ended. */
+  /** The stamp of the end of this node's part. */
   readonly stamp: number;
-  /** When the others ended, by their nodes. */
+  /** The stamps of the ends of other parts, by the names of their nodes. */
   readonly ends: Map<string, number>;
 }
 
@@ -30,7 +30,7 @@ type Owner = Pick<Domain, 'unconfirmed'> & {
 
 export class Undelivered {
   readonly #told = new WeakMap<Packet, Set<Address>>();
-  /** Until all nodes know of them; mostly one, for a moment. */
+  /** Ends of this node's parts, by endpoint, until all nodes know of them; mostly a single one, for a moment. */
   readonly #endings = new Map<Address, Ending[]>();
 
   constructor(
@@ -42,7 +42,7 @@ export class Undelivered {
     return this.#told.get(packet)?.has(receiver) === true;
   }
 
-  /** The site knows of a message already, by this node before it started, or by another one. */
+  /** Notes that the site knows of a message, also where another node or this one before a restart has told it. */
   note(packet: Packet, receiver: Address): void {
     const told = this.#told.get(packet);
     if (told) told.add(receiver);
@@ -56,7 +56,7 @@ export class Undelivered {
     this.raise(packet, receiver, outcome);
   }
 
-  /** This node's part of an endpoint has ended, as the others have been told; `others`: nodes that had parts as well. */
+  /** This node's part of an endpoint has ended and other nodes were told so; `others`: the nodes that had parts as well. */
   ended(receiver: Address, stamp: number, others: readonly string[], untold: readonly Untold[]): void {
     const ending: Ending = { stamp, ends: new Map() };
     this.#endings.set(receiver, [...(this.#endings.get(receiver) ?? []), ending]);
@@ -69,12 +69,12 @@ export class Undelivered {
     });
   }
 
-  /** The part on another node has ended. */
+  /** The part of the receiver on another node has ended. */
   endedElsewhere(receiver: Address, node: string, stamp: number): void {
     for (const { ends } of this.#endings.get(receiver) ?? []) if (!ends.has(node)) ends.set(node, stamp);
   }
 
-  /** Whether no other part is there that is to tell, or has ended later. A node that is lost tells nothing. */
+  /** Whether this node's part was the last: no node in `others` still has a part or ended its own later. Lost nodes do not count. */
   #isLast(receiver: Address, others: readonly string[], { stamp, ends }: Ending): boolean {
     const there = new Set(this.domain.cluster.nodesOf(receiver));
     return others.every((node) => {
