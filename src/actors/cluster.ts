@@ -22,7 +22,7 @@ export interface RemoteNode {
   readonly up: boolean;
   /** Whether the node is another worker of this server. */
   readonly isWorker: boolean;
-  /** Since when packets for it may not have been sent to it, in milliseconds of `performance.now()`; 0: it has been told everything. */
+  /** Since when packets for the node may not have been sent, in milliseconds of `performance.now()`; 0: all have been sent. */
   readonly lostAt: number;
 }
 
@@ -56,18 +56,18 @@ export interface ClusterTopics {
   pass(name: string, publication: Publication): boolean;
 }
 
-/** What the domain's MQTT broker does with sessions that go to another node, or come from there. What a session is, is its own: JSON. */
+/** Moves MQTT sessions between nodes; implemented by the domain's MQTT broker, which alone knows what the JSON of a session means. */
 export interface SessionMover {
   clientIds(): readonly string[];
-  /** A session changes here no more; `forward` has what is published to it from now on. `done` is given null where it ends with its connection. */
+  /** Freezes a session; `forward` gets what is published to it from now on. `done` gets its JSON; null: it ends with its connection. */
   handOver(clientId: string, forward: (item: unknown) => void, done: (moved: unknown) => void): void;
-  /** Another node has it, or (`isTaken` false) none. */
+  /** Another node has taken the session, or (`isTaken` false) no node has. */
   handedOver(clientId: string, isTaken: boolean, done: () => void): void;
-  /** Takes a session; `done` is called when every node knows. */
+  /** Takes over a session from another node; `done` is called when every node knows. */
   adopt(moved: unknown, done: (isTaken: boolean) => void): void;
-  /** What was published to it at the node that it was on. */
+  /** A publication for the session that came to the node where it was before. */
   forwarded(clientId: string, item: unknown): void;
-  /** All of that has come. */
+  /** All publications that came to the node where the session was before have been forwarded. */
   passed(clientId: string): void;
 }
 
@@ -78,7 +78,7 @@ export interface ClusterSessions {
   /** Says that a session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void;
   release(clientId: string): void;
-  /** What hands sessions over to other nodes, and takes them; null: nothing does. */
+  /** Hands sessions over to other nodes and takes them; null: the domain's sessions do not move. */
   mover: SessionMover | null;
   /** Called for a session of this node that another node has claimed earlier, and that lives there. */
   onLost: ((clientId: string) => void) | null;
@@ -90,7 +90,7 @@ export interface PresenceAnnouncer {
   /** Nick, show or status have been set. */
   changed(record: EndpointRecord): void;
   roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void;
-  /** Answers the stamp of that moment. */
+  /** Says that this node's part of an endpoint has ended; answers the stamp of its end. */
   wentDown(record: EndpointRecord): number;
   /** Only clients that are away are left of this node's part, or one of them is back: its record says which. */
   wentAway(record: EndpointRecord): void;
@@ -141,35 +141,35 @@ export interface Relays {
   takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean;
 }
 
-/** Is given the client of a ticket, or a stand-in; null: there is none, or (`isLater`) it is to be asked for again in a moment. */
+/** Called with the client of a ticket, or a stand-in; null: there is none, or (`isLater`) the caller is to ask again in a moment. */
 export type FoundClient = (client: Client | null, isLater?: boolean) => void;
 
-/** Where endpoints are written as they change, so that another node can go on with them. */
+/** Writes endpoints as they change, so that another node can take them over when this one is gone. */
 export interface EndpointJournal {
-  /** An endpoint has changed: it is told to write itself with the next group. */
+  /** An endpoint has changed: its actor is told to write the endpoint together with the next group of changed ones. */
   changed(address: Address, actor: Ref<EndpointMessage>): void;
   keep(node: Node, id: string, kept: KeptEndpoint): void;
 }
 
-/** Where messages are that a client may still want, for as long as they stand in queues. */
+/** Keeps messages outside of this process for as long as they stand in queues and a client may still want them. */
 export interface MessageKeeper {
-  /** A message stands in a queue of an endpoint from now on. */
+  /** A message has come into a queue of an endpoint. */
   hold(owner: Address, queue: string, packet: Packet): void;
   release(owner: Address, queue: string, packet: Packet): void;
-  /** Calls `done` when all that was held before is kept. */
+  /** Calls `done` when all messages that were given to `hold` before are kept. */
   committed(done: () => void): void;
 }
 
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
-  /** Whether this node goes on with what a node has left behind that is not there any more. */
+  /** Whether `node` is gone and this node is the one that goes on with what it has left behind. */
   succeeds(node: string): boolean;
-  /** Has every other node forget something of its part of the history (forgetting.ts); `done` gets what each says. */
+  /** Has every other node forget messages of its part of the history (forgetting.ts); `done` gets the answers of all of them. */
   forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
-  /** null: what a node has goes with it. */
+  /** Keeps endpoints for other nodes; null: the endpoints of a node are lost with it. */
   readonly journal: EndpointJournal | null;
-  /** null: messages go with their node. */
+  /** Keeps queued messages for other nodes; null: the queued messages of a node are lost with it. */
   readonly held: MessageKeeper | null;
   /** About how many clients of the domain are away on other nodes. */
   readonly awayElsewhere: number;
@@ -184,13 +184,13 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Names of the nodes that an endpoint is on, this one too; none where there are no other nodes. */
   nodesOf(address: Address): readonly string[];
   /**
-   * Sends a call on to the node where the client of a ticket lives. `done` gets what it answers, null where it did not. False
-   * where no other node may know the ticket.
+   * Sends a call on to the node where the client of a ticket lives. `done` gets that node's answer, or null where it has not
+   * answered. False where no other node may know the ticket.
    */
   forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
-  /** Whether another node, which is within its lease, may know a ticket: it has given it out, or has a part of its endpoint. */
+  /** Whether another node within its lease may know a ticket, since it has issued the ticket or has a part of its endpoint. */
   isKnown(address: Address, token: string): boolean;
-  /** Finds the node where the client of a ticket lives. `later`: it is to be asked again in a moment; null: no node knows it. */
+  /** Finds the node where the client of a ticket lives. `later`: ask again in a moment; null: no node knows the ticket. */
   locate(address: Address, token: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;

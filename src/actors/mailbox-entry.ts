@@ -1,4 +1,4 @@
-/** A message of the offline store: as it is kept, and what is in memory of it. */
+/** A message of the offline store: its record on disk (`Kept`) and its entry in memory (`Entry`). */
 import type { Key } from '../store/store.js';
 import type { Address } from './address.js';
 import type { MessageFields } from './packet.js';
@@ -8,29 +8,29 @@ export interface Kept {
   readonly fields: MessageFields;
   readonly sender: Address | null;
   readonly bytes: number;
-  /** Since when, in milliseconds since the epoch. */
+  /** When the message was kept first, in milliseconds since the epoch. */
   readonly at: number;
-  /** A client has sent it itself; absent where its site has. */
+  /** Set where a client has sent the message; absent where the site has. */
   readonly fromClient?: true;
-  /** Milliseconds since the epoch after which nobody receives it; absent: never. */
+  /** Milliseconds since the epoch after which nobody receives the message; absent: it does not expire. */
   readonly expiresAt?: number;
-  /** In the store of a cluster: its place among the messages that its node has kept. */
+  /** In the store of a cluster: a number by which the messages of an endpoint are ordered, derived from the time. */
   readonly order?: number;
 }
 
-/** One message, without its text. */
+/** An offline message in memory, without its text. */
 export interface Entry {
-  /** Its number on this node. */
+  /** The entry's number, which is unique on this node. */
   readonly sequence: number;
   readonly key: Key;
   readonly order: number;
   readonly bytes: number;
   readonly at: number;
-  /** The endpoint whose client sent it; null: its site did. */
+  /** The endpoint whose client sent the message; null: the site did. */
   readonly client: Address | null;
-  /** Milliseconds since the epoch after which nobody receives it; null: never. */
+  /** Milliseconds since the epoch after which nobody receives the message; null: it does not expire. */
   readonly expiresAt: number | null;
-  /** Of the message's id: where these differ the message needs not be read to be another. */
+  /** The hash of the message's id, by which most messages are ruled out without being read from disk. */
   readonly hash: number;
   readonly isOfRoom: boolean;
 }
@@ -53,7 +53,7 @@ export function entryOf(
   };
 }
 
-/** A number of 30 bits for an id. */
+/** A hash of 30 bits of a message's id. */
 export function hashOf(id: string): number {
   let hash = 0;
   for (let at = 0; at < id.length; at++) hash = (hash * 31 + id.charCodeAt(at)) & 0x3fffffff;

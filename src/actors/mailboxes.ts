@@ -1,15 +1,15 @@
 /**
  * A domain's offline messages: those to an endpoint that is offline, kept in the store until one of its clients confirms them.
- * Written by the domain's endpoints and whoever sends; on disk are the messages, in memory their sizes.
+ * Written by the domain's endpoints and by senders; the messages are on disk, their sizes in memory.
  *
- * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest goes, counted as `queueOverflow`; for the
- * domain by `offlineBytes`: what is beyond is not kept, counted as `quotaExceeded`, and what the disk has no room for; and by
- * `offlineAgeS`: what is older is `expired`, and so is what has waited longer than its sender lets it. What clients send
- * themselves takes at most half of `offlineBytes`, and that of one sender a hundredth: a visitor must not leave a site
+ * Bounded for each endpoint by `queuePackets` and `queueBytes`: the oldest message goes, counted as `queueOverflow`; for the
+ * domain by `offlineBytes`: a message beyond it, or for which the disk has no room, is not kept, counted as `quotaExceeded`; and by
+ * `offlineAgeS`: an older message goes, counted as `expired`, as does one that its sender gave less time. Messages sent by
+ * clients take at most half of `offlineBytes`, and those of one sender a hundredth: a visitor must not leave a site
  * without room for its own.
  *
- * In the store of a cluster every node knows all of them: whichever keeps one, that to which the endpoint comes reads it, and whose client
- * confirms it forgets it.
+ * In the store of a cluster every node knows all offline messages: any node may keep one, the node to which the endpoint comes reads
+ * it, and the node whose client confirms it removes it.
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
@@ -45,22 +45,22 @@ interface Owner {
 export class Mailboxes {
   readonly seen: Seen;
   readonly #boxes = new Map<Address, Mailbox>();
-  /** By the hashes of the ids of rooms' messages: for whom they are kept. */
+  /** For messages to rooms: the hash of the message's id → the endpoints for which it is kept. */
   readonly #ofRooms = new Map<number, Set<Address>>();
-  /** Bytes of what clients have sent, by the endpoint that did. */
+  /** Bytes of the kept messages that clients have sent, by sending endpoint. */
   readonly #sent = new Map<Address, number>();
   readonly #table: Table<Kept>;
   readonly #part: string;
-  /** Where a message that was read is kept: it may have to stay, or to be kept again as what is as old as it was. */
+  /** The entries of messages that were read: a message may have to stay, or to be kept again with the age that it had. */
   readonly #read = new WeakMap<Packet, Entry>();
-  /** In the store of a cluster: all entries, by the last part of their keys; null: the store is this server's alone. */
+  /** In the store of a cluster: all entries, by the last part of their keys; null: only this server uses the store. */
   readonly #shared: Map<string, { readonly address: Address; readonly entry: Entry }> | null;
   /** Entries that another node has removed. */
   readonly #gone = new WeakSet<Entry>();
-  /** Entries that were read, and are with their endpoint. */
+  /** Entries whose messages were read and so given to their endpoint. */
   readonly #given = new WeakSet<Entry>();
   readonly #unwatch: () => void;
-  /** Told of a message that another node has kept, for an endpoint that may have come to this one meanwhile. */
+  /** Called when another node has kept a message, since its endpoint may have come to this node meanwhile; `read` gets the message. */
   arrived: (address: Address, read: () => Packet | null) => void = () => undefined;
   #next = 0;
   #order = 0;
@@ -89,7 +89,7 @@ export class Mailboxes {
     this.#schedule();
   }
 
-  /** What another node has kept, or forgotten. */
+  /** Called when another node has kept a message, or (`kept` undefined) removed one. */
   #told(key: Key, kept: Kept | undefined): void {
     const known = this.#shared?.get(String(key[1]));
     if (kept && !known) {
@@ -110,7 +110,7 @@ export class Mailboxes {
     if (box.entries.length === 0) this.#boxes.delete(address);
   }
 
-  /** Of one message that several nodes keep there is one record. */
+  /** The key of a message. In a cluster it is made of the message's names, so that several nodes that keep it write one record. */
   #keyOf(address: Address, { from, to, id }: MessageFields): Key {
     if (!this.#shared) return [this.#part, this.#next];
     return [this.#part, part(`${address}\n${from}\n${to}\n${id}`)];
@@ -177,7 +177,7 @@ export class Mailboxes {
     return packet;
   }
 
-  /** Where a message is kept that was read; null: it was not read from here. */
+  /** The place of a message that was read from the offline store; null: it was not read from there. */
   placeOf(packet: Packet): { readonly address: Address; readonly sequence: number } | null {
     const entry = this.#read.get(packet);
     return entry ? { address: packet.topic, sequence: entry.sequence } : null;
@@ -201,8 +201,8 @@ export class Mailboxes {
   }
 
   /**
-   * Forgets a message that is deleted, of an endpoint, or, where `address` is null, of all that were in the room when it came.
-   * Answers whether there was one.
+   * Forgets a message that its sender has deleted, for one endpoint, or, where `address` is null, for all that it is kept for.
+   * Answers whether it was kept.
    */
   delete(address: Address | null, deletion: Deletion): boolean {
     const hash = hashOf(deletion.id);
@@ -225,11 +225,11 @@ export class Mailboxes {
     return true;
   }
 
-  /** The endpoint goes offline, and these are what it has not seen. What is kept already stays, also on a full disk. */
+  /** The endpoint goes offline without having seen `packets`: keeps exactly these. Those already kept stay even on a full disk. */
   replace(address: Address, packets: readonly Packet[]): void {
     const box = this.#boxes.get(address);
     const read = new Set(packets.map((packet) => this.#read.get(packet)));
-    // What another node has kept meanwhile it has not had.
+    // A message that another node has kept meanwhile was never given to the endpoint, so it stays.
     const isStaying = (entry: Entry): boolean => read.has(entry) || (this.#shared !== null && !this.#given.has(entry));
     const gone = box?.entries.filter((entry) => !isStaying(entry)) ?? [];
     if (box && gone.length > 0) {
@@ -239,7 +239,7 @@ export class Mailboxes {
     const kept = new Set(box?.entries);
     for (const packet of packets) {
       const entry = this.#read.get(packet);
-      // A client on another node has confirmed what is gone from there.
+      // An entry that another node has removed was confirmed by a client there, so it is not kept again.
       if (!entry || (!kept.has(entry) && !this.#gone.has(entry))) this.keep(address, packet);
     }
     if (box?.entries.length === 0) this.#boxes.delete(address);
@@ -250,7 +250,7 @@ export class Mailboxes {
     return this.store.hasRoom(bytes);
   }
 
-  /** Forgets its timer; what is kept stays where it is. */
+  /** Stops the sweep and the watch of the store; kept messages stay on disk. */
   close(): void {
     this.#closed = true;
     this.#unwatch();
@@ -267,7 +267,7 @@ export class Mailboxes {
     return this.#clientBytes + bytes > offlineBytes * CLIENTS_SHARE || sent + bytes > offlineBytes * SENDER_SHARE;
   }
 
-  /** Counts an entry that comes, or goes with `bytes` below 0. */
+  /** Adds an entry's bytes to the totals; `bytes` is negative for an entry that is removed. */
   #count({ client }: Entry, bytes: number): void {
     this.#bytes += bytes;
     if (client === null) return;
@@ -296,7 +296,7 @@ export class Mailboxes {
     return box;
   }
 
-  /** An entry is no longer among those of its mailbox. */
+  /** Forgets an entry that the caller has taken out of its mailbox, and removes it from the store. */
   #forget(box: Mailbox, entry: Entry, address: Address): void {
     if (entry.isOfRoom) this.#forgetOfRoom(box, entry, address);
     box.bytes -= entry.bytes;
@@ -332,7 +332,7 @@ export class Mailboxes {
     if (this.#boxes.size > 0 && !this.#closed) this.#cancel ??= this.clock.after(SWEEP_MS, this.#sweep);
   }
 
-  /** Looks at some mailboxes after those of the last time, so that none holds what nobody comes for. */
+  /** Removes expired messages from the next `SWEPT` mailboxes, so that they go even where their endpoint never comes back. */
   readonly #sweep = (): void => {
     this.#cancel = null;
     this.#sweeping ??= this.#boxes.entries();
@@ -348,7 +348,7 @@ export class Mailboxes {
   };
 }
 
-/** Which bound a mailbox is over; null: none, and a single message never is. */
+/** The bound that a mailbox exceeds; null: none. A single message never exceeds one. */
 function boundOf({ entries, bytes }: Mailbox, limits: Limits): keyof QueueLimits | null {
   return entries.length > 1 ? exceededBound(entries.length, bytes, limits) : null;
 }

@@ -74,7 +74,7 @@ const TURN_MS = 50;
 const MOST_WAITING = 100_000;
 /** How long a turn handles messages where several domains are busy, and how long it writes to clients after that. */
 const CROWDED_MS = 0.25;
-/** How many messages of a lane are handled before the clock is read and the next lane has its turn. */
+/** How many messages of a lane are handled, or where crowded clients written, before the clock is read and the next lane follows. */
 const SLICE = 1000;
 const CROWDED_SLICE = 1;
 

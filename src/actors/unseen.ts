@@ -1,7 +1,7 @@
 /**
  * The messages of an endpoint that none of its clients has confirmed and that wait for whichever client comes next.
- * PROTOCOL.md section 12. A message is with the endpoint until one of its clients confirms it: while a client is
- * connected it is in that one's queue, else it is here, and where it has been read from the offline store also there.
+ * PROTOCOL.md section 12. An endpoint keeps a message until one of its clients confirms it: in the queue of a client while one is
+ * connected, otherwise here; a message that was read from the offline store also stays there until then.
  */
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
@@ -12,11 +12,11 @@ import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
 
 /**
- * Which messages of an endpoint one of its clients has confirmed, for as long as others may have them queued: these are not
- * for whoever comes next, although the client that confirmed them may have gone.
+ * Which messages of an endpoint one of its clients has confirmed, for as long as other clients may have them queued: the next
+ * client to come does not get these messages, although the client that confirmed them may have gone.
  */
 export class Confirmations {
-  /** By how many of its clients. */
+  /** By how many of the endpoint's clients each message has been confirmed. */
   readonly #counts = new WeakMap<Packet, number>();
 
   constructor(private readonly state: EndpointState) {}
@@ -25,10 +25,10 @@ export class Confirmations {
     return (this.#counts.get(packet) ?? 0) > 0;
   }
 
-  /** A client has confirmed these, or they have expired. */
+  /** A client has confirmed the packets, or they have expired. */
   confirmed(packets: readonly Packet[]): void {
     const { domain, address, clients } = this.state;
-    // What others have confirmed before counts on: else, given back, it would count as confirmed by nobody.
+    // Counted even for a single client where others, now gone, had confirmed it: given back, it must still count as theirs.
     this.note(clients.length > 1 ? packets : packets.filter((packet) => this.has(packet)));
     for (const packet of packets) {
       if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
@@ -40,13 +40,13 @@ export class Confirmations {
     for (const packet of packets) if (packet.kind === 'message') this.#add(packet, 1);
   }
 
-  /** They counted as confirmed by being written, and were not got out. */
+  /** Takes confirmations back: the packets counted as confirmed when they were written, but did not leave the connection. */
   returned(packets: readonly Packet[]): void {
     this.#takeBack(packets);
     this.#tellParts(packets, false);
   }
 
-  /** A client on another node has confirmed messages, or (`isConfirmed` false) they have come back to it. */
+  /** A client on another node has confirmed messages, or (`isConfirmed` false) has given back messages that it had confirmed. */
   elsewhere(names: readonly string[], isConfirmed: boolean): void {
     const { clients, unseen } = this.state;
     const wanted = new Set(names);
@@ -76,7 +76,7 @@ export class Confirmations {
   }
 }
 
-/** What tells a message of an endpoint from its others, on every node. No id holds a line break. */
+/** A name of a message that is unique within its endpoint, and the same on every node. Ids contain no line breaks. */
 export function nameOf({ fields }: Packet): string {
   const { from, to, id } = fields as MessageFields;
   return `${from}\n${to}\n${id}`;
@@ -92,7 +92,7 @@ export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
 }
 
-/** A client comes: it has what waits, and says when it has confirmed that. */
+/** A client has come: gives it the messages that wait, and watches which of them it confirms. */
 export function giveUnseen(state: EndpointState, client: Client): void {
   const { clients, unseen } = state;
   if (clients.length > 0) {
@@ -101,12 +101,12 @@ export function giveUnseen(state: EndpointState, client: Client): void {
     for (const elder of clients) watch(state, elder);
   } else if (unseen === null && state.record.parts.length === 0) return;
   watch(state, client);
-  // What waits goes to one of them, when that one has a turn.
+  // In a service in turns each waiting message goes to a single client, when it is that client's turn.
   if (isInTurns(state)) return;
   for (const packet of unseen?.packets ?? []) client.push(packet, state.domain.limits);
 }
 
-/** A message that was kept for the endpoint on another node, as it came to this one: unless it has that already. */
+/** Gives the endpoint a message that another node kept while the endpoint came to this one, unless it has the message already. */
 export function giveLate(state: EndpointState, packet: Packet | null): void {
   const { clients, unseen } = state;
   if (packet === null || (clients.length === 0 && unseen === null)) return;
@@ -119,7 +119,7 @@ export function giveLate(state: EndpointState, packet: Packet | null): void {
   for (const client of clients) client.push(packet, state.domain.limits);
 }
 
-/** Nothing waits any more. */
+/** Forgets all messages that wait. */
 export function clearUnseen(state: EndpointState): void {
   state.unseen?.clear();
   state.unseen = null;
@@ -134,37 +134,37 @@ export function keepWaiting(state: EndpointState, packets: readonly Packet[]): v
   for (const packet of packets) if (!kept.has(packet)) keepUnseen(state, packet);
 }
 
-/** A message waits no more. Answers whether it did. */
+/** Takes out a message that waits. Answers whether it did wait. */
 export function forgetWaiting(state: EndpointState, packet: Packet): boolean {
   const waited = state.unseen?.remove(packet) === true;
   if (state.unseen?.length === 0) clearUnseen(state);
   return waited;
 }
 
-/** A client cannot be reached: what it has not confirmed, and no other client has, waits for the next one. */
+/** A client cannot be reached: messages that neither it nor another client has confirmed wait for the next client. */
 export function keepUnconfirmed(state: EndpointState, client: Client): void {
   keepWaiting(state, unconfirmed(state, client));
 }
 
-/** Messages of a client that neither it nor another client of its endpoint has confirmed, be that one gone. */
+/** Messages in a client's queue that no client of its endpoint has confirmed, including clients that have gone. */
 export function unconfirmed(state: EndpointState, client: Client): readonly Packet[] {
   const messages = client.queued.filter(({ kind }) => kind === 'message');
   return isInTurns(state) ? messages : messages.filter((packet) => !state.confirmations?.has(packet));
 }
 
-/** What `client` has in its queue since before `other` came, so that `other` has had none of it. */
+/** Packets that came into the queue of `client` before `other` came, and that `other` has therefore not had. */
 export function hadNot(other: Client, client: Client): readonly Packet[] {
   const { elders } = other;
   const number = elders?.numbers.get(client) ?? 0;
   return number === 0 ? [] : client.queuedUpTo(number).filter((packet) => !elders?.given.has(packet));
 }
 
-/** Another node has a part of the endpoint from now on, which is to know what clients here confirm. */
+/** Another node has a part of the endpoint from now on, so confirmations of clients here are watched, to tell that part. */
 export function watchAll(state: EndpointState): void {
   for (const client of state.clients) watch(state, client);
 }
 
-/** A client of another part has confirmed messages, or (`isConfirmed` false) they have come back to it. */
+/** A client on another node has confirmed messages, or (`isConfirmed` false) has given back messages that it had confirmed. */
 export function confirmedElsewhere(state: EndpointState, names: readonly string[], isConfirmed: boolean): void {
   if (state.clients.length === 0 && state.unseen === null) return;
   state.confirmations ??= new Confirmations(state);
@@ -176,7 +176,7 @@ function watch(state: EndpointState, client: Client): void {
   client.confirmations = state.confirmations;
 }
 
-/** After a restart: what a client has confirmed is not in its queue, though it was there when that came. */
+/** Restores confirmations after a restart: a client has confirmed a message that is not in its queue though it was to get it. */
 export function restoreConfirmed(state: EndpointState): void {
   const { clients } = state;
   if (clients.length < 2 || isInTurns(state)) return;
