@@ -1,8 +1,8 @@
 /**
- * Conversations as the history keeps them in the store: of each a head, with its latest messages, and behind these chunks of
- * older ones, numbered one after another. A message is added to the head, whose messages become a chunk when they are many; the
- * oldest are forgotten by moving the head's `since`: a chunk is never written again for that, and removed when nothing of it
- * is left. Nothing is searched for by scanning.
+ * Conversations as the history keeps them in the store: each has a head, with its latest messages, and chunks of older messages,
+ * numbered consecutively. A message is added to the head, whose messages become a chunk when they are many. The oldest messages
+ * are forgotten by moving the head's `since`, so that no chunk is rewritten for that; a chunk is removed when none of its messages
+ * is left. A chunk is found by binary search.
  */
 import { BoundedMap } from '../bounded-map.js';
 import type { Key, Store, Table } from '../store/store.js';
@@ -27,7 +27,7 @@ interface Chunk {
 export interface Head {
   /** The two endpoints, or the room alone. */
   readonly sides: readonly Address[];
-  /** Numbers of its chunks; where there are none, `last` is lower. */
+  /** The numbers of the conversation's first and last chunk; where there are no chunks, `last` is below `first`. */
   readonly first: number;
   readonly last: number;
   /** The messages that are in no chunk yet. */
@@ -39,7 +39,7 @@ export interface Head {
   readonly count: number;
   /** Bytes of the JSON of its messages. */
   readonly bytes: number;
-  /** The period in which lists have it; of actors/participants.ts. */
+  /** The period under which participants.ts lists the conversation. */
   readonly period: number;
   /** For each endpoint the sequence up to which it has read; a room's members have theirs in a table. */
   readonly read: readonly number[];
@@ -51,18 +51,18 @@ export interface Message {
   readonly json: string;
 }
 
-/** A change of a conversation, and what that has taken away; `head` null: nothing is left. */
+/** A changed head, null where no message is left, and how many messages and bytes the change removed. */
 export interface Change {
   readonly head: Head | null;
   readonly messages: number;
   readonly bytes: number;
 }
 
-/** As much as this becomes a chunk; what comes at once is one chunk up to the second. */
+/** A head's messages become a chunk at the first size; messages that are appended at once are split at the second. */
 const CHUNK_BYTES = 2048;
 const LARGEST_BYTES = 16_384;
 const NOTHING = Buffer.alloc(0);
-/** Heads that are written again soon are not read each time. */
+/** So many heads, those used last, are cached, as most are soon written again. */
 const HEADS = 1000;
 /** A page ends before the message with which it would be longer. */
 const PAGE_CHARACTERS = 262_144;
@@ -74,9 +74,9 @@ export class Conversations {
 
   constructor(
     store: Store,
-    /** What keys begin with: the domain's part, and in the store of a cluster the node's name. */
+    /** The beginning of all keys: the domain's part, and in the store of a cluster the node's name. */
     private readonly prefix: Key,
-    /** Whether others write what this reads: then nothing is remembered. */
+    /** Whether another node writes these conversations: then heads are not cached. */
     private readonly isOthers = false,
   ) {
     this.#heads = store.table('conversations');
@@ -87,7 +87,7 @@ export class Conversations {
     return (this.isOthers ? undefined : this.#latest.get(key)) ?? this.#heads.get([...this.prefix, key]);
   }
 
-  /** Writes a head, or removes what has no messages any more. */
+  /** Writes the head of a conversation, or removes it where `head` is null. */
   put(key: string, head: Head | null): void {
     if (head) {
       this.#latest.set(key, head);
@@ -98,7 +98,7 @@ export class Conversations {
     }
   }
 
-  /** Adds messages to those of `head`, null: none; the caller writes the head that is answered. */
+  /** Appends messages to a conversation (`head` null: a new one); the caller writes the head that is answered. */
   append(key: string, head: Head | null, sides: readonly Address[], { buffer, sequences, places }: Lines): Head {
     const old = head ?? emptyHead(sides);
     let { last, bytes } = old;
@@ -144,7 +144,7 @@ export class Conversations {
     return changed(head, { ...head, first, since, count, bytes });
   }
 
-  /** Forgets the messages for which `isGone`, wherever they are. */
+  /** Forgets the messages for which `isGone` answers true, in the head and in all chunks. */
   filter(key: string, head: Head, isGone: (message: Message) => boolean): Change {
     let { count, bytes } = head;
     let latest = 0;
@@ -172,7 +172,7 @@ export class Conversations {
     return changed(head, { ...head, lines, latest, count, bytes });
   }
 
-  /** Removes its chunks; the caller removes the head. */
+  /** Removes all chunks of a conversation; the caller removes the head. */
   removeChunks(key: string, { first, last }: Head): void {
     for (let number = first; number <= last; number++) this.#chunks.remove([...this.prefix, key, number]);
   }
@@ -245,12 +245,12 @@ function changed(before: Head, after: Head): Change {
   return { head: after.count > 0 ? after : null, messages, bytes: before.bytes - after.bytes };
 }
 
-/** Whether a message is from somebody: the sender is what the JSON of a message begins with. */
+/** Whether a message is from the sender with this short id, by the beginning of its JSON, which is the sender. */
 export function isFrom({ json }: Message, from: string): boolean {
   return json.startsWith(`{"from":${JSON.stringify(from)},`);
 }
 
-/** Whether a message has an id. Most are passed over without being parsed. */
+/** Whether a message has this id. Most messages are ruled out without being parsed. */
 export function hasId({ json }: Message, id: string): boolean {
   return json.includes(`"id":${JSON.stringify(id)}`) && (JSON.parse(json) as { id?: unknown }).id === id;
 }

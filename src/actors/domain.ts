@@ -58,7 +58,7 @@ export interface Runtime {
    * cancels, is called before.
    */
   readonly post: (domain: Domain, url: string, body: string, done: (answer: Answered) => void) => () => void;
-  /** Makes a domain's port to the other nodes; null: there are none. */
+  /** Makes a domain's port to the other nodes; null: the server is a single node. */
   readonly cluster: ((domain: Domain) => DomainCluster) | null;
   /** A packet's JSON. */
   readonly encode: (packet: Packet) => string;
@@ -66,7 +66,7 @@ export interface Runtime {
   readonly store: Store | null;
   /** The era of positions. */
   readonly era: string;
-  /** Bans, and what other nodes have of the limits of the whole cluster; absent: there are none. */
+  /** Bans, and how much other nodes use of the limits of the whole cluster; absent: neither exists. */
   readonly quotas?: SharedQuotas;
   /** Counts the users of each hour; absent: nobody does. */
   readonly usage?: { came(domain: string, endpoint: string, now: number): void };
@@ -97,29 +97,29 @@ export class Domain {
   readonly journal: DomainJournal | null;
   /** Has unconfirmed messages on disk where the domain wants that; null: there is no store. */
   readonly unconfirmed: Unconfirmed | null;
-  /** Has them there, or where a cluster keeps them; null: nobody does. */
+  /** Keeps queued messages: on disk (`unconfirmed`) or where a cluster keeps them; null: they are not kept. */
   readonly held: Pick<MessageKeeper, 'hold' | 'release'> | null;
   readonly fanout: PresenceFanout;
   /** Keeps the last messages of each conversation; null: the domain has no history. */
   history: History | null = null;
   /** Tells the site what happens; null: it wants to know nothing. */
   events: SiteEvents | null = null;
-  /** Told each event, as JSON, where there are any; null: nobody is. */
+  /** Called with the kind and the JSON of each event of the domain; null: nobody listens. */
   onEvent: ((kind: string, json: string) => void) | null = null;
-  /** The webhooks of its services. */
+  /** The webhooks of the domain's services. */
   readonly webhooks = new Set<ServiceWebhook>();
-  /** Keeps what a protocol has of clients through a restart; null: nothing is kept. */
+  /** Keeps the state that a protocol has of its clients through a restart; null: no state is kept. */
   sessions: SessionKeeper | null = null;
-  /** Called when the domain ends, for what else lives in it: MQTT sessions. */
+  /** Called when the domain ends, so that its MQTT sessions end too. */
   readonly onEnd = new Set<() => void>();
-  /** Called when clients are to end, for others than those with tickets: MQTT backends. */
+  /** Called when a ban ends clients, so that MQTT backends, which have no tickets, end too. */
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
-  /** Called when the API keys are others. */
+  /** Called when the domain's API keys have changed. */
   readonly onKeys = new Set<() => void>();
-  /** The server ends, and nobody is there to ask who is online. */
+  /** Set while the server ends: then endpoints that end leave the tracker as it is, since nobody can ask who is online. */
   endsWithServer = false;
   readonly #endpoints: Group;
-  /** What its actors and clients have to do. */
+  /** The queue of the domain's messages and of writes to its clients. */
   readonly lane: ActorLane;
 
   constructor(
@@ -160,13 +160,13 @@ export class Domain {
     return this.settings.domain;
   }
 
-  /** The store where it is this server's alone: what a node goes on from itself is not in that of a cluster. */
+  /** The store, where only this server uses it; null in a cluster, whose store does not hold the state of a single node. */
   get ownStore(): Store | null {
     const { store } = this.runtime;
     return store?.node === null ? store : null;
   }
 
-  /** The reason why nothing that needs more memory is taken in, which counts as refused for its limit; null: it is taken in. */
+  /** The reason to refuse requests that need more memory; null: there is memory. Reading it counts a refusal for `bytesPerDomain`. */
   get shortage(): ReplyError | null {
     if (heap.isHigh) return OUT_OF_MEMORY;
     if (!this.memory.isOver) return null;
@@ -174,12 +174,12 @@ export class Domain {
     return OUT_OF_MEMORY;
   }
 
-  /** The reason why no message is taken in that has to be on disk; null: messages are taken in. */
+  /** The reason to refuse messages because the disk is full and they have to be on it; null: messages are accepted. */
   get diskShortage(): ReplyError | null {
     return this.answersFromDisk && !this.runtime.store?.hasRoom() ? OUT_OF_DISK : null;
   }
 
-  /** Whether a message is answered when it is on disk. */
+  /** Whether a message is answered only when it is on disk. */
   get answersFromDisk(): boolean {
     return this.settings.durability === 'always' && this.held !== null;
   }
@@ -210,7 +210,7 @@ export class Domain {
     this.journal?.clear();
     this.events?.end();
     this.events = null;
-    // Nobody of them is there to hear of the others.
+    // All endpoints of the domain end together, so none is left to be told of the others' presence.
     this.fanout.silently(() => {
       for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();
     });
@@ -221,7 +221,7 @@ export class Domain {
     this.memory.end();
   }
 
-  /** An endpoint has changed: what others go on from when this process is gone is written. */
+  /** An endpoint has changed: has it written for the next start of the server, or for the node that takes it over. */
   changed(address: Address, actor: Ref<EndpointMessage>): void {
     this.journal?.changed(address, actor);
     this.cluster.journal?.changed(address, actor);
@@ -306,7 +306,7 @@ export class Domain {
     return this.mailboxes.keep(address, packet) ? 'stored' : 'dropped';
   }
 
-  /** What has been kept stays on disk when the domain keeps no more. */
+  /** Starts, configures or ends the history as the settings say; messages stay on disk when the domain no longer has a history. */
   #startHistory(): void {
     const { runtime, settings, history } = this;
     if (history && settings.history) history.settings = settings.history;
@@ -324,7 +324,7 @@ export class Domain {
     if (!this.settings.events) this.events = null;
   }
 
-  /** What waited for webhooks that are configured no more goes. */
+  /** Removes items that wait on disk for webhooks that are no longer configured. */
   #forgetWebhooks(): void {
     const table = this.runtime.store?.table<Kept>('webhooks');
     const { events, services } = this.settings;
@@ -337,7 +337,7 @@ export class Domain {
     }
   }
 
-  /** Goes on with what nodes have left for the site that are not there any more. */
+  /** Takes over events and webhook messages that nodes which are gone have left unsent, and the care of their parts of the history. */
   takeOver(): void {
     const isLeft = (node: string): boolean => this.cluster.succeeds(node);
     this.events?.takeOver(isLeft);

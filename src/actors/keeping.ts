@@ -1,5 +1,5 @@
 /**
- * What an endpoint writes for the next start of the server, and how it is brought back: as it was, and nobody is told.
+ * Writes an endpoint for the next start of the server, and restores it then as it was, without telling anybody.
  * PROTOCOL.md section 20.
  */
 
@@ -27,18 +27,18 @@ import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
 import { giveLate, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
 
 export type KeepingMessage =
-  /** Another node has kept a message for the endpoint, which has come to this one meanwhile. */
+  /** Another node has kept an offline message for the endpoint, which has come to this node meanwhile. */
   | { readonly kind: 'wait'; readonly read: () => Packet | null }
-  /** Its record is to be on disk. */
+  /** The endpoint is to write its record to the journal. */
   | { readonly kind: 'keep' }
-  /** The server ends in order: what waits at it is written. */
+  /** The server ends in order: the endpoint is to write the messages that wait in its queues. */
   | { readonly kind: 'save'; readonly saving: Saving; readonly done: () => void }
-  /** The server has started, and nobody is connected yet. */
+  /** The server has started, and no client is connected yet: the endpoint is to be restored. */
   | {
       readonly kind: 'restore';
-      /** null: it was not online. */
+      /** The endpoint's record; null: it was not online or away. */
       readonly kept: KeptEndpoint | null;
-      /** null: nothing waited at it, or nobody knows what did. */
+      /** The endpoint's queues; null: nothing waited in them, or they were not written before the server was killed. */
       readonly queues: KeptQueues | null;
       readonly packetOf: (number: number) => Packet | null;
       /** Whether positions go on: the server has ended in order. */
@@ -66,7 +66,7 @@ function keep(state: EndpointState): EndpointState {
   return state;
 }
 
-/** What others may read of an endpoint, and whose tickets it has. */
+/** The record of an endpoint for the store: its presence, rooms and buddies, and the clients that have tickets. */
 export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEndpoint {
   const start = domain.name.length + '/domain//'.length;
   const short = (address: Address): string => address.slice(start);
@@ -86,7 +86,7 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
   };
 }
 
-/** Writes nothing where nothing has happened. */
+/** Writes the endpoint's queues, unless nothing ever came into them. */
 function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { kind: 'save' }>): EndpointState {
   for (const client of state.clients) if (client.transport) client.close(CLOSE.shutdown, state.domain.limits);
   closeWebhook(state);
@@ -96,7 +96,7 @@ function save(state: EndpointState, { saving, done }: Extract<KeepingMessage, { 
   return state;
 }
 
-/** What waits at an endpoint; null where nothing has happened. */
+/** The queues of an endpoint and its clients; null where nothing ever came into them. */
 export function keptQueues(state: EndpointState, numberOf: (packet: Packet) => number): KeptQueues | null {
   const { node, id, clients, unseen, turns } = state;
   const { sessions } = state.domain;
@@ -138,9 +138,9 @@ function keptClientQueue(
 }
 
 export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'> & {
-  /** Messages of the offline store, which came before what stands in queues: each client has them first. */
+  /** Messages of the offline store, which are older than those in queues, so that each client gets them first. */
   readonly stored?: readonly Packet[];
-  /** The era that positions begin, where that is not the server's. */
+  /** The new era of the clients' positions; absent: the server's era. */
   readonly era?: string;
 };
 type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
@@ -154,7 +154,7 @@ function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMes
   return state;
 }
 
-/** Gives clients that are brought back what waited for them; where positions do not go on, they may have missed something. */
+/** Restores the queues of clients; where positions do not go on (`goesOn` false), clients are marked as having missed packets. */
 export function restoreClients(
   state: EndpointState,
   clients: readonly Client[],
@@ -168,14 +168,14 @@ export function restoreClients(
   }
   const stored = goesOn ? [] : leftInStore(state, queues, packetOf);
   keepWaiting(state, stored);
-  // Of a service in turns they go to one of them, when that one is connected.
+  // In a service in turns each stored message goes to a single client, once that client is connected.
   const given = isInTurns(state) ? [] : stored;
   const restored = new Set(queues?.clients.map(({ name }) => name));
   for (const client of clients) {
     if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
   }
   if (queues) restoreQueues(state, queues, { packetOf, goesOn, stored: given, ...(era === undefined ? {} : { era }) });
-  // None of them is connected: it waits for whichever comes first, before all that comes from now on.
+  // While no client is connected, unconfirmed messages wait for the first one that comes, ahead of all later messages.
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
 
@@ -219,10 +219,10 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
   const names = new Set(state.clients.map(({ name }) => name));
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
   restoreElders(state, queues, packetOf);
-  // Else nobody knows who came before what.
+  // Where positions do not go on, it is not known which client was there before which message.
   if (message.goesOn) restoreConfirmed(state);
   const unseen = new Set(found(queues.unseen, packetOf));
-  // Of a client whose ticket is not known: what no other client has waits for whichever comes next.
+  // Messages that only a client with an unknown ticket had queued wait for the next client that comes.
   const has = new Set(state.clients.flatMap(({ queued }) => queued));
   for (const { name, entries } of queues.clients) {
     if (names.has(name)) continue;
@@ -234,7 +234,7 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
   restoreTurns(state, queues);
 }
 
-/** Its presence is not known, as it came online in the moments before a kill: to all others it is offline. */
+/** Keeps messages of an endpoint without a record, as it came online just before a kill: it is treated as offline. */
 function keepOffline(state: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
   const { domain, address } = state;
   noteTold(state, queues, packetOf);
@@ -244,7 +244,7 @@ function keepOffline(state: EndpointState, queues: KeptQueues, packetOf: Restore
   }
 }
 
-/** Before they stand in queues, which write that down as well. */
+/** Notes of which messages the site was told. Called before they come into queues, whose records on disk include that. */
 function noteTold({ domain, address }: EndpointState, { told = [] }: KeptQueues, packetOf: Restore['packetOf']): void {
   for (const packet of found(told, packetOf)) domain.events?.undelivered.note(packet, address);
 }
@@ -253,7 +253,7 @@ function numbersOf(entries: readonly KeptEntry[]): number[] {
   return entries.filter((entry) => typeof entry === 'number');
 }
 
-/** In a new era packets count from 1 again, and gaps are forgotten: whoever goes on is told that something may be missed. */
+/** Restores a client's queue. In a new era packets count from 1 again and gaps are dropped, as the client hears of a loss anyway. */
 function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, message: Restore): void {
   const { packetOf, goesOn, stored = [] } = message;
   const era = message.era === undefined ? {} : { era: message.era };
@@ -293,7 +293,7 @@ function restoreTurns(state: EndpointState, { turns }: KeptQueues): void {
   }
 }
 
-/** The journal does not say which messages of the offline store its clients were about to have: all that are left there. */
+/** Messages in the offline store that are not in `queues.unseen`: after a kill it is not known which of them clients had queued. */
 function leftInStore(
   { domain, address }: EndpointState,
   queues: KeptQueues | null,

@@ -1,5 +1,5 @@
 /**
- * What is on disk of a domain for the next start of the server: the shapes of records, and packets and queues in them.
+ * The records that a domain has on disk for the next start of the server, and the packets and queues in them.
  * PROTOCOL.md section 20. A change of a shape counts `KEPT_VERSION` up: records of another version are not read.
  */
 import type { PacketKind } from '../metrics.js';
@@ -12,20 +12,20 @@ import type { QueueState } from './queue-entries.js';
 
 export const KEPT_VERSION = 1;
 
-/** Of a client: who may come back as it. */
+/** The record of a client, by which the owner of its ticket may come back. */
 export interface KeptClient {
-  /** SHA-256 of its token, base64url. */
+  /** SHA-256 of the client's token, base64url. */
   readonly hash: string;
   readonly name: string;
-  /** Its site gave it the name. */
+  /** Whether the site gave the client its name. */
   readonly isNamed: boolean;
-  /** Its ticket was kept for longer than the idle time. */
+  /** Whether the client is away: its ticket was kept for longer than the idle time. */
   readonly isAway: boolean;
-  /** Of one that another node hands over: the stamp of when it took its name. */
+  /** The stamp of when the client took its name; only in a record that another node hands over. */
   readonly namedAt?: number;
 }
 
-/** An endpoint that is online or away, written as it changes. Key: its domain's part, node and id. */
+/** The record of an endpoint that is online or away, written as it changes. Key: the domain's part, node and id. */
 export interface KeptEndpoint {
   readonly nick: string;
   readonly show: Show;
@@ -33,59 +33,59 @@ export interface KeptEndpoint {
   /** `{node}/{id}`. */
   readonly buddies: readonly string[];
   readonly rooms: readonly string[];
-  /** Offline to all others. */
+  /** Whether the endpoint is away, which others see as offline. */
   readonly isAway: boolean;
-  /** None: its grace had begun. */
+  /** The endpoint's clients; empty where its grace had begun. */
   readonly clients: readonly KeptClient[];
 }
 
-/** The number of a packet, or a gap: numbers that have gone, and how many of them were messages. */
+/** A packet's number; or a gap: how many packets have gone, and how many of those were messages. */
 export type KeptEntry = number | readonly [missed: number, lost: number];
 
 export interface KeptQueue {
   readonly accepted: number;
-  /** Entries that have been sent. */
+  /** How many of the entries, from the first on, have been sent. */
   readonly sent: number;
   readonly entries: readonly KeptEntry[];
-  /** The era of its numbers; absent: that of the server that wrote it. */
+  /** The era of the queue's numbers; absent: that of the server that wrote the record. */
   readonly era?: string;
 }
 
 export interface KeptClientQueue extends KeptQueue {
   readonly name: string;
-  /** What it has not had of clients that were there before it, by their names; null: it came first. */
+  /** Up to which packets of the clients that came before this one it has had none, by their names; null: it came first. */
   readonly elders: readonly (readonly [name: string, number: number])[] | null;
-  /** Numbers of packets among those that it has been given all the same. */
+  /** Numbers of packets up to those bounds that the client has been given nevertheless. */
   readonly given: readonly number[];
-  /** How long it had been connected in all, in ms; null: its last connection kept no position. */
+  /** How long the client had been connected in all, in ms; null: its last connection kept no position. */
   readonly connectedMs: number | null;
-  /** A kill before may have cost it packets, and it does not know yet; absent: no. */
+  /** Whether the client may have lost packets in an earlier kill and has not been told yet; absent: no. */
   readonly mayMiss?: boolean;
-  /** What its protocol keeps of it; null: nothing. */
+  /** The state that the client's protocol keeps of it (`SessionKeeper`); null: none. */
   readonly session: unknown;
 }
 
-/** What a protocol keeps of a client beside its queue, as plain data: packets by the numbers that they are kept under. */
+/** Turns the state that a protocol has of a client, beside its queue, into plain data and back; packets appear as their numbers. */
 export interface SessionKeeper {
-  /** null: nothing. */
+  /** Answers the state of a client as plain data; null: there is none. */
   save(client: Client, numberOf: (packet: Packet) => number): unknown;
   restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void;
 }
 
-/** What waits at an endpoint, written at an orderly end. */
+/** The queues of an endpoint and its clients, written when the server ends in order. */
 export interface KeptQueues {
   readonly node: string;
   readonly id: string;
   readonly clients: readonly KeptClientQueue[];
-  /** Numbers of the messages that none of its clients has confirmed. */
+  /** Numbers of the messages that no client has confirmed and that wait for the next client. */
   readonly unseen: readonly number[];
-  /** Numbers of those of its messages of which the site knows that nobody was there for them; absent: none. */
+  /** Numbers of messages of which the site was told that the endpoint was not there for them; absent: none. */
   readonly told?: readonly number[];
-  /** Of a service that delivers in turns: sender, and the name of the client it stays with. */
+  /** For a service that delivers in turns: each sender and the name of the client that its messages go to. */
   readonly turns: readonly (readonly [sender: string, client: string])[];
 }
 
-/** A packet; or a message that the offline store has, by its number there. */
+/** The record of a packet; a message that is in the offline store has only its place there. */
 export type KeptPacket =
   | {
       readonly kind: PacketKind;
@@ -93,9 +93,9 @@ export type KeptPacket =
       readonly topic: Address;
       readonly sender: Address | null;
       readonly fromClient: boolean;
-      /** Milliseconds since the epoch; null: never. */
+      /** When the packet expires, in milliseconds since the epoch; null: never. */
       readonly expiresAt: number | null;
-      /** Of a message that was on disk before the server ended: its number there (unconfirmed.ts). */
+      /** The number that the message had in unconfirmed.ts, where it was on disk before the server ended. */
       readonly number?: number;
     }
   | { readonly kind: 'offline'; readonly address: Address; readonly sequence: number };
@@ -104,7 +104,7 @@ export function keptPacket({ kind, fields, topic, sender, fromClient, expiresAt 
   return { kind, fields, topic, sender, fromClient, expiresAt };
 }
 
-/** The packet of a record; one of the offline store is read from there, and null where that has it no more. */
+/** The packet of a record; a message of the offline store is read from there, null where it is no longer there. */
 export function packetOf(
   kept: KeptPacket,
   readOffline: (address: Address, sequence: number) => Packet | null,
@@ -126,7 +126,7 @@ export function keptQueue({ state }: PacketQueue, numberOf: (packet: Packet) => 
   };
 }
 
-/** A packet that is not there any more leaves a gap. */
+/** The queue of a record; a packet that is no longer kept becomes a gap of one message. */
 export function queueState(
   { accepted, sent, entries, era }: KeptQueue,
   packetOf: (number: number) => Packet | null,

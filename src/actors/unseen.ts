@@ -28,7 +28,7 @@ export class Confirmations {
   /** A client has confirmed the packets, or they have expired. */
   confirmed(packets: readonly Packet[]): void {
     const { domain, address, clients } = this.state;
-    // Counted even for a single client where others, now gone, had confirmed it: given back, it must still count as theirs.
+    // A packet that others confirmed before is counted even for a single client: given back, it must still count as confirmed.
     this.note(clients.length > 1 ? packets : packets.filter((packet) => this.has(packet)));
     for (const packet of packets) {
       if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
@@ -176,7 +176,7 @@ function watch(state: EndpointState, client: Client): void {
   client.confirmations = state.confirmations;
 }
 
-/** Restores confirmations after a restart: a client has confirmed a message that is not in its queue though it was to get it. */
+/** After a restart: a queued message counts as confirmed by each other client that was given it and does not have it queued. */
 export function restoreConfirmed(state: EndpointState): void {
   const { clients } = state;
   if (clients.length < 2 || isInTurns(state)) return;
