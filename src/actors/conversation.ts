@@ -62,7 +62,7 @@ export interface Change {
 const CHUNK_BYTES = 2048;
 const LARGEST_BYTES = 16_384;
 const NOTHING = Buffer.alloc(0);
-/** So many heads, those used last, are cached, as most are soon written again. */
+/** So many heads, those written last, are cached, as most are soon written again. */
 const HEADS = 1000;
 /** A page ends before the message with which it would be longer. */
 const PAGE_CHARACTERS = 262_144;

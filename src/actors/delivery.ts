@@ -44,7 +44,7 @@ export function deliver(state: EndpointState, message: Deliver, among = state.cl
   return state;
 }
 
-/** Tells the site's webhook, where the endpoint has one and it is this node that calls it. */
+/** Queues a message for the endpoint's webhook, where it has one and this node is the one that calls it. */
 export function toWebhook(state: EndpointState, message: Deliver): void {
   const { packet } = message;
   if (!state.webhook || packet.kind !== 'message' || !isForWebhook(state, message)) return;

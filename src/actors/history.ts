@@ -33,7 +33,7 @@ const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** How a status begins by which a page says up to which message it has read. PROTOCOL.md section 18. */
+/** The beginning of the status by which a page says up to which message it has read, of PROTOCOL.md's statuses. */
 const READ = 'read ';
 
 /** What a history needs of its domain. */

@@ -1,9 +1,9 @@
 /**
- * The items of an outbox in order, each under a number of its own. With a store their texts are on disk, and here is what is
- * needed to find them. In the place of items that have gone may stand how many they were.
+ * The items of an outbox in order, each under a number of its own. With a store their texts are on disk, and only what finds
+ * them is in memory. Items that have gone may leave an entry in their place that counts them.
  *
- * Each change is a write or several, of which a process that is killed leaves a beginning on disk: they are made in an
- * order in which that loses nothing and says too much rather than too little of what has gone.
+ * A change may take several writes, of which a killed process leaves only the first ones on disk: their order is such that then
+ * no item is lost, and rather too many than too few items are counted as gone.
  */
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
@@ -11,26 +11,26 @@ import type { Kept } from './outbox.js';
 
 /** About as many bytes as an item takes in memory beside its text. */
 const ITEM_BYTES = 120;
-/** Where the name of a node is in the key of one of its items: behind the domain and the queue. */
+/** The place of the node's name in the key of an item in the store of a cluster: behind the domain and the queue. */
 const OWN_PART = 2;
-/** So many items that have left may stay in the list. */
+/** So many items that have left may stay at the beginning of the list before it is compacted. */
 const MUCH = 64;
 
 export interface Waiting {
   readonly sequence: number;
-  /** Null: on disk. */
+  /** The item's text; null: it is on disk. */
   readonly text: string | null;
   readonly bytes: number;
-  /** Since when, in milliseconds since the epoch. */
+  /** When the item came, in milliseconds since the epoch. */
   readonly at: number;
-  /** Milliseconds since the epoch after which nobody is to have it; null: never. */
+  /** Milliseconds since the epoch after which the item is not sent any more; null: it does not expire. */
   readonly expiresAt: number | null;
-  /** How many items that have gone it stands for; 0: it is one. */
+  /** How many gone items this entry stands for; 0: it is an item itself. */
   readonly missed: number;
   readonly note: unknown;
 }
 
-/** Under which keys an outbox has its items: in the store of a cluster each node has some of its own. */
+/** The beginning of the keys of an outbox's items; in the store of a cluster it ends with the node, since each has items of its own. */
 export function outboxKey(domain: string, queue: string, store: Store | null): Key {
   const key = [part(domain), queue] as const;
   return store && store.node !== null ? [...key, store.node] : key;
@@ -38,7 +38,7 @@ export function outboxKey(domain: string, queue: string, store: Store | null): K
 
 export class OutboxQueue {
   #list: Waiting[] = [];
-  /** How many at the beginning of the list have left. */
+  /** How many entries at the beginning of the list have left. */
   #left = 0;
   #next = 0;
   #items = 0;
@@ -59,7 +59,7 @@ export class OutboxQueue {
     }
   }
 
-  /** Items and the places of those that have gone. */
+  /** How many entries wait: items, and entries that stand for items that have gone. */
   get length(): number {
     return this.#list.length - this.#left;
   }
@@ -86,8 +86,8 @@ export class OutboxQueue {
   }
 
   /**
-   * In the store of a cluster each node has items of its own, under its name, which is the last part of the prefix. Takes those of nodes
-   * for which `isLeft` among its own; answers whether there were any.
+   * Takes over the items of nodes for which `isLeft` answers true: in the store of a cluster each node has items of its own, under
+   * its name, which is the last part of the prefix. Answers whether there were any.
    */
   takeOver(isLeft: (node: string) => boolean): boolean {
     const { table, prefix } = this;
@@ -100,7 +100,7 @@ export class OutboxQueue {
       if (!left.has(node)) left.set(node, isLeft(String(node)));
       if (!left.get(node)) continue;
       found = true;
-      // First here, then no more there: it is told twice rather than never.
+      // Added under this node's name before it is removed under the other's: a kill in between sends it twice rather than never.
       if ('json' in kept) this.push(kept.json, kept.at, kept.expiresAt ?? null, null);
       else this.miss(0, kept.missed, kept.at);
       table.remove(key);
@@ -108,7 +108,7 @@ export class OutboxQueue {
     return found;
   }
 
-  /** Forgets the first items as far as another node has taken them, which took this one for gone. */
+  /** Forgets the first items that another node has taken over because it believed that this node was gone. */
   dropTaken(): void {
     for (let { first } = this; first && first.text === null && this.table; { first } = this) {
       if (this.table.get(this.#key(first.sequence)) !== undefined) return;
@@ -123,7 +123,7 @@ export class OutboxQueue {
     return kept && 'json' in kept ? kept.json : '';
   }
 
-  /** The first items, up to so many, and up to about so many bytes in all. */
+  /** The first entries, at most `most` of them and about `bytes` bytes in all. */
   peek(most: number, bytes: number): Waiting[] {
     const found: Waiting[] = [];
     let taken = 0;
@@ -146,7 +146,7 @@ export class OutboxQueue {
     return item;
   }
 
-  /** Takes out the item at a place, from 0. */
+  /** Takes out the entry at a place, counted from 0. */
   remove(place: number): Waiting | undefined {
     if (place === 0) return this.shift();
     this.#compact();
@@ -158,8 +158,8 @@ export class OutboxQueue {
   }
 
   /**
-   * The first item at a place or behind goes, and is counted where it stood. Answers it; undefined: there is none.
-   * Of two places beside each other one is left, which counts for both.
+   * Drops the first item at a place or behind it, and leaves an entry there that counts it. Answers the item; undefined: there is
+   * none. Adjacent entries for items that have gone become one, which counts for both.
    */
   replace(place: number): Waiting | undefined {
     let at = this.#left + place;
@@ -182,7 +182,7 @@ export class OutboxQueue {
     return item;
   }
 
-  /** So many items that were never taken have gone, at the end. */
+  /** Adds an entry at the end for `count` items that were never taken in, or counts them in the last entry unless it is under way. */
   miss(underWay: number, count: number, at: number): void {
     const last = this.length > underWay ? this.#list.at(-1) : undefined;
     if (last && last.missed > 0) {
@@ -196,7 +196,7 @@ export class OutboxQueue {
     this.#add({ sequence, text: null, bytes: 0, at, expiresAt: null, missed: count, note: null });
   }
 
-  /** Forgets all; answers the items that are nowhere else. */
+  /** Forgets all entries in memory; answers the items that are not on disk. */
   close(): readonly Waiting[] {
     const items = this.#list.slice(this.#left);
     for (const item of items) this.#forget(item);
@@ -205,7 +205,7 @@ export class OutboxQueue {
     return this.table ? [] : items.filter(({ missed }) => missed === 0);
   }
 
-  /** Two places beside each other become the second. */
+  /** Merges two adjacent entries for items that have gone into the second. */
   #merge(at: number): void {
     const [one, two] = [this.#list[at] as Waiting, this.#list[at + 1] as Waiting];
     const missed = one.missed + two.missed;
@@ -214,12 +214,12 @@ export class OutboxQueue {
     this.#drop(at);
   }
 
-  /** Takes a place out of the list. */
+  /** Takes the entry at an index out of the list. */
   #drop(at: number): void {
     const place = this.#list[at] as Waiting;
     this.#forget(place);
     this.table?.remove(this.#key(place.sequence));
-    // Those before are under way, and few.
+    // The entries before it are under way and few, so they are moved rather than those behind.
     for (let n = at; n > this.#left; n--) this.#list[n] = this.#list[n - 1] as Waiting;
     this.#left += 1;
     if (this.#left >= MUCH && this.#left * 2 >= this.#list.length) this.#compact();

@@ -1,6 +1,6 @@
 /**
- * In which conversations of a history an endpoint takes part, and which conversations have messages of which time. Time is
- * cut into periods, so that a conversation that goes on costs a few records in each, however many its messages are.
+ * Indexes of a history: the conversations in which an endpoint takes part, and the conversations that have messages of a time.
+ * Time is cut into periods, so that a conversation costs a few records in each period, however many messages it has.
  */
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
@@ -9,7 +9,7 @@ import { type Head, SEQUENCES_PER_MS } from './conversation.js';
 
 const PERIOD_MS = 15 * 60 * 1000;
 const PERIOD_SEQUENCES = PERIOD_MS * SEQUENCES_PER_MS;
-/** Conversations that are forgotten in one turn. */
+/** How many conversations, and how many rooms, are forgotten in one turn. */
 const SOME = 20;
 
 /** The period of a sequence. */
@@ -28,16 +28,16 @@ export interface Listed {
 }
 
 export class Participants {
-  /** Domain, endpoint, period, conversation: those between two endpoints, in the period of their latest message. */
+  /** Key: prefix, endpoint, period, conversation. Conversations between two endpoints, under the period of their latest message. */
   readonly #conversations: Table<1>;
-  /** Domain, endpoint, room: the latest period in which the endpoint has written there. */
+  /** Key: prefix, endpoint, room. The latest period in which the endpoint has written in the room. */
   readonly #authors: Table<number>;
-  /** Domain, period, conversation: there are messages of that time. With an endpoint behind: it has written there. */
+  /** Key: prefix, period, conversation: it has messages of that period. With an endpoint added: who has written in the room. */
   readonly #ages: Table<1>;
 
   constructor(
     store: Store,
-    /** What keys begin with: the domain's part, and in the store of a cluster the node's name. */
+    /** The beginning of all keys (prefix): the domain's part, and in the store of a cluster the node's name. */
     private readonly prefix: Key,
   ) {
     this.#conversations = store.table('participants');
@@ -50,7 +50,7 @@ export class Participants {
     return key.slice(this.prefix.length);
   }
 
-  /** The latest message of a conversation is of another period than before; null: it is the first. */
+  /** The latest message of a conversation is now of `period`, and was of `before`; null: the conversation is new. */
   move(key: string, sides: readonly Address[], before: number | null, period: number): void {
     this.#ages.put([...this.prefix, period, key], 1);
     if (sides.length < 2) return;
@@ -61,7 +61,7 @@ export class Participants {
     }
   }
 
-  /** Somebody has written in a room. */
+  /** Notes that an endpoint has written in a room in a period. */
   wrote(author: Address, key: string, period: number): void {
     const user = part(author);
     if (this.#authors.get([...this.prefix, user, key]) === period) return;
@@ -69,7 +69,7 @@ export class Participants {
     this.#ages.put([...this.prefix, period, key, user], 1);
   }
 
-  /** Nothing of a conversation is left. */
+  /** Removes a conversation of which no message is left from the lists of its endpoints. */
   remove(key: string, { sides, period }: Head): void {
     if (sides.length < 2) return;
     for (const side of new Set(sides)) this.#conversations.remove([...this.prefix, part(side), period, key]);
@@ -90,7 +90,7 @@ export class Participants {
     let current = -1;
     for (const [own] of this.#conversations.entries([...this.prefix, part(user)], { ...from, reverse: true })) {
       const [, period, key] = this.#behind(own);
-      // Within a period they come in no order: it is read to its end.
+      // Conversations of one period come in no order, so a period is always read to its end.
       if (period !== current && (found.length >= count || Number(period) < periodOf(oldest))) break;
       current = Number(period);
       const head = find(String(key));
@@ -99,7 +99,7 @@ export class Participants {
     return found;
   }
 
-  /** Some of the conversations of an endpoint, and of the rooms in which it has written. */
+  /** Up to `SOME` of an endpoint's conversations, and up to `SOME` of the rooms in which it has written. */
   some(user: Address): { readonly conversations: readonly string[]; readonly rooms: readonly string[] } {
     const own: Key = [...this.prefix, part(user)];
     return {
@@ -108,7 +108,7 @@ export class Participants {
     };
   }
 
-  /** Conversations with messages of periods before one, the oldest first. */
+  /** Up to `count` conversations with messages of periods before `before`, the oldest period first. */
   due(before: number, count: number): { readonly key: string; readonly period: number }[] {
     const due: { key: string; period: number }[] = [];
     for (const [age] of this.#ages.entries(this.prefix)) {

@@ -1,12 +1,12 @@
-/** What stands in a client's queue: packets, and gaps where packets have gone. And whose it is. */
+/** The entries of a client's queue, which are packets, and gaps where packets have gone; and the queue's owner. */
 import type { Address } from './address.js';
 import type { Packet } from './packet.js';
 
-/** Numbers that follow each other and whose packets have gone. */
+/** A run of consecutive numbers whose packets have gone. */
 export interface Gap {
   readonly kind: null;
   readonly missed: number;
-  /** How many of them were messages. */
+  /** How many of the packets that have gone were messages. */
   readonly lost: number;
 }
 
@@ -14,27 +14,27 @@ export type Entry = Packet | Gap;
 
 /** A queue as a restart leaves it. */
 export interface QueueState {
-  /** Not confirmed, in the order of their numbers. */
+  /** The entries that are not confirmed, in the order of their numbers. */
   readonly entries: readonly Entry[];
   /** How many of the entries, from the first on, have been sent. */
   readonly sent: number;
   /** The number of the packet that was accepted last. */
   readonly accepted: number;
-  /** The era of its numbers; absent: the server's. */
+  /** The era of the queue's numbers; absent: the server's era. */
   readonly era?: string;
 }
 
-/** What goes out in one frame. */
+/** The packets that go out in one frame. */
 export interface Batch {
   readonly packets: readonly Packet[];
-  /** Numbers up to its end that are not in it. */
+  /** How many numbers up to the end of the batch are of packets that have gone. */
   readonly missed: number;
-  /** How many of these were messages. */
+  /** How many of the packets that have gone were messages. */
   readonly lost: number;
-  /** The number after which it begins, and its last one. */
+  /** The number before the batch's first, and its last number. */
   readonly before: number;
   readonly after: number;
-  /** Entries of the queue. */
+  /** How many entries of the queue the batch takes, gaps included. */
   readonly entries: number;
 }
 
@@ -42,15 +42,15 @@ export function isPacket(entry: Entry): entry is Packet {
   return entry.kind !== null;
 }
 
-/** How many numbers it stands for. */
+/** How many numbers an entry stands for. */
 export function span(entry: Entry): number {
   return entry.kind === null ? entry.missed : 1;
 }
 
-/** Whose a queue is: a client, or an endpoint that has a queue besides. */
+/** The owner of a queue: a client, or an endpoint that has a queue beside those of its clients. */
 export interface QueueOwner {
-  /** Of the endpoint. */
+  /** The address of the endpoint. */
   readonly address: Address;
-  /** Which of its queues: a client's name, or one of unconfirmed.ts. */
+  /** The queue's name among those of the endpoint: a client's name, or a name defined in unconfirmed.ts. */
   readonly name: string;
 }

@@ -13,7 +13,7 @@ function names({ domains }: Config): string[] {
   return domains.map(({ domain }) => domain);
 }
 
-/** A node of a cluster ends in order: what nobody has been sent and nobody else has becomes offline messages, and the store has all that was written. */
+/** Ends a node of a cluster in order: messages that were not sent and that no other node has become offline messages. */
 export async function endDomains(domains: ReadonlyMap<string, Domain>, store: Store | null): Promise<void> {
   if (!store) return;
   for (const domain of [...domains.values()]) domain.end();
@@ -67,7 +67,7 @@ export class Restarts {
     const domains = [...this.domains.values()];
     if (!this.#isRestored) return this.#leave(domains);
     await Promise.all(domains.map(({ journal }) => journal?.save()));
-    // Of domains that keep nothing: what clients have not been sent becomes offline messages where the domain has those.
+    // Where a domain keeps no queues, unsent messages of its clients become offline messages, if the domain has those.
     for (const domain of domains) {
       domain.endsWithServer = true;
       if (!domain.journal?.saved) domain.end();
@@ -101,7 +101,7 @@ export class Restarts {
   }
 }
 
-/** What was told to actors that have ended comes back in a turn, and is seen to in the one after. */
+/** Waits two turns: messages to actors that have ended come back in the first and are handled in the second. */
 export async function undelivered(): Promise<void> {
   await nextTurn();
   await nextTurn();

@@ -1,4 +1,4 @@
-/** What a change of an endpoint means to the rooms that it is in, was in or comes to. PROTOCOL.md section 4. */
+/** Tells rooms of a change of an endpoint that is in them, was in them or enters them. PROTOCOL.md section 4. */
 import type { Address } from './address.js';
 import type { Change, EndpointRecord } from './endpoint-record.js';
 import { lookup } from './lists.js';
@@ -9,9 +9,9 @@ type Transition = 'online' | 'offline' | 'show' | null;
 
 /** How an endpoint was before a change. */
 export interface Before {
-  /** Its rooms. */
+  /** The rooms that the endpoint was in. */
   readonly rooms: readonly Address[];
-  /** Whether others saw it. */
+  /** Whether others saw the endpoint as online. */
   readonly isVisible: boolean;
 }
 
@@ -22,8 +22,8 @@ export class RoomPresence {
   ) {}
 
   /**
-   * An endpoint has moved between rooms, or changed in them. `isStill`: it has a part on this node alone, and is online or offline as it
-   * was; then one room more costs no more where it is in many.
+   * An endpoint has moved between rooms, or changed in them. `isStill`: it has a part on this node alone, and is still online, or
+   * still offline; then entering one more room costs the same however many rooms the endpoint is in.
    */
   moved(
     record: EndpointRecord,
@@ -67,7 +67,7 @@ export class RoomPresence {
   }
 }
 
-/** The room that stands behind those of before, where nothing else is different; null: something else is, or nothing. */
+/** The room that was appended to a list of rooms, where that is the only difference; null: there is another difference, or none. */
 function addedTo(before: readonly Address[], after: readonly Address[]): Address | null {
   if (after.length !== before.length + 1) return null;
   return before.every((room, at) => room === after[at]) ? (after.at(-1) ?? null) : null;

@@ -1,7 +1,7 @@
 /**
- * Who has been signed out by OFFLINE by name: signed tokens of that name that were issued before are refused, for as long
- * as such a token can live, and a ticket that ended so answers `stopped` for a while to a client that keeps a position.
- * PROTOCOL.md section 16. Both outlive a restart where there is a store; all nodes know the names.
+ * Names that were signed out by an OFFLINE by name: signed tokens of such a name that were issued earlier are refused, for as long
+ * as a token can live, and a ticket that a sign-out has ended answers `stopped` for a while to a client that keeps a position.
+ * PROTOCOL.md section 16. Names and tickets outlive a restart where there is a store; all nodes know the names.
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -13,10 +13,10 @@ import { hashOf } from './tickets.js';
 
 /** How long a token can live, and how far the site's clock may be off. */
 const TOKEN_MS = (24 * 60 + 1) * 60_000;
-/** Of each domain. */
+/** How many names, and how many tickets, each domain remembers at most. */
 const NAMES = 100_000;
 const TICKETS = 10_000;
-/** After so long on disk a ticket is not read again. */
+/** A ticket that ended longer ago than this is not restored at a restart. */
 const OLDEST_TICKET_MS = 24 * 60 * 60_000;
 
 export type SignedOut = readonly [Address, at: number];
@@ -24,18 +24,18 @@ export type SignedOut = readonly [Address, at: number];
 export class SignOuts {
   /** When each name was signed out last, in milliseconds since the epoch; the one signed out first comes first. */
   readonly #names = new Map<Address, number>();
-  /** Until when tickets that ended so are known, by the hash of their tokens; the one that ended first comes first. */
+  /** Until when each ticket that a sign-out ended is remembered, by the hash of its token; the one that ended first comes first. */
   readonly #tickets = new Map<string, number>();
   readonly #ended: Table<number> | null;
   readonly #table: Table<SignedOut> | null;
   readonly #part: string;
-  /** No other node writes to the store. */
+  /** Whether no other node writes to the store. */
   readonly #isAlone: boolean;
 
   constructor(
     private readonly owner: { readonly name: string; readonly metrics: Pick<DomainMetrics, 'signOutsForgotten'> },
     private readonly clock: Pick<Clock, 'now'>,
-    /** How long a ticket that ended so answers `stopped`: `resume.keepMs`. */
+    /** How long a ticket that a sign-out ended answers `stopped`, in milliseconds: `resume.keepMs`. */
     private readonly keepMs: number,
     store: Store | null,
   ) {
@@ -49,7 +49,7 @@ export class SignOuts {
     this.#restoreTickets();
   }
 
-  /** A name is signed out now, here or on another node, which writes that itself. False: that is known already. */
+  /** Notes that a name was signed out at `at`, in ms since the epoch; another node writes its own sign-outs. False: already known. */
   add(address: Address, at: number, isHere = true): boolean {
     if ((this.#names.get(address) ?? 0) >= at) return false;
     this.#names.delete(address);
@@ -77,7 +77,7 @@ export class SignOuts {
     this.#expireTickets(now);
   }
 
-  /** Whether the ticket of a token has ended so, a moment ago. */
+  /** Whether a sign-out has ended the ticket of a token less than `keepMs` ago. */
   hasEnded(token: string): boolean {
     if (this.#tickets.size === 0) return false;
     const hash = hashOf(token);
@@ -88,7 +88,7 @@ export class SignOuts {
     return false;
   }
 
-  /** As the times of all clients do, theirs begin anew when the server does. */
+  /** Reads ended tickets from the store. Each is remembered for `keepMs` from the start of the server, as all times of clients are. */
   #restoreTickets(): void {
     const now = this.clock.now();
     const kept = [...(this.#ended?.entries(this.#part) ?? [])].sort(([, a], [, b]) => a - b);
