@@ -19,7 +19,7 @@ import type { EndpointState } from './endpoint.js';
 /** A client that was connected for less than this in all is not kept: it was a glance, or a program that takes one ticket after another. */
 const LEAST_CONNECTED_MS = 5000;
 
-/** After a kill nobody knows how, and for how long, a client was connected: its ticket is kept as that of a page that keeps its position. */
+/** Has a client's ticket kept after a kill, as that of a page that keeps a position: its connection and time were not written. */
 export function keepUnknown(client: Client): void {
   client.keptSince = client.since;
   client.connectedMs = LEAST_CONNECTED_MS;
@@ -64,7 +64,7 @@ export class AwayClients {
     }
   }
 
-  /** A client is away no more; no matter where it was not. */
+  /** Takes a client out of those that are away; does nothing where it is not among them. */
   remove(client: Client, how: AwayEnd): void {
     if (!this.#clients.delete(client)) return;
     this.domain.runtime.kept?.cancel(client);

@@ -18,14 +18,14 @@ function isOver({ limits }: Domain, limit: LimitName, count: number): boolean {
   return limits[limit] > 0 && count > limits[limit];
 }
 
-/** Whether `count` is refused for a limit of the domain, which is counted. */
+/** Whether `count` is more than a limit of the domain allows; each refusal is counted in the metrics. */
 function exceeds(domain: Domain, limit: LimitName, count: number): boolean {
   const isRefused = isOver(domain, limit, count);
   if (isRefused) domain.metrics.exceed(limit);
   return isRefused;
 }
 
-/** Whether a text is longer than a body may be, which is counted. */
+/** Whether a text is longer than `messageBytes` allows for a body; each refusal is counted in the metrics. */
 export function isTooLong(domain: Domain, text: string): boolean {
   return exceeds(domain, 'messageBytes', Buffer.byteLength(text));
 }
@@ -70,7 +70,7 @@ export function listRefusal(
   return hasMemory(domain, bytes + (record.birth > 0 ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
 }
 
-/** How many there are of a list, each of whose items is there once, and some more. */
+/** How many different items a list, which has no duplicates, and `more` have together. */
 function sizeWith(list: readonly Address[], more: readonly Address[]): number {
   const [first] = more;
   if (first === undefined) return list.length;

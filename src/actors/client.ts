@@ -23,11 +23,11 @@ import type { Confirmations } from './unseen.js';
 
 const NONE: readonly Packet[] = [];
 
-/** The clients that were there when another one came. */
+/** The clients of an endpoint that were there when another one, the newcomer, came. */
 export interface Elders {
   /** Up to which of an elder's packets the newcomer has had none. */
   readonly numbers: Map<Client, number>;
-  /** But these it has been given. */
+  /** Packets of elders that the newcomer has been given nevertheless. */
   readonly given: WeakSet<Packet>;
 }
 
@@ -70,13 +70,13 @@ export class Client {
 
   constructor(
     readonly endpoint: Ref<EndpointMessage>,
-    /** Its endpoint's. */
+    /** The address of the client's endpoint. */
     readonly address: Address,
-    /** The last part of its address. */
+    /** The client's name, which is the last part of its address. */
     readonly name: string,
     /** The secret part of its ticket; of a client that was restored, and whose ticket has not been seen since, as tickets.ts has it. */
     public token: string,
-    /** Of its domain. */
+    /** The lane of the client's domain. */
     private readonly lane: Pick<Lane, 'add'>,
     domain: QueueKeeper,
     now: number,
@@ -112,12 +112,12 @@ export class Client {
     return this.#queue.unconfirmed;
   }
 
-  /** How many packets have been accepted for it. */
+  /** How many packets have been accepted for the client. */
   get accepted(): number {
     return this.#queue.accepted;
   }
 
-  /** How many of the packets accepted for it are confirmed, or have gone. */
+  /** How many of the packets accepted for the client are confirmed, or have gone. */
   get confirmed(): number {
     return this.#queue.confirmed;
   }

@@ -62,7 +62,7 @@ export function keepOrDrop(
   else packet.receipt.report('dropped');
 }
 
-/** Where a packet deletes a message it is kept no longer for an endpoint that is offline (null: for any that has been in the room). */
+/** Where a packet deletes a message, removes that from an endpoint's offline messages, or (`address` null) from those of all. */
 function deleteFromMailboxes(domain: Domain, packet: Packet, address: Address | null): void {
   const deletion = domain.mailboxes === null ? null : deletionOf(domain, packet);
   if (deletion !== null) domain.mailboxes?.delete(address, deletion);

@@ -112,7 +112,7 @@ export class Domain {
   sessions: SessionKeeper | null = null;
   /** Called when the domain ends, so that its MQTT sessions end too. */
   readonly onEnd = new Set<() => void>();
-  /** Called when a ban ends clients, so that MQTT backends, which have no tickets, end too. */
+  /** Called when an operator or a ban ends clients, so that MQTT backends, which have no tickets, end too. */
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
   /** Called when the domain's API keys have changed. */
   readonly onKeys = new Set<() => void>();

@@ -33,9 +33,9 @@ export interface Change {
   readonly nick?: string | null;
   /** Show or status have been set, perhaps to what they were before. */
   readonly isShown?: boolean;
-  /** This node's own part, which was away, is back. */
+  /** Whether this node's own part, which was away, is back. */
   readonly isBack?: boolean;
-  /** This node's own part comes, and has only clients that are away. */
+  /** Whether this node's own part begins with only clients that are away. */
   readonly isAway?: boolean;
   /**
    * Who tells the site: the node whose own part changes (`here`, unless it says); another one does (`there`); nobody

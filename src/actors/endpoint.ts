@@ -145,7 +145,7 @@ export interface EndpointState {
   webhook: ServiceWebhook | null;
   /** A service that delivers in turns: sender → the client it stays with. */
   turns: Map<string, Client> | null;
-  /** It moves to another node, or from there; null, nearly always. */
+  /** Set while the endpoint moves to another node or from one; null nearly always. */
   moving: Moving | null;
 }
 
@@ -342,7 +342,7 @@ function show(
   return state;
 }
 
-/** A message that it failed on, or that came when it had ended: who asked may ask again, and finds another in its place. */
+/** Answers a message that the actor failed on, or that came after its end: the caller may ask again, and finds a new actor. */
 function unanswered(message: EndpointMessage): void {
   if (message.kind === 'send') message.outgoing.receipt?.report('unknown');
   else if (message.kind === 'deliver') message.packet.receipt?.report('unknown');
@@ -354,8 +354,8 @@ function unanswered(message: EndpointMessage): void {
 }
 
 /**
- * What came when it had ended: who asked is told, and a message goes to the actor in its place, or to the offline store,
- * as if it had come a moment later.
+ * A message that came after the actor's end: requests are answered, and packets go to the endpoint's new actor, or to the
+ * offline store, as if they had come a moment later.
  */
 function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
   if (message.kind === 'send') send(state, { ...message, client: null });
@@ -364,7 +364,7 @@ function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
   else unanswered(message);
 }
 
-/** A crash while it comes, goes or changes leaves a state that cannot be trusted; one about a packet does not. */
+/** A crash while the endpoint comes, goes or changes leaves a state that cannot be trusted; a crash about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
   return ['deliver', 'send', 'drained', 'confirm', 'acknowledged', 'inspect', 'configure', 'keep', 'save'].includes(

@@ -3,7 +3,7 @@
 /** Longer lists are looked up in a Set. */
 const SHORT_LIST = 16;
 
-/** Answers whether a list has an item; long lists are turned into a Set for it, unless it is asked for one item alone. */
+/** Makes a function that tells whether a list has an item. A long list is turned into a Set for that, unless `items` is 1. */
 export function lookup<T>(list: readonly T[], items = Number.POSITIVE_INFINITY): (item: T) => boolean {
   if (list.length <= SHORT_LIST || items === 1) return (item) => list.includes(item);
   const set = new Set(list);

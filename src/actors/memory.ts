@@ -44,7 +44,7 @@ export class Memory {
     return this.bytes > this.limit;
   }
 
-  /** Whether so many bytes more can be kept; none can always. Where they cannot, that counts as refused for the limit. */
+  /** Whether there is room for so many bytes more, as there always is for 0. A refusal counts in the metrics for `bytesPerDomain`. */
   hasRoom(bytes: number): boolean {
     if (bytes === 0 || this.bytes + bytes <= this.limit) return true;
     this.metrics.exceed('bytesPerDomain');

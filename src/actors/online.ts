@@ -89,7 +89,7 @@ function announce(state: EndpointState, online: Online): void {
   cluster.confirm(record, online.rooms.filter(isIn), true);
 }
 
-/** It is online from now on: a client has come, or another node has handed one over. */
+/** Sets an endpoint online on this node: a client has come, or another node has handed one over. */
 export function becomeOnline(state: EndpointState): void {
   const { domain } = state;
   state.online = true;
@@ -134,9 +134,9 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   return client;
 }
 
-/** What came while it was offline; it stays kept until one of its clients confirms it. */
+/** Reads the endpoint's offline messages, which stay in the store until one of its clients confirms them. */
 function readMailbox(state: EndpointState): void {
-  // Its part on another node has them, and passes them on.
+  // The endpoint's part on another node has read the offline messages already, and delivers them.
   if (state.record.parts.some(({ hidden }) => !hidden)) return;
   for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
@@ -224,12 +224,12 @@ function lastSeen({ clients, seenAt }: EndpointState): number {
   return clients.reduce((last, { since }) => Math.max(last, since), seenAt);
 }
 
-/** It has been online: from then on clients' messages are kept for it. The setting may have changed meanwhile. */
+/** Notes that an endpoint has been online, from when on clients' messages are kept for it. The setting may have changed meanwhile. */
 function remember({ domain, address, node }: EndpointState): void {
   if (domain.settings.offline) domain.mailboxes?.seen.add(address, node === 'vid');
 }
 
-/** Nobody came back for these: kept where the domain has that, else dropped. Answers those that the site may not know of. */
+/** Moves unseen messages to the offline store, or drops them where the domain has none. Answers those the site may not know of. */
 function forgetUnseen(state: EndpointState, isElsewhere: boolean): readonly Untold[] {
   if (!state.unseen) return [];
   const { mailboxes, settings } = state.domain;
@@ -241,10 +241,10 @@ function forgetUnseen(state: EndpointState, isElsewhere: boolean): readonly Unto
     ...expired.map((packet) => [packet, 'dropped'] as const),
     ...packets.map((packet) => [packet, isKept ? 'stored' : 'dropped'] as const),
   ];
-  // What was read from the offline store has been told when it was kept there.
+  // The site was told of messages from the offline store when they were put there.
   const untold = left.filter(([packet]) => !mailboxes?.placeOf(packet));
   if (isKept) {
-    // Its parts on other nodes have them too.
+    // Where the endpoint has parts on other nodes, these have the messages too.
     if (!isElsewhere) mailboxes.replace(state.address, packets);
   } else if (packets.length > 0) {
     log.debug({ event: 'messages dropped', endpoint: state.address, packets: packets.length }, 'nobody came back');

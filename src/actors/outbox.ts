@@ -32,7 +32,7 @@ export interface OutboxRules {
     readonly failed: (item: string) => string;
     readonly missed: (count: number) => string;
   } | null;
-  /** Whether so much is too much, which counts one item as refused for its limit; asked after each item that comes. */
+  /** Whether the outbox holds too much, which counts one item as refused for the limit; called after each item that comes. */
   readonly isOver: (items: number, bytes: number) => boolean;
   /** Whether the store has room for so many bytes. */
   readonly hasRoom: (bytes: number) => boolean;
@@ -130,14 +130,14 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** Goes on with what nodes have left of this outbox: those for which `isLeft`. */
+  /** Takes over items of this outbox that nodes have left, those for which `isLeft` answers true. */
   takeOver(isLeft: (node: string) => boolean): void {
     if (this.#closed || !this.#queue.takeOver(isLeft)) return;
     this.#shrink();
     this.#schedule();
   }
 
-  /** Where it leads, or how it is signed, may have changed (`how`): what is under way is POSTed again, and at once what pauses. */
+  /** The URL or the signature may have changed (`how`): POSTs the items under way again, and ends a pause. */
   restart(how: string): void {
     if (how === this.#how) return;
     this.#how = how;

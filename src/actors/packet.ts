@@ -71,26 +71,26 @@ type FieldsOf<K extends PacketKind> = K extends 'message'
     ? PresenceFields
     : StatusFields;
 
-/** The fields of a packet's JSON, in which the data of a message is the value that it is. */
+/** Makes a packet's fields of its parsed JSON: `data`, which is any value in the JSON, is text in the fields. */
 export function fieldsOf<T extends object>(read: T): T {
   return 'data' in read ? { ...read, data: JSON.stringify(read.data) } : read;
 }
 
 /** One packet, however many receive it. */
 export class Packet<K extends PacketKind = PacketKind> {
-  /** Its JSON, made by protocols/frame.ts on first use and shared by all receivers. */
+  /** The packet's JSON, made by protocols/frame.ts on first use and shared by all receivers. */
   json: string | null = null;
-  /** Who follows it; null, nearly always. */
+  /** The trace that follows the packet; null, nearly always. */
   trace: Trace | null = null;
-  /** Is told what becomes of it; null, nearly always: nobody asks. */
+  /** Is told what becomes of the packet; null, nearly always: nobody asks. */
   receipt: Receipt | null = null;
   /** A client has sent it itself, without its site. */
   fromClient = false;
-  /** Milliseconds since the epoch after which nobody receives it; null, nearly always: never. */
+  /** Milliseconds since the epoch after which nobody receives the packet; null, nearly always: it does not expire. */
   expiresAt: number | null = null;
-  /** Counted by actors/memory.ts. */
+  /** How many queues hold the packet; counted by actors/memory.ts. */
   holders = 0;
-  /** About how many bytes it takes on the wire. */
+  /** About how many bytes the packet takes on the wire. */
   readonly bytes: number;
   #fields: FieldsOf<K> | null;
 
@@ -116,7 +116,7 @@ export class Packet<K extends PacketKind = PacketKind> {
     return this.#fields;
   }
 
-  /** It has been sent and may have to wait for long: keeps its JSON alone, of which its fields are read where somebody asks. */
+  /** Keeps only the JSON, from which the fields are parsed when needed, as a packet that was sent may wait long to be confirmed. */
   compact(): void {
     if (this.json !== null) this.#fields = null;
   }

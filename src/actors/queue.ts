@@ -22,7 +22,7 @@ export interface QueueLimits {
   readonly queueBytes: number;
 }
 
-/** Which bound a queue of so many packets and bytes is over; null: none. */
+/** The bound that a queue of so many packets and bytes exceeds; null: none. */
 export function exceededBound(
   packets: number,
   bytes: number,
@@ -42,13 +42,13 @@ export interface QueueKeeper {
 }
 
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
-/** Gaps kept apart for what they held; beyond it, who goes on from within one is told of too many messages. */
+/** So many gaps are kept apart; beyond that gaps are merged, and a client that resumes within one is told of too many lost messages. */
 const RUNS = 64;
 const NONE: Entry[] = [];
 const NO_PACKETS: Packet[] = [];
 
 export class PacketQueue {
-  /** Not confirmed, in the order of their numbers. Shared while empty: most queues are, most of the time. */
+  /** Entries that are not confirmed, in the order of their numbers. The empty array is shared, as most queues are empty mostly. */
   #entries: Entry[] = NONE;
   /** How many entries are gaps. */
   #gaps = 0;
@@ -95,7 +95,7 @@ export class PacketQueue {
     return this.#accepted - this.#spanFrom(0);
   }
 
-  /** The era of its numbers: the server's, but where it has come from another node. */
+  /** The era of the queue's numbers: the server's, or another one where the queue has come from another node. */
   get era(): string {
     return this.#era ?? this.keeper.runtime.era;
   }
@@ -203,7 +203,7 @@ export class PacketQueue {
     return { packets, missed, lost, before: after - packets.length - missed, after, entries: end - this.#sent };
   }
 
-  /** The batch of a queue of which no packet has gone, for a connection that takes any number of bytes. */
+  /** All unsent packets as one batch, for a queue without gaps and a connection that takes any number of bytes. */
   #allUnsent(): Batch {
     const packets = this.#entries.slice(this.#sent) as Packet[];
     const { length } = packets;
@@ -260,14 +260,14 @@ export class PacketQueue {
     return found;
   }
 
-  /** Takes a packet out wherever it stands, and leaves a gap, which counts as a lost message (`lost` 1) or not; answers whether it was there. */
+  /** Replaces a packet in the queue by a gap, which counts as a lost message where `lost` is 1; answers whether it was in the queue. */
   remove(packet: Packet, lost = packet.kind === 'message' ? 1 : 0): boolean {
     const at = this.#entries.indexOf(packet);
     if (at >= 0) this.#leaveGap(at, packet, lost);
     return at >= 0;
   }
 
-  /** Drops what has not been sent and has waited longer than it may, and leaves gaps. Answers those packets. */
+  /** Replaces unsent packets that have expired by gaps; answers those packets. */
   dropExpired(): readonly Packet[] {
     if (this.#expiring === 0) return NO_PACKETS;
     const now = this.keeper.runtime.clock.now();
@@ -334,7 +334,7 @@ export class PacketQueue {
     else memory.release(packet);
   }
 
-  /** Whether it is over its bounds, or its domain over those of its memory; a single packet never is. */
+  /** Whether the queue exceeds its bounds, or its domain that of its memory; a queue of one packet never does. */
   isOver(limits: QueueLimits): boolean {
     return this.length > 1 && (this.#bound(limits) !== null || this.keeper.memory.isOver);
   }

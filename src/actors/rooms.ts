@@ -69,7 +69,7 @@ export class Rooms {
     return { rooms, entered: moments.map(([, stamp]) => stamp) };
   }
 
-  /** A part comes into rooms and leaves others; of two moments at which it came into one the later counts. */
+  /** Enters a part of an endpoint into rooms and takes it out of others; a room that it is in already gets the later moment. */
   change(part: Pick<Part, 'rooms' | 'entered'>, entered: readonly Moment[], left: readonly Moment[]): void {
     const [first = null] = entered.length + left.length === 1 ? entered : [];
     if (first && !part.rooms.includes(first[0])) {

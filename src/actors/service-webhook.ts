@@ -58,7 +58,7 @@ export class ServiceWebhook {
     return this.#outbox.view;
   }
 
-  /** Goes on with what other nodes have left. */
+  /** Takes over messages for this webhook that nodes have left, those for which `isLeft` answers true. */
   takeOver(isLeft: (node: string) => boolean): void {
     this.#outbox.takeOver(isLeft);
   }

@@ -89,7 +89,7 @@ export class SiteEvents {
     if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`);
   }
 
-  /** A message has found nobody, or nobody has come for it: once for each receiver. */
+  /** A message's receiver was not there, or has not come for it: tells the site once for each receiver. */
   foundNobody(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
     if (packet.kind === 'message' && this.wants('undelivered')) this.undelivered.tell(packet, receiver, outcome);
   }
@@ -99,7 +99,7 @@ export class SiteEvents {
     this.raise('undelivered', `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`);
   }
 
-  /** Goes on with what other nodes have left. */
+  /** Takes over events that nodes have left unsent, those for which `isLeft` answers true. */
   takeOver(isLeft: (node: string) => boolean): void {
     this.#outbox?.takeOver(isLeft);
   }

@@ -171,7 +171,7 @@ export class Tracker {
     this.rooms.change(record, moments, []);
   }
 
-  /** This node's own part of an endpoint goes: it leaves its rooms and watches nobody any more. Answers the stamp of its end. */
+  /** Ends this node's part of an endpoint, which leaves its rooms and watches nobody any more. Answers the stamp of the end. */
   goOffline(record: EndpointRecord, since?: number): number {
     let stamp = 0;
     if (record.birth > 0) {

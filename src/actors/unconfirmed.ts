@@ -10,19 +10,19 @@ import type { Domain } from './domain.js';
 import { type KeptPacket, type KeptQueues, keptPacket, packetOf } from './kept.js';
 import type { Packet } from './packet.js';
 
-/** Names of queues that are no client's. */
+/** The name of an endpoint's queue of messages that wait for the next client. */
 export const UNSEEN = '/unseen';
-/** Of the messages in an endpoint's queues: the site knows that nobody was there for them. */
+/** Under this name stand the queued messages of an endpoint of which the site was told that the endpoint was not there. */
 const TOLD = '/told';
 
 interface Held {
   readonly number: number;
   queues: number;
-  /** Endpoints of which the site knows that they were not there for it; null: none. */
+  /** The endpoints of which the site was told that they were not there for the message; null: none. */
   told: Set<Address> | null;
 }
 
-/** What stood in queues when the server was killed. */
+/** The queues as they were when the server was killed. */
 export interface HeldQueues {
   readonly queues: readonly KeptQueues[];
   /** The packet of a number in these queues. */
@@ -70,7 +70,7 @@ export class Unconfirmed {
     if (events?.undelivered.isTold(packet, owner)) this.told(owner, packet);
   }
 
-  /** The site knows that an endpoint was not there for a message. */
+  /** Notes that the site was told that an endpoint was not there for a message. */
   told(owner: Address, packet: Packet): void {
     const held = this.#held.get(packet);
     if (!held || this.#isClosed || held.told?.has(owner)) return;
