@@ -36,32 +36,32 @@ const NEXT_POLL_MS = 1000;
 
 export class Client {
   transport: Transport | null = null;
-  /** Since when it has its transport or has none: milliseconds since the epoch. */
+  /** Since when the client has its present transport, or none, in milliseconds since the epoch. */
   since: number;
-  /** How long it was connected in all, up to `since`, in milliseconds. */
+  /** How long the client was connected in all, up to `since`, in milliseconds. */
   connectedMs = 0;
-  /** Since when it is not connected, where its connection kept a position; null: connected, or its ticket is not kept. */
+  /** Since when the client is not connected, where its connection kept a position; null: it is connected, or its ticket is not kept. */
   keptSince: number | null = null;
-  /** Not connected for longer than the idle time, while its ticket is kept. */
+  /** Whether the client has not been connected for longer than the idle time and its ticket is kept. */
   isAway = false;
-  /** When it came online, in milliseconds since the epoch. */
+  /** When the client came online, in milliseconds since the epoch. */
   readonly cameAt: number;
-  /** The stamp of when it took its name, which the site gave it; 0: its name is of the server's making. */
+  /** The stamp of when the client took its name, where the site gave it that; 0: the server made the name. */
   namedAt = 0;
-  /** When ONLINE's answer said how its buddies are, in milliseconds of `performance.now()`; not yet: infinity. */
+  /** When ONLINE's answer told the client its buddies' presence, in milliseconds of `performance.now()`; infinity: not yet. */
   toldAt = Number.POSITIVE_INFINITY;
-  /** While its endpoint has other clients, or keeps messages that none of its clients has confirmed. */
+  /** The endpoint's confirmations, while it has other clients, or messages that none has confirmed; null: none are watched. */
   confirmations: Confirmations | null = null;
-  /** A kill may have cost it packets, and it has not said yet that it counts in the era since. */
+  /** Whether the client may have lost packets in a kill, and has not confirmed a position of the era after it yet. */
   mayMiss = false;
-  /** What it has not had of other clients' packets; null: it came first. */
+  /** Which packets of the clients that came before it this client has not had; null: it came first. */
   elders: Elders | null = null;
   private readonly metrics: DomainMetrics;
   readonly #queue: PacketQueue;
-  /** Ended, and has not said yet what it could not get out. */
+  /** A transport that was ended and has not given back yet what it could not get out; null: none. */
   #settling: Transport | null = null;
   #canTake = false;
-  /** It polled last. */
+  /** Whether the client's last connection was a poll. */
   #polls = false;
   #scheduled = false;
   #overflowed = false;
@@ -74,7 +74,7 @@ export class Client {
     readonly address: Address,
     /** The client's name, which is the last part of its address. */
     readonly name: string,
-    /** The secret part of its ticket; of a client that was restored, and whose ticket has not been seen since, as tickets.ts has it. */
+    /** The secret part of the client's ticket; tickets.ts says what stands here after a restart until the ticket has been seen. */
     public token: string,
     /** The lane of the client's domain. */
     private readonly lane: Pick<Lane, 'add'>,
@@ -87,17 +87,17 @@ export class Client {
     this.#queue = new PacketQueue(domain, this);
   }
 
-  /** Whether it is connected, or between two polls. */
+  /** Whether the client is connected, or between two polls. */
   isConnected(now: number): boolean {
     return this.transport !== null || (this.#polls && !this.isAway && now - this.since < NEXT_POLL_MS);
   }
 
-  /** Goes on from where it was before a restart of the server. */
+  /** Restores the client's queue as it was before a restart of the server. */
   restore(state: QueueState, limits: QueueLimits): void {
     this.#reportOverflow(this.#queue.restore(state, limits));
   }
 
-  /** For keeping.ts, which writes it before a restart. */
+  /** The client's queue, for keeping.ts, which writes it before a restart. */
   get queue(): PacketQueue {
     return this.#queue;
   }
@@ -127,7 +127,7 @@ export class Client {
     return this.#queue.upTo(number);
   }
 
-  /** Whether it has a connection that takes what is pushed. */
+  /** Whether the client has a connection that takes packets now. */
   get takes(): boolean {
     return this.#canTake;
   }
@@ -137,7 +137,7 @@ export class Client {
   }
 
   push(packet: Packet, limits: QueueLimits): void {
-    // On its way since before the answer of ONLINE, which holds what it says.
+    // A presence that is older than ONLINE's answer is contained in that answer.
     if (packet.kind === 'presence' && packet.acceptedAt < this.toldAt && packet.topic === this.address) return;
     this.metrics.delivered[packet.kind] += 1;
     if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
@@ -157,7 +157,7 @@ export class Client {
     this.metrics.connections[transport.kind] += 1;
     this.#canTake = this.#settling === null;
     if (transport.counting) this.#resume(transport.counting);
-    // What MQTT confirms is what its client acknowledges: it has the rest again.
+    // MQTT clients acknowledge what they have; all that they have not acknowledged is sent again.
     else if (transport.acknowledges) this.#queue.rewind();
     this.#schedule();
   }
@@ -173,7 +173,7 @@ export class Client {
     current?.counting?.confirmed?.(packets);
   }
 
-  /** The client of a transport that `acknowledges` has these, or will never have them, `dropped` says why. */
+  /** The client of a transport that `acknowledges` has the packets, or will never have them, for the reason in `dropped`. */
   acknowledge(transport: Transport, packets: readonly Packet[], dropped: string | null): void {
     if (this.transport !== transport) return;
     const gone = this.#queue.acknowledge(packets);
@@ -182,7 +182,7 @@ export class Client {
     this.confirmations?.confirmed(gone);
   }
 
-  /** The transport has gone and gives back what it could not get out. False where it was not this client's any more. */
+  /** A transport has gone and gives back what it could not get out. False where the client has another transport, or none. */
   detach(transport: Transport, unsent: readonly Packet[], limits: QueueLimits, now: number): boolean {
     if (this.#settling === transport) this.#settled(unsent, limits);
     if (this.transport !== transport) return false;
@@ -197,7 +197,7 @@ export class Client {
     return true;
   }
 
-  /** It was closed while an earlier transport had not said yet what it could not get out. Answers that. */
+  /** The client was closed before an earlier transport gave back what it could not get out. Answers those packets. */
   leftBehind(transport: Transport, unsent: readonly Packet[]): readonly Packet[] {
     if (this.#settling !== transport) return NONE;
     this.#settling = null;
@@ -212,12 +212,12 @@ export class Client {
     this.#schedule();
   }
 
-  /** Ends its connection for good. What is not confirmed is in `queued` until `clear`. */
+  /** Ends the client's connection for good. Packets that are not confirmed stay in `queued` until `clear`. */
   close(reason: CloseReason, limits: QueueLimits): void {
     this.#end(reason, limits);
   }
 
-  /** Another client has this packet of its queue in its place: it has missed it. */
+  /** Takes a packet out of the queue that another client gets instead; it counts as missed by this client. */
   giveUp(packet: Packet): void {
     if (this.#queue.remove(packet)) this.#traceAll('returned', [packet], `${this.name} has no turn any more`);
   }
@@ -255,7 +255,7 @@ export class Client {
     this.confirmations?.confirmed(expired);
   }
 
-  /** To a client that counts: a frame as a whole, which stays until it is confirmed. */
+  /** Sends unsent packets to a client that counts, in whole frames; they stay in the queue until they are confirmed. */
   #flushCounted(counting: Counting, now: number): void {
     const opening = this.#opening;
     if (!this.#queue.hasUnsent && opening !== 'unknown') return;
@@ -289,7 +289,7 @@ export class Client {
     }
   }
 
-  /** Goes on from where the client says that it is. */
+  /** Resumes the queue at the position that the client asks for. */
   #resume(counting: Counting): void {
     const queue = this.#queue;
     const { asked } = counting;
@@ -300,12 +300,12 @@ export class Client {
       queue.reopen(asked.n);
       this.#opening = queue.confirmed === asked.n ? 'nothing' : 'position';
     } else this.#opening = typeof asked === 'object' || this.mayMiss ? 'unknown' : 'position';
-    // Where it was until it has the frame that says more: an answer that reaches it alone must not hide that something is missed.
+    // Where packets may be missed the client keeps its own position until the frame that says so, in case only this answer arrives.
     const before = typeof asked === 'object' ? formatAsked(asked) : '0';
     counting.resumed(this.#opening === 'unknown' ? before : queue.position(queue.confirmed));
   }
 
-  /** These are confirmed. Of a webhook it is its site that confirms, and the webhook that knows. */
+  /** Counts packets as confirmed. They are not traced for a webhook, which itself knows when its site has confirmed. */
   #leave(confirmed: readonly Packet[], how = ''): void {
     if (confirmed.length === 0) return;
     const isTraced = this.transport?.kind !== 'webhook';
@@ -317,7 +317,7 @@ export class Client {
     this.confirmations?.confirmed(confirmed);
   }
 
-  /** Whatever comes next has what an ended transport did not get out, or its client did not acknowledge. */
+  /** Takes back what an ended transport did not get out, or its client did not acknowledge, for the next transport. */
   #takeBack({ acknowledges }: Transport, unsent: readonly Packet[], limits: QueueLimits): void {
     if (acknowledges) this.#queue.rewind();
     this.#putBack(unsent, limits);
@@ -337,7 +337,7 @@ export class Client {
     this.metrics.connections[transport.kind] -= 1;
   }
 
-  /** What the one before could not get out goes first. */
+  /** The earlier transport has given back what it could not get out, which goes first over the present one. */
   #settled(unsent: readonly Packet[], limits: QueueLimits): void {
     this.#settling = null;
     this.#canTake = this.transport !== null;

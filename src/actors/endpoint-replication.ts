@@ -21,7 +21,7 @@ export type ReplicationMessage =
   | { readonly kind: 'signedOut' }
   /** The site has signed the endpoint out by its name: those of its clients end that came up to then. */
   | { readonly kind: 'signedOutByName'; readonly upTo: number }
-  /** What another part has come to. */
+  /** Another part of the endpoint has entered or left rooms, or has new buddies. */
   | {
       readonly kind: 'mirror';
       readonly join: readonly Moment[];
@@ -31,14 +31,14 @@ export type ReplicationMessage =
     }
   /** A client elsewhere is connected: it has what nobody had seen. */
   | { readonly kind: 'seen' }
-  /** Clients elsewhere have confirmed these messages, or (`isConfirmed` false) have not after all. */
+  /** Clients on other nodes have confirmed messages, or (`isConfirmed` false) have given back messages that they had confirmed. */
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
-  /** Another part has come. */
+  /** Another node has a part of the endpoint from now on. */
   | {
       readonly kind: 'partCame';
-      /** Is given the messages that nobody has seen: what comes next is relayed. */
+      /** Called with the messages that no client has confirmed; later messages are relayed to the new part. */
       readonly met: (unseen: readonly Packet[]) => void;
     };
 

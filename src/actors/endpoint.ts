@@ -75,7 +75,7 @@ export type EndpointMessage =
     }
   | { readonly kind: 'join'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
   | { readonly kind: 'leave'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
-  /** From one of its clients, or a push of the site in its name (client null). */
+  /** A packet from one of the endpoint's clients, or from the site in the endpoint's name (client null). */
   | {
       readonly kind: 'send';
       readonly client: Client | null;
@@ -86,7 +86,7 @@ export type EndpointMessage =
       readonly kind: 'attach';
       readonly client: Client;
       readonly transport: Transport;
-      /** Of a connection on another node that was there before a gap: one that has come since has its place. */
+      /** Set for a connection on another node that was there before that node was lost: a newer connection takes precedence. */
       readonly isRenewed?: boolean;
     }
   | {
@@ -97,11 +97,11 @@ export type EndpointMessage =
       readonly unsent: readonly Packet[];
     }
   | { readonly kind: 'drained'; readonly client: Client; readonly transport: Transport }
-  /** A client that counts has come so far. */
+  /** A client that counts has confirmed all packets up to a position. */
   | {
       readonly kind: 'confirm';
       readonly client: Client;
-      /** The connection over which it says so; null: it calls, over whichever. */
+      /** The connection over which the client confirms; null: it confirms by a call. */
       readonly transport: Transport | null;
       readonly position: Position;
     }
@@ -114,11 +114,11 @@ export type EndpointMessage =
       readonly dropped: string | null;
     }
   | { readonly kind: 'idled'; readonly client: Client }
-  /** The ticket of a client that is away is kept no longer; `why` is for operators. */
+  /** The ticket of a client that is away ends; `why` is for operators. */
   | { readonly kind: 'keepEnded'; readonly client: Client; readonly why: string }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
-  /** The configuration of its service may have changed. */
+  /** The configuration of the endpoint's service may have changed. */
   | { readonly kind: 'configure' };
 
 export interface EndpointState {
@@ -126,18 +126,18 @@ export interface EndpointState {
   readonly address: Address;
   readonly node: Node;
   readonly id: string;
-  /** How packets name it. */
+  /** The name of the endpoint in packets. */
   readonly shortId: string;
-  /** What others may read of it: nick, show, appearance and rooms. */
+  /** What others may read of the endpoint: nick, show, appearance and rooms. */
   readonly record: EndpointRecord;
   /** From when a client comes to the end of the grace after the last that was there; not while all that are left are away. */
   online: boolean;
   clients: readonly Client[];
-  /** When one of its clients that have ended was connected last, in milliseconds since the epoch. */
+  /** When a client of the endpoint that has ended was connected last, in milliseconds since the epoch. */
   seenAt: number;
-  /** For operators, the latest last; null: none of its clients has ended. */
+  /** Clients that have ended, for operators, the latest last; null: none has ended. */
   ended: readonly EndedClient[] | null;
-  /** Messages that no client has confirmed, and that wait for whichever comes next; of actors/unseen.ts. */
+  /** Messages that no client has confirmed, and that wait for the next client to come (actors/unseen.ts). */
   unseen: PacketQueue | null;
   /** Which messages one of its clients has confirmed while others may have them queued; null: it had one client at a time. */
   confirmations: Confirmations | null;
@@ -222,7 +222,7 @@ type Changing = Extract<
   ReplicationMessage | { kind: 'online' | 'offline' | 'show' | 'join' | 'leave' | 'idled' | 'keepEnded' }
 >;
 
-/** What may change what others see of it, or which clients it has. */
+/** Handles messages that may change what others see of the endpoint, or which clients it has. */
 function change(state: EndpointState, message: Changing, self: Ref<EndpointMessage>): EndpointState {
   switch (message.kind) {
     case 'online':
@@ -374,7 +374,7 @@ function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 's
     : 'stop';
 }
 
-/** Whoever is still connected hears that the ticket is gone, and comes online again. */
+/** Clients that are still connected are told that their ticket is gone, so that they come online again. */
 function afterStop(state: EndpointState): void {
   const { domain, address, clients, record } = state;
   const { actor } = record;

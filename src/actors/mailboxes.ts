@@ -26,7 +26,7 @@ import { Seen } from './seen.js';
 const SWEEP_MS = 60_000;
 /** Mailboxes that one sweep looks at. */
 const SWEPT = 10_000;
-/** Of `offlineBytes`: what clients send, and what one of them does. */
+/** The fractions of `offlineBytes` for messages of all clients together, and for those of one sender. */
 const CLIENTS_SHARE = 1 / 2;
 const SENDER_SHARE = 1 / 100;
 const ORDERS_PER_MS = 1024;

@@ -9,16 +9,16 @@ import type { DomainMetrics } from '../metrics.js';
 /** One value that many may refer to. */
 export interface Held {
   readonly bytes: number;
-  /** How many hold it now; of `Memory` alone. */
+  /** How many holders refer to the value now; written by `Memory` alone. */
   holders: number;
 }
 
-/** What a domain may take where its limit is 0: it is not to bring down the others by itself. */
+/** Where its limit is 0 a domain may take this fraction of the heap (1/4), so that it cannot bring down other domains alone. */
 const SHARE_OF_HEAP = 4;
 
 const heapBytes = getHeapStatistics().heap_size_limit;
 
-/** What each of these takes, about: measured with 100,000 of them. */
+/** About how many bytes each of these takes, measured with 100,000 of them. */
 export const FOOTPRINT = Object.freeze({ endpoint: 2000, room: 700, buddy: 220, messageId: 200 });
 
 export class Memory {

@@ -30,9 +30,9 @@ interface Written {
 
 /** One message to one receiver. */
 export class SentMessage {
-  /** Null: not known yet. */
+  /** What became of the message; null: not known yet. */
   outcome: Outcome | null = null;
-  /** Its number in the store; -1: not there. */
+  /** The number of the message in the store; -1: it is not in the store. */
   sequence = -1;
   #waiting: (() => void)[] | null = null;
 
@@ -40,7 +40,7 @@ export class SentMessage {
     readonly key: string,
     /** Milliseconds since the epoch. */
     readonly at: number,
-    /** Of a room: its members who could be seen. */
+    /** For a message to a room: how many visible members the room had; null: it went to no room. */
     readonly members: number | null,
   ) {}
 
@@ -62,11 +62,11 @@ export class SentMessage {
 /** One of the receivers of a message; `target` null: everybody. */
 export interface Addressee {
   readonly target: Pick<Target, 'address' | 'client'> | null;
-  /** Of a room: its members who can be seen now. */
+  /** For a room: how many visible members it has now; null: the receiver is no room. */
   readonly members: number | null;
 }
 
-/** What is known of a message to one receiver: new, or sent before under its id. */
+/** Whether a message to one receiver is new, or was sent before under its id. */
 export interface Claim {
   readonly sent: SentMessage;
   readonly isNew: boolean;

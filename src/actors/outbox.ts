@@ -25,9 +25,9 @@ export interface OutboxRules {
   readonly longestPauseMs: number;
   /** An item that waits longer is given up; null: none is. */
   readonly oldestMs: number | null;
-  /** So often the first item fails alone before it is dropped, or set aside where there is a word for that. */
+  /** How often an item may fail alone before it is dropped, or replaced by `words.failed`. */
   readonly attempts: number;
-  /** What takes the place of one item, or of several that have gone; null: nothing does. */
+  /** Texts sent in place of an item that failed, or of several items that have gone; null: nothing is sent. */
   readonly words: {
     readonly failed: (item: string) => string;
     readonly missed: (count: number) => string;
@@ -45,13 +45,13 @@ export interface OutboxPort {
   readonly post: (body: string, done: (answer: Answered) => void) => () => void;
   /** Items have left. `item`: one that does so alone. */
   readonly left: (way: OutboxWay, count: number, item: Waiting | null) => void;
-  /** What waits has changed by so much; `inMemory` counts bytes that the process holds. */
+  /** The waiting items have changed by these numbers; `inMemory` counts bytes in the memory of the process. */
   readonly changed: (items: number, bytes: number, inMemory: number) => void;
   /** The site has not acknowledged. `isTriedAgain`: what was POSTed stays. */
   readonly failed: (why: string, isTriedAgain: boolean) => void;
 }
 
-/** What is kept of an item, or in the place of items that have gone. */
+/** The record of an item on disk, or of a number of items that have gone. */
 export type Kept =
   | { readonly json: string; readonly at: number; readonly expiresAt?: number }
   | { readonly missed: number; readonly at: number };
@@ -97,7 +97,7 @@ export class Outbox {
     table: Table<Kept> | null,
     /** The first parts of the keys under which the items are kept. */
     prefix: Key,
-    /** Where it leads and how it is signed. */
+    /** The URL to which the items are POSTed, and how they are signed, as text to compare. */
     how = '',
   ) {
     this.#how = how;
@@ -255,7 +255,7 @@ export class Outbox {
     this.#leave('refused');
   }
 
-  /** What was under way is done with. */
+  /** Removes the items under way, in the way that `way` says. */
   #leave(way: OutboxWay): void {
     const count = this.#underWay;
     this.#underWay = 0;

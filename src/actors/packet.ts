@@ -88,7 +88,7 @@ export class Packet<K extends PacketKind = PacketKind> {
   fromClient = false;
   /** Milliseconds since the epoch after which nobody receives the packet; null, nearly always: it does not expire. */
   expiresAt: number | null = null;
-  /** How many queues hold the packet; counted by actors/memory.ts. */
+  /** How many holders, mostly queues, refer to the packet; counted by actors/memory.ts. */
   holders = 0;
   /** About how many bytes the packet takes on the wire. */
   readonly bytes: number;

@@ -35,7 +35,7 @@ export function formatPosition(n: number, era: string): string {
   return `${era}.${n}`;
 }
 
-/** As a client says it. */
+/** A position in the text form in which a client asks for it. */
 export function formatAsked(asked: Asked): string {
   if (typeof asked === 'object') return formatPosition(asked.n, asked.era);
   return asked === 'first' ? '0' : '-';

@@ -12,7 +12,7 @@ import type { SiteEvents } from './site-events.js';
 type Addresses = readonly Address[];
 
 export class PresenceEvents {
-  /** What is to be told of endpoints behind their coming online, while it is not known yet which node tells that. */
+  /** Events of endpoints that have to follow their `online` event, held while it is not known yet which node tells that one. */
   readonly #behind = new Map<Address, (() => void)[]>();
 
   constructor(
@@ -30,12 +30,12 @@ export class PresenceEvents {
     } else if (isNow && before !== after && cause === 'here') this.#movedRooms(record, before, after);
   }
 
-  /** Another node has told the site that an endpoint is offline, which has come online here meanwhile. */
+  /** Another node has told the site that an endpoint is offline, though it has come online here meanwhile. */
   contradicted(record: EndpointRecord): void {
     if (isOnline(record) && primaryOf(record) === null) this.#tell(record, () => this.events.about('online', record));
   }
 
-  /** Nobody is in a room any more who is online. */
+  /** The last member that was online has left a room. */
   roomEmpty(room: Address): void {
     if (!this.events.wants('roomEmpty') || !this.domain.cluster.isFirst()) return;
     this.events.raise('roomEmpty', { room: this.domain.shortId(room) });
@@ -47,7 +47,7 @@ export class PresenceEvents {
     const { address, nick, show } = record;
     const behind: (() => void)[] = [];
     this.#behind.set(address, behind);
-    // Until all nodes know: one that has brought the endpoint online too has said so by then.
+    // Waits until all nodes know: another node that has brought the endpoint online as well has announced that by then.
     this.domain.cluster.settled(() => {
       if (primaryOf(record) === null || !isOnline(record)) this.events.about('online', { address, nick, show });
       if (this.#behind.get(address) === behind) this.#behind.delete(address);

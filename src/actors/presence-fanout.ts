@@ -17,7 +17,7 @@ export class PresenceFanout implements PresenceListener {
 
   constructor(private readonly domain: Domain) {}
 
-  /** Nobody is told of what `change` does: it is as it was when the server ended. */
+  /** Runs `change` without telling anybody of the presences that it changes. */
   silently(change: () => void): void {
     this.#isSilent = true;
     try {
@@ -27,7 +27,7 @@ export class PresenceFanout implements PresenceListener {
     }
   }
 
-  /** To those who list the endpoint and those it lists, to each of them once. */
+  /** Sends an endpoint's presence to the endpoints that list it and to those that it lists, once to each. */
   changed(record: EndpointRecord, type: 'online' | 'offline' | 'show'): void {
     if (this.#isSilent) return;
     const { domain } = this;

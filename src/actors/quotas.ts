@@ -9,10 +9,10 @@ import { DomainBans } from '../directory/bans.js';
 import type { Load } from '../directory/loads.js';
 import { type DomainMetrics, sum } from '../metrics.js';
 
-/** What all domains of a server share of these. */
+/** Bans, and the load of other nodes, which all domains of a server share. */
 export interface SharedQuotas {
   bansOf(domain: string): DomainBans;
-  /** What other nodes have of a domain's connections and messages. */
+  /** How many of a domain's connections and messages other nodes have. */
   others(domain: string): Load;
 }
 

@@ -16,7 +16,7 @@ export interface Room extends SizedRoom {
   here: SmallSet<EndpointRecord>;
   /** Members without a part on this node. */
   elsewhere: SmallSet<EndpointRecord>;
-  /** Of both, those that are away: they have what is said in the room, and count nowhere. */
+  /** Members, here or elsewhere, that are away: they get what is said in the room, and are not counted as members. */
   away: SmallSet<EndpointRecord>;
   /** How many members each other node has; null: no other node has members. */
   nodes: Map<RemoteNode, number> | null;

@@ -21,7 +21,7 @@ export function deliverInTurns(state: EndpointState, { packet, relayed }: Delive
   const deliver: Deliver = { kind: 'deliver', packet, only: null };
   if (!relayed && record.parts.length > 0 && domain.cluster.takeTurn(record, deliver, countConnected(state))) return;
   if (giveTurn(state, packet)) return;
-  // What is said in a room every node has for itself.
+  // A message to a room reaches every node on its own, so another node with a connected client delivers it.
   const isOthers = !isOwn && isConnectedElsewhere(record);
   if (record.birth > 0 && !isOthers) {
     keepUnseen(state, packet);
@@ -45,14 +45,14 @@ function giveTurn(state: EndpointState, packet: Packet): boolean {
   return true;
 }
 
-/** A client of a service in turns has connected, here or on another node: it has what waits and is nobody's now. */
+/** A client of a service in turns has connected, here or on another node: gives out messages that wait and that no client holds. */
 export function passWaiting(state: EndpointState): void {
   if (!state.unseen) return;
   const holders = new Map<Packet, Client>();
   for (const client of state.clients) for (const packet of client.queued) holders.set(packet, client);
   for (const packet of state.unseen.packets.slice()) {
     const holder = holders.get(packet);
-    // Its idle time is not over: it may come back to it.
+    // A holder whose idle time is not over may come back, so it keeps the message.
     if (holder && !holder.isAway) continue;
     if (giveTurn(state, packet)) holder?.giveUp(packet);
     else if (packet.topic !== state.address && isConnectedElsewhere(state.record)) forgetWaiting(state, packet);

@@ -114,7 +114,7 @@ export class Tracker {
     });
   }
 
-  /** To others this node's own part of an endpoint goes, and it stays where it is; or it comes back as it was. */
+  /** Sets this node's part of an endpoint away, so that others see it go while it stays in its rooms; or sets it back. */
   setAway(record: EndpointRecord, isAway: boolean, since?: number): void {
     if (record.birth === 0 || record.away === isAway) return;
     this.#change(record, { type: 'grponline', since }, () => this.#setOwnAway(record, isAway));
@@ -275,7 +275,7 @@ export class Tracker {
     if (isLast && isCounted(part)) this.listener.contradicted(record);
   }
 
-  /** A node is not heard of: its parts count as offline, and are kept in mind. */
+  /** A node is not heard of: its parts of endpoints count as offline, but are remembered. */
   hide(node: RemoteNode): void {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
@@ -284,7 +284,7 @@ export class Tracker {
     }
   }
 
-  /** A node begins to say what it has. */
+  /** A node begins to announce its parts of endpoints: those known so far are marked until it has named them. */
   expect(node: RemoteNode): void {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
@@ -292,17 +292,17 @@ export class Tracker {
     }
   }
 
-  /** A node has said everything: parts that it did not name it does not have. */
+  /** A node has announced all its parts of endpoints: removes those that it did not name. */
   settle(node: RemoteNode): void {
     this.#removeOf(node, ({ stale }) => stale);
   }
 
-  /** A node will not come back as it was. */
+  /** Removes all parts of a node that is gone for good. */
   drop(node: RemoteNode): void {
     this.#removeOf(node, () => true);
   }
 
-  /** The domain is served here no more: forgets what the other nodes have of it, and tells nobody. */
+  /** The domain is no longer served here: forgets all parts on other nodes, and tells nobody. */
   end(): void {
     this.rooms.clear();
     for (const record of [...this.records.values()]) {

@@ -7,27 +7,27 @@ import type { Asked, Position } from './position.js';
 /** A frame for a client that counts. */
 export interface CountedFrame {
   readonly packets: readonly Packet[];
-  /** Numbers that are not in it; true: something may be gone, nobody knows how much. */
+  /** How many packets before the end of the frame have gone and are not in it; true: an unknown number may have gone. */
   readonly missed: number | true;
-  /** How many of these were messages. */
+  /** How many of the packets that have gone were messages. */
   readonly lost: number;
-  /** The client's position before this frame, where the frame has to say so; null: it knows. */
+  /** The client's position before this frame, where the frame has to state it; null: the client knows its position. */
   readonly position: string | null;
-  /** Its position after this frame: written out by who needs its text, which few frames do. */
+  /** The client's position after this frame, not formatted, since few frames need it as text. */
   readonly after: Position;
 }
 
-/** A connection whose client keeps a position, PROTOCOL.md section 12: nothing comes back from it, all that is not confirmed is kept. */
+/** A connection whose client keeps a position. PROTOCOL.md section 12. It gives back no packets: unconfirmed ones stay queued. */
 export interface Counting {
-  /** What it goes on from. */
+  /** The position from which the client asks to resume. */
   readonly asked: Asked;
   /** Bytes of packets in one frame, about; absent: any. */
   readonly frameBytes?: number;
-  /** It goes on from this position; where something may be missed, the client has its own until the frame that says so. */
+  /** Tells the client its position; where packets may be missed, that is the one it asked for, until a frame says what is missed. */
   resumed(position: string): void;
   /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */
   send(frame: CountedFrame): boolean;
-  /** The client has confirmed these. */
+  /** The client has confirmed the packets. */
   confirmed?(packets: readonly Packet[]): void;
 }
 
@@ -39,11 +39,11 @@ export interface Transport {
   readonly address?: string | null;
   /** When something came from its client last, in milliseconds since the epoch; absent, null: not known. */
   readonly heardAt?: number | null;
-  /** null or absent: its client keeps no position, and what is written to it is confirmed by that. */
+  /** Set where the client keeps a position; null or absent: packets count as confirmed when they are written. */
   readonly counting?: Counting | null;
-  /** What it takes stays the client's until it tells the endpoint `acknowledged`: nothing comes back from it. */
+  /** Whether packets stay in the queue until the transport tells the endpoint `acknowledged`; then it gives back none. */
   readonly acknowledges?: boolean;
-  /** Of one that `acknowledges`: these have had to go from the queue, some of them may be on their way. */
+  /** Only where it `acknowledges`: packets were removed from the queue, of which some may already be on their way. */
   dropped?(packets: readonly Packet[]): void;
   /**
    * Takes packets from the front, in order, and answers how many; the client keeps the others and offers them again

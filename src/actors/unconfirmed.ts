@@ -27,7 +27,7 @@ export interface HeldQueues {
   readonly queues: readonly KeptQueues[];
   /** The packet of a number in these queues. */
   readonly packetOf: (number: number) => Packet | null;
-  /** Takes from the disk what is not in its place again; called when all stands in queues, done as soon as that is on disk. */
+  /** Removes records on disk that no queue has any more. Called when all queues are restored; runs once these are on disk. */
   readonly forget: () => void;
 }
 
@@ -40,7 +40,7 @@ export class Unconfirmed {
   readonly #messages: Table<KeptPacket>;
   #last = 0;
   #isClosed = false;
-  /** Keys that are written again of what a server before this one has left; null: all of that is in queues. */
+  /** While queues are restored: keys written since, which `forget` must not remove; null: no restore is under way. */
   #restored: Set<string> | null = null;
 
   constructor(
