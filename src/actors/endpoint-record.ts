@@ -10,7 +10,7 @@ import type { Appearance, Show } from './presence.js';
 import type { Ref } from './system.js';
 import { NO_BUDDIES } from './watchers.js';
 
-/** What belongs to an endpoint as a whole: of two nodes that set it, the later counts. */
+/** The state of an endpoint as a whole: where two nodes set it, the later one counts. */
 export interface Profile {
   readonly nick: string;
   readonly show: Show;
@@ -21,7 +21,7 @@ export interface Profile {
 export interface StampedProfile extends Profile {
   /** When the nick was set. */
   readonly stamp: number;
-  /** When show and status were set; 0: never, and they are what they are unless somebody says. */
+  /** When show and status were set; 0: they never were, so that any that another node sets count as later. */
   readonly shown: number;
 }
 
@@ -42,9 +42,9 @@ export interface Change {
    * does of itself, since no node knew that its part was the last (`orphan`), or a node is lost or found again (`lost`).
    */
   readonly cause?: 'here' | 'there' | 'orphan' | 'lost';
-  /** Of an endpoint that goes offline here: when it was last seen, in milliseconds since the epoch. */
+  /** When an endpoint that goes offline on this node was last seen, in milliseconds since the epoch. */
   readonly since?: number;
-  /** Of rooms entered and left on another node: when that was done there. */
+  /** The stamps of entering and leaving, for rooms that were entered or left on another node. */
   readonly moments?: readonly Moment[];
 }
 
@@ -62,7 +62,7 @@ export interface Part {
   entered: readonly number[];
   /** The part's node is not heard of, or has not named the part since it was asked for everything. */
   hidden: boolean;
-  /** The part has only clients that are away: to others it is not there. */
+  /** Whether the part has only clients that are away: others do not see such a part. */
   away: boolean;
   /** The part has not been named yet in a snapshot that is coming in. */
   stale: boolean;
@@ -81,11 +81,11 @@ export interface EndpointRecord {
   status: string;
   /** When show and status were set; 0: never. */
   shown: number;
-  /** How this node's clients have been told last that the endpoint looks; null: offline. */
+  /** The appearance of the endpoint that this node's clients were told last; null: offline. */
   appearance: Appearance | null;
   /** The stamp of when this node's own part came; 0: this node has none. */
   birth: number;
-  /** This node's own part has only clients that are away: to others it is not there, and it stays in its rooms. */
+  /** Whether this node's own part has only clients that are away: others do not see it, but it stays in its rooms. */
   away: boolean;
   /** The rooms that this node's own part is in. */
   rooms: readonly Address[];

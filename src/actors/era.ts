@@ -16,7 +16,7 @@ const KEY = ['server'] as const;
 interface Run {
   readonly version: number;
   readonly era: string;
-  /** It has ended in order, and all that it knew is on disk. */
+  /** Whether the run has ended in order, with all its state on disk. */
   readonly ended: boolean;
   /** The domains of which something may be kept. */
   readonly domains: readonly string[];

@@ -8,7 +8,7 @@ import type { ServiceWebhook } from './service-webhook.js';
 
 const LISTED = 100;
 
-/** Nothing comes by these after the request itself. */
+/** Transports whose clients send nothing after the request itself. */
 const REQUESTS: readonly TransportKind[] = ['jsonp', 'events'];
 
 export interface Listed {
@@ -36,13 +36,13 @@ export interface ClientView {
   readonly queuedBytes: number;
   /** Since when the client is not connected, in milliseconds since the epoch; null: it is connected. */
   readonly detachedAt: number | null;
-  /** Since when the client is not connected, where it is away: for longer than the idle time, its ticket kept; null: it is not. */
+  /** Since when a client that is away (for longer than the idle time, its ticket kept) is not connected; null: it is not away. */
   readonly awaySince: number | null;
   /** The position up to which the client has confirmed; null: it keeps none, or was not connected yet. */
   readonly position: string | null;
   /** How many of the queued packets have been sent, and not confirmed. */
   readonly unconfirmed: number;
-  /** Since when about the first of these has been on its way, in milliseconds since the epoch; null: there are none. */
+  /** Since when about the first unconfirmed packet has been on its way, in milliseconds since the epoch; null: there is none. */
   readonly unconfirmedSince: number | null;
 }
 

@@ -20,7 +20,7 @@ import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 import type { Unconfirmed } from './unconfirmed.js';
 
-/** How old what is on disk of tickets and presence may be. */
+/** How long a change of tickets or presence may wait before it is written to disk. */
 const GROUP_MS = 100;
 /** Records of one chunk: a write for each would take longer than the end of a server may. */
 const CHUNK = 128;
@@ -28,7 +28,7 @@ const CHUNK = 128;
 const CHUNK_BYTES = 64 * 1024;
 /** Endpoints that are read in one turn of the event loop. */
 const AT_ONCE = 500;
-/** How long what was written at an orderly end stays: whoever is killed soon after its start finds it again. */
+/** How long after a start the records of the orderly end before stay, for the case that the server is killed soon. */
 const STALE_MS = 60_000;
 
 /** Queues of an orderly end on their way to the disk. */
@@ -91,7 +91,7 @@ export class Saving {
 }
 
 export class DomainJournal {
-  /** The server has ended in order, and the next start has all that its endpoints knew. */
+  /** Whether the server has ended in order, with the state of all endpoints written for the next start. */
   saved = false;
   #closed = false;
   /** Endpoints that have changed since the last group. */
@@ -119,7 +119,7 @@ export class DomainJournal {
     return !this.#closed && this.domain.settings.durability !== 'none';
   }
 
-  /** An endpoint has changed: it is told to write itself with the next group. */
+  /** An endpoint has changed: its actor is told to write the endpoint together with the next group of changed ones. */
   changed(address: Address, actor: Ref<EndpointMessage>): void {
     if (!this.writes) return;
     this.#changed.set(address, actor);
@@ -150,7 +150,7 @@ export class DomainJournal {
     return [this.#part, node, id.join('/')];
   }
 
-  /** The server ends in order: writes all that its endpoints know. Resolves when they have, and writes nothing more. */
+  /** Writes the queues of all endpoints when the server ends in order. Resolves when all have; nothing is written after that. */
   async save(): Promise<void> {
     if (!this.writes) return;
     this.#forgetQueues();
@@ -200,14 +200,14 @@ export class DomainJournal {
     }
   }
 
-  /** Brings back all that was online when the server ended. Resolves when it is as it was; answers how many endpoints that are. */
+  /** Restores all endpoints that were online when the server ended. Resolves when they are as they were, with their number. */
   async restore(goesOn: boolean): Promise<number> {
     if (!this.writes) {
       this.forget();
       return 0;
     }
     const held = (this.domain.unconfirmed as Unconfirmed).read();
-    // What a domain that answers from disk has written since is newer than what stood in queues at an orderly end before.
+    // Messages that a domain with `durability` always has written since then are newer than the queues of an earlier orderly end.
     const isHeld = !goesOn && held.queues.length > 0;
     const queues = this.#byAddress(isHeld ? [held.queues] : this.#chunks());
     const packetOf = isHeld ? held.packetOf : this.#readPackets();
@@ -265,7 +265,7 @@ export class DomainJournal {
     return found;
   }
 
-  /** The packet of a number, the same object each time; null: it is not there any more. */
+  /** Makes a function that gives the packet of a number, the same object each time; null: it is no longer kept. */
   #readPackets(): (number: number) => Packet | null {
     const packets = new Map<number, Packet | null>();
     const { mailboxes } = this.domain;

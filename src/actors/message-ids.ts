@@ -118,7 +118,7 @@ export class MessageIds {
     return sent;
   }
 
-  /** What is known of a message to each of its receivers; where nothing is, it counts as accepted now, and is remembered. */
+  /** Claims the id of a message for each receiver: where it is not known yet, it is remembered as accepted now. */
   claim(sender: Address, id: string, addressees: readonly Addressee[]): readonly Claim[] {
     return addressees.map(({ target, members }) => {
       const before = this.find(sender, id, target);
@@ -132,7 +132,7 @@ export class MessageIds {
     sent.settle(outcome);
   }
 
-  /** Nobody knows whether the message has been sent: its id is as good as new. */
+  /** Forgets the id of a message of which it is not known whether it was sent, so that the id counts as new. */
   drop(sent: SentMessage): void {
     if (this.#sent.get(sent.key) === sent) this.#forget(sent);
     sent.settle('unknown');
@@ -168,7 +168,7 @@ export class MessageIds {
     this.#cancel = null;
   }
 
-  /** What an earlier process has written, in the order in which the messages were sent. */
+  /** Reads the ids that an earlier process has written, in the order in which the messages were sent. */
   #restore(): void {
     if (!this.#table) return;
     const found: SentMessage[] = [];

@@ -24,10 +24,10 @@ import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
 /** So many clients that have ended are remembered, for operators to see. */
 const ENDED = 8;
 
-/** Why a client ended whose name another one has taken. */
+/** The reason, for operators, of the end of a client whose name another client has taken. */
 export const NAMED_AGAIN = 'name taken by a new client';
 
-/** Why clients ended that another one of their endpoint has signed out. */
+/** The reason, for operators, of the end of clients that another client of their endpoint has signed out. */
 const SIGNED_OUT = 'signed out';
 
 export interface OnlineResult {
@@ -99,7 +99,7 @@ export function becomeOnline(state: EndpointState): void {
   domain.trace?.event('online', state.address, '');
 }
 
-/** A client connects; where it was away, its endpoint is there again as it was. */
+/** A client connects; where it was away, its endpoint is online again as it was. */
 export function comeBack(state: EndpointState, client: Client): void {
   if (!client.isAway) return;
   const { domain, record } = state;
@@ -111,7 +111,7 @@ export function comeBack(state: EndpointState, client: Client): void {
   domain.tracker.setAway(record, false);
 }
 
-/** The idle time of a client is over and its ticket is kept: it holds its endpoint online no more. */
+/** Sets a client away: its idle time is over and its ticket is kept, but it no longer holds its endpoint online. */
 export function goAway(state: EndpointState, client: Client, self: Ref<EndpointMessage>): void {
   client.isAway = true;
   state.domain.away.add(client);
@@ -141,7 +141,7 @@ function readMailbox(state: EndpointState): void {
   for (const packet of state.domain.mailboxes?.read(state.address) ?? []) keepUnseen(state, packet);
 }
 
-/** Ends a client and its ticket, `why` is for operators; the last one that was there gone, the endpoint's grace begins. */
+/** Ends a client and its ticket; `why` is for operators. The end of the last client that was present begins the endpoint's grace. */
 export function removeClient(
   state: EndpointState,
   client: Client,
@@ -160,13 +160,13 @@ export function removeClient(
   startGrace(state, self);
 }
 
-/** A client has connected or is connected no more. */
+/** Tells other nodes how many clients are connected, after one has connected or its connection has ended. */
 export function tellConnected({ record, clients, domain }: EndpointState): void {
   record.connected = clients.filter(({ transport }) => transport !== null).length;
   domain.cluster.connected(record);
 }
 
-/** Nobody is there any more. One that is away has its grace, in which the next client may come, when its last ticket ends. */
+/** Begins the grace of an endpoint where no client is present. An endpoint that is away has it only when its last ticket ends. */
 function startGrace(state: EndpointState, self: Ref<EndpointMessage>): void {
   const { grace } = state.domain.runtime;
   if (isPresent(state) || grace.has(self)) return;

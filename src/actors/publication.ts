@@ -10,13 +10,13 @@ export interface PublicationFields {
   readonly topic: string;
   readonly payload: Buffer;
   readonly qos: Qos;
-  /** As the publisher set it. */
+  /** The retain flag as the publisher set it. */
   readonly retain: boolean;
   /** MQTT 5 properties that are passed on as they came, encoded; never expiry or alias. */
   readonly properties: Buffer;
   /** Milliseconds since the epoch after which nobody receives it; Infinity: never. */
   readonly expiresAt: number;
-  /** For "no local"; null: not a session. */
+  /** The publishing session, for the "no local" option; null: the publisher is no session. */
   readonly publisher: Ref<never> | null;
 }
 
@@ -57,7 +57,7 @@ export class Publication {
     return OVERHEAD_BYTES + this.topic.length + this.#payload.length + this.#properties.length;
   }
 
-  /** To be called before it is kept: until then its bytes may be part of a much larger read of a socket. */
+  /** Copies the bytes, which may be part of a much larger read of a socket. To be called before the publication is kept. */
   own(): this {
     if (this.#owned) return this;
     this.#owned = true;

@@ -142,7 +142,7 @@ export class PacketQueue {
     return this.#trim(limits);
   }
 
-  /** Puts packets back in front that counted as confirmed: a connection took them and could not get them out. */
+  /** Puts packets that counted as confirmed back at the front, since a connection took them and could not get them out. */
   putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
     if (packets.length === 0) return NO_PACKETS;
     this.rewind();
@@ -151,7 +151,7 @@ export class PacketQueue {
     return this.#trim(limits);
   }
 
-  /** The first `count` of what was not sent are sent and confirmed, with all before them. Answers all that leave by that. */
+  /** Takes the first `count` unsent packets, and all before them, out as sent and confirmed. Answers all packets that leave. */
   take(count: number): readonly Packet[] {
     if (count === 0) return NO_PACKETS;
     let end = this.#sent;
@@ -159,14 +159,14 @@ export class PacketQueue {
     return this.#shift(end);
   }
 
-  /** The first `count` of what was not sent are sent, and stay until they are confirmed. */
+  /** Marks the first `count` unsent packets as sent; they stay until they are confirmed. */
   send(count: number): void {
     let end = this.#sent;
     for (let left = count; left > 0; end++) if (isPacket(this.#entries[end] as Entry)) left -= 1;
     this.#setSent(end);
   }
 
-  /** Sent packets are confirmed, of which earlier ones may still be open. Answers those that were there. */
+  /** Confirms single packets, where earlier ones may still be unconfirmed. Answers those that were in the queue. */
   acknowledge(packets: readonly Packet[]): readonly Packet[] {
     const found: Packet[] = [];
     for (const packet of packets) {
@@ -182,7 +182,7 @@ export class PacketQueue {
     return found;
   }
 
-  /** What has not been sent, for a connection whose client counts: about so many bytes at most, one packet at least. */
+  /** The next unsent packets for a client that counts: about `mostBytes` bytes at most, but one packet at least. */
   batch(mostBytes: number): Batch {
     if (this.#gaps === 0 && mostBytes === Number.POSITIVE_INFINITY) return this.#allUnsent();
     const packets: Packet[] = [];
@@ -216,12 +216,12 @@ export class PacketQueue {
     this.#setSent(this.#sent + entries);
   }
 
-  /** Nothing counts as sent: another connection goes on. */
+  /** Marks all packets as unsent, since another connection takes over. */
   rewind(): void {
     this.#setSent(0);
   }
 
-  /** Confirms all up to a number, and nothing that its client was never sent; answers the packets that leave by that. */
+  /** Confirms all packets up to a number, but none that the client was never sent; answers the packets that leave. */
   confirm(number: number): readonly Packet[] {
     let end = 0;
     let left = Math.min(number, this.#lastSent) - this.confirmed;
@@ -239,7 +239,7 @@ export class PacketQueue {
     return this.#shift(end);
   }
 
-  /** Its client goes on from a number that was confirmed before: what followed is missed, as if all had been messages. */
+  /** The client resumes before the confirmed number: the numbers between count as missed, as if all had been messages. */
   reopen(number: number): void {
     const missed = this.confirmed - number;
     if (missed <= 0) return;
@@ -362,7 +362,7 @@ export class PacketQueue {
     return gone;
   }
 
-  /** Two gaps that stood apart since only one was sent become one: else a full queue would grow by a gap for each packet it drops. */
+  /** Sets how many entries are sent, and joins the gaps at the old border, or a full queue would grow by a gap for each dropped packet. */
   #setSent(count: number): void {
     const before = this.#sent;
     this.#sent = count;
@@ -372,7 +372,7 @@ export class PacketQueue {
     if (before > 0) this.#join(before - 1);
   }
 
-  /** A gap in the place of a packet, one with its neighbours: but what was sent stays apart from what was not. */
+  /** Replaces a packet by a gap and joins that with neighbouring gaps, except a sent gap with an unsent one. */
   #leaveGap(at: number, gone: Packet, lost = gone.kind === 'message' ? 1 : 0): void {
     this.#count(gone, -1);
     if (at < this.#sent) this.keeper.metrics.unconfirmedPackets -= 1;
@@ -382,7 +382,7 @@ export class PacketQueue {
     if (at > 0 && at !== this.#sent) this.#join(at - 1);
   }
 
-  /** Makes one of an entry and the next one, where both are gaps and it stays known which of their numbers were messages. */
+  /** Joins an entry and the next one, where both are gaps and were all messages or none, or where there are more than `RUNS` gaps. */
   #join(at: number): void {
     const [one, next] = [this.#entries[at], this.#entries[at + 1]];
     if (one?.kind !== null || next?.kind !== null) return;

@@ -47,7 +47,7 @@ export class Restarts {
     const { goesOn } = this.#era;
     const counts = await Promise.all(Array.from(this.domains.values(), ({ journal }) => journal?.restore(goesOn) ?? 0));
     const endpoints = counts.reduce((sum, count) => sum + count, 0);
-    // From here on nobody else counts in this era.
+    // The era is on disk now, so that no later server counts in it.
     await this.store.flush();
     this.#isRestored = true;
     const ms = Math.round(performance.now() - startedAt);

@@ -10,15 +10,15 @@ import type { Publication, Qos } from './publication.js';
 import type { Behaviour, Ref } from './system.js';
 import type { TopicTree } from './topic-tree.js';
 
-/** What a subscriber is told of a packet; one value for all who receive it. */
+/** The message by which a subscriber gets a packet; one object for all receivers. */
 export interface Deliver {
   readonly kind: 'deliver';
   readonly packet: Packet;
   /** The name of the one terminal that the packet is for; null: all terminals. */
   readonly only: string | null;
-  /** The endpoint's other parts have the packet from elsewhere. */
+  /** Set where the endpoint's other parts get the packet by another way. */
   readonly relayed?: true;
-  /** Of an MQTT session that watches: those of its subscriptions that match. */
+  /** For an MQTT session that watches: its subscriptions that match. */
   readonly matched?: readonly TopicSubscription[];
 }
 
