@@ -41,8 +41,12 @@ t.test(
     }
     const had = new Set<string>();
     for (const client of clients) {
-      await client.connect();
-      await client.until(() => numberOf(client) === 63, 'last message');
+      for (const other of clients) if (other !== client) other.disconnect();
+      // A poll of another client that is still on its way takes the place of this connection when it arrives.
+      while (numberOf(client) < 63) {
+        await client.connect();
+        for (let n = 0; n < 20 && numberOf(client) < 63; n++) await server.settled();
+      }
       t.equal(client.bodies.length + client.lost, 63 - (before.get(client) ?? 0), client.constructor.name);
       t.equal(new Set(client.ids).size, client.ids.length, 'and none twice');
       for (const id of client.ids) had.add(id);
