@@ -268,8 +268,9 @@ export function pageOf(messages: Iterable<Message>, limit: number, below = Numbe
   for (const message of messages) {
     if (message.sequence >= below) break;
     characters += message.json.length;
-    const isFull = items.length === limit || (items.length > 0 && characters > PAGE_CHARACTERS);
-    if (isFull) return { items, next: items.at(-1)?.sequence ?? null };
+    const isFull = items.length >= limit || (items.length > 0 && characters > PAGE_CHARACTERS);
+    // Two nodes may give the same sequence in one millisecond: the next page begins behind all messages that have it.
+    if (isFull && message.sequence !== items.at(-1)?.sequence) return { items, next: items.at(-1)?.sequence ?? null };
     items.push(message);
   }
   return { items, next: null };
