@@ -1,6 +1,6 @@
 /**
  * A server that does nothing but what cannot be left out of REST to WebSocket: it reads a request, answers it and writes its body to
- * the one WebSocket that is there. What it takes is what the machine and whoever measures take.
+ * its one WebSocket. The time that this takes is the lag of the machine and of the load generator, which the figures of NexTalk are compared with.
  */
 import { loadUws } from '../../src/uws.js';
 

@@ -120,7 +120,7 @@ export class SocketClient extends CountingClient {
   }
 }
 
-/** Sends a GET request: `answered` is told the status of the response, `read` each part of its body, `over` that it has ended. */
+/** Sends a GET request. Calls `answered` with the status of the response, `read` with each part of its body, and `over` when the response has ended or failed. */
 function get(
   link: Link,
   path: string,

@@ -146,7 +146,7 @@ export type FoundClient = (client: Client | null, isLater?: boolean) => void;
 
 /** Writes endpoints as they change, so that another node can take them over when this one is gone. */
 export interface EndpointJournal {
-  /** An endpoint has changed: its actor is told to write the endpoint together with the next group of changed ones. */
+  /** Notes that an endpoint has changed: its actor writes the endpoint to the journal with the next group of changed endpoints. */
   changed(address: Address, actor: Ref<EndpointMessage>): void;
   keep(node: Node, id: string, kept: KeptEndpoint): void;
 }

@@ -116,7 +116,7 @@ export class Domain {
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
   /** Called when the domain's API keys have changed. */
   readonly onKeys = new Set<() => void>();
-  /** Set while the server ends: then endpoints that end leave the tracker as it is, since nobody can ask who is online. */
+  /** Whether the domain ends because the server does. Endpoints that end then stay in the tracker, since nobody can ask who is online any more. */
   endsWithServer = false;
   readonly #endpoints: Group;
   /** The queue of the domain's messages and of writes to its clients. */

@@ -119,7 +119,7 @@ export class DomainJournal {
     return !this.#closed && this.domain.settings.durability !== 'none';
   }
 
-  /** An endpoint has changed: its actor is told to write the endpoint together with the next group of changed ones. */
+  /** Notes that an endpoint has changed: its actor writes the endpoint to the journal with the next group of changed endpoints. */
   changed(address: Address, actor: Ref<EndpointMessage>): void {
     if (!this.writes) return;
     this.#changed.set(address, actor);

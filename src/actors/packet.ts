@@ -82,7 +82,7 @@ export class Packet<K extends PacketKind = PacketKind> {
   json: string | null = null;
   /** The trace that follows the packet; null, nearly always. */
   trace: Trace | null = null;
-  /** Is told what becomes of the packet; null, nearly always: nobody asks. */
+  /** Collects what becomes of the packet at each receiver, for a sender that asked for a receipt; null for nearly all packets. */
   receipt: Receipt | null = null;
   /** A client has sent it itself, without its site. */
   fromClient = false;

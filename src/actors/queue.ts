@@ -42,7 +42,7 @@ export interface QueueKeeper {
 }
 
 const FIRST_TO_GO: readonly PacketKind[] = ['status', 'presence', 'message'];
-/** So many gaps are kept apart; beyond that gaps are merged, and a client that resumes within one is told of too many lost messages. */
+/** How many gaps a queue keeps apart. More gaps are merged, and a client that resumes within a merged gap is told of too many lost messages. */
 const RUNS = 64;
 const NONE: Entry[] = [];
 const NO_PACKETS: Packet[] = [];

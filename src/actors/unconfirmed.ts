@@ -27,7 +27,7 @@ export interface HeldQueues {
   readonly queues: readonly KeptQueues[];
   /** The packet of a number in these queues. */
   readonly packetOf: (number: number) => Packet | null;
-  /** Removes records on disk that no queue has any more. Called when all queues are restored; runs once these are on disk. */
+  /** Removes records that no queue has, after all queues have been restored and are on disk. */
   readonly forget: () => void;
 }
 

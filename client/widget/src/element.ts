@@ -29,8 +29,8 @@ function style(root: ShadowRoot): void {
 }
 
 /**
- * Fetches a token from the site's `token-url`, which answers a text, or JSON with `token`. Answers null where the site says by 204 or 401
- * that nobody is signed in; throws for any other status.
+ * Fetches a token from the site's `token-url`, which answers a text, or JSON with `token`. Returns null for status 204 or 401: nobody is
+ * signed in. Throws for any other status that is not a success.
  */
 async function fetchToken(url: string): Promise<string | null> {
   const answer = await fetch(url, { credentials: 'same-origin', cache: 'no-store' });
