@@ -5,7 +5,7 @@ import { ManualClock } from '../mqtt/support/clock.js';
 import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { PeerNode } from '../support/peer-node.js';
 import { skipWithout } from '../support/programs.js';
-import { testServer } from '../support/server.js';
+import { siteA, testServer } from '../support/server.js';
 import type { Site } from '../support/site.js';
 import { transports } from '../support/transports.js';
 
@@ -20,12 +20,21 @@ async function outcome(site: Site, to: string, more: Record<string, string | num
 t.test('each state of a receiver is told to senders on all nodes, over every transport', { skip }, async (t) => {
   const nodes = await testCluster(t, await natsServer(t), 3, { mqtt: { port: -1 } });
   const [home] = nodes;
-  for (const transport of transports) {
+  // A client that polls is without a connection from the answer to one poll to the next poll.
+  const connected = async (count: number) => {
+    const open = () =>
+      Object.values(home.metrics.domain(siteA.domain).connections).reduce((sum, some) => sum + some, 0);
+    while (open() < count) await home.settled();
+  };
+  for (const [at, transport] of transports.entries()) {
     const name = transport.name.replaceAll(' ', '-');
     await home.site().online(name);
     for (const node of nodes) t.equal(await outcome(node.site(), name), 'queued', `${name} has no connection yet`);
     await home.site().arrive(name, {}, transport);
-    for (const node of nodes) t.equal(await outcome(node.site(), name), 'delivered', name);
+    for (const node of nodes) {
+      await connected(at + 1);
+      t.equal(await outcome(node.site(), name), 'delivered', name);
+    }
   }
   for (const node of nodes) t.equal(await outcome(node.site(), 'nobody'), 'dropped');
 });
