@@ -43,6 +43,20 @@ t.test('writes to ten thousand connections of one domain hold up a write of anot
   t.ok(log.indexOf('calm') <= 1, `after ${log.indexOf('calm')} of 10,000`);
 });
 
+t.test('a connection whose write takes a whole turn does not put off the writes of other domains', async (t) => {
+  const { system, log, handled } = stage(t, true);
+  const lanes = ['slow', 'second', 'third'].map((what) => ({ what, lane: system.lane() }));
+  const flush = (what: string) => () => {
+    log.push(what);
+    const start = performance.now();
+    while (performance.now() - start < 0.3);
+  };
+  for (let n = 0; n < 20; n++) for (const { what, lane } of lanes) lane.add({ flush: flush(what) });
+  await handled(60);
+  for (const { what } of lanes) t.ok(log.indexOf(what) < 3, `${what}: after ${log.indexOf(what)} of 60`);
+  t.ok(log.lastIndexOf('slow') >= 57, 'the domains take turns to the end');
+});
+
 t.test(
   'a domain with messages waiting is written when they are handled, and others need not wait for that',
   async (t) => {

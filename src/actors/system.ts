@@ -143,6 +143,8 @@ class TurnSystem implements System, TurnQueue {
   isCrowded = false;
   /** Lanes with something to do, the next one first. */
   #lanes: ActorLane[] = [];
+  /** The lane whose clients were written last in a turn that ended before all were written. */
+  #writtenLast: ActorLane | null = null;
   readonly #activate = (lane: ActorLane): void => {
     lane.isActive = true;
     this.#lanes.push(lane);
@@ -231,11 +233,17 @@ class TurnSystem implements System, TurnQueue {
   #write(): void {
     const isCrowded = this.isCrowded && this.#lanes.length > 0;
     const until = performance.now() + (isCrowded ? CROWDED_MS : Number.POSITIVE_INFINITY);
-    let ready = this.#lanes.filter((lane) => lane.mayWrite());
+    // Begins behind the lane with which the last turn ended: otherwise a lane whose writes take whole turns would hold up the others.
+    const first = this.#writtenLast === null ? 0 : this.#lanes.indexOf(this.#writtenLast) + 1;
+    const lanes = first === 0 ? this.#lanes : [...this.#lanes.slice(first), ...this.#lanes.slice(0, first)];
+    this.#writtenLast = null;
+    let ready = lanes.filter((lane) => lane.mayWrite());
     while (ready.length > 0) {
       for (const lane of ready) {
         lane.write(isCrowded ? CROWDED_SLICE : Number.POSITIVE_INFINITY);
-        if (performance.now() >= until) return;
+        if (performance.now() < until) continue;
+        this.#writtenLast = lane;
+        return;
       }
       ready = ready.filter(({ senders }) => senders > 0);
     }
