@@ -66,7 +66,7 @@ export class HistoryReading {
 
   /** The messages of a conversation, each as its JSON, the oldest first. */
   messages(user: Address, other: Address, { before, after, limit }: Asked, oldest: number): Page<string> {
-    const whole = this.#whole(keyOf(this.name, user, other));
+    const whole = wholeOf(keyOf(this.name, user, other), this.parts());
     const below = before ?? Number.POSITIVE_INFINITY;
     if (after === null) {
       const { items, next } = pageOf(backwards(whole, oldest, below), limit);
@@ -80,29 +80,37 @@ export class HistoryReading {
   conversations(user: Address, rooms: readonly Address[], { before, limit }: Asked, oldest: number): Page<Summary> {
     const below = before ?? Number.POSITIVE_INFINITY;
     const keys = new Set(rooms.map((room) => part(room)));
-    for (const { participants, conversations } of this.parts()) {
+    const parts = this.parts();
+    // With several parts all are needed: a conversation may have a later message in another part and so belong to an earlier page.
+    const count = parts.length > 1 ? Number.POSITIVE_INFINITY : limit + 1;
+    for (const { participants, conversations } of parts) {
       const find = (key: string) => conversations.head(key);
-      // With several parts all are needed: a conversation may have a later message in another part and so belong to an earlier page.
-      const count = this.parts().length > 1 ? Number.POSITIVE_INFINITY : limit + 1;
       for (const { key } of participants.latest(user, { below, oldest, count }, find)) keys.add(key);
     }
-    const all = [...keys].map((key) => this.#whole(key)).filter(({ latest }) => latest < below && latest >= oldest);
+    const wholes = [...keys].map((key) => wholeOf(key, parts));
+    const all = wholes.filter(({ latest }) => latest < below && latest >= oldest);
     all.sort((a, b) => b.latest - a.latest);
     const looked = { characters: 0 };
     const items: Summary[] = [];
     let shown = 0;
-    for (; shown < Math.min(limit, all.length) && looked.characters < LOOKED_AT; shown++) {
-      const summary = this.#summary(user, all[shown] as Whole, oldest, looked);
+    let last: number | null = null;
+    for (const whole of all) {
+      const isFull = shown >= limit || looked.characters >= LOOKED_AT;
+      // Two nodes may give the same sequence in one millisecond: the next page begins behind all conversations that have it.
+      if (isFull && whole.latest !== last) return { items, next: last };
+      last = whole.latest;
+      shown += 1;
+      const summary = this.#summary(user, whole, parts, oldest, looked);
       if (summary) items.push(summary);
     }
-    return { items, next: all.length > shown ? (all[shown - 1]?.latest ?? null) : null };
+    return { items, next: null };
   }
 
   /** The newest message with an id, preferably by `author`, or, where that is null, by another than `reader`; in `most` characters. */
   find(key: string, id: string, author: string | null, reader = '', most = Number.POSITIVE_INFINITY): Message | null {
     let other: Message | null = null;
     let looked = 0;
-    for (const message of backwards(this.#whole(key), 0, Number.POSITIVE_INFINITY)) {
+    for (const message of backwards(wholeOf(key, this.parts()), 0, Number.POSITIVE_INFINITY)) {
       looked += message.json.length;
       if (looked > most) break;
       if (!hasId(message, id)) continue;
@@ -112,17 +120,15 @@ export class HistoryReading {
     return other;
   }
 
-  #whole(key: string): Whole {
-    const heads = this.parts().flatMap((part) => {
-      const head = part.conversations.head(key);
-      return head ? [[part, head] as const] : [];
-    });
-    return { key, heads, latest: heads.reduce((latest, [, head]) => Math.max(latest, head.latest), -1) };
-  }
-
-  #summary(user: Address, whole: Whole, oldest: number, looked: { characters: number }): Summary | null {
+  #summary(
+    user: Address,
+    whole: Whole,
+    parts: readonly HistoryPart[],
+    oldest: number,
+    looked: { characters: number },
+  ): Summary | null {
     const own = shortId(this.name, user);
-    const read = this.#readUpTo(user, whole);
+    const read = this.#readUpTo(user, whole, parts);
     let last: Message | null = null;
     let unread = 0;
     for (const message of backwards(whole, oldest, Number.POSITIVE_INFINITY)) {
@@ -137,12 +143,20 @@ export class HistoryReading {
   }
 
   /** The sequence up to which an endpoint has read a conversation: the highest that any node has. */
-  #readUpTo(user: Address, { key, heads }: Whole): number {
+  #readUpTo(user: Address, { key, heads }: Whole, parts: readonly HistoryPart[]): number {
     let read = 0;
-    for (const { prefix } of this.parts()) read = Math.max(read, this.#reads.get([...prefix, key, part(user)]) ?? 0);
+    for (const { prefix } of parts) read = Math.max(read, this.#reads.get([...prefix, key, part(user)]) ?? 0);
     for (const [, { sides, read: own }] of heads) read = Math.max(read, own[sides.indexOf(user)] ?? 0);
     return read;
   }
+}
+
+function wholeOf(key: string, parts: readonly HistoryPart[]): Whole {
+  const heads = parts.flatMap((part) => {
+    const head = part.conversations.head(key);
+    return head ? [[part, head] as const] : [];
+  });
+  return { key, heads, latest: heads.reduce((latest, [, head]) => Math.max(latest, head.latest), -1) };
 }
 
 function backwards({ key, heads }: Whole, since: number, below: number): Iterable<Message> {
