@@ -72,6 +72,8 @@ export class History {
   #sequence = 0;
   #messages: number;
   #bytes: number;
+  /** The totals that the store has. */
+  #told: Totals;
   #cancelSweep: (() => void) | null = null;
   #closed = false;
 
@@ -96,7 +98,8 @@ export class History {
     this.#reading = node === null ? this.#own : new HistoryReading(store, owner.name, () => [whole, ...this.#others()]);
     this.#reads = store.table('reads');
     this.#totals = store.table('history');
-    const { messages, bytes, sequence } = this.#totals.get(this.#prefix) ?? NOTHING;
+    this.#told = this.#totals.get(this.#prefix) ?? NOTHING;
+    const { messages, bytes, sequence } = this.#told;
     this.#messages = messages;
     this.#bytes = bytes;
     const latest = (key: string): number => this.#conversations.head(key)?.latest ?? 0;
@@ -357,8 +360,9 @@ export class History {
   /** Writes the totals of messages and bytes to the store, and shows them in the metrics. */
   #tell(): void {
     const { history } = this.owner.metrics;
-    if (history.messages !== this.#messages || history.bytes !== this.#bytes) {
-      this.#totals.put(this.#prefix, { messages: this.#messages, bytes: this.#bytes, sequence: this.#sequence });
+    if (this.#told.messages !== this.#messages || this.#told.bytes !== this.#bytes) {
+      this.#told = { messages: this.#messages, bytes: this.#bytes, sequence: this.#sequence };
+      this.#totals.put(this.#prefix, this.#told);
     }
     if (this.left !== null) return;
     history.messages = this.#messages;
