@@ -45,8 +45,8 @@ interface Owner {
 export class Mailboxes {
   readonly seen: Seen;
   readonly #boxes = new Map<Address, Mailbox>();
-  /** For messages to rooms: the hash of the message's id → the endpoints for which it is kept. */
-  readonly #ofRooms = new Map<number, Set<Address>>();
+  /** For messages to rooms: the hash of the message's id → for how many such messages of each endpoint it stands. */
+  readonly #ofRooms = new Map<number, Map<Address, number>>();
   /** Bytes of the kept messages that clients have sent, by sending endpoint. */
   readonly #sent = new Map<Address, number>();
   readonly #table: Table<Kept>;
@@ -94,8 +94,7 @@ export class Mailboxes {
     const known = this.#shared?.get(String(key[1]));
     if (kept && !known) {
       const entry = entryOf(this.#next++, key, kept);
-      const { entries } = this.#add(kept.to, entry);
-      entries.sort((a, b) => a.order - b.order);
+      this.#add(kept.to, entry);
       this.#schedule();
       this.arrived(kept.to, () => this.#packetOf(kept.to, entry));
     }
@@ -206,7 +205,7 @@ export class Mailboxes {
    */
   delete(address: Address | null, deletion: Deletion): boolean {
     const hash = hashOf(deletion.id);
-    const holders = address === null ? [...(this.#ofRooms.get(hash) ?? [])] : [address];
+    const holders = address === null ? [...(this.#ofRooms.get(hash)?.keys() ?? [])] : [address];
     const found = holders.map((holder) => this.#deleteOf(holder, hash, deletion));
     return found.includes(true);
   }
@@ -283,14 +282,13 @@ export class Mailboxes {
       box = { entries: [], bytes: 0 };
       this.#boxes.set(address, box);
     }
-    box.entries.push(entry);
+    // Messages that other nodes have kept may come late, but by little.
+    let at = box.entries.length;
+    while (at > 0 && (box.entries[at - 1] as Entry).order > entry.order) at -= 1;
+    box.entries.splice(at, 0, entry);
     this.#shared?.set(String(entry.key[1]), { address, entry });
     box.bytes += entry.bytes;
-    if (entry.isOfRoom) {
-      const holders = this.#ofRooms.get(entry.hash);
-      if (holders) holders.add(address);
-      else this.#ofRooms.set(entry.hash, new Set([address]));
-    }
+    if (entry.isOfRoom) this.#countOfRoom(entry, address, 1);
     this.#count(entry, entry.bytes);
     this.owner.metrics.offlineMessages += 1;
     return box;
@@ -298,7 +296,7 @@ export class Mailboxes {
 
   /** Forgets an entry that the caller has taken out of its mailbox, and removes it from the store. */
   #forget(box: Mailbox, entry: Entry, address: Address): void {
-    if (entry.isOfRoom) this.#forgetOfRoom(box, entry, address);
+    if (entry.isOfRoom) this.#countOfRoom(entry, address, -1);
     box.bytes -= entry.bytes;
     this.#count(entry, -entry.bytes);
     this.owner.metrics.offlineMessages -= 1;
@@ -306,11 +304,12 @@ export class Mailboxes {
     this.#table.remove(entry.key);
   }
 
-  #forgetOfRoom({ entries }: Mailbox, { hash }: Entry, address: Address): void {
-    if (entries.some((other) => other.isOfRoom && other.hash === hash)) return;
-    const holders = this.#ofRooms.get(hash);
-    holders?.delete(address);
-    if (holders?.size === 0) this.#ofRooms.delete(hash);
+  #countOfRoom({ hash }: Entry, address: Address, by: 1 | -1): void {
+    const holders = this.#ofRooms.get(hash) ?? new Map<Address, number>();
+    const count = (holders.get(address) ?? 0) + by;
+    if (count > 0) this.#ofRooms.set(hash, holders.set(address, count));
+    else holders.delete(address);
+    if (holders.size === 0) this.#ofRooms.delete(hash);
   }
 
   #expire(address: Address, box: Mailbox): void {
