@@ -137,23 +137,13 @@ export class OutboxQueue {
   }
 
   shift(): Waiting | undefined {
-    const item = this.first;
-    if (!item) return undefined;
-    this.#left += 1;
-    this.#forget(item);
-    this.table?.remove(this.#key(item.sequence));
-    if (this.#left >= MUCH && this.#left * 2 >= this.#list.length) this.#compact();
-    return item;
+    return this.remove(0);
   }
 
-  /** Takes out the entry at a place, counted from 0. */
+  /** Takes out the entry at a place, counted from 0; the entries before it are to be few. */
   remove(place: number): Waiting | undefined {
-    if (place === 0) return this.shift();
-    this.#compact();
-    const [item] = this.#list.splice(place, 1);
-    if (!item) return undefined;
-    this.#forget(item);
-    this.table?.remove(this.#key(item.sequence));
+    const item = this.#list[this.#left + place];
+    if (item) this.#drop(this.#left + place);
     return item;
   }
 
