@@ -9,6 +9,7 @@
  * came to the other node alone follow when everything has been forwarded.
  */
 import { CLOSE, type CloseReason, UNAVAILABLE } from '../errors.js';
+import { part } from '../store/keys.js';
 import type { Address } from './address.js';
 import { isPresent } from './away.js';
 import type { Client } from './client.js';
@@ -74,9 +75,9 @@ interface Leaving {
 interface Arriving {
   readonly isLeaving: false;
   readonly clients: ReadonlySet<Client>;
-  /** Packets of which one copy has come, forwarded or delivered here, by their receiver, kind and JSON. */
-  readonly copies: Map<string, { readonly packet: Packet; readonly isForwarded: boolean }>;
-  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come. */
+  /** Packets of which one copy has come, forwarded or delivered here, by a hash of their receiver, kind and JSON. */
+  readonly copies: Map<string, { readonly deliver: Deliver; readonly isForwarded: boolean }>;
+  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come; at most `MOST_COPIES`. */
   readonly held: Set<Deliver>;
 }
 
@@ -286,11 +287,12 @@ function deliverHere(state: EndpointState, { clients, copies, held }: Arriving, 
   const copy = copyOf(state, copies, message, false);
   const others = state.clients.filter((client) => !clients.has(client));
   if (copy) {
-    deliver(state, { ...message, packet: copy }, others);
+    deliver(state, { ...message, packet: copy.packet }, others);
     return;
   }
-  held.add(message);
-  deliver(state, message, others);
+  const isHeld = held.size < MOST_COPIES;
+  if (isHeld) held.add(message);
+  deliver(state, message, isHeld ? others : state.clients);
 }
 
 /** Gives a packet that the old node has forwarded to the clients that have moved. */
@@ -301,9 +303,9 @@ function forwarded(state: EndpointState, message: Deliver): void {
     return;
   }
   const copy = copyOf(state, moving.copies, message, true);
-  for (const other of copy ? moving.held : []) if (other.packet === copy) moving.held.delete(other);
+  if (copy) moving.held.delete(copy);
   const { only } = message;
-  const packet = copy ?? message.packet;
+  const { packet } = copy ?? message;
   give(state, moving, { kind: 'deliver', packet, only });
   if (packet.kind === 'message' && only === null && !isConnected(state)) keepWaiting(state, [packet]);
 }
@@ -318,16 +320,17 @@ function give(state: EndpointState, moving: Arriving, { packet, only }: Deliver)
 function copyOf(
   { domain }: EndpointState,
   copies: Arriving['copies'],
-  { packet, only }: Deliver,
+  message: Deliver,
   isForwarded: boolean,
-): Packet | null {
-  const key = `${only ?? ''}\n${packet.kind}\n${domain.runtime.encode(packet)}`;
+): Deliver | null {
+  const { packet, only } = message;
+  const key = part(`${only ?? ''}\n${packet.kind}\n${domain.runtime.encode(packet)}`);
   const known = copies.get(key);
   if (known && known.isForwarded !== isForwarded) {
     copies.delete(key);
-    return known.packet;
+    return known.deliver;
   }
-  if (copies.size < MOST_COPIES) copies.set(key, { packet, isForwarded });
+  if (copies.size < MOST_COPIES) copies.set(key, { deliver: message, isForwarded });
   return null;
 }
 
