@@ -7,6 +7,7 @@ import type { SessionMover } from '../../actors/cluster.js';
 import type { Qos } from '../../actors/publication.js';
 import { publicationOf, type WirePublication, wirePublicationOf } from '../../cluster/wire.js';
 import { CLOSE } from '../../errors.js';
+import { part } from '../../store/keys.js';
 import type { Broker } from './broker.js';
 import type { KeptSubscription, StoredItem } from './journal.js';
 import type { Item } from './outbound.js';
@@ -14,7 +15,10 @@ import { restoreSession } from './restore.js';
 import type { SessionState } from './session.js';
 import { isShare } from './topics.js';
 
-/** How many different forwarded publications are remembered until their direct copies come; of further ones the client may get both. */
+/**
+ * How many different forwarded publications are remembered until their direct copies come, and how many that came directly wait for
+ * their forwarded copies; of further ones the client may get both.
+ */
 const MOST_COPIES = 10_000;
 
 /** A publication on its way to the session's client, as JSON between nodes. `id`: its packet identifier, 0 while it waits. */
@@ -52,8 +56,37 @@ export type SessionMovingMessage =
  */
 export interface SessionMoving {
   readonly forward: ((item: unknown) => void) | null;
-  readonly held: Item[];
+  readonly held: Held;
   readonly copies: Map<string, number>;
+}
+
+/** Publications in the order in which they came, which can be taken out by their content. */
+export class Held {
+  readonly #items = new Set<Item>();
+  readonly #byContent = new Map<string, Item[]>();
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  get items(): Iterable<Item> {
+    return this.#items;
+  }
+
+  add(key: string, item: Item): void {
+    this.#items.add(item);
+    const same = this.#byContent.get(key);
+    if (same) same.push(item);
+    else this.#byContent.set(key, [item]);
+  }
+
+  /** Takes out the first publication with this content. Answers whether there was one. */
+  take(key: string): boolean {
+    const same = this.#byContent.get(key);
+    const item = same?.shift();
+    if (same?.length === 0) this.#byContent.delete(key);
+    return item !== undefined && this.#items.delete(item);
+  }
 }
 
 function movedItem({ publication, qos, retain, identifiers }: Item, now: number, id = 0, released = false): MovedItem {
@@ -64,9 +97,11 @@ function itemOf([wire, qos, retain, identifiers]: MovedItem, now: number): Item 
   return { publication: publicationOf(wire, now), qos, retain, identifiers, group: null };
 }
 
+/** A short name of a publication's content. */
 function keyOf({ publication, qos, retain, identifiers }: Item): string {
   const { topic, payload, properties } = publication;
-  return JSON.stringify([topic, payload.toString('base64'), properties.toString('base64'), qos, retain, identifiers]);
+  const content = [topic, payload.toString('base64'), properties.toString('base64'), qos, retain, identifiers];
+  return part(JSON.stringify(content));
 }
 
 /** Takes a publication that comes while the session moves. False where the session does not move. */
@@ -74,7 +109,12 @@ export function whileMoving(state: SessionState, item: Item): boolean {
   const { moving } = state;
   if (!moving) return false;
   if (moving.forward) moving.forward(movedItem(item, state.broker.domain.runtime.clock.now()));
-  else if (!takeCopy(moving, keyOf(item))) moving.held.push(item);
+  else {
+    const key = keyOf(item);
+    if (takeCopy(moving, key)) return true;
+    if (moving.held.size >= MOST_COPIES) return false;
+    moving.held.add(key, item);
+  }
   return true;
 }
 
@@ -112,7 +152,7 @@ function handOver(state: SessionState, forward: (item: unknown) => void): MovedS
   if (!alive || expiryS === 0) return null;
   state.cancelExpiry?.();
   state.cancelExpiry = null;
-  state.moving = { forward, held: [], copies: new Map() };
+  state.moving = { forward, held: new Held(), copies: new Map() };
   const now = broker.domain.runtime.clock.now();
   return {
     clientId,
@@ -137,15 +177,14 @@ function forwarded(state: SessionState, moved: MovedItem): void {
   const { moving, broker } = state;
   if (moving) {
     const key = keyOf(item);
-    const at = moving.held.findIndex((other) => keyOf(other) === key);
-    if (at >= 0) moving.held.splice(at, 1);
-    else if (moving.copies.size < MOST_COPIES) moving.copies.set(key, (moving.copies.get(key) ?? 0) + 1);
+    const { held, copies } = moving;
+    if (!held.take(key) && copies.size < MOST_COPIES) copies.set(key, (copies.get(key) ?? 0) + 1);
   }
   state.outbound.push(item, state.connection, broker.domain.limits);
 }
 
 function settle(state: SessionState): void {
-  const held = state.moving?.held ?? [];
+  const held = state.moving?.held.items ?? [];
   state.moving = null;
   for (const item of held) state.outbound.push(item, state.connection, state.broker.domain.limits);
 }
@@ -175,7 +214,7 @@ function adopt(broker: Broker, moved: unknown, done: (isTaken: boolean) => void)
   const now = broker.domain.runtime.clock.now();
   const stored: StoredItem[] = items.map((one) => ({ item: itemOf(one, now), id: one[4], released: one[5] }));
   broker.adopt(clientId, (state, actor) => {
-    state.moving = { forward: null, held: [], copies: new Map() };
+    state.moving = { forward: null, held: new Held(), copies: new Map() };
     restoreSession(state, { clientId, expiryS, lostAt: null, subscriptions, received, items: stored }, actor);
   });
   const filters = subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
