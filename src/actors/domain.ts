@@ -118,6 +118,8 @@ export class Domain {
   readonly onKeys = new Set<() => void>();
   /** Whether the domain ends because the server does. Endpoints that end then stay in the tracker, since nobody can ask who is online any more. */
   endsWithServer = false;
+  /** Whether a node is gone and this one goes on with its work; false of all while it is not known which nodes there are. */
+  #isLeft: (node: string) => boolean = () => false;
   readonly #endpoints: Group;
   /** The queue of the domain's messages and of writes to its clients. */
   readonly lane: ActorLane;
@@ -315,6 +317,7 @@ export class Domain {
       this.history = null;
     } else if (settings.history && runtime.store) {
       this.history = new History(this, runtime.clock, runtime.store, settings.history, runtime.encode);
+      this.history.isLeft = (node) => this.#isLeft(node);
     }
   }
 
@@ -339,10 +342,9 @@ export class Domain {
 
   /** Takes over events and webhook messages that nodes which are gone have left unsent, and the care of their parts of the history. */
   takeOver(): void {
-    const isLeft = (node: string): boolean => this.cluster.succeeds(node);
-    this.events?.takeOver(isLeft);
-    for (const webhook of this.webhooks) webhook.takeOver(isLeft);
-    if (this.history) this.history.isLeft = isLeft;
+    this.#isLeft = (node) => this.cluster.succeeds(node);
+    this.events?.takeOver(this.#isLeft);
+    for (const webhook of this.webhooks) webhook.takeOver(this.#isLeft);
   }
 
   /** A service with a webhook has an actor although no client answers for it. */
