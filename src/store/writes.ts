@@ -13,7 +13,7 @@ import type { Pending } from './overlay.js';
 const MOST_UNDER_WAY = 1000;
 
 export interface Write extends Pending<unknown> {
-  readonly stream: KeptStream;
+  readonly stream: Pick<KeptStream, 'write'>;
   readonly subject: string;
   /** The message to JetStream; the record's value begins after the second space. */
   readonly text: string;
@@ -35,7 +35,7 @@ export class Writes {
   #underWay = 0;
 
   constructor(
-    private readonly jetstream: JetStream,
+    private readonly jetstream: Pick<JetStream, 'available' | 'watchers' | 'doubt'>,
     private readonly commits: Commits,
     /** Whether a write is this node's latest of its key. */
     private readonly isLatest: (write: Write) => boolean,
@@ -83,21 +83,23 @@ export class Writes {
     }
   }
 
-  /** Puts the failed writes back in front of the unsent ones. */
+  /** Puts the failed writes back in front of the unsent ones; of each key only the latest write is left. */
   #again(): void {
-    const later = [...this.#unsent.values()];
-    this.#unsent.clear();
-    for (const write of this.#failed.sort((a, b) => a.number - b.number)) {
-      if (this.isLatest(write)) this.#unsent.set(write.subject, write);
-      else this.#superseded(write, later);
-    }
+    const later = [...this.#unsent];
+    const failed = this.#failed.sort((a, b) => a.number - b.number);
     this.#failed = [];
-    for (const write of later) this.#unsent.set(write.subject, write);
+    this.#unsent.clear();
+    for (const write of failed) if (this.isLatest(write)) this.#unsent.set(write.subject, write);
+    for (const [subject, write] of later) this.#unsent.set(subject, write);
+    // The latest first: the write that is left takes over the commit of each write before it, and ends with that of the earliest.
+    for (const write of failed.reverse()) {
+      const next = this.#unsent.get(write.subject);
+      if (next !== write) this.#superseded(write, next);
+    }
   }
 
-  /** A later write of the key replaces this failed one: it takes over the commit, or was acknowledged already. */
-  #superseded(write: Write, later: readonly Write[]): void {
-    const next = later.find(({ subject }) => subject === write.subject);
+  /** A later write of the key replaces this failed one: it takes over the commit, or (undefined) was acknowledged already. */
+  #superseded(write: Write, next: Write | undefined): void {
     if (next) next.commit = this.#later(next.commit, write.commit);
     else this.commits.end(write.commit);
   }
