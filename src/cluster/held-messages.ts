@@ -7,6 +7,7 @@ import type { Address } from '../actors/address.js';
 import type { MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
+import { Commits } from '../store/commits.js';
 import type { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import { subjectOf, word } from './ticket-records.js';
@@ -24,10 +25,8 @@ interface Held {
 
 export class HeldMessages {
   readonly #held = new Map<Packet, Map<Address, Held>>();
-  /** Numbers of the writes that JetStream has not acknowledged yet, in ascending order. */
-  readonly #open = new Set<number>();
-  #last = 0;
-  #waiting: { readonly upTo: number; readonly done: () => void }[] = [];
+  /** Which writes JetStream has not acknowledged yet. */
+  readonly #commits = new Commits();
 
   constructor(
     private readonly stream: KeptStream,
@@ -45,9 +44,7 @@ export class HeldMessages {
     }
     const held: Held = { queues: 1, revision: 0, isGone: false };
     owners.set(owner, held);
-    this.#last += 1;
-    const number = this.#last;
-    this.#open.add(number);
+    const number = this.#commits.begin();
     this.#write(`${subjectOf(domain, owner)}.${word(this.node)}.${number}`, text(), number, held);
   }
 
@@ -57,12 +54,11 @@ export class HeldMessages {
         setTimeout(() => this.#write(key, text, number, held), RETRY_MS).unref();
         return;
       }
-      this.#open.delete(number);
       if (typeof revision === 'number') {
         held.revision = revision;
         if (held.isGone) this.#erase(revision);
       }
-      this.#settle();
+      this.#commits.end(number);
     });
   }
 
@@ -80,8 +76,7 @@ export class HeldMessages {
 
   /** Calls `done` when all messages held so far are in JetStream. */
   committed(done: () => void): void {
-    this.#waiting.push({ upTo: this.#last, done });
-    this.#settle();
+    this.#commits.after(done);
   }
 
   /** The messages of a node's part of an endpoint, in the order in which they were written. Rejects with a JetStreamError. */
@@ -108,12 +103,6 @@ export class HeldMessages {
 
   #erase(revision: number): void {
     this.stream.erase(revision).catch(() => undefined);
-  }
-
-  #settle(): void {
-    const [oldest = Number.POSITIVE_INFINITY] = this.#open;
-    while (this.#waiting.length > 0 && (this.#waiting[0] as { upTo: number }).upTo < oldest)
-      this.#waiting.shift()?.done();
   }
 }
 
