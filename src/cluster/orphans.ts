@@ -24,7 +24,10 @@ import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 import type { FoundPart, TicketRecords } from './ticket-records.js';
 
-/** How many endpoints are taken over at a time, and how many more may wait for that; clients of further ones are told `later`. */
+/**
+ * How many endpoints are taken over at a time, and how many more may wait for that; also how many may wait for one endpoint that is
+ * being taken over. Further ones are told `later`.
+ */
 const AT_ONCE = 32;
 const MOST_WAITING = 2000;
 /** How many attempts a takeover has, since another node may write the endpoint's record at the same time. */
@@ -85,6 +88,7 @@ export class Orphans {
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
       if (isHere) return done('here');
       const waiting = this.#open.get(address);
+      if (waiting && waiting.length >= MOST_WAITING) return this.#delay(done);
       if (waiting) return void waiting.push(start);
       this.#open.set(address, []);
       this.#begin(() => this.#adopt(cluster, address, token === null ? null : hashOf(token)), address, done);
@@ -110,9 +114,13 @@ export class Orphans {
     };
     if (this.#active < AT_ONCE) return run();
     if (this.#waiting.length < MOST_WAITING) return void this.#waiting.push(run);
+    this.#delay(done);
+    this.#end(address);
+  }
+
+  #delay(done: (found: Adopted) => void): void {
     this.options.metrics.adoptionsDelayed += 1;
     done('later');
-    this.#end(address);
   }
 
   #end(address: Address): void {
@@ -166,12 +174,18 @@ export class Orphans {
     const revision = await records.adopt(domain.name, address, part);
     if (!(await this.#restore(cluster, address, part, revision))) return 'later';
     metrics.adopted += 1;
-    const key = `${part.node}\n${part.incarnation}`;
-    this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
+    this.#remember(part, address);
     await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
     records.adopted(domain.name, address, part, revision);
     if (domain.answersFromDisk) held?.committed(() => held.forget(domain.name, address, nodeOf(part)));
     return 'here';
+  }
+
+  /** Remembers an endpoint for the node that it was on, where that node may be heard of again with the state it had. */
+  #remember({ node, incarnation }: FoundPart, address: Address): void {
+    if (this.options.mesh.peers.get(node)?.incarnation !== incarnation) return;
+    const key = `${node}\n${incarnation}`;
+    this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
   }
 
   /** Restores a part on this node from its record. Resolves with whether that has succeeded. */
