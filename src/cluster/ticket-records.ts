@@ -165,8 +165,9 @@ export class TicketRecords {
     }
     if (data === null && revision.reason !== 'unavailable') return this.#wrote(key, own, data, 0);
     if (revision.reason === 'conflict') return void this.#conflict(key, own, data);
-    if (revision.reason === 'refused') return this.#settled(own);
-    own.next ??= data;
+    // A removal (null) that was asked for since stays, and what is newer than a refused record is written.
+    if (revision.reason === 'refused') return this.#write(key, own);
+    if (own.next === undefined) own.next = data;
     // The record may have been written although the answer was lost: then the next attempt ends in a conflict, which is resolved.
     if (this.available) setTimeout(() => own.isWriting || this.#write(key, own), RETRY_MS).unref();
   }
