@@ -63,8 +63,8 @@ export interface SessionMover {
   handOver(clientId: string, forward: (item: unknown) => void, done: (moved: unknown) => void): void;
   /** Another node has taken the session, or (`isTaken` false) no node has. */
   handedOver(clientId: string, isTaken: boolean, done: () => void): void;
-  /** Takes over a session from another node; `done` is called when every node knows. */
-  adopt(moved: unknown, done: (isTaken: boolean) => void): void;
+  /** Takes over a session from another node; `done` gets its client id when every node knows, or null where it is not taken. */
+  adopt(moved: unknown, done: (clientId: string | null) => void): void;
   /** A publication for the session that came to the node where it was before. */
   forwarded(clientId: string, item: unknown): void;
   /** All publications that came to the node where the session was before have been forwarded. */

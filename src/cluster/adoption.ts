@@ -10,13 +10,11 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
+import { PASSING_MS } from './other-nodes.js';
 import type { Peer } from './peer.js';
 import { Pieces } from './pieces.js';
 import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
-
-/** How long after a batch the node that sent it may still forward packets that arrive there for the batch's endpoints. */
-const PASSING_MS = 10_000;
 
 interface Endpoint {
   readonly target: Target;

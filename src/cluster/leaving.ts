@@ -17,9 +17,8 @@ import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
+import { ADOPT_MS, OtherNodes } from './other-nodes.js';
 import type { Peer } from './peer.js';
-import { piecesOf } from './pieces.js';
-import { weightOf } from './rendezvous.js';
 import type { Rpc } from './rpc.js';
 
 const SLICE_MS = 25;
@@ -27,13 +26,9 @@ const SLICE_MS = 25;
 const LEAST_PER_SLICE = 25;
 /** About how many characters one batch has. */
 const BATCH_CHARACTERS = 256 * 1024;
-/** How many batches may be unanswered, and how many characters may be on their way to one node; its stream holds 32 Mi of them. */
+/** How many batches may be unanswered. */
 const MOST_OPEN = 8;
-const MOST_BACKLOG = 4 * 1024 * 1024;
 const LOOK_MS = 10;
-/** How long a node may take to answer a batch, and to answer `arrived` (behind all that it has sent to this node before). */
-const ADOPT_MS = 5000;
-const ARRIVED_MS = 1000;
 /** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
 /** How many packets are kept for one endpoint during its move; further ones are dropped, and counted, until the batch is sent. */
@@ -105,8 +100,8 @@ export class Leaving {
   /** Endpoints on their way to another node, each with the callbacks that wait for the end of its move. */
   readonly #moving = new Map<Address, (() => void)[]>();
   readonly #batches = new Map<string, Batch>();
+  readonly #others: OtherNodes;
   #open = 0;
-  #lastId = 0;
   #deadline = 0;
   #waiting: (() => void)[] = [];
   #count = 0;
@@ -116,7 +111,9 @@ export class Leaving {
     private readonly clock: Clock,
     private readonly metrics: ClusterMetrics,
     private readonly sessions: Others,
-  ) {}
+  ) {
+    this.#others = new OtherNodes(node, clock);
+  }
 
   /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
   whenMoved(address: Address, done: () => void): void {
@@ -132,7 +129,7 @@ export class Leaving {
     const endpoints = [...this.node.domains.values()].flatMap((cluster) =>
       [...cluster.tracker.here()].filter(({ birth }) => birth > 0).map(({ address }) => ({ cluster, address })),
     );
-    if (!this.#others().some(canTake)) return 0;
+    if (this.#others.able.length === 0) return 0;
     const sessions = this.sessions.handOver(() => this.#isInTime);
     const perSlice = Math.max(LEAST_PER_SLICE, Math.ceil((endpoints.length * SLICE_MS) / (overMs || 1)));
     for (let at = 0; at < endpoints.length && this.#isInTime; at += overMs === 0 ? endpoints.length : perSlice) {
@@ -145,7 +142,7 @@ export class Leaving {
     await sessions;
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
-    await this.#allArrived();
+    await this.#others.allArrived();
     const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length, sessions: await sessions };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;
@@ -165,19 +162,12 @@ export class Leaving {
     }
   }
 
-  #others(): Peer[] {
-    return [...this.node.mesh.peers.values()];
-  }
-
   /** Chooses the node that gets an endpoint, by its address, and if possible among nodes that have a part of it; null: there is none. */
   #adopterOf(cluster: ClusteredDomain, address: Address, refused: ReadonlySet<Peer>): Peer | null {
-    const able = this.#others().filter((peer) => canTake(peer) && !refused.has(peer));
+    const able = this.#others.able.filter((peer) => !refused.has(peer));
     const having = new Set(cluster.nodesOf(address));
     const some = able.filter(({ name }) => having.has(name));
-    const heaviest = (some.length > 0 ? some : able).sort((a, b) =>
-      weightOf(a.name, address) < weightOf(b.name, address) ? 1 : -1,
-    );
-    return heaviest[0] ?? null;
+    return this.#others.chosenBy(address, some.length > 0 ? some : able);
   }
 
   /** Stops an endpoint on this node and adds it to the batch for the node that gets it. */
@@ -245,7 +235,7 @@ export class Leaving {
     const gone = transfers.filter((_, at) => answers[at] === 1);
     for (const transfer of transfers.filter((_, at) => answers[at] !== 1)) this.#takeBack(transfer);
     if (gone.length === 0) return;
-    await this.#allArrived();
+    await this.#others.allArrived();
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     const addresses = gone.map(({ address }) => address);
     this.node.rpc.call(peer, 'adopted', [cluster.domain.name, addresses], ADOPT_MS, () => undefined);
@@ -255,32 +245,14 @@ export class Leaving {
   }
 
   /** Sends a batch in pieces. Resolves with a 1 for each endpoint that the node has taken, else a 0; null where it refuses or is silent. */
-  async #offer(batch: Batch): Promise<unknown> {
+  #offer(batch: Batch): Promise<unknown> {
     const { peer, cluster, transfers } = batch;
-    const text = batch.toString();
-    this.#lastId += 1;
-    const id = this.#lastId;
-    const pieces = piecesOf(text);
-    let answer: Promise<unknown> = Promise.resolve(null);
-    for (const [at, piece] of pieces.entries()) {
-      while (peer.up && peer.stream.backlog > MOST_BACKLOG) await this.#pause(LOOK_MS);
-      answer = this.#ask(peer, 'adopt', [cluster.domain.name, id, at, pieces.length, piece], ADOPT_MS);
-    }
-    for (const transfer of transfers) {
-      transfer.isSent = true;
-      for (const deliver of transfer.forwarded) this.#pass(transfer, deliver);
-    }
-    return answer;
-  }
-
-  /** Resolves when all that other nodes had sent to this node has arrived: their answers come behind it in their streams. */
-  async #allArrived(): Promise<void> {
-    const nodes = this.#others().filter(({ up, suspect }) => up && !suspect);
-    await Promise.all(nodes.map((peer) => this.#ask(peer, 'arrived', [], ARRIVED_MS)));
-  }
-
-  #ask(peer: Peer, kind: string, fields: readonly unknown[], ms: number): Promise<unknown> {
-    return new Promise((resolve) => this.node.rpc.call(peer, kind, fields, ms, resolve));
+    return this.#others.offer(peer, 'adopt', cluster.domain.name, batch.toString(), () => {
+      for (const transfer of transfers) {
+        transfer.isSent = true;
+        for (const deliver of transfer.forwarded) this.#pass(transfer, deliver);
+      }
+    });
   }
 
   #leave({ cluster, address }: Transfer): Promise<void> {
@@ -306,8 +278,4 @@ export class Leaving {
     this.#moving.delete(address);
     for (const done of waiting) done();
   }
-}
-
-function canTake({ up, leaving, suspect }: Peer): boolean {
-  return up && !leaving && !suspect;
 }

@@ -111,7 +111,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.stamps = new HybridClock(clock);
     this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
     this.tunnels = new Tunnels(this.mesh);
-    this.#sessions = new MovingSessions(this, metrics.cluster);
+    this.#sessions = new MovingSessions(this, clock, metrics.cluster);
     this.leaving = new Leaving(this, clock, metrics.cluster, this.#sessions);
     this.#adoption = new Adoption({
       ...{ clock, metrics: metrics.cluster, mesh: this.mesh },
@@ -233,6 +233,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
     for (const cancel of this.#ending) cancel();
     this.#adoption.close();
+    this.#sessions.close();
     await this.#lastRecords();
     this.rpc.close();
     await this.mesh.close();

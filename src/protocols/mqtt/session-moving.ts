@@ -136,7 +136,8 @@ export function move(state: SessionState, message: SessionMovingMessage): void {
     case 'forwarded':
       return forwarded(state, message.item as MovedItem);
     case 'adopted':
-      return settle(state);
+      // A session that is on its way to a further node stays so.
+      return state.moving?.forward ? undefined : settle(state);
   }
 }
 
@@ -152,6 +153,8 @@ function handOver(state: SessionState, forward: (item: unknown) => void): MovedS
   if (!alive || expiryS === 0) return null;
   state.cancelExpiry?.();
   state.cancelExpiry = null;
+  // A session that has just come here takes along what came directly.
+  settle(state);
   state.moving = { forward, held: new Held(), copies: new Map() };
   const now = broker.domain.runtime.clock.now();
   return {
@@ -206,11 +209,11 @@ export function moverOf(broker: Broker): SessionMover {
   };
 }
 
-function adopt(broker: Broker, moved: unknown, done: (isTaken: boolean) => void): void {
-  if (!isMoved(moved) || broker.sessions.has(moved.clientId) || broker.closed) return done(false);
+function adopt(broker: Broker, moved: unknown, done: (clientId: string | null) => void): void {
+  if (!isMoved(moved) || broker.sessions.has(moved.clientId) || broker.closed) return done(null);
   const { clientId, subscriptions, received, items } = moved;
   const expiryS = moved.expiryS ?? Number.POSITIVE_INFINITY;
-  if (broker.isFull(clientId, expiryS)) return done(false);
+  if (broker.isFull(clientId, expiryS)) return done(null);
   const now = broker.domain.runtime.clock.now();
   const stored: StoredItem[] = items.map((one) => ({ item: itemOf(one, now), id: one[4], released: one[5] }));
   broker.adopt(clientId, (state, actor) => {
@@ -219,7 +222,7 @@ function adopt(broker: Broker, moved: unknown, done: (isTaken: boolean) => void)
   });
   const filters = subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
   const { cluster } = broker.domain;
-  cluster.topics.subscribe(filters, () => cluster.sessions.claim(clientId, () => done(true)));
+  cluster.topics.subscribe(filters, () => cluster.sessions.claim(clientId, () => done(clientId)));
 }
 
 function isMoved(value: unknown): value is MovedSession {

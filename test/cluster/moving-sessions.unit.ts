@@ -1,0 +1,92 @@
+/** MQTT sessions that come from a node which ends, and large ones that go. */
+import t from 'tap';
+import type { ClusteredDomain } from '../../src/cluster/domain.js';
+import { MovingSessions, type SessionNode } from '../../src/cluster/moving-sessions.js';
+import type { Peer } from '../../src/cluster/peer.js';
+import type { ClusterMetrics } from '../../src/metrics.js';
+
+function setUp() {
+  const timers: (() => void)[] = [];
+  const clock = {
+    after(_ms: number, task: () => void) {
+      timers.push(task);
+      return () => void timers.splice(timers.indexOf(task), 1);
+    },
+  };
+  const peer = { name: 'other', up: true, stream: { backlog: 0 } } as unknown as Peer;
+  const calls: {
+    readonly kind: string;
+    readonly fields: readonly unknown[];
+    readonly done: (answer: unknown) => void;
+  }[] = [];
+  const sent: string[] = [];
+  const node = {
+    name: 'this',
+    leaving: { isActive: false },
+    mesh: {
+      peers: new Map([['other', peer]]),
+      send: (_peer: Peer, item: string) => void sent.push(item),
+      barrier: (done: () => void) => done(),
+    },
+    rpc: {
+      call: (_peer: Peer, kind: string, fields: readonly unknown[], _ms: number, done: (answer: unknown) => void) =>
+        void calls.push({ kind, fields, done }),
+    },
+    domains: new Map<string, ClusteredDomain>(),
+  } as unknown as SessionNode & { domains: Map<string, ClusteredDomain> };
+  const metrics = { sessionsAdopted: 0, adoptionsRefused: 0, sessionsHandedOver: 0, handoversRefused: 0 };
+  const sessions = new MovingSessions(node, clock, metrics as ClusterMetrics);
+  return { timers, peer, calls, sent, node, sessions };
+}
+
+t.test('a session whose node dies before it has said that all is forwarded gets its publications all the same', (t) => {
+  const { timers, peer, sessions } = setUp();
+  const passed: string[] = [];
+  const mover = {
+    adopt: (_moved: unknown, done: (clientId: string | null) => void) => done('backend'),
+    passed: (clientId: string) => void passed.push(clientId),
+  };
+  const cluster = { sessions: { mover } } as unknown as ClusteredDomain;
+  const answers: unknown[] = [];
+  sessions.receive(peer, cluster, [1, 0, 1, '{}'], (answer) => void answers.push(answer));
+  t.strictSame([answers, passed], [[true], []]);
+  for (const task of [...timers]) task();
+  t.strictSame(passed, ['backend']);
+  sessions.receive(peer, cluster, [2, 0, 1, '{}'], () => undefined);
+  sessions.close();
+  t.equal(timers.length, 1, 'only the timer that has ended is not cancelled');
+  t.end();
+});
+
+t.test('a long session waits for the stream to the other node, and what comes meanwhile goes behind it', async (t) => {
+  const { timers, peer, calls, sent, node, sessions } = setUp();
+  const stream = peer.stream as unknown as { backlog: number };
+  stream.backlog = 5 * 1024 * 1024;
+  let forward: (item: unknown) => void = () => undefined;
+  const mover = {
+    clientIds: () => ['backend'],
+    handOver: (_id: string, pass: (item: unknown) => void, done: (moved: unknown) => void) => {
+      forward = pass;
+      done({ clientId: 'backend' });
+    },
+    handedOver: (_id: string, _isTaken: boolean, done: () => void) => done(),
+  };
+  const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
+  node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const over = sessions.handOver(() => true);
+  await turn();
+  forward('early');
+  t.strictSame([calls.length, sent.length], [0, 0], 'the stream is full');
+  for (let n = 1; n < 10_100; n++) forward(n);
+  t.equal(domain.metrics.dropped.queueOverflow, 100, 'and only so many publications wait');
+  stream.backlog = 0;
+  for (const task of timers.splice(0)) task();
+  await turn();
+  t.strictSame([calls.map(({ kind }) => kind), sent.length], [['session'], 10_000]);
+  t.match(sent[0], 'early');
+  calls.shift()?.done(true);
+  await turn();
+  calls.shift()?.done(true);
+  t.equal(await over, 1);
+});
