@@ -23,6 +23,13 @@ interface Held {
   isGone: boolean;
 }
 
+/** The name of a node and its incarnation: a node that is started again numbers its messages from 1 again. */
+export type Home = readonly [node: string, incarnation: number];
+
+function prefixOf(domain: string, owner: Address, [node, incarnation]: Home): string {
+  return `${subjectOf(domain, owner)}.${word(node)}.${incarnation}.`;
+}
+
 export class HeldMessages {
   readonly #held = new Map<Packet, Map<Address, Held>>();
   /** Which writes JetStream has not acknowledged yet. */
@@ -30,7 +37,7 @@ export class HeldMessages {
 
   constructor(
     private readonly stream: KeptStream,
-    private readonly node: string,
+    private readonly node: { readonly name: string; readonly mesh: { readonly incarnation: number } },
   ) {}
 
   /** Records that a message stands in one more queue of an endpoint. `text` returns the record's JSON: `[packet, fromClient, now]`. */
@@ -45,7 +52,8 @@ export class HeldMessages {
     const held: Held = { queues: 1, revision: 0, isGone: false };
     owners.set(owner, held);
     const number = this.#commits.begin();
-    this.#write(`${subjectOf(domain, owner)}.${word(this.node)}.${number}`, text(), number, held);
+    const { name, mesh } = this.node;
+    this.#write(`${prefixOf(domain, owner, [name, mesh.incarnation])}${number}`, text(), number, held);
   }
 
   #write(key: string, text: string, number: number, held: Held): void {
@@ -79,10 +87,10 @@ export class HeldMessages {
     this.#commits.after(done);
   }
 
-  /** The messages of a node's part of an endpoint, in the order in which they were written. Rejects with a JetStreamError. */
-  async read(domain: string, owner: Address, node: string): Promise<readonly Packet[]> {
+  /** The messages of the part of an endpoint that a start of a node had, in the order in which they were written. Rejects with a JetStreamError. */
+  async read(domain: string, owner: Address, home: Home): Promise<readonly Packet[]> {
     const packets: Packet[] = [];
-    for (const { data } of await this.stream.readAll(this.#prefixOf(domain, owner, node))) {
+    for (const { data } of await this.stream.readAll(prefixOf(domain, owner, home))) {
       const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
       if (!isWirePacket(wire, domain)) continue;
       const packet = packetOf(wire as WirePacket, Number(at));
@@ -92,13 +100,9 @@ export class HeldMessages {
     return packets;
   }
 
-  /** Deletes the messages of a node's part of an endpoint, after another node has taken them over and written them for itself. */
-  forget(domain: string, owner: Address, node: string): void {
-    this.stream.purge(`${this.#prefixOf(domain, owner, node)}>`).catch(() => undefined);
-  }
-
-  #prefixOf(domain: string, owner: Address, node: string): string {
-    return `${subjectOf(domain, owner)}.${word(node)}.`;
+  /** Deletes the messages of such a part, after another node, or the same one started again, has taken them over and written them for itself. */
+  forget(domain: string, owner: Address, home: Home): void {
+    this.stream.purge(`${prefixOf(domain, owner, home)}>`).catch(() => undefined);
   }
 
   #erase(revision: number): void {

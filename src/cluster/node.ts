@@ -120,7 +120,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
     this.#jetstream = config.store === 'jetstream' ? this.#connection(config) : null;
     this.#records = this.#jetstream && this.#recordsIn(this.#jetstream);
-    this.#held = this.#jetstream && new HeldMessages(this.#jetstream.stream('messages', { ageMs: RECORD_MS }), name);
+    this.#held = this.#jetstream && new HeldMessages(this.#jetstream.stream('messages', { ageMs: RECORD_MS }), this);
     const { mesh, rpc, domains } = this;
     this.#orphans =
       this.#records &&

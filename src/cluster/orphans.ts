@@ -17,7 +17,7 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
-import type { HeldMessages } from './held-messages.js';
+import type { HeldMessages, Home } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
@@ -177,7 +177,7 @@ export class Orphans {
     this.#remember(part, address);
     await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
     records.adopted(domain.name, address, part, revision);
-    if (domain.answersFromDisk) held?.committed(() => held.forget(domain.name, address, nodeOf(part)));
+    if (domain.answersFromDisk) held?.committed(() => held.forget(domain.name, address, homeOf(part)));
     return 'here';
   }
 
@@ -196,8 +196,8 @@ export class Orphans {
     if (!kept || !target) return false;
     const actor = domain.endpoint(target);
     const era = `j${revision.toString(36)}`;
-    const isKept = domain.answersFromDisk && nodeOf(part) !== this.options.name;
-    const packets = (isKept && (await this.options.held?.read(domain.name, address, nodeOf(part)))) || [];
+    const { held } = this.options;
+    const packets = (domain.answersFromDisk && (await held?.read(domain.name, address, homeOf(part)))) || [];
     const queues = packets.length === 0 ? null : queuesOf(target, kept, packets.length);
     const packetOf = (number: number): Packet | null => packets[number] ?? null;
     const isTaken = await new Promise<boolean>((done) =>
@@ -273,12 +273,8 @@ export class Orphans {
   }
 }
 
-/** The name of the node that holds the messages of a part. */
-function nodeOf(part: FoundPart): string {
-  return homeOf(part)[0];
-}
-
-function homeOf({ node, incarnation, adopter }: FoundPart): readonly [node: string, incarnation: number] {
+/** The start of a node that holds the messages of a part. */
+function homeOf({ node, incarnation, adopter }: FoundPart): Home {
   return adopter ?? [node, incarnation];
 }
 

@@ -118,8 +118,9 @@ export class TicketRecords {
     return this.options.stream.compareAndSet(key, data, revision);
   }
 
-  /** Empties the record of a part's former node, except for its adopter: this node has a record of its own for the part now. */
+  /** Empties the record of a part's former node, except for its adopter: this node has a record of its own now, under the same key if it had this name. */
   adopted(domain: string, address: Address, { key, node, incarnation }: FoundPart, revision: number): void {
+    if (node === this.options.node) return;
     const adopter = [this.options.node, this.options.incarnation];
     const data = JSON.stringify([domain, address, node, incarnation, null, adopter]);
     this.options.stream.write(key, data, () => undefined, revision);
@@ -183,7 +184,9 @@ export class TicketRecords {
     if (record === undefined) return this.#wrote(key, own, data, new JetStreamError('unavailable', 'no answer'));
     own.revision = record?.revision ?? 0;
     const part = record && read(record.data);
-    const isOurs = !part || (part.node === node && part.incarnation === incarnation && !part.adopter);
+    const [home, start] = part?.adopter ?? [part?.node, part?.incarnation];
+    // A part of an earlier process of this name that this process has taken over has the same key, and is written as its own.
+    const isOurs = !part || (part.node === node && home === node && start === incarnation);
     if (record && part && !isOurs) {
       const [domain, address] = JSON.parse(record.data) as [string, Address];
       onConflict(domain, address, { ...part, key, revision: own.revision });

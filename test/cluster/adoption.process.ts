@@ -228,3 +228,37 @@ t.test(
     t.strictSame(first, sent, `${alice.bodies.length} came, of ${sent.length}`);
   },
 );
+
+t.test(
+  'durable always: a node that is killed and started again under its name has what waited there, and keeps what comes then',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
+    const [n1] = await three(t, nats, { domains });
+    const { ticket } = await n1.site().online('alice');
+    const alice = n1.own(new CountingSocket(n1.port, ticket));
+    await alice.connect();
+    alice.disconnect();
+    for (const body of ['one', 'two']) await n1.site().push('carl', 'alice', body);
+    await written();
+    let last = n1;
+    for (const body of ['three', 'four']) {
+      last.process.kill('SIGKILL');
+      await last.process.ended;
+      const settings = {
+        'cluster.name': `adopts${clusters}`,
+        'cluster.store': 'jetstream',
+        'cluster.leaseMs': LEASE_MS,
+      };
+      last = await ProcessNode.start(t, nats.url, 'n1', { ...settings, domains });
+      await comeBack(alice, last.port);
+      alice.disconnect();
+      await last.site().push('carl', 'alice', body);
+      await written();
+    }
+    await comeBack(alice, last.port);
+    await alice.until(() => alice.bodies.includes('four'), 'four');
+    t.strictSame([...new Set(alice.bodies)], ['one', 'two', 'three', 'four']);
+  },
+);
