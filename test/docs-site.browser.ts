@@ -19,6 +19,7 @@ import { spawnTethered } from './support/process.js';
 import { program, skipWithout } from './support/programs.js';
 import { reader } from './support/reader.js';
 import { type Cleaner, type TestServer, testServer } from './support/server.js';
+import { until } from './support/until.js';
 import { hears, online, openChat, write } from './support/widget.js';
 
 const page = 'docs/getting-started.md';
@@ -70,11 +71,8 @@ async function started(t: Cleaner): Promise<{ folder: string; browser: Browser }
 
 /** Waits until something listens there. */
 async function answers(url: string): Promise<void> {
-  for (;;) {
-    const response = await fetch(url).catch(() => null);
-    if (response) return void (await response.text());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const response = await until(`an answer of ${url}`, () => fetch(url).catch(() => null));
+  await response.text();
 }
 
 async function say(page: Page, text: string): Promise<void> {

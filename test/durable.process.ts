@@ -1,13 +1,14 @@
 /** Durable state as an operator sees it: a server that is killed, ended or damaged, and started again on its folder. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { open } from 'lmdb';
 import t from 'tap';
 import { client } from './mqtt/support/clients.js';
 import { exchange } from './support/http.js';
 import { nextalk } from './support/process.js';
+import { records, written } from './support/restarting.js';
 import { type Cleaner, siteA } from './support/server.js';
+import { until } from './support/until.js';
 
 const domains = JSON.stringify([{ ...siteA, offline: true }]);
 
@@ -49,20 +50,6 @@ interface Kept {
   readonly payload?: Buffer;
   readonly to?: string;
   readonly fields?: { readonly body: string };
-}
-
-/** How many records of a table are on disk. */
-async function records(data: string, table: string): Promise<number> {
-  const root = open({ path: data, noSubdir: false, readOnly: true, maxDbs: 32 });
-  try {
-    return [...root.openDB(table, {}).getKeys()].length;
-  } finally {
-    await root.close();
-  }
-}
-
-async function written(data: string, table: string, count: number): Promise<void> {
-  while ((await records(data, table)) !== count) await pause(10);
 }
 
 /** Offline messages, a retained publication and a session with something in it. */
@@ -138,16 +125,15 @@ t.test('nothing that was acknowledged is lost by kill -9 in the middle of everyt
   await away.client.subscribeAsync('jobs', { qos: 2 });
   await away.client.subscribeAsync('$share/group/shared', { qos: 1 });
   await away.client.endAsync();
-  while ((await records(data, 'subscriptions')) < 2) await pause(10);
+  await until('two subscriptions on disk', async () => (await records(data, 'subscriptions')) >= 2);
   const publisher = await client(t, first.mqtt, { reconnectPeriod: 0 });
   // What clients send themselves is kept for those only who were online once.
   const d = await call(first.port, '/v5/presences/online', { name: 'd', nick: 'D' });
   await call(first.port, '/v5/presences/offline', d as { ticket: string });
-  const isOnline = async () =>
-    (await exchange(first.port, { path: '/v5/presences', query: { ids: 'd' }, auth: siteA }).answer).text.includes(
-      '"d"',
-    );
-  while (await isOnline()) await pause(10);
+  await until('d offline', async () => {
+    const { text } = await exchange(first.port, { path: '/v5/presences', query: { ids: 'd' }, auth: siteA }).answer;
+    return !text.includes('"d"');
+  });
   const ticket = await call(first.port, '/v5/presences/online', { name: 'c', nick: 'C' });
   const phone = await client(t, first.mqtt, {
     username: siteA.domain,

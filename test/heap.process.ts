@@ -9,6 +9,7 @@ import { Heap } from '../src/heap.js';
 import { type Answer, exchange } from './support/http.js';
 import { type NexTalkProcess, nextalk } from './support/process.js';
 import type { Cleaner } from './support/server.js';
+import { until } from './support/until.js';
 
 const MB = 1024 * 1024;
 
@@ -303,13 +304,11 @@ t.test('a small heap that is filled by every way in turn ends nothing, and is se
   });
   const at = await small(t, t.testdir(), hook.url);
   const ready = async (): Promise<Answer> => exchange(at.admin, { path: '/readyz' }).answer;
-  const until = async (status: number): Promise<Answer> => {
-    for (;;) {
+  const isReady = (): Promise<Answer> =>
+    until('a server that is ready', async () => {
       const answer = await ready();
-      if (answer.status === status) return answer;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
+      return answer.status === 200 && answer;
+    });
   /** Fills until the server says that it is full: a collection may have made room again since its first refusal. */
   const fillBy = async (way: Way): Promise<{ full: Answer; empty(): Promise<void> }> => {
     const empties: (() => unknown)[] = [];
@@ -340,7 +339,7 @@ t.test('a small heap that is filled by every way in turn ends nothing, and is se
       const { full, empty } = await fillBy(way);
       t.match(full.text, /memory is nearly used up/);
       await empty();
-      await until(200);
+      await isReady();
       t.equal((await post(at, '/v5/presences/online', { name: 'again', nick: 'A' })).status, 200);
     });
   }
@@ -350,7 +349,7 @@ t.test('a small heap that is filled by every way in turn ends nothing, and is se
       taken(await post(at, '/v5/messages', { from: 'a', to: `${n % 7}`, body: BODY })),
     );
     t.pass('each is kept, or refused in order');
-    await until(200);
+    await isReady();
   });
   const metrics = await exchange(at.admin, { path: '/metrics' }).answer;
   t.match(metrics.text, /nextalk_refusals_total\{reason="outOfMemory"\} [1-9]\d/);

@@ -5,6 +5,7 @@ import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.j
 import { poll } from '../support/polling.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const LEASE_MS = 1000;
@@ -31,13 +32,14 @@ async function three(
 /** Connects where the client is told to come later until it is let in. */
 async function comeBack(client: CountingSocket, port: number): Promise<void> {
   client.port = port;
-  for (;;) {
+  await until(`a client let in at port ${port}`, async () => {
     try {
       await client.connect();
-      if (client.frames.at(-1)?.status === 'ok') return;
-    } catch {}
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+      return client.frames.at(-1)?.status === 'ok';
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Waits until what has changed is in JetStream: it is written in groups of 100 ms. */
@@ -167,13 +169,11 @@ t.test('without JetStream nobody is taken over, and who comes is told to come la
   n1.process.kill('SIGKILL');
   await n1.process.ended;
   await nats.stop();
-  for (;;) {
-    const { status, headers } = await poll(n2, ticket, { query: { position: '0' } }).answer;
-    if (status === 503) {
-      t.match(headers['retry-after'], /^\d+$/);
-      break;
-    }
-  }
+  const { headers } = await until('a client told to come later', async () => {
+    const answer = await poll(n2, ticket, { query: { position: '0' } }).answer;
+    return answer.status === 503 && answer;
+  });
+  t.match(headers['retry-after'], /^\d+$/);
   await nats.start();
   const alice = n2.own(new CountingSocket(n2.port, ticket));
   await comeBack(alice, n2.port);
@@ -205,10 +205,8 @@ t.test(
       }
     };
     const writing = write();
-    const until = async (count: number): Promise<void> => {
-      while (sent.length < count) await new Promise((resolve) => setTimeout(resolve, 20));
-    };
-    await until(20);
+    const hasSent = (count: number) => until(`${count} messages sent`, () => sent.length >= count);
+    await hasSent(20);
     for (const [killed, next] of [
       [n1, n2],
       [n2, n3],
@@ -217,9 +215,9 @@ t.test(
       killed.process.kill('SIGKILL');
       await killed.process.ended;
       alice.disconnect();
-      await until(before + 10);
+      await hasSent(before + 10);
       await comeBack(alice, next.port);
-      await until(before + 30);
+      await hasSent(before + 30);
     }
     isDone = true;
     await writing;

@@ -3,6 +3,7 @@
  * ticket of its first ONLINE, has every message once and in order, and sees nobody come or go.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import t from 'tap';
 import { CountingPoll, CountingSocket, CountingStream } from '../support/counting.js';
@@ -12,18 +13,10 @@ import { freePort } from '../support/ports.js';
 import { type NexTalkProcess, nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
-const RETRY_MS = 20;
 const WRITE_MS = 60;
-
-function pause(ms = RETRY_MS): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await pause();
-}
 
 class Node {
   process: NexTalkProcess | null = null;
@@ -69,18 +62,19 @@ abstract class Returning {
 
   /** Connects through one node after the other until one takes the connection. */
   protected async come(connect: (port: number) => Promise<void>): Promise<void> {
-    while (!this.isLeaving) {
+    await until(`${this.id} at some node`, async () => {
+      if (this.isLeaving) return true;
       const node = this.nodes[this.#at % this.nodes.length] as Node;
       try {
         if (node.serves) {
           await connect(node.port);
           this.comings += 1;
-          return;
+          return true;
         }
       } catch {}
       this.#at += 1;
-      await pause();
-    }
+      return false;
+    });
   }
 
   /** Comes through the next node. */
@@ -203,17 +197,15 @@ class Site {
   constructor(private readonly nodes: readonly Node[]) {}
 
   async post(path: string, form: Record<string, string>): Promise<Answer> {
-    for (;;) {
+    const next = (): Node | false => {
       this.#turn += 1;
       const node = this.nodes[this.#turn % this.nodes.length] as Node;
-      if (!node.serves) {
-        await pause();
-        continue;
-      }
-      const answer = await exchange(node.port, { method: 'POST', path, form, auth: siteA }).answer;
-      if (answer.status !== 200) this.refused.push(`${path} at ${node.name}: ${answer.status} ${answer.text}`);
-      return answer;
-    }
+      return node.serves && node;
+    };
+    const node = await until('a node that serves', next);
+    const answer = await exchange(node.port, { method: 'POST', path, form, auth: siteA }).answer;
+    if (answer.status !== 200) this.refused.push(`${path} at ${node.name}: ${answer.status} ${answer.text}`);
+    return answer;
   }
 
   async online(name: string, more: Record<string, string>): Promise<string> {
@@ -278,22 +270,22 @@ t.test(
     const running = [...writers, speaker].map((writer) => writer.run());
     const due = (id: string) => writers.find(({ to }) => to === id)?.sent.length ?? 0;
     const hasAll = ({ id, bodies }: Person) => bodies.length >= due(id) + speaker.sent.length;
-    await until(() => speaker.sent.length > 20);
+    await until('20 messages', () => speaker.sent.length > 20);
     /** Everybody hears of each who came later, as a buddy and in the room. */
     const heard = (i: number): number => 2 * (ids.length - 1 - i);
-    await until(() => people.every((person, i) => person.presences() >= heard(i)));
+    await until('all presences', () => people.every((person, i) => person.presences() >= heard(i)));
     for (const node of nodes) {
       node.serves = false;
       node.process?.kill('SIGTERM');
       t.equal(await node.process?.ended, 0);
       const before = speaker.sent.length;
-      await until(() => speaker.sent.length > before + 10);
+      await until('10 more messages', () => speaker.sent.length > before + 10);
       await node.start(t);
-      await until(() => speaker.sent.length > before + 20);
+      await until('20 more messages', () => speaker.sent.length > before + 20);
     }
     for (const writer of [...writers, speaker]) writer.stop();
     await Promise.all(running);
-    await until(() => people.every(hasAll));
+    await until('everything with everybody', () => people.every(hasAll));
     for (const [i, person] of people.entries()) {
       const { id, bodies } = person;
       const own = writers.find(({ to }) => to === id)?.sent;

@@ -2,11 +2,13 @@
 import t from 'tap';
 import { Admin } from '../domains/support.js';
 import { client } from '../mqtt/support/clients.js';
+import { clusterMetric } from '../support/admin.js';
 import { KeptNode } from '../support/kept-node.js';
 import { clusterSettings, jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, type TestServer, testServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
+import { until } from '../support/until.js';
 import { WebhookServer } from '../support/webhook.js';
 
 const skip = skipWithout('nats-server');
@@ -100,12 +102,12 @@ t.test(
     const pushing = [one, two, one, two].map((node) => pushOn(node));
     for (let round = 0; round < 2; round++) {
       const before = answered.length;
-      while (answered.length < before + 50) await new Promise((resolve) => setImmediate(resolve));
+      await until('50 more answers', () => answered.length >= before + 50);
       await nats.stop();
       await nats.start();
     }
     const before = answered.length;
-    while (answered.length < before + 20) await new Promise((resolve) => setImmediate(resolve));
+    await until('20 more answers', () => answered.length >= before + 20);
     isEnding = true;
     await Promise.all(pushing);
     await Promise.all([one.kill(), two.kill()]);
@@ -125,7 +127,7 @@ t.test('who was offline on one node and comes to another confirms there what the
   const kept = (node: TestServer) => node.metrics.domain(siteA.domain).offlineMessages;
   const jack = await two.site().arrive('jack');
   t.strictSame(await bodies(jack, 3), ['one', 'two', 'three']);
-  while (kept(one) + kept(two) > 0) await two.settled();
+  await until('nothing kept', () => kept(one) + kept(two) === 0);
   const second = await one.site().arrive('jack');
   t.strictSame(await second.before(), []);
   // Both nodes push at the moment at which he comes.
@@ -165,10 +167,7 @@ t.test('retained publications outlive all nodes', { skip }, async (t) => {
 
 /** Resolves when JetStream has all that a node has written. */
 async function written(node: KeptNode): Promise<void> {
-  for (;;) {
-    const text = await (await fetch(`http://127.0.0.1:${node.adminPort}/metrics`)).text();
-    if (/^nextalk_cluster_store_waiting_bytes 0$/m.test(text)) return;
-  }
+  await until('nothing to write', async () => (await clusterMetric(node, 'store_waiting_bytes')) === 0);
 }
 
 t.test(
@@ -230,7 +229,7 @@ async function historyAt(node: TestServer, query: Readonly<Record<string, string
 
 /** The bodies of a conversation, page by page from the newest on, as soon as there are so many. */
 async function conversation(node: TestServer, name: string, other: string, count: number): Promise<string[]> {
-  for (;;) {
+  return until(`${count} messages of ${name} and ${other}`, async () => {
     const found: string[] = [];
     for (let before = {}; ; ) {
       const { messages = [], next } = await historyAt(node, { name, with: other, limit: '7', ...before });
@@ -238,8 +237,8 @@ async function conversation(node: TestServer, name: string, other: string, count
       if (next === undefined) break;
       before = { before: next };
     }
-    if (found.length >= count) return found;
-  }
+    return found.length >= count && found;
+  });
 }
 
 t.test(
@@ -299,12 +298,12 @@ t.test(
     t.equal((await conversation(other, 'anna', 'jack', 41)).at(-1), 'later');
     // Of n2 there is nobody any more: what it had is forgotten all the same, once it is known to be gone.
     const query = { domain: siteA.domain, name: 'jack', with: 'anna' };
-    for (;;) {
+    await until('an empty conversation', async () => {
       const answer = await other.site().send({ method: 'DELETE', path: '/v5/history', query });
       t.equal(answer.status, 200);
       const left = await Promise.all([again, other].map((node) => historyAt(node, { name: 'jack', with: 'anna' })));
-      if (left.every(({ messages }) => messages?.length === 0)) break;
-    }
+      return left.every(({ messages }) => messages?.length === 0);
+    });
     t.strictSame(
       (await historyAt(again, { name: 'jack' })).conversations?.map((one) => one.with),
       ['rose'],

@@ -1,18 +1,15 @@
 import t from 'tap';
+import { clusterMetric } from '../support/admin.js';
 import { natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 import type { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
 
 async function admin(node: TestServer, path: string): Promise<string> {
   return (await fetch(`http://127.0.0.1:${node.adminPort}${path}`)).text();
-}
-
-async function metric(node: TestServer, name: string): Promise<number> {
-  const line = (await admin(node, '/metrics')).split('\n').find((text) => text.startsWith(`nextalk_cluster_${name} `));
-  return Number(line?.split(' ')[1]);
 }
 
 t.test('a node that leaves in order sends its clients elsewhere, and nobody sees them go', { skip }, async (t) => {
@@ -43,22 +40,22 @@ t.test(
     const settings = { admin: { port: -1 }, cluster: { leaseMs: 500 }, presence: { graceMs: 0 } };
     const [n1, n2] = await testCluster(t, nats, 2, settings);
     const clusterOf = async (node: TestServer) => JSON.parse(await admin(node, '/api/stats')).node.cluster;
-    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
     // Dora has gone before anybody else comes to her node, which tells the other in that order.
     const { ticket } = await n2.site().online('dora');
     await n2.site().offline(ticket);
-    while ((await clusterOf(n2)).endpoints !== 0) await turn();
+    await until('nobody at n2', async () => (await clusterOf(n2)).endpoints === 0);
     await n1.site().online('alice');
     await n2.site().online('bob');
     // Carl is on both nodes, with two clients on one of them: each node counts one endpoint more.
     await n1.site().online('carl');
     await n2.site().online('carl');
     await n2.site().online('carl');
-    while ((await metric(n1, 'nodes')) !== 2) await turn();
-    while ((await clusterOf(n1)).nodes[0].endpoints !== 2) await turn();
-    while ((await clusterOf(n2)).nodes[0].endpoints !== 2) await turn();
-    t.equal(await metric(n1, 'replica_endpoints'), 3);
-    t.ok((await metric(n1, 'items_sent_total')) > 0);
+    await until('two nodes', async () => (await clusterMetric(n1, 'nodes')) === 2);
+    for (const node of [n1, n2]) {
+      await until('two endpoints of the other node', async () => (await clusterOf(node)).nodes[0].endpoints === 2);
+    }
+    t.equal(await clusterMetric(n1, 'replica_endpoints'), 3);
+    t.ok((await clusterMetric(n1, 'items_sent_total')) > 0);
     t.equal(await admin(n1, '/readyz'), 'ok\n');
     t.match(await clusterOf(n1), {
       name: 'n1',
@@ -70,8 +67,8 @@ t.test(
     });
     t.match(await clusterOf(n2), { endpoints: 2, nodes: [{ name: 'n1', endpoints: 2 }] });
     await nats.stop();
-    while ((await metric(n1, 'nodes_lost')) !== 1) await turn();
-    t.equal(await metric(n1, 'connected'), 0);
+    await until('a lost node', async () => (await clusterMetric(n1, 'nodes_lost')) === 1);
+    t.equal(await clusterMetric(n1, 'connected'), 0);
     t.match(await clusterOf(n1), { connected: false, nodes: [{ name: 'n2', state: 'lost', endpoints: 0 }] });
     t.match(await admin(n1, '/readyz'), /^ok\nno connection to NATS/);
     t.strictSame(await n1.site().presences('alice', 'bob'), { alice: 'available' });

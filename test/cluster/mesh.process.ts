@@ -1,18 +1,15 @@
 import { connect } from '@nats-io/transport-node';
 import t from 'tap';
 import { PROTOCOL } from '../../src/cluster/mesh.js';
+import { clusterMetric } from '../support/admin.js';
 import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
-import { merge, siteA, siteB, type TestServer, testServer } from '../support/server.js';
+import { merge, siteA, siteB, testServer } from '../support/server.js';
+import { until } from '../support/until.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
-
-async function nodesSeenBy(node: TestServer): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${node.adminPort}/metrics`)).text();
-  return Number(/^nextalk_cluster_nodes (\d+)$/m.exec(text)?.[1]);
-}
 
 t.test('nodes of another protocol, and texts that no node writes, change nothing', { skip }, async (t) => {
   const nats = await natsServer(t);
@@ -25,8 +22,8 @@ t.test('nodes of another protocol, and texts that no node writes, change nothing
   stranger.publish(`mixed.node.${Buffer.from('n1').toString('hex')}`, '{}');
   stranger.publish('mixed.beat', beat('newer', PROTOCOL + 1));
   stranger.publish('mixed.beat', beat('equal', PROTOCOL));
-  while ((await nodesSeenBy(node)) !== 2) await new Promise((resolve) => setImmediate(resolve));
-  while ((await nodesSeenBy(node)) !== 1) await new Promise((resolve) => setImmediate(resolve));
+  for (const count of [2, 1])
+    await until(`nodes: ${count}`, async () => (await clusterMetric(node, 'nodes')) === count);
   t.match(await node.site().online('alice'), { success: true }, 'the node goes on');
 });
 

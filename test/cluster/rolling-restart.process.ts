@@ -6,6 +6,7 @@ import { natsServer } from '../support/nats.js';
 import { freePort } from '../support/ports.js';
 import { type NexTalkProcess, nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const nodeCount = 3;
@@ -69,12 +70,10 @@ class Person {
 
   async arrive(first: Node): Promise<void> {
     let at = this.nodes.indexOf(first);
-    while (!this.#isLeaving) {
-      const node = this.nodes[at % this.nodes.length];
-      if (node?.serves && (await this.#connect(node))) break;
-      at += 1;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(`${this.id} at some node`, async () => {
+      const node = this.nodes[at++ % this.nodes.length];
+      return this.#isLeaving || (node?.serves && (await this.#connect(node)));
+    });
     this.settled = true;
   }
 
@@ -166,10 +165,6 @@ class Conversation {
   }
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 t.test('nodes restart one by one while people chat: nothing is lost, and everybody comes back', { skip }, async (t) => {
   const { url } = await natsServer(t);
   const nodes: Node[] = [];
@@ -199,18 +194,20 @@ t.test('nodes restart one by one while people chat: nothing is lost, and everybo
     for (const person of affected) person.settled = false;
     await Promise.all(conversations.map((conversation) => conversation.quiet()));
     const toAffected = conversations.filter(({ to }) => affected.includes(to));
-    await until(() => toAffected.every(({ missing }) => missing.length === 0));
+    await until('all messages before the restart', () => toAffected.every(({ missing }) => missing.length === 0));
     node.server?.kill('SIGTERM');
     t.equal(await node.server?.ended, 0);
-    for (const person of affected) await until(() => person.settled);
+    for (const person of affected) await until(`${person.id} back`, () => person.settled);
     await node.start(t);
     const before = conversations.map(({ due }) => due.length);
-    await until(() => conversations.every(({ due }, i) => due.length > (before[i] ?? 0) + 3));
+    await until('more messages in every conversation', () =>
+      conversations.every(({ due }, i) => due.length > (before[i] ?? 0) + 3),
+    );
   }
 
   await Promise.all(conversations.map((conversation) => conversation.stop()));
   await Promise.all(running);
-  await until(() => conversations.every(({ missing }) => missing.length === 0));
+  await until('all messages', () => conversations.every(({ missing }) => missing.length === 0));
   for (const { from, to, due } of conversations) {
     const got = to.got.get(from.id) ?? [];
     const told = `${from.id} to ${to.id}`;

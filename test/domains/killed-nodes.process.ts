@@ -1,11 +1,13 @@
 /** Domains at run time on three nodes that are processes: one is killed and started again, one stops for longer than its lease and goes on. */
 import t from 'tap';
+import { clusterMetric } from '../support/admin.js';
 import { dice } from '../support/dice.js';
 import { HANG_MS } from '../support/hang.js';
 import { KeptNode } from '../support/kept-node.js';
 import { natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { Cleaner } from '../support/server.js';
+import { until } from '../support/until.js';
 import { WebSocketClient } from '../support/websocket.js';
 import { Admin, type Made } from './support.js';
 import { agreed, change, type Shown, statusOf } from './wander.js';
@@ -17,20 +19,12 @@ const settings = {
   lockout: { failures: 0 },
 };
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
-async function nodesSeenBy(node: KeptNode): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${node.adminPort}/metrics`)).text();
-  return Number(/^nextalk_cluster_nodes (\d+)$/m.exec(text)?.[1]);
-}
-
 async function threeNodes(t: Cleaner) {
   const nats = await natsServer(t);
   const start = (name: string) => KeptNode.start(t, nats, name, settings);
   const nodes = [await start('n1'), await start('n2'), await start('n3')];
-  await until(async () => (await Promise.all(nodes.map(nodesSeenBy))).every((seen) => seen === 3));
+  const seen = (node: KeptNode): Promise<number> => clusterMetric(node, 'nodes');
+  await until('three nodes', async () => (await Promise.all(nodes.map(seen))).every((count) => count === 3));
   return { nodes, start };
 }
 
@@ -66,7 +60,8 @@ for (const seed of [1, 2]) {
       const killed = (stopped + 1 + roll(2)) % 3;
       const left = [0, 1, 2].filter((n) => n !== stopped);
       nodes[stopped]?.process.kill('SIGSTOP');
-      await until(async () => (await nodesSeenBy(nodes[left[0] as number] as KeptNode)) < 3);
+      const staying = nodes[left[0] as number] as KeptNode;
+      await until('a node fewer', async () => (await clusterMetric(staying, 'nodes')) < 3);
       await wander(15, left);
       await nodes[killed]?.kill();
       await wander(
@@ -94,7 +89,9 @@ t.test(
       return (body as { limits: { connectionsPerDomain: { used: number } } }).limits.connectionsPerDomain.used;
     };
     const all = (used: number, ...among: KeptNode[]) =>
-      until(async () => (await Promise.all(among.map(usedBy))).every((found) => found === used));
+      until(`${used} connections in use`, async () =>
+        (await Promise.all(among.map(usedBy))).every((found) => found === used),
+      );
     let users = 0;
     const connect = async (node: KeptNode) => {
       const { ticket } = await node.site(made).online(`user${users++}`);

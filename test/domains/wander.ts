@@ -1,5 +1,6 @@
 /** Random changes of domains by several nodes, and what all of them have to agree on afterwards. */
 import type { TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 import { Admin, type Made } from './support.js';
 
 /** How a node answers a site's call with this key. */
@@ -18,11 +19,10 @@ async function knownBy(server: TestServer): Promise<string> {
 
 /** Waits until all nodes know the same. */
 export async function agreed(nodes: readonly TestServer[]): Promise<string> {
-  for (;;) {
+  return until('nodes that know the same domains', async () => {
     const [first, ...others] = await Promise.all(nodes.map(knownBy));
-    if (first !== undefined && others.every((other) => other === first)) return first;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return others.every((other) => other === first) && first;
+  });
 }
 
 /** A key that was shown when it was made. */

@@ -14,6 +14,7 @@ import { dice } from '../support/dice.js';
 import { jetStreamServer, type NatsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { Cleaner } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 
@@ -219,15 +220,14 @@ t.test('a stream that JetStream has lost is filled again by the nodes', { skip }
   store.table('bans').put(['ban', 'b'], 2);
   await committed(store);
   await shown(watching, ['ban', 'b'], 2);
-  for (;;) {
+  const found = await until('both records', async () => {
     const { store: late } = await node(t, nats);
     const found = [...late.table('bans').entries('ban')];
     await late.close();
-    if (found.length < 2) continue;
-    t.strictSame(found, [
-      [['ban', 'a'], 1],
-      [['ban', 'b'], 2],
-    ]);
-    break;
-  }
+    return found.length >= 2 && found;
+  });
+  t.strictSame(found, [
+    [['ban', 'a'], 1],
+    [['ban', 'b'], 2],
+  ]);
 });

@@ -12,3 +12,10 @@ export function askAdmin(
 ): Promise<Answer> {
   return exchange(server.adminPort, { path, method, headers, ...(form ? { form } : {}) }).answer;
 }
+
+/** What a node's metrics say of the cluster, without the prefix `nextalk_cluster_`. */
+export async function clusterMetric(node: TestServer, name: string): Promise<number> {
+  const { text } = await askAdmin(node, '/metrics');
+  const line = text.split('\n').find((line) => line.startsWith(`nextalk_cluster_${name} `));
+  return Number(line?.split(' ')[1]);
+}

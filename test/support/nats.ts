@@ -9,21 +9,19 @@ import { freePort } from './ports.js';
 import { childEnvironment, type NexTalkProcess, nextalk, spawnTethered } from './process.js';
 import { program } from './programs.js';
 import { type Cleaner, merge, type Settings, siteA, TestServer, testServer } from './server.js';
-
-const RETRY_MS = 20;
+import { until } from './until.js';
 
 /** Resolves when somebody listens on a port of loopback. */
 export async function listening(port: number): Promise<void> {
-  for (;;) {
+  await until(`somebody who listens on port ${port}`, async () => {
     const socket = connect(port, '127.0.0.1');
     const isOpen = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));
     });
     socket.destroy();
-    if (isOpen) return;
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
+    return isOpen;
+  });
 }
 
 export class NatsServer {

@@ -1,9 +1,9 @@
 /** A server that is ended or killed and started again on its folder, as a process of its own. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { open } from 'lmdb';
 import { exchange, type Params } from './http.js';
 import { type NexTalkProcess, nextalk } from './process.js';
 import { type Cleaner, siteA } from './server.js';
+import { until } from './until.js';
 
 /** How many records of a table are on disk. */
 export async function records(data: string, table: string): Promise<number> {
@@ -13,6 +13,11 @@ export async function records(data: string, table: string): Promise<number> {
   } finally {
     await root.close();
   }
+}
+
+/** Waits until a table has so many records on disk. */
+export async function written(data: string, table: string, count: number): Promise<void> {
+  await until(`${count} records of ${table}`, async () => (await records(data, table)) === count);
 }
 
 export interface Online {
@@ -57,7 +62,7 @@ export class RestartingServer {
 
   /** Waits until a table has so many records on disk. */
   async written(table: string, count: number): Promise<void> {
-    while ((await records(this.data, table)) !== count) await pause(10);
+    await written(this.data, table, count);
   }
 
   /** Answers the exit code, or the name of the signal that ended the process. */

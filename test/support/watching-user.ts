@@ -1,24 +1,22 @@
 /** Users who record the presences they are told of each other, and the presences that they should have been told. */
-import { HANG_MS } from './hang.js';
 import type { Packet } from './packets.js';
 import { siteA, type TestServer } from './server.js';
 import { type Person, Site } from './site.js';
+import { until } from './until.js';
 
-const LOOK_MS = 20;
 const SHOWS = ['available', 'away', 'dnd', 'busy', 'chat'];
 
 /** Resolves when nothing is missing any more; rejects, where that takes too long, with what is still missing. */
 export async function converges(
   missing: () => Promise<readonly string[]> | readonly string[],
-  boundMs = HANG_MS,
+  boundMs?: number,
 ): Promise<void> {
-  const deadline = Date.now() + boundMs;
-  for (;;) {
-    const left = await missing();
-    if (left.length === 0) return;
-    if (Date.now() > deadline) throw new Error(`not within ${boundMs} ms: ${left.slice(0, 12).join('; ')}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
+  let left: readonly string[] = [];
+  const isComplete = async (): Promise<boolean> => {
+    left = await missing();
+    return left.length === 0;
+  };
+  await until(() => left.slice(0, 12).join('; '), isComplete, boundMs);
 }
 
 /** One user, online and connected at one node. */

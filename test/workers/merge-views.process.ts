@@ -8,6 +8,7 @@ import type { ServerView } from '../../src/workers/server-view.js';
 import { askAdmin } from '../support/admin.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA } from '../support/server.js';
+import { until } from '../support/until.js';
 import { processOf, type WorkersServer, workersServer } from './support/server.js';
 import { workersOf } from './support/workers.js';
 
@@ -24,12 +25,16 @@ function lookup(server: WorkersServer, id: string): Promise<MergedLookup & { rea
 }
 
 /** Calls `read` again and again until its answer is as wanted. */
-async function until<T>(read: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
-  for (;;) {
-    const value = await read();
-    if (isWanted(value)) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+async function wanted<T>(read: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
+  let value: T | undefined;
+  await until(
+    () => `wanted, there is ${JSON.stringify(value)}`,
+    async () => {
+      value = await read();
+      return isWanted(value);
+    },
+  );
+  return value as T;
 }
 
 t.test(
@@ -41,7 +46,7 @@ t.test(
     await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
     await server.arriveAt('im-2', 'three', { rooms: 'both' });
     await server.arriveAt('im-1', 'three', { rooms: 'both' });
-    const rooms = await until(
+    const rooms = await wanted(
       () => read<Rooms>(server, '/api/rooms'),
       ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
     );
@@ -77,7 +82,7 @@ t.test('an endpoint is found on whichever workers it has clients, and shown as o
   await server.arriveAt('im-2', '42', { client: 'phone', rooms: 's', buddies: 'b' });
   await server.arriveAt('im-2', '7', { rooms: 'r' });
   await one.show('dnd');
-  const found = await until(
+  const found = await wanted(
     () => lookup(server, '42'),
     ({ endpoint }) => endpoint?.rooms.total === 2 && endpoint.buddies.total === 2 && endpoint.show === 'dnd',
   );
@@ -194,10 +199,10 @@ t.test('a worker that hangs is left out of what is shown, and named', { skip }, 
   t.ok(workersOf(server.process).includes(victim));
   process.kill(victim, 'SIGSTOP');
   try {
-    const silent = await until(stats, ({ node }) => node.workers[1]?.state === 'silent');
+    const silent = await wanted(stats, ({ node }) => node.workers[1]?.state === 'silent');
     t.match(silent, { node: { ready: false }, notCounted: ['im-2'] });
     t.match(await lookup(server, 'one'), { notCounted: ['im-2'], endpoint: { clients: [{ node: 'im-1' }] } });
-    const { rooms, notCounted } = await until(
+    const { rooms, notCounted } = await wanted(
       () => read<Rooms>(server, '/api/rooms'),
       ({ rooms }) => rooms[0]?.members === 1,
     );
@@ -208,6 +213,6 @@ t.test('a worker that hangs is left out of what is shown, and named', { skip }, 
   } finally {
     process.kill(victim, 'SIGCONT');
   }
-  const back = await until(stats, ({ node }) => node.ready);
+  const back = await wanted(stats, ({ node }) => node.ready);
   t.strictSame(back.notCounted, []);
 });

@@ -3,6 +3,7 @@ import t from 'tap';
 import { CountingSocket } from '../support/counting.js';
 import { exchange } from '../support/http.js';
 import { skipWithout } from '../support/programs.js';
+import { until } from '../support/until.js';
 import { started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
@@ -15,26 +16,23 @@ t.test(
   async (t) => {
     const { server, url } = await started(t, ['--set', 'cluster.leaveMs=500'], 3);
     const port = Number(new URL(url).port);
-    const post = async (path: string, form: Record<string, string>): Promise<unknown> => {
-      for (;;) {
+    const post = (path: string, form: Record<string, string>): Promise<unknown> =>
+      until(`an answer of ${path}`, async () => {
         // A worker that ends refuses, or its connections end.
         const answer = await exchange(port, { method: 'POST', path, form, auth }).answer.catch(() => null);
         if (answer?.status === 200) return answer.body;
         if (answer && answer.status !== 503) throw new Error(`${path} answered ${answer.status} ${answer.text}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
+        return null;
+      });
     const clients: CountingSocket[] = [];
     let isOver = false;
     const come = async (client: CountingSocket): Promise<void> => {
-      while (!isOver) {
-        try {
-          await client.connect();
-          break;
-        } catch {
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-      }
+      const isThere = (): Promise<boolean> =>
+        client.connect().then(
+          () => true,
+          () => false,
+        );
+      await until('a client connected again', async () => isOver || (await isThere()));
       client.socket?.once('close', () => isOver || void come(client));
     };
     for (let user = 0; user < USERS; user++) {

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { skipWithout } from '../support/programs.js';
+import { until } from '../support/until.js';
 import { gone, online, started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
@@ -64,25 +65,24 @@ t.test(
         ([, n = '']) => n,
       );
     };
-    const until = async (expected: string): Promise<void> => {
-      while ((await states()).join() !== expected) await new Promise((resolve) => setImmediate(resolve));
-    };
-    await until('1,1');
+    const have = (expected: string): Promise<true> =>
+      until(`reloads of the workers: ${expected}`, async () => (await states()).join() === expected);
+    await have('1,1');
     writeFileSync(file, '{"domains":[');
     server.kill('SIGHUP');
     await server.event('reload-refused');
-    await until('0,0');
+    await have('0,0');
     const readiness = await fetch(`${admin}/readyz`);
     t.equal(readiness.status, 200);
     t.match(await readiness.text(), /^ok\nthe last reload was refused/);
     const [victim = 0] = workersOf(server);
     process.kill(victim, 'SIGKILL');
     await server.event('worker-started');
-    await until('0,0');
+    await have('0,0');
     writeFileSync(file, good);
     server.kill('SIGHUP');
     await server.event('reloaded');
-    await until('1,1');
+    await have('1,1');
     t.equal(await (await fetch(`${admin}/readyz`)).text(), 'ok\n');
   },
 );

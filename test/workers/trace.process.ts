@@ -4,6 +4,7 @@ import type { PlacedHop, SharedTraceView } from '../../src/workers/tracing.js';
 import { askAdmin } from '../support/admin.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA } from '../support/server.js';
+import { until } from '../support/until.js';
 import { processOf, type WorkersServer, workersServer } from './support/server.js';
 
 const skip = skipWithout('nats-server');
@@ -23,11 +24,10 @@ async function hopsUntil(
   server: WorkersServer,
   isWanted: (hops: readonly PlacedHop[]) => boolean,
 ): Promise<readonly PlacedHop[]> {
-  for (;;) {
+  return until('the hops of a trace', async () => {
     const { trace } = await call(server, 'GET');
-    if (trace && isWanted(trace.hops)) return trace.hops;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return trace && isWanted(trace.hops) && trace.hops;
+  });
 }
 
 function said({ node, hop, kind, from, to }: PlacedHop): string {

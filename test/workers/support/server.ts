@@ -5,6 +5,7 @@ import { type Answer, exchange, type HttpRequest, type Params } from '../../supp
 import type { NexTalkProcess } from '../../support/process.js';
 import { siteA, TestServer } from '../../support/server.js';
 import type { Person } from '../../support/site.js';
+import { until } from '../../support/until.js';
 import { type Cleaner, started } from './workers.js';
 
 const names = ['im-1', 'im-2'] as const;
@@ -36,23 +37,23 @@ export class WorkersServer extends TestServer {
   }
 
   /** A user of `siteA` on a worker of the test's choice: one that comes to the other worker goes offline and tries again. */
-  async arriveAt(worker: WorkerName, name: string, params: Params = {}): Promise<Person> {
-    for (;;) {
+  arriveAt(worker: WorkerName, name: string, params: Params = {}): Promise<Person> {
+    return until(`${name} at ${worker}`, async () => {
       const person = await this.site().arrive(name, params);
       if (homeOf(person.ticket) === worker) return person;
       await person.offline();
       await person.client.ended;
-    }
+      return null;
+    });
   }
 }
 
 /** The process of a worker, once it serves. */
-export async function processOf(server: WorkersServer, worker: WorkerName): Promise<number> {
-  for (;;) {
+export function processOf(server: WorkersServer, worker: WorkerName): Promise<number> {
+  return until(`the process of ${worker}`, async () => {
     const { node } = (await askAdmin(server, '/api/stats')).body as { node: ServerView };
-    const pid = node.workers.find(({ name }) => name === worker)?.process?.pid;
-    if (pid !== undefined) return pid;
-  }
+    return node.workers.find(({ name }) => name === worker)?.process?.pid;
+  });
 }
 
 /** A token begins with the name of its node, in hex. */

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { natsServer } from '../../support/nats.js';
 import { freePort } from '../../support/ports.js';
 import { type NexTalkProcess, nextalk } from '../../support/process.js';
+import { until } from '../../support/until.js';
 
 export interface Cleaner {
   teardown(fn: () => unknown): void;
@@ -44,14 +45,13 @@ export function childrenOf(pid: number): number[] {
 
 /** Resolves when the process is gone, or only its parent has yet to notice. */
 export async function gone(pid: number): Promise<void> {
-  for (;;) {
+  await until(`the end of process ${pid}`, () => {
     try {
-      if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return;
+      return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
     } catch {
-      return;
+      return true;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  });
 }
 
 export async function online(url: string, apikey = 'public', domain = 'localhost'): Promise<number> {

@@ -1,0 +1,21 @@
+import { HANG_MS } from './hang.js';
+
+const LOOK_MS = 20;
+
+/**
+ * Looks again and again until there is what a test waits for, anything but false, null or undefined, and answers that. What
+ * does not come within `boundMs` is named by the error.
+ */
+export async function until<T>(
+  what: string | (() => string),
+  look: () => T | Promise<T>,
+  boundMs = HANG_MS,
+): Promise<NonNullable<Exclude<T, false>>> {
+  const deadline = Date.now() + boundMs;
+  for (;;) {
+    const found = await look();
+    if (found !== false && found !== null && found !== undefined) return found as NonNullable<Exclude<T, false>>;
+    if (Date.now() > deadline) throw new Error(`not within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
