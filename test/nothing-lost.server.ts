@@ -3,7 +3,7 @@ import t from 'tap';
 import { CountingPoll, CountingSocket, CountingStream } from './support/counting.js';
 import { LossyRelay } from './support/lossy-relay.js';
 import { poll, pollPackets } from './support/polling.js';
-import { siteA, testServer } from './support/server.js';
+import { type Cleaner, type Settings, siteA, testServer } from './support/server.js';
 import { overSilentLinks } from './support/silent-links.js';
 import { WebSocketClient } from './support/websocket.js';
 
@@ -87,15 +87,25 @@ t.test('resume is answered with the position, then with what follows', async (t)
   t.match(client.texts[1], /^\{"status":"ok","messages":\[/, 'nothing is said that the client knows');
 });
 
-t.test('a client confirms by ping and received, and has again what it has not confirmed', async (t) => {
-  const server = await testServer(t);
+/** A client of Jack, which has one message and has not confirmed it. */
+async function connected<Client extends CountingSocket | CountingStream>(
+  t: Cleaner,
+  Kind: new (port: number, ticket: string) => Client,
+  settings?: Settings,
+) {
+  const server = await testServer(t, settings);
   const site = server.site();
   const { ticket } = await site.online('jack');
-  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
-  const client = server.own(new CountingSocket(server.port, ticket));
+  const queued = (): number => server.metrics.domain(siteA.domain).queuedPackets;
+  const client = server.own(new Kind(server.port, ticket));
   await client.connect();
   await site.push('anna', 'jack', 'one');
   await client.has(1);
+  return { server, site, ticket, client, queued };
+}
+
+t.test('a client confirms by ping and received, and has again what it has not confirmed', async (t) => {
+  const { server, site, client, queued } = await connected(t, CountingSocket);
   t.equal(queued(), 1, 'kept until it is confirmed');
   client.say('ping');
   await client.until(() => client.texts.includes('pong'), 'pong');
@@ -122,14 +132,7 @@ t.test('a client confirms by ping and received, and has again what it has not co
 });
 
 t.test('a pong confirms what the ping before it counted, until the client says for itself how far it is', async (t) => {
-  const server = await testServer(t, { socket: { pingMs: 20 } });
-  const site = server.site();
-  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
-  const { ticket } = await site.online('jack');
-  const client = server.own(new CountingSocket(server.port, ticket));
-  await client.connect();
-  await site.push('anna', 'jack', 'one');
-  await client.has(1);
+  const { server, site, client, queued } = await connected(t, CountingSocket, { socket: { pingMs: 20 } });
   while (queued() > 0) await server.settled();
   t.ok(client.pings.includes(client.position));
   client.say('ping');
@@ -142,14 +145,7 @@ t.test('a pong confirms what the ping before it counted, until the client says f
 });
 
 t.test('a page that says other things than how far it is confirms by pongs, though it is not silent', async (t) => {
-  const server = await testServer(t);
-  const site = server.site();
-  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
-  const { ticket } = await site.online('jack');
-  const client = server.own(new CountingSocket(server.port, ticket));
-  await client.connect();
-  await site.push('anna', 'jack', 'one');
-  await client.has(1);
+  const { server, client, queued } = await connected(t, CountingSocket);
   t.equal(queued(), 1);
   client.socket?.send('heartbeat');
   while (queued() > 0) await server.settled();
@@ -160,14 +156,7 @@ t.test('a page that says other things than how far it is confirms by pongs, thou
 });
 
 t.test('a page on a stream of events confirms by the call received', async (t) => {
-  const server = await testServer(t);
-  const site = server.site();
-  const { ticket } = await site.online('jack');
-  const queued = () => server.metrics.domain(siteA.domain).queuedPackets;
-  const stream = server.own(new CountingStream(server.port, ticket));
-  await stream.connect();
-  await site.push('anna', 'jack', 'one');
-  await stream.has(1);
+  const { server, ticket, client: stream, queued } = await connected(t, CountingStream);
   t.equal(queued(), 1);
   const call = { call: 'received', position: stream.position };
   const answer = await server.request({
