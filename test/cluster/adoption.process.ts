@@ -42,7 +42,10 @@ async function comeBack(client: CountingSocket, port: number): Promise<void> {
   });
 }
 
-/** Waits until what has changed is in JetStream: it is written in groups of 100 ms. */
+/**
+ * Waits until what has changed should be in JetStream. This pause hopes: changes are gathered for 100 ms, and no node says when
+ * JetStream has taken the latest record. A test for which it was too short fails, and none passes by it.
+ */
 function written(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 400));
 }
@@ -67,11 +70,11 @@ t.test(
     await comeBack(alice, n3.port);
     await alice.until(() => alice.frames.some(({ missed }) => missed === true), 'missed');
     // Until this node knows as well that the first one is gone, it sends messages there.
-    for (let outcome = ''; outcome !== 'delivered'; ) {
+    await until('a message delivered at the other node', async () => {
       const fields = { from: 'carl', to: 'alice', body: 'after', receipt: '1' };
       const { body } = await n2.site().post('/v5/messages', fields);
-      outcome = (body as { readonly outcome: string }).outcome;
-    }
+      return (body as { readonly outcome: string }).outcome === 'delivered';
+    });
     await alice.has(2);
     t.strictSame(alice.bodies, ['before', 'after']);
     t.strictSame(await n2.site().presences('alice'), { alice: 'available' });
@@ -138,12 +141,12 @@ t.test(
     const alice = n2.own(new CountingSocket(n3.port, ticket));
     await comeBack(alice, n3.port);
     // Until this node knows as well that the first one is gone, it sends messages there.
-    let told = '';
-    for (let n = 0; told === ''; n++) {
-      const fields = { from: 'carl', to: 'alice', body: `while it stood ${n}`, receipt: '1' };
+    let n = 0;
+    const told = await until('a message delivered at the other node', async () => {
+      const fields = { from: 'carl', to: 'alice', body: `while it stood ${n++}`, receipt: '1' };
       const { body } = await n2.site().post('/v5/messages', fields);
-      if ((body as { readonly outcome: string }).outcome === 'delivered') told = fields.body;
-    }
+      return (body as { readonly outcome: string }).outcome === 'delivered' && fields.body;
+    });
     await alice.until(() => alice.bodies.includes(told), told);
     n1.process.kill('SIGCONT');
     t.equal(await closed, 1012);
