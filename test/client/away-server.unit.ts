@@ -1,6 +1,7 @@
 /** How often the browser library asks a server that does not answer. */
 import t from 'tap';
 import { World } from '../support/client.js';
+import { FakePlatform, settle, Visit } from '../support/fake-platform.js';
 
 t.test(
   'a server that is away for long is asked once a minute at most, and at once where somebody wants something',
@@ -45,3 +46,22 @@ t.test(
     t.strictSame(world.log, [], 'a call while it is asked as often as that changes nothing');
   },
 );
+
+t.test('a call asks a server at once that has been away for long', async (t) => {
+  const visit = new Visit(new FakePlatform());
+  const { platform, chat } = visit;
+  const socket = await visit.online();
+  socket.end(1006);
+  const attempts = (): number => platform.sockets.length + platform.asked.length;
+  for (let failed = 0; failed < 40; failed++) {
+    platform.clock.advance(100_000);
+    platform.lastSocket.end(1006);
+    for (const asked of platform.asked) asked.fail();
+    await settle();
+  }
+  t.match(visit.heard.states.at(-1), /^waiting/);
+  const before = attempts();
+  void chat.send({ to: 'anna', body: 'Are you there?' }).catch(() => undefined);
+  await settle();
+  t.equal(attempts(), before + 1);
+});
