@@ -59,10 +59,13 @@ export interface ClusterTopics {
 /** Moves MQTT sessions between nodes; implemented by the domain's MQTT broker, which alone knows what the JSON of a session means. */
 export interface SessionMover {
   clientIds(): readonly string[];
-  /** Freezes a session; `forward` gets what is published to it from now on. `done` gets its JSON; null: it ends with its connection. */
-  handOver(clientId: string, forward: (item: unknown) => void, done: (moved: unknown) => void): void;
-  /** Another node has taken the session, or (`isTaken` false) no node has. */
-  handedOver(clientId: string, isTaken: boolean, done: () => void): void;
+  /**
+   * Freezes a session; `forward` gets what is published to it from now on, and how many bytes that is. `done` gets the session's JSON;
+   * null: it ends with its connection.
+   */
+  handOver(clientId: string, forward: (item: unknown, bytes: number) => void, done: (moved: unknown) => void): void;
+  /** Another node has taken the session (`missed` null); or it has refused it, and these were forwarded meanwhile. */
+  handedOver(clientId: string, missed: readonly unknown[] | null, done: () => void): void;
   /** Takes over a session from another node; `done` gets its client id when every node knows, or null where it is not taken. */
   adopt(moved: unknown, done: (clientId: string | null) => void): void;
   /** A publication for the session that came to the node where it was before. */

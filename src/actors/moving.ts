@@ -30,6 +30,8 @@ import { isConnected, keepWaiting, nameOf } from './unseen.js';
 
 /** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
 const MOST_COPIES = 10_000;
+/** So many bytes of packets are remembered, and so many are held, for an endpoint that moves. */
+const MOST_COPIES_BYTES = 4 * 1024 * 1024;
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -77,8 +79,10 @@ interface Arriving {
   readonly clients: ReadonlySet<Client>;
   /** Packets of which one copy has come, forwarded or delivered here, by a hash of their receiver, kind and JSON. */
   readonly copies: Map<string, { readonly deliver: Deliver; readonly isForwarded: boolean }>;
-  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come; at most `MOST_COPIES`. */
+  copiesBytes: number;
+  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come, within the same bounds. */
   readonly held: Set<Deliver>;
+  heldBytes: number;
 }
 
 export type Moving = Leaving | Arriving;
@@ -236,10 +240,15 @@ function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);
   const isHandedOver = era === null;
-  if (isHandedOver) state.moving = { isLeaving: false, clients: new Set(clients), copies: new Map(), held: new Set() };
+  if (isHandedOver) state.moving = arriving(clients);
   domain.trace?.event('adopted', state.address, '');
   domain.changed(state.address, self);
   done(true);
+}
+
+function arriving(clients: readonly Client[]): Arriving {
+  const nothing = { copies: new Map(), copiesBytes: 0, held: new Set<Deliver>(), heldBytes: 0 };
+  return { isLeaving: false, clients: new Set(clients), ...nothing };
 }
 
 /** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */
@@ -279,19 +288,24 @@ function samePackets(
 }
 
 /** Delivers a packet that came to this node itself; clients that have moved get it only when no forwarded copy can come. */
-function deliverHere(state: EndpointState, { clients, copies, held }: Arriving, message: Deliver): void {
+function deliverHere(state: EndpointState, moving: Arriving, message: Deliver): void {
+  const { clients, held } = moving;
   if (isInTurns(state)) {
     deliver(state, message);
     return;
   }
-  const copy = copyOf(state, copies, message, false);
+  const copy = copyOf(state, moving, message, false);
   const others = state.clients.filter((client) => !clients.has(client));
   if (copy) {
     deliver(state, { ...message, packet: copy.packet }, others);
     return;
   }
-  const isHeld = held.size < MOST_COPIES;
-  if (isHeld) held.add(message);
+  const { bytes } = message.packet;
+  const isHeld = held.size < MOST_COPIES && moving.heldBytes + bytes <= MOST_COPIES_BYTES;
+  if (isHeld) {
+    held.add(message);
+    moving.heldBytes += bytes;
+  }
   deliver(state, message, isHeld ? others : state.clients);
 }
 
@@ -302,8 +316,8 @@ function forwarded(state: EndpointState, message: Deliver): void {
     deliver(state, { ...message, relayed: true });
     return;
   }
-  const copy = copyOf(state, moving.copies, message, true);
-  if (copy) moving.held.delete(copy);
+  const copy = copyOf(state, moving, message, true);
+  if (copy && moving.held.delete(copy)) moving.heldBytes -= copy.packet.bytes;
   const { only } = message;
   const { packet } = copy ?? message;
   give(state, moving, { kind: 'deliver', packet, only });
@@ -317,20 +331,20 @@ function give(state: EndpointState, moving: Arriving, { packet, only }: Deliver)
 }
 
 /** The copy of a packet that came earlier by the other way; null: none has come, and this packet is remembered. */
-function copyOf(
-  { domain }: EndpointState,
-  copies: Arriving['copies'],
-  message: Deliver,
-  isForwarded: boolean,
-): Deliver | null {
+function copyOf({ domain }: EndpointState, moving: Arriving, message: Deliver, isForwarded: boolean): Deliver | null {
+  const { copies } = moving;
   const { packet, only } = message;
   const key = part(`${only ?? ''}\n${packet.kind}\n${domain.runtime.encode(packet)}`);
   const known = copies.get(key);
   if (known && known.isForwarded !== isForwarded) {
     copies.delete(key);
+    moving.copiesBytes -= packet.bytes;
     return known.deliver;
   }
-  if (copies.size < MOST_COPIES) copies.set(key, { deliver: message, isForwarded });
+  if (!known && copies.size < MOST_COPIES && moving.copiesBytes + packet.bytes <= MOST_COPIES_BYTES) {
+    copies.set(key, { deliver: message, isForwarded });
+    moving.copiesBytes += packet.bytes;
+  }
   return null;
 }
 

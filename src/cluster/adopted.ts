@@ -10,6 +10,9 @@ export interface OrphanFinder {
   mayKnow(): boolean;
   /** Looks for the client of a ticket that no living node knows; calls `done` with the place where it was found. */
   find(address: Address, token: string, done: (found: Adopted) => void): void;
-  /** Takes over an endpoint so that a message for it is not lost. Returns false where no part of the endpoint is on a node that is gone. */
-  revive(address: Address, done: (found: Adopted) => void): boolean;
+  /**
+   * Takes over an endpoint so that a message of so many bytes for it is not lost. Returns false where no part of the endpoint is on a
+   * node that is gone.
+   */
+  revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
 }

@@ -301,7 +301,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       if (found === 'later') packet.receipt?.report('unknown');
       else if (!this.relays.toEndpoint(packet, only)) keepOrDrop(this.domain, packet, packet.topic, only);
     };
-    return packet.kind === 'message' && this.orphans?.revive(packet.topic, again) === true;
+    return packet.kind === 'message' && this.orphans?.revive(packet.topic, packet.bytes, again) === true;
   }
 
   relay(record: EndpointRecord, deliver: Deliver): void {

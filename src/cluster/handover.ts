@@ -12,8 +12,9 @@ import type { Peer } from './peer.js';
 const ON_ITS_WAY_MS = 3000;
 /** How long packets wait for another node's answer. */
 const PATIENCE_MS = 1000;
-/** How many packets may wait for one endpoint; further ones are sent at once, and may overtake others. */
+/** How many packets, and bytes of them, may wait for one endpoint; further ones are sent at once, and may overtake others. */
 export const MAX_WAITING = 10_000;
+export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 /** How many ways are remembered before old ones are looked for and forgotten. */
 export const MANY_WAYS = 10_000;
 
@@ -25,6 +26,7 @@ interface Way {
   at: number;
   /** The packets that wait, as functions that send them; null where packets do not have to wait. */
   waiting: (() => void)[] | null;
+  waitingBytes: number;
 }
 
 export interface HandoverOptions {
@@ -54,19 +56,20 @@ export class Handover {
   }
 
   /**
-   * A packet is to go to an endpoint whose oldest part is on `peer` (null: this node). Answers whether it has to wait;
-   * then `again` is called when it no longer has to.
+   * A packet of so many bytes is to go to an endpoint whose oldest part is on `peer` (null: this node). Answers whether it has to
+   * wait; then `again` is called when it no longer has to.
    */
-  mustWait(address: Address, peer: Peer | null, again: () => void): boolean {
+  mustWait(address: Address, peer: Peer | null, bytes: number, again: () => void): boolean {
     const now = this.options.now();
     const way = this.#ways.get(address);
     if (!way) {
-      this.#remember(address, { peer, at: now, waiting: null });
+      this.#remember(address, { peer, at: now, waiting: null, waitingBytes: 0 });
       return false;
     }
     if (way.waiting) {
-      if (way.waiting.length >= MAX_WAITING) return false;
+      if (way.waiting.length >= MAX_WAITING || way.waitingBytes + bytes > MAX_WAITING_BYTES) return false;
       way.waiting.push(again);
+      way.waitingBytes += bytes;
       return true;
     }
     const { peer: from } = way;
@@ -75,6 +78,7 @@ export class Handover {
     way.at = now;
     if (!isSwitch) return false;
     way.waiting = [again];
+    way.waitingBytes = bytes;
     this.#sweep(address, from, peer, () => this.#release(way));
     return true;
   }

@@ -30,10 +30,21 @@ function prefixOf(domain: string, owner: Address, [node, incarnation]: Home): st
   return `${subjectOf(domain, owner)}.${word(node)}.${incarnation}.`;
 }
 
+/** A write that JetStream has not taken. */
+interface Failed {
+  readonly key: string;
+  readonly text: string;
+  readonly number: number;
+  readonly held: Held;
+}
+
 export class HeldMessages {
   readonly #held = new Map<Packet, Map<Address, Held>>();
   /** Which writes JetStream has not acknowledged yet. */
   readonly #commits = new Commits();
+  /** Writes that are tried again, all of them at one time; as many as messages in queues, which are bounded. */
+  #failed: Failed[] = [];
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly stream: KeptStream,
@@ -53,21 +64,32 @@ export class HeldMessages {
     owners.set(owner, held);
     const number = this.#commits.begin();
     const { name, mesh } = this.node;
-    this.#write(`${prefixOf(domain, owner, [name, mesh.incarnation])}${number}`, text(), number, held);
+    this.#write({ key: `${prefixOf(domain, owner, [name, mesh.incarnation])}${number}`, text: text(), number, held });
   }
 
-  #write(key: string, text: string, number: number, held: Held): void {
+  #write(write: Failed): void {
+    const { key, text, number, held } = write;
     this.stream.write(key, text, (revision: number | JetStreamError) => {
-      if (typeof revision !== 'number' && revision.reason !== 'refused' && !held.isGone) {
-        setTimeout(() => this.#write(key, text, number, held), RETRY_MS).unref();
-        return;
-      }
+      if (typeof revision !== 'number' && revision.reason !== 'refused' && !held.isGone) return this.#writeLater(write);
       if (typeof revision === 'number') {
         held.revision = revision;
         if (held.isGone) this.#erase(revision);
       }
       this.#commits.end(number);
     });
+  }
+
+  #writeLater(write: Failed): void {
+    this.#failed.push(write);
+    this.#retry ??= setTimeout(() => {
+      const failed = this.#failed;
+      this.#failed = [];
+      this.#retry = null;
+      for (const one of failed) {
+        if (one.held.isGone) this.#commits.end(one.number);
+        else this.#write(one);
+      }
+    }, RETRY_MS).unref();
   }
 
   release(owner: Address, packet: Packet): void {
@@ -87,10 +109,14 @@ export class HeldMessages {
     this.#commits.after(done);
   }
 
-  /** The messages of the part of an endpoint that a start of a node had, in the order in which they were written. Rejects with a JetStreamError. */
+  /** The messages of the part of an endpoint that a start of a node had, in the order in which it held them. Rejects with a JetStreamError. */
   async read(domain: string, owner: Address, home: Home): Promise<readonly Packet[]> {
     const packets: Packet[] = [];
-    for (const { data } of await this.stream.readAll(prefixOf(domain, owner, home))) {
+    const prefix = prefixOf(domain, owner, home);
+    const found = await this.stream.readAll(prefix);
+    // A write that was tried again has a higher revision than later ones.
+    const numberOf = ({ key }: { readonly key: string }): number => Number(key.slice(prefix.length));
+    for (const { data } of [...found].sort((a, b) => numberOf(a) - numberOf(b))) {
       const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
       if (!isWirePacket(wire, domain)) continue;
       const packet = packetOf(wire as WirePacket, Number(at));

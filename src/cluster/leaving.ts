@@ -31,8 +31,9 @@ const MOST_OPEN = 8;
 const LOOK_MS = 10;
 /** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
-/** How many packets are kept for one endpoint during its move; further ones are dropped, and counted, until the batch is sent. */
+/** How many packets, and bytes of them, are kept for one endpoint during its move; further ones are dropped, and counted, until the batch is sent. */
 const MOST_FORWARDED = 10_000;
+const MOST_FORWARDED_BYTES = 4 * 1024 * 1024;
 
 /** One endpoint on its way to another node. */
 interface Transfer {
@@ -43,6 +44,7 @@ interface Transfer {
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly forwarded: Deliver[];
+  forwardedBytes: number;
   /** Whether the endpoint's batch has been sent: from then on packets are forwarded at once. */
   isSent: boolean;
 }
@@ -175,7 +177,7 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
-    const transfer: Transfer = { cluster, address, peer, refused, forwarded: [], isSent: false };
+    const transfer: Transfer = { cluster, address, peer, refused, forwarded: [], forwardedBytes: 0, isSent: false };
     if (!this.#moving.has(address)) this.#moving.set(address, []);
     actor.tell({
       kind: 'handOver',
@@ -216,11 +218,17 @@ export class Leaving {
   }
 
   #forward(transfer: Transfer, deliver: Deliver): void {
-    if (transfer.forwarded.length >= MOST_FORWARDED && !transfer.isSent) {
+    const { bytes } = deliver.packet;
+    const { forwarded, forwardedBytes } = transfer;
+    const isKept = forwarded.length < MOST_FORWARDED && forwardedBytes + bytes <= MOST_FORWARDED_BYTES;
+    if (!isKept && !transfer.isSent) {
       transfer.cluster.domain.drop(deliver.packet, 'queueOverflow', transfer.address);
       return;
     }
-    if (transfer.forwarded.length < MOST_FORWARDED) transfer.forwarded.push(deliver);
+    if (isKept) {
+      forwarded.push(deliver);
+      transfer.forwardedBytes += bytes;
+    }
     if (transfer.isSent) this.#pass(transfer, deliver);
   }
 

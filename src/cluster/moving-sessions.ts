@@ -13,11 +13,41 @@ import { Pieces } from './pieces.js';
 
 /** How many sessions are on their way to other nodes at a time. */
 const AT_ONCE = 8;
-/** How many publications wait for one session while it is being sent; further ones are dropped, and counted. */
+/**
+ * How many publications for one session, and how many bytes of them, are kept until a node has answered that it takes the session;
+ * further ones are dropped, and counted.
+ */
 const MOST_FORWARDED = 10_000;
+const MOST_FORWARDED_BYTES = 4 * 1024 * 1024;
 
 export interface SessionNode extends LeavingNode {
   readonly leaving: { readonly isActive: boolean };
+}
+
+/** Publications for a session that is offered to a node: they wait until the session has been sent, so that they come behind it. */
+class Passing {
+  /** All of them, for the case that the node refuses the session. */
+  readonly items: unknown[] = [];
+  #bytes = 0;
+  #isSent = false;
+
+  constructor(private readonly pass: (item: unknown) => void) {}
+
+  /** False where there are too many, and this one is dropped. */
+  take(item: unknown, bytes: number): boolean {
+    const isKept = this.items.length < MOST_FORWARDED && this.#bytes + bytes <= MOST_FORWARDED_BYTES;
+    if (isKept) {
+      this.items.push(item);
+      this.#bytes += bytes;
+    }
+    if (this.#isSent) this.pass(item);
+    return isKept || this.#isSent;
+  }
+
+  sent(): void {
+    this.#isSent = true;
+    for (const item of this.items) this.pass(item);
+  }
 }
 
 export class MovingSessions {
@@ -49,33 +79,41 @@ export class MovingSessions {
     return count;
   }
 
+  /** Offers a session to the node that its client id chooses, and to the next ones where that refuses it. Resolves with whether one has taken it. */
   async #move(cluster: ClusteredDomain, clientId: string): Promise<boolean> {
     const { mover } = cluster.sessions;
-    const { mesh, rpc } = this.node;
+    for (let able = this.#others.able; mover; ) {
+      const peer = this.#others.chosenBy(clientId, able);
+      const answer = peer && (await this.#offer(cluster, mover, clientId, peer));
+      if (answer !== 'refused') return answer === 'taken';
+      able = this.#others.able.filter((other) => other !== peer && able.includes(other));
+    }
+    return false;
+  }
+
+  /** null: there is nothing to move. */
+  async #offer(
+    cluster: ClusteredDomain,
+    mover: SessionMover,
+    clientId: string,
+    peer: Peer,
+  ): Promise<'taken' | 'refused' | null> {
     const { name } = cluster.domain;
-    const peer = this.#others.chosenBy(clientId, this.#others.able);
-    if (!peer || !mover) return false;
-    // Publications that come before the session has been sent wait, so that they reach the other node behind it.
-    let waiting: unknown[] | null = [];
-    const pass = (item: unknown): void => mesh.send(peer, JSON.stringify(['F', name, clientId, item]));
-    const forward = (item: unknown): void => {
-      if (!waiting) pass(item);
-      else if (waiting.length < MOST_FORWARDED) waiting.push(item);
-      else cluster.domain.metrics.dropped.queueOverflow += 1;
+    const passing = new Passing((item) => this.node.mesh.send(peer, JSON.stringify(['F', name, clientId, item])));
+    const forward = (item: unknown, bytes: number): void => {
+      if (!passing.take(item, bytes)) cluster.domain.metrics.dropped.queueOverflow += 1;
     };
     const moved = await new Promise<unknown>((done) => mover.handOver(clientId, forward, done));
-    if (moved === null) return false;
-    const sent = (): void => {
-      for (const item of waiting ?? []) pass(item);
-      waiting = null;
-    };
+    if (moved === null) return null;
+    const sent = (): void => passing.sent();
     const isTaken = (await this.#others.offer(peer, 'session', name, JSON.stringify(moved), sent)) === true;
     if (isTaken) await this.#others.allArrived();
-    await new Promise<void>((done) => mover.handedOver(clientId, isTaken, done));
+    const missed = isTaken ? null : passing.items;
+    await new Promise<void>((done) => mover.handedOver(clientId, missed, done));
     if (isTaken) this.metrics.sessionsHandedOver += 1;
     else this.metrics.handoversRefused += 1;
-    if (isTaken) rpc.call(peer, 'sessionPassed', [name, clientId], ADOPT_MS, () => undefined);
-    return isTaken;
+    if (isTaken) this.node.rpc.call(peer, 'sessionPassed', [name, clientId], ADOPT_MS, () => undefined);
+    return isTaken ? 'taken' : 'refused';
   }
 
   /** Takes a piece of a session from a node that ends; the last piece is answered when every node knows that the session is here. */

@@ -26,10 +26,11 @@ import type { FoundPart, TicketRecords } from './ticket-records.js';
 
 /**
  * How many endpoints are taken over at a time, and how many more may wait for that; also how many may wait for one endpoint that is
- * being taken over. Further ones are told `later`.
+ * being taken over, and how many bytes of messages for all of them. Further ones are told `later`.
  */
 const AT_ONCE = 32;
 const MOST_WAITING = 2000;
+const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 /** How many attempts a takeover has, since another node may write the endpoint's record at the same time. */
 const ATTEMPTS = 3;
 /** How many addresses one `taken` call has at most. */
@@ -51,6 +52,8 @@ export class Orphans {
   readonly #open = new Map<Address, (() => void)[]>();
   readonly #waiting: (() => void)[] = [];
   #active = 0;
+  /** Bytes of the messages that wait in `#open`. */
+  #waitingBytes = 0;
   /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
   readonly #taken = new Map<string, Set<Address>>();
 
@@ -70,30 +73,49 @@ export class Orphans {
         if (cluster) this.find(cluster, address, token, done);
         else done(null);
       },
-      revive: (address, done) => {
+      revive: (address, bytes, done) => {
         const cluster = this.options.domains.get(domain.name);
         const parts = domain.tracker.records.get(address)?.parts ?? [];
         const isOrphan = parts.some(({ node, hidden }) => !hidden && !node.up);
         if (!cluster || !isOrphan || domain.settings.durability !== 'always') return false;
-        this.find(cluster, address, null, done);
+        this.find(cluster, address, null, done, bytes);
         return true;
       },
     };
   }
 
-  /** Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. */
-  find(cluster: ClusteredDomain, address: Address, token: string | null, done: (found: Adopted) => void): void {
+  /**
+   * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. `bytes`: of
+   * the message that waits for that.
+   */
+  find(
+    cluster: ClusteredDomain,
+    address: Address,
+    token: string | null,
+    done: (found: Adopted) => void,
+    bytes = 0,
+  ): void {
     const { domain } = cluster;
     const start = (): void => {
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
       if (isHere) return done('here');
       const waiting = this.#open.get(address);
-      if (waiting && waiting.length >= MOST_WAITING) return this.#delay(done);
-      if (waiting) return void waiting.push(start);
+      if (waiting) return this.#wait(waiting, bytes, start, done);
       this.#open.set(address, []);
       this.#begin(() => this.#adopt(cluster, address, token === null ? null : hashOf(token)), address, done);
     };
     start();
+  }
+
+  /** Waits until an endpoint that is being taken over has been. */
+  #wait(waiting: (() => void)[], bytes: number, start: () => void, done: (found: Adopted) => void): void {
+    const isFull = waiting.length >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES;
+    if (isFull) return this.#delay(done);
+    this.#waitingBytes += bytes;
+    waiting.push(() => {
+      this.#waitingBytes -= bytes;
+      start();
+    });
   }
 
   /** Runs a task, at most `AT_ONCE` at a time; further tasks wait. */

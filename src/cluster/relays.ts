@@ -77,7 +77,7 @@ export class PacketRelays implements Relays {
     const again = () => {
       if (!this.toEndpoint(packet, only)) this.options.toNobody(packet, only);
     };
-    if (this.options.handover.mustWait(packet.topic, primary, again)) return true;
+    if (this.options.handover.mustWait(packet.topic, primary, packet.bytes, again)) return true;
     return this.toPrimary(packet, only, 0);
   }
 

@@ -61,6 +61,26 @@ function holderOf(file: string): number | null {
   return start === startOf(pid) ? pid : null;
 }
 
+/** Whether a running process holds the folder; false where its process has ended without letting go, or nobody has ever held it. */
+function isHeld(folder: string): boolean {
+  return own.has(resolve(folder)) || holderOf(join(folder, 'nextalk.pid')) !== null;
+}
+
+/** Removes the folders in `parent` whose names begin with `prefix` and whose process was killed: nobody reads them any more. */
+export function removeLeft(parent: string, prefix: string): void {
+  try {
+    for (const name of readdirSync(parent)) {
+      const folder = join(parent, name);
+      // One without the file of its process is being made by a process that starts.
+      if (!name.startsWith(prefix) || !existsSync(join(folder, 'nextalk.pid')) || isHeld(folder)) continue;
+      rmSync(folder, { recursive: true, force: true });
+      log.info({ event: 'copy removed', folder }, 'a node that was killed had left its copy');
+    }
+  } catch (err) {
+    log.warn({ event: 'copies not removed', folder: parent, err }, 'what killed nodes have left stays');
+  }
+}
+
 /** Access of anybody but the owner. */
 const OTHERS = 0o077;
 /** What a folder holds that is the server's own. */

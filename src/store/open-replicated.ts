@@ -1,17 +1,23 @@
 /** Puts the store of a cluster together from JetStream and this node's copy of the records in JetStream. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { JetStream } from '../cluster/jetstream.js';
 import type { Config } from '../config.js';
 import type { Metrics } from '../metrics.js';
+import { removeLeft } from './folder.js';
 import { openLmdb } from './lmdb.js';
 import { ReplicatedStore } from './replicated.js';
 import type { Store } from './store.js';
 
 /** The folder of a node's copy of the records in JetStream: in the data folder, or without one in the system's temporary folder. */
 function folderOf(data: string, node: string): string {
-  if (data === 'none') return mkdtempSync(join(tmpdir(), 'nextalk-copy-'));
+  if (data === 'none') {
+    // Of containers that share the folder, one does not see the processes of another.
+    const prefix = `nextalk-copy-${hostname()}-`;
+    removeLeft(tmpdir(), prefix);
+    return mkdtempSync(join(tmpdir(), prefix));
+  }
   const folder = join(data, `copy-${node}`);
   rmSync(folder, { recursive: true, force: true });
   return folder;

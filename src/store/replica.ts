@@ -2,12 +2,16 @@
  * Keeps this node's copy of one JetStream stream up to date. Reads the stream anew after JetStream was out of reach for so long
  * that a removal may have been missed. Where JetStream has lost the stream, the nodes write the records of their copies to it again.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { KeptStream } from '../cluster/kept-stream.js';
 import { log } from '../log.js';
 import { Erasing, HEARD_MS } from './erasing.js';
 import type { ReplicatedTable } from './replicated-table.js';
 import type { Key, TableName } from './store.js';
 import { keyOf, parse, subjectOf, textOf } from './wire.js';
+
+/** How many records of the copy are compared with the stream in one turn of the event loop. */
+const PAGE = 500;
 
 /** A message of the stream: one write of a record. */
 interface Told {
@@ -32,10 +36,34 @@ function toldBy(data: string): Told {
   };
 }
 
+type Copied = readonly [Key, unknown];
+
+/** The records of a table's copy whose keys begin with `first`, in pages, each read when it is asked for. */
+function* pagesOf(table: ReplicatedTable<unknown>, first: string): Iterable<readonly Copied[]> {
+  let from: string | number | undefined;
+  do {
+    const page: Copied[] = [];
+    const begun: string | number | undefined = from;
+    from = undefined;
+    for (const record of table.copied(first, begun)) {
+      const [, second] = record[0];
+      // A page ends between two second parts, at which the next one can begin.
+      if (page.length >= PAGE && second !== page.at(-1)?.[0][1]) {
+        from = second;
+        break;
+      }
+      page.push(record);
+    }
+    yield page;
+  } while (from !== undefined);
+}
+
 export class Replica {
   readonly #erasing: Erasing;
   #created = '';
   #lostAt: number | null = null;
+  /** The subjects that the stream has, while it is read anew to be compared with the copy; null: it is not. */
+  #heard: Set<string> | null = null;
   #end: () => void = () => undefined;
 
   constructor(
@@ -52,7 +80,7 @@ export class Replica {
 
   /** Resolves when this node's copy holds all that the stream holds. */
   follow(): Promise<void> {
-    return new Promise((resolve) => this.#follow(null, resolve));
+    return new Promise((resolve) => this.#follow(resolve));
   }
 
   lost(): void {
@@ -69,20 +97,22 @@ export class Replica {
       log.error({ event: 'stream lost', stream: this.stream.name }, 'JetStream has lost a stream: it is filled again');
     this.#end();
     const heard = new Set<string>();
-    this.#follow(heard, () => this.#compare(heard, isNew));
+    this.#heard = heard;
+    this.#follow(() => void this.#compare(heard, isNew));
   }
 
   close(): void {
+    this.#heard = null;
     this.#end();
     this.#erasing.close();
   }
 
-  #follow(heard: Set<string> | null, whole: () => void): void {
+  #follow(whole: () => void): void {
     let isWhole = false;
     this.#created = this.stream.created;
     this.#end = this.stream.follow(0, {
       message: (sequence, subject, data) => {
-        heard?.add(subject);
+        this.#heard?.add(subject);
         this.#received(sequence, subject, data);
       },
       caughtUp: () => {
@@ -106,14 +136,21 @@ export class Replica {
     else table.told(subject, key, value, sequence);
   }
 
-  /** Records of the copy that the stream does not have are removed; where JetStream lost the stream (`isNew`), they are written to it. */
-  #compare(heard: Set<string>, isNew: boolean): void {
+  /**
+   * Records of the copy that the stream does not have are removed; where JetStream lost the stream (`isNew`), they are written to it.
+   * A page in each turn: what comes meanwhile is in `heard` too. Ends early where the stream is read anew once more.
+   */
+  async #compare(heard: ReadonlySet<string>, isNew: boolean): Promise<void> {
     for (const [name, table] of this.tables) {
       for (const first of [...table.firsts()]) {
-        for (const [key, value] of [...table.copied(first)]) this.#compareOne(name, table, key, value, heard, isNew);
+        for (const page of pagesOf(table, first)) {
+          for (const [key, value] of page) this.#compareOne(name, table, key, value, heard, isNew);
+          await nextTurn();
+          if (this.#heard !== heard) return;
+        }
       }
     }
-    heard.clear();
+    this.#heard = null;
   }
 
   #compareOne(

@@ -4,6 +4,7 @@
  * nodes: a node shows its own write until that comes back, and writes of others that arrive before it are older.
  */
 import { pendingIn, withPending } from './overlay.js';
+import { PendingWrites } from './pending-writes.js';
 import type { Key, Range, Table, TableName } from './store.js';
 import { subjectOf } from './wire.js';
 import type { Write } from './writes.js';
@@ -11,8 +12,8 @@ import type { Write } from './writes.js';
 type Watcher<V> = (key: Key, value: V | undefined) => void;
 
 export class ReplicatedTable<V> implements Table<V> {
-  /** This node's writes that have not come back from JetStream, by subject: the latest of each key. */
-  readonly #pending = new Map<string, Write>();
+  /** This node's writes that have not come back from JetStream: the latest of each key. */
+  readonly #pending = new PendingWrites();
   /** Those who watch the table, by the first part of the keys that they watch. */
   readonly #watchers = new Map<string, Set<Watcher<V>>>();
 
@@ -43,21 +44,18 @@ export class ReplicatedTable<V> implements Table<V> {
 
   entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
     const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
-    const pending = pendingIn(
-      this.#pending.values() as Iterable<Write & { readonly value: V | undefined }>,
-      parts,
-      range,
-    );
-    return withPending(this.copy.entries(parts, range), pending, range);
+    const near = this.#pending.near(parts) as Iterable<Write & { readonly value: V | undefined }>;
+    return withPending(this.copy.entries(parts, range), pendingIn(near, parts, range), range);
   }
 
+  /** Those of this node's copy, and those of its pending writes. */
   firsts(): Iterable<string> {
-    return this.copy.firsts();
+    return new Set([...this.copy.firsts(), ...this.#pending.firsts()]);
   }
 
-  /** The records of this node's copy, without its pending writes. */
-  copied(first: string): Iterable<readonly [Key, V]> {
-    return this.copy.entries(first);
+  /** The records of this node's copy, without its pending writes, from a second part of the key on. */
+  copied(first: string, from?: string | number): Iterable<readonly [Key, V]> {
+    return this.copy.entries(first, from === undefined ? {} : { from });
   }
 
   watch(first: string, changed: Watcher<V>): () => void {
@@ -110,7 +108,7 @@ export class ReplicatedTable<V> implements Table<V> {
   /** From now on the table shows its copy's value in place of this write. */
   forget(write: Write): void {
     if (this.#pending.get(write.subject) !== write) return;
-    this.#pending.delete(write.subject);
+    this.#pending.delete(write);
     this.done(write);
   }
 
@@ -123,7 +121,7 @@ export class ReplicatedTable<V> implements Table<V> {
     const subject = subjectOf(this.name, key);
     const before = this.#pending.get(subject);
     const write = this.write(this.name, subject, key, value);
-    this.#pending.set(subject, write);
+    this.#pending.set(write);
     if (before) this.done(before);
   }
 }

@@ -18,10 +18,11 @@ export interface Table<V> {
   get(key: Key): V | undefined;
   /**
    * Records whose keys begin with `prefix` (a text: with that part), in the order of keys, as they are when the first is
-   * asked for. Looks at every write of the table that is not on disk yet: for tables that are seldom written, and for starting.
+   * asked for. Looks at every write of the table that is not on disk yet, in a cluster at those that share the first two parts of
+   * `prefix`: for tables that are seldom written, and for starting.
    */
   entries(prefix: string | Key, range?: Range): Iterable<readonly [key: Key, value: V]>;
-  /** The first parts of the keys that are on disk, each once. */
+  /** The first parts of the keys that are on disk, each once; in a cluster also of those that are on their way there. */
   firsts(): Iterable<string>;
   /**
    * From now on calls `changed` for what other nodes write to keys that begin with `first`; `value` is undefined where the key is

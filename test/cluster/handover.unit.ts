@@ -5,7 +5,7 @@
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import type { EndpointMessage } from '../../src/actors/endpoint.js';
-import { Handover, MANY_WAYS, MAX_WAITING } from '../../src/cluster/handover.js';
+import { Handover, MANY_WAYS, MAX_WAITING, MAX_WAITING_BYTES } from '../../src/cluster/handover.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { dice } from '../support/dice.js';
 
@@ -59,7 +59,7 @@ class Node {
   #go(packet: Sent): void {
     const { primary } = this.network;
     const peer = primary === this.name ? null : (this.peers.get(primary) ?? null);
-    if (this.handover.mustWait(address, peer, () => this.#go(packet))) return;
+    if (this.handover.mustWait(address, peer, 1, () => this.#go(packet))) return;
     if (peer) this.network.post(this.name, primary, () => this.network.node(primary).take(packet));
     else this.take(packet);
   }
@@ -171,34 +171,42 @@ const never = (): void => undefined;
 
 t.test('the node of the old way is asked to pass everything on to the new one', async (t) => {
   const { handover, calls, second, third } = single();
-  t.equal(handover.mustWait(address, second, never), false);
+  t.equal(handover.mustWait(address, second, 1, never), false);
   let released = 0;
   t.equal(
-    handover.mustWait(address, third, () => (released += 1)),
+    handover.mustWait(address, third, 1, () => (released += 1)),
     true,
   );
   t.match(calls, [{ to: 'n2', kind: 'pass', fields: ['a.example', address, 'n3'] }]);
   t.equal(released, 0);
   calls[0]?.done(null);
   t.equal(released, 1, 'also where nobody has answered');
-  t.equal(handover.mustWait(address, third, never), false);
+  t.equal(handover.mustWait(address, third, 1, never), false);
 });
 
 t.test('nothing waits where nothing can be on its way by the old one', async (t) => {
   const { handover, calls, state, second, third } = single();
-  t.equal(handover.mustWait(address, second, never), false);
+  t.equal(handover.mustWait(address, second, 1, never), false);
   state.now += LONG_MS;
-  t.equal(handover.mustWait(address, third, never), false, 'the last packet is long ago');
+  t.equal(handover.mustWait(address, third, 1, never), false, 'the last packet is long ago');
   third.up = false;
-  t.equal(handover.mustWait(address, second, never), false, 'the node has gone');
+  t.equal(handover.mustWait(address, second, 1, never), false, 'the node has gone');
   t.equal(calls.length, 0);
 });
 
 t.test('packets beyond the bound go at once instead of waiting', async (t) => {
   const { handover, second, third } = single();
-  handover.mustWait(address, second, never);
-  for (let waiting = 0; waiting < MAX_WAITING; waiting += 1) handover.mustWait(address, third, never);
-  t.equal(handover.mustWait(address, third, never), false);
+  handover.mustWait(address, second, 1, never);
+  for (let waiting = 0; waiting < MAX_WAITING; waiting += 1) handover.mustWait(address, third, 1, never);
+  t.equal(handover.mustWait(address, third, 1, never), false);
+});
+
+t.test('so do those beyond the bound of bytes, however few they are', async (t) => {
+  const { handover, second, third } = single();
+  handover.mustWait(address, second, 1, never);
+  t.equal(handover.mustWait(address, third, MAX_WAITING_BYTES - 1, never), true);
+  t.equal(handover.mustWait(address, third, 1, never), true);
+  t.equal(handover.mustWait(address, third, 1, never), false);
 });
 
 t.test('packets that wait are not lost where there are too many of them and the oldest part moves again', async (t) => {
@@ -207,16 +215,16 @@ t.test('packets that wait are not lost where there are too many of them and the 
   const again = () => {
     released += 1;
   };
-  handover.mustWait(address, second, never);
-  for (let waiting = 0; waiting < MAX_WAITING; waiting += 1) handover.mustWait(address, third, again);
-  t.equal(handover.mustWait(address, null, again), false, 'goes at once');
+  handover.mustWait(address, second, 1, never);
+  for (let waiting = 0; waiting < MAX_WAITING; waiting += 1) handover.mustWait(address, third, 1, again);
+  t.equal(handover.mustWait(address, null, 1, again), false, 'goes at once');
   for (const { done } of calls) done(null);
   t.equal(released, MAX_WAITING);
 });
 
 t.test('ways of long ago are forgotten when there are many', async (t) => {
   const { handover, state, second } = single();
-  const way = (n: number) => handover.mustWait(`/domain/a.example/uid/u${n}` as Address, second, never);
+  const way = (n: number) => handover.mustWait(`/domain/a.example/uid/u${n}` as Address, second, 1, never);
   for (let n = 1; n < MANY_WAYS; n += 1) way(n);
   state.now += LONG_MS + 1;
   way(0);

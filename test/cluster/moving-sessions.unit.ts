@@ -62,23 +62,23 @@ t.test('a long session waits for the stream to the other node, and what comes me
   const { timers, peer, calls, sent, node, sessions } = setUp();
   const stream = peer.stream as unknown as { backlog: number };
   stream.backlog = 5 * 1024 * 1024;
-  let forward: (item: unknown) => void = () => undefined;
+  let forward: (item: unknown, bytes: number) => void = () => undefined;
   const mover = {
     clientIds: () => ['backend'],
-    handOver: (_id: string, pass: (item: unknown) => void, done: (moved: unknown) => void) => {
+    handOver: (_id: string, pass: typeof forward, done: (moved: unknown) => void) => {
       forward = pass;
       done({ clientId: 'backend' });
     },
-    handedOver: (_id: string, _isTaken: boolean, done: () => void) => done(),
+    handedOver: (_id: string, _missed: unknown, done: () => void) => done(),
   };
   const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
   node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const over = sessions.handOver(() => true);
   await turn();
-  forward('early');
+  forward('early', 1);
   t.strictSame([calls.length, sent.length], [0, 0], 'the stream is full');
-  for (let n = 1; n < 10_100; n++) forward(n);
+  for (let n = 1; n < 10_100; n++) forward(n, 1);
   t.equal(domain.metrics.dropped.queueOverflow, 100, 'and only so many publications wait');
   stream.backlog = 0;
   for (const task of timers.splice(0)) task();
@@ -89,4 +89,59 @@ t.test('a long session waits for the stream to the other node, and what comes me
   await turn();
   calls.shift()?.done(true);
   t.equal(await over, 1);
+});
+
+t.test('publications that wait for a session are bounded by their bytes too', async (t) => {
+  const { peer, node, sessions } = setUp();
+  const stream = peer.stream as unknown as { backlog: number };
+  stream.backlog = 5 * 1024 * 1024;
+  const mover = {
+    clientIds: () => ['backend'],
+    handOver: (_id: string, pass: (item: unknown, bytes: number) => void, done: (moved: unknown) => void) => {
+      for (let n = 0; n < 10; n++) pass(n, 1024 * 1024);
+      done({ clientId: 'backend' });
+    },
+  };
+  const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
+  node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
+  void sessions.handOver(() => true);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(domain.metrics.dropped.queueOverflow, 6);
+});
+
+t.test('a session that one node refuses is offered to another, with what has come meanwhile', async (t) => {
+  const { peer, calls, sent, node, sessions } = setUp();
+  const third = { name: 'third', up: true, stream: { backlog: 0 } } as unknown as Peer;
+  (node.mesh.peers as Map<string, Peer>).set('third', third);
+  const offers: Peer[] = [];
+  (node.rpc as { call: unknown }).call = (
+    to: Peer,
+    kind: string,
+    _fields: unknown,
+    _ms: number,
+    done: (a: unknown) => void,
+  ) => {
+    calls.push({ kind, fields: [], done });
+    if (kind === 'session') offers.push(to);
+    if (kind === 'session') setImmediate(() => done(offers.length > 1 ? true : null));
+    else done(true);
+  };
+  const missed: unknown[] = [];
+  const mover = {
+    clientIds: () => ['backend'],
+    handOver: (_id: string, pass: (item: unknown, bytes: number) => void, done: (moved: unknown) => void) => {
+      done({ clientId: 'backend' });
+      pass(`while offer ${offers.length}`, 1);
+    },
+    handedOver: (_id: string, items: readonly unknown[] | null, done: () => void) => {
+      missed.push(items);
+      done();
+    },
+  };
+  const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
+  node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
+  t.equal(await sessions.handOver(() => true), 1);
+  t.strictSame(new Set(offers), new Set([peer, third]));
+  t.strictSame(missed, [['while offer 0'], null], 'the session had back what went to the node that refused it');
+  t.match(sent.at(-1), 'while offer 1');
 });

@@ -64,7 +64,7 @@ class Fixture {
       items,
       mesh,
       interest: this.interest,
-      handover: { mustWait: (_address, _peer, again) => this.waiting !== null && this.waiting.push(again) > 0 },
+      handover: { mustWait: (_address, _peer, _bytes, again) => this.waiting !== null && this.waiting.push(again) > 0 },
       roundRobin: new RoundRobin(),
       meetings: { unmet: () => this.unmet },
       toEndpointHere: (_packet, only) => !this.gone && this.here.push(only) > 0,

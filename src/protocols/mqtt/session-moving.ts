@@ -20,6 +20,8 @@ import { isShare } from './topics.js';
  * their forwarded copies; of further ones the client may get both.
  */
 const MOST_COPIES = 10_000;
+/** How many bytes of publications that came directly wait for their forwarded copies. */
+const MOST_HELD_BYTES = 4 * 1024 * 1024;
 
 /** A publication on its way to the session's client, as JSON between nodes. `id`: its packet identifier, 0 while it waits. */
 type MovedItem = readonly [
@@ -40,11 +42,13 @@ interface MovedSession {
   readonly items: readonly MovedItem[];
 }
 
+type Forward = Parameters<SessionMover['handOver']>[1];
+
 export type SessionMovingMessage =
   /** The session's node ends and another node is to take the session. `done` gets null where the session does not outlive its connection. */
-  | { readonly kind: 'handOver'; readonly forward: (item: unknown) => void; readonly done: (moved: unknown) => void }
-  /** Another node has taken the session, or (`isTaken` false) no node has. */
-  | { readonly kind: 'handedOver'; readonly isTaken: boolean; readonly done: () => void }
+  | { readonly kind: 'handOver'; readonly forward: Forward; readonly done: (moved: unknown) => void }
+  /** Another node has taken the session (`missed` null); or it has refused it, and these were forwarded meanwhile. */
+  | { readonly kind: 'handedOver'; readonly missed: readonly unknown[] | null; readonly done: () => void }
   /** At the new node: a publication for the session that came to its old node. */
   | { readonly kind: 'forwarded'; readonly item: unknown }
   /** At the new node: the old node has forwarded all publications that came for the session. */
@@ -55,7 +59,7 @@ export type SessionMovingMessage =
  * came directly, and `copies` counts, by content, those that were forwarded and may still come directly.
  */
 export interface SessionMoving {
-  readonly forward: ((item: unknown) => void) | null;
+  readonly forward: Forward | null;
   readonly held: Held;
   readonly copies: Map<string, number>;
 }
@@ -64,6 +68,7 @@ export interface SessionMoving {
 export class Held {
   readonly #items = new Set<Item>();
   readonly #byContent = new Map<string, Item[]>();
+  bytes = 0;
 
   get size(): number {
     return this.#items.size;
@@ -75,6 +80,7 @@ export class Held {
 
   add(key: string, item: Item): void {
     this.#items.add(item);
+    this.bytes += item.publication.bytes;
     const same = this.#byContent.get(key);
     if (same) same.push(item);
     else this.#byContent.set(key, [item]);
@@ -85,7 +91,9 @@ export class Held {
     const same = this.#byContent.get(key);
     const item = same?.shift();
     if (same?.length === 0) this.#byContent.delete(key);
-    return item !== undefined && this.#items.delete(item);
+    if (!item) return false;
+    this.bytes -= item.publication.bytes;
+    return this.#items.delete(item);
   }
 }
 
@@ -108,11 +116,12 @@ function keyOf({ publication, qos, retain, identifiers }: Item): string {
 export function whileMoving(state: SessionState, item: Item): boolean {
   const { moving } = state;
   if (!moving) return false;
-  if (moving.forward) moving.forward(movedItem(item, state.broker.domain.runtime.clock.now()));
+  const { bytes } = item.publication;
+  if (moving.forward) moving.forward(movedItem(item, state.broker.domain.runtime.clock.now()), bytes);
   else {
     const key = keyOf(item);
     if (takeCopy(moving, key)) return true;
-    if (moving.held.size >= MOST_COPIES) return false;
+    if (moving.held.size >= MOST_COPIES || moving.held.bytes + bytes > MOST_HELD_BYTES) return false;
     moving.held.add(key, item);
   }
   return true;
@@ -130,8 +139,9 @@ export function move(state: SessionState, message: SessionMovingMessage): void {
     case 'handOver':
       return message.done(handOver(state, message.forward));
     case 'handedOver':
-      if (message.isTaken) leave(state);
       state.moving = null;
+      if (message.missed) for (const item of message.missed) forwarded(state, item as MovedItem);
+      else leave(state);
       return message.done();
     case 'forwarded':
       return forwarded(state, message.item as MovedItem);
@@ -141,7 +151,7 @@ export function move(state: SessionState, message: SessionMovingMessage): void {
   }
 }
 
-function handOver(state: SessionState, forward: (item: unknown) => void): MovedSession | null {
+function handOver(state: SessionState, forward: Forward): MovedSession | null {
   const { connection, broker, alive, expiryS, clientId, subscriptions, received, replay, outbound } = state;
   if (connection) {
     connection.disconnect(CLOSE.shutdown.mqttReason, CLOSE.shutdown.webSocketCode);
@@ -202,7 +212,7 @@ export function moverOf(broker: Broker): SessionMover {
   return {
     clientIds: () => [...broker.sessions.keys()],
     handOver: (clientId, forward, done) => tell(clientId, { kind: 'handOver', forward, done }) || done(null),
-    handedOver: (clientId, isTaken, done) => tell(clientId, { kind: 'handedOver', isTaken, done }) || done(),
+    handedOver: (clientId, missed, done) => tell(clientId, { kind: 'handedOver', missed, done }) || done(),
     forwarded: (clientId, item) => void tell(clientId, { kind: 'forwarded', item }),
     passed: (clientId) => void tell(clientId, { kind: 'adopted' }),
     adopt: (moved, done) => adopt(broker, moved, done),
