@@ -22,29 +22,43 @@ export class HttpClient {
   #wire: Wire | undefined;
   #current: OnAnswer | undefined;
 
+  private constructor(
+    private readonly port: number,
+    private readonly host: string | undefined,
+  ) {}
+
   static async open(port: number, host?: string): Promise<HttpClient> {
-    const client = new HttpClient();
-    client.#wire = await Wire.open({
+    const client = new HttpClient(port, host);
+    await client.#connect();
+    return client;
+  }
+
+  /** Opens the connection, and again where the server has closed it because it was idle. */
+  async #connect(): Promise<void> {
+    const { port, host } = this;
+    const wire = await Wire.open({
       port,
       host,
       unitEnd: httpAnswerEnd,
-      onUnit: (bytes, start, end) => client.#answered(bytes, start, end),
+      onUnit: (bytes, start, end) => this.#answered(bytes, start, end),
     });
-    client.#wire.onClose = () => {
-      const state = client.#current ? 'with a request on it' : 'while it was idle';
-      throw new Error(`the server closed a keep-alive connection ${state}`);
+    wire.onClose = () => {
+      if (this.#current) throw new Error('the server closed a keep-alive connection with a request on it');
+      this.#wire = undefined;
+      void this.#connect();
     };
-    return client;
+    this.#wire = wire;
+    this.#next();
   }
 
   /** Sends the request as soon as the ones before it are answered. */
   request(bytes: Buffer, onAnswer: OnAnswer): void {
-    if (this.#current !== undefined) {
+    if (this.#current !== undefined || this.#wire === undefined) {
       this.#waiting.push({ bytes, onAnswer });
       return;
     }
     this.#current = onAnswer;
-    this.#wire?.write(bytes);
+    this.#wire.write(bytes);
   }
 
   /** The same for set-up work, where convenience counts more than speed. */
@@ -65,7 +79,10 @@ export class HttpClient {
     this.#current = undefined;
     onAnswer?.(httpStatus(bytes, start), bytes, start, end);
     // The answer may have led to a new request already.
-    if (this.#current !== undefined) return;
+    if (this.#current === undefined) this.#next();
+  }
+
+  #next(): void {
     const next = this.#waiting.shift();
     if (next !== undefined) this.request(next.bytes, next.onAnswer);
   }

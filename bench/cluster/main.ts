@@ -1,10 +1,13 @@
 /**
  * `npm run bench:cluster -- --nodes 10 --users 1000000`: the control traffic of a cluster without its clients. Nodes run
  * the server's own mesh and tracker on a real NATS; the users are simulated. Measures what a known user costs, how fast
- * a change is everywhere, and how long the others take to agree when a node dies and when it is back.
+ * a change is everywhere, and how long the others take to agree when a node dies and when it is back. With `--jetstream`
+ * the users' tickets are kept there, and the others take the users of the node that dies over.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -19,6 +22,7 @@ const { values: flags } = parseArgs({
     rate: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '10' },
     lease: { type: 'string', default: '5000' },
+    jetstream: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -30,6 +34,7 @@ const usage = `npm run bench:cluster [-- FLAGS]
   --rate N      changes of presence a second, over all nodes (1000)
   --seconds N   for how long (10)
   --lease MS    after which a silent node counts as gone (5000)
+  --jetstream   keep the users' tickets in JetStream, and have the others take over the users of a node that dies
   --json FILE   write the figures
 `;
 
@@ -38,6 +43,7 @@ const share = Math.floor(Number(flags.users) / nodes);
 const users = share * nodes;
 const rate = Number(flags.rate);
 const changeMs = Number(flags.seconds) * 1000;
+const isKept = flags.jetstream;
 const limitMs = 600_000;
 
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -104,11 +110,12 @@ const mean = (numbers: readonly number[]): number => numbers.reduce((sum, n) => 
 async function measure(all: Node[], natsPid: number): Promise<Record<string, number>> {
   const startMs = performance.now();
   await Promise.all(all.map((node) => node.do({ kind: 'join' })));
-  const empty = await views(all);
+  const [empty, natsEmpty] = [await views(all), cpuMicros(natsPid)];
   await Promise.all(all.map((node) => node.do({ kind: 'populate' })));
   await until(all, 'all know all users', ({ online }) => online === users);
   const populated = (performance.now() - startMs) / 1000;
   const full = await views(all);
+  const natsMicrosPerUser = (cpuMicros(natsPid) - natsEmpty) / users;
 
   const changesOfNode = Math.round(((rate / nodes) * changeMs) / 1000);
   const natsBefore = cpuMicros(natsPid);
@@ -118,6 +125,26 @@ async function measure(all: Node[], natsPid: number): Promise<Record<string, num
   const changes = changesOfNode * nodes;
   const cpuOfChanges = mean(busy.map(({ cpuMs }, i) => cpuMs - (full[i]?.cpuMs ?? 0)));
 
+  return {
+    nodes,
+    users,
+    populatedSeconds: populated,
+    heapBytesPerUser: mean(full.map(({ heapBytes }, i) => (heapBytes - (empty[i]?.heapBytes ?? 0)) / users)),
+    residentBytesPerUser: mean(
+      full.map(({ residentBytes }, i) => (residentBytes - (empty[i]?.residentBytes ?? 0)) / users),
+    ),
+    cpuMicrosPerUserKnown: mean(full.map(({ cpuMs }, i) => ((cpuMs - (empty[i]?.cpuMs ?? 0)) * 1000) / users)),
+    natsMicrosPerUser,
+    changes,
+    cpuMicrosPerChange: (cpuOfChanges * 1000) / changes,
+    natsMicrosPerChange: (cpuMicros(natsPid) - natsBefore) / changes,
+    changedSeconds: changed,
+    ...(isKept ? await takeOver(all, natsPid) : await dieAndComeBack(all)),
+  };
+}
+
+/** A node dies, its users are offline to the others, and it is started again. */
+async function dieAndComeBack(all: Node[]): Promise<Record<string, number>> {
   const [victim, ...others] = all;
   if (!victim) throw new Error('no nodes');
   victim.kill();
@@ -132,28 +159,56 @@ async function measure(all: Node[], natsPid: number): Promise<Record<string, num
   );
   await replacement.do({ kind: 'populate' });
   const back = await until(all, 'its users are online everywhere again', ({ online }) => online === users);
+  return { diedSeconds: died, rejoinedSeconds: rejoined, backSeconds: back };
+}
+
+/** A node dies, and its users come to the others at once, each with a ticket that is in JetStream. */
+async function takeOver(all: Node[], natsPid: number): Promise<Record<string, number>> {
+  const [victim, ...others] = all;
+  if (!victim) throw new Error('no nodes');
+  victim.kill();
+  const startMs = performance.now();
+  await sleep(Number(flags.lease) + 2000);
+  const [before, natsBefore] = [await views(others), cpuMicros(natsPid)];
+  const { name, first } = victim.part;
+  const each = Math.ceil(share / others.length);
+  const cameMs = performance.now();
+  const adopts = others.map((node, i) => {
+    const from = Math.min(share, i * each);
+    return node.do({ kind: 'adopt', node: name, first: first + from, users: Math.min(each, share - from) });
+  });
+  let isOver = false;
+  const least = leastOnline(others, () => isOver);
+  const after = await Promise.all(adopts);
+  const [adoptedMs, nats] = [performance.now(), cpuMicros(natsPid) - natsBefore];
+  isOver = true;
+  note(`the others have taken its users over: ${((adoptedMs - startMs) / 1000).toFixed(1)} s`);
+  const sum = (of: (view: View) => number): number =>
+    after.reduce((total, view, i) => total + of(view) - of(before[i] as View), 0);
   return {
-    nodes,
-    users,
-    populatedSeconds: populated,
-    heapBytesPerUser: mean(full.map(({ heapBytes }, i) => (heapBytes - (empty[i]?.heapBytes ?? 0)) / users)),
-    residentBytesPerUser: mean(
-      full.map(({ residentBytes }, i) => (residentBytes - (empty[i]?.residentBytes ?? 0)) / users),
-    ),
-    cpuMicrosPerUserKnown: mean(full.map(({ cpuMs }, i) => ((cpuMs - (empty[i]?.cpuMs ?? 0)) * 1000) / users)),
-    changes,
-    cpuMicrosPerChange: (cpuOfChanges * 1000) / changes,
-    natsMicrosPerChange: (cpuMicros(natsPid) - natsBefore) / changes,
-    changedSeconds: changed,
-    diedSeconds: died,
-    rejoinedSeconds: rejoined,
-    backSeconds: back,
+    takenOver: sum(({ adopted }) => adopted),
+    toldToComeLater: sum(({ delayed }) => delayed),
+    takenOverSeconds: (adoptedMs - cameMs) / 1000,
+    cpuMicrosPerTakeOver: (sum(({ cpuMs }) => cpuMs) * 1000) / share,
+    natsMicrosPerTakeOver: nats / share,
+    leastOnline: await least,
   };
+}
+
+/** The fewest users that any node has taken for online, looked at once a second. */
+async function leastOnline(all: readonly Node[], isOver: () => boolean): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  while (!isOver()) {
+    least = Math.min(least, ...(await views(all)).map(({ online }) => online));
+    await sleep(1000);
+  }
+  return least;
 }
 
 async function main(): Promise<void> {
   if (flags.help) return void process.stdout.write(usage);
-  const nats = await startNats();
+  const folder = isKept ? mkdtempSync(join(tmpdir(), 'nextalk-cluster-')) : undefined;
+  const nats = await startNats(folder);
   const all = Array.from(
     { length: nodes },
     (_, i) =>
@@ -163,6 +218,7 @@ async function main(): Promise<void> {
         leaseMs: Number(flags.lease),
         first: i * share,
         users: share,
+        isKept,
       }),
   );
   try {
@@ -174,6 +230,7 @@ async function main(): Promise<void> {
   } finally {
     for (const node of all) node.kill();
     await nats.stop();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -6,12 +6,17 @@ import type { Address } from '../../src/actors/address.js';
 import { Domain, type Runtime } from '../../src/actors/domain.js';
 import type { Show } from '../../src/actors/presence.js';
 import { createSystem } from '../../src/actors/system.js';
+import { hashOf } from '../../src/actors/tickets.js';
 import { systemClock, Timeouts } from '../../src/clock.js';
+import type { Adopted } from '../../src/cluster/adopted.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
+import { JetStream } from '../../src/cluster/jetstream.js';
 import { ClusterNode } from '../../src/cluster/node.js';
+import { TicketRecords } from '../../src/cluster/ticket-records.js';
 import { loadConfig } from '../../src/config.js';
 import { Metrics } from '../../src/metrics.js';
 import { encodePacket } from '../../src/protocols/frame.js';
+import { each } from '../clients/wire.js';
 
 /** What one node is. */
 export interface Part {
@@ -21,6 +26,8 @@ export interface Part {
   /** Its first user, and how many it has. */
   readonly first: number;
   readonly users: number;
+  /** Whether its users' tickets are kept in JetStream, from which other nodes take them over. */
+  readonly isKept: boolean;
 }
 
 export type Task =
@@ -29,6 +36,8 @@ export type Task =
   | { readonly kind: 'populate' }
   /** Changes shows at a rate, for a time. */
   | { readonly kind: 'change'; readonly rate: number; readonly ms: number }
+  /** Takes over users of a node that is gone, as if each of them had come here with its ticket. */
+  | { readonly kind: 'adopt'; readonly node: string; readonly first: number; readonly users: number }
   | { readonly kind: 'look' };
 
 /** How a node sees the cluster, and what that has cost it so far. */
@@ -37,6 +46,9 @@ export interface View {
   readonly online: number;
   /** Of these, users whose show is `away`. */
   readonly away: number;
+  /** Users taken over, and how often one was told to come later. */
+  readonly adopted: number;
+  readonly delayed: number;
   readonly cpuMs: number;
   readonly heapBytes: number;
   readonly residentBytes: number;
@@ -44,10 +56,21 @@ export interface View {
 
 const domainName = 'sim.example';
 
+/** How long users of a node that is gone stay online where they can be taken over, as `presence.graceMs` has it by default. */
+const graceMs = 8000;
+
 /** Users brought online in one turn of the event loop. */
 const usersInATurn = 500;
 
-const addressOf = (user: number): Address => `/domain/${domainName}/uid/u${String(user).padStart(7, '0')}` as Address;
+/** Users who come to one node at a time when theirs is gone, and how long one who is told to come later waits. */
+const herdWidth = 500;
+const laterMs = 1000;
+
+const userOf = (user: number): string => `u${String(user).padStart(7, '0')}`;
+const tokenOf = (node: string, user: number): string =>
+  Buffer.from(node).toString('hex') + userOf(user).padStart(32, '0');
+
+const addressOf = (user: number): Address => `/domain/${domainName}/uid/${userOf(user)}` as Address;
 
 function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredDomain): Runtime {
   const system = createSystem({ metrics });
@@ -58,7 +81,7 @@ function createRuntime(metrics: Metrics, cluster: (domain: Domain) => ClusteredD
     clock: systemClock,
     idle: new Timeouts(systemClock, 10_000, nothing),
     returning: new Timeouts(systemClock, 60_000, nothing),
-    grace: new Timeouts(systemClock, 8000, nothing),
+    grace: new Timeouts(systemClock, graceMs, nothing),
     kept: null,
     encode: encodePacket,
     store: null,
@@ -81,7 +104,10 @@ class SimulatedNode {
     const loaded = loadConfig({
       data: 'none',
       domains: [{ domain: domainName, apikey: 'key' }],
-      cluster: { nats: [part.nats], node: part.name, leaseMs: part.leaseMs },
+      cluster: {
+        ...{ nats: [part.nats], node: part.name, leaseMs: part.leaseMs },
+        store: part.isKept ? 'jetstream' : 'none',
+      },
     });
     if ('errors' in loaded) throw new Error(loaded.errors.join('\n'));
     const { config } = loaded;
@@ -90,7 +116,7 @@ class SimulatedNode {
       node = new ClusterNode({
         config: config.cluster,
         name: part.name,
-        graceMs: 0,
+        graceMs: part.isKept ? graceMs : 0,
         clock: systemClock,
         metrics: domain.runtime.metrics,
         system: domain.runtime.system,
@@ -113,11 +139,53 @@ class SimulatedNode {
   }
 
   async populate(): Promise<void> {
-    const { users } = this.#part;
+    const { users, isKept } = this.#part;
+    const records = isKept ? await this.#records() : null;
     for (let user = 0; user < users; user += 1) {
       this.#update(user, 'available');
-      if (user % usersInATurn === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (records) this.#keep(records, user);
+      if (user % usersInATurn > 0) continue;
+      if (records)
+        await new Promise<void>((resolve) => records.written(domainName, addressOf(this.#part.first + user), resolve));
+      else await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** A writer of records beside the node's own: the records of users that are no endpoints. */
+  async #records(): Promise<TicketRecords> {
+    const { name, nats } = this.#part;
+    const { jetstream: metrics, conditions } = this.#domain.runtime.metrics;
+    const jetstream = new JetStream({ urls: [nats], cluster: 'nextalk', node: name, replicas: 1, conditions, metrics });
+    const stream = jetstream.stream('tickets');
+    await jetstream.start();
+    const onConflict = (): never => {
+      throw new Error('two nodes have one user');
+    };
+    return new TicketRecords({ jetstream, stream, node: name, incarnation: this.#node.mesh.incarnation, onConflict });
+  }
+
+  #keep(records: TicketRecords, user: number): void {
+    const { name, first } = this.#part;
+    const hash = hashOf(tokenOf(name, first + user));
+    const clients = [{ hash, name: '1', isNamed: false, isAway: false }];
+    const nick = `User ${first + user}`;
+    const kept = { nick, show: 'available', status: '', buddies: [], rooms: [], isAway: false, clients } as const;
+    records.put(domainName, addressOf(first + user), kept);
+  }
+
+  /** Resolves when all are here. */
+  async adopt(node: string, first: number, users: number): Promise<void> {
+    const { orphans } = this.#domain.cluster as ClusteredDomain;
+    if (!orphans) throw new Error('nothing is kept');
+    await each(users, herdWidth, async (index) => {
+      const user = first + index;
+      const find = (): Promise<Adopted> =>
+        new Promise((resolve) => orphans.find(addressOf(user), tokenOf(node, user), resolve));
+      for (let found = await find(); found !== 'here'; found = await find()) {
+        if (found !== 'later') throw new Error(`user ${user} is not known`);
+        await new Promise((resolve) => setTimeout(resolve, laterMs));
+      }
+    });
   }
 
   /** Users in turn become away and available again. */
@@ -153,7 +221,8 @@ class SimulatedNode {
     }
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
-    return { online, away, cpuMs: (user + system) / 1000, heapBytes: heapUsed, residentBytes: rss };
+    const { adopted, adoptionsDelayed: delayed } = this.#domain.runtime.metrics.cluster;
+    return { online, away, adopted, delayed, cpuMs: (user + system) / 1000, heapBytes: heapUsed, residentBytes: rss };
   }
 }
 
@@ -167,6 +236,7 @@ function main(part: Part): void {
   const work = (task: Task): Promise<void> => {
     if (task.kind === 'join') return node.join();
     if (task.kind === 'populate') return node.populate();
+    if (task.kind === 'adopt') return node.adopt(task.node, task.first, task.users);
     return task.kind === 'change' ? node.change(task.rate, task.ms) : Promise.resolve();
   };
   process.on('message', (task: Task) => {

@@ -5,11 +5,12 @@
  * has so many files, and each over addresses of the server of its own, because a client has so many ports towards one.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { memoryBytes } from '../meter.js';
+import { cpuMicros, memoryBytes } from '../meter.js';
 import { builtProgram } from '../targets.js';
 import type { Share } from './holder.js';
 import { Holders, type Totals } from './holders.js';
@@ -34,6 +35,7 @@ const { values: flags } = parseArgs({
     'warm-up': { type: 'string', default: '30' },
     seconds: { type: 'string', default: '20' },
     width: { type: 'string', default: '48' },
+    jetstream: { type: 'boolean', default: false },
     server: { type: 'string' },
     bare: { type: 'boolean', default: false },
     json: { type: 'string' },
@@ -50,6 +52,7 @@ const usage = `npm run bench:connections [-- FLAGS]
   --warm-up N       seconds of that before it is measured: new processes compile what they run often (30)
   --seconds N       seconds of it that are measured (20)
   --width N         users that each process brings online at the same time (48)
+  --jetstream       what must outlive a worker is kept in JetStream (cluster.store): the journal of tickets among it
   --bare            the same on bare uWebSockets.js first, a process for each process of clients
   --server FILE     measure this main.js instead of building this checkout
   --json FILE       write the figures
@@ -106,40 +109,73 @@ function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-async function measure(pids: () => readonly number[], holders: Holders): Promise<Record<string, number>> {
+/** What is measured: processes, and the folder that NATS writes to. */
+interface Measured {
+  pids(): readonly number[];
+  /** Of nats-server; none where there is no NATS. */
+  readonly natsPids: readonly number[];
+  readonly folder: string | null;
+}
+
+const mib = 2 ** 20;
+const cpuSeconds = (pids: readonly number[]): number => pids.reduce((total, pid) => total + cpuMicros(pid), 0) / 1e6;
+
+function bytesIn(folder: string | null): number {
+  if (folder === null) return 0;
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.reduce((total, { parentPath, name }) => total + statSync(join(parentPath, name)).size, 0);
+}
+
+/** Brings the users online and connects them. */
+async function connect({ pids, natsPids, folder }: Measured, holders: Holders): Promise<Record<string, number>> {
   const empty = memoryBytes(pids());
+  const [server, nats] = [cpuSeconds(pids()), cpuSeconds(natsPids)];
   const startMs = performance.now();
   const connected = await holders.all({ kind: 'connect' }, 600_000);
   const seconds = (performance.now() - startMs) / 1000;
-  note(`${connected.held} held after ${seconds.toFixed(1)} s`);
+  note(`${connected.held} held after ${seconds.toFixed(1)} s, load ${loadavg()[0]?.toFixed(1)}`);
   for (const [why, count] of Object.entries(connected.failures)) note(`${count} failed: ${why}`);
   const { presences } = await quiet(holders);
-  const idle = memoryBytes(pids());
+  return {
+    seconds,
+    serverMicrosPerUser: ((cpuSeconds(pids()) - server) * 1e6) / connections,
+    natsMicrosPerUser: ((cpuSeconds(natsPids) - nats) * 1e6) / connections,
+    journalBytesPerUser: bytesIn(folder) / connections,
+    presences,
+    emptyMiB: empty.proportional / mib,
+    idleMiB: memoryBytes(pids()).proportional / mib,
+  };
+}
+
+async function measure(measured: Measured, holders: Holders): Promise<Record<string, number>> {
+  const { pids, natsPids } = measured;
+  const connected = await connect(measured, holders);
   note(`talking at ${rate} a second for ${(warmUpMs + talkMs) / 1000} s`);
   const task = { kind: 'talk', rate: rate / holderCount, ms: warmUpMs + talkMs, warmUpMs } as const;
+  const [server, nats] = [cpuSeconds(pids()), cpuSeconds(natsPids)];
   await holders.all(task, task.ms + 120_000);
   await settled(holders);
+  const [serverSeconds, natsSeconds] = [cpuSeconds(pids()) - server, cpuSeconds(natsPids) - nats];
   const after = memoryBytes(pids());
   const end = await holders.all({ kind: 'report' }, 60_000);
   const latencies = Float64Array.from(end.latencies).sort();
   const sorted = [...latencies];
-  const mib = 2 ** 20;
   return {
     held: end.held,
-    seconds,
-    presences,
-    emptyMiB: empty.proportional / mib,
-    idleMiB: idle.proportional / mib,
+    ...connected,
     afterMiB: after.proportional / mib,
     afterResidentMiB: after.resident / mib,
-    bytesPerUser: (after.proportional - empty.proportional) / connections,
+    bytesPerUser: (after.proportional - (connected.emptyMiB ?? 0) * mib) / connections,
     sent: end.sent,
     refused: end.refused,
     lost: end.sent - end.refused - (end.received - end.duplicates),
     duplicates: end.duplicates,
+    serverMicrosPerMessage: (serverSeconds * 1e6) / end.sent,
+    natsMicrosPerMessage: (natsSeconds * 1e6) / end.sent,
     p50Ms: quantile(sorted, 0.5),
     p99Ms: quantile(sorted, 0.99),
     maxMs: quantile(sorted, 1),
+    load: loadavg()[0] ?? 0,
   };
 }
 
@@ -158,7 +194,8 @@ async function measureBare(): Promise<Record<string, number>> {
     for (let i = 0; i < holderCount; i++) servers.push(await startBare());
     const ports = servers.map(({ port }) => port);
     holders = new Holders(shares('uws', ports));
-    return await measure(() => servers.flatMap((server) => server.pids()), holders);
+    const pids = () => servers.flatMap((server) => server.pids());
+    return await measure({ pids, natsPids: [], folder: null }, holders);
   } finally {
     holders?.close();
     for (const server of servers) await server.stop();
@@ -166,19 +203,23 @@ async function measureBare(): Promise<Record<string, number>> {
 }
 
 async function measureOwn(): Promise<Record<string, number>> {
-  const nats = await startNats();
+  const folder = flags.jetstream ? mkdtempSync(join(tmpdir(), 'nextalk-connections-')) : null;
+  const nats = await startNats(folder ?? undefined);
   let server: Running | undefined;
   let holders: Holders | undefined;
   try {
-    server = await startWorkers(flags.server ?? builtProgram, workers, nats.port);
+    const more = folder === null ? [] : ['--set', 'cluster.store=jetstream'];
+    server = await startWorkers(flags.server ?? builtProgram, workers, nats.port, more);
     const { pids, port } = server;
     holders = new Holders(shares('nextalk', [port]));
-    const figures = await measure(pids, holders);
-    return { ...figures, natsMiB: memoryBytes(nats.pids()).proportional / 2 ** 20 };
+    const natsPids = nats.pids();
+    const figures = await measure({ pids, natsPids, folder }, holders);
+    return { ...figures, natsMiB: memoryBytes(natsPids).proportional / mib };
   } finally {
     holders?.close();
     await server?.stop();
     await nats.stop();
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -19,10 +19,12 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts the Debian package's nats-server, on loopback. */
-export async function startNats(): Promise<Running> {
+/** Starts the Debian package's nats-server, on loopback; `store`: the folder of its JetStream, absent: it has none. */
+export async function startNats(store?: string): Promise<Running> {
   const port = await freePort();
-  const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const jetstream = store === undefined ? [] : ['--jetstream', '--store_dir', store];
+  const args = ['-a', '127.0.0.1', '-p', String(port), ...jetstream];
+  const child = spawn('nats-server', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   await untilSaid(child, child.stderr, /Server is ready/);
   return running(child, port);
 }
@@ -39,7 +41,7 @@ export async function startBare(): Promise<Running> {
   return running(child, port);
 }
 
-/** Starts `program` (a main.js, or main.ts) with as many workers. Resolves when all of them serve. */
+/** Starts `program` (a main.js, or main.ts) with as many workers on a NATS server. Resolves when all of them serve. */
 export async function startWorkers(
   program: string,
   workers: number,

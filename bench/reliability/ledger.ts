@@ -1,5 +1,5 @@
 /** What was accepted for one client and what has reached it, and what all of that comes to. */
-import type { Histogram } from '../statistics.js';
+import { Histogram } from '../statistics.js';
 
 /** What became of the messages of one run. */
 export interface Outcome {
@@ -32,10 +32,26 @@ export interface Outcome {
   readonly back99: number | null;
 }
 
-/** Who spent how many seconds of a core while messages were sent: the server since it was started last, and the clients. */
+/** How long messages took from the call to the client, in ms. */
+export interface Delays {
+  readonly messages: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** What the death of one node of several does to users who are connected to others, and whose tickets are from others. */
+export interface Apart {
+  readonly before: Delays;
+  /** In the ten seconds after it. */
+  readonly after: Delays;
+}
+
+/** Who spent how many seconds of a core while messages were sent: the server (those of its processes that were not started again), and the clients. */
 export interface Spent {
   readonly seconds: number;
   readonly server: number;
+  /** The nats-server of a cluster. */
+  readonly nats: number;
   readonly clients: number;
   /** Users who were not connected when the run's time was over: what is still to come to them counts as lost. */
   readonly absent: number;
@@ -55,6 +71,9 @@ export class Ledger {
   unanswered = 0;
   connects = 0;
   onlineAgain = 0;
+  /** When each message's call began, of `performance.now()`, and how long the message took to the client. */
+  readonly delays: (readonly [begun: number, ms: number])[] = [];
+  readonly #begun = new Map<number, number>();
   /** What had been accepted and not shown when the present connection was begun, and when that was. */
   #missing: { readonly at: number; readonly open: Set<number> } | null = null;
 
@@ -67,6 +86,11 @@ export class Ledger {
     this.#missing = open.size > 0 && this.connects > 1 ? { at, open } : null;
   }
 
+  /** A message is sent now. */
+  sends(number: number, at: number): void {
+    this.#begun.set(number, at);
+  }
+
   /** A message has come; `id` as its server gave it, where servers do that. */
   came(number: number, id: string | undefined): void {
     if (id !== undefined) {
@@ -76,6 +100,7 @@ export class Ledger {
       }
       this.#ids.add(id);
     }
+    this.#took(number);
     if (number < this.#highest && !this.shown.has(number)) this.disordered += 1;
     this.#highest = Math.max(this.#highest, number);
     this.shown.set(number, (this.shown.get(number) ?? 0) + 1);
@@ -83,6 +108,12 @@ export class Ledger {
     if (!missing?.open.delete(number) || missing.open.size > 0) return;
     this.replays.record(performance.now() - missing.at);
     this.#missing = null;
+  }
+
+  #took(number: number): void {
+    const begun = this.#begun.get(number);
+    this.#begun.delete(number);
+    if (begun !== undefined) this.delays.push([begun, performance.now() - begun]);
   }
 
   get lost(): number {
@@ -118,4 +149,18 @@ export function outcomeOf(ledgers: readonly Ledger[], replays: Histogram, back99
     replayP99: replays.quantile(0.99),
     back99,
   };
+}
+
+/** What users apart from a node that died at `at` have seen of that within `ms` before and after it. */
+export function apartFrom(ledgers: readonly Ledger[], at: number, ms: number): Apart {
+  const [before, after] = [new Histogram(), new Histogram()];
+  for (const [begun, took] of ledgers.flatMap(({ delays }) => delays)) {
+    if (begun < at && begun >= at - ms) before.record(took);
+    else if (begun >= at && begun < at + ms) after.record(took);
+  }
+  return { before: delaysOf(before), after: delaysOf(after) };
+}
+
+function delaysOf(histogram: Histogram): Delays {
+  return { messages: histogram.count, p50: histogram.quantile(0.5), p99: histogram.quantile(0.99) };
 }

@@ -10,12 +10,13 @@ export class Link {
 
   private constructor(
     private readonly listener: Server,
-    private readonly target: number,
+    /** Answers the server's port for a new connection. */
+    private readonly target: () => number,
   ) {
     listener.on('connection', (client) => this.#carry(client));
   }
 
-  static async open(target: number): Promise<Link> {
+  static async open(target: () => number): Promise<Link> {
     const link = new Link(createServer(), target);
     await new Promise<void>((resolve) => link.listener.listen(0, '127.0.0.1', resolve));
     return link;
@@ -46,7 +47,7 @@ export class Link {
       client.destroy();
       return;
     }
-    const server = connect(this.target, '127.0.0.1');
+    const server = connect(this.target(), '127.0.0.1');
     client.setNoDelay(true);
     server.setNoDelay(true);
     for (const [from, to] of [

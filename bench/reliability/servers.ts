@@ -1,20 +1,17 @@
-/** The servers whose clients lose their connections: how each is started, started again, and sent a message for a user. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/** The servers whose clients lose their connections: how each is started, of one node or of several, and sent a message for a user. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { apikey, domain } from '../clients/nextalk.js';
+import { type Running, startNats } from '../connections/servers.js';
 import { freePort } from '../targets.js';
 import { type Client, EventsClient, MqttPhone, type Person, PollClient, SocketClient } from './clients.js';
+import { BenchNode } from './node.js';
 import { BareClient, SocketIoClient } from './peer-clients.js';
 
 const peers = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers');
-const START_MS = 60_000;
-const STOP_MS = 15_000;
 const CALL_MS = 15_000;
 
 export interface Target {
@@ -45,105 +42,117 @@ export const targets: ReadonlyMap<string, Target> = new Map([
 /** What a call came to; `unanswered`: the server may have done it. */
 export type Called = { readonly status: number; readonly body: string } | 'refused' | 'unanswered';
 
+/** What is started. */
+export interface Setup {
+  readonly name: string;
+  readonly target: Target;
+  /** Our main.js. */
+  readonly program: string;
+  readonly durability: string | undefined;
+  /** More than one: a cluster, whose tickets are kept in the JetStream of one nats-server. */
+  readonly nodeCount: number;
+}
+
+/** A server of one node, or several behind a balancer that knows at once which of them are there. */
 export class BenchServer {
+  readonly nodes: BenchNode[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'nextalk-reliability-'));
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
-  #child: ChildProcess | null = null;
+  #nats: Running | null = null;
+  #turn = 0;
 
-  private constructor(
-    private readonly name: string,
-    readonly target: Target,
-    private readonly program: string,
-    private readonly durability: string | undefined,
-    readonly port: number,
-    readonly mqttPort: number,
-  ) {}
+  private constructor(readonly setup: Setup) {}
 
-  static async start(name: string, target: Target, program: string, durability?: string): Promise<BenchServer> {
-    const server = new BenchServer(name, target, program, durability, await freePort(), await freePort());
-    await server.start();
+  static async start(setup: Setup): Promise<BenchServer> {
+    const server = new BenchServer(setup);
+    try {
+      if (setup.nodeCount > 1) server.#nats = await startNats(join(server.#folder, 'jetstream'));
+      for (let number = 0; number < setup.nodeCount; number += 1) await server.#add(`n${number}`);
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
     return server;
   }
 
-  get pid(): number {
-    return this.#child?.pid ?? 0;
+  async #add(name: string): Promise<void> {
+    const [port, mqttPort] = [await freePort(), await freePort()];
+    const command = this.#command(name, port, mqttPort);
+    const node = new BenchNode({ name, port, mqttPort, command, log: join(this.#folder, `${name}.log`) });
+    this.nodes.push(node);
+    await node.start();
   }
 
-  /** Resolves when it takes connections. */
-  async start(): Promise<void> {
-    const log = join(this.#folder, 'log');
-    const output = openSync(log, 'a');
-    const child = spawn(process.execPath, this.#command(), { stdio: ['ignore', output, output] });
-    this.#child = child;
-    const until = performance.now() + START_MS;
-    while (performance.now() < until && child.exitCode === null) {
-      if (await accepts(this.port)) return;
-      await sleep(20);
-    }
-    throw new Error(`${this.name} did not start: ${readFileSync(log, 'utf8').slice(-1000)}`);
+  get pids(): readonly number[] {
+    return this.nodes.map(({ pid }) => pid);
   }
 
-  /** Resolves when the process has ended. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-    await exited;
-    clearTimeout(timer);
+  get natsPid(): number {
+    return this.#nats?.pids()[0] ?? 0;
+  }
+
+  /** The next node that takes connections; the first one where none does. */
+  get next(): BenchNode {
+    const serving = this.nodes.filter(({ serves }) => serves);
+    this.#turn += 1;
+    return (serving[this.#turn % serving.length] ?? this.nodes[0]) as BenchNode;
   }
 
   async close(): Promise<void> {
-    await this.stop('SIGKILL');
-    this.#agent.destroy();
+    for (const node of this.nodes) await node.close();
+    await this.#nats?.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** The ticket of a user who comes online; of a peer the user's name is enough. */
-  async online(user: string): Promise<string> {
-    if (!this.target.isOurs) return user;
-    const called = await this.#call('/v5/presences/online', { domain, name: user, nick: user, show: 'invisible' });
+  /** The ticket of a user who comes online through a node; of a peer the user's name is enough. */
+  async online(user: string, node: BenchNode): Promise<string> {
+    if (!this.setup.target.isOurs) return user;
+    const fields = { domain, name: user, nick: user, show: 'invisible' };
+    const called = await this.#call(node, '/v5/presences/online', fields);
     const ticket = typeof called === 'object' ? /"ticket":"([^"]+)"/.exec(called.body)?.[1] : undefined;
     if (ticket === undefined) throw new Error(`ONLINE: ${typeof called === 'object' ? called.body : called}`);
     return ticket;
   }
 
   send(user: string, body: string): Promise<Called> {
-    if (!this.target.isOurs) return this.#call(`/send/${user}`, body);
-    return this.#call('/v5/messages', { domain, from: 'site', to: user, body });
+    if (!this.setup.target.isOurs) return this.#call(this.next, `/send/${user}`, body);
+    return this.#call(this.next, '/v5/messages', { domain, from: 'site', to: user, body });
   }
 
-  #command(): string[] {
-    const { target, port, mqttPort } = this;
+  #command(name: string, port: number, mqttPort: number): string[] {
+    const { target, program } = this.setup;
     if (!target.isOurs) {
-      const [file, ...words] = this.name.startsWith('socketio') ? ['socketio-users.ts', 'recovery'] : ['uws.ts'];
-      const more = this.name === 'socketio-recovery' ? words : [];
-      return ['--import', 'tsx', join(peers, file ?? ''), String(port), ...more];
+      const isSocketIo = this.setup.name.startsWith('socketio');
+      const recovery = this.setup.name === 'socketio-recovery' ? ['recovery'] : [];
+      return ['--import', 'tsx', join(peers, isSocketIo ? 'socketio-users.ts' : 'uws.ts'), String(port), ...recovery];
     }
     return [
-      ...[this.program, '--port', String(port), '--mqtt-port', String(mqttPort), '--admin-port', '0'],
-      ...['--data', join(this.#folder, 'data'), ...this.#domainFlags()],
+      ...[program, '--port', String(port), '--mqtt-port', String(mqttPort), '--admin-port', '0'],
+      ...['--data', join(this.#folder, name), '--config', this.#config(name)],
     ];
   }
 
-  #domainFlags(): string[] {
-    if (this.durability === undefined) return ['--domain', `${domain}:${apikey}`];
-    const file = join(this.#folder, 'config.json');
-    writeFileSync(file, JSON.stringify({ domains: [{ domain, apikey, durability: this.durability }] }));
-    return ['--config', file];
+  /** Writes the configuration of one node. */
+  #config(node: string): string {
+    const { durability } = this.setup;
+    const file = join(this.#folder, `${node}.json`);
+    const nats = this.#nats && [`nats://127.0.0.1:${this.#nats.port}`];
+    const settings = {
+      domains: [{ domain, apikey, ...(durability === undefined ? {} : { durability }) }],
+      ...(nats ? { cluster: { nats, node, store: 'jetstream' } } : {}),
+    };
+    writeFileSync(file, JSON.stringify(settings));
+    return file;
   }
 
-  #call(path: string, fields: Readonly<Record<string, string>> | string): Promise<Called> {
+  #call(node: BenchNode, path: string, fields: Readonly<Record<string, string>> | string): Promise<Called> {
     const body = typeof fields === 'string' ? fields : new URLSearchParams(fields).toString();
     const headers = {
       Authorization: `Basic ${Buffer.from(`${domain}:${apikey}`).toString('base64')}`,
       'Content-Type': 'application/x-www-form-urlencoded',
       'Content-Length': Buffer.byteLength(body),
     };
-    const { port } = this;
-    const options = { host: '127.0.0.1', port, path, method: 'POST', agent: this.#agent, headers, timeout: CALL_MS };
+    const { port, agent } = node;
+    const options = { host: '127.0.0.1', port, path, method: 'POST', agent, headers, timeout: CALL_MS };
     return new Promise((resolve) => {
       const request = http.request(options, (response) => {
         let text = '';
@@ -163,14 +172,4 @@ export class BenchServer {
       request.end(body);
     });
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

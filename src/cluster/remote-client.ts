@@ -65,7 +65,7 @@ export class RemoteClients {
     private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | 'lane' | keyof QueueKeeper>,
     private readonly items: Items,
     private readonly node: Pick<LocalNode, 'mesh'>,
-    private readonly whereabouts: Pick<Whereabouts, 'find'>,
+    private readonly whereabouts: Pick<Whereabouts, 'find' | 'endsWithNode'>,
   ) {
     const { system } = domain.runtime;
     this.#actor = system.spawn(system.group(`remote clients ${domain.name}`, domain.lane), proxy, this);
@@ -87,7 +87,7 @@ export class RemoteClients {
   attach(client: Client, transport: Transport): void {
     const home = this.#homes.get(client);
     if (!home?.up) {
-      transport.close(CLOSE.ticketNotFound);
+      transport.close(this.#lostReason);
       return;
     }
     this.#lastId += 1;
@@ -178,12 +178,17 @@ export class RemoteClients {
     this.#leave(attachment, attachment.transport.close(reason));
   }
 
-  /** A home is not heard of: its tickets are unknown here, and attachments to it end. It is told of that when it is back. */
+  /** Why connections end whose client's home is lost: the client goes on with its ticket where that can be taken over. */
+  get #lostReason(): CloseReason {
+    return this.whereabouts.endsWithNode ? CLOSE.ticketNotFound : CLOSE.moved;
+  }
+
+  /** A home is not heard of, and attachments to it end. It is told of that when it is back. */
   lost(home: Peer): void {
     for (const attachment of [...this.#attachments.values()]) {
       if (attachment.home !== home) continue;
       this.#forget(attachment);
-      const farewell = this.#departure(attachment, attachment.transport.close(CLOSE.ticketNotFound));
+      const farewell = this.#departure(attachment, attachment.transport.close(this.#lostReason));
       const known = this.#farewells.get(home);
       if (known) known.push(farewell);
       else this.#farewells.set(home, [farewell]);

@@ -33,6 +33,11 @@ export interface WhereaboutsOptions {
 export class Whereabouts {
   constructor(private readonly options: WhereaboutsOptions) {}
 
+  /** Whether the tickets of a node that is gone are gone too: no other node can take its endpoints over. */
+  get endsWithNode(): boolean {
+    return this.options.orphans?.mayKnow() !== true;
+  }
+
   /** The other nodes that may know a ticket, the likeliest first. */
   candidates(address: Address, token: string): readonly Peer[] {
     const home = this.options.node.homeOf(token);
@@ -71,7 +76,7 @@ export class Whereabouts {
   }
 
   #mayBeOrphan(token: string): boolean {
-    return token.length > RANDOM_DIGITS && this.options.orphans?.mayKnow() === true;
+    return token.length > RANDOM_DIGITS && !this.endsWithNode;
   }
 
   /** Finds the client of a ticket. `counting`: the client keeps a position; a node then answers with an empty name after a sign-out. */

@@ -92,6 +92,25 @@ t.test(
 );
 
 t.test(
+  'a node is killed: its client that is connected through another one is told to come again, with 1012, and goes on',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const [n1, n2] = await three(t, nats);
+    const { ticket } = await n1.site().online('alice');
+    const alice = n2.own(new CountingSocket(n2.port, ticket));
+    await alice.connect();
+    const closed = new Promise((resolve) => alice.socket?.once('close', resolve));
+    await written();
+    n1.process.kill('SIGKILL');
+    t.equal(await closed, 1012);
+    await comeBack(alice, n2.port);
+    await n2.site().push('carl', 'alice', 'here');
+    await alice.has(1);
+  },
+);
+
+t.test(
   'two clients of an endpoint whose node was killed come to two nodes at once: one node has the endpoint, and both go on',
   { skip },
   async (t) => {
