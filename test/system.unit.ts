@@ -162,6 +162,22 @@ t.test('Actors', async (t) => {
     await quiet();
     t.equal(seen.at(-1), 1);
   });
+
+  t.test('a turn that an actor or a client asks for while one runs is that one: no empty turn follows', async (t) => {
+    const { system, actor, quiet } = stage(t);
+    const lane = system.lane();
+    let turns = 0;
+    system.endOfTurn.add(() => {
+      turns += 1;
+      if (turns === 2) system.wake();
+    });
+    lane.add({ flush: () => system.wake() });
+    await quiet();
+    t.equal(turns, 1);
+    actor().ref.tell({ kind: 'add', value: 'x' });
+    await quiet();
+    t.equal(turns, 3, 'what is asked for at the end of a turn is another one');
+  });
 });
 
 t.test('Messages that take long do not keep the event loop from the network', async (t) => {

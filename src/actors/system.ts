@@ -199,12 +199,16 @@ class TurnSystem implements System, TurnQueue {
   }
 
   readonly #runTurn = (): void => {
-    this.#turn = null;
-    let waiting = 0;
-    for (const { messages } of this.#lanes) waiting += messages;
-    this.#metrics.mailbox.observe(waiting);
-    this.#handleMessages();
-    this.#write();
+    try {
+      let waiting = 0;
+      for (const { messages } of this.#lanes) waiting += messages;
+      this.#metrics.mailbox.observe(waiting);
+      this.#handleMessages();
+      this.#write();
+    } finally {
+      // Who has asked for a turn up to here is served by the tasks below: another turn for that would be an empty one.
+      this.#turn = null;
+    }
     this.#lanes = this.#lanes.filter((lane) => {
       lane.isActive = lane.pending > 0;
       return lane.isActive;
