@@ -83,6 +83,32 @@ t.test('A client that ends its side is still answered what it asked before', asy
   t.equal(Buffer.concat(chunks).toString('hex'), '20020000' + '40020001' + 'd000');
 });
 
+t.test('Packets that come in pieces are not mixed up with what others send meanwhile', async (t) => {
+  const broker = await testBroker(t, { mqtt: { port: -1, anonymousDomain: own.domain } });
+  const watcher = await client(t, `mqtt://127.0.0.1:${broker.port}`);
+  await watcher.client.subscribeAsync('#', { qos: 1 });
+  const senders = ['61', '62', '63'].map((id) => {
+    const socket = connect({ port: broker.port, host: '127.0.0.1', noDelay: true });
+    t.teardown(() => socket.destroy());
+    socket.resume();
+    socket.write(Buffer.from(`100d00044d5154540402003c0001${id}`, 'hex'));
+    return { socket, packet: Buffer.from(`3208 0003 ${id}2f74 0001 ${id}`.replaceAll(' ', ''), 'hex') };
+  });
+  const rounds = 20;
+  for (let at = 0; at < rounds * 10; at++) {
+    for (const { socket, packet } of senders) {
+      await new Promise((resolve) => socket.write(packet.subarray(at % 10, (at % 10) + 1), resolve));
+    }
+  }
+  const topics = new Map<string, number>();
+  for (let n = 0; n < senders.length * rounds; n++) {
+    const { topic, payload } = await watcher.next();
+    t.equal(topic, `${payload}/t`);
+    topics.set(topic, (topics.get(topic) ?? 0) + 1);
+  }
+  t.strictSame(Object.fromEntries(topics), { 'a/t': rounds, 'b/t': rounds, 'c/t': rounds });
+});
+
 t.test('Connections of one address are limited', async (t) => {
   const tls = tlsFiles(t);
   const limits = { connectionsPerAddress: 1 };

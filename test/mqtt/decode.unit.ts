@@ -292,3 +292,18 @@ t.test('SUBSCRIBE and UNSUBSCRIBE are read as an independent codec wrote them', 
     { seed: 11, numRuns: 300 },
   );
 });
+
+t.test('A topic that comes again is recognized, and one that only looks alike is not', async (t) => {
+  const topics = ['t', 'a/b', 'a/bc', 'a/c', 'é', 'Ã©', 'a/é', `a/${'b'.repeat(300)}`, `a/${'b'.repeat(44)}`];
+  for (const known of topics) {
+    for (const topic of topics) {
+      const bytes = generate({ cmd: 'publish', topic, payload: 'x', qos: 0, dup: false, retain: false });
+      const decoded = decode(bytes, 0, bodyOf(bytes), bytes.length, 4, known);
+      t.match(decoded, { cmd: 'publish', topic, payload: Buffer.from('x') }, `${topic} after ${known}`);
+    }
+  }
+  const cut = Buffer.from(`3003 0003 ${hex('a')}`.replaceAll(' ', ''), 'hex');
+  t.match(decode(cut, 0, 2, cut.length, 4, 'a/b'), { cmd: 'refused', reason: 0x81 });
+  const wild = Buffer.from(`3003 0001 ${hex('#')}`.replaceAll(' ', ''), 'hex');
+  t.match(decode(wild, 0, 2, wild.length, 4, 'a'), { cmd: 'refused', reason: 0x81 });
+});

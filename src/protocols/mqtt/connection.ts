@@ -11,6 +11,7 @@ import type { Connect, Incoming, Publish, Refused, Version } from './packets.js'
 import { REASON, webSocketCodeOf } from './reason.js';
 import { Receipts } from './receipts.js';
 import { type SplitFault, Splitter } from './splitter.js';
+import type { Carrier } from './tunnel.js';
 import type { Wire } from './wire.js';
 
 /** Bytes gathered in one turn before they are written without waiting for its end. */
@@ -19,6 +20,9 @@ const GATHERED_BYTES = 256 * 1024;
 const CONGESTED_BYTES = 1024 * 1024;
 /** Bytes, besides one whole packet, that wait for a client before the server stops reading from it: nearly all answers fit. */
 const CHOKED_BYTES = 2 * CONGESTED_BYTES;
+
+/** Characters of the longest topic that a connection remembers, to recognize it when it comes again. */
+const REMEMBERED_TOPIC = 256;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
@@ -31,14 +35,6 @@ export interface ConnectionOwner {
   lost(): void;
   /** The connection can take publications again. */
   drained(): void;
-}
-
-/** What carries a connection's bytes to another node. */
-export interface Carrier {
-  carry(bytes: Buffer): void;
-  /** The client's network has taken everything. */
-  drained(): void;
-  lost(): void;
 }
 
 /** What all connections of a server share. */
@@ -107,6 +103,8 @@ export class Connection implements Stranger {
   #maximumPacketSize = Number.POSITIVE_INFINITY;
   #aliases: Aliases | null = null;
   #received: ReceivedAliases | null = null;
+  /** The topic of the last PUBLISH: most publishers have few, and many have one. */
+  #topic = '';
   /** Whole packets received. */
   #packets = 0;
   readonly #splitter: Splitter;
@@ -158,7 +156,7 @@ export class Connection implements Stranger {
       this.#refuse({ reason: REASON.malformed, silent: false });
       return false;
     }
-    const packet = decode(bytes, start, body, end, this.version);
+    const packet = decode(bytes, start, body, end, this.version, this.#topic);
     if (packet.cmd === 'refused') {
       this.#refuse(packet);
       return false;
@@ -217,8 +215,9 @@ export class Connection implements Stranger {
     this.#owner = this.host.connect(this, packet);
   }
 
-  /** Puts in the topic that an alias stands for; false where the alias stands for none. */
+  /** Remembers the topic, and puts in the one that an alias stands for; false where the alias stands for none. */
   #resolveAlias(packet: Publish): boolean {
+    if (packet.topic.length <= REMEMBERED_TOPIC) this.#topic = packet.topic;
     if (packet.alias === 0) return true;
     if (packet.alias > this.host.topicAliasMaximum) {
       this.#refuse({ reason: REASON.topicAliasInvalid, silent: false }); // [MQTT-3.3.2-9]
@@ -280,7 +279,9 @@ export class Connection implements Stranger {
   send(bytes: Buffer): boolean {
     if (bytes.length > this.#maximumPacketSize) return false; // [MQTT-3.1.2-24]
     if (this.#ended) return true;
-    this.#out.push(bytes);
+    // Mostly there is one in a turn: a list that grows keeps room for 16 more.
+    if (this.#out.length === 0) this.#out = [bytes];
+    else this.#out.push(bytes);
     this.#outBytes += bytes.length;
     if (this.#outBytes > GATHERED_BYTES) this.#write();
     else this.#schedule();

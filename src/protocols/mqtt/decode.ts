@@ -62,13 +62,17 @@ export function checkFirst(first: number, version: Version | null): number {
   return UNFLAGGED.has(type) && flags !== 0 && version > 3 ? REASON.malformed : 0; // [MQTT-2.1.3-1]
 }
 
-/** Decodes the packet between `start` and `end`; `body` is where its fixed header ends. `version` null: CONNECT is due. */
+/**
+ * Decodes the packet between `start` and `end`; `body` is where its fixed header ends. `version` null: CONNECT is due. `known` is the
+ * topic of an earlier PUBLISH: the same again is recognized by its bytes.
+ */
 export function decode(
   bytes: Buffer,
   start: number,
   body: number,
   end: number,
   version: Version | null,
+  known = '',
 ): Incoming | Refused {
   const first = bytes[start] as number;
   const type = first >> 4;
@@ -76,7 +80,7 @@ export function decode(
   if (version === null) return decodeConnect(new Reader(bytes, body, end), flags);
   switch (type) {
     case TYPE.publish:
-      return decodePublish(bytes, body, end, flags, version);
+      return decodePublish(bytes, body, end, flags, version, known);
     case TYPE.puback:
     case TYPE.pubrec:
     case TYPE.pubrel:
@@ -100,13 +104,21 @@ export function decode(
 
 const NO_PROPERTIES = new MessageProperties(EMPTY, PROPERTY.topicAlias);
 
-function decodePublish(bytes: Buffer, body: number, end: number, flags: number, version: Version): Publish | Refused {
+function decodePublish(
+  bytes: Buffer,
+  body: number,
+  end: number,
+  flags: number,
+  version: Version,
+  known: string,
+): Publish | Refused {
   const qos = (flags >> 1) & 3;
   const dup = (flags & 8) !== 0;
   if (qos === 3) return refused(REASON.malformed); // [MQTT-3.3.1-4]
   if (dup && qos === 0) return refused(REASON.malformed); // [MQTT-3.3.1-2]
   const reader = new Reader(bytes, body, end);
-  const topic = reader.name();
+  const isKnown = known !== '' && reader.skip(known);
+  const topic = isKnown ? known : reader.name();
   const id = qos === 0 ? 0 : reader.short();
   if (reader.fault !== 0) return refused(reader.fault);
   if (qos > 0 && id === 0) return refused(REASON.protocolError); // [MQTT-2.2.1-3]
@@ -121,7 +133,8 @@ function decodePublish(bytes: Buffer, body: number, end: number, flags: number, 
     }
   }
   const { own: alias, expiryS } = properties;
-  if (topic === '' ? alias === null : !isTopic(topic) || isTooDeep(topic)) return refused(REASON.malformed); // [MQTT-3.3.2-2]
+  const isValid = isKnown || (topic === '' ? alias !== null : isTopic(topic) && !isTooDeep(topic));
+  if (!isValid) return refused(REASON.malformed); // [MQTT-3.3.2-2]
   if (alias === 0) return refused(REASON.topicAliasInvalid); // [MQTT-3.3.2-8]
   return {
     cmd: 'publish',

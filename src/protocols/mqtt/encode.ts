@@ -45,13 +45,21 @@ export type Said = readonly (readonly [name: string, value: string])[];
 /** PUBACK, PUBREC, PUBREL or PUBCOMP. Only 5.0 carries a reason other than success, a text for people beside it, and what else is said. */
 export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0, text = '', said?: Said): Buffer {
   const first = ACK_BYTES[cmd];
-  if (version < 5 || (reason === 0 && !said)) return Buffer.from([first, 2, id >> 8, id & 0xff]);
+  if (version < 5 || (reason === 0 && !said)) return encodeShortAck(first, id);
   if (text === '' && !said) return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
   const properties = Buffer.concat([text === '' ? EMPTY : reasonString(text), ...(said ?? []).map(userProperty)]);
   return Buffer.concat([
     Buffer.from([first, 4 + properties.length, id >> 8, id & 0xff, reason, properties.length]),
     properties,
   ]);
+}
+
+function encodeShortAck(first: number, id: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes[0] = first;
+  bytes[1] = 2;
+  writeShort(bytes, 2, id);
+  return bytes;
 }
 
 const EMPTY = Buffer.alloc(0);

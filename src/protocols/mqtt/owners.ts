@@ -17,8 +17,9 @@ export class FairOwner implements ConnectionOwner {
   ) {}
 
   received(packet: Incoming): void {
+    if (this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
     if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
-    this.fair.pass(this.domain, () => this.owner.received(packet));
+    this.fair.wait(this.domain, () => this.owner.received(packet));
   }
 
   refused(refused: Refused): void {

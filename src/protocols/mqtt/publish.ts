@@ -18,7 +18,7 @@ import {
   TOO_MANY_MESSAGES,
 } from './publish-to-address.js';
 import { REASON } from './reason.js';
-import { acknowledgeCopy, acknowledgeLater, exceeds, keep, REFUSED, release } from './received.js';
+import { acknowledgeCopy, acknowledgeLater, acknowledgeNow, exceeds, keep, REFUSED, release } from './received.js';
 import type { SessionMessage, SessionState } from './session.js';
 
 const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
@@ -93,10 +93,19 @@ export function publishFromClient(
     state.journal?.receive(id);
   }
   if (qos === 0) return 0;
+  if (outcome !== PENDING && !isStored(broker, packet.retain)) {
+    acknowledgeNow(connection, packet, outcome);
+    return 0;
+  }
   ready = acknowledgeLater(connection, packet, () => outcome);
   isLate = outcome === PENDING;
   if (!isLate) tellWhenStored(state, self, ready, packet.retain);
   return 0;
+}
+
+/** Whether something of a publication may have to be on disk before it is acknowledged. */
+function isStored({ journal }: Broker, isRetained: boolean): boolean {
+  return journal !== null && (journal.keepsSessions || isRetained);
 }
 
 /**
@@ -109,8 +118,7 @@ function tellWhenStored(
   ready: () => void,
   isRetained = false,
 ): void {
-  const { journal } = broker;
-  if (journal?.keepsSessions || (journal && isRetained)) self.tell({ kind: 'accepted', ready, hops: HOPS });
+  if (isStored(broker, isRetained)) self.tell({ kind: 'accepted', ready, hops: HOPS });
   else ready();
 }
 

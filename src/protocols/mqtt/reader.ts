@@ -94,6 +94,21 @@ export class Reader {
     return text;
   }
 
+  /** Reads on behind a string where it is this one, as is told for ASCII only. Answers whether it is. */
+  skip(text: string): boolean {
+    const { bytes } = this;
+    const start = this.at + 2;
+    const { length } = text;
+    if (start + length > this.end || bytes[this.at] !== length >> 8 || bytes[this.at + 1] !== (length & 0xff))
+      return false;
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[start + i] as number;
+      if (byte >= 0x80 || byte !== text.charCodeAt(i)) return false;
+    }
+    this.at = start + length;
+    return true;
+  }
+
   /** A topic, filter, client id or user name: a string without control characters. */
   name(): string {
     const text = this.text();

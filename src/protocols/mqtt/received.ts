@@ -37,6 +37,12 @@ export function acknowledgeLater(connection: Connection, packet: Publish, outcom
   });
 }
 
+/** Acknowledges a publication whose outcome is known, and on disk where it is to be there, behind those of the publications before. */
+export function acknowledgeNow(connection: Connection, packet: Publish, outcome: Outcome): void {
+  if (connection.receipts.waiting > 0) acknowledgeLater(connection, packet, () => outcome)();
+  else acknowledge(connection, packet, outcome);
+}
+
 /** A QoS 2 publication came again: it is acknowledged, behind the first of its copies, and not handed on [MQTT-4.3.3-10]. */
 export function acknowledgeCopy(connection: Connection, { id }: Publish): () => void {
   return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));

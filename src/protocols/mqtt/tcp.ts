@@ -6,6 +6,7 @@ import { Timeouts } from '../../clock.js';
 import { networkOf } from '../client-address.js';
 import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
+import { withSharedReads } from './shared-reads.js';
 import type { Wire } from './wire.js';
 
 /** Bytes up to which chunks that are written together are copied into one; larger chunks go out as they are. */
@@ -131,17 +132,28 @@ function admit({ context }: MqttHost, socket: net.Socket): boolean {
   return false;
 }
 
-function createServer(host: MqttHost, certificate: Certificate | null, onSocket: (socket: net.Socket) => void) {
+function createServer(
+  host: MqttHost,
+  certificate: Certificate | null,
+  /** Called with each connection, also where it is not admitted or its TLS handshake is not over. */
+  onConnection: (socket: net.Socket) => void,
+  onSocket: (socket: net.Socket) => void,
+) {
   // Half open: a client that has ended its side still gets its answers.
   const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
   if (!certificate) {
-    return net.createServer(options, (socket) => {
+    return net.createServer({ ...options, pauseOnConnect: true }, (accepted) => {
+      const socket = withSharedReads(accepted);
+      onConnection(socket);
       if (admit(host, socket)) onSocket(socket);
     });
   }
   const { cert, key } = certificate;
   const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, onSocket);
-  server.on('connection', (socket) => admit(host, socket));
+  server.on('connection', (socket) => {
+    onConnection(socket);
+    admit(host, socket);
+  });
   server.on('tlsClientError', (_error, socket) => {
     host.context.runtime.metrics.refused.handshakeFailed += 1;
     // Node leaves a socket open whose handshake took too long.
@@ -160,12 +172,11 @@ export async function listenTcp(
 ): Promise<TcpListener> {
   const sockets = new Set<net.Socket>();
   const lingering = new Timeouts<net.Socket>(host.context.runtime.clock, LINGER_MS, (socket) => socket.destroy());
-  const server = createServer(host, certificate, (socket) => accept(host, lingering, socket));
-  // Sockets whose TLS handshake is not over are to be closed as well.
-  server.on('connection', (socket: net.Socket) => {
+  const track = (socket: net.Socket): void => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-  });
+  };
+  const server = createServer(host, certificate, track, (socket) => accept(host, lingering, socket));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(Object.assign(error, { address: `${address}:${port}` })));
     server.listen(Math.max(port, 0), address, () => {
@@ -182,9 +193,10 @@ export async function listenTcp(
     },
     async close() {
       lingering.close();
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
       for (const socket of sockets) socket.destroy();
-      await closed;
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await Promise.all(closed);
     },
   };
 }

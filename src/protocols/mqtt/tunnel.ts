@@ -4,7 +4,7 @@
  * tunnel.
  */
 import type { Tunnel, TunnelEvents } from '../../cluster/tunnels.js';
-import { type Carrier, Connection } from './connection.js';
+import { Connection } from './connection.js';
 import type { MqttHost } from './host.js';
 import type { Wire } from './wire.js';
 
@@ -19,6 +19,14 @@ export interface Origin {
   readonly kind: Wire['kind'];
   readonly origin: string;
   readonly address: string;
+}
+
+/** What carries a connection's bytes to another node. */
+export interface Carrier {
+  carry(bytes: Buffer): void;
+  /** The client's network has taken everything. */
+  drained(): void;
+  lost(): void;
 }
 
 /** At the node that the client connected to: carries what the client sends, and writes what comes back. */
