@@ -1,8 +1,8 @@
 /** Reading a request: its path, its body up to the limit, its parameters. */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import type { Headers } from '../protocols/headers.js';
-import { type Fault, type Parameters, readForm, readJson } from '../protocols/parameters.js';
+import { type Fault, type Parameters, readForm, readJson, readSoundForm } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 
 /** What must be taken from uWebSockets.js's request before its handler returns. */
@@ -56,18 +56,24 @@ export function readParameters(
   const inQuery = readForm(query, parameters, most);
   if (inQuery) return unreadable(inQuery, 'the query', 'percent-encoded UTF-8', most);
   if (body.length === 0) return parameters;
-  if (!isUtf8(body)) return badRequest('the body is not UTF-8');
-  // .NET's StreamWriter puts a byte order mark in front.
-  const decoded = body.toString('utf8');
-  const text = decoded.startsWith('\ufeff') ? decoded.slice(1) : decoded;
+  const text = textOf(body);
+  if (text === null) return badRequest('the body is not UTF-8');
   if (type === 'json') {
     const inJson = read(text, parameters, most);
     return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
   }
-  // U+FFFD is what broken UTF-8 has become in a query; in a body it has been checked already, and is the user's own.
-  const plain = text.includes('\ufffd') ? text.replaceAll('\ufffd', '%EF%BF%BD') : text;
-  const inForm = readForm(plain, parameters, most);
+  const inForm = readSoundForm(text, parameters, most);
   return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : parameters;
+}
+
+/** The text of a body; null: it is not UTF-8. */
+function textOf(body: Buffer): string | null {
+  // Nearly all forms are ASCII, which is copied and not decoded.
+  if (isAscii(body)) return body.toString('latin1');
+  if (!isUtf8(body)) return null;
+  const text = body.toString('utf8');
+  // .NET's StreamWriter puts a byte order mark in front.
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
 }
 
 function unreadable(fault: Fault, where: string, form: string, most: number): ReplyError {

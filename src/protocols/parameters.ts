@@ -49,14 +49,17 @@ function listOf(name: string): string | null {
   return ITEM.exec(name)?.[1] ?? null;
 }
 
-/**
- * Reads `a=1&b=2` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
- * of one list come together. Malformed: not percent-encoded UTF-8; U+FFFD unescaped is what bytes that are no UTF-8 have
- * become on their way here.
- */
+/** Like `readSoundForm`, of a text that has been decoded already: U+FFFD in it is what bytes that are no UTF-8 have become. */
 export function readForm(text: string, into: Parameters, most: number): Fault | null {
   if (text === '') return null;
-  if (text.includes('\ufffd')) return 'malformed';
+  return text.includes('\ufffd') ? 'malformed' : readSoundForm(text, into, most);
+}
+
+/**
+ * Reads `a=1&b=2` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
+ * of one list come together. Malformed: not percent-encoded UTF-8.
+ */
+export function readSoundForm(text: string, into: Parameters, most: number): Fault | null {
   const spaced = text.includes('+') ? text.replace(PLUSES, ' ') : text;
   const lists: Lists = { items: null };
   let count = 0;
