@@ -24,6 +24,10 @@ const FORBIDDEN = /[/+#,\u0000-\u001f\u007f-\u009f]/;
 
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
+/** Ids as most sites give them, which nothing else has to be asked of: one look in place of ten. */
+const PLAIN_ID = /^[\w.@-]{1,64}$/;
+const COLON = 0x3a;
+
 /** Without outer spaces, at most 256 bytes of well-formed UTF-8, without `/ + # ,` and control characters. */
 export function isId(text: string): boolean {
   return (
@@ -71,20 +75,24 @@ function parseFull(domain: string, text: string): Target | null {
  * Null where section 2 calls for 400.
  */
 export function parseTarget(domain: string, text: string, bareNode: 'uid' | 'gid' = 'uid'): Target | null {
+  if (PLAIN_ID.test(text)) return targetOf(domain, bareNode, text);
   if (CONTROL.test(text)) return null;
   const trimmed = text.trim();
   if (trimmed.startsWith('/')) return parseFull(domain, trimmed);
   const prefix = PREFIX.exec(trimmed)?.[1] as Node | undefined;
   const node = prefix ?? bareNode;
   const id = prefix === undefined ? trimmed : trimmed.slice(4).trimStart();
-  if (!isId(id)) return null;
+  return isId(id) ? targetOf(domain, node, id) : null;
+}
+
+function targetOf(domain: string, node: Node, id: string): Target {
   return { address: addressOf(domain, node, id), node, id, client: null };
 }
 
 /** The short id by which packets and answers name an endpoint: users and rooms bare, visitors and services with a prefix. */
 export function shortIdOf(node: Node, id: string): string {
   if (node === 'vid' || node === 'sid') return `${node}:${id}`;
-  return PREFIX.test(id) ? `${node}:${id}` : id;
+  return id.charCodeAt(3) === COLON && PREFIX.test(id) ? `${node}:${id}` : id;
 }
 
 /** The short id of an address of `domain`. */
