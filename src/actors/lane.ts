@@ -63,6 +63,7 @@ export class Lane<Cell = unknown> {
   handle(most: number, receive: (cell: Cell, message: unknown) => void): number {
     const start = this.#handled;
     const end = Math.max(start, Math.min(this.#cells.length, start + most));
+    if (end === start) return 0;
     for (let at = start; at < end; at++) {
       this.#handled = at + 1;
       receive(this.#cells[at] as Cell, this.#messages[at]);

@@ -223,11 +223,13 @@ class TurnSystem implements System, TurnQueue {
     const slice = this.isCrowded ? CROWDED_SLICE : SLICE;
     const lanes = this.#lanes;
     // Lanes that become active meanwhile are appended to the list.
+    // `idle`: how many lanes, this one the last, have been found empty since a message was handled that may have filled another.
     for (let handled = 0, idle = 0; idle < lanes.length && handled < TURN_MESSAGES && performance.now() < until; ) {
       const lane = lanes[0] as ActorLane;
       const done = lane.handle(slice, this.#deliver);
       handled += done;
-      idle = done > 0 ? 0 : idle + 1;
+      if (done > 0) idle = 0;
+      if (lane.messages === 0) idle += 1;
       if (lanes.length > 1) lanes.push(lanes.shift() as ActorLane);
     }
     for (const lane of lanes) lane.handle(lane.messages - MOST_WAITING, this.#deliver);
@@ -236,7 +238,7 @@ class TurnSystem implements System, TurnQueue {
   /** Writes to the clients of lanes that have no messages left, or whose clients have waited too many turns. */
   #write(): void {
     const isCrowded = this.isCrowded && this.#lanes.length > 0;
-    const until = performance.now() + (isCrowded ? CROWDED_MS : Number.POSITIVE_INFINITY);
+    const until = isCrowded ? performance.now() + CROWDED_MS : Number.POSITIVE_INFINITY;
     // Begins behind the lane with which the last turn ended: otherwise a lane whose writes take whole turns would hold up the others.
     const first = this.#writtenLast === null ? 0 : this.#lanes.indexOf(this.#writtenLast) + 1;
     const lanes = first === 0 ? this.#lanes : [...this.#lanes.slice(first), ...this.#lanes.slice(0, first)];
@@ -245,7 +247,7 @@ class TurnSystem implements System, TurnQueue {
     while (ready.length > 0) {
       for (const lane of ready) {
         lane.write(isCrowded ? CROWDED_SLICE : Number.POSITIVE_INFINITY);
-        if (performance.now() < until) continue;
+        if (!isCrowded || performance.now() < until) continue;
         this.#writtenLast = lane;
         return;
       }

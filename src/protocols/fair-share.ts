@@ -155,6 +155,7 @@ export class FairShare {
     this.#running = null;
     this.#turn += 1;
     this.system.isCrowded = this.isCrowded;
+    if (this.#queue.length === 0) return;
     this.#serveSome();
     if (this.#queue.length > 0) this.#stayAwake();
   }
