@@ -5,40 +5,42 @@
 import { randomFillSync } from 'node:crypto';
 
 /** Crockford's base 32: its order is that of ASCII. */
-const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-/** Every two of them, in order. */
-const PAIRS = Array.from({ length: 32 * 32 }, (_, i) => `${DIGITS[i >> 5]}${DIGITS[i & 31]}`);
+const DIGITS = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
 const TIME_DIGITS = 10;
-const RANDOM_PAIRS = 7;
-const MOST_IN_A_MILLISECOND = PAIRS.length - 1;
+const COUNT_DIGITS = 2;
+const LENGTH = 26;
+const MOST_IN_A_MILLISECOND = 32 ** COUNT_DIGITS - 1;
 
 /** Random numbers are cheap by the thousand only. */
-const pool = new Uint16Array(RANDOM_PAIRS * 256);
+const pool = Buffer.alloc(4096);
 let used = pool.length;
 let lastMs = 0;
-let timeText = '';
 let count = 0;
 
-function timeDigits(ms: number): string {
-  let text = '';
-  for (let rest = ms, i = 0; i < TIME_DIGITS; i++, rest = Math.floor(rest / 32)) text = DIGITS[rest % 32] + text;
-  return text;
+/** The id made last, as bytes. Ids that were put together of texts would be kept as their many parts by V8. */
+const id = Buffer.alloc(LENGTH);
+
+/** Writes a number as so many digits that end before `end`. */
+function write(value: number, digits: number, end: number): void {
+  for (let rest = value, at = end - 1; at >= end - digits; rest = Math.floor(rest / 32), at--) {
+    id[at] = DIGITS[rest % 32] as number;
+  }
 }
 
 /** A new id. `nowMs` is milliseconds since the epoch; where it falls back, the last time counts on. */
 export function newMessageId(nowMs: number = Date.now()): string {
   if (nowMs > lastMs) {
     lastMs = nowMs;
-    timeText = timeDigits(nowMs);
+    write(nowMs, TIME_DIGITS, TIME_DIGITS);
     count = 0;
   } else if (count < MOST_IN_A_MILLISECOND) {
     count += 1;
   }
-  if (used === pool.length) {
+  write(count, COUNT_DIGITS, TIME_DIGITS + COUNT_DIGITS);
+  if (used + LENGTH > pool.length) {
     randomFillSync(pool);
     used = 0;
   }
-  let text = timeText + PAIRS[count];
-  for (const end = used + RANDOM_PAIRS; used < end; used++) text += PAIRS[(pool[used] as number) % PAIRS.length];
-  return text;
+  for (let at = TIME_DIGITS + COUNT_DIGITS; at < LENGTH; at++) id[at] = DIGITS[(pool[used++] as number) % 32] as number;
+  return id.toString('latin1');
 }
