@@ -4,6 +4,7 @@
  */
 import { Conditions } from './conditions.js';
 import type { DomainLimits } from './config-domain.js';
+import { OUTBOX_WAYS } from './event-kinds.js';
 import { RecentErrors } from './recent-errors.js';
 import { seldom } from './seldom.js';
 
@@ -40,19 +41,6 @@ export type DropReason = (typeof DROP_REASONS)[number];
 /** How a client was away no more: it came back, or its ticket ended. */
 export const AWAY_ENDS = ['returned', 'expired', 'limit', 'gaveWay', 'ended', 'handedOver'] as const;
 export type AwayEnd = (typeof AWAY_ENDS)[number];
-
-/** How what waited for the site has left an outbox: all but `acknowledged` are losses. */
-export const OUTBOX_WAYS = [
-  'acknowledged',
-  'refused',
-  'failed',
-  'tooOld',
-  'expired',
-  'overflow',
-  'noRoom',
-  'discarded',
-] as const;
-export type OutboxWay = (typeof OUTBOX_WAYS)[number];
 
 /** Why a request or connection was refused. */
 export const REFUSAL_REASONS = [

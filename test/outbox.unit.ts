@@ -5,7 +5,7 @@
 import t from 'tap';
 import { type Answered, Outbox, type OutboxRules } from '../src/actors/outbox.js';
 import type { Waiting } from '../src/actors/outbox-queue.js';
-import type { OutboxWay } from '../src/metrics.js';
+import type { OutboxWay } from '../src/event-kinds.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { dice } from './support/dice.js';
 import { MemoryStore } from './support/memory-store.js';
@@ -82,7 +82,12 @@ class World {
   }
 
   push(id: number, padding = ''): void {
-    this.outbox.push(JSON.stringify({ id, padding }));
+    this.outbox.push(JSON.stringify({ id, padding }), { id: String(id) });
+  }
+
+  /** The message of an item is deleted. */
+  delete(id: number): void {
+    this.outbox.delete(String(id), (json) => (JSON.parse(json) as Told).id === id);
   }
 
   /** The site answers what is under way; what it acknowledges it has. */
@@ -296,7 +301,7 @@ t.test('what the disk has no room for is counted where it would have stood', asy
 });
 
 t.test(
-  'whatever happens, and wherever the process is killed: at least once, in order, nothing missing but what is said',
+  'whatever happens, and wherever the process is killed: at least once, in order, nothing missing but what is said or deleted',
   async (t) => {
     for (let seed = 1; seed <= 400; seed++) {
       const roll = dice(seed);
@@ -305,10 +310,13 @@ t.test(
       /** Ids whose writes were not on disk when the process was killed: nobody can know of them. */
       const unknowable = new Set<number>();
       let uncommitted: number[] = [];
+      /** Ids that were deleted, and how many POSTs the site had taken when they were; those whose deletion was not on disk. */
+      const deleted = new Map<number, number>();
+      let undone: number[] = [];
       /** How many POSTs the site had taken when each process began. */
       const lives = [0];
       for (let step = 0; step < 120; step++) {
-        const what = roll(12);
+        const what = roll(13);
         if (what < 5) {
           uncommitted.push(next);
           world.push(next++);
@@ -318,19 +326,34 @@ t.test(
         else if (what < 11) {
           world.store?.commit();
           uncommitted = [];
+          undone = [];
+        } else if (what < 12) {
+          const id = roll(Math.max(1, next));
+          if (id === next) continue;
+          const isUnderWay = world.pending?.body.some((one) => one.id === id);
+          world.delete(id);
+          deleted.set(id, world.bodies.length + (isUnderWay ? 1 : 0));
+          undone.push(id);
         } else if (roll(3) === 0) {
           // The site may have had what was under way, and the process not its answer.
           if (world.pending && roll(2) === 0) world.bodies.push(world.pending.body);
           lives.push(world.bodies.length);
           world.kill(roll((world.store?.uncommitted ?? 0) + 1));
           for (const id of uncommitted) unknowable.add(id);
+          for (const id of undone) deleted.set(id, Number.POSITIVE_INFINITY);
           uncommitted = [];
+          undone = [];
         }
       }
       world.drain();
       const told = firstTimes(world.told);
-      const lost = range(0, next).filter((id) => !told.includes(id) && !unknowable.has(id));
+      const setAside = world.told.flatMap(({ kind, id }) => (kind === 'failed' ? [id] : []));
+      const known = new Set([...told, ...setAside, ...unknowable, ...deleted.keys()]);
+      const lost = range(0, next).filter((id) => !known.has(id));
       const what = `seed ${seed}`;
+      for (const [id, from] of deleted) {
+        if (ids(world.bodies.slice(from).flat()).includes(id)) t.fail(`${what}: ${id} is told after it was deleted`);
+      }
       if (lost.length > missed(world.told)) t.fail(`${what}: ${lost.length} are lost, ${missed(world.told)} said`);
       for (const [n, from] of lives.entries()) {
         const life = ids(world.bodies.slice(from, lives[n + 1]).flat());
@@ -359,7 +382,7 @@ t.test('a restart in order goes on with what waits; one whose URL has changed te
 t.test('items that nobody is to have any more, and those of a service, which fail for good', async (t) => {
   const world = new World({ batch: 1, gatherMs: 0, words: null, oldestMs: null });
   world.outbox.push('{"id":0}');
-  world.outbox.push('{"id":1}', world.clock.now() + 1000);
+  world.outbox.push('{"id":1}', { expiresAt: world.clock.now() + 1000 });
   world.outbox.push('{"id":2}');
   for (let n = 0; n < 3; n++) {
     world.answer({ status: 500 });

@@ -324,3 +324,62 @@ for (const { durability, isKilled } of [
     t.match(isKilled && after.name === 'carl' ? await told.next() : after, { name: 'rose', outcome: 'dropped' });
   });
 }
+
+for (const [how, isConnected] of [
+  ['that waits for a client', false],
+  ['that a client has not confirmed', true],
+] as const) {
+  t.test(`a message ${how} and is stored as a server ends that keeps no queues is told once`, async (t) => {
+    const clock = new ManualClock();
+    const hook = await WebhookServer.start(t);
+    const told = new Told(hook);
+    const events = { url: hook.url, kinds: ['offline', 'undelivered'] };
+    const domains = [{ ...siteA, webhookPrivate: true, durability: 'none', offline: true, events }];
+    const data = t.testdir();
+    const first = await testServer(t, { data, presence: times, domains }, clock);
+    const { ticket } = await first.site().online('jack');
+    const socket = first.own(new CountingSocket(first.port, ticket));
+    if (isConnected) await socket.connect();
+    for (const body of ['one', 'two']) await first.site().push('anna', 'jack', body);
+    if (isConnected) await socket.has(2);
+    await first.drain();
+    await first.close();
+    t.equal(hook.calls.length, 0);
+    const second = await testServer(t, { data, presence: times, domains }, clock);
+    clock.advance(200);
+    for (const body of ['one', 'two']) {
+      t.match(await told.next(), { kind: 'undelivered', name: 'jack', outcome: 'stored', packet: { body } });
+    }
+    const back = await second.site().online('jack');
+    await second.site().offline(back.ticket);
+    clock.advance(times.graceMs);
+    await second.settled();
+    clock.advance(200);
+    t.match(await told.next(), { kind: 'offline', name: 'jack' });
+    await second.site().push('anna', 'rose', 'the last');
+    await second.settled();
+    clock.advance(200);
+    t.match(await told.next(), { name: 'rose', packet: { body: 'the last' } }, 'and not again');
+  });
+}
+
+t.test('what waits in queues that a restart keeps is neither stored nor told as a server ends', async (t) => {
+  const hook = await WebhookServer.start(t);
+  const told = new Told(hook);
+  const events = { url: hook.url, kinds: ['undelivered'] };
+  const domains = [{ ...siteA, webhookPrivate: true, offline: true, events }];
+  const data = t.testdir();
+  const first = await testServer(t, { data, domains });
+  const { ticket } = await first.site().online('jack');
+  await first.site().push('anna', 'jack', 'one');
+  await first.drain();
+  await first.close();
+  const second = await testServer(t, { data, domains });
+  t.equal(second.metrics.domain(siteA.domain).offlineMessages, 0);
+  const socket = second.own(new CountingSocket(second.port, ticket));
+  await socket.connect();
+  await socket.has(1);
+  t.strictSame(socket.bodies, ['one']);
+  await second.site().push('anna', 'rose', 'the last');
+  t.match(await told.next(), { name: 'rose', packet: { body: 'the last' } });
+});

@@ -1,42 +1,85 @@
 /**
- * Messages that their sender deletes, by the status `deleted {id}` to the receiver of the message. PROTOCOL.md section 18.
- * The status travels the way that the message went, behind it, and takes the message out wherever it still waits; a client that
- * never had the message is not told. So deleting needs no messages of its own between nodes.
+ * Messages that are deleted while they wait: they are delivered to nobody. PROTOCOL.md section 18.
+ *
+ * One message is deleted by the status `deleted {id}` from its sender to its receiver. The status travels the way that the message
+ * went, behind it, and takes the message out wherever it still waits for clients; a client that never had the message is not told.
+ * What waits for the site is no way's end, and is taken out on every node (`deleteForSite`).
+ *
+ * A conversation, or all that a user has said, is deleted by the history (forgetting.ts), which tells nobody: it is taken out of
+ * everything in which messages wait, on every node (`deleteWaiting`).
  */
-import { isRoom, shortId } from './address.js';
+import { type Address, isRoom, parseTarget, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
 import type { EndpointState } from './endpoint.js';
 import type { MessageFields, Packet, StatusFields } from './packet.js';
+import { whenHandled } from './router.js';
 import { forgetWaiting } from './unseen.js';
 
 const DELETED = 'deleted ';
+/** So many pieces of the work of a deletion are done in one turn of the event loop. */
+const AT_ONCE = 100;
+/** A message is told to its sender's actor, which tells its receivers' actors, which give it to queues and outboxes. */
+const HOPS = 2;
 
-/** Which message is deleted: the one with this id from this sender to this endpoint or room, both as short ids. */
+/** Which messages are deleted. Users and rooms are named as in the messages, by their short ids. */
 export interface Deletion {
-  readonly from: string;
-  readonly to: string;
-  readonly id: string;
+  readonly user: string;
+  /** The other side of the conversation, or a room; null: all of the user's conversations, and what it has said in rooms. */
+  readonly other: string | null;
   readonly isOfRoom: boolean;
+  /** Of the conversation only the message that the user has sent under this id; null: all. */
+  readonly id: string | null;
+}
+
+/** A single message. */
+export interface MessageDeletion extends Deletion {
+  readonly other: string;
+  readonly id: string;
 }
 
 /** The message that a packet deletes; null, nearly always: the packet deletes none. */
-export function deletionOf({ name }: Pick<Domain, 'name'>, { kind, fields, topic }: Packet): Deletion | null {
-  if (kind !== 'status') return null;
+export function deletionOf({ name }: Pick<Domain, 'name'>, packet: Packet): MessageDeletion | null {
+  if (packet.kind !== 'status') return null;
+  const { topic, fields } = packet;
   const { from, show } = fields as StatusFields;
   if (!show.startsWith(DELETED)) return null;
-  return { from, to: shortId(name, topic), id: show.slice(DELETED.length), isOfRoom: isRoom(name, topic) };
+  return { user: from, other: shortId(name, topic), id: show.slice(DELETED.length), isOfRoom: isRoom(name, topic) };
 }
 
-export function isDeleted({ from, to, id, isOfRoom }: Deletion, fields: MessageFields): boolean {
-  return fields.id === id && fields.from === from && fields.to === to && (fields.type === 'grpchat') === isOfRoom;
+export function isDeleted({ user, other, id, isOfRoom }: Deletion, message: MessageFields): boolean {
+  const { from, to, type } = message;
+  const inRoom = type === 'grpchat';
+  if (id !== null) return message.id === id && from === user && to === other && inRoom === isOfRoom;
+  if (type === 'broadcast') return false;
+  if (other === null) return from === user || (!inRoom && to === user);
+  if (inRoom !== isOfRoom) return false;
+  return inRoom ? to === other : (from === user && to === other) || (from === other && to === user);
 }
 
-/** Whether a frame's JSON holds a single message, which is the deleted one. Most frames are ruled out without being parsed. */
+/** What waits with messages in it, as JSON: a frame, an event with its `packet`, or a message itself. */
+type Holder = MessageFields & { readonly messages?: readonly MessageFields[]; readonly packet?: MessageFields };
+
+/** Whether a frame's JSON holds a single message, which is deleted. */
 export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
-  if (!payload.includes(JSON.stringify(deletion.id))) return false;
-  const { messages } = JSON.parse(payload.toString()) as { readonly messages?: readonly MessageFields[] };
+  const { messages } = parse(deletion, payload) ?? {};
   return messages?.length === 1 && isDeleted(deletion, messages[0] as MessageFields);
+}
+
+/** Whether what waits for the site, as JSON, is a deleted message or an event that carries one. */
+export function isItemOf(deletion: Deletion, json: string | Buffer): boolean {
+  const item = parse(deletion, json);
+  return item !== null && isDeleted(deletion, item.packet ?? item);
+}
+
+/** Most texts that do not have the deleted message are ruled out without being parsed; null: they are, or are no JSON object. */
+function parse({ id }: Deletion, json: string | Buffer): Holder | null {
+  if (id !== null && !json.includes(JSON.stringify(id))) return null;
+  try {
+    return Object(JSON.parse(json.toString())) as Holder;
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -63,6 +106,27 @@ export function takeDeleted(state: EndpointState, packet: Packet, clients = stat
   return told;
 }
 
+/** Takes deleted messages out of an endpoint's queues on this node. Nobody is told. */
+export function takeAllDeleted(state: EndpointState, deletion: Deletion): void {
+  const { domain, address, clients, moving } = state;
+  const taken = new Set<Packet>();
+  for (const client of clients) {
+    for (const packet of client.queued.filter(isMessage(deletion))) {
+      takeFromQueue(client, packet);
+      taken.add(packet);
+    }
+  }
+  for (const packet of state.unseen?.packets.filter(isMessage(deletion)) ?? []) {
+    forgetWaiting(state, packet);
+    taken.add(packet);
+  }
+  if (moving?.isLeaving === false) {
+    for (const held of moving.held) if (isMessage(deletion)(held.packet)) moving.held.delete(held);
+  }
+  // A message of the offline store is counted when it is taken out there.
+  for (const packet of taken) if (!domain.mailboxes?.placeOf(packet)) domain.drop(packet, 'deleted', address);
+}
+
 /** Removes a deleted message from a client's queue. It does not count as lost, since the client is not to know of it. */
 function takeFromQueue(client: Client, packet: Packet): void {
   client.queue.remove(packet, 0);
@@ -71,4 +135,60 @@ function takeFromQueue(client: Client, packet: Packet): void {
 
 function isMessage(deletion: Deletion): (packet: Packet) => boolean {
   return ({ kind, fields }) => kind === 'message' && isDeleted(deletion, fields as MessageFields);
+}
+
+/** What a deletion takes out of what waits for the site, as another node is asked for it. */
+export type ForSite = readonly [marker: null, sender: Address, to: Address, id: string];
+
+/** A status that deletes a message has been dispatched: on every node the message is taken out of what waits for the site. */
+export function deleteForSite(domain: Domain, sender: Address, to: Address, id: string): void {
+  const { events, webhooks, settings, cluster } = domain;
+  if (!events?.carriesMessages && webhooks.size === 0 && !settings.carbons) return;
+  deleteForSiteHere(domain, [null, sender, to, id], () => undefined);
+  const what: ForSite = [null, sender, to, id];
+  cluster.forget(what, () => undefined);
+}
+
+/** Takes a deleted message out of what waits for the site on this node, and for the other clients of its sender. */
+export function deleteForSiteHere(domain: Domain, [, sender, to, id]: ForSite, done: () => void): void {
+  const { name, tracker } = domain;
+  const isOfRoom = isRoom(name, to);
+  const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom };
+  const run = (): void => {
+    domain.events?.delete(deletion);
+    for (const webhook of domain.webhooks) webhook.delete(deletion);
+    if (domain.events?.carriesMessages) for (const deleted of domain.onDeleted) deleted(deletion);
+    if (domain.settings.carbons) tracker.actor(sender)?.tell({ kind: 'deleted', deletion });
+    done();
+  };
+  whenHandled(domain, run, HOPS);
+}
+
+/** Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. */
+export function deleteWaiting(domain: Domain, deletion: Deletion, done: () => void): void {
+  const isHandled = (): void => whenHandled(domain, done);
+  whenHandled(domain, () => inPieces(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled), HOPS);
+}
+
+function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {
+  const { tracker, mailboxes, webhooks, events, onDeleted } = domain;
+  const sides = sidesOf(domain, deletion);
+  for (const deleted of onDeleted) deleted(deletion);
+  for (const side of sides ?? []) yield tracker.actor(side)?.tell({ kind: 'deleted', deletion });
+  if (!sides) for (const { actor } of tracker.here()) yield actor.tell({ kind: 'deleted', deletion });
+  if (mailboxes) yield* mailboxes.deleteAll(deletion, sides);
+  for (const webhook of webhooks) yield* webhook.deleteAll(deletion);
+  if (events) yield* events.deleteAll(deletion);
+}
+
+/** The two endpoints of a conversation, which alone have its messages; null: others may have them as well. */
+function sidesOf({ name }: Domain, { user, other, isOfRoom }: Deletion): readonly Address[] | null {
+  if (other === null || isOfRoom) return null;
+  return [user, other].flatMap((side) => parseTarget(name, side)?.address ?? []);
+}
+
+/** Does a piece of work in each step, some steps in each turn of the event loop. */
+function inPieces(steps: Iterator<void>, done: () => void): void {
+  for (let n = 0; n < AT_ONCE; n++) if (steps.next().done) return done();
+  setImmediate(() => inPieces(steps, done));
 }

@@ -4,7 +4,7 @@
  * it says to a member directly arrive in the order in which they were said (PROTOCOL.md section 5).
  */
 import type { Address, Target } from './address.js';
-import { deletionOf } from './deletions.js';
+import { deleteForSite, deletionOf } from './deletions.js';
 import type { Domain } from './domain.js';
 import { type EndpointRecord, isOnline, primaryOf } from './endpoint-record.js';
 import type { Packet } from './packet.js';
@@ -27,6 +27,8 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
   }
   const { address, node, client } = target;
   if (domain.history !== null && !isForWebhookOnly(domain, target)) domain.history.take(packet, address);
+  const deletion = deletionOf(domain, packet);
+  if (deletion !== null && packet.sender !== null) deleteForSite(domain, packet.sender, address, deletion.id);
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
     deleteFromMailboxes(domain, packet, null);

@@ -16,6 +16,7 @@ import { Alone } from './alone.js';
 import { AwayClients } from './away.js';
 import type { Client } from './client.js';
 import type { DomainCluster, MessageKeeper } from './cluster.js';
+import type { Deletion } from './deletions.js';
 import { dispatch, toEndpointHere } from './dispatch.js';
 import { type EndpointMessage, endpoint, newEndpoint } from './endpoint.js';
 import { History } from './history.js';
@@ -114,6 +115,8 @@ export class Domain {
   readonly onEnd = new Set<() => void>();
   /** Called when an operator or a ban ends clients, so that MQTT backends, which have no tickets, end too. */
   readonly onKick = new Set<(kind: BanKind, value: string) => void>();
+  /** Called where messages are deleted that may wait on this node: MQTT sessions take them out of what waits for backends. */
+  readonly onDeleted = new Set<(deletion: Deletion) => void>();
   /** Called when the domain's API keys have changed. */
   readonly onKeys = new Set<() => void>();
   /** Whether the domain ends because the server does. Endpoints that end then stay in the tracker, since nobody can ask who is online any more. */
@@ -211,7 +214,6 @@ export class Domain {
   end(): void {
     this.journal?.clear();
     this.events?.end();
-    this.events = null;
     // All endpoints of the domain end together, so none is left to be told of the others' presence.
     this.fanout.silently(() => {
       for (const { actor } of [...this.tracker.here()]) (actor as Ref<never>).stop();

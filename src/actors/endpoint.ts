@@ -8,6 +8,7 @@ import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, type Node, shortIdOf, type Target } from './address.js';
 import { isKept, isPresent } from './away.js';
 import type { Client } from './client.js';
+import { type Deletion, takeAllDeleted } from './deletions.js';
 import { deliver, redeliver } from './delivery.js';
 import { dispatch } from './dispatch.js';
 import type { Domain } from './domain.js';
@@ -15,7 +16,7 @@ import type { EndpointRecord } from './endpoint-record.js';
 import { fromReplica, type ReplicationMessage } from './endpoint-replication.js';
 import { type EndedClient, type EndpointView, inspect } from './inspect.js';
 import { fromJournal, type KeepingMessage } from './keeping.js';
-import { join, leave } from './membership.js';
+import { join, leave, type Showing, show } from './membership.js';
 import { fromMove, type Moving, type MovingMessage, whileMoving } from './moving.js';
 import {
   comeBack,
@@ -66,13 +67,7 @@ export type EndpointMessage =
       readonly all?: boolean;
       readonly reply: Reply<null>;
     }
-  | {
-      readonly kind: 'show';
-      readonly show: Show;
-      readonly nick: string | null;
-      readonly status: string | null;
-      readonly reply: Reply<null>;
-    }
+  | Showing
   | { readonly kind: 'join'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
   | { readonly kind: 'leave'; readonly room: Address; readonly nick: string | null; readonly reply: Reply<null> }
   /** A packet from one of the endpoint's clients, or from the site in the endpoint's name (client null). */
@@ -118,6 +113,8 @@ export type EndpointMessage =
   | { readonly kind: 'keepEnded'; readonly client: Client; readonly why: string }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
+  /** Messages are deleted that may wait in the endpoint's queues. */
+  | { readonly kind: 'deleted'; readonly deletion: Deletion }
   /** The configuration of the endpoint's service may have changed. */
   | { readonly kind: 'configure' };
 
@@ -200,6 +197,9 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return state;
     case 'configure':
       return configureService(state);
+    case 'deleted':
+      takeAllDeleted(state, message.deletion);
+      return state;
     case 'keep':
     case 'wait':
     case 'save':
@@ -230,7 +230,7 @@ function change(state: EndpointState, message: Changing, self: Ref<EndpointMessa
     case 'offline':
       return offline(state, message, self);
     case 'show':
-      return show(state, message.show, message.nick, message.status, message.reply);
+      return show(state, message);
     case 'join':
       return join(state, message.room, message.nick, message.reply);
     case 'leave':
@@ -327,21 +327,6 @@ function offline(state: EndpointState, { client, all, reply }: Offline, self: Re
   return state;
 }
 
-/** Takes a new show; those who hear of the endpoint are told what changed, if they can see a change. */
-function show(
-  state: EndpointState,
-  to: Show,
-  nick: string | null,
-  status: string | null,
-  reply: Reply<null>,
-): EndpointState {
-  const { record, domain } = state;
-  const profile = { nick: nick || record.nick, show: to, status: status ?? record.status };
-  if (record.birth > 0) domain.tracker.update(record, profile, [], [], { type: 'grponline', isShown: true });
-  reply(null);
-  return state;
-}
-
 /** Answers a message that the actor failed on, or that came after its end: the caller may ask again, and finds a new actor. */
 function unanswered(message: EndpointMessage): void {
   if (message.kind === 'send') message.outgoing.receipt?.report('unknown');
@@ -364,14 +349,13 @@ function onDeadLetter(message: EndpointMessage, state: EndpointState): void {
   else unanswered(message);
 }
 
+/** Messages that change nothing of the endpoint but its queues. */
+const HARMLESS = new Set('deliver send drained confirm acknowledged inspect configure deleted keep save'.split(' '));
+
 /** A crash while the endpoint comes, goes or changes leaves a state that cannot be trusted; a crash about a packet does not. */
 function onCrash(_state: EndpointState, message: EndpointMessage): 'resume' | 'stop' {
   unanswered(message);
-  return ['deliver', 'send', 'drained', 'confirm', 'acknowledged', 'inspect', 'configure', 'keep', 'save'].includes(
-    message.kind,
-  )
-    ? 'resume'
-    : 'stop';
+  return HARMLESS.has(message.kind) ? 'resume' : 'stop';
 }
 
 /** Clients that are still connected are told that their ticket is gone, so that they come online again. */

@@ -1,6 +1,7 @@
 /** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
-import type { Address } from './address.js';
+import { type Address, isRoom } from './address.js';
+import { type Deletion, deleteForSiteHere, deleteWaiting, type ForSite } from './deletions.js';
 import type { Domain } from './domain.js';
 import type { History } from './history.js';
 
@@ -21,8 +22,22 @@ export function forget(domain: Domain, what: Forgotten, done: (author: string | 
   });
 }
 
-/** Forgets in this node's part of the history, and in parts of nodes that have gone and that this node takes care of. */
-function forgetHere(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
+/**
+ * Forgets in this node's part of the history, and in parts of nodes that have gone and that this node takes care of. What is a whole
+ * conversation, or all of a user's, is taken out of all that waits here, too; one message is by the status that tells of its end.
+ */
+function forgetHere(domain: Domain, what: Forgotten, done: (author: string | null) => void): void {
+  const [, , id] = what;
+  if (id !== null) return forgetKept(domain, what, done);
+  deleteWaiting(domain, deletionOf(domain, what), () => forgetKept(domain, what, done));
+}
+
+function deletionOf(domain: Domain, [user, other]: Forgotten): Deletion {
+  const isOfRoom = other !== null && isRoom(domain.name, other);
+  return { user: domain.shortId(user), other: other && domain.shortId(other), isOfRoom, id: null };
+}
+
+function forgetKept(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
   const { history, cluster } = domain;
   if (!history) return done(null);
   const parts = [
@@ -49,7 +64,9 @@ export function answerForget(
   reply: (answer: readonly [author: string | null] | null) => void,
 ): void {
   const what = readForgotten(fields);
-  if (domain && what) forgetHere(domain, what, (author) => reply([author]));
+  const forSite = domain && readForSite(domain, fields);
+  if (forSite) deleteForSiteHere(domain, forSite, () => reply([null]));
+  else if (domain && what) forgetHere(domain, what, (author) => reply([author]));
   else reply(null);
 }
 
@@ -59,4 +76,12 @@ function readForgotten(fields: readonly unknown[]): Forgotten | null {
   const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string';
   if (typeof user !== 'string' || !isTextOrNull(other) || !isTextOrNull(id)) return null;
   return [user as Address, other as Address | null, id as string | null];
+}
+
+/** Reads another node's request to take a deleted message out of what waits for the site; null: it is another request, or not valid. */
+function readForSite({ name }: Domain, fields: readonly unknown[]): ForSite | null {
+  const [marker, sender, to, id] = fields;
+  const isAddress = (value: unknown): boolean => typeof value === 'string' && value.startsWith(`/domain/${name}/`);
+  if (marker !== null || !isAddress(sender) || !isAddress(to) || typeof id !== 'string') return null;
+  return [null, sender as Address, to as Address, id];
 }

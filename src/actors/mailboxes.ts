@@ -17,7 +17,7 @@ import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
-import { type Deletion, isDeleted } from './deletions.js';
+import { type Deletion, isDeleted, type MessageDeletion } from './deletions.js';
 import { type Entry, entryOf, hashOf, type Kept } from './mailbox-entry.js';
 import { type MessageFields, Packet } from './packet.js';
 import { exceededBound, type QueueLimits } from './queue.js';
@@ -203,22 +203,42 @@ export class Mailboxes {
    * Forgets a message that its sender has deleted, for one endpoint, or, where `address` is null, for all that it is kept for.
    * Answers whether it was kept.
    */
-  delete(address: Address | null, deletion: Deletion): boolean {
+  delete(address: Address | null, deletion: MessageDeletion): boolean {
     const hash = hashOf(deletion.id);
     const holders = address === null ? [...(this.#ofRooms.get(hash)?.keys() ?? [])] : [address];
     const found = holders.map((holder) => this.#deleteOf(holder, hash, deletion));
     return found.includes(true);
   }
 
-  #deleteOf(address: Address, hash: number, deletion: Deletion): boolean {
+  /**
+   * Forgets all messages of a conversation or user that are kept, one message being looked at in each step of the iteration.
+   * `among`: the endpoints for which they may be kept; null: any.
+   */
+  *deleteAll(deletion: Deletion, among: readonly Address[] | null): Iterable<void> {
+    for (const address of among ?? this.#boxes.keys()) {
+      const box = this.#boxes.get(address);
+      if (!box) continue;
+      for (const entry of box.entries.slice()) {
+        this.#deleteEntry(address, box, entry, deletion);
+        yield;
+      }
+    }
+  }
+
+  #deleteOf(address: Address, hash: number, deletion: MessageDeletion): boolean {
     const box = this.#boxes.get(address);
-    const at = box?.entries.findIndex((entry) => {
-      if (entry.hash !== hash || entry.isOfRoom !== deletion.isOfRoom) return false;
-      const kept = this.#table.get(entry.key);
-      return kept !== undefined && isDeleted(deletion, kept.fields);
-    });
-    if (!box || at === undefined || at < 0) return false;
-    this.#forget(box, box.entries.splice(at, 1)[0] as Entry, address);
+    const same = box?.entries.filter((entry) => entry.hash === hash) ?? [];
+    return box !== undefined && same.some((entry) => this.#deleteEntry(address, box, entry, deletion));
+  }
+
+  /** Forgets a message where it is one of the deleted ones, and is still kept. */
+  #deleteEntry(address: Address, box: Mailbox, entry: Entry, deletion: Deletion): boolean {
+    if (deletion.other !== null && entry.isOfRoom !== deletion.isOfRoom) return false;
+    const kept = this.#table.get(entry.key);
+    const at = kept !== undefined && isDeleted(deletion, kept.fields) ? box.entries.indexOf(entry) : -1;
+    if (at < 0) return false;
+    box.entries.splice(at, 1);
+    this.#forget(box, entry, address);
     if (box.entries.length === 0) this.#boxes.delete(address);
     this.owner.metrics.drop('deleted', address);
     return true;

@@ -1,10 +1,19 @@
-/** JOIN and LEAVE: an endpoint enters a room and leaves it. PROTOCOL.md section 4. */
+/** JOIN, LEAVE and SHOW: an endpoint enters a room and leaves it, and is shown to others. PROTOCOL.md section 4. */
 import { NOT_ONLINE, type ReplyError } from '../errors.js';
 import type { Address } from './address.js';
 import { joinRefusal } from './capacity.js';
 import type { EndpointState } from './endpoint.js';
+import type { Show } from './presence.js';
 
 type Reply = (result: ReplyError | null) => void;
+
+export interface Showing {
+  readonly kind: 'show';
+  readonly show: Show;
+  readonly nick: string | null;
+  readonly status: string | null;
+  readonly reply: Reply;
+}
 
 /** A second JOIN is answered and tells nobody, as is that of the invisible. */
 export function join(state: EndpointState, room: Address, nick: string | null, reply: Reply): EndpointState {
@@ -32,6 +41,15 @@ export function leave(state: EndpointState, room: Address, nick: string | null, 
   const { domain, record } = state;
   if (record.rooms.includes(room)) domain.tracker.update(record, record, [], [room], { type: 'join', nick });
   else domain.cluster.confirm(record, [room], false);
+  reply(null);
+  return state;
+}
+
+/** Takes a new show; those who hear of the endpoint are told what changed, if they can see a change. */
+export function show(state: EndpointState, { show: to, nick, status, reply }: Showing): EndpointState {
+  const { record, domain } = state;
+  const profile = { nick: nick || record.nick, show: to, status: status ?? record.status };
+  if (record.birth > 0) domain.tracker.update(record, profile, [], [], { type: 'grponline', isShown: true });
   reply(null);
   return state;
 }

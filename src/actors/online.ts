@@ -210,6 +210,8 @@ export function goOffline(state: EndpointState): EndpointState {
 function leave(state: EndpointState): void {
   const { domain, record, address } = state;
   const { events } = domain;
+  // The next start has the messages where they wait.
+  if (domain.journal?.saved) return clearUnseen(state);
   const others = record.parts.filter(({ hidden }) => !hidden).map(({ node }) => node.name);
   const left = forgetUnseen(state, others.length > 0);
   if (others.length === 0) for (const [packet, outcome] of left) events?.foundNobody(packet, address, outcome);

@@ -7,10 +7,12 @@
  */
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
+import { hashOf } from './mailbox-entry.js';
 import type { Kept } from './outbox.js';
 
-/** About as many bytes as an item takes in memory beside its text. */
+/** About as many bytes as an item takes in memory beside its text, and one that carries a message takes besides. */
 const ITEM_BYTES = 120;
+const MESSAGE_BYTES = 100;
 /** The place of the node's name in the key of an item in the store of a cluster: behind the domain and the queue. */
 const OWN_PART = 2;
 /** So many items that have left may stay at the beginning of the list before it is compacted. */
@@ -27,6 +29,10 @@ export interface Waiting {
   readonly expiresAt: number | null;
   /** How many gone items this entry stands for; 0: it is an item itself. */
   readonly missed: number;
+  /** The hash of the id of the message that the item carries; 0: it carries none. */
+  readonly hash: number;
+  /** Whether its message was deleted while the item was under way: it is not sent again. */
+  readonly isDeleted?: true;
   readonly note: unknown;
 }
 
@@ -36,8 +42,16 @@ export function outboxKey(domain: string, queue: string, store: Store | null): K
   return store && store.node !== null ? [...key, store.node] : key;
 }
 
+/** The hash of the id of the message that an item carries, by the item's text: a message itself, or an event with a packet. */
+function hashIn(text: string): number {
+  const { id, packet } = JSON.parse(text) as { readonly id?: unknown; readonly packet?: { readonly id?: unknown } };
+  return hashOf(String(packet?.id ?? id ?? ''));
+}
+
 export class OutboxQueue {
   #list: Waiting[] = [];
+  /** The sequences of items, by the hashes of the ids of the messages that they carry. */
+  readonly #ofMessages = new Map<number, number[]>();
   /** How many entries at the beginning of the list have left. */
   #left = 0;
   #next = 0;
@@ -53,8 +67,11 @@ export class OutboxQueue {
       const sequence = Number(key.at(-1));
       const { at } = kept;
       const base = { sequence, text: null, at, note: null };
-      if ('missed' in kept) this.#add({ ...base, bytes: 0, expiresAt: null, missed: kept.missed });
-      else this.#add({ ...base, bytes: Buffer.byteLength(kept.json), expiresAt: kept.expiresAt ?? null, missed: 0 });
+      if ('missed' in kept) this.#add({ ...base, bytes: 0, expiresAt: null, missed: kept.missed, hash: 0 });
+      else {
+        const { json, expiresAt = null, hash = hashIn(json) } = kept;
+        this.#add({ ...base, bytes: Buffer.byteLength(json), expiresAt, missed: 0, hash });
+      }
       this.#next = sequence + 1;
     }
   }
@@ -77,12 +94,22 @@ export class OutboxQueue {
     return this.#list[this.#left];
   }
 
-  push(text: string, at: number, expiresAt: number | null, note: unknown): void {
-    const sequence = this.#next++;
-    const kept: Kept = expiresAt === null ? { json: text, at } : { json: text, at, expiresAt };
-    this.table?.put(this.#key(sequence), kept);
+  push(text: string, at: number, expiresAt: number | null, hash: number, note: unknown): void {
+    const sequence = this.write(text, at, expiresAt, hash);
     const bytes = Buffer.byteLength(text);
-    this.#add({ sequence, text: this.table ? null : text, bytes, at, expiresAt, missed: 0, note });
+    this.#add({ sequence, text: this.table ? null : text, bytes, at, expiresAt, missed: 0, hash, note });
+  }
+
+  /** Writes an item to disk, where the next start finds it. Answers its sequence. */
+  write(text: string, at: number, expiresAt: number | null, hash: number): number {
+    const sequence = this.#next++;
+    const kept: Kept = expiresAt === null ? { json: text, at, hash } : { json: text, at, hash, expiresAt };
+    this.table?.put(this.#key(sequence), kept);
+    return sequence;
+  }
+
+  get isOnDisk(): boolean {
+    return this.table !== null;
   }
 
   /**
@@ -101,8 +128,9 @@ export class OutboxQueue {
       if (!left.get(node)) continue;
       found = true;
       // Added under this node's name before it is removed under the other's: a kill in between sends it twice rather than never.
-      if ('json' in kept) this.push(kept.json, kept.at, kept.expiresAt ?? null, null);
-      else this.miss(0, kept.missed, kept.at);
+      if ('json' in kept) {
+        this.push(kept.json, kept.at, kept.expiresAt ?? null, kept.hash ?? hashIn(kept.json), null);
+      } else this.miss(0, kept.missed, kept.at);
       table.remove(key);
     }
     return found;
@@ -114,6 +142,68 @@ export class OutboxQueue {
       if (this.table.get(this.#key(first.sequence)) !== undefined) return;
       this.shift();
     }
+  }
+
+  /** The sequences of the items that may carry a message with this id. */
+  ofMessage(id: string): readonly number[] {
+    return this.#ofMessages.get(hashOf(id))?.slice() ?? [];
+  }
+
+  /** The sequences of all entries that wait now, in order; those that have left meanwhile are passed over. */
+  *sequences(): Iterable<number> {
+    const end = this.#next;
+    for (let item = this.first; item && item.sequence < end; item = this.#list[this.#from(item.sequence + 1)]) {
+      yield item.sequence;
+    }
+  }
+
+  /** The place of an entry, counted from 0; -1: it has left. */
+  placeOf(sequence: number): number {
+    const at = this.#from(sequence);
+    return this.#list[at]?.sequence === sequence ? at - this.#left : -1;
+  }
+
+  /** The entry at a place. */
+  at(place: number): Waiting | undefined {
+    return this.#list[this.#left + place];
+  }
+
+  /** The index in the list of the first entry whose sequence is not below `sequence`. */
+  #from(sequence: number): number {
+    let [low, high] = [this.#left, this.#list.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#list[middle] as Waiting).sequence < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Takes out the entry at any place. */
+  removeAnywhere(place: number): Waiting | undefined {
+    if (place < MUCH) return this.remove(place);
+    const [item] = this.#list.splice(this.#left + place, 1);
+    if (item) this.#leave(item);
+    return item;
+  }
+
+  /** The message of an item that is under way was deleted: the item is not on disk any more, and stays until its POST is answered. */
+  markDeleted(place: number): void {
+    const item = this.at(place) as Waiting;
+    this.#list[this.#left + place] = { ...item, isDeleted: true };
+    this.table?.remove(this.#key(item.sequence));
+  }
+
+  /** Takes out those of the first `most` entries whose messages were deleted while they were under way. */
+  takeDeleted(most: number): Waiting[] {
+    const gone: Waiting[] = [];
+    for (let place = 0; place < most - gone.length; ) {
+      const item = this.at(place);
+      if (!item) break;
+      if (!item.isDeleted) place += 1;
+      else gone.push(this.remove(place) as Waiting);
+    }
+    return gone;
   }
 
   /** An item's text. */
@@ -164,7 +254,7 @@ export class OutboxQueue {
     }
     this.#forget(item);
     const missed = (isCounted ? before.missed : 0) + 1;
-    const stand: Waiting = { ...item, text: null, bytes: 0, expiresAt: null, missed, note: null };
+    const stand: Waiting = { ...item, text: null, bytes: 0, expiresAt: null, missed, hash: 0, note: null };
     this.#list[at] = stand;
     this.#count(stand, 1);
     this.table?.put(this.#key(item.sequence), { missed, at: item.at });
@@ -183,7 +273,7 @@ export class OutboxQueue {
     }
     const sequence = this.#next++;
     this.table?.put(this.#key(sequence), { missed: count, at });
-    this.#add({ sequence, text: null, bytes: 0, at, expiresAt: null, missed: count, note: null });
+    this.#add({ sequence, text: null, bytes: 0, at, expiresAt: null, missed: count, hash: 0, note: null });
   }
 
   /** Forgets all entries in memory; answers the items that are not on disk. */
@@ -192,7 +282,7 @@ export class OutboxQueue {
     for (const item of items) this.#forget(item);
     this.#list = [];
     this.#left = 0;
-    return this.table ? [] : items.filter(({ missed }) => missed === 0);
+    return this.table ? [] : items.filter(({ missed, isDeleted }) => missed === 0 && !isDeleted);
   }
 
   /** Merges two adjacent entries for items that have gone into the second. */
@@ -206,13 +296,17 @@ export class OutboxQueue {
 
   /** Takes the entry at an index out of the list. */
   #drop(at: number): void {
-    const place = this.#list[at] as Waiting;
-    this.#forget(place);
-    this.table?.remove(this.#key(place.sequence));
+    this.#leave(this.#list[at] as Waiting);
     // The entries before it are under way and few, so they are moved rather than those behind.
     for (let n = at; n > this.#left; n--) this.#list[n] = this.#list[n - 1] as Waiting;
     this.#left += 1;
     if (this.#left >= MUCH && this.#left * 2 >= this.#list.length) this.#compact();
+  }
+
+  /** An entry that is taken out of the list is forgotten on disk, too. */
+  #leave(item: Waiting): void {
+    this.#forget(item);
+    this.table?.remove(this.#key(item.sequence));
   }
 
   #compact(): void {
@@ -223,17 +317,26 @@ export class OutboxQueue {
   #add(item: Waiting): void {
     this.#list.push(item);
     this.#count(item, 1);
+    if (item.hash === 0) return;
+    const known = this.#ofMessages.get(item.hash);
+    if (known) known.push(item.sequence);
+    else this.#ofMessages.set(item.hash, [item.sequence]);
   }
 
   #forget(item: Waiting): void {
+    const { hash, sequence } = item;
     this.#count(item, -1);
+    const known = this.#ofMessages.get(hash);
+    if (known) known.splice(known.indexOf(sequence), 1);
+    if (known?.length === 0) this.#ofMessages.delete(hash);
   }
 
-  #count({ missed, bytes }: Waiting, by: 1 | -1): void {
+  #count({ missed, bytes, hash }: Waiting, by: 1 | -1): void {
     const items = missed > 0 ? 0 : by;
+    const inMemory = ITEM_BYTES + (hash === 0 ? 0 : MESSAGE_BYTES) + (this.table ? 0 : bytes);
     this.#items += items;
     this.#bytes += by * bytes;
-    this.changed(items, by * bytes, by * (ITEM_BYTES + (this.table ? 0 : bytes)));
+    this.changed(items, by * bytes, by * inMemory);
   }
 
   #key(sequence: number): Key {

@@ -7,8 +7,9 @@
  * an item at which the site stumbles is found so, and its `rules` say what becomes of it.
  */
 import type { Clock } from '../clock.js';
-import type { OutboxWay } from '../metrics.js';
+import type { OutboxWay } from '../event-kinds.js';
 import type { Key, Table } from '../store/store.js';
+import { hashOf } from './mailbox-entry.js';
 import { OutboxQueue, type Waiting } from './outbox-queue.js';
 
 /** Characters of one POST's body, about: it holds at least one item. */
@@ -53,8 +54,24 @@ export interface OutboxPort {
 
 /** The record of an item on disk, or of a number of items that have gone. */
 export type Kept =
-  | { readonly json: string; readonly at: number; readonly expiresAt?: number }
+  | {
+      readonly json: string;
+      readonly at: number;
+      readonly expiresAt?: number;
+      /** The hash of the id of the message that the item carries, 0 where it carries none; absent: an earlier version has written it. */
+      readonly hash?: number;
+    }
   | { readonly missed: number; readonly at: number };
+
+/** What an outbox is to know of an item beside its text. */
+export interface Pushed {
+  /** The id of the message that the item carries; absent: it carries none. */
+  readonly id?: string;
+  /** Milliseconds since the epoch after which the item is not sent any more; absent or null: it does not expire. */
+  readonly expiresAt?: number | null;
+  /** Stays with the item while the process lives. */
+  readonly note?: unknown;
+}
 
 /** What the dashboard shows. */
 export interface OutboxView {
@@ -88,6 +105,8 @@ export class Outbox {
   /** How many items may go together. */
   #window: number;
   #closed = false;
+  /** Whether what comes after the end is kept for the next start. */
+  #isKept = false;
   #how: string;
   #last: { readonly status: number; readonly at: number } | null = null;
 
@@ -116,18 +135,44 @@ export class Outbox {
     return { waiting: items, bytes, oldest: first?.at ?? null, lastStatus: status, lastAt: at };
   }
 
-  /** Takes an item, as JSON. `note` stays with it while the process lives. */
-  push(json: string, expiresAt: number | null = null, note: unknown = null): void {
+  /** Takes an item, as JSON. */
+  push(json: string, { id = '', expiresAt = null, note = null }: Pushed = {}): void {
     const now = this.port.clock.now();
-    if (this.#closed) return this.port.left('discarded', 1, null);
+    if (this.#closed) {
+      if (!this.#isKept || !this.rules.hasRoom(json.length)) return this.port.left('discarded', 1, null);
+      this.#queue.write(json, now, expiresAt, hashOf(id));
+      return;
+    }
     if (!this.rules.hasRoom(json.length)) {
       if (this.rules.words) this.#queue.miss(this.#underWay, 1, now);
       this.port.left('noRoom', 1, null);
       return this.#schedule();
     }
-    this.#queue.push(json, now, expiresAt, note);
+    this.#queue.push(json, now, expiresAt, hashOf(id), note);
     this.#shrink();
     this.#schedule();
+  }
+
+  /** A message is deleted: takes out the items with its id for whose text `isDeleted` answers true. */
+  delete(id: string, isDeleted: (json: string) => boolean): void {
+    for (const sequence of this.#queue.ofMessage(id)) this.#delete(sequence, isDeleted);
+  }
+
+  /** Takes out all items that carry messages and for whose text `isDeleted` answers true, one at each step of the iteration. */
+  *deleteAll(isDeleted: (json: string) => boolean): Iterable<void> {
+    for (const sequence of this.#queue.sequences()) yield this.#delete(sequence, isDeleted);
+  }
+
+  #delete(sequence: number, isDeleted: (json: string) => boolean): void {
+    const queue = this.#queue;
+    const place = queue.placeOf(sequence);
+    const item = queue.at(place);
+    if (place < 0 || !item || item.hash === 0 || item.isDeleted || !isDeleted(queue.json(item))) return;
+    // The POST of an item that is under way is not broken off: a client that deletes what it has just sent would hold up all others.
+    if (place < this.#underWay) return queue.markDeleted(place);
+    queue.removeAnywhere(place);
+    if (place === 0) this.#failedAlone = 0;
+    this.#gone('deleted', item);
   }
 
   /** Takes over items of this outbox that nodes have left, those for which `isLeft` answers true. */
@@ -146,10 +191,11 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** Ends; what waits stays on disk. Answers what does not. */
+  /** Ends; what waits stays on disk, and what still comes goes there for the next start. Answers what does not. */
   close(): readonly Waiting[] {
     this.#stop();
     this.#closed = true;
+    this.#isKept = this.#queue.isOnDisk;
     return this.#queue.close();
   }
 
@@ -207,6 +253,7 @@ export class Outbox {
   #send(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
+    this.#dropDeleted();
     this.#queue.dropTaken();
     this.#dropOld();
     const items = this.#queue.peek(this.#window, BODY_CHARACTERS);
@@ -229,6 +276,13 @@ export class Outbox {
   #text(item: Waiting): string {
     if (item.missed > 0) return this.rules.words?.missed(item.missed) ?? '';
     return this.#queue.json(item);
+  }
+
+  /** Items whose messages were deleted while they were under way are not sent again. */
+  #dropDeleted(): void {
+    const gone = this.#queue.takeDeleted(this.rules.batch);
+    if (gone.length > 0) this.#failedAlone = 0;
+    for (const item of gone) this.#gone('deleted', item);
   }
 
   #dropOld(): void {
@@ -274,7 +328,8 @@ export class Outbox {
     this.#failures += 1;
     if (wasAlone) this.#failedAlone += 1;
     else this.#window = Math.max(1, Math.floor(this.#underWay / 2));
-    if (wasAlone && this.#failedAlone >= this.rules.attempts) return this.#giveUpFirst(why);
+    const isDeleted = this.#queue.first?.isDeleted === true;
+    if (wasAlone && !isDeleted && this.#failedAlone >= this.rules.attempts) return this.#giveUpFirst(why);
     this.#underWay = 0;
     this.port.failed(why, true);
     this.#pause();

@@ -66,6 +66,15 @@ function receive(table: Table, { remove, insert, done }: RouterMessage): Table {
 
 export const router: Behaviour<Table, RouterMessage> = { receive };
 
+/**
+ * Calls `done` when all messages told to actors of the domain before are handled, since the mailboxes of a domain are one queue; with
+ * several `hops` also the messages that the handling of these has told, and so on.
+ */
+export function whenHandled(domain: { readonly router: Ref<RouterMessage> }, done: () => void, hops = 1): void {
+  const next = hops > 1 ? () => whenHandled(domain, done, hops - 1) : done;
+  domain.router.tell({ kind: 'exchange', remove: [], insert: [], done: next });
+}
+
 /** Tells those who watch a packet's topic by MQTT, each once; answers whether there are any. */
 export function tellWatchers(table: Table, packet: Packet, relayed?: true): boolean {
   if (table.size === 0) return false;

@@ -1,14 +1,16 @@
 /** The webhook of a service: its messages wait in an outbox, and are POSTed to the site one after another. PROTOCOL.md section 9. */
+import type { OutboxWay } from '../event-kinds.js';
 import { heap } from '../heap.js';
-import type { DropReason, OutboxWay } from '../metrics.js';
+import type { DropReason } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { part } from '../store/keys.js';
 import type { Address } from './address.js';
+import { type Deletion, isItemOf, type MessageDeletion } from './deletions.js';
 import type { Domain } from './domain.js';
 import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Waiting } from './outbox-queue.js';
 import { outboxKey } from './outbox-queue.js';
-import { Packet } from './packet.js';
+import { type MessageFields, Packet } from './packet.js';
 import { exceededBound } from './queue.js';
 import { howPosted } from './site-events.js';
 
@@ -20,6 +22,7 @@ const DROPS: Readonly<Record<Exclude<OutboxWay, 'acknowledged'>, DropReason>> = 
   refused: 'webhookFailed',
   failed: 'webhookFailed',
   discarded: 'webhookFailed',
+  deleted: 'deleted',
   tooOld: 'expired',
   expired: 'expired',
   overflow: 'queueOverflow',
@@ -67,7 +70,18 @@ export class ServiceWebhook {
     const { metrics, runtime } = this.domain;
     metrics.delivered.message += 1;
     if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, 'webhook');
-    this.#outbox.push(runtime.encode(packet), packet.expiresAt, packet);
+    const { id = '' } = packet.fields as MessageFields;
+    this.#outbox.push(runtime.encode(packet), { id, expiresAt: packet.expiresAt, note: packet });
+  }
+
+  /** A message is deleted: it is not sent where it waits for the site. */
+  delete(deletion: MessageDeletion): void {
+    this.#outbox.delete(deletion.id, (json) => isItemOf(deletion, json));
+  }
+
+  /** The same for all messages of a conversation or user; one message is looked at in each step of the iteration. */
+  deleteAll(deletion: Deletion): Iterable<void> {
+    return this.#outbox.deleteAll((json) => isItemOf(deletion, json));
   }
 
   /** Its address or the domain's keys may have changed. */

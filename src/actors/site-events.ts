@@ -7,12 +7,13 @@ import type { EventKind } from '../event-kinds.js';
 import { heap } from '../heap.js';
 import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
+import { type Deletion, isItemOf, type MessageDeletion } from './deletions.js';
 import type { Domain } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { newMessageId } from './message-id.js';
 import { type Answered, Outbox, type OutboxRules, type OutboxView } from './outbox.js';
 import { outboxKey } from './outbox-queue.js';
-import type { Packet } from './packet.js';
+import type { MessageFields, Packet } from './packet.js';
 import { PresenceEvents } from './presence-events.js';
 import { Undelivered, type UndeliveredOutcome } from './undelivered.js';
 
@@ -50,12 +51,15 @@ export class SiteEvents {
     this.#outbox = null;
   }
 
-  /** The server ends, or the domain: what waits stays on disk, and nothing more is told. */
+  /**
+   * The server ends, or the domain: what waits stays on disk, and of what happens now the site is told only, after the next start,
+   * which messages have found nobody.
+   */
   end(): void {
-    this.#config = null;
+    const kinds = this.#config?.kinds.filter((kind) => kind === 'undelivered') ?? [];
+    this.#config = this.#config && { ...this.#config, kinds };
     const lost = this.#outbox?.close().length ?? 0;
     this.domain.metrics.events.discarded += lost;
-    this.#outbox = null;
   }
 
   get view(): OutboxView | null {
@@ -66,15 +70,16 @@ export class SiteEvents {
     return this.#config?.kinds.includes(kind) ?? false;
   }
 
-  /** `at`: milliseconds since the epoch. */
-  raise(kind: EventKind | 'test', fields: Fields | string, at = this.domain.runtime.clock.now()): void {
+  /** `id`: of the message that the event carries; empty: it carries none. */
+  raise(kind: EventKind | 'test', fields: Fields | string, id = ''): void {
     if (kind !== 'test' && !this.wants(kind)) return;
-    const { metrics } = this.domain;
+    const { metrics, runtime } = this.domain;
+    const at = runtime.clock.now();
     const head = `{"id":${JSON.stringify(newMessageId(at))},"time":${at},"kind":"${kind}"`;
     const text = typeof fields === 'string' ? fields : JSON.stringify(fields).slice(1, -1);
     const json = text === '' ? `${head}}` : `${head},${text}}`;
     metrics.events.raised += 1;
-    this.#outbox?.push(json);
+    this.#outbox?.push(json, { id });
     this.domain.onEvent?.(kind, json);
   }
 
@@ -86,7 +91,7 @@ export class SiteEvents {
 
   /** A message has been accepted. */
   accepted(packet: Packet): void {
-    if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`);
+    if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`, idOf(packet));
   }
 
   /** A message's receiver was not there, or has not come for it: tells the site once for each receiver. */
@@ -96,7 +101,23 @@ export class SiteEvents {
 
   #raiseUndelivered(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
     const name = JSON.stringify(this.domain.shortId(receiver));
-    this.raise('undelivered', `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`);
+    const fields = `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`;
+    this.raise('undelivered', fields, idOf(packet));
+  }
+
+  /** Whether events of the domain carry messages. */
+  get carriesMessages(): boolean {
+    return this.wants('message') || this.wants('undelivered');
+  }
+
+  /** A message is deleted: the events that carry it and wait for the site are not sent. */
+  delete(deletion: MessageDeletion): void {
+    this.#outbox?.delete(deletion.id, (json) => isItemOf(deletion, json));
+  }
+
+  /** The same for all messages of a conversation or user; one event is looked at in each step of the iteration. */
+  deleteAll(deletion: Deletion): Iterable<void> {
+    return this.#outbox?.deleteAll((json) => isItemOf(deletion, json)) ?? [];
   }
 
   /** Takes over events that nodes have left unsent, those for which `isLeft` answers true. */
@@ -115,7 +136,7 @@ export class SiteEvents {
       oldestMs: DAY_MS,
       attempts: ATTEMPTS,
       words: {
-        failed: (item) => JSON.stringify({ kind: 'failed', id: idOf(item) }),
+        failed: (item) => JSON.stringify({ kind: 'failed', id: (JSON.parse(item) as { id: string }).id }),
         missed: (count) => JSON.stringify({ kind: 'missed', count }),
       },
       isOver: (_items, bytes) => this.#isOver(bytes),
@@ -166,6 +187,6 @@ export function howPosted({ apikey, webhookSecret, webhookPrivate }: DomainConfi
   return JSON.stringify([url, webhookSecret ?? apikey, webhookPrivate]);
 }
 
-function idOf(json: string): string {
-  return (JSON.parse(json) as { id: string }).id;
+function idOf({ fields }: Packet): string {
+  return (fields as MessageFields).id ?? '';
 }

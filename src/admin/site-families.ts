@@ -1,12 +1,12 @@
 /** The families of what sites are told, and of what they have asked for. */
-import { OUTBOX_WAYS } from '../metrics.js';
+import { OUTBOX_WAYS } from '../event-kinds.js';
 import { type Family, keyed, single } from './family.js';
 
 export const SITE_FAMILIES: readonly Family[] = [
   keyed(
     'counter',
     'nextalk_events_total',
-    'Events for sites: raised, and how each has left: acknowledged by the site, refused by it, failed ten times alone, tooOld after a day, overflow of `limits.eventsBytes`, noRoom on the disk, discarded with its webhook (also messages to a service whose webhook is gone at a start).',
+    'Events for sites: raised, and how each has left: acknowledged by the site, refused by it, failed ten times alone, tooOld after a day, overflow of `limits.eventsBytes`, noRoom on the disk, discarded with its webhook (also messages to a service whose webhook is gone at a start), deleted with the message that it carries.',
     'way',
     ['raised', ...OUTBOX_WAYS],
     (metrics, way) => metrics.total((domain) => domain.events[way]),

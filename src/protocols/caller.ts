@@ -6,6 +6,7 @@ import { type Address, parseTarget, type Target } from '../actors/address.js';
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
+import { whenHandled } from '../actors/router.js';
 import type { Ref } from '../actors/system.js';
 import { parseTicket } from '../actors/ticket.js';
 import { badRequest, isReplyError, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
@@ -33,11 +34,6 @@ export function endpointTarget(domain: Domain, name: string): Target | null {
 /** In a cluster, what a call has changed is known everywhere when it is answered. */
 export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) => void) {
   return (result: T | ReplyError): void => cluster.settled(() => reply(result));
-}
-
-/** Calls `done` when the domain's actors have handled all messages told to them before: the mailboxes of a domain are one queue. */
-export function whenHandled({ router }: Domain, done: () => void): void {
-  router.tell({ kind: 'exchange', remove: [], insert: [], done });
 }
 
 /**

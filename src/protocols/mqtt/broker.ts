@@ -16,6 +16,7 @@ import { newSession, type SessionMessage, type SessionState, session } from './s
 import { moverOf } from './session-moving.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
+import { eventTopic } from './topics.js';
 
 /** Bytes that a session takes, about, without its subscriptions and what waits for its client. */
 const SESSION_BYTES = 3000;
@@ -69,6 +70,7 @@ export class Broker {
     domain.cluster.sessions.mover = moverOf(this);
     domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
     domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
+    domain.onDeleted.add((deletion) => this.#tellAll({ kind: 'deleted', deletion }));
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(domain.table, publication, true),
@@ -210,7 +212,7 @@ export class Broker {
   /** What happens to the domain, for backends that subscribe to `/domain/{domain}/events/{kind}`. */
   #publishEvent(kind: string, json: string): void {
     const publication = new Publication({
-      topic: `/domain/${this.domain.name}/events/${kind}`,
+      topic: eventTopic(this.domain.name, kind),
       payload: Buffer.from(json),
       qos: 1,
       retain: false,

@@ -97,6 +97,15 @@ export class Outbound {
     return true;
   }
 
+  /** Removes all waiting publications for which `isGone` is true. Answers how many there were. */
+  takeOutAll(isGone: (publication: Publication) => boolean): number {
+    const gone = new Set(this.#queue.filter(({ publication }) => isGone(publication)));
+    if (gone.size === 0) return 0;
+    this.#replaceQueue(this.#queue.filter((item) => !gone.has(item)));
+    for (const item of gone) this.journal?.remove(item);
+    return gone.size;
+  }
+
   /** A client has connected: what was in flight goes out again, then what waits. */
   connected(connection: Connection, receiveMaximum: number): void {
     this.#inflight.connected(receiveMaximum);

@@ -4,7 +4,7 @@
  * hold, and by itself when a time is up. Never touches a socket. Lives as long as section 4.1 of MQTT 5 has it live.
  */
 
-import { deletionOf, isFrameOf } from '../../actors/deletions.js';
+import { type Deletion, deletionOf, isFrameOf, isItemOf } from '../../actors/deletions.js';
 import type { Packet } from '../../actors/packet.js';
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
@@ -22,12 +22,14 @@ import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused } from './packets.js';
 import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
+import { isAddress } from './publish-to-address.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import { move, type SessionMoving, type SessionMovingMessage, whileMoving } from './session-moving.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { isKeyTaken } from './taken-keys.js';
+import { eventTopic } from './topics.js';
 import { SessionWill } from './will.js';
 
 export interface ConnectMessage {
@@ -75,7 +77,9 @@ export type SessionMessage =
   /** It ends where this is its client identifier, or the network address of its connection. */
   | { readonly kind: 'kick'; readonly by: BanKind; readonly value: string }
   /** The domain's API keys have changed: a connection whose key is taken away ends. */
-  | { readonly kind: 'keys' };
+  | { readonly kind: 'keys' }
+  /** Messages are deleted that may wait here, in the domain's events too. */
+  | { readonly kind: 'deleted'; readonly deletion: Deletion };
 
 /** A subscription as its session keeps it. */
 export interface SessionSubscription extends TopicSubscription {
@@ -172,6 +176,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
       return state;
     case 'keys':
       keysChanged(state, self);
+      return state;
+    case 'deleted':
+      takeAllDeleted(state, message.deletion);
       return state;
     default:
       if (state.changing || state.held.length > 0) state.held.push(message);
@@ -297,6 +304,16 @@ function takeDeleted({ broker: { domain }, outbound }: SessionState, packet: Pac
   const isFound = outbound.takeOut(({ topic, payload }) => topic === packet.topic && isFrameOf(deletion, payload));
   if (isFound) domain.metrics.drop('deleted', packet.topic);
   return isFound;
+}
+
+/** Removes deleted messages from those that wait, and events that carry them. */
+function takeAllDeleted({ broker: { domain }, outbound }: SessionState, deletion: Deletion): void {
+  const events = eventTopic(domain.name, '');
+  const count = outbound.takeOutAll(({ topic, payload }) => {
+    if (topic.startsWith(events)) return isItemOf(deletion, payload);
+    return deletion.id === null && isAddress(topic) && isFrameOf(deletion, payload);
+  });
+  domain.metrics.dropped.deleted += count;
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then handles what came meanwhile. */

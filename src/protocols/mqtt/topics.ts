@@ -12,6 +12,11 @@ export function isTooDeep(topic: string): boolean {
   return separators > MAX_SEPARATORS;
 }
 
+/** The topic on which backends have a domain's events of a kind. */
+export function eventTopic(domain: string, kind: string): string {
+  return `/domain/${domain}/events/${kind}`;
+}
+
 /** A shared subscription: the name that its members share, and the filter that they subscribe. */
 export interface Share {
   readonly group: string;

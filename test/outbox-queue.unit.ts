@@ -1,0 +1,46 @@
+/** The items of an outbox that carry messages are found by these: src/actors/outbox-queue.ts. */
+import t from 'tap';
+import { hashOf } from '../src/actors/mailbox-entry.js';
+import { OutboxQueue } from '../src/actors/outbox-queue.js';
+import { dice } from './support/dice.js';
+
+t.test('items are found by their messages and taken out wherever they stand, and leave no memory behind', async (t) => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const roll = dice(seed);
+    const total = { items: 0, bytes: 0, memory: 0 };
+    const queue = new OutboxQueue(null, ['domain', 'events'], (items, bytes, memory) => {
+      total.items += items;
+      total.bytes += bytes;
+      total.memory += memory;
+    });
+    /** Sequences and ids of the items that wait; null: an item without a message. */
+    let wanted: { readonly sequence: number; readonly id: string | null }[] = [];
+    for (let step = 0, sequence = 0; step < 400; step++) {
+      const what = roll(4);
+      if (what < 2) {
+        const id = roll(5) === 0 ? null : `m${roll(20)}`;
+        queue.push('an item', 0, null, id === null ? 0 : hashOf(id), null);
+        wanted.push({ sequence: sequence++, id });
+      } else if (what === 2) {
+        queue.shift();
+        wanted = wanted.slice(1);
+      } else {
+        const id = `m${roll(20)}`;
+        const found = queue.ofMessage(id);
+        const own = wanted.filter((one) => one.id === id).map((one) => one.sequence);
+        if (found.join() !== own.join()) t.fail(`seed ${seed}: ${found} is not ${own}`);
+        const gone = own[roll(Math.max(1, own.length))];
+        if (gone === undefined) continue;
+        const place = queue.placeOf(gone);
+        if (place !== wanted.findIndex((one) => one.sequence === gone))
+          t.fail(`seed ${seed}: ${gone} stands at ${place}`);
+        queue.removeAnywhere(place);
+        wanted = wanted.filter((one) => one.sequence !== gone);
+      }
+      const sequences = [...queue.sequences()];
+      if (sequences.join() !== wanted.map((one) => one.sequence).join()) t.fail(`seed ${seed}: ${sequences}`);
+    }
+    while (queue.shift());
+    t.strictSame(total, { items: 0, bytes: 0, memory: 0 }, `seed ${seed}`);
+  }
+});
