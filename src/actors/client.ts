@@ -13,12 +13,12 @@ import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Lane } from './lane.js';
 import type { Packet } from './packet.js';
-import { formatAsked, type Position } from './position.js';
+import type { Position } from './position.js';
 import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
-import type { QueueState } from './queue-entries.js';
+import type { Batch, QueueState } from './queue-entries.js';
 import type { Ref } from './system.js';
 import type { HopName, Trace } from './trace.js';
-import { type Counting, connectionOf, type Transport } from './transport.js';
+import { type CountedFrame, type Counting, connectionOf, type Transport } from './transport.js';
 import type { Confirmations } from './unseen.js';
 
 const NONE: readonly Packet[] = [];
@@ -140,7 +140,7 @@ export class Client {
     // A presence that is older than ONLINE's answer is contained in that answer.
     if (packet.kind === 'presence' && packet.acceptedAt < this.toldAt && packet.topic === this.address) return;
     this.metrics.delivered[packet.kind] += 1;
-    if (this.#canTake && this.#queue.isOver(limits)) this.flush(performance.now());
+    if (this.#canTake && this.#queue.hasUnsent && this.#queue.isOver(limits)) this.flush(performance.now());
     if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, this.name);
     this.#reportOverflow(this.#queue.push(packet, limits));
     this.#schedule();
@@ -260,23 +260,23 @@ export class Client {
     const opening = this.#opening;
     if (!this.#queue.hasUnsent && opening !== 'unknown') return;
     const batch = this.#queue.batch(counting.frameBytes ?? Number.POSITIVE_INFINITY);
-    const { packets, missed, lost, before, after } = batch;
-    const isUnknown = opening === 'unknown';
-    const start = isUnknown ? before + missed : before;
-    const frame = {
-      packets,
-      missed: isUnknown ? (true as const) : missed,
-      lost,
-      position: opening === 'nothing' ? null : this.#queue.position(start),
-      after: { era: this.#queue.era, n: after },
-    };
-    this.#canTake = counting.send(frame);
+    const { packets } = batch;
+    const after = this.#queue.after(batch);
+    const frame = opening === 'nothing' ? batch : this.#opened(batch, after, opening);
+    this.#canTake = counting.send(frame, after, this.#queue.era);
     if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');
     this.#opening = 'nothing';
     this.#queue.sent(batch);
     this.#sent(packets, now);
     for (const packet of packets) packet.compact();
     if (this.#queue.hasUnsent) this.#flushCounted(counting, now);
+  }
+
+  /** The first frame of a connection, which has to state the client's position. */
+  #opened(batch: Batch, after: number, opening: 'position' | 'unknown'): CountedFrame {
+    const { packets, missed } = batch;
+    if (opening === 'position') return { ...batch, position: this.#queue.position(after - packets.length - missed) };
+    return { ...batch, missed: true, position: this.#queue.position(after - packets.length) };
   }
 
   #sent(packets: readonly Packet[], now: number): void {
@@ -301,8 +301,8 @@ export class Client {
       this.#opening = queue.confirmed === asked.n ? 'nothing' : 'position';
     } else this.#opening = typeof asked === 'object' || this.mayMiss ? 'unknown' : 'position';
     // Where packets may be missed the client keeps its own position until the frame that says so, in case only this answer arrives.
-    const before = typeof asked === 'object' ? formatAsked(asked) : '0';
-    counting.resumed(this.#opening === 'unknown' ? before : queue.position(queue.confirmed));
+    const before = typeof asked === 'object' ? asked : 'first';
+    counting.resumed(this.#opening === 'unknown' ? before : { era: queue.era, n: queue.confirmed });
   }
 
   /** Counts packets as confirmed. They are not traced for a webhook, which itself knows when its site has confirmed. */

@@ -1,6 +1,7 @@
 /** The entries of a client's queue, which are packets, and gaps where packets have gone; and the queue's owner. */
 import type { Address } from './address.js';
 import type { Packet } from './packet.js';
+import type { CountedFrame } from './transport.js';
 
 /** A run of consecutive numbers whose packets have gone. */
 export interface Gap {
@@ -25,17 +26,23 @@ export interface QueueState {
 }
 
 /** The packets that go out in one frame. */
-export interface Batch {
-  readonly packets: readonly Packet[];
-  /** How many numbers up to the end of the batch are of packets that have gone. */
+export interface Batch extends CountedFrame {
   readonly missed: number;
-  /** How many of the packets that have gone were messages. */
-  readonly lost: number;
-  /** The number before the batch's first, and its last number. */
-  readonly before: number;
-  readonly after: number;
   /** How many entries of the queue the batch takes, gaps included. */
   readonly entries: number;
+}
+
+/** Members of a room have the same packets to be sent, one after another: the batch that was made last is kept. */
+let lastBatch: Batch = { packets: [], missed: 0, lost: 0, position: null, entries: 0 };
+
+/** The batch of all entries from one on, none of which is a gap. */
+export function batchOf(entries: readonly Entry[], start: number): Batch {
+  const count = entries.length - start;
+  const { packets } = lastBatch;
+  if (packets.length !== count || packets.some((packet, i) => packet !== entries[start + i])) {
+    lastBatch = { packets: entries.slice(start) as Packet[], missed: 0, lost: 0, position: null, entries: count };
+  }
+  return lastBatch;
 }
 
 export function isPacket(entry: Entry): entry is Packet {

@@ -13,7 +13,7 @@ import type { MessageKeeper } from './cluster.js';
 import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
-import { type Batch, type Entry, isPacket, type QueueOwner, type QueueState, span } from './queue-entries.js';
+import { type Batch, batchOf, type Entry, isPacket, type QueueOwner, type QueueState, span } from './queue-entries.js';
 
 export interface QueueLimits {
   /** Packets; 0 is no limit. */
@@ -135,8 +135,9 @@ export class PacketQueue {
 
   /** Accepts a packet; answers the others that had to go. */
   push(packet: Packet, limits: QueueLimits): readonly Packet[] {
-    if (this.#entries === NONE) this.#entries = [];
-    this.#entries.push(packet);
+    // A list that begins with its first entry has room for that one alone, where an empty one gets room for 17.
+    if (this.#entries === NONE) this.#entries = [packet];
+    else this.#entries.push(packet);
     this.#accepted += 1;
     this.#count(packet, 1);
     return this.#trim(limits);
@@ -184,7 +185,7 @@ export class PacketQueue {
 
   /** The next unsent packets for a client that counts: about `mostBytes` bytes at most, but one packet at least. */
   batch(mostBytes: number): Batch {
-    if (this.#gaps === 0 && mostBytes === Number.POSITIVE_INFINITY) return this.#allUnsent();
+    if (this.#gaps === 0 && mostBytes === Number.POSITIVE_INFINITY) return batchOf(this.#entries, this.#sent);
     const packets: Packet[] = [];
     let [missed, lost, bytes] = [0, 0, 0];
     let end = this.#sent;
@@ -199,21 +200,18 @@ export class PacketQueue {
         lost += entry.lost;
       }
     }
-    const after = this.#accepted - this.#spanFrom(end);
-    return { packets, missed, lost, before: after - packets.length - missed, after, entries: end - this.#sent };
+    return { packets, missed, lost, position: null, entries: end - this.#sent };
   }
 
-  /** All unsent packets as one batch, for a queue without gaps and a connection that takes any number of bytes. */
-  #allUnsent(): Batch {
-    const packets = this.#entries.slice(this.#sent) as Packet[];
-    const { length } = packets;
-    return { packets, missed: 0, lost: 0, before: this.#accepted - length, after: this.#accepted, entries: length };
+  /** The number of the last packet of the next batch. */
+  after({ entries }: Batch): number {
+    return this.#accepted - this.#spanFrom(this.#sent + entries);
   }
 
-  /** A batch has been sent. */
-  sent({ entries, after }: Batch): void {
-    this.#lastSent = Math.max(this.#lastSent, after);
-    this.#setSent(this.#sent + entries);
+  /** The next batch has been sent. */
+  sent(batch: Batch): void {
+    this.#lastSent = Math.max(this.#lastSent, this.after(batch));
+    this.#setSent(this.#sent + batch.entries);
   }
 
   /** Marks all packets as unsent, since another connection takes over. */
@@ -226,6 +224,7 @@ export class PacketQueue {
     let end = 0;
     let left = Math.min(number, this.#lastSent) - this.confirmed;
     if (left <= 0) return NO_PACKETS;
+    if (this.#gaps === 0) return this.#shift(left);
     for (; left > 0 && end < this.#entries.length; end++) {
       const entry = this.#entries[end] as Entry;
       const numbers = span(entry);
@@ -369,7 +368,7 @@ export class PacketQueue {
     const { metrics } = this.keeper;
     if (count > before) metrics.unconfirmedPackets += this.#packetsIn(before, count);
     else if (count < before) metrics.unconfirmedPackets -= this.#packetsIn(count, before);
-    if (before > 0) this.#join(before - 1);
+    if (before > 0 && this.#gaps > 1) this.#join(before - 1);
   }
 
   /** Replaces a packet by a gap and joins that with neighbouring gaps, except a sent gap with an unsent one. */

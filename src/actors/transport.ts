@@ -4,7 +4,7 @@ import type { TransportKind } from '../metrics.js';
 import type { Packet } from './packet.js';
 import type { Asked, Position } from './position.js';
 
-/** A frame for a client that counts. */
+/** A frame for a client that counts: what is the same for all clients that get the same packets, which may share it. */
 export interface CountedFrame {
   readonly packets: readonly Packet[];
   /** How many packets before the end of the frame have gone and are not in it; true: an unknown number may have gone. */
@@ -13,8 +13,6 @@ export interface CountedFrame {
   readonly lost: number;
   /** The client's position before this frame, where the frame has to state it; null: the client knows its position. */
   readonly position: string | null;
-  /** The client's position after this frame, not formatted, since few frames need it as text. */
-  readonly after: Position;
 }
 
 /** A connection whose client keeps a position. PROTOCOL.md section 12. It gives back no packets: unconfirmed ones stay queued. */
@@ -24,9 +22,12 @@ export interface Counting {
   /** Bytes of packets in one frame, about; absent: any. */
   readonly frameBytes?: number;
   /** Tells the client its position; where packets may be missed, that is the one it asked for, until a frame says what is missed. */
-  resumed(position: string): void;
-  /** Takes a frame as a whole; false where it takes none now: it is offered again when the endpoint is told `drained`. */
-  send(frame: CountedFrame): boolean;
+  resumed(at: Position | 'first'): void;
+  /**
+   * Takes a frame as a whole, after which the client's position is `after` in `era`; false where it takes none now: it is offered
+   * again when the endpoint is told `drained`.
+   */
+  send(frame: CountedFrame, after: number, era: string): boolean;
   /** The client has confirmed the packets. */
   confirmed?(packets: readonly Packet[]): void;
 }

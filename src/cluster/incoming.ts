@@ -272,7 +272,7 @@ function framed(recipients: Recipients, _peer: Peer, fields: Framed): void {
   const [id, position, missed, lost, text, list] = fields;
   const after = parsePosition(text) as Position;
   const packets = packetsOf(recipients, list);
-  recipients.remoteClients.frame(id, { position, missed, lost, after, packets });
+  recipients.remoteClients.frame(id, { position, missed, lost, packets }, after);
 }
 
 function confirmed({ remoteTransports }: Recipients, peer: Peer, [id, text]: readonly [number, string]): void {

@@ -173,12 +173,12 @@ export class Items {
   }
 
   /** The position from which a client that counts goes on. */
-  resumed(id: number, position: string): string {
-    return this.#item('vr', id, position);
+  resumed(id: number, at: Position | 'first'): string {
+    return this.#item('vr', id, formatAsked(at));
   }
 
   /** A frame for a client that counts. */
-  framed(id: number, { position, missed, lost, after, packets }: CountedFrame): string {
+  framed(id: number, { position, missed, lost, packets }: CountedFrame, after: Position): string {
     const head = this.#item('vf', id, position, missed, lost, formatAsked(after)).slice(0, -1);
     return `${head},[${this.#list(packets)}]]`;
   }

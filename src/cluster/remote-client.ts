@@ -32,7 +32,7 @@ interface Attachment {
   pending: Packet[];
   canTake: boolean;
   /** Frames that have come from the home and wait for the transport, where its client counts. */
-  frames: CountedFrame[];
+  frames: { readonly frame: CountedFrame; readonly after: Position }[];
   /** Where its client goes on from, as far as that is known; null: it keeps no position. */
   asked: Asked | null;
   isResumed: boolean;
@@ -133,15 +133,16 @@ export class RemoteClients {
     // One that is announced again goes on from where it has said itself that it is.
     if (!attachment || attachment.isResumed) return;
     attachment.isResumed = true;
-    attachment.asked = parsePosition(position);
-    attachment.transport.counting?.resumed(position);
+    const at = parsePosition(position) ?? 'first';
+    attachment.asked = at;
+    attachment.transport.counting?.resumed(at);
   }
 
   /** A frame for a client that counts. */
-  frame(id: number, frame: CountedFrame): void {
+  frame(id: number, frame: CountedFrame, after: Position): void {
     const attachment = this.#attachments.get(id);
     if (!attachment) return;
-    attachment.frames.push(frame);
+    attachment.frames.push({ frame, after });
     this.#pumpFrames(attachment);
   }
 
@@ -261,13 +262,14 @@ export class RemoteClients {
     const { frames, transport, home, id } = attachment;
     const before = attachment.taken;
     while (attachment.canTake) {
-      const [frame] = frames;
-      if (!frame) break;
-      attachment.canTake = transport.counting?.send(frame) === true;
+      const [next] = frames;
+      if (!next) break;
+      const { frame, after } = next;
+      attachment.canTake = transport.counting?.send(frame, after.n, after.era) === true;
       if (!attachment.canTake) break;
       frames.shift();
       attachment.taken += 1;
-      attachment.asked = frame.after;
+      attachment.asked = after;
     }
     if (attachment.taken > before) this.node.mesh.send(home, this.items.acknowledged(id, attachment.taken));
   }

@@ -30,19 +30,19 @@ class RemoteCounting implements Counting {
 
   constructor(
     readonly asked: Asked,
-    /** A position from which its client goes on, or a frame. */
-    private readonly tell: (what: string | CountedFrame) => void,
+    private readonly transport: RemoteTransport,
+    private readonly remoteTransports: RemoteTransports,
   ) {}
 
-  resumed(position: string): void {
-    this.tell(position);
+  resumed(at: Position | 'first'): void {
+    this.remoteTransports.resumed(this.transport, at);
   }
 
-  send(frame: CountedFrame): boolean {
+  send(frame: CountedFrame, after: number, era: string): boolean {
     this.#blocked = this.#sent - this.#taken >= FRAMES;
     if (this.#blocked) return false;
     this.#sent += 1;
-    this.tell(frame);
+    this.remoteTransports.framed(this.transport, frame, { era, n: after });
     return true;
   }
 
@@ -84,7 +84,7 @@ class RemoteTransport implements Transport {
   ) {
     this.kind = kind;
     this.address = address;
-    this.counting = asked && new RemoteCounting(asked, (what) => remoteTransports.tell(this, what));
+    this.counting = asked && new RemoteCounting(asked, this, remoteTransports);
   }
 
   get via(): string {
@@ -221,9 +221,13 @@ export class RemoteTransports {
     this.mesh.send(peer, this.items.pushed(id, packets));
   }
 
-  /** A position from which its client goes on, or a frame. */
-  tell({ peer, id }: RemoteTransport, what: string | CountedFrame): void {
-    this.mesh.send(peer, typeof what === 'string' ? this.items.resumed(id, what) : this.items.framed(id, what));
+  /** The position from which its client goes on. */
+  resumed({ peer, id }: RemoteTransport, at: Position | 'first'): void {
+    this.mesh.send(peer, this.items.resumed(id, at));
+  }
+
+  framed({ peer, id }: RemoteTransport, frame: CountedFrame, after: Position): void {
+    this.mesh.send(peer, this.items.framed(id, frame, after));
   }
 
   end(transport: RemoteTransport, reason: CloseReason): void {

@@ -4,7 +4,7 @@
  */
 import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
-import { type Asked, formatAsked } from '../actors/position.js';
+import { type Asked, formatPosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import type { Limits } from '../config.js';
@@ -84,9 +84,9 @@ class EventStream implements Transport, Counting {
 
   resumed(): void {}
 
-  send(frame: CountedFrame): boolean {
+  send(frame: CountedFrame, after: number, era: string): boolean {
     if (this.#done || this.#isFull) return false;
-    this.#write(`id: ${formatAsked(frame.after)}\ndata: ${encodeCounted(frame, frame.position)}\n\n`);
+    this.#write(`id: ${formatPosition(after, era)}\ndata: ${encodeCounted(frame, frame.position)}\n\n`);
     const { packets } = frame;
     this.#packets += packets.length;
     for (const { bytes } of packets) this.#bytes += bytes;

@@ -4,7 +4,7 @@
  */
 import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
-import { type Asked, formatPosition } from '../actors/position.js';
+import { type Asked, formatAsked, type Position } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
@@ -114,10 +114,9 @@ class Poll implements Transport, Counting {
     return addressOfClient(this.admission, this.#done ? null : this.res);
   }
 
-  resumed(position: string): void {
-    if (typeof this.asked !== 'object' || formatPosition(this.asked.n, this.asked.era) !== position) {
-      this.#position = position;
-    }
+  resumed(at: Position | 'first'): void {
+    const position = formatAsked(at);
+    if (typeof this.asked !== 'object' || formatAsked(this.asked) !== position) this.#position = position;
   }
 
   send(frame: CountedFrame): boolean {

@@ -6,7 +6,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import { type Asked, formatPosition, type Position, parsePosition } from '../actors/position.js';
+import { type Asked, formatAsked, formatPosition, type Position, parsePosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import {
@@ -116,23 +116,24 @@ class Socket implements Transport, Counting, Stranger {
     this.counting = this;
   }
 
-  resumed(position: string): void {
-    const known = parsePosition(position);
-    this.#sentUpTo(known ?? UNKNOWN);
-    if (known) this.#confirmed = known.n;
-    this.ws?.send(resumedFrame(position));
+  resumed(at: Position | 'first'): void {
+    this.asked = 'first';
+    const { era, n } = at === 'first' ? UNKNOWN : at;
+    this.#sentUpTo(n, era);
+    if (at !== 'first') this.#confirmed = n;
+    this.ws?.send(resumedFrame(formatAsked(at)));
   }
 
-  send(frame: CountedFrame): boolean {
+  send(frame: CountedFrame, after: number, era: string): boolean {
     if (!this.ws || this.#isFull) return false;
     const result = this.ws.send(encodeCounted(frame, frame.missed === true ? frame.position : null));
     if (result === DROPPED) return false;
     this.#isFull = result === BUFFERED;
-    this.#sentUpTo(frame.after);
+    this.#sentUpTo(after, era);
     return true;
   }
 
-  #sentUpTo({ era, n }: Position): void {
+  #sentUpTo(n: number, era: string): void {
     this.#after = n;
     if (era === this.#era) return;
     this.#era = era;

@@ -1,6 +1,6 @@
 /** Connections without a network: one whose client counts, and one that keeps no position. */
 import type { Packet } from '../../src/actors/packet.js';
-import type { Asked } from '../../src/actors/position.js';
+import { type Asked, formatAsked, type Position } from '../../src/actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../../src/actors/transport.js';
 
 const NONE: readonly Packet[] = [];
@@ -9,19 +9,19 @@ const NONE: readonly Packet[] = [];
 export class Counted implements Transport, Counting {
   readonly kind = 'websocket';
   readonly counting = this;
-  readonly wire: CountedFrame[] = [];
+  readonly wire: (CountedFrame & { readonly after: Position })[] = [];
   answered = '';
   isFull = false;
 
   constructor(readonly asked: Asked) {}
 
-  resumed(position: string): void {
-    this.answered = position;
+  resumed(at: Position | 'first'): void {
+    this.answered = formatAsked(at);
   }
 
-  send(frame: CountedFrame): boolean {
+  send(frame: CountedFrame, after: number, era: string): boolean {
     if (this.isFull) return false;
-    this.wire.push(frame);
+    this.wire.push({ ...frame, after: { era, n: after } });
     return true;
   }
 
