@@ -23,6 +23,7 @@ import { isCallback } from '../src/protocols/jsonp.js';
 import { receiversOf } from '../src/protocols/messages.js';
 import { chosen } from '../src/protocols/mqtt/websocket.js';
 import { matchesOrigin } from '../src/protocols/origin.js';
+import { readPageQuery } from '../src/protocols/page-query.js';
 import { readData } from '../src/protocols/parameters.js';
 import { parseSubscribe } from '../src/protocols/subscribe.js';
 import { workOf } from './support/work.js';
@@ -189,6 +190,12 @@ const PARSERS: readonly Parser[] = [
     ],
   },
   { name: 'a query', parse: (text) => readParameters(text, 'form', Buffer.alloc(0), 0), classes: 'a=&+%[]1' },
+  {
+    name: "a page's query",
+    parse: (text) => readPageQuery(text, 0),
+    classes: 'a=&+%[]1',
+    around: [['ticket=a%3A', '&']],
+  },
   { name: 'a path segment', parse: decodeSegment, classes: 'a%4+', around: [['%41', '%']] },
   {
     name: 'a path',

@@ -120,16 +120,19 @@ export class SocketClient extends CountingClient {
   }
 }
 
-/** Sends a GET request. Calls `answered` with the status of the response, `read` with each part of its body, and `over` when the response has ended or failed. */
+/**
+ * Sends a GET request, on a connection of its own unless it is given an agent. Calls `answered` with the status of the response, `read`
+ * with each part of its body, and `over` when the response has ended or failed.
+ */
 function get(
   link: Link,
   path: string,
-  headers: http.OutgoingHttpHeaders,
+  { agent = false, headers = {} }: Pick<http.RequestOptions, 'agent' | 'headers'>,
   read: (text: string) => void,
   over: (status: number, isComplete: boolean) => void,
   answered: (status: number) => void = () => undefined,
 ): http.ClientRequest {
-  const request = http.get({ port: link.port, host: '127.0.0.1', path, headers, agent: false }, (response) => {
+  const request = http.get({ port: link.port, host: '127.0.0.1', path, headers, agent }, (response) => {
     const status = response.statusCode ?? 0;
     answered(status);
     response.setEncoding('utf8').on('data', read);
@@ -140,42 +143,46 @@ function get(
   return request;
 }
 
-/** A client that polls again and again. It counts as connected when its first poll is written, or answered. */
+/**
+ * A client that polls again and again over a connection that it keeps, as browsers do. It counts as connected when its first poll is
+ * written, or answered.
+ */
 export class PollClient extends CountingClient {
   open(): Promise<Connection> {
     return opening((opened, over) => {
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
       let isClosed = false;
-      let request: http.ClientRequest;
+      const end = (error?: Error): void => {
+        isClosed = true;
+        agent.destroy();
+        over(error);
+      };
       const poll = (): void => {
         let text = '';
-        const asked = () => {
-          request = get(
-            this.person.link,
-            `/v5/packets?${this.query}&position=${this.position}`,
-            {},
-            (part) => {
-              text += part;
-            },
-            answered,
-          );
-          request.once('socket', (socket) => socket.once('connect', () => setTimeout(opened, 20).unref()));
-        };
         const answered = (status: number, isComplete: boolean): void => {
           if (isClosed) return;
-          if (status === 404) return over(new TicketGone());
-          if (status !== 200 || !isComplete) return over();
+          if (status === 404) return end(new TicketGone());
+          if (status !== 200 || !isComplete) return end();
           this.take(JSON.parse(text) as Frame);
           opened();
           poll();
         };
-        asked();
+        const path = `/v5/packets?${this.query}&position=${this.position}`;
+        const request = get(
+          this.person.link,
+          path,
+          { agent },
+          (part) => {
+            text += part;
+          },
+          answered,
+        );
+        request.once('socket', (socket) => {
+          if (socket.connecting) socket.once('connect', () => setTimeout(opened, 20).unref());
+        });
       };
       poll();
-      return () => {
-        isClosed = true;
-        request.destroy();
-        over();
-      };
+      return () => end();
     });
   }
 }
@@ -199,7 +206,7 @@ export class EventsClient extends CountingClient {
         if (status === 200) opened();
       };
       const headers = this.#id === '' ? {} : { 'Last-Event-ID': this.#id };
-      const request = get(this.person.link, `/v5/events?${this.query}`, headers, read, ended, answered);
+      const request = get(this.person.link, `/v5/events?${this.query}`, { headers }, read, ended, answered);
       return () => request.destroy();
     });
   }

@@ -162,7 +162,9 @@ export function removeClient(
 
 /** Tells other nodes how many clients are connected, after one has connected or its connection has ended. */
 export function tellConnected({ record, clients, domain }: EndpointState): void {
-  record.connected = clients.filter(({ transport }) => transport !== null).length;
+  let connected = 0;
+  for (const { transport } of clients) if (transport !== null) connected += 1;
+  record.connected = connected;
   domain.cluster.connected(record);
 }
 

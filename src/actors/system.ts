@@ -55,6 +55,8 @@ export interface System {
   group(name: string, lane?: ActorLane): Group;
   lane(): ActorLane;
   spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M>;
+  /** Tasks that run at the start of every turn, when the event loop has looked at the network since the last one. */
+  readonly startOfTurn: Set<() => void>;
   /** Tasks that run at the end of every turn, when the mailboxes are empty or the turn has reached its bounds. */
   readonly endOfTurn: Set<() => void>;
   /** Whether several domains are busy: then turns are short, so that a message to one domain waits little for another domain. */
@@ -135,6 +137,7 @@ export interface SystemOptions {
 }
 
 class TurnSystem implements System, TurnQueue {
+  readonly startOfTurn = new Set<() => void>();
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
@@ -200,6 +203,7 @@ class TurnSystem implements System, TurnQueue {
 
   readonly #runTurn = (): void => {
     try {
+      for (const task of this.startOfTurn) task();
       let waiting = 0;
       for (const { messages } of this.#lanes) waiting += messages;
       this.#metrics.mailbox.observe(waiting);

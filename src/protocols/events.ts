@@ -173,8 +173,8 @@ export class EventsAdapter {
   get(res: HttpResponse, req: RequestHead, headers: Headers): void {
     const { origin } = headers;
     const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
-    const { allow, parameters, domain } = receiving;
-    const position = req.getHeader('last-event-id') || (parameters.get('position') ?? '0');
+    const { allow, query, domain } = receiving;
+    const position = req.getHeader('last-event-id') || (query.position ?? '0');
     const receiver = readReceiver(receiving, origin, position);
     const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
     if (!('ticket' in receiver)) return refuses(receiver);

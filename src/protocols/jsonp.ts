@@ -14,7 +14,7 @@ import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
 import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME, STOPPED_FRAME } from './frame.js';
 import type { Headers, RequestHead } from './headers.js';
-import { type Parameters, readForm } from './parameters.js';
+import type { PageQuery } from './page-query.js';
 import { findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { statusText, writeOrigin, writeRetryAfter } from './refusal.js';
 
@@ -50,15 +50,19 @@ function script(callback: string, json: string): string {
 const HEADERS = '; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n';
 const JSON_TYPE = `application/json${HEADERS}`;
 const SCRIPT_TYPE = `application/javascript${HEADERS}`;
-const TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + KEEP_ALIVE.join(': '));
-const LAST_TYPES = [JSON_TYPE, SCRIPT_TYPE].map((type) => type + LAST_ANSWER.join(': '));
+const ANY_ORIGIN = '\r\nAccess-Control-Allow-Origin: *';
+const typesWith = (rest: string): readonly string[] => [JSON_TYPE, SCRIPT_TYPE].map((type) => type + rest);
+const TYPES = typesWith(KEEP_ALIVE.join(': '));
+const OPEN_TYPES = typesWith(KEEP_ALIVE.join(': ') + ANY_ORIGIN);
+const LAST_TYPES = typesWith(LAST_ANSWER.join(': '));
 
 /** Without `status` uWebSockets.js writes 200 by itself. `isLast`: the server drains, and this answer is the connection's last. */
 function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolean, status?: string): void {
   if (status !== undefined) res.writeStatus(status);
-  const types = isLast ? LAST_TYPES : TYPES;
+  const isOpen = origin === '*' && !isLast;
+  const types = isOpen ? OPEN_TYPES : isLast ? LAST_TYPES : TYPES;
   res.writeHeader('Content-Type', types[callback === null ? 0 : 1] as string);
-  writeOrigin(res, origin);
+  if (!isOpen) writeOrigin(res, origin);
 }
 
 function bodyOf(form: Form, json: string): string {
@@ -169,14 +173,14 @@ class Poll implements Transport, Counting {
   #answer(json: string, status?: string): boolean {
     const { res } = this;
     const form = this.#form;
-    const body = Buffer.from(bodyOf(form, json));
+    const body = bodyOf(form, json);
     this.#end();
     let complete = true;
     res.cork(() => {
       writeHead(res, form, this.adapter.isDraining, status);
-      complete = res.tryEnd(body, body.length)[1];
+      complete = res.tryEnd(body, Buffer.byteLength(body))[1];
     });
-    if (!complete) this.#sendRest(body);
+    if (!complete) this.#sendRest(Buffer.from(body));
     return complete;
   }
 
@@ -193,23 +197,15 @@ class Poll implements Transport, Counting {
   }
 }
 
-function namesCallback(pair: string): boolean {
-  const alone: Parameters = new Map();
-  return readForm(pair, alone, 1) === null && alone.has('callback');
-}
-
 /** Whether it may be called as a function: a dotted identifier. */
 export function isCallback(callback: string): boolean {
   return callback.length <= CALLBACK_CHARACTERS && CALLBACK.test(callback);
 }
 
-/** Reads `callback`; a repeated or empty one is refused (section 10). */
-function readCallback(query: string, parameters: Parameters): string | null | ReplyError {
-  const callback = parameters.get('callback');
+/** The name of the function that gets the answer; a repeated or empty one is refused (section 10). */
+function callbackOf({ callback, callbacks }: PageQuery): string | null | ReplyError {
   if (callback === undefined) return null;
-  if (typeof callback === 'string' && isCallback(callback) && query.split('&').filter(namesCallback).length === 1) {
-    return callback;
-  }
+  if (typeof callback === 'string' && callbacks === 1 && isCallback(callback)) return callback;
   return badRequest('callback must be one dotted JavaScript identifier of at most 128 characters');
 }
 
@@ -221,8 +217,10 @@ export class PollAdapter {
     private readonly context: Context,
     private readonly connectionLimits: ConnectionLimits,
   ) {
-    const { clock } = context.runtime;
+    const { clock, system } = context.runtime;
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
+    system.startOfTurn.add(this.#writeAll);
+    system.endOfTurn.add(() => (this.#toWrite.length > 0 ? system.wake() : undefined));
   }
 
   get isDraining(): boolean {
@@ -230,11 +228,10 @@ export class PollAdapter {
   }
 
   get(res: HttpResponse, req: RequestHead, headers: Headers): void {
-    const query = req.getQuery() ?? '';
     const { origin } = headers;
-    const receiving = readReceiving(this.context, query, origin);
-    const { allow, fault, parameters } = receiving;
-    const callback = fault ?? readCallback(query, parameters);
+    const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
+    const { allow, fault, query } = receiving;
+    const callback = fault ?? callbackOf(query);
     if (callback !== null && typeof callback === 'object') {
       return this.#refuse(res, { callback: null, origin: allow }, callback);
     }
@@ -302,13 +299,14 @@ export class PollAdapter {
     client.endpoint.tell({ kind: 'attach', client, transport: poll });
   }
 
-  /** Has a poll written when the event loop has looked at the network. */
+  /** Has a poll written at the start of the next turn, which a turn that goes on asks for at its end. */
   writeLater(poll: Poll): void {
-    if (this.#toWrite.length === 0) setImmediate(this.#writeAll);
     this.#toWrite.push(poll);
+    this.context.runtime.system.wake();
   }
 
   readonly #writeAll = (): void => {
+    if (this.#toWrite.length === 0) return;
     const polls = this.#toWrite;
     this.#toWrite = [];
     for (const poll of polls) poll.write();

@@ -26,7 +26,8 @@ function decodeAscii(text: string, first: number): string | null {
   return decoded + text.slice(start);
 }
 
-function decode(text: string): string {
+/** Percent-decodes a text. Throws a URIError where it is not percent-encoded UTF-8. */
+export function decode(text: string): string {
   const first = text.indexOf('%');
   if (first < 0) return text;
   return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);

@@ -12,7 +12,7 @@ import type { Context } from './context.js';
 import { findTicket, isSignedOut, mayBeElsewhere, visitTicket } from './credentials.js';
 import type { Headers } from './headers.js';
 import { allowedOrigin, isAllowedOrigin } from './origin.js';
-import { type Parameters, readForm } from './parameters.js';
+import { type PageQuery, readPageQuery } from './page-query.js';
 import { type Coming, connectionRefusal } from './unwelcome.js';
 
 const UNREADABLE = {
@@ -21,7 +21,7 @@ const UNREADABLE = {
 } as const;
 
 export interface Receiving {
-  readonly parameters: Parameters;
+  readonly query: PageQuery;
   /** undefined: none, or an unknown one. */
   readonly domain: Domain | undefined;
   /** Access-Control-Allow-Origin of what is answered; null: none. */
@@ -36,27 +36,26 @@ export interface Receiver {
   readonly asked: Asked | null;
 }
 
-export function readReceiving(context: Context, query: string, origin: string): Receiving {
-  const parameters: Parameters = new Map();
-  const fault = readForm(query, parameters, context.config().limits.parameters);
-  const name = parameters.get('domain');
+export function readReceiving(context: Context, text: string, origin: string): Receiving {
+  const query = readPageQuery(text, context.config().limits.parameters);
+  const { domain: name, fault } = query;
   const domain = typeof name === 'string' ? context.domains.get(name) : undefined;
-  return { parameters, domain, allow: allowedOrigin(domain, origin), fault: fault && badRequest(UNREADABLE[fault]) };
+  return { query, domain, allow: allowedOrigin(domain, origin), fault: fault && badRequest(UNREADABLE[fault]) };
 }
 
 /** The ticket that a request of a page names, or why a page of its origin is not let in. */
-export function readTicket({ parameters, domain, fault }: Receiving, origin: string): string | ReplyError {
+export function readTicket({ query, domain, fault }: Receiving, origin: string): string | ReplyError {
   if (fault) return fault;
   if (domain && !isAllowedOrigin(domain, origin)) return badRequest('origin is not allowed');
-  const missing = ['domain', 'ticket'].find((name) => typeof parameters.get(name) !== 'string');
-  return missing === undefined ? (parameters.get('ticket') as string) : badRequest(`${missing} is required`);
+  if (typeof query.domain !== 'string') return badRequest('domain is required');
+  return typeof query.ticket === 'string' ? query.ticket : badRequest('ticket is required');
 }
 
 /** Who wants to receive; or why not. `position`: the one that counts, where it is not that of the query. */
 export function readReceiver(
   receiving: Receiving,
   origin: string,
-  position: unknown = receiving.parameters.get('position'),
+  position: unknown = receiving.query.position,
 ): Receiver | ReplyError {
   const ticket = readTicket(receiving, origin);
   if (typeof ticket !== 'string') return ticket;
