@@ -27,6 +27,15 @@ export class Lockout {
     return this.#guesses.size;
   }
 
+  /** Whether nobody has guessed wrong lately. Who was silent long enough is forgotten here, one each time. */
+  get isCalm(): boolean {
+    if (this.#guesses.size === 0) return true;
+    const [oldest, { lastMs, lockedUntilMs }] = this.#guesses.entries().next().value as [string, Guesses];
+    const now = this.now();
+    if (now >= lastMs + this.config().forgetMs && now >= lockedUntilMs) this.#guesses.delete(oldest);
+    return this.#guesses.size === 0;
+  }
+
   /** Seconds for which `who` is to wait; 0: it may try. */
   waitS(who: string): number {
     // Nobody guesses, nearly always: then no name is looked up.

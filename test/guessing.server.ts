@@ -139,6 +139,47 @@ t.test('addresses of right keys are remembered each by itself, and only so many'
   }
 });
 
+t.test('a busy domain is seldom asked where its right keys come from, and always while somebody guesses', async (t) => {
+  const { domain } = testMachine(t);
+  const lockout = { failures: 2, firstMs: 60_000, longestMs: 60_000, forgetMs: 60_000, entries: 100 };
+  let now = 0;
+  const keys = new ApiKeys(
+    () => now,
+    () => lockout,
+  );
+  const asked = (calls: number, address: string): number => {
+    let count = 0;
+    const from = (): string => {
+      count += 1;
+      return address;
+    };
+    for (let n = 0; n < calls; n++) t.equal(keys.check(domain, own.apikey, from), true);
+    return count;
+  };
+  t.equal(asked(100, 'busy'), 100, 'the first hundred in a second');
+  t.equal(asked(1600, 'busy'), 100, 'then one in sixteen');
+  t.equal(asked(16, 'seldom'), 1, 'whoever calls');
+  now += 1000;
+  t.equal(asked(100, 'busy'), 100, 'and in the next second again');
+  asked(1000, 'busy');
+  t.equal(
+    keys.check(domain, 'wrong', () => 'stranger'),
+    false,
+  );
+  t.equal(asked(3, 'late'), 3, 'each, while somebody guesses');
+  for (const address of ['busy', 'seldom', 'late']) {
+    for (let n = 0; n < 3; n++) keys.check(domain, 'wrong', () => address);
+    t.equal(
+      keys.check(domain, own.apikey, () => address),
+      true,
+      `${address} has been noted`,
+    );
+  }
+  now += 60_000;
+  asked(200, 'busy');
+  t.equal(asked(160, 'busy'), 10, 'seldom again when wrong keys are forgotten');
+});
+
 t.test('who is refused by key, rate or limit is counted and shown with domain and address', async (t) => {
   const limits = { requestsPerSecond: 10, connectionsPerAddress: 1 };
   const domains = [siteA, { ...siteB, limits: { requestsPerSecond: 1 } }];

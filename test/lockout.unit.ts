@@ -57,3 +57,15 @@ t.test('with failures set to 0 nobody is locked out', async (t) => {
   for (let n = 0; n < 100; n++) it.wrong('a');
   t.strictSame([it.waitS('a'), it.size], [0, 0]);
 });
+
+t.test('it is calm again when all that have guessed wrong were silent long enough and wait no more', async (t) => {
+  const { clock, it } = lockout({ failures: 1, firstMs: 1000, forgetMs: 60_000 });
+  t.equal(it.isCalm, true);
+  it.wrong('a');
+  clock.ms += 30_000;
+  it.wrong('b');
+  clock.ms += 30_000;
+  t.strictSame([it.isCalm, it.size], [false, 1]);
+  clock.ms += 30_000;
+  t.strictSame([it.isCalm, it.size], [true, 0]);
+});

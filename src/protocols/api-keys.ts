@@ -13,11 +13,25 @@ import { authenticate } from './credentials.js';
 
 /** How often an address that right keys come from is noted anew. */
 const NOTE_MS = 1000;
+/**
+ * While nobody guesses, of a domain's calls in `NOTE_MS` the first so many are asked for their address, and one in `SAMPLE` of the
+ * others: to ask for it is a system call. An address from which few calls come beside thousands is noted after some of them.
+ */
+const ASKED = 100;
+const SAMPLE = 16;
+
+/** Where a domain's right keys come from. */
+interface Familiar {
+  /** When an address was last noted. */
+  readonly addresses: BoundedMap<string, number>;
+  /** The calls since a time: how many of them are asked for their address follows from that. */
+  since: number;
+  calls: number;
+}
 
 export class ApiKeys {
   readonly #lockout: Lockout;
-  /** For each domain: the addresses that a right key came from, and when that was last noted. */
-  readonly #familiar = new WeakMap<Domain, BoundedMap<string, number>>();
+  readonly #familiar = new WeakMap<Domain, Familiar>();
 
   constructor(
     private readonly now: () => number,
@@ -28,13 +42,18 @@ export class ApiKeys {
 
   /** True for a right key, false for a wrong one; a number: seconds before this address may try again. */
   check(domain: Domain, key: string, address: () => string): boolean | number {
+    const familiar = this.#familiarOf(domain);
+    if (this.#lockout.isCalm && authenticate(domain, key)) {
+      if (this.#isAsked(familiar)) this.#note(familiar, address());
+      return true;
+    }
     const from = address();
     const who = `${domain.name} ${from}`;
     const waitS = this.#lockout.waitS(who);
-    if (waitS > 0 && !this.#familiar.get(domain)?.has(from)) return waitS;
+    if (waitS > 0 && !familiar.addresses.has(from)) return waitS;
     if (authenticate(domain, key)) {
       this.#lockout.right(who);
-      this.#note(domain, from);
+      this.#note(familiar, from);
       return true;
     }
     if (waitS > 0) return waitS;
@@ -46,15 +65,30 @@ export class ApiKeys {
     return false;
   }
 
-  /** Each address by itself: a backend that calls seldom is remembered beside one that calls all the time. */
-  #note(domain: Domain, address: string): void {
+  #familiarOf(domain: Domain): Familiar {
     let familiar = this.#familiar.get(domain);
     if (!familiar) {
-      familiar = new BoundedMap(() => this.config().entries);
+      familiar = { addresses: new BoundedMap(() => this.config().entries), since: 0, calls: 0 };
       this.#familiar.set(domain, familiar);
     }
+    return familiar;
+  }
+
+  /** Counts a call; answers whether it is asked for its address. */
+  #isAsked(familiar: Familiar): boolean {
     const now = this.now();
-    if (now - (familiar.get(address) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
-    familiar.set(address, now);
+    if (now - familiar.since >= NOTE_MS) {
+      familiar.since = now;
+      familiar.calls = 0;
+    }
+    familiar.calls += 1;
+    return familiar.calls <= ASKED || familiar.calls % SAMPLE === 0;
+  }
+
+  /** Each address by itself: a backend that calls seldom is remembered beside one that calls all the time. */
+  #note({ addresses }: Familiar, address: string): void {
+    const now = this.now();
+    if (now - (addresses.get(address) ?? Number.NEGATIVE_INFINITY) < NOTE_MS) return;
+    addresses.set(address, now);
   }
 }
