@@ -50,28 +50,28 @@ function listOf(name: string): string | null {
   return ITEM.exec(name)?.[1] ?? null;
 }
 
-/** Like `readSoundForm`, of a text that has been decoded already: U+FFFD in it is what bytes that are no UTF-8 have become. */
+/** Reads a form like `a=1&b=x+y` that has been decoded from UTF-8: U+FFFD in it is what bytes that are no UTF-8 have become. */
 export function readForm(text: string, into: Parameters, most: number): Fault | null {
   if (text === '') return null;
-  return text.includes('\ufffd') ? 'malformed' : readSoundForm(text, into, most);
+  if (text.includes('\ufffd')) return 'malformed';
+  return readPairs(text.includes('+') ? text.replace(PLUSES, ' ') : text, into, most);
 }
 
 /**
- * Reads `a=1&b=2` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
+ * Reads `a=1&b=x y` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
  * of one list come together. Malformed: not percent-encoded UTF-8.
  */
-export function readSoundForm(text: string, into: Parameters, most: number): Fault | null {
-  const spaced = text.includes('+') ? text.replace(PLUSES, ' ') : text;
+export function readPairs(text: string, into: Parameters, most: number): Fault | null {
   const lists: Lists = { items: null };
   let count = 0;
-  for (let start = 0; start < spaced.length; ) {
-    const next = spaced.indexOf('&', start);
-    const end = next < 0 ? spaced.length : next;
+  for (let start = 0; start < text.length; ) {
+    const next = text.indexOf('&', start);
+    const end = next < 0 ? text.length : next;
     if (end > start) {
       count += 1;
       if (most > 0 && count > most) return 'tooMany';
       try {
-        readPair(spaced.slice(start, end), into, lists);
+        readPair(text.slice(start, end), into, lists);
       } catch {
         return 'malformed';
       }
