@@ -51,16 +51,16 @@ t.test(
   'a ticket that was signed out is so after a restart as well, for as long again, and is forgotten then',
   async (t) => {
     const { clock, size, open } = fresh();
-    open().end(hashOf('jack'));
+    open().end([hashOf('jack')]);
     clock.advance(3_600_000);
     const again = open();
     t.ok(again.hasEnded('jack'));
     clock.advance(120_000);
     t.notOk(again.hasEnded('jack'));
     t.equal(size('signedOutTickets'), 0);
-    again.end(hashOf('rose'));
+    again.end([hashOf('rose')]);
     clock.advance(120_000);
-    again.end(hashOf('anna'));
+    again.end([hashOf('anna')]);
     t.equal(size('signedOutTickets'), 1, 'nobody has asked for the first');
     clock.advance(DAY_MS);
     t.notOk(open().hasEnded('anna'), 'after a day it is not read again');
@@ -70,6 +70,21 @@ t.test(
 
 t.test('of too many tickets the first is forgotten', async (t) => {
   const signOuts = fresh().open();
-  for (let n = 0; n < 10_001; n++) signOuts.end(hashOf(String(n)));
+  for (let n = 0; n < 10_001; n++) signOuts.end([hashOf(String(n))]);
   t.strictSame([signOuts.hasEnded('0'), signOuts.hasEnded('1'), signOuts.hasEnded('x')], [false, true, false]);
 });
+
+t.test(
+  'a ticket that another node has ended is so here for what is left of its time, whoever tells it again',
+  async (t) => {
+    const { clock, open } = fresh();
+    const signOuts = open();
+    signOuts.heard([[hashOf('jack'), 60_000]]);
+    t.ok(signOuts.hasEnded('jack'));
+    clock.advance(40_000);
+    signOuts.heard([[hashOf('jack'), 60_000]]);
+    t.strictSame(signOuts.ended(), [[hashOf('jack'), 20_000]]);
+    clock.advance(20_000);
+    t.notOk(signOuts.hasEnded('jack'));
+  },
+);

@@ -79,6 +79,7 @@ export class Alone implements DomainCluster {
   holdName(): void {}
   signOut(): void {}
   signedOutByName(): void {}
+  ticketsSignedOut(): void {}
   confirmed(): void {}
   connected(): void {}
 

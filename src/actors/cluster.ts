@@ -12,7 +12,7 @@ import type { Moment } from './moments.js';
 import type { Packet } from './packet.js';
 import type { Publication } from './publication.js';
 import type { Deliver } from './router.js';
-import type { SignedOut } from './sign-outs.js';
+import type { EndedTicket, SignedOut } from './sign-outs.js';
 import type { Ref } from './system.js';
 
 /** Another node, as far as actors know one. */
@@ -222,6 +222,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   signOut(record: EndpointRecord): void;
   /** Says that the site has signed names out: all nodes refuse their tokens and end their clients. */
   signedOutByName(names: readonly SignedOut[]): void;
+  /** Says which tickets a sign-out by name has ended, so that their clients are told so whichever node they come to. */
+  ticketsSignedOut(tickets: readonly EndedTicket[]): void;
   /** Whether this node tells what no node tells of itself: of the nodes that are heard of, the first by name. */
   isFirst(): boolean;
   /** Whether another node has a part of which the endpoint's actor here does not know yet; nothing is relayed to such a part. */

@@ -166,6 +166,14 @@ export function nodesOf(record: EndpointRecord | undefined): RemoteNode[] {
   return found;
 }
 
+/** Names of the nodes that have a part of an endpoint, the oldest part first; `own`: the name of this node. */
+export function namesOf(record: EndpointRecord | undefined, own: string): string[] {
+  const { parts = [], birth: born = 0 } = record ?? {};
+  const others = parts.filter(({ hidden }) => !hidden).map(({ node, birth }) => ({ name: node.name, birth }));
+  const all = born > 0 ? [...others, { name: own, birth: born }] : others;
+  return all.sort((a, b) => a.birth - b.birth).map(({ name }) => name);
+}
+
 /**
  * The node of an endpoint's oldest part, through which its messages go: another node, or null for this one; undefined: no
  * node has a part. `except` does not count. A node that ended in order counts as online for a while, but takes no message.

@@ -185,11 +185,11 @@ export function removeAll(state: EndpointState, self: Ref<EndpointMessage>): voi
  * tickets answer `stopped` for a while.
  */
 export function signOut(state: EndpointState, self: Ref<EndpointMessage>, upTo = Number.POSITIVE_INFINITY): void {
-  for (const client of state.clients) {
-    if (client.cameAt > upTo) continue;
-    state.domain.signOuts.end(state.domain.tickets.hashOf(client));
-    removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
-  }
+  const { signOuts, tickets, cluster } = state.domain;
+  const ending = state.clients.filter(({ cameAt }) => cameAt <= upTo);
+  if (ending.length === 0) return;
+  cluster.ticketsSignedOut(signOuts.end(ending.map((client) => tickets.hashOf(client))));
+  for (const client of ending) removeClient(state, client, CLOSE.stopped, self, SIGNED_OUT);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Names that were signed out by an OFFLINE by name: signed tokens of such a name that were issued earlier are refused, for as long
  * as a token can live, and a ticket that a sign-out has ended answers `stopped` for a while to a client that keeps a position.
- * PROTOCOL.md section 16. Names and tickets outlive a restart where there is a store; all nodes know the names.
+ * PROTOCOL.md section 16. Names and tickets outlive a restart where there is a store; all nodes know both.
  */
 import type { Clock } from '../clock.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -20,6 +20,8 @@ const TICKETS = 10_000;
 const OLDEST_TICKET_MS = 24 * 60 * 60_000;
 
 export type SignedOut = readonly [Address, at: number];
+/** A ticket that a sign-out has ended, by the hash of its token, and for how many milliseconds more it is remembered. */
+export type EndedTicket = readonly [hash: string, ms: number];
 
 export class SignOuts {
   /** When each name was signed out last, in milliseconds since the epoch; the one signed out first comes first. */
@@ -68,13 +70,31 @@ export class SignOuts {
     return this.#names.entries();
   }
 
-  /** A client has been signed out: remembers its ticket, by the hash of its token. */
-  end(hash: string): void {
+  /** Clients have been signed out: remembers their tickets, by the hashes of their tokens. Answers them as other nodes are told. */
+  end(hashes: readonly string[]): readonly EndedTicket[] {
     const now = this.clock.now();
-    this.#tickets.delete(hash);
-    this.#tickets.set(hash, now + this.keepMs);
-    this.#ended?.put([this.#part, hash], now);
+    for (const hash of hashes) {
+      this.#tickets.delete(hash);
+      this.#tickets.set(hash, now + this.keepMs);
+      this.#ended?.put([this.#part, hash], now);
+    }
     this.#expireTickets(now);
+    return hashes.map((hash) => [hash, this.keepMs]);
+  }
+
+  /** Another node tells of tickets that a sign-out has ended. */
+  heard(tickets: readonly EndedTicket[]): void {
+    const now = this.clock.now();
+    for (const [hash, ms] of tickets)
+      if (!this.#tickets.has(hash)) this.#tickets.set(hash, now + Math.min(ms, this.keepMs));
+    this.#expireTickets(now);
+  }
+
+  /** All tickets that are remembered, for a node that has come. */
+  ended(): readonly EndedTicket[] {
+    const now = this.clock.now();
+    this.#expireTickets(now);
+    return [...this.#tickets].map(([hash, until]) => [hash, Math.max(0, until - now)]);
   }
 
   /** Whether a sign-out has ended the ticket of a token less than `keepMs` ago. */

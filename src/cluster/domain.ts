@@ -7,13 +7,13 @@ import type { Address } from '../actors/address.js';
 import type { DomainCluster, EndpointJournal, FoundClient, MessageKeeper, RemoteNode } from '../actors/cluster.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
-import { type Change, type EndpointRecord, isOnline, momentsOf, nodesOf, partOf } from '../actors/endpoint-record.js';
+import { type Change, type EndpointRecord, isOnline, momentsOf, namesOf, nodesOf } from '../actors/endpoint-record.js';
 import type { Addressee, Claim } from '../actors/message-ids.js';
-import { Left, type Moment } from '../actors/moments.js';
+import type { Moment } from '../actors/moments.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
-import type { SignedOut } from '../actors/sign-outs.js';
+import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { Tracker } from '../actors/tracker.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import { AwayCounts } from './away-counts.js';
@@ -22,9 +22,11 @@ import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
 import { Interest } from './interest.js';
 import { Items } from './items.js';
+import { LeftRooms } from './left-rooms.js';
 import type { LocalNode } from './local-node.js';
 import { Meetings } from './meetings.js';
 import { type Peer, peerOf } from './peer.js';
+import { slices } from './pieces.js';
 import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
 import { RemoteTransports } from './remote-transport.js';
@@ -32,13 +34,12 @@ import { RemoteWatchers } from './remote-watchers.js';
 import { chosenBy, succeeds } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 import { Sessions } from './sessions.js';
+import { snapshotOf } from './snapshot.js';
 import { Topics } from './topics.js';
 import { Whereabouts } from './whereabouts.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
-/** How many signed-out names one item of a snapshot has at most. */
-const SIGN_OUTS = 100;
 /** How many confirmed messages one item names at most: even with the longest ids it stays below the longest item. */
 const CONFIRMED = 500;
 
@@ -61,8 +62,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly held: MessageKeeper | null;
   readonly orphans: OrphanFinder | null;
   readonly stamps: LocalNode['stamps'];
-  /** Rooms that endpoints of this node have left. */
-  readonly #left = new Map<Address, Left>();
+  readonly left = new LeftRooms();
 
   constructor(
     private readonly node: LocalNode,
@@ -113,7 +113,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   cameUp(record: EndpointRecord): void {
     this.#tell(this.items.cameUp(record));
-    for (const room of record.rooms) this.#left.get(record.address)?.enter(room);
+    for (const room of record.rooms) this.left.enter(record.address, room);
   }
 
   changed(record: EndpointRecord): void {
@@ -123,7 +123,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   roomsChanged(record: EndpointRecord, entered: readonly Moment[], left: readonly Moment[], change: Change): void {
     const { address } = record;
     this.#tell(this.items.roomsChanged(address, entered, left, change));
-    for (const [room] of entered) this.#left.get(address)?.enter(room);
+    for (const [room] of entered) this.left.enter(address, room);
     this.leftElsewhere(record, left);
   }
 
@@ -161,17 +161,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   isLatest({ address, birth, rooms, entered }: EndpointRecord, [room, stamp]: Moment): boolean {
     if (birth === 0) return true;
-    return stamp > Math.max(entered[rooms.indexOf(room)] ?? 0, this.#left.get(address)?.at(room) ?? 0);
+    return stamp > Math.max(entered[rooms.indexOf(room)] ?? 0, this.left.at(address, room));
   }
 
   leftElsewhere({ address }: EndpointRecord, moments: readonly Moment[]): void {
-    if (moments.length === 0) return;
-    let left = this.#left.get(address);
-    if (!left) {
-      left = new Left();
-      this.#left.set(address, left);
-    }
-    for (const [room, stamp] of moments) left.leave(room, stamp);
+    this.left.leave(address, moments);
   }
 
   watch({ address, parts }: EndpointRecord, buddies: readonly Address[]): void {
@@ -199,7 +193,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       this.#tellOne(peer, this.items.watches(watcher.address, [address]));
     }
     if (!actor || birth === 0) return;
-    const left = this.#left.get(address)?.moments;
+    const left = this.left.moments(address);
     this.#tellOne(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
     this.meetings.begin(record, peer, isBack);
   }
@@ -220,7 +214,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   forgotten(address: Address): void {
     this.domain.runtime.metrics.cluster.replicaEndpoints -= 1;
     this.remoteWatchers.forget(address);
-    this.#left.delete(address);
+    this.left.forget(address);
     this.meetings.forget(address);
     this.roundRobin.forget(address);
   }
@@ -317,11 +311,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   nodesOf(address: Address): readonly string[] {
-    const record = this.tracker.records.get(address);
-    if (!record) return [];
-    const others = record.parts.filter(({ hidden }) => !hidden).map(({ node, birth }) => ({ name: node.name, birth }));
-    const all = record.birth > 0 ? [...others, { name: this.node.name, birth: record.birth }] : others;
-    return all.sort((a, b) => a.birth - b.birth).map(({ name }) => name);
+    return namesOf(this.tracker.records.get(address), this.node.name);
   }
 
   claimName({ address }: EndpointRecord, name: string): void {
@@ -340,9 +330,13 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.#tell(this.items.signedOutByName(true, names));
   }
 
+  ticketsSignedOut(tickets: readonly EndedTicket[]): void {
+    this.#tell(this.items.ticketsSignedOut(tickets));
+  }
+
   confirmed({ address }: EndpointRecord, names: readonly string[], isConfirmed: boolean): void {
-    for (let at = 0; at < names.length; at += CONFIRMED) {
-      this.#tellParts(address, this.items.confirmedHere(address, isConfirmed, names.slice(at, at + CONFIRMED)));
+    for (const some of slices(names, CONFIRMED)) {
+      this.#tellParts(address, this.items.confirmedHere(address, isConfirmed, some));
     }
   }
 
@@ -358,27 +352,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     });
   }
 
-  /** Everything that a peer is to know of this node's part of the domain. */
-  *snapshot(peer: Peer): Iterable<string> {
-    for (const record of this.tracker.here()) {
-      const { address, birth, watching } = record;
-      if (birth === 0) continue;
-      yield this.items.cameUp(record);
-      const hearers = watching.filter((buddy) => this.#peersOf(buddy).includes(peer));
-      if (hearers.length > 0) yield this.items.watches(address, hearers);
-      if (!partOf(record, peer)) continue;
-      yield this.items.connected(record);
-      const left = this.#left.get(address)?.moments ?? [];
-      if (left.length > 0) yield this.items.mirror(address, { left });
-    }
-    const names = [...this.domain.signOuts.entries()];
-    for (let at = 0; at < names.length; at += SIGN_OUTS) {
-      yield this.items.signedOutByName(false, names.slice(at, at + SIGN_OUTS));
-    }
-    yield this.awayCounts.snapshot();
-    yield* this.interest.snapshot();
-    yield* this.topics.snapshot();
-    yield* this.sessions.snapshot();
+  snapshot(peer: Peer): Iterable<string> {
+    return snapshotOf(this, peer);
   }
 
   /** The other nodes that have a part of an endpoint; the oldest part first. */

@@ -7,10 +7,11 @@ import type { Address } from '../actors/address.js';
 import type { MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
+import { nameOf } from '../actors/unseen.js';
 import { Commits } from '../store/commits.js';
 import type { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
-import { subjectOf, word } from './ticket-records.js';
+import { type Start, subjectOf, word } from './ticket-records.js';
 import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
 
@@ -23,10 +24,13 @@ interface Held {
   isGone: boolean;
 }
 
-/** The name of a node and its incarnation: a node that is started again numbers its messages from 1 again. */
-export type Home = readonly [node: string, incarnation: number];
+export interface FoundMessages {
+  readonly packets: readonly Packet[];
+  readonly homes: readonly Start[];
+}
 
-function prefixOf(domain: string, owner: Address, [node, incarnation]: Home): string {
+/** A node that is started again numbers its messages from 1 again. */
+function prefixOf(domain: string, owner: Address, [node, incarnation]: Start): string {
   return `${subjectOf(domain, owner)}.${word(node)}.${incarnation}.`;
 }
 
@@ -109,26 +113,47 @@ export class HeldMessages {
     this.#commits.after(done);
   }
 
-  /** The messages of the part of an endpoint that a start of a node had, in the order in which it held them. Rejects with a JetStreamError. */
-  async read(domain: string, owner: Address, home: Home): Promise<readonly Packet[]> {
-    const packets: Packet[] = [];
-    const prefix = prefixOf(domain, owner, home);
-    const found = await this.stream.readAll(prefix);
-    // A write that was tried again has a higher revision than later ones.
-    const numberOf = ({ key }: { readonly key: string }): number => Number(key.slice(prefix.length));
-    for (const { data } of [...found].sort((a, b) => numberOf(a) - numberOf(b))) {
-      const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
-      if (!isWirePacket(wire, domain)) continue;
-      const packet = packetOf(wire as WirePacket, Number(at));
-      packet.fromClient = fromClient === 1;
-      packets.push(packet);
+  /**
+   * The messages that starts of nodes, and earlier starts of these nodes, had for an endpoint: each once, in the order in which each
+   * start held them. `homes`: which starts had any. Rejects with a JetStreamError.
+   */
+  async read(domain: string, owner: Address, homes: readonly Start[]): Promise<FoundMessages> {
+    const packets = new Map<string, Packet>();
+    const found = new Map<string, Start>();
+    for (const home of homes) {
+      for (const { incarnation, packet } of await this.#readOf(domain, owner, home)) {
+        found.set(`${home[0]} ${incarnation}`, [home[0], incarnation]);
+        const name = nameOf(packet);
+        if (!packets.has(name)) packets.set(name, packet);
+      }
     }
-    return packets;
+    return { packets: [...packets.values()], homes: [...found.values()] };
   }
 
-  /** Deletes the messages of such a part, after another node, or the same one started again, has taken them over and written them for itself. */
-  forget(domain: string, owner: Address, home: Home): void {
-    this.stream.purge(`${prefixOf(domain, owner, home)}>`).catch(() => undefined);
+  async #readOf(
+    domain: string,
+    owner: Address,
+    [node, last]: Start,
+  ): Promise<readonly { readonly incarnation: number; readonly packet: Packet }[]> {
+    const prefix = `${subjectOf(domain, owner)}.${word(node)}.`;
+    const records = (await this.stream.readAll(prefix)).map(({ key, data }) => {
+      const [incarnation = 0, number = 0] = key.slice(prefix.length).split('.').map(Number);
+      return { incarnation, number, data };
+    });
+    // A write that was tried again has a higher revision than later ones: the numbers have the order.
+    records.sort((a, b) => a.incarnation - b.incarnation || a.number - b.number);
+    return records.flatMap(({ incarnation, data }) => {
+      const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
+      if (incarnation > last || !isWirePacket(wire, domain)) return [];
+      const packet = packetOf(wire as WirePacket, Number(at));
+      packet.fromClient = fromClient === 1;
+      return [{ incarnation, packet }];
+    });
+  }
+
+  /** Deletes such messages, after another node, or the same one started again, has taken them over and written them for itself. */
+  forget(domain: string, owner: Address, homes: readonly Start[]): void {
+    for (const home of homes) this.stream.purge(`${prefixOf(domain, owner, home)}>`).catch(() => undefined);
   }
 
   #erase(revision: number): void {

@@ -9,7 +9,7 @@ import type { Packet } from '../actors/packet.js';
 import { type Position, parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
 import { tellWatchers } from '../actors/router.js';
-import type { SignedOut } from '../actors/sign-outs.js';
+import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { TransportKind } from '../metrics.js';
 import type { AwayCounts } from './away-counts.js';
 import type { HybridClock } from './hybrid-clock.js';
@@ -26,6 +26,7 @@ import {
   addresses,
   count,
   countOrTrue,
+  endedTickets,
   fits,
   flag,
   moments,
@@ -184,6 +185,10 @@ function signedOutByName({ domain }: Recipients, _peer: Peer, [now, names]: read
     const actor = isNew ? domain.tracker.actor(address) : null;
     if (actor) actor.tell({ kind: 'signedOutByName', upTo: now ? Number.POSITIVE_INFINITY : at });
   }
+}
+
+function ticketsSignedOut({ domain }: Recipients, _peer: Peer, [tickets]: readonly [readonly EndedTicket[]]): void {
+  domain.signOuts.heard(tickets);
 }
 
 /** `receipt`: where the sender asks what becomes of the packet, the number under which it waits for an answer. */
@@ -346,6 +351,7 @@ const TAKERS = new Map<string, Taker>([
   ['N', taker(nameHeld, address, text, stamp)],
   ['O', taker(signedOut, address)],
   ['Q', taker(signedOutByName, flag, signOuts)],
+  ['q', taker(ticketsSignedOut, endedTickets)],
   ['w', taker(watched, address, addresses)],
   ['i', taker(interested, text, flag)],
   ['b', taker(broadcast, nothing, packet)],

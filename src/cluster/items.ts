@@ -8,7 +8,7 @@ import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
-import type { SignedOut } from '../actors/sign-outs.js';
+import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
 import type { LocalNode } from './local-node.js';
@@ -92,6 +92,11 @@ export class Items {
   /** The site has signed names out; `now`: a moment ago, so that all their clients end. */
   signedOutByName(now: boolean, names: readonly SignedOut[]): string {
     return this.#item('Q', now, names);
+  }
+
+  /** Tickets that sign-outs by name have ended. */
+  ticketsSignedOut(tickets: readonly EndedTicket[]): string {
+    return this.#item('q', tickets);
   }
 
   /** An endpoint of this node lists buddies of the other one. */

@@ -17,12 +17,12 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
-import type { HeldMessages, Home } from './held-messages.js';
+import type { FoundMessages, HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
-import type { FoundPart, TicketRecords } from './ticket-records.js';
+import type { FoundPart, Start, TicketRecords } from './ticket-records.js';
 
 /**
  * How many endpoints are taken over at a time, and how many more may wait for that; also how many may wait for one endpoint that is
@@ -36,6 +36,7 @@ const ATTEMPTS = 3;
 /** How many addresses one `taken` call has at most. */
 const ADDRESSES = 500;
 const TAKEN_MS = 5000;
+const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
 
 export interface OrphansOptions {
   readonly name: string;
@@ -158,8 +159,10 @@ export class Orphans {
         const part = hash === null ? this.#orphanOf(parts) : partOf(parts, hash);
         if (!part) return null;
         const [node, incarnation] = homeOf(part);
-        if (this.#isAlive(node, incarnation)) return this.#at(node);
-        return await this.#take(cluster, address, part);
+        // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
+        const isHalf = node === this.options.name && part.adopter !== undefined && !isMine(cluster.domain, address);
+        if (this.#isAlive(node, incarnation) && !isHalf) return this.#at(node);
+        return await this.#take(cluster, address, part, homesOf(part, parts));
       } catch (error) {
         if (!(error instanceof JetStreamError)) throw error;
         if (error.reason !== 'conflict') {
@@ -189,17 +192,27 @@ export class Orphans {
   }
 
   /** Takes a part over. Rejects with a `conflict` where another node has taken it over first. */
-  async #take(cluster: ClusteredDomain, address: Address, part: FoundPart): Promise<Adopted> {
+  async #take(cluster: ClusteredDomain, address: Address, part: FoundPart, homes: readonly Start[]): Promise<Adopted> {
     const { records, metrics, held } = this.options;
     const { domain } = cluster;
     if (domain.shortage) return 'later';
     const revision = await records.adopt(domain.name, address, part);
-    if (!(await this.#restore(cluster, address, part, revision))) return 'later';
+    const restored = await this.#restore(cluster, address, part, homes, revision);
+    if (!restored) return 'later';
     metrics.adopted += 1;
     this.#remember(part, address);
     await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
-    records.adopted(domain.name, address, part, revision);
-    if (domain.answersFromDisk) held?.committed(() => held.forget(domain.name, address, homeOf(part)));
+    const done = (): void => records.adopted(domain.name, address, part, revision);
+    if (!held || !domain.answersFromDisk) done();
+    else {
+      // Until its messages are written for this node, the former record says where else they are.
+      held.committed(() => {
+        done();
+        const own = this.options.mesh.incarnation;
+        const others = restored.homes.filter(([node, start]) => node !== this.options.name || start !== own);
+        held.forget(domain.name, address, others);
+      });
+    }
     return 'here';
   }
 
@@ -210,16 +223,22 @@ export class Orphans {
     this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
   }
 
-  /** Restores a part on this node from its record. Resolves with whether that has succeeded. */
-  async #restore(cluster: ClusteredDomain, address: Address, part: FoundPart, revision: number): Promise<boolean> {
+  /** Restores a part on this node from its record, with the messages that `homes` had for it. Resolves with these; null where that has failed. */
+  async #restore(
+    cluster: ClusteredDomain,
+    address: Address,
+    { kept }: FoundPart,
+    homes: readonly Start[],
+    revision: number,
+  ): Promise<FoundMessages | null> {
     const { domain } = cluster;
-    const { kept } = part;
     const target = parseTarget(domain.name, address);
-    if (!kept || !target) return false;
+    if (!kept || !target) return null;
     const actor = domain.endpoint(target);
     const era = `j${revision.toString(36)}`;
     const { held } = this.options;
-    const packets = (domain.answersFromDisk && (await held?.read(domain.name, address, homeOf(part)))) || [];
+    const found = domain.answersFromDisk ? await held?.read(domain.name, address, homes) : null;
+    const { packets } = found ?? NO_MESSAGES;
     const queues = packets.length === 0 ? null : queuesOf(target, kept, packets.length);
     const packetOf = (number: number): Packet | null => packets[number] ?? null;
     const isTaken = await new Promise<boolean>((done) =>
@@ -228,7 +247,7 @@ export class Orphans {
     if (isTaken) actor.tell({ kind: 'keep' });
     // Resolves when the endpoint's actor has handled the messages before this one.
     await new Promise<void>((done) => actor.tell({ kind: 'pass', done }));
-    return isTaken;
+    return isTaken ? (found ?? NO_MESSAGES) : null;
   }
 
   /** Handles the case that another process has written a record which this node was about to write. */
@@ -236,7 +255,7 @@ export class Orphans {
     const { name, mesh, records } = this.options;
     if (!cluster) return;
     if (!found.adopter && found.node === name) {
-      void this.#restore(cluster, address, found, found.revision);
+      void this.#restore(cluster, address, found, [homeOf(found)], found.revision);
       return;
     }
     records.forget(cluster.domain.name, address);
@@ -295,9 +314,24 @@ export class Orphans {
   }
 }
 
-/** The start of a node that holds the messages of a part. */
-function homeOf({ node, incarnation, adopter }: FoundPart): Home {
+/** The start of a node that holds a part. */
+function homeOf({ node, incarnation, adopter }: FoundPart): Start {
   return adopter ?? [node, incarnation];
+}
+
+/**
+ * The starts of nodes that may have messages of a part: also those that had it before, where one that took it over died before it had
+ * written the messages for itself.
+ */
+function homesOf(part: FoundPart, parts: readonly FoundPart[]): Start[] {
+  const [name, start] = homeOf(part);
+  const isUnfinished = ({ kept, adopter }: FoundPart): boolean =>
+    kept !== null && adopter?.[0] === name && adopter[1] === start;
+  const before = parts.filter((other) => other !== part && isUnfinished(other));
+  const homes = [...before, part].flatMap(({ node, incarnation, former = [], adopter }): Start[] => {
+    return [[node, incarnation], ...former, ...(adopter ? [adopter] : [])];
+  });
+  return [...new Map(homes.map((home) => [home.join(' '), home])).values()];
 }
 
 function isMine({ tracker }: Domain, address: Address): boolean {

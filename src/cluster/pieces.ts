@@ -65,3 +65,8 @@ export class Pieces {
     if (known?.size === 0) this.#open.delete(peer);
   }
 }
+
+/** A list in slices of a length. */
+export function* slices<T>(all: readonly T[], length: number): Iterable<readonly T[]> {
+  for (let at = 0; at < all.length; at += length) yield all.slice(at, at + length);
+}

@@ -18,8 +18,13 @@ export interface PartRecord {
   /** The state of the part; null where another node has taken the part over and has its own record for it. */
   readonly kept: KeptEndpoint | null;
   /** The node that has taken the part over, and that node's incarnation; absent where no node has. */
-  readonly adopter?: readonly [node: string, incarnation: number];
+  readonly adopter?: Start;
+  /** Nodes that had taken the part over before the adopter, and died before they had written a record of their own; absent: none. */
+  readonly former?: readonly Start[];
 }
+
+/** A node's name and its incarnation: one start of a node. */
+export type Start = readonly [node: string, incarnation: number];
 
 export interface FoundPart extends PartRecord {
   readonly key: string;
@@ -112,9 +117,11 @@ export class TicketRecords {
   }
 
   /** Names this node as adopter in a part's record. Resolves with the new revision; rejects with a `conflict` where another was first. */
-  adopt(domain: string, address: Address, { key, revision, node, incarnation, kept }: FoundPart): Promise<number> {
+  adopt(domain: string, address: Address, part: FoundPart): Promise<number> {
+    const { key, revision, node, incarnation, kept, former = [] } = part;
     const adopter = [this.options.node, this.options.incarnation];
-    const data = JSON.stringify([domain, address, node, incarnation, kept, adopter]);
+    const before = part.adopter ? [...former, part.adopter] : former;
+    const data = JSON.stringify([domain, address, node, incarnation, kept, adopter, before]);
     return this.options.stream.compareAndSet(key, data, revision);
   }
 
@@ -203,15 +210,17 @@ export class TicketRecords {
 /** Parses a record's JSON; null where its shape is unknown. */
 function read(data: string): PartRecord | null {
   try {
-    const [, , node, incarnation, kept, adopter] = JSON.parse(data) as unknown[];
+    const [, , node, incarnation, kept, adopter, former = []] = JSON.parse(data) as unknown[];
     if (typeof node !== 'string' || typeof incarnation !== 'number') return null;
     if (kept !== null && !isKeptEndpoint(kept)) return null;
     if (adopter === undefined) return { node, incarnation, kept };
-    const [by, start] = adopter as [unknown, unknown];
-    return typeof by === 'string' && typeof start === 'number'
-      ? { node, incarnation, kept, adopter: [by, start] }
-      : null;
+    if (!isStart(adopter) || !Array.isArray(former) || !former.every(isStart)) return null;
+    return { node, incarnation, kept, adopter, former };
   } catch {
     return null;
   }
+}
+
+function isStart(value: unknown): value is Start {
+  return Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'number';
 }

@@ -53,6 +53,10 @@ const signOut: Validator = (value, domain) => {
 
 export const signOuts = listOf(signOut);
 
+export const endedTickets = listOf((value) => {
+  return Array.isArray(value) && typeof value[0] === 'string' && Number.isFinite(value[1]);
+});
+
 export const packet: Validator = (value, domain) => {
   if (!Array.isArray(value)) return false;
   const [kind, topic, sender, fields, followed = null, expiresInMs = 0]: unknown[] = value;

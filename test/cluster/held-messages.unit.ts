@@ -13,7 +13,7 @@ const node = { name: 'n1', mesh: { incarnation: 7 } };
 function packet(body: string): Packet {
   return new Packet(
     'message',
-    { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '' } as never,
+    { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body } as never,
     address,
     null,
   );
@@ -44,7 +44,7 @@ t.test(
     });
     const messages = new HeldMessages(stream, node);
     const wireOf = (body: string): string =>
-      `[["message",${JSON.stringify(address)},null,${JSON.stringify({ from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '' })}],0,0]`;
+      `[["message",${JSON.stringify(address)},null,${JSON.stringify({ from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body })}],0,0]`;
     const packets = Array.from({ length: 1000 }, (_, n) => packet(`m${n}`));
     for (const [n, one] of packets.entries()) messages.hold(domain, address, one, () => wireOf(`m${n}`));
     let isCommitted = false;
@@ -59,7 +59,7 @@ t.test(
     t.equal(timers.length, 0);
     t.ok(isCommitted, 'nothing waits for the message that was confirmed meanwhile');
     globalThis.setTimeout = real;
-    const found = await messages.read(domain, address, ['n1', 7]);
+    const { packets: found } = await messages.read(domain, address, [['n1', 7]]);
     const bodies = found.map(({ fields }) => (fields as { readonly body: string }).body);
     t.equal(bodies.length, 1000);
     t.strictSame([bodies[0], bodies[3], bodies.at(-1)], ['m0', 'm4', 'later'], 'the message of later is the last one');

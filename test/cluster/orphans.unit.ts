@@ -1,0 +1,185 @@
+/** Endpoints of nodes that are gone, whose adopter dies as well, or fails, before it has a record of its own. */
+import t from 'tap';
+import type { Address } from '../../src/actors/address.js';
+import type { EndpointMessage } from '../../src/actors/endpoint.js';
+import { Packet } from '../../src/actors/packet.js';
+import { hashOf } from '../../src/actors/tickets.js';
+import type { ClusteredDomain } from '../../src/cluster/domain.js';
+import { HeldMessages } from '../../src/cluster/held-messages.js';
+import { JetStreamError } from '../../src/cluster/jetstream-port.js';
+import type { KeptStream } from '../../src/cluster/kept-stream.js';
+import { Orphans } from '../../src/cluster/orphans.js';
+import type { Peer } from '../../src/cluster/peer.js';
+import { TicketRecords } from '../../src/cluster/ticket-records.js';
+import type { ClusterMetrics } from '../../src/metrics.js';
+
+const name = 'a.example';
+const address = '/domain/a.example/uid/jack' as Address;
+const kept = {
+  ...{ nick: 'jack', show: 'available' as const, status: '', buddies: [], rooms: [], isAway: false },
+  clients: [{ hash: hashOf('token'), name: 'one', isNamed: false, isAway: false }],
+};
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A stream in memory. */
+class MemoryStream {
+  readonly records = new Map<string, { readonly key: string; readonly revision: number; readonly data: string }>();
+  isLost = false;
+  #last = 0;
+
+  write(
+    key: string,
+    data: string,
+    done: (answer: number | JetStreamError) => void,
+    expected: number | null = null,
+  ): void {
+    if (this.isLost) return done(new JetStreamError('unavailable', 'lost'));
+    if (expected !== null && (this.records.get(key)?.revision ?? 0) !== expected) {
+      return done(new JetStreamError('conflict', 'another was first'));
+    }
+    this.#last += 1;
+    this.records.set(key, { key, revision: this.#last, data });
+    done(this.#last);
+  }
+
+  compareAndSet(key: string, data: string, expected: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.write(key, data, (answer) => (typeof answer === 'number' ? resolve(answer) : reject(answer)), expected);
+    });
+  }
+
+  async readAll(prefix: string) {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    return [...this.records.values()].filter(({ key }) => key.startsWith(prefix));
+  }
+
+  async purge(filter: string): Promise<void> {
+    for (const key of [...this.records.keys()]) if (key.startsWith(filter.slice(0, -1))) this.records.delete(key);
+  }
+
+  async erase(revision: number): Promise<void> {
+    for (const [key, record] of [...this.records]) if (record.revision === revision) this.records.delete(key);
+  }
+
+  /** The stream as a node has it until it dies. */
+  portOf(node: { readonly isDead: boolean }): KeptStream {
+    const never = new Promise<never>(() => undefined);
+    return new Proxy(this as unknown as KeptStream, {
+      get: (stream, method) => {
+        const found = Reflect.get(stream, method) as (...args: readonly unknown[]) => unknown;
+        return (...args: readonly unknown[]) => (node.isDead ? never : found.apply(this, [...args]));
+      },
+    });
+  }
+}
+
+/** One node; the nodes before it are gone. */
+class Node {
+  readonly held: HeldMessages;
+  readonly records: TicketRecords;
+  readonly orphans: Orphans;
+  readonly given: string[] = [];
+  /** Called for what its endpoint's actor is told; a node that dies does not come to write its record. */
+  onKeep: () => void = () => undefined;
+  birth = 0;
+  isDead = false;
+
+  constructor(nodeName: string, tickets: MemoryStream, messages: MemoryStream) {
+    const incarnation = 1;
+    const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
+    const options = {
+      jetstream,
+      stream: tickets.portOf(this),
+      node: nodeName,
+      incarnation,
+      onConflict: () => undefined,
+    };
+    this.records = new TicketRecords(options);
+    this.held = new HeldMessages(messages.portOf(this), { name: nodeName, mesh: { incarnation } });
+    const tell = (message: EndpointMessage): void => {
+      if (message.kind === 'pass') message.done();
+      if (message.kind === 'keep') this.onKeep();
+      if (message.kind !== 'adopt') return;
+      const { moved, packetOf } = message;
+      for (const number of moved.queues?.unseen ?? []) this.given.push(bodyOf(packetOf(number)));
+      this.birth = 1;
+      message.done(true);
+    };
+    const domain = {
+      ...{ name, answersFromDisk: true, shortage: null, settings: { durability: 'always' } },
+      tickets: { find: () => null },
+      tracker: { records: { get: () => ({ birth: this.birth }) } },
+      endpoint: () => ({ tell }),
+    };
+    const domains = new Map([[name, { domain } as unknown as ClusteredDomain]]);
+    this.orphans = new Orphans({
+      ...{ name: nodeName, records: this.records, held: this.held, domains },
+      mesh: { peers: new Map<string, Peer>(), send: () => undefined, incarnation },
+      rpc: { call: () => undefined },
+      metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
+    });
+    this.cluster = domains.get(name) as ClusteredDomain;
+  }
+
+  readonly cluster: ClusteredDomain;
+
+  hold(body: string): void {
+    const fields = { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body };
+    const packet = new Packet('message', fields as never, address, null);
+    const wire = JSON.stringify([['message', address, null, fields], 0, 0]);
+    this.held.hold(name, address, packet, () => wire);
+  }
+
+  find(): Promise<unknown> {
+    return new Promise((done) => this.orphans.find(this.cluster, address, 'token', done));
+  }
+}
+
+function bodyOf(packet: Packet | null): string {
+  return packet ? (packet.fields as { readonly body: string }).body : '';
+}
+
+t.test(
+  'an adopter dies before its record is written: the next one has all messages, of the first node and of the adopter',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2, n3, n4] = ['n1', 'n2', 'n3', 'n4'].map((one) => new Node(one, tickets, messages)) as [
+      Node,
+      Node,
+      Node,
+      Node,
+    ];
+    n1.records.put(name, address, kept);
+    for (const body of ['one', 'two']) n1.hold(body);
+    const dies = (node: Node, body: string) => () => {
+      node.hold(body);
+      node.isDead = true;
+    };
+    n2.onKeep = dies(n2, 'three');
+    n3.onKeep = dies(n3, 'four');
+    n4.onKeep = () => n4.records.put(name, address, kept);
+    void n2.find();
+    await turn();
+    void n3.find();
+    await turn();
+    t.strictSame(n3.given, ['one', 'two', 'three']);
+    t.equal(await n4.find(), 'here');
+    t.strictSame(n4.given, ['one', 'two', 'three', 'four']);
+    await turn();
+    t.equal(messages.records.size, 0, 'what was taken over is forgotten');
+  },
+);
+
+t.test('a takeover that JetStream has failed half-way is done again by the same node', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
+  n1.records.put(name, address, kept);
+  n1.hold('one');
+  n2.onKeep = () => n2.records.put(name, address, kept);
+  messages.isLost = true;
+  t.equal(await n2.find(), 'later');
+  messages.isLost = false;
+  t.equal(await n2.find(), 'here');
+  t.strictSame(n2.given, ['one']);
+});
