@@ -1,13 +1,32 @@
 /** Everything that another node is to know of this node's part of a domain, as items: it has come, or has not been heard of for a while. */
 import { nodesOf, partOf } from '../actors/endpoint-record.js';
-import type { ClusteredDomain } from './domain.js';
+import type { SignOuts } from '../actors/sign-outs.js';
+import type { Tracker } from '../actors/tracker.js';
+import type { Items } from './items.js';
+import type { LeftRooms } from './left-rooms.js';
 import { type Peer, peerOf } from './peer.js';
 import { slices } from './pieces.js';
 
 /** How many signed-out names or tickets one item has at most. */
 const SIGN_OUTS = 100;
 
-export function* snapshotOf(cluster: ClusteredDomain, peer: Peer): Iterable<string> {
+/** What tells a part of the snapshot by itself. */
+interface Part {
+  snapshot(): Iterable<string>;
+}
+
+export interface SnapshotParts {
+  readonly domain: { readonly signOuts: Pick<SignOuts, 'entries' | 'ended'> };
+  readonly items: Items;
+  readonly tracker: Pick<Tracker, 'here' | 'records'>;
+  readonly left: Pick<LeftRooms, 'moments'>;
+  readonly awayCounts: { snapshot(): string };
+  readonly interest: Part;
+  readonly topics: Part;
+  readonly sessions: Part;
+}
+
+export function* snapshotOf(cluster: SnapshotParts, peer: Peer): Iterable<string> {
   const { items, tracker, left } = cluster;
   for (const record of tracker.here()) {
     const { address, birth, watching } = record;
@@ -27,7 +46,7 @@ export function* snapshotOf(cluster: ClusteredDomain, peer: Peer): Iterable<stri
   yield* cluster.sessions.snapshot();
 }
 
-function* signOuts({ items, domain }: ClusteredDomain): Iterable<string> {
+function* signOuts({ items, domain }: SnapshotParts): Iterable<string> {
   for (const names of slices([...domain.signOuts.entries()], SIGN_OUTS)) yield items.signedOutByName(false, names);
   for (const tickets of slices(domain.signOuts.ended(), SIGN_OUTS)) yield items.ticketsSignedOut(tickets);
 }
