@@ -11,6 +11,8 @@ export interface Person {
   readonly link: Link;
   readonly ledger: Ledger;
   ticket: string;
+  /** Since when it is connected, or when its last poll was answered, of `performance.now()`; null: it is not. */
+  upAt: number | null;
 }
 
 /** The ticket is not known any more. */
@@ -165,6 +167,7 @@ export class PollClient extends CountingClient {
           if (status !== 200 || !isComplete) return end();
           this.take(JSON.parse(text) as Frame);
           opened();
+          this.person.upAt = performance.now();
           poll();
         };
         const path = `/v5/packets?${this.query}&position=${this.position}`;

@@ -2,11 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import http from 'node:http';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_MS = 60_000;
 const STOP_MS = 15_000;
+/** How long after its port is open a process may still find that another process has it. */
+const PROVE_MS = 200;
+/** Ports that the kernel gives to no outgoing connection (net.ipv4.ip_local_port_range), which a process that starts again would find taken. */
+const PORTS = [12_000, 32_000] as const;
 
 export interface NodeOptions {
   readonly name: string;
@@ -21,7 +25,8 @@ export interface NodeOptions {
 export class BenchNode {
   /** Whether a balancer sends anybody here: the process runs, and has not been told to end. */
   serves = false;
-  readonly agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+  /** As many connections of the site's backend as calls wait: one that waits holds no other up. */
+  readonly agent = new http.Agent({ keepAlive: true });
   #child: ChildProcess | null = null;
 
   constructor(private readonly options: NodeOptions) {}
@@ -46,8 +51,11 @@ export class BenchNode {
     this.#child = child;
     const until = performance.now() + START_MS;
     while (performance.now() < until && child.exitCode === null) {
-      this.serves = await accepts(port);
-      if (this.serves) return;
+      if (await accepts(port)) {
+        await sleep(PROVE_MS);
+        this.serves = child.exitCode === null;
+        if (this.serves) return;
+      }
       await sleep(20);
     }
     throw new Error(`${name} did not start: ${readFileSync(log, 'utf8').slice(-1000)}`);
@@ -80,4 +88,18 @@ function accepts(port: number): Promise<boolean> {
     });
     socket.on('error', () => resolve(false));
   });
+}
+
+/** A port that is free, and stays free while its process starts again. */
+export async function lastingPort(): Promise<number> {
+  const [first, last] = PORTS;
+  for (;;) {
+    const port = first + Math.floor(Math.random() * (last - first));
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }

@@ -169,10 +169,11 @@ class World {
     return this.server.nodes.length > 1;
   }
 
-  /** Milliseconds from a moment until 99% of users are connected again. */
-  async back(since: number, users = this.users): Promise<number> {
+  /** Milliseconds from a moment until 99% of users are connected again, to another node than `left`. */
+  async back(since: number, users = this.users, left: BenchNode | null = null): Promise<number> {
     const wanted = Math.ceil(users.length * 0.99);
-    await until(() => users.filter(({ upAt }) => upAt !== null && upAt > since).length >= wanted, BACK_MS);
+    const isBack = (user: User): boolean => user.upAt !== null && user.upAt > since && !(left && user.isAt(left));
+    await until(() => users.filter(isBack).length >= wanted, BACK_MS);
     return performance.now() - since;
   }
 
@@ -225,7 +226,7 @@ class World {
       const users = this.users.filter((user) => user.isAt(node));
       const since = performance.now();
       const ended = node.stop('SIGTERM');
-      longest = Math.max(longest, await this.back(since, users));
+      longest = Math.max(longest, await this.back(since, users, node));
       await ended;
       await node.start();
     }
@@ -241,7 +242,7 @@ class World {
     const at = performance.now();
     this.death = { at, apart: this.users.filter((user) => !touched.includes(user)) };
     await node.stop('SIGKILL');
-    const [back] = await Promise.all([this.back(at, touched), sleep(Math.max(APART_MS, this.ms / 2))]);
+    const [back] = await Promise.all([this.back(at, touched, node), sleep(Math.max(APART_MS, this.ms / 2))]);
     await node.start();
     await sleep(this.ms / 4);
     return back;

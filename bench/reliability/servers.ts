@@ -6,9 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { apikey, domain } from '../clients/nextalk.js';
 import { type Running, startNats } from '../connections/servers.js';
-import { freePort } from '../targets.js';
 import { type Client, EventsClient, MqttPhone, type Person, PollClient, SocketClient } from './clients.js';
-import { BenchNode } from './node.js';
+import { BenchNode, lastingPort } from './node.js';
 import { BareClient, SocketIoClient } from './peer-clients.js';
 
 const peers = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers');
@@ -75,7 +74,7 @@ export class BenchServer {
   }
 
   async #add(name: string): Promise<void> {
-    const [port, mqttPort] = [await freePort(), await freePort()];
+    const [port, mqttPort] = [await lastingPort(), await lastingPort()];
     const command = this.#command(name, port, mqttPort);
     const node = new BenchNode({ name, port, mqttPort, command, log: join(this.#folder, `${name}.log`) });
     this.nodes.push(node);

@@ -269,8 +269,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.remoteClients.find(address, token, counting, done);
   }
 
-  settled(done: () => void): void {
-    this.node.mesh.barrier(done);
+  settled(done: () => void, receivers?: readonly Address[]): void {
+    this.node.mesh.barrier(done, receivers && this.relays.nodesTo(receivers));
   }
 
   broadcast(packet: Packet): void {

@@ -167,15 +167,15 @@ export class Mesh {
     for (const stream of streams) stream.flush();
   }
 
-  /** Calls `done` when each node within its lease has acknowledged all it was sent so far, or has not done so in time. */
-  barrier(done: () => void): void {
+  /** Calls `done` when each node within its lease (of `nodes`) has acknowledged all it was sent so far, or has not done so in time. */
+  barrier(done: () => void, nodes: Iterable<Peer> = this.peers.values()): void {
     let waiting = 1;
     const finish = () => {
       waiting -= 1;
       if (waiting === 0) done();
     };
     const now = this.options.clock.now();
-    for (const { up, suspect, stream } of this.connected ? this.peers.values() : []) {
+    for (const { up, suspect, stream } of this.connected ? nodes : []) {
       if (!up || suspect) continue;
       waiting += 1;
       stream.whenAcknowledged(now, finish);

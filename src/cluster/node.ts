@@ -213,7 +213,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
         const client = domain?.tickets.find(token as string);
         if (client?.address === address) return reply(client?.name);
         // An empty name: the ticket was ended by a sign-out, and a connection that attaches to it is stopped (remote-transport.ts).
-        reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : null);
+        // Where the ticket is unknown the answer is false; null stands for a node that has not answered.
+        reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : false);
       });
     });
   }

@@ -3,6 +3,7 @@
  * parts: with only one way each sender's order holds, and no packet comes twice. A packet for a room goes to every node that has
  * members; nodes where MQTT clients watch an address get its packets from the node that the packets come from.
  */
+import type { Address } from '../actors/address.js';
 import type { Relays, RemoteNode } from '../actors/cluster.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
 import { isOutcome, type Receipt } from '../actors/outcome.js';
@@ -88,6 +89,18 @@ export class PacketRelays implements Relays {
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
     this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1));
     return true;
+  }
+
+  /** The other nodes that packets for these addresses go to. */
+  nodesTo(receivers: readonly Address[]): ReadonlySet<Peer> {
+    const { domain, interest } = this.options;
+    const nodes = new Set<RemoteNode>();
+    for (const receiver of receivers) {
+      for (const node of nodesOf(domain.tracker.records.get(receiver))) nodes.add(node);
+      for (const node of domain.tracker.rooms.get(receiver)?.nodes?.keys() ?? []) nodes.add(node);
+      if (!interest.isEmpty) for (const peer of interest.peers(receiver)) nodes.add(peer);
+    }
+    return new Set([...nodes].map(peerOf));
   }
 
   relay({ address, parts }: EndpointRecord, { packet, only }: Deliver): void {

@@ -21,6 +21,18 @@ export type Whereabout =
   /** No node knows the ticket. */
   | null;
 
+/** One search for the client of a ticket. */
+interface Search {
+  readonly address: Address;
+  readonly token: string;
+  readonly counting: boolean;
+  readonly done: (found: Whereabout) => void;
+  /** The nodes that were asked: whether the ticket is unknown there, or they have not answered. */
+  readonly asked: Map<Peer, 'unknown' | 'silent'>;
+  /** Asks the next node. */
+  next: () => void;
+}
+
 export interface WhereaboutsOptions {
   readonly domain: { readonly name: string; readonly tickets: Pick<Tickets, 'find'> };
   readonly node: Pick<LocalNode, 'homeOf' | 'rpc' | 'isAnswering' | 'leaving'>;
@@ -82,43 +94,38 @@ export class Whereabouts {
   /** Finds the client of a ticket. `counting`: the client keeps a position; a node then answers with an empty name after a sign-out. */
   find(address: Address, token: string, counting: boolean, done: (found: Whereabout) => void): void {
     const { domain } = this.options;
-    const asked = new Set<Peer>();
-    const next = (): void => {
+    const search: Search = { address, token, counting, done, asked: new Map(), next: () => undefined };
+    search.next = () => {
       // The client may have come to this node while another node was asked.
       if (domain.tickets.find(token)?.address === address) return done('here');
-      const peer = this.candidates(address, token).find((one) => !asked.has(one));
-      if (!peer) return this.#adopt(address, token, asked, done, next);
-      this.#ask(peer, address, token, asked, done, next, counting);
+      const peer = this.candidates(address, token).find((one) => !search.asked.has(one));
+      if (peer) this.#ask(search, peer);
+      else this.#adopt(search);
     };
-    next();
+    search.next();
   }
 
   /** Looks for a ticket that no living node knows among the endpoints of nodes that are gone. */
-  #adopt(address: Address, token: string, asked: Set<Peer>, done: (found: Whereabout) => void, next: () => void): void {
+  #adopt(search: Search): void {
     const { orphans } = this.options;
+    const { address, token, asked, done } = search;
     if (!orphans || !this.#mayBeOrphan(token)) return done(null);
     orphans.find(address, token, (found) => {
       if (found === null || typeof found === 'string') return done(found);
-      // The node that has taken the endpoint over has been asked already, and did not know the ticket.
-      if (asked.has(found.peer)) return done(null);
-      this.#ask(found.peer, address, token, asked, done, next);
+      // A node that has not answered may be about to count as gone, and then its endpoint can be taken over.
+      if (asked.has(found.peer)) return done(asked.get(found.peer) === 'silent' ? 'later' : null);
+      this.#ask(search, found.peer);
     });
   }
 
-  #ask(
-    peer: Peer,
-    address: Address,
-    token: string,
-    asked: Set<Peer>,
-    done: (found: Whereabout) => void,
-    next: () => void,
-    counting = false,
-  ): void {
+  #ask(search: Search, peer: Peer): void {
     const { domain, node } = this.options;
-    asked.add(peer);
+    const { address, token, counting, done, asked, next } = search;
+    asked.set(peer, 'silent');
     node.rpc.call(peer, 'visit', [domain.name, address, token, counting], FIND_MS, (name) => {
-      if (typeof name === 'string') done({ peer, name });
-      else next();
+      if (typeof name === 'string') return done({ peer, name });
+      if (name !== null) asked.set(peer, 'unknown');
+      next();
     });
   }
 }

@@ -23,6 +23,12 @@ export interface NamedCall {
   readonly isSentOn: boolean;
 }
 
+/** A receiver of a message as the call names it, and its target; null: everybody. */
+export type Receiver = readonly [to: string, target: Target | null];
+
+/** What a sender says is handled by the sender's actor, then by the receiver's, which passes it on to other nodes. */
+const HOPS = 2;
+
 export const BAD_NAME = badRequest('name is not the id of a user, visitor or service');
 
 /** A user, visitor or service, as `name` and `from` have it. */
@@ -38,9 +44,14 @@ export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) 
 
 /**
  * Where what a sender says next may go out from another node, since the sender is offline or on several: calls `reply` when
- * what it has said has come to the nodes of its receivers, so that nothing overtakes it.
+ * what it has said has come to the nodes of its receivers (null: of everybody), so that nothing overtakes it.
  */
-export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T) => void): (sent: T) => void {
+export function whenArrived<T>(
+  domain: Domain,
+  sender: Address,
+  receivers: readonly Receiver[] | null,
+  reply: (sent: T) => void,
+): (sent: T) => void {
   if (!domain.cluster.hasOthers) return reply;
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
@@ -48,8 +59,14 @@ export function whenArrived<T>(domain: Domain, sender: Address, reply: (sent: T)
   return (sent) => {
     // Whoever knows what has become of it has heard from those nodes, or has waited for them long enough.
     if (sent !== null) reply(sent);
-    else whenHandled(domain, () => domain.cluster.settled(() => reply(sent)));
+    else whenHandled(domain, () => domain.cluster.settled(() => reply(sent), addressesOf(receivers)), HOPS);
   };
+}
+
+/** undefined: everybody is among them. */
+function addressesOf(receivers: readonly Receiver[] | null): readonly Address[] | undefined {
+  const addresses = receivers?.flatMap(([, target]) => target?.address ?? []);
+  return addresses?.length === receivers?.length ? addresses : undefined;
 }
 
 /** The parameters that are sent to another node: all except the API key. */

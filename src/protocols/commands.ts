@@ -184,7 +184,7 @@ function statusFrom(
   const here = () => {
     domain.sendOrder.send(from.address, () => {
       domain.push(from, outgoing);
-      whenArrived(domain, from.address, reply)(null);
+      whenArrived(domain, from.address, [['', outgoing.target]], reply)(null);
     });
   };
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;

@@ -11,7 +11,7 @@ import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
 import { whenHandled } from '../actors/router.js';
 import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import { endpointTarget, sendOn, whenArrived } from './caller.js';
+import { endpointTarget, type Receiver, sendOn, whenArrived } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
 import { type Parameters, readData } from './parameters.js';
@@ -39,7 +39,7 @@ export interface Letter {
   /** The message's fields; `from`, `to` and `id` are filled in when the message is sent. */
   readonly fields: UnsignedMessage;
   /** null: everybody (a broadcast), whose `to` is passed on as sent. */
-  readonly receivers: readonly (readonly [to: string, target: Target | null])[];
+  readonly receivers: readonly Receiver[];
   /** The id that the sender gave the message; null: the server makes one. */
   readonly id: string | null;
   /** Whether the answer says what became of the message. */
@@ -134,7 +134,7 @@ export function post(
   tell: (outgoing: Outgoing) => void,
   answer: Reply<Sent | null>,
 ): void {
-  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, whenOnDisk(domain, answer));
+  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, letter.receivers, whenOnDisk(domain, answer));
   const { isAsked, id } = letter;
   const isWaiting = isAsked || mayBeStored(domain);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);

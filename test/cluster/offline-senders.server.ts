@@ -35,6 +35,25 @@ t.test('a push that has not come to the node of its receiver is not answered yet
   t.strictSame(bodies([await jack.next(), await jack.next()]), ['one', 'two']);
 });
 
+t.test('a push is answered when the node of its receiver has it, whatever another node does', { skip }, async (t) => {
+  const nats = await natsServer(t);
+  const proxy = await NatsProxy.start(t, nats);
+  const clock = new ManualClock();
+  const settings = clusterSettings(nats);
+  const stuck = await testServer(t, merge(settings, { cluster: { node: 'stuck', nats: [proxy.url] } }), clock);
+  const near = await testServer(t, merge(settings, { cluster: { node: 'near' } }), clock);
+  const home = await testServer(t, merge(settings, { cluster: { node: 'home' } }), clock);
+  const jack = await home.site().arrive('jack', { rooms: 'lobby' });
+  proxy.hold('told');
+  const online = near.site().online('dora');
+  await near.site().push('shop', 'jack', 'to him');
+  await near.site().push('shop', 'lobby', 'to his room', { type: 'grpchat' });
+  t.strictSame(bodies([await jack.next(), await jack.next()]), ['to him', 'to his room']);
+  proxy.restore();
+  await online;
+  await stuck.settled();
+});
+
 t.test('pushes through one node after the other come in their order', { skip }, async (t) => {
   const nodes = await testCluster(t, await natsServer(t), 3);
   const [one, two, three] = nodes;
