@@ -1,8 +1,8 @@
 import t from 'tap';
 import type { Address, Target } from '../src/actors/address.js';
-import { complete, type Outgoing, Packet } from '../src/actors/packet.js';
+import { complete, type Outgoing, Packet, type PresenceFields } from '../src/actors/packet.js';
 import { EMPTY_FRAME, encodeFrame, encodePacket } from '../src/protocols/frame.js';
-import { packet } from './support/arbitraries.js';
+import { packet, presence, text } from './support/arbitraries.js';
 import fc from './support/properties.js';
 
 const topic = '/domain/a.example/uid/2' as Address;
@@ -15,6 +15,21 @@ t.test('any packet’s JSON reads back as its fields, all of them and no others'
       const read: unknown = JSON.parse(encodePacket(packet));
       return JSON.stringify(sorted(read)) === JSON.stringify(sorted(packet.fields));
     }),
+    { numRuns: 500 },
+  );
+});
+
+t.test('a presence that goes to several receivers is to each what it would be to it alone', async () => {
+  const receivers = fc.array(text, { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(presence, receivers), { maxLength: 4 }), (changes) =>
+      changes.every(([{ fields }, receivers]) =>
+        receivers.every((to) => {
+          const told = new Packet('presence', { ...(fields as PresenceFields), to }, topic, sender);
+          return encodePacket(told) === JSON.stringify(told.fields);
+        }),
+      ),
+    ),
     { numRuns: 500 },
   );
 });

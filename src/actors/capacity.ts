@@ -11,6 +11,7 @@ import { longestAway } from './away.js';
 import type { Domain } from './domain.js';
 import type { EndpointState } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
+import { lookup } from './lists.js';
 import { FOOTPRINT } from './memory.js';
 
 /** Whether `count` is more than a limit of the domain allows; a limit of 0 allows everything. */
@@ -60,10 +61,9 @@ export function listRefusal(
   buddies: readonly Address[],
 ): ReplyError | null {
   const { roomsPerEndpoint, buddiesPerEndpoint } = domain.limits;
-  const others = buddies.filter((buddy) => buddy !== address);
-  const watching = sizeWith(record.watching, others);
+  const watching = sizeWith(record.watching, buddies, address);
   if (exceeds(domain, 'buddiesPerEndpoint', watching)) return tooManyBuddies(buddiesPerEndpoint);
-  const entered = sizeWith(record.birth > 0 ? record.rooms : roomsOf(record), rooms);
+  const entered = sizeWith(record.birth > 0 ? record.rooms : roomsOf(record), rooms, address);
   if (exceeds(domain, 'roomsPerEndpoint', entered)) return tooManyRooms(roomsPerEndpoint);
   const { total } = domain.tracker.rooms;
   const added = rooms.filter((room) => !domain.tracker.rooms.get(room)).length;
@@ -72,12 +72,11 @@ export function listRefusal(
   return hasMemory(domain, bytes + (record.birth > 0 ? 0 : FOOTPRINT.endpoint)) ? null : OUT_OF_MEMORY;
 }
 
-/** How many different items a list, which has no duplicates, and `more` have together. */
-function sizeWith(list: readonly Address[], more: readonly Address[]): number {
-  const [first] = more;
-  if (first === undefined) return list.length;
-  if (more.length === 1) return list.length + (list.includes(first) ? 0 : 1);
-  return new Set([...list, ...more]).size;
+/** How many different addresses two lists, neither of which has one twice, have together; that of `own`, in `more`, does not count. */
+function sizeWith(list: readonly Address[], more: readonly Address[], own: Address): number {
+  if (list.length === 0) return more.length - (more.includes(own) ? 1 : 0);
+  const has = lookup(list, more.length);
+  return list.length + more.filter((address) => address !== own && !has(address)).length;
 }
 
 function hasMemory({ memory }: Domain, bytes: number): boolean {

@@ -127,8 +127,9 @@ export function relayedHere(domain: Domain, address: Address, packet: Packet, on
  * the node of the oldest part only.
  */
 export function presenceTo(domain: Domain, hearer: EndpointRecord, packet: Packet): void {
-  if (domain.trace !== null) domain.trace.routed(packet, hearer.actor !== null);
-  relayedHere(domain, hearer.address, packet, null);
+  const { actor } = hearer;
+  if (domain.trace !== null) domain.trace.routed(packet, actor !== null);
+  actor?.tell({ kind: 'deliver', packet, only: null, relayed: true });
   if (primaryOf(hearer)) return;
   tellWatchers(domain.table, packet);
   domain.cluster.toWatchers(packet);

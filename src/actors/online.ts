@@ -16,7 +16,7 @@ import { lookup } from './lists.js';
 import type { Packet } from './packet.js';
 import { passOn, passTurns } from './service.js';
 import type { Ref } from './system.js';
-import { formatTicket, newToken } from './ticket.js';
+import { formatTicket, newName, newToken } from './ticket.js';
 import { isInTurns } from './turns.js';
 import type { Untold } from './undelivered.js';
 import { clearUnseen, giveUnseen, keepUnseen } from './unseen.js';
@@ -123,8 +123,15 @@ export function goAway(state: EndpointState, client: Client, self: Ref<EndpointM
 function newClient(state: EndpointState, name: string | null, self: Ref<EndpointMessage>): Client {
   const { runtime, tickets, metrics } = state.domain;
   const token = state.domain.cluster.tokenPrefix + newToken();
-  const unique = name ?? `auto-${Math.random().toString(36).slice(2, 10)}`;
-  const client = new Client(self, state.address, unique, token, state.domain.lane, state.domain, runtime.clock.now());
+  const client = new Client(
+    self,
+    state.address,
+    name ?? newName(),
+    token,
+    state.domain.lane,
+    state.domain,
+    runtime.clock.now(),
+  );
   if (state.record.birth === 0 && state.clients.length === 0) readMailbox(state);
   giveUnseen(state, client);
   state.clients = state.clients.concat([client]);

@@ -76,6 +76,14 @@ export function fieldsOf<T extends object>(read: T): T {
   return 'data' in read ? { ...read, data: JSON.stringify(read.data) } : read;
 }
 
+/** Bytes of what a packet says: of a presence, whose show is a word, those of that. */
+function contentBytes(kind: PacketKind, fields: MessageFields | PresenceFields | StatusFields): number {
+  if (kind === 'presence') return (fields as PresenceFields).show.length;
+  if (kind === 'status') return Buffer.byteLength((fields as StatusFields).show);
+  const { body, data } = fields as MessageFields;
+  return Buffer.byteLength(body) + (data === undefined ? 0 : Buffer.byteLength(data));
+}
+
 /** One packet, however many receive it. */
 export class Packet<K extends PacketKind = PacketKind> {
   /** The packet's JSON, made by protocols/frame.ts on first use and shared by all receivers. */
@@ -105,10 +113,8 @@ export class Packet<K extends PacketKind = PacketKind> {
     readonly acceptedAt: number = performance.now(),
   ) {
     this.#fields = fields;
-    const text = 'body' in fields ? fields.body : fields.show;
-    const data = 'data' in fields && fields.data !== undefined ? Buffer.byteLength(fields.data) : 0;
     this.bytes =
-      OVERHEAD_BYTES + Buffer.byteLength(text) + data + fields.nick.length + fields.from.length + fields.to.length;
+      OVERHEAD_BYTES + contentBytes(kind, fields) + fields.nick.length + fields.from.length + fields.to.length;
   }
 
   get fields(): FieldsOf<K> {

@@ -14,6 +14,10 @@ export function sizeOf(set: SmallSet<unknown>): number {
   return set instanceof Set ? set.size : set.length;
 }
 
+export function hasItem<T>(set: SmallSet<T>, item: T): boolean {
+  return set instanceof Set ? set.has(item) : set.includes(item);
+}
+
 /** Answers the set with the item in it: another one, or the one given. */
 export function withItem<T>(set: SmallSet<T>, item: T): SmallSet<T> {
   if (set instanceof Set) return set.add(item);
@@ -28,5 +32,6 @@ export function withoutItem<T>(set: SmallSet<T>, item: T): SmallSet<T> {
     set.delete(item);
     return set;
   }
-  return set.includes(item) ? set.filter((other) => other !== item) : set;
+  const at = set.indexOf(item);
+  return at < 0 ? set : set.toSpliced(at, 1);
 }

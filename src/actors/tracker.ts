@@ -61,7 +61,7 @@ export class Tracker {
   readonly online = new Map<RemoteNode | null, number>();
   /** How many endpoints are online, on all nodes. */
   onlineCount = 0;
-  readonly #watchers = new Watchers();
+  readonly #watchers = new Watchers((buddy) => this.records.get(buddy)?.address ?? buddy);
   readonly #inRooms: RoomPresence;
 
   constructor(
@@ -193,8 +193,7 @@ export class Tracker {
 
   /** An endpoint lists further buddies: from now on it hears of them, and they of it. */
   watch(record: EndpointRecord, buddies: readonly Address[]): void {
-    const names = buddies.map((buddy) => this.records.get(buddy)?.address ?? buddy);
-    const added = this.#watchers.add(record, names);
+    const added = this.#watchers.add(record, buddies);
     this.memory.add(added.length * FOOTPRINT.buddy);
     if (added.length > 0) this.cluster.watch(record, added);
   }
@@ -329,8 +328,8 @@ export class Tracker {
   }
 
   #newRecord(address: Address): EndpointRecord {
-    const record = newRecord(address);
-    this.records.set(address, record);
+    const record = newRecord(this.#watchers.named(address));
+    this.records.set(record.address, record);
     this.cluster.remembered();
     return record;
   }

@@ -1,8 +1,7 @@
 /** Which endpoints of this node list which buddies. Written by tracker.ts. */
 import type { Address } from './address.js';
 import type { EndpointRecord } from './endpoint-record.js';
-import { lookup } from './lists.js';
-import { EMPTY, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
+import { EMPTY, hasItem, type SmallSet, sizeOf, withItem, withoutItem } from './small-set.js';
 
 export const NO_BUDDIES: readonly Address[] = [];
 
@@ -15,17 +14,23 @@ interface Watched {
 export class Watchers {
   readonly #watched = new Map<Address, Watched>();
 
+  constructor(
+    /** An address as its endpoint's record has it; where there is no record, the one given. */
+    private readonly recorded: (buddy: Address) => Address,
+  ) {}
+
   /** An endpoint lists further buddies; answers the new ones. */
   add(record: EndpointRecord, buddies: readonly Address[]): readonly Address[] {
-    const has = lookup(record.watching);
-    const added = [...new Set(buddies)].filter((buddy) => buddy !== record.address && !has(buddy));
-    if (added.length === 0) return NO_BUDDIES;
-    for (const [at, buddy] of added.entries()) {
+    const added: Address[] = [];
+    for (const buddy of buddies) {
+      if (buddy === record.address) continue;
       const watched = this.#watch(buddy);
+      if (hasItem(watched.by, record)) continue;
       watched.by = withItem(watched.by, record);
-      added[at] = watched.address;
+      added.push(watched.address);
     }
-    // A copy is as long as it needs to be; a filtered list keeps room for more.
+    if (added.length === 0) return NO_BUDDIES;
+    // A copy is as long as it needs to be; a list that has grown keeps room for more.
     record.watching = record.watching.concat(added);
     return added;
   }
@@ -41,6 +46,11 @@ export class Watchers {
     record.watching = NO_BUDDIES;
   }
 
+  /** An address as the lists have it; where nobody lists it, the one given. */
+  named(address: Address): Address {
+    return this.#watched.get(address)?.address ?? address;
+  }
+
   of(buddy: Address): SmallSet<EndpointRecord> {
     return this.#watched.get(buddy)?.by ?? EMPTY;
   }
@@ -48,8 +58,9 @@ export class Watchers {
   #watch(buddy: Address): Watched {
     let watched = this.#watched.get(buddy);
     if (!watched) {
-      watched = { address: buddy, by: EMPTY };
-      this.#watched.set(buddy, watched);
+      const address = this.recorded(buddy);
+      watched = { address, by: EMPTY };
+      this.#watched.set(address, watched);
     }
     return watched;
   }

@@ -32,13 +32,48 @@ function encodeMessage(fields: MessageFields): string {
   return fields.data === undefined ? message(fields) : messageWithData(fields, fields.data);
 }
 
+/** What a change of presence is told, apart from its receivers: the JSON before and behind each one's id. */
+interface Told {
+  readonly fields: PresenceFields;
+  readonly before: string;
+  readonly behind: string;
+}
+
+const NO_RECEIVER = ',"to":""';
+const NOTHING: PresenceFields = { from: '', to: '', nick: '', type: 'show', show: '', status: '' };
+
+function tell(fields: PresenceFields): Told {
+  const json = presence({ ...fields, to: '' });
+  // In the JSON of a text its quotation marks are escaped, so that this stands in no field.
+  const at = json.indexOf(NO_RECEIVER) + NO_RECEIVER.length - 2;
+  return { fields, before: json.slice(0, at), behind: json.slice(at + 2) };
+}
+
+/** The last change of presence: all who hear of it are told one after another. */
+let told = tell(NOTHING);
+
+function isToldAs(one: PresenceFields, other: PresenceFields): boolean {
+  return (
+    one.from === other.from &&
+    one.nick === other.nick &&
+    one.type === other.type &&
+    one.show === other.show &&
+    one.status === other.status
+  );
+}
+
+function encodePresence(fields: PresenceFields): string {
+  if (!isToldAs(fields, told.fields)) told = tell(fields);
+  return told.before + JSON.stringify(fields.to) + told.behind;
+}
+
 /** A packet's JSON object. */
 export function encodePacket(packet: Packet): string {
   packet.json ??=
     packet.kind === 'message'
       ? encodeMessage(packet.fields as MessageFields)
       : packet.kind === 'presence'
-        ? presence(packet.fields as PresenceFields)
+        ? encodePresence(packet.fields as PresenceFields)
         : status(packet.fields as StatusFields);
   return packet.json;
 }

@@ -2,6 +2,9 @@
 
 /** `{"uid1":"available"}`; ids are the users' own, so the object is written, not built. */
 export function presencesBody(list: readonly (readonly [string, string | number | object])[]): string {
-  const seen = new Map(list);
-  return `{${[...seen].map(([id, shown]) => `${JSON.stringify(id)}:${JSON.stringify(shown)}`).join(',')}}`;
+  let body = '';
+  for (const [id, shown] of new Map(list)) {
+    body += `${body === '' ? '' : ','}${JSON.stringify(id)}:${JSON.stringify(shown)}`;
+  }
+  return `{${body}}`;
 }
