@@ -10,6 +10,8 @@ const OWN_SESSIONS: ClusterSessions = {
   home: () => null,
   claim: (_clientId, done) => done(),
   release: nothing,
+  find: (_clientId, done) => done(null),
+  records: null,
   mover: null,
   onLost: null,
 };

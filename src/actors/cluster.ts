@@ -72,6 +72,34 @@ export interface SessionMover {
   forwarded(clientId: string, item: unknown): void;
   /** All publications that came to the node where the session was before have been forwarded. */
   passed(clientId: string): void;
+  /** Has a session give its state to `SessionRecords.put`. */
+  keep(clientId: string): void;
+  /** Brings back a session of a node that is gone; `done` gets whether it is here, as every node then knows. */
+  restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void;
+}
+
+/** A session as it is kept for other nodes; the texts are JSON that the domain's MQTT broker alone knows. */
+export interface KeptSessionState {
+  readonly state: string;
+  /** null: as they were when they were given last; from a node that is gone: none. */
+  readonly subscriptions: string | null;
+  /** Publications for the client by numbers that count up: those that were not given before; from a node that is gone: all, in order. */
+  readonly fresh: readonly (readonly [number: number, text: string])[];
+}
+
+/** Keeps the domain's MQTT sessions outside of this process, so that other nodes can take them over when this one is gone. */
+export interface SessionRecords {
+  /** A session has changed: a moment later it is asked for its state (`SessionMover.keep`). */
+  changed(clientId: string): void;
+  /** Calls `done` when a session's state of now is kept, or cannot be kept at the moment. */
+  committed(clientId: string, done: () => void): void;
+  put(clientId: string, kept: KeptSessionState): void;
+  /** The client has a publication, or it has been dropped. */
+  remove(clientId: string, number: number): void;
+  /** A session has ended: nothing of it is kept. */
+  end(clientId: string): void;
+  /** The server ends: what is kept stays as it is. */
+  freeze(): void;
 }
 
 /** Which node each MQTT session of the domain lives on. */
@@ -81,6 +109,13 @@ export interface ClusterSessions {
   /** Says that a session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void;
   release(clientId: string): void;
+  /**
+   * Takes over a session whose node is gone. `done` gets `here` where that has succeeded, the node that has the session, `later` where it
+   * cannot be said yet, or null where there is no such session.
+   */
+  find(clientId: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void;
+  /** null: sessions are lost with their node. */
+  readonly records: SessionRecords | null;
   /** Hands sessions over to other nodes and takes them; null: the domain's sessions do not move. */
   mover: SessionMover | null;
   /** Called for a session of this node that another node has claimed earlier, and that lives there. */

@@ -82,8 +82,13 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
       name: client.name,
       isNamed: client.namedAt > 0,
       isAway: client.isAway,
+      ...sessionOf(domain.sessions?.brief(client) ?? null),
     })),
   };
+}
+
+function sessionOf(session: unknown): { readonly session?: unknown } {
+  return session === null ? {} : { session };
 }
 
 /** Writes the endpoint's queues, unless nothing ever came into them. */
@@ -200,6 +205,7 @@ export function clientOf({ domain, address }: EndpointState, kept: KeptClient, s
   if (kept.isNamed) client.namedAt = kept.namedAt ?? cluster.stamp();
   client.toldAt = 0;
   tickets.restore(kept.hash, client);
+  if (kept.session !== undefined) domain.sessions?.restore(client, kept.session, () => null);
   metrics.clients += 1;
   if (kept.isAway) {
     client.isAway = true;

@@ -23,6 +23,8 @@ export interface KeptClient {
   readonly isAway: boolean;
   /** The stamp of when the client took its name; only in a record that another node hands over. */
   readonly namedAt?: number;
+  /** What the client's protocol keeps of it without its queue (`SessionKeeper.brief`); absent: nothing. */
+  readonly session?: unknown;
 }
 
 /** The record of an endpoint that is online or away, written as it changes. Key: the domain's part, node and id. */
@@ -69,6 +71,8 @@ export interface KeptClientQueue extends KeptQueue {
 export interface SessionKeeper {
   /** Answers the state of a client as plain data; null: there is none. */
   save(client: Client, numberOf: (packet: Packet) => number): unknown;
+  /** As `save`, but without packets, for a record that is written as the client changes. */
+  brief(client: Client): unknown;
   restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void;
 }
 

@@ -1,5 +1,7 @@
 /** How a node looks for a client whose own node is gone: the interface through which whereabouts.ts asks orphans.ts. */
 import type { Address } from '../actors/address.js';
+import type { SessionRecords } from '../actors/cluster.js';
+import type { DomainConfig } from '../config.js';
 import type { Peer } from './peer.js';
 
 /** Where the client is now. `later`: JetStream cannot say yet, or this node is too busy; null: nobody knows the client's ticket. */
@@ -15,4 +17,27 @@ export interface OrphanFinder {
    * node that is gone.
    */
   revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
+}
+
+/** How a domain's MQTT sessions are kept in JetStream, and found there when their node is gone. */
+export interface SessionStore {
+  recordsOf(domain: SessionDomain): SessionRecords;
+  /** Looks for a session that no living node has claimed, and takes it over; null: there is none. */
+  find(clientId: string, done: (found: Adopted) => void): void;
+  /** Another node has the session: its records are not this node's any more. */
+  forget(clientId: string): void;
+}
+
+/** A domain as the records of its MQTT sessions see it. */
+export interface SessionDomain {
+  readonly name: string;
+  readonly settings: Pick<DomainConfig, 'durability'>;
+  /** The stamp of this node's claim of a client id; 0: it has not claimed it. */
+  stampOf(clientId: string): number;
+  /** Has a session give its state to `put`. */
+  keep(clientId: string): void;
+  /** Another node has taken a session over. */
+  lost(clientId: string): void;
+  /** Whether a session lives on that node, which does not end. */
+  isAt(clientId: string, node: string): boolean;
 }

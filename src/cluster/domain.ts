@@ -84,7 +84,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.whereabouts = new Whereabouts({ domain, node, peersOf, orphans: this.orphans });
     this.remoteTransports = new RemoteTransports(domain, items, mesh, () => node.leaving.isActive);
     this.remoteClients = new RemoteClients(domain, items, node, this.whereabouts);
-    this.sessions = new Sessions(items, mesh, stamps);
+    this.sessions = new Sessions(items, mesh, stamps, domain, node.sessionsOf(domain));
     const { interest, meetings, roundRobin } = this;
     this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
     const actor = (address: Address) => domain.tracker.actor(address);

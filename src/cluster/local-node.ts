@@ -3,7 +3,7 @@ import type { Address } from '../actors/address.js';
 import type { EndpointJournal, MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
-import type { OrphanFinder } from './adopted.js';
+import type { OrphanFinder, SessionStore } from './adopted.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
@@ -37,4 +37,6 @@ export interface LocalNode {
   heldOf(domain: Domain, items: { wire(packet: Packet): string }): MessageKeeper | null;
   /** The finder that takes over clients of a domain from nodes that are gone; null where clients are lost with their node. */
   orphansOf(domain: Domain): OrphanFinder | null;
+  /** The store of a domain's MQTT sessions outside this process; null: sessions are lost with their node. */
+  sessionsOf(domain: Domain): SessionStore | null;
 }

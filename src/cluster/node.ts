@@ -1,5 +1,4 @@
 /** This node of the cluster: its name, its domains' parts, and what it exchanges with the other nodes. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { answerForget } from '../actors/forgetting.js';
@@ -9,23 +8,19 @@ import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import type { OrphanFinder } from './adopted.js';
+import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
-import { DomainMessages, HeldMessages } from './held-messages.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
-import { JetStream } from './jetstream.js';
-import { ClusterJournal } from './journal.js';
 import { Leaving } from './leaving.js';
 import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
 import { MovingSessions } from './moving-sessions.js';
-import { Orphans } from './orphans.js';
+import { NodeStore } from './node-store.js';
 import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
-import { TicketRecords } from './ticket-records.js';
 import { Tunnels } from './tunnels.js';
 
 /** What all nodes have of each other beside what belongs to a domain that is served: items whose kinds begin with `d`. */
@@ -37,10 +32,6 @@ export interface SharedItems {
   items(): Iterable<string>;
 }
 
-/** How long JetStream keeps a record that is not written again. */
-const RECORD_MS = 7 * 24 * 3_600_000;
-/** How long a node that shuts down waits until its last records are in JetStream. */
-const LAST_RECORDS_MS = 1000;
 /** How many unknown kinds of items are logged, and how many characters of each: a kind is whatever a peer says. */
 const UNKNOWN_KINDS = 16;
 /** After this many leases a node that has started knows the other nodes. */
@@ -76,11 +67,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #adoption: Adoption;
   readonly #sessions: MovingSessions;
   /** null where `cluster.store` is not `jetstream`: the clients of a node are then lost with it. */
-  readonly #jetstream: JetStream | null;
-  readonly #records: TicketRecords | null;
-  readonly #orphans: Orphans | null;
-  readonly #held: HeldMessages | null;
-  readonly #journals = new Set<ClusterJournal>();
+  readonly #store: NodeStore | null;
   readonly #ending = new Set<() => void>();
   readonly #unknown = new Set<string>();
   /** Peers whose snapshot is coming in. */
@@ -118,56 +105,25 @@ export class ClusterNode implements LocalNode, MeshEvents {
       domain: (domain) => this.#clusterOf(domain),
       isLeaving: () => this.leaving.isActive,
     });
-    this.#jetstream = config.store === 'jetstream' ? this.#connection(config) : null;
-    this.#records = this.#jetstream && this.#recordsIn(this.#jetstream);
-    this.#held = this.#jetstream && new HeldMessages(this.#jetstream.stream('messages', { ageMs: RECORD_MS }), this);
-    const { mesh, rpc, domains } = this;
-    this.#orphans =
-      this.#records &&
-      new Orphans({ name, mesh, rpc, domains, records: this.#records, held: this.#held, metrics: metrics.cluster });
+    this.#store = config.store === 'jetstream' ? new NodeStore({ config, clock, metrics, node: this }) : null;
     system.endOfTurn.add(this.#endOfTurn);
     this.#answer();
   }
 
-  /** Makes the connection to JetStream, which is separate from the mesh's connection to NATS. */
-  #connection({ nats: urls, name: cluster, replicas }: Config['cluster']): JetStream {
-    const { conditions, jetstream: numbers } = this.options.metrics;
-    return new JetStream({ urls, cluster, node: this.name, replicas, conditions, metrics: numbers });
+  journalOf(domain: Domain): ReturnType<NodeStore['journalOf']> | null {
+    return this.#store?.journalOf(domain) ?? null;
   }
 
-  #recordsIn(jetstream: JetStream): TicketRecords {
-    return new TicketRecords({
-      ...{ jetstream, stream: jetstream.stream('tickets', { ageMs: RECORD_MS }) },
-      ...{ node: this.name, incarnation: this.mesh.incarnation },
-      onConflict: (domain, address, found) => this.#orphans?.conflict(this.#clusterOf(domain), address, found),
-    });
-  }
-
-  journalOf(domain: Domain): ClusterJournal | null {
-    if (!this.#records) return null;
-    const journal = new ClusterJournal(domain, this.options.clock, this.#records);
-    this.#journals.add(journal);
-    domain.onEnd.add(() => {
-      journal.close();
-      this.#journals.delete(journal);
-    });
-    return journal;
-  }
-
-  heldOf(domain: Domain, items: Pick<ClusteredDomain['items'], 'wire'>): DomainMessages | null {
-    const now = (): number => this.options.clock.now();
-    return this.#held && new DomainMessages(domain, this.#held, (packet) => items.wire(packet), now);
+  heldOf(domain: Domain, items: Pick<ClusteredDomain['items'], 'wire'>): ReturnType<NodeStore['heldOf']> | null {
+    return this.#store?.heldOf(domain, items) ?? null;
   }
 
   orphansOf(domain: Domain): OrphanFinder | null {
-    return this.#orphans?.of(domain) ?? null;
+    return this.#store?.orphansOf(domain) ?? null;
   }
 
-  /** Writes the last changes of the journals, such as removals of ended endpoints, and waits until JetStream has them. */
-  async #lastRecords(): Promise<void> {
-    for (const journal of this.#journals) journal.flush();
-    const until = this.options.clock.now() + LAST_RECORDS_MS;
-    while (this.#records?.available && this.#records.waiting > 0 && this.options.clock.now() < until) await nextTurn();
+  sessionsOf(domain: Domain): SessionStore | null {
+    return this.#store?.sessionsOf(domain) ?? null;
   }
 
   /** Registers the handlers of the calls that other nodes make. */
@@ -185,7 +141,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       reply(true);
     });
     this.rpc.handle('taken', (peer, [addresses], reply) => {
-      this.#orphans?.taken(peer, addresses);
+      this.#store?.taken(peer, addresses);
       reply(true);
     });
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
@@ -221,7 +177,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   /** Resolves when this node is in the cluster and knows what the others know, or cannot join for now. */
   async start(): Promise<void> {
-    await this.#jetstream?.start();
+    await this.#store?.start();
     await this.mesh.start();
   }
 
@@ -235,10 +191,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
     for (const cancel of this.#ending) cancel();
     this.#adoption.close();
     this.#sessions.close();
-    await this.#lastRecords();
+    await this.#store?.lastRecords();
     this.rpc.close();
     await this.mesh.close();
-    await this.#jetstream?.close();
+    await this.#store?.close();
   }
 
   domain(domain: Domain): ClusteredDomain {
@@ -248,6 +204,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     const cancel = this.options.clock.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
       this.#ending.delete(cancel);
       domain.takeOver();
+      this.#store?.sweep(cluster);
     });
     this.#ending.add(cancel);
     domain.onEnd.add(() => {
@@ -329,7 +286,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   snapshotEnded(peer: Peer): void {
-    if (peer.lostAt > 0) this.#orphans?.back(peer);
+    if (peer.lostAt > 0) this.#store?.orphans.back(peer);
     peer.lostAt = 0;
     this.#telling.delete(peer);
     this.#askForMissed();
@@ -350,11 +307,12 @@ export class ClusterNode implements LocalNode, MeshEvents {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#disconnect(peer);
     for (const { domain } of this.domains.values()) domain.takeOver();
+    this.#store?.lost(peer);
     const hide = (): void => {
       for (const { tracker } of this.domains.values()) if (!peer.up) tracker.hide(peer);
     };
     // The peer's clients can be taken over by another node: they stay online for the time of a page reload, to come to one.
-    if (this.#orphans && this.options.graceMs > 0) this.#later(hide);
+    if (this.#store && this.options.graceMs > 0) this.#later(hide);
     else hide();
   }
 
@@ -381,7 +339,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   gone(peer: Peer, inOrder: boolean): void {
     this.#disconnect(peer);
-    this.#orphans?.gone(peer);
+    this.#store?.orphans.gone(peer);
+    this.#store?.lost(peer);
     const drop = () => {
       for (const { domain, tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
         domain.takeOver();
@@ -394,7 +353,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       }
     };
     // A node that ends in order has told its clients to come elsewhere: they have the time of a page reload to do so.
-    if ((!inOrder && !this.#orphans) || this.options.graceMs === 0) return drop();
+    if ((!inOrder && !this.#store) || this.options.graceMs === 0) return drop();
     this.#later(drop);
   }
 }

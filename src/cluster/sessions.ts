@@ -2,7 +2,9 @@
  * On which node each MQTT session lives: client ids are one namespace over the whole cluster. Of two nodes that claim a
  * client id at the same time, the one that claimed it first has the session.
  */
-import type { ClusterSessions, SessionMover } from '../actors/cluster.js';
+import type { ClusterSessions, RemoteNode, SessionMover, SessionRecords } from '../actors/cluster.js';
+import type { Domain } from '../actors/domain.js';
+import type { SessionDomain, SessionStore } from './adopted.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Items } from './items.js';
 import type { Mesh } from './mesh.js';
@@ -26,12 +28,62 @@ export class Sessions implements ClusterSessions {
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
   mover: SessionMover | null = null;
+  readonly domain: SessionDomain;
+  readonly records: SessionRecords | null;
 
   constructor(
     private readonly items: Items,
     private readonly mesh: Pick<Mesh, 'broadcast' | 'barrier'>,
     private readonly stamps: Pick<HybridClock, 'next' | 'heard'>,
-  ) {}
+    domain: Pick<Domain, 'name' | 'settings'>,
+    /** null: sessions are lost with their node. */
+    private readonly store: SessionStore | null,
+  ) {
+    this.domain = {
+      name: domain.name,
+      get settings() {
+        return domain.settings;
+      },
+      stampOf: (clientId) => this.stampOf(clientId),
+      keep: (clientId) => this.mover?.keep(clientId),
+      lost: (clientId) => {
+        this.release(clientId);
+        this.onLost?.(clientId);
+      },
+      isAt: (clientId, node) => {
+        const home = this.home(clientId);
+        return home?.name === node && !home.leaving;
+      },
+    };
+    this.records = store?.recordsOf(this.domain) ?? null;
+  }
+
+  /** The stamp of this node's claim; 0: it has not claimed the client id. */
+  stampOf(clientId: string): number {
+    return this.#own.get(clientId) ?? 0;
+  }
+
+  /** Whether a node that is not heard of has claimed a client id. */
+  isOrphan(clientId: string): boolean {
+    return this.#others.get(clientId)?.some(({ peer }) => !peer.up) === true;
+  }
+
+  /** The client ids that a node has claimed. */
+  claimedBy(peer: Peer): string[] {
+    const claimed = [...this.#others].filter(([, claims]) => claims.some((claim) => claim.peer === peer));
+    return claimed.map(([clientId]) => clientId);
+  }
+
+  find(clientId: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void {
+    if (!this.store) return done(null);
+    this.store.find(clientId, (found) => done(typeof found === 'string' ? found : (found?.peer ?? null)));
+  }
+
+  /** A session of a node that is gone lives here now; `stamp`: earlier than the claim of that node. */
+  adopt(clientId: string, stamp: number): void {
+    this.#own.set(clientId, stamp);
+    this.mesh.broadcast(this.items.session(clientId, stamp));
+  }
 
   /** The node where a session lives; null: this one, or nowhere. */
   home(clientId: string): Peer | null {
@@ -63,8 +115,8 @@ export class Sessions implements ClusterSessions {
     );
     const own = this.#own.get(clientId);
     if (own === undefined || own < stamp) return;
-    this.release(clientId);
-    this.onLost?.(clientId);
+    this.store?.forget(clientId);
+    this.domain.lost(clientId);
   }
 
   *snapshot(): Iterable<string> {

@@ -14,6 +14,7 @@ import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILAB
 import { endpointTarget, type Receiver, sendOn, whenArrived } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
+import { withinBound } from './kept-answers.js';
 import { type Parameters, readData } from './parameters.js';
 import { membersOf } from './presences.js';
 import { type Checked, check, text } from './schemas.js';
@@ -134,9 +135,12 @@ export function post(
   tell: (outgoing: Outgoing) => void,
   answer: Reply<Sent | null>,
 ): void {
-  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, letter.receivers, whenOnDisk(domain, answer));
   const { isAsked, id } = letter;
-  const isWaiting = isAsked || mayBeStored(domain);
+  const isStored = mayBeStored(domain);
+  const isWaiting = isAsked || isStored;
+  const bounded = isStored ? withinBound(domain, answer) : answer;
+  const stored = whenOnDisk(domain, bounded);
+  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, letter.receivers, stored);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
   domain.sendOrder.send(sender, () => postUnnamed(letter, isWaiting, domain, tell, reply));
 }

@@ -95,8 +95,8 @@ t.test(
     const pushOn = async (node: KeptNode): Promise<void> => {
       while (!isEnding) {
         const body = `b${n++}`;
-        await node.site().push('anna', 'jack', body);
-        answered.push(body);
+        const { status } = await node.site().post('/v5/messages', { from: 'anna', to: 'jack', body, id: body });
+        if (status === 200) answered.push(body);
       }
     };
     const pushing = [one, two, one, two].map((node) => pushOn(node));
@@ -113,8 +113,9 @@ t.test(
     await Promise.all([one.kill(), two.kill()]);
     const last = await KeptNode.start(t, nats, 'n4', offline);
     const jack = await last.site().arrive('jack');
-    const found = await bodies(jack, answered.length);
-    t.strictSame([...found].sort(), [...answered].sort());
+    const found = new Set<string>();
+    // One that was not answered in time is kept all the same.
+    while (!answered.every((body) => found.has(body))) for (const body of await bodies(jack, 1)) found.add(body);
   },
 );
 

@@ -1,5 +1,6 @@
 /** Claims of MQTT sessions by three nodes, which hear of each other's claims later, and in the order of each node. */
 import t from 'tap';
+import type { Domain } from '../../src/actors/domain.js';
 import { Items } from '../../src/cluster/items.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { Sessions } from '../../src/cluster/sessions.js';
@@ -23,9 +24,10 @@ class Node {
     stamp: () => number,
     broadcast: (item: string) => void,
   ) {
+    const domain: Pick<Domain, 'name'> = { name: 'a.example' };
     const mesh = { broadcast, barrier: (done: () => void) => done() };
     const items = new Items('a.example', { name, encode: () => '' }, () => 0);
-    this.sessions = new Sessions(items, mesh, { next: stamp, heard: () => undefined });
+    this.sessions = new Sessions(items, mesh, { next: stamp, heard: () => undefined }, domain as Domain, null);
     this.sessions.onLost = (clientId) => void this.has.delete(clientId);
   }
 }

@@ -31,6 +31,8 @@ export class NatsServer {
     readonly port: number,
     /** The folder of its JetStream; null: it has none. */
     private readonly folder: string | null = null,
+    /** Further arguments of its command line. */
+    private readonly more: readonly string[] = [],
   ) {}
 
   get url(): string {
@@ -41,7 +43,7 @@ export class NatsServer {
     const path = program('nats-server');
     if (path === undefined) throw new Error('nats-server is not installed');
     const store = this.folder === null ? [] : ['--jetstream', '--store_dir', this.folder];
-    const args = ['--addr', '127.0.0.1', '--port', String(this.port), ...store];
+    const args = ['--addr', '127.0.0.1', '--port', String(this.port), ...store, ...this.more];
     this.#child = spawnTethered(path, args, { stdio: 'ignore', env: childEnvironment() });
     await listening(this.port);
   }
@@ -73,6 +75,24 @@ export async function jetStreamServer(t: Cleaner): Promise<NatsServer> {
     rmSync(folder, { recursive: true, force: true });
   });
   return nats;
+}
+
+/** Three servers that are one JetStream, which goes on with any two of them. */
+export async function jetStreamServers(t: Cleaner): Promise<[NatsServer, NatsServer, NatsServer]> {
+  const folder = mkdtempSync(join(tmpdir(), 'nextalk-jetstreams-'));
+  const routes: string[] = [];
+  for (let n = 0; n < 3; n++) routes.push(`nats://127.0.0.1:${await freePort()}`);
+  const servers: NatsServer[] = [];
+  for (const [n, route] of routes.entries()) {
+    const name = ['--name', `nats${n}`, '--cluster_name', 'nats', '--cluster', route, '--routes', routes.join()];
+    servers.push(new NatsServer(await freePort(), join(folder, String(n)), name));
+  }
+  t.teardown(async () => {
+    await Promise.all(servers.map((server) => server.stop()));
+    rmSync(folder, { recursive: true, force: true });
+  });
+  await Promise.all(servers.map((server) => server.start()));
+  return servers as [NatsServer, NatsServer, NatsServer];
 }
 
 let clusters = 0;

@@ -10,9 +10,11 @@ import { ClientSessions } from './client-sessions.js';
 import { FilterShapes } from './filter-shapes.js';
 import { Journal } from './journal.js';
 import { Replays } from './replay.js';
+import { ReplicatedSession } from './replicated-session.js';
 import { restoreSession } from './restore.js';
 import { type Cursor, Retained } from './retained.js';
 import { newSession, type SessionMessage, type SessionState, session } from './session.js';
+import type { SessionJournal } from './session-journal.js';
 import { moverOf } from './session-moving.js';
 import { type GroupMessage, group, newGroup } from './shared.js';
 import { isSystemTopic, systemCursor } from './sys.js';
@@ -134,9 +136,19 @@ export class Broker {
     }
   }
 
-  /** Creates a session that comes from another node. `restore` fills it at once, before any publication can reach it. */
-  adopt(clientId: string, restore: (state: SessionState, actor: Ref<SessionMessage>) => void): void {
-    const state = newSession(this, clientId);
+  /** Where a new session writes what outlives this process; null: it ends with that. `last`: the number of its last publication there. */
+  sessionJournal(clientId: string, last = 0): SessionJournal | null {
+    if (this.journal?.keepsSessions) return this.journal.session(clientId);
+    const { records } = this.domain.cluster.sessions;
+    return records && new ReplicatedSession(records, clientId, () => this.domain.runtime.clock.now(), last);
+  }
+
+  /**
+   * Creates a session that comes from another node. `restore` fills it at once, before any publication can reach it. `last`: the number of
+   * its last publication that is kept.
+   */
+  adopt(clientId: string, last: number, restore: (state: SessionState, actor: Ref<SessionMessage>) => void): void {
+    const state = newSession(this, clientId, this.sessionJournal(clientId, last));
     restore(state, this.#spawn(state));
   }
 
@@ -238,6 +250,7 @@ export class Broker {
   end(): void {
     this.closed = true;
     if (this.journal) this.journal.frozen = true;
+    this.domain.cluster.sessions.records?.freeze();
     this.retained.clear();
     this.replays.close();
     for (const actor of [...this.sessions.values()]) (actor as Ref<never>).stop();

@@ -56,6 +56,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     session.transport = this;
     session.expiryS = expiryOf(connect);
     session.will.connected(connect.will);
+    sessions.changed(client);
     session.inflight.connected(Math.min(connect.receiveMaximum, receiveMaximum));
   }
 
@@ -155,6 +156,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
       case 'pubcomp':
         return this.#acknowledged(packet);
       case 'pubrel':
+        this.sessions.changed(this.client);
         return release(this.#session.received, connection, packet.id);
       case 'subscribe':
         return this.#answer(encodeSuback(version, packet.id, this.#subscribe(packet)));
@@ -213,7 +215,9 @@ export class ClientTransport implements ConnectionOwner, Transport {
       ready();
     });
     if (sent.reason === 0) {
-      if (qos === 2) keep(received, connection, id);
+      if (qos !== 2) return;
+      keep(received, connection, id);
+      this.sessions.changed(client);
       return;
     }
     outcome = sent;
@@ -276,6 +280,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     const expiryS = expiryAfter(session.expiryS, packet);
     if (expiryS === null) return this.#breach(REASON.protocolError);
     session.expiryS = expiryS;
+    this.sessions.changed(this.client);
     if (packet.reason === REASON.success) session.will.discard();
     this.connection.end();
     this.#gone();

@@ -91,6 +91,18 @@ export class ClientSessions implements SessionKeeper {
     };
   }
 
+  brief(client: Client): KeptSession | null {
+    const session = this.#sessions.get(client);
+    if (!session) return null;
+    const { clientId, expiryS, received } = session;
+    return { clientId, expiryS, received: [...received], inflight: [] };
+  }
+
+  /** What `brief` answers of a client has changed. */
+  changed({ address, endpoint }: Client): void {
+    this.domain.changed(address, endpoint);
+  }
+
   restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void {
     const { clientId, expiryS, received, inflight } = kept as KeptSession;
     const session = this.#begin(client, clientId);
@@ -108,7 +120,9 @@ export class ClientSessions implements SessionKeeper {
 
   /** Ends a session that does not outlive its connection. */
   end(session: ClientSession): void {
-    if (this.#sessions.get(session.client) === session) this.#sessions.delete(session.client);
+    if (this.#sessions.get(session.client) !== session) return;
+    this.#sessions.delete(session.client);
+    this.changed(session.client);
   }
 
   /** The server or the domain ends: no will goes out any more. */

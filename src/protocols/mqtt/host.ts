@@ -1,6 +1,6 @@
 /** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
 import { randomUUID } from 'node:crypto';
-import type { ClusterSessions } from '../../actors/cluster.js';
+import type { ClusterSessions, RemoteNode } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
 import { Timeouts } from '../../clock.js';
 import { type Peer, peerOf } from '../../cluster/peer.js';
@@ -200,26 +200,37 @@ export class MqttHost implements Host {
       return new FairOwner(new BackendConnection(session, connection), domain, connection, fair);
     };
     if (assigned || broker.sessions.has(clientId)) return begin();
-    return this.#find(connection, domain.cluster.sessions, clientId, begin);
+    return this.#find(connection, packet, domain.cluster, begin);
   }
 
-  /** Connects to a session that is not on this node: on the node where it lives, or, once all nodes know of it, to a new one here. */
+  /**
+   * Connects to a session that is not on this node: on the node where it lives, or, once all nodes know of it, to a new one here, or one
+   * whose node is gone.
+   */
   #find(
     connection: Connection,
-    sessions: ClusterSessions,
-    clientId: string,
+    packet: Connect,
+    { sessions }: { readonly sessions: ClusterSessions },
     begin: () => ConnectionOwner,
   ): ConnectionOwner | null {
+    const { clientId } = packet;
     const home = sessions.home(clientId);
     if (home) return this.#carry(connection, peerOf(home));
     let owner: ConnectionOwner | null = null;
     let isHeld = false;
+    const found = (where: RemoteNode | 'here' | 'later' | null): void => {
+      const isNone = where === null || where === 'here';
+      if (!isNone || (connection.ended && where === null)) sessions.release(clientId);
+      if (connection.ended) return;
+      if (!isHeld) owner = begin();
+      else if (isNone) connection.resumeAs(begin());
+      else if (where === 'later') this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+      else this.#carryHeld(connection, peerOf(where));
+    };
     sessions.claim(clientId, () => {
       const elsewhere = sessions.home(clientId);
-      if (!isHeld) owner = begin();
-      else if (connection.ended) sessions.release(clientId);
-      else if (elsewhere) this.#carryHeld(connection, peerOf(elsewhere));
-      else connection.resumeAs(begin());
+      if (elsewhere) found(elsewhere);
+      else sessions.find(clientId, found);
     });
     if (owner !== null) return owner;
     isHeld = true;

@@ -9,26 +9,9 @@ import { Publication, type PublicationFields, type Qos } from '../../actors/publ
 import { part } from '../../store/keys.js';
 import type { Key, Store, Table } from '../../store/store.js';
 import type { Item } from './outbound.js';
+import type { KeptSession, KeptSubscription, SessionJournal } from './session-journal.js';
 
 type KeptPublication = Omit<PublicationFields, 'publisher'>;
-
-interface KeptSession {
-  readonly clientId: string;
-  readonly expiryS: number;
-  /** When its connection was lost, in milliseconds since the epoch; null: it has a connection. */
-  readonly lostAt: number | null;
-}
-
-export interface KeptSubscription {
-  /** The filter as the client wrote it. */
-  readonly filter: string;
-  readonly qos: Qos;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  readonly identifier: number;
-  /** The client has not been sent all that was retained when it subscribed. */
-  readonly owed: boolean;
-}
 
 interface KeptItem {
   /** The number of its publication among the domain's. */
@@ -51,7 +34,7 @@ export interface StoredItem {
 
 /** A session as it was when the server ended. */
 export interface StoredSession extends KeptSession {
-  readonly journal: SessionJournal;
+  readonly journal: DiskSession;
   readonly subscriptions: readonly KeptSubscription[];
   readonly received: readonly number[];
   /** The publications on their way to the client, in the order in which they came. */
@@ -116,8 +99,8 @@ export class Journal {
     for (const [, kept] of this.#retained.entries(this.#part)) yield { ...kept, publisher: null };
   }
 
-  session(clientId: string): SessionJournal {
-    return new SessionJournal(this, [this.#part, part(clientId)]);
+  session(clientId: string): DiskSession {
+    return new DiskSession(this, [this.#part, part(clientId)]);
   }
 
   /** One item more refers to the publication, which is written the first time. Answers the publication's number. */
@@ -160,7 +143,7 @@ export class Journal {
 
   /** The items of one session. An item whose publication is not there is removed. */
   #itemsOf(
-    { key }: SessionJournal,
+    { key }: DiskSession,
     kept: readonly (readonly [string | number, KeptItem])[],
     publications: ReadonlyMap<number, Publication>,
   ): StoredItem[] {
@@ -215,7 +198,7 @@ function bySession<V>(entries: Iterable<readonly [Key, V]>): Map<string, (readon
 }
 
 /** One session's part of the journal. Writes nothing for a session that ends with its connection. */
-export class SessionJournal {
+export class DiskSession implements SessionJournal {
   #active = false;
   #last = 0;
 
@@ -239,19 +222,16 @@ export class SessionJournal {
     this.#last = last;
   }
 
-  /** Calls `done` when all that was written before is on disk; at once where the session is not kept. */
   committed(done: () => void): void {
     if (this.#writes) this.journal.committed(done);
     else done();
   }
 
-  /** As `committed`, but does not wait for a full disk: what a session changes there is not refused, and in memory only. */
   changed(done: () => void): void {
     if (this.journal.hasRoom()) this.committed(done);
     else done();
   }
 
-  /** The client has connected or its connection is lost. A session that was kept once is kept until it ends. */
   keep(session: KeptSession): void {
     if (session.expiryS > 0) this.#activate(true);
     if (this.#writes) this.journal.sessions.put(this.key, session);
@@ -265,7 +245,6 @@ export class SessionJournal {
     if (this.#writes) this.journal.subscriptions.remove([...this.key, part(filter)]);
   }
 
-  /** A publication of QoS 2 is received and not released yet. */
   receive(id: number): void {
     if (this.#writes) this.journal.received.put([...this.key, id], true);
   }
@@ -274,7 +253,6 @@ export class SessionJournal {
     if (this.#writes) this.journal.received.remove([...this.key, id]);
   }
 
-  /** A publication waits (id 0) or is in flight. */
   put(item: Item, id = 0, released = false): void {
     if (!this.#writes) return;
     const { publication, qos, retain, identifiers } = item;
@@ -291,7 +269,12 @@ export class SessionJournal {
     this.journal.unrefer(publication);
   }
 
-  /** The session has ended; what belonged to it has been removed piece by piece. */
+  /** Nothing is gathered: each change is written as it comes. */
+  write(): void {}
+
+  /** A server on its own hands no sessions over. */
+  hold(): void {}
+
   end(): void {
     if (this.#writes) this.journal.sessions.remove(this.key);
     this.#activate(false);

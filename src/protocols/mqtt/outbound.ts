@@ -15,8 +15,8 @@ import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import { type InFlight, Inflight } from './inflight.js';
-import type { SessionJournal } from './journal.js';
 import type { Ack } from './packets.js';
+import type { SessionJournal } from './session-journal.js';
 import type { GroupMessage } from './shared.js';
 
 /** Bytes that an item takes besides its publication. */

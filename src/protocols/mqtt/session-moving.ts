@@ -3,16 +3,18 @@
  * and waiting, as plain data. PROTOCOL.md section 20. For a moment publications reach the new node in two ways, directly and
  * forwarded by the node that ends: the session gets only one of two copies.
  */
-import type { SessionMover } from '../../actors/cluster.js';
+import type { KeptSessionState, SessionMover } from '../../actors/cluster.js';
 import type { Qos } from '../../actors/publication.js';
 import { publicationOf, type WirePublication, wirePublicationOf } from '../../cluster/wire.js';
 import { CLOSE } from '../../errors.js';
 import { part } from '../../store/keys.js';
 import type { Broker } from './broker.js';
-import type { KeptSubscription, StoredItem } from './journal.js';
+import type { StoredItem } from './journal.js';
 import type { Item } from './outbound.js';
+import { readSession } from './replicated-session.js';
 import { restoreSession } from './restore.js';
 import type { SessionState } from './session.js';
+import type { KeptSubscription } from './session-journal.js';
 import { isShare } from './topics.js';
 
 /**
@@ -52,7 +54,9 @@ export type SessionMovingMessage =
   /** At the new node: a publication for the session that came to its old node. */
   | { readonly kind: 'forwarded'; readonly item: unknown }
   /** At the new node: the old node has forwarded all publications that came for the session. */
-  | { readonly kind: 'adopted' };
+  | { readonly kind: 'adopted' }
+  /** The session is to write itself to its journal, from which another node takes it where this one dies. */
+  | { readonly kind: 'keep' };
 
 /**
  * A session that moves. `forward` sends publications on from the node that ends; null at the new node, where `held` are those that
@@ -140,9 +144,12 @@ export function move(state: SessionState, message: SessionMovingMessage): void {
       return message.done(handOver(state, message.forward));
     case 'handedOver':
       state.moving = null;
+      state.journal?.hold(false);
       if (message.missed) for (const item of message.missed) forwarded(state, item as MovedItem);
       else leave(state);
       return message.done();
+    case 'keep':
+      return keep(state);
     case 'forwarded':
       return forwarded(state, message.item as MovedItem);
     case 'adopted':
@@ -152,7 +159,7 @@ export function move(state: SessionState, message: SessionMovingMessage): void {
 }
 
 function handOver(state: SessionState, forward: Forward): MovedSession | null {
-  const { connection, broker, alive, expiryS, clientId, subscriptions, received, replay, outbound } = state;
+  const { connection, broker, alive, expiryS, clientId, received, outbound } = state;
   if (connection) {
     connection.disconnect(CLOSE.shutdown.mqttReason, CLOSE.shutdown.webSocketCode);
     broker.domain.metrics.mqtt.connected -= 1;
@@ -166,16 +173,26 @@ function handOver(state: SessionState, forward: Forward): MovedSession | null {
   // A session that has just come here takes along what came directly.
   settle(state);
   state.moving = { forward, held: new Held(), copies: new Map() };
+  state.journal?.hold(true);
   const now = broker.domain.runtime.clock.now();
   return {
     clientId,
     expiryS: Number.isFinite(expiryS) ? expiryS : null,
-    subscriptions: [...subscriptions].map(([filter, { qos, noLocal, retainAsPublished, identifier }]) => {
-      return { filter, qos, noLocal, retainAsPublished, identifier, owed: replay.has(filter) };
-    }),
+    subscriptions: keptSubscriptions(state),
     received: [...received],
     items: outbound.stored().map(({ item, id, released }) => movedItem(item, now, id, released)),
   };
+}
+
+function keptSubscriptions({ subscriptions, replay }: SessionState): readonly KeptSubscription[] {
+  return [...subscriptions].map(([filter, { qos, noLocal, retainAsPublished, identifier }]) => {
+    return { filter, qos, noLocal, retainAsPublished, identifier, owed: replay.has(filter) };
+  });
+}
+
+function keep(state: SessionState): void {
+  const { journal, received, outbound } = state;
+  journal?.write({ subscriptions: () => keptSubscriptions(state), received, items: outbound.stored() });
 }
 
 /** The session lives on another node now: this node drops its publications. */
@@ -216,6 +233,8 @@ export function moverOf(broker: Broker): SessionMover {
     forwarded: (clientId, item) => void tell(clientId, { kind: 'forwarded', item }),
     passed: (clientId) => void tell(clientId, { kind: 'adopted' }),
     adopt: (moved, done) => adopt(broker, moved, done),
+    keep: (clientId) => void tell(clientId, { kind: 'keep' }),
+    restore: (clientId, kept, done) => restore(broker, clientId, kept, done),
   };
 }
 
@@ -226,13 +245,31 @@ function adopt(broker: Broker, moved: unknown, done: (clientId: string | null) =
   if (broker.isFull(clientId, expiryS)) return done(null);
   const now = broker.domain.runtime.clock.now();
   const stored: StoredItem[] = items.map((one) => ({ item: itemOf(one, now), id: one[4], released: one[5] }));
-  broker.adopt(clientId, (state, actor) => {
+  broker.adopt(clientId, 0, (state, actor) => {
     state.moving = { forward: null, held: new Held(), copies: new Map() };
     restoreSession(state, { clientId, expiryS, lostAt: null, subscriptions, received, items: stored }, actor);
+    for (const subscription of subscriptions) state.journal?.subscribe(subscription);
+    for (const { item, id, released } of stored) state.journal?.put(item, id, released);
   });
-  const filters = subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
   const { cluster } = broker.domain;
-  cluster.topics.subscribe(filters, () => cluster.sessions.claim(clientId, () => done(clientId)));
+  cluster.topics.subscribe(filtersOf(subscriptions), () => cluster.sessions.claim(clientId, () => done(clientId)));
+}
+
+function filtersOf(subscriptions: readonly KeptSubscription[]): string[] {
+  return subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
+}
+
+function restore(broker: Broker, clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void {
+  const stored = readSession(clientId, kept);
+  if (!stored || broker.sessions.has(clientId) || broker.closed) return done(false);
+  if (broker.isFull(clientId, stored.expiryS)) return done(false);
+  const last = kept.fresh.at(-1)?.[0] ?? 0;
+  const { expiryS, lostAt } = stored;
+  broker.adopt(clientId, last, (state, actor) => {
+    restoreSession(state, stored, actor);
+    if (lostAt !== null) state.journal?.keep({ clientId, expiryS, lostAt });
+  });
+  broker.domain.cluster.topics.subscribe(filtersOf(stored.subscriptions), () => done(true));
 }
 
 function isMoved(value: unknown): value is MovedSession {

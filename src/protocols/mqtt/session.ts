@@ -18,13 +18,13 @@ import type { Connection } from './connection.js';
 import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
 import { sharedPublicationOf } from './frame-publication.js';
-import type { SessionJournal } from './journal.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused } from './packets.js';
 import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
 import { isAddress } from './publish-to-address.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
+import type { SessionJournal } from './session-journal.js';
 import { move, type SessionMoving, type SessionMovingMessage, whileMoving } from './session-moving.js';
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
@@ -119,7 +119,7 @@ export interface SessionState {
 export function newSession(
   broker: Broker,
   clientId: string,
-  journal = broker.journal?.keepsSessions ? broker.journal.session(clientId) : null,
+  journal: SessionJournal | null = broker.sessionJournal(clientId),
 ): SessionState {
   const { metrics, runtime } = broker.domain;
   return {
@@ -169,6 +169,7 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
     case 'handedOver':
     case 'forwarded':
     case 'adopted':
+    case 'keep':
       move(state, message);
       return state;
     case 'kick':

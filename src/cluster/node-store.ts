@@ -1,0 +1,138 @@
+/**
+ * What a node of a cluster keeps in JetStream, so that others can take it over: endpoints with their tickets, messages that are not
+ * confirmed, MQTT sessions; and what it takes over from nodes that are gone.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Domain } from '../actors/domain.js';
+import type { Clock } from '../clock.js';
+import type { Config } from '../config.js';
+import type { Metrics } from '../metrics.js';
+import type { OrphanFinder, SessionStore } from './adopted.js';
+import type { ClusteredDomain } from './domain.js';
+import { DomainMessages, HeldMessages } from './held-messages.js';
+import { JetStream } from './jetstream.js';
+import { ClusterJournal } from './journal.js';
+import type { LocalNode } from './local-node.js';
+import type { Mesh } from './mesh.js';
+import { Orphans } from './orphans.js';
+import type { Peer } from './peer.js';
+import { SessionOrphans } from './session-orphans.js';
+import { StoredSessions } from './session-records.js';
+import { TicketRecords } from './ticket-records.js';
+
+/** How long JetStream keeps a record of an endpoint or a message that is not written again. */
+const RECORD_MS = 7 * 24 * 3_600_000;
+/** How long a node that shuts down waits until its last records are in JetStream. */
+const LAST_RECORDS_MS = 1000;
+
+export interface NodeStoreOptions {
+  readonly config: Config['cluster'];
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly node: Pick<LocalNode, 'name' | 'rpc' | 'leaving'> & {
+    readonly mesh: Mesh;
+    readonly domains: ReadonlyMap<string, ClusteredDomain>;
+  };
+}
+
+export class NodeStore {
+  readonly orphans: Orphans;
+  readonly #jetstream: JetStream;
+  readonly #records: TicketRecords;
+  readonly #held: HeldMessages;
+  readonly #sessions: StoredSessions;
+  readonly #sessionOrphans: SessionOrphans;
+  readonly #journals = new Set<ClusterJournal>();
+
+  constructor(private readonly options: NodeStoreOptions) {
+    const { config, metrics, node, clock } = options;
+    const { name, mesh, rpc, domains } = node;
+    const { conditions, jetstream: numbers, cluster } = metrics;
+    const { nats: urls, replicas } = config;
+    // The connection is separate from the mesh's connection to NATS.
+    const jetstream = new JetStream({ urls, cluster: config.name, node: name, replicas, conditions, metrics: numbers });
+    this.#jetstream = jetstream;
+    const own = { node: name, incarnation: mesh.incarnation };
+    this.#records = new TicketRecords({
+      ...{ jetstream, stream: jetstream.stream('tickets', { ageMs: RECORD_MS }), ...own },
+      onConflict: (domain, address, found) => this.orphans.conflict(domains.get(domain), address, found),
+    });
+    this.#held = new HeldMessages(jetstream.stream('messages', { ageMs: RECORD_MS }), node);
+    this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
+    this.orphans = new Orphans({
+      name,
+      mesh,
+      rpc,
+      domains,
+      records: this.#records,
+      held: this.#held,
+      metrics: cluster,
+    });
+    const isLeaving = (): boolean => node.leaving.isActive;
+    this.#sessionOrphans = new SessionOrphans({ name, mesh, records: this.#sessions, metrics: cluster, isLeaving });
+  }
+
+  start(): Promise<void> {
+    return this.#jetstream.start();
+  }
+
+  journalOf(domain: Domain): ClusterJournal {
+    const journal = new ClusterJournal(domain, this.options.clock, this.#records);
+    this.#journals.add(journal);
+    domain.onEnd.add(() => {
+      journal.close();
+      this.#journals.delete(journal);
+    });
+    return journal;
+  }
+
+  heldOf(domain: Domain, items: Pick<ClusteredDomain['items'], 'wire'>): DomainMessages {
+    const now = (): number => this.options.clock.now();
+    return new DomainMessages(domain, this.#held, (packet) => items.wire(packet), now);
+  }
+
+  orphansOf(domain: Domain): OrphanFinder {
+    return this.orphans.of(domain);
+  }
+
+  sessionsOf(domain: Domain): SessionStore {
+    return {
+      recordsOf: (one) => this.#sessions.of(one),
+      forget: (clientId) => this.#sessions.forget(domain.name, clientId),
+      find: (clientId, done) => {
+        const cluster = this.options.node.domains.get(domain.name);
+        if (cluster) this.#sessionOrphans.find(cluster, clientId, done);
+        else done(null);
+      },
+    };
+  }
+
+  /** Takes over MQTT sessions of nodes that this node has never heard of. */
+  sweep(cluster: ClusteredDomain): void {
+    void this.#sessionOrphans.sweep(cluster);
+  }
+
+  /** A node is not heard of, or is gone: MQTT sessions that were there are taken over. */
+  lost(peer: Peer): void {
+    for (const cluster of this.options.node.domains.values()) this.#sessionOrphans.lost(cluster, peer);
+  }
+
+  /** Other nodes have taken endpoints over. */
+  taken(peer: Peer, addresses: unknown): void {
+    this.orphans.taken(peer, addresses);
+  }
+
+  /** Writes the last changes, such as removals of ended endpoints, and waits until JetStream has them. */
+  async lastRecords(): Promise<void> {
+    for (const journal of this.#journals) journal.flush();
+    const { clock } = this.options;
+    const until = clock.now() + LAST_RECORDS_MS;
+    const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
+    while (this.#jetstream.available && isWaiting() && clock.now() < until) await nextTurn();
+  }
+
+  async close(): Promise<void> {
+    this.#sessions.close();
+    await this.#jetstream.close();
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Takes over MQTT sessions of backends whose node is gone, from JetStream (session-records.ts): when their client comes to this node, or
+ * when the node is not heard of for a lease, those that their client ids give to this node, so that what is published meanwhile waits for
+ * the client. Of two nodes that try at the same time JetStream lets one succeed. Whoever takes a session over claims its client id a
+ * little earlier than the node before: that one gives it up when it is heard of again (sessions.ts).
+ */
+import { log } from '../log.js';
+import type { ClusterMetrics } from '../metrics.js';
+import { seldom } from '../seldom.js';
+import type { Adopted } from './adopted.js';
+import type { ClusteredDomain } from './domain.js';
+import { JetStreamError } from './jetstream-port.js';
+import type { Mesh } from './mesh.js';
+import type { Peer } from './peer.js';
+import { chosenBy } from './rendezvous.js';
+import type { FoundSession, StoredSessions } from './session-records.js';
+
+/** How many sessions are taken over at a time, and how many clients may wait for that; further ones are told `later`. */
+const AT_ONCE = 32;
+const MOST_WAITING = 10_000;
+const ATTEMPTS = 3;
+
+export interface SessionOrphansOptions {
+  readonly name: string;
+  readonly mesh: Pick<Mesh, 'peers' | 'incarnation' | 'barrier'>;
+  readonly records: StoredSessions;
+  readonly metrics: ClusterMetrics;
+  readonly isLeaving: () => boolean;
+}
+
+type Done = (found: Adopted) => void;
+
+export class SessionOrphans {
+  /** Sessions that are being taken over, with the callbacks that wait for that. */
+  readonly #open = new Map<string, Done[]>();
+  readonly #waiting: (() => void)[] = [];
+  #active = 0;
+
+  constructor(private readonly options: SessionOrphansOptions) {}
+
+  /** Looks for a session that no living node has claimed, and takes it over; null: there is none. */
+  find(cluster: ClusteredDomain, clientId: string, done: Done): void {
+    const key = `${cluster.domain.name}\n${clientId}`;
+    const open = this.#open.get(key);
+    if (open) return void open.push(done);
+    if (this.#waiting.length >= MOST_WAITING) return done('later');
+    this.#open.set(key, [done]);
+    const run = (): void => {
+      this.#active += 1;
+      const end = (found: Adopted): void => {
+        this.#active -= 1;
+        const waiting = this.#open.get(key) ?? [];
+        this.#open.delete(key);
+        if (found === 'later') this.options.metrics.adoptionsDelayed += waiting.length;
+        for (const one of waiting) one(found);
+        this.#waiting.shift()?.();
+      };
+      this.#adopt(cluster, clientId).then(end, (error) => {
+        log.error({ event: 'session adoption failed', err: error }, 'an MQTT session could not be taken over');
+        end('later');
+      });
+    };
+    if (this.#active < AT_ONCE) run();
+    else this.#waiting.push(run);
+  }
+
+  /** A node is not heard of: takes over those of its sessions that are this node's by their client ids. */
+  lost(cluster: ClusteredDomain, peer: Peer): void {
+    for (const clientId of cluster.sessions.claimedBy(peer)) this.#findOwn(cluster, clientId);
+  }
+
+  /** Takes over what is left of nodes that this one has never heard of, such as all of them before they were started again. */
+  async sweep(cluster: ClusteredDomain): Promise<void> {
+    try {
+      for (const clientId of await this.options.records.clientIds(cluster.domain.name))
+        this.#findOwn(cluster, clientId);
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      // Whoever comes for a session finds it all the same.
+    }
+  }
+
+  #findOwn(cluster: ClusteredDomain, clientId: string): void {
+    const isHere = cluster.sessions.stampOf(clientId) > 0;
+    if (isHere || cluster.sessions.home(clientId) || this.options.isLeaving()) return;
+    if (chosenBy(this.options, clientId) === null) this.find(cluster, clientId, () => undefined);
+  }
+
+  async #adopt(cluster: ClusteredDomain, clientId: string): Promise<Adopted> {
+    const { records } = this.options;
+    const { name, settings, shortage } = cluster.domain;
+    if (settings.durability === 'none') return null;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (records.has(name, clientId)) return 'here';
+      try {
+        const found = await records.read(name, clientId);
+        if (!found) return null;
+        const owner = this.#living(found);
+        if (owner !== null) return owner === 'here' ? null : { peer: owner };
+        if (shortage) return 'later';
+        return await this.#take(cluster, found);
+      } catch (error) {
+        if (!(error instanceof JetStreamError)) throw error;
+        if (error.reason === 'conflict') continue;
+        // Where no node that is gone had the session, it is a new one.
+        if (!cluster.sessions.isOrphan(clientId)) return null;
+        seldom.warn(
+          'no session adoption',
+          { event: 'adoption delayed', why: error.message },
+          'no session can be taken over',
+        );
+        return 'later';
+      }
+    }
+    return 'later';
+  }
+
+  /** The start of a node that has a session, where it lives; null: it is gone. */
+  #living({ node, incarnation }: FoundSession): Peer | 'here' | null {
+    const { name, mesh } = this.options;
+    if (node === name) return incarnation === mesh.incarnation ? 'here' : null;
+    const peer = mesh.peers.get(node);
+    return peer?.up && peer.incarnation === incarnation ? peer : null;
+  }
+
+  async #take(cluster: ClusteredDomain, found: FoundSession): Promise<Adopted> {
+    const { records, metrics, mesh } = this.options;
+    const { sessions, domain } = cluster;
+    const { clientId } = found;
+    const stamp = found.stamp - 1;
+    const kept = await records.take(sessions.domain, found, stamp);
+    sessions.adopt(clientId, stamp);
+    const isTaken = await new Promise<boolean>((done) =>
+      sessions.mover ? sessions.mover.restore(clientId, kept, done) : done(false),
+    );
+    if (!isTaken) {
+      records.forget(domain.name, clientId);
+      sessions.release(clientId);
+      return 'later';
+    }
+    metrics.sessionsAdopted += 1;
+    await new Promise<void>((done) => mesh.barrier(done));
+    return 'here';
+  }
+}
