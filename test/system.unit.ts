@@ -180,6 +180,52 @@ t.test('Actors', async (t) => {
   });
 });
 
+t.test('What writing to clients tells an actor is handled in the same turn', async (t) => {
+  const system = createSystem({ metrics: new Metrics() });
+  t.teardown(() => system.close());
+  const lane = system.lane();
+  const seen: string[] = [];
+  const listener: Behaviour<null, string> = {
+    receive(state, message) {
+      seen.push(message);
+      return state;
+    },
+  };
+  const actor = system.spawn(system.group('a group', lane), listener, null);
+  const ended = new Promise<void>((resolve) => {
+    system.endOfTurn.add(() => {
+      seen.push('the turn ends');
+      resolve();
+    });
+  });
+  lane.add({ flush: () => actor.tell('written') });
+  await ended;
+  t.strictSame(seen, ['written', 'the turn ends']);
+});
+
+t.test('What a task at the start of a turn tells an actor is handled in that turn', async (t) => {
+  const system = createSystem({ metrics: new Metrics() });
+  t.teardown(() => system.close());
+  const seen: string[] = [];
+  const listener: Behaviour<null, string> = {
+    receive(state, message) {
+      seen.push(message);
+      return state;
+    },
+  };
+  const actor = system.spawn(system.group('a group'), listener, null);
+  const ended = new Promise<void>((resolve) => {
+    system.startOfTurn.add(() => actor.tell('begun'));
+    system.endOfTurn.add(() => {
+      seen.push('the turn ends');
+      resolve();
+    });
+  });
+  system.wake();
+  await ended;
+  t.strictSame(seen, ['begun', 'the turn ends']);
+});
+
 t.test('Messages that take long do not keep the event loop from the network', async (t) => {
   const system = createSystem({ metrics: new Metrics() });
   t.teardown(() => system.close());

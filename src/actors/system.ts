@@ -110,6 +110,8 @@ class Cell<S, M> implements Ref<M> {
 
 type AnyCell = Cell<unknown, unknown>;
 
+const hasMessages = ({ messages }: ActorLane): boolean => messages > 0;
+
 /** What goes through nact: the error that a message has raised, for a group to judge. */
 export class Envelope {
   constructor(
@@ -208,7 +210,10 @@ class TurnSystem implements System, TurnQueue {
       for (const { messages } of this.#lanes) waiting += messages;
       this.#metrics.mailbox.observe(waiting);
       this.#handleMessages();
+      const isUnfinished = this.#lanes.some(hasMessages);
       this.#write();
+      // Writes tell actors something, such as that a poll is answered. That needs no look at the network before.
+      if (!isUnfinished && !this.isCrowded && this.#lanes.some(hasMessages)) this.#handleMessages();
     } finally {
       // Who has asked for a turn up to here is served by the tasks below: another turn for that would be an empty one.
       this.#turn = null;
