@@ -44,11 +44,24 @@ export interface Ticket {
   readonly token: string;
 }
 
+const TOKEN_CHARACTERS = 2 * TOKEN_BYTES;
+
 /** The node is before the first colon, the token after the last one. Null for what cannot be a ticket. */
 export function parseTicket(text: string): Ticket | null {
+  const parts = splitTicket(text);
+  return parts && isToken(parts.token) ? parts : null;
+}
+
+/** The parts of what looks like a ticket; its token may be none. */
+export function splitTicket(text: string): Ticket | null {
   const first = text.indexOf(':');
-  const last = text.lastIndexOf(':');
+  // Where it stands in nearly all tickets; a shorter token, behind a later colon, would be none.
+  const usual = text.length - TOKEN_CHARACTERS - 1;
+  const last = text[usual] === ':' ? usual : text.lastIndexOf(':');
   if (first < 0 || last <= first) return null;
-  const token = text.slice(last + 1);
-  return TOKEN.test(token) ? { node: text.slice(0, first), id: text.slice(first + 1, last), token } : null;
+  return { node: text.slice(0, first), id: text.slice(first + 1, last), token: text.slice(last + 1) };
+}
+
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
 }

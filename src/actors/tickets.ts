@@ -17,8 +17,9 @@ export class Tickets extends Map<string, Client> {
   /** How many clients stand under a hash. */
   #hashed = 0;
 
-  /** The client of a token; a restored one, too. */
+  /** The client of a token; a restored one, too. What is no token has none. */
   find(token: string): Client | undefined {
+    if (token.startsWith(HASHED)) return undefined;
     return this.get(token) ?? (this.#hashed > 0 ? this.#reveal(token) : undefined);
   }
 

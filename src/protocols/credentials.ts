@@ -7,7 +7,7 @@ import { type Address, addressOf, isAddressOf, isId, type Node } from '../actors
 import type { Client } from '../actors/client.js';
 import type { FoundClient } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
-import { parseTicket, type Ticket } from '../actors/ticket.js';
+import { isToken, parseTicket, splitTicket, type Ticket } from '../actors/ticket.js';
 import type { DomainConfig } from '../config.js';
 
 const ENDPOINT = /^[uvs]id$/;
@@ -56,11 +56,12 @@ export function hasHash(domain: Domain, hash: Buffer): boolean {
 
 /** The client that a ticket of this domain stands for; null for an unknown, ended or malformed one. */
 export function findTicket(domain: Domain, ticket: string): Client | null {
-  const parsed = parseTicket(ticket);
-  if (!parsed) return null;
-  const client = domain.tickets.find(parsed.token);
-  if (client && isAddressOf(client.address, domain.name, parsed.node, parsed.id)) return client;
-  if (!domain.cluster.isKnown(ownerOf(domain, parsed), parsed.token)) noteUnknown(domain, parsed);
+  const parts = splitTicket(ticket);
+  if (!parts) return null;
+  const client = domain.tickets.find(parts.token);
+  if (client && isAddressOf(client.address, domain.name, parts.node, parts.id)) return client;
+  const isUnknown = isToken(parts.token) && !domain.cluster.isKnown(ownerOf(domain, parts), parts.token);
+  if (isUnknown) noteUnknown(domain, parts);
   return null;
 }
 
