@@ -16,12 +16,15 @@ const LONGEST_WAIT_TURNS = 100;
  * that wait.
  */
 const MOST_HANDLED = 8192;
+/** Arrays that had room for no more than so many messages stay when all are handled, to be filled again. */
+const SHORT = 64;
 
 export class Lane<Cell = unknown> {
-  #cells: Cell[] = [];
+  /** Messages and their actors: those from `#handled` to `#end` wait. */
+  #cells: (Cell | null)[] = [];
   #messages: unknown[] = [];
-  /** How many entries of `#cells` and `#messages`, from the front, have been handled. */
   #handled = 0;
+  #end = 0;
   #senders: Sender[] = [];
   #written = 0;
   #waitedTurns = 0;
@@ -35,7 +38,7 @@ export class Lane<Cell = unknown> {
 
   /** How many messages wait to be handled. */
   get messages(): number {
-    return this.#cells.length - this.#handled;
+    return this.#end - this.#handled;
   }
 
   /** How many clients wait to be written. */
@@ -48,8 +51,8 @@ export class Lane<Cell = unknown> {
   }
 
   tell(cell: Cell, message: unknown): void {
-    this.#cells.push(cell);
-    this.#messages.push(message);
+    this.#cells[this.#end] = cell;
+    this.#messages[this.#end++] = message;
     if (!this.isActive) this.wake(this);
   }
 
@@ -62,16 +65,17 @@ export class Lane<Cell = unknown> {
   /** Handles up to `most` of the messages that wait now (none where `most` is below 1); answers how many it has handled. */
   handle(most: number, receive: (cell: Cell, message: unknown) => void): number {
     const start = this.#handled;
-    const end = Math.max(start, Math.min(this.#cells.length, start + most));
-    if (end === start) return 0;
+    const end = Math.max(start, Math.min(this.#end, start + most));
     for (let at = start; at < end; at++) {
+      const [cell, message] = [this.#cells[at] as Cell, this.#messages[at]];
+      this.#cells[at] = null;
+      this.#messages[at] = null;
       this.#handled = at + 1;
-      receive(this.#cells[at] as Cell, this.#messages[at]);
+      receive(cell, message);
     }
-    if (this.#handled === this.#cells.length) this.#restart([], []);
-    else if (this.#handled > MOST_HANDLED && this.#handled * 2 > this.#cells.length) {
-      this.#restart(this.#cells.slice(this.#handled), this.#messages.slice(this.#handled));
-    }
+    const isMuch = this.#handled > MOST_HANDLED && this.#handled * 2 > this.#end;
+    if (isMuch || (this.messages === 0 && this.#end > SHORT)) this.#restart();
+    else if (this.messages === 0) this.#handled = this.#end = 0;
     return end - start;
   }
 
@@ -94,9 +98,11 @@ export class Lane<Cell = unknown> {
     this.#waitedTurns = 0;
   }
 
-  #restart(cells: Cell[], messages: unknown[]): void {
-    this.#cells = cells;
-    this.#messages = messages;
+  /** Goes on in arrays that have what waits alone. */
+  #restart(): void {
+    this.#cells = this.#cells.slice(this.#handled, this.#end);
+    this.#messages = this.#messages.slice(this.#handled, this.#end);
+    this.#end -= this.#handled;
     this.#handled = 0;
   }
 }
