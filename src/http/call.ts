@@ -84,8 +84,8 @@ export class Call {
   }
 
   /** Answers `{"status":"ok"}`, or the error. */
-  readonly ok = (result: ReplyError | null): void => {
+  ok(result: ReplyError | null): void {
     if (result === null) this.reply(OK_BODY);
     else this.fail(result);
-  };
+  }
 }

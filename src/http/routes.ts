@@ -32,11 +32,11 @@ export interface Route {
 
 /** Runs a command whose only answer besides an error is `{"status":"ok"}`. */
 function ok(command: typeof offline): Route['run'] {
-  return ({ domain, parameters, ok }) => command(domain, parameters, ok);
+  return (call) => command(call.domain, call.parameters, (result) => call.ok(result));
 }
 
 function okInRoom(command: typeof join): Route['run'] {
-  return ({ domain, roomId, parameters, ok }) => command(domain, roomId, parameters, ok);
+  return (call) => command(call.domain, call.roomId, call.parameters, (result) => call.ok(result));
 }
 
 const ROUTES = new Map<string, Route>([

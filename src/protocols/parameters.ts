@@ -27,7 +27,8 @@ function decodeAscii(text: string, first: number): string | null {
 }
 
 /** Percent-decodes a text. Throws a URIError where it is not percent-encoded UTF-8. */
-export function decode(text: string): string {
+export /** Throws a URIError where the text is not percent-encoded UTF-8. */
+function decode(text: string): string {
   const first = text.indexOf('%');
   if (first < 0) return text;
   return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);
@@ -64,14 +65,18 @@ export function readForm(text: string, into: Parameters, most: number): Fault | 
 export function readPairs(text: string, into: Parameters, most: number): Fault | null {
   const lists: Lists = { items: null };
   let count = 0;
+  // The first equals sign from `start` on; searched anew only when it is behind, so that each part of the text is searched once.
+  let equals = text.indexOf('=');
   for (let start = 0; start < text.length; ) {
     const next = text.indexOf('&', start);
     const end = next < 0 ? text.length : next;
+    if (equals >= 0 && equals < start) equals = text.indexOf('=', start);
     if (end > start) {
       count += 1;
       if (most > 0 && count > most) return 'tooMany';
+      const at = equals < 0 || equals > end ? end : equals;
       try {
-        readPair(text.slice(start, end), into, lists);
+        addPair(decode(text.slice(start, at)), decode(text.slice(at + 1, end)), into, lists);
       } catch {
         return 'malformed';
       }
@@ -86,11 +91,8 @@ interface Lists {
   items: Map<string, string[]> | null;
 }
 
-/** Adds a pair such as `a=1` to `into`. Throws a URIError where the pair is not percent-encoded UTF-8. */
-function readPair(pair: string, into: Parameters, lists: Lists): void {
-  const at = pair.indexOf('=');
-  const name = decode(at < 0 ? pair : pair.slice(0, at));
-  const value = at < 0 ? '' : decode(pair.slice(at + 1));
+/** Adds a pair to `into`. */
+function addPair(name: string, value: string, into: Parameters, lists: Lists): void {
   const list = listOf(name);
   if (list === null) {
     lists.items?.delete(name);
