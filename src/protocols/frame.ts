@@ -122,6 +122,7 @@ export const STOPPED_FRAME = '{"status":"stopped"}';
 export const SUBSCRIBED_FRAME = '{"status":"ok"}';
 
 const MESSAGES = '{"status":"ok","messages":[';
+const NOTHING_ELSE = '],"presences":[],"statuses":[]}';
 
 function withItem(items: string, item: string): string {
   return items === '' ? item : `${items},${item}`;
@@ -135,7 +136,9 @@ function build(packets: readonly Packet[]): Frame {
     else if (packet.kind === 'presence') presences = withItem(presences, json);
     else statuses = withItem(statuses, json);
   }
-  const text = `${MESSAGES}${messages}],"presences":[${presences}],"statuses":[${statuses}]}`;
+  const hasOthers = presences !== '' || statuses !== '';
+  const others = hasOthers ? `],"presences":[${presences}],"statuses":[${statuses}]}` : NOTHING_ELSE;
+  const text = MESSAGES + messages + others;
   const [first] = packets;
   // Cut from the finished frame, the message's JSON is a flat text. V8 keeps a joined text as its many parts, which costs
   // 600 bytes more for each message that waits to be confirmed.
