@@ -251,8 +251,6 @@ ajv.addKeyword({
 
 interface Compiled {
   readonly names: readonly string[];
-  /** All names without a value: what is checked has them all, in one order, which is what V8 reads fastest. */
-  readonly nothing: Checked;
   readonly validate: ValidateFunction;
   /** Like `validate`, but requires `name` in place of `ticket`; null: the call cannot be made by name. */
   readonly validateByName: ValidateFunction | null;
@@ -263,11 +261,9 @@ const compiled = new Map<SchemaName, Compiled>();
 
 function compileCall(call: SchemaName): Compiled {
   const { required, properties, byName }: Schema = { ...SCHEMAS, ...CLIENT_CALLS }[call];
-  const compile = (needed: readonly string[]) => ajv.compile({ type: 'object', required: needed, properties });
+  const compile = (names: readonly string[]) => ajv.compile({ type: 'object', required: names, properties });
   const validateByName = byName ? compile(required.map((one) => (one === 'ticket' ? 'name' : one))) : null;
-  const names = Object.keys(properties);
-  const nothing = Object.fromEntries(names.map((one) => [one, undefined]));
-  const made = { names, nothing, validate: compile(required), validateByName };
+  const made = { names: Object.keys(properties), validate: compile(required), validateByName };
   compiled.set(call, made);
   return made;
 }
@@ -303,8 +299,8 @@ function say(error: ErrorObject): string {
 
 /** Picks out the parameters that a call knows and checks them; all others are ignored. */
 export function check(call: SchemaName, parameters: Parameters): Checked | ReplyError {
-  const { names, nothing, validate: byTicket, validateByName } = compiled.get(call) ?? compileCall(call);
-  const known: Record<string, unknown> = { ...nothing };
+  const known: Record<string, unknown> = {};
+  const { names, validate: byTicket, validateByName } = compiled.get(call) ?? compileCall(call);
   const validate = validateByName && isByName(parameters) ? validateByName : byTicket;
   for (const name of names) {
     const value = parameters.get(name);
