@@ -7,8 +7,8 @@ import type { Context } from '../scenario.js';
 import { checkOk, FrameCounter, isOurs } from './common.js';
 import type { Delivered, Fanout } from './fanout.js';
 
-/** How a site names its receivers. */
-export type Way = 'single' | 'push' | 'batch';
+/** How a site names its receivers: by a call for each, one at a time (`serial`) or over eight connections at once (`single`), and so on. */
+export type Way = 'serial' | 'single' | 'push' | 'batch';
 
 /** Connections of the site, which take turns. */
 const SENDERS = 8;
@@ -31,11 +31,12 @@ export async function openSending(
   }
   const requests = ours ? ourRequests(receivers, way) : peerRequests(context, receivers);
   const clients: HttpClient[] = [];
-  for (let n = 0; n < SENDERS; n++) clients.push(await HttpClient.open(port));
+  const senders = way === 'serial' ? 1 : SENDERS;
+  for (let n = 0; n < senders; n++) clients.push(await HttpClient.open(port));
   let turn = 0;
   return {
     publish() {
-      for (const request of requests) clients[turn++ % SENDERS]?.request(request, checkOk);
+      for (const request of requests) clients[turn++ % senders]?.request(request, checkOk);
     },
   };
 }
@@ -52,7 +53,7 @@ async function ourReceivers(port: number, receivers: number, delivered: Delivere
 function ourRequests(receivers: number, way: Way): Buffer[] {
   const ids = Array.from({ length: receivers }, (_, index) => userId(index));
   if (way === 'push') return [restRequest('messages', { ...message, to: ids.join() })];
-  if (way === 'single') return ids.map((to) => restRequest('messages', { ...message, to }));
+  if (way === 'single' || way === 'serial') return ids.map((to) => restRequest('messages', { ...message, to }));
   const body = JSON.stringify({ domain, messages: ids.map((to) => ({ ...message, to })) });
   const key = Buffer.from(`${domain}:key`).toString('base64');
   const headers = `Authorization: Basic ${key}\r\nContent-Type: application/json\r\n`;

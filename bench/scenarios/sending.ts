@@ -1,4 +1,4 @@
-/** One message each to 100 users: by 100 calls, by one call that names them all, and by a batch. */
+/** One message each to 100 users: by 100 calls, one at a time or several, by one call that names them all, and by a batch. */
 import { FanoutLoop } from '../loops.js';
 import { Meter } from '../meter.js';
 import { openSending, type Way } from '../rigs/sending.js';
@@ -22,7 +22,8 @@ function sending(way: Way, title: string, peers: TargetName[]): Scenario {
 }
 
 export const sendingScenarios: readonly Scenario[] = [
-  sending('single', 'a message each to 100 WebSockets, by 100 calls', ['uws', 'nchan']),
+  sending('serial', 'a message each to 100 WebSockets, by 100 calls, one after another', ['uws', 'nchan']),
+  sending('single', 'a message each to 100 WebSockets, by 100 calls over eight connections', ['uws', 'nchan']),
   sending('push', 'a message each to 100 WebSockets, by one call that names them', []),
   sending('batch', 'a message each to 100 WebSockets, by a batch', []),
 ];
