@@ -1,6 +1,7 @@
 /**
  * Bare uWebSockets.js: what the platform can do when nothing is decided. `/ws/{id}` receives, what comes from a
- * socket on `/sender` is published natively to all receivers, and a POST to `/send/{id}` goes to that one socket.
+ * socket on `/sender` is published natively to all receivers, a POST to `/send/{id}` goes to that one socket, and one to `/batch`
+ * has a list of `[id, text]`.
  */
 import { loadUws, type WebSocket } from '../../src/uws.js';
 
@@ -51,6 +52,18 @@ app.post('/send/:id', (response, request) => {
     chunks.push(Buffer.from(new Uint8Array(chunk).slice()));
     if (!isLast) return;
     sockets.get(id)?.send(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    response.writeHeader('Content-Type', 'application/json; charset=utf-8').end('{"status":"ok"}');
+  });
+});
+
+app.post('/batch', (response) => {
+  const chunks: Buffer[] = [];
+  response.onAborted(() => {});
+  response.onData((chunk, isLast) => {
+    chunks.push(Buffer.from(new Uint8Array(chunk).slice()));
+    if (!isLast) return;
+    const list = JSON.parse(Buffer.concat(chunks).toString()) as readonly (readonly [id: string, text: string])[];
+    for (const [id, text] of list) sockets.get(id)?.send(text);
     response.writeHeader('Content-Type', 'application/json; charset=utf-8').end('{"status":"ok"}');
   });
 });

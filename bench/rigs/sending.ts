@@ -29,7 +29,7 @@ export async function openSending(
       await WebSocketClient.open({ port, path: `/ws/p${index}`, onText: () => delivered(index, 1) });
     });
   }
-  const requests = ours ? ourRequests(receivers, way) : peerRequests(context, receivers);
+  const requests = ours ? ourRequests(receivers, way) : peerRequests(context, receivers, way);
   const clients: HttpClient[] = [];
   const senders = way === 'serial' ? 1 : SENDERS;
   for (let n = 0; n < senders; n++) clients.push(await HttpClient.open(port));
@@ -60,7 +60,11 @@ function ourRequests(receivers: number, way: Way): Buffer[] {
   return [httpRequest('/v5/messages/batch', headers, body)];
 }
 
-function peerRequests(context: Context, receivers: number): Buffer[] {
+function peerRequests(context: Context, receivers: number, way: Way): Buffer[] {
+  if (way === 'batch') {
+    const list = Array.from({ length: receivers }, (_, index) => [`p${index}`, peerFrame]);
+    return [httpRequest('/batch', 'Content-Type: application/json\r\n', JSON.stringify(list))];
+  }
   const path = context.target === 'nchan' ? '/pub/p' : '/send/p';
   const headers = 'Content-Type: application/x-www-form-urlencoded\r\n';
   return Array.from({ length: receivers }, (_, index) => httpRequest(`${path}${index}`, headers, peerFrame));

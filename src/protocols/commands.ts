@@ -142,6 +142,7 @@ export function sendFromHome(
   reply: Reply<never>,
   again: () => void,
 ): boolean {
+  if (!domain.cluster.hasOthers) return false;
   const sentOn = [call, roomId, withoutKey(parameters), ...more];
   const answered = (answer: unknown) => {
     if (Array.isArray(answer)) reply(answer[0] as never);

@@ -22,6 +22,9 @@ import { type Checked, check, text } from './schemas.js';
 /** Receivers of one message. */
 export const MOST_RECEIVERS = 1000;
 
+/** Fields that are passed on as sent: section 10's closed list. */
+const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
+
 /** The ids that a sender may give its message. */
 const MESSAGE_ID = /^[\w.~-]{1,64}$/;
 const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
@@ -37,8 +40,10 @@ export interface Sent {
 
 /** A message that is not sent yet. */
 export interface Letter {
-  /** The message's fields; `from`, `to` and `id` are filled in when the message is sent. */
-  readonly fields: UnsignedMessage;
+  /** The fields that the message has for every receiver. */
+  readonly fields: Pick<UnsignedMessage, 'nick' | 'timestamp' | 'type' | 'body' | 'style'>;
+  /** Further fields, which few messages have; null: none. */
+  readonly more: Partial<Pick<UnsignedMessage, (typeof PASSED_ON)[number] | 'data'>> | null;
   /** null: everybody (a broadcast), whose `to` is passed on as sent. */
   readonly receivers: readonly Receiver[];
   /** The id that the sender gave the message; null: the server makes one. */
@@ -100,7 +105,7 @@ function sendOnPush(
   parameters: Parameters,
   reply: Reply<Sent | null>,
 ): boolean {
-  if (domain.tracker.actor(from.address) !== null) return false;
+  if (!domain.cluster.hasOthers || domain.tracker.actor(from.address) !== null) return false;
   const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
   const again = () => push(domain, parameters, reply, expiresAt, true);
   const call = ['push', '', parameters, expiresInMs] as const;
@@ -268,15 +273,17 @@ function outgoingTo(
   id: string | null,
   receipt: Receipt | null,
 ): Outgoing {
-  const { receivers, fromClient, expiresAt } = letter;
-  // The only receiver's needs no copy.
-  const fields = receivers.length === 1 ? letter.fields : { ...letter.fields };
-  fields.to = to;
-  if (id !== null) fields.id = id;
+  const { fromClient, expiresAt } = letter;
+  const fields = fieldsTo(letter, to, id ?? newMessageId());
   return { target, acceptedAt: performance.now(), kind: 'message', fields, fromClient, expiresAt, receipt };
 }
 
-const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
+/** Written out: a copy of the fields by `...` would have a shape of its own in V8, for which nothing that reads it is compiled. */
+function fieldsTo({ fields, more }: Letter, to: string, id: string): UnsignedMessage {
+  const { nick, timestamp, type, body, style } = fields;
+  const own: UnsignedMessage = { from: '', to, nick, timestamp, type, body, style, id };
+  return more === null ? own : Object.assign(own, more);
+}
 
 /** A message's fields, checked beyond their schema. */
 export function letterOf(domain: Domain, checked: Checked, expiresAt: number | null = null): Letter | ReplyError {
@@ -336,21 +343,18 @@ function letterTo(
 ): Letter | ReplyError {
   const id = text(checked, 'id') || null;
   if (id !== null && !MESSAGE_ID.test(id)) return ILL_NAMED;
-  const fields: UnsignedMessage = {
-    from: '',
-    to: '',
-    nick: text(checked, 'nick') ?? '',
-    timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
-    type: type as MessageType,
-    body: text(checked, 'body') ?? '',
-    style: text(checked, 'style') ?? '',
-  };
   const data = dataOf(domain, checked);
   if (data !== null && typeof data !== 'string') return data;
-  if (data !== null) fields.data = data;
   const receipt = text(checked, 'receipt');
   return {
-    fields: passOn(checked, fields),
+    fields: {
+      nick: text(checked, 'nick') ?? '',
+      timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
+      type: type as MessageType,
+      body: text(checked, 'body') ?? '',
+      style: text(checked, 'style') ?? '',
+    },
+    more: moreOf(checked, data),
     receivers,
     id,
     isAsked: receipt === '1' || receipt === 'true',
@@ -367,10 +371,13 @@ function dataOf(domain: Domain, { data }: Checked): string | null | ReplyError {
   return isTooLong(domain, written) ? badRequest(`data must be at most ${domain.limits.messageBytes} bytes`) : written;
 }
 
-/** Adds the fields of section 10's closed list, where the sender gave some. */
-function passOn(checked: Checked, fields: UnsignedMessage): UnsignedMessage {
-  const extra = PASSED_ON.filter((name) => checked[name] !== undefined);
-  return extra.length === 0 ? fields : { ...fields, ...Object.fromEntries(extra.map((name) => [name, checked[name]])) };
+function moreOf(checked: Checked, data: string | null): Letter['more'] {
+  let more: Record<string, string> | null = data === null ? null : { data };
+  for (const name of PASSED_ON) {
+    const value = text(checked, name);
+    if (value !== null) more = { ...more, [name]: value };
+  }
+  return more;
 }
 
 /** The answer of a call as JSON; `status` stands before it. Ids are the users' own, so the object is written, not built. */

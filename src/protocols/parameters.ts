@@ -113,19 +113,24 @@ const NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Numbers whose text a double does not keep: long ones, fractions, exponents. */
 const FRAGILE = /\d{16}|\d[.eE]/;
 
-/** A JSON value; `texts` is the same with texts for its numbers, so that they are kept as sent. */
-interface JsonValue {
+/** A parsed JSON text. */
+class Json {
   readonly value: unknown;
-  readonly texts: unknown;
+  #texts: unknown;
+
+  constructor(private readonly text: string) {
+    this.value = JSON.parse(text);
+  }
+
+  /** The value with texts for its numbers, so that they are kept as sent; made when a number or list is met, which few texts have. */
+  get texts(): unknown {
+    this.#texts ??= FRAGILE.test(this.text) ? JSON.parse(this.text.replace(NUMBER, quoted)) : this.value;
+    return this.#texts;
+  }
 }
 
-function parseJson(text: string): JsonValue {
-  const value: unknown = JSON.parse(text);
-  if (!FRAGILE.test(text)) return { value, texts: value };
-  return {
-    value,
-    texts: JSON.parse(text.replace(NUMBER, (token) => (token.startsWith('"') ? token : `"${token}"`))),
-  };
+function quoted(token: string): string {
+  return token.startsWith('"') ? token : `"${token}"`;
 }
 
 /** An escaped surrogate, whose other half may be missing. */
@@ -165,9 +170,9 @@ function exceeds(text: string, mostValues: number, mostNested: number): boolean 
   return false;
 }
 
-/** Whether a JSON text has more than `most` values, at any depth; false where `most` is 0, which means no limit. */
+/** Whether a JSON text has more than `most` values, at any depth, of two characters each at least; `most` 0: there is no limit. */
 function hasMoreValues(text: string, most: number): boolean {
-  return most > 0 && text.length > most && exceeds(text, most, Number.POSITIVE_INFINITY);
+  return most > 0 && text.length > 2 * most && exceeds(text, most, Number.POSITIVE_INFINITY);
 }
 
 /** Stands for an object or list given where a text belongs. Its content is not kept, so that nothing deeply nested goes to another node. */
@@ -179,10 +184,6 @@ function scalar(value: unknown): string | typeof NO_TEXT {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : NO_TEXT;
 }
 
-function texts(list: readonly unknown[]): readonly unknown[] {
-  return list.filter((item) => item !== null).map(scalar);
-}
-
 /**
  * Reads a JSON object of at most `most` values, those in lists and objects counted too (0: any number); null counts as
  * missing, numbers and booleans stand for their text. A value of a wrong kind is `NO_TEXT`, for the call's schema to
@@ -191,7 +192,7 @@ function texts(list: readonly unknown[]): readonly unknown[] {
 export function readJson(text: string, into: Parameters, most: number): Fault | null {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
-  return fill(into, read) ? null : 'malformed';
+  return fill(into, read.value, () => read.texts) ? null : 'malformed';
 }
 
 /** Like `readJson`, but reads an object or a list of objects. An item of the list that is not an object has no parameters. */
@@ -199,26 +200,22 @@ export function readJsonList(text: string, most: number): Parameters[] | { reado
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
   const one: Parameters = new Map();
-  if (Array.isArray(read.value)) return itemsOf(read.value, read.texts);
-  return fill(one, read) ? { one } : 'malformed';
-}
-
-function itemsOf(values: readonly unknown[], texts: unknown): Parameters[] {
-  return values.map((value, at) => {
-    const parameters: Parameters = new Map();
-    fill(parameters, { value, texts: (texts as readonly unknown[])[at] });
-    return parameters;
-  });
+  if (Array.isArray(read.value)) {
+    const items = new Items(read.value, () => read.texts as readonly unknown[]);
+    return read.value.map((_value, at) => items.at(at));
+  }
+  return fill(one, read.value, () => read.texts) ? { one } : 'malformed';
 }
 
 /** The name of the list of messages in the body of a batch. */
 const MESSAGES = 'messages';
 
-/** The messages of a batch. Each becomes `Parameters` only when it is asked for, so that a long list does not block the event loop. */
+/** A list, such as the messages of a batch. Each item becomes `Parameters` when it is asked for, so that a long list blocks nobody. */
 export class Items {
   constructor(
     private readonly values: readonly unknown[],
-    private readonly texts: readonly unknown[],
+    /** The same with texts for numbers. */
+    private readonly texts: () => readonly unknown[],
   ) {}
 
   get length(): number {
@@ -228,7 +225,7 @@ export class Items {
   /** The parameters of the item at a place; an item that is not an object has no parameters. */
   at(place: number): Parameters {
     const parameters: Parameters = new Map();
-    fill(parameters, { value: this.values[place], texts: this.texts[place] });
+    fill(parameters, this.values[place], () => this.texts()[place]);
     return parameters;
   }
 }
@@ -237,10 +234,10 @@ export class Items {
 export function readBatch(text: string, into: Parameters, most: number): Fault | null {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
-  if (!fill(into, read)) return 'malformed';
-  const { value, texts } = read as { value: Record<string, unknown>; texts: Record<string, unknown> };
-  if (Array.isArray(value[MESSAGES]))
-    into.set(MESSAGES, new Items(value[MESSAGES], texts[MESSAGES] as readonly unknown[]));
+  if (!fill(into, read.value, () => read.texts, MESSAGES)) return 'malformed';
+  const messages = (read.value as Record<string, unknown>)[MESSAGES];
+  const texts = (): readonly unknown[] => (read.texts as Record<string, readonly unknown[]>)[MESSAGES] ?? [];
+  if (Array.isArray(messages)) into.set(MESSAGES, new Items(messages, texts));
   return null;
 }
 
@@ -270,10 +267,10 @@ export function readData(text: string): string | null {
   }
 }
 
-function readValue(text: string, most: number): JsonValue | Fault {
+function readValue(text: string, most: number): Json | Fault {
   if (hasMoreValues(text, most)) return 'tooMany';
   try {
-    const read = parseJson(text);
+    const read = new Json(text);
     return SURROGATE.test(text) && hasHalfSurrogate(text) ? 'malformed' : read;
   } catch {
     return 'malformed';
@@ -283,16 +280,25 @@ function readValue(text: string, most: number): JsonValue | Fault {
 /** The parameter that may be any JSON: it stands for its text, as in a form. */
 const DATA = 'data';
 
-/** Adds the properties of a JSON object to `into`. False where the value is not an object. */
-function fill(into: Parameters, read: JsonValue): boolean {
-  const object = read.texts;
-  if (typeof object !== 'object' || object === null || Array.isArray(object)) return false;
-  for (const [name, value] of Object.entries(object)) {
-    if (value === null) continue;
-    if (name === DATA) into.set(name, textOf((read.value as Record<string, unknown>)[name]));
-    else into.set(name, Array.isArray(value) ? texts(value) : scalar(value));
+/**
+ * Adds the properties of a JSON object to `into`, but for the one called `except`. `texts` answers the object with texts for its
+ * numbers. False where the value is not an object.
+ */
+function fill(into: Parameters, value: unknown, texts: () => unknown, except = ''): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  for (const name of Object.keys(value)) {
+    const one: unknown = (value as Record<string, unknown>)[name];
+    if (one === null || name === except) continue;
+    if (name === DATA) into.set(name, textOf(one));
+    else if (typeof one === 'string') into.set(name, one);
+    else into.set(name, readOther((texts() as Record<string, unknown>)[name]));
   }
   return true;
+}
+
+/** A value that is not a text, its numbers being texts. */
+function readOther(value: unknown): unknown {
+  return Array.isArray(value) ? value.filter((item) => item !== null).map(scalar) : scalar(value);
 }
 
 /** The text of a JSON value; of one that is nested too deep, text that is none. */
