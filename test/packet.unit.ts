@@ -38,10 +38,10 @@ t.test('a packet that waits to be confirmed, and keeps its JSON alone, has the s
   fc.assert(
     fc.property(packet, (packet) => {
       const before = structuredClone(packet.fields);
-      packet.compact();
+      packet.compact(topic);
       const isWhole = packet.fields !== null && JSON.stringify(packet.fields) === JSON.stringify(before);
       encodeFrame([packet]);
-      packet.compact();
+      packet.compact(topic);
       return isWhole && JSON.stringify(sorted(packet.fields)) === JSON.stringify(sorted(before));
     }),
   );
@@ -61,9 +61,13 @@ t.test('the data of a message that keeps its JSON alone is its text again', asyn
   for (const data of ['{"b":[1,2.5,null],"a":"\\""}', '"text"', '7', 'null']) {
     const message = new Packet('message', { ...fields, data }, topic, sender);
     const json = encodePacket(message);
-    message.compact();
+    message.compact(topic);
     t.equal(message.fields.data, data);
     message.json = null;
+    t.equal(encodePacket(message), json);
+    encodeFrame([message]);
+    message.compact(topic);
+    t.equal(message.fields.data, data, 'nor where it keeps the frame that it goes out in');
     t.equal(encodePacket(message), json);
   }
 });

@@ -268,7 +268,7 @@ export class Client {
     this.#opening = 'nothing';
     this.#queue.sent(batch);
     this.#sent(packets, now);
-    for (const packet of packets) packet.compact();
+    for (const packet of packets) packet.compact(this.address);
     if (this.#queue.hasUnsent) this.#flushCounted(counting, now);
   }
 

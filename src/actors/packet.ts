@@ -84,10 +84,15 @@ function contentBytes(kind: PacketKind, fields: MessageFields | PresenceFields |
   return Buffer.byteLength(body) + (data === undefined ? 0 : Buffer.byteLength(data));
 }
 
-/** One packet, however many receive it. */
+/**
+ * One packet, however many receive it. One that waits to be confirmed is a long-lived object, and V8's collector pays for every
+ * object that it keeps: so the packet and the text of its frame are then all that is left.
+ */
 export class Packet<K extends PacketKind = PacketKind> {
-  /** The packet's JSON, made by protocols/frame.ts on first use and shared by all receivers. */
+  /** The packet's JSON, made by protocols/frame.ts on first use and shared by all receivers; null where `frame` holds it. */
   json: string | null = null;
+  /** The frame that holds this message alone; null: none has been made. */
+  frame: string | null = null;
   /** The trace that follows the packet; null, nearly always. */
   trace: Trace | null = null;
   /** Collects what becomes of the packet at each receiver, for a sender that asked for a receipt; null for nearly all packets. */
@@ -100,31 +105,52 @@ export class Packet<K extends PacketKind = PacketKind> {
   holders = 0;
   /** About how many bytes the packet takes on the wire. */
   readonly bytes: number;
+  /** Whole milliseconds, and microseconds beside them: V8 keeps a fraction as an object of its own. */
+  readonly #acceptedMs: number;
+  readonly #acceptedUs: number;
+  #topic: Address;
   #fields: FieldsOf<K> | null;
 
   constructor(
     readonly kind: K,
     fields: FieldsOf<K>,
-    /** Whose queue topic it goes to: an endpoint's, or a room's. */
-    readonly topic: Address,
+    topic: Address,
     /** The endpoint it comes from, which room packets leave out; null for the site itself. */
     readonly sender: Address | null,
-    /** When the server took it, or made it: milliseconds of `performance.now()`. */
-    readonly acceptedAt: number = performance.now(),
+    acceptedAt: number = performance.now(),
   ) {
+    this.#topic = topic;
+    this.#acceptedMs = Math.floor(acceptedAt);
+    this.#acceptedUs = Math.ceil((acceptedAt - this.#acceptedMs) * 1000);
     this.#fields = fields;
     this.bytes =
       OVERHEAD_BYTES + contentBytes(kind, fields) + fields.nick.length + fields.from.length + fields.to.length;
   }
 
+  /** Whose queue topic it goes to: an endpoint's, or a room's. */
+  get topic(): Address {
+    return this.#topic;
+  }
+
+  /** When the server took it, or made it: milliseconds of `performance.now()`, rounded up to a microsecond. */
+  get acceptedAt(): number {
+    return this.#acceptedMs + this.#acceptedUs / 1000;
+  }
+
   get fields(): FieldsOf<K> {
-    this.#fields ??= fieldsOf(JSON.parse(this.json as string) as FieldsOf<K>);
+    this.#fields ??= fieldsOf(this.#parsed());
     return this.#fields;
   }
 
-  /** Keeps only the JSON, from which the fields are parsed when needed, as a packet that was sent may wait long to be confirmed. */
-  compact(): void {
-    if (this.json !== null) this.#fields = null;
+  #parsed(): FieldsOf<K> {
+    if (this.frame === null) return JSON.parse(this.json as string) as FieldsOf<K>;
+    return (JSON.parse(this.frame) as { messages: [FieldsOf<K>] }).messages[0];
+  }
+
+  /** Keeps only JSON, of which the fields are parsed when needed, as a packet that was sent may wait long. `receiver`: shares its address. */
+  compact(receiver: Address): void {
+    if (this.json !== null || this.frame !== null) this.#fields = null;
+    if (this.#topic === receiver) this.#topic = receiver;
   }
 }
 
