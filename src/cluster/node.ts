@@ -165,7 +165,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
     this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
       const { domain } = this.domains.get(name as string) ?? {};
-      this.leaving.whenMoved(address as Address, () => {
+      this.#whenSettled(address as Address, () => {
         const client = domain?.tickets.find(token as string);
         if (client?.address === address) return reply(client?.name);
         // An empty name: the ticket was ended by a sign-out, and a connection that attaches to it is stopped (remote-transport.ts).
@@ -173,6 +173,12 @@ export class ClusterNode implements LocalNode, MeshEvents {
         reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : false);
       });
     });
+  }
+
+  /** Calls `done` when an endpoint is neither on its way from this node nor being taken over by it. */
+  #whenSettled(address: Address, done: () => void): void {
+    const { orphans } = this.#store ?? {};
+    this.leaving.whenMoved(address, () => (orphans ? orphans.whenTaken(address, done) : done()));
   }
 
   /** Resolves when this node is in the cluster and knows what the others know, or cannot join for now. */

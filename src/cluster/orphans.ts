@@ -85,6 +85,13 @@ export class Orphans {
     };
   }
 
+  /** Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. */
+  whenTaken(address: Address, done: () => void): void {
+    const waiting = this.#open.get(address);
+    if (waiting && waiting.length < MOST_WAITING) waiting.push(done);
+    else done();
+  }
+
   /**
    * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. `bytes`: of
    * the message that waits for that.

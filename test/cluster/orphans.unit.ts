@@ -171,6 +171,20 @@ t.test(
   },
 );
 
+t.test('who asks for an endpoint that is being taken over waits until it has been', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
+  n1.records.put(name, address, kept);
+  n2.onKeep = () => n2.records.put(name, address, kept);
+  const found = n2.find();
+  const births: number[] = [];
+  n2.orphans.whenTaken(address, () => births.push(n2.birth));
+  t.strictSame(births, [], 'not while it is being read');
+  t.equal(await found, 'here');
+  n2.orphans.whenTaken(address, () => births.push(n2.birth));
+  t.strictSame(births, [1, 1]);
+});
+
 t.test('a takeover that JetStream has failed half-way is done again by the same node', async (t) => {
   const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
   const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
