@@ -109,6 +109,32 @@ t.test('events that carry a deleted message are not told, and others are', async
   t.equal(numbers.eventsWaitingBytes, 0);
 });
 
+t.test(
+  'a client that deletes its message takes it from its receiver, and not from what the site is told of it',
+  async (t) => {
+    const hook = await WebhookServer.start(t);
+    const clock = new ManualClock();
+    const clients = { clientCalls: true, clientSend: ['websocket', 'http'] };
+    const server = await testServer(t, { domains: domainsOf(hook.url, clients) }, clock);
+    const site = server.site();
+    const { ticket } = await site.online('jack');
+    const call = async (calls: object) => {
+      const query = { domain: siteA.domain, ticket };
+      const answer = await server.request({ method: 'POST', path: '/v5/packets', query, body: JSON.stringify(calls) });
+      if (answer.status !== 200) throw new Error(answer.text);
+    };
+    await call([
+      { call: 'message', to: 'anna', body: 'threat', id: 'one' },
+      { call: 'status', to: 'anna', show: 'deleted one' },
+    ]);
+    await site.push('bob', 'carl', 'last');
+    await server.settled();
+    clock.advance(200);
+    const told = await saidUpTo(hook, 'undelivered last');
+    t.strictSame(told, ['message threat', 'message last', 'undelivered last'], 'no e-mail of it, and a record');
+  },
+);
+
 t.test('a room’s message that is deleted is told in no event, and a user’s of the room’s name is', async (t) => {
   const hook = await WebhookServer.start(t);
   const clock = new ManualClock();

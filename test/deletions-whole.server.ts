@@ -60,6 +60,18 @@ t.test('nothing that a forgotten user said or was told is delivered, in rooms ne
   t.strictSame(await comes(site, 'carl'), ['bob in the room', 'bob to carl']);
 });
 
+t.test('many conversations are forgotten at once, each call when its own is', async (t) => {
+  const server = await testServer(t, { data: t.testdir(), domains: [keeping, siteB] });
+  const site = server.site();
+  const names = Array.from({ length: 30 }, (_, n) => `user${n}`);
+  for (const name of names) for (const n of [1, 2]) await site.push(name, 'anna', `${name} ${n}`);
+  await site.push('anna', 'bob', 'stays');
+  const answers = await Promise.all(names.map((name) => forget(site, { name })));
+  t.ok(answers.every(({ status }) => status === 200));
+  t.strictSame(await comes(site, 'anna'), []);
+  t.strictSame(await comes(site, 'bob'), ['stays']);
+});
+
 t.test('a room that is forgotten is delivered to no member that is away, and what is said to them is', async (t) => {
   const one = await awayWorld(t, { data: t.testdir(), domains: [keeping, siteB] });
   const { server, site } = one;

@@ -115,6 +115,22 @@ t.test('a queue is bounded, and a server with nothing to do is not woken', async
   t.equal(fair.waiting(flood), 0);
 });
 
+t.test('what waits of one domain holds at most 64 MiB, however few tasks it is', async (t) => {
+  const turns = new Turns();
+  const fair = new FairShare(turns, turns.now);
+  const [flood, calm] = [domain(), domain()];
+  fair.pass(calm, () => undefined);
+  for (let n = 0; n < 4; n++) fair.pass(flood, () => undefined, 1024 * 1024);
+  for (let n = 0; n < 64; n++) {
+    t.notOk(fair.isFull(flood));
+    t.notOk(fair.pass(flood, () => undefined, 1024 * 1024));
+  }
+  t.ok(fair.isFull(flood));
+  t.notOk(fair.isFull(calm));
+  while (turns.isAwake) turns.end();
+  t.notOk(fair.isFull(flood), 'what is done holds nothing');
+});
+
 t.test('a turn begins no further task of a domain once its tasks have taken long, and one always', async (t) => {
   const turns = new Turns();
   const fair = new FairShare(turns, turns.now);

@@ -79,3 +79,32 @@ t.test('WebSockets that begin a message and never end it are bounded together on
   await server.site(siteA).push('x', '1', 'hello');
   t.match(await known.next(), { body: 'hello' });
 });
+
+t.test(
+  'bodies that never come to their end are bounded together, and who has held most for longest makes room',
+  async (t) => {
+    const server = await testServer(t);
+    const open = async (bytes: number) => {
+      const raw = await RawSocket.open(server);
+      raw.write(`POST /v5/messages/batch HTTP/1.1\r\nHost: x\r\nContent-Length: ${MIB}\r\n\r\n`);
+      raw.write(Buffer.alloc(bytes, 0x20));
+      return raw;
+    };
+    const small = await open(1000);
+    const first = await open(MIB - 1);
+    const all = [];
+    for (let n = 0; n < 130; n++) all.push(await open(MIB - 1));
+    await first.closed;
+    t.ok(server.metrics.refused.unavailable > 0);
+    t.equal(small.socket.destroyed, false);
+    const body = JSON.stringify({ messages: [{ from: 'x', to: '1', body: 'hello '.repeat(100) }] });
+    const batch = { method: 'POST', path: '/v5/messages/batch', headers: { 'content-type': 'application/json' }, body };
+    t.match(await server.site().send(batch), { status: 200 }, 'a whole body is read meanwhile');
+    const before = server.metrics.refused.unavailable;
+    for (const raw of all) raw.socket.destroy();
+    await server.settled();
+    for (let n = 0; n < 20; n++) await open(MIB - 1);
+    await server.settled();
+    t.equal(server.metrics.refused.unavailable, before, 'who has gone holds nothing');
+  },
+);

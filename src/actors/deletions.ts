@@ -8,6 +8,7 @@
  * A conversation, or all that a user has said, is deleted by the history (forgetting.ts), which tells nobody: it is taken out of
  * everything in which messages wait, on every node (`deleteWaiting`).
  */
+import type { EventKind } from '../event-kinds.js';
 import { type Address, isRoom, parseTarget, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
@@ -17,6 +18,8 @@ import { whenHandled } from './router.js';
 import { forgetWaiting } from './unseen.js';
 
 const DELETED = 'deleted ';
+/** The kind of the event that tells of a message which was accepted. */
+const ACCEPTED: EventKind = 'message';
 /** So many pieces of the work of a deletion are done in one turn of the event loop. */
 const AT_ONCE = 100;
 /** A message is told to its sender's actor, which tells its receivers' actors, which give it to queues and outboxes. */
@@ -30,6 +33,8 @@ export interface Deletion {
   readonly isOfRoom: boolean;
   /** Of the conversation only the message that the user has sent under this id; null: all. */
   readonly id: string | null;
+  /** Whether the site has deleted it, and not its sender's client. */
+  readonly bySite: boolean;
 }
 
 /** A single message. */
@@ -41,10 +46,11 @@ export interface MessageDeletion extends Deletion {
 /** The message that a packet deletes; null, nearly always: the packet deletes none. */
 export function deletionOf({ name }: Pick<Domain, 'name'>, packet: Packet): MessageDeletion | null {
   if (packet.kind !== 'status') return null;
-  const { topic, fields } = packet;
+  const { topic, fields, fromClient } = packet;
   const { from, show } = fields as StatusFields;
   if (!show.startsWith(DELETED)) return null;
-  return { user: from, other: shortId(name, topic), id: show.slice(DELETED.length), isOfRoom: isRoom(name, topic) };
+  const id = show.slice(DELETED.length);
+  return { user: from, other: shortId(name, topic), id, isOfRoom: isRoom(name, topic), bySite: !fromClient };
 }
 
 export function isDeleted({ user, other, id, isOfRoom }: Deletion, message: MessageFields): boolean {
@@ -58,7 +64,11 @@ export function isDeleted({ user, other, id, isOfRoom }: Deletion, message: Mess
 }
 
 /** What waits with messages in it, as JSON: a frame, an event with its `packet`, or a message itself. */
-type Holder = MessageFields & { readonly messages?: readonly MessageFields[]; readonly packet?: MessageFields };
+type Holder = MessageFields & {
+  readonly messages?: readonly MessageFields[];
+  readonly kind?: string;
+  readonly packet?: MessageFields;
+};
 
 /** Whether a frame's JSON holds a single message, which is deleted. */
 export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
@@ -69,7 +79,8 @@ export function isFrameOf(deletion: Deletion, payload: Buffer): boolean {
 /** Whether what waits for the site, as JSON, is a deleted message or an event that carries one. */
 export function isItemOf(deletion: Deletion, json: string | Buffer): boolean {
   const item = parse(deletion, json);
-  return item !== null && isDeleted(deletion, item.packet ?? item);
+  if (item === null || (item.kind === ACCEPTED && !deletion.bySite)) return false;
+  return isDeleted(deletion, item.packet ?? item);
 }
 
 /** Most texts that do not have the deleted message are ruled out without being parsed; null: they are, or are no JSON object. */
@@ -137,23 +148,26 @@ function isMessage(deletion: Deletion): (packet: Packet) => boolean {
   return ({ kind, fields }) => kind === 'message' && isDeleted(deletion, fields as MessageFields);
 }
 
-/** What a deletion takes out of what waits for the site, as another node is asked for it. */
-export type ForSite = readonly [marker: null, sender: Address, to: Address, id: string];
+/** What a deletion takes out of what waits for the site, as another node is asked for it. `bySite`: the site itself has deleted it. */
+export type ForSite = readonly [marker: null, sender: Address, to: Address, id: string, bySite: boolean];
 
-/** A status that deletes a message has been dispatched: on every node the message is taken out of what waits for the site. */
-export function deleteForSite(domain: Domain, sender: Address, to: Address, id: string): void {
+/**
+ * A status that deletes a message has been dispatched: on every node the message is taken out of what waits for the site. An event
+ * that tells of a message which was accepted goes only where the site deletes it: nobody takes back from the site what he has said.
+ */
+export function deleteForSite(domain: Domain, { sender, topic, fromClient }: Packet, id: string): void {
   const { events, webhooks, settings, cluster } = domain;
-  if (!events?.carriesMessages && webhooks.size === 0 && !settings.carbons) return;
-  deleteForSiteHere(domain, [null, sender, to, id], () => undefined);
-  const what: ForSite = [null, sender, to, id];
+  if (sender === null || (!events?.carriesMessages && webhooks.size === 0 && !settings.carbons)) return;
+  const what: ForSite = [null, sender, topic, id, !fromClient];
+  deleteForSiteHere(domain, what, () => undefined);
   cluster.forget(what, () => undefined);
 }
 
 /** Takes a deleted message out of what waits for the site on this node, and for the other clients of its sender. */
-export function deleteForSiteHere(domain: Domain, [, sender, to, id]: ForSite, done: () => void): void {
+export function deleteForSiteHere(domain: Domain, [, sender, to, id, bySite]: ForSite, done: () => void): void {
   const { name, tracker } = domain;
   const isOfRoom = isRoom(name, to);
-  const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom };
+  const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom, bySite };
   const run = (): void => {
     domain.events?.delete(deletion);
     for (const webhook of domain.webhooks) webhook.delete(deletion);

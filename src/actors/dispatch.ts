@@ -28,7 +28,7 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
   const { address, node, client } = target;
   if (domain.history !== null && !isForWebhookOnly(domain, target)) domain.history.take(packet, address);
   const deletion = deletionOf(domain, packet);
-  if (deletion !== null && packet.sender !== null) deleteForSite(domain, packet.sender, address, deletion.id);
+  if (deletion !== null) deleteForSite(domain, packet, deletion.id);
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
     deleteFromMailboxes(domain, packet, null);

@@ -29,12 +29,33 @@ export function forget(domain: Domain, what: Forgotten, done: (author: string | 
 function forgetHere(domain: Domain, what: Forgotten, done: (author: string | null) => void): void {
   const [, , id] = what;
   if (id !== null) return forgetKept(domain, what, done);
-  deleteWaiting(domain, deletionOf(domain, what), () => forgetKept(domain, what, done));
+  afterOthers(domain, (end) => {
+    const finish = (author: string | null): void => {
+      end();
+      done(author);
+    };
+    deleteWaiting(domain, deletionOf(domain, what), () => forgetKept(domain, what, finish));
+  });
+}
+
+/** Tasks of domains that wait until the task before them has ended; the first of each list is under way. */
+const tasks = new WeakMap<Domain, ((end: () => void) => void)[]>();
+
+/** Runs a domain's tasks one after another: each does some pieces of work in a turn of the event loop, and many at once would hold it up. */
+function afterOthers(domain: Domain, task: (end: () => void) => void): void {
+  const waiting = tasks.get(domain) ?? [];
+  tasks.set(domain, waiting);
+  const end = (): void => {
+    waiting.shift();
+    waiting[0]?.(end);
+  };
+  waiting.push(task);
+  if (waiting.length === 1) task(end);
 }
 
 function deletionOf(domain: Domain, [user, other]: Forgotten): Deletion {
   const isOfRoom = other !== null && isRoom(domain.name, other);
-  return { user: domain.shortId(user), other: other && domain.shortId(other), isOfRoom, id: null };
+  return { user: domain.shortId(user), other: other && domain.shortId(other), isOfRoom, id: null, bySite: true };
 }
 
 function forgetKept(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
@@ -80,8 +101,8 @@ function readForgotten(fields: readonly unknown[]): Forgotten | null {
 
 /** Reads another node's request to take a deleted message out of what waits for the site; null: it is another request, or not valid. */
 function readForSite({ name }: Domain, fields: readonly unknown[]): ForSite | null {
-  const [marker, sender, to, id] = fields;
+  const [marker, sender, to, id, bySite] = fields;
   const isAddress = (value: unknown): boolean => typeof value === 'string' && value.startsWith(`/domain/${name}/`);
   if (marker !== null || !isAddress(sender) || !isAddress(to) || typeof id !== 'string') return null;
-  return [null, sender as Address, to as Address, id];
+  return [null, sender as Address, to as Address, id, bySite === true];
 }

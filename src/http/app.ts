@@ -24,7 +24,7 @@ function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) =>
   call.isReading = false;
   // The body is copied, since uWebSockets.js takes its memory back.
   const kept = Buffer.from(body);
-  fair.wait(domain, () => (call.isOpen ? run(kept) : undefined));
+  fair.wait(domain, () => (call.isOpen ? run(kept) : undefined), kept.length);
 }
 
 /** Runs a call whose domain became known only from its parameters or token: at once or when it is the domain's turn. */
@@ -92,7 +92,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
     if (found.route.method !== 'POST') return pass(call, found, NO_BODY);
-    readBody(res, found.route.bodyBytes ?? context.config().limits.bodyBytes, (body) => {
+    call.upload = readBody(context, res, found.route.bodyBytes ?? context.config().limits.bodyBytes, (body) => {
       if (isReplyError(body)) call.fail(body);
       else pass(call, found, body as Buffer);
     });

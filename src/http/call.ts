@@ -8,7 +8,7 @@ import type { Parameters } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 import type { PublicPorts } from './public-url.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';
-import type { Head } from './request.js';
+import type { Head, Upload } from './request.js';
 
 /** What a call needs to know of its route. */
 export interface Called {
@@ -26,6 +26,8 @@ export class Call {
   parameters!: Parameters;
   /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
   isReading = true;
+  /** The request's body while it comes; null: there is none. */
+  upload: Upload | null = null;
   /** Access-Control-Allow-Origin of the answer; null: none, the call is not for pages. */
   allowOrigin: string | null = null;
   #open = true;
@@ -40,6 +42,7 @@ export class Call {
   ) {
     res.onAborted(() => {
       this.#open = false;
+      this.upload?.end();
     });
   }
 

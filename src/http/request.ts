@@ -1,8 +1,10 @@
 /** Reading a request: its path, its body up to the limit, its parameters. */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import type { Context } from '../protocols/context.js';
 import type { Headers } from '../protocols/headers.js';
 import { type Fault, type Parameters, readForm, readJson, readPairs } from '../protocols/parameters.js';
+import type { Stranger } from '../protocols/strangers.js';
 import type { HttpResponse } from '../uws.js';
 
 /** What must be taken from uWebSockets.js's request before its handler returns. */
@@ -11,25 +13,63 @@ export interface Head {
   readonly headers: Headers;
 }
 
-/** Reads the whole body; `done` is called once, unless the client goes first. */
-export function readBody(res: HttpResponse, limitBytes: number, done: (body: Buffer | ReplyError) => void): void {
-  let chunks: Buffer[] = [];
+/** A body that comes in several pieces. Who sends it is not known before its end, as its parameters may name the domain. */
+export class Upload implements Stranger {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(
+    private readonly context: Context,
+    private readonly res: HttpResponse,
+  ) {}
+
+  /** Adds a piece, which is copied, since uWebSockets.js takes its memory back. Others that hold much longer are dropped for it. */
+  add(chunk: ArrayBuffer): void {
+    this.#chunks.push(Buffer.from(Buffer.from(chunk)));
+    this.#bytes += chunk.byteLength;
+    this.context.strangers.hold(this, this.#bytes);
+  }
+
+  /** Answers what has come; nothing is held any more. */
+  end(): Buffer {
+    this.context.strangers.release(this);
+    const body = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    return body;
+  }
+
+  drop(): void {
+    this.#chunks = [];
+    this.context.runtime.metrics.refused.unavailable += 1;
+    this.res.close();
+  }
+}
+
+/** Reads the whole body; `done` is called once, unless the client goes first: then the caller ends the upload. */
+export function readBody(
+  context: Context,
+  res: HttpResponse,
+  limitBytes: number,
+  done: (body: Buffer | ReplyError) => void,
+): Upload {
+  const upload = new Upload(context, res);
   let length = 0;
   let over = false;
   res.onData((chunk, isLast) => {
     if (over) return;
+    const isWhole = isLast && length === 0;
     length += chunk.byteLength;
     if (limitBytes > 0 && length > limitBytes) {
       over = true;
-      chunks = [];
+      upload.end();
       done(PAYLOAD_TOO_LARGE);
       return;
     }
-    // uWebSockets.js takes the chunk's memory back on return.
-    if (isLast && chunks.length === 0) return done(Buffer.from(chunk));
-    chunks.push(Buffer.from(Buffer.from(chunk)));
-    if (isLast) done(Buffer.concat(chunks));
+    if (isWhole) return done(Buffer.from(chunk));
+    upload.add(chunk);
+    if (isLast) done(upload.end());
   });
+  return upload;
 }
 
 export type MediaType = 'form' | 'json';

@@ -24,8 +24,9 @@ const FROM_QUEUES_MS = 0.2;
 const BUSY = 64;
 /** A domain is alone when no task of another domain has come in this many turns; turns in which no task came do not count. */
 const ALONE_TURNS = 1000;
-/** How many tasks of one domain may wait; more are refused. */
+/** How many tasks of one domain may wait, and about how many bytes they may hold; more are refused. */
 const MOST = 10_000;
+const MOST_BYTES = 64 * 1024 * 1024;
 
 interface Share {
   /** The turn for which `done`, the tasks done at once, and `spentMs`, the time that they took, count. */
@@ -35,6 +36,8 @@ interface Share {
   /** Tasks in parts that have begun: they go on before a waiting task begins, so that they soon free the memory that they hold. */
   readonly begun: Fifo<() => void>;
   readonly waiting: Fifo<() => void>;
+  /** Bytes that the waiting tasks hold, such as the bodies of their requests. */
+  bytes: number;
 }
 
 type Turns = Pick<System, 'wake' | 'endOfTurn' | 'isCrowded'>;
@@ -62,9 +65,10 @@ export class FairShare {
     system.endOfTurn.add(() => this.#endOfTurn());
   }
 
-  /** Whether so many tasks of a domain wait that another one has to be refused. */
+  /** Whether so many tasks of a domain wait, or such large ones, that another one has to be refused. */
   isFull(domain: Domain): boolean {
-    return this.waiting(domain) >= MOST;
+    const share = this.#shares.get(domain);
+    return share !== undefined && (lengthOf(share) >= MOST || share.bytes >= MOST_BYTES);
   }
 
   /** How many tasks of a domain wait. */
@@ -73,11 +77,11 @@ export class FairShare {
     return share ? lengthOf(share) : 0;
   }
 
-  /** Does a domain's task, now or when it is the domain's turn. Answers whether it was done now. */
-  pass(domain: Domain, task: () => void): boolean {
+  /** Does a domain's task, now or when it is the domain's turn; `bytes`: about what it holds. Answers whether it was done now. */
+  pass(domain: Domain, task: () => void, bytes = 0): boolean {
     const isNow = this.isTurnOf(domain);
     if (isNow) task();
-    else this.wait(domain, task);
+    else this.wait(domain, task, bytes);
     return isNow;
   }
 
@@ -110,10 +114,16 @@ export class FairShare {
     this.system.isCrowded = false;
   }
 
-  /** Puts a task into the domain's queue, to be done when it is the domain's turn. */
-  wait(domain: Domain, task: () => void): void {
+  /** Puts a task into the domain's queue, to be done when it is the domain's turn; `bytes`: about what it holds. */
+  wait(domain: Domain, task: () => void, bytes = 0): void {
     domain.metrics.deferred += 1;
-    this.#add(domain, 'waiting', task);
+    if (bytes === 0) return this.#add(domain, 'waiting', task);
+    const share = this.#shareOf(domain);
+    share.bytes += bytes;
+    this.#add(domain, 'waiting', () => {
+      share.bytes -= bytes;
+      task();
+    });
   }
 
   /** Does the next part of a task in parts when it is the domain's turn again, and never before the network's events were handled. */
@@ -141,7 +151,7 @@ export class FairShare {
     if (this.#last !== null) this.#otherTurn = this.#turn;
     let share = this.#shares.get(domain);
     if (!share) {
-      share = { turn: -1, done: 0, spentMs: 0, begun: new Fifo(), waiting: new Fifo() };
+      share = { turn: -1, done: 0, spentMs: 0, begun: new Fifo(), waiting: new Fifo(), bytes: 0 };
       this.#shares.set(domain, share);
     }
     this.#last = domain;

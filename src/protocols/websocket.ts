@@ -313,7 +313,7 @@ export class WebSocketAdapter {
       };
       // Where too many tasks of the domain wait already, the call cannot wait too: the socket is closed, and the client comes later.
       if (this.context.fair.isFull(domain)) return ws.end(CLOSE.tryAgainLater.webSocketCode, CLOSE.tryAgainLater.name);
-      return void this.context.fair.pass(domain, call);
+      return void this.context.fair.pass(domain, call, text.length);
     }
     if (position !== undefined) socket.says(position);
     if (word === PING && ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');

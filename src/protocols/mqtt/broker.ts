@@ -72,7 +72,10 @@ export class Broker {
     domain.cluster.sessions.mover = moverOf(this);
     domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
     domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
-    domain.onDeleted.add((deletion) => this.#tellAll({ kind: 'deleted', deletion }));
+    domain.onDeleted.add((deletion) => {
+      // A single message is taken out of sessions that watch its address by the status that deletes it.
+      if (deletion.id === null || this.#hasEvents) this.#tellAll({ kind: 'deleted', deletion });
+    });
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
       deliver: (publication) => void publish(domain.table, publication, true),
@@ -109,6 +112,17 @@ export class Broker {
     this.#subscriptions -= 1;
     this.domain.memory.subtract(subscriptionBytes(filter));
     this.shapes.remove(filter);
+  }
+
+  /** Whether a session subscribes to events that carry messages. */
+  get #hasEvents(): boolean {
+    let isFound = false;
+    for (const kind of ['message', 'undelivered']) {
+      this.domain.table.match(eventTopic(this.domain.name, kind), () => {
+        isFound = true;
+      });
+    }
+    return isFound;
   }
 
   #tellAll(message: SessionMessage): void {

@@ -19,7 +19,8 @@ export class FairOwner implements ConnectionOwner {
   received(packet: Incoming): void {
     if (this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
     if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
-    this.fair.wait(this.domain, () => this.owner.received(packet));
+    const bytes = packet.cmd === 'publish' ? packet.payload.length : 0;
+    this.fair.wait(this.domain, () => this.owner.received(packet), bytes);
   }
 
   refused(refused: Refused): void {
