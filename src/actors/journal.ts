@@ -211,6 +211,7 @@ export class DomainJournal {
     const isHeld = !goesOn && held.queues.length > 0;
     const queues = this.#byAddress(isHeld ? [held.queues] : this.#chunks());
     const packetOf = isHeld ? held.packetOf : this.#readPackets();
+    const full = this.#addresses();
     let [restored, open] = [0, 1];
     let settle = (): void => undefined;
     const isDone = new Promise<void>((resolve) => {
@@ -226,7 +227,7 @@ export class DomainJournal {
       queues.delete(address);
       const actor = this.domain.endpoint({ address, node, id, client: null });
       open += 1;
-      actor.tell({ kind: 'restore', kept, queues: waiting, packetOf, goesOn, done });
+      actor.tell({ kind: 'restore', kept, queues: waiting, packetOf, full, goesOn, done });
     };
     let unreadable = 0;
     for (const [key, kept] of this.#endpoints.entries(this.#part)) {
@@ -251,6 +252,20 @@ export class DomainJournal {
     held.forget();
     this.#cancelStale = this.clock.after(STALE_MS, () => this.#forgetQueues());
     return restored;
+  }
+
+  /** Makes a function that gives the address of `{node}/{id}`. Each is put together and hashed once: a user is the buddy of many. */
+  #addresses(): (short: string) => Address {
+    const start = `/domain/${this.domain.name}/`;
+    const known = new Map<string, Address>();
+    return (short) => {
+      let address = known.get(short);
+      if (address === undefined) {
+        address = (start + short) as Address;
+        known.set(short, address);
+      }
+      return address;
+    };
   }
 
   *#chunks(): Iterable<readonly KeptQueues[]> {

@@ -41,6 +41,8 @@ export type KeepingMessage =
       /** The endpoint's queues; null: nothing waited in them, or they were not written before the server was killed. */
       readonly queues: KeptQueues | null;
       readonly packetOf: (number: number) => Packet | null;
+      /** The address that stands in records as `{node}/{id}`, the same text each time. */
+      readonly full: (short: string) => Address;
       /** Whether positions go on: the server has ended in order. */
       readonly goesOn: boolean;
       readonly done: () => void;
@@ -151,8 +153,8 @@ export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'> & {
 type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 
 function restore(state: EndpointState, message: Restoring, self: Ref<EndpointMessage>): EndpointState {
-  const { kept, queues, packetOf, goesOn, done } = message;
-  if (kept) comeBack(state, kept, self);
+  const { kept, queues, packetOf, full, goesOn, done } = message;
+  if (kept) comeBack(state, kept, full, self);
   if (!kept && queues) keepOffline(state, queues, packetOf);
   if (kept) restoreClients(state, state.clients, queues, { packetOf, goesOn });
   done();
@@ -184,10 +186,9 @@ export function restoreClients(
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
 
-function comeBack(state: EndpointState, kept: KeptEndpoint, self: Ref<EndpointMessage>): void {
+function comeBack(state: EndpointState, kept: KeptEndpoint, full: Restoring['full'], self: Ref<EndpointMessage>): void {
   const { domain, record } = state;
   const { runtime, tracker, metrics } = domain;
-  const full = (short: string): Address => `/domain/${domain.name}/${short}` as Address;
   state.online = !kept.isAway;
   if (state.online) metrics.endpointsOnline += 1;
   domain.fanout.silently(() => {

@@ -148,8 +148,8 @@ export function queueState(
 
 export function isKeptEndpoint(value: unknown): value is KeptEndpoint {
   const { nick, show, status, buddies, rooms, clients } = (value ?? {}) as Partial<Record<keyof KeptEndpoint, unknown>>;
-  const texts = [nick, show, status].every((text) => typeof text === 'string');
-  return texts && [buddies, rooms, clients].every(Array.isArray);
+  const hasTexts = typeof nick === 'string' && typeof show === 'string' && typeof status === 'string';
+  return hasTexts && Array.isArray(buddies) && Array.isArray(rooms) && Array.isArray(clients);
 }
 
 export function isKeptQueues(value: unknown): value is KeptQueues {

@@ -63,7 +63,9 @@ class LmdbTable<V> implements Table<V> {
 
   entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
     const parts: Key = typeof prefix === 'string' ? [prefix] : prefix;
-    return withPending(this.#stored(parts, range), pendingIn(this.#pending.values(), parts, range), range);
+    const pending = pendingIn(this.#pending.values(), parts, range);
+    const stored = this.#stored(parts, range);
+    return pending.length === 0 ? stored : withPending(stored, pending, range);
   }
 
   *#stored(prefix: Key, range: Range): Iterable<readonly [Key, V]> {
