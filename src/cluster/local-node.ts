@@ -12,6 +12,11 @@ import type { Rpc } from './rpc.js';
 /** How many random digits a token has at its end, behind the name of the node that issued it. */
 export const RANDOM_DIGITS = 32;
 
+/** The name of the node that issued a token. */
+export function nodeOfToken(token: string): string {
+  return Buffer.from(token.slice(0, -RANDOM_DIGITS), 'hex').toString();
+}
+
 export interface LocalNode {
   readonly name: string;
   /** How the tokens of this node's tickets begin. */

@@ -14,7 +14,7 @@ import { ClusteredDomain } from './domain.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
 import { Leaving } from './leaving.js';
-import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
+import { type LocalNode, nodeOfToken, RANDOM_DIGITS } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
 import { MovingSessions } from './moving-sessions.js';
@@ -236,7 +236,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   /** The living node that issued a token; null where this node issued it, or where the node that did is gone. */
   homeOf(token: string): Peer | null {
     if (token.length <= RANDOM_DIGITS) return null;
-    const peer = this.mesh.peers.get(Buffer.from(token.slice(0, -RANDOM_DIGITS), 'hex').toString());
+    const peer = this.mesh.peers.get(nodeOfToken(token));
     return peer?.up ? peer : null;
   }
 

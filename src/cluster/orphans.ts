@@ -19,6 +19,7 @@ import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
 import type { FoundMessages, HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
+import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
@@ -110,7 +111,7 @@ export class Orphans {
       const waiting = this.#open.get(address);
       if (waiting) return this.#wait(waiting, bytes, start, done);
       this.#open.set(address, []);
-      this.#begin(() => this.#adopt(cluster, address, token === null ? null : hashOf(token)), address, done);
+      this.#begin(() => this.#adopt(cluster, address, token), address, done);
     };
     start();
   }
@@ -159,11 +160,12 @@ export class Orphans {
     for (const go of waiting) go();
   }
 
-  async #adopt(cluster: ClusteredDomain, address: Address, hash: string | null): Promise<Adopted> {
+  async #adopt(cluster: ClusteredDomain, address: Address, token: string | null): Promise<Adopted> {
+    const nodes = this.#nodesOf(cluster.domain, address, token);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
-        const parts = await this.options.records.read(cluster.domain.name, address);
-        const part = hash === null ? this.#orphanOf(parts) : partOf(parts, hash);
+        const parts = await this.options.records.read(cluster.domain.name, address, nodes);
+        const part = token === null ? this.#orphanOf(parts) : partOf(parts, hashOf(token));
         if (!part) return null;
         const [node, incarnation] = homeOf(part);
         // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
@@ -179,6 +181,14 @@ export class Orphans {
       }
     }
     return 'later';
+  }
+
+  /** The names of the nodes that may have a record of an endpoint: of the ticket's node, of those with a part, and of all that are remembered. */
+  #nodesOf({ tracker }: Domain, address: Address, token: string | null): ReadonlySet<string> {
+    const { name, mesh } = this.options;
+    const parts = tracker.records.get(address)?.parts ?? [];
+    const home = token === null ? [] : [nodeOfToken(token)];
+    return new Set([...home, ...parts.map(({ node }) => node.name), ...mesh.peers.keys(), name]);
   }
 
   #isAlive(node: string, incarnation: number): boolean {

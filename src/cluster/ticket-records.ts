@@ -8,7 +8,7 @@
 import type { Address } from '../actors/address.js';
 import { isKeptEndpoint, type KeptEndpoint } from '../actors/kept.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
-import type { KeptStream } from './kept-stream.js';
+import type { KeptStream, Record } from './kept-stream.js';
 
 /** A part of an endpoint, as its node has written it. */
 export interface PartRecord {
@@ -106,14 +106,31 @@ export class TicketRecords {
     for (const done of own?.waiting ?? []) done();
   }
 
-  /** The records of all parts of an endpoint. Rejects with a JetStreamError. */
-  async read(domain: string, address: Address): Promise<readonly FoundPart[]> {
+  /**
+   * The records of all parts of an endpoint. `nodes`: names of nodes that may have one, as those that have it from them may. JetStream
+   * finds the record of a named node by its key; it looks through all records of all endpoints (2 ms with 6,000 of them) only where
+   * none of these nodes has one. Rejects with a JetStreamError.
+   */
+  async read(domain: string, address: Address, nodes: Iterable<string>): Promise<readonly FoundPart[]> {
+    const prefix = `${subjectOf(domain, address)}.`;
+    const names = new Set(nodes);
     const found: FoundPart[] = [];
-    for (const { key, revision, data } of await this.options.stream.readAll(`${subjectOf(domain, address)}.`)) {
-      const part = read(data);
-      if (part) found.push({ ...part, key, revision });
+    for (let asked = [...names]; asked.length > 0; ) {
+      const parts = (await Promise.all(asked.map((name) => this.#readPart(prefix + word(name))))).filter(
+        (part) => !!part,
+      );
+      found.push(...parts);
+      asked = [...new Set(parts.flatMap(takersOf))].filter((name) => !names.has(name));
+      for (const name of asked) names.add(name);
     }
-    return found;
+    if (found.length > 0) return found;
+    const records = await this.options.stream.readAll(prefix);
+    return records.map(({ key, ...record }) => foundIn(key, record)).filter((part) => !!part);
+  }
+
+  async #readPart(key: string): Promise<FoundPart | null> {
+    const record = await this.options.stream.read(key);
+    return record && foundIn(key, record);
   }
 
   /** Names this node as adopter in a part's record. Resolves with the new revision; rejects with a `conflict` where another was first. */
@@ -205,6 +222,16 @@ export class TicketRecords {
   #settled(own: Own): void {
     for (const done of own.waiting.splice(0)) done();
   }
+}
+
+/** The names of the nodes that have taken a part over, or begun to. */
+function takersOf({ adopter, former = [] }: FoundPart): string[] {
+  return [...former, ...(adopter ? [adopter] : [])].map(([name]) => name);
+}
+
+function foundIn(key: string, { revision, data }: Record): FoundPart | null {
+  const part = read(data);
+  return part && { ...part, key, revision };
 }
 
 /** Parses a record's JSON; null where its shape is unknown. */

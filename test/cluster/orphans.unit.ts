@@ -15,9 +15,11 @@ import type { ClusterMetrics } from '../../src/metrics.js';
 
 const name = 'a.example';
 const address = '/domain/a.example/uid/jack' as Address;
+/** A ticket's token that the node n1 has issued. */
+const token = `${Buffer.from('n1').toString('hex')}${'0'.repeat(32)}`;
 const kept = {
   ...{ nick: 'jack', show: 'available' as const, status: '', buddies: [], rooms: [], isAway: false },
-  clients: [{ hash: hashOf('token'), name: 'one', isNamed: false, isAway: false }],
+  clients: [{ hash: hashOf(token), name: 'one', isNamed: false, isAway: false }],
 };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -26,6 +28,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 class MemoryStream {
   readonly records = new Map<string, { readonly key: string; readonly revision: number; readonly data: string }>();
   isLost = false;
+  /** How often it was looked through. */
+  scans = 0;
   #last = 0;
 
   write(
@@ -49,8 +53,14 @@ class MemoryStream {
     });
   }
 
+  async read(key: string) {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    return this.records.get(key) ?? null;
+  }
+
   async readAll(prefix: string) {
     if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    this.scans += 1;
     return [...this.records.values()].filter(({ key }) => key.startsWith(prefix));
   }
 
@@ -132,7 +142,7 @@ class Node {
   }
 
   find(): Promise<unknown> {
-    return new Promise((done) => this.orphans.find(this.cluster, address, 'token', done));
+    return new Promise((done) => this.orphans.find(this.cluster, address, token, done));
   }
 }
 
@@ -168,6 +178,7 @@ t.test(
     t.strictSame(n4.given, ['one', 'two', 'three', 'four']);
     await turn();
     t.equal(messages.records.size, 0, 'what was taken over is forgotten');
+    t.equal(tickets.scans, 0, 'records are found by the names of their nodes');
   },
 );
 
