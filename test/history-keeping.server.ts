@@ -1,8 +1,9 @@
 /** What a history keeps, for how long, and what is forgotten when a site asks for it: PROTOCOL.md section 18. */
 import t from 'tap';
 import { client } from './mqtt/support/clients.js';
+import { ManualClock } from './mqtt/support/clock.js';
 import { ALL, bodies, forget, history, list, serve } from './support/history.js';
-import { siteA } from './support/server.js';
+import { siteA, siteB, testServer } from './support/server.js';
 import { WebhookServer } from './support/webhook.js';
 
 t.test('statuses, presences, broadcasts, what expires and what goes to a webhook only are not kept', async (t) => {
@@ -130,3 +131,35 @@ t.test('a domain’s history is bounded in bytes: the oldest would go, and what 
   await site.push('jack', 'anna', 'there is room again');
   t.strictSame(await bodies(site, 'anna', 'jack'), ['there is room again']);
 });
+
+t.test(
+  'what one client sends itself fills a hundredth of the history in a day, and the site is not bound by it',
+  async (t) => {
+    const clock = new ManualClock();
+    const server = await testServer(
+      t,
+      { data: t.testdir(), domains: [{ ...siteA, ...ALL }, siteB], limits: { historyBytes: 100_000 } },
+      clock,
+    );
+    const site = server.site();
+    const numbers = server.metrics.domain(siteA.domain).history;
+    const tickets = new Map<string, string>();
+    for (const name of ['mallory', 'anna']) tickets.set(name, (await site.online(name)).ticket);
+    const send = async (from: string, count: number) => {
+      const calls = Array.from({ length: count }, (_, n) => ({ call: 'message', to: `v${n}`, body: 'x'.repeat(100) }));
+      const query = { domain: siteA.domain, ticket: tickets.get(from) };
+      await server.request({ method: 'POST', path: '/v5/packets', query, body: JSON.stringify(calls) });
+      await list(site, from);
+    };
+    await send('mallory', 20);
+    t.strictSame([numbers.kept, numbers.refused], [3, 17]);
+    await send('anna', 2);
+    for (let n = 0; n < 5; n++) await site.push('mallory', 'anna', 'by the site');
+    await list(site, 'mallory');
+    t.strictSame([numbers.kept, numbers.refused], [10, 17]);
+    clock.advance(24 * 60 * 60_000);
+    tickets.set('mallory', (await site.online('mallory')).ticket);
+    await send('mallory', 2);
+    t.equal(numbers.kept, 12, 'on the next day again');
+  },
+);

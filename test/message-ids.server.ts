@@ -2,7 +2,7 @@
 import t from 'tap';
 import { REMEMBERED_MS } from '../src/actors/message-ids.js';
 import { ManualClock } from './mqtt/support/clock.js';
-import { siteA, testServer } from './support/server.js';
+import { siteA, type TestServer, testServer } from './support/server.js';
 
 const push = { from: 'shop', to: 'jack', body: 'hi' };
 
@@ -114,4 +114,33 @@ t.test('ids outlive a restart, with what was stored', async (t) => {
   const jack = await second.site().arrive('jack');
   t.hasStrict(await jack.next(), { body: 'hi' });
   t.strictSame(await jack.before(), []);
+});
+
+t.test('ids that clients name push out none of their site’s, in whatever number', async (t) => {
+  const domains = [{ ...siteA, clientCalls: true, clientSend: ['http'] }];
+  const clock = new ManualClock();
+  const data = t.testdir();
+  const settings = { data, domains, limits: { idsPerDomain: 10 } };
+  const first = await testServer(t, settings, clock);
+  for (const id of ['a', 'b']) await first.site().post('/v5/messages', { ...push, id });
+  const { ticket } = await first.site().online('jack');
+  const flood = async (server: TestServer, from: number) => {
+    const calls = Array.from({ length: 20 }, (_, n) => ({
+      call: 'message',
+      to: 'anna',
+      body: 'x',
+      id: `c${from + n}`,
+    }));
+    const query = { domain: siteA.domain, ticket };
+    const answer = await server.request({ method: 'POST', path: '/v5/packets', query, body: JSON.stringify(calls) });
+    t.ok((answer.body as { status: string }[]).every(({ status }) => status === 'ok'));
+  };
+  await flood(first, 0);
+  await first.close();
+  const second = await testServer(t, settings, clock);
+  clock.advance(1000);
+  await flood(second, 20);
+  for (const id of ['a', 'b']) await second.site().post('/v5/messages', { ...push, id });
+  t.equal(second.metrics.domain(siteA.domain).messagesRepeated, 2);
+  t.equal(second.metrics.domain(siteA.domain).messageIds, 10, 'two of the site, and the latest eight of the client');
 });

@@ -59,16 +59,21 @@ function deletionOf(domain: Domain, [user, other]: Forgotten): Deletion {
 }
 
 function forgetKept(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
-  const { history, cluster } = domain;
+  const { history, cluster, runtime } = domain;
   if (!history) return done(null);
+  // Whoever is answered can rely on it that no restart brings back what is forgotten.
+  const committed = (author: string | null): void => {
+    if (runtime.store) runtime.store.committed(() => done(author));
+    else done(author);
+  };
   const parts = [
     history,
     ...[...history.nodes()].filter((node) => cluster.succeeds(node)).map((node) => history.partOf(node)),
   ];
-  if (other === null) return forgetAll(parts, user, () => done(null));
+  if (other === null) return forgetAll(parts, user, () => committed(null));
   if (id === null) for (const part of parts) part.forgetConversation(user, other);
   const authors = id === null ? [] : parts.map((part) => part.forgetMessage(user, other, id));
-  done(authors.find((author) => author !== null) ?? null);
+  committed(authors.find((author) => author !== null) ?? null);
 }
 
 /** Forgets all of a user's history, some conversations in each turn of the event loop, so that a user with many delays nobody. */

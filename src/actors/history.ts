@@ -7,7 +7,9 @@
  *
  * Bounded for each conversation by the domain's `history` (messages and days), and for the domain by `historyBytes`: beyond
  * that the oldest go; where all are of the current period, or the disk is full, new ones are not kept. Each of these is counted.
+ * Of what one client sends itself in a day a hundredth of `historyBytes` is kept: nobody must push all others out.
  */
+import { BoundedMap } from '../bounded-map.js';
 import type { Clock } from '../clock.js';
 import type { HistoryConfig, Limits } from '../config.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -33,6 +35,9 @@ const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** The fraction of `historyBytes` for what one client sends itself in a day, and for how many of them the bytes are counted, the latest. */
+const SENDER_SHARE = 1 / 100;
+const SENDERS = 10_000;
 /** The beginning of the status by which a page says up to which message it has read, of PROTOCOL.md's statuses. */
 const READ = 'read ';
 
@@ -69,6 +74,9 @@ export class History {
   isLeft: (node: string) => boolean = () => false;
   readonly #gathering: Gathering;
   readonly #writes: HistoryWrites;
+  /** Bytes that clients have sent themselves, by sending endpoint, on the day (since the epoch) for which they count. */
+  readonly #sent = new BoundedMap<Address, number>(() => SENDERS);
+  #day = 0;
   #sequence = 0;
   #messages: number;
   #bytes: number;
@@ -116,6 +124,7 @@ export class History {
     if (kind === 'message') {
       // A message that expires must not be readable after its time.
       if (packet.expiresAt !== null) return;
+      if (packet.fromClient && !this.#hasShare(sender, packet.bytes)) return;
       this.#gathering.message(sender, to, this.#nextSequence(), this.encode(packet), this.clock.now());
     } else {
       const { show } = packet.fields as StatusFields;
@@ -123,6 +132,22 @@ export class History {
       this.#gathering.read(sender, to, show.slice(READ.length), this.clock.now());
     }
     this.#writes.came();
+  }
+
+  /** Whether a message that a client sends itself is kept; what is not is counted. */
+  #hasShare(sender: Address, bytes: number): boolean {
+    const { limits, metrics } = this.owner;
+    const day = Math.floor(this.clock.now() / DAY_MS);
+    if (day !== this.#day) this.#sent.clear();
+    this.#day = day;
+    const sent = (this.#sent.get(sender) ?? 0) + bytes;
+    if (limits.historyBytes === 0 || sent <= limits.historyBytes * SENDER_SHARE) {
+      this.#sent.set(sender, sent);
+      return true;
+    }
+    metrics.history.refused += 1;
+    metrics.exceed('historyBytes');
+    return false;
   }
 
   /** Writes all gathered messages to their conversations; they are on disk with the store's next commit. */

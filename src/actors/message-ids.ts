@@ -2,7 +2,8 @@
  * The ids that senders have given messages of their own, and what became of each for each receiver: who sends the same
  * again within ten minutes is answered as the first time, and nobody has it twice. PROTOCOL.md section 11.
  *
- * Bounded by `idsPerDomain`: the oldest go, counted in `metrics.messageIdsForgotten`. With a store they outlive a restart: what goes to the
+ * Bounded by `idsPerDomain`: the oldest go, counted in `metrics.messageIdsForgotten`; those of messages that clients send themselves first where
+ * they are more than half: visitors must not have a site's own forgotten. With a store they outlive a restart: what goes to the
  * offline store is written in one commit with its id. In a cluster one node remembers the ids of a sender: src/cluster/claims.ts.
  */
 import type { Clock } from '../clock.js';
@@ -19,6 +20,8 @@ const SWEEP_MS = 60_000;
 /** Ids that one sweep forgets; the next one follows in the next second where there are more. */
 const SWEPT = 20_000;
 const NEXT_SWEEP_MS = 1000;
+/** The fraction of `idsPerDomain` for messages that clients send themselves. */
+const CLIENTS_SHARE = 1 / 2;
 
 /** A sent message as the store has it; its key is `[domain, sequence]`. */
 interface Written {
@@ -26,6 +29,8 @@ interface Written {
   readonly at: number;
   readonly outcome: Outcome;
   readonly members: number | null;
+  /** Set where a client has sent the message; absent where the site has. */
+  readonly fromClient?: true;
 }
 
 /** One message to one receiver. */
@@ -42,6 +47,8 @@ export class SentMessage {
     readonly at: number,
     /** For a message to a room: how many visible members the room had; null: it went to no room. */
     readonly members: number | null,
+    /** A client has sent it itself, without its site. */
+    readonly fromClient = false,
   ) {}
 
   /** Calls `done` as soon as the outcome is known: at once where it is. */
@@ -64,6 +71,8 @@ export interface Addressee {
   readonly target: Pick<Target, 'address' | 'client'> | null;
   /** For a room: how many visible members it has now; null: the receiver is no room. */
   readonly members: number | null;
+  /** Whether a client sends the message itself, without its site; absent: its site does. */
+  readonly fromClient?: boolean;
 }
 
 /** Whether a message to one receiver is new, or was sent before under its id. */
@@ -89,8 +98,9 @@ function bytesOf({ key }: SentMessage): number {
 }
 
 export class MessageIds {
-  /** The oldest first. */
+  /** The oldest first; those that clients have sent themselves once more. */
   readonly #sent = new Map<string, SentMessage>();
+  readonly #ofClients = new Map<string, SentMessage>();
   readonly #table: Table<Written> | null;
   readonly #part: string;
   #next = 0;
@@ -120,9 +130,9 @@ export class MessageIds {
 
   /** Claims the id of a message for each receiver: where it is not known yet, it is remembered as accepted now. */
   claim(sender: Address, id: string, addressees: readonly Addressee[]): readonly Claim[] {
-    return addressees.map(({ target, members }) => {
-      const before = this.find(sender, id, target);
-      return { sent: before ?? this.add(sender, id, target, members), isNew: before === null };
+    return addressees.map((addressee) => {
+      const before = this.find(sender, id, addressee.target);
+      return { sent: before ?? this.add(sender, id, addressee), isNew: before === null };
     });
   }
 
@@ -138,14 +148,15 @@ export class MessageIds {
     sent.settle('unknown');
   }
 
-  /** Remembers a message that is accepted now. `members`: of the room that it is to. */
-  add(sender: Address, id: string, target: Addressee['target'], members: number | null): SentMessage {
-    const sent = new SentMessage(keyOf(sender, id, target), this.clock.now(), members);
+  /** Remembers a message that is accepted now. */
+  add(sender: Address, id: string, { target, members, fromClient }: Addressee): SentMessage {
+    const sent = new SentMessage(keyOf(sender, id, target), this.clock.now(), members, fromClient);
     this.#add(sent);
     this.#forgetExpired(2);
     const { limits, metrics } = this.owner;
     while (limits.idsPerDomain > 0 && this.#sent.size > limits.idsPerDomain) {
-      this.#forget(this.#sent.values().next().value as SentMessage);
+      const isClients = this.#ofClients.size > limits.idsPerDomain * CLIENTS_SHARE;
+      this.#forget((isClients ? this.#ofClients : this.#sent).values().next().value as SentMessage);
       metrics.messageIdsForgotten += 1;
       metrics.exceed('idsPerDomain');
     }
@@ -158,7 +169,9 @@ export class MessageIds {
     if (!this.#table || sent.sequence >= 0 || this.#sent.get(sent.key) !== sent) return;
     if (!this.store?.hasRoom(sent.key.length)) return;
     sent.sequence = this.#next++;
-    this.#table.put([this.#part, sent.sequence], { key: sent.key, at: sent.at, outcome, members: sent.members });
+    const { key, at, members, fromClient } = sent;
+    const written = { key, at, outcome, members };
+    this.#table.put([this.#part, sent.sequence], fromClient ? { ...written, fromClient } : written);
   }
 
   /** Forgets its timer; what is on disk stays there. */
@@ -172,8 +185,8 @@ export class MessageIds {
   #restore(): void {
     if (!this.#table) return;
     const found: SentMessage[] = [];
-    for (const [key, { key: name, at, outcome, members }] of this.#table.entries(this.#part)) {
-      const sent = new SentMessage(name, at, members);
+    for (const [key, { key: name, at, outcome, members, fromClient }] of this.#table.entries(this.#part)) {
+      const sent = new SentMessage(name, at, members, fromClient);
       sent.settle(outcome);
       sent.sequence = Number(key[1]);
       this.#next = sent.sequence + 1;
@@ -187,12 +200,14 @@ export class MessageIds {
     const before = this.#sent.get(sent.key);
     if (before) this.#forget(before);
     this.#sent.set(sent.key, sent);
+    if (sent.fromClient) this.#ofClients.set(sent.key, sent);
     this.owner.metrics.messageIds += 1;
     this.owner.memory.add(bytesOf(sent));
   }
 
   #forget(sent: SentMessage): void {
     this.#sent.delete(sent.key);
+    this.#ofClients.delete(sent.key);
     this.owner.metrics.messageIds -= 1;
     this.owner.memory.subtract(bytesOf(sent));
     if (sent.sequence >= 0) this.#table?.remove([this.#part, sent.sequence]);

@@ -14,7 +14,7 @@ const CLAIM_MS = 5000;
 /** How long the sending node may take to report a message's outcome; the wait ends at once where that node is lost. */
 const SENT_MS = 30_000;
 
-type Asked = readonly [address: Address | '', client: string | null, members: number | null];
+type Asked = readonly [address: Address | '', client: string | null, members: number | null, fromClient?: unknown];
 /** 1: the message is new. Otherwise its outcome (null while it is not known) and how many members its room had (null: no room). */
 type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
 
@@ -142,8 +142,8 @@ export class Claims {
   }
 }
 
-function askedOf({ target, members }: Addressee): Asked {
-  return [target?.address ?? '', target?.client ?? null, members];
+function askedOf({ target, members, fromClient }: Addressee): Asked {
+  return [target?.address ?? '', target?.client ?? null, members, fromClient ? 1 : 0];
 }
 
 function isTextOrNull(value: unknown): boolean {
@@ -167,8 +167,8 @@ function readAsked([sender, id, asked]: readonly unknown[]): {
 } | null {
   if (typeof sender !== 'string' || typeof id !== 'string') return null;
   if (!Array.isArray(asked) || !asked.every(isAsked)) return null;
-  const addressees = asked.map(([address, client, members]): Addressee => {
-    return { target: address === '' ? null : { address, client }, members };
+  const addressees = asked.map(([address, client, members, fromClient]): Addressee => {
+    return { target: address === '' ? null : { address, client }, members, fromClient: fromClient === 1 };
   });
   return { sender: sender as Address, id, addressees };
 }

@@ -186,7 +186,10 @@ function postNamed(
   whenKnown: Reply<Sent | null> | null,
   reply: Reply<Sent | null>,
 ): void {
-  const addressees = letter.receivers.map(([, target]) => ({ target, members: membersIn(domain, target) }));
+  const { fromClient } = letter;
+  const addressees = letter.receivers.map(([, target]) => {
+    return { target, members: membersIn(domain, target), fromClient };
+  });
   const release = domain.sendOrder.hold(sender);
   const send = (claims: readonly Claim[]) =>
     release(() => {
