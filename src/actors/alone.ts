@@ -149,6 +149,10 @@ export class Alone implements DomainCluster {
     done(null);
   }
 
+  nodesTo(): undefined {
+    return undefined;
+  }
+
   settled(done: () => void): void {
     done();
   }

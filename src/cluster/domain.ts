@@ -269,8 +269,12 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.remoteClients.find(address, token, counting, done);
   }
 
-  settled(done: () => void, receivers?: readonly Address[]): void {
-    this.node.mesh.barrier(done, receivers && this.relays.nodesTo(receivers));
+  nodesTo(receivers: readonly Address[]): ReadonlySet<RemoteNode> {
+    return this.relays.nodesTo(receivers);
+  }
+
+  settled(done: () => void, nodes?: ReadonlySet<RemoteNode>): void {
+    this.node.mesh.barrier(done, nodes && [...nodes].map(peerOf));
   }
 
   broadcast(packet: Packet): void {

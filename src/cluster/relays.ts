@@ -92,7 +92,7 @@ export class PacketRelays implements Relays {
   }
 
   /** The other nodes that packets for these addresses go to. */
-  nodesTo(receivers: readonly Address[]): ReadonlySet<Peer> {
+  nodesTo(receivers: readonly Address[]): ReadonlySet<RemoteNode> {
     const { domain, interest } = this.options;
     const nodes = new Set<RemoteNode>();
     for (const receiver of receivers) {
@@ -100,7 +100,7 @@ export class PacketRelays implements Relays {
       for (const node of domain.tracker.rooms.get(receiver)?.nodes?.keys() ?? []) nodes.add(node);
       if (!interest.isEmpty) for (const peer of interest.peers(receiver)) nodes.add(peer);
     }
-    return new Set([...nodes].map(peerOf));
+    return nodes;
   }
 
   relay({ address, parts }: EndpointRecord, { packet, only }: Deliver): void {

@@ -56,10 +56,15 @@ export function whenArrived<T>(
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
   if (isHereOnly) return reply;
+  const addresses = addressesOf(receivers);
+  const nodesNow = () => (addresses ? domain.cluster.nodesTo(addresses) : undefined);
+  const before = nodesNow();
   return (sent) => {
     // Whoever knows what has become of it has heard from those nodes, or has waited for them long enough.
-    if (sent !== null) reply(sent);
-    else whenHandled(domain, () => domain.cluster.settled(() => reply(sent), addressesOf(receivers)), HOPS);
+    if (sent !== null) return reply(sent);
+    // A receiver that moves meanwhile may get it from the node that it was on.
+    const nodes = () => before && new Set([...before, ...(nodesNow() ?? [])]);
+    whenHandled(domain, () => domain.cluster.settled(() => reply(sent), nodes()), HOPS);
   };
 }
 
