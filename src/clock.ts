@@ -64,6 +64,13 @@ export class Timeouts<T> {
     this.#cancel ??= this.clock.after(this.delayMs, this.#expire);
   }
 
+  /** Starts the time of an item that waits from the beginning; answers whether it waits. */
+  restart(item: T): boolean {
+    const waits = this.#due.delete(item);
+    if (waits) this.#due.set(item, this.#now() + this.delayMs);
+    return waits;
+  }
+
   cancel(item: T): void {
     this.#due.delete(item);
   }

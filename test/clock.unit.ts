@@ -57,6 +57,18 @@ t.test('a start begins the time anew, a cancel ends it', async (t) => {
   ]);
 });
 
+t.test('a restart begins the time of an item that waits anew, and has no other item wait', async (t) => {
+  const { clock, timeouts, fallen } = started(() => undefined);
+  t.strictSame([timeouts.restart('a'), timeouts.restart('d')], [true, false]);
+  clock.advance(5000);
+  t.strictSame(fallen, [
+    ['b', 1100],
+    ['c', 1200],
+    ['a', 1300],
+  ]);
+  t.equal(timeouts.restart('a'), false, 'nor one that has fallen due');
+});
+
 t.test('an item whose callback throws does not hold up the others', async (t) => {
   const { clock, fallen } = started((item) => {
     if (item === 'a') throw new Error('a bug');

@@ -36,8 +36,7 @@ export class Liveness<T> {
 
   /** Notes that something came from a socket: a message, a ping or a pong. */
   heard(socket: T): void {
-    if (!this.#quiet.has(socket)) return;
-    this.#quiet.start(socket);
+    if (!this.#quiet.restart(socket)) return;
     if (this.#unanswered.size > 0) this.#unanswered.delete(socket);
   }
 

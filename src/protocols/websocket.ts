@@ -1,34 +1,21 @@
 /**
  * WebSocket, PROTOCOL.md section 7: the first text subscribes a ticket, or resumes it from a position (section 12), then
- * frames go out. Owns the socket and nothing
- * else; what a client is entitled to is its endpoint's business.
+ * frames go out. Owns the sockets and nothing else; what a client is entitled to is its endpoint's business.
  */
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
-import type { Packet } from '../actors/packet.js';
-import { type Asked, formatAsked, formatPosition, type Position, parsePosition } from '../actors/position.js';
-import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
-import {
-  BANNED,
-  badRequest,
-  CLOSE,
-  type CloseReason,
-  COME_LATER,
-  type ReplyError,
-  TICKET_NOT_FOUND,
-} from '../errors.js';
+import { BANNED, badRequest, CLOSE, COME_LATER, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
-import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
+import type { ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { isSignedOut, locateTicket } from './credentials.js';
-import { errorBody } from './error-body.js';
-import { encodeCounted, encodeFrame, resumedFrame, STOPPED_FRAME, SUBSCRIBED_FRAME } from './frame.js';
+import { SUBSCRIBED_FRAME } from './frame.js';
 import { type Headers, whenSoundUpgrade } from './headers.js';
 import { Liveness } from './liveness.js';
 import { isAllowedOrigin } from './origin.js';
-import type { Stranger } from './strangers.js';
+import { type Holder, Socket } from './socket.js';
 import { parseSubscribe } from './subscribe.js';
 import { connectionRefusal } from './unwelcome.js';
 
@@ -45,169 +32,10 @@ const PONG_BACKLOG_BYTES = 256 * 1024;
 /** More than one batch of a queue's bytes is never handed over before the socket drains. */
 const BACKPRESSURE_BYTES = 64 * 1024 * 1024;
 
-/** uWebSockets.js answers these to a send. */
-const DROPPED = 2;
-const BUFFERED = 0;
-
 /** A page cannot see the protocol's own pings: this is how it finds out that its connection is dead. */
 const PING = 'ping';
 /** The payload of a pong is a position. */
 const SHORT_BYTES = 64;
-
-const NONE: readonly Packet[] = [];
-/** Stands for no position: positions are numbered from 0. */
-const NOWHERE = -1;
-const UNKNOWN: Position = { era: '', n: 0 };
-
-/** uWebSockets.js copies own properties of what it is given and drops its class: so it is given this. */
-interface Holder {
-  readonly socket: Socket;
-}
-
-class Socket implements Transport, Counting, Stranger {
-  counting: Counting | null = null;
-  asked: Asked = 'first';
-  ws: WebSocket<Holder> | null = null;
-  client: Client | null = null;
-  domain: Domain | null = null;
-  /** Whether the socket has named a ticket whose client is being looked for on another node. */
-  locating = false;
-  /** The batch that is not all sent yet. */
-  unsent: readonly Packet[] = NONE;
-  /** Where the client counts: its position after all that it was sent, as era (empty while the position is unknown) and number. */
-  #era = '';
-  #after = 0;
-  /** The position's number that the client confirmed last in this era, and the number that the last ping carried; NOWHERE: none. */
-  #confirmed = NOWHERE;
-  #pinged = NOWHERE;
-  /** Whether the client itself says its position: then pongs confirm nothing, since they prove the link and not the page behind it. */
-  #says = false;
-  #isFull = false;
-
-  constructor(
-    readonly origin: string,
-    readonly admission: Admission,
-    private readonly adapter: WebSocketAdapter,
-  ) {}
-
-  get kind(): 'websocket' {
-    return 'websocket';
-  }
-
-  get address(): string | null {
-    return addressOfClient(this.admission, this.ws);
-  }
-
-  get heardAt(): number | null {
-    return this.adapter.heardAt(this);
-  }
-
-  deliver(packets: readonly Packet[]): number {
-    if (!this.ws || this.unsent.length > 0) return 0;
-    const result = this.ws.send(encodeFrame(packets).text);
-    if (result === DROPPED) return 0;
-    if (result === BUFFERED) this.unsent = packets.slice();
-    return packets.length;
-  }
-
-  /** The socket's client counts its packets and goes on from a position. */
-  resume(asked: Asked): void {
-    this.asked = asked;
-    this.counting = this;
-  }
-
-  resumed(at: Position | 'first'): void {
-    this.asked = 'first';
-    const { era, n } = at === 'first' ? UNKNOWN : at;
-    this.#sentUpTo(n, era);
-    if (at !== 'first') this.#confirmed = n;
-    this.ws?.send(resumedFrame(formatAsked(at)));
-  }
-
-  send(frame: CountedFrame, after: number, era: string): boolean {
-    if (!this.ws || this.#isFull) return false;
-    const result = this.ws.send(encodeCounted(frame, frame.missed === true ? frame.position : null));
-    if (result === DROPPED) return false;
-    this.#isFull = result === BUFFERED;
-    this.#sentUpTo(after, era);
-    return true;
-  }
-
-  #sentUpTo(n: number, era: string): void {
-    this.#after = n;
-    if (era === this.#era) return;
-    this.#era = era;
-    this.#confirmed = NOWHERE;
-    this.#pinged = NOWHERE;
-  }
-
-  /** The socket has written all that was handed to it. */
-  drained(): void {
-    this.unsent = NONE;
-    this.#isFull = false;
-  }
-
-  /** Pings the client. To a client that counts, the ping carries the position after all that it was sent, until that is confirmed. */
-  ping(): void {
-    const asked = this.#isUnconfirmed;
-    this.#pinged = asked ? this.#after : NOWHERE;
-    this.ws?.ping(asked ? formatPosition(this.#after, this.#era) : '');
-  }
-
-  /** A text has come, which puts the next regular ping off: a client whose pongs confirm its position is pinged at once instead. */
-  ask(): void {
-    if (this.#isUnconfirmed && this.#after !== this.#pinged) this.ping();
-  }
-
-  /** Whether a pong would confirm a new position: never where the client itself says its position. */
-  get #isUnconfirmed(): boolean {
-    return this.counting !== null && !this.#says && this.#era !== '' && this.#after !== this.#confirmed;
-  }
-
-  pong(payload: string): void {
-    if (!this.#says && payload !== '') this.#confirm(payload);
-  }
-
-  /** The client itself has said its position. */
-  says(position: string): void {
-    this.confirms();
-    this.#confirm(position);
-  }
-
-  /** From now on the client itself says its position, and its pongs confirm nothing. */
-  confirms(): void {
-    this.#says = true;
-  }
-
-  #confirm(text: string): void {
-    const { client } = this;
-    const position = this.counting && parsePosition(text);
-    if (!client || !position) return;
-    const isOfThisEra = position.era === this.#era;
-    if (isOfThisEra && position.n === this.#confirmed) return;
-    if (isOfThisEra) this.#confirmed = position.n;
-    client.endpoint.tell({ kind: 'confirm', client, transport: this, position });
-  }
-
-  close(reason: CloseReason): readonly Packet[] {
-    this.client = null;
-    if (reason === CLOSE.stopped) this.ws?.send(STOPPED_FRAME);
-    if (reason === CLOSE.ticketNotFound) this.ws?.send(errorBody(TICKET_NOT_FOUND));
-    this.ws?.end(reason.webSocketCode, reason.name);
-    return this.unsent;
-  }
-
-  /** Closes a socket that has not subscribed, because strangers together hold too much. */
-  drop(): void {
-    this.adapter.countDropped();
-    this.ws?.close();
-  }
-
-  refuse(error: ReplyError, reason: CloseReason): void {
-    this.ws?.send(errorBody(error));
-    this.ws?.end(reason.webSocketCode, reason.name);
-  }
-}
 
 export class WebSocketAdapter {
   readonly behaviour: WebSocketBehavior<Holder>;
@@ -295,6 +123,8 @@ export class WebSocketAdapter {
       ws.end(reason.webSocketCode, reason.name);
     } else if (!socket.client && !socket.locating) {
       this.#subscribe(socket, Buffer.from(message).toString('utf8'));
+    } else if (socket.client && socket.saysByPing(message)) {
+      this.#answer(ws);
     } else if (socket.client && socket.domain) {
       this.#hear(ws, socket, socket.client, socket.domain, Buffer.from(message).toString('utf8'));
       socket.ask();
@@ -316,7 +146,12 @@ export class WebSocketAdapter {
       return void this.context.fair.pass(domain, call, text.length);
     }
     if (position !== undefined) socket.says(position);
-    if (word === PING && ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
+    if (word === PING) this.#answer(ws);
+  }
+
+  /** Answers a ping. */
+  #answer(ws: WebSocket<Holder>): void {
+    if (ws.getBufferedAmount() < PONG_BACKLOG_BYTES) ws.send('pong');
   }
 
   #pong(socket: Socket, payload: ArrayBuffer): void {

@@ -62,6 +62,7 @@ const socketAdapters: ReadonlySet<string> = new Set([
   'src/protocols/events.ts',
   'src/protocols/receiving.ts',
   'src/protocols/refusal.ts',
+  'src/protocols/socket.ts',
   'src/protocols/websocket.ts',
   'src/protocols/mqtt/server.ts',
   'src/protocols/mqtt/websocket.ts',
