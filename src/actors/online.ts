@@ -80,7 +80,7 @@ function announce(state: EndpointState, online: Online): void {
   const isBack = isAway(state);
   if (!state.online) becomeOnline(state);
   tracker.watch(record, online.buddies);
-  const isIn = lookup([...record.rooms, ...elsewhere]);
+  const isIn = lookup(elsewhere.length === 0 ? record.rooms : [...record.rooms, ...elsewhere]);
   const entered = online.rooms.filter((room) => !isIn(room) && !isFull(domain, room));
   const { nick } = online;
   const profile = { nick, show: online.show ?? record.show, status: online.status ?? record.status };

@@ -74,13 +74,16 @@ export class Rooms {
     const [first = null] = entered.length + left.length === 1 ? entered : [];
     if (first && !part.rooms.includes(first[0])) {
       const one = this.keep([first]);
-      Object.assign(part, { rooms: part.rooms.concat(one.rooms), entered: part.entered.concat(one.entered) });
+      part.rooms = part.rooms.concat(one.rooms);
+      part.entered = part.entered.concat(one.entered);
       return;
     }
     const rooms = new Map(momentsOf(part));
     for (const [room] of left) rooms.delete(room);
     for (const [room, stamp] of entered) rooms.set(room, Math.max(stamp, rooms.get(room) ?? 0));
-    Object.assign(part, this.keep([...rooms]));
+    const all = this.keep([...rooms]);
+    part.rooms = all.rooms;
+    part.entered = all.entered;
   }
 
   /** Enters an endpoint as a member of a room, here or elsewhere; null: it is no member any more. */

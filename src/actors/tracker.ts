@@ -132,7 +132,9 @@ export class Tracker {
     record.birth = stamp;
     record.away = isAway === true;
     this.#adopt(record, { ...profile, stamp, shown: isShown ? stamp : record.shown });
-    Object.assign(record, this.rooms.keep(moments));
+    const { rooms: kept, entered } = this.rooms.keep(moments);
+    record.rooms = kept;
+    record.entered = entered;
     if (!record.away) this.#countOnline(null, 1);
     this.memory.add(FOOTPRINT.endpoint);
     this.cluster.cameUp(record);
@@ -180,7 +182,8 @@ export class Tracker {
         record.birth = 0;
         record.away = false;
         record.connected = 0;
-        Object.assign(record, NOWHERE);
+        record.rooms = NOWHERE.rooms;
+        record.entered = NOWHERE.entered;
         this.memory.subtract(FOOTPRINT.endpoint);
         stamp = this.cluster.wentDown(record);
       });

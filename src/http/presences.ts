@@ -14,7 +14,7 @@ export function onlineCall(call: Call): void {
     const { ticket, presences: list } = result as OnlineResult;
     const { publicUrl, trustProxy, tls } = call.context.config();
     const where = publicUrls(publicUrl, trustProxy, tls !== null, call.head.headers, call.ports);
-    const answer = `${JSON.stringify({ success: true, ticket, ...where }).slice(0, -1)},"presences":${presencesBody(list)}`;
+    const answer = `{"success":true,"ticket":${JSON.stringify(ticket)},${where},"presences":${presencesBody(list)}`;
     if (!call.parameters.has('groups')) return call.reply(`${answer}}`);
     const sizes = onlineGroups(call.domain, call.parameters, ticket);
     call.reply(`${answer},"buddies":${presencesBody(list)},"groups":${presencesBody(sizes)}}`);

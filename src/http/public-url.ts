@@ -15,28 +15,40 @@ export function isHost(text: string): boolean {
   return HOST.test(text);
 }
 
-/** The URLs of ONLINE's answer: below the configured public URL, else below the scheme and host of the request. */
+/** The URLs of ONLINE's answer, as members of a JSON object: below the configured public URL, else below the scheme and host of the request. */
 export function publicUrls(
   publicUrl: string | null,
   trustProxy: number,
   tls: boolean,
   headers: Headers,
   ports: PublicPorts,
-): object {
+): string {
+  const base = publicUrl ?? baseOf(trustProxy, tls, headers);
+  if (base !== last.base || ports !== last.ports) last = { base, ports, members: membersBelow(base, ports) };
+  return last.members;
+}
+
+function baseOf(trustProxy: number, tls: boolean, headers: Headers): string {
   const proto = forwarded(headers.forwardedProto, trustProxy).toLowerCase();
   const scheme = proto === 'https' || proto === 'http' ? proto : tls ? 'https' : 'http';
   const named = forwarded(headers.forwardedHost, trustProxy) || headers.host;
-  const host = isHost(named) ? named : 'localhost';
-  const base = (publicUrl ?? `${scheme}://${host}`).replace(/\/+$/, '');
+  return `${scheme}://${isHost(named) ? named : 'localhost'}`;
+}
+
+/** The last base that was asked for: nearly all who call name one host. */
+let last: { readonly base: string; readonly ports: PublicPorts | null; readonly members: string } = {
+  base: '',
+  ports: null,
+  members: '',
+};
+
+function membersBelow(given: string, ports: PublicPorts): string {
+  const base = given.replace(/\/+$/, '');
   const packets = `${base}/v5/packets`;
-  const answer = {
-    server: packets,
-    jsonp: packets,
-    jsonpd: packets,
-    websocket: `${base.replace(/^http/, 'ws')}/v5/wsocket`,
-  };
+  const websocket = `${base.replace(/^http/, 'ws')}/v5/wsocket`;
   const mqtt = mqttUrl(base, ports);
-  return mqtt === null ? answer : { ...answer, mqtt, mqttd: mqtt };
+  const urls = { server: packets, jsonp: packets, jsonpd: packets, websocket };
+  return JSON.stringify(mqtt === null ? urls : { ...urls, mqtt, mqttd: mqtt }).slice(1, -1);
 }
 
 /**
