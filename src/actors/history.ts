@@ -9,7 +9,6 @@
  * that the oldest go; where all are of the current period, or the disk is full, new ones are not kept. Each of these is counted.
  * Of what one client sends itself in a day a hundredth of `historyBytes` is kept: nobody must push all others out.
  */
-import { BoundedMap } from '../bounded-map.js';
 import type { Clock } from '../clock.js';
 import type { HistoryConfig, Limits } from '../config.js';
 import type { DomainMetrics } from '../metrics.js';
@@ -27,6 +26,7 @@ import {
 } from './conversation.js';
 import { bytesOf, type Gathered, Gathering, keyOf } from './gathering.js';
 import { type Asked, HistoryPart, HistoryReading, LOOKED_AT, type Summary } from './history-reading.js';
+import { HistoryShares } from './history-shares.js';
 import { GATHER_MS, HistoryWrites } from './history-writes.js';
 import type { MessageFields, Packet, StatusFields } from './packet.js';
 import { type Participants, periodOf, startOf } from './participants.js';
@@ -35,9 +35,6 @@ const SWEEP_MS = 60_000;
 /** Conversations that one sweep looks at. */
 const SWEPT = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** The fraction of `historyBytes` for what one client sends itself in a day, and for how many of them the bytes are counted, the latest. */
-const SENDER_SHARE = 1 / 100;
-const SENDERS = 10_000;
 /** The beginning of the status by which a page says up to which message it has read, of PROTOCOL.md's statuses. */
 const READ = 'read ';
 
@@ -74,9 +71,7 @@ export class History {
   isLeft: (node: string) => boolean = () => false;
   readonly #gathering: Gathering;
   readonly #writes: HistoryWrites;
-  /** Bytes that clients have sent themselves, by sending endpoint, on the day (since the epoch) for which they count. */
-  readonly #sent = new BoundedMap<Address, number>(() => SENDERS);
-  #day = 0;
+  readonly #shares: HistoryShares;
   #sequence = 0;
   #messages: number;
   #bytes: number;
@@ -98,6 +93,7 @@ export class History {
     const node = left ?? store.node;
     this.#prefix = node === null ? [domain] : [domain, node];
     this.#gathering = new Gathering(owner.name, store);
+    this.#shares = new HistoryShares(clock);
     this.#writes = new HistoryWrites(this.#gathering, clock, store, (gathered) => this.#keepAll(gathered));
     const whole = new HistoryPart(store, this.#prefix, false);
     this.#conversations = whole.conversations;
@@ -137,14 +133,7 @@ export class History {
   /** Whether a message that a client sends itself is kept; what is not is counted. */
   #hasShare(sender: Address, bytes: number): boolean {
     const { limits, metrics } = this.owner;
-    const day = Math.floor(this.clock.now() / DAY_MS);
-    if (day !== this.#day) this.#sent.clear();
-    this.#day = day;
-    const sent = (this.#sent.get(sender) ?? 0) + bytes;
-    if (limits.historyBytes === 0 || sent <= limits.historyBytes * SENDER_SHARE) {
-      this.#sent.set(sender, sent);
-      return true;
-    }
+    if (this.#shares.take(sender, bytes, limits.historyBytes)) return true;
     metrics.history.refused += 1;
     metrics.exceed('historyBytes');
     return false;
@@ -322,10 +311,14 @@ export class History {
     this.#conversations.put(key, null);
     this.#participants.remove(key, head);
     if (head.sides.length < 2 || this.store.node !== null) this.#forgetReads(key);
+    // Other nodes may have noted who has read the conversation, which nobody else would forget where no part has messages of it.
+    const others = this.#others();
+    if (others.some(({ conversations }) => conversations.head(key))) return;
+    for (const { prefix } of others) this.#forgetReads(key, prefix);
   }
 
-  #forgetReads(key: string): void {
-    for (const [own] of [...this.#reads.entries([...this.#prefix, key])]) this.#reads.remove(own);
+  #forgetReads(key: string, prefix = this.#prefix): void {
+    for (const [read] of [...this.#reads.entries([...prefix, key])]) this.#reads.remove(read);
   }
 
   #took(change: Change, how: 'trimmed' | 'deleted'): Change {
@@ -363,16 +356,25 @@ export class History {
     return due.length < SWEPT;
   }
 
+  /** Expires messages of a part whose node has gone. A part without messages and reads is removed: nodes may have new names each time. */
   #expireOld(period: number): void {
     this.#expire(period);
     this.#tell();
+    const hasReads = (): boolean => [...this.#reads.entries(this.#prefix)].length > 0;
+    if (this.#messages > 0 || hasReads()) return;
+    this.#totals.remove(this.#prefix);
+    this.#told = NOTHING;
   }
 
   readonly #sweep = (): void => {
     this.#cancelSweep = null;
     const oldest = periodOf(this.#oldest());
     const isAll = this.#expire(oldest);
-    for (const node of this.nodes()) if (this.isLeft(node)) this.partOf(node).#expireOld(oldest);
+    for (const node of [...this.nodes()]) {
+      if (!this.isLeft(node)) continue;
+      this.partOf(node).#expireOld(oldest);
+      this.#parts.delete(node);
+    }
     this.#tell();
     this.#schedule(isAll ? SWEEP_MS : GATHER_MS);
   };
