@@ -8,6 +8,7 @@ const OVERHEAD_BYTES = 64;
 
 export interface PublicationFields {
   readonly topic: string;
+  /** Its bytes, and those of `properties`, never change. */
   readonly payload: Buffer;
   readonly qos: Qos;
   /** The retain flag as the publisher set it. */
@@ -22,17 +23,16 @@ export interface PublicationFields {
 
 export class Publication {
   readonly topic: string;
+  readonly payload: Buffer;
   readonly qos: Qos;
   readonly retain: boolean;
+  readonly properties: Buffer;
   readonly expiresAt: number;
   readonly publisher: Ref<never> | null;
   /** Encoded forms, made by protocols/mqtt/encode.ts on first use and shared by all receivers. */
   readonly encoded: (Buffer | undefined)[] = [];
   /** Counted by actors/memory.ts. */
   holders = 0;
-  #payload: Buffer;
-  #properties: Buffer;
-  #owned = false;
 
   constructor(fields: PublicationFields) {
     this.topic = fields.topic;
@@ -40,29 +40,12 @@ export class Publication {
     this.retain = fields.retain;
     this.expiresAt = fields.expiresAt;
     this.publisher = fields.publisher;
-    this.#payload = fields.payload;
-    this.#properties = fields.properties;
-  }
-
-  get payload(): Buffer {
-    return this.#payload;
-  }
-
-  get properties(): Buffer {
-    return this.#properties;
+    this.payload = fields.payload;
+    this.properties = fields.properties;
   }
 
   /** About how many bytes it takes on the wire. */
   get bytes(): number {
-    return OVERHEAD_BYTES + this.topic.length + this.#payload.length + this.#properties.length;
-  }
-
-  /** Copies the bytes, which may be part of a much larger read of a socket. To be called before the publication is kept. */
-  own(): this {
-    if (this.#owned) return this;
-    this.#owned = true;
-    this.#payload = Buffer.from(this.#payload);
-    if (this.#properties.length > 0) this.#properties = Buffer.from(this.#properties);
-    return this;
+    return OVERHEAD_BYTES + this.topic.length + this.payload.length + this.properties.length;
   }
 }

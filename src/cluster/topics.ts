@@ -118,7 +118,7 @@ export class Topics implements ClusterTopics {
     this.#kept.delete(topic);
     const isKept = this.#broker?.keep(publication, isOwn) ?? true;
     // What the broker has no room for is not held here either.
-    if (isRemoval || isKept) this.#kept.set(topic, { stamp, publication: isRemoval ? null : publication.own() });
+    if (isRemoval || isKept) this.#kept.set(topic, { stamp, publication: isRemoval ? null : publication });
     if (isRemoval) this.#removals += 1;
     if (this.#removals > REMEMBERED_REMOVALS) this.#forgetRemovals();
   }

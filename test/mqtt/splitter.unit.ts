@@ -8,7 +8,7 @@ function split(chunks: readonly Buffer[], maxBytes = 0): { packets: string[]; fa
   const packets: string[] = [];
   let fault: SplitFault | null = null;
   for (const chunk of chunks) {
-    fault ??= splitter.feed(chunk, (bytes, start, body, end) => {
+    fault ??= splitter.feed(chunk, chunk.length, (bytes, start, body, end) => {
       packets.push(`${bytes.toString('hex', start, body)}|${bytes.toString('hex', body, end)}`);
       return true;
     });
@@ -51,7 +51,7 @@ t.test('No stream of bytes makes the splitter fail or keep more than one packet'
   for (let round = 0; round < 2000; round++) {
     const bytes = Buffer.from(Array.from({ length: roll(60) }, () => roll(256)));
     const splitter = new Splitter(50, () => 0);
-    const fault = splitter.feed(bytes, () => true);
+    const fault = splitter.feed(bytes, bytes.length, () => true);
     t.ok(fault !== null || splitter.keptBytes <= 50, bytes.toString('hex'));
   }
 });

@@ -129,12 +129,15 @@ export class Connection implements Stranger {
     return this.#ended;
   }
 
-  receive(chunk: Buffer): void {
+  /** Takes the first `end` bytes; they may change once this has returned. */
+  receive(chunk: Buffer, end = chunk.length): void {
     if (this.#ended || this.#deaf) return;
-    if (this.#carrier) return this.#carrier.carry(chunk);
-    if (this.#held) return this.#keep(chunk);
+    if (this.#carrier) return this.#carrier.carry(chunk.subarray(0, end));
+    if (this.#held) return this.#keep(chunk.subarray(0, end));
     const before = this.#packets;
-    const fault = this.#splitter.feed(chunk, this.#onPacket);
+    // Fields of CONNECT, and what comes with it, may be kept.
+    const bytes = this.version === null ? Buffer.from(chunk.subarray(0, end)) : chunk;
+    const fault = this.#splitter.feed(bytes, end, this.#onPacket);
     // Whole packets count, not bytes [MQTT-3.1.2-22]: a byte now and then keeps no connection open.
     if (this.keepAliveMs > 0 && this.#packets > before && !this.#ended) this.host.heard(this, this.keepAliveMs);
     // A client that has not sent its CONNECT yet is not answered.

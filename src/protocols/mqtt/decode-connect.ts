@@ -77,7 +77,7 @@ function readWill(reader: Reader, flags: number, version: Version): Will | Refus
   if (!isTopic(topic) || isTooDeep(topic)) reader.fail(REASON.malformed);
   // Copies: the will lives as long as its session.
   const payload = Buffer.from(reader.binary());
-  const properties = Buffer.from(given.passedOn);
+  const properties = given.passedOn;
   if (reader.fault !== 0) return refused(reader.fault, true);
   const { own: delayS, expiryS } = given;
   const qos = qosOf(flags) as Qos;

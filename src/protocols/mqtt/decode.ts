@@ -64,7 +64,7 @@ export function checkFirst(first: number, version: Version | null): number {
 
 /**
  * Decodes the packet between `start` and `end`; `body` is where its fixed header ends. `version` null: CONNECT is due. `known` is the
- * topic of an earlier PUBLISH: the same again is recognized by its bytes.
+ * topic of an earlier PUBLISH: the same again is recognized by its bytes. Only what CONNECT says refers to `bytes` afterwards.
  */
 export function decode(
   bytes: Buffer,
@@ -139,7 +139,7 @@ function decodePublish(
   return {
     cmd: 'publish',
     topic,
-    payload: bytes.subarray(reader.at, end),
+    payload: Buffer.from(bytes.subarray(reader.at, end)),
     qos: qos as Qos,
     dup,
     retain: (flags & 1) !== 0,

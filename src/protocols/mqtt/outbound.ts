@@ -80,7 +80,6 @@ export class Outbound {
       this.metrics.dropped.quotaExceeded += 1;
       return;
     }
-    item.publication.own();
     if (item.qos > 0) this.journal?.put(item);
     this.#queue.push(item);
     this.#count(item, 1);
@@ -231,7 +230,6 @@ export class Outbound {
       this.journal?.remove(item);
       return;
     }
-    publication.own();
     const entry = this.#inflight.add(item, qos);
     this.journal?.put(item, entry.id);
     this.#hold(item);

@@ -131,9 +131,9 @@ export class MessageProperties implements Visit {
     if (id !== PROPERTY.messageExpiry && id !== this.ownId) this.#spans.push(this.bytes.subarray(start, end));
   }
 
-  /** The properties that are passed on, encoded; a view of the packet where that is possible. */
+  /** The properties that are passed on, encoded: a copy. */
   get passedOn(): Buffer {
-    return this.#spans.length === 1 ? (this.#spans[0] as Buffer) : Buffer.concat(this.#spans);
+    return Buffer.concat(this.#spans);
   }
 }
 

@@ -75,7 +75,7 @@ export class Retained {
       level = child;
     }
     level.order = this.#order;
-    level.publication = publication.own();
+    level.publication = publication;
     this.memory.hold(publication);
     this.metrics.mqtt.retained += 1;
     this.#bytes += publication.bytes;

@@ -7,7 +7,6 @@ import net from 'node:net';
 /** Bytes that one read brings at most. */
 const READ_BYTES = 64 * 1024;
 
-/** Every read is copied out of it before the next one. */
 const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** A socket, with the handle that node:net documents for nobody. */
@@ -19,20 +18,22 @@ interface HandleOptions extends net.SocketConstructorOpts, net.ConnectOpts {
   readonly handle: object;
 }
 
+/** Gets what has been read: the first `end` bytes, which the next read of any socket overwrites. */
+export type OnRead = (bytes: Buffer, end: number) => void;
+
 /**
  * Takes the place of a socket that a server has accepted with `pauseOnConnect`, which must not be used afterwards: node:net takes the
  * buffer where a socket is made, and a server has no option for it. Where node:net has no handle to give, it is the socket itself.
  */
-export function withSharedReads(accepted: net.Socket): net.Socket {
+export function withSharedReads(accepted: net.Socket, onRead: OnRead): net.Socket {
   const { _handle: handle } = accepted as Handled;
-  if (!handle) return accepted.resume();
+  if (!handle) return accepted.on('data', (chunk) => onRead(chunk, chunk.length)).resume();
   (accepted as Handled)._handle = null;
   accepted.destroy();
-  const callback = (length: number): true => {
-    socket.emit('data', Buffer.from(buffer.subarray(0, length)));
+  const callback = (end: number): true => {
+    onRead(buffer, end);
     return true;
   };
   const options: HandleOptions = { handle, allowHalfOpen: true, onread: { buffer, callback } };
-  const socket = new net.Socket(options);
-  return socket;
+  return new net.Socket(options);
 }

@@ -47,10 +47,11 @@ export class Splitter {
     this.#keptBytes = 0;
   }
 
-  feed(chunk: Buffer, onPacket: OnPacket): SplitFault | null {
-    if (this.#keptBytes === 0) return this.#split(chunk, onPacket);
-    this.#kept.push(chunk);
-    this.#keptBytes += chunk.length;
+  /** Takes the first `end` bytes; they may change once this has returned. */
+  feed(chunk: Buffer, end: number, onPacket: OnPacket): SplitFault | null {
+    if (this.#keptBytes === 0) return this.#split(chunk, end, onPacket);
+    this.#kept.push(Buffer.from(chunk.subarray(0, end)));
+    this.#keptBytes += end;
     if (this.#keptBytes < this.#wanted) {
       if (this.#kept.length > MAX_PIECES) this.#kept = [Buffer.concat(this.#kept, this.#keptBytes)];
       return null;
@@ -58,20 +59,20 @@ export class Splitter {
     const bytes = Buffer.concat(this.#kept, this.#keptBytes);
     this.#kept = [];
     this.#keptBytes = 0;
-    return this.#split(bytes, onPacket);
+    return this.#split(bytes, bytes.length, onPacket);
   }
 
-  #split(bytes: Buffer, onPacket: OnPacket): SplitFault | null {
+  #split(bytes: Buffer, upTo: number, onPacket: OnPacket): SplitFault | null {
     let at = 0;
-    while (at < bytes.length) {
+    while (at < upTo) {
       const reason = this.onFirst(bytes[at] as number);
       if (reason !== 0) return { reason, silent: false };
-      const body = this.#bodyStart(bytes, at);
+      const body = this.#bodyStart(bytes, at, upTo);
       if (body === null) return MALFORMED_LENGTH;
-      if (body === 0) return this.#keep(bytes.subarray(at), 0);
+      if (body === 0) return this.#keep(bytes.subarray(at, upTo), 0);
       const end = body + this.#length(bytes, at, body);
       if (this.maxBytes > 0 && end - at > this.maxBytes) return TOO_LARGE;
-      if (end > bytes.length) return this.#keep(bytes.subarray(at), end - at);
+      if (end > upTo) return this.#keep(bytes.subarray(at, upTo), end - at);
       if (!onPacket(bytes, at, body, end)) return null;
       at = end;
     }
@@ -79,7 +80,6 @@ export class Splitter {
   }
 
   #keep(rest: Buffer, wanted: number): null {
-    // A copy, as the rest may be the end of a large read that would be kept with it.
     this.#kept = [Buffer.from(rest)];
     this.#keptBytes = rest.length;
     this.#wanted = wanted;
@@ -87,12 +87,12 @@ export class Splitter {
   }
 
   /** Where the packet's body starts; 0: its header is not whole; null: its length has more than four bytes. */
-  #bodyStart(bytes: Buffer, at: number): number | null {
+  #bodyStart(bytes: Buffer, at: number, upTo: number): number | null {
     for (let i = at + 1; i < at + HEADER_BYTES; i++) {
-      if (i >= bytes.length) return 0;
+      if (i >= upTo) return 0;
       if (((bytes[i] as number) & 0x80) === 0) return i + 1;
     }
-    return at + 1 + MAX_LENGTH_BYTES > bytes.length ? 0 : null;
+    return at + 1 + MAX_LENGTH_BYTES > upTo ? 0 : null;
   }
 
   #length(bytes: Buffer, at: number, body: number): number {

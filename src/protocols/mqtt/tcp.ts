@@ -102,13 +102,13 @@ export interface TcpListener {
   close(): Promise<void>;
 }
 
-function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Socket): void {
+/** Begins a connection, which is to be given what is read from the socket. */
+function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Socket): Connection {
   const { metrics } = host.context.runtime;
   // A connection may be reset at any time; `close` follows, and does what is to be done.
   socket.on('error', () => undefined);
   metrics.opens('mqtt');
   const connection = new Connection(host, new TcpWire(socket, lingering));
-  socket.on('data', (chunk: Buffer) => connection.receive(chunk));
   socket.on('drain', () => connection.drained());
   socket.on('end', () => connection.lost());
   socket.on('close', () => {
@@ -116,6 +116,7 @@ function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Soc
     metrics.connections.mqtt -= 1;
     connection.lost();
   });
+  return connection;
 }
 
 /** Counts a connection under its address before anything is read from it. False where the address has too many. */
@@ -137,19 +138,23 @@ function createServer(
   certificate: Certificate | null,
   /** Called with each connection, also where it is not admitted or its TLS handshake is not over. */
   onConnection: (socket: net.Socket) => void,
-  onSocket: (socket: net.Socket) => void,
+  onSocket: (socket: net.Socket) => Connection,
 ) {
   // Half open: a client that has ended its side still gets its answers.
   const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_MS };
   if (!certificate) {
     return net.createServer({ ...options, pauseOnConnect: true }, (accepted) => {
-      const socket = withSharedReads(accepted);
+      let connection: Connection | null = null;
+      const socket = withSharedReads(accepted, (bytes, end) => connection?.receive(bytes, end));
       onConnection(socket);
-      if (admit(host, socket)) onSocket(socket);
+      if (admit(host, socket)) connection = onSocket(socket);
     });
   }
   const { cert, key } = certificate;
-  const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, onSocket);
+  const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, (socket) => {
+    const connection = onSocket(socket);
+    socket.on('data', (chunk) => connection.receive(chunk));
+  });
   server.on('connection', (socket) => {
     onConnection(socket);
     admit(host, socket);

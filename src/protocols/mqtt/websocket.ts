@@ -71,9 +71,10 @@ export class MqttSocket implements Wire {
     this.#giveHeld();
   }
 
+  /** Takes bytes that may change once this has returned. */
   received(bytes: Buffer): void {
     if (!this.#isPaused) return this.connection?.receive(bytes);
-    this.#held.push(bytes);
+    this.#held.push(Buffer.from(bytes));
     this.#heldBytes += bytes.length + OVERHEAD_BYTES;
     if (this.#heldBytes > PAUSED_BYTES) this.ws?.end(CODE.policy);
   }
@@ -175,7 +176,7 @@ export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionL
         return;
       }
       // The library takes its bytes back when this returns.
-      socket.received(Buffer.from(Buffer.from(message)));
+      socket.received(Buffer.from(message));
     },
     ping: (ws) => alive.heard(ws.getUserData().socket),
     pong: (ws) => alive.heard(ws.getUserData().socket),

@@ -63,8 +63,11 @@ export class TestDevice {
     return this;
   }
 
+  /** What is received is overwritten at once, as the next read of a socket does it. */
   raw(bytes: Buffer): this {
-    this.connection.receive(bytes);
+    const read = Buffer.from(bytes);
+    this.connection.receive(read);
+    read.fill(0xff);
     return this;
   }
 
