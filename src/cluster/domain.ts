@@ -5,6 +5,7 @@
  */
 import type { Address } from '../actors/address.js';
 import type { DomainCluster, EndpointJournal, FoundClient, MessageKeeper, RemoteNode } from '../actors/cluster.js';
+import { deletionOf } from '../actors/deletions.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { type Change, type EndpointRecord, isOnline, momentsOf, namesOf, nodesOf } from '../actors/endpoint-record.js';
@@ -299,7 +300,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       if (found === 'later') packet.receipt?.report('unknown');
       else if (!this.relays.toEndpoint(packet, only)) keepOrDrop(this.domain, packet, packet.topic, only);
     };
-    return packet.kind === 'message' && this.orphans?.revive(packet.topic, packet.bytes, again) === true;
+    // A message may also wait there that this packet deletes.
+    const isOwed = packet.kind === 'message' || deletionOf(this.domain, packet) !== null;
+    return isOwed && this.orphans?.revive(packet.topic, packet.bytes, again) === true;
   }
 
   relay(record: EndpointRecord, deliver: Deliver): void {

@@ -282,3 +282,26 @@ t.test(
     t.strictSame([...new Set(alice.bodies)], ['one', 'two', 'three', 'four']);
   },
 );
+
+t.test(
+  'durable always: what waited on a node that was killed is deleted before anybody has taken it over',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
+    const [n1, n2, n3] = await three(t, nats, { domains });
+    const { ticket } = await n1.site().online('alice');
+    for (const id of ['one', 'two']) await n1.site().push('carl', 'alice', id, { id });
+    await written();
+    n1.process.kill('SIGKILL');
+    await n1.process.ended;
+    await Promise.all([n2, n3].map((node) => node.process.event('node lost')));
+    const status = { name: 'carl', to: 'alice', show: 'deleted one' };
+    t.match(await n2.site().post('/v5/statuses', status), { status: 200 });
+    const alice = n2.own(new CountingSocket(n2.port, ticket));
+    await comeBack(alice, n3.port);
+    await n2.site().push('carl', 'alice', 'last');
+    await alice.until(() => alice.bodies.includes('last'), 'the last');
+    t.strictSame(alice.bodies, ['two', 'last']);
+  },
+);
