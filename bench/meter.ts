@@ -14,6 +14,11 @@ export function cpuMicros(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * tickMicros;
 }
 
+/** Bytes that a process has read so far: from sockets for the most part where it is a server that does not read files. */
+export function readBytes(pid: number): number {
+  return Number(/^rchar: (\d+)/m.exec(readOrEmpty(`/proc/${pid}/io`))?.[1] ?? 0);
+}
+
 /** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`));

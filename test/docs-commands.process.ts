@@ -78,6 +78,8 @@ const BENCHMARKS = [
   'npm run bench -- --before OTHER/dist/main.js',
   'npm run bench:connections -- --connections 100000 --bare',
   'npm run bench:cluster -- --nodes 10 --users 1000000',
+  'npm run bench:cluster -- --nodes 3 --users 300000 --lease 15000 --jetstream',
+  'npm run bench:reliability -- --nodes 3 --clients 500 --rate 1 --scenarios kill,deploy',
   'npm run bench:reliability -- --clients 1000 --scenarios jitter,avalanche',
 ] as const;
 

@@ -10,7 +10,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { cpuMicros, memoryBytes } from '../meter.js';
+import { cpuMicros, memoryBytes, readBytes } from '../meter.js';
 import { builtProgram } from '../targets.js';
 import type { Share } from './holder.js';
 import { Holders, type Totals } from './holders.js';
@@ -119,6 +119,7 @@ interface Measured {
 
 const mib = 2 ** 20;
 const cpuSeconds = (pids: readonly number[]): number => pids.reduce((total, pid) => total + cpuMicros(pid), 0) / 1e6;
+const bytesRead = (pids: readonly number[]): number => pids.reduce((total, pid) => total + readBytes(pid), 0);
 
 function bytesIn(folder: string | null): number {
   if (folder === null) return 0;
@@ -129,7 +130,7 @@ function bytesIn(folder: string | null): number {
 /** Brings the users online and connects them. */
 async function connect({ pids, natsPids, folder }: Measured, holders: Holders): Promise<Record<string, number>> {
   const empty = memoryBytes(pids());
-  const [server, nats] = [cpuSeconds(pids()), cpuSeconds(natsPids)];
+  const [server, nats, read] = [cpuSeconds(pids()), cpuSeconds(natsPids), bytesRead(natsPids)];
   const startMs = performance.now();
   const connected = await holders.all({ kind: 'connect' }, 600_000);
   const seconds = (performance.now() - startMs) / 1000;
@@ -140,6 +141,7 @@ async function connect({ pids, natsPids, folder }: Measured, holders: Holders): 
     seconds,
     serverMicrosPerUser: ((cpuSeconds(pids()) - server) * 1e6) / connections,
     natsMicrosPerUser: ((cpuSeconds(natsPids) - nats) * 1e6) / connections,
+    natsReadPerUser: (bytesRead(natsPids) - read) / connections,
     journalBytesPerUser: bytesIn(folder) / connections,
     presences,
     emptyMiB: empty.proportional / mib,
@@ -152,7 +154,7 @@ async function measure(measured: Measured, holders: Holders): Promise<Record<str
   const connected = await connect(measured, holders);
   note(`talking at ${rate} a second for ${(warmUpMs + talkMs) / 1000} s`);
   const task = { kind: 'talk', rate: rate / holderCount, ms: warmUpMs + talkMs, warmUpMs } as const;
-  const [server, nats] = [cpuSeconds(pids()), cpuSeconds(natsPids)];
+  const [server, nats, read] = [cpuSeconds(pids()), cpuSeconds(natsPids), bytesRead(natsPids)];
   await holders.all(task, task.ms + 120_000);
   await settled(holders);
   const [serverSeconds, natsSeconds] = [cpuSeconds(pids()) - server, cpuSeconds(natsPids) - nats];
@@ -172,6 +174,7 @@ async function measure(measured: Measured, holders: Holders): Promise<Record<str
     duplicates: end.duplicates,
     serverMicrosPerMessage: (serverSeconds * 1e6) / end.sent,
     natsMicrosPerMessage: (natsSeconds * 1e6) / end.sent,
+    natsReadPerMessage: (bytesRead(natsPids) - read) / end.sent,
     p50Ms: quantile(sorted, 0.5),
     p99Ms: quantile(sorted, 0.99),
     maxMs: quantile(sorted, 1),
