@@ -266,7 +266,7 @@ export class Client {
     this.#canTake = counting.send(frame, after, this.#queue.era);
     if (!this.#canTake) return this.#traceAll('waiting', packets, 'the connection takes no more now');
     this.#opening = 'nothing';
-    this.#queue.sent(batch);
+    this.#queue.sent(batch, after);
     this.#sent(packets, now);
     for (const packet of packets) packet.compact(this.address);
     if (this.#queue.hasUnsent) this.#flushCounted(counting, now);

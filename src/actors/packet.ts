@@ -149,7 +149,8 @@ export class Packet<K extends PacketKind = PacketKind> {
 
   /** Keeps only JSON, of which the fields are parsed when needed, as a packet that was sent may wait long. `receiver`: shares its address. */
   compact(receiver: Address): void {
-    if (this.json !== null || this.frame !== null) this.#fields = null;
+    if (this.#fields === null || (this.json === null && this.frame === null)) return;
+    this.#fields = null;
     if (this.#topic === receiver) this.#topic = receiver;
   }
 }

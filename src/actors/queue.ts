@@ -209,8 +209,8 @@ export class PacketQueue {
   }
 
   /** The next batch has been sent. */
-  sent(batch: Batch): void {
-    this.#lastSent = Math.max(this.#lastSent, this.after(batch));
+  sent(batch: Batch, after = this.after(batch)): void {
+    this.#lastSent = Math.max(this.#lastSent, after);
     this.#setSent(this.#sent + batch.entries);
   }
 
