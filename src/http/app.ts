@@ -54,7 +54,12 @@ function run(call: Call, found: Found, body: Buffer, calls: Rate<Domain>): void 
   // The key is checked before the body is parsed, so that strangers cause no work.
   const basic = basicDomain(context, head.headers.authorization, () => call.address());
   if (basic && isReplyError(basic)) return call.fail(basic);
-  if (!basic || context.fair.isTurnOf(basic)) return runRead(call, found, body, calls, type, basic);
+  if (!basic || context.fair.isTurnOf(basic)) runRead(call, found, body, calls, type, basic);
+  else readInTurn(call, found, body, calls, type, basic);
+}
+
+/** Has a call wait for its domain's turn. By itself, so that V8 makes nothing ready for that where a call does not wait. */
+function readInTurn(call: Call, found: Found, body: Buffer, calls: Rate<Domain>, type: MediaType, basic: Domain): void {
   putOff(call, basic, body, (kept) => runRead(call, found, kept, calls, type, basic));
 }
 
@@ -99,7 +104,12 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
   }
 
   function pass(call: Call, found: Found, body: Buffer): void {
-    if (context.gate.isOpen) return run(call, found, body, calls);
+    if (context.gate.isOpen) run(call, found, body, calls);
+    else hold(call, found, body);
+  }
+
+  /** Has a call wait until the gate opens. */
+  function hold(call: Call, found: Found, body: Buffer): void {
     call.isReading = false;
     // The body is copied, since uWebSockets.js takes its memory back.
     const kept = Buffer.from(body);
