@@ -16,7 +16,7 @@ import type { Client } from './client.js';
 import { takeDeleted } from './deletions.js';
 import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
-import { isOnline } from './endpoint-record.js';
+import { type EndpointRecord, isOnline } from './endpoint-record.js';
 import { inspect } from './inspect.js';
 import { clientOf, keptEndpoint, keptQueues, restoreClients } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
@@ -231,7 +231,7 @@ function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self
   const before = state.clients;
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));
   const copyOf = samePackets(state, packetOf);
-  enter(state, kept);
+  enter(state, kept, era !== null);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
   const restore = { packetOf: copyOf, goesOn: era === null, ...(era === null ? {} : { era }) };
@@ -252,7 +252,7 @@ function arriving(clients: readonly Client[]): Arriving {
 }
 
 /** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */
-function enter(state: EndpointState, kept: KeptEndpoint): void {
+function enter(state: EndpointState, kept: KeptEndpoint, isGone: boolean): void {
   const { domain, record } = state;
   const { tracker, fanout } = domain;
   const full = (short: string): Address => `/domain/${domain.name}/${short}` as Address;
@@ -260,7 +260,7 @@ function enter(state: EndpointState, kept: KeptEndpoint): void {
   const isKnown = record.stamp > 0;
   const { nick, show, status } = isKnown ? record : kept;
   const isIn = lookup(record.rooms);
-  const rooms = kept.rooms.map(full).filter((room) => !isIn(room));
+  const rooms = ((isGone && roomsNow(record)) || kept.rooms.map(full)).filter((room) => !isIn(room));
   const isBack = !kept.isAway && record.away;
   if (!kept.isAway && !state.online) becomeOnline(state);
   const change = { type: 'grponline', isShown: !isKnown, isAway: kept.isAway, isBack } as const;
@@ -270,6 +270,16 @@ function enter(state: EndpointState, kept: KeptEndpoint): void {
   };
   if (isOnline(record)) fanout.silently(update);
   else update();
+}
+
+/**
+ * The rooms of an endpoint whose node is gone: those of its living parts, which may have left some since; without one those that the node
+ * had told before it died, which is later than its record. null: nothing is known.
+ */
+function roomsNow({ birth, rooms, parts }: EndpointRecord): readonly Address[] | null {
+  if (birth > 0) return rooms;
+  const living = parts.find(({ node, hidden }) => node.up && !hidden);
+  return (living ?? parts.find(({ node }) => !node.up))?.rooms ?? null;
 }
 
 /** Wraps `packetOf` so that a message which is queued or stored here already is the same object in the queues of new clients. */

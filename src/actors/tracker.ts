@@ -277,6 +277,11 @@ export class Tracker {
     if (isLast && isCounted(part)) this.listener.contradicted(record);
   }
 
+  /** The part that a node which is gone had of an endpoint has been taken over by another node, and counts no more. */
+  takenOver(record: EndpointRecord, part: Part): void {
+    this.#remove(record, part, LOST);
+  }
+
   /** A node is not heard of: its parts of endpoints count as offline, but are remembered. */
   hide(node: RemoteNode): void {
     for (const record of this.records.values()) {

@@ -20,6 +20,7 @@ import type { RemoteClients } from './remote-client.js';
 import type { RemoteTransports } from './remote-transport.js';
 import type { RemoteWatchers } from './remote-watchers.js';
 import type { Sessions } from './sessions.js';
+import { forgetPart } from './taken-parts.js';
 import type { Topics } from './topics.js';
 import {
   address,
@@ -152,6 +153,10 @@ function down(recipients: Recipients, peer: Peer, fields: readonly [Address, (0 
   if (isStamp) heard(recipients, [at as number]);
   domain.tracker.down(address, peer, isLast !== 0);
   domain.events?.undelivered.endedElsewhere(address, peer.name, isStamp ? (at as number) : Number.POSITIVE_INFINITY);
+}
+
+function tookOver({ domain }: Recipients, _peer: Peer, [address, ...start]: readonly [Address, string, number]): void {
+  forgetPart(domain.tracker, address, start);
 }
 
 function watched(recipients: Recipients, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
@@ -344,6 +349,7 @@ const TAKERS = new Map<string, Taker>([
   ['a', taker(wentAway, address, flag)],
   ['A', taker(awayCount, count)],
   ['x', taker(down, address)],
+  ['X', taker(tookOver, address, text, count)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],
   ['K', taker(confirmedThere, address, flag, texts)],

@@ -64,6 +64,11 @@ export class Items {
     return this.#item('x', address, isLast ? 1 : 0, stamp);
   }
 
+  /** This node has taken over the part that a node which is gone had of an endpoint. */
+  tookOver(address: Address, node: string, incarnation: number): string {
+    return this.#item('X', address, node, incarnation);
+  }
+
   /** Changes that another part of the same endpoint is to make as well. */
   mirror(address: Address, { entered = [], left = [], watching = [] }: Mirrored): string {
     return this.#item('m', address, entered, left, null, watching);

@@ -23,6 +23,7 @@ import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
+import { forgetPart } from './taken-parts.js';
 import type { FoundPart, Start, TicketRecords } from './ticket-records.js';
 
 /**
@@ -41,7 +42,7 @@ const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
 
 export interface OrphansOptions {
   readonly name: string;
-  readonly mesh: Pick<Mesh, 'peers' | 'send' | 'incarnation'>;
+  readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier' | 'incarnation'>;
   readonly rpc: Pick<Rpc, 'call'>;
   readonly records: TicketRecords;
   readonly held: HeldMessages | null;
@@ -218,6 +219,9 @@ export class Orphans {
     if (!restored) return 'later';
     metrics.adopted += 1;
     this.#remember(part, address);
+    this.#tell(cluster, address, homes);
+    // What other nodes still send to the node that is gone is lost: the client, which is told that it has missed something, comes after that.
+    await new Promise<void>((resolve) => this.options.mesh.barrier(resolve));
     await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
     const done = (): void => records.adopted(domain.name, address, part, revision);
     if (!held || !domain.answersFromDisk) done();
@@ -231,6 +235,15 @@ export class Orphans {
       });
     }
     return 'here';
+  }
+
+  /** Nodes hold a part of a node that is gone for the grace: from now on the one here counts in its place. */
+  #tell({ tracker, items }: ClusteredDomain, address: Address, homes: readonly Start[]): void {
+    const { name, mesh } = this.options;
+    for (const home of homes.filter((one) => one[0] !== name || one[1] !== mesh.incarnation)) {
+      forgetPart(tracker, address, home);
+      mesh.broadcast(items.tookOver(address, ...home));
+    }
   }
 
   /** Remembers an endpoint for the node that it was on, where that node may be heard of again with the state it had. */

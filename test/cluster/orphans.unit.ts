@@ -122,10 +122,18 @@ class Node {
       tracker: { records: { get: () => ({ birth: this.birth }) } },
       endpoint: () => ({ tell }),
     };
-    const domains = new Map([[name, { domain } as unknown as ClusteredDomain]]);
+    const items = { tookOver: () => '' };
+    const tracker = { records: new Map() };
+    const domains = new Map([[name, { domain, items, tracker } as unknown as ClusteredDomain]]);
     this.orphans = new Orphans({
       ...{ name: nodeName, records: this.records, held: this.held, domains },
-      mesh: { peers: new Map<string, Peer>(), send: () => undefined, incarnation },
+      mesh: {
+        peers: new Map<string, Peer>(),
+        send: () => undefined,
+        broadcast: () => undefined,
+        barrier: (done) => done(),
+        incarnation,
+      },
       rpc: { call: () => undefined },
       metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
     });
