@@ -297,8 +297,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   /** Takes over the endpoint of a message that must not be lost, where the endpoint's node is gone; returns false where it does not. */
   #toOrphan(packet: Packet, only: string | null): boolean {
     const again = (found: Adopted): void => {
-      if (found === 'later') packet.receipt?.report('unknown');
-      else if (!this.relays.toEndpoint(packet, only)) keepOrDrop(this.domain, packet, packet.topic, only);
+      if (found !== 'later' && this.relays.toEndpoint(packet, only)) return;
+      // A node that takes the endpoint over, and that this one has not heard of yet, cannot be sent to: the sender is to try again.
+      const isSomewhere = found === 'later' || (found !== null && typeof found !== 'string');
+      if (isSomewhere) packet.receipt?.report('unknown');
+      else keepOrDrop(this.domain, packet, packet.topic, only);
     };
     // A message may also wait there that this packet deletes.
     const isOwed = packet.kind === 'message' || deletionOf(this.domain, packet) !== null;

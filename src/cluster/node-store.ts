@@ -24,9 +24,13 @@ import { TicketRecords } from './ticket-records.js';
 const RECORD_MS = 7 * 24 * 3_600_000;
 /** How long a node that shuts down waits until its last records are in JetStream. */
 const LAST_RECORDS_MS = 1000;
+/** How many leases the other nodes may take to find out that a node is dead. */
+const YOUNG_LEASES = 2;
 
 export interface NodeStoreOptions {
   readonly config: Config['cluster'];
+  /** How long endpoints stay online to others after their node's lease. */
+  readonly graceMs: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly node: Pick<LocalNode, 'name' | 'rpc' | 'leaving'> & {
@@ -59,7 +63,9 @@ export class NodeStore {
     });
     this.#held = new HeldMessages(jetstream.stream('messages', { ageMs: RECORD_MS }), node);
     this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
+    const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
     this.orphans = new Orphans({
+      isYoung: () => clock.now() < youngUntil,
       name,
       mesh,
       rpc,

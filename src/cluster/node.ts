@@ -105,7 +105,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
       domain: (domain) => this.#clusterOf(domain),
       isLeaving: () => this.leaving.isActive,
     });
-    this.#store = config.store === 'jetstream' ? new NodeStore({ config, clock, metrics, node: this }) : null;
+    this.#store =
+      config.store === 'jetstream'
+        ? new NodeStore({ config, graceMs: options.graceMs, clock, metrics, node: this })
+        : null;
     system.endOfTurn.add(this.#endOfTurn);
     this.#answer();
   }

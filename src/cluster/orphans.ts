@@ -47,6 +47,8 @@ export interface OrphansOptions {
   readonly records: TicketRecords;
   readonly held: HeldMessages | null;
   readonly metrics: ClusterMetrics;
+  /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
+  readonly isYoung: () => boolean;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
@@ -79,7 +81,9 @@ export class Orphans {
       revive: (address, bytes, done) => {
         const cluster = this.options.domains.get(domain.name);
         const parts = domain.tracker.records.get(address)?.parts ?? [];
-        const isOrphan = parts.some(({ node, hidden }) => !hidden && !node.up);
+        const isKnown = parts.length > 0 || isMine(domain, address);
+        // A node that has started since a death has not been told of the endpoints that were on the node which died.
+        const isOrphan = isKnown ? parts.some(({ node, hidden }) => !hidden && !node.up) : this.options.isYoung();
         if (!cluster || !isOrphan || domain.settings.durability !== 'always') return false;
         this.find(cluster, address, null, done, bytes);
         return true;
@@ -167,7 +171,7 @@ export class Orphans {
       try {
         const parts = await this.options.records.read(cluster.domain.name, address, nodes);
         const part = token === null ? this.#orphanOf(parts) : partOf(parts, hashOf(token));
-        if (!part) return null;
+        if (!part) return token === null ? this.#takerOf(parts) : null;
         const [node, incarnation] = homeOf(part);
         // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
         const isHalf = node === this.options.name && part.adopter !== undefined && !isMine(cluster.domain, address);
@@ -201,6 +205,12 @@ export class Orphans {
 
   #orphanOf(parts: readonly FoundPart[]): FoundPart | undefined {
     return parts.find((part) => part.kept !== null && !this.#isAlive(...homeOf(part)));
+  }
+
+  /** Another node that has an endpoint, or is about to: this one need not have heard of that yet. */
+  #takerOf(parts: readonly FoundPart[]): Adopted {
+    const taken = parts.find((part) => part.kept !== null && homeOf(part)[0] !== this.options.name);
+    return taken ? this.#at(homeOf(taken)[0]) : null;
   }
 
   /** The living node that has a part, by the part's record; its ticket may have ended there. null where the node is this one. */

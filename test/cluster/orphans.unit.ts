@@ -93,6 +93,7 @@ class Node {
   /** Called for what its endpoint's actor is told; a node that dies does not come to write its record. */
   onKeep: () => void = () => undefined;
   birth = 0;
+  readonly peers = new Map<string, Peer>();
   isDead = false;
 
   constructor(nodeName: string, tickets: MemoryStream, messages: MemoryStream) {
@@ -119,7 +120,7 @@ class Node {
     const domain = {
       ...{ name, answersFromDisk: true, shortage: null, settings: { durability: 'always' } },
       tickets: { find: () => null },
-      tracker: { records: { get: () => ({ birth: this.birth }) } },
+      tracker: { records: { get: () => ({ birth: this.birth, parts: [] }) } },
       endpoint: () => ({ tell }),
     };
     const items = { tookOver: () => '' };
@@ -128,13 +129,14 @@ class Node {
     this.orphans = new Orphans({
       ...{ name: nodeName, records: this.records, held: this.held, domains },
       mesh: {
-        peers: new Map<string, Peer>(),
+        peers: this.peers,
         send: () => undefined,
         broadcast: () => undefined,
         barrier: (done) => done(),
         incarnation,
       },
       rpc: { call: () => undefined },
+      isYoung: () => true,
       metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
     });
     this.cluster = domains.get(name) as ClusteredDomain;
@@ -215,4 +217,37 @@ t.test('a takeover that JetStream has failed half-way is done again by the same 
   messages.isLost = false;
   t.equal(await n2.find(), 'here');
   t.strictSame(n2.given, ['one']);
+});
+
+t.test(
+  'a node that has started since a death takes over whom a message is for, though nobody has told it of them',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
+    n1.records.put(name, address, kept);
+    n1.hold('one');
+    n2.onKeep = () => n2.records.put(name, address, kept);
+    const finder = n2.orphans.of(n2.cluster.domain);
+    const found = await new Promise((done) => t.ok(finder.revive(address, 10, done)));
+    t.strictSame([found, n2.given], ['here', ['one']]);
+    t.notOk(
+      finder.revive(address, 10, () => undefined),
+      'it is here now',
+    );
+  },
+);
+
+t.test('a message for an endpoint that another node is taking over is for that node, not for nobody', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+  n1.records.put(name, address, kept);
+  n2.onKeep = () => {
+    n2.isDead = true;
+  };
+  void n2.find();
+  await turn();
+  const taker = { name: 'n2', up: true, incarnation: 1 } as unknown as Peer;
+  n3.peers.set('n2', taker);
+  const found = await new Promise((done) => t.ok(n3.orphans.of(n3.cluster.domain).revive(address, 10, done)));
+  t.strictSame([(found as { readonly peer: Peer }).peer === taker, n3.given], [true, []]);
 });

@@ -31,8 +31,8 @@ export class Survivor extends CountingSocket {
   readonly log: string[] = [];
   /** When each entry of the log came, in ms. */
   readonly times: number[] = [];
-  /** What must not be: a ticket that is not known any more. */
-  readonly wrong: string[] = [];
+  /** Where it was told that its ticket is unknown. */
+  readonly unknown: string[] = [];
   readonly #heard = new Set<string>();
   /** What it has heard since it asked who is there, for each such question. */
   readonly #asking = new Set<Presence[]>();
@@ -65,7 +65,7 @@ export class Survivor extends CountingSocket {
       try {
         await this.connect();
       } catch (error) {
-        if (String(error).includes('4404')) this.wrong.push(`its ticket is not known at port ${this.port}`);
+        if (String(error).includes('4404')) this.unknown.push(`at port ${this.port}`);
         return false;
       }
       return this.frames.at(-1)?.status === 'ok';
@@ -75,7 +75,7 @@ export class Survivor extends CountingSocket {
     socket?.once('close', () => {
       if (this.socket !== socket || this.#hasLeft) return;
       this.#isBack = false;
-      this.arrive().catch((error: unknown) => this.wrong.push(String(error)));
+      this.arrive().catch(() => undefined);
     });
   }
 
