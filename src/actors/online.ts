@@ -10,6 +10,7 @@ import { type Address, shortId } from './address.js';
 import { isAway, isPresent, longestAway } from './away.js';
 import { clientRefusal, hasAllClients, isFull, listRefusal } from './capacity.js';
 import { Client } from './client.js';
+import { detached } from './detached.js';
 import type { EndpointMessage, EndpointState, Online } from './endpoint.js';
 import { roomsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
@@ -126,7 +127,7 @@ function newClient(state: EndpointState, name: string | null, self: Ref<Endpoint
   const client = new Client(
     self,
     state.address,
-    name ?? newName(),
+    name === null ? newName() : detached(name),
     token,
     state.domain.lane,
     state.domain,

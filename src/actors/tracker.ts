@@ -10,6 +10,7 @@
 import type { DomainMetrics } from '../metrics.js';
 import type { Address } from './address.js';
 import type { DomainCluster, RemoteNode } from './cluster.js';
+import { detached } from './detached.js';
 import type { EndpointMessage } from './endpoint.js';
 import {
   type Change,
@@ -352,12 +353,12 @@ export class Tracker {
   #adopt(record: EndpointRecord, { stamp, nick, shown, show, status }: StampedProfile): void {
     if (stamp > record.stamp) {
       record.stamp = stamp;
-      record.nick = nick;
+      record.nick = detached(nick);
     }
     if (shown > record.shown) {
       record.shown = shown;
       record.show = show;
-      record.status = status;
+      record.status = detached(status);
     }
   }
 
