@@ -19,6 +19,8 @@ export const text: Validator = (value) => typeof value === 'string';
 export const count: Validator = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 export const countOrTrue: Validator = (value, domain) => value === true || count(value, domain);
 export const position: Validator = (value) => typeof value === 'string' && parsePosition(value) !== null;
+/** A position, or `0`: what had been confirmed is unknown. */
+export const start: Validator = (value) => value === '0' || position(value, '');
 export const stamp: Validator = (value) => count(value, '') && (value as number) < LAST_STAMP;
 export const show: Validator = (value) => typeof value === 'string' && isShow(value);
 export const flag: Validator = (value) => typeof value === 'boolean' || value === 0 || value === 1;

@@ -26,6 +26,7 @@ function node() {
   const told: EndpointMessage[] = [];
   const frames: CountedFrame[] = [];
   const pushed: Packet[] = [];
+  const resumed: unknown[] = [];
   const client = { name: 'tab', endpoint: { tell: (message: EndpointMessage) => void told.push(message) } };
   const tickets = { find: (token: string) => (token === 'token' ? client : undefined) };
   const items = new Items('a.example', { name: 'n1', encode: () => '{}' }, () => NOW);
@@ -33,13 +34,14 @@ function node() {
     domain: { name: 'a.example', tickets, trace: null, runtime: { clock: { now: () => NOW } } },
     remoteTransports: new RemoteTransports({ tickets } as never, items, { send: () => undefined }, () => false),
     remoteClients: {
+      resumed: (...told: unknown[]) => void resumed.push(told),
       frame: (_id: number, frame: CountedFrame) => void frames.push(frame),
       push: (_id: number, packets: readonly Packet[]) => void pushed.push(...packets),
     },
   } as unknown as Recipients;
   const peer = new Peer('n2', 1, 0, false);
   const takes = (kind: string, ...fields: unknown[]) => take(recipients, peer, kind, fields);
-  return { told, frames, pushed, takes };
+  return { told, frames, pushed, resumed, items, takes };
 }
 
 t.test('a packet that a connection elsewhere gives back expires when it would have, not at once', async (t) => {
@@ -62,3 +64,18 @@ t.test('a packet for a connection here expires when it would have', async (t) =>
   t.equal(takes('vf', 1, null, 0, 0, 'e.1', [expiring()]), 'taken');
   t.match([pushed, frames[0]?.packets], [[{ expiresAt: NOW + LATER }], [{ expiresAt: NOW + LATER }]]);
 });
+
+t.test(
+  'a client on another node is told that it goes on from a position, or that what it had confirmed is unknown',
+  async (t) => {
+    const { items, resumed, takes } = node();
+    for (const at of [{ era: 'e', n: 7 }, 'first'] as const) {
+      const [kind, _domain, ...fields] = JSON.parse(items.resumed(1, at)) as [string, string, ...unknown[]];
+      t.equal(takes(kind, ...fields), 'taken');
+    }
+    t.strictSame(resumed, [
+      [1, 'e.7'],
+      [1, '0'],
+    ]);
+  },
+);
