@@ -84,12 +84,17 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
       name: client.name,
       isNamed: client.namedAt > 0,
       isAway: client.isAway,
-      ...sessionOf(domain.sessions?.brief(client) ?? null),
+      ...sessionOf(domain, client),
     })),
   };
 }
 
-function sessionOf(session: unknown): { readonly session?: unknown } {
+/**
+ * In a cluster a client's session outlives its node, though what was in flight comes again without DUP; after a kill of a server on its
+ * own the session is a new one.
+ */
+function sessionOf({ cluster, sessions }: EndpointState['domain'], client: Client): { readonly session?: unknown } {
+  const session = (cluster.journal && sessions?.brief(client)) ?? null;
   return session === null ? {} : { session };
 }
 

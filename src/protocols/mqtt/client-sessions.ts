@@ -100,7 +100,7 @@ export class ClientSessions implements SessionKeeper {
 
   /** What `brief` answers of a client has changed. */
   changed({ address, endpoint }: Client): void {
-    this.domain.changed(address, endpoint);
+    this.domain.cluster.journal?.changed(address, endpoint);
   }
 
   restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void {
