@@ -2,6 +2,7 @@
 import { ManualClock } from '../mqtt/support/clock.js';
 import type { CountingClient } from './counting.js';
 import { type Cleaner, type Settings, siteA, type TestServer, testServer, times } from './server.js';
+import { until } from './until.js';
 
 /** How long tickets are kept. */
 export const keepMs = 20_000;
@@ -24,11 +25,13 @@ export async function stay({ clock, server }: AwayWorld, client: CountingClient)
   await server.settled();
 }
 
+/** Its connection breaks. A client that is between two polls has none. */
 export async function cut({ server, metrics }: AwayWorld, client: CountingClient): Promise<void> {
   const count = () => Object.values(metrics.connections).reduce((sum, n) => sum + n, 0);
   const before = count();
   client.disconnect();
-  while (count() === before) await server.settled();
+  await until('the connection has gone', () => count() < Math.max(before, 1));
+  await server.settled();
 }
 
 /** Its idle time passes, then the grace of its endpoint. */

@@ -116,6 +116,8 @@ export class CountingSocket extends CountingClient {
 
 /** A client that polls again and again. */
 export class CountingPoll extends CountingClient {
+  /** It polls no more, and so confirms nothing, once it has had a message. */
+  hasEnough = false;
   #request: http.ClientRequest | null = null;
 
   connect(): Promise<void> {
@@ -140,7 +142,8 @@ export class CountingPoll extends CountingClient {
         if (this.#request !== request || !response.complete) return;
         if (response.statusCode !== 200 && this.onEnd) return this.onEnd();
         this.take(JSON.parse(text) as Frame);
-        if (response.statusCode === 200) this.#poll();
+        const isOver = this.hasEnough && this.bodies.length > 0;
+        if (response.statusCode === 200 && !isOver) this.#poll();
       });
     });
     this.#request = request;
