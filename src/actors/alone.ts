@@ -149,8 +149,8 @@ export class Alone implements DomainCluster {
     done(null);
   }
 
-  nodesTo(): undefined {
-    return undefined;
+  arrival(): (done: () => void) => void {
+    return (done) => done();
   }
 
   settled(done: () => void): void {

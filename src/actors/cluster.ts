@@ -247,10 +247,13 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
    * `counting`: it keeps a position, and is told where its ticket has ended by a sign-out.
    */
   remoteClient(address: Address, token: string, counting: boolean, done: FoundClient): void;
-  /** The other nodes that packets for these addresses go to at this moment; undefined: all. */
-  nodesTo(receivers: readonly Address[]): ReadonlySet<RemoteNode> | undefined;
-  /** Calls `done` when every node, or each of these, knows what this one has told so far. */
-  settled(done: () => void, nodes?: ReadonlySet<RemoteNode>): void;
+  /** Calls `done` when every node knows what this one has told so far. */
+  settled(done: () => void): void;
+  /**
+   * To be called before something is said to these receivers. What it answers is called when this node has handled that, and
+   * calls `done` when it has come to the nodes that packets for them go to, or went to when it was said.
+   */
+  arrival(receivers: readonly Address[]): (done: () => void) => void;
   /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */
   claimName(record: EndpointRecord, name: string): void;
   /** Says that a client has had its name since a stamp: one on another node that took the name before ends. */

@@ -270,12 +270,19 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.remoteClients.find(address, token, counting, done);
   }
 
-  nodesTo(receivers: readonly Address[]): ReadonlySet<RemoteNode> {
-    return this.relays.nodesTo(receivers);
+  arrival(receivers: readonly Address[]): (done: () => void) => void {
+    const before = this.relays.nodesTo(receivers);
+    return (done) => {
+      this.handover.whenNoneWaits(receivers, () => {
+        // Of a receiver that moves the node that it was on may have it, and pass it on.
+        const nodes = new Set([...before, ...this.relays.nodesTo(receivers)]);
+        this.node.mesh.barrier(done, [...nodes].map(peerOf));
+      });
+    };
   }
 
-  settled(done: () => void, nodes?: ReadonlySet<RemoteNode>): void {
-    this.node.mesh.barrier(done, nodes && [...nodes].map(peerOf));
+  settled(done: () => void): void {
+    this.node.mesh.barrier(done);
   }
 
   broadcast(packet: Packet): void {

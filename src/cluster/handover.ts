@@ -83,6 +83,15 @@ export class Handover {
     return true;
   }
 
+  /** Calls `done` when no packet for these addresses has to wait here. */
+  whenNoneWaits(addresses: readonly Address[], done: () => void): void {
+    for (const address of addresses) {
+      const waiting = this.#ways.get(address)?.waiting;
+      if (waiting) return void waiting.push(() => this.whenNoneWaits(addresses, done));
+    }
+    done();
+  }
+
   /**
    * Calls `done` when all packets that this node has had for an endpoint have arrived at the node `to`, and at the nodes of the
    * endpoint's other parts, to which this node relays them; or when these nodes do not answer in time.

@@ -56,15 +56,13 @@ export function whenArrived<T>(
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
   if (isHereOnly) return reply;
+  const { cluster } = domain;
   const addresses = addressesOf(receivers);
-  const nodesNow = () => (addresses ? domain.cluster.nodesTo(addresses) : undefined);
-  const before = nodesNow();
+  const arrival = addresses ? cluster.arrival(addresses) : (done: () => void) => cluster.settled(done);
   return (sent) => {
     // Whoever knows what has become of it has heard from those nodes, or has waited for them long enough.
-    if (sent !== null) return reply(sent);
-    // A receiver that moves meanwhile may get it from the node that it was on.
-    const nodes = () => before && new Set([...before, ...(nodesNow() ?? [])]);
-    whenHandled(domain, () => domain.cluster.settled(() => reply(sent), nodes()), HOPS);
+    if (sent !== null) reply(sent);
+    else whenHandled(domain, () => arrival(() => reply(sent)), HOPS);
   };
 }
 

@@ -230,3 +230,23 @@ t.test('ways of long ago are forgotten when there are many', async (t) => {
   way(0);
   t.equal(handover.size, 1);
 });
+
+t.test(
+  'who asks whether packets wait is answered when they have gone, also where they have to wait again',
+  async (t) => {
+    const { handover, calls, second, third } = single();
+    const told: string[] = [];
+    const ask = (name: string) => handover.whenNoneWaits([`${address}2` as Address, address], () => told.push(name));
+    ask('nothing was sent');
+    handover.mustWait(address, second, 1, never);
+    ask('nothing waits');
+    t.strictSame(told, ['nothing was sent', 'nothing waits']);
+    const again = () => void handover.mustWait(address, second, 1, () => told.push('packet'));
+    handover.mustWait(address, third, 1, again);
+    ask('one waits');
+    calls[0]?.done(null);
+    t.equal(told.length, 2, 'the endpoint has moved once more');
+    calls[1]?.done(null);
+    t.strictSame(told.slice(2), ['packet', 'one waits']);
+  },
+);
