@@ -34,6 +34,8 @@ export class SessionOrphans {
   /** Sessions that are being taken over, with the callbacks that wait for that. */
   readonly #open = new Map<string, Done[]>();
   readonly #waiting: (() => void)[] = [];
+  /** Sessions whose takeover by this node has begun and has not ended: their heads may name this node, which does not have them. */
+  readonly #begun = new Set<string>();
   #active = 0;
 
   constructor(private readonly options: SessionOrphansOptions) {}
@@ -52,10 +54,11 @@ export class SessionOrphans {
         const waiting = this.#open.get(key) ?? [];
         this.#open.delete(key);
         if (found === 'later') this.options.metrics.adoptionsDelayed += waiting.length;
+        else this.#begun.delete(key);
         for (const one of waiting) one(found);
         this.#waiting.shift()?.();
       };
-      this.#adopt(cluster, clientId).then(end, (error) => {
+      this.#adopt(cluster, clientId, key).then(end, (error) => {
         log.error({ event: 'session adoption failed', err: error }, 'an MQTT session could not be taken over');
         end('later');
       });
@@ -86,7 +89,7 @@ export class SessionOrphans {
     if (chosenBy(this.options, clientId) === null) this.find(cluster, clientId, () => undefined);
   }
 
-  async #adopt(cluster: ClusteredDomain, clientId: string): Promise<Adopted> {
+  async #adopt(cluster: ClusteredDomain, clientId: string, key: string): Promise<Adopted> {
     const { records } = this.options;
     const { name, settings, shortage } = cluster.domain;
     if (settings.durability === 'none') return null;
@@ -96,14 +99,17 @@ export class SessionOrphans {
         const found = await records.read(name, clientId);
         if (!found) return null;
         const owner = this.#living(found);
-        if (owner !== null) return owner === 'here' ? null : { peer: owner };
+        // Without a takeover that has failed half-way, a head that names this node is that of a session which has ended here.
+        if (owner === 'here' && !this.#begun.has(key)) return null;
+        if (owner !== null && owner !== 'here') return { peer: owner };
         if (shortage) return 'later';
+        this.#begun.add(key);
         return await this.#take(cluster, found);
       } catch (error) {
         if (!(error instanceof JetStreamError)) throw error;
         if (error.reason === 'conflict') continue;
         // Where no node that is gone had the session, it is a new one.
-        if (!cluster.sessions.isOrphan(clientId)) return null;
+        if (!cluster.sessions.isOrphan(clientId) && !this.#begun.has(key)) return null;
         seldom.warn(
           'no session adoption',
           { event: 'adoption delayed', why: error.message },

@@ -1,0 +1,79 @@
+/** MQTT sessions whose node is gone, and whose takeover fails half-way. */
+import t from 'tap';
+import type { SessionMover } from '../../src/actors/cluster.js';
+import type { ClusteredDomain } from '../../src/cluster/domain.js';
+import type { KeptStream } from '../../src/cluster/kept-stream.js';
+import type { Peer } from '../../src/cluster/peer.js';
+import { SessionOrphans } from '../../src/cluster/session-orphans.js';
+import { StoredSessions } from '../../src/cluster/session-records.js';
+import { Sessions } from '../../src/cluster/sessions.js';
+import type { ClusterMetrics } from '../../src/metrics.js';
+import { ManualClock } from '../mqtt/support/clock.js';
+import { MemoryStream } from '../support/memory-stream.js';
+
+const [name, clientId, incarnation] = ['a.example', 'backend', 1];
+const kept = { state: 'what n1 had', subscriptions: null, fresh: [] };
+
+/** One node; the nodes before it are gone. */
+function nodeOf(node: string, stream: MemoryStream) {
+  const clock = new ManualClock();
+  const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
+  const options = { jetstream, stream: stream as unknown as KeptStream, node, incarnation, clock };
+  const records = new StoredSessions(options);
+  const mesh = {
+    broadcast: () => undefined,
+    barrier: (done: () => void) => done(),
+    incarnation,
+    peers: new Map<string, Peer>(),
+  };
+  const domain = { name, settings: { durability: 'always' as const }, shortage: null };
+  const items = { session: () => '' };
+  const sessions = new Sessions(
+    items as never,
+    mesh,
+    { next: () => 100, heard: () => undefined },
+    domain as never,
+    null,
+  );
+  // Another node had the session, and is not heard of any more.
+  sessions.told({ name: 'n1', up: false } as unknown as Peer, clientId, 50);
+  const given: string[] = [];
+  const mover = {
+    isFull: false,
+    restore: (_clientId: string, { state }: typeof kept, done: (isTaken: boolean) => void) => {
+      if (!mover.isFull) given.push(state);
+      done(!mover.isFull);
+    },
+  };
+  sessions.mover = mover as unknown as SessionMover;
+  const metrics = { sessionsAdopted: 0, adoptionsDelayed: 0 } as ClusterMetrics;
+  const orphans = new SessionOrphans({ name: node, mesh, records, metrics, isLeaving: () => false });
+  const cluster = { domain, sessions } as unknown as ClusteredDomain;
+  const find = (): Promise<unknown> => new Promise((done) => orphans.find(cluster, clientId, done));
+  return { records, sessions, given, mover, metrics, find };
+}
+
+t.test('a session whose takeover JetStream has failed half-way is taken over by the same node later', async (t) => {
+  const stream = new MemoryStream();
+  const n1 = nodeOf('n1', stream);
+  n1.records.of(n1.sessions.domain).put(clientId, kept);
+  const n2 = nodeOf('n2', stream);
+  stream.onWrite = () => {
+    stream.isLost = true;
+  };
+  t.strictSame([await n2.find(), n2.given, n2.metrics.adoptionsDelayed], ['later', [], 1]);
+  stream.onWrite = () => undefined;
+  stream.isLost = false;
+  t.strictSame([await n2.find(), n2.given], ['here', ['what n1 had']]);
+});
+
+t.test('a session that has no room on the node which takes it over is taken over by it when it has', async (t) => {
+  const stream = new MemoryStream();
+  const n1 = nodeOf('n1', stream);
+  n1.records.of(n1.sessions.domain).put(clientId, kept);
+  const n2 = nodeOf('n2', stream);
+  n2.mover.isFull = true;
+  t.equal(await n2.find(), 'later');
+  n2.mover.isFull = false;
+  t.strictSame([await n2.find(), n2.given], ['here', ['what n1 had']]);
+});

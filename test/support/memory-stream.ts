@@ -1,0 +1,65 @@
+import { JetStreamError } from '../../src/cluster/jetstream-port.js';
+import type { KeptStream } from '../../src/cluster/kept-stream.js';
+
+/** A stream of JetStream in memory. */
+export class MemoryStream {
+  readonly records = new Map<string, { readonly key: string; readonly revision: number; readonly data: string }>();
+  isLost = false;
+  /** Called after each write. */
+  onWrite: () => void = () => undefined;
+  /** How often the stream was looked through. */
+  scans = 0;
+  #last = 0;
+
+  write(
+    key: string,
+    data: string,
+    done: (answer: number | JetStreamError) => void,
+    expected: number | null = null,
+  ): void {
+    if (this.isLost) return done(new JetStreamError('unavailable', 'lost'));
+    if (expected !== null && (this.records.get(key)?.revision ?? 0) !== expected) {
+      return done(new JetStreamError('conflict', 'another was first'));
+    }
+    this.#last += 1;
+    this.records.set(key, { key, revision: this.#last, data });
+    this.onWrite();
+    done(this.#last);
+  }
+
+  compareAndSet(key: string, data: string, expected: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.write(key, data, (answer) => (typeof answer === 'number' ? resolve(answer) : reject(answer)), expected);
+    });
+  }
+
+  async read(key: string) {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    return this.records.get(key) ?? null;
+  }
+
+  async readAll(prefix: string) {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    this.scans += 1;
+    return [...this.records.values()].filter(({ key }) => key.startsWith(prefix));
+  }
+
+  async purge(filter: string): Promise<void> {
+    for (const key of [...this.records.keys()]) if (key.startsWith(filter.slice(0, -1))) this.records.delete(key);
+  }
+
+  async erase(revision: number): Promise<void> {
+    for (const [key, record] of [...this.records]) if (record.revision === revision) this.records.delete(key);
+  }
+
+  /** The stream as a node has it until it dies. */
+  portOf(node: { readonly isDead: boolean }): KeptStream {
+    const never = new Promise<never>(() => undefined);
+    return new Proxy(this as unknown as KeptStream, {
+      get: (stream, method) => {
+        const found = Reflect.get(stream, method) as (...args: readonly unknown[]) => unknown;
+        return (...args: readonly unknown[]) => (node.isDead ? never : found.apply(this, [...args]));
+      },
+    });
+  }
+}
