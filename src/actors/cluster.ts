@@ -78,10 +78,10 @@ export interface SessionMover {
   restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void;
 }
 
-/** A session as it is kept for other nodes; the texts are JSON that the domain's MQTT broker alone knows. */
+/** The state of an MQTT session as it is kept for other nodes; its texts are JSON that the domain's MQTT broker alone knows. */
 export interface KeptSessionState {
   readonly state: string;
-  /** null: as they were when they were given last; from a node that is gone: none. */
+  /** The session's subscriptions; null: they are as they were when they were given last, or, from a node that is gone, there are none. */
   readonly subscriptions: string | null;
   /** Publications for the client by numbers that count up: those that were not given before; from a node that is gone: all, in order. */
   readonly fresh: readonly (readonly [number: number, text: string])[];
@@ -89,16 +89,16 @@ export interface KeptSessionState {
 
 /** Keeps the domain's MQTT sessions outside of this process, so that other nodes can take them over when this one is gone. */
 export interface SessionRecords {
-  /** A session has changed: a moment later it is asked for its state (`SessionMover.keep`). */
+  /** Notes that a session has changed: a moment later it is asked for its state (`SessionMover.keep`). */
   changed(clientId: string): void;
   /** Calls `done` when a session's state of now is kept, or cannot be kept at the moment. */
   committed(clientId: string, done: () => void): void;
   put(clientId: string, kept: KeptSessionState): void;
-  /** The client has a publication, or it has been dropped. */
+  /** Removes a publication that the session's client has now, or that was dropped. */
   remove(clientId: string, number: number): void;
-  /** A session has ended: nothing of it is kept. */
+  /** Removes the record of a session that has ended. */
   end(clientId: string): void;
-  /** The server ends: what is kept stays as it is. */
+  /** Leaves all records as they are from now on, since the server ends. */
   freeze(): void;
 }
 

@@ -22,7 +22,7 @@ const DELETED = 'deleted ';
 const ACCEPTED: EventKind = 'message';
 /** So many pieces of the work of a deletion are done in one turn of the event loop. */
 const AT_ONCE = 100;
-/** A message is told to its sender's actor, which tells its receivers' actors, which give it to queues and outboxes. */
+/** Hops after which a message stands in queues and outboxes: to its sender's actor, and from there to the actors of its receivers. */
 const HOPS = 2;
 
 /** Which messages are deleted. Users and rooms are named as in the messages, by their short ids. */
@@ -37,7 +37,7 @@ export interface Deletion {
   readonly bySite: boolean;
 }
 
-/** A single message. */
+/** The deletion of a single message, by its sender or by the site. */
 export interface MessageDeletion extends Deletion {
   readonly other: string;
   readonly id: string;
@@ -83,7 +83,7 @@ export function isItemOf(deletion: Deletion, json: string | Buffer): boolean {
   return isDeleted(deletion, item.packet ?? item);
 }
 
-/** Most texts that do not have the deleted message are ruled out without being parsed; null: they are, or are no JSON object. */
+/** Parses JSON that may hold a deleted message; null: the text cannot hold it, as is mostly seen without parsing, or is no JSON. */
 function parse({ id }: Deletion, json: string | Buffer): Holder | null {
   if (id !== null && !json.includes(JSON.stringify(id))) return null;
   try {
@@ -117,7 +117,7 @@ export function takeDeleted(state: EndpointState, packet: Packet, clients = stat
   return told;
 }
 
-/** Takes deleted messages out of an endpoint's queues on this node. Nobody is told. */
+/** Takes deleted messages out of an endpoint's queues on this node, without a packet that would tell its clients of that. */
 export function takeAllDeleted(state: EndpointState, deletion: Deletion): void {
   const { domain, address, clients, moving } = state;
   const taken = new Set<Packet>();

@@ -61,7 +61,7 @@ function deletionOf(domain: Domain, [user, other]: Forgotten): Deletion {
 function forgetKept(domain: Domain, [user, other, id]: Forgotten, done: (author: string | null) => void): void {
   const { history, cluster, runtime } = domain;
   if (!history) return done(null);
-  // Whoever is answered can rely on it that no restart brings back what is forgotten.
+  // The caller is answered only when the removal is on disk, so that no restart brings a forgotten message back.
   const committed = (author: string | null): void => {
     if (runtime.store) runtime.store.committed(() => done(author));
     else done(author);

@@ -98,7 +98,7 @@ export class Lane<Cell = unknown> {
     this.#waitedTurns = 0;
   }
 
-  /** Goes on in arrays that have what waits alone. */
+  /** Replaces the arrays by copies that hold only the waiting messages. */
   #restart(): void {
     this.#cells = this.#cells.slice(this.#handled, this.#end);
     this.#messages = this.#messages.slice(this.#handled, this.#end);

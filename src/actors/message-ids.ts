@@ -47,7 +47,7 @@ export class SentMessage {
     readonly at: number,
     /** For a message to a room: how many visible members the room had; null: it went to no room. */
     readonly members: number | null,
-    /** A client has sent it itself, without its site. */
+    /** Whether a client has sent the message itself, without its site. */
     readonly fromClient = false,
   ) {}
 
@@ -98,7 +98,7 @@ function bytesOf({ key }: SentMessage): number {
 }
 
 export class MessageIds {
-  /** The oldest first; those that clients have sent themselves once more. */
+  /** All remembered messages, the oldest first; `#ofClients` has those of them that clients have sent themselves. */
   readonly #sent = new Map<string, SentMessage>();
   readonly #ofClients = new Map<string, SentMessage>();
   readonly #table: Table<Written> | null;

@@ -220,7 +220,7 @@ export function goOffline(state: EndpointState): EndpointState {
 function leave(state: EndpointState): void {
   const { domain, record, address } = state;
   const { events } = domain;
-  // The next start has the messages where they wait.
+  // The journal has saved the waiting messages for the next start, so they neither go to the offline store nor are told to the site.
   if (domain.journal?.saved) return clearUnseen(state);
   const others = record.parts.filter(({ hidden }) => !hidden).map(({ node }) => node.name);
   const left = forgetUnseen(state, others.length > 0);

@@ -97,7 +97,7 @@ export class Packet<K extends PacketKind = PacketKind> {
   trace: Trace | null = null;
   /** Collects what becomes of the packet at each receiver, for a sender that asked for a receipt; null for nearly all packets. */
   receipt: Receipt | null = null;
-  /** A client has sent it itself, without its site. */
+  /** Whether a client has sent the packet itself, without its site. */
   fromClient = false;
   /** Milliseconds since the epoch after which nobody receives the packet; null, nearly always: it does not expire. */
   expiresAt: number | null = null;
@@ -127,12 +127,12 @@ export class Packet<K extends PacketKind = PacketKind> {
       OVERHEAD_BYTES + contentBytes(kind, fields) + fields.nick.length + fields.from.length + fields.to.length;
   }
 
-  /** Whose queue topic it goes to: an endpoint's, or a room's. */
+  /** The address of the endpoint or room whose queue topic the packet goes to. */
   get topic(): Address {
     return this.#topic;
   }
 
-  /** When the server took it, or made it: milliseconds of `performance.now()`, rounded up to a microsecond. */
+  /** When the server took or made the packet: milliseconds of `performance.now()`, rounded up to a microsecond. */
   get acceptedAt(): number {
     return this.#acceptedMs + this.#acceptedUs / 1000;
   }

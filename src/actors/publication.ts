@@ -8,7 +8,7 @@ const OVERHEAD_BYTES = 64;
 
 export interface PublicationFields {
   readonly topic: string;
-  /** Its bytes, and those of `properties`, never change. */
+  /** The bytes of `payload` and of `properties` never change. */
   readonly payload: Buffer;
   readonly qos: Qos;
   /** The retain flag as the publisher set it. */

@@ -79,7 +79,7 @@ export class ServiceWebhook {
     this.#outbox.delete(deletion.id, (json) => isItemOf(deletion, json));
   }
 
-  /** The same for all messages of a conversation or user; one message is looked at in each step of the iteration. */
+  /** Takes all deleted messages of a conversation or user out of what waits for the site, looking at one in each step. */
   deleteAll(deletion: Deletion): Iterable<void> {
     return this.#outbox.deleteAll((json) => isItemOf(deletion, json));
   }

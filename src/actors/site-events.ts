@@ -115,7 +115,7 @@ export class SiteEvents {
     this.#outbox?.delete(deletion.id, (json) => isItemOf(deletion, json));
   }
 
-  /** The same for all messages of a conversation or user; one event is looked at in each step of the iteration. */
+  /** Takes out waiting events that carry deleted messages of a conversation or user, looking at one event in each step. */
   deleteAll(deletion: Deletion): Iterable<void> {
     return this.#outbox?.deleteAll((json) => isItemOf(deletion, json)) ?? [];
   }

@@ -212,10 +212,10 @@ class TurnSystem implements System, TurnQueue {
       this.#handleMessages();
       const isUnfinished = this.#lanes.some(hasMessages);
       this.#write();
-      // Writes tell actors something, such as that a poll is answered. That needs no look at the network before.
+      // Writes send messages to actors, such as that a poll is answered; these are handled before the event loop looks at the network.
       if (!isUnfinished && !this.isCrowded && this.#lanes.some(hasMessages)) this.#handleMessages();
     } finally {
-      // Who has asked for a turn up to here is served by the tasks below: another turn for that would be an empty one.
+      // A turn that was requested up to here needs no turn of its own: the tasks below serve the request, another turn would be empty.
       this.#turn = null;
     }
     this.#lanes = this.#lanes.filter((lane) => {

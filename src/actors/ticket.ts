@@ -52,10 +52,10 @@ export function parseTicket(text: string): Ticket | null {
   return parts && isToken(parts.token) ? parts : null;
 }
 
-/** The parts of what looks like a ticket; its token may be none. */
+/** The parts of a text that has the form of a ticket; its last part need not be a valid token (`isToken`). */
 export function splitTicket(text: string): Ticket | null {
   const first = text.indexOf(':');
-  // Where it stands in nearly all tickets; a shorter token, behind a later colon, would be none.
+  // The colon before a token stands at the same distance from the end in all valid tickets; a part behind a later colon is no token.
   const usual = text.length - TOKEN_CHARACTERS - 1;
   const last = text[usual] === ':' ? usual : text.lastIndexOf(':');
   if (first < 0 || last <= first) return null;

@@ -17,7 +17,7 @@ export class Tickets extends Map<string, Client> {
   /** How many clients stand under a hash. */
   #hashed = 0;
 
-  /** The client of a token; a restored one, too. What is no token has none. */
+  /** The client of a token, also of one that was restored; undefined for a text that is no token, such as a key of a restored client. */
   find(token: string): Client | undefined {
     if (token.startsWith(HASHED)) return undefined;
     return this.get(token) ?? (this.#hashed > 0 ? this.#reveal(token) : undefined);
