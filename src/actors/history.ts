@@ -360,8 +360,8 @@ export class History {
   #expireOld(period: number): void {
     this.#expire(period);
     this.#tell();
-    const hasReads = (): boolean => [...this.#reads.entries(this.#prefix)].length > 0;
-    if (this.#messages > 0 || hasReads()) return;
+    if (this.#messages > 0) return;
+    for (const _read of this.#reads.entries(this.#prefix)) return;
     this.#totals.remove(this.#prefix);
     this.#told = NOTHING;
   }
