@@ -132,7 +132,12 @@ export function takeAllDeleted(state: EndpointState, deletion: Deletion): void {
     taken.add(packet);
   }
   if (moving?.isLeaving === false) {
-    for (const held of moving.held) if (isMessage(deletion)(held.packet)) moving.held.delete(held);
+    for (const held of moving.held) {
+      if (!isMessage(deletion)(held.packet)) continue;
+      moving.held.delete(held);
+      moving.heldBytes -= held.packet.bytes;
+      taken.add(held.packet);
+    }
   }
   // A message of the offline store is counted when it is taken out there.
   for (const packet of taken) if (!domain.mailboxes?.placeOf(packet)) domain.drop(packet, 'deleted', address);
