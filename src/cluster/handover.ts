@@ -15,6 +15,8 @@ const PATIENCE_MS = 1000;
 /** How many packets, and bytes of them, may wait for one endpoint; further ones are sent at once, and may overtake others. */
 export const MAX_WAITING = 10_000;
 export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+/** How many may wait for one endpoint's packets to go; further ones are told at once that none waits. */
+export const MAX_ASKING = 10_000;
 /** How many ways are remembered before old ones are looked for and forgotten. */
 export const MANY_WAYS = 10_000;
 
@@ -24,9 +26,16 @@ interface Way {
   peer: Peer | null;
   /** When the last packet was sent, in milliseconds since the epoch. */
   at: number;
-  /** The packets that wait, as functions that send them; null where packets do not have to wait. */
-  waiting: (() => void)[] | null;
-  waitingBytes: number;
+  /** null where packets do not have to wait. */
+  waiting: Waiting | null;
+}
+
+interface Waiting {
+  /** The packets that wait, as functions that send them. */
+  readonly packets: (() => void)[];
+  bytes: number;
+  /** Called when these packets have gone; they take no room from packets. */
+  readonly asking: (() => void)[];
 }
 
 export interface HandoverOptions {
@@ -63,13 +72,14 @@ export class Handover {
     const now = this.options.now();
     const way = this.#ways.get(address);
     if (!way) {
-      this.#remember(address, { peer, at: now, waiting: null, waitingBytes: 0 });
+      this.#remember(address, { peer, at: now, waiting: null });
       return false;
     }
-    if (way.waiting) {
-      if (way.waiting.length >= MAX_WAITING || way.waitingBytes + bytes > MAX_WAITING_BYTES) return false;
-      way.waiting.push(again);
-      way.waitingBytes += bytes;
+    const { waiting } = way;
+    if (waiting) {
+      if (waiting.packets.length >= MAX_WAITING || waiting.bytes + bytes > MAX_WAITING_BYTES) return false;
+      waiting.packets.push(again);
+      waiting.bytes += bytes;
       return true;
     }
     const { peer: from } = way;
@@ -77,8 +87,7 @@ export class Handover {
     way.peer = peer;
     way.at = now;
     if (!isSwitch) return false;
-    way.waiting = [again];
-    way.waitingBytes = bytes;
+    way.waiting = { packets: [again], bytes, asking: [] };
     this.#sweep(address, from, peer, () => this.#release(way));
     return true;
   }
@@ -86,8 +95,8 @@ export class Handover {
   /** Calls `done` when no packet for these addresses has to wait here. */
   whenNoneWaits(addresses: readonly Address[], done: () => void): void {
     for (const address of addresses) {
-      const waiting = this.#ways.get(address)?.waiting;
-      if (waiting) return void waiting.push(() => this.whenNoneWaits(addresses, done));
+      const asking = this.#ways.get(address)?.waiting?.asking;
+      if (asking && asking.length < MAX_ASKING) return void asking.push(() => this.whenNoneWaits(addresses, done));
     }
     done();
   }
@@ -125,9 +134,10 @@ export class Handover {
   }
 
   #release(way: Way): void {
-    const waiting = way.waiting ?? [];
+    const { packets = [], asking = [] } = way.waiting ?? {};
     way.waiting = null;
-    for (const again of waiting) again();
+    for (const again of packets) again();
+    for (const ask of asking) ask();
   }
 
   #remember(address: Address, way: Way): void {

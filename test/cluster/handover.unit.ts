@@ -5,7 +5,7 @@
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import type { EndpointMessage } from '../../src/actors/endpoint.js';
-import { Handover, MANY_WAYS, MAX_WAITING, MAX_WAITING_BYTES } from '../../src/cluster/handover.js';
+import { Handover, MANY_WAYS, MAX_ASKING, MAX_WAITING, MAX_WAITING_BYTES } from '../../src/cluster/handover.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { dice } from '../support/dice.js';
 
@@ -248,5 +248,30 @@ t.test(
     t.equal(told.length, 2, 'the endpoint has moved once more');
     calls[1]?.done(null);
     t.strictSame(told.slice(2), ['packet', 'one waits']);
+  },
+);
+
+t.test(
+  'who asks whether packets wait takes no room from packets, and of too many the last are answered at once',
+  async (t) => {
+    const { handover, calls, second, third } = single();
+    let told = 0;
+    const ask = () =>
+      handover.whenNoneWaits([address], () => {
+        told += 1;
+      });
+    handover.mustWait(address, second, 1, never);
+    handover.mustWait(address, third, 1, () => undefined);
+    for (let asked = 0; asked < MAX_ASKING; asked += 1) ask();
+    t.equal(told, 0);
+    ask();
+    t.equal(told, 1, 'one too many');
+    t.equal(
+      handover.mustWait(address, third, 1, () => undefined),
+      true,
+      'a packet has room',
+    );
+    for (const { done } of calls) done(null);
+    t.equal(told, MAX_ASKING + 1);
   },
 );
