@@ -280,8 +280,7 @@ export class StoredSessions {
         else if (answer.reason === 'conflict') return void this.#conflict(own, then.failed);
         else if (answer.reason === 'unavailable') {
           then.failed();
-          if (this.available) setTimeout(() => this.#write(own), RETRY_MS).unref();
-          return this.#settle(own);
+          return this.#writeLater(own);
         }
         this.#write(own);
       },
@@ -289,15 +288,23 @@ export class StoredSessions {
     );
   }
 
+  #writeLater(own: Own): void {
+    if (this.available) setTimeout(() => this.#write(own), RETRY_MS).unref();
+    this.#settle(own);
+  }
+
   /** The head is another than this node has written: either its answer was lost, or another node has the session, or had it before. */
   async #conflict(own: Own, failed: () => void): Promise<void> {
     const { domain, clientId, key } = own;
+    // Until this is answered the head is not written: nobody is told that it is, and a session that ends waits to know its head.
+    own.open += 1;
     own.isWritingHead = true;
     const found = await this.read(domain.name, clientId).catch((error: unknown) => error);
+    own.open -= 1;
     own.isWritingHead = false;
     if (this.#own.get(key) !== own) return;
     failed();
-    if (found instanceof JetStreamError) return this.#settle(own);
+    if (found instanceof JetStreamError) return this.#writeLater(own);
     const head = found as FoundSession | null;
     const { node, incarnation } = this.options;
     const isOurs = !head || (head.node === node && head.incarnation === incarnation);
@@ -352,19 +359,9 @@ export class StoredSessions {
 
 function newOwn(domain: SessionDomain, key: string, clientId: string, former: ReadonlySet<number>): Own {
   return {
-    ...{
-      domain,
-      key,
-      clientId,
-      former,
-      revision: 0,
-      term: 0,
-      subscribed: 0,
-      last: '',
-      state: null,
-      subscriptions: null,
-    },
-    ...{ fresh: new Map(), items: new Map(), open: 0, isWritingHead: false, waiting: [], hasEnded: false },
+    ...{ domain, key, clientId, former, revision: 0, term: 0, subscribed: 0, last: '', state: null },
+    ...{ subscriptions: null, fresh: new Map(), items: new Map() },
+    ...{ open: 0, isWritingHead: false, waiting: [], hasEnded: false },
   };
 }
 

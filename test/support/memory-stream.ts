@@ -5,7 +5,7 @@ import type { KeptStream } from '../../src/cluster/kept-stream.js';
 export class MemoryStream {
   readonly records = new Map<string, { readonly key: string; readonly revision: number; readonly data: string }>();
   isLost = false;
-  /** Called after each write. */
+  /** Called after each write; where it loses the stream, the answer is lost too. */
   onWrite: () => void = () => undefined;
   /** How often the stream was looked through. */
   scans = 0;
@@ -24,7 +24,7 @@ export class MemoryStream {
     this.#last += 1;
     this.records.set(key, { key, revision: this.#last, data });
     this.onWrite();
-    done(this.#last);
+    done(this.isLost ? new JetStreamError('unavailable', 'lost') : this.#last);
   }
 
   compareAndSet(key: string, data: string, expected: number): Promise<number> {

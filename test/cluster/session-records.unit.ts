@@ -1,0 +1,58 @@
+/** MQTT sessions in JetStream whose node has not had the answer to the first write of their heads. */
+import t from 'tap';
+import type { SessionDomain } from '../../src/cluster/adopted.js';
+import type { KeptStream } from '../../src/cluster/kept-stream.js';
+import { StoredSessions } from '../../src/cluster/session-records.js';
+import { ManualClock } from '../mqtt/support/clock.js';
+import { MemoryStream } from '../support/memory-stream.js';
+
+const clientId = 'backend';
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A session whose first head is in JetStream, which has not said so; JetStream is there again, and the node is reading the head. */
+function setUp() {
+  const stream = new MemoryStream();
+  const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
+  const clock = new ManualClock();
+  const [node, incarnation] = ['n1', 1];
+  const sessions = new StoredSessions({ jetstream, stream: stream as unknown as KeptStream, node, incarnation, clock });
+  const state = { now: 'first' };
+  const domain: SessionDomain = {
+    ...{ name: 'a.example', settings: { durability: 'always' }, stampOf: () => 1, lost: () => undefined },
+    keep: () => put(),
+    isAt: () => false,
+  };
+  const records = sessions.of(domain);
+  const put = (): void => records.put(clientId, { state: state.now, subscriptions: null, fresh: [[1, 'hello']] });
+  const setAvailable = (available: boolean): void => {
+    stream.isLost = !available;
+    jetstream.available = available;
+    for (const watcher of jetstream.watchers) watcher(available);
+  };
+  stream.onWrite = () => setAvailable(false);
+  put();
+  stream.onWrite = () => undefined;
+  setAvailable(true);
+  return { stream, sessions, records, state };
+}
+
+t.test('a session that ends before its node knows its head leaves nothing in JetStream', async (t) => {
+  const { stream, records } = setUp();
+  t.equal(stream.records.size, 1);
+  records.end(clientId);
+  await turn();
+  t.equal(stream.records.size, 0);
+});
+
+t.test('what is to be written before the head of its session is known counts as written when it is', async (t) => {
+  const { stream, sessions, records, state } = setUp();
+  state.now = 'second';
+  let isWritten = false;
+  records.committed(clientId, () => {
+    isWritten = true;
+  });
+  t.notOk(isWritten);
+  await turn();
+  t.ok(isWritten);
+  t.strictSame([(await sessions.read('a.example', clientId))?.state, stream.records.size], ['second', 2]);
+});
