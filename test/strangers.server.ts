@@ -108,3 +108,26 @@ t.test(
     t.equal(server.metrics.refused.unavailable, before, 'who has gone holds nothing');
   },
 );
+
+t.test('a call whose body has to go with its last piece is not run without it', async (t) => {
+  const server = await testServer(t);
+  const receiver = await WebSocketClient.connect(server, (await server.site().online('1')).ticket);
+  const limit = 128 * MIB;
+  const open = async (path: string, length: number, bytes: number) => {
+    const raw = await RawSocket.open(server);
+    raw.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`);
+    raw.write(Buffer.alloc(bytes, 'a'));
+    await server.settled();
+    return raw;
+  };
+  const query = new URLSearchParams({ ...siteA, from: 'x', to: '1', body: 'in the query' });
+  const first = await open(`/v5/messages?${query}`, 60_000, 50_000);
+  let rest = limit - 50_000;
+  for (; rest > 0; rest -= Math.min(rest, MIB - 1)) await open('/v5/messages/batch', MIB, Math.min(rest, MIB - 1));
+  t.equal(server.metrics.refused.unavailable, 0, 'all together hold as much as they may');
+  first.write(Buffer.alloc(10_000, 'a'));
+  await first.closed;
+  t.equal(server.metrics.refused.unavailable, 1);
+  await server.site().push('x', '1', 'afterwards');
+  t.match(await receiver.next(), { body: 'afterwards' });
+});

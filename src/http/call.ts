@@ -42,7 +42,7 @@ export class Call {
   ) {
     res.onAborted(() => {
       this.#open = false;
-      this.upload?.end();
+      this.upload?.release();
     });
   }
 

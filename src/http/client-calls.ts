@@ -58,7 +58,7 @@ class Post {
     this.#address = clientAddress(peerOf(res), headers.forwardedFor, context.config().trustProxy);
     res.onAborted(() => {
       this.#open = false;
-      this.#upload?.end();
+      this.#upload?.release();
     });
   }
 

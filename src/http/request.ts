@@ -17,6 +17,7 @@ export interface Head {
 export class Upload implements Stranger {
   #chunks: Buffer[] = [];
   #bytes = 0;
+  #isDropped = false;
 
   constructor(
     private readonly context: Context,
@@ -30,22 +31,33 @@ export class Upload implements Stranger {
     this.context.strangers.hold(this, this.#bytes);
   }
 
+  /** Whether the upload was ended because strangers together hold too much: what has come of its body is gone. */
+  get isDropped(): boolean {
+    return this.#isDropped;
+  }
+
   /** Answers what has come; nothing is held any more. */
   end(): Buffer {
-    this.context.strangers.release(this);
     const body = Buffer.concat(this.#chunks);
-    this.#chunks = [];
+    this.release();
     return body;
   }
 
+  /** Forgets what has come. */
+  release(): void {
+    this.context.strangers.release(this);
+    this.#chunks = [];
+  }
+
   drop(): void {
+    this.#isDropped = true;
     this.#chunks = [];
     this.context.runtime.metrics.refused.unavailable += 1;
     this.res.close();
   }
 }
 
-/** Reads the whole body; `done` is called once, unless the client goes first: then the caller ends the upload. */
+/** Reads the whole body; `done` is called once, unless the connection ends first: then the caller releases the upload. */
 export function readBody(
   context: Context,
   res: HttpResponse,
@@ -61,13 +73,13 @@ export function readBody(
     length += chunk.byteLength;
     if (limitBytes > 0 && length > limitBytes) {
       over = true;
-      upload.end();
+      upload.release();
       done(PAYLOAD_TOO_LARGE);
       return;
     }
     if (isWhole) return done(Buffer.from(chunk));
     upload.add(chunk);
-    if (isLast) done(upload.end());
+    if (isLast && !upload.isDropped) done(upload.end());
   });
   return upload;
 }
