@@ -18,20 +18,30 @@ const NO_BODY = Buffer.alloc(0);
 const NO_ROUTE = 'none';
 
 /** Has a call wait until it is the domain's turn, or refuses it with 503 where too many tasks of the domain wait. */
-function putOff(call: Call, domain: Domain, body: Buffer, run: (kept: Buffer) => void): void {
+function putOff(
+  call: Call,
+  domain: Domain,
+  body: Buffer,
+  run: (kept: Buffer) => void,
+  /** About what the call holds while it waits. */
+  bytes = body.length,
+): void {
   const { fair } = call.context;
   if (fair.isFull(domain)) return call.fail({ ...UNAVAILABLE, domain: domain.name });
   call.isReading = false;
   // The body is copied, since uWebSockets.js takes its memory back.
   const kept = Buffer.from(body);
-  fair.wait(domain, () => (call.isOpen ? run(kept) : undefined), kept.length);
+  fair.wait(domain, () => (call.isOpen ? run(kept) : undefined), bytes);
 }
 
-/** Runs a call whose domain became known only from its parameters or token: at once or when it is the domain's turn. */
-function runInTurn(call: Call, route: Route, calls: Rate<Domain>): void {
+/**
+ * Runs a call whose domain became known only from its parameters or token: at once or when it is the domain's turn. `bytes`: of the body
+ * from which the parameters were read.
+ */
+function runInTurn(call: Call, route: Route, calls: Rate<Domain>, bytes: number): void {
   const { context, domain } = call;
   if (context.fair.isTurnOf(domain)) return runFor(call, route, calls);
-  putOff(call, domain, NO_BODY, () => runFor(call, route, calls));
+  putOff(call, domain, NO_BODY, () => runFor(call, route, calls), bytes);
 }
 
 /** Runs a call whose domain is known, unless the domain has called too often. */
@@ -73,18 +83,19 @@ function runRead(
   basic: Domain | null,
 ): void {
   const { context, head } = call;
+  const bytes = body.length;
   const read = found.route.readParameters ?? readParameters;
   const parameters = read(head.query, type, body, context.config().limits.parameters);
   if (!(parameters instanceof Map)) return call.fail(parameters);
   if (found.roomId === null) return call.fail(BAD_ROOM_ID);
   const token = found.route.takesToken && !basic ? tokenOf(head.headers.authorization, parameters) : null;
-  if (token !== null) return bringByToken(call, token, parameters, () => runInTurn(call, found.route, calls));
+  if (token !== null) return bringByToken(call, token, parameters, () => runInTurn(call, found.route, calls, bytes));
   const domain = namedDomain(context, basic, parameters, () => call.address());
   if (isReplyError(domain)) return call.fail(domain);
   call.domain = domain;
   call.parameters = parameters;
   if (basic) runFor(call, found.route, calls);
-  else runInTurn(call, found.route, calls);
+  else runInTurn(call, found.route, calls, bytes);
   call.isReading = false;
 }
 

@@ -94,6 +94,8 @@ class Post {
     const ticket = readTicket(receiving, this.headers.origin);
     if (typeof ticket !== 'string') return this.#fail(ticket);
     if (!domain) return this.#fail(TICKET_NOT_FOUND);
+    // Only the number: uWebSockets.js takes the body's memory back, and a call that waits would hold its copy.
+    const bodyBytes = body.length;
     const calls = isUtf8(body) ? readJsonList(body.toString('utf8'), domain.limits.parameters) : 'malformed';
     if (typeof calls === 'string') return this.#fail(UNREADABLE);
     if (Array.isArray(calls) && calls.length > MOST_CALLS) {
@@ -104,10 +106,14 @@ class Post {
       else if (isBanned(domain, client, this.#address)) this.#fail({ ...BANNED, domain: domain.name });
       else if (this.context.fair.isFull(domain)) this.#fail(UNAVAILABLE);
       else
-        this.context.fair.pass(domain, () => {
-          if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
-          else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
-        });
+        this.context.fair.pass(
+          domain,
+          () => {
+            if (Array.isArray(calls)) this.#run(domain, client, calls, (replies) => `[${replies}]`);
+            else this.#run(domain, client, [calls.one], ([reply]) => reply ?? '');
+          },
+          bodyBytes,
+        );
     });
   }
 

@@ -7,6 +7,23 @@ import type { Incoming, Refused } from './packets.js';
 import { REASON } from './reason.js';
 import type { SessionMessage } from './session.js';
 
+/** What a filter of a SUBSCRIBE or UNSUBSCRIBE takes besides its text, about. */
+const FILTER_BYTES = 100;
+
+/** The bytes that a packet holds while it waits, about. */
+function bytesOf(packet: Incoming): number {
+  switch (packet.cmd) {
+    case 'publish':
+      return packet.topic.length + packet.payload.length + packet.properties.length;
+    case 'subscribe':
+      return packet.wanted.reduce((bytes, { filter }) => bytes + FILTER_BYTES + filter.length, 0);
+    case 'unsubscribe':
+      return packet.filters.reduce((bytes, filter) => bytes + FILTER_BYTES + filter.length, 0);
+    default:
+      return 0;
+  }
+}
+
 /** Passes a connection's packets to its owner in their order; while the domain uses more than its share, they wait for its turn. */
 export class FairOwner implements ConnectionOwner {
   constructor(
@@ -19,8 +36,7 @@ export class FairOwner implements ConnectionOwner {
   received(packet: Incoming): void {
     if (this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
     if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
-    const bytes = packet.cmd === 'publish' ? packet.payload.length : 0;
-    this.fair.wait(this.domain, () => this.owner.received(packet), bytes);
+    this.fair.wait(this.domain, () => this.owner.received(packet), bytesOf(packet));
   }
 
   refused(refused: Refused): void {
