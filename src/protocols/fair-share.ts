@@ -172,7 +172,6 @@ export class FairShare {
 
   /** Does waiting tasks, one of each domain in rotation; domains whose lanes are full are passed over. */
   #serveSome(): void {
-    if (this.#queue.length === 0) return;
     const until = this.now() + FROM_QUEUES_MS;
     let passed = 0;
     for (let served = 0; served < FROM_QUEUES && passed < this.#queue.length; ) {
