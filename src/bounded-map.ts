@@ -1,4 +1,4 @@
-/** So many keys are set before the oldest one is sought anew. */
+/** For how many keys that are set one iterator finds the oldest keys, before another iterator is made. */
 const USES = 100;
 
 /**

@@ -12,7 +12,7 @@ interface Minute {
 }
 
 export class Comings {
-  /** Of a client that has come once only `sinceMs`: so have nearly all, and a small integer takes no memory of its own. */
+  /** A client that has come once in its minute has `sinceMs` alone: nearly all have, and a small integer takes no memory of its own. */
   readonly #minutes = new BoundedMap<string, Minute | number>(() => REMEMBERED);
   readonly #madeAt: number;
 

@@ -27,7 +27,7 @@ export class Lockout {
     return this.#guesses.size;
   }
 
-  /** Whether nobody has guessed wrong lately. Who was silent long enough is forgotten here, one each time. */
+  /** Whether nobody is remembered for wrong guesses. Each call forgets the one who guessed longest ago, where that was long enough ago. */
   get isCalm(): boolean {
     if (this.#guesses.size === 0) return true;
     const [oldest, { lastMs, lockedUntilMs }] = this.#guesses.entries().next().value as [string, Guesses];

@@ -27,8 +27,7 @@ function decodeAscii(text: string, first: number): string | null {
 }
 
 /** Percent-decodes a text. Throws a URIError where it is not percent-encoded UTF-8. */
-export /** Throws a URIError where the text is not percent-encoded UTF-8. */
-function decode(text: string): string {
+export function decode(text: string): string {
   const first = text.indexOf('%');
   if (first < 0) return text;
   return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);
@@ -214,7 +213,7 @@ const MESSAGES = 'messages';
 export class Items {
   constructor(
     private readonly values: readonly unknown[],
-    /** The same with texts for numbers. */
+    /** The list with texts in place of its numbers. */
     private readonly texts: () => readonly unknown[],
   ) {}
 

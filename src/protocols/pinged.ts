@@ -6,7 +6,7 @@ const START = Buffer.from('ping ');
 const DOT = 0x2e;
 const ZERO = 0x30;
 const MOST_DIGITS = 15;
-/** No `ping` with a position of the era. */
+/** The answer for a text that is not `ping` with a position of the era. */
 export const OTHER_TEXT = -1;
 
 /** The number that a client says with its ping, where its position is of this era; OTHER_TEXT where the text is any other. */

@@ -29,8 +29,9 @@ function style(root: ShadowRoot): void {
 }
 
 /**
- * Fetches a token from the site's `token-url`, which answers a text, or JSON with `token`. Returns null for status 204 or 401: nobody is
- * signed in. Throws for any other status that is not a success.
+ * Fetches the visitor's sign-in token from `url`, the address that the site gives in the attribute `token-url`. The site answers the token
+ * as plain text, or as a JSON object with the field `token`. Returns null for the statuses 204 and 401, by which the site says that nobody
+ * is signed in, and for JSON without a token. Throws for any other status that is not a success, and for broken JSON.
  */
 async function fetchToken(url: string): Promise<string | null> {
   const answer = await fetch(url, { credentials: 'same-origin', cache: 'no-store' });

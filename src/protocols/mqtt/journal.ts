@@ -269,10 +269,10 @@ export class DiskSession implements SessionJournal {
     this.journal.unrefer(publication);
   }
 
-  /** Nothing is gathered: each change is written as it comes. */
+  /** Does nothing: this journal writes each change as it comes. */
   write(): void {}
 
-  /** A server on its own hands no sessions over. */
+  /** Does nothing: a server on its own hands no sessions over. */
   hold(): void {}
 
   end(): void {

@@ -94,7 +94,7 @@ export class Reader {
     return text;
   }
 
-  /** Reads on behind a string where it is this one, as is told for ASCII only. Answers whether it is. */
+  /** Skips the next string if it is `text`. Answers whether it is; false for any text that is not ASCII. */
   skip(text: string): boolean {
     const { bytes } = this;
     const start = this.at + 2;

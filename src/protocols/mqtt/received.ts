@@ -37,7 +37,7 @@ export function acknowledgeLater(connection: Connection, packet: Publish, outcom
   });
 }
 
-/** Acknowledges a publication whose outcome is known, and on disk where it is to be there, behind those of the publications before. */
+/** Acknowledges a publication of which nothing waits for the disk and whose outcome is known, after the acknowledgements due before. */
 export function acknowledgeNow(connection: Connection, packet: Publish, outcome: Outcome): void {
   if (connection.receipts.waiting > 0) acknowledgeLater(connection, packet, () => outcome)();
   else acknowledge(connection, packet, outcome);

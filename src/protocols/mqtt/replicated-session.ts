@@ -33,7 +33,7 @@ export class ReplicatedSession implements SessionJournal {
   #isHeld = false;
   /** Whether the subscriptions have changed since they were written. */
   #hasChanged = false;
-  /** Publications that are not written yet; as many as in the session, which bounds them. */
+  /** Publications that are not written yet. The limits of the session's queue bound them, since whatever leaves the queue leaves this map. */
   readonly #fresh = new Map<number, Item>();
 
   constructor(
@@ -147,7 +147,7 @@ export function readSession(
       const [id, released] = flying.get(number) ?? [0, 0];
       items.set(number, { item, id, released: released === 1 });
     }
-    // Those in flight go out again in the order of their first sending.
+    // Publications in flight are sent again in the order in which they were first sent.
     const again = [...flying.keys()].flatMap((number) => items.get(number) ?? []);
     const waiting = [...items.values()].filter(({ id }) => id === 0);
     const read = subscriptions === null ? [] : (JSON.parse(subscriptions) as readonly KeptSubscription[]);

@@ -23,7 +23,7 @@ export interface KeptSubscription {
   readonly owed: boolean;
 }
 
-/** What a session is asked for by a journal that gathers changes. */
+/** A session as it is now, for a journal that gathers changes. */
 export interface SessionSnapshot {
   readonly subscriptions: () => readonly KeptSubscription[];
   readonly received: Iterable<number>;
@@ -34,7 +34,7 @@ export interface SessionSnapshot {
 export interface SessionJournal {
   /** Calls `done` when all that was written before is kept; at once where the session is not kept. */
   committed(done: () => void): void;
-  /** As `committed`, but does not wait for a full disk: what a session changes there is not refused, and in memory only. */
+  /** Like `committed`, but does not wait while the disk is full: a change of the session is then in memory only, and not refused. */
   changed(done: () => void): void;
   /** The client has connected or its connection is lost. A session that was kept once is kept until it ends. */
   keep(session: KeptSession): void;
@@ -48,7 +48,7 @@ export interface SessionJournal {
   remove(item: Item): void;
   /** Writes the session as it is, where changes were gathered. */
   write(snapshot: SessionSnapshot): void;
-  /** The session is on its way to another node, or (false) stays here: meanwhile nothing is written. */
+  /** True: the session is on its way to another node, and nothing of it is written. False: it has gone, or stays here after all. */
   hold(isHeld: boolean): void;
   /** The session has ended; what belonged to it has been removed piece by piece. */
   end(): void;

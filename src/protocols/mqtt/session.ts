@@ -74,11 +74,11 @@ export type SessionMessage =
   | { readonly kind: 'shutdown' }
   /** Another node has had a session of its client id for longer. */
   | { readonly kind: 'yield' }
-  /** It ends where this is its client identifier, or the network address of its connection. */
+  /** The session ends if `value` is its client identifier, or the network address of its connection. */
   | { readonly kind: 'kick'; readonly by: BanKind; readonly value: string }
   /** The domain's API keys have changed: a connection whose key is taken away ends. */
   | { readonly kind: 'keys' }
-  /** Messages are deleted that may wait here, in the domain's events too. */
+  /** Messages were deleted: the session removes those that wait for its client, and waiting events of the domain that carry them. */
   | { readonly kind: 'deleted'; readonly deletion: Deletion };
 
 /** A subscription as its session keeps it. */
@@ -193,10 +193,10 @@ type FromConnection = Extract<SessionMessage, { connection: Connection }>;
 function fromConnection(state: SessionState, message: FromConnection, self: Ref<SessionMessage>): void {
   if (message.kind === 'connect') {
     connect(state, message, self);
-    // Its key may have been taken away since it was found right.
+    // The API key may have been taken away since CONNECT was checked.
     return keysChanged(state, self);
   }
-  // It comes from a connection that another one has replaced.
+  // The message comes from a connection that another one has replaced.
   if (message.connection !== state.connection) return message.kind === 'lost' ? message.connection.end() : undefined;
   switch (message.kind) {
     case 'received':

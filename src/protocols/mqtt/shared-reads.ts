@@ -4,12 +4,12 @@
  */
 import net from 'node:net';
 
-/** Bytes that one read brings at most. */
+/** How many bytes one read of a socket brings at most. */
 const READ_BYTES = 64 * 1024;
 
 const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
-/** A socket, with the handle that node:net documents for nobody. */
+/** A socket with its handle, which node:net does not document. */
 interface Handled extends net.Socket {
   _handle?: object | null;
 }
