@@ -18,6 +18,7 @@ import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import { ADOPT_MS, OtherNodes } from './other-nodes.js';
+import { Passing } from './passing.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 
@@ -31,9 +32,6 @@ const MOST_OPEN = 8;
 const LOOK_MS = 10;
 /** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
-/** How many packets, and bytes of them, are kept for one endpoint during its move; further ones are dropped, and counted, until the batch is sent. */
-const MOST_FORWARDED = 10_000;
-const MOST_FORWARDED_BYTES = 4 * 1024 * 1024;
 
 /** One endpoint on its way to another node. */
 interface Transfer {
@@ -43,10 +41,7 @@ interface Transfer {
   /** Nodes that have refused the endpoint, or have not answered. */
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
-  readonly forwarded: Deliver[];
-  forwardedBytes: number;
-  /** Whether the endpoint's batch has been sent: from then on packets are forwarded at once. */
-  isSent: boolean;
+  readonly passing: Passing<Deliver>;
 }
 
 /** Endpoints of one domain that go to one node together. A packet that several endpoints have queued is in the batch once. */
@@ -177,13 +172,19 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
-    const transfer: Transfer = { cluster, address, peer, refused, forwarded: [], forwardedBytes: 0, isSent: false };
+    const pass = ({ packet, only }: Deliver): void =>
+      this.node.mesh.send(peer, cluster.items.forwarded(address, packet, only));
+    const passing = new Passing(pass);
+    const transfer: Transfer = { cluster, address, peer, refused, passing };
     if (!this.#moving.has(address)) this.#moving.set(address, []);
     actor.tell({
       kind: 'handOver',
       reason: CLOSE.shutdown,
       numberOf: (packet) => this.#batchOf(cluster, peer).numberOf(packet),
-      forward: (deliver) => this.#forward(transfer, deliver),
+      forward: (deliver) => {
+        const { packet } = deliver;
+        if (!passing.take(deliver, packet.bytes)) cluster.domain.drop(packet, 'queueOverflow', address);
+      },
       done: (moved) => {
         if (!moved) return this.#moved(address);
         const batch = this.#batchOf(cluster, peer);
@@ -217,25 +218,6 @@ export class Leaving {
     });
   }
 
-  #forward(transfer: Transfer, deliver: Deliver): void {
-    const { bytes } = deliver.packet;
-    const { forwarded, forwardedBytes } = transfer;
-    const isKept = forwarded.length < MOST_FORWARDED && forwardedBytes + bytes <= MOST_FORWARDED_BYTES;
-    if (!isKept && !transfer.isSent) {
-      transfer.cluster.domain.drop(deliver.packet, 'queueOverflow', transfer.address);
-      return;
-    }
-    if (isKept) {
-      forwarded.push(deliver);
-      transfer.forwardedBytes += bytes;
-    }
-    if (transfer.isSent) this.#pass(transfer, deliver);
-  }
-
-  #pass({ cluster, address, peer }: Transfer, { packet, only }: Deliver): void {
-    this.node.mesh.send(peer, cluster.items.forwarded(address, packet, only));
-  }
-
   async #send(batch: Batch): Promise<void> {
     const { peer, cluster, transfers } = batch;
     const taken = await this.#offer(batch);
@@ -256,10 +238,7 @@ export class Leaving {
   #offer(batch: Batch): Promise<unknown> {
     const { peer, cluster, transfers } = batch;
     return this.#others.offer(peer, 'adopt', cluster.domain.name, batch.toString(), () => {
-      for (const transfer of transfers) {
-        transfer.isSent = true;
-        for (const deliver of transfer.forwarded) this.#pass(transfer, deliver);
-      }
+      for (const { passing } of transfers) passing.sent();
     });
   }
 
@@ -273,11 +252,11 @@ export class Leaving {
 
   /** After a node has not taken an endpoint, offers it to another node; where there is none, the endpoint ends with this node. */
   #takeBack(transfer: Transfer): void {
-    const { cluster, address, peer, refused, forwarded } = transfer;
+    const { cluster, address, peer, refused, passing } = transfer;
     this.metrics.handoversRefused += 1;
     const again = (): void => this.#stop(cluster, address, new Set([...refused, peer]));
     const actor = cluster.tracker.actor(address);
-    if (actor) actor.tell({ kind: 'handedOver', missed: forwarded, done: again });
+    if (actor) actor.tell({ kind: 'handedOver', missed: passing.items, done: again });
     else this.#moved(address);
   }
 

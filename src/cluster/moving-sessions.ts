@@ -8,46 +8,15 @@ import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { LeavingNode } from './leaving.js';
 import { ADOPT_MS, OtherNodes, PASSING_MS } from './other-nodes.js';
+import { Passing } from './passing.js';
 import type { Peer } from './peer.js';
 import { Pieces } from './pieces.js';
 
 /** How many sessions are on their way to other nodes at a time. */
 const AT_ONCE = 8;
-/**
- * How many publications for one session, and how many bytes of them, are kept until a node has answered that it takes the session;
- * further ones are dropped, and counted.
- */
-const MOST_FORWARDED = 10_000;
-const MOST_FORWARDED_BYTES = 4 * 1024 * 1024;
 
 export interface SessionNode extends LeavingNode {
   readonly leaving: { readonly isActive: boolean };
-}
-
-/** Publications for a session that is offered to a node: they wait until the session has been sent, so that they come behind it. */
-class Passing {
-  /** All of them, for the case that the node refuses the session. */
-  readonly items: unknown[] = [];
-  #bytes = 0;
-  #isSent = false;
-
-  constructor(private readonly pass: (item: unknown) => void) {}
-
-  /** False where there are too many, and this one is dropped. */
-  take(item: unknown, bytes: number): boolean {
-    const isKept = this.items.length < MOST_FORWARDED && this.#bytes + bytes <= MOST_FORWARDED_BYTES;
-    if (isKept) {
-      this.items.push(item);
-      this.#bytes += bytes;
-    }
-    if (this.#isSent) this.pass(item);
-    return isKept || this.#isSent;
-  }
-
-  sent(): void {
-    this.#isSent = true;
-    for (const item of this.items) this.pass(item);
-  }
 }
 
 export class MovingSessions {
@@ -99,7 +68,9 @@ export class MovingSessions {
     peer: Peer,
   ): Promise<'taken' | 'refused' | null> {
     const { name } = cluster.domain;
-    const passing = new Passing((item) => this.node.mesh.send(peer, JSON.stringify(['F', name, clientId, item])));
+    const passing = new Passing<unknown>((item) =>
+      this.node.mesh.send(peer, JSON.stringify(['F', name, clientId, item])),
+    );
     const forward = (item: unknown, bytes: number): void => {
       if (!passing.take(item, bytes)) cluster.domain.metrics.dropped.queueOverflow += 1;
     };
