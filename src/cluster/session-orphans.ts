@@ -15,7 +15,7 @@ import type { Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
 import type { FoundSession, StoredSessions } from './session-records.js';
 
-/** How many sessions are taken over at a time, and how many clients may wait for that; further ones are told `later`. */
+/** How many sessions are taken over at a time, how many more may wait for that, and how many clients for one; further ones are told `later`. */
 const AT_ONCE = 32;
 const MOST_WAITING = 10_000;
 const ATTEMPTS = 3;
@@ -44,8 +44,11 @@ export class SessionOrphans {
   find(cluster: ClusteredDomain, clientId: string, done: Done): void {
     const key = `${cluster.domain.name}\n${clientId}`;
     const open = this.#open.get(key);
+    if ((open ?? this.#waiting).length >= MOST_WAITING) {
+      this.options.metrics.adoptionsDelayed += 1;
+      return done('later');
+    }
     if (open) return void open.push(done);
-    if (this.#waiting.length >= MOST_WAITING) return done('later');
     this.#open.set(key, [done]);
     const run = (): void => {
       this.#active += 1;
