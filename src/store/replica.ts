@@ -3,6 +3,7 @@
  * that a removal may have been missed. Where JetStream has lost the stream, the nodes write the records of their copies to it again.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { JetStreamError } from '../cluster/jetstream-port.js';
 import type { KeptStream } from '../cluster/kept-stream.js';
 import { log } from '../log.js';
 import { Erasing, HEARD_MS } from './erasing.js';
@@ -62,6 +63,8 @@ export class Replica {
   readonly #erasing: Erasing;
   #created = '';
   #lostAt: number | null = null;
+  /** Whether JetStream has lost the stream, and has not taken all records of the copy again since. */
+  #isFilling = false;
   /** The subjects that the stream has, while it is read anew to be compared with the copy; null: it is not. */
   #heard: Set<string> | null = null;
   #end: () => void = () => undefined;
@@ -91,14 +94,15 @@ export class Replica {
   found(): void {
     const lostAt = this.#lostAt;
     this.#lostAt = null;
-    const isNew = this.#created !== '' && this.stream.created !== this.#created;
-    if (!isNew && (lostAt === null || this.now() - lostAt < HEARD_MS / 2)) return;
-    if (isNew)
+    if (this.#created !== '' && this.stream.created !== this.#created) {
       log.error({ event: 'stream lost', stream: this.stream.name }, 'JetStream has lost a stream: it is filled again');
+      this.#isFilling = true;
+    }
+    if (!this.#isFilling && (lostAt === null || this.now() - lostAt < HEARD_MS / 2)) return;
     this.#end();
     const heard = new Set<string>();
     this.#heard = heard;
-    this.#follow(() => void this.#compare(heard, isNew));
+    this.#follow(() => void this.#compare(heard));
   }
 
   close(): void {
@@ -137,34 +141,36 @@ export class Replica {
   }
 
   /**
-   * Records of the copy that the stream does not have are removed; where JetStream lost the stream (`isNew`), they are written to it.
-   * A page in each turn: what comes meanwhile is in `heard` too. Ends early where the stream is read anew once more.
+   * Records of the copy that the stream does not have are removed; where JetStream lost the stream, they are written to it, a page
+   * when the one before is answered. What comes meanwhile is in `heard` too. Ends early where the stream is read anew once more.
    */
-  async #compare(heard: ReadonlySet<string>, isNew: boolean): Promise<void> {
+  async #compare(heard: ReadonlySet<string>): Promise<void> {
+    const isFilling = this.#isFilling;
+    let isWhole = true;
     for (const [name, table] of this.tables) {
       for (const first of [...table.firsts()]) {
         for (const page of pagesOf(table, first)) {
-          for (const [key, value] of page) this.#compareOne(name, table, key, value, heard, isNew);
+          const missing = page.filter(([key]) => !heard.has(subjectOf(name, key)));
+          if (!isFilling) for (const [key] of missing) table.told(subjectOf(name, key), key, undefined, 0);
+          else isWhole = (await this.#fill(name, missing)) && isWhole;
           await nextTurn();
           if (this.#heard !== heard) return;
         }
       }
     }
     this.#heard = null;
+    if (isWhole) this.#isFilling = false;
   }
 
-  #compareOne(
-    name: TableName,
-    table: ReplicatedTable<unknown>,
-    key: Key,
-    value: unknown,
-    heard: ReadonlySet<string>,
-    isNew: boolean,
-  ): void {
-    const subject = subjectOf(name, key);
-    if (heard.has(subject)) return;
-    if (!isNew) return table.told(subject, key, undefined, 0);
-    // Expecting revision 0, JetStream refuses this write where another node has written the key since.
-    this.stream.write(subject, messageOf(this.origin, 0, value), () => undefined, 0);
+  /** Writes records to the stream. Resolves with whether JetStream has answered all of these writes. */
+  async #fill(name: TableName, records: readonly Copied[]): Promise<boolean> {
+    const write = ([key, value]: Copied): Promise<boolean> =>
+      new Promise((resolve) => {
+        const answered = (answer: number | JetStreamError): void =>
+          resolve(typeof answer === 'number' || answer.reason !== 'unavailable');
+        // Expecting revision 0, JetStream refuses this write where another node has written the key since.
+        this.stream.write(subjectOf(name, key), messageOf(this.origin, 0, value), answered, 0);
+      });
+    return (await Promise.all(records.map(write))).every((isAnswered) => isAnswered);
   }
 }

@@ -1,6 +1,7 @@
 /** A node's copy of a stream that is read anew after JetStream was away. */
 import t from 'tap';
 import type { Follower } from '../../src/cluster/following.js';
+import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { messageOf, Replica } from '../../src/store/replica.js';
 import { ReplicatedTable } from '../../src/store/replicated-table.js';
@@ -62,5 +63,62 @@ t.test(
     }
     t.ok(counts.length > 5, `the records went in ${counts.length} turns: ${counts}`);
     t.equal(counts.at(-1), 11, 'those that the stream has, and the one that came meanwhile');
+  },
+);
+
+t.test(
+  'a stream that is lost, and whose filling is cut off, is filled by the next attempt, and the copy stays',
+  async (t) => {
+    const followers: Follower[] = [];
+    const written = new Set<string>();
+    let isLost = false;
+    const stream = {
+      name: 'things',
+      created: 'once',
+      follow: (_after: number, follower: Follower) => {
+        followers.push(follower);
+        return () => undefined;
+      },
+      write: (subject: string, _text: string, done: (answer: number | JetStreamError) => void) => {
+        if (isLost) return done(new JetStreamError('unavailable', 'lost'));
+        written.add(subject);
+        done(written.size);
+      },
+    };
+    const copy = new MemoryStore();
+    const table = new ReplicatedTable<unknown>(
+      'offline',
+      copy.table('offline'),
+      () => ({}) as never,
+      () => undefined,
+    );
+    const tables = new Map<TableName, ReplicatedTable<unknown>>([['offline', table]]);
+    let now = 0;
+    const replica = new Replica(
+      stream as unknown as KeptStream,
+      tables,
+      'this',
+      (done) => done(),
+      () => now,
+    );
+    t.teardown(() => replica.close());
+    const whole = replica.follow();
+    const subject = subjectOf('offline', ['domain', 'zoe', 1]);
+    followers.at(-1)?.message(1, subject, messageOf('other', 1, 'hi'));
+    followers.at(-1)?.caughtUp();
+    await whole;
+    const comesBack = async (): Promise<void> => {
+      replica.lost();
+      now += 3_600_000;
+      replica.found();
+      followers.at(-1)?.caughtUp();
+      for (let n = 0; n < 5; n++) await turn();
+    };
+    stream.created = 'anew';
+    isLost = true;
+    await comesBack();
+    isLost = false;
+    await comesBack();
+    t.strictSame([[...written], [...table.entries('domain')].length], [[subject], 1]);
   },
 );
