@@ -212,7 +212,7 @@ export class Outbox {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     this.#isPausing = false;
-    this.#underWay = 0;
+    this.#takeBack();
   }
 
   /** The oldest go, but not those that may be arriving at this moment. */
@@ -253,7 +253,6 @@ export class Outbox {
   #send(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    this.#dropDeleted();
     this.#queue.dropTaken();
     this.#dropOld();
     const items = this.#queue.peek(this.#window, BODY_CHARACTERS);
@@ -278,9 +277,10 @@ export class Outbox {
     return this.#queue.json(item);
   }
 
-  /** Items whose messages were deleted while they were under way are not sent again. */
-  #dropDeleted(): void {
-    const gone = this.#queue.takeDeleted(this.rules.batch);
+  /** The items under way have to be sent again, except those whose messages were deleted meanwhile, which leave. */
+  #takeBack(): void {
+    const gone = this.#queue.takeDeleted(this.#underWay);
+    this.#underWay = 0;
     if (gone.length > 0) this.#failedAlone = 0;
     for (const item of gone) this.#gone('deleted', item);
   }
@@ -330,7 +330,7 @@ export class Outbox {
     else this.#window = Math.max(1, Math.floor(this.#underWay / 2));
     const isDeleted = this.#queue.first?.isDeleted === true;
     if (wasAlone && !isDeleted && this.#failedAlone >= this.rules.attempts) return this.#giveUpFirst(why);
-    this.#underWay = 0;
+    this.#takeBack();
     this.port.failed(why, true);
     this.#pause();
   }
@@ -356,7 +356,7 @@ export class Outbox {
   }
 
   #pauseUnderWay(): void {
-    this.#underWay = 0;
+    this.#takeBack();
     this.#pause();
   }
 
