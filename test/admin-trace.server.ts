@@ -85,7 +85,7 @@ t.test('a trace says when a client that keeps a position has confirmed, and not 
   t.ok(before.unconfirmedSince >= before.connectedAt && before.unconfirmedSince <= before.connectedAt + 500);
   t.strictSame(await unconfirmed(), [1, 0]);
   client.say('received');
-  while (!(await hops(server)).includes('confirmed message chat 9>2')) await server.settled();
+  await server.settledWhile(async () => !(await hops(server)).includes('confirmed message chat 9>2'));
   t.match((await call(server, 'GET')).trace?.hops.at(-1), { hop: 'confirmed', detail: 'tab' });
   t.match(await view(), { unconfirmed: 0, unconfirmedSince: null, queuedPackets: 0, position: /\.1$/ });
   t.strictSame(await unconfirmed(), [0, 1]);
@@ -134,7 +134,7 @@ t.test('connections, room messages and acknowledgements are shown, others’ pac
   await site.message(one.ticket, '2', 'last');
   while ((await two.next()).body !== 'last');
   await three.before();
-  while (!(await hops(server)).includes('confirmed message chat 1>2')) await server.settled();
+  await server.settledWhile(async () => !(await hops(server)).includes('confirmed message chat 1>2'));
   const seen = await hops(server);
   t.strictSame(seen.slice(0, 4), [
     'online',

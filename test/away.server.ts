@@ -134,7 +134,7 @@ t.test('a ticket that was connected for less than 5 s in all, or kept no positio
   await server.settled();
   old.client.close();
   socket.close();
-  while (metrics.connections.websocket > 0) await server.settled();
+  await server.settledWhile(() => metrics.connections.websocket > 0);
   await server.site().push('x', '3', 'hi');
   await pollPackets(server, polls.ticket);
   await server.settled();
@@ -156,7 +156,7 @@ t.test('a client that polls with a position has been connected between its polls
     await client.connect();
     await client.has(n);
     client.disconnect();
-    while (metrics.connections.jsonp > 0) await server.settled();
+    await server.settledWhile(() => metrics.connections.jsonp > 0);
     clock.advance(260);
   }
   await idleAndGrace(one);
@@ -193,7 +193,7 @@ t.test('a ticket is kept whatever other clients its endpoint has, and has what t
   await cut(one, phone);
   await idleAndGrace(one);
   desk.client.close();
-  while (metrics.connections.websocket > 1) await server.settled();
+  await server.settledWhile(() => metrics.connections.websocket > 1);
   await idleAndGrace(one);
   t.hasStrict(await anna.next(), { type: 'offline' });
   t.strictSame([metrics.clients, metrics.clientsAway], [2, 1]);

@@ -195,7 +195,7 @@ t.test('calls by name find an endpoint that is away, and OFFLINE ends what is ke
   await server.settled();
   clock.advance(5000);
   client.disconnect();
-  while (server.metrics.connections.websocket > 1) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 1);
   await expire(server, clock);
   t.match([await rose.next(), await rose.next()], [{ type: 'online' }, { type: 'offline', from: 'jack' }]);
   t.strictSame(await call(site, '/v5/presences/show', { name: 'jack', show: 'dnd' }), ok);
@@ -209,7 +209,7 @@ t.test('calls by name find an endpoint that is away, and OFFLINE ends what is ke
     ],
   );
   client.disconnect();
-  while (server.metrics.connections.websocket > 1) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 1);
   await expire(server, clock);
   t.strictSame(await call(site, '/v5/presences/offline', { name: 'jack' }), ok);
   await client.connect();

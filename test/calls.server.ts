@@ -357,7 +357,7 @@ t.test('a client that calls and does not read is refused, and what the server ke
     { status: 'ok' },
     'nobody else waits',
   );
-  while (server.metrics.refused.tooManyRequests === before) await server.settled();
+  await server.settledWhile(() => server.metrics.refused.tooManyRequests === before);
   socket.resume();
   const replies: Reply[] = [];
   while (!replies.some(({ status }) => status === 'error'))

@@ -227,7 +227,9 @@ t.test('the dashboard in Chromium', { skip: skipWithout('chromium') }, async (t)
     await dashboard.says('#endpoint', /1, for [\d.]+ m?s/);
     client.say('received');
     await dashboard.says('.trace-line', /sent\s+tab by websocket[\s\S]*confirmed\s+tab/);
-    while (/not confirmed/.test((await dashboard.page.locator('#trace').textContent()) ?? '')) await server.settled();
+    await server.settledWhile(async () =>
+      /not confirmed/.test((await dashboard.page.locator('#trace').textContent()) ?? ''),
+    );
     t.strictSame(dashboard.problems, []);
   });
 

@@ -76,7 +76,7 @@ t.test('what is under way to the site when it is deleted is not sent again where
   await server.settled();
   t.equal(dropped(server), 0, 'its POST is not broken off: it may have arrived');
   clock.advance(10_000);
-  while (server.metrics.domain(siteA.domain).webhookFailures === 0) await server.settled();
+  await server.settledWhile(() => server.metrics.domain(siteA.domain).webhookFailures === 0);
   clock.advance(250);
   t.strictSame(await saidUpTo(hook, 'last'), ['last']);
   t.equal(dropped(server), 1);
@@ -91,7 +91,7 @@ t.test('events that carry a deleted message are not told, and others are', async
   await server.settled();
   clock.advance(200);
   await hook.next();
-  while (server.metrics.domain(siteA.domain).webhookFailures === 0) await server.settled();
+  await server.settledWhile(() => server.metrics.domain(siteA.domain).webhookFailures === 0);
   await site.push('jack', 'anna,bob', 'oops', { id: 'one' });
   await deleted(site, 'jack', 'anna', 'one');
   await site.push('jack', 'anna', 'last');
@@ -105,7 +105,7 @@ t.test('events that carry a deleted message are not told, and others are', async
   );
   const numbers = server.metrics.domain(siteA.domain);
   t.equal(numbers.events.deleted, 2);
-  while (numbers.eventsWaiting > 0) await server.settled();
+  await server.settledWhile(() => numbers.eventsWaiting > 0);
   t.equal(numbers.eventsWaitingBytes, 0);
 });
 
@@ -246,7 +246,7 @@ t.test('a conversation that is forgotten is told in no event, and its messages r
   await server.settled();
   clock.advance(200);
   await hook.next();
-  while (server.metrics.domain(siteA.domain).webhookFailures === 0) await server.settled();
+  await server.settledWhile(() => server.metrics.domain(siteA.domain).webhookFailures === 0);
   for (const [from, to] of [
     ['jack', 'anna'],
     ['anna', 'jack'],

@@ -49,7 +49,7 @@ t.test('an upgrade on a connection that was open before is refused while the ser
   const draining = server.drain();
   raw.write(requestText('GET /v5/wsocket', upgradeHeaders));
   await draining;
-  while (!raw.received.includes('HTTP/1.1 503 ')) await server.settled();
+  await server.settledWhile(() => !raw.received.includes('HTTP/1.1 503 '));
   t.equal(server.metrics.refused.unavailable, 1);
   await draining;
 });

@@ -73,7 +73,7 @@ const trials: Readonly<Record<DropReason, Trial>> = {
     settings: withBot,
     async drop({ site, server, webhook, dropped }) {
       await site.push('1', 'sid:bot', 'refused with 400');
-      while (dropped() < 1) await server.settled();
+      await server.settledWhile(() => dropped() < 1);
       await site.push('1', 'sid:bot', 'under way when the webhook is taken away');
       await site.push('1', 'sid:bot', 'waits behind it');
       await webhook.next();
@@ -188,7 +188,7 @@ for (const reason of DROP_REASONS) {
     const mqtt = (password: string = siteA.apikey, more: object = {}) =>
       client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { username: siteA.domain, password, ...more });
     const count = await drop({ t, server, site: server.site(), clock, webhook, mqtt, dropped });
-    while (dropped() < count) await server.settled();
+    await server.settledWhile(() => dropped() < count);
     t.strictSame(await drops(server, 'nextalk_packets_dropped_total'), { [reason]: count });
     t.strictSame(await drops(server, 'nextalk_domain_packets_dropped_total'), { [reason]: count }, 'in the domain');
   });

@@ -56,7 +56,7 @@ t.test(
     clock.advance(5 * MINUTE);
     await stream.has(3);
     t.strictSame(stream.bodies, ['one', 'two', 'three']);
-    while (queued() > 0 || stream.opened < 2) await server.settled();
+    await server.settledWhile(() => queued() > 0 || stream.opened < 2);
     t.strictSame(
       [stream.opened, stream.missed, stream.lost],
       [2, 0, 0],

@@ -46,9 +46,9 @@ t.test('a stream of events ends after five minutes with something unconfirmed, a
   await stream.has(2);
   t.equal(stream.opened, 1);
   clock.advance(MINUTE);
-  while (stream.opened === 1) await server.settled();
+  await server.settledWhile(() => stream.opened === 1);
   t.equal(stream.retries.at(-2), 50, 'the browser comes again at once');
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
   clock.advance(11 * MINUTE);
   await server.settled();
   t.strictSame([stream.opened, stream.bodies, stream.missed], [2, ['one', 'two'], 0]);
@@ -63,11 +63,11 @@ t.test('a stream of events whose browser has gone leaves no timer and no place b
   await server.site().push('anna', 'jack', 'one');
   await stream.has(1);
   stream.disconnect();
-  while (server.metrics.connections.events > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.events > 0);
   const next = await openStream(server, 'jack');
   t.equal(next.status, 200, 'the address has its one connection free again');
   next.disconnect();
-  while (server.metrics.connections.events > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.events > 0);
   for (let n = 0; n < 6; n++) {
     clock.advance(MINUTE);
     await server.settled();
@@ -82,7 +82,7 @@ t.test('a server that drains ends streams of events, whose browsers come back sp
   const streams = await Promise.all(names.map((name) => openStream(server, name)));
   await server.drain();
   // Who comes back at once is refused.
-  while (streams.some(({ status }) => status !== 503)) await server.settled();
+  await server.settledWhile(() => streams.some(({ status }) => status !== 503));
   const waits = streams.map(({ retries }) => retries.at(-1) ?? 0);
   t.ok(
     waits.every((ms) => ms >= 1000 && ms < 6000),

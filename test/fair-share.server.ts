@@ -32,7 +32,7 @@ for (const [how, [headers, form]] of CALLS) {
         await server.site(siteB).presences('1');
         const before = metrics.domain(siteA.domain).volume.restCalls;
         for (const socket of sockets) socket.write(call);
-        while (metrics.domain(siteA.domain).volume.restCalls < before + AT_ONCE) await server.settled();
+        await server.settledWhile(() => metrics.domain(siteA.domain).volume.restCalls < before + AT_ONCE);
       }
       t.ok(metrics.domain(siteA.domain).deferred > 0);
       for (const socket of sockets) t.equal((await socket.answer()).status, 200);

@@ -130,7 +130,7 @@ t.test('gauges fall back to 0 when everybody has gone', async (t) => {
     const now = await scrape(server);
     return gauges.every((name) => now.get(name) === 0) && now.get('nextalk_connections{transport="websocket"}') === 0;
   };
-  while (!(await gone())) await server.settled();
+  await server.settledWhile(async () => !(await gone()));
   t.equal((await scrape(server)).get('nextalk_domain_endpoints_online{domain="a.example"}'), 0);
 });
 
@@ -179,7 +179,7 @@ t.test('packets that leave a queue unseen are counted under their reason', async
   const full = await dropped();
   t.equal(full('queueOverflow'), 3);
   await site.offline(ticket);
-  while (((await dropped())('offline') ?? 0) < 2) await server.settled();
+  await server.settledWhile(async () => ((await dropped())('offline') ?? 0) < 2);
   t.equal((await dropped())('offline'), 2, 'the messages that nobody came back for');
 });
 

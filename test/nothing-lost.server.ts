@@ -114,7 +114,7 @@ t.test('a client confirms by ping and received, and has again what it has not co
   await site.push('anna', 'jack', 'two');
   await client.has(2);
   client.say('received');
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
   await site.push('anna', 'jack', 'three');
   await client.has(3);
   client.disconnect();
@@ -128,19 +128,19 @@ t.test('a client confirms by ping and received, and has again what it has not co
   client.socket?.send('ping a b');
   client.say('ping');
   await client.until(() => client.texts.filter((text) => text === 'pong').length === 3, 'pongs');
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
 });
 
 t.test('a pong confirms what the ping before it counted, until the client says for itself how far it is', async (t) => {
   const { server, site, client, queued } = await connected(t, CountingSocket, { socket: { pingMs: 20 } });
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
   t.ok(client.pings.includes(client.position));
   client.say('ping');
   await client.until(() => client.texts.includes('pong'), 'pong');
   await site.push('anna', 'jack', 'two');
   await client.has(2);
   const seen = client.pings.length;
-  while (client.pings.length < seen + 3) await server.settled();
+  await server.settledWhile(() => client.pings.length < seen + 3);
   t.equal(queued(), 1, 'the page has not said that it has this');
 });
 
@@ -148,7 +148,7 @@ t.test('a page that says other things than how far it is confirms by pongs, thou
   const { server, client, queued } = await connected(t, CountingSocket);
   t.equal(queued(), 1);
   client.socket?.send('heartbeat');
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
   t.strictSame(client.pings, [client.position]);
   client.socket?.send('heartbeat');
   await server.settled();
@@ -166,7 +166,7 @@ t.test('a page on a stream of events confirms by the call received', async (t) =
     json: call,
   });
   t.equal(answer.status, 200, answer.text);
-  while (queued() > 0) await server.settled();
+  await server.settledWhile(() => queued() > 0);
 });
 
 t.test('a poll that another one takes the place of is told so where its client counts', async (t) => {
@@ -254,7 +254,7 @@ t.test('a stream of events is a stream for every proxy and page, and its end say
   const gone = server.own(new CountingStream(server.port, ticket));
   await gone.connect();
   t.equal(gone.status, 404);
-  while (server.metrics.connections.events > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.events > 0);
 });
 
 t.test('a stream ends and comes again when half of the queue’s bound is unconfirmed', async (t) => {

@@ -27,7 +27,7 @@ async function forgotten(site: Site, ticket: string): Promise<void> {
 /** Resolves when the server counts that many open connections of all transports. */
 async function connections(server: TestServer, count: number): Promise<void> {
   const open = () => Object.values(server.metrics.connections).reduce((sum, some) => sum + some, 0);
-  while (open() !== count) await server.settled();
+  await server.settledWhile(() => open() !== count);
 }
 
 async function watching(site: Site, ...others: string[]): Promise<Person> {

@@ -30,7 +30,7 @@ for (const transport of transports) {
     t.hasStrict(await jack.next(), { body: 'hi' });
     jack.client.close();
     const connections = () => Object.values(server.metrics.domain('a.example').connections);
-    while (connections().some((open) => open > 0)) await server.settled();
+    await server.settledWhile(() => connections().some((open) => open > 0));
     t.match(await outcomes(site, { to: 'jack' }), { outcome: 'queued' });
     clock.advance(times.clientIdleMs);
     await server.settled();

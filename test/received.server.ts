@@ -62,7 +62,7 @@ t.test('the call received confirms what a client has, over its socket and by POS
   t.equal(queued(), 0);
   await push();
   client.disconnect();
-  while (server.metrics.connections.websocket > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 0);
   t.ok(queued() > 0);
   await byPost(client.position);
   t.equal(queued(), 0, 'also while there is no connection');
@@ -102,6 +102,6 @@ t.test('a stream of events goes on where its client confirms by calls what half 
   t.equal(stream.opened, 1);
   await push(9);
   await push(10);
-  while (stream.opened === 1) await server.settled();
+  await server.settledWhile(() => stream.opened === 1);
   t.equal(stream.missed, 0);
 });

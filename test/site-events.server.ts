@@ -53,7 +53,7 @@ class Told {
 
 /** The server knows that the site has so many events. */
 async function acknowledged(server: TestServer, count: number): Promise<void> {
-  while (server.metrics.domain(siteA.domain).events.acknowledged < count) await server.settled();
+  await server.settledWhile(() => server.metrics.domain(siteA.domain).events.acknowledged < count);
 }
 
 async function serve(t: Cleaner, domain: Settings = {}, clock?: Clock, reply?: (nth: number) => Reply) {
@@ -164,7 +164,7 @@ t.test('a message to somebody who is away is undelivered and queued, once', asyn
   clock.advance(5000);
   const lost = clock.now();
   socket.disconnect();
-  while (server.metrics.connections.websocket > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 0);
   await expire(server, clock);
   await server.site().push('anna', 'jack', 'are you there?');
   await server.settled();
@@ -294,7 +294,7 @@ for (const { durability, isKilled } of [
     await first.settled();
     clock.advance(5000);
     socket.disconnect();
-    while (first.metrics.connections.websocket > 0) await first.settled();
+    await first.settledWhile(() => first.metrics.connections.websocket > 0);
     await expire(first, clock);
     await first.site().push('anna', 'jack', 'are you there?');
     await gather(first);

@@ -90,8 +90,8 @@ t.test(
     t.equal((await mqtt.answer()).status, 101);
     // A CONNECT of MQTT without a keep alive.
     mqtt.write(Buffer.from('828f00000000100d00044d51545404020000000161', 'hex'));
-    while (server.metrics.connections.websocket < 2 || !mqtt.received.includes('\x20\x02')) await server.settled();
-    while (!dead.received.includes('"status":"ok"')) await server.settled();
+    await server.settledWhile(() => server.metrics.connections.websocket < 2 || !mqtt.received.includes('\x20\x02'));
+    await server.settledWhile(() => !dead.received.includes('"status":"ok"'));
     for (let n = 0; n < 4; n++) {
       t.equal(server.metrics.connections.websocket, 2, `after ${n} pings everybody is there`);
       clock.advance(5000);
@@ -102,7 +102,7 @@ t.test(
     }
     await Promise.all([dead.closed, mqtt.closed]);
     for (const { received } of [dead, mqtt]) t.ok(received.split('\x89\x00').length > 3, 'it was pinged three times');
-    while (server.metrics.connections.websocket > 1) await server.settled();
+    await server.settledWhile(() => server.metrics.connections.websocket > 1);
     t.equal(server.metrics.connections.mqttws, 0);
     t.equal(answering.socket.readyState, answering.socket.OPEN, 'who answers stays');
   },

@@ -16,7 +16,7 @@ t.test('by turns a sender whose client has lost its connection goes to one that 
   await site.push('a', 'sid:help', 'one');
   t.hasStrict(await desk[0].next(), { body: 'one' });
   desk[0].client.close();
-  while (server.metrics.connections.websocket > 1) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 1);
   for (const body of ['two', 'three']) {
     await site.push('a', 'sid:help', body);
     t.hasStrict(await desk[1].next(), { body });

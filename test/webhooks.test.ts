@@ -234,7 +234,7 @@ t.test('what waits for a service’s webhook outlives a restart, where there is 
   const second = await testServer(t, settings(webhook.url));
   await second.site().push('1', 'sid:bot', 'four');
   for (const body of ['one', 'two', 'three', 'four']) t.hasStrict((await webhook.next()).body, { body });
-  while (second.metrics.domain(siteA.domain).sent.message < 4) await second.settled();
+  await second.settledWhile(() => second.metrics.domain(siteA.domain).sent.message < 4);
   await second.close();
   const third = await testServer(t, { ...served({}), data });
   t.equal(third.metrics.domain(siteA.domain).events.discarded, 0, 'nothing is left of what was taken');

@@ -85,7 +85,7 @@ t.test('a socket without a first text in time is closed with 4408', async (t) =>
   const { ticket } = await server.site().online('1');
   const good = await WebSocketClient.connect(server, ticket);
   const silentToo = await WebSocketClient.open(server);
-  while (server.metrics.connections.websocket < 3) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket < 3);
   clock.advance(60);
   t.equal((await silent.closed).code, 4408);
   t.equal((await silentToo.closed).code, 4408);

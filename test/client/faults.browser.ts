@@ -61,7 +61,7 @@ async function stage(t: Cleaner): Promise<Stage> {
 async function answered(page: Page, relay: Relay, server: TestServer): Promise<void> {
   const { heard } = relay;
   await page.clock.runFor(21_000);
-  while (relay.heard === heard) await server.settled();
+  await server.settledWhile(() => relay.heard === heard);
 }
 
 const STEP_MS = 250;
@@ -167,7 +167,7 @@ t.test('a page that was put aside comes back and goes on', { skip }, async (t) =
     }, name);
   await turn('pagehide');
   await until(page, 'states', 'waiting the page is put aside');
-  while (server.metrics.connections.websocket > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.websocket > 0);
   await push('meanwhile');
   await page.clock.runFor(30_000);
   t.equal(server.metrics.connections.websocket, 0, 'it connects to nobody meanwhile');

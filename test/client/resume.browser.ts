@@ -57,7 +57,7 @@ for (const transport of ['websocket', 'events', 'poll']) {
         const { swallowed } = relay;
         relay.silence();
         await push();
-        while (relay.swallowed === swallowed) await server.settled();
+        await server.settledWhile(() => relay.swallowed === swallowed);
         await cut();
         await push();
         await arrived();

@@ -52,11 +52,11 @@ t.test('the page of client/README.md, and the script tag', { skip }, async (t) =
   for (const text of [html, byTag]) {
     const small = await startSmallSite(t, () => server.site(), folder, { html: text, token: (name) => sign(name) });
     const tab = await visit(await browser.newContext(), small.url);
-    while (server.metrics.connections.websocket === 0) await server.settled();
+    await server.settledWhile(() => server.metrics.connections.websocket === 0);
     await server.site().post('/v5/messages', { from: 'anna', nick: 'Anna', to: 'jack', body: 'Hi' });
     await tab.getByText('Anna: Hi').waitFor();
     await tab.close();
-    while (server.metrics.connections.websocket > 0) await server.settled();
+    await server.settledWhile(() => server.metrics.connections.websocket > 0);
   }
 });
 

@@ -149,7 +149,7 @@ t.test('one user has an old page and the widget at once: each gets every message
   const old = await visit(await browser.newContext(), (await site(oldPage(answer as never))).url);
   const widget = await user('anna');
   await openChat(widget, 'jack');
-  while (server.metrics.connections.jsonp === 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.jsonp === 0);
   for (const body of ['one', 'two', 'three']) await push('jack', 'anna', body);
   await hears(widget, 'three');
   await old.getByText('jack: three').waitFor();

@@ -5,6 +5,7 @@ import { type CountingClient, CountingPoll, CountingSocket, CountingStream } fro
 import { clusterSettings, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
+import { settledWhile } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const clients = { WebSocket: CountingSocket, 'long polls': CountingPoll, 'server-sent events': CountingStream };
@@ -43,6 +44,10 @@ class Nodes {
     for (let turn = 0; turn < 2; turn++) for (const node of this.all) await node.settled();
   }
 
+  settledWhile(isStill: () => boolean): Promise<void> {
+    return settledWhile(this, isStill);
+  }
+
   async pass(ms: number): Promise<void> {
     await this.settled();
     this.clock.advance(ms);
@@ -56,7 +61,7 @@ class Nodes {
   async cut(client: CountingClient): Promise<void> {
     const before = this.connections();
     client.disconnect();
-    while (this.connections() === before) await this.settled();
+    await this.settledWhile(() => this.connections() === before);
   }
 
   /** Connects, stays long enough for the ticket to be kept, and is lost until its endpoint is away. */
@@ -64,7 +69,7 @@ class Nodes {
     this.all[0]?.own(client);
     const before = this.connections();
     await client.connect();
-    while (this.connections() === before) await this.settled();
+    await this.settledWhile(() => this.connections() === before);
     await this.pass(5000);
     await this.cut(client);
     await this.pass(times.clientIdleMs);
@@ -183,7 +188,7 @@ t.test(
 
     await nodes.cut(lost);
     other.client.close();
-    while (nodes.connections() > 0) await nodes.settled();
+    await nodes.settledWhile(() => nodes.connections() > 0);
     for (const body of ['two', 'three']) await n2.push('b', 'sid:help', body);
     await nodes.settled();
     const back = await n2.arrive('sid:help');

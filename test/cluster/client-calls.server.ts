@@ -67,7 +67,7 @@ t.test('a client confirms by calls at another node than its own, over its socket
   t.equal(queued(), 2);
   client.socket?.send(JSON.stringify({ call: 'received', ref: 'r', position }));
   await client.until(() => client.texts.includes('{"reply":"r","status":"ok"}'), 'reply');
-  while (queued() === 2) await home.settled();
+  await home.settledWhile(() => queued() === 2);
   t.equal(queued(), 1);
   const request = { method: 'POST', path: '/v5/packets', query: { domain: 'a.example', ticket }, type: 'text/plain' };
   const body = JSON.stringify([
@@ -78,7 +78,7 @@ t.test('a client confirms by calls at another node than its own, over its socket
     { reply: 'a', status: 'error', message: 'bad request' },
     { reply: 'b', status: 'ok' },
   ]);
-  while (queued() > 0) await home.settled();
+  await home.settledWhile(() => queued() > 0);
 });
 
 t.test('a client that signs out for all ends those of its user on every node', { skip }, async (t) => {

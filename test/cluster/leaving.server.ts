@@ -116,7 +116,7 @@ t.test(
       }
     };
     const has = async (count: number): Promise<void> => {
-      while (bodies.length < count) await n3.settled();
+      await n3.settledWhile(() => bodies.length < count);
     };
     await publish(5);
     await has(5);

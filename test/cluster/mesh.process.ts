@@ -44,7 +44,7 @@ t.test('a domain that is configured later on one node has the endpoints of the o
   ];
   await n1.site(siteB).online('bob');
   n2.reload(merge(settings, { cluster: { node: 'n2' }, domains: [siteA, siteB] }));
-  while (Object.keys(await n2.site(siteB).presences('bob')).length === 0) await n2.settled();
+  await n2.settledWhile(async () => Object.keys(await n2.site(siteB).presences('bob')).length === 0);
   t.strictSame(await n2.site(siteB).presences('bob'), { bob: 'available' });
   t.strictSame(await n2.site(siteA).presences('bob'), {}, 'nothing crosses between domains');
 });
@@ -78,7 +78,7 @@ t.test('a node that cannot reach NATS serves its own clients, and joins when NAT
   t.strictSame(await alone.site().presences('alice'), { alice: 'available' });
   await nats.start();
   const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
-  while (Object.keys(await other.site().presences('alice')).length === 0) await other.settled();
+  await other.settledWhile(async () => Object.keys(await other.site().presences('alice')).length === 0);
   t.strictSame(await other.site().presences('alice'), { alice: 'available' });
 });
 

@@ -34,7 +34,7 @@ for (const [name, Client] of Object.entries(clients)) {
       await client.has(sent.length + 1);
       t.equal(queued(), 1);
       client.say('ping');
-      while (queued() > 0) await home.settled();
+      await home.settledWhile(() => queued() > 0);
     },
   );
 }

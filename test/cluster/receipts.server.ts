@@ -24,7 +24,7 @@ t.test('each state of a receiver is told to senders on all nodes, over every tra
   const connected = async (count: number) => {
     const open = () =>
       Object.values(home.metrics.domain(siteA.domain).connections).reduce((sum, some) => sum + some, 0);
-    while (open() < count) await home.settled();
+    await home.settledWhile(() => open() < count);
   };
   for (const [at, transport] of transports.entries()) {
     const name = transport.name.replaceAll(' ', '-');

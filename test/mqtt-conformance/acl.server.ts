@@ -284,7 +284,7 @@ t.test('A connection keeps its client online; DISCONNECT and a lost connection s
     await client.quiet();
     if (end === 'cut') client.cut();
     else await client.disconnect();
-    while (server.metrics.connections.mqtt > 0) await server.settled();
+    await server.settledWhile(() => server.metrics.connections.mqtt > 0);
     await expire(server, clock);
     t.match(await watcher.next(), { type: 'offline', from: `me${at}` });
   }

@@ -145,7 +145,7 @@ t.test('A WebSocket that has ended counts for its address no longer', async (t) 
   const first = await client(t, url);
   await t.rejects(client(t, url));
   await first.client.endAsync();
-  while (server.metrics.connections.mqttws > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.mqttws > 0);
   await t.resolves(client(t, url));
 });
 
@@ -160,7 +160,7 @@ t.test('A WebSocket whose client takes no answers is ended', async (t) => {
   socket.pause();
   const pings = Buffer.alloc(1024 * 1024, Buffer.from('c000', 'hex'));
   for (let n = 0; n < 40; n++) await new Promise((resolve) => socket.send(pings, resolve));
-  while (server.metrics.connections.mqttws > 0 && socket.bufferedAmount > 0) await server.settled();
+  await server.settledWhile(() => server.metrics.connections.mqttws > 0 && socket.bufferedAmount > 0);
   socket.resume();
   t.equal(await closed, 1008);
 });

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config.js';
 import { startServer } from '../../src/server.js';
 import { type Answer, exchange, type HttpRequest } from './http.js';
 import { Site } from './site.js';
+import { settledWhile } from './until.js';
 
 /** What a test hands in: only the part of tap's test object that cleaning up needs. */
 export interface Cleaner {
@@ -127,6 +128,10 @@ export class TestServer {
   /** After two whole exchanges the server has read all that was written to it before. */
   async settled(): Promise<void> {
     for (let turn = 0; turn < 2; turn++) await this.request({ path: '/v5/settled' });
+  }
+
+  settledWhile(isStill: () => boolean | Promise<boolean>): Promise<void> {
+    return settledWhile(this, isStill);
   }
 
   reload(overrides: Settings): ReturnType<Running['reload']> {

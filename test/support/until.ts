@@ -19,3 +19,15 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
+
+/** Lets a server settle again and again as long as a condition holds. One that does not end is named by the error. */
+export async function settledWhile(
+  server: { settled(): Promise<void> },
+  isStill: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + HANG_MS;
+  while (await isStill()) {
+    if (Date.now() > deadline) throw new Error(`still so after ${HANG_MS} ms: ${isStill}`);
+    await server.settled();
+  }
+}
