@@ -62,8 +62,9 @@ const graceMs = 8000;
 /** Users brought online in one turn of the event loop. */
 const usersInATurn = 500;
 
-/** Users who come to one node at a time when theirs is gone, and how long one who is told to come later waits. */
+/** How many users whose node is gone come to another node at the same time. */
 const herdWidth = 500;
+/** How long such a user waits where the node says that it comes too early. */
 const laterMs = 1000;
 
 const userOf = (user: number): string => `u${String(user).padStart(7, '0')}`;
