@@ -1,6 +1,7 @@
 /** A node of a cluster is killed, or cut off: its clients go on with their tickets at other nodes, where JetStream has these. */
 import t from 'tap';
 import { CountingSocket } from '../support/counting.js';
+import { written } from '../support/kept-writes.js';
 import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
 import { poll } from '../support/polling.js';
 import { skipWithout } from '../support/programs.js';
@@ -10,23 +11,20 @@ import { until } from '../support/until.js';
 const skip = skipWithout('nats-server');
 const LEASE_MS = 1000;
 
-let clusters = 0;
+type More = Readonly<Record<string, unknown>>;
 
-/** Three processes that are one cluster, which is kept in JetStream. */
-async function three(
-  t: Cleaner,
-  nats: NatsServer,
-  more: Readonly<Record<string, unknown>> = {},
-): Promise<[ProcessNode, ProcessNode, ProcessNode]> {
-  clusters += 1;
-  const settings = {
-    'cluster.name': `adopts${clusters}`,
-    'cluster.store': 'jetstream',
-    'cluster.leaseMs': LEASE_MS,
-    ...more,
-  };
-  const start = (name: string) => ProcessNode.start(t, nats.url, name, settings);
-  return [await start('n1'), await start('n2'), await start('n3')];
+function start(t: Cleaner, nats: NatsServer, name: string, more: More = {}): Promise<ProcessNode> {
+  return ProcessNode.start(t, nats.url, name, { 'cluster.store': 'jetstream', 'cluster.leaseMs': LEASE_MS, ...more });
+}
+
+/** Two processes that are one cluster, which is kept in JetStream. */
+function two(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, ProcessNode]> {
+  return Promise.all([start(t, nats, 'n1'), start(t, nats, 'n2')]);
+}
+
+/** Three of them. */
+async function three(t: Cleaner, nats: NatsServer, more: More = {}): Promise<[ProcessNode, ProcessNode, ProcessNode]> {
+  return Promise.all([start(t, nats, 'n1', more), start(t, nats, 'n2', more), start(t, nats, 'n3', more)]);
 }
 
 /** Connects where the client is told to come later until it is let in. */
@@ -42,14 +40,6 @@ async function comeBack(client: CountingSocket, port: number): Promise<void> {
   });
 }
 
-/**
- * Waits until what has changed should be in JetStream. This pause hopes: changes are gathered for 100 ms, and no node says when
- * JetStream has taken the latest record. A test for which it was too short fails, and none passes by it.
- */
-function written(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 400));
-}
-
 t.test(
   'a node is killed: its client goes on at another one, is told that it may have missed something, and its buddies see nothing',
   { skip },
@@ -63,7 +53,7 @@ t.test(
     await alice.connect();
     await n2.site().push('carl', 'alice', 'before');
     await alice.has(1);
-    await written();
+    await written(nats, [n1]);
     n1.process.kill('SIGKILL');
     await n1.process.ended;
     alice.disconnect();
@@ -96,12 +86,12 @@ t.test(
   { skip },
   async (t) => {
     const nats = await jetStreamServer(t);
-    const [n1, n2] = await three(t, nats);
+    const [n1, n2] = await two(t, nats);
     const { ticket } = await n1.site().online('alice');
     const alice = n2.own(new CountingSocket(n2.port, ticket));
     await alice.connect();
     const closed = new Promise((resolve) => alice.socket?.once('close', resolve));
-    await written();
+    await written(nats, [n1]);
     n1.process.kill('SIGKILL');
     t.equal(await closed, 1012);
     await comeBack(alice, n2.port);
@@ -124,7 +114,7 @@ t.test(
       clients.push(client);
     }
     const [one, two] = clients as [CountingSocket, CountingSocket];
-    await written();
+    await written(nats, [n1]);
     n1.process.kill('SIGKILL');
     await n1.process.ended;
     for (const client of clients) client.disconnect();
@@ -155,7 +145,7 @@ t.test(
     const stuck = n2.own(new CountingSocket(n1.port, ticket));
     await stuck.connect();
     const closed = new Promise((resolve) => stuck.socket?.once('close', resolve));
-    await written();
+    await written(nats, [n1]);
     n1.process.kill('SIGSTOP');
     const alice = n2.own(new CountingSocket(n3.port, ticket));
     await comeBack(alice, n3.port);
@@ -183,11 +173,11 @@ t.test(
 
 t.test('without JetStream nobody is taken over, and who comes is told to come later', { skip }, async (t) => {
   const nats = await jetStreamServer(t);
-  const [n1, n2] = await three(t, nats);
+  const [n1, n2] = await two(t, nats);
   const { ticket } = await n1.site().online('alice');
   const { ticket: unknown } = await n1.site().online('dora');
   await n1.site().offline(unknown);
-  await written();
+  await written(nats, [n1]);
   n1.process.kill('SIGKILL');
   await n1.process.ended;
   await nats.stop();
@@ -215,7 +205,7 @@ t.test(
     const { ticket } = await n1.site().online('alice');
     const alice = n3.own(new CountingSocket(n1.port, ticket));
     await alice.connect();
-    await written();
+    await written(nats, [n1]);
     const sent: string[] = [];
     let isDone = false;
     const write = async (): Promise<void> => {
@@ -255,27 +245,22 @@ t.test(
   async (t) => {
     const nats = await jetStreamServer(t);
     const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
-    const [n1] = await three(t, nats, { domains });
+    const n1 = await start(t, nats, 'n1', { domains });
     const { ticket } = await n1.site().online('alice');
     const alice = n1.own(new CountingSocket(n1.port, ticket));
     await alice.connect();
     alice.disconnect();
     for (const body of ['one', 'two']) await n1.site().push('carl', 'alice', body);
-    await written();
+    await written(nats, [n1]);
     let last = n1;
     for (const body of ['three', 'four']) {
       last.process.kill('SIGKILL');
       await last.process.ended;
-      const settings = {
-        'cluster.name': `adopts${clusters}`,
-        'cluster.store': 'jetstream',
-        'cluster.leaseMs': LEASE_MS,
-      };
-      last = await ProcessNode.start(t, nats.url, 'n1', { ...settings, domains });
+      last = await start(t, nats, 'n1', { domains });
       await comeBack(alice, last.port);
       alice.disconnect();
       await last.site().push('carl', 'alice', body);
-      await written();
+      await written(nats, [last]);
     }
     await comeBack(alice, last.port);
     await alice.until(() => alice.bodies.includes('four'), 'four');
@@ -292,7 +277,7 @@ t.test(
     const [n1, n2, n3] = await three(t, nats, { domains });
     const { ticket } = await n1.site().online('alice');
     for (const id of ['one', 'two']) await n1.site().push('carl', 'alice', id, { id });
-    await written();
+    await written(nats, [n1]);
     n1.process.kill('SIGKILL');
     await n1.process.ended;
     await Promise.all([n2, n3].map((node) => node.process.event('node lost')));

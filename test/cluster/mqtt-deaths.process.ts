@@ -6,6 +6,7 @@ import type { ConnectOptions } from '../mqtt/support/device.js';
 import { WireClient } from '../mqtt/support/wire.js';
 import { clusterMetric } from '../support/admin.js';
 import { KeptNode } from '../support/kept-node.js';
+import { written } from '../support/kept-writes.js';
 import { jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA } from '../support/server.js';
@@ -13,14 +14,6 @@ import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const settings = { domains: [{ ...siteA, durability: 'always' }], presence: { graceMs: 60_000, clientIdleMs: 60_000 } };
-
-/**
- * Waits until what has changed should be in JetStream. This pause hopes: changes are gathered for 100 ms. A test for which it was too
- * short fails, and none passes by it.
- */
-function written(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 500));
-}
 
 /** Connects as often as the node says that it comes too early. */
 async function comeBack(
@@ -65,7 +58,7 @@ t.test(
     t.hasStrict(await anna.next(), { body: 'once' });
     await n2.site().push('carl', 'jack', 'in flight');
     t.match(((await before.next('publish')) as IPublishPacket).payload.toString(), 'in flight');
-    await written();
+    await written(nats, [n1]);
     await n1.kill();
     const [after, isPresent] = await comeBack(t, n2, 'phone', login);
     t.ok(isPresent, 'the session is there');
@@ -112,7 +105,7 @@ t.test(
     const sent = (await before.next('publish')) as IPublishPacket;
     before.close();
     for (const text of ['waits 1', 'waits 2']) await say('jobs/c', text);
-    await written();
+    await written(nats, [n1]);
     await n1.kill();
     const adopted = async (): Promise<number> =>
       (await clusterMetric(n2, 'sessions_adopted_total')) + (await clusterMetric(n3, 'sessions_adopted_total'));
@@ -152,7 +145,7 @@ t.test(
     await after.next('pingresp');
     after.close();
     await say('jobs/e', 'over all');
-    await written();
+    await written(nats, [n2, n3]);
     await Promise.all([n2.kill(), n3.kill()]);
     const [last, isPresent] = await comeBack(t, await start('n4'), 'backend');
     t.ok(isPresent, 'also when all nodes were killed');

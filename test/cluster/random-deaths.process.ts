@@ -10,6 +10,7 @@ import t from 'tap';
 import { dice } from '../support/dice.js';
 import { HANG_MS } from '../support/hang.js';
 import { KeptNode } from '../support/kept-node.js';
+import { written } from '../support/kept-writes.js';
 import { jetStreamServer, type NatsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA, siteB, type TestServer } from '../support/server.js';
@@ -60,12 +61,6 @@ class Cluster implements Nodes {
     await node?.kill();
   }
 }
-
-/**
- * Waits until tickets and presence should be in JetStream, which has them 100 ms later: what is done right before a death may be lost.
- * This pause hopes. A test for which it was too short fails, and none passes by it.
- */
-const written = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 500));
 
 /** Where nodes and clients differ from what was done. */
 async function disagreements(cluster: Cluster, users: readonly SurvivingUser[]): Promise<string[]> {
@@ -197,7 +192,8 @@ t.test(
     for (let seed = first; seed < first + seeds; seed++) {
       await stir(STEPS, true);
       await converges(() => disagreements(cluster, users));
-      await written();
+      // What is done right before a death may be lost.
+      await written(nats, cluster.living);
       const before = toRita.answered.length;
       const begun = Date.now();
       await cluster.kill();
