@@ -6,7 +6,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import t from 'tap';
 import WebSocket from 'ws';
 import { Heap } from '../src/heap.js';
-import { type Answer, exchange } from './support/http.js';
+import { type Answer, exchange, keepAliveAgent } from './support/http.js';
 import { type NexTalkProcess, nextalk } from './support/process.js';
 import type { Cleaner } from './support/server.js';
 import { until } from './support/until.js';
@@ -134,7 +134,7 @@ async function small(t: Cleaner, data: string, hook: string): Promise<Small> {
   };
 }
 
-const agent = new http.Agent({ keepAlive: true });
+const agent = keepAliveAgent();
 t.teardown(() => agent.destroy());
 
 function post({ port }: Small, path: string, form: Record<string, string>): Promise<Answer> {

@@ -1,5 +1,5 @@
-import http from 'node:http';
-import { type Answer, type Exchange, exchange, type Params } from './http.js';
+import type http from 'node:http';
+import { type Answer, type Exchange, exchange, keepAliveAgent, type Params } from './http.js';
 import { Inbox, type Packet, packetsOf } from './packets.js';
 import { siteA, type TestServer } from './server.js';
 import type { ChatClient } from './transports.js';
@@ -53,7 +53,7 @@ export class PollClient implements ChatClient {
   readonly #server: TestServer;
   readonly #ticket: string;
   readonly #domain: string | undefined;
-  readonly #agent = new http.Agent({ keepAlive: true });
+  readonly #agent = keepAliveAgent();
   readonly #inbox = new Inbox();
   #current: Exchange | undefined;
   #closed = false;

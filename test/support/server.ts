@@ -1,8 +1,7 @@
-import http from 'node:http';
 import type { Clock } from '../../src/clock.js';
 import { loadConfig } from '../../src/config.js';
 import { startServer } from '../../src/server.js';
-import { type Answer, exchange, type HttpRequest } from './http.js';
+import { type Answer, exchange, type HttpRequest, keepAliveAgent } from './http.js';
 import { Site } from './site.js';
 import { settledWhile } from './until.js';
 
@@ -77,7 +76,7 @@ type Running = Awaited<ReturnType<typeof startServer>>;
 
 /** One server under test, and everything that a test opened towards it. */
 export class TestServer {
-  readonly agent = new http.Agent({ keepAlive: true });
+  readonly agent = keepAliveAgent();
   readonly #running: Running;
   readonly #owned = new Set<Closeable>();
   #isClosed = false;
