@@ -14,6 +14,31 @@ export const systemClock: Clock = {
   },
 };
 
+/** Timers of one owner, which are cancelled together when it ends. */
+export class Timers {
+  readonly #cancels = new Set<() => void>();
+
+  constructor(private readonly clock: Pick<Clock, 'after'>) {}
+
+  /** Calls `task` once after `delayMs`; the answer cancels it. */
+  after(delayMs: number, task: () => void): () => void {
+    const cancel = this.clock.after(delayMs, () => {
+      this.#cancels.delete(cancel);
+      task();
+    });
+    this.#cancels.add(cancel);
+    return () => {
+      this.#cancels.delete(cancel);
+      cancel();
+    };
+  }
+
+  close(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+  }
+}
+
 /**
  * What falls due within a thousandth of the time that all wait falls due together: the first item of a map that has lost
  * many is far to seek, too far for each millisecond.

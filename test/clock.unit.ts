@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Timeouts } from '../src/clock.js';
+import { Timeouts, Timers } from '../src/clock.js';
 import { ManualClock } from './mqtt/support/clock.js';
 
 /** Items `a`, `b` and `c`, started 100 ms after each other, each for a second; what fell due when, in ms. */
@@ -86,4 +86,19 @@ t.test('once Timeouts are closed, also by an item that falls due, no other item 
   clock.advance(5000);
   t.strictSame(fallen, [['a', 1000]]);
   t.equal(clock.waiting, 0);
+});
+
+t.test('timers of one owner end when they are due, cancelled, or closed', (t) => {
+  const clock = new ManualClock();
+  const timers = new Timers(clock);
+  const done: string[] = [];
+  for (const name of ['due', 'cancelled', 'closed']) {
+    const cancel = timers.after(name === 'due' ? 10 : 20, () => done.push(name));
+    if (name === 'cancelled') cancel();
+  }
+  clock.advance(10);
+  t.strictSame([done, clock.waiting], [['due'], 1]);
+  timers.close();
+  t.equal(clock.waiting, 0);
+  t.end();
 });

@@ -5,7 +5,7 @@
 import { type Address, parseTarget, type Target } from '../actors/address.js';
 import { isKeptEndpoint, isKeptQueues, type KeptEndpoint, type KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
-import type { Clock } from '../clock.js';
+import { type Clock, Timers } from '../clock.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { ClusteredDomain } from './domain.js';
@@ -35,10 +35,11 @@ type Reply = (answer: unknown) => void;
 
 export class Adoption {
   readonly #pieces = new Pieces();
-  /** Functions that cancel the timers of `#settleLate`. */
-  readonly #cancels = new Set<() => void>();
+  readonly #timers: Timers;
 
-  constructor(private readonly options: AdoptionOptions) {}
+  constructor(private readonly options: AdoptionOptions) {
+    this.#timers = new Timers(options.clock);
+  }
 
   /**
    * Takes a piece of a batch. The answer to the last piece has a 1 for each endpoint that is on this node now, as every node then knows,
@@ -67,8 +68,7 @@ export class Adoption {
   }
 
   close(): void {
-    for (const cancel of this.#cancels) cancel();
-    this.#cancels.clear();
+    this.#timers.close();
   }
 
   #refuse(reply: Reply): void {
@@ -106,11 +106,9 @@ export class Adoption {
   /** After `PASSING_MS` a node counts as having forwarded everything, as it may have died before it could say so. */
   #settleLate(cluster: ClusteredDomain, endpoints: readonly Endpoint[]): void {
     const addresses = endpoints.map(({ target }) => target.address);
-    const cancel = this.options.clock.after(PASSING_MS, () => {
-      this.#cancels.delete(cancel);
+    this.#timers.after(PASSING_MS, () => {
       this.passed([cluster.domain.name, addresses]);
     });
-    this.#cancels.add(cancel);
   }
 }
 

@@ -3,7 +3,7 @@
  * that its client id chooses. It does for sessions what leaving.ts and adoption.ts do for endpoints.
  */
 import type { SessionMover } from '../actors/cluster.js';
-import type { Clock } from '../clock.js';
+import { type Clock, Timers } from '../clock.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { LeavingNode } from './leaving.js';
@@ -22,15 +22,15 @@ export interface SessionNode extends LeavingNode {
 export class MovingSessions {
   readonly #pieces = new Pieces();
   readonly #others: OtherNodes;
-  /** Functions that cancel the timers of `#settleLate`. */
-  readonly #cancels = new Set<() => void>();
+  readonly #timers: Timers;
 
   constructor(
     private readonly node: SessionNode,
-    private readonly clock: Pick<Clock, 'after'>,
+    clock: Pick<Clock, 'after'>,
     private readonly metrics: ClusterMetrics,
   ) {
     this.#others = new OtherNodes(node, clock);
+    this.#timers = new Timers(clock);
   }
 
   /** Hands over all sessions, begun while `isInTime` answers true. Resolves with how many sessions other nodes have taken. */
@@ -107,23 +107,14 @@ export class MovingSessions {
     mover.adopt(moved, (clientId) => {
       if (clientId === null) return this.#refuse(reply);
       this.metrics.sessionsAdopted += 1;
-      this.#settleLate(mover, clientId);
+      // After that the node counts as having forwarded everything, as it may have died before it could say so.
+      this.#timers.after(PASSING_MS, () => mover.passed(clientId));
       this.node.mesh.barrier(() => reply(true));
     });
   }
 
-  /** After `PASSING_MS` a node counts as having forwarded everything, as it may have died before it could say so. */
-  #settleLate(mover: SessionMover, clientId: string): void {
-    const cancel = this.clock.after(PASSING_MS, () => {
-      this.#cancels.delete(cancel);
-      mover.passed(clientId);
-    });
-    this.#cancels.add(cancel);
-  }
-
   close(): void {
-    for (const cancel of this.#cancels) cancel();
-    this.#cancels.clear();
+    this.#timers.close();
   }
 
   #refuse(reply: (answer: unknown) => void): void {

@@ -4,7 +4,7 @@ import type { Domain } from '../actors/domain.js';
 import { answerForget } from '../actors/forgetting.js';
 import type { Packet } from '../actors/packet.js';
 import type { System } from '../actors/system.js';
-import type { Clock } from '../clock.js';
+import { type Clock, Timers } from '../clock.js';
 import type { Config } from '../config.js';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
@@ -68,7 +68,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #sessions: MovingSessions;
   /** null where `cluster.store` is not `jetstream`: the clients of a node are then lost with it. */
   readonly #store: NodeStore | null;
-  readonly #ending = new Set<() => void>();
+  readonly #timers: Timers;
   readonly #unknown = new Set<string>();
   /** Peers whose snapshot is coming in. */
   readonly #telling = new Set<Peer>();
@@ -96,6 +96,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this,
     );
     this.stamps = new HybridClock(clock);
+    this.#timers = new Timers(clock);
     this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
     this.tunnels = new Tunnels(this.mesh);
     this.#sessions = new MovingSessions(this, clock, metrics.cluster);
@@ -197,7 +198,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   async close(): Promise<void> {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
-    for (const cancel of this.#ending) cancel();
+    this.#timers.close();
     this.#adoption.close();
     this.#sessions.close();
     await this.#store?.lastRecords();
@@ -210,15 +211,12 @@ export class ClusterNode implements LocalNode, MeshEvents {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
     // The work of other nodes is taken over only when it is known which nodes there are.
-    const cancel = this.options.clock.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
-      this.#ending.delete(cancel);
+    const cancel = this.#timers.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
       domain.takeOver();
       this.#store?.sweep(cluster);
     });
-    this.#ending.add(cancel);
     domain.onEnd.add(() => {
       cancel();
-      this.#ending.delete(cancel);
       this.domains.delete(domain.name);
       cluster.remoteClients.end();
       cluster.tracker.end();
@@ -326,11 +324,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   #later(task: () => void): void {
-    const cancel = this.options.clock.after(this.options.graceMs, () => {
-      this.#ending.delete(cancel);
-      task();
-    });
-    this.#ending.add(cancel);
+    this.#timers.after(this.options.graceMs, task);
   }
 
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
