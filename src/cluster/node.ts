@@ -4,10 +4,8 @@ import type { Domain } from '../actors/domain.js';
 import { answerForget } from '../actors/forgetting.js';
 import type { Packet } from '../actors/packet.js';
 import type { System } from '../actors/system.js';
-import { type Clock, Timers } from '../clock.js';
-import type { Config } from '../config.js';
+import { Timers } from '../clock.js';
 import { log } from '../log.js';
-import type { Metrics } from '../metrics.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
@@ -18,7 +16,7 @@ import { type LocalNode, nodeOfToken, RANDOM_DIGITS } from './local-node.js';
 import { Mesh } from './mesh.js';
 import type { MeshEvents } from './mesh-events.js';
 import { MovingSessions } from './moving-sessions.js';
-import { NodeStore } from './node-store.js';
+import { NodeStore, type NodeStoreOptions } from './node-store.js';
 import type { Item, Peer, Taken } from './peer.js';
 import { Rpc } from './rpc.js';
 import { Tunnels } from './tunnels.js';
@@ -38,13 +36,9 @@ const UNKNOWN_KINDS = 16;
 const SETTLED_LEASES = 2;
 const KIND_CHARACTERS = 16;
 
-export interface NodeOptions {
-  readonly config: Config['cluster'];
+export interface NodeOptions extends Omit<NodeStoreOptions, 'node'> {
   /** The name of this node. */
   readonly name: string;
-  readonly graceMs: number;
-  readonly clock: Clock;
-  readonly metrics: Metrics;
   readonly system: System;
   /** Names of the other workers of this server. */
   readonly siblings: ReadonlySet<string>;
