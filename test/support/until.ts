@@ -1,6 +1,8 @@
 import { HANG_MS } from './hang.js';
 
 const LOOK_MS = 20;
+/** What is long in coming is looked for less often: a look may cost a process under test as much as the work it has to do. */
+const LOOKS_PER_WAIT = 20;
 
 /**
  * Looks again and again until there is what a test waits for, anything but false, null or undefined, and answers that. What
@@ -11,12 +13,13 @@ export async function until<T>(
   look: () => T | Promise<T>,
   boundMs = HANG_MS,
 ): Promise<NonNullable<Exclude<T, false>>> {
-  const deadline = Date.now() + boundMs;
+  const start = Date.now();
   for (;;) {
     const found = await look();
     if (found !== false && found !== null && found !== undefined) return found as NonNullable<Exclude<T, false>>;
-    if (Date.now() > deadline) throw new Error(`not within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const waitedMs = Date.now() - start;
+    if (waitedMs > boundMs) throw new Error(`not within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_MS, waitedMs / LOOKS_PER_WAIT)));
   }
 }
 
