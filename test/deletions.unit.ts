@@ -59,7 +59,7 @@ function smallOutbox() {
 
 t.test('an item deleted under way, whose POST fails, leaves once, and takes the room of no other', async (t) => {
   const { clock, left, posts, outbox } = smallOutbox();
-  const push = (id: string): void => outbox.push(`{"id":"${id}"}`, { id });
+  const push = (id: string): void => outbox.push(`{"id":"${id}"}`, { name: id });
   push('a');
   outbox.delete('a', () => true);
   posts[0]?.done({ status: 503 });
@@ -71,7 +71,7 @@ t.test('an item deleted under way, whose POST fails, leaves once, and takes the 
 
 t.test('an item deleted under way is counted where the outbox ends before its POST is answered', async (t) => {
   const { left, outbox } = smallOutbox();
-  outbox.push('{"id":"a"}', { id: 'a' });
+  outbox.push('{"id":"a"}', { name: 'a' });
   outbox.delete('a', () => true);
   t.strictSame(outbox.close(), []);
   t.strictSame(left, ['deleted 1']);

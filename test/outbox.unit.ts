@@ -82,7 +82,7 @@ class World {
   }
 
   push(id: number, padding = ''): void {
-    this.outbox.push(JSON.stringify({ id, padding }), { id: String(id) });
+    this.outbox.push(JSON.stringify({ id, padding }), { name: String(id) });
   }
 
   /** The message of an item is deleted. */

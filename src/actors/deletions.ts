@@ -13,7 +13,7 @@ import { type Address, isRoom, parseTarget, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
 import type { EndpointState } from './endpoint.js';
-import type { MessageFields, Packet, StatusFields } from './packet.js';
+import { type MessageFields, messageName, type Packet, type StatusFields } from './packet.js';
 import { whenHandled } from './router.js';
 import { forgetWaiting } from './unseen.js';
 
@@ -51,6 +51,11 @@ export function deletionOf({ name }: Pick<Domain, 'name'>, packet: Packet): Mess
   if (!show.startsWith(DELETED)) return null;
   const id = show.slice(DELETED.length);
   return { user: from, other: shortId(name, topic), id, isOfRoom: isRoom(name, topic), bySite: !fromClient };
+}
+
+/** The name (`messageName`) of the message that is deleted. */
+export function nameOfDeleted({ user, other, id }: MessageDeletion): string {
+  return messageName({ from: user, to: other, id });
 }
 
 export function isDeleted({ user, other, id, isOfRoom }: Deletion, message: MessageFields): boolean {

@@ -5,10 +5,11 @@
  * A change may take several writes, of which a killed process leaves only the first ones on disk: their order is such that then
  * no item is lost, and rather too many than too few items are counted as gone.
  */
+import { createHash } from 'node:crypto';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
-import { hashOf } from './mailbox-entry.js';
 import type { Kept } from './outbox.js';
+import { type MessageFields, messageName } from './packet.js';
 
 /** About as many bytes as an item takes in memory beside its text, and one that carries a message takes besides. */
 const ITEM_BYTES = 120;
@@ -29,8 +30,8 @@ export interface Waiting {
   readonly expiresAt: number | null;
   /** How many gone items this entry stands for; 0: it is an item itself. */
   readonly missed: number;
-  /** The hash of the id of the message that the item carries; 0: it carries none. */
-  readonly hash: number;
+  /** The mark of the message that the item carries; 0: it carries none. */
+  readonly mark: number;
   /** Whether its message was deleted while the item was under way: it is not sent again. */
   readonly isDeleted?: true;
   readonly note: unknown;
@@ -42,15 +43,24 @@ export function outboxKey(domain: string, queue: string, store: Store | null): K
   return store && store.node !== null ? [...key, store.node] : key;
 }
 
-/** The hash of the id of the message that an item carries, by the item's text: a message itself, or an event with a packet. */
-function hashIn(text: string): number {
-  const { id, packet } = JSON.parse(text) as { readonly id?: unknown; readonly packet?: { readonly id?: unknown } };
-  return hashOf(String(packet?.id ?? id ?? ''));
+/**
+ * A number of 48 bits for the name of a message (`messageName`), 0 for none. The hash is a strong one, since users choose ids: of
+ * many items with one number all would be read from disk for each deletion.
+ */
+function markOf(name: string): number {
+  return name === '' ? 0 : createHash('sha256').update(name).digest().readUIntBE(0, 6) || 1;
+}
+
+/** The mark of an item whose record has none, by the item's text: a message itself, or an event with a packet. */
+function markIn(text: string): number {
+  const item = JSON.parse(text) as Partial<MessageFields> & { readonly packet?: MessageFields };
+  const fields = item.packet ?? item;
+  return fields.from === undefined ? 0 : markOf(messageName(fields as MessageFields));
 }
 
 export class OutboxQueue {
   #list: Waiting[] = [];
-  /** The sequences of items, by the hashes of the ids of the messages that they carry. */
+  /** The sequences of items, by the marks of the messages that they carry. */
   readonly #ofMessages = new Map<number, number[]>();
   /** How many entries at the beginning of the list have left. */
   #left = 0;
@@ -67,10 +77,10 @@ export class OutboxQueue {
       const sequence = Number(key.at(-1));
       const { at } = kept;
       const base = { sequence, text: null, at, note: null };
-      if ('missed' in kept) this.#add({ ...base, bytes: 0, expiresAt: null, missed: kept.missed, hash: 0 });
+      if ('missed' in kept) this.#add({ ...base, bytes: 0, expiresAt: null, missed: kept.missed, mark: 0 });
       else {
-        const { json, expiresAt = null, hash = hashIn(json) } = kept;
-        this.#add({ ...base, bytes: Buffer.byteLength(json), expiresAt, missed: 0, hash });
+        const { json, expiresAt = null, mark = markIn(json) } = kept;
+        this.#add({ ...base, bytes: Buffer.byteLength(json), expiresAt, missed: 0, mark });
       }
       this.#next = sequence + 1;
     }
@@ -94,16 +104,24 @@ export class OutboxQueue {
     return this.#list[this.#left];
   }
 
-  push(text: string, at: number, expiresAt: number | null, hash: number, note: unknown): void {
-    const sequence = this.write(text, at, expiresAt, hash);
-    const bytes = Buffer.byteLength(text);
-    this.#add({ sequence, text: this.table ? null : text, bytes, at, expiresAt, missed: 0, hash, note });
+  push(text: string, at: number, expiresAt: number | null, name: string, note: unknown): void {
+    this.#push(text, at, expiresAt, markOf(name), note);
   }
 
-  /** Writes an item to disk, where the next start finds it. Answers its sequence. */
-  write(text: string, at: number, expiresAt: number | null, hash: number): number {
+  #push(text: string, at: number, expiresAt: number | null, mark: number, note: unknown): void {
+    const sequence = this.#write(text, at, expiresAt, mark);
+    const bytes = Buffer.byteLength(text);
+    this.#add({ sequence, text: this.table ? null : text, bytes, at, expiresAt, missed: 0, mark, note });
+  }
+
+  /** Writes an item to disk, where the next start finds it. `name`: of the message that it carries; empty: it carries none. */
+  write(text: string, at: number, expiresAt: number | null, name: string): void {
+    this.#write(text, at, expiresAt, markOf(name));
+  }
+
+  #write(text: string, at: number, expiresAt: number | null, mark: number): number {
     const sequence = this.#next++;
-    const kept: Kept = expiresAt === null ? { json: text, at, hash } : { json: text, at, hash, expiresAt };
+    const kept: Kept = expiresAt === null ? { json: text, at, mark } : { json: text, at, mark, expiresAt };
     this.table?.put(this.#key(sequence), kept);
     return sequence;
   }
@@ -129,7 +147,7 @@ export class OutboxQueue {
       found = true;
       // Added under this node's name before it is removed under the other's: a kill in between sends it twice rather than never.
       if ('json' in kept) {
-        this.push(kept.json, kept.at, kept.expiresAt ?? null, kept.hash ?? hashIn(kept.json), null);
+        this.#push(kept.json, kept.at, kept.expiresAt ?? null, kept.mark ?? markIn(kept.json), null);
       } else this.miss(0, kept.missed, kept.at);
       table.remove(key);
     }
@@ -144,9 +162,9 @@ export class OutboxQueue {
     }
   }
 
-  /** The sequences of the items that may carry a message with this id. */
-  ofMessage(id: string): readonly number[] {
-    return this.#ofMessages.get(hashOf(id))?.slice() ?? [];
+  /** The sequences of the items that carry the message of this name. */
+  ofMessage(name: string): readonly number[] {
+    return this.#ofMessages.get(markOf(name))?.slice() ?? [];
   }
 
   /** The sequences of all entries that wait now, in order; those that have left meanwhile are passed over. */
@@ -254,7 +272,7 @@ export class OutboxQueue {
     }
     this.#forget(item);
     const missed = (isCounted ? before.missed : 0) + 1;
-    const stand: Waiting = { ...item, text: null, bytes: 0, expiresAt: null, missed, hash: 0, note: null };
+    const stand: Waiting = { ...item, text: null, bytes: 0, expiresAt: null, missed, mark: 0, note: null };
     this.#list[at] = stand;
     this.#count(stand, 1);
     this.table?.put(this.#key(item.sequence), { missed, at: item.at });
@@ -273,7 +291,7 @@ export class OutboxQueue {
     }
     const sequence = this.#next++;
     this.table?.put(this.#key(sequence), { missed: count, at });
-    this.#add({ sequence, text: null, bytes: 0, at, expiresAt: null, missed: count, hash: 0, note: null });
+    this.#add({ sequence, text: null, bytes: 0, at, expiresAt: null, missed: count, mark: 0, note: null });
   }
 
   /** Forgets all entries in memory; answers the items that are not on disk. */
@@ -317,23 +335,23 @@ export class OutboxQueue {
   #add(item: Waiting): void {
     this.#list.push(item);
     this.#count(item, 1);
-    if (item.hash === 0) return;
-    const known = this.#ofMessages.get(item.hash);
+    if (item.mark === 0) return;
+    const known = this.#ofMessages.get(item.mark);
     if (known) known.push(item.sequence);
-    else this.#ofMessages.set(item.hash, [item.sequence]);
+    else this.#ofMessages.set(item.mark, [item.sequence]);
   }
 
   #forget(item: Waiting): void {
-    const { hash, sequence } = item;
+    const { mark, sequence } = item;
     this.#count(item, -1);
-    const known = this.#ofMessages.get(hash);
+    const known = this.#ofMessages.get(mark);
     if (known) known.splice(known.indexOf(sequence), 1);
-    if (known?.length === 0) this.#ofMessages.delete(hash);
+    if (known?.length === 0) this.#ofMessages.delete(mark);
   }
 
-  #count({ missed, bytes, hash }: Waiting, by: 1 | -1): void {
+  #count({ missed, bytes, mark }: Waiting, by: 1 | -1): void {
     const items = missed > 0 ? 0 : by;
-    const inMemory = ITEM_BYTES + (hash === 0 ? 0 : MESSAGE_BYTES) + (this.table ? 0 : bytes);
+    const inMemory = ITEM_BYTES + (mark === 0 ? 0 : MESSAGE_BYTES) + (this.table ? 0 : bytes);
     this.#items += items;
     this.#bytes += by * bytes;
     this.changed(items, by * bytes, by * inMemory);

@@ -9,7 +9,6 @@
 import type { Clock } from '../clock.js';
 import type { OutboxWay } from '../event-kinds.js';
 import type { Key, Table } from '../store/store.js';
-import { hashOf } from './mailbox-entry.js';
 import { OutboxQueue, type Waiting } from './outbox-queue.js';
 
 /** Characters of one POST's body, about: it holds at least one item. */
@@ -58,15 +57,15 @@ export type Kept =
       readonly json: string;
       readonly at: number;
       readonly expiresAt?: number;
-      /** The hash of the id of the message that the item carries, 0 where it carries none; absent: an earlier version has written it. */
-      readonly hash?: number;
+      /** The mark of the message that the item carries, 0 where it carries none; absent: an earlier version has written it. */
+      readonly mark?: number;
     }
   | { readonly missed: number; readonly at: number };
 
 /** What an outbox is to know of an item beside its text. */
 export interface Pushed {
-  /** The id of the message that the item carries; absent: it carries none. */
-  readonly id?: string;
+  /** The name (`messageName`) of the message that the item carries; absent or empty: it carries none. */
+  readonly name?: string;
   /** Milliseconds since the epoch after which the item is not sent any more; absent or null: it does not expire. */
   readonly expiresAt?: number | null;
   /** Stays with the item while the process lives. */
@@ -136,11 +135,11 @@ export class Outbox {
   }
 
   /** Takes an item, as JSON. */
-  push(json: string, { id = '', expiresAt = null, note = null }: Pushed = {}): void {
+  push(json: string, { name = '', expiresAt = null, note = null }: Pushed = {}): void {
     const now = this.port.clock.now();
     if (this.#closed) {
       if (!this.#isKept || !this.rules.hasRoom(json.length)) return this.port.left('discarded', 1, null);
-      this.#queue.write(json, now, expiresAt, hashOf(id));
+      this.#queue.write(json, now, expiresAt, name);
       return;
     }
     if (!this.rules.hasRoom(json.length)) {
@@ -148,14 +147,14 @@ export class Outbox {
       this.port.left('noRoom', 1, null);
       return this.#schedule();
     }
-    this.#queue.push(json, now, expiresAt, hashOf(id), note);
+    this.#queue.push(json, now, expiresAt, name, note);
     this.#shrink();
     this.#schedule();
   }
 
-  /** A message is deleted: takes out the items with its id for whose text `isDeleted` answers true. */
-  delete(id: string, isDeleted: (json: string) => boolean): void {
-    for (const sequence of this.#queue.ofMessage(id)) this.#delete(sequence, isDeleted);
+  /** The message of this name is deleted: takes out the items that carry it and for whose text `isDeleted` answers true. */
+  delete(name: string, isDeleted: (json: string) => boolean): void {
+    for (const sequence of this.#queue.ofMessage(name)) this.#delete(sequence, isDeleted);
   }
 
   /** Takes out all items that carry messages and for whose text `isDeleted` answers true, one at each step of the iteration. */
@@ -167,7 +166,7 @@ export class Outbox {
     const queue = this.#queue;
     const place = queue.placeOf(sequence);
     const item = queue.at(place);
-    if (place < 0 || !item || item.hash === 0 || item.isDeleted || !isDeleted(queue.json(item))) return;
+    if (place < 0 || !item || item.mark === 0 || item.isDeleted || !isDeleted(queue.json(item))) return;
     // The POST of an item that is under way is not broken off: a client that deletes what it has just sent would hold up all others.
     if (place < this.#underWay) return queue.markDeleted(place);
     queue.removeAnywhere(place);

@@ -27,6 +27,11 @@ export interface MessageFields {
   readonly id?: string;
 }
 
+/** A name of a message that is unique within its endpoint, and the same on every node. Ids contain no line breaks. */
+export function messageName({ from, to, id }: Pick<MessageFields, 'from' | 'to' | 'id'>): string {
+  return `${from}\n${to}\n${id}`;
+}
+
 export interface PresenceFields {
   readonly from: string;
   readonly to: string;

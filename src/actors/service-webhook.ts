@@ -5,14 +5,15 @@ import type { DropReason } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { part } from '../store/keys.js';
 import type { Address } from './address.js';
-import { type Deletion, isItemOf, type MessageDeletion } from './deletions.js';
+import { type Deletion, isItemOf, type MessageDeletion, nameOfDeleted } from './deletions.js';
 import type { Domain } from './domain.js';
 import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './outbox.js';
 import type { Waiting } from './outbox-queue.js';
 import { outboxKey } from './outbox-queue.js';
-import { type MessageFields, Packet } from './packet.js';
+import { Packet } from './packet.js';
 import { exceededBound } from './queue.js';
 import { howPosted } from './site-events.js';
+import { nameOf } from './unseen.js';
 
 const LONGEST_PAUSE_MS = 30_000;
 const ATTEMPTS = 10;
@@ -70,13 +71,12 @@ export class ServiceWebhook {
     const { metrics, runtime } = this.domain;
     metrics.delivered.message += 1;
     if (packet.trace !== null) packet.trace.hop('queued', packet, this.address, 'webhook');
-    const { id = '' } = packet.fields as MessageFields;
-    this.#outbox.push(runtime.encode(packet), { id, expiresAt: packet.expiresAt, note: packet });
+    this.#outbox.push(runtime.encode(packet), { name: nameOf(packet), expiresAt: packet.expiresAt, note: packet });
   }
 
   /** A message is deleted: it is not sent where it waits for the site. */
   delete(deletion: MessageDeletion): void {
-    this.#outbox.delete(deletion.id, (json) => isItemOf(deletion, json));
+    this.#outbox.delete(nameOfDeleted(deletion), (json) => isItemOf(deletion, json));
   }
 
   /** Takes all deleted messages of a conversation or user out of what waits for the site, looking at one in each step. */

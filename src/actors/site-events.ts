@@ -7,15 +7,16 @@ import type { EventKind } from '../event-kinds.js';
 import { heap } from '../heap.js';
 import { seldom } from '../seldom.js';
 import type { Address } from './address.js';
-import { type Deletion, isItemOf, type MessageDeletion } from './deletions.js';
+import { type Deletion, isItemOf, type MessageDeletion, nameOfDeleted } from './deletions.js';
 import type { Domain } from './domain.js';
 import type { EndpointRecord } from './endpoint-record.js';
 import { newMessageId } from './message-id.js';
 import { type Answered, Outbox, type OutboxRules, type OutboxView } from './outbox.js';
 import { outboxKey } from './outbox-queue.js';
-import type { MessageFields, Packet } from './packet.js';
+import type { Packet } from './packet.js';
 import { PresenceEvents } from './presence-events.js';
 import { Undelivered, type UndeliveredOutcome } from './undelivered.js';
+import { nameOf } from './unseen.js';
 
 /** The queue of a domain's events among its outboxes on disk. */
 export const EVENTS_QUEUE = 'events';
@@ -70,8 +71,8 @@ export class SiteEvents {
     return this.#config?.kinds.includes(kind) ?? false;
   }
 
-  /** `id`: of the message that the event carries; empty: it carries none. */
-  raise(kind: EventKind | 'test', fields: Fields | string, id = ''): void {
+  /** `name`: of the message that the event carries (`messageName`); empty: it carries none. */
+  raise(kind: EventKind | 'test', fields: Fields | string, name = ''): void {
     if (kind !== 'test' && !this.wants(kind)) return;
     const { metrics, runtime } = this.domain;
     const at = runtime.clock.now();
@@ -79,7 +80,7 @@ export class SiteEvents {
     const text = typeof fields === 'string' ? fields : JSON.stringify(fields).slice(1, -1);
     const json = text === '' ? `${head}}` : `${head},${text}}`;
     metrics.events.raised += 1;
-    this.#outbox?.push(json, { id });
+    this.#outbox?.push(json, { name });
     this.domain.onEvent?.(kind, json);
   }
 
@@ -91,7 +92,7 @@ export class SiteEvents {
 
   /** A message has been accepted. */
   accepted(packet: Packet): void {
-    if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`, idOf(packet));
+    if (this.wants('message')) this.raise('message', `"packet":${this.domain.runtime.encode(packet)}`, nameOf(packet));
   }
 
   /** A message's receiver was not there, or has not come for it: tells the site once for each receiver. */
@@ -102,7 +103,7 @@ export class SiteEvents {
   #raiseUndelivered(packet: Packet, receiver: Address, outcome: UndeliveredOutcome): void {
     const name = JSON.stringify(this.domain.shortId(receiver));
     const fields = `"name":${name},"packet":${this.domain.runtime.encode(packet)},"outcome":"${outcome}"`;
-    this.raise('undelivered', fields, idOf(packet));
+    this.raise('undelivered', fields, nameOf(packet));
   }
 
   /** Whether events of the domain carry messages. */
@@ -112,7 +113,7 @@ export class SiteEvents {
 
   /** A message is deleted: the events that carry it and wait for the site are not sent. */
   delete(deletion: MessageDeletion): void {
-    this.#outbox?.delete(deletion.id, (json) => isItemOf(deletion, json));
+    this.#outbox?.delete(nameOfDeleted(deletion), (json) => isItemOf(deletion, json));
   }
 
   /** Takes out waiting events that carry deleted messages of a conversation or user, looking at one event in each step. */
@@ -185,8 +186,4 @@ export class SiteEvents {
 /** What a POST to the site depends on, besides its body. */
 export function howPosted({ apikey, webhookSecret, webhookPrivate }: DomainConfig, url: string): string {
   return JSON.stringify([url, webhookSecret ?? apikey, webhookPrivate]);
-}
-
-function idOf({ fields }: Packet): string {
-  return (fields as MessageFields).id ?? '';
 }

@@ -6,7 +6,7 @@
 import type { Client } from './client.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
-import type { MessageFields, Packet } from './packet.js';
+import { type MessageFields, messageName, type Packet } from './packet.js';
 import { PacketQueue } from './queue.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
@@ -76,10 +76,8 @@ export class Confirmations {
   }
 }
 
-/** A name of a message that is unique within its endpoint, and the same on every node. Ids contain no line breaks. */
 export function nameOf({ fields }: Packet): string {
-  const { from, to, id } = fields as MessageFields;
-  return `${from}\n${to}\n${id}`;
+  return messageName(fields as MessageFields);
 }
 
 /** Keeps a message until one of the endpoint's clients confirms it. */
