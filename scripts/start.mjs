@@ -16,7 +16,7 @@ else if (onlyAsks) {
   register();
   await import('../src/main.ts');
 } else {
-  await build();
+  build();
   await import('../dist/main.js');
 }
 if (isHungUp) process.emit('SIGHUP', 'SIGHUP');
