@@ -29,6 +29,11 @@ interface Familiar {
   calls: number;
 }
 
+/** The name under which an address's guesses at a domain's keys are counted. */
+function nameOf({ name }: Domain, from: string): string {
+  return `${name} ${from}`;
+}
+
 export class ApiKeys {
   readonly #lockout: Lockout;
   readonly #familiar = new WeakMap<Domain, Familiar>();
@@ -43,12 +48,13 @@ export class ApiKeys {
   /** True for a right key, false for a wrong one; a number: seconds before this address may try again. */
   check(domain: Domain, key: string, address: () => string): boolean | number {
     const familiar = this.#familiarOf(domain);
-    if (this.#lockout.isCalm && authenticate(domain, key)) {
+    if (this.#lockout.isCalm) {
+      if (!authenticate(domain, key)) return this.#wrong(domain, address());
       if (this.#isAsked(familiar)) this.#note(familiar, address());
       return true;
     }
     const from = address();
-    const who = `${domain.name} ${from}`;
+    const who = nameOf(domain, from);
     const waitS = this.#lockout.waitS(who);
     if (waitS > 0 && !familiar.addresses.has(from)) return waitS;
     if (authenticate(domain, key)) {
@@ -56,8 +62,12 @@ export class ApiKeys {
       this.#note(familiar, from);
       return true;
     }
-    if (waitS > 0) return waitS;
-    const lockedS = this.#lockout.wrong(who);
+    return waitS > 0 ? waitS : this.#wrong(domain, from);
+  }
+
+  /** Counts a wrong key, which may lock its address out. */
+  #wrong(domain: Domain, from: string): false {
+    const lockedS = this.#lockout.wrong(nameOf(domain, from));
     if (lockedS > 0) {
       const what = { event: 'locked-out', domain: domain.name, address: from, seconds: lockedS };
       seldom.warn(`locked out ${from}`, what, 'an address has offered too many wrong keys, and waits');
