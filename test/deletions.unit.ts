@@ -1,12 +1,17 @@
-/** Messages that are deleted while they wait: at an endpoint that is moving to this node, and in an outbox. */
+/** Messages that are deleted while they wait: at an endpoint that is moving to this node, in an outbox, and in the offline store. */
 import t from 'tap';
 import type { Address } from '../src/actors/address.js';
 import { takeAllDeleted } from '../src/actors/deletions.js';
 import type { EndpointState } from '../src/actors/endpoint.js';
+import { Mailboxes } from '../src/actors/mailboxes.js';
 import { type Answered, Outbox } from '../src/actors/outbox.js';
 import { type MessageFields, Packet } from '../src/actors/packet.js';
 import type { Deliver } from '../src/actors/router.js';
+import type { Limits } from '../src/config.js';
+import { Metrics } from '../src/metrics.js';
+import type { Table, TableName } from '../src/store/store.js';
 import { ManualClock } from './mqtt/support/clock.js';
+import { MemoryStore } from './support/memory-store.js';
 
 const address = '/domain/example.com/uid/b' as Address;
 
@@ -76,3 +81,44 @@ t.test('an item deleted under way is counted where the outbox ends before its PO
   t.strictSame(outbox.close(), []);
   t.strictSame(left, ['deleted 1']);
 });
+
+class CountingStore extends MemoryStore {
+  reads = 0;
+
+  override table<V>(name: TableName): Table<V> {
+    const table = super.table<V>(name);
+    const get: Table<V>['get'] = (key) => {
+      this.reads += 1;
+      return table.get(key);
+    };
+    return { ...table, get };
+  }
+}
+
+t.test(
+  'a deletion reads the one message that it deletes, whatever ids users have chosen, and whatever rooms share them',
+  async (t) => {
+    const store = new CountingStore();
+    const limits = { queuePackets: 0, queueBytes: 0, offlineBytes: 0, offlineAgeS: 0 } as Limits;
+    const owner = { name: 'example.com', limits, metrics: new Metrics().domain('example.com') };
+    const mailboxes = new Mailboxes(owner, new ManualClock(), store);
+    t.teardown(() => mailboxes.close());
+    const keep = (room: string, id: string): void => {
+      const fields: MessageFields = {
+        ...{ from: 'a', to: room, nick: 'a', type: 'grpchat', body: 'hello', timestamp: '1', style: '' },
+        id,
+      };
+      mailboxes.keep(address, new Packet('message', fields, address, null));
+    };
+    // The sum over the characters of all these ids, each times a power of 31, is the same.
+    const ids = Array.from({ length: 16 }, (_, n) =>
+      n.toString(2).padStart(4, '0').replaceAll('0', 'Aa').replaceAll('1', 'BB'),
+    );
+    for (const id of ids) for (const room of ['gid:hall', 'gid:lobby']) keep(room, id);
+    const deletion = { user: 'a', other: 'gid:lobby', isOfRoom: true, id: ids[7] as string, bySite: false };
+    t.equal(mailboxes.delete(null, deletion), true);
+    t.equal(store.reads, 1);
+    t.equal(mailboxes.delete(null, deletion), false);
+    t.equal(store.reads, 1);
+  },
+);

@@ -1,7 +1,7 @@
 /** A message of the offline store: its record on disk (`Kept`) and its entry in memory (`Entry`). */
 import type { Key } from '../store/store.js';
 import type { Address } from './address.js';
-import type { MessageFields } from './packet.js';
+import { type MessageFields, markOf, messageName } from './packet.js';
 
 export interface Kept {
   readonly to: Address;
@@ -14,6 +14,8 @@ export interface Kept {
   readonly fromClient?: true;
   /** Milliseconds since the epoch after which nobody receives the message; absent: it does not expire. */
   readonly expiresAt?: number;
+  /** The message's mark (`markOf`); absent: an earlier version has written the record. */
+  readonly mark?: number;
   /** In the store of a cluster: a number by which the messages of an endpoint are ordered, derived from the time. */
   readonly order?: number;
 }
@@ -30,15 +32,15 @@ export interface Entry {
   readonly client: Address | null;
   /** Milliseconds since the epoch after which nobody receives the message; null: it does not expire. */
   readonly expiresAt: number | null;
-  /** The hash of the message's id, by which most messages are ruled out without being read from disk. */
-  readonly hash: number;
+  /** The message's mark, by which nearly all others are ruled out without being read from disk. */
+  readonly mark: number;
   readonly isOfRoom: boolean;
 }
 
 export function entryOf(
   sequence: number,
   key: Key,
-  { bytes, at, sender, fromClient, expiresAt, fields, order = sequence }: Kept,
+  { bytes, at, sender, fromClient, expiresAt, fields, mark = markOf(messageName(fields)), order = sequence }: Kept,
 ): Entry {
   return {
     sequence,
@@ -48,14 +50,7 @@ export function entryOf(
     at,
     client: fromClient ? sender : null,
     expiresAt: expiresAt ?? null,
-    hash: hashOf(fields.id ?? ''),
+    mark,
     isOfRoom: fields.type === 'grpchat',
   };
-}
-
-/** A hash of 30 bits of a message's id. */
-export function hashOf(id: string): number {
-  let hash = 0;
-  for (let at = 0; at < id.length; at++) hash = (hash * 31 + id.charCodeAt(at)) & 0x3fffffff;
-  return hash;
 }

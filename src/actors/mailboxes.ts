@@ -17,9 +17,9 @@ import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
-import { type Deletion, isDeleted, type MessageDeletion } from './deletions.js';
-import { type Entry, entryOf, hashOf, type Kept } from './mailbox-entry.js';
-import { type MessageFields, Packet } from './packet.js';
+import { type Deletion, isDeleted, type MessageDeletion, nameOfDeleted } from './deletions.js';
+import { type Entry, entryOf, type Kept } from './mailbox-entry.js';
+import { type MessageFields, markOf, messageName, Packet } from './packet.js';
 import { exceededBound, type QueueLimits } from './queue.js';
 import { Seen } from './seen.js';
 
@@ -45,7 +45,7 @@ interface Owner {
 export class Mailboxes {
   readonly seen: Seen;
   readonly #boxes = new Map<Address, Mailbox>();
-  /** For messages to rooms: the hash of the message's id → for how many such messages of each endpoint it stands. */
+  /** For messages to rooms: the message's mark → how many messages of this mark each endpoint has. */
   readonly #ofRooms = new Map<number, Map<Address, number>>();
   /** Bytes of the kept messages that clients have sent, by sending endpoint. */
   readonly #sent = new Map<Address, number>();
@@ -141,6 +141,7 @@ export class Mailboxes {
       sender,
       bytes,
       at,
+      mark: markOf(messageName(packet.fields as MessageFields)),
       ...(fromClient ? { fromClient } : {}),
       ...(expiresAt === null ? {} : { expiresAt }),
       ...(this.#shared ? { order: this.#nextOrder(packet) } : {}),
@@ -204,9 +205,9 @@ export class Mailboxes {
    * Answers whether it was kept.
    */
   delete(address: Address | null, deletion: MessageDeletion): boolean {
-    const hash = hashOf(deletion.id);
-    const holders = address === null ? [...(this.#ofRooms.get(hash)?.keys() ?? [])] : [address];
-    const found = holders.map((holder) => this.#deleteOf(holder, hash, deletion));
+    const mark = markOf(nameOfDeleted(deletion));
+    const holders = address === null ? [...(this.#ofRooms.get(mark)?.keys() ?? [])] : [address];
+    const found = holders.map((holder) => this.#deleteOf(holder, mark, deletion));
     return found.includes(true);
   }
 
@@ -225,9 +226,9 @@ export class Mailboxes {
     }
   }
 
-  #deleteOf(address: Address, hash: number, deletion: MessageDeletion): boolean {
+  #deleteOf(address: Address, mark: number, deletion: MessageDeletion): boolean {
     const box = this.#boxes.get(address);
-    const same = box?.entries.filter((entry) => entry.hash === hash) ?? [];
+    const same = box?.entries.filter((entry) => entry.mark === mark) ?? [];
     return box !== undefined && same.some((entry) => this.#deleteEntry(address, box, entry, deletion));
   }
 
@@ -324,12 +325,12 @@ export class Mailboxes {
     this.#table.remove(entry.key);
   }
 
-  #countOfRoom({ hash }: Entry, address: Address, by: 1 | -1): void {
-    const holders = this.#ofRooms.get(hash) ?? new Map<Address, number>();
+  #countOfRoom({ mark }: Entry, address: Address, by: 1 | -1): void {
+    const holders = this.#ofRooms.get(mark) ?? new Map<Address, number>();
     const count = (holders.get(address) ?? 0) + by;
-    if (count > 0) this.#ofRooms.set(hash, holders.set(address, count));
+    if (count > 0) this.#ofRooms.set(mark, holders.set(address, count));
     else holders.delete(address);
-    if (holders.size === 0) this.#ofRooms.delete(hash);
+    if (holders.size === 0) this.#ofRooms.delete(mark);
   }
 
   #expire(address: Address, box: Mailbox): void {

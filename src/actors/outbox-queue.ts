@@ -5,11 +5,10 @@
  * A change may take several writes, of which a killed process leaves only the first ones on disk: their order is such that then
  * no item is lost, and rather too many than too few items are counted as gone.
  */
-import { createHash } from 'node:crypto';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Kept } from './outbox.js';
-import { type MessageFields, messageName } from './packet.js';
+import { type MessageFields, markOf, messageName } from './packet.js';
 
 /** About as many bytes as an item takes in memory beside its text, and one that carries a message takes besides. */
 const ITEM_BYTES = 120;
@@ -41,14 +40,6 @@ export interface Waiting {
 export function outboxKey(domain: string, queue: string, store: Store | null): Key {
   const key = [part(domain), queue] as const;
   return store && store.node !== null ? [...key, store.node] : key;
-}
-
-/**
- * A number of 48 bits for the name of a message (`messageName`), 0 for none. The hash is a strong one, since users choose ids: of
- * many items with one number all would be read from disk for each deletion.
- */
-function markOf(name: string): number {
-  return name === '' ? 0 : createHash('sha256').update(name).digest().readUIntBE(0, 6) || 1;
 }
 
 /** The mark of an item whose record has none, by the item's text: a message itself, or an event with a packet. */

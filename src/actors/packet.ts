@@ -1,4 +1,5 @@
 /** Packets: values that travel to clients. Their fields are those of PROTOCOL.md section 5, and are never changed. */
+import { createHash } from 'node:crypto';
 import type { PacketKind } from '../metrics.js';
 import type { Address, Target } from './address.js';
 import { newMessageId } from './message-id.js';
@@ -30,6 +31,14 @@ export interface MessageFields {
 /** A name of a message that is unique within its endpoint, and the same on every node. Ids contain no line breaks. */
 export function messageName({ from, to, id }: Pick<MessageFields, 'from' | 'to' | 'id'>): string {
   return `${from}\n${to}\n${id}`;
+}
+
+/**
+ * A number of 48 bits for the name of a message, 0 for none, by which what waits on disk is found without being read. The hash is a
+ * strong one, since users choose ids: of many messages with one number all would be read for each deletion.
+ */
+export function markOf(name: string): number {
+  return name === '' ? 0 : createHash('sha256').update(name).digest().readUIntBE(0, 6) || 1;
 }
 
 export interface PresenceFields {
