@@ -192,6 +192,29 @@ t.test('a backend’s kept MQTT session has no event of a message that was delet
   t.strictSame(had, ['one', 'three', 'mark']);
 });
 
+t.test(
+  'an event that waits in a kept MQTT session by way of a shared subscription goes with its deleted message',
+  async (t) => {
+    const domains = [{ ...siteA, events: { kinds: KINDS } }, siteB];
+    const server = await testServer(t, { mqtt: { port: -1 }, domains });
+    const site = server.site();
+    const login = { username: siteA.domain, password: siteA.apikey, clientId: 'backend' };
+    const session = { clean: false, properties: { sessionExpiryInterval: 600 } };
+    const connect = () => client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { ...session, ...login });
+    const before = await connect();
+    await before.client.subscribeAsync(`$share/workers//domain/${siteA.domain}/events/message`, { qos: 1 });
+    await before.client.endAsync();
+    for (const id of ['one', 'two']) await site.push('jack', 'anna', id, { id });
+    await deleted(site, 'jack', 'anna', 'one');
+    await server.settled();
+    await site.push('jack', 'anna', 'mark');
+    const again = await connect();
+    const had: string[] = [];
+    while (had.at(-1) !== 'mark') had.push(JSON.parse(await again.payload()).packet.body);
+    t.strictSame(had, ['two', 'mark']);
+  },
+);
+
 t.test('a copy that waits for another client of the sender goes with the deleted message', async (t) => {
   const domains = [{ ...siteA, carbons: true }, siteB];
   const server = await testServer(t, { domains });

@@ -2,7 +2,7 @@
 import type { Domain } from '../../actors/domain.js';
 import { Publication, type PublicationFields } from '../../actors/publication.js';
 import type { TopicSubscription } from '../../actors/router.js';
-import { publish } from '../../actors/router.js';
+import { publish, whenHandled } from '../../actors/router.js';
 import type { Group, Ref } from '../../actors/system.js';
 import { hasWildcard } from '../../actors/topic.js';
 import type { Context } from '../context.js';
@@ -45,6 +45,8 @@ export class Broker {
   readonly journal: Journal | null;
   readonly startedAt: number;
   #subscriptions = 0;
+  /** How many events of the domain wait in sessions, by client id: an event may carry a message, and that may be deleted. */
+  readonly #waitingEvents = new Map<string, number>();
   /** The server closes: no will is published any more. */
   closed = false;
   readonly #sessions: Group;
@@ -73,8 +75,13 @@ export class Broker {
     domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
     domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
     domain.onDeleted.add((deletion) => {
-      // A single message is taken out of sessions that watch its address by the status that deletes it.
-      if (deletion.id === null || this.#hasEvents) this.#tellAll({ kind: 'deleted', deletion });
+      if (deletion.id === null) return this.#tellAll({ kind: 'deleted', deletion });
+      // A single message is taken out of sessions that watch its address by the status that deletes it. An event that comes by way of
+      // a shared subscription passes one mailbox more.
+      whenHandled(domain, () => {
+        for (const clientId of this.#waitingEvents.keys())
+          this.sessions.get(clientId)?.tell({ kind: 'deleted', deletion });
+      });
     });
     domain.onEvent = (kind, json) => void this.#publishEvent(kind, json);
     domain.cluster.topics.attach({
@@ -114,15 +121,15 @@ export class Broker {
     this.shapes.remove(filter);
   }
 
-  /** Whether a session subscribes to events that carry messages. */
-  get #hasEvents(): boolean {
-    let isFound = false;
-    for (const kind of ['message', 'undelivered']) {
-      this.domain.table.match(eventTopic(this.domain.name, kind), () => {
-        isFound = true;
-      });
-    }
-    return isFound;
+  /** What a session calls with each publication that begins to wait for its client (`by` 1), or does so no more (-1). */
+  waitingOf(clientId: string): (publication: Publication, by: 1 | -1) => void {
+    const events = eventTopic(this.domain.name, '');
+    return ({ topic }, by) => {
+      if (!topic.startsWith(events)) return;
+      const count = (this.#waitingEvents.get(clientId) ?? 0) + by;
+      if (count > 0) this.#waitingEvents.set(clientId, count);
+      else this.#waitingEvents.delete(clientId);
+    };
   }
 
   #tellAll(message: SessionMessage): void {

@@ -51,6 +51,8 @@ export class Outbound {
     private readonly memory: Memory,
     /** Where publications are written that are to survive a restart; null: none survives. */
     private readonly journal: SessionJournal | null,
+    /** Told of each publication that begins to wait (`by` 1), or does so no more (-1). */
+    private readonly waiting: (publication: Publication, by: 1 | -1) => void,
   ) {}
 
   get queued(): number {
@@ -271,6 +273,7 @@ export class Outbound {
     else this.#release(item);
     const bytes = sign * item.publication.bytes;
     this.#queueBytes += bytes;
+    this.waiting(item.publication, sign);
     this.metrics.queuedPackets += sign;
     this.metrics.queuedBytes += bytes;
     if (item.qos === 0) this.#queuedQos0 += sign;

@@ -122,10 +122,11 @@ export function newSession(
   journal: SessionJournal | null = broker.sessionJournal(clientId),
 ): SessionState {
   const { metrics, runtime } = broker.domain;
+  const waiting = broker.waitingOf(clientId);
   return {
     broker,
     clientId,
-    outbound: new Outbound(metrics, () => runtime.clock.now(), broker.domain.memory, journal),
+    outbound: new Outbound(metrics, () => runtime.clock.now(), broker.domain.memory, journal, waiting),
     replay: new Replay(),
     journal,
     connection: null,
