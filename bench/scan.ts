@@ -68,6 +68,28 @@ export function httpAnswerEnd(bytes: Buffer, start: number, end: number): number
   return total <= end ? total : -1;
 }
 
+/** Index of the size of the HTTP chunk at `start`: the line break behind the one before may come first. */
+function chunkSize(bytes: Buffer, start: number): number {
+  return bytes[start] === carriageReturn ? start + 2 : start;
+}
+
+/** Index of the first byte of the data of the HTTP chunk at `start`, or -1 while its size is incomplete. */
+export function chunkData(bytes: Buffer, start: number, end: number): number {
+  const at = bytes.indexOf(newline, chunkSize(bytes, start));
+  return at >= 0 && at < end ? at + 1 : -1;
+}
+
+/**
+ * One chunk of an HTTP answer that is sent in chunks, up to the end of its data: uWebSockets.js sends the line break behind them with the
+ * next chunk. The last chunk has no data.
+ */
+export function chunkEnd(bytes: Buffer, start: number, end: number): number {
+  const data = chunkData(bytes, start, end);
+  if (data < 0) return -1;
+  const after = data + Number.parseInt(bytes.toString('latin1', chunkSize(bytes, start), data), 16);
+  return after <= end ? after : -1;
+}
+
 const lengthName = 'content-length:';
 
 /** The Content-Length of the header from `start` to `end`, 0 without one. */

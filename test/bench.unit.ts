@@ -4,6 +4,8 @@ import { textFrame } from '../bench/clients/websocket.js';
 import { FanoutLoop, PairLoop } from '../bench/loops.js';
 import { addFigures, type Results, type Series } from '../bench/results.js';
 import {
+  chunkData,
+  chunkEnd,
   httpAnswerEnd,
   httpBody,
   httpHeader,
@@ -33,6 +35,8 @@ function serverFrame(payload: string): Buffer {
 
 const answer = (body: string): Buffer =>
   Buffer.from(`HTTP/1.1 200 OK\r\nETag: 3:1\r\ncontent-LENGTH: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+
+const chunk = (data: string): Buffer => Buffer.from(`\r\n${Buffer.byteLength(data).toString(16)}\r\n${data}`);
 
 t.test('medians and spreads are those of the values, whatever their order', async (t) => {
   t.equal(median([3, 1, 2]), 2);
@@ -78,6 +82,7 @@ t.test('units are found whole however the stream is cut', async (t) => {
       units: [1, 100, 130, 20_000].map((size) => publishPacket('a/b', Buffer.alloc(size, 0xff), 1)),
     },
     { name: 'HTTP answers', unitEnd: httpAnswerEnd, units: ['', 'x', 'ü\r\n\r\n', 'y'.repeat(3000)].map(answer) },
+    { name: 'HTTP chunks', unitEnd: chunkEnd, units: ['x', 'ü\r\n', 'y'.repeat(3000), ''].map(chunk) },
   ];
   for (const { name, unitEnd, units } of kinds) {
     const stream = Buffer.concat(units);
@@ -188,4 +193,11 @@ t.test('tables are aligned, compare with peers and mark a busy generator', async
   const compared = comparisonTable(results, slower).split('\n');
   t.match(compared[2], /NexTalk.*100k.*50k.*-50\.0%.*worse/);
   t.notMatch(comparisonTable(results, results), /worse|better/);
+});
+
+t.test('the first chunk has no line break before it, and ends where its data end', async (t) => {
+  const bytes = Buffer.from('3\r\nabc\r\n0\r\n\r\n');
+  t.equal(chunkEnd(bytes, 0, 6), 6);
+  t.equal(bytes.toString('latin1', chunkData(bytes, 6, bytes.length)), '\r\n');
+  t.equal(chunkEnd(bytes, 6, bytes.length), chunkData(bytes, 6, bytes.length));
 });

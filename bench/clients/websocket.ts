@@ -1,6 +1,6 @@
 /** A WebSocket client that knows no more than a benchmark needs: texts out, counted frames in, pings answered. */
 import { httpBody, httpStatus, type OnUnit, websocketFrameEnd, websocketPayload } from '../scan.js';
-import { Wire } from './wire.js';
+import { type OpenWire, Wire } from './wire.js';
 
 const textOpcode = 1;
 const pingOpcode = 9;
@@ -29,6 +29,8 @@ export interface WebSocketOptions {
   readonly onText: OnUnit;
   /** Called once after all frames of one read. */
   readonly onRead?: () => void;
+  /** Makes the connection, where that is not plain TCP. */
+  readonly openWire?: OpenWire;
 }
 
 export class WebSocketClient {
@@ -48,13 +50,17 @@ export class WebSocketClient {
       upgraded = resolve;
       refused = reject;
     });
-    const wire = await Wire.open({
+    const openWire = options.openWire ?? Wire.open;
+    const wire = await openWire({
       port: options.port,
       host: options.host,
       unitEnd: httpBody,
       onUnit: (bytes, start) => {
         const status = httpStatus(bytes, start);
-        if (status !== 101) return refused(new Error(`WebSocket upgrade of ${options.path} answered ${status}`));
+        if (status !== 101) {
+          wire.close();
+          return refused(new Error(`WebSocket upgrade of ${options.path} answered ${status}`));
+        }
         const client = new WebSocketClient(wire, options.onText);
         wire.onClose = options.onClose;
         wire.splitter.unitEnd = websocketFrameEnd;

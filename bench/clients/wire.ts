@@ -23,12 +23,18 @@ export interface WireOptions {
   readonly onRead?: (() => void) | undefined;
 }
 
+/** How a client makes its connection. */
+export type OpenWire = (options: WireOptions) => Promise<Wire>;
+
 export class Wire {
   readonly splitter: Splitter;
   /** The server ended the connection, or it broke. */
   onClose: (() => void) | undefined;
   #socket: Socket | undefined;
+  /** Whether the connection is over, and whether its owner knows. */
+  #isOver = false;
   #ended = false;
+  #isSilent = false;
 
   private constructor(options: WireOptions) {
     this.splitter = new Splitter(options.unitEnd, options.onUnit);
@@ -39,6 +45,7 @@ export class Wire {
       const wire = new Wire(options);
       const { onRead } = options;
       const take = (length: number, bytes: Uint8Array): boolean => {
+        if (wire.#isSilent) return true;
         wire.splitter.feed(bytes as Buffer, length);
         onRead?.();
         return true;
@@ -48,7 +55,8 @@ export class Wire {
       socket.setNoDelay(true);
       socket.once('error', reject);
       socket.once('close', () => {
-        if (!wire.#ended) wire.onClose?.();
+        wire.#isOver = true;
+        if (!wire.#isSilent) wire.#tellEnd();
       });
       socket.once(secure ? 'secureConnect' : 'connect', () => {
         socket.off('error', reject);
@@ -58,13 +66,35 @@ export class Wire {
     });
   }
 
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   write(bytes: Buffer): void {
-    this.#socket?.write(bytes);
+    if (!this.#isSilent) this.#socket?.write(bytes);
   }
 
   close(): void {
     this.#ended = true;
     this.#socket?.destroy();
+  }
+
+  /** The network carries nothing any more, and this end hears of nothing, not even that the server has ended the connection. */
+  silence(): void {
+    this.#isSilent = true;
+  }
+
+  /** The network breaks the connection, and both ends hear of that. */
+  cut(): void {
+    this.#isSilent = false;
+    this.#socket?.destroy();
+    if (this.#isOver) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.onClose?.();
   }
 }
 

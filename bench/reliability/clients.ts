@@ -1,12 +1,14 @@
 /** Clients that come back whenever their connection is lost: of NexTalk over each of its transports, as its pages do. */
-import http from 'node:http';
-import { connect as connectMqtt, type MqttClient } from 'mqtt';
-import { WebSocket } from 'ws';
+import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet';
+import { httpRequest } from '../clients/http.js';
 import { domain } from '../clients/nextalk.js';
+import { textFrame, WebSocketClient } from '../clients/websocket.js';
+import type { Wire } from '../clients/wire.js';
+import { chunkData, chunkEnd, httpAnswerEnd, httpBody, httpStatus, mqttPacketEnd, type OnUnit } from '../scan.js';
 import type { Ledger } from './ledger.js';
 import type { Link } from './link.js';
 
-/** Where the server's ports are, for a client that goes through its link. */
+/** A user, for the client that connects over the user's link. */
 export interface Person {
   readonly link: Link;
   readonly ledger: Ledger;
@@ -19,8 +21,23 @@ export interface Person {
 export class TicketGone extends Error {}
 
 const PING_MS = 10_000;
+/** A poll that nothing has ended for so long after its connection was there has been written. */
+const WRITTEN_MS = 20;
 /** A connection that is not there by then is tried again. */
 const OPEN_MS = 5000;
+
+const MQTT_5 = { protocolVersion: 5 } as const;
+/** MQTT's reasons to refuse a CONNECT: bad user name or password, not authorized. */
+const NO_TICKET: ReadonlySet<number> = new Set([0x86, 0x87]);
+const CONNECT: IConnectPacket = {
+  cmd: 'connect',
+  protocolId: 'MQTT',
+  ...MQTT_5,
+  clientId: 'phone',
+  clean: false,
+  keepalive: 30,
+  properties: { sessionExpiryInterval: 120 },
+};
 
 export interface Connection {
   /** Resolves when the connection is over, however. */
@@ -84,65 +101,108 @@ export function opening(begin: (opened: () => void, over: (error?: Error) => voi
     }, OPEN_MS);
     const opened = (): void => {
       clearTimeout(timer);
-      resolve({ ended, close });
+      resolve({ ended, close: leave });
     };
     const over = (error = new Error('the connection is lost')): void => {
       clearTimeout(timer);
       reject(error);
       end();
     };
+    const leave = (): void => {
+      close();
+      over();
+    };
     close = begin(opened, over);
   });
+}
+
+/** Opens a connection: `begun` is told when there is one, `over` that there will be none. Answers a function that closes it. */
+function openWire(
+  link: Link,
+  options: Parameters<Link['open']>[0],
+  begun: (wire: Wire) => void,
+  over: (error: Error) => void,
+): () => void {
+  let wire: Wire | null = null;
+  let isClosed = false;
+  link.open(options).then((opened) => {
+    if (isClosed) return opened.close();
+    wire = opened;
+    begun(opened);
+  }, over);
+  return (): void => {
+    isClosed = true;
+    wire?.close();
+  };
+}
+
+/** Opens a WebSocket: `begun` is told when there is one, and `read` each text. Answers a function that closes it. */
+export function openSocket(
+  link: Link,
+  path: string,
+  read: (text: string, say: (text: string) => void) => void,
+  over: (error?: Error) => void,
+  begun: (say: (text: string) => void) => void = () => undefined,
+): () => void {
+  let isClosed = false;
+  // The first text may come in one read with the answer to the upgrade, before there is a socket here.
+  const say = (text: string): void => void socket.then((opened) => opened.send(textFrame(text)));
+  const socket = WebSocketClient.open({
+    port: 0,
+    path,
+    openWire: (options) => link.open(options),
+    onText: (bytes, start, end) => {
+      if (!isClosed) read(bytes.toString('utf8', start, end), say);
+    },
+    onClose: () => over(),
+  });
+  socket.then((opened) => {
+    if (isClosed) opened.close();
+    else begun(say);
+  }, over);
+  return () => {
+    isClosed = true;
+    socket.then(
+      (opened) => opened.close(),
+      () => undefined,
+    );
+  };
 }
 
 export class SocketClient extends CountingClient {
   open(): Promise<Connection> {
     return opening((opened, over) => {
       const { link, ticket } = this.person;
-      const socket = new WebSocket(`ws://127.0.0.1:${link.port}/v5/wsocket`, { perMessageDeflate: false });
-      const pings = setInterval(() => {
-        if (socket.readyState === WebSocket.OPEN) socket.send(`ping ${this.position}`);
-      }, PING_MS);
-      socket.on('error', () => undefined);
-      socket.on('open', () => socket.send(`resume ${domain} ${this.position} ${ticket}`));
-      socket.on('message', (data) => {
-        const text = data.toString();
-        if (!text.startsWith('{')) return;
-        const frame = JSON.parse(text) as Frame;
-        if (frame.status === 'error') return;
-        this.take(frame);
-        opened();
-      });
-      socket.on('close', (code) => {
+      let pings: NodeJS.Timeout | undefined;
+      let isGone = false;
+      const close = openSocket(
+        link,
+        '/v5/wsocket',
+        (text) => {
+          if (!text.startsWith('{')) return;
+          const frame = JSON.parse(text) as Frame;
+          if (frame.status === 'error') {
+            isGone = frame.message === 'ticket not found';
+            return;
+          }
+          this.take(frame);
+          opened();
+        },
+        (error) => {
+          clearInterval(pings);
+          over(isGone ? new TicketGone() : error);
+        },
+        (say) => {
+          say(`resume ${domain} ${this.position} ${ticket}`);
+          pings = setInterval(() => say(`ping ${this.position}`), PING_MS);
+        },
+      );
+      return () => {
         clearInterval(pings);
-        over(code === 4404 ? new TicketGone() : undefined);
-      });
-      return () => socket.terminate();
+        close();
+      };
     });
   }
-}
-
-/**
- * Sends a GET request, on a connection of its own unless it is given an agent. Calls `answered` with the status of the response, `read`
- * with each part of its body, and `over` when the response has ended or failed.
- */
-function get(
-  link: Link,
-  path: string,
-  { agent = false, headers = {} }: Pick<http.RequestOptions, 'agent' | 'headers'>,
-  read: (text: string) => void,
-  over: (status: number, isComplete: boolean) => void,
-  answered: (status: number) => void = () => undefined,
-): http.ClientRequest {
-  const request = http.get({ port: link.port, host: '127.0.0.1', path, headers, agent }, (response) => {
-    const status = response.statusCode ?? 0;
-    answered(status);
-    response.setEncoding('utf8').on('data', read);
-    response.on('error', () => undefined);
-    response.on('close', () => over(status, response.complete));
-  });
-  request.on('error', () => over(0, false));
-  return request;
 }
 
 /**
@@ -152,39 +212,34 @@ function get(
 export class PollClient extends CountingClient {
   open(): Promise<Connection> {
     return opening((opened, over) => {
-      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-      let isClosed = false;
+      let isOver = false;
       const end = (error?: Error): void => {
-        isClosed = true;
-        agent.destroy();
+        isOver = true;
+        close();
         over(error);
       };
-      const poll = (): void => {
-        let text = '';
-        const answered = (status: number, isComplete: boolean): void => {
-          if (isClosed) return;
-          if (status === 404) return end(new TicketGone());
-          if (status !== 200 || !isComplete) return end();
-          this.take(JSON.parse(text) as Frame);
-          opened();
-          this.person.upAt = performance.now();
-          poll();
-        };
-        const path = `/v5/packets?${this.query}&position=${this.position}`;
-        const request = get(
-          this.person.link,
-          path,
-          { agent },
-          (part) => {
-            text += part;
-          },
-          answered,
-        );
-        request.once('socket', (socket) => {
-          if (socket.connecting) socket.once('connect', () => setTimeout(opened, 20).unref());
-        });
+      const poll = (wire: Wire): void => {
+        wire.write(httpRequest(`/v5/packets?${this.query}&position=${this.position}`, ''));
       };
-      poll();
+      let wire: Wire | undefined;
+      const onUnit: OnUnit = (bytes, start, stop) => {
+        const status = httpStatus(bytes, start);
+        if (isOver || !wire) return;
+        if (status !== 200) return end(status === 404 ? new TicketGone() : undefined);
+        this.take(JSON.parse(bytes.toString('utf8', httpBody(bytes, start, stop), stop)) as Frame);
+        opened();
+        this.person.upAt = performance.now();
+        poll(wire);
+      };
+      const begun = (connected: Wire): void => {
+        wire = connected;
+        wire.onClose = () => end();
+        poll(wire);
+        setTimeout(() => {
+          if (!isOver) opened();
+        }, WRITTEN_MS).unref();
+      };
+      const close = openWire(this.person.link, { unitEnd: httpAnswerEnd, onUnit }, begun, over);
       return () => end();
     });
   }
@@ -197,20 +252,35 @@ export class EventsClient extends CountingClient {
   open(): Promise<Connection> {
     return opening((opened, over) => {
       let text = '';
-      const read = (part: string): void => {
-        text += part;
-        for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-          this.#event(text.slice(0, end));
-          text = text.slice(end + 2);
+      let wire: Wire | undefined;
+      const end = (error?: Error): void => {
+        close();
+        over(error);
+      };
+      const onChunk: OnUnit = (bytes, start, stop) => {
+        const data = chunkData(bytes, start, stop);
+        if (data === stop) return end();
+        text += bytes.toString('utf8', data, stop);
+        for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n')) {
+          this.#event(text.slice(0, at));
+          text = text.slice(at + 2);
         }
       };
-      const ended = (status: number): void => over(status === 404 ? new TicketGone() : undefined);
-      const answered = (status: number): void => {
-        if (status === 200) opened();
+      const onUnit: OnUnit = (bytes, start) => {
+        const status = httpStatus(bytes, start);
+        if (status !== 200 || !wire) return end(status === 404 ? new TicketGone() : undefined);
+        wire.splitter.unitEnd = chunkEnd;
+        wire.splitter.onUnit = onChunk;
+        opened();
       };
-      const headers = this.#id === '' ? {} : { 'Last-Event-ID': this.#id };
-      const request = get(this.person.link, `/v5/events?${this.query}`, { headers }, read, ended, answered);
-      return () => request.destroy();
+      const begun = (connected: Wire): void => {
+        wire = connected;
+        wire.onClose = () => over();
+        const last = this.#id === '' ? '' : `Last-Event-ID: ${this.#id}\r\n`;
+        wire.write(httpRequest(`/v5/events?${this.query}`, last));
+      };
+      const close = openWire(this.person.link, { unitEnd: httpBody, onUnit }, begun, over);
+      return close;
     });
   }
 
@@ -230,28 +300,33 @@ export class MqttPhone extends Client {
   open(): Promise<Connection> {
     return opening((opened, over) => {
       const { link, ticket, ledger } = this.person;
-      const client: MqttClient = connectMqtt(`mqtt://127.0.0.1:${link.port}`, {
-        protocolVersion: 5,
-        clientId: 'phone',
-        clean: false,
-        username: domain,
-        password: ticket,
-        reconnectPeriod: 0,
-        keepalive: 30,
-        properties: { sessionExpiryInterval: 120 },
+      let pings: NodeJS.Timeout | undefined;
+      let wire: Wire | undefined;
+      const end = (error?: Error): void => {
+        clearInterval(pings);
+        close();
+        over(error);
+      };
+      const packets = parser({ protocolVersion: 5 });
+      packets.on('packet', (packet: Packet) => {
+        if (packet.cmd === 'connack') {
+          if (packet.reasonCode === 0) opened();
+          else end(NO_TICKET.has(packet.reasonCode ?? 0) ? new TicketGone() : undefined);
+        } else if (packet.cmd === 'publish') {
+          const frame = JSON.parse(packet.payload.toString()) as Frame;
+          for (const { body, id } of frame.messages ?? []) ledger.came(Number(body), id);
+          if (packet.qos === 1) wire?.write(generate({ cmd: 'puback', messageId: packet.messageId }, MQTT_5));
+        }
       });
-      let error: Error | undefined;
-      client.on('connect', opened);
-      client.on('error', (fault) => {
-        const code = 'code' in fault ? fault.code : undefined;
-        if (code === 0x86 || code === 0x87) error = new TicketGone();
-      });
-      client.on('message', (_topic, payload) => {
-        const frame = JSON.parse(payload.toString()) as Frame;
-        for (const { body, id } of frame.messages ?? []) ledger.came(Number(body), id);
-      });
-      client.on('close', () => over(error));
-      return () => client.end(true);
+      const onUnit: OnUnit = (bytes, start, stop) => void packets.parse(Buffer.from(bytes.subarray(start, stop)));
+      const begun = (connected: Wire): void => {
+        wire = connected;
+        wire.onClose = () => end();
+        wire.write(generate({ ...CONNECT, username: domain, password: Buffer.from(ticket) }));
+        pings = setInterval(() => connected.write(generate({ cmd: 'pingreq' })), PING_MS);
+      };
+      const close = openWire(link, { unitEnd: mqttPacketEnd, onUnit }, begun, over);
+      return () => end();
     });
   }
 }

@@ -61,6 +61,8 @@ export interface Spent {
 export class Ledger {
   readonly accepted: number[] = [];
   readonly shown = new Map<number, number>();
+  /** Accepted, and not shown yet. */
+  readonly #open = new Set<number>();
   readonly #ids = new Set<string>();
   #highest = 0;
   known = 0;
@@ -82,13 +84,18 @@ export class Ledger {
   /** The client begins a connection. */
   begins(at: number): void {
     this.connects += 1;
-    const open = new Set(this.accepted.filter((number) => !this.shown.has(number)));
-    this.#missing = open.size > 0 && this.connects > 1 ? { at, open } : null;
+    this.#missing = this.#open.size > 0 && this.connects > 1 ? { at, open: new Set(this.#open) } : null;
   }
 
   /** A message is sent now. */
   sends(number: number, at: number): void {
     this.#begun.set(number, at);
+  }
+
+  /** The server has answered ok. */
+  accepts(number: number): void {
+    this.accepted.push(number);
+    if (!this.shown.has(number)) this.#open.add(number);
   }
 
   /** A message has come; `id` as its server gave it, where servers do that. */
@@ -104,6 +111,7 @@ export class Ledger {
     if (number < this.#highest && !this.shown.has(number)) this.disordered += 1;
     this.#highest = Math.max(this.#highest, number);
     this.shown.set(number, (this.shown.get(number) ?? 0) + 1);
+    this.#open.delete(number);
     const missing = this.#missing;
     if (!missing?.open.delete(number) || missing.open.size > 0) return;
     this.replays.record(performance.now() - missing.at);
@@ -117,7 +125,7 @@ export class Ledger {
   }
 
   get lost(): number {
-    return this.accepted.filter((number) => !this.shown.has(number)).length;
+    return this.#open.size;
   }
 
   get isComplete(): boolean {

@@ -1,68 +1,50 @@
-/** The network between one client and the server: a relay of TCP that can go silent, break, and be away. */
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+/**
+ * The network between one client and the server, which can go silent, break, and be away. It is at the client's end of each TCP
+ * connection: nothing between the two costs a machine that is small for a thousand of them.
+ */
+import { Wire, type WireOptions } from '../clients/wire.js';
 
 export class Link {
-  readonly #sockets = new Set<Socket>();
-  /** Connections that carry nothing any more, and neither end knows. */
+  #wires: readonly Wire[] = [];
   #isSilent = false;
-  /** True: the link is down, and a client's new connection through it is cut off at once. */
+  /** How often the link broke. */
+  #cuts = 0;
+  /** True: the link is down, and nothing can be connected through it. */
   isAway = false;
 
-  private constructor(
-    private readonly listener: Server,
-    /** Answers the server's port for a new connection. */
-    private readonly target: () => number,
-  ) {
-    listener.on('connection', (client) => this.#carry(client));
+  /** `port`: answers the server's port for a new connection. */
+  constructor(private readonly port: () => number) {}
+
+  /** Connects to the server. */
+  async open(options: Omit<WireOptions, 'port'>): Promise<Wire> {
+    if (this.isAway) throw new Error('the link is away');
+    const cuts = this.#cuts;
+    const wire = await Wire.open({ ...options, port: this.port() });
+    if (cuts !== this.#cuts) {
+      wire.close();
+      throw new Error('the link broke');
+    }
+    if (this.#isSilent) wire.silence();
+    this.#wires = [...this.#wires.filter(({ isOver }) => !isOver), wire];
+    return wire;
   }
 
-  static async open(target: () => number): Promise<Link> {
-    const link = new Link(createServer(), target);
-    await new Promise<void>((resolve) => link.listener.listen(0, '127.0.0.1', resolve));
-    return link;
-  }
-
-  get port(): number {
-    return (this.listener.address() as AddressInfo).port;
-  }
-
+  /** Connections carry nothing any more, and neither end knows. */
   silence(): void {
     this.#isSilent = true;
+    for (const wire of this.#wires) wire.silence();
   }
 
   /** Breaks what is connected; the next connection works. */
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#cuts += 1;
     this.#isSilent = false;
+    const wires = this.#wires;
+    this.#wires = [];
+    for (const wire of wires) wire.cut();
   }
 
   close(): void {
     this.cut();
-    this.listener.close();
-  }
-
-  #carry(client: Socket): void {
-    client.on('error', () => undefined);
-    if (this.isAway) {
-      client.destroy();
-      return;
-    }
-    const server = connect(this.target(), '127.0.0.1');
-    client.setNoDelay(true);
-    server.setNoDelay(true);
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#sockets.add(from);
-      from.on('data', (data) => {
-        if (!this.#isSilent) to.write(data);
-      });
-      from.on('error', () => undefined);
-      from.on('close', () => {
-        this.#sockets.delete(from);
-        if (!this.#isSilent) to.destroy();
-      });
-    }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:reliability`: users whose connections break in every way, on this server by each of its transports and on
- * its peers, and what became of the messages that were answered ok. Each user's link is a relay that can go silent.
+ * its peers, and what became of the messages that were answered ok. Each user's link can go silent before it breaks.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /** One process of a server whose clients lose their connections: started, ended by a signal, and started again with the same ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
-import http from 'node:http';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Calls } from './calls.js';
 
 const START_MS = 60_000;
 const STOP_MS = 15_000;
@@ -25,11 +25,13 @@ export interface NodeOptions {
 export class BenchNode {
   /** Whether a balancer sends anybody here: the process runs, and has not been told to end. */
   serves = false;
-  /** As many connections of the site's backend as calls wait: one that waits holds no other up. */
-  readonly agent = new http.Agent({ keepAlive: true });
+  /** The calls of the site's backend. */
+  readonly calls: Calls;
   #child: ChildProcess | null = null;
 
-  constructor(private readonly options: NodeOptions) {}
+  constructor(private readonly options: NodeOptions) {
+    this.calls = new Calls(options.port);
+  }
 
   get port(): number {
     return this.options.port;
@@ -76,7 +78,7 @@ export class BenchNode {
 
   async close(): Promise<void> {
     await this.stop('SIGKILL');
-    this.agent.destroy();
+    this.calls.close();
   }
 }
 

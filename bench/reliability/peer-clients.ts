@@ -1,6 +1,5 @@
 /** Clients of the peers, as their own libraries have them come back: Socket.IO, and a WebSocket of bare uWebSockets.js. */
-import { WebSocket } from 'ws';
-import { Client, type Connection, opening } from './clients.js';
+import { Client, type Connection, opening, openSocket } from './clients.js';
 
 /** Socket.IO 4 over WebSocket: says its `pid` and the offset of its last packet where the server recovers connections. */
 export class SocketIoClient extends Client {
@@ -10,15 +9,11 @@ export class SocketIoClient extends Client {
   open(): Promise<Connection> {
     return opening((opened, over) => {
       const { link, ticket, ledger } = this.person;
-      const url = `ws://127.0.0.1:${link.port}/socket.io/?EIO=4&transport=websocket&user=${ticket}`;
-      const socket = new WebSocket(url, { perMessageDeflate: false });
-      socket.on('error', () => undefined);
-      socket.on('close', () => over());
-      socket.on('message', (data) => {
-        const text = data.toString();
-        if (text === '2') return socket.send('3');
+      const path = `/socket.io/?EIO=4&transport=websocket&user=${ticket}`;
+      const read = (text: string, say: (text: string) => void): void => {
+        if (text === '2') return say('3');
         if (text.startsWith('0')) {
-          return socket.send(this.#pid ? `40${JSON.stringify({ pid: this.#pid, offset: this.#offset })}` : '40');
+          return say(this.#pid ? `40${JSON.stringify({ pid: this.#pid, offset: this.#offset })}` : '40');
         }
         if (text.startsWith('40')) {
           this.#pid = (JSON.parse(text.slice(2)) as { readonly pid?: string }).pid;
@@ -28,8 +23,8 @@ export class SocketIoClient extends Client {
         const [, body, offset] = JSON.parse(text.slice(2)) as [string, string, string?];
         this.#offset = offset;
         ledger.came(Number(body), undefined);
-      });
-      return () => socket.terminate();
+      };
+      return openSocket(link, path, read, over);
     });
   }
 }
@@ -38,12 +33,8 @@ export class BareClient extends Client {
   open(): Promise<Connection> {
     return opening((opened, over) => {
       const { link, ticket, ledger } = this.person;
-      const socket = new WebSocket(`ws://127.0.0.1:${link.port}/ws/${ticket}`, { perMessageDeflate: false });
-      socket.on('error', () => undefined);
-      socket.on('open', opened);
-      socket.on('close', () => over());
-      socket.on('message', (data) => ledger.came(Number(data.toString()), undefined));
-      return () => socket.terminate();
+      const read = (text: string): void => ledger.came(Number(text), undefined);
+      return openSocket(link, `/ws/${ticket}`, read, over, opened);
     });
   }
 }

@@ -62,16 +62,10 @@ class User implements Person {
    * A user who is not online yet. In a cluster a balancer takes its link to one node, and to another one when that is not there,
    * whichever node its ticket is from.
    */
-  static async make(
-    index: number,
-    job: Job,
-    server: BenchServer,
-    replays: Histogram,
-    random: () => number,
-  ): Promise<User> {
+  static make(index: number, job: Job, server: BenchServer, replays: Histogram, random: () => number): User {
     const { nodes } = server;
     let via = nodes[Math.floor(index / nodes.length) % nodes.length] as BenchNode;
-    const link = await Link.open(() => {
+    const link = new Link(() => {
       if (!via.serves) via = server.next;
       return job.target.isMqtt ? via.mqttPort : via.port;
     });
@@ -123,7 +117,7 @@ class User implements Person {
       const called = await this.server.send(this.name, String(number));
       if (called === 'refused') ledger.refused += 1;
       else if (called === 'unanswered') ledger.unanswered += 1;
-      else if (called.status === 200) ledger.accepted.push(number);
+      else if (called.status === 200) ledger.accepts(number);
       else throw new Error(`a message was answered ${called.status} ${called.body}`);
       await sleep(Math.max(0, 1000 / rate - (performance.now() - begun)));
     }
@@ -303,7 +297,7 @@ async function gather(
 ): Promise<void> {
   const random = chance(job.seed);
   await each(job.clients, 32, async (index) => {
-    const user = await User.make(index, job, server, replays, random);
+    const user = User.make(index, job, server, replays, random);
     users.push(user);
     await user.comesOnline(server.nodes[index % server.nodes.length]);
     lives.push(user.live());

@@ -1,17 +1,17 @@
 /** The servers whose clients lose their connections: how each is started, of one node or of several, and sent a message for a user. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { apikey, domain } from '../clients/nextalk.js';
+import { httpRequest } from '../clients/http.js';
+import { apikey, domain, restRequest } from '../clients/nextalk.js';
 import { type Running, startNats } from '../connections/servers.js';
+import type { Called } from './calls.js';
 import { type Client, EventsClient, MqttPhone, type Person, PollClient, SocketClient } from './clients.js';
 import { BenchNode, lastingPort } from './node.js';
 import { BareClient, SocketIoClient } from './peer-clients.js';
 
 const peers = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers');
-const CALL_MS = 15_000;
 
 export interface Target {
   readonly title: string;
@@ -37,9 +37,6 @@ export const targets: ReadonlyMap<string, Target> = new Map([
   ['socketio', peer('Socket.IO', (person) => new SocketIoClient(person))],
   ['uws', peer('bare uWebSockets.js', (person) => new BareClient(person))],
 ]);
-
-/** What a call came to; `unanswered`: the server may have done it. */
-export type Called = { readonly status: number; readonly body: string } | 'refused' | 'unanswered';
 
 /** What is started. */
 export interface Setup {
@@ -105,16 +102,18 @@ export class BenchServer {
   /** The ticket of a user who comes online through a node; of a peer the user's name is enough. */
   async online(user: string, node: BenchNode): Promise<string> {
     if (!this.setup.target.isOurs) return user;
-    const fields = { domain, name: user, nick: user, show: 'invisible' };
-    const called = await this.#call(node, '/v5/presences/online', fields);
+    const fields = { name: user, nick: user, show: 'invisible' };
+    const called = await node.calls.call(restRequest('presences/online', fields));
     const ticket = typeof called === 'object' ? /"ticket":"([^"]+)"/.exec(called.body)?.[1] : undefined;
     if (ticket === undefined) throw new Error(`ONLINE: ${typeof called === 'object' ? called.body : called}`);
     return ticket;
   }
 
   send(user: string, body: string): Promise<Called> {
-    if (!this.setup.target.isOurs) return this.#call(this.next, `/send/${user}`, body);
-    return this.#call(this.next, '/v5/messages', { domain, from: 'site', to: user, body });
+    const request = this.setup.target.isOurs
+      ? restRequest('messages', { from: 'site', to: user, body })
+      : httpRequest(`/send/${user}`, 'Content-Type: text/plain\r\n', body);
+    return this.next.calls.call(request);
   }
 
   #command(name: string, port: number, mqttPort: number): string[] {
@@ -141,34 +140,5 @@ export class BenchServer {
     };
     writeFileSync(file, JSON.stringify(settings));
     return file;
-  }
-
-  #call(node: BenchNode, path: string, fields: Readonly<Record<string, string>> | string): Promise<Called> {
-    const body = typeof fields === 'string' ? fields : new URLSearchParams(fields).toString();
-    const headers = {
-      Authorization: `Basic ${Buffer.from(`${domain}:${apikey}`).toString('base64')}`,
-      'Content-Type': 'application/x-www-form-urlencoded',
-      'Content-Length': Buffer.byteLength(body),
-    };
-    const { port, agent } = node;
-    const options = { host: '127.0.0.1', port, path, method: 'POST', agent, headers, timeout: CALL_MS };
-    return new Promise((resolve) => {
-      const request = http.request(options, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part) => {
-          text += part;
-        });
-        response.on('error', () => resolve('unanswered'));
-        response.on('end', () => {
-          const status = response.statusCode ?? 0;
-          resolve(status === 503 ? 'refused' : { status, body: text });
-        });
-      });
-      request.on('timeout', () => request.destroy());
-      request.on('error', (error: NodeJS.ErrnoException) => {
-        resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'unanswered');
-      });
-      request.end(body);
-    });
   }
 }
