@@ -3,6 +3,7 @@
  * what would need more is refused before. What counts is what is left after a collection, so near the mark one is made,
  * as V8 would soon; the next is no sooner than twenty times as long after it as it took.
  */
+import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from './clock.js';

@@ -46,6 +46,39 @@ t.test('a JSON body of more values than allowed is not read', async (t) => {
 
 const path = '/v5/presences/online';
 
+const escapes: readonly (readonly [title: string, nick: string, read: string])[] = [
+  ['escapes of ASCII, in capital and small letters', '%4fne%2C%2fTwo', 'One,/Two'],
+  ['plus signs and escapes of plus signs', 'a+b%2Bc', 'a b+c'],
+  ['escapes of what divides a form, or begins an escape', '%26b%3Dc%25d%2541', '&b=c%d%41'],
+  ['escapes of UTF-8', 'a%E5%BC%A0%41', 'a张A'],
+  ['UTF-8 that is not escaped', '张%41%E5%BC%A0', '张A张'],
+  ['a control character', 'a%09b', 'a\tb'],
+];
+
+const broken: readonly (readonly [title: string, nick: string])[] = [
+  ['a percent sign at the end', 'x%'],
+  ['an escape that ends too early', 'x%4'],
+  ['an escape of no hex digits', '%zzx'],
+  ['a percent sign before an escape that says the first digit of another', '%%341'],
+  ['a percent sign before an escape that says the digits of another', '%%34%31'],
+  ['half a character of UTF-8', '%E5%BC'],
+  ['half a character of UTF-8 before ASCII', '%E5%41'],
+];
+
+t.test('the body of a form is decoded', async (t) => {
+  const server = await testServer(t);
+  const post = (nick: string) => {
+    const body = `%6eame=me&nick=${nick}`;
+    return server.request({ method: 'POST', path, auth: siteA, body, type: 'application/x-www-form-urlencoded' });
+  };
+  for (const [title, nick, read] of escapes) {
+    await post(nick);
+    const { body } = await server.request({ path: '/v5/presences?ids=me&full=1', auth: siteA });
+    t.match(body, { me: { nick: read } }, title);
+  }
+  for (const [title, nick] of broken) t.match(await post(nick), { status: 400, text: /percent-encoded/ }, title);
+});
+
 t.test('a site that sends more than limits.parameters is told so', async (t) => {
   const server = await testServer(t, { limits: { parameters: 5 } });
   const many = { name: '1', nick: 'One', a: '1', b: '2', c: '3', d: '4' };

@@ -45,8 +45,14 @@ export function isClientName(text: string): boolean {
   return isId(text) && [...text].length <= CLIENT_CHARACTERS;
 }
 
+/** What stands before the id in addresses of the domain and node that were asked for last: an address has fewer parts so, of which V8 makes one text. */
+let last = { domain: '', node: '', before: '' };
+
 export function addressOf(domain: string, node: Node, id: string): Address {
-  return `/domain/${domain}/${node}/${id}` as Address;
+  if (node !== last.node || domain !== last.domain) {
+    last = { domain, node, before: ['', 'domain', domain, node, ''].join('/') };
+  }
+  return (last.before + id) as Address;
 }
 
 /** Whether an address of `domain` is that of an id: as `addressOf` has it, but without making a text to compare with. */

@@ -374,9 +374,10 @@ export class Client {
 
   #reportOverflow(overflow: readonly Packet[]): void {
     const { length: dropped } = overflow;
+    if (dropped === 0) return;
     this.#traceAll('dropped', overflow, 'queueOverflow');
     this.transport?.dropped?.(overflow);
-    if (dropped === 0 || this.#overflowed) return;
+    if (this.#overflowed) return;
     this.#overflowed = true;
     const what = { event: 'queue overflow', endpoint: this.address, client: this.name, dropped };
     seldom.warn(`queue overflow ${this.address}`, what, 'a client does not take its packets; old ones go');

@@ -2,6 +2,7 @@
  * The work of one domain that waits for a turn: messages to its actors, handled first in, first out, and clients with packets to
  * send, written after the messages, so that all packets of a turn go out in one write. The lanes of a system take turns (system.ts).
  */
+import { performance } from 'node:perf_hooks';
 
 /** A client with packets to send. */
 export interface Sender {

@@ -1,4 +1,5 @@
 /** Packets: values that travel to clients. Their fields are those of PROTOCOL.md section 5, and are never changed. */
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { PacketKind } from '../metrics.js';
 import type { Address, Target } from './address.js';

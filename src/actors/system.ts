@@ -9,6 +9,7 @@
  * which decides what a user costs. So nact is the tree that actors hang in, by their groups, and its crash policy judges
  * them; their mailboxes are here.
  */
+import { performance } from 'node:perf_hooks';
 import { type ActorName, type ActorSystemRef, dispatch, type Ref as NactRef, spawn, start, stop } from 'nact';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
@@ -79,6 +80,8 @@ const CROWDED_MS = 0.25;
 /** How many messages of a lane are handled, or where crowded clients written, before the clock is read and the next lane follows. */
 const SLICE = 1000;
 const CROWDED_SLICE = 1;
+/** A packet's way from its sender's actor to its receiver's: before so many rounds are over the clock is read only where much is handled. */
+const HOPS = 2;
 
 /** What an actor tells its messages to, and its stop. */
 interface TurnQueue {
@@ -233,7 +236,9 @@ class TurnSystem implements System, TurnQueue {
     const lanes = this.#lanes;
     // Lanes that become active meanwhile are appended to the list.
     // `idle`: how many lanes, this one the last, have been found empty since a message was handled that may have filled another.
-    for (let handled = 0, idle = 0; idle < lanes.length && handled < TURN_MESSAGES && performance.now() < until; ) {
+    for (let handled = 0, idle = 0, round = 0; idle < lanes.length && handled < TURN_MESSAGES; round += 1) {
+      const isTimed = round >= HOPS || handled >= slice;
+      if (isTimed && performance.now() >= until) break;
       const lane = lanes[0] as ActorLane;
       const done = lane.handle(slice, this.#deliver);
       handled += done;

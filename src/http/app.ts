@@ -108,7 +108,7 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     if (context.isDraining()) return refuse(res, UNAVAILABLE, found);
     const call = new Call(context, found, { query: req.getQuery() ?? '', headers }, ports(), res);
     if (found.route.method !== 'POST') return pass(call, found, NO_BODY);
-    call.upload = readBody(context, res, found.route.bodyBytes ?? context.config().limits.bodyBytes, (body) => {
+    readBody(context, res, found.route.bodyBytes ?? context.config().limits.bodyBytes, call, (body) => {
       if (isReplyError(body)) call.fail(body);
       else pass(call, found, body as Buffer);
     });

@@ -1,4 +1,5 @@
 /** One REST call, from its head to its answer. */
+import { performance } from 'node:perf_hooks';
 import type { Domain } from '../actors/domain.js';
 import type { ReplyError } from '../errors.js';
 import { clientAddress } from '../protocols/client-address.js';
@@ -8,7 +9,7 @@ import type { Parameters } from '../protocols/parameters.js';
 import type { HttpResponse } from '../uws.js';
 import type { PublicPorts } from './public-url.js';
 import { OK_BODY, sendError, sendJson } from './reply.js';
-import type { Head, Upload } from './request.js';
+import type { Head, Upload, Uploader } from './request.js';
 
 /** What a call needs to know of its route. */
 export interface Called {
@@ -21,12 +22,12 @@ export interface Called {
  * What the handler of a call gets once the caller is authenticated, and what it answers through, once. The client may be
  * gone by then.
  */
-export class Call {
+export class Call implements Uploader {
   domain!: Domain;
   parameters!: Parameters;
   /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
   isReading = true;
-  /** The request's body while it comes; null: there is none. */
+  /** The request's body while it comes in pieces; null: it does not. */
   upload: Upload | null = null;
   /** Access-Control-Allow-Origin of the answer; null: none, the call is not for pages. */
   allowOrigin: string | null = null;

@@ -23,7 +23,7 @@ import { type Receiving, readReceiving, readTicket } from '../protocols/receivin
 import { isBanned } from '../protocols/unwelcome.js';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.js';
 import { sendError, sendJson } from './reply.js';
-import { readBody, type Upload } from './request.js';
+import { readBody, type Upload, type Uploader } from './request.js';
 
 const MOST_CALLS = 20;
 const UNREADABLE = badRequest('the body is not a JSON object, or a list of them, of UTF-8 text');
@@ -41,9 +41,10 @@ function isAccepted({ contentType, contentEncoding }: Headers): boolean {
 }
 
 /** One request, which is answered once; the client may be gone before. */
-class Post {
+class Post implements Uploader {
   #open = true;
-  #upload: Upload | null = null;
+  /** The request's body while it comes in pieces; null: it does not. */
+  upload: Upload | null = null;
   /** Network address of the client. */
   readonly #address: string;
   /** Access-Control-Allow-Origin of the answer; null: none. */
@@ -58,7 +59,7 @@ class Post {
     this.#address = clientAddress(peerOf(res), headers.forwardedFor, context.config().trustProxy);
     res.onAborted(() => {
       this.#open = false;
-      this.#upload?.release();
+      this.upload?.release();
     });
   }
 
@@ -67,7 +68,7 @@ class Post {
     if (this.context.isDraining()) return this.#fail(UNAVAILABLE);
     // Read before the body, so that a page may read why that is refused.
     const receiving = this.context.gate.isOpen ? this.#receive(query) : null;
-    this.#upload = readBody(this.context, this.res, this.context.config().limits.bodyBytes, (body) => {
+    readBody(this.context, this.res, this.context.config().limits.bodyBytes, this, (body) => {
       if (isReplyError(body)) this.#fail(body);
       else if (!isAccepted(this.headers)) this.#fail(UNSUPPORTED_MEDIA_TYPE);
       else if (receiving) this.#authenticate(receiving, body as Buffer);

@@ -48,26 +48,25 @@ class Framing {
   #lines = 0;
   error: ReplyError | null = null;
 
-  /** Looks at one line; its name is in lower case. */
-  line(name: string, value: string): void {
+  /** Counts a line; answers whether it may be looked at. */
+  line(): boolean {
     this.#lines += 1;
-    if (this.#lines > MOST_LINES) this.error = HEADERS_TOO_LARGE;
-    else if (name === 'host') this.#host();
-    else if (name === 'content-length') this.#contentLength(value);
-    else if (name === 'transfer-encoding') this.#transferEncoding(value);
+    if (this.#lines <= MOST_LINES) return true;
+    this.error = HEADERS_TOO_LARGE;
+    return false;
   }
 
-  #host(): void {
+  host(): void {
     this.#hosts += 1;
     if (this.#hosts > 1) this.error = HOSTS;
   }
 
-  #contentLength(value: string): void {
+  contentLength(value: string): void {
     if (!/^\d+$/.test(value) || (this.#length ?? value) !== value) this.error = LENGTHS;
     this.#length = value;
   }
 
-  #transferEncoding(value: string): void {
+  transferEncoding(value: string): void {
     if (this.#coding !== null || value.toLowerCase() !== 'chunked') this.error = CODINGS;
     this.#coding = value;
   }
@@ -93,25 +92,32 @@ export function readHeaders(req: Pick<HttpRequest, 'forEach'>): Headers | ReplyE
   };
   const framing = new Framing();
   req.forEach((name, value) => {
-    framing.line(name, value);
-    if (!framing.error) keep(headers, name, value);
+    if (framing.line()) keep(headers, framing, name, value);
   });
   return framing.error ?? headers;
 }
 
-function keep(headers: Headers, name: string, value: string): void {
+/** Keeps what a line says; its name is in lower case. The names that most requests have come first, since they are compared in turn. */
+function keep(headers: Headers, framing: Framing, name: string, value: string): void {
   switch (name) {
     case 'host':
+      framing.host();
       headers.host = value;
       break;
-    case 'origin':
-      headers.origin ||= value;
+    case 'content-length':
+      framing.contentLength(value);
+      break;
+    case 'content-type':
+      headers.contentType ||= value;
       break;
     case 'authorization':
       headers.authorization ||= value;
       break;
-    case 'content-type':
-      headers.contentType ||= value;
+    case 'origin':
+      headers.origin ||= value;
+      break;
+    case 'transfer-encoding':
+      framing.transferEncoding(value);
       break;
     case 'content-encoding':
       headers.contentEncoding = joined(headers.contentEncoding, value);

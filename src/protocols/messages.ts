@@ -2,6 +2,7 @@
  * MESSAGES and PUSH: from a call's fields to a message for each receiver, and from what becomes of these to the call's
  * answer. PROTOCOL.md sections 3 and 11.
  */
+import { performance } from 'node:perf_hooks';
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
 import { isTooLong } from '../actors/capacity.js';
 import type { Domain } from '../actors/domain.js';

@@ -4,7 +4,7 @@
 export type Parameters = Map<string, unknown>;
 
 /** What a hex digit says; NaN: it is none. */
-function digit(code: number): number {
+export function digit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
   const lower = code | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
