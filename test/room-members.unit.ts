@@ -6,6 +6,7 @@ import { Memory } from '../src/actors/memory.js';
 import { sizeOf } from '../src/actors/small-set.js';
 import { Tracker } from '../src/actors/tracker.js';
 import { Metrics } from '../src/metrics.js';
+import { atOnce } from '../src/slices.js';
 import { Hearers } from './support/hearers.js';
 
 const names = ['ada', 'bob'].map((id) => `/domain/a.example/uid/${id}` as Address);
@@ -29,10 +30,10 @@ t.test('the tracker knows of each room which members are here and which nodes ha
   tracker.up(bob, machine, hearers.stamp(), { ...profile, stamp: 1, shown: 1 }, [[red, 1]]);
   const room = tracker.rooms.get(red);
   t.same([sizeOf(room?.here ?? []), sizeOf(room?.elsewhere ?? []), room?.nodes?.get(machine)], [1, 1, 1]);
-  tracker.hide(machine);
+  atOnce(tracker.hide(machine));
   t.equal(tracker.rooms.size(red), 1, 'a node that is not heard of has no members');
   tracker.goOffline(tracker.record(ada));
-  tracker.drop(machine);
+  atOnce(tracker.drop(machine));
   t.equal(
     tracker.rooms.get(red),
     undefined,

@@ -14,6 +14,7 @@ import { type Appearance, appearance, type Show } from '../src/actors/presence.j
 import type { Ref } from '../src/actors/system.js';
 import { Tracker } from '../src/actors/tracker.js';
 import { Metrics } from '../src/metrics.js';
+import { atOnce } from '../src/slices.js';
 import { dice } from './support/dice.js';
 import { Hearers } from './support/hearers.js';
 
@@ -254,7 +255,7 @@ class Comparison {
 
   #hide(node: RemoteNode): string {
     for (const { parts } of this.model.values()) Object.assign(parts.get(node) ?? {}, { hidden: true });
-    this.tracker.hide(node);
+    atOnce(this.tracker.hide(node));
     return `hide ${node.name}`;
   }
 
@@ -270,7 +271,7 @@ class Comparison {
   /** A snapshot that names half of the node's endpoints, or the node's end. */
   #snapshotOrEnd(node: RemoteNode): string {
     const isEnd = this.#roll(3) === 0;
-    if (isEnd) this.tracker.drop(node);
+    if (isEnd) atOnce(this.tracker.drop(node));
     else this.tracker.expect(node);
     for (const [name, { parts }] of [...this.model]) {
       if (!isEnd && this.#roll(2) === 0) this.#up(name, node);
@@ -288,7 +289,7 @@ class Comparison {
   /** Ends all endpoints, on every node. */
   end(): void {
     for (const name of names) this.#offline(name);
-    for (const node of nodes) this.tracker.drop(node);
+    for (const node of nodes) atOnce(this.tracker.drop(node));
     this.model.clear();
   }
 

@@ -169,6 +169,9 @@ async function takeOver(all: Node[], natsPid: number): Promise<Record<string, nu
   victim.kill();
   const startMs = performance.now();
   await sleep(Number(flags.lease) + 2000);
+  // What a hop costs in a second in which nothing happens.
+  await views(others);
+  await sleep(1000);
   const [before, natsBefore] = [await views(others), cpuMicros(natsPid)];
   const { name, first } = victim.part;
   const each = Math.ceil(share / others.length);
@@ -178,11 +181,12 @@ async function takeOver(all: Node[], natsPid: number): Promise<Record<string, nu
     return node.do({ kind: 'adopt', node: name, first: first + from, users: Math.min(each, share - from) });
   });
   let isOver = false;
-  const least = leastOnline(others, () => isOver);
+  const watched = watch(others, () => isOver);
   const after = await Promise.all(adopts);
   const [adoptedMs, nats] = [performance.now(), cpuMicros(natsPid) - natsBefore];
   isOver = true;
   note(`the others have taken its users over: ${((adoptedMs - startMs) / 1000).toFixed(1)} s`);
+  const { least, hopsMs } = await watched;
   const sum = (of: (view: View) => number): number =>
     after.reduce((total, view, i) => total + of(view) - of(before[i] as View), 0);
   return {
@@ -191,18 +195,28 @@ async function takeOver(all: Node[], natsPid: number): Promise<Record<string, nu
     takenOverSeconds: (adoptedMs - cameMs) / 1000,
     cpuMicrosPerTakeOver: (sum(({ cpuMs }) => cpuMs) * 1000) / share,
     natsMicrosPerTakeOver: nats / share,
-    leastOnline: await least,
+    leastOnline: least,
+    hopMsBefore: p99(before.flatMap((view) => view.hopsMs)),
+    hopMsMeanwhile: p99([...hopsMs, ...after.flatMap((view) => view.hopsMs)]),
   };
 }
 
-/** The fewest users that any node has taken for online, looked at once a second. */
-async function leastOnline(all: readonly Node[], isOver: () => boolean): Promise<number> {
+/** The fewest users that any node has taken for online, looked at once a second, and how long hops have taken. */
+async function watch(all: readonly Node[], isOver: () => boolean): Promise<{ least: number; hopsMs: number[] }> {
   let least = Number.POSITIVE_INFINITY;
+  const hopsMs: number[] = [];
   while (!isOver()) {
-    least = Math.min(least, ...(await views(all)).map(({ online }) => online));
+    const seen = await views(all);
+    least = Math.min(least, ...seen.map(({ online }) => online));
+    hopsMs.push(...seen.flatMap((view) => view.hopsMs));
     await sleep(1000);
   }
-  return least;
+  return { least, hopsMs };
+}
+
+function p99(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
 }
 
 async function main(): Promise<void> {

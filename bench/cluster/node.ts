@@ -16,7 +16,6 @@ import { TicketRecords } from '../../src/cluster/ticket-records.js';
 import { loadConfig } from '../../src/config.js';
 import { Metrics } from '../../src/metrics.js';
 import { encodePacket } from '../../src/protocols/frame.js';
-import { each } from '../clients/wire.js';
 
 /** What one node is. */
 export interface Part {
@@ -36,7 +35,7 @@ export type Task =
   | { readonly kind: 'populate' }
   /** Changes shows at a rate, for a time. */
   | { readonly kind: 'change'; readonly rate: number; readonly ms: number }
-  /** Takes over users of a node that is gone, as if each of them had come here with its ticket. */
+  /** Takes over users of a node that is gone, as if they all had come here at once, each with its ticket. */
   | { readonly kind: 'adopt'; readonly node: string; readonly first: number; readonly users: number }
   | { readonly kind: 'look' };
 
@@ -49,6 +48,8 @@ export interface View {
   /** Users taken over, and how often one was told to come later. */
   readonly adopted: number;
   readonly delayed: number;
+  /** Milliseconds that each answer of another node has taken since the last look. */
+  readonly hopsMs: readonly number[];
   readonly cpuMs: number;
   readonly heapBytes: number;
   readonly residentBytes: number;
@@ -62,10 +63,12 @@ const graceMs = 8000;
 /** Users brought online in one turn of the event loop. */
 const usersInATurn = 500;
 
-/** How many users whose node is gone come to another node at the same time. */
-const herdWidth = 500;
-/** How long such a user waits where the node says that it comes too early. */
+/** How long a user whose node is gone waits where another node says that it comes too early: at least so long, at most twice. */
 const laterMs = 1000;
+
+/** How often a node asks another one for an answer, to see how long that takes; and how long it waits for one at most. */
+const hopEveryMs = 20;
+const hopLimitMs = 10_000;
 
 const userOf = (user: number): string => `u${String(user).padStart(7, '0')}`;
 const tokenOf = (node: string, user: number): string =>
@@ -99,6 +102,7 @@ class SimulatedNode {
   readonly #node: ClusterNode;
   readonly #domain: Domain;
   readonly #shows: Show[] = [];
+  #hopsMs: number[] = [];
 
   constructor(part: Part) {
     this.#part = part;
@@ -137,6 +141,16 @@ class SimulatedNode {
 
   async join(): Promise<void> {
     await this.#node.start();
+    if (this.#part.isKept) setInterval(() => this.#hop(), hopEveryMs).unref();
+  }
+
+  /** Asks another node that lives for an answer, as a message between their users would be sent. */
+  #hop(): void {
+    const { mesh, rpc } = this.#node;
+    const peer = [...mesh.peers.values()].find(({ up }) => up);
+    if (!peer) return;
+    const startMs = performance.now();
+    rpc.call(peer, 'arrived', [], hopLimitMs, () => void this.#hopsMs.push(performance.now() - startMs));
   }
 
   async populate(): Promise<void> {
@@ -178,15 +192,15 @@ class SimulatedNode {
   async adopt(node: string, first: number, users: number): Promise<void> {
     const { orphans } = this.#domain.cluster as ClusteredDomain;
     if (!orphans) throw new Error('nothing is kept');
-    await each(users, herdWidth, async (index) => {
-      const user = first + index;
+    const come = async (user: number): Promise<void> => {
       const find = (): Promise<Adopted> =>
         new Promise((resolve) => orphans.find(addressOf(user), tokenOf(node, user), resolve));
       for (let found = await find(); found !== 'here'; found = await find()) {
         if (found !== 'later') throw new Error(`user ${user} is not known`);
-        await new Promise((resolve) => setTimeout(resolve, laterMs));
+        await new Promise((resolve) => setTimeout(resolve, laterMs * (1 + Math.random())));
       }
-    });
+    };
+    await Promise.all(Array.from({ length: users }, (_, index) => come(first + index)));
   }
 
   /** Users in turn become away and available again. */
@@ -223,7 +237,10 @@ class SimulatedNode {
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const { adopted, adoptionsDelayed: delayed } = this.#domain.runtime.metrics.cluster;
-    return { online, away, adopted, delayed, cpuMs: (user + system) / 1000, heapBytes: heapUsed, residentBytes: rss };
+    const hopsMs = this.#hopsMs;
+    this.#hopsMs = [];
+    const cpuMs = (user + system) / 1000;
+    return { online, away, adopted, delayed, hopsMs, cpuMs, heapBytes: heapUsed, residentBytes: rss };
   }
 }
 

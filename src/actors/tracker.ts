@@ -4,10 +4,10 @@
  * they tell. PRESENCES, MEMBERS and ONLINE's `presences` are answered from here, and what changes here is what the
  * clients of this node are told: what they believe and what the server answers cannot differ.
  *
- * As the routing table, it is read by all and changed by few; nobody asks an actor and waits. A node without others has
- * one part of each record, its own.
+ * It is read by all and changed by few; nobody asks an actor and waits. A node without others has one part of each record.
  */
 import type { DomainMetrics } from '../metrics.js';
+import { atOnce } from '../slices.js';
 import type { Address } from './address.js';
 import type { DomainCluster, RemoteNode } from './cluster.js';
 import { detached } from './detached.js';
@@ -234,7 +234,7 @@ export class Tracker {
       this.rooms.count(part, -1);
       this.#set(part, { hidden: false, away });
       Object.assign(part, { birth, stale: false, ...this.rooms.keep(rooms) });
-      record.parts = (known ? [...record.parts] : [...record.parts, part]).sort((a, b) => a.birth - b.birth);
+      record.parts = (known ? record.parts.slice() : record.parts.concat([part])).sort((a, b) => a.birth - b.birth);
       this.rooms.count(part, 1);
     });
     if (isNew || isBack) this.cluster.appeared(record, node, isBack);
@@ -283,12 +283,12 @@ export class Tracker {
     this.#remove(record, part, LOST);
   }
 
-  /** A node is not heard of: its parts of endpoints count as offline, but are remembered. */
-  hide(node: RemoteNode): void {
+  /** A node is not heard of: its parts of endpoints count as offline, but are remembered. One endpoint a step: there may be many. */
+  *hide(node: RemoteNode): Generator<void> {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
       if (!part || part.hidden) continue;
-      this.#change(record, LOST, () => this.#set(part, { hidden: true, away: part.away }));
+      yield this.#change(record, LOST, () => this.#set(part, { hidden: true, away: part.away }));
     }
   }
 
@@ -302,12 +302,12 @@ export class Tracker {
 
   /** A node has announced all its parts of endpoints: removes those that it did not name. */
   settle(node: RemoteNode): void {
-    this.#removeOf(node, ({ stale }) => stale);
+    atOnce(this.#removeOf(node, ({ stale }) => stale));
   }
 
-  /** Removes all parts of a node that is gone for good. */
-  drop(node: RemoteNode): void {
-    this.#removeOf(node, () => true);
+  /** Removes all parts of a node that is gone for good, one a step. */
+  drop(node: RemoteNode): Generator<void> {
+    return this.#removeOf(node, () => true);
   }
 
   /** The domain is no longer served here: forgets all parts on other nodes, and tells nobody. */
@@ -320,10 +320,10 @@ export class Tracker {
     }
   }
 
-  #removeOf(node: RemoteNode, isGone: (part: Part) => boolean): void {
-    for (const record of [...this.records.values()]) {
+  *#removeOf(node: RemoteNode, isGone: (part: Part) => boolean): Generator<void> {
+    for (const record of this.records.values()) {
       const part = partOf(record, node);
-      if (part && isGone(part)) this.#remove(record, part, LOST);
+      if (part && isGone(part)) yield this.#remove(record, part, LOST);
     }
   }
 

@@ -182,7 +182,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     if (parts.length > 0) this.#tellParts(address, this.items.mirror(address, { watching: buddies }));
   }
 
-  watchedBy(address: Address): ReadonlySet<Address> {
+  watchedBy(address: Address): Iterable<Address> {
     return this.remoteWatchers.by(address);
   }
 

@@ -36,7 +36,11 @@ export class ClusterJournal implements EndpointJournal {
   }
 
   keep(node: Node, id: string, kept: KeptEndpoint): void {
-    if (this.writes) this.records.put(this.domain.name, addressOf(this.domain.name, node, id), kept);
+    if (!this.writes) return;
+    const address = addressOf(this.domain.name, node, id);
+    // What has changed up to now is in the record that is written now.
+    this.#changed.delete(address);
+    this.records.put(this.domain.name, address, kept);
   }
 
   /** Has each changed endpoint write its record, and removes the records of endpoints that have ended. */

@@ -19,17 +19,20 @@ export interface Record {
 /** The fields of JetStream's `STREAM.INFO` answer that are used here. */
 interface Info {
   readonly created: string;
-  readonly config: { readonly num_replicas: number; readonly max_age: number };
+  readonly config: { readonly num_replicas: number; readonly max_age: number; readonly allow_direct?: boolean };
   readonly state: { readonly first_seq: number; readonly last_seq: number };
 }
 
 const NANOSECONDS = 1_000_000;
+const NOT_FOUND = 404;
 
 export class KeptStream {
   /** When the stream was created, as JetStream writes it: a stream that was created anew has other sequences. Empty: not known yet. */
   created = '';
   readonly name: string;
   readonly #prefix: string;
+  /** Whether any server that has the stream may answer for its leader: where the stream has one copy, that server is the leader. */
+  #isDirect = false;
   readonly #following = new Set<Following>();
 
   constructor(
@@ -90,6 +93,7 @@ export class KeptStream {
 
   /** The latest record of a key, as the stream's leader has it; null where there is no record. Rejects with a JetStreamError. */
   async read(key: string): Promise<Record | null> {
+    if (this.#isDirect) return this.#readDirect(key);
     try {
       const body = { last_by_subj: this.#prefix + key };
       const { message } = await this.jetstream.ask<{ message: { seq: number; data?: string } }>(
@@ -102,6 +106,21 @@ export class KeptStream {
       if (error instanceof JetStreamError && error.reason === 'notFound') return null;
       throw error;
     }
+  }
+
+  /** Reads a record without JetStream's queue of calls, and without JSON and Base64 around it. */
+  #readDirect(key: string): Promise<Record | null> {
+    return new Promise((resolve, reject) => {
+      this.jetstream.send(`$JS.API.DIRECT.GET.${this.name}.${this.#prefix}${key}`, '', (answer) => {
+        if (answer instanceof JetStreamError) return reject(answer);
+        const { headers } = answer;
+        if (headers?.code === NOT_FOUND) return resolve(null);
+        const revision = Number(headers?.get('Nats-Sequence') ?? 0);
+        if (!(revision > 0)) return reject(new JetStreamError('unavailable', headers?.description || 'no record'));
+        const data = answer.string();
+        resolve(data === '' ? null : { revision, data });
+      });
+    });
   }
 
   /** The latest records of all keys with a prefix, ordered by revision. Rejects with a JetStreamError. */
@@ -155,6 +174,7 @@ export class KeptStream {
     const { created, config } = await this.#info();
     this.created = created;
     const { replicas } = this.jetstream;
+    this.#isDirect = config.allow_direct === true && replicas === 1;
     const ageNs = (this.options.ageMs ?? 0) * NANOSECONDS;
     if (config.num_replicas === replicas && config.max_age === ageNs) return;
     await this.jetstream.ask(`STREAM.UPDATE.${this.name}`, { ...config, num_replicas: replicas, max_age: ageNs });

@@ -66,6 +66,7 @@ export class NodeStore {
     const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
     this.orphans = new Orphans({
       isYoung: () => clock.now() < youngUntil,
+      now: () => clock.now(),
       name,
       mesh,
       rpc,

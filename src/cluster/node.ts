@@ -6,9 +6,11 @@ import type { Packet } from '../actors/packet.js';
 import type { System } from '../actors/system.js';
 import { Timers } from '../clock.js';
 import { log } from '../log.js';
+import { inSlices } from '../slices.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import { ClusteredDomain } from './domain.js';
+import { Grace } from './grace.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
 import { Leaving } from './leaving.js';
@@ -63,6 +65,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   /** null where `cluster.store` is not `jetstream`: the clients of a node are then lost with it. */
   readonly #store: NodeStore | null;
   readonly #timers: Timers;
+  readonly #grace: Grace;
   readonly #unknown = new Set<string>();
   /** Peers whose snapshot is coming in. */
   readonly #telling = new Set<Peer>();
@@ -92,6 +95,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.stamps = new HybridClock(clock);
     this.#timers = new Timers(clock);
     this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
+    this.#grace = new Grace({
+      ...{ graceMs: options.graceMs, leaseMs: config.leaseMs, timers: this.#timers, rpc: this.rpc },
+      peers: this.mesh.peers,
+      isBusy: () => this.#store?.orphans.isBusy === true,
+    });
     this.tunnels = new Tunnels(this.mesh);
     this.#sessions = new MovingSessions(this, clock, metrics.cluster);
     this.leaving = new Leaving(this, clock, metrics.cluster, this.#sessions);
@@ -142,6 +150,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this.#store?.taken(peer, addresses);
       reply(true);
     });
+    this.rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.#store?.orphans.isBusy === true));
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.#clusterOf(domain as string);
@@ -309,16 +318,20 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#disconnect(peer);
     for (const { domain } of this.domains.values()) domain.takeOver();
     this.#store?.lost(peer);
-    const hide = (): void => {
-      for (const { tracker } of this.domains.values()) if (!peer.up) tracker.hide(peer);
-    };
+    const hide = (): void => inSlices(this.#hiding(peer));
     // The peer's clients can be taken over by another node: they stay online for the time of a page reload, to come to one.
-    if (this.#store && this.options.graceMs > 0) this.#later(hide);
+    if (this.#store && this.options.graceMs > 0) this.#grace.after(hide);
     else hide();
   }
 
-  #later(task: () => void): void {
-    this.#timers.after(this.options.graceMs, task);
+  /** Takes a peer's endpoints for offline, one a step, unless the peer is heard of meanwhile. */
+  *#hiding(peer: Peer): Generator<void> {
+    for (const { tracker } of this.domains.values()) {
+      for (const _ of tracker.hide(peer)) {
+        if (peer.up) return;
+        yield;
+      }
+    }
   }
 
   /** Calls that a peer has not answered fail, and connections that a peer carries, or that are carried to it, end. */
@@ -344,13 +357,13 @@ export class ClusterNode implements LocalNode, MeshEvents {
         sessions.drop(peer);
         awayCounts.drop(peer);
         remoteClients.drop(peer);
-        tracker.drop(peer);
+        inSlices(tracker.drop(peer));
         interest.drop(peer);
         topics.drop(peer);
       }
     };
     // A node that ends in order has told its clients to come elsewhere: they have the time of a page reload to do so.
     if ((!inOrder && !this.#store) || this.options.graceMs === 0) return drop();
-    this.#later(drop);
+    this.#grace.after(drop);
   }
 }

@@ -6,9 +6,8 @@
  * A node that was only cut off, and is heard of again, is told which of its endpoints others have taken over: it gives those
  * endpoints up, and passes on the messages that it has accepted for them.
  */
-import { type Address, parseTarget, type Target } from '../actors/address.js';
+import { type Address, parseTarget } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
-import type { KeptEndpoint, KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import { hashOf } from '../actors/tickets.js';
 import { CLOSE } from '../errors.js';
@@ -17,20 +16,21 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
+import { homeOf, homesOf, partOf, queuesOf } from './found-parts.js';
 import type { FoundMessages, HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
 import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
+import { Pace } from './pace.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 import { forgetPart } from './taken-parts.js';
 import type { FoundPart, Start, TicketRecords } from './ticket-records.js';
 
 /**
- * How many endpoints are taken over at a time, and how many more may wait for that; also how many may wait for one endpoint that is
- * being taken over, and how many bytes of messages for all of them. Further ones are told `later`.
+ * How many may wait for one endpoint that is being taken over, and how many bytes of messages for all of them. Further ones are told
+ * `later`, as are those that pace.ts has no room for.
  */
-const AT_ONCE = 32;
 const MOST_WAITING = 2000;
 const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 /** How many attempts a takeover has, since another node may write the endpoint's record at the same time. */
@@ -49,20 +49,28 @@ export interface OrphansOptions {
   readonly metrics: ClusterMetrics;
   /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
   readonly isYoung: () => boolean;
+  /** The time in milliseconds. */
+  readonly now: () => number;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
 export class Orphans {
   /** Addresses of endpoints that are being taken over, each with the callbacks that wait for the end of that. */
   readonly #open = new Map<Address, (() => void)[]>();
-  readonly #waiting: (() => void)[] = [];
-  #active = 0;
+  readonly #pace: Pace;
   /** Bytes of the messages that wait in `#open`. */
   #waitingBytes = 0;
   /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
   readonly #taken = new Map<string, Set<Address>>();
 
-  constructor(private readonly options: OrphansOptions) {}
+  constructor(private readonly options: OrphansOptions) {
+    this.#pace = new Pace(options.now);
+  }
+
+  /** Whether clients of nodes that are gone have come here whose endpoints are still to be taken over, one after the other. */
+  get isBusy(): boolean {
+    return this.#pace.isBusy;
+  }
 
   /** Whether JetStream may have records of a domain's endpoints. */
   mayKnow({ settings }: Domain): boolean {
@@ -132,24 +140,19 @@ export class Orphans {
     });
   }
 
-  /** Runs a task, at most `AT_ONCE` at a time; further tasks wait. */
+  /** Runs a takeover when it has its turn. */
   #begin(task: () => Promise<Adopted>, address: Address, done: (found: Adopted) => void): void {
-    const run = (): void => {
-      this.#active += 1;
-      const end = (found: Adopted): void => {
-        this.#active -= 1;
-        if (found === 'later') this.options.metrics.adoptionsDelayed += 1;
-        done(found);
-        this.#end(address);
-        this.#waiting.shift()?.();
-      };
+    const end = (found: Adopted): void => {
+      if (found === 'later') this.options.metrics.adoptionsDelayed += 1;
+      done(found);
+      this.#end(address);
+    };
+    const run = (): Promise<void> =>
       task().then(end, (error) => {
         log.error({ event: 'adoption failed', err: error }, 'an endpoint could not be taken over');
         end('later');
       });
-    };
-    if (this.#active < AT_ONCE) return run();
-    if (this.#waiting.length < MOST_WAITING) return void this.#waiting.push(run);
+    if (this.#pace.run(run)) return;
     this.#delay(done);
     this.#end(address);
   }
@@ -166,10 +169,9 @@ export class Orphans {
   }
 
   async #adopt(cluster: ClusteredDomain, address: Address, token: string | null): Promise<Adopted> {
-    const nodes = this.#nodesOf(cluster.domain, address, token);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
-        const parts = await this.options.records.read(cluster.domain.name, address, nodes);
+        const parts = await this.#read(cluster.domain, address, token);
         const part = token === null ? this.#orphanOf(parts) : partOf(parts, hashOf(token));
         if (!part) return token === null ? this.#takerOf(parts) : null;
         const [node, incarnation] = homeOf(part);
@@ -186,6 +188,22 @@ export class Orphans {
       }
     }
     return 'later';
+  }
+
+  /**
+   * The records of an endpoint's parts. Where the one of the node that is gone says all that has to be known, it is the only one that is
+   * read: each further name costs an answer of JetStream, and a cluster has many nodes.
+   */
+  async #read(domain: Domain, address: Address, token: string | null): Promise<readonly FoundPart[]> {
+    const { records } = this.options;
+    // Messages of an endpoint may be with nodes that only other records name.
+    if (token !== null && !domain.answersFromDisk) {
+      const gone = domain.tracker.records.get(address)?.parts.find(({ node }) => !node.up)?.node.name;
+      const part = await records.readPart(domain.name, address, gone ?? nodeOfToken(token));
+      const isPlain = part !== null && part.adopter === undefined && partOf([part], hashOf(token)) !== undefined;
+      if (isPlain && !this.#isAlive(part.node, part.incarnation)) return [part];
+    }
+    return records.read(domain.name, address, this.#nodesOf(domain, address, token));
   }
 
   /** The names of the nodes that may have a record of an endpoint: of the ticket's node, of those with a part, and of all that are remembered. */
@@ -228,11 +246,14 @@ export class Orphans {
     const restored = await this.#restore(cluster, address, part, homes, revision);
     if (!restored) return 'later';
     metrics.adopted += 1;
+    this.#pace.advanced();
     this.#remember(part, address);
     this.#tell(cluster, address, homes);
     // What other nodes still send to the node that is gone is lost: the client, which is told that it has missed something, comes after that.
-    await new Promise<void>((resolve) => this.options.mesh.barrier(resolve));
-    await new Promise<void>((resolve) => records.written(domain.name, address, resolve));
+    await Promise.all([
+      new Promise<void>((resolve) => this.options.mesh.barrier(resolve)),
+      new Promise<void>((resolve) => records.written(domain.name, address, resolve)),
+    ]);
     const done = (): void => records.adopted(domain.name, address, part, revision);
     if (!held || !domain.answersFromDisk) done();
     else {
@@ -274,7 +295,6 @@ export class Orphans {
     const { domain } = cluster;
     const target = parseTarget(domain.name, address);
     if (!kept || !target) return null;
-    const actor = domain.endpoint(target);
     const era = `j${revision.toString(36)}`;
     const { held } = this.options;
     const found = domain.answersFromDisk ? await held?.read(domain.name, address, homes) : null;
@@ -282,11 +302,17 @@ export class Orphans {
     const queues = packets.length === 0 ? null : queuesOf(target, kept, packets.length);
     const packetOf = (number: number): Packet | null => packets[number] ?? null;
     const isTaken = await new Promise<boolean>((done) =>
-      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, packetOf, done }),
+      this.#pace.step((next) => {
+        const actor = domain.endpoint(target);
+        const took = (isTaken: boolean): void => {
+          if (isTaken) actor.tell({ kind: 'keep' });
+          // Answered when the endpoint's actor has handled the messages before this one.
+          actor.tell({ kind: 'pass', done: () => done(isTaken) });
+          next();
+        };
+        actor.tell({ kind: 'adopt', moved: { kept, queues }, era, packetOf, done: took });
+      }),
     );
-    if (isTaken) actor.tell({ kind: 'keep' });
-    // Resolves when the endpoint's actor has handled the messages before this one.
-    await new Promise<void>((done) => actor.tell({ kind: 'pass', done }));
     return isTaken ? (found ?? NO_MESSAGES) : null;
   }
 
@@ -354,42 +380,6 @@ export class Orphans {
   }
 }
 
-/** The start of a node that holds a part. */
-function homeOf({ node, incarnation, adopter }: FoundPart): Start {
-  return adopter ?? [node, incarnation];
-}
-
-/**
- * The starts of nodes that may have messages of a part: also those that had it before, where one that took it over died before it had
- * written the messages for itself.
- */
-function homesOf(part: FoundPart, parts: readonly FoundPart[]): Start[] {
-  const [name, start] = homeOf(part);
-  const isUnfinished = ({ kept, adopter }: FoundPart): boolean =>
-    kept !== null && adopter?.[0] === name && adopter[1] === start;
-  const before = parts.filter((other) => other !== part && isUnfinished(other));
-  const homes = [...before, part].flatMap(({ node, incarnation, former = [], adopter }): Start[] => {
-    return [[node, incarnation], ...former, ...(adopter ? [adopter] : [])];
-  });
-  return [...new Map(homes.map((home) => [home.join(' '), home])).values()];
-}
-
 function isMine({ tracker }: Domain, address: Address): boolean {
   return (tracker.records.get(address)?.birth ?? 0) > 0;
-}
-
-/** Queues that give every client all messages: which client has had which is not known, and clients find repetitions by message ids. */
-function queuesOf({ node, id }: Target, { clients }: KeptEndpoint, count: number): KeptQueues {
-  const entries = Array.from({ length: count }, (_, number) => number);
-  const none = { elders: null, given: [], connectedMs: null, session: null };
-  return {
-    ...{ node, id, turns: [], unseen: entries },
-    clients: clients.map(({ name }) => ({ name, accepted: count, sent: 0, entries, ...none })),
-  };
-}
-
-/** The part that has the client of a ticket; of two such parts the one that no other node has taken over. */
-function partOf(parts: readonly FoundPart[], hash: string): FoundPart | undefined {
-  const having = parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash));
-  return having.find(({ adopter }) => adopter === undefined) ?? having[0];
 }

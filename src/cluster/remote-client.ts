@@ -21,6 +21,14 @@ import type { Whereabouts } from './whereabouts.js';
 
 const REASONS = new Map<string, CloseReason>(Object.values(CLOSE).map((reason) => [reason.name, reason]));
 
+interface Framed {
+  readonly frame: CountedFrame;
+  readonly after: Position;
+}
+
+/** Shared by all for which nothing waits. */
+const NONE: readonly never[] = [];
+
 /** A transport of this node that is attached to a client on another one. */
 interface Attachment {
   id: number;
@@ -28,11 +36,11 @@ interface Attachment {
   readonly home: Peer;
   readonly token: string;
   readonly transport: Transport;
-  /** Packets that have come from the home and wait for the transport. */
-  pending: Packet[];
+  /** Packets that have come from the home and wait for the transport; a list as long as it needs to be. */
+  pending: readonly Packet[];
   canTake: boolean;
   /** Frames that have come from the home and wait for the transport, where its client counts. */
-  frames: { readonly frame: CountedFrame; readonly after: Position }[];
+  frames: readonly Framed[];
   /** Where its client goes on from, as far as that is known; null: it keeps no position. */
   asked: Asked | null;
   isResumed: boolean;
@@ -95,7 +103,7 @@ export class RemoteClients {
     const asked = transport.counting?.asked ?? null;
     const attachment = {
       ...{ id: this.#lastId, home, token, transport, asked, isResumed: false },
-      ...{ pending: [], frames: [], canTake: true, taken: 0 },
+      ...{ pending: NONE, frames: NONE, canTake: true, taken: 0 },
     };
     this.#attachments.set(attachment.id, attachment);
     this.#byTransport.set(transport, attachment);
@@ -142,7 +150,7 @@ export class RemoteClients {
   frame(id: number, frame: CountedFrame, after: Position): void {
     const attachment = this.#attachments.get(id);
     if (!attachment) return;
-    attachment.frames.push({ frame, after });
+    attachment.frames = attachment.frames.concat([{ frame, after }]);
     this.#pumpFrames(attachment);
   }
 
@@ -158,7 +166,7 @@ export class RemoteClients {
   push(id: number, packets: readonly Packet[]): void {
     const attachment = this.#attachments.get(id);
     if (!attachment) return;
-    attachment.pending.push(...packets);
+    attachment.pending = attachment.pending.length === 0 ? packets : attachment.pending.concat(packets);
     this.#pump(attachment);
   }
 
@@ -218,7 +226,7 @@ export class RemoteClients {
       if (attachment.home !== home || !this.#attachments.delete(attachment.id)) continue;
       const departure = this.#departure(attachment, []);
       this.#lastId += 1;
-      Object.assign(attachment, { id: this.#lastId, pending: [], frames: [], taken: 0 });
+      Object.assign(attachment, { id: this.#lastId, pending: NONE, frames: NONE, taken: 0 });
       this.#attachments.set(attachment.id, attachment);
       yield departure;
       yield this.#arrival(attachment, 1);
@@ -229,7 +237,8 @@ export class RemoteClients {
     const { pending, transport, home, id } = attachment;
     if (!attachment.canTake || pending.length === 0) return;
     const taken = this.#deliver(attachment);
-    pending.splice(0, taken);
+    const left = attachment.pending;
+    attachment.pending = taken === left.length ? NONE : left.slice(taken);
     attachment.taken += taken;
     // A poll has not sent the packets it has taken before it ends.
     if (taken > 0 && transport.kind !== 'jsonp') {
@@ -259,15 +268,15 @@ export class RemoteClients {
   }
 
   #pumpFrames(attachment: Attachment): void {
-    const { frames, transport, home, id } = attachment;
+    const { transport, home, id } = attachment;
     const before = attachment.taken;
     while (attachment.canTake) {
-      const [next] = frames;
+      const [next] = attachment.frames;
       if (!next) break;
       const { frame, after } = next;
       attachment.canTake = transport.counting?.send(frame, after.n, after.era) === true;
       if (!attachment.canTake) break;
-      frames.shift();
+      attachment.frames = attachment.frames.length === 1 ? NONE : attachment.frames.slice(1);
       attachment.taken += 1;
       attachment.asked = after;
     }

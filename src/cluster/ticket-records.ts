@@ -116,7 +116,7 @@ export class TicketRecords {
     const names = new Set(nodes);
     const found: FoundPart[] = [];
     for (let asked = [...names]; asked.length > 0; ) {
-      const parts = (await Promise.all(asked.map((name) => this.#readPart(prefix + word(name))))).filter(
+      const parts = (await Promise.all(asked.map((name) => this.readPart(domain, address, name)))).filter(
         (part) => !!part,
       );
       found.push(...parts);
@@ -128,7 +128,9 @@ export class TicketRecords {
     return records.map(({ key, ...record }) => foundIn(key, record)).filter((part) => !!part);
   }
 
-  async #readPart(key: string): Promise<FoundPart | null> {
+  /** The record of one node's part of an endpoint; null where there is none. Rejects with a JetStreamError. */
+  async readPart(domain: string, address: Address, node: string): Promise<FoundPart | null> {
+    const key = `${subjectOf(domain, address)}.${word(node)}`;
     const record = await this.options.stream.read(key);
     return record && foundIn(key, record);
   }

@@ -35,7 +35,7 @@ class Node {
   readonly peers = new Map<string, Peer>();
   isDead = false;
 
-  constructor(nodeName: string, tickets: MemoryStream, messages: MemoryStream) {
+  constructor(nodeName: string, tickets: MemoryStream, messages: MemoryStream, answersFromDisk = true) {
     const incarnation = 1;
     const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
     const options = {
@@ -57,7 +57,7 @@ class Node {
       message.done(true);
     };
     const domain = {
-      ...{ name, answersFromDisk: true, shortage: null, settings: { durability: 'always' } },
+      ...{ name, answersFromDisk, shortage: null, settings: { durability: 'always' } },
       tickets: { find: () => null },
       tracker: { records: { get: () => ({ birth: this.birth, parts: [] }) } },
       endpoint: () => ({ tell }),
@@ -76,6 +76,7 @@ class Node {
       },
       rpc: { call: () => undefined },
       isYoung: () => true,
+      now: () => 0,
       metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
     });
     this.cluster = domains.get(name) as ClusteredDomain;
@@ -189,4 +190,20 @@ t.test('a message for an endpoint that another node is taking over is for that n
   n3.peers.set('n2', taker);
   const found = await new Promise((done) => t.ok(n3.orphans.of(n3.cluster.domain).revive(address, 10, done)));
   t.strictSame([(found as { readonly peer: Peer }).peer === taker, n3.given], [true, []]);
+});
+
+t.test('of many nodes only the record of the one that is gone is read, where it says all', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages, false)) as [Node, Node, Node];
+  for (let n = 2; n < 12; n++) {
+    const peer = { name: `n${n}`, up: true, incarnation: 1 } as unknown as Peer;
+    for (const node of [n2, n3]) if (`n${n}` !== (node === n2 ? 'n2' : 'n3')) node.peers.set(`n${n}`, peer);
+  }
+  n1.records.put(name, address, kept);
+  n2.onKeep = () => n2.records.put(name, address, kept);
+  t.equal(await n2.find(), 'here');
+  t.equal(tickets.reads, 1);
+  const found = (await n3.find()) as { readonly peer: Peer };
+  t.equal(found.peer.name, 'n2', 'who comes to another node then is sent to the one that has the endpoint');
+  t.equal(tickets.scans, 0);
 });

@@ -14,6 +14,7 @@ import { Peer } from '../../src/cluster/peer.js';
 import { HOPS, PacketRelays } from '../../src/cluster/relays.js';
 import { RoundRobin } from '../../src/cluster/round-robin.js';
 import { Metrics } from '../../src/metrics.js';
+import { atOnce } from '../../src/slices.js';
 import { dice } from '../support/dice.js';
 
 const ada = '/domain/a.example/uid/ada' as Address;
@@ -213,7 +214,7 @@ t.test(
       else if (chance === 1) node.up(name, ++birth);
       else if (chance === 2) {
         // A node that is hidden is told of again by its snapshot.
-        if (peer.up) node.tracker.hide(peer);
+        if (peer.up) atOnce(node.tracker.hide(peer));
         peer.up = !peer.up;
       }
       const record = node.tracker.records.get(ada);
@@ -266,7 +267,7 @@ t.test(
     node.waiting = [];
     t.ok(node.relays.toEndpoint(packetTo(ada), null));
     t.strictSame(node.nobody, []);
-    node.tracker.drop(node.peer('n3'));
+    atOnce(node.tracker.drop(node.peer('n3')));
     const [again] = node.waiting;
     node.waiting = null;
     node.here.length = 0;

@@ -25,6 +25,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/errors.ts',
   'src/event-kinds.ts',
   'src/fifo.ts',
+  'src/slices.ts',
   'src/hangup.ts',
   'src/heap.ts',
   'src/inside.ts',

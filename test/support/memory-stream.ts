@@ -7,7 +7,8 @@ export class MemoryStream {
   isLost = false;
   /** Called after each write; where it loses the stream, the answer is lost too. */
   onWrite: () => void = () => undefined;
-  /** How often the stream was looked through. */
+  /** How many records were asked for by their keys, and how often the stream was looked through. */
+  reads = 0;
   scans = 0;
   #last = 0;
 
@@ -34,6 +35,7 @@ export class MemoryStream {
   }
 
   async read(key: string) {
+    this.reads += 1;
     if (this.isLost) throw new JetStreamError('unavailable', 'lost');
     return this.records.get(key) ?? null;
   }
