@@ -1,15 +1,17 @@
 /** A node of a cluster is killed, or cut off: its clients go on with their tickets at other nodes, where JetStream has these. */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { CountingSocket } from '../support/counting.js';
 import { written } from '../support/kept-writes.js';
 import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
 import { poll } from '../support/polling.js';
 import { skipWithout } from '../support/programs.js';
-import { type Cleaner, siteA } from '../support/server.js';
+import { type Cleaner, siteA, siteB } from '../support/server.js';
 import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
-const LEASE_MS = 1000;
+const LEASE_MS = 2000;
+const durable = { ...siteB, durability: 'always' };
+const domains = JSON.stringify([siteA, durable]);
 
 type More = Readonly<Record<string, unknown>>;
 
@@ -22,9 +24,38 @@ function two(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, ProcessNode]> 
   return Promise.all([start(t, nats, 'n1'), start(t, nats, 'n2')]);
 }
 
-/** Three of them. */
-async function three(t: Cleaner, nats: NatsServer, more: More = {}): Promise<[ProcessNode, ProcessNode, ProcessNode]> {
-  return Promise.all([start(t, nats, 'n1', more), start(t, nats, 'n2', more), start(t, nats, 'n3', more)]);
+/** Three processes that are one cluster, which is kept in JetStream. Another starts in the place of each that is killed. */
+class Cluster {
+  readonly #nodes: Promise<ProcessNode>[] = [];
+  /** How many of them have been started. */
+  #count = 0;
+
+  constructor(
+    private readonly t: Cleaner,
+    readonly nats: NatsServer,
+  ) {}
+
+  async nodes(): Promise<[ProcessNode, ProcessNode, ProcessNode]> {
+    while (this.#nodes.length < 3) {
+      this.#count += 1;
+      this.#nodes.push(start(this.t, this.nats, `n${this.#count}`, { domains }));
+    }
+    return (await Promise.all(this.#nodes)) as [ProcessNode, ProcessNode, ProcessNode];
+  }
+
+  /** Kills the node that was started first; answers its name. */
+  async killFirst(): Promise<string> {
+    const name = `n${this.#count - this.#nodes.length + 1}`;
+    const node = await this.#nodes.shift();
+    node?.process.kill('SIGKILL');
+    await node?.process.ended;
+    return name;
+  }
+}
+
+/** Resolves when a node says that it has lost another one. */
+async function lost(node: ProcessNode, other: string): Promise<void> {
+  while ((await node.process.event('node lost')).node !== other);
 }
 
 /** Connects where the client is told to come later until it is let in. */
@@ -40,136 +71,180 @@ async function comeBack(client: CountingSocket, port: number): Promise<void> {
   });
 }
 
-t.test(
-  'a node is killed: its client goes on at another one, is told that it may have missed something, and its buddies see nothing',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const [n1, n2, n3] = await three(t, nats);
-    const bob = await n2.site().arrive('bob', { buddies: 'alice' });
-    const { ticket } = await n1.site().online('alice', { buddies: 'bob', rooms: 'r1' });
-    t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
-    const alice = n2.own(new CountingSocket(n1.port, ticket));
-    await alice.connect();
-    await n2.site().push('carl', 'alice', 'before');
-    await alice.has(1);
-    await written(nats, [n1]);
-    n1.process.kill('SIGKILL');
-    await n1.process.ended;
-    alice.disconnect();
-    await comeBack(alice, n3.port);
-    await alice.until(() => alice.frames.some(({ missed }) => missed === true), 'missed');
-    // Until this node knows as well that the first one is gone, it sends messages there.
-    await until('a message delivered at the other node', async () => {
-      const fields = { from: 'carl', to: 'alice', body: 'after', receipt: '1' };
-      const { body } = await n2.site().post('/v5/messages', fields);
-      return (body as { readonly outcome: string }).outcome === 'delivered';
-    });
-    await alice.has(2);
-    t.strictSame(alice.bodies, ['before', 'after']);
-    t.strictSame(await n2.site().presences('alice'), { alice: 'available' });
-    await n2.site().push('carl', 'r1', 'in the room', { type: 'grpchat' });
-    await alice.has(3);
-    await n2.site().message(ticket, 'bob', 'here still');
-    t.hasStrict(await bob.next(), { body: 'here still' }, 'Bob has seen no presence');
-    t.equal(
-      (await n2.site().post('/v5/messages', { ticket: `${ticket.slice(0, -1)}z`, to: 'bob', body: 'x' })).status,
-      404,
-    );
-    const wrong = `${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`;
-    t.equal((await n2.site().post('/v5/messages', { ticket: wrong, to: 'bob', body: 'x' })).status, 404);
-  },
-);
+type Scene = (t: Test, cluster: Cluster) => Promise<void>;
 
-t.test(
-  'a node is killed: its client that is connected through another one is told to come again, with 1012, and goes on',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const [n1, n2] = await two(t, nats);
-    const { ticket } = await n1.site().online('alice');
-    const alice = n2.own(new CountingSocket(n2.port, ticket));
-    await alice.connect();
-    const closed = new Promise((resolve) => alice.socket?.once('close', resolve));
-    await written(nats, [n1]);
-    n1.process.kill('SIGKILL');
-    t.equal(await closed, 1012);
-    await comeBack(alice, n2.port);
-    await n2.site().push('carl', 'alice', 'here');
-    await alice.has(1);
-  },
-);
+/** One after another on one cluster, each with users of its own. */
+const scenes: Readonly<Record<string, Scene>> = {
+  'a node is killed: its client goes on at another one, is told that it may have missed something, and its buddies see nothing':
+    async (t, cluster) => {
+      const [n1, n2, n3] = await cluster.nodes();
+      const bob = await n2.site().arrive('bob', { buddies: 'alice' });
+      const { ticket } = await n1.site().online('alice', { buddies: 'bob', rooms: 'r1' });
+      t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
+      const alice = n2.own(new CountingSocket(n1.port, ticket));
+      await alice.connect();
+      await n2.site().push('carl', 'alice', 'before');
+      await alice.has(1);
+      await written(cluster.nats, [n1]);
+      await cluster.killFirst();
+      alice.disconnect();
+      await comeBack(alice, n3.port);
+      await alice.until(() => alice.frames.some(({ missed }) => missed === true), 'missed');
+      // Until this node knows as well that the first one is gone, it sends messages there.
+      await until('a message delivered at the other node', async () => {
+        const fields = { from: 'carl', to: 'alice', body: 'after', receipt: '1' };
+        const { body } = await n2.site().post('/v5/messages', fields);
+        return (body as { readonly outcome: string }).outcome === 'delivered';
+      });
+      await alice.has(2);
+      t.strictSame(alice.bodies, ['before', 'after']);
+      t.strictSame(await n2.site().presences('alice'), { alice: 'available' });
+      await n2.site().push('carl', 'r1', 'in the room', { type: 'grpchat' });
+      await alice.has(3);
+      await n2.site().message(ticket, 'bob', 'here still');
+      t.hasStrict(await bob.next(), { body: 'here still' }, 'Bob has seen no presence');
+      const other = { ticket: `${ticket.slice(0, -1)}z`, to: 'bob', body: 'x' };
+      t.equal((await n2.site().post('/v5/messages', other)).status, 404);
+      const wrong = `${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`;
+      t.equal((await n2.site().post('/v5/messages', { ticket: wrong, to: 'bob', body: 'x' })).status, 404);
+    },
 
-t.test(
-  'two clients of an endpoint whose node was killed come to two nodes at once: one node has the endpoint, and both go on',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const [n1, n2, n3] = await three(t, nats);
-    const clients = [];
-    for (const name of ['tab1', 'tab2']) {
-      const { ticket } = await n1.site().online('alice', { client: name });
-      const client = n2.own(new CountingSocket(n1.port, ticket));
-      await client.connect();
-      clients.push(client);
-    }
-    const [one, two] = clients as [CountingSocket, CountingSocket];
-    await written(nats, [n1]);
-    n1.process.kill('SIGKILL');
-    await n1.process.ended;
-    for (const client of clients) client.disconnect();
-    await Promise.all([comeBack(one, n2.port), comeBack(two, n3.port)]);
-    await n3.site().push('carl', 'alice', 'to both');
-    await Promise.all([one.has(1), two.has(1)]);
-    await n2.site().push('carl', 'alice', 'again');
-    await Promise.all([one.has(2), two.has(2)]);
-    t.strictSame(
-      [one.bodies, two.bodies],
-      [
-        ['to both', 'again'],
-        ['to both', 'again'],
-      ],
-    );
-  },
-);
+  'a node is killed: its client that is connected through another one is told to come again, with 1012, and goes on':
+    async (t, cluster) => {
+      const [n1, n2] = await cluster.nodes();
+      const { ticket } = await n1.site().online('dora');
+      const dora = n2.own(new CountingSocket(n2.port, ticket));
+      await dora.connect();
+      const closed = new Promise((resolve) => dora.socket?.once('close', resolve));
+      await written(cluster.nats, [n1]);
+      await cluster.killFirst();
+      t.equal(await closed, 1012);
+      await comeBack(dora, n2.port);
+      await n2.site().push('carl', 'dora', 'here');
+      await dora.has(1);
+    },
 
-t.test(
-  'a node that was stopped and goes on gives up what another one has taken over, with 1012',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const [n1, n2, n3] = await three(t, nats);
-    const bob = await n2.site().arrive('bob', { buddies: 'alice' });
-    const { ticket } = await n1.site().online('alice', { buddies: 'bob' });
-    t.hasStrict(await bob.next(), { from: 'alice', type: 'online' });
+  'a node that was stopped and goes on gives up what another one has taken over, with 1012': async (t, cluster) => {
+    const [n1, n2, n3] = await cluster.nodes();
+    const paul = await n2.site().arrive('paul', { buddies: 'emma' });
+    const { ticket } = await n1.site().online('emma', { buddies: 'paul' });
+    t.hasStrict(await paul.next(), { from: 'emma', type: 'online' });
     const stuck = n2.own(new CountingSocket(n1.port, ticket));
     await stuck.connect();
     const closed = new Promise((resolve) => stuck.socket?.once('close', resolve));
-    await written(nats, [n1]);
+    await written(cluster.nats, [n1]);
     n1.process.kill('SIGSTOP');
-    const alice = n2.own(new CountingSocket(n3.port, ticket));
-    await comeBack(alice, n3.port);
+    const emma = n2.own(new CountingSocket(n3.port, ticket));
+    await comeBack(emma, n3.port);
     // Until this node knows as well that the first one is gone, it sends messages there.
     let n = 0;
     const told = await until('a message delivered at the other node', async () => {
-      const fields = { from: 'carl', to: 'alice', body: `while it stood ${n++}`, receipt: '1' };
+      const fields = { from: 'carl', to: 'emma', body: `while it stood ${n++}`, receipt: '1' };
       const { body } = await n2.site().post('/v5/messages', fields);
       return (body as { readonly outcome: string }).outcome === 'delivered' && fields.body;
     });
-    await alice.until(() => alice.bodies.includes(told), told);
+    await emma.until(() => emma.bodies.includes(told), told);
     n1.process.kill('SIGCONT');
     t.equal(await closed, 1012);
-    await n2.site().push('carl', 'alice', 'after');
-    await alice.until(() => alice.bodies.includes('after'), 'after');
-    t.equal(alice.bodies.filter((body) => body === told).length, 1);
-    t.ok(alice.bodies.indexOf(told) < alice.bodies.indexOf('after'));
-    await n2.site().message(ticket, 'bob', 'here still');
-    t.hasStrict(await bob.next(), { body: 'here still' }, 'Bob has seen no presence');
+    await n2.site().push('carl', 'emma', 'after');
+    await emma.until(() => emma.bodies.includes('after'), 'after');
+    t.equal(emma.bodies.filter((body) => body === told).length, 1);
+    t.ok(emma.bodies.indexOf(told) < emma.bodies.indexOf('after'));
+    await n2.site().message(ticket, 'paul', 'here still');
+    t.hasStrict(await paul.next(), { body: 'here still' }, 'Paul has seen no presence');
     await comeBack(stuck, n1.port);
-    await n3.site().push('carl', 'alice', 'through the first node');
+    await n3.site().push('carl', 'emma', 'through the first node');
     await stuck.until(() => stuck.bodies.includes('through the first node'), 'message');
   },
-);
+
+  'two clients of an endpoint whose node was killed come to two nodes at once: one node has the endpoint, and both go on':
+    async (t, cluster) => {
+      const [n1, n2, n3] = await cluster.nodes();
+      const clients = [];
+      for (const name of ['tab1', 'tab2']) {
+        const { ticket } = await n1.site().online('fred', { client: name });
+        const client = n2.own(new CountingSocket(n1.port, ticket));
+        await client.connect();
+        clients.push(client);
+      }
+      const [one, two] = clients as [CountingSocket, CountingSocket];
+      await written(cluster.nats, [n1]);
+      await cluster.killFirst();
+      for (const client of clients) client.disconnect();
+      await Promise.all([comeBack(one, n2.port), comeBack(two, n3.port)]);
+      await n3.site().push('carl', 'fred', 'to both');
+      await Promise.all([one.has(1), two.has(1)]);
+      await n2.site().push('carl', 'fred', 'again');
+      await Promise.all([one.has(2), two.has(2)]);
+      t.strictSame(
+        [one.bodies, two.bodies],
+        [
+          ['to both', 'again'],
+          ['to both', 'again'],
+        ],
+      );
+    },
+
+  'durable always: what waited on a node that was killed is deleted before anybody has taken it over': async (
+    t,
+    cluster,
+  ) => {
+    const [n1, n2, n3] = await cluster.nodes();
+    const { ticket } = await n1.site(durable).online('alice');
+    for (const id of ['one', 'two']) await n1.site(durable).push('carl', 'alice', id, { id });
+    await written(cluster.nats, [n1], durable);
+    const name = await cluster.killFirst();
+    await Promise.all([n2, n3].map((node) => lost(node, name)));
+    const status = { name: 'carl', to: 'alice', show: 'deleted one' };
+    t.match(await n2.site(durable).post('/v5/statuses', status), { status: 200 });
+    const alice = n2.own(new CountingSocket(n2.port, ticket, durable.domain));
+    await comeBack(alice, n3.port);
+    await n2.site(durable).push('carl', 'alice', 'last');
+    await alice.until(() => alice.bodies.includes('last'), 'the last');
+    t.strictSame(alice.bodies, ['two', 'last']);
+  },
+
+  'durable always: of nodes that are killed one after the other nothing is lost that was answered, and all is in order':
+    async (t, cluster) => {
+      const [n1, n2, n3] = await cluster.nodes();
+      const { ticket } = await n1.site(durable).online('gina');
+      const gina = n3.own(new CountingSocket(n1.port, ticket, durable.domain));
+      await gina.connect();
+      await written(cluster.nats, [n1], durable);
+      const sent: string[] = [];
+      let isDone = false;
+      const write = async (): Promise<void> => {
+        while (!isDone) {
+          const body = String(sent.length);
+          const fields = { from: 'carl', to: 'gina', body, id: `m${body}` };
+          const answer = await n3.site(durable).post('/v5/messages', fields);
+          if (answer.status === 200) sent.push(body);
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      };
+      const writing = write();
+      const hasSent = (count: number) => until(`${count} messages sent`, () => sent.length >= count);
+      await hasSent(20);
+      for (const next of [n2, n3]) {
+        const before = sent.length;
+        await cluster.killFirst();
+        gina.disconnect();
+        await hasSent(before + 10);
+        await comeBack(gina, next.port);
+        await hasSent(before + 30);
+      }
+      isDone = true;
+      await writing;
+      await gina.until(() => new Set(gina.bodies).size === sent.length, `${sent.length} messages`);
+      const first = gina.bodies.filter((body, at) => gina.bodies.indexOf(body) === at);
+      t.strictSame(first, sent, `${gina.bodies.length} came, of ${sent.length}`);
+    },
+};
+
+t.test('nodes of one cluster are killed or stopped', { skip }, async (t) => {
+  const cluster = new Cluster(t, await jetStreamServer(t));
+  for (const [title, scene] of Object.entries(scenes)) await t.test(title, (t) => scene(t, cluster));
+});
 
 t.test('without JetStream nobody is taken over, and who comes is told to come later', { skip }, async (t) => {
   const nats = await jetStreamServer(t);
@@ -195,63 +270,17 @@ t.test('without JetStream nobody is taken over, and who comes is told to come la
 });
 
 t.test(
-  'durable always: of nodes that are killed one after the other nothing is lost that was answered, and all is in order',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
-    const nodes = await three(t, nats, { domains });
-    const [n1, n2, n3] = nodes;
-    const { ticket } = await n1.site().online('alice');
-    const alice = n3.own(new CountingSocket(n1.port, ticket));
-    await alice.connect();
-    await written(nats, [n1]);
-    const sent: string[] = [];
-    let isDone = false;
-    const write = async (): Promise<void> => {
-      while (!isDone) {
-        const body = String(sent.length);
-        const answer = await n3.site().post('/v5/messages', { from: 'carl', to: 'alice', body, id: `m${body}` });
-        if (answer.status === 200) sent.push(body);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    };
-    const writing = write();
-    const hasSent = (count: number) => until(`${count} messages sent`, () => sent.length >= count);
-    await hasSent(20);
-    for (const [killed, next] of [
-      [n1, n2],
-      [n2, n3],
-    ] as const) {
-      const before = sent.length;
-      killed.process.kill('SIGKILL');
-      await killed.process.ended;
-      alice.disconnect();
-      await hasSent(before + 10);
-      await comeBack(alice, next.port);
-      await hasSent(before + 30);
-    }
-    isDone = true;
-    await writing;
-    await alice.until(() => new Set(alice.bodies).size === sent.length, `${sent.length} messages`);
-    const first = alice.bodies.filter((body, at) => alice.bodies.indexOf(body) === at);
-    t.strictSame(first, sent, `${alice.bodies.length} came, of ${sent.length}`);
-  },
-);
-
-t.test(
   'durable always: a node that is killed and started again under its name has what waited there, and keeps what comes then',
   { skip },
   async (t) => {
     const nats = await jetStreamServer(t);
-    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
     const n1 = await start(t, nats, 'n1', { domains });
-    const { ticket } = await n1.site().online('alice');
-    const alice = n1.own(new CountingSocket(n1.port, ticket));
+    const { ticket } = await n1.site(durable).online('alice');
+    const alice = n1.own(new CountingSocket(n1.port, ticket, durable.domain));
     await alice.connect();
     alice.disconnect();
-    for (const body of ['one', 'two']) await n1.site().push('carl', 'alice', body);
-    await written(nats, [n1]);
+    for (const body of ['one', 'two']) await n1.site(durable).push('carl', 'alice', body);
+    await written(nats, [n1], durable);
     let last = n1;
     for (const body of ['three', 'four']) {
       last.process.kill('SIGKILL');
@@ -259,34 +288,11 @@ t.test(
       last = await start(t, nats, 'n1', { domains });
       await comeBack(alice, last.port);
       alice.disconnect();
-      await last.site().push('carl', 'alice', body);
-      await written(nats, [last]);
+      await last.site(durable).push('carl', 'alice', body);
+      await written(nats, [last], durable);
     }
     await comeBack(alice, last.port);
     await alice.until(() => alice.bodies.includes('four'), 'four');
     t.strictSame([...new Set(alice.bodies)], ['one', 'two', 'three', 'four']);
-  },
-);
-
-t.test(
-  'durable always: what waited on a node that was killed is deleted before anybody has taken it over',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const domains = JSON.stringify([{ ...siteA, durability: 'always' }]);
-    const [n1, n2, n3] = await three(t, nats, { domains });
-    const { ticket } = await n1.site().online('alice');
-    for (const id of ['one', 'two']) await n1.site().push('carl', 'alice', id, { id });
-    await written(nats, [n1]);
-    n1.process.kill('SIGKILL');
-    await n1.process.ended;
-    await Promise.all([n2, n3].map((node) => node.process.event('node lost')));
-    const status = { name: 'carl', to: 'alice', show: 'deleted one' };
-    t.match(await n2.site().post('/v5/statuses', status), { status: 200 });
-    const alice = n2.own(new CountingSocket(n2.port, ticket));
-    await comeBack(alice, n3.port);
-    await n2.site().push('carl', 'alice', 'last');
-    await alice.until(() => alice.bodies.includes('last'), 'the last');
-    t.strictSame(alice.bodies, ['two', 'last']);
   },
 );

@@ -1,53 +1,17 @@
 /** What a cluster with JetStream keeps when its nodes are killed: PROTOCOL.md section 20. */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Admin } from '../domains/support.js';
 import { client } from '../mqtt/support/clients.js';
 import { clusterMetric } from '../support/admin.js';
 import { KeptNode } from '../support/kept-node.js';
 import { clusterSettings, jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
-import { merge, siteA, type TestServer, testServer } from '../support/server.js';
+import { merge, siteA, siteB, type TestServer, testServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
 import { until } from '../support/until.js';
 import { WebhookServer } from '../support/webhook.js';
 
 const skip = skipWithout('nats-server');
-
-t.test(
-  'domains, bans, the audit log, sign-outs and usage outlive any node, and all of them at once',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const [one, two] = await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n2')]);
-    const { apikey } = await new Admin(one).make('new.example', { clientCalls: true });
-    await new Admin(one).ask('POST', '/api/domains/new.example/ban', { id: 'mallory', minutes: 60 });
-    const credentials = { domain: 'new.example', apikey };
-    t.match(await two.site(credentials).online('jack'), { success: true }, 'the other node has it');
-    await one.site(credentials).online('rose');
-    await one.kill();
-    t.match(await two.site(credentials).online('anna'), { success: true });
-    await two.kill();
-    await nats.stop();
-    await nats.start();
-    const [again, other] = await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n3')]);
-    for (const node of [again, other]) {
-      t.match(await node.site(credentials).online('jack'), { success: true });
-      const admin = new Admin(node);
-      t.match((await admin.get('new.example')).body, { domain: 'new.example' });
-      t.match((await admin.ask('GET', '/api/domains/new.example/ban')).body, { bans: [{ id: 'mallory' }] });
-      const { body } = await admin.ask('GET', '/api/audit?domain=new.example');
-      t.strictSame(
-        (body as { audit: { what: string }[] }).audit.map(({ what }) => what),
-        ['banned', 'domain added'],
-        'each entry once, the last first',
-      );
-      const mallory = await node.site(credentials).post('/v5/presences/online', { name: 'mallory', nick: 'M' });
-      t.equal(mallory.status, 403);
-    }
-  },
-);
-
-const offline = { domains: [{ ...siteA, offline: true }] };
 
 /** The bodies of so many messages, in the order in which they came. */
 async function bodies(person: Person, count: number): Promise<string[]> {
@@ -56,29 +20,201 @@ async function bodies(person: Person, count: number): Promise<string[]> {
   return found;
 }
 
-t.test('messages to somebody offline outlive the node that took them, and come once, in order', { skip }, async (t) => {
-  const nats = await jetStreamServer(t);
-  const [one, two] = await Promise.all([
-    KeptNode.start(t, nats, 'n1', offline),
-    KeptNode.start(t, nats, 'n2', offline),
-  ]);
+/** Resolves when JetStream has all that a node has written. */
+async function written(node: KeptNode): Promise<void> {
+  await until('nothing to write', async () => (await clusterMetric(node, 'store_waiting_bytes')) === 0);
+}
+
+interface Page {
+  readonly messages?: readonly { readonly body: string }[];
+  readonly conversations?: readonly {
+    readonly with: string;
+    readonly last: { readonly body: string };
+    readonly unread: number;
+  }[];
+  readonly next?: string;
+}
+
+/** What a node answers of somebody's history. */
+async function historyAt(node: TestServer, query: Readonly<Record<string, string>>): Promise<Page> {
+  return (await node.site(siteB).get('/v5/history', query)).body as Page;
+}
+
+/** The bodies of a conversation, page by page from the newest on, as soon as there are so many. */
+async function conversation(node: TestServer, name: string, other: string, count: number): Promise<string[]> {
+  return until(`${count} messages of ${name} and ${other}`, async () => {
+    const found: string[] = [];
+    for (let before = {}; ; ) {
+      const { messages = [], next } = await historyAt(node, { name, with: other, limit: '7', ...before });
+      found.unshift(...messages.map(({ body }) => body));
+      if (next === undefined) break;
+      before = { before: next };
+    }
+    return found.length >= count && found;
+  });
+}
+
+type Nodes = readonly [KeptNode, KeptNode];
+
+/** What is so when both nodes and JetStream were killed, and two nodes were started: one of the name of the second, and a new one. */
+type Last = (t: Test, nodes: Nodes) => Promise<void>;
+/** What is done with the second node when the first was killed. */
+type Next = (t: Test, left: KeptNode) => Promise<Last>;
+/** What is done with two nodes. */
+type Scene = (t: Test, nodes: Nodes) => Promise<Next>;
+
+const domains: Scene = async (t, [one, two]) => {
+  const { apikey } = await new Admin(one).make('new.example', { clientCalls: true });
+  await new Admin(one).ask('POST', '/api/domains/new.example/ban', { id: 'mallory', minutes: 60 });
+  const credentials = { domain: 'new.example', apikey };
+  t.match(await two.site(credentials).online('jack'), { success: true }, 'the other node has it');
+  await one.site(credentials).online('rose');
+  return async (t, left) => {
+    t.match(await left.site(credentials).online('anna'), { success: true });
+    return async (t, nodes) => {
+      for (const node of nodes) {
+        t.match(await node.site(credentials).online('jack'), { success: true });
+        const admin = new Admin(node);
+        t.match((await admin.get('new.example')).body, { domain: 'new.example' });
+        t.match((await admin.ask('GET', '/api/domains/new.example/ban')).body, { bans: [{ id: 'mallory' }] });
+        const { body } = await admin.ask('GET', '/api/audit?domain=new.example');
+        t.strictSame(
+          (body as { audit: { what: string }[] }).audit.map(({ what }) => what),
+          ['banned', 'domain added'],
+          'each entry once, the last first',
+        );
+        const mallory = await node.site(credentials).post('/v5/presences/online', { name: 'mallory', nick: 'M' });
+        t.equal(mallory.status, 403);
+      }
+    };
+  };
+};
+
+const offlineMessages: Scene = async (_t, [one, two]) => {
   const sent = Array.from({ length: 20 }, (_, n) => `m${n}`);
   for (const [n, body] of sent.entries()) await (n % 2 ? one : two).site().push('anna', 'jack', body);
+  return async (t, left) => {
+    const jack = await left.site().arrive('jack');
+    t.strictSame(await bodies(jack, 20), sent);
+    await left.site().push('anna', 'rose', 'before');
+    return async (t, [again, other]) => {
+      await again.site().push('anna', 'rose', 'after');
+      const rose = await other.site().arrive('rose');
+      t.strictSame(await bodies(rose, 2), ['before', 'after']);
+    };
+  };
+};
+
+const retained: Scene = async (t, [one, two]) => {
+  const connect = (t: Test, node: KeptNode, clientId: string) => {
+    const { domain: username, apikey: password } = siteA;
+    return client(t, `mqtt://127.0.0.1:${node.mqttPort}`, { clientId, username, password });
+  };
+  const { client: first } = await connect(t, one, 'first');
+  await first.publishAsync('weather/today', Buffer.from([0, 255, 7]), { qos: 1, retain: true });
+  await first.publishAsync('weather/gone', 'x', { qos: 1, retain: true });
+  const { client: second } = await connect(t, two, 'second');
+  await second.publishAsync('weather/gone', '', { qos: 1, retain: true });
+  await second.publishAsync('weather/tomorrow', 'sun', { qos: 2, retain: true });
+  return async () => async (t, nodes) => {
+    for (const node of nodes) {
+      const reader = await connect(t, node, `reader at ${node.port}`);
+      await reader.client.subscribeAsync('weather/#', { qos: 1 });
+      const found = new Map([await reader.next(), await reader.next()].map(({ topic, payload }) => [topic, payload]));
+      t.strictSame(found.get('weather/today'), Buffer.from([0, 255, 7]));
+      t.strictSame(String(found.get('weather/tomorrow')), 'sun');
+    }
+  };
+};
+
+const history: Scene = async (t, [one, two]) => {
+  const said = Array.from({ length: 40 }, (_, n) => `m${String(n).padStart(2, '0')}`);
+  await Promise.all(
+    [one, two].map(async (node, at) => {
+      for (const [n, body] of said.entries()) {
+        if (n % 2 === at) await node.site(siteB).push(at ? 'anna' : 'jack', at ? 'jack' : 'anna', body);
+      }
+    }),
+  );
+  const own = (bodies: readonly string[], at: number) => bodies.filter((_, n) => n % 2 === at);
+  for (const node of [one, two]) {
+    const found = await conversation(node, 'jack', 'anna', said.length);
+    t.strictSame([...found].sort(), said);
+    for (const at of [0, 1]) {
+      const of = new Set(own(said, at));
+      t.strictSame(
+        found.filter((body) => of.has(body)),
+        own(said, at),
+        'what one node took is in its order',
+      );
+    }
+  }
+  await one.site(siteB).push('rose', 'jack', 'hello');
+  await conversation(two, 'jack', 'rose', 1);
+  const { conversations = [] } = await historyAt(two, { name: 'jack' });
+  t.strictSame(
+    conversations.map((one) => [one.with, one.unread]),
+    [
+      ['rose', 1],
+      ['anna', 20],
+    ],
+  );
+  await written(one);
+  return async (t, left) => {
+    t.strictSame((await conversation(left, 'jack', 'anna', said.length)).sort(), said, 'a node is gone');
+    await written(left);
+    return async (t, [again, other]) => {
+      for (const node of [again, other]) t.strictSame((await conversation(node, 'jack', 'anna', 40)).sort(), said);
+      await again.site(siteB).push('jack', 'anna', 'later');
+      t.equal((await conversation(other, 'anna', 'jack', 41)).at(-1), 'later');
+      // Of the node that was killed first there is nobody any more: what it had is forgotten all the same, once it is known to be gone.
+      const query = { domain: siteB.domain, name: 'jack', with: 'anna' };
+      await until('an empty conversation', async () => {
+        const answer = await other.site(siteB).send({ method: 'DELETE', path: '/v5/history', query });
+        t.equal(answer.status, 200);
+        const left = await Promise.all([again, other].map((node) => historyAt(node, { name: 'jack', with: 'anna' })));
+        return left.every(({ messages }) => messages?.length === 0);
+      });
+      t.strictSame(
+        (await historyAt(again, { name: 'jack' })).conversations?.map((one) => one.with),
+        ['rose'],
+      );
+    };
+  };
+};
+
+/** The last ones have no moment left in which what was answered could be written later. */
+const scenes: Readonly<Record<string, Scene>> = {
+  'two nodes write one conversation at once, and each has all of it, also after all were killed': history,
+  'domains, bans, the audit log, sign-outs and usage outlive any node, and all of them at once': domains,
+  'messages to somebody offline outlive the node that took them, and come once, in order': offlineMessages,
+  'retained publications outlive all nodes': retained,
+};
+
+t.test('two nodes are killed, one after the other, then JetStream', { skip }, async (t) => {
+  const nats = await jetStreamServer(t);
+  const history = { messages: 200, days: 30 };
+  const settings = {
+    domains: [
+      { ...siteA, offline: true },
+      { ...siteB, history },
+    ],
+  };
+  const start = (name: string) => KeptNode.start(t, nats, name, settings);
+  const [one, two] = await Promise.all([start('n2'), start('n1')]);
+  const first = new Map<string, Next>();
+  for (const [title, scene] of Object.entries(scenes)) first.set(title, await scene(t, [one, two]));
   await one.kill();
-  const jack = await two.site().arrive('jack');
-  t.strictSame(await bodies(jack, 20), sent);
-  await two.site().push('anna', 'rose', 'before');
+  const last = new Map<string, Last>();
+  for (const [title, next] of first) last.set(title, await next(t, two));
   await two.kill();
   await nats.stop();
   await nats.start();
-  const [again, other] = await Promise.all([
-    KeptNode.start(t, nats, 'n1', offline),
-    KeptNode.start(t, nats, 'n3', offline),
-  ]);
-  await again.site().push('anna', 'rose', 'after');
-  const rose = await other.site().arrive('rose');
-  t.strictSame(await bodies(rose, 2), ['before', 'after']);
+  const nodes = await Promise.all([start('n1'), start('n3')]);
+  for (const [title, check] of last) await t.test(title, (t) => check(t, nodes));
 });
+
+const offline = { domains: [{ ...siteA, offline: true }] };
 
 t.test(
   'pushes to somebody offline that were answered are there after JetStream was killed under them',
@@ -141,36 +277,6 @@ t.test('who was offline on one node and comes to another confirms there what the
   }
 });
 
-t.test('retained publications outlive all nodes', { skip }, async (t) => {
-  const nats = await jetStreamServer(t);
-  const [one, two] = await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n2')]);
-  const connect = (node: KeptNode, clientId: string) => {
-    const { domain: username, apikey: password } = siteA;
-    return client(t, `mqtt://127.0.0.1:${node.mqttPort}`, { clientId, username, password });
-  };
-  const { client: first } = await connect(one, 'first');
-  await first.publishAsync('weather/today', Buffer.from([0, 255, 7]), { qos: 1, retain: true });
-  await first.publishAsync('weather/gone', 'x', { qos: 1, retain: true });
-  const { client: second } = await connect(two, 'second');
-  await second.publishAsync('weather/gone', '', { qos: 1, retain: true });
-  await second.publishAsync('weather/tomorrow', 'sun', { qos: 2, retain: true });
-  await Promise.all([one.kill(), two.kill()]);
-  await nats.stop();
-  await nats.start();
-  for (const node of await Promise.all([KeptNode.start(t, nats, 'n1'), KeptNode.start(t, nats, 'n5')])) {
-    const reader = await connect(node, `reader at ${node.port}`);
-    await reader.client.subscribeAsync('weather/#', { qos: 1 });
-    const found = new Map([await reader.next(), await reader.next()].map(({ topic, payload }) => [topic, payload]));
-    t.strictSame(found.get('weather/today'), Buffer.from([0, 255, 7]));
-    t.strictSame(String(found.get('weather/tomorrow')), 'sun');
-  }
-});
-
-/** Resolves when JetStream has all that a node has written. */
-async function written(node: KeptNode): Promise<void> {
-  await until('nothing to write', async () => (await clusterMetric(node, 'store_waiting_bytes')) === 0);
-}
-
 t.test(
   'events and messages that wait for a site are told by another node when theirs is killed',
   { skip },
@@ -210,104 +316,5 @@ t.test(
     await KeptNode.start(t, nats, 'n7', settings);
     const isLate = ({ text }: { text: string }): boolean => text.includes('"late"');
     while (!hook.calls.slice(calls).some(isLate)) await hook.next();
-  },
-);
-
-interface Page {
-  readonly messages?: readonly { readonly body: string }[];
-  readonly conversations?: readonly {
-    readonly with: string;
-    readonly last: { readonly body: string };
-    readonly unread: number;
-  }[];
-  readonly next?: string;
-}
-
-/** What a node answers of somebody's history. */
-async function historyAt(node: TestServer, query: Readonly<Record<string, string>>): Promise<Page> {
-  return (await node.site().get('/v5/history', query)).body as Page;
-}
-
-/** The bodies of a conversation, page by page from the newest on, as soon as there are so many. */
-async function conversation(node: TestServer, name: string, other: string, count: number): Promise<string[]> {
-  return until(`${count} messages of ${name} and ${other}`, async () => {
-    const found: string[] = [];
-    for (let before = {}; ; ) {
-      const { messages = [], next } = await historyAt(node, { name, with: other, limit: '7', ...before });
-      found.unshift(...messages.map(({ body }) => body));
-      if (next === undefined) break;
-      before = { before: next };
-    }
-    return found.length >= count && found;
-  });
-}
-
-t.test(
-  'two nodes write one conversation at once, and each has all of it, also after all were killed',
-  { skip },
-  async (t) => {
-    const nats = await jetStreamServer(t);
-    const settings = { domains: [{ ...siteA, history: { messages: 200, days: 30 } }] };
-    const [one, two] = await Promise.all([
-      KeptNode.start(t, nats, 'n1', settings),
-      KeptNode.start(t, nats, 'n2', settings),
-    ]);
-    const said = Array.from({ length: 40 }, (_, n) => `m${String(n).padStart(2, '0')}`);
-    await Promise.all(
-      [one, two].map(async (node, at) => {
-        for (const [n, body] of said.entries()) {
-          if (n % 2 === at) await node.site().push(at ? 'anna' : 'jack', at ? 'jack' : 'anna', body);
-        }
-      }),
-    );
-    const own = (bodies: readonly string[], at: number) => bodies.filter((_, n) => n % 2 === at);
-    for (const node of [one, two]) {
-      const found = await conversation(node, 'jack', 'anna', said.length);
-      t.strictSame([...found].sort(), said);
-      for (const at of [0, 1]) {
-        const of = new Set(own(said, at));
-        t.strictSame(
-          found.filter((body) => of.has(body)),
-          own(said, at),
-          'what one node took is in its order',
-        );
-      }
-    }
-    await two.site().push('rose', 'jack', 'hello');
-    await conversation(one, 'jack', 'rose', 1);
-    const { conversations = [] } = await historyAt(one, { name: 'jack' });
-    t.strictSame(
-      conversations.map((one) => [one.with, one.unread]),
-      [
-        ['rose', 1],
-        ['anna', 20],
-      ],
-    );
-    await written(two);
-    await two.kill();
-    t.strictSame((await conversation(one, 'jack', 'anna', said.length)).sort(), said, 'a node is gone');
-    await written(one);
-    await one.kill();
-    await nats.stop();
-    await nats.start();
-    const [again, other] = await Promise.all([
-      KeptNode.start(t, nats, 'n1', settings),
-      KeptNode.start(t, nats, 'n3', settings),
-    ]);
-    for (const node of [again, other]) t.strictSame((await conversation(node, 'jack', 'anna', 40)).sort(), said);
-    await again.site().push('jack', 'anna', 'later');
-    t.equal((await conversation(other, 'anna', 'jack', 41)).at(-1), 'later');
-    // Of n2 there is nobody any more: what it had is forgotten all the same, once it is known to be gone.
-    const query = { domain: siteA.domain, name: 'jack', with: 'anna' };
-    await until('an empty conversation', async () => {
-      const answer = await other.site().send({ method: 'DELETE', path: '/v5/history', query });
-      t.equal(answer.status, 200);
-      const left = await Promise.all([again, other].map((node) => historyAt(node, { name: 'jack', with: 'anna' })));
-      return left.every(({ messages }) => messages?.length === 0);
-    });
-    t.strictSame(
-      (await historyAt(again, { name: 'jack' })).conversations?.map((one) => one.with),
-      ['rose'],
-    );
   },
 );

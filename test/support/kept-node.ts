@@ -34,7 +34,7 @@ export class KeptNode extends TestServer {
     const folder = mkdtempSync(join(tmpdir(), 'nextalk-node-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
     const file = join(folder, 'nextalk.json');
-    const cluster = { nats: [nats.url], node, leaseMs: 1000, store: 'jetstream' };
+    const cluster = { nats: [nats.url], node, leaseMs: 2000, store: 'jetstream' };
     writeFileSync(file, JSON.stringify(merge(merge(OWN, { cluster }), settings)));
     // Its copy ends with the test, also where the process is killed.
     const started = nextalk(t, ['--config', file], { env: { TMPDIR: folder } });

@@ -37,100 +37,6 @@ async function wanted<T>(read: () => Promise<T>, isWanted: (value: T) => boolean
   return value as T;
 }
 
-t.test(
-  'domains and rooms of all workers are listed once, and endpoints on several workers count once',
-  { skip },
-  async (t) => {
-    const server = await workersServer(t);
-    await server.arriveAt('im-1', 'one', { rooms: 'both,first' });
-    await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
-    await server.arriveAt('im-2', 'three', { rooms: 'both' });
-    await server.arriveAt('im-1', 'three', { rooms: 'both' });
-    const rooms = await wanted(
-      () => read<Rooms>(server, '/api/rooms'),
-      ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
-    );
-    t.strictSame(
-      [...rooms.rooms].sort((a, b) => (a.room < b.room ? -1 : 1)),
-      [
-        { domain: siteA.domain, room: 'both', members: 3 },
-        { domain: siteA.domain, room: 'first', members: 1 },
-        { domain: siteA.domain, room: 'second', members: 1 },
-      ],
-    );
-    t.match(rooms, { total: 3, notCounted: [] });
-    t.match(await read(server, '/api/rooms?limit=1'), { total: 3, rooms: [{ room: 'both' }] });
-    t.strictSame((await read<Rooms>(server, '/api/rooms?domain=nowhere')).rooms, []);
-    const { domains, next } = await read<DomainPage>(server, '/api/domains');
-    t.equal(next, null);
-    t.match(domains, [{ domain: siteA.domain, source: 'file', endpoints: 3, connections: 4 }]);
-    const { metrics } = await read<{ metrics: Record<string, unknown> }>(server, '/api/stats');
-    const one = (value: number) => [{ labels: {}, value }];
-    const ofDomain = (value: number) => [{ labels: { domain: siteA.domain }, value }];
-    t.strictSame(metrics.nextalk_endpoints_online, one(3));
-    t.strictSame(metrics.nextalk_domain_endpoints_online, ofDomain(3));
-    t.strictSame(metrics.nextalk_endpoints_shared, one(1));
-    t.strictSame(metrics.nextalk_clients, one(4));
-    t.strictSame(metrics.nextalk_rooms, one(3));
-    t.strictSame(metrics.nextalk_domain_rooms, ofDomain(3));
-  },
-);
-
-t.test('an endpoint is found on whichever workers it has clients, and shown as one', { skip }, async (t) => {
-  const server = await workersServer(t);
-  const one = await server.arriveAt('im-1', '42', { client: 'tab', rooms: 'r', buddies: 'a' });
-  await server.arriveAt('im-2', '42', { client: 'phone', rooms: 's', buddies: 'b' });
-  await server.arriveAt('im-2', '7', { rooms: 'r' });
-  await one.show('dnd');
-  const found = await wanted(
-    () => lookup(server, '42'),
-    ({ endpoint }) => endpoint?.rooms.total === 2 && endpoint.buddies.total === 2 && endpoint.show === 'dnd',
-  );
-  t.match(found, { kind: 'endpoint', node: null, nodes: ['im-1', 'im-2'], notCounted: [], members: null });
-  t.match(found.endpoint, { online: true, nick: '42', visible: true });
-  const clients = found.endpoint?.clients ?? [];
-  t.match(clients, [
-    { name: 'tab', node: 'im-1', transport: 'websocket' },
-    { name: 'phone', node: 'im-2', transport: 'websocket' },
-  ]);
-  for (const { node, via } of clients)
-    t.ok(via === null || via !== node, 'a client shows the node of its connection where that is another one');
-  t.strictSame([...(found.endpoint?.rooms.ids ?? [])].sort(), ['r', 's']);
-  t.strictSame([...(found.endpoint?.buddies.ids ?? [])].sort(), ['a', 'b']);
-  t.match(await lookup(server, '7'), { nodes: ['im-2'], endpoint: { clients: [{ node: 'im-2' }] } });
-  const room = await lookup(server, 'gid:r');
-  t.match(room, { kind: 'room', endpoint: null, members: { total: 2 } });
-  t.strictSame([...(room.members?.ids ?? [])].sort(), ['42', '7']);
-  t.match(await lookup(server, 'nobody'), { nodes: [], endpoint: null, members: null });
-  for (const query of ['', 'domain=nowhere&id=1', `domain=${siteA.domain}&id=a/b`]) {
-    t.match(await askAdmin(server, `/api/endpoint?${query}`), { status: 400, body: { message: / / } }, query);
-  }
-});
-
-t.test('errors of all workers are one list, the latest first', { skip }, async (t) => {
-  const server = await workersServer(t);
-  const nodes = new Set<string | undefined>();
-  let lost = 0;
-  while (nodes.size < 2) {
-    await server.site().push('9', 'away', 'lost');
-    lost += 1;
-    for (const { node } of (await lookup(server, 'away')).errors) nodes.add(node);
-  }
-  await server.site().post('/v5/presences/online', { name: '1' });
-  const { errors } = await read<{ errors: { reason: string; count: number; endpoints: string[] }[] }>(
-    server,
-    '/api/errors',
-  );
-  t.match(errors, [{ reason: 'badRequest' }, { reason: 'offline', count: lost }]);
-  t.strictSame(errors[1]?.endpoints, [`/domain/${siteA.domain}/uid/away`]);
-  const found = await lookup(server, 'away');
-  t.strictSame(new Set(found.errors.map(({ node }) => node)), new Set(['im-1', 'im-2']));
-  t.equal(
-    found.errors.reduce((sum, { count }) => sum + count, 0),
-    lost,
-  );
-});
-
 /** The events of the admin port's stream, as they come. */
 async function* eventsOf(server: WorkersServer): AsyncGenerator<{
   readonly fields?: readonly string[];
@@ -148,49 +54,144 @@ async function* eventsOf(server: WorkersServer): AsyncGenerator<{
   }
 }
 
-t.test('the stream adds the workers’ numbers up each second, and says who the workers are', { skip }, async (t) => {
+t.test('the workers of one server', { skip }, async (t) => {
   const server = await workersServer(t);
-  const one = await server.arriveAt('im-1', 'one', { rooms: 'r' });
-  await server.arriveAt('im-2', 'two', { rooms: 'r' });
-  await server.arriveAt('im-1', 'two', { rooms: 'r' });
-  let fields: readonly string[] = [];
-  let requests = 0;
-  for await (const { fields: named, sample, node } of eventsOf(server)) {
-    fields = named ?? fields;
-    if (!sample) continue;
-    const of = (field: string): number => sample[fields.indexOf(field)] ?? Number.NaN;
-    requests = Math.max(requests, of('requestRate'));
-    const endpoints = node.cluster?.nodes.map((other) => other.endpoints);
-    const told = [of('websocket'), of('online'), of('clients'), of('rooms'), node.cluster?.endpoints, endpoints];
-    // The heartbeats of the workers do not come at the same time.
-    if (!isDeepStrictEqual(told, [3, 2, 3, 1, 2, [2, 1]]) || !node.ready || requests === 0) {
-      await one.show('away');
-      continue;
+
+  await t.test('the stream adds the workers’ numbers up each second, and says who the workers are', async (t) => {
+    const one = await server.arriveAt('im-1', 'one', { rooms: 'r' });
+    const two = await server.arriveAt('im-2', 'two', { rooms: 'r' });
+    const again = await server.arriveAt('im-1', 'two', { rooms: 'r' });
+    let fields: readonly string[] = [];
+    let requests = 0;
+    for await (const { fields: named, sample, node } of eventsOf(server)) {
+      fields = named ?? fields;
+      if (!sample) continue;
+      const of = (field: string): number => sample[fields.indexOf(field)] ?? Number.NaN;
+      requests = Math.max(requests, of('requestRate'));
+      const endpoints = node.cluster?.nodes.map((other) => other.endpoints);
+      const told = [of('websocket'), of('online'), of('clients'), of('rooms'), node.cluster?.endpoints, endpoints];
+      // The heartbeats of the workers do not come at the same time.
+      if (!isDeepStrictEqual(told, [3, 2, 3, 1, 2, [2, 1]]) || !node.ready || requests === 0) {
+        await one.show('away');
+        continue;
+      }
+      t.ok(of('rssBytes') > (node.workers[0]?.process?.rssBytes ?? 0));
+      t.match(node, { pid: server.process.child.pid, cluster: { name: null, connected: true, endpoints: 2 } });
+      t.match(node.cluster?.nodes, [
+        { name: 'im-1', worker: true, connected: true, endpoints: 2, state: 'up' },
+        { name: 'im-2', worker: true, connected: true, endpoints: 1, state: 'up' },
+      ]);
+      t.match(node.cluster?.totals, { replicaEndpoints: 2 });
+      t.strictSame(
+        node.workers.map(({ name, state, restarts }) => [name, state, restarts]),
+        [
+          ['im-1', 'ready', 0],
+          ['im-2', 'ready', 0],
+        ],
+      );
+      t.equal(
+        node.workers.reduce((sum, { process }) => sum + (process?.connections ?? 0), 0),
+        3,
+      );
+      break;
     }
-    t.ok(of('rssBytes') > (node.workers[0]?.process?.rssBytes ?? 0));
-    t.match(node, { pid: server.process.child.pid, cluster: { name: null, connected: true, endpoints: 2 } });
-    t.match(node.cluster?.nodes, [
-      { name: 'im-1', worker: true, connected: true, endpoints: 2, state: 'up' },
-      { name: 'im-2', worker: true, connected: true, endpoints: 1, state: 'up' },
+    for (const person of [one, two, again]) await person.offline();
+  });
+
+  await t.test(
+    'domains and rooms of all workers are listed once, and endpoints on several workers count once',
+    async (t) => {
+      await server.arriveAt('im-1', 'one', { rooms: 'both,first' });
+      await server.arriveAt('im-2', 'two', { rooms: 'both,second' });
+      await server.arriveAt('im-2', 'three', { rooms: 'both' });
+      await server.arriveAt('im-1', 'three', { rooms: 'both' });
+      const rooms = await wanted(
+        () => read<Rooms>(server, '/api/rooms'),
+        ({ rooms }) => rooms.length === 3 && rooms[0]?.members === 3,
+      );
+      t.strictSame(
+        [...rooms.rooms].sort((a, b) => (a.room < b.room ? -1 : 1)),
+        [
+          { domain: siteA.domain, room: 'both', members: 3 },
+          { domain: siteA.domain, room: 'first', members: 1 },
+          { domain: siteA.domain, room: 'second', members: 1 },
+        ],
+      );
+      t.match(rooms, { total: 3, notCounted: [] });
+      t.match(await read(server, '/api/rooms?limit=1'), { total: 3, rooms: [{ room: 'both' }] });
+      t.strictSame((await read<Rooms>(server, '/api/rooms?domain=nowhere')).rooms, []);
+      const { domains, next } = await read<DomainPage>(server, '/api/domains');
+      t.equal(next, null);
+      t.match(domains, [{ domain: siteA.domain, source: 'file', endpoints: 3, connections: 4 }]);
+      const { metrics } = await read<{ metrics: Record<string, unknown> }>(server, '/api/stats');
+      const one = (value: number) => [{ labels: {}, value }];
+      const ofDomain = (value: number) => [{ labels: { domain: siteA.domain }, value }];
+      t.strictSame(metrics.nextalk_endpoints_online, one(3));
+      t.strictSame(metrics.nextalk_domain_endpoints_online, ofDomain(3));
+      t.strictSame(metrics.nextalk_endpoints_shared, one(1));
+      t.strictSame(metrics.nextalk_clients, one(4));
+      t.strictSame(metrics.nextalk_rooms, one(3));
+      t.strictSame(metrics.nextalk_domain_rooms, ofDomain(3));
+    },
+  );
+
+  await t.test('an endpoint is found on whichever workers it has clients, and shown as one', async (t) => {
+    const one = await server.arriveAt('im-1', '42', { client: 'tab', rooms: 'r', buddies: 'a' });
+    await server.arriveAt('im-2', '42', { client: 'phone', rooms: 's', buddies: 'b' });
+    await server.arriveAt('im-2', '7', { rooms: 'r' });
+    await one.show('dnd');
+    const found = await wanted(
+      () => lookup(server, '42'),
+      ({ endpoint }) => endpoint?.rooms.total === 2 && endpoint.buddies.total === 2 && endpoint.show === 'dnd',
+    );
+    t.match(found, { kind: 'endpoint', node: null, nodes: ['im-1', 'im-2'], notCounted: [], members: null });
+    t.match(found.endpoint, { online: true, nick: '42', visible: true });
+    const clients = found.endpoint?.clients ?? [];
+    t.match(clients, [
+      { name: 'tab', node: 'im-1', transport: 'websocket' },
+      { name: 'phone', node: 'im-2', transport: 'websocket' },
     ]);
-    t.match(node.cluster?.totals, { replicaEndpoints: 2 });
-    t.strictSame(
-      node.workers.map(({ name, state, restarts }) => [name, state, restarts]),
-      [
-        ['im-1', 'ready', 0],
-        ['im-2', 'ready', 0],
-      ],
+    for (const { node, via } of clients)
+      t.ok(via === null || via !== node, 'a client shows the node of its connection where that is another one');
+    t.strictSame([...(found.endpoint?.rooms.ids ?? [])].sort(), ['r', 's']);
+    t.strictSame([...(found.endpoint?.buddies.ids ?? [])].sort(), ['a', 'b']);
+    t.match(await lookup(server, '7'), { nodes: ['im-2'], endpoint: { clients: [{ node: 'im-2' }] } });
+    const room = await lookup(server, 'gid:r');
+    t.match(room, { kind: 'room', endpoint: null, members: { total: 2 } });
+    t.strictSame([...(room.members?.ids ?? [])].sort(), ['42', '7']);
+    t.match(await lookup(server, 'nobody'), { nodes: [], endpoint: null, members: null });
+    for (const query of ['', 'domain=nowhere&id=1', `domain=${siteA.domain}&id=a/b`]) {
+      t.match(await askAdmin(server, `/api/endpoint?${query}`), { status: 400, body: { message: / / } }, query);
+    }
+  });
+
+  await t.test('errors of all workers are one list, the latest first', async (t) => {
+    const nodes = new Set<string | undefined>();
+    let lost = 0;
+    await until('errors of both workers', async () => {
+      await server.site().push('9', 'away', 'lost');
+      lost += 1;
+      for (const { node } of (await lookup(server, 'away')).errors) nodes.add(node);
+      return nodes.size >= 2;
+    });
+    await server.site().post('/v5/presences/online', { name: '1' });
+    const { errors } = await read<{ errors: { reason: string; count: number; endpoints: string[] }[] }>(
+      server,
+      '/api/errors',
     );
+    t.match(errors, [{ reason: 'badRequest' }, { reason: 'offline', count: lost }]);
+    t.strictSame(errors[1]?.endpoints, [`/domain/${siteA.domain}/uid/away`]);
+    const found = await lookup(server, 'away');
+    t.strictSame(new Set(found.errors.map(({ node }) => node)), new Set(['im-1', 'im-2']));
     t.equal(
-      node.workers.reduce((sum, { process }) => sum + (process?.connections ?? 0), 0),
-      3,
+      found.errors.reduce((sum, { count }) => sum + count, 0),
+      lost,
     );
-    break;
-  }
+  });
 });
 
 t.test('a worker that hangs is left out of what is shown, and named', { skip }, async (t) => {
-  const server = await workersServer(t, ['--set', 'cluster.leaseMs=1000']);
+  const server = await workersServer(t, ['--set', 'cluster.leaseMs=2000']);
   await server.arriveAt('im-1', 'one', { rooms: 'r' });
   await server.arriveAt('im-2', 'one', { rooms: 'r' });
   await server.arriveAt('im-2', 'two', { rooms: 'r' });
