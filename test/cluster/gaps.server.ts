@@ -7,7 +7,7 @@ import { converges } from '../support/watching-user.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
-const leaseMs = 1000;
+const leaseMs = 2500;
 
 interface Cleaner {
   teardown(fn: () => unknown): void;

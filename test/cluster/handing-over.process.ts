@@ -30,7 +30,7 @@ class Node {
 
   async start(t: Cleaner): Promise<void> {
     const ports = ['--port', String(this.port), '--mqtt-port', '0', '--admin-port', '0', '--data', 'none'];
-    const flags = ['--nats', this.nats, '--set', `cluster.node=${this.name}`, '--set', 'cluster.leaveMs=1000'];
+    const flags = ['--nats', this.nats, '--set', `cluster.node=${this.name}`, '--set', 'cluster.leaveMs=3000'];
     this.process = nextalk(t, [...ports, ...flags, '--domain', `${siteA.domain}:${siteA.apikey}`]);
     await this.process.event('started');
     this.serves = true;

@@ -5,6 +5,7 @@ import { clusterSettings, NatsProxy, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
 import type { Person } from '../support/site.js';
+import { SteadyClock } from '../support/steady-clock.js';
 import { converges } from '../support/watching-user.js';
 
 const skip = skipWithout('nats-server');
@@ -22,8 +23,9 @@ async function scene(t: Cleaner, rooms: string): Promise<Scene> {
   const nats = await natsServer(t);
   const proxy = await NatsProxy.start(t, nats);
   const settings = clusterSettings(nats, { cluster: { leaseMs: 500 }, presence: { clientIdleMs: 600_000 } });
-  const n1 = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
-  const n2 = await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: 'n2' } }));
+  const clock = SteadyClock.start(t);
+  const n1 = await testServer(t, merge(settings, { cluster: { node: 'n1' } }), clock);
+  const n2 = await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: 'n2' } }), clock);
   const bob = await n1.site().arrive('bob', { rooms: 'tea,den' });
   const alices = [await n1.site().arrive('alice', { rooms }), await n2.site().arrive('alice')] as const;
   const lost = (count: number) => () =>

@@ -3,6 +3,7 @@ import { dice } from '../support/dice.js';
 import { clusterSettings, NatsProxy, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, type TestServer, testServer } from '../support/server.js';
+import { SteadyClock } from '../support/steady-clock.js';
 import { converges, settle, Talk } from '../support/watching-user.js';
 
 const skip = skipWithout('nats-server');
@@ -16,10 +17,11 @@ t.test(
     const proxies: NatsProxy[] = [];
     const nodes: TestServer[] = [];
     const settings = clusterSettings(nats, { cluster: { leaseMs }, presence: { graceMs: 50 } });
+    const clock = SteadyClock.start(t);
     for (let n = 1; n <= 3; n++) {
       const proxy = await NatsProxy.start(t, nats);
       proxies.push(proxy);
-      nodes.push(await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: `n${n}` } })));
+      nodes.push(await testServer(t, merge(settings, { cluster: { nats: [proxy.url], node: `n${n}` } }), clock));
     }
     const [n1, n2, n3] = nodes as [TestServer, TestServer, TestServer];
     const expected = await settle(nodes);

@@ -4,7 +4,7 @@ import { skipWithout } from '../support/programs.js';
 import { converges, settle, Talk } from '../support/watching-user.js';
 
 const skip = skipWithout('nats-server');
-const leaseMs = 1500;
+const leaseMs = 3000;
 
 t.test('users see each other’s presences as they are when nodes are stopped and killed', { skip }, async (t) => {
   const nats = await natsServer(t);

@@ -35,7 +35,7 @@ const settings = {
     { ...siteB, durability: 'restart' },
   ],
   presence: { graceMs: 600_000, clientIdleMs: 600_000 },
-  cluster: { leaseMs: 800 },
+  cluster: { leaseMs: 2000 },
 };
 
 class Cluster implements Nodes {

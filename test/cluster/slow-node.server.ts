@@ -68,10 +68,10 @@ t.test(
 t.test('messages kept on both sides of a gap come once each', { skip }, async (t) => {
   const nats = await natsServer(t);
   const presence = { graceMs: 600_000, clientIdleMs: 600_000 };
-  const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 }, presence });
+  const settings = clusterSettings(nats, { cluster: { leaseMs: 2500 }, presence });
   const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
   const { name } = settings.cluster as { name: string };
-  const sets = { 'cluster.name': name, 'cluster.leaseMs': 1000, 'presence.clientIdleMs': 600_000 };
+  const sets = { 'cluster.name': name, 'cluster.leaseMs': 2500, 'presence.clientIdleMs': 600_000 };
   const slow = await ProcessNode.start(t, nats.url, 'slow', sets);
   const desk = await slow.site().arrive('alice');
   const phone = await other.site().arrive('alice');

@@ -1,9 +1,11 @@
 import t from 'tap';
+import type { Clock } from '../../src/clock.js';
 import { dice } from '../support/dice.js';
 import { HANG_MS } from '../support/hang.js';
 import { clusterSettings, NatsProxy, type NatsServer, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
+import { SteadyClock } from '../support/steady-clock.js';
 import type { WebSocketClient } from '../support/websocket.js';
 import { Admin, type Made } from './support.js';
 import { agreed, change, type Shown, statusOf } from './wander.js';
@@ -47,9 +49,9 @@ t.test('a node that joins later knows the domains before it serves anybody', { s
   t.match(await person.next(), { body: 'from the other' });
 });
 
-async function proxied(t: Cleaner, nats: NatsServer, settings: Settings, node: string) {
+async function proxied(t: Cleaner, nats: NatsServer, settings: Settings, node: string, clock: Clock) {
   const proxy = await NatsProxy.start(t, nats);
-  const server = await testServer(t, merge(settings, { cluster: { node, nats: [proxy.url] } }));
+  const server = await testServer(t, merge(settings, { cluster: { node, nats: [proxy.url] } }), clock);
   return { proxy, server };
 }
 
@@ -62,9 +64,10 @@ t.test(
     const roll = dice(7);
     const keys: Shown[] = [];
     const removed: Shown[] = [];
-    const one = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
-    const { proxy, server: two } = await proxied(t, nats, settings, 'n2');
-    let three = await testServer(t, merge(settings, { cluster: { node: 'n3' } }));
+    const clock = SteadyClock.start(t);
+    const one = await testServer(t, merge(settings, { cluster: { node: 'n1' } }), clock);
+    const { proxy, server: two } = await proxied(t, nats, settings, 'n2', clock);
+    let three = await testServer(t, merge(settings, { cluster: { node: 'n3' } }), clock);
     const all = () => [one, two, three];
     const wander = async (steps: number): Promise<void> => {
       for (let step = 0; step < steps; step++) await change(all()[roll(3)] as TestServer, roll, keys, removed);
@@ -83,7 +86,7 @@ t.test(
     await check('after a partition');
     await three.stop();
     for (let step = 0; step < 30; step++) await change([one, two][roll(2)] as TestServer, roll, keys, removed);
-    three = await testServer(t, merge(settings, { cluster: { node: 'n3' } }));
+    three = await testServer(t, merge(settings, { cluster: { node: 'n3' } }), clock);
     await check('after a node came back');
     t.ok(removed.length > 5, 'keys were removed');
     t.ok((await agreed(all())).includes(siteA.domain));

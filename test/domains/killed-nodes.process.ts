@@ -14,7 +14,7 @@ import { agreed, change, type Shown, statusOf } from './wander.js';
 
 const skip = skipWithout('nats-server');
 const settings = {
-  cluster: { store: 'none', leaseMs: 500 },
+  cluster: { store: 'none', leaseMs: 2000 },
   // Many wrong keys are tried here: nobody is locked out.
   lockout: { failures: 0 },
 };

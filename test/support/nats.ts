@@ -9,6 +9,7 @@ import { freePort } from './ports.js';
 import { childEnvironment, type NexTalkProcess, nextalk, spawnTethered } from './process.js';
 import { program } from './programs.js';
 import { type Cleaner, merge, type Settings, siteA, TestServer, testServer } from './server.js';
+import { SteadyClock } from './steady-clock.js';
 import { until } from './until.js';
 
 /** Resolves when somebody listens on a port of loopback. */
@@ -97,10 +98,10 @@ export async function jetStreamServers(t: Cleaner): Promise<[NatsServer, NatsSer
 
 let clusters = 0;
 
-/** Settings of a cluster of its own; nodes that share them belong together. */
+/** Settings of a cluster of its own; nodes that share them belong together. Its lease ends in no test unless that gives a shorter one. */
 export function clusterSettings(nats: NatsServer, overrides: Settings = {}): Settings {
   clusters += 1;
-  return merge({ cluster: { nats: [nats.url], name: `test${clusters}`, leaseMs: 2000 } }, overrides);
+  return merge({ cluster: { nats: [nats.url], name: `test${clusters}`, leaseMs: 10_000 } }, overrides);
 }
 
 interface Nodes {
@@ -117,8 +118,11 @@ export async function testCluster<Count extends keyof Nodes>(
   overrides: Settings = {},
 ): Promise<Nodes[Count]> {
   const settings = clusterSettings(nats, overrides);
+  const clock = SteadyClock.start(t);
   const nodes: TestServer[] = [];
-  for (let n = 1; n <= count; n++) nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } })));
+  for (let n = 1; n <= count; n++) {
+    nodes.push(await testServer(t, merge(settings, { cluster: { node: `n${n}` } }), clock));
+  }
   return nodes as Nodes[Count];
 }
 
