@@ -10,6 +10,7 @@ import { openPoll } from './support/polling.js';
 import { skipWithout } from './support/programs.js';
 import { expire, siteA, type TestServer, testServer, times } from './support/server.js';
 import { mqttTcp, mqttWebSocket } from './support/transports.js';
+import { until } from './support/until.js';
 import { WebSocketClient } from './support/websocket.js';
 
 const admin = { admin: { port: -1 }, presence: times };
@@ -145,9 +146,10 @@ t.test('a connection to another node has its address', { skip: skipWithout('nats
   for (const kind of ['websocket', 'jsonp', 'events']) {
     const { ticket } = await home.site().online(kind);
     await behindProxy[kind]?.(other, ticket);
-    let view = await viewOf(home, kind);
-    // Where the client never comes, the test's own time limit ends the loop.
-    while (view?.clients[0]?.via !== 'n2') view = await viewOf(home, kind);
+    const view = await until(`${kind} through n2`, async () => {
+      const view = await viewOf(home, kind);
+      return view?.clients[0]?.via === 'n2' && view;
+    });
     const seenAt = kind === 'websocket' ? null : Number;
     t.match(
       view,

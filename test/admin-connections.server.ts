@@ -7,10 +7,10 @@ import { listen } from '../src/admin/listener.js';
 import { SAMPLE_FIELDS, type Sample } from '../src/admin/measures.js';
 import { Stream } from '../src/admin/stream.js';
 import { type AdminMetrics, Metrics } from '../src/metrics.js';
-import { turn } from './mqtt/support/device.js';
 import { askAdmin } from './support/admin.js';
 import { seriesOf } from './support/prometheus.js';
 import { type TestServer, testServer } from './support/server.js';
+import { turnsUntil, until } from './support/until.js';
 
 const most = 256;
 
@@ -51,7 +51,7 @@ t.test('connections that have been answered and stay open keep nobody out of the
   t.teardown(() => sockets.map((socket) => socket.destroy()));
   for (let i = 0; i < most; i += 1)
     sockets.push(await opened(server, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'));
-  while (sockets.some(({ bytesRead }) => bytesRead === 0)) await turn();
+  await turnsUntil('an answer to everybody', () => sockets.every(({ bytesRead }) => bytesRead > 0));
   t.equal((await askAdmin(server, '/healthz')).status, 200);
 });
 
@@ -77,7 +77,7 @@ async function narrow(t: Test): Promise<{ admin: AdminMetrics; open: (text: stri
   const open = async (text: string): Promise<Socket> => {
     const before = asked;
     const socket = await opened({ adminPort: listener.port }, text);
-    while (asked === before && !socket.closed) await turn();
+    await turnsUntil('a request asked, or refused', () => asked > before || socket.closed);
     return socket;
   };
   return { admin, open };
@@ -90,7 +90,7 @@ t.test('where everybody is being answered, who comes is closed, and comes again 
   t.ok((await open(get)).closed);
   t.match(admin, { connections: 2, dropped: 1 });
   first.destroy();
-  while (admin.connections > 1) await turn();
+  await turnsUntil('the end of one connection', () => admin.connections <= 1);
   t.notOk((await open(get)).closed);
   t.notOk(second.closed);
 });
@@ -100,7 +100,7 @@ t.test('a connection that sends a body without end is closed for a new one', asy
   const post = 'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n';
   const [first, second] = [await open(post), await open(post)];
   t.notOk((await open(post)).closed);
-  while (!first.closed) await turn();
+  await turnsUntil('the end of the first connection', () => first.closed);
   t.notOk(second.closed);
   t.match(admin, { connections: 2, dropped: 1 });
 });
@@ -128,7 +128,7 @@ t.test('a request that drips in and an answer that is not read end their connect
   t.teardown(() => large.close());
   const unread = await opened({ adminPort: large.port }, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
   unread.pause();
-  while (!asked || admin.connections > 0) await turn();
+  await until('the end of the connection that is not read', () => asked && admin.connections === 0);
   t.match(admin, { connections: 0, dropped: 0 });
 });
 
@@ -147,7 +147,7 @@ t.test('fifty dashboards are open at once; one more is refused until another is 
   for (let n = 0; n < 50; n++) t.equal(await status(), '200');
   t.equal(await status(), '503');
   sockets[0]?.destroy();
-  while (((await metrics(server)).open ?? 0) > 51);
+  await until('the end of one dashboard', async () => ((await metrics(server)).open ?? 0) <= 51);
   t.equal(await status(), '200');
   t.equal(await status(), '503');
 });

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { exchange } from './support/http.js';
 import { type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
+import { until } from './support/until.js';
 import { WebhookServer } from './support/webhook.js';
 
 interface Row {
@@ -34,9 +35,10 @@ t.test('each webhook is listed with what waits for it and the status of its last
   ]);
   await server.site().push('anna', 'sid:bot', 'a secret');
   await Promise.all([good.next(), bad.next()]);
-  let found: Row[] = [];
-  do found = await rows(server);
-  while (found.some(({ lastStatus }) => lastStatus === null));
+  const found = await until('an answer of both', async () => {
+    const found = await rows(server);
+    return found.every(({ lastStatus }) => lastStatus !== null) && found;
+  });
   const of = (name: string) => found.find((row) => row.of === name);
   t.match(of('events'), { waiting: 0, lastStatus: 200, oldest: null });
   t.match(of('sid:bot'), { waiting: 1, lastStatus: 503, oldest: Number });

@@ -8,6 +8,7 @@ import { natsServer, testCluster } from './support/nats.js';
 import { skipWithout } from './support/programs.js';
 import { type Cleaner, type Settings, siteA, siteB, type TestServer, testServer } from './support/server.js';
 import type { Site } from './support/site.js';
+import { until } from './support/until.js';
 import { type Reply, WebhookServer } from './support/webhook.js';
 
 const KINDS = ['message', 'undelivered'];
@@ -254,7 +255,7 @@ t.test('what waits for the site is deleted on whichever node it waits', { skip }
     await settled();
   }
   // A message that is being POSTed when it is deleted leaves when that has failed.
-  while (waiting() > 0) await settled();
+  await until('nothing waiting', () => waiting() === 0);
   t.equal(waiting(), 0);
   t.equal(dropped(nodes[0]) + dropped(nodes[1]), 2);
 });

@@ -12,6 +12,7 @@ import type { HttpRequest, HttpResponse } from '../src/uws.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
 import { TestDevice, turn } from './mqtt/support/device.js';
 import type { Cleaner } from './support/server.js';
+import { turnsUntil } from './support/until.js';
 
 /** A connection that keeps the packets and the close that it is given. */
 class Recorder implements Transport {
@@ -51,7 +52,7 @@ t.test('an endpoint that fails on a packet goes on as it was', async (t) => {
   };
   client.endpoint.tell({ kind: 'deliver', packet: packet as never, only: null });
   broker.push('tom', 'jack', 'still here');
-  while (transport.packets.length === 0) await turn();
+  await turnsUntil('a packet', () => transport.packets.length > 0);
   t.equal(metrics.crashes, 1);
   t.equal(domain.metrics.endpointsOnline, 1);
   t.match(transport.packets, [{ fields: { body: 'still here' } }]);
@@ -95,7 +96,7 @@ t.test('messages that wait for an endpoint which ends after a crash are answered
   client.endpoint.tell({ kind: 'join', room: '/domain/a.example/gid/r' as never, nick: null, reply });
   client.endpoint.tell(online);
   client.endpoint.tell({ kind: 'pass', done: () => reply('passed') });
-  while (answers.length < 4) await turn();
+  await turnsUntil('four answers', () => answers.length >= 4);
   t.strictSame(answers, [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 'passed']);
   t.ok(await broker.online('jack'));
 });
@@ -157,7 +158,7 @@ t.test(
     const abort = poll(() => t.fail('the browser has gone'));
     broker.push('tom', 'jack', 'one');
     // The poll takes the message at the end of the turn, and writes it when the event loop has looked at the network.
-    while (domain.metrics.sent.message === 0) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil('a message sent', () => domain.metrics.sent.message > 0);
     const answered = new Promise<string>((resolve) => poll(resolve));
     abort();
     t.match(await answered, /"body":"one"/);

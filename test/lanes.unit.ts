@@ -3,6 +3,7 @@ import t from 'tap';
 import { Lane } from '../src/actors/lane.js';
 import { type ActorLane, type Behaviour, createSystem, type Ref } from '../src/actors/system.js';
 import { Metrics } from '../src/metrics.js';
+import { turnsUntil } from './support/until.js';
 
 function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean) {
   const system = createSystem({ metrics: new Metrics() });
@@ -18,9 +19,7 @@ function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean) {
   };
   const actorIn = (lane: ActorLane): Ref<string> => system.spawn(system.group('group', lane), behaviour, null);
   const writes = (lane: ActorLane, what: string) => lane.add({ flush: () => log.push(what) });
-  const handled = async (count: number) => {
-    while (log.length < count) await new Promise((resolve) => setImmediate(resolve));
-  };
+  const handled = (count: number) => turnsUntil(`${count} entries of the log`, () => log.length >= count);
   return { system, log, actorIn, writes, handled };
 }
 
@@ -110,7 +109,7 @@ t.test(
     writes(lane, 'written');
     await handled(1);
     t.strictSame(log, ['written']);
-    while (lane.pending > 0) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil('an empty lane', () => lane.pending === 0);
     t.ok(left <= 0);
   },
 );

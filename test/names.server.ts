@@ -1,13 +1,13 @@
 /** How the names of sites are looked up for webhooks: src/protocols/names.ts. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { type Clock, systemClock } from '../src/clock.js';
 import { LOOKUP_MS, Names } from '../src/protocols/names.js';
 import { type PostResult, post } from '../src/protocols/post.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { NameServer } from './support/name-server.js';
+import { turnsUntil } from './support/until.js';
 import { WebhookServer } from './support/webhook.js';
 
 const NOWHERE = { hosts: '/nowhere/hosts', resolvConf: '/nowhere/resolv.conf' };
@@ -74,7 +74,7 @@ t.test('name servers that are silent hold up no file and no other name, and take
   t.strictSame(await find(names, 'good.example', 'd1.example'), ['1.2.3.4']);
   clock.advance(LOOKUP_MS);
   for (const answer of await Promise.all(slow)) t.match(answer, /no name server answered/);
-  while (names.running > 0) await nextTurn();
+  await turnsUntil('the end of every search', () => names.running === 0);
   t.equal(names.waiting, 0);
 });
 
@@ -90,7 +90,7 @@ t.test('the names of one domain are looked up four at a time, and those of other
   clock.advance(LOOKUP_MS);
   for (const answer of await Promise.all([...slow, behind]))
     t.match(answer, /no name server answered/, 'also what waited');
-  while (names.running > 0) await nextTurn();
+  await turnsUntil('the end of every search', () => names.running === 0);
   t.equal(names.waiting, 0);
 });
 

@@ -14,6 +14,7 @@ import { skipWithoutNginx, startNginx } from './support/nginx.js';
 import { freePort } from './support/ports.js';
 import { type Cleaner, type Settings, siteA, type TestServer, testServer } from './support/server.js';
 import { first, tlsFiles } from './support/tls.js';
+import { until } from './support/until.js';
 
 const skip = skipWithoutNginx;
 const ca = first.cert;
@@ -137,7 +138,7 @@ t.test('ten tabs of one browser poll at once, over one connection of HTTP/2', { 
     const query = new URLSearchParams({ domain: siteA.domain, ticket, callback: 'f' });
     return textOf(session.request({ ':path': `/v5/packets?${query}` }));
   });
-  while (front.server.metrics.connections.jsonp < 10) await new Promise((resolve) => setImmediate(resolve));
+  await until('ten polls', () => front.server.metrics.connections.jsonp >= 10);
   for (let n = 0; n < 10; n++)
     await call(front, '/v5/messages', { form: { from: 'x', to: `tab-${n}`, body: 'to all' } });
   for (const text of await Promise.all(polls)) t.match(text, /"to all"/);

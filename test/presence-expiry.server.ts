@@ -4,6 +4,7 @@ import { openPoll, poll, pollPackets } from './support/polling.js';
 import { type Cleaner, type TestServer, testServer, times } from './support/server.js';
 import type { Person, Site } from './support/site.js';
 import { longPolling, transports } from './support/transports.js';
+import { until } from './support/until.js';
 
 const offline = { type: 'offline', show: 'unavailable' };
 
@@ -21,7 +22,7 @@ async function isForgotten(site: Site, ticket: string): Promise<boolean> {
 
 /** Resolves when the endpoint has lost the client with this ticket. */
 async function forgotten(site: Site, ticket: string): Promise<void> {
-  while (!(await isForgotten(site, ticket)));
+  await until('a client forgotten', () => isForgotten(site, ticket));
 }
 
 /** Resolves when the server counts that many open connections of all transports. */

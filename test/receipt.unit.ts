@@ -11,6 +11,7 @@ import { ManualClock } from './mqtt/support/clock.js';
 import { SlowDisk } from './mqtt/support/disk.js';
 import { dice } from './support/dice.js';
 import type { Cleaner } from './support/server.js';
+import { turnsUntil } from './support/until.js';
 
 function gathering() {
   const settled: Outcome[] = [];
@@ -116,7 +117,7 @@ t.test('An endpoint that fails on a message leaves it unknown, and the call is a
     throw new Error('a fault of the test');
   };
   send({ receipt: '1' });
-  while (answers.length === 0) await turn();
+  await turnsUntil('an answer', () => answers.length > 0);
   t.match(answers, [{ outcomes: [['jack', 'unknown']] }]);
   t.equal(domain.runtime.metrics.crashes, 1);
 });

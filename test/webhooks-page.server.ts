@@ -1,7 +1,6 @@
 /** The programs of docs/webhooks.md, with the server that they are written for: who missed a message gets an e-mail, once. */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { exchange } from './support/http.js';
 import { type Block, readBlocks } from './support/markdown.js';
@@ -10,6 +9,7 @@ import { freePort } from './support/ports.js';
 import { spawnTethered } from './support/process.js';
 import { type Program, program, skipWithout } from './support/programs.js';
 import { type Settings, testServer } from './support/server.js';
+import { until } from './support/until.js';
 import { signature } from './support/webhook.js';
 
 const blocks = readBlocks(readFileSync(join(import.meta.dirname, '../docs/webhooks.md'), 'utf8'));
@@ -76,7 +76,7 @@ for (const { name, needs, path, start } of LANGUAGES) {
     await site.push('anna', 'rose', 'she is there');
     await site.push('anna', 'jack', 'Where are you? ☃', { nick: 'Anna' });
     await site.push('anna', 'nobody', 'without an address');
-    while (!mails().includes('Where are you?')) await pause(20);
+    await until('the first mail', () => mails().includes('Where are you?'));
     t.match(mails(), /To: jack@example\.com.*Subject: You missed a message.*Anna wrote:\s+Where are you\? ☃/s);
     t.notMatch(mails(), /she is there|without an address/);
     const events = (body: string) => [{ id: 'one', kind: 'undelivered', name: 'jack', packet: { nick: 'A', body } }];
@@ -89,9 +89,9 @@ for (const { name, needs, path, start } of LANGUAGES) {
     const good = `sha256=00,${signature(DOMAIN.webhookSecret, body)}`;
     t.strictSame([await post(body, good), await post(body, good)], [204, 204]);
     t.equal(await post(JSON.stringify({ events: events('forged') }), signature('wrong', body)), 401);
-    while (!mails().includes('twice')) await pause(20);
+    await until('a mail of what was posted', () => mails().includes('twice'));
     await site.push('anna', 'jack', 'the last');
-    while (!mails().includes('the last')) await pause(20);
+    await until('the last mail', () => mails().includes('the last'));
     t.equal(mails().split('twice').length, 2, 'once');
     t.notMatch(mails(), /forged/);
   });

@@ -3,6 +3,7 @@ import t from 'tap';
 import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, siteA, type TestServer, testServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 
@@ -133,7 +134,7 @@ t.test('each publication goes to one member of a shared subscription, on any nod
       .map(Number);
   for (let n = 0; n < 20; n++) await three.client.publishAsync('jobs/x', String(n), { qos: 1 });
   for (let n = 20; n < 40; n++) await one.client.publishAsync('jobs/x', String(n), { qos: 1 });
-  while (numbers(one).length + numbers(two).length < 40) await new Promise((resolve) => setImmediate(resolve));
+  await until('40 numbers', () => numbers(one).length + numbers(two).length >= 40);
   t.strictSame(
     [...numbers(one), ...numbers(two)].toSorted((a, b) => a - b),
     Array.from({ length: 40 }, (_, n) => n),
@@ -148,7 +149,7 @@ t.test('a session is taken over between nodes', { skip }, async (t) => {
   await first.client.subscribeAsync('news', { qos: 1 });
   const second = await Backend.connect(t, n2, options);
   t.ok(second.sessionPresent);
-  while (first.reasons.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until('the end of the first connection', () => first.reasons.length > 0);
   t.strictSame(first.reasons, [0x8e]);
   const publisher = await Backend.connect(t, n3);
   await publisher.client.publishAsync('news', 'now', { qos: 1 });

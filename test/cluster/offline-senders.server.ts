@@ -4,6 +4,7 @@ import { ManualClock } from '../mqtt/support/clock.js';
 import { clusterSettings, NatsProxy, natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, testServer } from '../support/server.js';
+import { until } from '../support/until.js';
 import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
@@ -26,7 +27,7 @@ t.test('a push that has not come to the node of its receiver is not answered yet
     .then(() => {
       isAnswered = true;
     });
-  while (far.metrics.domain(far.site().domain).accepted.message === 0) await far.site().presences('jack');
+  await far.settledWhile(() => far.metrics.domain(far.site().domain).accepted.message === 0);
   await far.site().presences('jack');
   t.notOk(isAnswered, 'what follows through another node would come first');
   proxy.restore();
@@ -117,8 +118,7 @@ t.test(
     const lost = remembers(nodes[2]);
     t.ok(lost > 0);
     await nodes[2].close();
-    while (nodes[0].metrics.cluster.nodes > 2 || nodes[1].metrics.cluster.nodes > 2)
-      await nodes[0].site().presences('jack');
+    await until('two nodes left', () => nodes.slice(0, 2).every(({ metrics }) => metrics.cluster.nodes <= 2));
     for (const node of [nodes[1], nodes[0]]) for (const from of senders) await say(node, from);
     let again = 0;
     for (const _packet of await jack.before()) again += 1;

@@ -8,6 +8,7 @@ import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
 import type { Site } from '../support/site.js';
 import { transports } from '../support/transports.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const push = { from: 'shop', body: 'hi', receipt: 1 };
@@ -96,7 +97,7 @@ t.test(
     const peer = await PeerNode.join(t, nats, 'c1', 'n1');
     const jack = '/domain/a.example/uid/jack';
     peer.say(JSON.stringify(['u', 'a.example', jack, 1, 'Jack', 1, 'available', '', 1, []]));
-    while (!(await server.site().presences('jack')).jack);
+    await until('Jack online', async () => (await server.site().presences('jack')).jack);
     const isMessage = (items: readonly (readonly unknown[])[]) => items.some(([kind]) => kind === 'e');
     const asked = outcome(server.site(), 'jack');
     const { items } = await peer.next((frame) => isMessage(frame.items));

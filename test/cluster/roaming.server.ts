@@ -2,6 +2,7 @@ import t from 'tap';
 import { natsServer, testCluster } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import type { Person, Site } from '../support/site.js';
+import { turnsUntil } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const moves = 12;
@@ -52,15 +53,15 @@ t.test('a user who goes from node to node is sent every message once and in orde
     const heard: number[] = [];
     all.push(heard);
     void listen(bob, heard);
-    while (heard.length < 5) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil('five messages', () => heard.length >= 5);
     await before.offline();
     // Until the part on the node that Bob has left has ended.
     const from = heard.length;
-    while (heard.length < from + 60) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil('60 messages more', () => heard.length >= from + 60);
   }
   await stream.end();
   const last = all.at(-1) as number[];
-  while (last.at(-1) !== stream.sent - 1) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil('the last message', () => last.at(-1) === stream.sent - 1);
   for (const [i, heard] of all.entries()) {
     const gap = heard.findIndex((number, at) => at > 0 && number !== (heard[at - 1] as number) + 1);
     t.equal(gap, -1, `client ${i}: ${heard.slice(Math.max(0, gap - 3), gap + 4)}`);

@@ -5,6 +5,7 @@ import { clusterSettings, natsServer } from '../support/nats.js';
 import { PeerNode } from '../support/peer-node.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, siteA, type TestServer, testServer } from '../support/server.js';
+import { turnsUntil } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const { domain } = siteA;
@@ -26,7 +27,7 @@ function say(peer: PeerNode, ...items: readonly unknown[]): void {
 async function taken(node: TestServer, peer: PeerNode): Promise<void> {
   const { itemsReceived } = node.metrics.cluster;
   say(peer, ['i', domain, 'nothing/else', true]);
-  while (node.metrics.cluster.itemsReceived === itemsReceived) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil('an item taken by the node', () => node.metrics.cluster.itemsReceived > itemsReceived);
 }
 
 async function backend(t: Cleaner, node: TestServer, clientId?: string): Promise<MqttClient> {

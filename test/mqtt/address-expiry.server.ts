@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../../src/clock.js';
 import { clusterSettings, natsServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
+import { turnsUntil } from '../support/until.js';
 import { client, type Subscriber } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
 
@@ -129,7 +130,7 @@ t.test('what a ticket’s client and its will say expires, and who watches the a
   await publishThree(phone.client, 'bob');
   phone.client.stream.destroy();
   const { accepted } = server.metrics.domain(siteA.domain);
-  while (accepted.message < 4) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil('four messages accepted', () => accepted.message >= 4);
   clock.advance(20_000);
   t.strictSame(await twoOf(await connect(t, server, { password: bob })), LEFT);
   t.strictSame(await twoOf(await connect(t, server, kept)), LEFT);
@@ -176,7 +177,7 @@ t.test(
     await publishThree(backend.client, 'bob', 'tom');
     await publishThree(backend.client, 'ann', 'nobody');
     const { accepted, delivered } = n2.metrics.domain(siteA.domain);
-    while (delivered.message < 6) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil('six messages delivered', () => delivered.message >= 6);
     t.equal(accepted.message, 3, 'those of tom are sent from where he is');
     for (const clock of clocks) clock.offMs += 20_000;
     for (const password of [bob, ann]) {

@@ -4,6 +4,7 @@ import t from 'tap';
 import { WebSocket } from 'ws';
 import { testServer } from '../support/server.js';
 import { cert, tlsFiles } from '../support/tls.js';
+import { turnsUntil } from '../support/until.js';
 import { own, testBroker } from './support/broker.js';
 import { client } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
@@ -136,7 +137,7 @@ t.test('A connection that the server has ended is closed although its client nev
   t.equal(broker.metrics.connections.mqtt, 1, 'its client has time to read');
   t.equal(broker.metrics.refused.malformed, 1);
   clock.advance(5000);
-  while (broker.metrics.connections.mqtt > 0) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil('the end of the connection', () => broker.metrics.connections.mqtt === 0);
 });
 
 t.test('A WebSocket that has ended counts for its address no longer', async (t) => {

@@ -1,6 +1,7 @@
 /** Each feature of 5.0, and what 3.1.1 has of it, with mqtt.js over TCP. */
 import type { IClientOptions } from 'mqtt';
 import t from 'tap';
+import { turnsUntil } from '../support/until.js';
 import { address, type TestBroker, testBroker } from './support/broker.js';
 import { client, type Subscriber } from './support/clients.js';
 import { ManualClock } from './support/clock.js';
@@ -9,7 +10,7 @@ const urlOf = (broker: TestBroker) => `mqtt://127.0.0.1:${broker.port}`;
 
 /** Resolves when the broker has so many connections. */
 async function connections(broker: TestBroker, count: number): Promise<void> {
-  while (broker.metrics.connections.mqtt !== count) await new Promise((resolve) => setImmediate(resolve));
+  await turnsUntil(`${count} connections`, () => broker.metrics.connections.mqtt === count);
 }
 
 /** Loses the connection as a network does. */

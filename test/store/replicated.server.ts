@@ -99,7 +99,7 @@ t.test(
     t.strictSame([...bans.entries('ban')], [[['ban', 'b'], 'third']]);
     await committed(one);
     await shown(two, ['ban', 'b'], 'third');
-    while (!heard.some(([, value]) => value === undefined)) await new Promise((resolve) => setImmediate(resolve));
+    await until('the removal', () => heard.some(([, value]) => value === undefined));
     t.equal(two.table('bans').get(['ban', 'a']), undefined);
     t.strictSame(heard.at(-1), [['ban', 'a'], undefined]);
     const { store: late } = await node(t, nats);
@@ -167,7 +167,7 @@ t.test('what was committed is there after its node and JetStream were killed und
     });
   };
   for (let i = 0; i < 20; i++) write();
-  while (kept.length < 200) await new Promise((resolve) => setImmediate(resolve));
+  await until('200 commits', () => kept.length >= 200);
   await nats.stop();
   await stopped;
   await nats.start();
@@ -185,7 +185,7 @@ t.test('without JetStream a node serves on until too much waits, and says so', {
   const full: boolean[] = [];
   store.watch((isFull) => void full.push(isFull));
   await nats.stop();
-  while (jetstream.available) await new Promise((resolve) => setImmediate(resolve));
+  await until('the loss of JetStream', () => !jetstream.available);
   const table = store.table<string>('offline');
   const text = 'x'.repeat(100_000);
   let isCommitted = false;
@@ -204,7 +204,7 @@ t.test('without JetStream a node serves on until too much waits, and says so', {
   t.notOk(isCommitted);
   await nats.start();
   await committed(store);
-  while (full.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  await until('room again', () => full.length >= 2);
   t.strictSame(full, [true, false]);
   const { store: other } = await node(t, nats);
   t.equal([...other.table('offline').entries('a')].length, n, 'and all of it is kept');

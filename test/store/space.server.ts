@@ -1,11 +1,12 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { Commits } from '../../src/store/commits.js';
 import { openLmdb } from '../../src/store/lmdb.js';
 import { type Measured, Space } from '../../src/store/space.js';
 import type { Store } from '../../src/store/store.js';
+import { turnsUntil, until } from '../support/until.js';
 
 const MIB = 1024 * 1024;
 
@@ -102,7 +103,7 @@ t.test('a store on a disk that is all but full writes nothing, and everything wh
   table.put(['a', 1], 'before');
   await store.flush();
   free = 40 * MIB;
-  while (store.hasRoom()) await nextTurn();
+  await turnsUntil('a store that has no room', () => !store.hasRoom());
   t.strictSame(told, [true]);
   table.put(['a', 2], 'from the reserve');
   await store.flush();
@@ -128,10 +129,10 @@ t.test('a store on a disk that is all but full writes nothing, and everything wh
   t.strictSame(numbers(written), [1, 2], 'nothing has been written');
   await written.close();
   free = 1000 * MIB;
-  while (!store.hasRoom()) {
+  await until('a store that has room again', async () => {
     await store.flush();
-    await nextTurn();
-  }
+    return store.hasRoom();
+  });
   await store.flush();
   t.equal(committed, 1);
   t.strictSame(told, [true, false]);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HANG_MS } from './hang.js';
 
 const LOOK_MS = 20;
@@ -20,6 +21,15 @@ export async function until<T>(
     const waitedMs = Date.now() - start;
     if (waitedMs > boundMs) throw new Error(`not within ${boundMs} ms: ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_MS, waitedMs / LOOKS_PER_WAIT)));
+  }
+}
+
+/** Lets turns of the event loop pass until something is so that happens in this process. What does not come is named by the error. */
+export async function turnsUntil(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = Date.now() + HANG_MS;
+  while (!isSo()) {
+    if (Date.now() > deadline) throw new Error(`not within ${HANG_MS} ms: ${what}`);
+    await nextTurn();
   }
 }
 
