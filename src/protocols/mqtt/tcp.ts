@@ -5,6 +5,7 @@ import type { Certificate } from '../../certificate.js';
 import { Timeouts } from '../../clock.js';
 import { networkOf } from '../client-address.js';
 import { Connection } from './connection.js';
+import { DirectWrites } from './direct-writes.js';
 import type { MqttHost } from './host.js';
 import { withSharedReads } from './shared-reads.js';
 import type { Wire } from './wire.js';
@@ -23,34 +24,50 @@ class TcpWire implements Wire {
   readonly origin = '';
   readonly unseenBytes = 0;
   readonly address: string;
+  /** Called when the network has taken what waited for it. */
+  onDrained: () => void = () => undefined;
+  /** Null: the socket encrypts. */
+  readonly #direct: DirectWrites | null;
+  /** Whether the socket's stream may have bytes: to look there costs more than to remember. */
+  #isStreaming = false;
+  #isEnded = false;
 
   constructor(
     private readonly socket: net.Socket,
     private readonly lingering: Timeouts<net.Socket>,
   ) {
     this.address = networkOf(socket.remoteAddress ?? '');
+    this.#direct = socket instanceof tls.TLSSocket ? null : new DirectWrites(socket, () => this.onDrained());
+    socket.on('drain', () => this.onDrained());
   }
 
   get buffered(): number {
-    return this.socket.writableLength;
+    const streamed = this.#isStreaming ? this.socket.writableLength : 0;
+    this.#isStreaming = streamed > 0;
+    return streamed + (this.#direct?.waiting ?? 0);
   }
 
   write(chunks: readonly Buffer[]): void {
-    const { socket } = this;
-    if (socket.destroyed || socket.writableEnded) return;
+    if (this.#isEnded) return;
     const [first] = chunks;
-    if (chunks.length === 1 && first) {
-      socket.write(first);
-      return;
-    }
+    if (chunks.length === 1 && first) return this.#write(first);
     const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
-    if (bytes <= GATHER_BYTES) {
-      socket.write(Buffer.concat(chunks, bytes));
-      return;
-    }
-    socket.cork();
+    if (bytes <= GATHER_BYTES) return this.#write(Buffer.concat(chunks, bytes));
+    this.socket.cork();
     this.#writeInPieces(chunks);
-    socket.uncork();
+    this.socket.uncork();
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.buffered === 0 && this.#direct?.write(bytes)) return;
+    this.#writeToStream(bytes);
+  }
+
+  #writeToStream(bytes: Buffer): void {
+    const { socket } = this;
+    if (socket.destroyed) return;
+    this.#isStreaming = true;
+    socket.write(bytes);
   }
 
   /** Each write costs 10 us: thousands of small chunks are copied together, piece by piece. */
@@ -69,7 +86,7 @@ class TcpWire implements Wire {
   }
 
   #writePiece(chunks: readonly Buffer[], from: number, to: number): void {
-    this.socket.write(to - from === 1 ? (chunks[from] as Buffer) : Buffer.concat(chunks.slice(from, to)));
+    this.#writeToStream(to - from === 1 ? (chunks[from] as Buffer) : Buffer.concat(chunks.slice(from, to)));
   }
 
   pause(): void {
@@ -82,6 +99,7 @@ class TcpWire implements Wire {
 
   end(): void {
     const { socket } = this;
+    this.#isEnded = true;
     if (socket.destroyed) return;
     socket.end();
     socket.resume();
@@ -89,6 +107,7 @@ class TcpWire implements Wire {
   }
 
   drop(): void {
+    this.#isEnded = true;
     this.socket.destroy();
   }
 }
@@ -108,8 +127,9 @@ function accept(host: MqttHost, lingering: Timeouts<net.Socket>, socket: net.Soc
   // A connection may be reset at any time; `close` follows, and does what is to be done.
   socket.on('error', () => undefined);
   metrics.opens('mqtt');
-  const connection = new Connection(host, new TcpWire(socket, lingering));
-  socket.on('drain', () => connection.drained());
+  const wire = new TcpWire(socket, lingering);
+  const connection = new Connection(host, wire);
+  wire.onDrained = () => connection.drained();
   socket.on('end', () => connection.lost());
   socket.on('close', () => {
     lingering.cancel(socket);

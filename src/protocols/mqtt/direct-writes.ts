@@ -1,0 +1,81 @@
+/**
+ * Writes to TCP sockets past node:net's stream, which makes a request, callbacks and a tick for each write, and for that touches memory
+ * that is in no cache where there are many sockets. Nearly always the kernel takes all bytes at once, so nothing of that is needed.
+ */
+import type net from 'node:net';
+
+/** What libuv is given with a write, and keeps where the kernel has not taken all bytes at once. */
+interface Request {
+  /** Called with a negative status where the bytes cannot be sent. */
+  oncomplete?: (status: number) => void;
+  /** The bytes, which must not be collected before. */
+  buffer?: Buffer;
+}
+
+/** A TCP socket's handle, which node:net does not document. */
+interface Handle {
+  /** Answers 0, or a negative error. */
+  writeBuffer(request: Request, bytes: Buffer): number;
+  /** Bytes that the kernel has not taken yet. */
+  readonly writeQueueSize: number;
+}
+
+/** node:net's own kind of request; null: this Node does not give it away. */
+function requestClass(): (new () => Request) | null {
+  try {
+    const { binding } = process as unknown as { binding(name: string): { WriteWrap?: new () => Request } };
+    return binding('stream_wrap').WriteWrap ?? null;
+  } catch {
+    return null;
+  }
+}
+
+const NewRequest = requestClass();
+/** The request of all writes, until one of them is kept with it. */
+let request = NewRequest && new NewRequest();
+
+export class DirectWrites {
+  readonly #handle: Handle | null;
+  #waiting = 0;
+
+  /** The socket is no TLS one, and its handle has not been replaced since. `drained`: the network has taken what waited. */
+  constructor(
+    private readonly socket: net.Socket,
+    private readonly drained: () => void,
+  ) {
+    const { _handle: handle } = socket as net.Socket & { readonly _handle?: Partial<Handle> | null };
+    const isKnown = typeof handle?.writeBuffer === 'function' && typeof handle.writeQueueSize === 'number';
+    this.#handle = isKnown ? (handle as Handle) : null;
+  }
+
+  /** Bytes that the network has not taken yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Writes, where nothing waits for the network, neither here nor in the socket's stream. What the network does not take at once goes
+   * before all that is written later, by the stream too. False: nothing was written, and the stream is to do it.
+   */
+  write(bytes: Buffer): boolean {
+    const handle = this.#handle;
+    if (handle === null || request === null || this.#waiting > 0) return false;
+    if (handle.writeBuffer(request, bytes) < 0) {
+      this.socket.destroy();
+      return true;
+    }
+    if (handle.writeQueueSize > 0) this.#wait(handle.writeQueueSize, bytes, request);
+    return true;
+  }
+
+  #wait(bytes: number, buffer: Buffer, kept: Request): void {
+    request = NewRequest && new NewRequest();
+    this.#waiting = bytes;
+    kept.buffer = buffer;
+    kept.oncomplete = (status) => {
+      this.#waiting = 0;
+      if (status < 0) this.socket.destroy();
+      else this.drained();
+    };
+  }
+}
