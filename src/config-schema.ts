@@ -281,7 +281,9 @@ export const configSchema: ConfigSchema = {
       entries: whole(1, 1_000_000, 10_000, 'Addresses remembered; the one that was silent longest is forgotten first.'),
     }),
     data: {
-      ...text('Folder of what must survive a restart, of this server alone; `none` keeps nothing.'),
+      ...text(
+        'Folder of what must survive a restart, of this server alone; `none` keeps nothing, and is the default in a cluster with `cluster.nats`.',
+      ),
       default: './data',
     },
     cluster: group('Several nodes as one server.', {
@@ -315,7 +317,7 @@ export const configSchema: ConfigSchema = {
         enum: ['none', 'jetstream'],
         default: 'none',
         description:
-          'Where a cluster keeps what must survive its nodes: `jetstream`, in the JetStream of its NATS servers, or nowhere.',
+          'Where a cluster keeps what must survive its nodes: `jetstream`, in the JetStream of its NATS servers, or nowhere. With workers that get a `nats-server` of their own the default is `jetstream` where there is a `data` folder.',
       },
       replicas: whole(1, 5, 1, 'How many NATS servers keep what is in JetStream: 3 outlive the loss of one, 5 of two.'),
       server: {

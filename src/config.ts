@@ -162,11 +162,9 @@ const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
  */
 export function loadConfig(input: unknown, processes = 1): { config: Config } | { errors: string[] } {
   const data: unknown = structuredClone(input);
-  const isDataNamed = typeof input === 'object' && input !== null && 'data' in input;
   if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
-  // A folder belongs to one process: the default one is only that of a server on its own.
   const isCluster = data.cluster.nats.length > 0 || processes > 1;
-  const own: Complete = isCluster && !isDataNamed ? { ...data, data: 'none' } : data;
+  const own = isCluster ? inCluster(data, input as Named) : data;
   const isBuiltIn = own.domains.length === 0;
   const complete = isBuiltIn ? withBuiltIn(own) : own;
   const errors = contradictions(complete, isBuiltIn);
@@ -178,6 +176,25 @@ export function loadConfig(input: unknown, processes = 1): { config: Config } | 
   }
   if (isKept && !isCluster) errors.push('cluster.store: is for a cluster; one node keeps what must survive in data');
   return errors.length > 0 ? { errors } : { config: freeze(toConfig(complete)) };
+}
+
+/** What the input names of the keys whose defaults are others in a cluster. */
+interface Named {
+  readonly data?: unknown;
+  readonly cluster?: { readonly store?: unknown };
+}
+
+/**
+ * The defaults of a cluster. Workers that get a nats-server of their own keep what must survive in its JetStream, in the data folder; any
+ * other cluster keeps it in the JetStream of its NATS servers where it is told to, and needs no folder.
+ */
+function inCluster(complete: Complete, named: Named): Complete {
+  const { data, cluster } = complete;
+  const hasOwnNats = cluster.nats.length === 0;
+  const isKept = hasOwnNats && data !== 'none' && named.cluster?.store === undefined;
+  const store = isKept ? 'jetstream' : cluster.store;
+  const hasFolder = named.data !== undefined || (hasOwnNats && store === 'jetstream');
+  return { ...complete, data: hasFolder ? data : 'none', cluster: { ...cluster, store } };
 }
 
 /** The built-in domain, with the defaults that one in the file gets. */

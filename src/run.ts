@@ -207,8 +207,24 @@ function announce(server: Serving, config: Config, workers: number, terminal: bo
     },
     words,
   );
+  if (workers > 1) log.info({ event: 'keeps', store: config.cluster.store, data: config.data }, whatIsKept(config));
   if (terminal) void flushLog().then(() => print(hint(url, config)));
   return words;
+}
+
+/** What a server with workers keeps, and what it does not, in a sentence. */
+function whatIsKept({ cluster: { nats, store }, data }: Config): string {
+  const isOwn = nats.length === 0;
+  if (store === 'none') {
+    const how = isOwn ? '--data DIR' : '--set cluster.store=jetstream';
+    return `nothing is kept: a worker that ends takes its clients' tickets and messages with it (${how} keeps them)`;
+  }
+  const what = 'tickets, presence, what waits for clients and all else that must survive';
+  if (!isOwn)
+    return `${what} is kept in the JetStream of cluster.nats: a worker that ends costs its clients a reconnect`;
+  const rest = data === 'none' ? 'nothing outlives the server (--data DIR keeps it)' : 'a restart goes on from there';
+  const where = data === 'none' ? 'a temporary folder' : data;
+  return `${what} is kept in ${where}: a worker that ends costs its clients a reconnect, ${rest}`;
 }
 
 /** A first command to try. The key is shown only when it is the one everybody knows. */

@@ -110,7 +110,13 @@ const placed: readonly (readonly [args: readonly string[], environment: Environm
   [['--public-url', 'https://a.com'], {}, { publicUrl: 'https://a.com' }],
   [[], { NEXTALK_PUBLIC_URL: 'https://b.com' }, { publicUrl: 'https://b.com' }],
   [[], { NEXTALK_DATA: './x' }, { data: './x' }],
-  [['--workers', '2'], {}, { data: 'none', cluster: { nats: [] } }],
+  // Workers that get a nats-server of their own keep in it what must survive.
+  [['--workers', '2'], {}, { data: './data', cluster: { nats: [], store: 'jetstream' } }],
+  [['--workers', '2', '--data', './x'], {}, { data: './x', cluster: { store: 'jetstream' } }],
+  [['--workers', '2', '--data', 'none'], {}, { data: 'none', cluster: { store: 'none' } }],
+  [['--workers', '2', '--set', 'cluster.store=none'], {}, { data: 'none', cluster: { store: 'none' } }],
+  [['--workers', '2', '--nats', 'nats://a'], {}, { data: 'none', cluster: { store: 'none' } }],
+  [['--workers', '1'], {}, { data: './data', cluster: { store: 'none' } }],
   [['--data', 'none', '--workers', '1'], { NEXTALK_DATA: './x', NEXTALK_WORKERS: '1' }, { data: 'none' }],
   [
     ['--domain', 'a:k', '--domain', 'b:k:2'],
@@ -181,7 +187,7 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [['--set', 'domains[2].domain=a'], {}, ['--set: domains[2].domain leaves a gap in the list']],
     [['--set', 'presence.graceMs=soon'], {}, ['presence.graceMs: must be a whole number']],
     [
-      ['--workers', '2', '--data', './x'],
+      ['--workers', '2', '--data', './x', '--set', 'cluster.store=none'],
       {},
       ['data: must be "none" in a cluster, unless cluster.store is "jetstream", which then keeps what must survive'],
     ],

@@ -66,18 +66,34 @@ function isHeld(folder: string): boolean {
   return own.has(resolve(folder)) || holderOf(join(folder, 'nextalk.pid')) !== null;
 }
 
+/** A folder that has been without the file of its process for this long is not being made any more: that process was killed. */
+const MAKING_MS = 10 * 60_000;
+
+function isLeft(folder: string): boolean {
+  if (isHeld(folder)) return false;
+  return existsSync(join(folder, 'nextalk.pid')) || Date.now() - statSync(folder).mtimeMs > MAKING_MS;
+}
+
 /** Removes the folders in `parent` whose names begin with `prefix` and whose process was killed: nobody reads them any more. */
 export function removeLeft(parent: string, prefix: string): void {
-  try {
-    for (const name of readdirSync(parent)) {
-      const folder = join(parent, name);
-      // One without the file of its process is being made by a process that starts.
-      if (!name.startsWith(prefix) || !existsSync(join(folder, 'nextalk.pid')) || isHeld(folder)) continue;
+  for (const name of namesIn(parent).filter((name) => name.startsWith(prefix))) {
+    const folder = join(parent, name);
+    try {
+      if (!isLeft(folder)) continue;
       rmSync(folder, { recursive: true, force: true });
-      log.info({ event: 'copy removed', folder }, 'a node that was killed had left its copy');
+      log.info({ event: 'left folder removed', folder }, 'a process that was killed had left its folder');
+    } catch (err) {
+      // One of another user's, which stays, keeps no other one.
+      log.warn({ event: 'left folder not removed', folder, err }, 'what a killed process has left stays');
     }
-  } catch (err) {
-    log.warn({ event: 'copies not removed', folder: parent, err }, 'what killed nodes have left stays');
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

@@ -4,27 +4,52 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { log } from '../log.js';
 import { NATS_SERVER as NAME } from '../nats-program.js';
+import { removeLeft, takeFolder } from '../store/folder.js';
 
 /** A shell ends what it has started when its standard input is closed, as the kernel does for a process that is killed. */
 const TETHER = 'exec 3<&0; "$0" -c "$1" 3<&- & pid=$!; (cat <&3 >/dev/null; kill $pid) 2>/dev/null & wait $pid';
 
 const START_MS = 10_000;
+/** Where a nats-server with JetStream writes its process id, in the folder of its files. */
+const PID_FILE = 'nats.pid';
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 10_000;
 const PROVEN_MS = 30_000;
 const LINE_CHARACTERS = 500;
+const LOOK_MS = 50;
+
+/** A folder for one run. Those that killed servers of this machine have left are removed: their passwords and records are in them. */
+function temporaryFolder(): string {
+  // Of containers that share the folder, one does not see the processes of another.
+  const prefix = `nextalk-nats-${hostname()}-`;
+  removeLeft(tmpdir(), prefix);
+  return mkdtempSync(join(tmpdir(), prefix));
+}
+
+/** Waits until the nats-server of a server that was killed has closed its files: two must not have them. */
+async function untilEnded(file: string): Promise<void> {
+  const isThere = (): boolean => {
+    try {
+      return readFileSync(`/proc/${Number(readFileSync(file, 'utf8'))}/comm`, 'utf8').startsWith(NAME);
+    } catch {
+      return false;
+    }
+  };
+  for (let waitedMs = 0; waitedMs < START_MS && isThere(); waitedMs += LOOK_MS) await sleep(LOOK_MS);
+}
 
 export class NatsServer {
   readonly #password = randomBytes(24).toString('base64url');
   readonly #ending = new AbortController();
-  readonly #folder = mkdtempSync(join(tmpdir(), 'nextalk-nats-'));
+  readonly #folder = temporaryFolder();
+  readonly #release = takeFolder(this.#folder);
   #child: ChildProcess | null = null;
   #ended: Promise<unknown> = Promise.resolve();
   /** The system's choice at the first start; the same at every later one, so that workers find it again. */
@@ -48,6 +73,11 @@ export class NatsServer {
   /** Resolves when it takes connections; rejects where it cannot start. */
   async start(): Promise<void> {
     try {
+      const folder = this.jetstream?.folder;
+      if (folder) {
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        await untilEnded(join(folder, PID_FILE));
+      }
       await this.#launch();
     } catch (error) {
       await this.close();
@@ -60,6 +90,7 @@ export class NatsServer {
     this.#ending.abort();
     this.#child?.stdin?.end();
     await this.#ended;
+    this.#release();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -83,7 +114,9 @@ export class NatsServer {
     const file = join(this.#folder, 'nats.conf');
     const user = `{ user: "nextalk", password: "${this.#password}" }`;
     const { jetstream } = this;
-    const store = jetstream && `jetstream { store_dir: ${JSON.stringify(jetstream.folder ?? this.#folder)} }\n`;
+    const stored = jetstream?.folder ?? this.#folder;
+    const pid = JSON.stringify(join(stored, PID_FILE));
+    const store = jetstream && `jetstream { store_dir: ${JSON.stringify(stored)} }\npid_file: ${pid}\n`;
     const lines = `listen: "127.0.0.1:${this.#port}"\nauthorization ${user}\n${store ?? ''}`;
     writeFileSync(file, lines, { mode: 0o600 });
     // A process group of its own: Ctrl+C is for the parent, whose workers say goodbye over NATS first.

@@ -17,7 +17,7 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { findNatsServer } from '../nats-program.js';
 import type { ReloadAnswer } from '../protocols/context.js';
-import { takeFolder } from '../store/folder.js';
+import { removeLeft, takeFolder } from '../store/folder.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
 import { Heartbeats } from './heartbeats.js';
@@ -64,7 +64,9 @@ class Supervisor {
   #release = (): void => undefined;
 
   constructor(config: Config, count: number) {
-    const node = config.cluster.node ?? randomBytes(4).toString('hex');
+    // On a nats-server of their own there are no other nodes, and by its name a worker finds what an earlier start of it has left.
+    const made = config.cluster.nats.length > 0 ? randomBytes(4).toString('hex') : 'worker';
+    const node = config.cluster.node ?? made;
     this.#config = config;
     this.#names = Array.from({ length: count }, (_, i) => `${node}-${i + 1}`);
   }
@@ -120,7 +122,11 @@ class Supervisor {
     if (nats.length > 0) return;
     const isKept = store === 'jetstream' && data !== 'none';
     // Two servers must not keep JetStream's data in the same folder.
-    if (isKept) this.#release = takeFolder(data);
+    if (isKept) {
+      this.#release = takeFolder(data);
+      // Of more workers than there are now, which were killed.
+      removeLeft(data, 'copy-');
+    }
     const folder = isKept ? resolve(data, 'jetstream') : null;
     this.#nats = new NatsServer(findNatsServer(server), store === 'jetstream' ? { folder } : null);
     await this.#nats.start();

@@ -20,6 +20,7 @@ function natsOf(server: NexTalkProcess): number {
 
 t.test('workers get a nats-server of their own, on loopback, which ends with them', { skip }, async (t) => {
   const { server } = await started(t, [], 2, own);
+  t.match((await server.event('keeps')).msg, /^nothing is kept: .*\(--data DIR keeps them\)$/);
   const nats = natsOf(server);
   t.equal(portsOf(nats).length, 1);
   t.match(readFileSync(`/proc/${nats}/net/tcp`, 'utf8'), /0100007F:/);
