@@ -273,6 +273,8 @@ export class ClusterMetrics {
   /** Endpoints of other nodes that this node has taken over; offers of endpoints or sessions that this node has refused. */
   adopted = 0;
   adoptionsRefused = 0;
+  /** Endpoints that this node has left in JetStream with their queues, as it ended in order and no other node took them. */
+  left = 0;
   /** Clients of lost nodes who were told to come again later; endpoints of this node that another took over while it was cut off. */
   adoptionsDelayed = 0;
   givenUp = 0;
@@ -288,6 +290,8 @@ export class JetStreamMetrics {
   failed = 0;
   /** Questions and writes that JetStream did not answer in time. */
   unanswered = 0;
+  /** Removals that were not carried out and not tried again, as too many waited. */
+  removalsForgotten = 0;
   /** Records of this node that JetStream has not acknowledged; bytes of this node's records that have not come back from JetStream. */
   waiting = 0;
   waitingBytes = 0;

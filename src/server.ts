@@ -249,6 +249,7 @@ class RunningServer implements Server {
     await this.#http.listen(this.#config.port);
     this.#admin = await startAdmin(this.#context, this.parent);
     await this.#restarts?.restore();
+    await this.#node?.restore();
     conditions.clear('starting');
     this.#context.gate.open();
     this.#tally.start();

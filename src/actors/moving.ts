@@ -59,6 +59,8 @@ export type MovingMessage =
       readonly moved: Moved;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
+      /** Whether the server has just started, and nobody was told that the endpoint had gone: then nobody is told that it is there. */
+      readonly isQuiet?: boolean;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;
     }
@@ -224,14 +226,15 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
 type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
 /** Takes over an endpoint from another node, beside the clients that it may have on this node already. */
-function adopt(state: EndpointState, { moved, era, packetOf, done }: Adopt, self: Ref<EndpointMessage>): void {
+function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>): void {
+  const { moved, era, isQuiet = false, packetOf, done } = adopting;
   const { domain } = state;
   if (state.moving) return done(false);
   const { kept, queues } = moved;
   const before = state.clients;
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));
   const copyOf = samePackets(state, packetOf);
-  enter(state, kept, era !== null);
+  enter(state, kept, era !== null, isQuiet);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
   const restore = { packetOf: copyOf, goesOn: era === null, ...(era === null ? {} : { era }) };
@@ -252,7 +255,7 @@ function arriving(clients: readonly Client[]): Arriving {
 }
 
 /** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */
-function enter(state: EndpointState, kept: KeptEndpoint, isGone: boolean): void {
+function enter(state: EndpointState, kept: KeptEndpoint, isGone: boolean, isQuiet: boolean): void {
   const { domain, record } = state;
   const { tracker, fanout } = domain;
   const full = (short: string): Address => `/domain/${domain.name}/${short}` as Address;
@@ -268,7 +271,7 @@ function enter(state: EndpointState, kept: KeptEndpoint, isGone: boolean): void 
     tracker.watch(record, kept.buddies.map(full));
     tracker.update(record, { nick, show, status }, rooms, [], change);
   };
-  if (isOnline(record)) fanout.silently(update);
+  if (isQuiet || isOnline(record)) fanout.silently(update, isQuiet);
   else update();
 }
 

@@ -14,16 +14,20 @@ type Addresses = readonly Address[];
 
 export class PresenceFanout implements PresenceListener {
   #isSilent = false;
+  /** Whether other nodes are to tell nobody either of what changes now. */
+  isSilentEverywhere = false;
 
   constructor(private readonly domain: Domain) {}
 
-  /** Runs `change` without telling anybody of the presences that it changes. */
-  silently(change: () => void): void {
+  /** Runs `change` without telling anybody of the presences that it changes; `isEverywhere`: also on other nodes. */
+  silently(change: () => void, isEverywhere = false): void {
     this.#isSilent = true;
+    this.isSilentEverywhere = isEverywhere;
     try {
       change();
     } finally {
       this.#isSilent = false;
+      this.isSilentEverywhere = false;
     }
   }
 

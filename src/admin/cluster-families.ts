@@ -94,6 +94,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'MQTT sessions of backends that this node has taken over.',
     (c) => c.sessionsAdopted,
   ),
+  family(
+    'counter',
+    'left_total',
+    'Endpoints left in JetStream with their queues, as this node ends in order and no other one takes them.',
+    (c) => c.left,
+  ),
   family('counter', 'adopted_total', 'Endpoints of other nodes that this one has taken over.', (c) => c.adopted),
   family(
     'counter',
@@ -128,6 +134,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     (s) => s.failed,
   ),
   storeFamily('counter', 'unanswered_total', 'Questions and writes without an answer in 5 s.', (s) => s.unanswered),
+  storeFamily(
+    'counter',
+    'removals_forgotten_total',
+    'Removals of records that JetStream has not carried out and that are not tried again, as 100,000 wait.',
+    (s) => s.removalsForgotten,
+  ),
   storeFamily('gauge', 'waiting_writes', 'Records written here that JetStream has not acknowledged.', (s) => s.waiting),
   storeFamily(
     'gauge',

@@ -113,7 +113,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   cameUp(record: EndpointRecord): void {
-    this.#tell(this.items.cameUp(record));
+    this.#tell(this.items.cameUp(record, this.domain.fanout.isSilentEverywhere));
     for (const room of record.rooms) this.left.enter(record.address, room);
   }
 
@@ -307,7 +307,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       if (found !== 'later' && this.relays.toEndpoint(packet, only)) return;
       // A node that takes the endpoint over, and that this one has not heard of yet, cannot be sent to: the sender is to try again.
       const isSomewhere = found === 'later' || (found !== null && typeof found !== 'string');
-      if (isSomewhere) packet.receipt?.report('unknown');
+      if (isSomewhere && this.domain.answersFromDisk) packet.receipt?.report('unknown');
       else keepOrDrop(this.domain, packet, packet.topic, only);
     };
     // A message may also wait there that this packet deletes.

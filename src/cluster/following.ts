@@ -25,12 +25,16 @@ export interface Follower {
   caughtUp(): void;
   /** Calls `done` when the follower can take more messages; a follower without this method always can. */
   settle?(done: () => void): void;
+  /** Called when JetStream is lost, or makes no consumer; the following begins again when JetStream is back, unless it has ended. */
+  lost?(): void;
 }
 
 export class Following {
   #last: number;
   #consumed = 0;
   #end: (() => void) | null = null;
+  /** The name of the consumer; empty where it could not be made. */
+  #consumer: Promise<string> = Promise.resolve('');
   #timer: NodeJS.Timeout | null = null;
   #isBehind = true;
 
@@ -40,6 +44,8 @@ export class Following {
     private readonly prefix: string,
     after: number,
     private readonly follower: Follower,
+    /** Which keys are followed. */
+    private readonly filter: string,
   ) {
     this.#last = after;
   }
@@ -56,6 +62,7 @@ export class Following {
     this.#listen();
     const config = {
       deliver_subject: inbox,
+      ...(this.filter === '>' ? {} : { filter_subject: this.prefix + this.filter }),
       deliver_policy: 'by_start_sequence',
       opt_start_seq: this.#last + 1,
       ack_policy: 'none',
@@ -66,13 +73,35 @@ export class Following {
       mem_storage: true,
       num_replicas: 1,
     };
-    jetstream.ask<{ num_pending: number }>(`CONSUMER.CREATE.${name}`, { stream_name: name, config }).then(
-      ({ num_pending }) => {
+    const created = jetstream.ask<{ num_pending: number; name: string }>(`CONSUMER.CREATE.${name}`, {
+      ...{ stream_name: name, config },
+    });
+    this.#consumer = created.then(
+      ({ num_pending, name: consumer }) => {
         if (this.#end === unsubscribe && num_pending === 0) this.#caughtUp();
+        return consumer;
       },
-      // A failed creation needs no handling: no message will come, and the timer of #listen leads to the next attempt.
-      () => undefined,
+      // No message will come: the timer of #listen leads to the next attempt, where the follower does not give up.
+      () => {
+        if (this.#end === unsubscribe) this.follower.lost?.();
+        return '';
+      },
     );
+  }
+
+  lost(): void {
+    this.pause();
+    this.follower.lost?.();
+  }
+
+  /** Ends for good: JetStream need not find out that nobody listens. */
+  end(): void {
+    this.pause();
+    const { jetstream, name } = this;
+    void this.#consumer.then((consumer) => {
+      if (consumer === '' || !jetstream.available) return;
+      return jetstream.ask(`CONSUMER.DELETE.${name}.${consumer}`).catch(() => undefined);
+    });
   }
 
   pause(): void {

@@ -4,7 +4,7 @@ import type { KeptEndpoint, KeptQueues } from '../actors/kept.js';
 import type { FoundPart, Start } from './ticket-records.js';
 
 /** The start of a node that holds a part. */
-export function homeOf({ node, incarnation, adopter }: FoundPart): Start {
+export function homeOf({ node, incarnation, adopter }: Pick<FoundPart, 'node' | 'incarnation' | 'adopter'>): Start {
   return adopter ?? [node, incarnation];
 }
 

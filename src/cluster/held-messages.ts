@@ -77,7 +77,7 @@ export class HeldMessages {
       if (typeof revision !== 'number' && revision.reason !== 'refused' && !held.isGone) return this.#writeLater(write);
       if (typeof revision === 'number') {
         held.revision = revision;
-        if (held.isGone) this.#erase(revision);
+        if (held.isGone) this.stream.remove(revision);
       }
       this.#commits.end(number);
     });
@@ -105,7 +105,7 @@ export class HeldMessages {
     owners.delete(owner);
     if (owners.size === 0) this.#held.delete(packet);
     held.isGone = true;
-    if (held.revision > 0) this.#erase(held.revision);
+    if (held.revision > 0) this.stream.remove(held.revision);
   }
 
   /** Calls `done` when all messages held so far are in JetStream. */
@@ -153,11 +153,7 @@ export class HeldMessages {
 
   /** Deletes such messages, after another node, or the same one started again, has taken them over and written them for itself. */
   forget(domain: string, owner: Address, homes: readonly Start[]): void {
-    for (const home of homes) this.stream.purge(`${prefixOf(domain, owner, home)}>`).catch(() => undefined);
-  }
-
-  #erase(revision: number): void {
-    this.stream.erase(revision).catch(() => undefined);
+    for (const home of homes) this.stream.remove(`${prefixOf(domain, owner, home)}>`);
   }
 }
 

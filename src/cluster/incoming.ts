@@ -73,15 +73,18 @@ type Take = (recipients: Recipients, peer: Peer, fields: readonly never[]) => vo
 
 type Moments = readonly Moment[];
 type Changed = readonly [Address, stamp: number, nick: string, shown: number, Show, status: string];
-type Up = readonly [...Changed, birth: number, rooms: Moments, away?: 0 | 1];
+type Up = readonly [...Changed, birth: number, rooms: Moments, away?: 0 | 1, isSilent?: 0 | 1];
 type RoomsChanged = readonly [Address, add: Moments, remove: Moments, type: 'join' | 'grponline', nick: string | null];
 type Mirrored = readonly [Address, join: Moments, leave: Moments, nick: string | null, watch: Addresses];
 
 function up(recipients: Recipients, peer: Peer, fields: Up): void {
-  const [address, stamp, nick, shown, show, status, birth, rooms, away] = fields;
+  const [address, stamp, nick, shown, show, status, birth, rooms, away, isSilent] = fields;
   heard(recipients, [birth, stamp, shown, ...stampsOf(rooms)]);
   const profile = { stamp, nick, shown, show, status };
-  recipients.domain.tracker.up(address, peer, birth, profile, rooms, away === 1);
+  const { tracker, fanout } = recipients.domain;
+  const come = (): void => tracker.up(address, peer, birth, profile, rooms, away === 1);
+  if (isSilent === 1) fanout.silently(come);
+  else come();
   mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 

@@ -34,10 +34,11 @@ export class Items {
     this.#name = JSON.stringify(domain);
   }
 
-  /** This node has a part of an endpoint. */
-  cameUp(record: EndpointRecord): string {
+  /** This node has a part of an endpoint. `isSilent`: nobody is to be told of it. */
+  cameUp(record: EndpointRecord, isSilent = false): string {
     const { address, birth, stamp, nick, shown, show, status, away } = record;
-    return this.#item('u', address, stamp, nick, shown, show, status, birth, momentsOf(record), away ? 1 : 0);
+    const rest = [birth, momentsOf(record), away ? 1 : 0, ...(isSilent ? [1] : [])];
+    return this.#item('u', address, stamp, nick, shown, show, status, ...rest);
   }
 
   /** Nick, show or status have been set. */

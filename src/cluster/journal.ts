@@ -18,6 +18,7 @@ const GROUP_MS = 100;
 export class ClusterJournal implements EndpointJournal {
   #changed = new Map<Address, Ref<EndpointMessage>>();
   #cancel: (() => void) | null = null;
+  #isClosed = false;
 
   constructor(
     private readonly domain: { readonly name: string; readonly settings: Pick<DomainConfig, 'durability'> },
@@ -26,7 +27,7 @@ export class ClusterJournal implements EndpointJournal {
   ) {}
 
   get writes(): boolean {
-    return this.domain.settings.durability !== 'none';
+    return !this.#isClosed && this.domain.settings.durability !== 'none';
   }
 
   changed(address: Address, actor: Ref<EndpointMessage>): void {
@@ -55,7 +56,9 @@ export class ClusterJournal implements EndpointJournal {
     }
   }
 
+  /** Writes nothing more. */
   close(): void {
+    this.#isClosed = true;
     this.#cancel?.();
     this.#cancel = null;
     this.#changed.clear();

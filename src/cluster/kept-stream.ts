@@ -4,6 +4,7 @@
  */
 import { type Follower, Following } from './following.js';
 import { JetStreamError, type JetStreamPort, jsonOf } from './jetstream-port.js';
+import { Removals } from './removals.js';
 
 export interface StreamOptions {
   /** JetStream deletes messages older than this, in milliseconds; absent: it keeps all. */
@@ -25,6 +26,12 @@ interface Info {
 
 const NANOSECONDS = 1_000_000;
 const NOT_FOUND = 404;
+/** So many records are read by a request for each; for more a consumer is made, which costs as much as several requests. */
+const FEW = 8;
+
+interface Found extends Record {
+  readonly key: string;
+}
 
 export class KeptStream {
   /** When the stream was created, as JetStream writes it: a stream that was created anew has other sequences. Empty: not known yet. */
@@ -34,6 +41,7 @@ export class KeptStream {
   /** Whether any server that has the stream may answer for its leader: where the stream has one copy, that server is the leader. */
   #isDirect = false;
   readonly #following = new Set<Following>();
+  readonly #removals: Removals;
 
   constructor(
     private readonly jetstream: JetStreamPort,
@@ -43,6 +51,12 @@ export class KeptStream {
     const { cluster } = jetstream;
     this.name = `${cluster}_${kind}`;
     this.#prefix = `${cluster}.kept.${kind}.`;
+    this.#removals = new Removals(
+      (what) => (typeof what === 'number' ? this.erase(what) : this.purge(what)),
+      () => {
+        jetstream.metrics.removalsForgotten += 1;
+      },
+    );
   }
 
   /**
@@ -124,17 +138,49 @@ export class KeptStream {
   }
 
   /** The latest records of all keys with a prefix, ordered by revision. Rejects with a JetStreamError. */
-  async readAll(prefix: string): Promise<readonly (Record & { readonly key: string })[]> {
-    const found: (Record & { readonly key: string })[] = [];
-    for (let seq = 1; ; ) {
+  async readAll(prefix: string): Promise<readonly Found[]> {
+    const found: Found[] = [];
+    for (let seq = 1; found.length < FEW; ) {
       const next = await this.#readFrom(`${this.#prefix}${prefix}>`, seq);
       if (!next) return found;
       if (next.data !== '') found.push(next);
       seq = next.revision + 1;
     }
+    const last = found.at(-1)?.revision ?? 0;
+    await this.readEach(`${prefix}>`, (record) => found.push(record), last);
+    // A record that was changed meanwhile has come twice.
+    return [...new Map(found.map((record) => [record.key, record])).values()];
   }
 
-  async #readFrom(subject: string, seq: number): Promise<(Record & { readonly key: string }) | null> {
+  /**
+   * Gives all records whose keys match a filter of NATS, and whose revisions are higher than `after`, to `take`, ordered by revision; one
+   * that changes meanwhile may come twice. Rejects with a JetStreamError.
+   */
+  readEach(filter: string, take: (record: Found) => void, after = 0): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (): void => reject(new JetStreamError('unavailable', 'JetStream was lost'));
+      if (!this.jetstream.available) return failed();
+      const end = this.follow(
+        after,
+        {
+          message: (revision, key, data) => {
+            if (data !== '') take({ key, revision, data });
+          },
+          caughtUp: () => {
+            end();
+            resolve();
+          },
+          lost: () => {
+            end();
+            failed();
+          },
+        },
+        filter,
+      );
+    });
+  }
+
+  async #readFrom(subject: string, seq: number): Promise<Found | null> {
     try {
       const { message } = await this.jetstream.ask<{ message: { subject: string; seq: number; data?: string } }>(
         `STREAM.MSG.GET.${this.name}`,
@@ -158,20 +204,30 @@ export class KeptStream {
     await this.jetstream.ask(`STREAM.MSG.DELETE.${this.name}`, { seq: sequence, no_erase: true });
   }
 
-  /** Gives a follower all messages after a sequence, also new ones, and across losses of JetStream. Returns a function that ends that. */
-  follow(after: number, follower: Follower): () => void {
-    const following = new Following(this.jetstream, this.name, this.#prefix, after, follower);
+  /** Deletes a message by its sequence, or the records of a key (or `prefix>`): at once, or as soon as JetStream can. */
+  remove(what: number | string): void {
+    this.#removals.add(what);
+  }
+
+  /**
+   * Gives a follower all messages after a sequence, also new ones, and across losses of JetStream; of records whose keys match `filter`
+   * alone. Returns a function that ends that.
+   */
+  follow(after: number, follower: Follower, filter = '>'): () => void {
+    const following = new Following(this.jetstream, this.name, this.#prefix, after, follower, filter);
     this.#following.add(following);
     if (this.jetstream.available) following.begin();
     return () => {
       this.#following.delete(following);
-      following.pause();
+      following.end();
     };
   }
 
   /** Creates the stream where it does not exist, and updates its number of replicas and its age limit to the configured ones. */
   async ensure(): Promise<void> {
     const { created, config } = await this.#info();
+    // The sequences of a stream that was made anew are those of other messages.
+    if (created !== this.created) this.#removals.forgetSequences();
     this.created = created;
     const { replicas } = this.jetstream;
     this.#isDirect = config.allow_direct === true && replicas === 1;
@@ -203,16 +259,18 @@ export class KeptStream {
 
   /** Begins all followings, as the stream has become available. */
   begin(): void {
+    this.#removals.retry();
     for (const following of this.#following) following.begin();
   }
 
   /** Pauses all followings while JetStream is lost. */
   pause(): void {
-    for (const following of this.#following) following.pause();
+    for (const following of [...this.#following]) following.lost();
   }
 
   close(): void {
     this.pause();
     this.#following.clear();
+    this.#removals.close();
   }
 }

@@ -2,19 +2,22 @@
  * What a node of a cluster keeps in JetStream, so that others can take it over: endpoints with their tickets, messages that are not
  * confirmed, MQTT sessions; and what it takes over from nodes that are gone.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain } from '../actors/domain.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
+import { Comeback } from './comeback.js';
 import type { ClusteredDomain } from './domain.js';
 import { DomainMessages, HeldMessages } from './held-messages.js';
 import { JetStream } from './jetstream.js';
 import { ClusterJournal } from './journal.js';
+import { LeftQueues } from './left-queues.js';
 import type { LocalNode } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import { Orphans } from './orphans.js';
+import { Parting } from './parting.js';
 import type { Peer } from './peer.js';
 import { SessionOrphans } from './session-orphans.js';
 import { StoredSessions } from './session-records.js';
@@ -24,6 +27,7 @@ import { TicketRecords } from './ticket-records.js';
 const RECORD_MS = 7 * 24 * 3_600_000;
 /** How long a node that shuts down waits until its last records are in JetStream. */
 const LAST_RECORDS_MS = 1000;
+const LOOK_MS = 5;
 /** How many leases the other nodes may take to find out that a node is dead. */
 const YOUNG_LEASES = 2;
 
@@ -36,6 +40,8 @@ export interface NodeStoreOptions {
   readonly node: Pick<LocalNode, 'name' | 'rpc' | 'leaving'> & {
     readonly mesh: Mesh;
     readonly domains: ReadonlyMap<string, ClusteredDomain>;
+    /** The domain of a name, which is made where it is served. */
+    domainOf(name: string): ClusteredDomain | undefined;
   };
 }
 
@@ -47,6 +53,8 @@ export class NodeStore {
   readonly #sessions: StoredSessions;
   readonly #sessionOrphans: SessionOrphans;
   readonly #journals = new Set<ClusterJournal>();
+  readonly #parting: Parting;
+  readonly #comeback: Comeback;
 
   constructor(private readonly options: NodeStoreOptions) {
     const { config, metrics, node, clock } = options;
@@ -62,19 +70,22 @@ export class NodeStore {
       onConflict: (domain, address, found) => this.orphans.conflict(domains.get(domain), address, found),
     });
     this.#held = new HeldMessages(jetstream.stream('messages', { ageMs: RECORD_MS }), node);
+    const queues = new LeftQueues(jetstream.stream('queues', { ageMs: RECORD_MS }));
     this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
     const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
     this.orphans = new Orphans({
+      ...{ name, mesh, rpc, domains, records: this.#records, held: this.#held, left: queues, metrics: cluster },
       isYoung: () => clock.now() < youngUntil,
       now: () => clock.now(),
-      name,
-      mesh,
-      rpc,
-      domains,
-      records: this.#records,
-      held: this.#held,
-      metrics: cluster,
+      isFirst: () => this.#comeback.isFirst,
+      leaversOf: (domain) => this.#comeback.leaversOf(domain),
     });
+    this.#comeback = new Comeback({
+      ...{ name, mesh, domains, records: this.#records, queues, orphans: this.orphans, leaseMs: config.leaseMs },
+      domainOf: (domain) => node.domainOf(domain),
+    });
+    const start = [name, mesh.incarnation] as const;
+    this.#parting = new Parting({ start, domains, records: this.#records, queues, metrics: cluster });
     const isLeaving = (): boolean => node.leaving.isActive;
     this.#sessionOrphans = new SessionOrphans({ name, mesh, records: this.#sessions, metrics: cluster, isLeaving });
   }
@@ -114,8 +125,14 @@ export class NodeStore {
     };
   }
 
-  /** Takes over MQTT sessions of nodes that this node has never heard of. */
+  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done. */
+  restore(): Promise<void> {
+    return this.#comeback.restore();
+  }
+
+  /** Takes over what nodes that this node has never heard of have left: endpoints, and MQTT sessions. */
   sweep(cluster: ClusteredDomain): void {
+    void this.#comeback.sweep(cluster);
     void this.#sessionOrphans.sweep(cluster);
   }
 
@@ -129,16 +146,21 @@ export class NodeStore {
     this.orphans.taken(peer, addresses);
   }
 
-  /** Writes the last changes, such as removals of ended endpoints, and waits until JetStream has them. */
+  /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
   async lastRecords(): Promise<void> {
-    for (const journal of this.#journals) journal.flush();
-    const { clock } = this.options;
-    const until = clock.now() + LAST_RECORDS_MS;
+    for (const journal of this.#journals) {
+      journal.flush();
+      journal.close();
+    }
+    if (this.#jetstream.available) await this.#parting.write();
+    const until = performance.now() + LAST_RECORDS_MS;
     const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
-    while (this.#jetstream.available && isWaiting() && clock.now() < until) await nextTurn();
+    while (this.#jetstream.available && isWaiting() && performance.now() < until) await sleep(LOOK_MS);
   }
 
+  /** To be called when this node tells the others nothing more. */
   async close(): Promise<void> {
+    await this.#parting.forget();
     this.#sessions.close();
     await this.#jetstream.close();
   }

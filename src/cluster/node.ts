@@ -105,7 +105,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.leaving = new Leaving(this, clock, metrics.cluster, this.#sessions);
     this.#adoption = new Adoption({
       ...{ clock, metrics: metrics.cluster, mesh: this.mesh },
-      domain: (domain) => this.#clusterOf(domain),
+      domain: (domain) => this.domainOf(domain),
       isLeaving: () => this.leaving.isActive,
     });
     this.#store =
@@ -140,10 +140,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
       reply(true);
     });
     this.rpc.handle('session', (peer, [name, ...fields], reply) => {
-      this.#sessions.receive(peer, this.#clusterOf(name as string), fields, reply);
+      this.#sessions.receive(peer, this.domainOf(name as string), fields, reply);
     });
     this.rpc.handle('sessionPassed', (_peer, [name, clientId], reply) => {
-      this.#clusterOf(name as string)?.sessions.mover?.passed(clientId as string);
+      this.domainOf(name as string)?.sessions.mover?.passed(clientId as string);
       reply(true);
     });
     this.rpc.handle('taken', (peer, [addresses], reply) => {
@@ -153,20 +153,20 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.#store?.orphans.isBusy === true));
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
-      const cluster = this.#clusterOf(domain as string);
+      const cluster = this.domainOf(domain as string);
       if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
       else reply(null);
     });
     this.rpc.handle('claim', (peer, [domain, ...fields], reply) => {
-      const cluster = this.#clusterOf(domain as string);
+      const cluster = this.domainOf(domain as string);
       if (cluster) cluster.claims.answer(peer, fields, reply);
       else reply(null);
     });
     this.rpc.handle('forget', (_peer, [domain, ...fields], reply) => {
-      answerForget(this.#clusterOf(domain as string)?.domain, fields, reply);
+      answerForget(this.domainOf(domain as string)?.domain, fields, reply);
     });
     this.rpc.handle('outcomes', (_peer, [domain, ...fields], reply) => {
-      const cluster = this.#clusterOf(domain as string);
+      const cluster = this.domainOf(domain as string);
       if (cluster) cluster.claims.answerOutcomes(fields, reply);
       else reply(null);
     });
@@ -192,6 +192,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
   async start(): Promise<void> {
     await this.#store?.start();
     await this.mesh.start();
+  }
+
+  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done. */
+  async restore(): Promise<void> {
+    await this.#store?.restore();
   }
 
   joined(): void {
@@ -249,11 +254,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
     if (kind === '=') return this.#took(peer, kind, this.tunnels.received(peer, item));
     if (kind === '?' || kind === '!') return this.#took(peer, kind, this.rpc.received(peer, item));
     if (kind.startsWith('d')) return this.#took(peer, kind, this.options.shared.take(item));
-    const cluster = this.#clusterOf(domain as string);
+    const cluster = this.domainOf(domain as string);
     if (cluster) this.#took(peer, kind, take(cluster, peer, kind, fields));
   }
 
-  #clusterOf(domain: string): ClusteredDomain | undefined {
+  domainOf(domain: string): ClusteredDomain | undefined {
     if (!this.domains.has(domain)) this.options.shared.wake(domain);
     return this.domains.get(domain);
   }

@@ -6,7 +6,7 @@
  * A node that was only cut off, and is heard of again, is told which of its endpoints others have taken over: it gives those
  * endpoints up, and passes on the messages that it has accepted for them.
  */
-import { type Address, parseTarget } from '../actors/address.js';
+import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import { hashOf } from '../actors/tickets.js';
@@ -16,13 +16,15 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
-import { homeOf, homesOf, partOf, queuesOf } from './found-parts.js';
-import type { FoundMessages, HeldMessages } from './held-messages.js';
+import { homeOf, homesOf, partOf } from './found-parts.js';
+import type { HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
+import type { LeftQueues } from './left-queues.js';
 import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import { Pace } from './pace.js';
 import type { Peer } from './peer.js';
+import { type RevivingOptions, revive } from './reviving.js';
 import type { Rpc } from './rpc.js';
 import { forgetPart } from './taken-parts.js';
 import type { FoundPart, Start, TicketRecords } from './ticket-records.js';
@@ -38,17 +40,17 @@ const ATTEMPTS = 3;
 /** How many addresses one `taken` call has at most. */
 const ADDRESSES = 500;
 const TAKEN_MS = 5000;
-const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
 
-export interface OrphansOptions {
+export interface OrphansOptions extends Omit<RevivingOptions, 'pace'> {
   readonly name: string;
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier' | 'incarnation'>;
   readonly rpc: Pick<Rpc, 'call'>;
   readonly records: TicketRecords;
   readonly held: HeldMessages | null;
+  readonly left: LeftQueues;
+  /** The nodes that are gone and may have left endpoints of a domain which have not been taken over yet. */
+  readonly leaversOf: (domain: string) => ReadonlySet<string>;
   readonly metrics: ClusterMetrics;
-  /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
-  readonly isYoung: () => boolean;
   /** The time in milliseconds. */
   readonly now: () => number;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
@@ -58,6 +60,7 @@ export class Orphans {
   /** Addresses of endpoints that are being taken over, each with the callbacks that wait for the end of that. */
   readonly #open = new Map<Address, (() => void)[]>();
   readonly #pace: Pace;
+  readonly #reviving: RevivingOptions;
   /** Bytes of the messages that wait in `#open`. */
   #waitingBytes = 0;
   /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
@@ -65,6 +68,7 @@ export class Orphans {
 
   constructor(private readonly options: OrphansOptions) {
     this.#pace = new Pace(options.now);
+    this.#reviving = { ...options, pace: this.#pace };
   }
 
   /** Whether clients of nodes that are gone have come here whose endpoints are still to be taken over, one after the other. */
@@ -91,8 +95,11 @@ export class Orphans {
         const parts = domain.tracker.records.get(address)?.parts ?? [];
         const isKnown = parts.length > 0 || isMine(domain, address);
         // A node that has started since a death has not been told of the endpoints that were on the node which died.
-        const isOrphan = isKnown ? parts.some(({ node, hidden }) => !hidden && !node.up) : this.options.isYoung();
-        if (!cluster || !isOrphan || domain.settings.durability !== 'always') return false;
+        const mayBeOrphan = domain.answersFromDisk || this.options.leaversOf(domain.name).size > 0;
+        const isOrphan = isKnown
+          ? parts.some(({ node, hidden }) => !hidden && !node.up)
+          : mayBeOrphan && this.options.isYoung();
+        if (!cluster || !isOrphan || !this.mayKnow(domain)) return false;
         this.find(cluster, address, null, done, bytes);
         return true;
       },
@@ -172,7 +179,7 @@ export class Orphans {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         const parts = await this.#read(cluster.domain, address, token);
-        const part = token === null ? this.#orphanOf(parts) : partOf(parts, hashOf(token));
+        const part = token === null ? this.#orphanOf(cluster, address, parts) : partOf(parts, hashOf(token));
         if (!part) return token === null ? this.#takerOf(parts) : null;
         const [node, incarnation] = homeOf(part);
         // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
@@ -203,15 +210,17 @@ export class Orphans {
       const isPlain = part !== null && part.adopter === undefined && partOf([part], hashOf(token)) !== undefined;
       if (isPlain && !this.#isAlive(part.node, part.incarnation)) return [part];
     }
-    return records.read(domain.name, address, this.#nodesOf(domain, address, token));
+    const nodes = this.#nodesOf(domain, address, token);
+    return records.read(domain.name, address, nodes, token !== null || domain.answersFromDisk);
   }
 
   /** The names of the nodes that may have a record of an endpoint: of the ticket's node, of those with a part, and of all that are remembered. */
-  #nodesOf({ tracker }: Domain, address: Address, token: string | null): ReadonlySet<string> {
-    const { name, mesh } = this.options;
+  #nodesOf({ tracker, name: domain }: Domain, address: Address, token: string | null): ReadonlySet<string> {
+    const { name, mesh, leaversOf } = this.options;
     const parts = tracker.records.get(address)?.parts ?? [];
     const home = token === null ? [] : [nodeOfToken(token)];
-    return new Set([...home, ...parts.map(({ node }) => node.name), ...mesh.peers.keys(), name]);
+    const known = [...parts.map(({ node }) => node.name), ...mesh.peers.keys(), ...leaversOf(domain)];
+    return new Set([...home, ...known, name]);
   }
 
   #isAlive(node: string, incarnation: number): boolean {
@@ -221,8 +230,16 @@ export class Orphans {
     return peer?.up === true && peer.incarnation === incarnation;
   }
 
-  #orphanOf(parts: readonly FoundPart[]): FoundPart | undefined {
-    return parts.find((part) => part.kept !== null && !this.#isAlive(...homeOf(part)));
+  /**
+   * A part to be taken over though no client has come. Others have been told long ago that an endpoint is gone whose node was killed, unless
+   * it is online to them still; it comes back only where messages may wait for it.
+   */
+  #orphanOf({ domain }: ClusteredDomain, address: Address, parts: readonly FoundPart[]): FoundPart | undefined {
+    const isOnline = (domain.tracker.records.get(address)?.parts ?? []).some(({ hidden }) => !hidden);
+    const mayBeKilled = isOnline || domain.answersFromDisk || this.options.isFirst();
+    return parts.find(
+      ({ kept, ...part }) => kept && (mayBeKilled || kept.left !== undefined) && !this.#isAlive(...homeOf(part)),
+    );
   }
 
   /** Another node that has an endpoint, or is about to: this one need not have heard of that yet. */
@@ -239,33 +256,38 @@ export class Orphans {
 
   /** Takes a part over. Rejects with a `conflict` where another node has taken it over first. */
   async #take(cluster: ClusteredDomain, address: Address, part: FoundPart, homes: readonly Start[]): Promise<Adopted> {
-    const { records, metrics, held } = this.options;
+    const { records, metrics, name, mesh } = this.options;
     const { domain } = cluster;
     if (domain.shortage) return 'later';
     const revision = await records.adopt(domain.name, address, part);
-    const restored = await this.#restore(cluster, address, part, homes, revision);
-    if (!restored) return 'later';
+    records.goOn(part, revision);
+    const found = await revive(this.#reviving, cluster, address, part, homes, revision);
+    if (!found) return 'later';
     metrics.adopted += 1;
     this.#pace.advanced();
     this.#remember(part, address);
     this.#tell(cluster, address, homes);
     // What other nodes still send to the node that is gone is lost: the client, which is told that it has missed something, comes after that.
     await Promise.all([
-      new Promise<void>((resolve) => this.options.mesh.barrier(resolve)),
+      new Promise<void>((resolve) => mesh.barrier(resolve)),
       new Promise<void>((resolve) => records.written(domain.name, address, resolve)),
     ]);
-    const done = (): void => records.adopted(domain.name, address, part, revision);
-    if (!held || !domain.answersFromDisk) done();
-    else {
-      // Until its messages are written for this node, the former record says where else they are.
-      held.committed(() => {
-        done();
-        const own = this.options.mesh.incarnation;
-        const others = restored.homes.filter(([node, start]) => node !== this.options.name || start !== own);
-        held.forget(domain.name, address, others);
-      });
-    }
+    const others = found.filter(([node, start]) => node !== name || start !== mesh.incarnation);
+    this.#forget(cluster.domain, address, part, revision, others);
     return 'here';
+  }
+
+  /** Removes what JetStream has of a part that this node has taken over and written for itself. */
+  #forget(domain: Domain, address: Address, part: FoundPart, revision: number, homes: readonly Start[]): void {
+    const { records, held, left } = this.options;
+    const done = (): void => {
+      records.adopted(domain.name, address, part, revision);
+      if (typeof part.kept?.left === 'number') left.forget(domain.name, address, [part.node, part.incarnation]);
+      held?.forget(domain.name, address, homes);
+    };
+    // Until its messages are written for this node, the former record says where else they are.
+    if (held && domain.answersFromDisk) held.committed(done);
+    else done();
   }
 
   /** Nodes hold a part of a node that is gone for the grace: from now on the one here counts in its place. */
@@ -284,44 +306,12 @@ export class Orphans {
     this.#taken.set(key, (this.#taken.get(key) ?? new Set()).add(address));
   }
 
-  /** Restores a part on this node from its record, with the messages that `homes` had for it. Resolves with these; null where that has failed. */
-  async #restore(
-    cluster: ClusteredDomain,
-    address: Address,
-    { kept }: FoundPart,
-    homes: readonly Start[],
-    revision: number,
-  ): Promise<FoundMessages | null> {
-    const { domain } = cluster;
-    const target = parseTarget(domain.name, address);
-    if (!kept || !target) return null;
-    const era = `j${revision.toString(36)}`;
-    const { held } = this.options;
-    const found = domain.answersFromDisk ? await held?.read(domain.name, address, homes) : null;
-    const { packets } = found ?? NO_MESSAGES;
-    const queues = packets.length === 0 ? null : queuesOf(target, kept, packets.length);
-    const packetOf = (number: number): Packet | null => packets[number] ?? null;
-    const isTaken = await new Promise<boolean>((done) =>
-      this.#pace.step((next) => {
-        const actor = domain.endpoint(target);
-        const took = (isTaken: boolean): void => {
-          if (isTaken) actor.tell({ kind: 'keep' });
-          // Answered when the endpoint's actor has handled the messages before this one.
-          actor.tell({ kind: 'pass', done: () => done(isTaken) });
-          next();
-        };
-        actor.tell({ kind: 'adopt', moved: { kept, queues }, era, packetOf, done: took });
-      }),
-    );
-    return isTaken ? (found ?? NO_MESSAGES) : null;
-  }
-
   /** Handles the case that another process has written a record which this node was about to write. */
   conflict(cluster: ClusteredDomain | undefined, address: Address, found: FoundPart): void {
     const { name, mesh, records } = this.options;
     if (!cluster) return;
     if (!found.adopter && found.node === name) {
-      void this.#restore(cluster, address, found, [homeOf(found)], found.revision);
+      void revive(this.#reviving, cluster, address, found, [homeOf(found)], found.revision).catch(() => undefined);
       return;
     }
     records.forget(cluster.domain.name, address);

@@ -343,13 +343,13 @@ export class StoredSessions {
     if (revision > 0) this.#forgetRecord(revision);
     for (const one of new Set([term, ...former])) {
       if (one === 0) continue;
-      stream.purge(subscriptionsOf(key, one)).catch(() => undefined);
-      stream.purge(`i.${key}.${one}.>`).catch(() => undefined);
+      stream.remove(subscriptionsOf(key, one));
+      stream.remove(`i.${key}.${one}.>`);
     }
   }
 
   #forgetRecord(revision: number): void {
-    this.options.stream.erase(revision).catch(() => undefined);
+    this.options.stream.remove(revision);
   }
 
   #settle(own: Own | undefined): void {

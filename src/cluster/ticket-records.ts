@@ -15,8 +15,11 @@ export interface PartRecord {
   /** The name of the part's node, and the incarnation (the start) of that node. */
   readonly node: string;
   readonly incarnation: number;
-  /** The state of the part; null where another node has taken the part over and has its own record for it. */
-  readonly kept: KeptEndpoint | null;
+  /**
+   * The state of the part; null where another node has taken the part over and has its own record for it. `left`: the node has ended in
+   * order, and this is what it has left of the part's queues (left-queues.ts).
+   */
+  readonly kept: (KeptEndpoint & { readonly left?: unknown }) | null;
   /** The node that has taken the part over, and that node's incarnation; absent where no node has. */
   readonly adopter?: Start;
   /** Nodes that had taken the part over before the adopter, and died before they had written a record of their own; absent: none. */
@@ -36,6 +39,8 @@ interface Own {
   /** The revision of the record in JetStream; 0: JetStream has no record. */
   revision: number;
   isWriting: boolean;
+  /** Whether JetStream has taken the last of the writes. */
+  isWritten: boolean;
   /** The JSON that is to be written next; null: the record is to be removed; undefined: nothing is to be done. */
   next: string | null | undefined;
   /** Called when there is nothing more to write. */
@@ -82,9 +87,12 @@ export class TicketRecords {
     return count;
   }
 
-  put(domain: string, address: Address, kept: KeptEndpoint): void {
+  /** `left`: the JSON of what this node, which ends, leaves of the part's queues; empty: it does not end. */
+  put(domain: string, address: Address, kept: KeptEndpoint, left = ''): void {
     const { node, incarnation } = this.options;
-    this.#change(domain, address, JSON.stringify([domain, address, node, incarnation, kept]));
+    const head = JSON.stringify([domain, address, node, incarnation]).slice(0, -1);
+    const state = JSON.stringify(kept);
+    this.#change(domain, address, `${head},${left === '' ? state : `${state.slice(0, -1)},"left":${left}}`}]`);
   }
 
   remove(domain: string, address: Address): void {
@@ -98,6 +106,25 @@ export class TicketRecords {
     else own.waiting.push(done);
   }
 
+  /** Whether the latest record of an endpoint is in JetStream. */
+  isWritten(domain: string, address: Address): boolean {
+    const own = this.#own.get(this.#keyOf(domain, address));
+    return own?.isWritten === true && !own.isWriting && own.next === undefined;
+  }
+
+  /** This node has taken over a part that an earlier process of its name had, whose record it goes on with. */
+  goOn({ key, node }: FoundPart, revision: number): void {
+    if (node === this.options.node) this.#ownOf(key).revision = revision;
+  }
+
+  /** Calls `take` for each part of a domain that a node of this name has, or had, a record of. Rejects with a JetStreamError. */
+  async readNode(domain: string, node: string, take: (address: Address, part: PartRecord) => void): Promise<void> {
+    await this.options.stream.readEach(`${word(domain)}.*.${word(node)}`, ({ data }) => {
+      const part = read(data);
+      if (part) take((JSON.parse(data) as [string, Address])[1], part);
+    });
+  }
+
   /** Forgets the record of an endpoint without removing it: this node has no part of it any more, and another node may have its record. */
   forget(domain: string, address: Address): void {
     const key = this.#keyOf(domain, address);
@@ -109,9 +136,9 @@ export class TicketRecords {
   /**
    * The records of all parts of an endpoint. `nodes`: names of nodes that may have one, as those that have it from them may. JetStream
    * finds the record of a named node by its key; it looks through all records of all endpoints (2 ms with 6,000 of them) only where
-   * none of these nodes has one. Rejects with a JetStreamError.
+   * none of these nodes has one, and not where `others` is false. Rejects with a JetStreamError.
    */
-  async read(domain: string, address: Address, nodes: Iterable<string>): Promise<readonly FoundPart[]> {
+  async read(domain: string, address: Address, nodes: Iterable<string>, others = true): Promise<readonly FoundPart[]> {
     const prefix = `${subjectOf(domain, address)}.`;
     const names = new Set(nodes);
     const found: FoundPart[] = [];
@@ -123,7 +150,7 @@ export class TicketRecords {
       asked = [...new Set(parts.flatMap(takersOf))].filter((name) => !names.has(name));
       for (const name of asked) names.add(name);
     }
-    if (found.length > 0) return found;
+    if (found.length > 0 || !others) return found;
     const records = await this.options.stream.readAll(prefix);
     return records.map(({ key, ...record }) => foundIn(key, record)).filter((part) => !!part);
   }
@@ -157,7 +184,7 @@ export class TicketRecords {
   }
 
   #ownOf(key: string): Own {
-    const own = this.#own.get(key) ?? { revision: 0, isWriting: false, next: undefined, waiting: [] };
+    const own = this.#own.get(key) ?? { revision: 0, isWriting: false, isWritten: false, next: undefined, waiting: [] };
     this.#own.set(key, own);
     return own;
   }
@@ -185,6 +212,7 @@ export class TicketRecords {
   #wrote(key: string, own: Own, data: string | null, revision: number | JetStreamError): void {
     own.isWriting = false;
     if (this.#own.get(key) !== own) return;
+    own.isWritten = typeof revision === 'number';
     if (typeof revision === 'number') {
       own.revision = revision;
       if (data === null && own.next === undefined) this.#own.delete(key);

@@ -3,6 +3,7 @@
  * this class erases them from the stream, a few at a time. Any node may do so: a message that is already gone is passed over.
  * When a node ends earlier, the next node that reads the stream from its beginning erases the messages that are left.
  */
+import { JetStreamError } from '../cluster/jetstream-port.js';
 import type { KeptStream } from '../cluster/kept-stream.js';
 import { Fifo } from '../fifo.js';
 
@@ -13,8 +14,13 @@ const AT_ONCE = 500;
 /** How many removals may wait here; further ones stay in the stream until a node starts and reads the stream anew. */
 const MOST = 1_000_000;
 
+interface Removed {
+  readonly sequence: number;
+  readonly at: number;
+}
+
 export class Erasing {
-  readonly #removals = new Fifo<{ readonly sequence: number; readonly at: number }>();
+  #removals = new Fifo<Removed>();
   #timer: NodeJS.Timeout | null = null;
   #isErasing = false;
 
@@ -29,6 +35,11 @@ export class Erasing {
     this.#timer ??= setInterval(() => void this.erase(), EVERY_MS).unref();
   }
 
+  /** The stream was made anew: the sequences are those of other messages. */
+  forget(): void {
+    this.#removals = new Fifo();
+  }
+
   close(): void {
     if (this.#timer) clearInterval(this.#timer);
     this.#timer = null;
@@ -38,13 +49,19 @@ export class Erasing {
   async erase(): Promise<void> {
     if (this.#isErasing) return;
     this.#isErasing = true;
-    const due: number[] = [];
-    for (let { first } = this.#removals; first && due.length < AT_ONCE; { first } = this.#removals) {
+    const due: Removed[] = [];
+    const removals = this.#removals;
+    for (let { first } = removals; first && due.length < AT_ONCE; { first } = removals) {
       if (first.at + HEARD_MS > this.now()) break;
-      this.#removals.shift();
-      due.push(first.sequence);
+      removals.shift();
+      due.push(first);
     }
-    await Promise.all(due.map((sequence) => this.stream.erase(sequence).catch(() => undefined)));
+    const erase = (one: Removed): Promise<void> =>
+      this.stream.erase(one.sequence).catch((error: unknown) => {
+        // JetStream was not there: tried again. Any other error means that the message has gone already.
+        if (error instanceof JetStreamError && error.reason === 'unavailable') removals.push(one);
+      });
+    await Promise.all(due.map(erase));
     this.#isErasing = false;
     if (this.#removals.length === 0) this.close();
   }

@@ -97,6 +97,7 @@ export class Replica {
     if (this.#created !== '' && this.stream.created !== this.#created) {
       log.error({ event: 'stream lost', stream: this.stream.name }, 'JetStream has lost a stream: it is filled again');
       this.#isFilling = true;
+      this.#erasing.forget();
     }
     if (!this.#isFilling && (lostAt === null || this.now() - lostAt < HEARD_MS / 2)) return;
     this.#end();

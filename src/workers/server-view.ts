@@ -83,6 +83,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     handoversRefused: sum('handoversRefused'),
     sessionsHandedOver: sum('sessionsHandedOver'),
     sessionsAdopted: sum('sessionsAdopted'),
+    left: sum('left'),
     adopted: sum('adopted'),
     adoptionsRefused: sum('adoptionsRefused'),
     adoptionsDelayed: sum('adoptionsDelayed'),

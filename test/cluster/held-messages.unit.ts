@@ -32,7 +32,7 @@ t.test(
         records.set(key, { key, revision, data });
         done(revision);
       },
-      erase: async () => undefined,
+      remove: () => undefined,
       readAll: async (prefix: string) => [...records.values()].filter(({ key }) => key.startsWith(prefix)),
     } as unknown as KeptStream;
     const timers: (() => void)[] = [];

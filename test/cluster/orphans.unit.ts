@@ -6,6 +6,7 @@ import { Packet } from '../../src/actors/packet.js';
 import { hashOf } from '../../src/actors/tickets.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
 import { HeldMessages } from '../../src/cluster/held-messages.js';
+import { LeftQueues, LeftText } from '../../src/cluster/left-queues.js';
 import { Orphans } from '../../src/cluster/orphans.js';
 import type { Peer } from '../../src/cluster/peer.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
@@ -29,6 +30,9 @@ class Node {
   readonly records: TicketRecords;
   readonly orphans: Orphans;
   readonly given: string[] = [];
+  /** The eras that its endpoint's clients go on in; null: the one before. */
+  readonly eras: (string | null)[] = [];
+  readonly queues: LeftQueues;
   /** Called for what its endpoint's actor is told; a node that dies does not come to write its record. */
   onKeep: () => void = () => undefined;
   birth = 0;
@@ -47,11 +51,13 @@ class Node {
     };
     this.records = new TicketRecords(options);
     this.held = new HeldMessages(messages.portOf(this), { name: nodeName, mesh: { incarnation } });
+    this.queues = new LeftQueues(new MemoryStream().portOf(this));
     const tell = (message: EndpointMessage): void => {
       if (message.kind === 'pass') message.done();
       if (message.kind === 'keep') this.onKeep();
       if (message.kind !== 'adopt') return;
-      const { moved, packetOf } = message;
+      const { moved, packetOf, era } = message;
+      this.eras.push(era);
       for (const number of moved.queues?.unseen ?? []) this.given.push(bodyOf(packetOf(number)));
       this.birth = 1;
       message.done(true);
@@ -77,6 +83,9 @@ class Node {
       rpc: { call: () => undefined },
       isYoung: () => true,
       now: () => 0,
+      isFirst: () => false,
+      left: this.queues,
+      leaversOf: () => new Set(),
       metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
     });
     this.cluster = domains.get(name) as ClusteredDomain;
@@ -85,15 +94,30 @@ class Node {
   readonly cluster: ClusteredDomain;
 
   hold(body: string): void {
-    const fields = { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body };
-    const packet = new Packet('message', fields as never, address, null);
-    const wire = JSON.stringify([['message', address, null, fields], 0, 0]);
-    this.held.hold(name, address, packet, () => wire);
+    const packet = packetOf(body);
+    this.held.hold(name, address, packet, () => `[${wireOf(packet)},0,0]`);
+  }
+
+  /** Ends in order, with messages that wait. */
+  leave(...bodies: readonly string[]): void {
+    const text = new LeftText(wireOf, 0);
+    const unseen = bodies.map((body) => text.numberOf(packetOf(body)));
+    const queues = { node: 'uid', id: 'jack', clients: [], turns: [], unseen };
+    this.records.put(name, address, kept, text.textOf(queues));
   }
 
   find(): Promise<unknown> {
     return new Promise((done) => this.orphans.find(this.cluster, address, token, done));
   }
+}
+
+function packetOf(body: string): Packet {
+  const fields = { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body };
+  return new Packet('message', fields as never, address, null);
+}
+
+function wireOf({ fields }: Packet): string {
+  return JSON.stringify(['message', address, null, fields]);
 }
 
 function bodyOf(packet: Packet | null): string {
@@ -207,3 +231,23 @@ t.test('of many nodes only the record of the one that is gone is read, where it 
   t.equal(found.peer.name, 'n2', 'who comes to another node then is sent to the one that has the endpoint');
   t.equal(tickets.scans, 0);
 });
+t.test(
+  'what a node that ended in order has left goes on in the era before; where its adopter has died, in a new one, with what that held',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+    n1.leave('one', 'two');
+    n2.onKeep = () => {
+      n2.hold('two');
+      n2.hold('three');
+      n2.isDead = true;
+    };
+    void n2.find();
+    await turn();
+    t.strictSame([n2.given, n2.eras], [['one', 'two'], [null]]);
+    n3.onKeep = () => n3.records.put(name, address, kept);
+    t.equal(await n3.find(), 'here');
+    t.strictSame(n3.given, ['one', 'two', 'three']);
+    t.match(n3.eras, [/^j/]);
+  },
+);

@@ -50,6 +50,19 @@ export class MemoryStream {
     for (const key of [...this.records.keys()]) if (key.startsWith(filter.slice(0, -1))) this.records.delete(key);
   }
 
+  remove(what: number | string): void {
+    if (typeof what === 'number') void this.erase(what);
+    else if (what.endsWith('>')) void this.purge(what);
+    else this.records.delete(what);
+  }
+
+  async readEach(filter: string, take: (record: { readonly key: string; readonly data: string }) => void) {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
+    const words = filter.split('.').map((word) => (word === '*' ? '[^.]+' : word));
+    const matching = new RegExp(`^${words.join('\\.')}$`);
+    for (const record of this.records.values()) if (matching.test(record.key)) take(record);
+  }
+
   async erase(revision: number): Promise<void> {
     for (const [key, record] of [...this.records]) if (record.revision === revision) this.records.delete(key);
   }

@@ -1,0 +1,140 @@
+/**
+ * Takes over at the start of this node what was left of endpoints by nodes that ended in order with nobody to hand over to (parting.ts):
+ * at once what an earlier start of this node has left, and later, when it is known which nodes there are, this node's share of what
+ * others have. Where no other node was there before, all endpoints that an earlier start of this node had come back, as after the restart
+ * of a server on its own, also when that was killed. Who comes earlier is taken over as after a node's death (orphans.ts).
+ */
+import type { Address } from '../actors/address.js';
+import { log } from '../log.js';
+import { seldom } from '../seldom.js';
+import type { Adopted } from './adopted.js';
+import type { ClusteredDomain } from './domain.js';
+import { JetStreamError } from './jetstream-port.js';
+import type { LeftQueues } from './left-queues.js';
+import type { Mesh } from './mesh.js';
+import type { Orphans } from './orphans.js';
+import { chosenBy } from './rendezvous.js';
+import type { TicketRecords } from './ticket-records.js';
+
+/** How many endpoints are taken over at a time: fewer than clients that come may have taken over. */
+const AT_ONCE = 16;
+
+export interface ComebackOptions {
+  readonly name: string;
+  readonly leaseMs: number;
+  readonly mesh: Pick<Mesh, 'peers' | 'incarnation' | 'connected'>;
+  /** The domain of a name, which is made where it is served; undefined: it is not served. */
+  readonly domainOf: (name: string) => ClusteredDomain | undefined;
+  readonly domains: ReadonlyMap<string, ClusteredDomain>;
+  readonly records: TicketRecords;
+  readonly queues: LeftQueues;
+  readonly orphans: Pick<Orphans, 'find'>;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+export class Comeback {
+  /** Whether no other node had been there for a lease when this one started. */
+  isFirst = false;
+  /** The nodes that have left endpoints of a domain, by its name. */
+  readonly #leavers = new Map<string, Set<string>>();
+
+  constructor(private readonly options: ComebackOptions) {}
+
+  leaversOf(domain: string): ReadonlySet<string> {
+    return this.#leavers.get(domain) ?? NOBODY;
+  }
+
+  /** Takes over what an earlier start of this node has left. Resolves when that is done, or JetStream does not answer. */
+  async restore(): Promise<void> {
+    const { name, mesh, queues, domains, domainOf, leaseMs } = this.options;
+    const before = mesh.incarnation - leaseMs * 1000;
+    this.isFirst = mesh.connected && [...mesh.peers.values()].every((peer) => !peer.up || peer.incarnation > before);
+    await this.#trying(async () => {
+      for (const [domain, node] of await queues.marks()) this.#note(domain, node);
+      const left = [...this.#leavers].filter(([, nodes]) => nodes.has(name)).map(([domain]) => domain);
+      const known = new Set([...left, ...(this.isFirst ? domains.keys() : [])]);
+      await Promise.all([...known].map((domain) => this.#restoreDomain(domainOf(domain))));
+    });
+  }
+
+  async #restoreDomain(cluster: ClusteredDomain | undefined): Promise<void> {
+    if (!cluster || cluster.domain.settings.durability === 'none') return;
+    const startedAt = performance.now();
+    const { name, queues } = this.options;
+    const addresses = await this.#leftBy(cluster, name, this.isFirst);
+    const isDone = await this.#takeOver(cluster, addresses);
+    if (isDone && this.leaversOf(cluster.domain.name).has(name)) queues.unmark(cluster.domain.name, name);
+    if (addresses.length === 0) return;
+    const ms = Math.round(performance.now() - startedAt);
+    const what = { event: 'restored', domain: cluster.domain.name, endpoints: addresses.length, ms };
+    log.info(what, `${addresses.length} endpoints are online again`);
+  }
+
+  /** Takes over this node's share of what nodes that have not come back have left. */
+  async sweep(cluster: ClusteredDomain): Promise<void> {
+    const { name, queues, mesh } = this.options;
+    const { domain } = cluster;
+    await this.#trying(async () => {
+      for (const node of this.leaversOf(domain.name)) {
+        if (node === name) continue;
+        const addresses = await this.#leftBy(cluster, node, false);
+        if (addresses.length === 0 && !mesh.peers.get(node)?.up) queues.unmark(domain.name, node);
+        await this.#takeOver(
+          cluster,
+          addresses.filter((address) => this.#isOwn(cluster, address)),
+        );
+      }
+    });
+    this.#leavers.delete(domain.name);
+  }
+
+  /** Whether this node is the one to take an endpoint over: the first that has a part of it, else the one that its address chooses. */
+  #isOwn(cluster: ClusteredDomain, address: Address): boolean {
+    const [first] = cluster.nodesOf(address);
+    return first === undefined ? chosenBy(this.options, address) === null : first === this.options.name;
+  }
+
+  #note(domain: string, node: string): void {
+    const nodes = this.#leavers.get(domain) ?? new Set();
+    this.#leavers.set(domain, nodes.add(node));
+  }
+
+  /** The endpoints that earlier starts of a node have left; `orNot`: also where it was killed. */
+  async #leftBy({ domain }: ClusteredDomain, node: string, orNot: boolean): Promise<readonly Address[]> {
+    const { name, mesh, records } = this.options;
+    const incarnation = node === name ? mesh.incarnation : mesh.peers.get(node)?.incarnation;
+    const found: Address[] = [];
+    await records.readNode(domain.name, node, (address, part) => {
+      const isThere = part.incarnation === incarnation || part.adopter !== undefined;
+      if (!isThere && part.kept && (orNot || part.kept.left !== undefined)) found.push(address);
+    });
+    return found;
+  }
+
+  /** Resolves with whether none has to be tried again. */
+  async #takeOver(cluster: ClusteredDomain, addresses: readonly Address[]): Promise<boolean> {
+    const { orphans } = this.options;
+    let isDone = true;
+    const waiting = addresses[Symbol.iterator]();
+    const takeOn = async (): Promise<void> => {
+      for (const address of waiting) {
+        const found = await new Promise<Adopted>((done) => orphans.find(cluster, address, null, done));
+        if (found === 'later') isDone = false;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, takeOn));
+    return isDone;
+  }
+
+  /** Whoever comes for an endpoint finds it all the same where JetStream does not answer now. */
+  async #trying(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      const what = { event: 'not restored', why: error.message };
+      seldom.warn('not restored', what, 'what nodes have left is taken over when clients come for it');
+    }
+  }
+}

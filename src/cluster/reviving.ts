@@ -1,0 +1,107 @@
+/**
+ * Restores a part of an endpoint on this node from its record in JetStream, after its node has gone (orphans.ts). Where that node has
+ * ended in order it has left the queues (left-queues.ts), and the clients go on in the era of their positions; else they begin a new one,
+ * with the messages that JetStream has where the domain is durable `always`.
+ */
+import { type Address, parseTarget, type Target } from '../actors/address.js';
+import type { KeptEndpoint, KeptQueues } from '../actors/kept.js';
+import type { Packet } from '../actors/packet.js';
+import { nameOf } from '../actors/unseen.js';
+import type { ClusteredDomain } from './domain.js';
+import { queuesOf } from './found-parts.js';
+import type { FoundMessages, HeldMessages } from './held-messages.js';
+import type { Left, LeftQueues } from './left-queues.js';
+import type { Pace } from './pace.js';
+import type { FoundPart, Start } from './ticket-records.js';
+
+const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
+
+export interface RevivingOptions {
+  readonly held: Pick<HeldMessages, 'read'> | null;
+  readonly left: Pick<LeftQueues, 'read'>;
+  /** Whether no other node was there when this one started: nobody has been told that clients of earlier nodes are gone. */
+  readonly isFirst: () => boolean;
+  /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
+  readonly isYoung: () => boolean;
+  readonly pace: Pick<Pace, 'step'>;
+}
+
+/** What an endpoint goes on with. `era`: the new era of its clients' positions; null: the old one goes on. */
+interface Waiting {
+  readonly queues: KeptQueues | null;
+  readonly packets: readonly Packet[];
+  readonly era: string | null;
+}
+
+/**
+ * `homes`: the starts of nodes that may have messages for the part; `revision`: of its record now. Resolves with which of them had any;
+ * null where the part could not be restored. Rejects with a JetStreamError.
+ */
+export async function revive(
+  { held, left, isFirst, isYoung, pace }: RevivingOptions,
+  { domain }: ClusteredDomain,
+  address: Address,
+  part: FoundPart,
+  homes: readonly Start[],
+  revision: number,
+): Promise<readonly Start[] | null> {
+  const { kept, node, incarnation, adopter } = part;
+  const target = parseTarget(domain.name, address);
+  if (!kept || !target) return null;
+  const found = (domain.answersFromDisk ? await held?.read(domain.name, address, homes) : null) ?? NO_MESSAGES;
+  const own = kept.left === undefined ? null : await left.read(domain.name, address, [node, incarnation], kept.left);
+  // A node that took the part over, and died before it had a record of its own, may have had more than what was left.
+  const waiting: Waiting =
+    own && adopter === undefined
+      ? { ...own, era: null }
+      : { ...waitingOf(target, kept, own, found.packets), era: `j${revision.toString(36)}` };
+  const { queues, packets, era } = waiting;
+  const packetOf = (number: number): Packet | null => packets[number] ?? null;
+  const isQuiet = isFirst() && isYoung();
+  const isTaken = await new Promise<boolean>((done) =>
+    pace.step((next) => {
+      const actor = domain.endpoint(target);
+      const took = (isTaken: boolean): void => {
+        if (isTaken) actor.tell({ kind: 'keep' });
+        // The node that had the part forwards nothing any more.
+        if (isTaken && era === null) actor.tell({ kind: 'adopted' });
+        // Answered when the endpoint's actor has handled the messages before this one.
+        actor.tell({ kind: 'pass', done: () => done(isTaken) });
+        next();
+      };
+      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, isQuiet, packetOf, done: took });
+    }),
+  );
+  return isTaken ? found.homes : null;
+}
+
+/** The messages that JetStream has, behind what a node has left. */
+function waitingOf(
+  target: Target,
+  kept: KeptEndpoint,
+  left: Left | null,
+  held: readonly Packet[],
+): Omit<Waiting, 'era'> {
+  const had = new Set(left?.packets.map(nameOfMessage));
+  const more = held.filter((packet) => !had.has(nameOf(packet)));
+  const packets = [...(left?.packets ?? []), ...more];
+  if (packets.length === 0) return { queues: null, packets };
+  const queues = left?.queues ?? queuesOf(target, kept, 0);
+  const numbers = more.map((packet) => packets.indexOf(packet));
+  return {
+    packets,
+    queues: {
+      ...queues,
+      unseen: [...queues.unseen, ...numbers],
+      clients: queues.clients.map((client) => ({
+        ...client,
+        accepted: client.accepted + more.length,
+        entries: [...client.entries, ...numbers],
+      })),
+    },
+  };
+}
+
+function nameOfMessage(packet: Packet): string {
+  return packet.kind === 'message' ? nameOf(packet) : '';
+}
