@@ -84,8 +84,11 @@ export class Timeouts<T> {
 
   /** Starts the item's time, from the beginning when it is waiting already. */
   start(item: T): void {
-    this.#due.delete(item);
-    this.#due.set(item, this.#now() + this.delayMs);
+    const due = this.#now() + this.delayMs;
+    const { size } = this.#due;
+    this.#due.set(item, due);
+    // One that waited already has kept its place, and goes to the end.
+    if (this.#due.size === size) this.restart(item);
     this.#cancel ??= this.clock.after(this.delayMs, this.#expire);
   }
 

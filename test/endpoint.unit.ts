@@ -131,36 +131,55 @@ t.test(
   },
 );
 
+/** A user called jack who polls, without a socket. */
+async function polling(t: Parameters<typeof testMachine>[0]) {
+  const { host, domain } = testMachine(t);
+  const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+  const ticket = await broker.online('jack');
+  const polls = new PollAdapter(host.context, new ConnectionLimits(host.context));
+  t.teardown(() => polls.close());
+  const headers = { origin: '', forwardedFor: '', forwardedProto: '', forwardedHost: '' } as unknown as Headers;
+  const req = { getQuery: () => `domain=${own.domain}&ticket=${ticket}`, getHeader: () => '' };
+  /** Polls; answers how to end the poll's connection from the browser's side. */
+  const poll = (onBody: (body: string) => void) => {
+    let abort = () => {};
+    const res = {
+      onAborted: (handler: () => void) => {
+        abort = handler;
+      },
+      cork: (write: () => void) => write(),
+      writeHeader: () => res,
+      end: onBody,
+    };
+    polls.get(res as unknown as HttpResponse, req as unknown as HttpRequest, headers);
+    return abort;
+  };
+  return { broker, domain, poll };
+}
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 t.test(
   'what a poll had taken when its browser went is not lost where the next one is attached before that is known',
   async (t) => {
-    const { host, domain } = testMachine(t);
-    const broker = new TestBroker({} as never, host.context, host.context.domains as never);
-    const ticket = await broker.online('jack');
-    const polls = new PollAdapter(host.context, new ConnectionLimits(host.context));
-    t.teardown(() => polls.close());
-    const headers = { origin: '', forwardedFor: '', forwardedProto: '', forwardedHost: '' } as unknown as Headers;
-    const req = { getQuery: () => `domain=${own.domain}&ticket=${ticket}`, getHeader: () => '' };
-    /** Polls; answers how to end the poll's connection from the browser's side. */
-    const poll = (onBody: (body: string) => void) => {
-      let abort = () => {};
-      const res = {
-        onAborted: (handler: () => void) => {
-          abort = handler;
-        },
-        cork: (write: () => void) => write(),
-        writeHeader: () => res,
-        tryEnd: (body: Buffer) => [onBody(body.toString()) === undefined, true],
-      };
-      polls.get(res as unknown as HttpResponse, req as unknown as HttpRequest, headers);
-      return abort;
-    };
+    const { broker, domain, poll } = await polling(t);
     const abort = poll(() => t.fail('the browser has gone'));
     broker.push('tom', 'jack', 'one');
-    // The poll takes the message at the end of the turn, and writes it when the event loop has looked at the network.
+    // A poll that has just come takes the message at the end of the turn, and writes it when the event loop has looked at the network.
     await turnsUntil('a message sent', () => domain.metrics.sent.message > 0);
     const answered = new Promise<string>((resolve) => poll(resolve));
     abort();
     t.match(await answered, /"body":"one"/);
   },
 );
+
+t.test('a poll that the event loop has looked at is answered in the turn in which its message comes', async (t) => {
+  const { broker, poll } = await polling(t);
+  const bodies: string[] = [];
+  poll((body) => bodies.push(body));
+  await nextTurn();
+  broker.push('tom', 'jack', 'one');
+  t.strictSame(bodies, [], 'the turn has not begun');
+  await nextTurn();
+  t.match(bodies, [/"body":"one"/]);
+});

@@ -2,6 +2,7 @@ import t from 'tap';
 import { HEADERS_TOO_LARGE } from '../src/errors.js';
 import { readHeaders } from '../src/protocols/headers.js';
 import { upgradeHeaders } from './support/hostile.js';
+import { pollPackets } from './support/polling.js';
 import { RawSocket, rawRequest, requestText } from './support/raw.js';
 import { siteA, type TestServer, testServer } from './support/server.js';
 
@@ -65,6 +66,38 @@ t.test('a call behind a request of ambiguous length is not run', async (t) => {
   }
   t.equal((await first()).body, 'real');
   t.ok(server.metrics.refused.malformed > 0);
+});
+
+t.test(
+  'a call behind a poll that waits on the same connection ends both without an answer, is not run, and loses nothing',
+  async (t) => {
+    const server = await testServer(t);
+    const { ticket } = await server.site().online('1');
+    const call = requestText(`POST ${push}`, [credentials], 'from=2&to=1&body=behind');
+    const poll = requestText(`GET /v5/packets?domain=${siteA.domain}&ticket=${encodeURIComponent(ticket)}`);
+    for (const parts of [[poll + call], [poll, call]]) {
+      const raw = await RawSocket.open(server);
+      for (const part of parts) {
+        raw.write(part);
+        await server.settled();
+      }
+      await raw.closed;
+      t.equal(raw.received, '');
+    }
+    await server.site().push('2', '1', 'later');
+    t.match(await pollPackets(server, ticket), [{ body: 'later' }]);
+  },
+);
+
+t.test('calls that are answered at once may stand behind one another on a connection', async (t) => {
+  const server = await testServer(t);
+  const person = await server.site().arrive('2');
+  const raw = await RawSocket.open(server);
+  raw.write([1, 2, 3].map((n) => requestText(`POST ${push}`, [credentials], `from=1&to=2&body=${n}`)).join(''));
+  for (const body of ['1', '2', '3']) t.match(await person.next(), { body });
+  raw.socket.end();
+  await raw.closed;
+  t.equal(raw.received.split('HTTP/1.1 200 OK').length - 1, 3);
 });
 
 t.test('a Content-Length that is repeated unchanged, and chunks, are read', async (t) => {

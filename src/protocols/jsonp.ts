@@ -12,10 +12,18 @@ import { type HttpResponse, KEEP_ALIVE, LAST_ANSWER } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
 import { errorBody } from './error-body.js';
-import { EMPTY_FRAME, encodeCounted, encodeFrame, positionFrame, REPLACED_FRAME, STOPPED_FRAME } from './frame.js';
+import {
+  EMPTY_FRAME,
+  encodeCounted,
+  encodeFrame,
+  inScript,
+  positionFrame,
+  REPLACED_FRAME,
+  STOPPED_FRAME,
+} from './frame.js';
 import type { Headers, RequestHead } from './headers.js';
 import type { PageQuery } from './page-query.js';
-import { findReceiver, readReceiver, readReceiving } from './receiving.js';
+import { type Found, findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { statusText, writeOrigin, writeRetryAfter } from './refusal.js';
 
 const CALLBACK_CHARACTERS = 128;
@@ -25,31 +33,15 @@ const CALLBACK = new RegExp(`^${IDENTIFIER}(\\.${IDENTIFIER})*$`);
 const ASKED_CHARACTERS = 1024;
 const PREFLIGHT_AGE_S = '86400';
 const NONE: readonly Packet[] = [];
+/** In characters. An answer up to here fits into the system's buffer of a connection, which is empty: its browser has had all before. */
+const SHORT = 4096;
+
 /** How the answers to one request are written. */
 interface Form {
-  /** null: plain JSON. */
+  /** The name of the function that gets the answer; null: plain JSON. */
   readonly callback: string | null;
   /** Access-Control-Allow-Origin; null: none. */
   readonly origin: string | null;
-}
-
-/** A request that may wait. */
-interface Asking {
-  readonly form: Form;
-  /** null: its client keeps no position. */
-  readonly asked: Asked | null;
-  readonly admission: Admission;
-}
-
-const [LINE_SEPARATOR, PARAGRAPH_SEPARATOR] = ['\u2028', '\u2029'];
-
-/** U+2028 and U+2029 end a line in older JavaScript; in JSON they may be escaped. To look for them costs a fiftieth of replacing none. */
-function script(callback: string, json: string): string {
-  const isPlain = !json.includes(LINE_SEPARATOR) && !json.includes(PARAGRAPH_SEPARATOR);
-  const escaped = isPlain
-    ? json
-    : json.replaceAll(LINE_SEPARATOR, '\\u2028').replaceAll(PARAGRAPH_SEPARATOR, '\\u2029');
-  return `/**/${callback}(${escaped});`;
 }
 
 /** Headers in one piece: each crossing into native code costs 0.3 µs. */
@@ -71,50 +63,80 @@ function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolea
   if (!isOpen) writeOrigin(res, origin);
 }
 
-function bodyOf(form: Form, json: string): string {
-  return form.callback === null ? json : script(form.callback, json);
+/** A script that calls the callback with JSON that has been escaped for it. */
+function scriptOf(callback: string, escaped: string): string {
+  return `/**/${callback}(${escaped});`;
 }
 
-class Poll implements Transport, Counting {
+function bodyOf({ callback }: Form, json: string): string {
+  return callback === null ? json : scriptOf(callback, inScript(json));
+}
+
+/** A request for packets, which waits once its client has been found. */
+class Poll implements Transport, Counting, Found, Form {
   readonly kind = 'jsonp';
-  readonly counting: Counting | null;
-  readonly asked: Asked;
-  readonly admission: Admission;
-  readonly #form: Form;
+  readonly coming = 'poll';
+  asked: Asked = 'confirmed';
+  counting: Counting | null = null;
+  client!: Client;
+  admission!: Admission;
   /** Whether the poll has been answered, or its browser is gone. */
   #done = false;
   /** Packets that the poll has taken and that are not all sent yet. */
   #unsent: readonly Packet[] = NONE;
   /** The position from which a counting client goes on, where the client did not name it itself. */
   #position: string | null = null;
+  /** The last turn that had begun when the poll came. */
+  readonly #cameAfter: number;
 
   constructor(
     private readonly adapter: PollAdapter,
     private readonly res: HttpResponse,
-    { form, asked, admission }: Asking,
-    readonly client: Client,
+    readonly callback: string | null,
+    readonly origin: string | null,
   ) {
-    this.#form = form;
-    this.admission = admission;
-    this.asked = asked ?? 'confirmed';
-    this.counting = asked === null ? null : this;
-    res.onAborted(() => {
-      // `#unsent` stays as it is: `close` answers these packets where it comes before the endpoint has heard of the detach.
-      const unsent = this.#unsent;
-      if (this.#done && unsent.length === 0) return;
-      if (!this.#done) this.#end();
-      this.adapter.detach(this, unsent);
-    });
+    this.#cameAfter = adapter.turn;
   }
 
-  /**
-   * Takes the packets; they are written a turn later: a browser that has gone is only known to be gone when the event
-   * loop has looked at the network again.
-   */
+  /** The client keeps a position, and goes on from there. */
+  resume(asked: Asked): void {
+    this.asked = asked;
+    this.counting = this;
+  }
+
+  wait(client: Client, admission: Admission): void {
+    this.client = client;
+    this.admission = admission;
+    this.res.onAborted(() => this.#leave());
+    this.adapter.began(this);
+    client.endpoint.tell({ kind: 'attach', client, transport: this });
+  }
+
+  /** Its browser is gone. `#unsent` stays as it is: `close` answers these packets where it comes before the endpoint hears of the detach. */
+  #leave(): void {
+    const unsent = this.#unsent;
+    if (this.#done && unsent.length === 0) return;
+    if (!this.#done) this.#end();
+    this.adapter.detach(this, unsent);
+  }
+
+  refuse(error: ReplyError): void {
+    this.adapter.refuse(this.res, this, error);
+  }
+
+  /** The client was signed out by name a moment ago. */
+  stop(): void {
+    this.adapter.countUnknown();
+    writeHead(this.res, this, this.adapter.isDraining);
+    this.res.end(bodyOf(this, STOPPED_FRAME));
+  }
+
+  /** Takes the packets, which are written at once where a browser that has gone would be known to be gone, else a turn later. */
   deliver(packets: readonly Packet[]): number {
     if (this.#done || this.#unsent.length > 0) return 0;
     this.#unsent = packets.slice();
-    this.adapter.writeLater(this);
+    if (this.adapter.hasLookedSince(this.#cameAfter)) this.write();
+    else this.adapter.writeLater(this);
     return packets.length;
   }
 
@@ -160,12 +182,10 @@ class Poll implements Transport, Counting {
   /** Answers with the packets that the poll has taken. */
   write(): void {
     if (this.#done || this.#unsent.length === 0) return;
-    const body = bodyOf(this.#form, encodeFrame(this.#unsent).text);
-    let isSent = true;
-    this.#finish((res) => {
-      isSent = res.tryEnd(body, Buffer.byteLength(body))[1];
-    });
-    if (!isSent) return this.#sendRest(Buffer.from(body));
+    const frame = encodeFrame(this.#unsent);
+    const body = this.callback === null ? frame.text : scriptOf(this.callback, frame.script);
+    if (body.length <= SHORT) this.#finish(body);
+    else if (!this.#finishPart(body)) return this.#sendRest(Buffer.from(body));
     this.#unsent = NONE;
     this.adapter.detach(this, NONE);
   }
@@ -176,18 +196,28 @@ class Poll implements Transport, Counting {
   }
 
   #answer(json: string, status?: string): void {
-    const body = bodyOf(this.#form, json);
-    this.#finish((res) => res.end(body), status);
+    this.#finish(bodyOf(this, json), status);
   }
 
-  /** Writes the head of the answer, and has its body written. */
-  #finish(writeBody: (res: HttpResponse) => void, status?: string): void {
+  #finish(body: string, status?: string): void {
     const { res } = this;
     this.#end();
     res.cork(() => {
-      writeHead(res, this.#form, this.adapter.isDraining, status);
-      writeBody(res);
+      writeHead(res, this, this.adapter.isDraining, status);
+      res.end(body);
     });
+  }
+
+  /** Writes as much of the answer as the connection takes; answers whether that is all. */
+  #finishPart(body: string): boolean {
+    const { res } = this;
+    let isAll = true;
+    this.#end();
+    res.cork(() => {
+      writeHead(res, this, this.adapter.isDraining);
+      isAll = res.tryEnd(body, Buffer.byteLength(body))[1];
+    });
+    return isAll;
   }
 
   #sendRest(body: Buffer): void {
@@ -218,6 +248,9 @@ function callbackOf({ callback, callbacks }: PageQuery): string | null | ReplyEr
 export class PollAdapter {
   readonly #waiting: Timeouts<Poll>;
   #toWrite: Poll[] = [];
+  /** How many turns have begun. */
+  turn = 0;
+  #isInTurn = false;
 
   constructor(
     private readonly context: Context,
@@ -225,8 +258,15 @@ export class PollAdapter {
   ) {
     const { clock, system } = context.runtime;
     this.#waiting = new Timeouts(clock, context.config().poll.timeoutMs, (poll) => poll.answerEmpty());
-    system.startOfTurn.add(this.#writeAll);
-    system.endOfTurn.add(() => (this.#toWrite.length > 0 ? system.wake() : undefined));
+    system.startOfTurn.add(() => {
+      this.turn += 1;
+      this.#isInTurn = true;
+      this.#writeAll();
+    });
+    system.endOfTurn.add(() => {
+      this.#isInTurn = false;
+      if (this.#toWrite.length > 0) system.wake();
+    });
   }
 
   get isDraining(): boolean {
@@ -239,18 +279,13 @@ export class PollAdapter {
     const { allow, fault, query } = receiving;
     const callback = fault ?? callbackOf(query);
     if (callback !== null && typeof callback === 'object') {
-      return this.#refuse(res, { callback: null, origin: allow }, callback);
+      return this.refuse(res, { callback: null, origin: allow }, callback);
     }
-    const form: Form = { callback, origin: allow };
+    const poll = new Poll(this, res, callback, allow);
     const receiver = readReceiver(receiving, origin);
-    if (!('ticket' in receiver)) return this.#refuse(res, form, receiver);
-    const { asked } = receiver;
-    findReceiver(this.connectionLimits, res, headers, receiving, receiver, {
-      wait: (client, admission) => this.#wait(res, { form, asked, admission }, client),
-      refuse: (error) => this.#refuse(res, form, error),
-      stop: () => this.#stop(res, form),
-      coming: 'poll',
-    });
+    if (!('ticket' in receiver)) return poll.refuse(receiver);
+    if (receiver.asked !== null) poll.resume(receiver.asked);
+    findReceiver(this.connectionLimits, res, headers, receiving, receiver, poll);
   }
 
   /** A CORS preflight. */
@@ -279,30 +314,31 @@ export class PollAdapter {
     this.#waiting.close();
   }
 
-  #refuse(res: HttpResponse, form: Form, error: ReplyError): void {
-    const { refused } = this.context.runtime.metrics;
+  refuse(res: HttpResponse, form: Form, error: ReplyError): void {
     // Who is banned or one too many has been counted.
-    if (error.status < 403 || error.status === 404) {
-      refused[error.status === 404 ? 'ticketNotFound' : 'badRequest'] += 1;
-    }
+    if (error.status === 404) this.countUnknown();
+    else if (error.status < 403) this.context.runtime.metrics.refused.badRequest += 1;
     writeHead(res, form, this.isDraining, statusText(error));
     if (form.callback === null) writeRetryAfter(res, error, form.origin);
     res.end(bodyOf(form, errorBody(error)));
   }
 
-  /** The client was signed out by name a moment ago. */
-  #stop(res: HttpResponse, form: Form): void {
+  countUnknown(): void {
     this.context.runtime.metrics.refused.ticketNotFound += 1;
-    writeHead(res, form, this.isDraining);
-    res.end(bodyOf(form, STOPPED_FRAME));
   }
 
-  #wait(res: HttpResponse, asking: Asking, client: Client): void {
-    const { metrics } = this.context.runtime;
-    metrics.opens('jsonp');
-    const poll = new Poll(this, res, asking, client);
+  /** Begins the time of a poll that waits. */
+  began(poll: Poll): void {
+    this.context.runtime.metrics.opens('jsonp');
     this.#waiting.start(poll);
-    client.endpoint.tell({ kind: 'attach', client, transport: poll });
+  }
+
+  /**
+   * Whether the event loop has looked at the network after a poll came, and has handled all that it saw: then a browser that had gone
+   * by that look is known to be gone. Each turn is preceded by a look, the first that a poll meets by the one that brought the poll.
+   */
+  hasLookedSince(turn: number): boolean {
+    return this.#isInTurn && this.turn > turn + 1;
   }
 
   /** Has a poll written at the start of the next turn, which a turn that goes on asks for at its end. */
@@ -311,12 +347,12 @@ export class PollAdapter {
     this.context.runtime.system.wake();
   }
 
-  readonly #writeAll = (): void => {
+  #writeAll(): void {
     if (this.#toWrite.length === 0) return;
     const polls = this.#toWrite;
     this.#toWrite = [];
     for (const poll of polls) poll.write();
-  };
+  }
 
   /** Forgets a poll that waits no more: it has been answered, or its browser is gone. */
   ended(poll: Poll): void {

@@ -67,10 +67,10 @@ export function readReceiver(
 /** Where a client has been found, wherever in the cluster it lives. */
 export interface Found {
   /** The connection is admitted until it is released. */
-  readonly wait: (client: Client, admission: Admission) => void;
-  readonly refuse: (error: ReplyError) => void;
+  wait(client: Client, admission: Admission): void;
+  refuse(error: ReplyError): void;
   /** The name of the ticket has been signed out, and its client keeps a position: it is told to stay so. */
-  readonly stop: () => void;
+  stop(): void;
   readonly coming: Coming;
 }
 
@@ -81,18 +81,18 @@ export function findReceiver(
   headers: Headers,
   { domain, allow }: Receiving,
   { ticket, asked }: Receiver,
-  { wait, refuse, stop, coming }: Found,
+  found: Found,
 ): void {
-  if (domain && asked && isSignedOut(domain, ticket)) return stop();
+  if (domain && asked && isSignedOut(domain, ticket)) return found.stop();
   const client = domain ? findTicket(domain, ticket) : null;
-  if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return refuse(TICKET_NOT_FOUND);
+  if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return found.refuse(TICKET_NOT_FOUND);
   const admission = limits.admit(res, headers, allow);
   if (admission === null) return;
-  const letIn = (found: Client): void => {
-    const refused = connectionRefusal(domain, found, () => limits.addressOf(res, headers), coming);
-    if (!refused) return wait(found, admission);
+  const letIn = (one: Client): void => {
+    const refused = connectionRefusal(domain, one, () => limits.addressOf(res, headers), found.coming);
+    if (!refused) return found.wait(one, admission);
     limits.release(admission);
-    res.cork(() => refuse(refused));
+    res.cork(() => found.refuse(refused));
   };
   if (client) return letIn(client);
   let isOpen = true;
@@ -100,10 +100,10 @@ export function findReceiver(
     isOpen = false;
     limits.release(admission);
   });
-  visitTicket(domain, ticket, asked !== null, (found, isLater) => {
+  visitTicket(domain, ticket, asked !== null, (visited, isLater) => {
     if (!isOpen) return;
-    if (found) return letIn(found);
+    if (visited) return letIn(visited);
     limits.release(admission);
-    res.cork(() => refuse(isLater ? COME_LATER : TICKET_NOT_FOUND));
+    res.cork(() => found.refuse(isLater ? COME_LATER : TICKET_NOT_FOUND));
   });
 }
