@@ -122,7 +122,7 @@ async function small(t: Cleaner, data: string, hook: string): Promise<Small> {
       ...UNBOUND.flatMap((set) => ['--set', set]),
       ...['--set', `domains=${JSON.stringify([settings])}`],
     ],
-    { node: ['--max-old-space-size=96'] },
+    { node: ['--max-old-space-size=64'] },
   );
   const started = await server.event('started');
   const portOf = (url: unknown): number => Number(new URL(String(url)).port);
@@ -276,7 +276,7 @@ const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     async (t, at) => {
       const tickets: string[] = [];
       const sockets: WebSocket[] = [];
-      for (let n = 0; n < 10; n++) {
+      for (let n = 0; n < 3; n++) {
         const { body } = await post(at, '/v5/presences/online', { name: `${n}`, nick: 'N' });
         const { ticket } = body as { ticket: string };
         const socket = new WebSocket(`ws://127.0.0.1:${at.port}/v5/wsocket`);
@@ -288,7 +288,7 @@ const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
         sockets.push(socket);
         tickets.push(ticket);
       }
-      await fill(async (n) => taken(await post(at, '/v5/messages', { from: 'a', to: `${n % 10}`, body: BODY })));
+      await fill(async (n) => taken(await post(at, '/v5/messages', { from: 'a', to: `${n % 3}`, body: BODY })));
       return async () => {
         for (const socket of sockets) socket.terminate();
         for (const ticket of tickets) await post(at, '/v5/presences/offline', { ticket });
