@@ -1,4 +1,4 @@
-/** Runs a third of the files `*.browser.ts` in one process, with one browser. */
+/** Runs half of the files `*.browser.ts` in one process, with one browser. */
 import { runShare } from '../support/together.js';
 
 await runShare('browser', 2);

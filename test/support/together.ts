@@ -10,10 +10,12 @@ const tests = join(import.meta.dirname, '..');
 const FILE_MS = 900_000;
 
 /** Into how many processes the files of a kind are dealt. */
-const SHARES = { unit: 1, server: 3, browser: 3, process: 6 };
+const SHARES = { unit: 1, server: 3, browser: 2, process: 4 };
 
 async function runTogether(files: readonly string[]): Promise<void> {
   t.ok(files.length > 0, 'there are files');
+  // Each file has a bound of its own: all of them may take longer than `timeout` of .taprc, which is for one.
+  t.setTimeout(FILE_MS * files.length);
   for (const file of files) {
     // It waits until the tests of the file before it have ended, and those of its file come after it.
     await t.test(`test/${file}`, async ({ pass }) => {

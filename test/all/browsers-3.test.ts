@@ -1,4 +1,0 @@
-/** Runs a third of the files `*.browser.ts` in one process, with one browser. */
-import { runShare } from '../support/together.js';
-
-await runShare('browser', 3);

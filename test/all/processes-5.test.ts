@@ -1,4 +1,0 @@
-/** Runs a sixth of the files `*.process.ts` in one process. */
-import { runShare } from '../support/together.js';
-
-await runShare('process', 5);
