@@ -181,12 +181,15 @@ async function takeOver(all: Node[], natsPid: number): Promise<Record<string, nu
     return node.do({ kind: 'adopt', node: name, first: first + from, users: Math.min(each, share - from) });
   });
   let isOver = false;
-  const watched = watch(others, () => isOver);
-  const after = await Promise.all(adopts);
+  // Where a node fails, that is the error to be told of, not that the others are ended then.
+  const [after, { least, hopsMs }] = await Promise.all([
+    Promise.all(adopts).finally(() => {
+      isOver = true;
+    }),
+    watch(others, () => isOver),
+  ]);
   const [adoptedMs, nats] = [performance.now(), cpuMicros(natsPid) - natsBefore];
-  isOver = true;
   note(`the others have taken its users over: ${((adoptedMs - startMs) / 1000).toFixed(1)} s`);
-  const { least, hopsMs } = await watched;
   const sum = (of: (view: View) => number): number =>
     after.reduce((total, view, i) => total + of(view) - of(before[i] as View), 0);
   return {

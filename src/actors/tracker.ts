@@ -22,6 +22,7 @@ import {
   isShared,
   LOST,
   NOWHERE,
+  newPart,
   newRecord,
   ORPHAN,
   type Part,
@@ -183,8 +184,7 @@ export class Tracker {
         record.birth = 0;
         record.away = false;
         record.connected = 0;
-        record.rooms = NOWHERE.rooms;
-        record.entered = NOWHERE.entered;
+        Object.assign(record, NOWHERE);
         this.memory.subtract(FOOTPRINT.endpoint);
         stamp = this.cluster.wentDown(record);
       });
@@ -230,7 +230,7 @@ export class Tracker {
     const isBack = !isNew && (known.hidden || node.lostAt > 0);
     this.#change(record, isBack ? LOST : THERE, () => {
       this.#adopt(record, profile);
-      const part = known ?? { node, birth, ...NOWHERE, hidden: true, away, stale: false, connected: 0 };
+      const part = known ?? newPart(node, birth, away);
       this.rooms.count(part, -1);
       this.#set(part, { hidden: false, away });
       Object.assign(part, { birth, stale: false, ...this.rooms.keep(rooms) });

@@ -179,6 +179,7 @@ export class Orphans {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         const parts = await this.#read(cluster.domain, address, token);
+        await this.#pace.turn();
         const part = token === null ? this.#orphanOf(cluster, address, parts) : partOf(parts, hashOf(token));
         if (!part) return token === null ? this.#takerOf(parts) : null;
         const [node, incarnation] = homeOf(part);
@@ -272,6 +273,7 @@ export class Orphans {
       new Promise<void>((resolve) => mesh.barrier(resolve)),
       new Promise<void>((resolve) => records.written(domain.name, address, resolve)),
     ]);
+    await this.#pace.turn();
     const others = found.filter(([node, start]) => node !== name || start !== mesh.incarnation);
     this.#forget(cluster.domain, address, part, revision, others);
     return 'here';

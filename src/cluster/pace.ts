@@ -6,7 +6,7 @@
 import { Fifo } from '../fifo.js';
 
 /** How many takeovers are under way at a time, and how many more may wait for that. */
-export const AT_ONCE = 256;
+export const AT_ONCE = 128;
 export const MOST_WAITING = 10_000;
 /** For how long a turn of the event loop begins further steps of takeovers. */
 const SLICE_MS = 2;
@@ -20,6 +20,8 @@ export class Pace {
   #active = 0;
   readonly #waiting = new Fifo<Task>();
   readonly #steps = new Fifo<Step>();
+  /** Whether there are slices at present, and whether a step of this slice is under way. */
+  #isSlicing = false;
   #isStepping = false;
   /** The number of this turn's slice, and when it began, in milliseconds of `turnNow`. */
   #slices = 0;
@@ -73,23 +75,36 @@ export class Pace {
    */
   step(step: Step): void {
     this.#steps.push(step);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
+    if (this.#isSlicing) return void (this.#isStepping || this.#next(this.#slices));
+    this.#isSlicing = true;
     this.#slice();
+  }
+
+  /** Resolves when there is time for what follows, up to the next `await`. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.step((done) => {
+        resolve();
+        // Behind what follows.
+        queueMicrotask(done);
+      });
+    });
   }
 
   readonly #slice = (): void => {
     this.#slices += 1;
     this.#sliceMs = this.turnNow();
-    this.#isStepping = this.#steps.length > 0;
-    if (!this.#isStepping) return;
+    this.#isSlicing = this.#steps.length > 0;
+    if (!this.#isSlicing) return;
     this.#next(this.#slices);
     setImmediate(this.#slice);
   };
 
   #next(slice: number): void {
-    this.#steps.shift()?.(() => {
-      if (slice === this.#slices && this.turnNow() - this.#sliceMs < SLICE_MS) this.#next(slice);
-    });
+    // A step of an earlier slice has ended late.
+    if (slice !== this.#slices) return;
+    const step = this.turnNow() - this.#sliceMs < SLICE_MS ? this.#steps.shift() : undefined;
+    this.#isStepping = step !== undefined;
+    step?.(() => this.#next(slice));
   }
 }

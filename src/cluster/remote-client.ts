@@ -101,9 +101,18 @@ export class RemoteClients {
     this.#lastId += 1;
     const { token } = client;
     const asked = transport.counting?.asked ?? null;
+    // Each field is named: what is spread into an object takes more memory.
     const attachment = {
-      ...{ id: this.#lastId, home, token, transport, asked, isResumed: false },
-      ...{ pending: NONE, frames: NONE, canTake: true, taken: 0 },
+      id: this.#lastId,
+      home,
+      token,
+      transport,
+      pending: NONE,
+      canTake: true,
+      frames: NONE,
+      asked,
+      isResumed: false,
+      taken: 0,
     };
     this.#attachments.set(attachment.id, attachment);
     this.#byTransport.set(transport, attachment);

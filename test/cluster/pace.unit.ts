@@ -87,7 +87,7 @@ t.test('a turn of the event loop begins steps for a slice of its time only', asy
     await turn();
     return turns;
   };
-  t.strictSame(await stepsIn(0.5, 12), [1, 4, 4, 3], 'those that come in one turn: the first begins at once');
+  t.strictSame(await stepsIn(0.5, 12), [4, 4, 4], 'the first of those that come in one turn are done at once');
   t.strictSame(await stepsIn(50, 3), [1, 1, 1], 'one at least, however long a turn takes');
 });
 
@@ -102,4 +102,22 @@ t.test('a step that never ends does not hold up the others', async (t) => {
   t.equal(done, 0);
   await turn();
   t.equal(done, 1);
+});
+
+t.test('what follows a turn counts as a part of its slice', async (t) => {
+  const { clock, pace } = setUp();
+  let done = 0;
+  const work = async (): Promise<void> => {
+    await pace.turn();
+    clock.turnMs += 1;
+    done += 1;
+  };
+  const all = Promise.all(Array.from({ length: 5 }, work));
+  const turns: number[] = [];
+  for (let before = 0; done < 5; before = done) {
+    await turn();
+    turns.push(done - before);
+  }
+  await all;
+  t.strictSame(turns, [4, 1], 'two at once, and two in the turn that follows');
 });
