@@ -23,6 +23,68 @@ function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean) {
   return { system, log, actorIn, writes, handled };
 }
 
+t.test(
+  'thirty-two messages of the only busy domain are handled before their turn, and what they tell other actors',
+  async (t) => {
+    const { system, log, actorIn } = stage(t, false);
+    const [lane, other] = [system.lane(), system.lane()];
+    const hearer = actorIn(lane);
+    const teller: Behaviour<null, string> = {
+      receive(state, message) {
+        hearer.tell(message);
+        return state;
+      },
+    };
+    const actor = system.spawn(system.group('group', lane), teller, null);
+    for (let n = 1; n < 32; n++) actor.tell('told');
+    t.equal(system.handleEarly(), false, 'there are fewer');
+    t.strictSame(log, []);
+    actor.tell('told');
+    t.equal(system.handleEarly(), true);
+    t.equal(log.length, 32);
+    for (let n = 0; n < 32; n++) actor.tell('told');
+    actorIn(other).tell('calm');
+    t.equal(system.handleEarly(), false, 'another domain is busy');
+    t.equal(log.length, 32);
+    await turnsUntil('all in their turn', () => log.length >= 65);
+  },
+);
+
+t.test('no message is handled before its turn where domains share the turns', async (t) => {
+  const { system, log, actorIn, handled } = stage(t, true);
+  const actor = actorIn(system.lane());
+  for (let n = 0; n < 100; n++) actor.tell('told');
+  t.equal(system.handleEarly(), false);
+  t.strictSame(log, []);
+  await handled(100);
+});
+
+t.test(
+  'what comes to more than a slice of messages waits for its turn, and so does what comes meanwhile',
+  async (t) => {
+    const { system, log, actorIn, handled } = stage(t, false);
+    const lane = system.lane();
+    const hearer = actorIn(lane);
+    const room: Behaviour<null, null> = {
+      receive(state) {
+        for (let n = 0; n < 100; n++) hearer.tell('told');
+        return state;
+      },
+    };
+    const actor = system.spawn(system.group('group', lane), room, null);
+    for (let n = 0; n < 32; n++) actor.tell(null);
+    t.equal(system.handleEarly(), false);
+    const first = log.length;
+    t.ok(first <= 1000, `${first} of 3,200`);
+    for (let n = 0; n < 32; n++) actor.tell(null);
+    t.equal(system.handleEarly(), false);
+    t.equal(log.length, first);
+    await handled(6400);
+    for (let n = 0; n < 32; n++) hearer.tell('later');
+    t.equal(system.handleEarly(), true, 'after that turn they are again');
+  },
+);
+
 t.test('what waits of one domain holds up a message of another by one message', async (t) => {
   const { system, log, actorIn, handled } = stage(t, true);
   const [flood, calm] = [system.lane(), system.lane()];

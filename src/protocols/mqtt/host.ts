@@ -122,6 +122,11 @@ export class MqttHost implements Host {
     this.context.runtime.system.wake();
   }
 
+  /** A connection was read, outside of any turn; others may follow before the next one. */
+  hasRead(): void {
+    if (this.context.runtime.system.handleEarly()) this.#flush();
+  }
+
   countMalformed(): void {
     this.context.runtime.metrics.refused.malformed += 1;
   }

@@ -165,7 +165,10 @@ function createServer(
   if (!certificate) {
     return net.createServer({ ...options, pauseOnConnect: true }, (accepted) => {
       let connection: Connection | null = null;
-      const socket = withSharedReads(accepted, (bytes, end) => connection?.receive(bytes, end));
+      const socket = withSharedReads(accepted, (bytes, end) => {
+        connection?.receive(bytes, end);
+        host.hasRead();
+      });
       onConnection(socket);
       if (admit(host, socket)) connection = onSocket(socket);
     });
@@ -173,7 +176,10 @@ function createServer(
   const { cert, key } = certificate;
   const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, (socket) => {
     const connection = onSocket(socket);
-    socket.on('data', (chunk) => connection.receive(chunk));
+    socket.on('data', (chunk) => {
+      connection.receive(chunk);
+      host.hasRead();
+    });
   });
   server.on('connection', (socket) => {
     onConnection(socket);
