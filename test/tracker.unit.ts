@@ -18,9 +18,7 @@ import { atOnce } from '../src/slices.js';
 import { dice } from './support/dice.js';
 import { Hearers } from './support/hearers.js';
 
-const RUNS = 60;
-const STEPS = 250;
-
+const [RUNS, STEPS] = [60, 250];
 const names = ['ada', 'bob', 'cyd', 'dan'].map((id) => `/domain/a.example/uid/${id}` as Address);
 const rooms = ['red', 'blue', 'green'].map((id) => `/domain/a.example/gid/${id}` as Address);
 const shows: readonly Show[] = ['available', 'away', 'invisible'];
@@ -116,8 +114,8 @@ class Comparison {
   }
 
   #forgetEmpty(name: Address): void {
-    const found = this.model.get(name);
-    if (found && !found.hasActor && found.parts.size === 0) this.model.delete(name);
+    const { hasActor = true, parts } = this.model.get(name) ?? {};
+    if (!hasActor && parts?.size === 0) this.model.delete(name);
   }
 
   #adopt(found: ModelEndpoint, { nick, stamp, show, status, shown }: StampedProfile): void {
@@ -178,7 +176,7 @@ class Comparison {
       Object.assign(found, { nick, show: isChanged ? show : found.show, status: isChanged ? status : found.status });
     if (isRenamed) found.stamp = record.stamp;
     if (isChanged) found.shown = record.shown;
-    for (const room of leave) own.rooms.delete(room);
+    for (const room of leave) if (own.rooms.delete(room)) this.#leaveAll(found, [[room, this.hearers.stamps]]);
     for (const room of enter) if (!own.rooms.has(room)) own.rooms.set(room, this.hearers.stamps);
     return `update ${name}`;
   }
@@ -242,8 +240,16 @@ class Comparison {
     const part = this.model.get(name)?.parts.get(node);
     for (const [room] of left) part?.rooms.delete(room);
     for (const [room, stamp] of entered) part?.rooms.set(room, Math.max(stamp, part.rooms.get(room) ?? 0));
+    if (part) this.#leaveAll(this.#endpoint(name), left);
     this.tracker.enter(name, node, entered, left, join);
     return `enter ${name} on ${node.name}`;
+  }
+
+  /** Whoever leaves a room by one part leaves it by those of other nodes that have not entered it later. */
+  #leaveAll({ parts }: ModelEndpoint, left: readonly Moment[]): void {
+    for (const [node, { rooms }] of parts) {
+      for (const [room, stamp] of left) if (node && (rooms.get(room) ?? stamp) < stamp) rooms.delete(room);
+    }
   }
 
   #down(name: Address, node: RemoteNode): string {

@@ -71,6 +71,10 @@ export class Alone implements DomainCluster {
   leftElsewhere(): void {}
   watch(): void {}
   appeared(): void {}
+  primaryMoved(): void {}
+
+  giveLate(): void {}
+
   remembered(): void {}
   forgotten(): void {}
   shared(): void {}
@@ -143,6 +147,10 @@ export class Alone implements DomainCluster {
 
   forget(_what: unknown, done: (answers: readonly unknown[]) => void): void {
     done([]);
+  }
+
+  whenTaken(_addresses: unknown, done: () => void): void {
+    done();
   }
 
   remoteClient(_address: unknown, _token: unknown, _counting: unknown, done: (client: null) => void): void {

@@ -151,6 +151,8 @@ export interface PresenceAnnouncer {
 export interface TrackerEvents {
   /** A node has a part of an endpoint that is new, or that had not been heard of for a while (`isBack`). */
   appeared(record: EndpointRecord, node: RemoteNode, isBack: boolean): void;
+  /** Packets for an endpoint may have gone through its part on `from` (null: this node), and do so no more: it has ended, or another is the oldest. */
+  primaryMoved(address: Address, from: RemoteNode | null): void;
   /** An endpoint that was not known has a record. */
   remembered(): void;
   /** No node has a part of the endpoint any more, and this node no actor for it. */
@@ -172,6 +174,8 @@ export interface Relays {
   relay(record: EndpointRecord, deliver: Deliver): void;
   /** Relays a message that an endpoint itself has sent to its clients on other nodes. */
   carbon(record: EndpointRecord, packet: Packet): void;
+  /** Sends messages that a client here has not confirmed, and that nobody else has, to a part of the endpoint that came later than they. */
+  giveLate(record: EndpointRecord, node: RemoteNode, packets: readonly Packet[]): void;
   /**
    * Passes a message to a service in turns on where it is another node's turn; answers whether it was. `own` clients are
    * connected here.
@@ -194,6 +198,15 @@ export interface MessageKeeper {
   /** A message has come into a queue of an endpoint. */
   hold(owner: Address, queue: string, packet: Packet): void;
   release(owner: Address, queue: string, packet: Packet): void;
+  /**
+   * Forgets messages that nodes which are gone have kept for endpoints (null: for all of the domain), and that no node has taken over.
+   * `done` gets false where that cannot be said at the moment.
+   */
+  forget(
+    owners: readonly Address[] | null,
+    isForgotten: (packet: Packet) => boolean,
+    done: (isDone: boolean) => void,
+  ): void;
   /** Calls `done` when all messages that were given to `hold` before are kept. */
   committed(done: () => void): void;
 }
@@ -201,8 +214,13 @@ export interface MessageKeeper {
 export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays {
   /** Whether `node` is gone and this node is the one that goes on with what it has left behind. */
   succeeds(node: string): boolean;
-  /** Has every other node forget messages of its part of the history (forgetting.ts); `done` gets the answers of all of them. */
+  /**
+   * Has every other node forget messages of its part of the history (forgetting.ts); `done` gets the answers of all of them. What this
+   * node hands over meanwhile, since it ends, is forgotten by those that have taken it.
+   */
   forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void;
+  /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node from one that is gone. */
+  whenTaken(addresses: readonly Address[] | null, done: () => void): void;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
   /** Keeps endpoints for other nodes; null: the endpoints of a node are lost with it. */

@@ -154,7 +154,8 @@ function takeFromQueue(client: Client, packet: Packet): void {
   client.transport?.dropped?.([packet]);
 }
 
-function isMessage(deletion: Deletion): (packet: Packet) => boolean {
+/** Whether a packet is a deleted message. */
+export function isMessage(deletion: Deletion): (packet: Packet) => boolean {
   return ({ kind, fields }) => kind === 'message' && isDeleted(deletion, fields as MessageFields);
 }
 
@@ -188,10 +189,14 @@ export function deleteForSiteHere(domain: Domain, [, sender, to, id, bySite]: Fo
   whenHandled(domain, run, HOPS);
 }
 
-/** Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. */
+/**
+ * Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. An endpoint that this
+ * node is taking over from one that is gone has been given its messages after that.
+ */
 export function deleteWaiting(domain: Domain, deletion: Deletion, done: () => void): void {
   const isHandled = (): void => whenHandled(domain, done);
-  whenHandled(domain, () => inPieces(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled), HOPS);
+  const run = (): void => inPieces(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
+  domain.cluster.whenTaken(sidesOf(domain, deletion), () => whenHandled(domain, run, HOPS));
 }
 
 function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {
@@ -206,7 +211,7 @@ function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {
 }
 
 /** The two endpoints of a conversation, which alone have its messages; null: others may have them as well. */
-function sidesOf({ name }: Domain, { user, other, isOfRoom }: Deletion): readonly Address[] | null {
+export function sidesOf({ name }: Domain, { user, other, isOfRoom }: Deletion): readonly Address[] | null {
   if (other === null || isOfRoom) return null;
   return [user, other].flatMap((side) => parseTarget(name, side)?.address ?? []);
 }

@@ -10,7 +10,7 @@ import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
 import { deliverInTurns } from './service.js';
 import { isInTurns } from './turns.js';
-import { keepUnseen, keepWaiting } from './unseen.js';
+import { hasQueued, isQueued, keepUnseen, keepWaiting } from './unseen.js';
 
 /** Pushes a packet to the endpoint's clients, or to some of them; keeps a message while none is connected. */
 export function deliver(state: EndpointState, message: Deliver, among = state.clients): EndpointState {
@@ -24,9 +24,10 @@ export function deliver(state: EndpointState, message: Deliver, among = state.cl
   if (!message.relayed) state.domain.cluster.relay(state.record, message);
   if (packet.kind === 'message' && state.domain.events !== null) tellAway(state, message);
   const clients = only === null ? takeDeleted(state, packet, among) : among.filter(({ name }) => name === only);
+  const isRepeated = packet.receipt !== null && isRestored(state) && isQueued(state, packet);
   let connected = false;
   for (const client of clients) {
-    client.push(packet, limits);
+    if (!isRepeated || !hasQueued(client, packet)) client.push(packet, limits);
     connected ||= client.transport !== null;
   }
   if (packet.kind !== 'message') return state;
@@ -35,13 +36,21 @@ export function deliver(state: EndpointState, message: Deliver, among = state.cl
     return state;
   }
   if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === among.length)) {
-    if (state.moving === null) keepUnseen(state, packet);
-    else keepWaiting(state, [packet]);
+    if (state.moving !== null) keepWaiting(state, [packet]);
+    else if (!isRepeated) keepUnseen(state, packet);
     if (packet.receipt !== null) packet.receipt.report('queued');
   } else if (clients.length === 0 && !state.webhook) {
     keepOrDrop(state.domain, packet, state.address, only);
   } else if (packet.receipt !== null) packet.receipt.report(outcomeFor(clients));
   return state;
+}
+
+/**
+ * Whether clients have come from a node that was killed, or over a kill, and have confirmed nothing since: a message of theirs whose call was
+ * under way then is sent again by its sender.
+ */
+function isRestored({ clients }: EndpointState): boolean {
+  return clients.some(({ mayMiss }) => mayMiss);
 }
 
 /** Queues a message for the endpoint's webhook, where it has one and this node is the one that calls it. */

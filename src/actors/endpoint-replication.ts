@@ -4,15 +4,19 @@
  */
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
+import type { RemoteNode } from './cluster.js';
+import { deliver } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { momentsOf } from './endpoint-record.js';
 import { lookup } from './lists.js';
 import type { Moment } from './moments.js';
+import { whileMoving } from './moving.js';
 import { NAMED_AGAIN, removeAll, removeClient, signOut } from './online.js';
 import type { Packet } from './packet.js';
 import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { clearUnseen, confirmedElsewhere, watchAll } from './unseen.js';
+import { clearUnseen, confirmedElsewhere, isQueued, partCame } from './unseen.js';
 
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
@@ -35,9 +39,12 @@ export type ReplicationMessage =
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
+  /** A message that clients of the part here may not have had, from another part. */
+  | { readonly kind: 'unseen'; readonly packet: Packet }
   /** Another node has a part of the endpoint from now on. */
   | {
       readonly kind: 'partCame';
+      readonly node: RemoteNode;
       /** Called with the messages that no client has confirmed; later messages are relayed to the new part. */
       readonly met: (unseen: readonly Packet[]) => void;
     };
@@ -68,14 +75,22 @@ export function fromReplica(
     case 'pass':
       message.done();
       return state;
+    case 'unseen':
+      return isQueued(state, message.packet) ? state : takeRelayed(state, message.packet);
     case 'partCame':
       // Of a service in turns they wait here until a client there has a turn.
       message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []));
-      watchAll(state);
+      partCame(state, message.node);
       state.domain.cluster.connected(state.record);
       holdNames(state);
       return state;
   }
+}
+
+function takeRelayed(state: EndpointState, packet: Packet): EndpointState {
+  const message = { kind: 'deliver', packet, only: null, relayed: true } as const;
+  if (state.moving !== null && whileMoving(state, state.moving, message)) return state;
+  return deliver(state, message);
 }
 
 function endNamed(
@@ -109,6 +124,10 @@ function mirror(state: EndpointState, message: Extract<ReplicationMessage, { kin
   const [entering, leaving] = [join, leave].map((moments) => moments.map(([room]) => room)) as [Address[], Address[]];
   const moments = [...join, ...leave];
   tracker.update(record, record, entering, leaving, { type: 'join', nick: message.nick, moments });
+  // Other nodes take a room that one part has left for left by all, and do not know yet that this part has entered it later.
+  const stays = message.leave.filter((moment) => isIn(moment[0]) && !left.includes(moment)).map(([room]) => room);
+  const later = momentsOf(record).filter(([room]) => stays.includes(room));
+  if (later.length > 0) cluster.roomsChanged(record, later, [], { type: 'join' });
   tracker.watch(record, message.watch);
   return state;
 }

@@ -1,56 +1,88 @@
 /** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
+import { Fifo } from '../fifo.js';
 import { type Address, isRoom } from './address.js';
-import { type Deletion, deleteForSiteHere, deleteWaiting, type ForSite } from './deletions.js';
+import { type Deletion, deleteForSiteHere, deleteWaiting, type ForSite, isMessage, sidesOf } from './deletions.js';
 import type { Domain } from './domain.js';
 import type { History } from './history.js';
 
 /** What to forget: one message; a whole conversation, where `id` is null; all of a user's, where `other` is null too. */
 export type Forgotten = readonly [user: Address, other: Address | null, id: string | null];
 
+type Done = (author: string | ReplyError | null) => void;
+
+function isRefusal(author: string | ReplyError | null): author is ReplyError {
+  return author !== null && typeof author !== 'string';
+}
+
 /**
  * Forgets on all nodes. `done` gets the short id of the message's sender (null: no single message was asked for, or none was
  * found), or UNAVAILABLE where a node has not answered and so may still have what was to be forgotten.
  */
-export function forget(domain: Domain, what: Forgotten, done: (author: string | ReplyError | null) => void): void {
-  forgetHere(domain, what, (here) => {
-    domain.cluster.forget(what, (answers) => {
-      if (!answers.every(Array.isArray)) return done(UNAVAILABLE);
-      const authors = [here, ...answers.map(([author]) => author as unknown)];
-      done(authors.find((author) => typeof author === 'string') ?? null);
+export function forget(domain: Domain, what: Forgotten, done: Done): void {
+  forgetHeld(domain, what, (isDone) => {
+    if (!isDone) return done(UNAVAILABLE);
+    forgetHere(domain, what, (here) => {
+      if (isRefusal(here)) return done(here);
+      domain.cluster.forget(what, (answers) => {
+        if (!answers.every(Array.isArray)) return done(UNAVAILABLE);
+        const authors = [here, ...answers.map(([author]) => author as unknown)];
+        done(authors.find((author) => typeof author === 'string') ?? null);
+      });
     });
   });
+}
+
+/**
+ * Forgets what nodes that are gone have left of a conversation, or of all that a user has said, for endpoints that no node has taken over
+ * yet. A single message is looked for where the status goes that tells of its end.
+ */
+function forgetHeld(domain: Domain, what: Forgotten, done: (isDone: boolean) => void): void {
+  const { held } = domain.cluster;
+  const [, , id] = what;
+  if (!held || id !== null) return done(true);
+  const deletion = deletionOf(domain, what);
+  held.forget(sidesOf(domain, deletion), isMessage(deletion), done);
 }
 
 /**
  * Forgets in this node's part of the history, and in parts of nodes that have gone and that this node takes care of. What is a whole
  * conversation, or all of a user's, is taken out of all that waits here, too; one message is by the status that tells of its end.
  */
-function forgetHere(domain: Domain, what: Forgotten, done: (author: string | null) => void): void {
+function forgetHere(domain: Domain, what: Forgotten, done: Done): void {
   const [, , id] = what;
   if (id !== null) return forgetKept(domain, what, done);
-  afterOthers(domain, (end) => {
+  const isTaken = afterOthers(domain, (end) => {
     const finish = (author: string | null): void => {
       end();
       done(author);
     };
     deleteWaiting(domain, deletionOf(domain, what), () => forgetKept(domain, what, finish));
   });
+  if (!isTaken) done(UNAVAILABLE);
 }
 
-/** Tasks of domains that wait until the task before them has ended; the first of each list is under way. */
-const tasks = new WeakMap<Domain, ((end: () => void) => void)[]>();
+/** How many tasks of one domain wait at most; further ones are refused, and whoever asks for them is told to come again. */
+export const MOST_TASKS = 1000;
 
-/** Runs a domain's tasks one after another: each does some pieces of work in a turn of the event loop, and many at once would hold it up. */
-function afterOthers(domain: Domain, task: (end: () => void) => void): void {
-  const waiting = tasks.get(domain) ?? [];
+/** Tasks of domains that wait until the task before them has ended; the first of each list is under way. */
+const tasks = new WeakMap<Domain, Fifo<(end: () => void) => void>>();
+
+/**
+ * Runs a domain's tasks one after another: each does some pieces of work in a turn of the event loop, and many at once would hold it up.
+ * False where too many wait, and this one is refused.
+ */
+function afterOthers(domain: Domain, task: (end: () => void) => void): boolean {
+  const waiting = tasks.get(domain) ?? new Fifo();
   tasks.set(domain, waiting);
+  if (waiting.length >= MOST_TASKS) return false;
   const end = (): void => {
     waiting.shift();
-    waiting[0]?.(end);
+    waiting.first?.(end);
   };
   waiting.push(task);
   if (waiting.length === 1) task(end);
+  return true;
 }
 
 function deletionOf(domain: Domain, [user, other]: Forgotten): Deletion {
@@ -89,25 +121,27 @@ export function answerForget(
   fields: readonly unknown[],
   reply: (answer: readonly [author: string | null] | null) => void,
 ): void {
-  const what = readForgotten(fields);
+  const what = domain && readForgotten(domain, fields);
   const forSite = domain && readForSite(domain, fields);
   if (forSite) deleteForSiteHere(domain, forSite, () => reply([null]));
-  else if (domain && what) forgetHere(domain, what, (author) => reply([author]));
+  else if (what) forgetHere(domain, what, (author) => reply(isRefusal(author) ? null : [author]));
   else reply(null);
 }
 
 /** Reads another node's request to forget; null: its fields are not valid. */
-function readForgotten(fields: readonly unknown[]): Forgotten | null {
+function readForgotten({ name }: Domain, fields: readonly unknown[]): Forgotten | null {
   const [user, other = null, id = null] = fields;
-  const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string';
-  if (typeof user !== 'string' || !isTextOrNull(other) || !isTextOrNull(id)) return null;
-  return [user as Address, other as Address | null, id as string | null];
+  if (!isAddressOf(name, user) || !(other === null || isAddressOf(name, other))) return null;
+  return id === null || typeof id === 'string' ? [user, other, id] : null;
+}
+
+function isAddressOf(domain: string, value: unknown): value is Address {
+  return typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
 }
 
 /** Reads another node's request to take a deleted message out of what waits for the site; null: it is another request, or not valid. */
 function readForSite({ name }: Domain, fields: readonly unknown[]): ForSite | null {
   const [marker, sender, to, id, bySite] = fields;
-  const isAddress = (value: unknown): boolean => typeof value === 'string' && value.startsWith(`/domain/${name}/`);
-  if (marker !== null || !isAddress(sender) || !isAddress(to) || typeof id !== 'string') return null;
-  return [null, sender as Address, to as Address, id, bySite === true];
+  if (marker !== null || !isAddressOf(name, sender) || !isAddressOf(name, to) || typeof id !== 'string') return null;
+  return [null, sender, to, id, bySite === true];
 }

@@ -13,7 +13,7 @@ import { part } from '../store/keys.js';
 import type { Store, Table } from '../store/store.js';
 import type { Address, Target } from './address.js';
 import { FOOTPRINT, type Memory } from './memory.js';
-import type { Outcome } from './outcome.js';
+import { isOutcome, type Outcome } from './outcome.js';
 
 export const REMEMBERED_MS = 10 * 60_000;
 const SWEEP_MS = 60_000;
@@ -32,6 +32,9 @@ interface Written {
   /** Set where a client has sent the message; absent where the site has. */
   readonly fromClient?: true;
 }
+
+/** A message whose outcome is known, as nodes of a cluster write it for each other; `at`: milliseconds since the epoch. */
+export type KnownId = readonly [key: string, at: number, outcome: Outcome, members: number | null, fromClient: 0 | 1];
 
 /** One message to one receiver. */
 export class SentMessage {
@@ -103,6 +106,8 @@ export class MessageIds {
   readonly #ofClients = new Map<string, SentMessage>();
   readonly #table: Table<Written> | null;
   readonly #part: string;
+  /** Called when the outcome of a message is known; null: nobody else is to know it. */
+  onSettled: ((sent: SentMessage) => void) | null = null;
   #next = 0;
   #cancel: (() => void) | null = null;
   #closed = false;
@@ -140,6 +145,16 @@ export class MessageIds {
   settle(sent: SentMessage, outcome: Outcome): void {
     this.write(sent, outcome);
     sent.settle(outcome);
+    if (this.#sent.get(sent.key) === sent) this.onSettled?.(sent);
+  }
+
+  /** Remembers a message that another node remembered before. */
+  remember([key, at, outcome, members, fromClient]: KnownId): void {
+    const sent = new SentMessage(key, at, members, fromClient === 1);
+    if (this.#sent.has(key) || this.#isOver(sent)) return;
+    sent.settle(outcome);
+    this.#add(sent);
+    this.#keepBound();
   }
 
   /** Forgets the id of a message of which it is not known whether it was sent, so that the id counts as new. */
@@ -153,6 +168,11 @@ export class MessageIds {
     const sent = new SentMessage(keyOf(sender, id, target), this.clock.now(), members, fromClient);
     this.#add(sent);
     this.#forgetExpired(2);
+    this.#keepBound();
+    return sent;
+  }
+
+  #keepBound(): void {
     const { limits, metrics } = this.owner;
     while (limits.idsPerDomain > 0 && this.#sent.size > limits.idsPerDomain) {
       const isClients = this.#ofClients.size > limits.idsPerDomain * CLIENTS_SHARE;
@@ -161,7 +181,6 @@ export class MessageIds {
       metrics.exceed('idsPerDomain');
     }
     this.#schedule(SWEEP_MS);
-    return sent;
   }
 
   /** The outcome is known, and goes to the disk with what else this turn writes; `settle` follows when it may be told. */
@@ -235,4 +254,22 @@ export class MessageIds {
     this.#cancel = null;
     this.#schedule(this.#forgetExpired(SWEPT) ? NEXT_SWEEP_MS : SWEEP_MS);
   };
+}
+
+/** Reads what another node has written, a JSON list; what has another shape is left out. */
+export function readKnownIds(json: string): readonly KnownId[] {
+  let read: unknown;
+  try {
+    read = JSON.parse(json);
+  } catch {
+    return [];
+  }
+  return Array.isArray(read) ? read.filter(isKnownId) : [];
+}
+
+function isKnownId(value: unknown): value is KnownId {
+  if (!Array.isArray(value)) return false;
+  const [key, at, outcome, members] = value;
+  const isCount = members === null || (Number.isSafeInteger(members) && members >= 0);
+  return typeof key === 'string' && Number.isFinite(at) && isOutcome(outcome) && isCount;
 }

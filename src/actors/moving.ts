@@ -26,7 +26,7 @@ import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { isConnected, keepWaiting, nameOf } from './unseen.js';
+import { giveAdopted, isConnected, keepWaiting, nameOf } from './unseen.js';
 
 /** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
 const MOST_COPIES = 10_000;
@@ -178,6 +178,9 @@ function whileLeaving(state: EndpointState, { forward }: Leaving, message: Endpo
     case 'send':
     case 'handedOver':
     case 'save':
+    // What the other node is given meanwhile is deleted there when the move is over (DomainCluster.forget).
+    case 'deleted':
+    case 'unseen':
       return false;
     case 'handOver':
       message.done(null);
@@ -232,6 +235,7 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   if (state.moving) return done(false);
   const { kept, queues } = moved;
   const before = state.clients;
+  const waiting = state.unseen?.packets.slice() ?? [];
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));
   const copyOf = samePackets(state, packetOf);
   enter(state, kept, era !== null, isQuiet);
@@ -239,6 +243,7 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   state.clients = before.concat(clients);
   const restore = { packetOf: copyOf, goesOn: era === null, ...(era === null ? {} : { era }) };
   restoreClients(state, clients, queues, restore);
+  if (era !== null) giveAdopted(state, clients, before, waiting);
   const { grace } = domain.runtime;
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);

@@ -86,6 +86,20 @@ export class Rooms {
     part.entered = all.entered;
   }
 
+  /**
+   * An endpoint that leaves rooms by one of its parts leaves them by all that have not entered them later. Each of these says so itself,
+   * but a node that has died does not.
+   */
+  leaveAll(parts: readonly Part[], left: readonly Moment[]): void {
+    for (const part of left.length === 0 ? [] : parts) {
+      const leaving = left.filter(([room, stamp]) => (part.entered[part.rooms.indexOf(room)] ?? stamp) < stamp);
+      if (leaving.length === 0) continue;
+      this.count(part, -1);
+      this.change(part, [], leaving);
+      this.count(part, 1);
+    }
+  }
+
   /** Enters an endpoint as a member of a room, here or elsewhere; null: it is no member any more. */
   place(record: EndpointRecord, address: Address, place: 'here' | 'elsewhere' | null): void {
     const room = this.#room(address);

@@ -12,7 +12,7 @@ import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import { ServiceWebhook } from './service-webhook.js';
 import { countConnected, isInTurns, turn } from './turns.js';
-import { forgetWaiting, hadNot, isConnected, keepUnseen, keepWaiting, unconfirmed } from './unseen.js';
+import { forgetWaiting, giveParts, hadNot, keepUnseen, keepWaiting, unconfirmed } from './unseen.js';
 
 /** Gives a message to the client whose turn it is, here or on another node; keeps it where none is connected. */
 export function deliverInTurns(state: EndpointState, { packet, relayed }: Deliver): void {
@@ -83,21 +83,23 @@ export function passOn(state: EndpointState, client: Client, reason: CloseReason
   const left = client.queued.slice();
   const waiting = new Set(unconfirmed(state, client));
   const laterOnes = state.clients.map((other) => [other, hadNot(other, client)] as const);
+  const given = giveParts(state, client, waiting);
   client.confirmations = null;
   client.clear();
-  handOver(state, left, laterOnes, waiting);
+  handOver(state, left, laterOnes, waiting, given);
   for (const other of state.clients) other.elders?.numbers.delete(client);
 }
 
 /**
  * Sees to what a client that has ended had not confirmed. `laterOnes` came after some of it, and have had none of that;
- * `waiting` are those that no other client has confirmed.
+ * `waiting` are those that no other client has confirmed; `given` those that clients on other nodes have been given.
  */
 export function handOver(
   state: EndpointState,
   left: readonly Packet[],
   laterOnes: readonly (readonly [Client, readonly Packet[]])[],
   waiting: ReadonlySet<Packet> = new Set(left),
+  given = new Set<Packet>(),
 ): void {
   const { limits } = state.domain;
   const messages = left.filter(({ kind }) => kind === 'message');
@@ -109,7 +111,6 @@ export function handOver(
     );
     return;
   }
-  const given = new Set<Packet>();
   for (const [other, packets] of laterOnes) {
     const has = new Set(other.queued);
     for (const packet of packets) {
@@ -119,7 +120,8 @@ export function handOver(
       if (!has.has(packet)) other.push(packet, limits);
     }
   }
-  if (isConnected(state)) {
+  // Where only clients on other nodes are connected, messages wait here until one of those confirms them: their node may be dead.
+  if (state.clients.some(({ transport }) => transport !== null)) {
     const open = new Set(state.clients.flatMap(({ queued }) => queued));
     const gone = messages.filter((packet) => !given.has(packet) && !open.has(packet));
     for (const packet of gone) state.domain.drop(packet, 'clientGone', state.address);

@@ -10,7 +10,6 @@ import type { DomainMetrics } from '../metrics.js';
 import { atOnce } from '../slices.js';
 import type { Address } from './address.js';
 import type { DomainCluster, RemoteNode } from './cluster.js';
-import { detached } from './detached.js';
 import type { EndpointMessage } from './endpoint.js';
 import {
   type Change,
@@ -28,6 +27,7 @@ import {
   type Part,
   type Profile,
   partOf,
+  primaryOf,
   roomsOf,
   type StampedProfile,
   THERE,
@@ -37,6 +37,7 @@ import { FOOTPRINT, type Memory } from './memory.js';
 import type { Moment } from './moments.js';
 import type { PresenceType } from './packet.js';
 import { type Appearance, appearance, transition } from './presence.js';
+import { adopt } from './profile.js';
 import { Records } from './records.js';
 import { RoomPresence } from './room-presence.js';
 import { Rooms } from './rooms.js';
@@ -133,7 +134,7 @@ export class Tracker {
     const moments = rooms.map((room) => [room, enteredAt(record, room) || stamp] as const);
     record.birth = stamp;
     record.away = isAway === true;
-    this.#adopt(record, { ...profile, stamp, shown: isShown ? stamp : record.shown });
+    adopt(record, { ...profile, stamp, shown: isShown ? stamp : record.shown });
     const { rooms: kept, entered } = this.rooms.keep(moments);
     record.rooms = kept;
     record.entered = entered;
@@ -147,7 +148,7 @@ export class Tracker {
     const isChanged = isShown || record.show !== show || record.status !== status;
     if (!isRenamed && !isChanged) return;
     const now = this.cluster.stamp();
-    this.#adopt(record, {
+    adopt(record, {
       nick,
       show,
       status,
@@ -167,6 +168,7 @@ export class Tracker {
     const left = leave.filter(has).map(momentOf);
     if (entered.length + left.length === 0) return;
     this.rooms.change(record, entered, left);
+    this.rooms.leaveAll(record.parts, left);
     this.cluster.roomsChanged(record, entered, left, change);
   }
 
@@ -188,6 +190,7 @@ export class Tracker {
         this.memory.subtract(FOOTPRINT.endpoint);
         stamp = this.cluster.wentDown(record);
       });
+      if (record.parts.length > 0) this.cluster.primaryMoved(record.address, null);
     }
     this.memory.subtract(record.watching.length * FOOTPRINT.buddy);
     this.#watchers.remove(record);
@@ -229,7 +232,7 @@ export class Tracker {
     const isNew = !known || known.birth !== birth;
     const isBack = !isNew && (known.hidden || node.lostAt > 0);
     this.#change(record, isBack ? LOST : THERE, () => {
-      this.#adopt(record, profile);
+      adopt(record, profile);
       const part = known ?? newPart(node, birth, away);
       this.rooms.count(part, -1);
       this.#set(part, { hidden: false, away });
@@ -243,7 +246,7 @@ export class Tracker {
   /** Nick, show or status have been set on another node. */
   set(address: Address, profile: StampedProfile): void {
     const record = this.records.get(address);
-    if (record) this.#change(record, THERE, () => this.#adopt(record, profile));
+    if (record) this.#change(record, THERE, () => adopt(record, profile));
   }
 
   /** Another node's part has gone away, or is back. */
@@ -266,6 +269,7 @@ export class Tracker {
       this.rooms.count(part, -1);
       this.rooms.change(part, entered, left);
       this.rooms.count(part, 1);
+      this.rooms.leaveAll(record.parts, left);
     });
   }
 
@@ -333,6 +337,7 @@ export class Tracker {
       if (isCounted(part)) this.#countOnline(part.node, -1);
       record.parts = record.parts.filter((other) => other !== part);
     });
+    if (primaryOf(record) !== undefined) this.cluster.primaryMoved(record.address, part.node);
     this.#forgetEmpty(record);
   }
 
@@ -347,19 +352,6 @@ export class Tracker {
     if (record.actor !== null || record.birth > 0 || record.parts.length > 0) return;
     this.records.delete(record.address);
     this.cluster.forgotten(record.address);
-  }
-
-  /** Takes over a profile: of what two nodes have set, the later counts. */
-  #adopt(record: EndpointRecord, { stamp, nick, shown, show, status }: StampedProfile): void {
-    if (stamp > record.stamp) {
-      record.stamp = stamp;
-      record.nick = detached(nick);
-    }
-    if (shown > record.shown) {
-      record.shown = shown;
-      record.show = show;
-      record.status = detached(status);
-    }
   }
 
   #set(part: Part, to: Pick<Part, 'hidden' | 'away'>): void {
@@ -379,10 +371,13 @@ export class Tracker {
     const wasOnline = isOnline(record);
     const wasShared = isShared(record);
     const isHereOnly = record.parts.length === 0;
+    const primary = primaryOf(record);
     const roomsBefore = roomsOf(record);
     const { appearance: before, rooms: ownBefore } = record;
     mutate();
     if (wasShared !== isShared(record)) this.cluster.shared(wasShared ? -1 : 1);
+    const isMoved = primary !== undefined && ![undefined, primary].includes(primaryOf(record));
+    if (isMoved) this.cluster.primaryMoved(record.address, primary);
     const online = isOnline(record);
     if (online !== wasOnline) this.onlineCount += online ? 1 : -1;
     const after = online ? appearance(record.show, record.status) : null;

@@ -4,6 +4,7 @@
  * connected, otherwise here; a message that was read from the offline store also stays there until then.
  */
 import type { Client } from './client.js';
+import type { RemoteNode } from './cluster.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
 import { type MessageFields, messageName, type Packet } from './packet.js';
@@ -18,6 +19,8 @@ import { UNSEEN } from './unconfirmed.js';
 export class Confirmations {
   /** By how many of the endpoint's clients each message has been confirmed. */
   readonly #counts = new WeakMap<Packet, number>();
+  /** Of each part on another node, up to which of a client's packets here it has had none, since it came later. */
+  readonly #came = new Map<RemoteNode, ReadonlyMap<Client, number>>();
 
   constructor(private readonly state: EndpointState) {}
 
@@ -34,6 +37,19 @@ export class Confirmations {
       if (packet.kind === 'message' && forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
     }
     this.#tellParts(packets, true);
+  }
+
+  partCame(node: RemoteNode): void {
+    this.#came.set(node, new Map(this.state.clients.map((client) => [client, client.accepted])));
+  }
+
+  /** The packets of a client that parts on other nodes have not had, as they came later. */
+  *hadNot(client: Client): Iterable<readonly [RemoteNode, readonly Packet[]]> {
+    const { parts } = this.state.record;
+    for (const [node, numbers] of this.#came) {
+      if (!parts.some((part) => part.node === node)) this.#came.delete(node);
+      else yield [node, client.queuedUpTo(numbers.get(client) ?? 0)];
+    }
   }
 
   note(packets: Iterable<Packet>): void {
@@ -107,10 +123,7 @@ export function giveUnseen(state: EndpointState, client: Client): void {
 /** Gives the endpoint a message that another node kept while the endpoint came to this one, unless it has the message already. */
 export function giveLate(state: EndpointState, packet: Packet | null): void {
   const { clients, unseen } = state;
-  if (packet === null || (clients.length === 0 && unseen === null)) return;
-  const name = nameOf(packet);
-  const had = [...clients.map(({ queued }) => queued), unseen?.packets ?? []].flat();
-  if (had.some((one) => one.kind === 'message' && nameOf(one) === name)) return;
+  if (packet === null || (clients.length === 0 && unseen === null) || isQueued(state, packet)) return;
   keepUnseen(state, packet);
   for (const client of clients) watch(state, client);
   if (isInTurns(state)) return;
@@ -158,8 +171,57 @@ export function hadNot(other: Client, client: Client): readonly Packet[] {
 }
 
 /** Another node has a part of the endpoint from now on, so confirmations of clients here are watched, to tell that part. */
-export function watchAll(state: EndpointState): void {
+export function partCame(state: EndpointState, node: RemoteNode): void {
   for (const client of state.clients) watch(state, client);
+  state.confirmations?.partCame(node);
+}
+
+/** A client ends: parts on other nodes that came later than messages which nobody has confirmed get these. Answers what they get. */
+export function giveParts(state: EndpointState, client: Client, waiting: ReadonlySet<Packet>): Set<Packet> {
+  const given = new Set<Packet>();
+  for (const [node, packets] of state.confirmations?.hadNot(client) ?? []) {
+    const some = packets.filter((packet) => waiting.has(packet));
+    if (some.length > 0 && node.up) state.domain.cluster.giveLate(state.record, node, some);
+    for (const packet of some) given.add(packet);
+  }
+  return given;
+}
+
+/**
+ * Clients have come from a node that is gone, beside others (`elders`): they get what waited here (`waiting`), and of what the others have
+ * and do not confirm they get what they have not had when those end.
+ */
+export function giveAdopted(
+  state: EndpointState,
+  clients: readonly Client[],
+  elders: readonly Client[],
+  waiting: readonly Packet[],
+): void {
+  if (isInTurns(state)) return;
+  for (const client of clients) {
+    const has = new Set(client.queued);
+    for (const packet of waiting) if (!has.has(packet)) client.push(packet, state.domain.limits);
+    const numbers = new Map(elders.map((elder) => [elder, elder.accepted]));
+    if (elders.length > 0) client.elders = { numbers, given: new WeakSet(client.queued) };
+  }
+  if (elders.length + waiting.length > 0) for (const client of state.clients) watch(state, client);
+}
+
+/** Whether a message waits in the endpoint's queues here. */
+export function isQueued({ clients, unseen }: EndpointState, packet: Packet): boolean {
+  return hasMessage(unseen?.packets ?? [], packet) || clients.some((client) => hasQueued(client, packet));
+}
+
+export function hasQueued({ queued }: Client, packet: Packet): boolean {
+  return hasMessage(queued, packet);
+}
+
+function hasMessage(packets: readonly Packet[], packet: Packet): boolean {
+  const { id } = packet.fields as MessageFields;
+  const name = nameOf(packet);
+  return packets.some(
+    (one) => one.kind === 'message' && (one.fields as MessageFields).id === id && nameOf(one) === name,
+  );
 }
 
 /** A client on another node has confirmed messages, or (`isConfirmed` false) has given back messages that it had confirmed. */

@@ -17,6 +17,8 @@ export interface OrphanFinder {
    * node that is gone.
    */
   revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
+  /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node. */
+  whenTaken(addresses: readonly Address[] | null, done: () => void): void;
 }
 
 /** How a domain's MQTT sessions are kept in JetStream, and found there when their node is gone. */

@@ -23,21 +23,23 @@ export interface ClaimOptions {
   readonly rpc: Omit<LocalNode['rpc'], 'callAll'>;
   /** The node that an address chooses; null: this one. */
   readonly chosenBy: (address: Address) => Peer | null;
+  /** Calls `done` when this node knows what nodes that are gone knew of a sender's ids; false, and `done` is not called: it knows that. */
+  readonly whenKnown: (sender: Address, done: () => void) => boolean;
 }
 
 export class Claims {
   constructor(private readonly options: ClaimOptions) {}
 
-  /** Asks the node that remembers the sender's ids; `done` gets null where it has not answered. False where that node is this one. */
+  /** Asks the node that remembers the sender's ids; `done` gets null where it has not answered. False where that node is this one, and knows all. */
   claim(
     sender: Address,
     id: string,
     addressees: readonly Addressee[],
     done: (claims: readonly Claim[] | null) => void,
   ): boolean {
-    const { domain, rpc, chosenBy } = this.options;
+    const { domain, rpc, chosenBy, whenKnown } = this.options;
     const peer = chosenBy(sender);
-    if (!peer) return false;
+    if (!peer) return whenKnown(sender, () => done(domain.messageIds.claim(sender, id, addressees)));
     rpc.call(peer, 'claim', [domain.name, sender, id, addressees.map(askedOf)], CLAIM_MS, (answer) => {
       const claims = this.#read(peer, sender, id, addressees, answer);
       // Where the remembering node is lost, another node remembers the sender's ids from now on, and is asked.
@@ -48,9 +50,14 @@ export class Claims {
 
   /** Answers the `claim` call of another node. */
   answer(peer: Peer, fields: readonly unknown[], reply: (answer: unknown) => void): void {
-    const { domain, rpc } = this.options;
     const read = readAsked(fields);
     if (!read) return reply(null);
+    const answer = (): void => this.#answer(peer, read, reply);
+    if (!this.options.whenKnown(read.sender, answer)) answer();
+  }
+
+  #answer(peer: Peer, read: Asking, reply: (answer: unknown) => void): void {
+    const { domain, rpc } = this.options;
     const claims = domain.messageIds.claim(read.sender, read.id, read.addressees);
     const sent = claims.filter(({ isNew }) => isNew).map((claim) => claim.sent);
     const number = sent.length === 0 ? 0 : rpc.expect(peer, SENT_MS, (outcomes) => this.#settle(sent, outcomes));
@@ -160,11 +167,13 @@ function isAsked(value: unknown): value is Asked {
   return typeof address === 'string' && isTextOrNull(client) && isCountOrNull(members);
 }
 
-function readAsked([sender, id, asked]: readonly unknown[]): {
+interface Asking {
   readonly sender: Address;
   readonly id: string;
   readonly addressees: readonly Addressee[];
-} | null {
+}
+
+function readAsked([sender, id, asked]: readonly unknown[]): Asking | null {
   if (typeof sender !== 'string' || typeof id !== 'string') return null;
   if (!Array.isArray(asked) || !asked.every(isAsked)) return null;
   const addressees = asked.map(([address, client, members, fromClient]): Addressee => {

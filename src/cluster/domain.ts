@@ -19,6 +19,7 @@ import type { Tracker } from '../actors/tracker.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import { AwayCounts } from './away-counts.js';
 import { Claims } from './claims.js';
+import { Forgetting } from './forgetting.js';
 import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
 import { Interest } from './interest.js';
@@ -27,7 +28,6 @@ import { LeftRooms } from './left-rooms.js';
 import type { LocalNode } from './local-node.js';
 import { Meetings } from './meetings.js';
 import { type Peer, peerOf } from './peer.js';
-import { slices } from './pieces.js';
 import { PacketRelays } from './relays.js';
 import { RemoteClients } from './remote-client.js';
 import { RemoteTransports } from './remote-transport.js';
@@ -41,8 +41,6 @@ import { Whereabouts } from './whereabouts.js';
 
 /** How long a call sent on to another node waits for its answer. */
 const CALL_MS = 5000;
-/** How many confirmed messages one item names at most: even with the longest ids it stays below the longest item. */
-const CONFIRMED = 500;
 
 export class ClusteredDomain implements DomainCluster, Recipients {
   readonly items: Items;
@@ -59,6 +57,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   readonly handover: Handover;
   readonly claims: Claims;
   readonly whereabouts: Whereabouts;
+  readonly forgetting: Forgetting;
   readonly journal: EndpointJournal | null;
   readonly held: MessageKeeper | null;
   readonly orphans: OrphanFinder | null;
@@ -79,6 +78,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.interest = new Interest(items, mesh);
     this.meetings = new Meetings(items, mesh);
     const peersOf = (address: Address) => this.#peersOf(address);
+    this.forgetting = new Forgetting(domain, node);
     this.journal = node.journalOf(domain);
     this.orphans = node.orphansOf(domain);
     this.held = node.heldOf(domain, items);
@@ -86,16 +86,16 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.remoteTransports = new RemoteTransports(domain, items, mesh, () => node.leaving.isActive);
     this.remoteClients = new RemoteClients(domain, items, node, this.whereabouts);
     this.sessions = new Sessions(items, mesh, stamps, domain, node.sessionsOf(domain));
-    const { interest, meetings, roundRobin } = this;
+    const { interest } = this;
     this.topics = new Topics({ items, mesh, stamps, interest, now, settled: (done) => mesh.barrier(done) });
     const actor = (address: Address) => domain.tracker.actor(address);
     this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
-    this.claims = new Claims({ domain, rpc: node.rpc, chosenBy: (address) => chosenBy(this.node, address) });
-    const { handover } = this;
-    const here = (packet: Packet, only: string | null) => toEndpointHere(domain, packet, only);
+    const whenKnown = node.idsOf(domain);
+    this.claims = new Claims({ domain, rpc: node.rpc, whenKnown, chosenBy: (address) => chosenBy(node, address) });
+    const { handover, meetings, roundRobin } = this;
     this.relays = new PacketRelays({
       ...{ domain, items, mesh, rpc: node.rpc, interest, handover, roundRobin, meetings },
-      toEndpointHere: here,
+      toEndpointHere: (packet, only) => toEndpointHere(domain, packet, only),
       toNobody: (packet, only) => keepOrDrop(domain, packet, packet.topic, only),
     });
   }
@@ -178,7 +178,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
         else byPeer.set(peer, [buddy]);
       }
     }
-    for (const [peer, list] of byPeer) this.#tellOne(peer, this.items.watches(address, list));
+    for (const [peer, list] of byPeer) this.node.mesh.send(peer, this.items.watches(address, list));
     if (parts.length > 0) this.#tellParts(address, this.items.mirror(address, { watching: buddies }));
   }
 
@@ -191,11 +191,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const peer = peerOf(node);
     const { address, actor, birth, watching } = record;
     for (const watcher of this.tracker.watchers(address)) {
-      this.#tellOne(peer, this.items.watches(watcher.address, [address]));
+      this.node.mesh.send(peer, this.items.watches(watcher.address, [address]));
     }
     if (!actor || birth === 0) return;
     const left = this.left.moments(address);
-    this.#tellOne(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
+    this.node.mesh.send(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
     this.meetings.begin(record, peer, isBack);
   }
 
@@ -206,6 +206,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   isMeeting({ address }: EndpointRecord): boolean {
     return this.meetings.has(address);
+  }
+
+  primaryMoved(address: Address, from: RemoteNode | null): void {
+    this.handover.moved(address, from && peerOf(from));
   }
 
   remembered(): void {
@@ -256,7 +260,12 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void {
-    this.node.rpc.callAll(this.node.mesh.peers.values(), 'forget', [this.domain.name, ...what], CALL_MS, done);
+    this.forgetting.forget(what, done);
+  }
+
+  whenTaken(addresses: readonly Address[] | null, done: () => void): void {
+    if (this.orphans) this.orphans.whenTaken(addresses, done);
+    else done();
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {
@@ -323,6 +332,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.relays.carbon(record, packet);
   }
 
+  giveLate(record: EndpointRecord, node: RemoteNode, packets: readonly Packet[]): void {
+    this.relays.giveLate(record, node, packets);
+  }
+
   takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean {
     return this.relays.takeTurn(record, deliver, own);
   }
@@ -352,9 +365,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   confirmed({ address }: EndpointRecord, names: readonly string[], isConfirmed: boolean): void {
-    for (const some of slices(names, CONFIRMED)) {
-      this.#tellParts(address, this.items.confirmedHere(address, isConfirmed, some));
-    }
+    for (const item of this.items.confirmedHere(address, isConfirmed, names)) this.#tellParts(address, item);
   }
 
   connected(record: EndpointRecord): void {
@@ -380,10 +391,6 @@ export class ClusteredDomain implements DomainCluster, Recipients {
 
   #tell(item: string): void {
     this.node.mesh.broadcast(item);
-  }
-
-  #tellOne(peer: Peer, item: string): void {
-    this.node.mesh.send(peer, item);
   }
 
   #tellParts(address: Address, item: string): void {

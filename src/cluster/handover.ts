@@ -8,10 +8,10 @@ import type { Ref } from '../actors/system.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
 
-/** After this long a packet is not on its way any more. */
-const ON_ITS_WAY_MS = 3000;
-/** How long packets wait for another node's answer. */
-const PATIENCE_MS = 1000;
+/** After this long a packet is not on its way any more: two nodes, each silent for a lease, may have had it. */
+export const ON_ITS_WAY_MS = 10_000;
+/** How long packets wait for another node's answer; a node that is silent for its lease is lost, and the wait ends at once. */
+export const PATIENCE_MS = 30_000;
 /** How many packets, and bytes of them, may wait for one endpoint; further ones are sent at once, and may overtake others. */
 export const MAX_WAITING = 10_000;
 export const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -26,6 +26,8 @@ interface Way {
   peer: Peer | null;
   /** When the last packet was sent, in milliseconds since the epoch. */
   at: number;
+  /** Nodes that packets went to before, from this node or others, with the times of the last; null nearly always: none. */
+  before: Map<Peer | null, number> | null;
   /** null where packets do not have to wait. */
   waiting: Waiting | null;
 }
@@ -72,7 +74,7 @@ export class Handover {
     const now = this.options.now();
     const way = this.#ways.get(address);
     if (!way) {
-      this.#remember(address, { peer, at: now, waiting: null });
+      this.#remember(address, { peer, at: now, before: null, waiting: null });
       return false;
     }
     const { waiting } = way;
@@ -82,14 +84,37 @@ export class Handover {
       waiting.bytes += bytes;
       return true;
     }
-    const { peer: from } = way;
-    const isSwitch = from !== peer && now - way.at < ON_ITS_WAY_MS && from?.up !== false;
+    if (way.peer !== peer) noteBefore(way, way.peer, way.at);
     way.peer = peer;
     way.at = now;
-    if (!isSwitch) return false;
+    if (way.before === null) return false;
+    const nodes = [...way.before].filter(
+      ([node, at]) => node !== peer && node?.up !== false && now - at < ON_ITS_WAY_MS,
+    );
+    way.before = null;
+    if (nodes.length === 0) return false;
     way.waiting = { packets: [again], bytes, asking: [] };
-    this.#sweep(address, from, peer, () => this.#release(way));
+    // A packet may have gone from any of these nodes to any other: each passes on what it had after each other one has.
+    const sweeps = nodes.flatMap(() => nodes.map(([from]) => from));
+    const next = (): void => {
+      const from = sweeps.shift();
+      if (from === undefined) this.#release(way);
+      else this.#sweep(address, from, peer, next);
+    };
+    next();
     return true;
+  }
+
+  /**
+   * Packets for an endpoint do not go through the part on `from` (null: this node) any more: what was sent through it, by whichever node,
+   * may still be on its way, and what a sender says next may come through this node.
+   */
+  moved(address: Address, from: Peer | null): void {
+    const now = this.options.now();
+    const way = this.#ways.get(address);
+    if (!way) this.#remember(address, { peer: from, at: now, before: null, waiting: null });
+    else if (way.peer === from) way.at = now;
+    else noteBefore(way, from, now);
   }
 
   /** Calls `done` when no packet for these addresses has to wait here. */
@@ -148,4 +173,9 @@ export class Handover {
     }
     this.#most = Math.max(MANY_WAYS, 2 * this.#ways.size);
   }
+}
+
+function noteBefore(way: Way, node: Peer | null, at: number): void {
+  way.before ??= new Map();
+  way.before.set(node, at);
 }

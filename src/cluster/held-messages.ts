@@ -9,8 +9,9 @@ import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import { nameOf } from '../actors/unseen.js';
 import { Commits } from '../store/commits.js';
-import type { JetStreamError } from './jetstream-port.js';
+import { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
+import type { Mesh } from './mesh.js';
 import { type Start, subjectOf, word } from './ticket-records.js';
 import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
@@ -34,6 +35,21 @@ function prefixOf(domain: string, owner: Address, [node, incarnation]: Start): s
   return `${subjectOf(domain, owner)}.${word(node)}.${incarnation}.`;
 }
 
+/** The start of the node that has written the message of a key. */
+function startOf(key: string): Start {
+  const [, , node = '', incarnation] = key.split('.');
+  return [Buffer.from(node, 'base64url').toString(), Number(incarnation)];
+}
+
+/** Reads the record of a message; null where it has another shape. */
+function readPacket(domain: string, data: string): Packet | null {
+  const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
+  if (!isWirePacket(wire, domain)) return null;
+  const packet = packetOf(wire as WirePacket, Number(at));
+  packet.fromClient = fromClient === 1;
+  return packet;
+}
+
 /** A write that JetStream has not taken. */
 interface Failed {
   readonly key: string;
@@ -52,7 +68,7 @@ export class HeldMessages {
 
   constructor(
     private readonly stream: KeptStream,
-    private readonly node: { readonly name: string; readonly mesh: { readonly incarnation: number } },
+    private readonly node: { readonly name: string; readonly mesh: Pick<Mesh, 'incarnation' | 'peers'> },
   ) {}
 
   /** Records that a message stands in one more queue of an endpoint. `text` returns the record's JSON: `[packet, fromClient, now]`. */
@@ -143,11 +159,42 @@ export class HeldMessages {
     // A write that was tried again has a higher revision than later ones: the numbers have the order.
     records.sort((a, b) => a.incarnation - b.incarnation || a.number - b.number);
     return records.flatMap(({ incarnation, data }) => {
-      const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
-      if (incarnation > last || !isWirePacket(wire, domain)) return [];
-      const packet = packetOf(wire as WirePacket, Number(at));
-      packet.fromClient = fromClient === 1;
-      return [{ incarnation, packet }];
+      const packet = incarnation > last ? null : readPacket(domain, data);
+      return packet ? [{ incarnation, packet }] : [];
+    });
+  }
+
+  /**
+   * Deletes messages that starts of nodes which are gone have for endpoints (`owners` null: for all of a domain). Of each message it asks
+   * `isForgotten`. Rejects with a JetStreamError.
+   */
+  async forgetOrphans(
+    domain: string,
+    owners: readonly Address[] | null,
+    isForgotten: (packet: Packet) => boolean,
+  ): Promise<void> {
+    const prefixes = owners ? owners.map((owner) => `${subjectOf(domain, owner)}.`) : [`${word(domain)}.`];
+    for (const prefix of prefixes) {
+      for (const key of await this.stream.keys(prefix)) {
+        if (!this.#isAlive(startOf(key))) await this.#forgetRecord(domain, key, isForgotten);
+      }
+    }
+  }
+
+  #isAlive([name, incarnation]: Start): boolean {
+    const { node } = this;
+    if (name === node.name) return incarnation === node.mesh.incarnation;
+    const peer = node.mesh.peers.get(name);
+    return peer?.up === true && peer.incarnation === incarnation;
+  }
+
+  async #forgetRecord(domain: string, key: string, isForgotten: (packet: Packet) => boolean): Promise<void> {
+    const record = await this.stream.read(key);
+    const packet = record && readPacket(domain, record.data);
+    if (!record || !packet || !isForgotten(packet)) return;
+    await this.stream.erase(record.revision).catch(async (error: unknown) => {
+      // A node that has taken the endpoint over, or its client, may have been faster.
+      if (await this.stream.read(key)) throw error;
     });
   }
 
@@ -175,6 +222,22 @@ export class DomainMessages implements MessageKeeper {
 
   release(owner: Address, _queue: string, packet: Packet): void {
     this.messages.release(owner, packet);
+  }
+
+  forget(
+    owners: readonly Address[] | null,
+    isForgotten: (packet: Packet) => boolean,
+    done: (isDone: boolean) => void,
+  ): void {
+    const { name, settings } = this.domain;
+    if (settings.durability !== 'always') return done(true);
+    this.messages.forgetOrphans(name, owners, isForgotten).then(
+      () => done(true),
+      (error) => {
+        if (!(error instanceof JetStreamError)) throw error;
+        done(false);
+      },
+    );
   }
 
   committed(done: () => void): void {

@@ -172,20 +172,17 @@ function interested({ interest }: Recipients, peer: Peer, [filter, is]: readonly
 }
 
 function nameClaimed({ domain }: Recipients, _peer: Peer, [address, client]: readonly [Address, string]): void {
-  const actor = domain.tracker.actor(address);
-  if (actor) actor.tell({ kind: 'nameClaimed', client, stamp: Number.POSITIVE_INFINITY });
+  domain.tracker.actor(address)?.tell({ kind: 'nameClaimed', client, stamp: Number.POSITIVE_INFINITY });
 }
 
 function nameHeld(recipients: Recipients, _peer: Peer, fields: readonly [Address, string, stamp: number]): void {
   const [address, client, stamp] = fields;
   heard(recipients, [stamp]);
-  const actor = recipients.domain.tracker.actor(address);
-  if (actor) actor.tell({ kind: 'nameClaimed', client, stamp });
+  recipients.domain.tracker.actor(address)?.tell({ kind: 'nameClaimed', client, stamp });
 }
 
 function signedOut({ domain }: Recipients, _peer: Peer, [address]: readonly [Address]): void {
-  const actor = domain.tracker.actor(address);
-  if (actor) actor.tell({ kind: 'signedOut' });
+  domain.tracker.actor(address)?.tell({ kind: 'signedOut' });
 }
 
 function signedOutByName({ domain }: Recipients, _peer: Peer, [now, names]: readonly [boolean, readonly SignedOut[]]) {
@@ -254,7 +251,13 @@ function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string 
   else keepOrDrop(recipients.domain, packet, address, only);
 }
 
-/** A packet for the clients of this node's part alone: one that nobody has seen on another node, or a carbon. */
+/** A message that nobody has seen on another node, for the clients of this node's part alone. */
+function unseen(recipients: Recipients, peer: Peer, [address, wire]: Packeted<[]>): void {
+  const packet = received(recipients, peer, wire);
+  recipients.domain.tracker.actor(address)?.tell({ kind: 'unseen', packet });
+}
+
+/** A carbon: a packet for the clients of this node's part alone. */
 function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted<[]>): void {
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }
@@ -371,7 +374,7 @@ const TAKERS = new Map<string, Taker>([
   ['y', taker(relayed, address, orNull(text), packet)],
   ['f', taker(forwarded, address, orNull(text), packet)],
   ['c', taker(forPart, address, packet)],
-  ['U', taker(forPart, address, packet)],
+  ['U', taker(unseen, address, packet)],
   ['t', taker(published, stamp, flag, publication)],
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],

@@ -12,7 +12,11 @@ import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
 import type { LocalNode } from './local-node.js';
+import { slices } from './pieces.js';
 import { type WirePublication, wireOf } from './wire.js';
+
+/** How many confirmed messages one item names at most: even with the longest ids it stays below the longest item. */
+const CONFIRMED = 500;
 
 /** Changes of an endpoint that its other parts make too: rooms entered and left, and buddies listed. */
 export interface Mirrored {
@@ -143,8 +147,8 @@ export class Items {
   }
 
   /** Messages that clients of this node have confirmed, or (`isConfirmed` false) have given back after that. */
-  confirmedHere(address: Address, isConfirmed: boolean, names: readonly string[]): string {
-    return this.#item('K', address, isConfirmed, names);
+  *confirmedHere(address: Address, isConfirmed: boolean, names: readonly string[]): Iterable<string> {
+    for (const some of slices(names, CONFIRMED)) yield this.#item('K', address, isConfirmed, some);
   }
 
   /** A packet that nobody has seen, for a part that has come since. */

@@ -24,6 +24,12 @@ interface Info {
   readonly state: { readonly first_seq: number; readonly last_seq: number };
 }
 
+/** The subjects that the same answer has where they are asked for: a page of them, and how many there are on all pages. */
+interface Subjects {
+  readonly total?: number;
+  readonly state: { readonly subjects?: object | null };
+}
+
 const NANOSECONDS = 1_000_000;
 const NOT_FOUND = 404;
 /** So many records are read by a request for each; for more a consumer is made, which costs as much as several requests. */
@@ -192,6 +198,22 @@ export class KeptStream {
       if (error instanceof JetStreamError && error.reason === 'notFound') return null;
       throw error;
     }
+  }
+
+  /** The keys of all records with a prefix. Rejects with a JetStreamError. */
+  async keys(prefix: string): Promise<readonly string[]> {
+    const subjects_filter = `${this.#prefix}${prefix}>`;
+    const found: string[] = [];
+    for (;;) {
+      const info = await this.jetstream.ask<Subjects>(`STREAM.INFO.${this.name}`, {
+        subjects_filter,
+        offset: found.length,
+      });
+      const subjects = Object.keys(info.state.subjects ?? {});
+      found.push(...subjects);
+      if (subjects.length === 0 || found.length >= (info.total ?? 0)) break;
+    }
+    return found.map((subject) => subject.slice(this.#prefix.length));
   }
 
   /** Deletes the record of a key, or of all keys with a prefix (`prefix>`). Followers of the stream are not told of the deletion. */

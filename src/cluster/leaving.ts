@@ -30,6 +30,8 @@ const BATCH_CHARACTERS = 256 * 1024;
 /** How many batches may be unanswered. */
 const MOST_OPEN = 8;
 const LOOK_MS = 10;
+/** How many callbacks wait at most for the ends of moves; further ones are called at once, and the endpoint, which moves, refuses them. */
+export const MOST_ASKING = 10_000;
 /** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
 
@@ -90,6 +92,8 @@ export interface LeavingNode {
 /** The handover of MQTT sessions, which are no endpoints (moving-sessions.ts). Resolves with how many were handed over. */
 interface Others {
   handOver(isInTime: () => boolean): Promise<number>;
+  /** Calls `done` when all sessions that are on their way now have come to other nodes, or stay here. */
+  whenMoved(done: () => void): void;
 }
 
 export class Leaving {
@@ -102,6 +106,8 @@ export class Leaving {
   #deadline = 0;
   #waiting: (() => void)[] = [];
   #count = 0;
+  /** How many callbacks wait in `#moving`. */
+  #asking = 0;
 
   constructor(
     private readonly node: LeavingNode,
@@ -115,8 +121,21 @@ export class Leaving {
   /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
   whenMoved(address: Address, done: () => void): void {
     const waiting = this.#moving.get(address);
-    if (waiting) waiting.push(done);
-    else done();
+    if (!waiting || this.#asking >= MOST_ASKING) return done();
+    this.#asking += 1;
+    waiting.push(done);
+  }
+
+  /** Calls `done` when all endpoints and sessions that are on their way to other nodes now have come there, or stay here. */
+  whenAllMoved(done: () => void): void {
+    const left = [...this.#moving.keys()];
+    const next = (): void => {
+      let address = left.pop();
+      while (address && !this.#moving.has(address)) address = left.pop();
+      if (address) this.whenMoved(address, next);
+      else this.sessions.whenMoved(done);
+    };
+    next();
   }
 
   /** Hands over all endpoints and sessions, spread over `overMs` milliseconds. Resolves with how many endpoints other nodes have taken. */
@@ -263,6 +282,7 @@ export class Leaving {
   #moved(address: Address): void {
     const waiting = this.#moving.get(address) ?? [];
     this.#moving.delete(address);
+    this.#asking -= waiting.length;
     for (const done of waiting) done();
   }
 }

@@ -33,11 +33,15 @@ export interface LocalNode {
     readonly isActive: boolean;
     /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
     whenMoved(address: Address, done: () => void): void;
+    /** Calls `done` when all that is on its way to other nodes now has come there, or stays here. */
+    whenAllMoved(done: () => void): void;
   };
   /** Whether this node is answering a call that another node forwarded: such a call is not forwarded again. */
   readonly isAnswering: boolean;
   /** The journal of a domain's endpoints, from which another node can take them over; null where they are not written anywhere. */
   journalOf(domain: Domain): EndpointJournal | null;
+  /** Keeps the ids of a domain's messages outside this process; returns how claims.ts asks whether they are known. */
+  idsOf(domain: Domain): (sender: Address, done: () => void) => boolean;
   /** The store of a domain's queued messages outside this process; null where they are only in memory. */
   heldOf(domain: Domain, items: { wire(packet: Packet): string }): MessageKeeper | null;
   /** The finder that takes over clients of a domain from nodes that are gone; null where clients are lost with their node. */

@@ -33,7 +33,7 @@ export class Meetings {
     this.#unmet.set(address, [...this.unmet(address), peer]);
     const since = isBack ? peer.lostAt : 0;
     const met = (unseen: readonly Packet[]) => this.#met(record, peer, since, unseen);
-    actor?.tell({ kind: 'partCame', met });
+    actor?.tell({ kind: 'partCame', node: peer, met });
   }
 
   /**

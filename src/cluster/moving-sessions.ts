@@ -12,8 +12,39 @@ import { Passing } from './passing.js';
 import type { Peer } from './peer.js';
 import { Pieces } from './pieces.js';
 
-/** How many sessions are on their way to other nodes at a time. */
+/** How many batches of sessions are on their way to other nodes at a time, and how many sessions, and about how many characters, one has. */
 const AT_ONCE = 8;
+const TOGETHER = 50;
+const BATCH_CHARACTERS = 256 * 1024;
+/** How long a session that has come here may take to be kept before the node that it came from is answered all the same. */
+const KEPT_MS = 2000;
+
+/** A session that is to go to another node; `refused`: nodes that have not taken it. */
+interface Going {
+  readonly cluster: ClusteredDomain;
+  readonly clientId: string;
+  readonly refused: readonly Peer[];
+}
+
+/** Sessions of one domain that go to one node. */
+interface Batch {
+  readonly cluster: ClusteredDomain;
+  readonly peer: Peer;
+  readonly sessions: Going[];
+}
+
+/** A session that stands still here, what is published to it meanwhile, and its JSON. */
+interface Frozen {
+  readonly going: Going;
+  readonly passing: Passing<unknown>;
+  readonly text: string;
+}
+
+/** What has become of a batch. */
+interface Offered {
+  taken: number;
+  readonly refused: Going[];
+}
 
 export interface SessionNode extends LeavingNode {
   readonly leaving: { readonly isActive: boolean };
@@ -23,6 +54,8 @@ export class MovingSessions {
   readonly #pieces = new Pieces();
   readonly #others: OtherNodes;
   readonly #timers: Timers;
+  /** Sessions that are on their way to other nodes. */
+  readonly #moving = new Set<Promise<unknown>>();
 
   constructor(
     private readonly node: SessionNode,
@@ -35,59 +68,113 @@ export class MovingSessions {
 
   /** Hands over all sessions, begun while `isInTime` answers true. Resolves with how many sessions other nodes have taken. */
   async handOver(isInTime: () => boolean): Promise<number> {
-    const sessions = [...this.node.domains.values()].flatMap((cluster) =>
-      (cluster.sessions.mover?.clientIds() ?? []).map((clientId) => ({ cluster, clientId })),
+    const left = [...this.node.domains.values()].flatMap((cluster) =>
+      (cluster.sessions.mover?.clientIds() ?? []).map((clientId): Going => ({ cluster, clientId, refused: [] })),
     );
     let count = 0;
     const work = async (): Promise<void> => {
-      for (let next = sessions.pop(); next && isInTime(); next = sessions.pop()) {
-        if (await this.#move(next.cluster, next.clientId)) count += 1;
+      while (left.length > 0 && isInTime()) {
+        const moved = this.#move(left.splice(-TOGETHER));
+        this.#moving.add(moved);
+        const taken = await moved;
+        count += taken;
+        this.#moving.delete(moved);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     return count;
   }
 
-  /** Offers a session to the node that its client id chooses, and to the next ones where that refuses it. Resolves with whether one has taken it. */
-  async #move(cluster: ClusteredDomain, clientId: string): Promise<boolean> {
-    const { mover } = cluster.sessions;
-    for (let able = this.#others.able; mover; ) {
-      const peer = this.#others.chosenBy(clientId, able);
-      const answer = peer && (await this.#offer(cluster, mover, clientId, peer));
-      if (answer !== 'refused') return answer === 'taken';
-      able = this.#others.able.filter((other) => other !== peer && able.includes(other));
-    }
-    return false;
+  whenMoved(done: () => void): void {
+    void Promise.all(this.#moving).then(done);
   }
 
-  /** null: there is nothing to move. */
+  /** Offers sessions to the nodes that their client ids choose, and to the next ones where those refuse them. Resolves with how many were taken. */
+  async #move(sessions: readonly Going[]): Promise<number> {
+    let count = 0;
+    for (let left = sessions; left.length > 0; ) {
+      const batches = new Map<string, Batch>();
+      for (const going of left) {
+        const { cluster, clientId, refused } = going;
+        const able = this.#others.able.filter((peer) => !refused.includes(peer));
+        const peer = this.#others.chosenBy(clientId, able);
+        if (!peer) continue;
+        const key = `${peer.name}\n${cluster.domain.name}`;
+        const batch = batches.get(key) ?? { cluster, peer, sessions: [] };
+        batches.set(key, batch);
+        batch.sessions.push(going);
+      }
+      const offered = await Promise.all([...batches.values()].map((batch) => this.#offerAll(batch)));
+      count += offered.reduce((sum, { taken }) => sum + taken, 0);
+      left = offered.flatMap(({ refused }) => refused);
+    }
+    return count;
+  }
+
+  /** Freezes the sessions of a batch one after the other, and sends those that go on, as many together as fit. */
+  async #offerAll({ cluster, peer, sessions }: Batch): Promise<Offered> {
+    const mover = cluster.sessions.mover as SessionMover;
+    const offered: Offered = { taken: 0, refused: [] };
+    let frozen: Frozen[] = [];
+    let characters = 0;
+    const send = async (): Promise<void> => {
+      const some = frozen;
+      frozen = [];
+      characters = 0;
+      if (some.length > 0) await this.#offer(cluster, mover, peer, some, offered);
+    };
+    for (const going of sessions) {
+      const passing = this.#passing(cluster, peer, going.clientId);
+      const forward = (item: unknown, bytes: number): void => {
+        if (!passing.take(item, bytes)) cluster.domain.metrics.dropped.queueOverflow += 1;
+      };
+      const moved = await new Promise<unknown>((done) => mover.handOver(going.clientId, forward, done));
+      // null: it ends with its connection.
+      if (moved === null) continue;
+      const text = JSON.stringify(moved);
+      characters += text.length;
+      frozen.push({ going, passing, text });
+      if (characters >= BATCH_CHARACTERS) await send();
+    }
+    await send();
+    return offered;
+  }
+
+  #passing({ domain }: ClusteredDomain, peer: Peer, clientId: string): Passing<unknown> {
+    return new Passing((item) => this.node.mesh.send(peer, JSON.stringify(['F', domain.name, clientId, item])));
+  }
+
   async #offer(
     cluster: ClusteredDomain,
     mover: SessionMover,
-    clientId: string,
     peer: Peer,
-  ): Promise<'taken' | 'refused' | null> {
+    frozen: readonly Frozen[],
+    offered: Offered,
+  ): Promise<void> {
     const { name } = cluster.domain;
-    const passing = new Passing<unknown>((item) =>
-      this.node.mesh.send(peer, JSON.stringify(['F', name, clientId, item])),
-    );
-    const forward = (item: unknown, bytes: number): void => {
-      if (!passing.take(item, bytes)) cluster.domain.metrics.dropped.queueOverflow += 1;
+    const sent = (): void => {
+      for (const { passing } of frozen) passing.sent();
     };
-    const moved = await new Promise<unknown>((done) => mover.handOver(clientId, forward, done));
-    if (moved === null) return null;
-    const sent = (): void => passing.sent();
-    const isTaken = (await this.#others.offer(peer, 'session', name, JSON.stringify(moved), sent)) === true;
-    if (isTaken) await this.#others.allArrived();
-    const missed = isTaken ? null : passing.items;
-    await new Promise<void>((done) => mover.handedOver(clientId, missed, done));
-    if (isTaken) this.metrics.sessionsHandedOver += 1;
-    else this.metrics.handoversRefused += 1;
-    if (isTaken) this.node.rpc.call(peer, 'sessionPassed', [name, clientId], ADOPT_MS, () => undefined);
-    return isTaken ? 'taken' : 'refused';
+    const text = `[${frozen.map(({ text }) => text)}]`;
+    const answer = await this.#others.offer(peer, 'sessions', name, text, sent);
+    const isTaken = frozen.map((_, at) => Array.isArray(answer) && answer[at] === 1);
+    if (isTaken.includes(true)) await this.#others.allArrived();
+    for (const [at, { going, passing }] of frozen.entries()) {
+      const missed = isTaken[at] ? null : passing.items;
+      await new Promise<void>((done) => mover.handedOver(going.clientId, missed, done));
+      if (!isTaken[at]) offered.refused.push({ ...going, refused: [...going.refused, peer] });
+    }
+    const gone = frozen.filter((_, at) => isTaken[at]).map(({ going }) => going.clientId);
+    offered.taken += gone.length;
+    this.metrics.sessionsHandedOver += gone.length;
+    this.metrics.handoversRefused += frozen.length - gone.length;
+    if (gone.length > 0) this.node.rpc.call(peer, 'sessionsPassed', [name, gone], ADOPT_MS, () => undefined);
   }
 
-  /** Takes a piece of a session from a node that ends; the last piece is answered when every node knows that the session is here. */
+  /**
+   * Takes a piece of a batch of sessions from a node that ends. The answer to the last piece has a 1 for each session that is here now, as
+   * every node then knows, and a 0 for each that is not; null where the batch is refused.
+   */
   receive(
     peer: Peer,
     cluster: ClusteredDomain | undefined,
@@ -97,32 +184,62 @@ export class MovingSessions {
     const taken = this.#pieces.take(peer, fields);
     if (taken === 'more') return reply('more');
     const mover = cluster?.sessions.mover;
-    if (!taken || !mover || this.node.leaving.isActive) return this.#refuse(reply);
-    let moved: unknown;
-    try {
-      moved = JSON.parse(taken.text);
-    } catch {
-      return this.#refuse(reply);
+    const sessions = taken && mover && !this.node.leaving.isActive ? listOf(taken.text) : null;
+    if (!sessions || !mover) {
+      this.metrics.adoptionsRefused += 1;
+      return reply(null);
     }
-    mover.adopt(moved, (clientId) => {
-      if (clientId === null) return this.#refuse(reply);
-      this.metrics.sessionsAdopted += 1;
-      // After that the node counts as having forwarded everything, as it may have died before it could say so.
-      this.#timers.after(PASSING_MS, () => mover.passed(clientId));
-      this.node.mesh.barrier(() => reply(true));
-    });
+    const answers = sessions.map(() => 0);
+    let missing = sessions.length + 1;
+    const done = (): void => {
+      missing -= 1;
+      if (missing === 0) this.node.mesh.barrier(() => reply(answers));
+    };
+    for (const [at, moved] of sessions.entries()) {
+      mover.adopt(moved, (clientId) => {
+        if (clientId === null) {
+          this.metrics.adoptionsRefused += 1;
+          return done();
+        }
+        answers[at] = 1;
+        this.metrics.sessionsAdopted += 1;
+        // After that the node counts as having forwarded everything, as it may have died before it could say so.
+        this.#timers.after(PASSING_MS, () => mover.passed(clientId));
+        this.#whenKept(cluster, clientId, done);
+      });
+    }
+    done();
+  }
+
+  /** The node that ends removes what it has kept of the session as soon as it is answered. */
+  #whenKept(cluster: ClusteredDomain, clientId: string, done: () => void): void {
+    const { records } = cluster.sessions;
+    if (!records) return done();
+    let isOver = false;
+    const end = (): void => {
+      cancel();
+      if (!isOver) done();
+      isOver = true;
+    };
+    const cancel = this.#timers.after(KEPT_MS, end);
+    records.committed(clientId, end);
   }
 
   close(): void {
     this.#timers.close();
   }
 
-  #refuse(reply: (answer: unknown) => void): void {
-    this.metrics.adoptionsRefused += 1;
-    reply(null);
-  }
-
   lost(peer: Peer): void {
     this.#pieces.lost(peer);
+  }
+}
+
+/** Reads a JSON list; null where the text is none. */
+function listOf(text: string): readonly unknown[] | null {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) ? list : null;
+  } catch {
+    return null;
   }
 }

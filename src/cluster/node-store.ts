@@ -4,13 +4,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Domain } from '../actors/domain.js';
+import { REMEMBERED_MS } from '../actors/message-ids.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import type { Metrics } from '../metrics.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
+import type { ClaimOptions } from './claims.js';
 import { Comeback } from './comeback.js';
 import type { ClusteredDomain } from './domain.js';
 import { DomainMessages, HeldMessages } from './held-messages.js';
+import { IdLog } from './id-log.js';
 import { JetStream } from './jetstream.js';
 import { ClusterJournal } from './journal.js';
 import { LeftQueues } from './left-queues.js';
@@ -19,6 +22,7 @@ import type { Mesh } from './mesh.js';
 import { Orphans } from './orphans.js';
 import { Parting } from './parting.js';
 import type { Peer } from './peer.js';
+import { chosenBy } from './rendezvous.js';
 import { SessionOrphans } from './session-orphans.js';
 import { StoredSessions } from './session-records.js';
 import { TicketRecords } from './ticket-records.js';
@@ -52,6 +56,7 @@ export class NodeStore {
   readonly #held: HeldMessages;
   readonly #sessions: StoredSessions;
   readonly #sessionOrphans: SessionOrphans;
+  readonly #ids: IdLog;
   readonly #journals = new Set<ClusterJournal>();
   readonly #parting: Parting;
   readonly #comeback: Comeback;
@@ -70,6 +75,10 @@ export class NodeStore {
       onConflict: (domain, address, found) => this.orphans.conflict(domains.get(domain), address, found),
     });
     this.#held = new HeldMessages(jetstream.stream('messages', { ageMs: RECORD_MS }), node);
+    this.#ids = new IdLog({
+      ...{ jetstream, stream: jetstream.stream('ids', { ageMs: REMEMBERED_MS }), node, clock },
+      isMine: (sender) => chosenBy(node, sender) === null,
+    });
     const queues = new LeftQueues(jetstream.stream('queues', { ageMs: RECORD_MS }));
     this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
     const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
@@ -107,6 +116,22 @@ export class NodeStore {
   heldOf(domain: Domain, items: Pick<ClusteredDomain['items'], 'wire'>): DomainMessages {
     const now = (): number => this.options.clock.now();
     return new DomainMessages(domain, this.#held, (packet) => items.wire(packet), now);
+  }
+
+  idsOf(domain: Domain): ClaimOptions['whenKnown'] {
+    this.#ids.add(domain);
+    domain.onEnd.add(() => this.#ids.remove(domain));
+    return (sender, done) => this.#ids.whenKnown(sender, done);
+  }
+
+  /** A node is gone: this one may have to remember what that one did. */
+  readIds(peer: Peer): void {
+    this.#ids.read(peer.name);
+  }
+
+  /** This node is in the cluster, and may remember what others did before. */
+  joined(): void {
+    this.#ids.read(null);
   }
 
   orphansOf(domain: Domain): OrphanFinder {
@@ -152,6 +177,7 @@ export class NodeStore {
       journal.flush();
       journal.close();
     }
+    this.#ids.flush();
     if (this.#jetstream.available) await this.#parting.write();
     const until = performance.now() + LAST_RECORDS_MS;
     const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
@@ -162,6 +188,7 @@ export class NodeStore {
   async close(): Promise<void> {
     await this.#parting.forget();
     this.#sessions.close();
+    this.#ids.close();
     await this.#jetstream.close();
   }
 }

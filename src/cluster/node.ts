@@ -9,6 +9,7 @@ import { log } from '../log.js';
 import { inSlices } from '../slices.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
+import type { ClaimOptions } from './claims.js';
 import { ClusteredDomain } from './domain.js';
 import { Grace } from './grace.js';
 import { HybridClock } from './hybrid-clock.js';
@@ -124,6 +125,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
     return this.#store?.heldOf(domain, items) ?? null;
   }
 
+  idsOf(domain: Domain): ClaimOptions['whenKnown'] {
+    return this.#store?.idsOf(domain) ?? (() => false);
+  }
+
   orphansOf(domain: Domain): OrphanFinder | null {
     return this.#store?.orphansOf(domain) ?? null;
   }
@@ -139,11 +144,12 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this.#adoption.passed(fields);
       reply(true);
     });
-    this.rpc.handle('session', (peer, [name, ...fields], reply) => {
+    this.rpc.handle('sessions', (peer, [name, ...fields], reply) => {
       this.#sessions.receive(peer, this.domainOf(name as string), fields, reply);
     });
-    this.rpc.handle('sessionPassed', (_peer, [name, clientId], reply) => {
-      this.domainOf(name as string)?.sessions.mover?.passed(clientId as string);
+    this.rpc.handle('sessionsPassed', (_peer, [name, clientIds], reply) => {
+      const { mover } = this.domainOf(name as string)?.sessions ?? {};
+      for (const clientId of Array.isArray(clientIds) ? clientIds : []) mover?.passed(clientId as string);
       reply(true);
     });
     this.rpc.handle('taken', (peer, [addresses], reply) => {
@@ -163,6 +169,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
       else reply(null);
     });
     this.rpc.handle('forget', (_peer, [domain, ...fields], reply) => {
+      const cluster = this.domainOf(domain as string);
+      if (cluster) cluster.forgetting.answer(fields, reply);
+      else reply(null);
+    });
+    this.rpc.handle('forgetMoved', (_peer, [domain, ...fields], reply) => {
       answerForget(this.domainOf(domain as string)?.domain, fields, reply);
     });
     this.rpc.handle('outcomes', (_peer, [domain, ...fields], reply) => {
@@ -200,6 +211,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   joined(): void {
+    this.#store?.joined();
     const what = { event: 'cluster joined', node: this.name, nodes: this.mesh.peers.size + 1 };
     log.info(what, `this is node ${this.name}`);
   }
@@ -320,6 +332,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
+    this.#store?.readIds(peer);
     this.#disconnect(peer);
     for (const { domain } of this.domains.values()) domain.takeOver();
     this.#store?.lost(peer);
@@ -353,6 +366,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   gone(peer: Peer, inOrder: boolean): void {
+    if (inOrder) this.#store?.readIds(peer);
     this.#disconnect(peer);
     this.#store?.orphans.gone(peer);
     this.#store?.lost(peer);

@@ -11,6 +11,7 @@ import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import { hashOf } from '../actors/tickets.js';
 import { CLOSE } from '../errors.js';
+import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
@@ -56,9 +57,12 @@ export interface OrphansOptions extends Omit<RevivingOptions, 'pace'> {
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
+/** What waits until an endpoint has been taken over; it is told whether it has to come again later. */
+type Waiter = (isLater: boolean) => void;
+
 export class Orphans {
-  /** Addresses of endpoints that are being taken over, each with the callbacks that wait for the end of that. */
-  readonly #open = new Map<Address, (() => void)[]>();
+  /** Endpoints that are being taken over, each with what waits for the end of that. */
+  readonly #open = new Map<Address, Fifo<Waiter>>();
   readonly #pace: Pace;
   readonly #reviving: RevivingOptions;
   /** Bytes of the messages that wait in `#open`. */
@@ -103,13 +107,23 @@ export class Orphans {
         this.find(cluster, address, null, done, bytes);
         return true;
       },
+      whenTaken: (addresses, done) => {
+        const open = addresses ?? [...this.#open.keys()].filter((one) => one.startsWith(`/domain/${domain.name}/`));
+        const left = open.filter((address) => this.#open.has(address));
+        const next = (): void => {
+          const address = left.pop();
+          if (address) this.whenTaken(address, next);
+          else done();
+        };
+        next();
+      },
     };
   }
 
   /** Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. */
   whenTaken(address: Address, done: () => void): void {
     const waiting = this.#open.get(address);
-    if (waiting && waiting.length < MOST_WAITING) waiting.push(done);
+    if (waiting && waiting.length < MOST_WAITING) waiting.push(() => done());
     else done();
   }
 
@@ -130,29 +144,30 @@ export class Orphans {
       if (isHere) return done('here');
       const waiting = this.#open.get(address);
       if (waiting) return this.#wait(waiting, bytes, start, done);
-      this.#open.set(address, []);
+      this.#open.set(address, new Fifo());
       this.#begin(() => this.#adopt(cluster, address, token), address, done);
     };
     start();
   }
 
   /** Waits until an endpoint that is being taken over has been. */
-  #wait(waiting: (() => void)[], bytes: number, start: () => void, done: (found: Adopted) => void): void {
+  #wait(waiting: Fifo<Waiter>, bytes: number, start: () => void, done: (found: Adopted) => void): void {
     const isFull = waiting.length >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES;
     if (isFull) return this.#delay(done);
     this.#waitingBytes += bytes;
-    waiting.push(() => {
+    waiting.push((isLater) => {
       this.#waitingBytes -= bytes;
-      start();
+      if (isLater) this.#delay(done);
+      else start();
     });
   }
 
   /** Runs a takeover when it has its turn. */
   #begin(task: () => Promise<Adopted>, address: Address, done: (found: Adopted) => void): void {
     const end = (found: Adopted): void => {
-      if (found === 'later') this.options.metrics.adoptionsDelayed += 1;
-      done(found);
-      this.#end(address);
+      if (found === 'later') this.#delay(done);
+      else done(found);
+      this.#end(address, found === 'later');
     };
     const run = (): Promise<void> =>
       task().then(end, (error) => {
@@ -161,7 +176,7 @@ export class Orphans {
       });
     if (this.#pace.run(run)) return;
     this.#delay(done);
-    this.#end(address);
+    this.#end(address, true);
   }
 
   #delay(done: (found: Adopted) => void): void {
@@ -169,10 +184,14 @@ export class Orphans {
     done('later');
   }
 
-  #end(address: Address): void {
-    const waiting = this.#open.get(address) ?? [];
+  /** An endpoint is not being taken over any more. Where the first that waited begins that anew, the others wait for its end in their turn. */
+  #end(address: Address, isLater: boolean): void {
+    const waiting = this.#open.get(address);
     this.#open.delete(address);
-    for (const go of waiting) go();
+    while (waiting && waiting.length > 0) {
+      waiting.shift()?.(isLater);
+      if (this.#open.has(address)) return void this.#open.set(address, waiting);
+    }
   }
 
   async #adopt(cluster: ClusteredDomain, address: Address, token: string | null): Promise<Adopted> {

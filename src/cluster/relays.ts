@@ -116,6 +116,11 @@ export class PacketRelays implements Relays {
     this.#relay('aside', nodesOf(record), packet, () => items.carbon(record.address, packet));
   }
 
+  giveLate({ address }: EndpointRecord, node: RemoteNode, packets: readonly Packet[]): void {
+    const { items, mesh } = this.options;
+    for (const packet of packets) mesh.send(peerOf(node), items.unseen(address, packet));
+  }
+
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, own: number): boolean {
     const { items, roundRobin } = this.options;
     const peer = roundRobin.choose(record, packet.sender ?? '', own);

@@ -13,7 +13,8 @@ import { JetStreamError } from './jetstream-port.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
-import type { FoundSession, StoredSessions } from './session-records.js';
+import type { FoundSession } from './session-heads.js';
+import type { StoredSessions } from './session-records.js';
 
 /** How many sessions are taken over at a time, how many more may wait for that, and how many clients for one; further ones are told `later`. */
 const AT_ONCE = 32;

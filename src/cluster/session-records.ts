@@ -9,27 +9,14 @@
  */
 import type { KeptSessionState, SessionRecords } from '../actors/cluster.js';
 import type { Clock } from '../clock.js';
-import { part } from '../store/keys.js';
 import type { SessionDomain } from './adopted.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
+import { type FoundSession, headOf, keyOf, parse, subscriptionsOf } from './session-heads.js';
 import { word } from './ticket-records.js';
 
 const GROUP_MS = 100;
 const RETRY_MS = 1000;
-
-/** The head of a session as it is in JetStream. */
-export interface FoundSession {
-  readonly revision: number;
-  readonly clientId: string;
-  readonly node: string;
-  readonly incarnation: number;
-  /** The stamp of the node's claim of the client id. */
-  readonly stamp: number;
-  /** The term under which the session's subscriptions are; 0: it has none. */
-  readonly subscribed: number;
-  readonly state: string;
-}
 
 /** A session of this node. */
 interface Own {
@@ -40,7 +27,7 @@ interface Own {
   revision: number;
   term: number;
   /** The terms of nodes that had the session before. */
-  readonly former: ReadonlySet<number>;
+  readonly former: Set<number>;
   subscribed: number;
   /** The state that was given last. */
   last: string;
@@ -53,6 +40,8 @@ interface Own {
   /** How many writes are not answered. */
   open: number;
   isWritingHead: boolean;
+  /** Whether a head may have been written although JetStream has not said so. */
+  isUnsure: boolean;
   /** Called when all is written, or JetStream cannot be used. */
   waiting: (() => void)[];
   hasEnded: boolean;
@@ -204,7 +193,7 @@ export class StoredSessions {
   #write(own: Own): void {
     if (this.#own.get(own.key) !== own) return;
     if (!this.available) return this.#settle(own);
-    if (own.hasEnded) return this.#erase(own);
+    if (own.hasEnded) return void this.#erase(own);
     if (own.term > 0) this.#writeRest(own);
     if (own.state !== null && !own.isWritingHead) this.#writeHead(own, own.state);
     if (own.open === 0) this.#settle(own);
@@ -219,10 +208,12 @@ export class StoredSessions {
     const data = JSON.stringify([domain.name, clientId, node, incarnation, stamp, subscribed, state]);
     const failed = (): void => {
       own.state ??= state;
+      own.isUnsure = true;
     };
     const written = (revision: number): void => {
       own.revision = revision;
       own.term ||= revision;
+      own.isUnsure = false;
     };
     const answered = (): void => {
       own.isWritingHead = false;
@@ -314,7 +305,10 @@ export class StoredSessions {
       return domain.lost(clientId);
     }
     own.revision = head?.revision ?? 0;
+    own.isUnsure = false;
     if (isOurs && head && own.term === 0) own.term = head.revision;
+    // A node that dies while it hands the session over may leave records of its term.
+    if (!isOurs && head.subscribed > 0) own.former.add(head.subscribed);
     this.#write(own);
   }
 
@@ -333,19 +327,45 @@ export class StoredSessions {
     this.#write(own);
   }
 
-  /** Removes all records of a session that has ended. A head that another node has overwritten has another revision, and stays. */
-  #erase(own: Own): void {
+  /**
+   * Removes all records of a session that has ended. A head that stayed would bring the session back: its removal is tried again until
+   * JetStream has answered. A head that another node has written stays.
+   */
+  async #erase(own: Own): Promise<void> {
     if (own.open > 0) return;
     const { stream } = this.options;
-    const { key, term, former, revision } = own;
-    this.#own.delete(key);
+    const { key, term, former } = own;
+    own.open += 1;
+    const isErased = await this.#eraseHead(own).catch(() => false);
+    own.open -= 1;
+    const isLatest = this.#own.get(key) === own;
+    if (!isErased && isLatest) return this.#writeLater(own);
+    if (isLatest) this.#own.delete(key);
     this.#settle(own);
-    if (revision > 0) this.#forgetRecord(revision);
     for (const one of new Set([term, ...former])) {
       if (one === 0) continue;
       stream.remove(subscriptionsOf(key, one));
       stream.remove(`i.${key}.${one}.>`);
     }
+  }
+
+  /** Resolves with true when the head is removed, or is not the ended session's; rejects with a JetStreamError. */
+  async #eraseHead(own: Own): Promise<boolean> {
+    const { domain, clientId, key, revision } = own;
+    const { stream, node, incarnation } = this.options;
+    if (!own.isUnsure) {
+      const isErased =
+        revision === 0 ||
+        (await stream
+          .erase(revision)
+          .then(() => true)
+          .catch(() => false));
+      if (isErased) return true;
+    }
+    const head = await this.read(domain.name, clientId);
+    const isOurs = head?.revision === revision || (head?.node === node && head.incarnation === incarnation);
+    if (head && isOurs && this.#own.get(key) === own) await stream.erase(head.revision);
+    return true;
   }
 
   #forgetRecord(revision: number): void {
@@ -357,34 +377,10 @@ export class StoredSessions {
   }
 }
 
-function newOwn(domain: SessionDomain, key: string, clientId: string, former: ReadonlySet<number>): Own {
+function newOwn(domain: SessionDomain, key: string, clientId: string, former: Set<number>): Own {
   return {
     ...{ domain, key, clientId, former, revision: 0, term: 0, subscribed: 0, last: '', state: null },
     ...{ subscriptions: null, fresh: new Map(), items: new Map() },
-    ...{ open: 0, isWritingHead: false, waiting: [], hasEnded: false },
+    ...{ open: 0, isWritingHead: false, isUnsure: false, waiting: [], hasEnded: false },
   };
-}
-
-/** The words that stand for a session of a domain in a subject of NATS; a client id may have 64 KiB. */
-function keyOf(domain: string, clientId: string): string {
-  return `${word(domain)}.${part(clientId)}`;
-}
-
-function headOf(key: string): string {
-  return `h.${key}`;
-}
-
-function subscriptionsOf(key: string, term: number): string {
-  return `s.${key}.${term}`;
-}
-
-function parse(data: string, revision: number): FoundSession | null {
-  try {
-    const [, clientId, node, incarnation, stamp, subscribed, state] = JSON.parse(data) as unknown[];
-    const texts = [clientId, node, state].every((one) => typeof one === 'string');
-    if (!texts || ![incarnation, stamp, subscribed].every(Number.isFinite)) return null;
-    return { revision, clientId, node, incarnation, stamp, subscribed, state } as FoundSession;
-  } catch {
-    return null;
-  }
 }

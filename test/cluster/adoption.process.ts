@@ -1,4 +1,5 @@
 /** A node of a cluster is killed, or cut off: its clients go on with their tickets at other nodes, where JetStream has these. */
+import { connect } from '@nats-io/transport-node';
 import t, { type Test } from 'tap';
 import { CountingSocket } from '../support/counting.js';
 import { written } from '../support/kept-writes.js';
@@ -10,7 +11,7 @@ import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const LEASE_MS = 2000;
-const durable = { ...siteB, durability: 'always' };
+const durable = { ...siteB, durability: 'always', history: {} };
 const domains = JSON.stringify([siteA, durable]);
 
 type More = Readonly<Record<string, unknown>>;
@@ -69,6 +70,26 @@ async function comeBack(client: CountingSocket, port: number): Promise<void> {
       return false;
     }
   });
+}
+
+/** Waits until JetStream has ids of messages of all these senders. */
+async function hasIds(nats: NatsServer, senders: readonly string[]): Promise<void> {
+  const connection = await connect({ servers: nats.url });
+  const ask = (call: string, body: object) =>
+    connection.request(`$JS.API.STREAM.${call}.nextalk_ids`, JSON.stringify(body));
+  try {
+    await until(`ids of ${senders} in JetStream`, async () => {
+      const { state } = (await ask('INFO', {})).json<{ readonly state: { readonly last_seq: number } }>();
+      let found = '';
+      for (let seq = 1; seq <= state.last_seq; seq++) {
+        const { message } = (await ask('MSG.GET', { seq })).json<{ readonly message?: { readonly data: string } }>();
+        found += Buffer.from(message?.data ?? '', 'base64').toString();
+      }
+      return senders.every((sender) => found.includes(`/uid/${sender}\\n`));
+    });
+  } finally {
+    await connection.close();
+  }
 }
 
 type Scene = (t: Test, cluster: Cluster) => Promise<void>;
@@ -192,17 +213,72 @@ const scenes: Readonly<Record<string, Scene>> = {
     const [n1, n2, n3] = await cluster.nodes();
     const { ticket } = await n1.site(durable).online('alice');
     for (const id of ['one', 'two']) await n1.site(durable).push('carl', 'alice', id, { id });
+    await n1.site(durable).push('dora', 'alice', 'of a conversation');
     await written(cluster.nats, [n1], durable);
     const name = await cluster.killFirst();
     await Promise.all([n2, n3].map((node) => lost(node, name)));
     const status = { name: 'carl', to: 'alice', show: 'deleted one' };
     t.match(await n2.site(durable).post('/v5/statuses', status), { status: 200 });
+    const query = { domain: durable.domain, name: 'dora', with: 'alice' };
+    t.match(await n2.site(durable).send({ method: 'DELETE', path: '/v5/history', query }), { status: 200 });
     const alice = n2.own(new CountingSocket(n2.port, ticket, durable.domain));
     await comeBack(alice, n3.port);
     await n2.site(durable).push('carl', 'alice', 'last');
     await alice.until(() => alice.bodies.includes('last'), 'the last');
     t.strictSame(alice.bodies, ['two', 'last']);
   },
+
+  'durable always: of a user’s two nodes one is killed: rooms are left meanwhile, and nothing is lost that only the other client had':
+    async (t, cluster) => {
+      const [n1, n2, n3] = await cluster.nodes();
+      const arrive = async (node: ProcessNode, name: string, more = {}): Promise<CountingSocket> => {
+        const { ticket } = await node.site(durable).online(name, more);
+        const client = n2.own(new CountingSocket(node.port, ticket, durable.domain));
+        await client.connect();
+        return client;
+      };
+      const pair = async (name: string) => {
+        const dies = await arrive(n1, name, { rooms: 'two' });
+        const lives = await arrive(n2, name);
+        await n3.site(durable).push('carl', name, 'before');
+        await dies.has(1);
+        return { name, dies, lives };
+      };
+      const [ivy, jan] = [await pair('ivy'), await pair('jan')];
+      const senders = ['s1', 's2', 's3', 's4', 's5', 's6', 's7', 's8'];
+      const send = (from: string) => n2.site(durable).push(from, 'rob', `from ${from}`, { id: 'one' });
+      const rob = await arrive(n2, 'rob');
+      for (const from of senders) await send(from);
+      await rob.has(senders.length);
+      await written(cluster.nats, [n1, n2], durable);
+      await hasIds(cluster.nats, senders);
+      const killed = await cluster.killFirst();
+      await Promise.all([n2, n3].map((node) => lost(node, killed)));
+      for (const { name, dies, lives } of [ivy, jan]) {
+        dies.disconnect();
+        const fields = { ticket: lives.ticket };
+        t.match(await n3.site(durable).post('/v5/rooms/two/leave', fields), { status: 200 });
+        await n3.site(durable).push('carl', name, 'meanwhile');
+        await lives.has(2);
+      }
+      for (const node of [n2, n3]) {
+        const query = { domain: durable.domain };
+        const { body } = await node.site(durable).send({ path: '/v5/rooms/two/members', query });
+        t.strictSame(body, {}, 'nobody is in the room any more');
+      }
+      await n2.site(durable).offline(ivy.lives.ticket);
+      await comeBack(ivy.dies, n3.port);
+      await comeBack(jan.dies, n3.port);
+      await n3.site(durable).push('carl', 'jan', 'after');
+      await jan.dies.until(() => jan.dies.bodies.includes('after'), 'after');
+      await n2.site(durable).offline(jan.lives.ticket);
+      for (const { dies } of [ivy, jan])
+        await dies.until(() => dies.bodies.includes('meanwhile'), 'what came meanwhile');
+      for (const from of senders) await send(from);
+      await n2.site(durable).push('carl', 'rob', 'last');
+      await rob.until(() => rob.bodies.includes('last'), 'the last');
+      t.equal(rob.bodies.length, senders.length + 1, 'ids that the dead node remembered are known');
+    },
 
   'durable always: of nodes that are killed one after the other nothing is lost that was answered, and all is in order':
     async (t, cluster) => {

@@ -28,11 +28,17 @@ function pair() {
   const messageIds = new MessageIds({ name: 'a.example', limits: { idsPerDomain: 0 }, metrics, memory }, clock, null);
   const domain = { name: 'a.example', messageIds };
   const expected: Done[] = [];
-  const state = { chosen: new Peer('home', 1, 0, false) as Peer | null, isLost: false };
+  const state = { chosen: new Peer('home', 1, 0, false) as Peer | null, isLost: false, isReading: false };
+  const waiting: (() => void)[] = [];
+  const whenKnown = (_sender: unknown, done: () => void): boolean => {
+    if (state.isReading) waiting.push(done);
+    return state.isReading;
+  };
   const home = new Claims({
     domain,
     rpc: { call: fail, answer: fail, expect: (_peer, _ms, done) => expected.push(done) },
     chosenBy: () => null,
+    whenKnown,
   });
   const call: LocalNode['rpc']['call'] = (peer, kind, [, ...fields], _ms, done) => {
     if (state.isLost) return done(null);
@@ -42,7 +48,7 @@ function pair() {
     else home.answerOutcomes(carried, reply);
   };
   const answer: LocalNode['rpc']['answer'] = (_peer, number, outcomes) => expected[number - 1]?.(outcomes);
-  const away = new Claims({ domain, rpc: { call, answer, expect: fail }, chosenBy: () => state.chosen });
+  const away = new Claims({ domain, rpc: { call, answer, expect: fail }, chosenBy: () => state.chosen, whenKnown });
   const claim = (of: typeof both) => {
     let found: readonly { readonly isNew: boolean; readonly sent: { settle(outcome: Outcome): void } }[] | null = null;
     const outcomes: Outcome[] = [];
@@ -56,7 +62,7 @@ function pair() {
     });
     return { isAsked, outcomes, news: () => found?.map(({ isNew }) => isNew) ?? null, claims: () => found ?? [] };
   };
-  return { home, claim, state, messageIds, expected };
+  return { home, claim, state, messageIds, expected, waiting };
 }
 
 t.test('the first is told that its message is new, all others what has become of it', (t) => {
@@ -96,6 +102,21 @@ t.test('a node that does not answer is asked no more where it is not the chosen 
   t.equal(asked.news(), null);
   state.chosen = null;
   t.equal(claim(both).isAsked, false);
+  t.end();
+});
+
+t.test('a node that still reads what another one remembered answers when it has', (t) => {
+  const { claim, state, messageIds, waiting } = pair();
+  state.isReading = true;
+  const asked = claim(both.slice(0, 1));
+  t.equal(asked.news(), null);
+  state.chosen = null;
+  const own = claim(both.slice(0, 1));
+  t.strictSame([own.isAsked, own.news()], [true, null]);
+  const key = `${shop}\na\n${both[0]?.target?.address}\n`;
+  messageIds.remember([key, Number.MAX_SAFE_INTEGER, 'queued', null, 0]);
+  for (const done of waiting) done();
+  t.strictSame([asked.news(), own.news(), asked.outcomes, own.outcomes], [[false], [false], ['queued'], ['queued']]);
   t.end();
 });
 

@@ -5,10 +5,12 @@ import { Packet } from '../../src/actors/packet.js';
 import { HeldMessages } from '../../src/cluster/held-messages.js';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
+import { Peer } from '../../src/cluster/peer.js';
+import { MemoryStream } from '../support/memory-stream.js';
 
 const domain = 'a.example';
 const address = '/domain/a.example/uid/jack' as Address;
-const node = { name: 'n1', mesh: { incarnation: 7 } };
+const node = { name: 'n1', mesh: { incarnation: 7, peers: new Map<string, Peer>() } };
 
 function packet(body: string): Packet {
   return new Packet(
@@ -17,6 +19,11 @@ function packet(body: string): Packet {
     address,
     null,
   );
+}
+
+function wireOf(body: string): string {
+  const fields = { from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body };
+  return JSON.stringify([['message', address, null, fields], 0, 0]);
 }
 
 t.test(
@@ -43,8 +50,6 @@ t.test(
       globalThis.setTimeout = real;
     });
     const messages = new HeldMessages(stream, node);
-    const wireOf = (body: string): string =>
-      `[["message",${JSON.stringify(address)},null,${JSON.stringify({ from: 'anna', to: 'jack', nick: 'anna', timestamp: '1', type: 'chat', body, style: '', id: body })}],0,0]`;
     const packets = Array.from({ length: 1000 }, (_, n) => packet(`m${n}`));
     for (const [n, one] of packets.entries()) messages.hold(domain, address, one, () => wireOf(`m${n}`));
     let isCommitted = false;
@@ -63,5 +68,40 @@ t.test(
     const bodies = found.map(({ fields }) => (fields as { readonly body: string }).body);
     t.equal(bodies.length, 1000);
     t.strictSame([bodies[0], bodies[3], bodies.at(-1)], ['m0', 'm4', 'later'], 'the message of later is the last one');
+  },
+);
+
+t.test(
+  'what nodes that are gone have of a conversation is deleted; what living ones have they delete themselves',
+  async (t) => {
+    const stream = new MemoryStream();
+    const peers = new Map(['n1', 'n2'].map((name) => [name, new Peer(name, 7, 0, false)]));
+    for (const [name, incarnation] of [
+      ['n1', 7],
+      ['n1', 6],
+      ['n2', 7],
+      ['n3', 7],
+    ] as const) {
+      const one = { name, mesh: { incarnation, peers } };
+      const messages = new HeldMessages(stream as unknown as KeptStream, one);
+      for (const body of ['keep', 'forget']) messages.hold(domain, address, packet(body), () => wireOf(body));
+    }
+    (peers.get('n2') as Peer).up = false;
+    const own = new HeldMessages(stream as unknown as KeptStream, { name: 'n4', mesh: { incarnation: 1, peers } });
+    const isForgotten = ({ fields }: Packet): boolean => (fields as { readonly body: string }).body === 'forget';
+    const left = async (): Promise<number> =>
+      (await stream.readAll('')).filter(({ data }) => data.includes('forget')).length;
+    await own.forgetOrphans(domain, ['/domain/a.example/uid/anna' as Address], isForgotten);
+    t.equal(await left(), 4, 'nothing waits for that endpoint');
+    await own.forgetOrphans(domain, [address], isForgotten);
+    t.equal(await left(), 1, 'that of the node which lives');
+    t.equal(stream.records.size, 5);
+    await own.forgetOrphans(domain, null, () => true);
+    t.equal(stream.records.size, 2);
+    stream.isLost = true;
+    await t.rejects(
+      own.forgetOrphans(domain, null, () => true),
+      new JetStreamError('unavailable', 'lost'),
+    );
   },
 );

@@ -48,11 +48,11 @@ t.test('a session whose node dies before it has said that all is forwarded gets 
   };
   const cluster = { sessions: { mover } } as unknown as ClusteredDomain;
   const answers: unknown[] = [];
-  sessions.receive(peer, cluster, [1, 0, 1, '{}'], (answer) => void answers.push(answer));
-  t.strictSame([answers, passed], [[true], []]);
+  sessions.receive(peer, cluster, [1, 0, 1, '[{}]'], (answer) => void answers.push(answer));
+  t.strictSame([answers, passed], [[[1]], []]);
   for (const task of [...timers]) task();
   t.strictSame(passed, ['backend']);
-  sessions.receive(peer, cluster, [2, 0, 1, '{}'], () => undefined);
+  sessions.receive(peer, cluster, [2, 0, 1, '[{}]'], () => undefined);
   sessions.close();
   t.equal(timers.length, 1, 'only the timer that has ended is not cancelled');
   t.end();
@@ -83,9 +83,9 @@ t.test('a long session waits for the stream to the other node, and what comes me
   stream.backlog = 0;
   for (const task of timers.splice(0)) task();
   await turn();
-  t.strictSame([calls.map(({ kind }) => kind), sent.length], [['session'], 10_000]);
+  t.strictSame([calls.map(({ kind }) => kind), sent.length], [['sessions'], 10_000]);
   t.match(sent[0], 'early');
-  calls.shift()?.done(true);
+  calls.shift()?.done([1]);
   await turn();
   calls.shift()?.done(true);
   t.equal(await over, 1);
@@ -122,8 +122,8 @@ t.test('a session that one node refuses is offered to another, with what has com
     done: (a: unknown) => void,
   ) => {
     calls.push({ kind, fields: [], done });
-    if (kind === 'session') offers.push(to);
-    if (kind === 'session') setImmediate(() => done(offers.length > 1 ? true : null));
+    if (kind === 'sessions') offers.push(to);
+    if (kind === 'sessions') setImmediate(() => done(offers.length > 1 ? [1] : null));
     else done(true);
   };
   const missed: unknown[] = [];
@@ -144,4 +144,56 @@ t.test('a session that one node refuses is offered to another, with what has com
   t.strictSame(new Set(offers), new Set([peer, third]));
   t.strictSame(missed, [['while offer 0'], null], 'the session had back what went to the node that refused it');
   t.match(sent.at(-1), 'while offer 1');
+});
+
+t.test('a node that ends is told that its session was taken when that is kept, or cannot be kept soon', (t) => {
+  const { timers, peer, sessions } = setUp();
+  const kept: (() => void)[] = [];
+  const mover = { adopt: (_moved: unknown, done: (clientId: string | null) => void) => done('backend') };
+  const records = { committed: (_clientId: string, done: () => void) => void kept.push(done) };
+  const cluster = { sessions: { mover, records } } as unknown as ClusteredDomain;
+  const answers: unknown[] = [];
+  for (const id of [1, 2]) sessions.receive(peer, cluster, [id, 0, 1, '[{}]'], (answer) => void answers.push(answer));
+  t.strictSame(answers, [], 'a death of this node would lose what the other one has removed');
+  kept[0]?.();
+  t.strictSame(answers, [[1]]);
+  timers.at(-1)?.();
+  t.strictSame(answers, [[1], [1]], 'JetStream does not answer');
+  kept[1]?.();
+  t.equal(answers.length, 2);
+  t.end();
+});
+
+t.test('many sessions go together, and those of them that are not taken stay', async (t) => {
+  const { calls, node, sessions } = setUp();
+  const ids = Array.from({ length: 120 }, (_, n) => `backend${n}`);
+  const stay: string[] = [];
+  const mover = {
+    clientIds: () => ids,
+    handOver: (clientId: string, _pass: unknown, done: (moved: unknown) => void) => done({ clientId }),
+    handedOver: (clientId: string, missed: unknown, done: () => void) => {
+      if (missed) stay.push(clientId);
+      done();
+    },
+  };
+  node.domains.set('a.example', { domain: { name: 'a.example' }, sessions: { mover } } as unknown as ClusteredDomain);
+  const over = sessions.handOver(() => true);
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  await turn();
+  t.strictSame(
+    calls.map(({ kind }) => kind),
+    ['sessions', 'sessions', 'sessions'],
+  );
+  for (const { fields, done } of calls.splice(0)) {
+    const list = JSON.parse(fields.at(-1) as string) as { readonly clientId: string }[];
+    done(list.map(({ clientId }) => (clientId === 'backend7' ? 0 : 1)));
+  }
+  await turn();
+  for (const { done } of calls.splice(0)) done(true);
+  t.equal(await over, 119);
+  t.strictSame(stay, ['backend7']);
+  t.strictSame(
+    calls.map(({ kind }) => kind),
+    ['sessionsPassed', 'sessionsPassed', 'sessionsPassed'],
+  );
 });

@@ -55,7 +55,7 @@ class Node {
       onConflict: () => undefined,
     };
     this.records = new TicketRecords(options);
-    this.held = new HeldMessages(messages.portOf(this), { name: nodeName, mesh: { incarnation } });
+    this.held = new HeldMessages(messages.portOf(this), { name: nodeName, mesh: { incarnation, peers: this.peers } });
     this.queues = new LeftQueues(new MemoryStream().portOf(this));
     const tell = (message: EndpointMessage): void => {
       if (message.kind === 'pass') message.done();
@@ -256,3 +256,26 @@ t.test(
     t.match(n3.eras, [/^j/]);
   },
 );
+
+t.test('who waits for a takeover that fails is told to come later, and does not try it again by itself', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const n2 = new Node('n2', tickets, messages);
+  tickets.isLost = true;
+  const found = await Promise.all(Array.from({ length: 500 }, () => n2.find()));
+  t.strictSame([...new Set(found)], ['later']);
+  t.ok(tickets.reads < 10, `JetStream was asked ${tickets.reads} times`);
+});
+
+t.test('of those who wait for one endpoint each finds what its own ticket is for', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const n2 = new Node('n2', tickets, messages);
+  const found = await Promise.all(Array.from({ length: 5 }, () => n2.find()));
+  t.strictSame(found, [null, null, null, null, null], 'nobody has it');
+  const order: string[] = [];
+  void n2.find().then(() => order.push('first'));
+  n2.orphans.whenTaken(address, () => order.push('none is being taken over'));
+  void n2.find().then(() => order.push('second'));
+  await turn();
+  await turn();
+  t.strictSame(order.sort(), ['first', 'none is being taken over', 'second']);
+});

@@ -33,7 +33,7 @@ function setUp() {
   put();
   stream.onWrite = () => undefined;
   setAvailable(true);
-  return { stream, sessions, records, state };
+  return { stream, sessions, records, state, setAvailable, clock };
 }
 
 t.test('a session that ends before its node knows its head leaves nothing in JetStream', async (t) => {
@@ -55,4 +55,51 @@ t.test('what is to be written before the head of its session is known counts as 
   await turn();
   t.ok(isWritten);
   t.strictSame([(await sessions.read('a.example', clientId))?.state, stream.records.size], ['second', 2]);
+});
+
+t.test(
+  'a session that ends while JetStream is away leaves nothing there, though its head had been written',
+  async (t) => {
+    const { stream, records, state, setAvailable } = setUp();
+    await turn();
+    t.equal(stream.records.size, 2);
+    state.now = 'second';
+    // The head is written, and the answer is lost.
+    stream.onWrite = () => setAvailable(false);
+    records.committed(clientId, () => undefined);
+    stream.onWrite = () => undefined;
+    records.end(clientId);
+    await turn();
+    setAvailable(true);
+    await turn();
+    t.strictSame([...stream.records.keys()], []);
+  },
+);
+
+t.test('the head of a session that has ended is removed again until JetStream has done so', async (t) => {
+  const { stream, records, setAvailable } = setUp();
+  await turn();
+  stream.isLost = true;
+  records.end(clientId);
+  await turn();
+  t.equal(stream.records.size, 2);
+  setAvailable(true);
+  await turn();
+  t.strictSame(
+    [...stream.records.keys()].filter((key) => key.startsWith('h.')),
+    [],
+  );
+});
+
+t.test('a session that begins anew while the end of the one before is not told stays', async (t) => {
+  const { stream, sessions, records, setAvailable } = setUp();
+  await turn();
+  stream.isLost = true;
+  records.end(clientId);
+  await turn();
+  records.put(clientId, { state: 'another', subscriptions: null, fresh: [] });
+  setAvailable(true);
+  await turn();
+  await turn();
+  t.equal((await sessions.read('a.example', clientId))?.state, 'another');
 });

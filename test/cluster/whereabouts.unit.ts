@@ -23,10 +23,15 @@ function find(answer: string | false | null, adopted: Adopted): Promise<Whereabo
         answer: () => undefined,
       },
       isAnswering: false,
-      leaving: { isActive: false, whenMoved: (_address, done) => done() },
+      leaving: { isActive: false, whenMoved: (_address, done) => done(), whenAllMoved: (done) => done() },
     },
     peersOf: () => [],
-    orphans: { mayKnow: () => true, find: (_address, _token, done) => done(adopted), revive: () => false },
+    orphans: {
+      mayKnow: () => true,
+      find: (_address, _token, done) => done(adopted),
+      revive: () => false,
+      whenTaken: (_a, done) => done(),
+    },
   });
   return new Promise((resolve) => whereabouts.find(alice, token, false, resolve));
 }

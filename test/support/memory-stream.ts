@@ -1,3 +1,4 @@
+import type { Follower } from '../../src/cluster/following.js';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 
@@ -46,7 +47,25 @@ export class MemoryStream {
     return [...this.records.values()].filter(({ key }) => key.startsWith(prefix));
   }
 
+  /** Gives a follower what is in the stream now. */
+  follow(_after: number, follower: Follower): () => void {
+    let isOver = false;
+    setImmediate(() => {
+      if (isOver) return;
+      for (const { key, revision, data } of this.records.values()) follower.message(revision, key, data);
+      follower.caughtUp();
+    });
+    return () => {
+      isOver = true;
+    };
+  }
+
+  async keys(prefix: string): Promise<readonly string[]> {
+    return (await this.readAll(prefix)).map(({ key }) => key);
+  }
+
   async purge(filter: string): Promise<void> {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
     for (const key of [...this.records.keys()]) if (key.startsWith(filter.slice(0, -1))) this.records.delete(key);
   }
 
@@ -64,6 +83,7 @@ export class MemoryStream {
   }
 
   async erase(revision: number): Promise<void> {
+    if (this.isLost) throw new JetStreamError('unavailable', 'lost');
     for (const [key, record] of [...this.records]) if (record.revision === revision) this.records.delete(key);
   }
 

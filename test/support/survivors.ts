@@ -196,8 +196,7 @@ export class SurvivingUser {
     await tab.arrive();
   }
 
-  /** `mayLeave`: a client may sign off. */
-  async act(roll: Roll, mayLeave: boolean): Promise<void> {
+  async act(roll: Roll): Promise<void> {
     const tab = this.tabs[roll(this.tabs.length)] as Survivor;
     const { ticket } = tab;
     switch (roll(6)) {
@@ -226,7 +225,6 @@ export class SurvivingUser {
       default:
         if (this.isOne) return tab.move();
         if (this.tabs.length < 2) return this.arrive();
-        if (!mayLeave) return tab.move();
         this.#did.push(`signs ${this.tabs.indexOf(tab)} off`);
         this.tabs.splice(this.tabs.indexOf(tab), 1);
         tab.leave();

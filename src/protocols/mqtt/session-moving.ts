@@ -4,7 +4,7 @@
  * forwarded by the node that ends: the session gets only one of two copies.
  */
 import type { KeptSessionState, SessionMover } from '../../actors/cluster.js';
-import type { Qos } from '../../actors/publication.js';
+import type { Publication, Qos } from '../../actors/publication.js';
 import { publicationOf, type WirePublication, wirePublicationOf } from '../../cluster/wire.js';
 import { CLOSE } from '../../errors.js';
 import { part } from '../../store/keys.js';
@@ -72,6 +72,8 @@ export interface SessionMoving {
 export class Held {
   readonly #items = new Set<Item>();
   readonly #byContent = new Map<string, Item[]>();
+  /** Of each publication that was deleted its content; as many as were held, at most. */
+  readonly #deleted: string[] = [];
   bytes = 0;
 
   get size(): number {
@@ -98,6 +100,23 @@ export class Held {
     if (!item) return false;
     this.bytes -= item.publication.bytes;
     return this.#items.delete(item);
+  }
+
+  /** Takes out all publications for which `isDeleted` is true, and notes that their forwarded copies are to go nowhere. Answers how many there were. */
+  takeOutAll(isDeleted: (publication: Publication) => boolean): number {
+    const before = this.size;
+    for (const [key, [item]] of this.#byContent) {
+      if (!item || !isDeleted(item.publication)) continue;
+      while (this.take(key)) this.#deleted.push(key);
+    }
+    return before - this.size;
+  }
+
+  /** Whether a publication with this content was deleted before its forwarded copy, which this one is, had come. */
+  takeDeleted(key: string): boolean {
+    const at = this.#deleted.indexOf(key);
+    if (at >= 0) this.#deleted.splice(at, 1);
+    return at >= 0;
   }
 }
 
@@ -208,6 +227,7 @@ function forwarded(state: SessionState, moved: MovedItem): void {
   if (moving) {
     const key = keyOf(item);
     const { held, copies } = moving;
+    if (held.takeDeleted(key)) return;
     if (!held.take(key) && copies.size < MOST_COPIES) copies.set(key, (copies.get(key) ?? 0) + 1);
   }
   state.outbound.push(item, state.connection, broker.domain.limits);

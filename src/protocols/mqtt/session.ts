@@ -300,22 +300,23 @@ function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
 }
 
 /** If a packet says that its sender deleted a message, removes that message from those that wait. Answers whether one was removed. */
-function takeDeleted({ broker: { domain }, outbound }: SessionState, packet: Packet): boolean {
+function takeDeleted({ broker: { domain }, outbound, moving }: SessionState, packet: Packet): boolean {
   const deletion = deletionOf(domain, packet);
   if (deletion === null) return false;
-  const isFound = outbound.takeOut(({ topic, payload }) => topic === packet.topic && isFrameOf(deletion, payload));
+  const isWanted = ({ topic, payload }: Publication): boolean => topic === packet.topic && isFrameOf(deletion, payload);
+  const isFound = outbound.takeOut(isWanted) || (moving?.held.takeOutAll(isWanted) ?? 0) > 0;
   if (isFound) domain.metrics.drop('deleted', packet.topic);
   return isFound;
 }
 
 /** Removes deleted messages from those that wait, and events that carry them. */
-function takeAllDeleted({ broker: { domain }, outbound }: SessionState, deletion: Deletion): void {
+function takeAllDeleted({ broker: { domain }, outbound, moving }: SessionState, deletion: Deletion): void {
   const events = eventTopic(domain.name, '');
-  const count = outbound.takeOutAll(({ topic, payload }) => {
+  const isGone = ({ topic, payload }: Publication): boolean => {
     if (topic.startsWith(events)) return isItemOf(deletion, payload);
     return deletion.id === null && isAddress(topic) && isFrameOf(deletion, payload);
-  });
-  domain.metrics.dropped.deleted += count;
+  };
+  domain.metrics.dropped.deleted += outbound.takeOutAll(isGone) + (moving?.held.takeOutAll(isGone) ?? 0);
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then handles what came meanwhile. */

@@ -1,0 +1,74 @@
+/** A session that another node hands over: publications that are deleted while they wait for their forwarded copies. */
+import t from 'tap';
+import { parseTarget, type Target } from '../../src/actors/address.js';
+import { deleteWaiting } from '../../src/actors/deletions.js';
+import { dispatch } from '../../src/actors/dispatch.js';
+import { complete, type Outgoing } from '../../src/actors/packet.js';
+import { own, testMachine } from './support/broker.js';
+import { payloads, TestDevice, turn } from './support/device.js';
+
+const jack = parseTarget(own.domain, 'jack') as Target;
+const anna = parseTarget(own.domain, 'anna') as Target;
+const subscription = { qos: 1, noLocal: false, retainAsPublished: false, identifier: 0, owed: false };
+
+/** A session that watches Jack's address and has just come here, and what its client is sent when the move is over. */
+async function setUp(t: Parameters<typeof testMachine>[0]) {
+  const { host, domain } = testMachine(t);
+  await new TestDevice(host).connect('another');
+  const { mover } = domain.cluster.sessions;
+  const subscriptions = [{ ...subscription, filter: jack.address }];
+  const adopt = async (clientId: string): Promise<void> => {
+    const moved = { clientId, expiryS: 60, received: [], items: [], subscriptions };
+    await new Promise((done) => mover?.adopt(moved, done));
+    await turn();
+  };
+  await adopt('backend');
+  const say = (fields: object, kind: 'message' | 'status'): void => {
+    const outgoing = { target: jack, acceptedAt: 0, kind, fields: { from: '', to: 'jack', nick: '', ...fields } };
+    const packet = complete(outgoing as unknown as Outgoing, 'anna', 'anna', jack.address, anna.address);
+    dispatch(domain, packet, jack);
+  };
+  const write = (id: string): void => say({ type: 'chat', timestamp: '1', body: id, style: '', id }, 'message');
+  const remove = (id: string): void => say({ show: `deleted ${id}`, status: '' }, 'status');
+  const end = async (): Promise<readonly string[]> => {
+    mover?.passed('backend');
+    const device = new TestDevice(host);
+    const options = { clean: false, properties: { sessionExpiryInterval: 60, receiveMaximum: 100 } };
+    return payloads([...(await device.connect('backend', options)), ...(await device.received())]);
+  };
+  return { domain, mover, adopt, write, remove, end };
+}
+
+t.test('a message that is deleted by its sender meanwhile is not sent to the client', async (t) => {
+  const { write, remove, end } = await setUp(t);
+  for (const id of ['one', 'two']) write(id);
+  await turn();
+  remove('one');
+  await turn();
+  const texts = await end();
+  t.match(texts, [/"body":"two"/]);
+  t.equal(texts.length, 1, 'neither the message nor word of its end');
+});
+
+t.test('nor one of a conversation that is deleted as a whole, also when its forwarded copy comes', async (t) => {
+  const { domain, mover, adopt, write, end } = await setUp(t);
+  await adopt('second');
+  const forwarded: unknown[] = [];
+  mover?.handOver(
+    'second',
+    (item) => void forwarded.push(item),
+    () => undefined,
+  );
+  for (const id of ['one', 'two']) write(id);
+  await turn();
+  t.equal(forwarded.length, 2);
+  const deletion = { user: 'anna', other: 'jack', isOfRoom: false, id: null, bySite: true };
+  await new Promise<void>((done) => deleteWaiting(domain, deletion, done));
+  t.equal(domain.metrics.dropped.deleted, 2);
+  for (const item of forwarded) mover?.forwarded('backend', item);
+  write('three');
+  await turn();
+  const texts = await end();
+  t.match(texts, [/"body":"three"/]);
+  t.equal(texts.length, 1);
+});
