@@ -101,12 +101,12 @@ t.test('no server at all, and one that is gone for an hour', { skip }, async (t)
   }
   // Every 15 to 45 s, by three transports.
   t.ok(asked <= 240 * 3 + 10, `asked ${asked} times in an hour`);
-  await page.getByText('Not sent').waitFor();
+  await page.getByText('Not sent', { exact: true }).waitFor();
   relay.refuse = () => null;
   relay.blocksSockets = false;
   await pass(page, async () => (await stateOf(page)) === 'online');
   await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByText('Not sent').waitFor({ state: 'detached' });
+  await page.getByText('Not sent', { exact: true }).waitFor({ state: 'detached' });
   t.strictSame(await messages(page).allInnerTexts(), ['before', 'meanwhile']);
 });
 

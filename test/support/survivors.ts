@@ -282,7 +282,7 @@ export class Sending {
       if (this.#isOver) return;
       this.answered.push(body);
       this.sentAt.push(sentAt);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 }
