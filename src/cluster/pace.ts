@@ -6,7 +6,7 @@
 import { Fifo } from '../fifo.js';
 
 /** How many takeovers are under way at a time, and how many more may wait for that. */
-export const AT_ONCE = 128;
+export const AT_ONCE = 32;
 export const MOST_WAITING = 10_000;
 /** For how long a turn of the event loop begins further steps of takeovers. */
 const SLICE_MS = 2;
