@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { readCertificate } from './certificate.js';
 import { parseArguments, readConfig } from './command-line.js';
+import { compileEarly } from './compile-early.js';
 import { type Config, isLoopback } from './config.js';
 import { answerHangups } from './hangup.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
@@ -128,6 +129,7 @@ async function serve(
   );
   try {
     server = await start(config, workers);
+    compileEarly();
   } catch (error) {
     complain(`nextalk: ${startProblem(error)}\n`);
     await flushLog();

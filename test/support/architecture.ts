@@ -15,6 +15,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/clock.ts',
   'src/conditions.ts',
   'src/comings.ts',
+  'src/compile-early.ts',
   'src/config-domain.ts',
   'src/config-errors.ts',
   'src/config-formats.ts',
