@@ -3,8 +3,8 @@
  * keep positions and come back to other nodes within the grace. When that is over all nodes and all clients agree with what was done,
  * nobody has seen anybody flicker, and of what was answered to a durable domain nothing is missing; PROTOCOL.md section 20.
  *
- * Two seeds, of users with one client each. `RANDOM_DEATHS_SEEDS=20` runs so many seeds, each with one death, and of users with two clients
- * too; `RANDOM_DEATHS_FIRST` is the first of them.
+ * Two seeds; of five users two have two clients at times, on two nodes. `RANDOM_DEATHS_SEEDS=20` runs so many seeds, each with one death;
+ * `RANDOM_DEATHS_FIRST` is the first of them.
  */
 import t from 'tap';
 import { dice } from '../support/dice.js';
