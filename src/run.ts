@@ -223,10 +223,10 @@ function whatIsKept({ cluster: { nats, store }, data }: Config): string {
   }
   const what = 'tickets, presence, what waits for clients and all else that must survive';
   if (!isOwn)
-    return `${what} is kept in the JetStream of cluster.nats: a worker that ends costs its clients a reconnect`;
+    return `${what} are kept in the JetStream of cluster.nats: a worker that ends costs its clients a reconnect`;
   const rest = data === 'none' ? 'nothing outlives the server (--data DIR keeps it)' : 'a restart goes on from there';
   const where = data === 'none' ? 'a temporary folder' : data;
-  return `${what} is kept in ${where}: a worker that ends costs its clients a reconnect, ${rest}`;
+  return `${what} are kept in ${where}: a worker that ends costs its clients a reconnect, ${rest}`;
 }
 
 /** A first command to try. The key is shown only when it is the one everybody knows. */

@@ -291,10 +291,11 @@ class RunningServer implements Server {
     // New clients go to the others who share the port; where there is nobody else they are answered 503.
     if (this.parent) this.#http.stop();
     this.#node?.mesh.leave();
-    // One node has nobody to send its clients to.
+    // One node, or the last one, has nobody to send its clients to.
     const leaveMs = this.#node ? this.#config.cluster.leaveMs : 0;
     const handed = (await this.#node?.leaving.handOver(leaveMs * HANDOVER_SHARE)) ?? 0;
-    const overMs = handed > 0 ? leaveMs * (1 - HANDOVER_SHARE) : leaveMs;
+    const restMs = handed > 0 ? leaveMs * (1 - HANDOVER_SHARE) : leaveMs;
+    const overMs = this.#node?.leaving.hasOthers ? restMs : 0;
     const farewells = [this.#polls, this.#events, this.#sockets, this.#mqtt].flatMap(
       (adapter) => adapter?.farewells() ?? [],
     );

@@ -1,6 +1,6 @@
 /**
  * Takes over at the start of this node what was left of endpoints by nodes that ended in order with nobody to hand over to (parting.ts):
- * at once what an earlier start of this node has left, and later, when it is known which nodes there are, this node's share of what
+ * at once what an earlier start of this node has left (of many endpoints, beside serving clients), and later, when it is known which nodes there are, this node's share of what
  * others have. Where no other node was there before, all endpoints that an earlier start of this node had come back, as after the restart
  * of a server on its own, also when that was killed. Who comes earlier is taken over as after a node's death (orphans.ts).
  */
@@ -14,10 +14,17 @@ import type { LeftQueues } from './left-queues.js';
 import type { Mesh } from './mesh.js';
 import type { Orphans } from './orphans.js';
 import { chosenBy } from './rendezvous.js';
-import type { TicketRecords } from './ticket-records.js';
+import type { FoundPart, TicketRecords } from './ticket-records.js';
 
 /** How many endpoints are taken over at a time: fewer than clients that come may have taken over. */
-const AT_ONCE = 16;
+const AT_ONCE = 64;
+/** For how long a node that starts lets clients wait until its endpoints are there; further ones come back while it serves. */
+const WAIT_MS = 2000;
+/** Of a part with a longer state only the address is remembered until it has its turn. */
+const LONG_CHARACTERS = 4096;
+
+/** An endpoint that was left, with its record where that is short. */
+type LeftOne = readonly [Address, FoundPart | null];
 
 export interface ComebackOptions {
   readonly name: string;
@@ -28,7 +35,7 @@ export interface ComebackOptions {
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
   readonly records: TicketRecords;
   readonly queues: LeftQueues;
-  readonly orphans: Pick<Orphans, 'find'>;
+  readonly orphans: Pick<Orphans, 'find' | 'restore'>;
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
@@ -36,6 +43,7 @@ const NOBODY: ReadonlySet<string> = new Set();
 export class Comeback {
   /** Whether no other node had been there for a lease when this one started. */
   isFirst = false;
+  isRestoring = false;
   /** The nodes that have left endpoints of a domain, by its name. */
   readonly #leavers = new Map<string, Set<string>>();
 
@@ -45,8 +53,22 @@ export class Comeback {
     return this.#leavers.get(domain) ?? NOBODY;
   }
 
-  /** Takes over what an earlier start of this node has left. Resolves when that is done, or JetStream does not answer. */
+  /** Takes over what an earlier start of this node has left. Resolves when that is done, or after `WAIT_MS`. */
   async restore(): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    const wait = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, WAIT_MS);
+    });
+    this.isRestoring = true;
+    const restored = this.#restore().finally(() => {
+      this.isRestoring = false;
+    });
+    await Promise.race([restored, wait]);
+    clearTimeout(late);
+  }
+
+  /** Resolves when all is restored, or JetStream does not answer. */
+  async #restore(): Promise<void> {
     const { name, mesh, queues, domains, domainOf, leaseMs } = this.options;
     const before = mesh.incarnation - leaseMs * 1000;
     this.isFirst = mesh.connected && [...mesh.peers.values()].every((peer) => !peer.up || peer.incarnation > before);
@@ -62,13 +84,16 @@ export class Comeback {
     if (!cluster || cluster.domain.settings.durability === 'none') return;
     const startedAt = performance.now();
     const { name, queues } = this.options;
-    const addresses = await this.#leftBy(cluster, name, this.isFirst);
-    const isDone = await this.#takeOver(cluster, addresses);
-    if (isDone && this.leaversOf(cluster.domain.name).has(name)) queues.unmark(cluster.domain.name, name);
-    if (addresses.length === 0) return;
+    const { name: domain } = cluster.domain;
+    const left = await this.#leftBy(cluster, name, this.isFirst);
+    if (this.isFirst && left.length > 0) this.#note(domain, name);
+    const isDone = await this.#takeOver(cluster, left);
+    const leavers = this.#leavers.get(domain);
+    if (isDone && leavers?.delete(name)) queues.unmark(domain, name);
+    if (left.length === 0) return;
     const ms = Math.round(performance.now() - startedAt);
-    const what = { event: 'restored', domain: cluster.domain.name, endpoints: addresses.length, ms };
-    log.info(what, `${addresses.length} endpoints are online again`);
+    const what = { event: 'restored', domain, endpoints: left.length, ms };
+    log.info(what, `${left.length} endpoints are online again`);
   }
 
   /** Takes over this node's share of what nodes that have not come back have left. */
@@ -78,15 +103,15 @@ export class Comeback {
     await this.#trying(async () => {
       for (const node of this.leaversOf(domain.name)) {
         if (node === name) continue;
-        const addresses = await this.#leftBy(cluster, node, false);
-        if (addresses.length === 0 && !mesh.peers.get(node)?.up) queues.unmark(domain.name, node);
-        await this.#takeOver(
-          cluster,
-          addresses.filter((address) => this.#isOwn(cluster, address)),
-        );
+        const left = await this.#leftBy(cluster, node, false);
+        if (left.length === 0 && !mesh.peers.get(node)?.up) queues.unmark(domain.name, node);
+        const own = left.filter(([address]) => this.#isOwn(cluster, address));
+        await this.#takeOver(cluster, own);
       }
     });
+    const own = this.leaversOf(domain.name).has(name);
     this.#leavers.delete(domain.name);
+    if (own && this.isRestoring) this.#note(domain.name, name);
   }
 
   /** Whether this node is the one to take an endpoint over: the first that has a part of it, else the one that its address chooses. */
@@ -101,25 +126,28 @@ export class Comeback {
   }
 
   /** The endpoints that earlier starts of a node have left; `orNot`: also where it was killed. */
-  async #leftBy({ domain }: ClusteredDomain, node: string, orNot: boolean): Promise<readonly Address[]> {
+  async #leftBy({ domain }: ClusteredDomain, node: string, orNot: boolean): Promise<readonly LeftOne[]> {
     const { name, mesh, records } = this.options;
     const incarnation = node === name ? mesh.incarnation : mesh.peers.get(node)?.incarnation;
-    const found: Address[] = [];
-    await records.readNode(domain.name, node, (address, part) => {
+    const found: LeftOne[] = [];
+    await records.readNode(domain.name, node, (address, part, characters) => {
       const isThere = part.incarnation === incarnation || part.adopter !== undefined;
-      if (!isThere && part.kept && (orNot || part.kept.left !== undefined)) found.push(address);
+      if (isThere || !part.kept || (!orNot && part.kept.left === undefined)) return;
+      found.push([address, node === name && characters <= LONG_CHARACTERS ? part : null]);
     });
     return found;
   }
 
   /** Resolves with whether none has to be tried again. */
-  async #takeOver(cluster: ClusteredDomain, addresses: readonly Address[]): Promise<boolean> {
+  async #takeOver(cluster: ClusteredDomain, left: readonly LeftOne[]): Promise<boolean> {
     const { orphans } = this.options;
     let isDone = true;
-    const waiting = addresses[Symbol.iterator]();
+    const waiting = left[Symbol.iterator]();
     const takeOn = async (): Promise<void> => {
-      for (const address of waiting) {
-        const found = await new Promise<Adopted>((done) => orphans.find(cluster, address, null, done));
+      for (const [address, part] of waiting) {
+        const found = await new Promise<Adopted>((done) =>
+          part ? orphans.restore(cluster, address, part, done) : orphans.find(cluster, address, null, done),
+        );
         if (found === 'later') isDone = false;
       }
     };

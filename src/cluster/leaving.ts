@@ -118,6 +118,11 @@ export class Leaving {
     this.#others = new OtherNodes(node, clock);
   }
 
+  /** Whether there are nodes to which this one's clients can go. */
+  get hasOthers(): boolean {
+    return this.#others.able.length > 0;
+  }
+
   /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
   whenMoved(address: Address, done: () => void): void {
     const waiting = this.#moving.get(address);

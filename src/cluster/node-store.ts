@@ -82,9 +82,11 @@ export class NodeStore {
     const queues = new LeftQueues(jetstream.stream('queues', { ageMs: RECORD_MS }));
     this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
     const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
+    const isYoung = (): boolean => clock.now() < youngUntil;
     this.orphans = new Orphans({
       ...{ name, mesh, rpc, domains, records: this.#records, held: this.#held, left: queues, metrics: cluster },
-      isYoung: () => clock.now() < youngUntil,
+      isYoung,
+      isQuiet: () => this.#comeback.isFirst && (isYoung() || this.#comeback.isRestoring),
       now: () => clock.now(),
       isFirst: () => this.#comeback.isFirst,
       leaversOf: (domain) => this.#comeback.leaversOf(domain),
@@ -150,7 +152,7 @@ export class NodeStore {
     };
   }
 
-  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done. */
+  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done, or goes on behind other work. */
   restore(): Promise<void> {
     return this.#comeback.restore();
   }

@@ -205,7 +205,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     await this.mesh.start();
   }
 
-  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done. */
+  /** Takes over endpoints that an earlier start of this node has left. Resolves when that is done, or goes on behind other work. */
   async restore(): Promise<void> {
     await this.#store?.restore();
   }

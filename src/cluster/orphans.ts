@@ -8,9 +8,7 @@
  */
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
-import type { Packet } from '../actors/packet.js';
 import { hashOf } from '../actors/tickets.js';
-import { CLOSE } from '../errors.js';
 import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
@@ -18,6 +16,7 @@ import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
 import { homeOf, homesOf, partOf } from './found-parts.js';
+import { giveUp } from './giving-up.js';
 import type { HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { LeftQueues } from './left-queues.js';
@@ -51,6 +50,10 @@ export interface OrphansOptions extends Omit<RevivingOptions, 'pace'> {
   readonly left: LeftQueues;
   /** The nodes that are gone and may have left endpoints of a domain which have not been taken over yet. */
   readonly leaversOf: (domain: string) => ReadonlySet<string>;
+  /** Whether no other node was there when this one started: nobody has been told that clients of earlier nodes are gone. */
+  readonly isFirst: () => boolean;
+  /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
+  readonly isYoung: () => boolean;
   readonly metrics: ClusterMetrics;
   /** The time in milliseconds. */
   readonly now: () => number;
@@ -99,10 +102,10 @@ export class Orphans {
         const parts = domain.tracker.records.get(address)?.parts ?? [];
         const isKnown = parts.length > 0 || isMine(domain, address);
         // A node that has started since a death has not been told of the endpoints that were on the node which died.
-        const mayBeOrphan = domain.answersFromDisk || this.options.leaversOf(domain.name).size > 0;
+        const mayBeOrphan = domain.answersFromDisk && this.options.isYoung();
         const isOrphan = isKnown
           ? parts.some(({ node, hidden }) => !hidden && !node.up)
-          : mayBeOrphan && this.options.isYoung();
+          : mayBeOrphan || this.options.leaversOf(domain.name).size > 0;
         if (!cluster || !isOrphan || !this.mayKnow(domain)) return false;
         this.find(cluster, address, null, done, bytes);
         return true;
@@ -148,6 +151,21 @@ export class Orphans {
       this.#begin(() => this.#adopt(cluster, address, token), address, done);
     };
     start();
+  }
+
+  /**
+   * Takes over a part that an earlier start of this node has left, whose record has been read. Should another node take it over at the same
+   * time, the next write of this node finds that out (`conflict`).
+   */
+  restore(cluster: ClusteredDomain, address: Address, part: FoundPart, done: (found: Adopted) => void): void {
+    if (isMine(cluster.domain, address) || this.#open.has(address)) return this.find(cluster, address, null, done);
+    this.#open.set(address, new Fifo());
+    const task = (): Promise<Adopted> =>
+      this.#take(cluster, address, part, [homeOf(part)], true).catch((error: unknown) => {
+        if (error instanceof JetStreamError) return 'later';
+        throw error;
+      });
+    this.#begin(task, address, done);
   }
 
   /** Waits until an endpoint that is being taken over has been. */
@@ -274,12 +292,21 @@ export class Orphans {
     return peer ? { peer } : null;
   }
 
-  /** Takes a part over. Rejects with a `conflict` where another node has taken it over first. */
-  async #take(cluster: ClusteredDomain, address: Address, part: FoundPart, homes: readonly Start[]): Promise<Adopted> {
+  /**
+   * Takes a part over. `isOwn`: it is one of an earlier start of this node, whose record this one goes on with. Rejects with a `conflict`
+   * where another node has taken it over first.
+   */
+  async #take(
+    cluster: ClusteredDomain,
+    address: Address,
+    part: FoundPart,
+    homes: readonly Start[],
+    isOwn = false,
+  ): Promise<Adopted> {
     const { records, metrics, name, mesh } = this.options;
     const { domain } = cluster;
     if (domain.shortage) return 'later';
-    const revision = await records.adopt(domain.name, address, part);
+    const revision = isOwn ? part.revision : await records.adopt(domain.name, address, part);
     records.goOn(part, revision);
     const found = await revive(this.#reviving, cluster, address, part, homes, revision);
     if (!found) return 'later';
@@ -337,7 +364,7 @@ export class Orphans {
     }
     records.forget(cluster.domain.name, address);
     const peer = mesh.peers.get(found.adopter?.[0] ?? found.node);
-    if (peer?.up) this.#giveUp(cluster, address, peer);
+    if (peer?.up) giveUp(this.options, cluster, address, peer);
   }
 
   /** Tells a node that is heard of again, with the state it had, which of its endpoints this node has taken over. */
@@ -361,33 +388,8 @@ export class Orphans {
     for (const address of Array.isArray(addresses) ? addresses : []) {
       const [, , domain = ''] = String(address).split('/');
       const cluster = this.options.domains.get(domain);
-      if (cluster) this.#giveUp(cluster, address as Address, peer);
+      if (cluster) giveUp(this.options, cluster, address as Address, peer);
     }
-  }
-
-  /** Ends an endpoint on this node in favour of `peer`, which has taken it over, and sends the messages accepted here to `peer`. */
-  #giveUp(cluster: ClusteredDomain, address: Address, peer: Peer): void {
-    const { mesh, records, metrics } = this.options;
-    const { domain, items } = cluster;
-    const actor = domain.tracker.actor(address);
-    if (!actor) return;
-    const packets = new Map<Packet, number>();
-    const pass = (packet: Packet, only: string | null): void => {
-      if (packet.kind === 'message') mesh.send(peer, items.relayed(address, packet, only));
-    };
-    actor.tell({
-      kind: 'handOver',
-      reason: CLOSE.moved,
-      numberOf: (packet) => packets.get(packet) ?? packets.set(packet, packets.size).size - 1,
-      forward: ({ packet, only }) => pass(packet, only),
-      done: (moved) => {
-        if (!moved) return;
-        for (const packet of packets.keys()) pass(packet, null);
-        metrics.givenUp += 1;
-        const done = (): void => records.forget(domain.name, address);
-        actor.tell({ kind: 'handedOver', missed: null, done });
-      },
-    });
   }
 }
 

@@ -14,10 +14,11 @@ import { type LeftQueues, LeftText } from './left-queues.js';
 import { Passing } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 
-/** How long this may take: a node that ends has ten seconds, and its clients' connections have ended by then. */
-const LONGEST_MS = 4000;
-/** How many endpoints are on their way to JetStream at a time. */
-const AT_ONCE = 256;
+/** How long this may take of the ten seconds that a node has to end. */
+const LONGEST_MS = 6000;
+/** How many endpoints are on their way to JetStream at a time, and about how many characters of them. */
+const AT_ONCE = 2000;
+const AT_ONCE_CHARACTERS = 16 * 1024 * 1024;
 
 interface Parted {
   readonly cluster: ClusteredDomain;
@@ -37,6 +38,9 @@ export interface PartingOptions {
 export class Parting {
   #left: Parted[] = [];
   #isLate = false;
+  /** How many characters are on their way to JetStream, and who waits until there are fewer. */
+  #characters = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(private readonly options: PartingOptions) {}
 
@@ -73,8 +77,12 @@ export class Parting {
       const waiting = open[Symbol.iterator]();
       const writeOn = async (): Promise<void> => {
         for (const { cluster, address } of waiting) {
+          while (this.#characters > AT_ONCE_CHARACTERS && !this.#isLate) {
+            await new Promise<void>((resolve) => this.#waiting.push(resolve));
+          }
           if (this.#isLate) return;
           await this.#write(cluster, address);
+          for (const go of this.#waiting.splice(0)) go();
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, writeOn));
@@ -102,12 +110,15 @@ export class Parting {
       actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: text.numberOf, forward, done }),
     );
     if (!moved) return;
-    const left = await queues.write(domain.name, address, start, text.textOf(moved.queues));
-    if (left === null) return;
-    records.put(domain.name, address, moved.kept, left);
-    await new Promise<void>((done) => records.written(domain.name, address, done));
-    if (!records.isWritten(domain.name, address)) return;
-    this.#left.push({ cluster, address, passing });
+    const whole = text.textOf(moved.queues);
+    this.#characters += whole.length;
+    const left = await queues.write(domain.name, address, start, whole);
+    if (left !== null) {
+      records.put(domain.name, address, moved.kept, left);
+      await new Promise<void>((done) => records.written(domain.name, address, done));
+      if (records.isWritten(domain.name, address)) this.#left.push({ cluster, address, passing });
+    }
+    this.#characters -= whole.length;
   }
 
   /** Has an endpoint go on here with what it has missed, or (null) ends it. */

@@ -19,10 +19,8 @@ const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
 export interface RevivingOptions {
   readonly held: Pick<HeldMessages, 'read'> | null;
   readonly left: Pick<LeftQueues, 'read'>;
-  /** Whether no other node was there when this one started: nobody has been told that clients of earlier nodes are gone. */
-  readonly isFirst: () => boolean;
-  /** Whether this node has started so lately that endpoints of a node which died before may still be online to the others. */
-  readonly isYoung: () => boolean;
+  /** Whether nobody has been told that clients of earlier nodes are gone, as no other node was there when this one started. */
+  readonly isQuiet: () => boolean;
   readonly pace: Pick<Pace, 'step'>;
 }
 
@@ -38,7 +36,7 @@ interface Waiting {
  * null where the part could not be restored. Rejects with a JetStreamError.
  */
 export async function revive(
-  { held, left, isFirst, isYoung, pace }: RevivingOptions,
+  { held, left, isQuiet, pace }: RevivingOptions,
   { domain }: ClusteredDomain,
   address: Address,
   part: FoundPart,
@@ -57,7 +55,6 @@ export async function revive(
       : { ...waitingOf(target, kept, own, found.packets), era: `j${revision.toString(36)}` };
   const { queues, packets, era } = waiting;
   const packetOf = (number: number): Packet | null => packets[number] ?? null;
-  const isQuiet = isFirst() && isYoung();
   const isTaken = await new Promise<boolean>((done) =>
     pace.step((next) => {
       const actor = domain.endpoint(target);
@@ -69,7 +66,7 @@ export async function revive(
         actor.tell({ kind: 'pass', done: () => done(isTaken) });
         next();
       };
-      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, isQuiet, packetOf, done: took });
+      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, isQuiet: isQuiet(), packetOf, done: took });
     }),
   );
   return isTaken ? found.homes : null;

@@ -34,6 +34,9 @@ export interface FoundPart extends PartRecord {
   readonly revision: number;
 }
 
+/** Called with a part's address, its record, and how many characters that has. */
+export type TakePart = (address: Address, part: FoundPart, characters: number) => void;
+
 /** One record of this node; one write of a record is on its way at a time. */
 interface Own {
   /** The revision of the record in JetStream; 0: JetStream has no record. */
@@ -118,10 +121,10 @@ export class TicketRecords {
   }
 
   /** Calls `take` for each part of a domain that a node of this name has, or had, a record of. Rejects with a JetStreamError. */
-  async readNode(domain: string, node: string, take: (address: Address, part: PartRecord) => void): Promise<void> {
-    await this.options.stream.readEach(`${word(domain)}.*.${word(node)}`, ({ data }) => {
-      const part = read(data);
-      if (part) take((JSON.parse(data) as [string, Address])[1], part);
+  async readNode(domain: string, node: string, take: TakePart): Promise<void> {
+    await this.options.stream.readEach(`${word(domain)}.*.${word(node)}`, ({ key, ...record }) => {
+      const part = foundIn(key, record);
+      if (part) take((JSON.parse(record.data) as [string, Address])[1], part, record.data.length);
     });
   }
 

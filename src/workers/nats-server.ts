@@ -91,6 +91,7 @@ export class NatsServer {
     this.#child?.stdin?.end();
     await this.#ended;
     this.#release();
+    if (this.jetstream?.folder) rmSync(join(this.jetstream.folder, PID_FILE), { force: true });
     rmSync(this.#folder, { recursive: true, force: true });
   }
 

@@ -41,6 +41,8 @@ class Node {
   /** Called for what its endpoint's actor is told; a node that dies does not come to write its record. */
   onKeep: () => void = () => undefined;
   birth = 0;
+  /** The parts of the endpoint that its tracker knows. */
+  parts: readonly { readonly node: Pick<Peer, 'name' | 'up'>; readonly hidden: boolean }[] = [];
   readonly peers = new Map<string, Peer>();
   isDead = false;
 
@@ -70,7 +72,7 @@ class Node {
     const domain = {
       ...{ name, answersFromDisk, shortage: null, settings: { durability: 'always' } },
       tickets: { find: () => null },
-      tracker: { records: { get: () => ({ birth: this.birth, parts: [] }) } },
+      tracker: { records: { get: () => ({ birth: this.birth, parts: this.parts }) } },
       endpoint: () => ({ tell }),
     };
     const items = { tookOver: () => '' };
@@ -89,6 +91,7 @@ class Node {
       isYoung: () => true,
       now: () => 0,
       isFirst: () => false,
+      isQuiet: () => false,
       left: this.queues,
       leaversOf: () => new Set(),
       metrics: { adopted: 0, adoptionsDelayed: 0 } as ClusterMetrics,
@@ -279,3 +282,24 @@ t.test('of those who wait for one endpoint each finds what its own ticket is for
   await turn();
   t.strictSame(order.sort(), ['first', 'none is being taken over', 'second']);
 });
+
+t.test(
+  'a message for somebody whose node has died, and who is online to others still, has the endpoint taken over also where nothing is durable',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages, false)) as [Node, Node];
+    n1.records.put(name, address, kept);
+    const finder = n2.orphans.of(n2.cluster.domain);
+    const revive = (done: (found: unknown) => void = () => undefined) => finder.revive(address, 10, done);
+    t.notOk(revive(), 'nobody knows of the endpoint');
+    n2.parts = [{ node: { name: 'n1', up: true }, hidden: false }];
+    t.notOk(revive(), 'its node is there');
+    n2.parts = [{ node: { name: 'n1', up: false }, hidden: true }];
+    t.notOk(revive(), 'it is offline to others');
+    n2.parts = [{ node: { name: 'n1', up: false }, hidden: false }];
+    n2.onKeep = () => n2.records.put(name, address, kept);
+    t.equal(await new Promise((done) => t.ok(revive(done))), 'here');
+    t.match(n2.eras, [/^j/]);
+    t.equal(tickets.scans, 0);
+  },
+);

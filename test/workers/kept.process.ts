@@ -51,7 +51,7 @@ async function history(site: Site, name: string): Promise<unknown> {
 
 t.test(
   'a server with workers that is ended in order and started again has lost nothing; killed, it tells so, or has lost nothing where it is durable',
-  { skip, timeout: 120_000 },
+  { skip, timeout: 600_000 },
   async (t) => {
     const folder = t.testdir({});
     let isUp = false;
@@ -96,7 +96,7 @@ t.test(
     const again = second.server.site();
     t.match(
       (await second.server.process.event('keeps')).msg,
-      /is kept in .*data: a worker that ends costs its clients a reconnect/,
+      /are kept in .*data: a worker that ends costs its clients a reconnect/,
     );
     await until('the event that waited', () => hook.calls.some(({ text }) => text.includes('"jack"')));
     await again.push('anna', 'jack', 'three');
