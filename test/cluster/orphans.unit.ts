@@ -251,7 +251,7 @@ t.test(
       n2.isDead = true;
     };
     void n2.find();
-    await turn();
+    await end(n2);
     t.strictSame([n2.given, n2.eras], [['one', 'two'], [null]]);
     n3.onKeep = () => n3.records.put(name, address, kept);
     t.equal(await n3.find(), 'here');
