@@ -239,11 +239,14 @@ export class TicketRecords {
     own.isWriting = false;
     if (this.#own.get(key) !== own) return;
     if (record === undefined) return this.#wrote(key, own, data, new JetStreamError('unavailable', 'no answer'));
+    const isFirst = own.revision === 0;
     own.revision = record?.revision ?? 0;
     const part = record && read(record.data);
+    // What an earlier process of this name had, and another node has a record of its own for, is nothing that this process could give up.
+    const isPast = isFirst && part?.kept === null && part.node === node && part.incarnation !== incarnation;
     const [home, start] = part?.adopter ?? [part?.node, part?.incarnation];
     // A part of an earlier process of this name that this process has taken over has the same key, and is written as its own.
-    const isOurs = !part || (part.node === node && home === node && start === incarnation);
+    const isOurs = !part || isPast || (part.node === node && home === node && start === incarnation);
     if (record && part && !isOurs) {
       const [domain, address] = JSON.parse(record.data) as [string, Address];
       onConflict(domain, address, { ...part, key, revision: own.revision });

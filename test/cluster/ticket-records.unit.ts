@@ -5,24 +5,33 @@ import type { KeptEndpoint } from '../../src/actors/kept.js';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
+import { turnsUntil } from '../support/until.js';
 
 type Answer = (revision: number | JetStreamError) => void;
 const address = '/domain/a.example/user/one' as Address;
 
-function setUp() {
-  const written: { readonly nick: string; readonly answer: Answer }[] = [];
+/** `found`: what JetStream has under the record's key where a write ends in a conflict. */
+function setUp(found: unknown[] = []) {
+  const written: { readonly nick: string; readonly revision: number; readonly answer: Answer }[] = [];
   const erased: number[] = [];
+  const conflicts: Address[] = [];
   const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
   const stream = {
-    write: (_key: string, data: string, answer: Answer) => {
+    write: (_key: string, data: string, answer: Answer, revision: number) => {
       const [, , , , kept] = JSON.parse(data) as [unknown, unknown, unknown, unknown, KeptEndpoint];
-      written.push({ nick: kept.nick, answer });
+      written.push({ nick: kept.nick, revision, answer });
     },
+    read: async () => ({ revision: 9, data: JSON.stringify(['a.example', address, ...found]) }),
     erase: async (revision: number) => void erased.push(revision),
   } as unknown as KeptStream;
-  const records = new TicketRecords({ jetstream, stream, node: 'n', incarnation: 1, onConflict: () => undefined });
+  const onConflict = (_domain: string, whose: Address): void => {
+    conflicts.push(whose);
+    records.forget('a.example', whose);
+  };
+  const records = new TicketRecords({ jetstream, stream, node: 'n', incarnation: 2, onConflict });
   return {
     written,
+    conflicts,
     erased,
     records,
     put: (nick: string) => records.put('a.example', address, { nick } as KeptEndpoint),
@@ -57,4 +66,33 @@ t.test('a record that JetStream refuses does not keep the next one from it', asy
   );
   answer(1);
   t.equal(records.waiting, 0);
+});
+
+const conflict = new JetStreamError('conflict', 'another record');
+
+t.test(
+  'somebody who comes online at a node that was started again is not given to the node that took over what it had before',
+  async (t) => {
+    const { written, conflicts, put, answer } = setUp(['n', 1, null, ['other', 1]]);
+    put('anew');
+    answer(conflict);
+    await turnsUntil('the conflict is resolved', () => written.length + conflicts.length > 0);
+    t.match([written, conflicts], [[{ nick: 'anew', revision: 9 }], []]);
+  },
+);
+
+t.test('what another node has taken over from this process is given to it', async (t) => {
+  for (const incarnation of [1, 2]) {
+    const { written, conflicts, put, answer } = setUp(['n', incarnation, null, ['other', 1]]);
+    put('first');
+    answer(5);
+    put('second');
+    answer(conflict);
+    await turnsUntil('the conflict is resolved', () => written.length + conflicts.length > 0);
+    t.strictSame(
+      [written, conflicts],
+      [[], [address]],
+      'whether it was its own, or that of an earlier process which it had taken over itself',
+    );
+  }
 });
