@@ -14,7 +14,7 @@ t.test('--workers takes a number above zero, or auto', async (t) => {
   for (const [args, err] of [
     [['--workers', '0'], /^nextalk: --workers: must be a whole number, 1 to 999, or auto\n$/],
     [['--workers', 'two'], /--workers: must be a whole number/],
-    [['--workers', '2', '--data', 'x'], /^nextalk: data: must be "none" in a cluster/],
+    [['--workers', '2', '--nats', 'nats://127.0.0.1:1', '--data', 'x'], /^nextalk: data: must be "none" in a cluster/],
   ] as const) {
     const server = nextalk(t, args);
     t.equal(await server.ended, 2);
