@@ -247,7 +247,12 @@ export class SharedEngine implements Engine {
 
   #hearFollower(note: Note, local: LocalEngine): void {
     if (note.kind === 'close') local.close(note.call);
-    else if (note.kind === 'ask') {
+    else if (note.kind === 'state' && note.change.state === 'stopped') {
+      // This tab has had the lock sooner than the word of the one before that all tabs stop.
+      this.#local = null;
+      local.release(false);
+      this.#stop(note.change);
+    } else if (note.kind === 'ask') {
       const { from: to, ref, name, params } = note;
       local.ask(name, params).then(
         (reply) => this.#tell({ kind: 'answer', to, ref, reply, error: null }),

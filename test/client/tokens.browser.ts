@@ -6,6 +6,7 @@ import { builtLibrary, kept, launch, sign, startSmallSite, tokenSecret, until, v
 import { readBlocks } from '../support/markdown.js';
 import { skipWithout } from '../support/programs.js';
 import { siteA, testServer } from '../support/server.js';
+import { until as comes } from '../support/until.js';
 
 const settings = { domains: [{ ...siteA, tokenSecret }], presence: { clientIdleMs: 600_000, graceMs: 600_000 } };
 const skip = skipWithout('chromium');
@@ -84,6 +85,11 @@ function sharing(host: string): string {
     keep(connect({ server: 'http://${host}', token: async () => (await fetch('/token?name=jack')).text(), shareTabs: true }));`;
 }
 
+/** What makes the channel by which the tabs of such a page speak to each other. */
+function channelOf(host: string): string {
+  return `new BroadcastChannel('nextalk http://${host}  uid:jack')`;
+}
+
 t.test('a tab that went into the back/forward cache keeps no other tab from leaving', { skip }, async (t) => {
   const folder = await builtLibrary();
   const server = await testServer(t, settings);
@@ -95,7 +101,7 @@ t.test('a tab that went into the back/forward cache keeps no other tab from leav
   await until(stays, 'states', 'online websocket');
   const goes = await visit(context, small.url);
   await until(goes, 'states', 'online websocket');
-  const channel = `new BroadcastChannel('nextalk http://${server.host}  uid:jack')`;
+  const channel = channelOf(server.host);
   await stays.evaluate(`{ ${channel}.onmessage = ({ data }) => heard.push(data); }`);
   await goes.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))");
   await goes.evaluate(`${channel}.postMessage('gone')`);
@@ -164,5 +170,14 @@ t.test('ten tabs of a user share one connection, whichever of them goes', { skip
   await t.test('signing out ends them all', async () => {
     await pages[1]?.evaluate(() => window.chat.signOut());
     for (const [i, page] of pages.entries()) if (i !== 3) await until(page, 'states', 'stopped closed');
+  });
+
+  await t.test('a tab that has the connection before it hears that all have signed out stops, too', async () => {
+    const page = await visit(context, small.url);
+    await until(page, 'states', 'online websocket');
+    const note = { kind: 'state', change: { state: 'stopped', reason: 'closed' } };
+    await page.evaluate(`${channelOf(server.host)}.postMessage(${JSON.stringify(note)})`);
+    await until(page, 'states', 'stopped closed');
+    await comes('its connection ends', () => connections.websocket === 0);
   });
 });
