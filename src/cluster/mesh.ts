@@ -167,8 +167,8 @@ export class Mesh {
     for (const stream of streams) stream.flush();
   }
 
-  /** Calls `done` when each node within its lease (of `nodes`) has acknowledged all it was sent so far, or has not done so in time. */
-  barrier(done: () => void, nodes: Iterable<Peer> = this.peers.values()): void {
+  /** Calls `done` when each node within its lease (of `nodes`) has acknowledged all it was sent so far, or has not within a beat, or its lease. */
+  barrier(done: () => void, nodes: Iterable<Peer> = this.peers.values(), patience: 'beat' | 'lease' = 'beat'): void {
     let waiting = 1;
     const finish = () => {
       waiting -= 1;
@@ -176,9 +176,9 @@ export class Mesh {
     };
     const now = this.options.clock.now();
     for (const { up, suspect, stream } of this.connected ? nodes : []) {
-      if (!up || suspect) continue;
+      if (!up || (suspect && patience === 'beat')) continue;
       waiting += 1;
-      stream.whenAcknowledged(now, finish);
+      stream.whenAcknowledged(now, finish, patience === 'lease');
     }
     finish();
   }

@@ -316,7 +316,7 @@ export class Orphans {
     this.#tell(cluster, address, homes);
     // What other nodes still send to the node that is gone is lost: the client, which is told that it has missed something, comes after that.
     await Promise.all([
-      new Promise<void>((resolve) => mesh.barrier(resolve)),
+      new Promise<void>((resolve) => mesh.barrier(resolve, mesh.peers.values(), 'lease')),
       new Promise<void>((resolve) => records.written(domain.name, address, resolve)),
     ]);
     await this.#pace.turn();

@@ -28,6 +28,8 @@ interface Frame {
 interface Waiting {
   readonly seq: number;
   readonly since: number;
+  /** Whether it waits for as long as the other node may be heard of. */
+  readonly isPatient: boolean;
   readonly done: () => void;
 }
 
@@ -155,29 +157,33 @@ export class StreamSender {
 
   /**
    * Called from time to time: sends again what has not been acknowledged since the last call. Releases all who wait for
-   * an acknowledgement when one of them has waited for longer than `patienceMs`; answers whether that was so.
+   * an acknowledgement, but those with patience, when one of them has waited for longer than `patienceMs`; answers whether that was so.
    */
   look(now: number, patienceMs: number): boolean {
     const oldest = this.#frames[0]?.seq ?? -1;
     if (oldest >= 0 && oldest === this.#looked) this.#repeatFrames(REPEATED_CHARACTERS);
     this.#looked = oldest;
-    const [waiting] = this.#waiting;
-    if (!waiting || now - waiting.since < patienceMs) return false;
-    this.release();
-    return true;
+    const isLate = this.#waiting.some(({ since, isPatient }) => !isPatient && now - since >= patienceMs);
+    if (isLate) this.#release(({ isPatient }) => !isPatient);
+    return isLate;
   }
 
   /** Calls `done` when the other node has all that was sent so far; at once where it has. */
-  whenAcknowledged(now: number, done: () => void): void {
+  whenAcknowledged(now: number, done: () => void, isPatient = false): void {
     if (this.#frames.length === 0 && this.#pending.length === 0) return done();
-    this.#waiting.push({ seq: this.#seq + (this.#pending.length > 0 ? 1 : 0), since: now, done });
+    const seq = this.#seq + (this.#pending.length > 0 ? 1 : 0);
+    this.#waiting.push({ seq, since: now, isPatient, done });
   }
 
   /** Calls all who wait for an acknowledgement: none will come. */
   release(): void {
+    this.#release(() => true);
+  }
+
+  #release(isReleased: (waiting: Waiting) => boolean): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { done } of waiting) done();
+    this.#waiting = waiting.filter((one) => !isReleased(one));
+    for (const one of waiting) if (isReleased(one)) one.done();
   }
 
   #transmit({ seq, items }: Frame): void {

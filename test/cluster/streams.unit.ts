@@ -60,11 +60,12 @@ class Pair {
   }
 
   /** Waits until the other node has everything; counted in `waiting`. */
-  wait(): void {
+  wait(isPatient = false): void {
     this.waiting += 1;
-    this.sender.whenAcknowledged(this.clock.now(), () => {
+    const done = (): void => {
       this.waiting -= 1;
-    });
+    };
+    this.sender.whenAcknowledged(this.clock.now(), done, isPatient);
   }
 
   /** The oldest frame on the network arrives. */
@@ -177,6 +178,23 @@ t.test('frames of an earlier epoch are ignored', async (t) => {
   pair.frames.push(old);
   await pair.deliver();
   t.strictSame(pair.received, [2]);
+});
+
+t.test('who waits for as long as the other node is heard of is not released by its silence', async (t) => {
+  const pair = new Pair();
+  pair.send(1);
+  pair.sender.flush();
+  pair.wait(true);
+  t.equal(pair.sender.look(pair.clock.now() + PATIENCE_MS, PATIENCE_MS), false, 'nobody has lost patience');
+  pair.wait();
+  t.equal(pair.sender.look(pair.clock.now() + PATIENCE_MS, PATIENCE_MS), true);
+  t.equal(pair.waiting, 1, 'the other one waits on');
+  await pair.heal();
+  t.equal(pair.waiting, 0);
+  pair.send(2);
+  pair.wait(true);
+  pair.sender.release();
+  t.equal(pair.waiting, 0, 'at the end of the stream nobody waits');
 });
 
 t.test('who waits for an acknowledgement is released by it, by patience and by the end of the stream', async (t) => {
