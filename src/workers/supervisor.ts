@@ -107,6 +107,10 @@ class Supervisor {
         () => this.onReload?.() ?? null,
       );
       this.#slots = this.#names.map((name) => ({ name, process: this.#launch(name), adminPort: null, restarts: 0 }));
+      // A signal may end this process before they serve: a worker that loses its parent so early ends with a stack.
+      process.once('exit', () => {
+        for (const { process } of this.#slots) process.kill();
+      });
       const [ports] = await Promise.all(this.#slots.map((slot) => this.#started(slot)));
       if (ports) this.#ports = ports;
     } catch (error) {

@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { until } from '../support/until.js';
-import { gone, online, started, workersOf } from './support/workers.js';
+import { gone, natsUrl, online, started, workersOf } from './support/workers.js';
 
 const skip = skipWithout('nats-server');
 
@@ -86,3 +87,19 @@ t.test('no worker outlives a parent that is killed', { skip }, async (t) => {
   for (const pid of workers) await gone(pid);
   t.equal(workers.length, 2);
 });
+
+t.test(
+  'a server that is ended before its workers serve takes them along, without a word of theirs',
+  { skip },
+  async (t) => {
+    const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--nats', await natsUrl(t), '--workers', '2']);
+    const workers = await until('two workers', () => {
+      const found = workersOf(server);
+      return found.length === 2 && found;
+    });
+    server.kill('SIGTERM');
+    t.equal(await server.ended, 0);
+    for (const pid of workers) await gone(pid);
+    t.equal(server.err, '');
+  },
+);
