@@ -7,7 +7,7 @@ export type Called = { readonly status: number; readonly body: string } | 'refus
 
 const CALL_MS = 15_000;
 
-/** A connection, and what is told what becomes of the call on it; null: no call waits for its answer. */
+/** A connection to the server. `answered`: gets the outcome of the call whose answer the connection waits for; null: there is no such call. */
 interface Line {
   wire: Wire | null;
   answered: ((called: Called) => void) | null;

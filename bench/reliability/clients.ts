@@ -116,7 +116,7 @@ export function opening(begin: (opened: () => void, over: (error?: Error) => voi
   });
 }
 
-/** Opens a connection: `begun` is told when there is one, `over` that there will be none. Answers a function that closes it. */
+/** Opens a connection. Calls `begun` when the connection is open, or `over` where it cannot be opened. Returns a function that closes it. */
 function openWire(
   link: Link,
   options: Parameters<Link['open']>[0],
@@ -136,7 +136,7 @@ function openWire(
   };
 }
 
-/** Opens a WebSocket: `begun` is told when there is one, and `read` each text. Answers a function that closes it. */
+/** Opens a WebSocket. Calls `begun` when the WebSocket is open, and `read` with each text that comes. Returns a function that closes it. */
 export function openSocket(
   link: Link,
   path: string,

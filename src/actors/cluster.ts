@@ -78,7 +78,7 @@ export interface SessionMover {
   restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void;
 }
 
-/** The state of an MQTT session as it is kept for other nodes; its texts are JSON that the domain's MQTT broker alone knows. */
+/** The state of an MQTT session, kept for other nodes. All its texts are JSON, whose shape only the domain's MQTT broker knows. */
 export interface KeptSessionState {
   readonly state: string;
   /** The session's subscriptions; null: they are as they were when they were given last, or, from a node that is gone, there are none. */

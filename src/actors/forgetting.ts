@@ -62,7 +62,7 @@ function forgetHere(domain: Domain, what: Forgotten, done: Done): void {
   if (!isTaken) done(UNAVAILABLE);
 }
 
-/** How many tasks of one domain wait at most; further ones are refused, and whoever asks for them is told to come again. */
+/** How many deletions and other tasks of one domain wait at most. Beyond that a task is refused, and its caller gets UNAVAILABLE. */
 export const MOST_TASKS = 1000;
 
 /** Tasks of domains that wait until the task before them has ended; the first of each list is under way. */

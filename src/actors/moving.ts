@@ -59,7 +59,7 @@ export type MovingMessage =
       readonly moved: Moved;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
-      /** Whether the server has just started, and nobody was told that the endpoint had gone: then nobody is told that it is there. */
+      /** Whether presence of the endpoint is told to nobody: the server has just started, and nobody was told that the endpoint went. */
       readonly isQuiet?: boolean;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;

@@ -155,7 +155,7 @@ export class Comeback {
     return isDone;
   }
 
-  /** Whoever comes for an endpoint finds it all the same where JetStream does not answer now. */
+  /** Runs a task that restores endpoints. Where JetStream does not answer, endpoints that are left out are restored when their clients come. */
   async #trying(task: () => Promise<void>): Promise<void> {
     try {
       await task();

@@ -1,7 +1,7 @@
 /**
  * When the endpoints of a node that is gone count as offline: at the end of the grace, in which their clients can come to other nodes
- * (PROTOCOL.md section 20). Whoever has come in time stays online also where nodes have more to take over than they get done by then:
- * as long as a node says so, the endpoints of the node that is gone wait.
+ * (PROTOCOL.md section 20). A node may have more endpoints to take over than it gets done within the grace: as long as one says that it
+ * is busy, no endpoint of the node that is gone counts as offline, so that a client that came in time does not seem to leave.
  */
 import type { Timers } from '../clock.js';
 import type { Peer } from './peer.js';
