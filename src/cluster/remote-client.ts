@@ -14,6 +14,7 @@ import type { QueueKeeper } from '../actors/queue.js';
 import type { Behaviour, Ref } from '../actors/system.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
+import { atOnce, inSlices } from '../slices.js';
 import type { Items } from './items.js';
 import type { LocalNode } from './local-node.js';
 import type { Peer } from './peer.js';
@@ -126,8 +127,13 @@ export class RemoteClients {
   }
 
   #leave(attachment: Attachment, unsent: readonly Packet[]): void {
+    const { home } = attachment;
     this.#forget(attachment);
-    this.node.mesh.send(attachment.home, this.#departure(attachment, unsent));
+    const departure = this.#departure(attachment, unsent);
+    if (home.up) return this.node.mesh.send(home, departure);
+    const known = this.#farewells.get(home);
+    if (known) known.push(departure);
+    else this.#farewells.set(home, [departure]);
   }
 
   /** Tells the home how many packets the transport has taken, and which came back unsent; it still has the others. */
@@ -201,20 +207,24 @@ export class RemoteClients {
     return this.whereabouts.endsWithNode ? CLOSE.ticketNotFound : CLOSE.moved;
   }
 
-  /** A home is not heard of, and attachments to it end. It is told of that when it is back. */
+  /**
+   * A home is not heard of, and attachments to it end, many of them in more than one turn. It is told of that when it is back. Those that are
+   * left by then go on, as after any gap.
+   */
   lost(home: Peer): void {
-    for (const attachment of [...this.#attachments.values()]) {
-      if (attachment.home !== home) continue;
-      this.#forget(attachment);
-      const farewell = this.#departure(attachment, attachment.transport.close(this.#lostReason));
-      const known = this.#farewells.get(home);
-      if (known) known.push(farewell);
-      else this.#farewells.set(home, [farewell]);
+    inSlices(this.#losing(home));
+  }
+
+  *#losing(home: Peer): Generator<void> {
+    for (const attachment of this.#attachments.values()) {
+      if (home.up) return;
+      if (attachment.home === home) yield this.#end(attachment, this.#lostReason);
     }
   }
 
   /** A home has gone for good. */
   drop(home: Peer): void {
+    atOnce(this.#losing(home));
     this.#farewells.delete(home);
   }
 
