@@ -85,3 +85,34 @@ t.test('Where a socket has no handle that is known the stream is to write', asyn
   t.teardown(() => socket.destroy());
   t.equal(new DirectWrites(socket, () => undefined).write(Buffer.from('bytes')), false);
 });
+
+t.test(
+  'A request is not used again before it is completed, also where the network has taken all bytes meanwhile',
+  async (t) => {
+    const { binding } = process as unknown as {
+      binding(name: string): { streamBaseState: number[]; kLastWriteWasAsync: number };
+    };
+    const { streamBaseState, kLastWriteWasAsync } = binding('stream_wrap');
+    const requests: { oncomplete?: (status: number) => void }[] = [];
+    // The peer has made room between the two tries of libuv, which no test can bring about with a real one.
+    const handle = {
+      writeQueueSize: 0,
+      writeBuffer(request: object): number {
+        requests.push(request);
+        streamBaseState[kLastWriteWasAsync] = 1;
+        return 0;
+      },
+    };
+    const socketOf = (): net.Socket => Object.assign(new net.Socket(), { _handle: handle });
+    let drained = 0;
+    const direct = new DirectWrites(socketOf(), () => (drained += 1));
+    t.equal(direct.write(Buffer.from('bytes')), true);
+    t.equal(direct.write(Buffer.from('refused')), false, 'before the request is completed');
+    t.equal(new DirectWrites(socketOf(), () => undefined).write(Buffer.from('others')), true);
+    t.equal(requests.length, 2);
+    t.not(requests[0], requests[1]);
+    requests[0]?.oncomplete?.(0);
+    t.equal(direct.waiting, 0);
+    t.equal(drained, 1);
+  },
+);

@@ -2,7 +2,7 @@
  * Writes to TCP sockets past node:net's stream, which makes a request, callbacks and a tick for each write, and for that touches memory
  * that is in no cache where there are many sockets. Nearly always the kernel takes all bytes at once, so nothing of that is needed.
  */
-import type net from 'node:net';
+import type { Socket } from 'node:net';
 
 /** What libuv is given with a write, and keeps where the kernel has not taken all bytes at once. */
 interface Request {
@@ -20,19 +20,30 @@ interface Handle {
   readonly writeQueueSize: number;
 }
 
-/** node:net's own kind of request; null: this Node does not give it away. */
-function requestClass(): (new () => Request) | null {
+/** What node:net itself writes with. */
+interface Binding {
+  readonly WriteWrap: new () => Request;
+  /** What the last write of any socket has come to, by places in the list. */
+  readonly streamBaseState: Int32Array;
+  /** The place of whether that write's request is in use until it is completed, which is later. */
+  readonly kLastWriteWasAsync: number;
+}
+
+/** Null: this Node does not give it away. */
+function bindingOfStreams(): Binding | null {
   try {
-    const { binding } = process as unknown as { binding(name: string): { WriteWrap?: new () => Request } };
-    return binding('stream_wrap').WriteWrap ?? null;
+    const { binding } = process as unknown as { binding(name: string): Partial<Binding> };
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding('stream_wrap');
+    if (!WriteWrap || !streamBaseState || kLastWriteWasAsync === undefined) return null;
+    return { WriteWrap, streamBaseState, kLastWriteWasAsync };
   } catch {
     return null;
   }
 }
 
-const NewRequest = requestClass();
+const natives = bindingOfStreams();
 /** The request of all writes, until one of them is kept with it. */
-let request = NewRequest && new NewRequest();
+let request = natives && new natives.WriteWrap();
 
 export class DirectWrites {
   readonly #handle: Handle | null;
@@ -40,10 +51,10 @@ export class DirectWrites {
 
   /** The socket is no TLS one, and its handle has not been replaced since. `drained`: the network has taken what waited. */
   constructor(
-    private readonly socket: net.Socket,
+    private readonly socket: Socket,
     private readonly drained: () => void,
   ) {
-    const { _handle: handle } = socket as net.Socket & { readonly _handle?: Partial<Handle> | null };
+    const { _handle: handle } = socket as Socket & { readonly _handle?: Partial<Handle> | null };
     const isKnown = typeof handle?.writeBuffer === 'function' && typeof handle.writeQueueSize === 'number';
     this.#handle = isKnown ? (handle as Handle) : null;
   }
@@ -59,18 +70,22 @@ export class DirectWrites {
    */
   write(bytes: Buffer): boolean {
     const handle = this.#handle;
-    if (handle === null || request === null || this.#waiting > 0) return false;
+    if (handle === null || natives === null || request === null || this.#waiting > 0) return false;
     if (handle.writeBuffer(request, bytes) < 0) {
       this.socket.destroy();
       return true;
     }
-    if (handle.writeQueueSize > 0) this.#wait(handle.writeQueueSize, bytes, request);
+    if (natives.streamBaseState[natives.kLastWriteWasAsync] !== 0) {
+      const kept = request;
+      request = new natives.WriteWrap();
+      this.#wait(handle.writeQueueSize, bytes, kept);
+    }
     return true;
   }
 
   #wait(bytes: number, buffer: Buffer, kept: Request): void {
-    request = NewRequest && new NewRequest();
-    this.#waiting = bytes;
+    // Where the kernel has taken the rest at libuv's second try none waits, but the request is in use: Node aborts where it is used again.
+    this.#waiting = Math.max(bytes, 1);
     kept.buffer = buffer;
     kept.oncomplete = (status) => {
       this.#waiting = 0;
