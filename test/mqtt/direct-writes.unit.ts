@@ -50,6 +50,16 @@ t.test('What the network does not take at once comes whole, and what the stream 
   t.equal((await read(client, 5)).toString(), 'again');
 });
 
+t.test('Where much waits in the stream behind what waits here, the stream alone tells when all is taken', async (t) => {
+  const { client, socket } = await ends(t);
+  const direct = new DirectWrites(socket, () => t.fail('the stream still has what it was given'));
+  t.equal(direct.write(MUCH), true);
+  const drained = once(socket, 'drain');
+  t.equal(socket.write(MUCH), false);
+  await Promise.all([drained, read(client, 2 * MUCH.length)]);
+  t.equal(direct.waiting + socket.writableLength, 0);
+});
+
 t.test('The end of a socket comes behind what waits', async (t) => {
   const { client, socket } = await ends(t);
   t.equal(new DirectWrites(socket, () => undefined).write(MUCH), true);

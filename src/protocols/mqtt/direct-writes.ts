@@ -49,7 +49,10 @@ export class DirectWrites {
   readonly #handle: Handle | null;
   #waiting = 0;
 
-  /** The socket is no TLS one, and its handle has not been replaced since. `drained`: the network has taken what waited. */
+  /**
+   * The socket is no TLS one, and its handle has not been replaced since. `drained`: the network has taken what waited here, and the
+   * socket's stream has no more than it takes at once; where it has more, its `drain` event tells of both.
+   */
   constructor(
     private readonly socket: Socket,
     private readonly drained: () => void,
@@ -90,7 +93,7 @@ export class DirectWrites {
     kept.oncomplete = (status) => {
       this.#waiting = 0;
       if (status < 0) this.socket.destroy();
-      else this.drained();
+      else if (!this.socket.writableNeedDrain) this.drained();
     };
   }
 }
