@@ -2,6 +2,8 @@ import type { Clock } from '../../src/clock.js';
 import type { Cleaner } from './server.js';
 
 const TICK_MS = 20;
+/** What passes at most between two looks at the clock: a process that looks later than that stood still. */
+export const LONGEST_MS = 2 * TICK_MS;
 
 /**
  * Real time, for servers in the test's own process, that stands still while the process does: on a machine that does much else besides
@@ -10,18 +12,26 @@ const TICK_MS = 20;
 export class SteadyClock implements Clock {
   #lostMs = 0;
   #lastMs = Date.now();
+  #isTicking = true;
 
   private constructor() {}
 
   static start(t: Cleaner): SteadyClock {
     const clock = new SteadyClock();
-    const ticking = setInterval(() => clock.#tick(), TICK_MS);
-    t.teardown(() => clearInterval(ticking));
+    const ticking = setInterval(() => clock.now(), TICK_MS);
+    t.teardown(() => {
+      clearInterval(ticking);
+      clock.#isTicking = false;
+    });
     return clock;
   }
 
+  /** Each look counts what was lost before it: what a process reads first after it has stood still may come before the next tick. */
   now(): number {
-    return Date.now() - this.#lostMs;
+    const now = Date.now();
+    if (this.#isTicking) this.#lostMs += Math.max(0, now - this.#lastMs - LONGEST_MS);
+    this.#lastMs = now;
+    return now - this.#lostMs;
   }
 
   after(delayMs: number, task: () => void): () => void {
@@ -36,12 +46,5 @@ export class SteadyClock implements Clock {
     };
     wait(delayMs);
     return () => clearTimeout(timer);
-  }
-
-  /** After the process has stood still this runs before whatever else has fallen due meanwhile. */
-  #tick(): void {
-    const now = Date.now();
-    this.#lostMs += Math.max(0, now - this.#lastMs - 2 * TICK_MS);
-    this.#lastMs = now;
   }
 }
