@@ -12,7 +12,7 @@ function changedAt(path: string): number {
 /** Whether the compiled server is complete, and none of its sources has changed since. */
 function isFresh(): boolean {
   const source = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map((name) => join('src', name));
-  const names = ['tsconfig.json', 'tsconfig.build.json', 'src', ...source];
+  const names = ['tsconfig.json', 'package-lock.json', 'src', ...source];
   const last = Math.max(...names.map((name) => changedAt(join(root, name))));
   return last < changedAt(join(compiled, 'complete'));
 }
