@@ -13,9 +13,9 @@ interface Cluster {
   start(name: string, more?: Settings): Promise<TestServer>;
 }
 
-async function cluster(t: Cleaner, domain: Settings = {}, more: Settings = {}): Promise<Cluster> {
+async function cluster(t: Cleaner, domain: Settings = {}): Promise<Cluster> {
   const own = { cluster: { store: 'jetstream', leaveMs: 0 }, domains: [{ ...siteA, ...domain }] };
-  const settings = merge(clusterSettings(await jetStreamServer(t), own), more);
+  const settings = clusterSettings(await jetStreamServer(t), own);
   return { start: (name, last = {}) => testServer(t, merge(merge(settings, { cluster: { node: name } }), last)) };
 }
 
