@@ -72,8 +72,8 @@ export interface SessionMoving {
 export class Held {
   readonly #items = new Set<Item>();
   readonly #byContent = new Map<string, Item[]>();
-  /** Of each publication that was deleted its content; as many as were held, at most. */
-  readonly #deleted: string[] = [];
+  /** Counts, by content, publications that were held and deleted, and whose forwarded copies may still come. */
+  readonly #deleted = new Map<string, number>();
   bytes = 0;
 
   get size(): number {
@@ -107,16 +107,14 @@ export class Held {
     const before = this.size;
     for (const [key, [item]] of this.#byContent) {
       if (!item || !isDeleted(item.publication)) continue;
-      while (this.take(key)) this.#deleted.push(key);
+      while (this.take(key)) addOne(this.#deleted, key);
     }
     return before - this.size;
   }
 
   /** Whether a publication with this content was deleted before its forwarded copy, which this one is, had come. */
   takeDeleted(key: string): boolean {
-    const at = this.#deleted.indexOf(key);
-    if (at >= 0) this.#deleted.splice(at, 1);
-    return at >= 0;
+    return takeOne(this.#deleted, key);
   }
 }
 
@@ -143,17 +141,22 @@ export function whileMoving(state: SessionState, item: Item): boolean {
   if (moving.forward) moving.forward(movedItem(item, state.broker.domain.runtime.clock.now()), bytes);
   else {
     const key = keyOf(item);
-    if (takeCopy(moving, key)) return true;
+    if (takeOne(moving.copies, key)) return true;
     if (moving.held.size >= MOST_COPIES || moving.held.bytes + bytes > MOST_HELD_BYTES) return false;
     moving.held.add(key, item);
   }
   return true;
 }
 
-function takeCopy({ copies }: SessionMoving, key: string): boolean {
-  const count = copies.get(key) ?? 0;
-  if (count > 1) copies.set(key, count - 1);
-  else copies.delete(key);
+function addOne(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** Lowers the count of a key. Answers whether there was one. */
+function takeOne(counts: Map<string, number>, key: string): boolean {
+  const count = counts.get(key) ?? 0;
+  if (count > 1) counts.set(key, count - 1);
+  else counts.delete(key);
   return count > 0;
 }
 
@@ -228,7 +231,7 @@ function forwarded(state: SessionState, moved: MovedItem): void {
     const key = keyOf(item);
     const { held, copies } = moving;
     if (held.takeDeleted(key)) return;
-    if (!held.take(key) && copies.size < MOST_COPIES) copies.set(key, (copies.get(key) ?? 0) + 1);
+    if (!held.take(key) && copies.size < MOST_COPIES) addOne(copies, key);
   }
   state.outbound.push(item, state.connection, broker.domain.limits);
 }
