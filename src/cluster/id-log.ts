@@ -5,6 +5,7 @@
  */
 import { type KnownId, type MessageIds, readKnownIds, type SentMessage } from '../actors/message-ids.js';
 import type { Clock } from '../clock.js';
+import type { Follower } from './following.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import { word } from './ticket-records.js';
@@ -69,7 +70,7 @@ export class IdLog {
   read(node: string | null): void {
     if (!this.options.jetstream.available) return;
     this.#readings += 1;
-    const wanted = node === null ? null : word(node);
+    const filter = node === null ? '>' : `*.${word(node)}.>`;
     let isOver = false;
     const end = (): void => {
       if (isOver) return;
@@ -80,13 +81,11 @@ export class IdLog {
       if (this.#readings === 0) for (const go of [...this.#waiting]) go();
     };
     const cancel = this.options.clock.after(READ_MS, end);
-    const unfollow = this.options.stream.follow(0, {
-      message: (_sequence, key, data) => {
-        const [domain = '', from] = key.split('.');
-        if (wanted === null || from === wanted) this.#take(domain, data);
-      },
+    const follower: Follower = {
+      message: (_sequence, key, data) => this.#take(key.slice(0, key.indexOf('.')), data),
       caughtUp: end,
-    });
+    };
+    const unfollow = this.options.stream.follow(0, follower, filter);
   }
 
   /**

@@ -48,11 +48,11 @@ export class MemoryStream {
   }
 
   /** Gives a follower what is in the stream now. */
-  follow(_after: number, follower: Follower): () => void {
+  follow(_after: number, follower: Follower, filter = '>'): () => void {
     let isOver = false;
     setImmediate(() => {
       if (isOver) return;
-      for (const { key, revision, data } of this.records.values()) follower.message(revision, key, data);
+      for (const { key, revision, data } of this.#matching(filter)) follower.message(revision, key, data);
       follower.caughtUp();
     });
     return () => {
@@ -77,9 +77,13 @@ export class MemoryStream {
 
   async readEach(filter: string, take: (record: { readonly key: string; readonly data: string }) => void) {
     if (this.isLost) throw new JetStreamError('unavailable', 'lost');
-    const words = filter.split('.').map((word) => (word === '*' ? '[^.]+' : word));
+    for (const record of this.#matching(filter)) take(record);
+  }
+
+  #matching(filter: string) {
+    const words = filter.split('.').map((word) => (word === '*' ? '[^.]+' : word === '>' ? '.+' : word));
     const matching = new RegExp(`^${words.join('\\.')}$`);
-    for (const record of this.records.values()) if (matching.test(record.key)) take(record);
+    return [...this.records.values()].filter(({ key }) => matching.test(key));
   }
 
   async erase(revision: number): Promise<void> {
