@@ -12,6 +12,7 @@ import { Commits } from '../store/commits.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import type { Mesh } from './mesh.js';
+import { livingNode } from './peer.js';
 import { type Start, subjectOf, word } from './ticket-records.js';
 import { packet as isWirePacket } from './validators.js';
 import { packetOf, type WirePacket } from './wire.js';
@@ -176,16 +177,9 @@ export class HeldMessages {
     const prefixes = owners ? owners.map((owner) => `${subjectOf(domain, owner)}.`) : [`${word(domain)}.`];
     for (const prefix of prefixes) {
       for (const key of await this.stream.keys(prefix)) {
-        if (!this.#isAlive(startOf(key))) await this.#forgetRecord(domain, key, isForgotten);
+        if (livingNode(this.node, ...startOf(key)) === null) await this.#forgetRecord(domain, key, isForgotten);
       }
     }
-  }
-
-  #isAlive([name, incarnation]: Start): boolean {
-    const { node } = this;
-    if (name === node.name) return incarnation === node.mesh.incarnation;
-    const peer = node.mesh.peers.get(name);
-    return peer?.up === true && peer.incarnation === incarnation;
   }
 
   async #forgetRecord(domain: string, key: string, isForgotten: (packet: Packet) => boolean): Promise<void> {

@@ -23,7 +23,7 @@ import type { LeftQueues } from './left-queues.js';
 import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import { Pace } from './pace.js';
-import type { Peer } from './peer.js';
+import { livingNode, type Peer } from './peer.js';
 import { type RevivingOptions, revive } from './reviving.js';
 import type { Rpc } from './rpc.js';
 import { forgetPart } from './taken-parts.js';
@@ -262,10 +262,7 @@ export class Orphans {
   }
 
   #isAlive(node: string, incarnation: number): boolean {
-    const { name, mesh } = this.options;
-    if (node === name) return incarnation === mesh.incarnation;
-    const peer = mesh.peers.get(node);
-    return peer?.up === true && peer.incarnation === incarnation;
+    return livingNode(this.options, node, incarnation) !== null;
   }
 
   /**

@@ -46,6 +46,19 @@ export class Peer implements RemoteNode {
   ) {}
 }
 
+interface Nodes {
+  /** The name of this node. */
+  readonly name: string;
+  readonly mesh: { readonly peers: ReadonlyMap<string, Peer>; readonly incarnation: number };
+}
+
+/** The node whose start is named, where that start lives; null: it is gone. */
+export function livingNode({ name, mesh }: Nodes, node: string, incarnation: number): Peer | 'here' | null {
+  if (node === name) return incarnation === mesh.incarnation ? 'here' : null;
+  const peer = mesh.peers.get(node);
+  return peer?.up && peer.incarnation === incarnation ? peer : null;
+}
+
 /** The peer behind a node of the tracker: the cluster tells the tracker of no other kind of node. */
 export function peerOf(node: RemoteNode): Peer {
   return node as Peer;

@@ -11,7 +11,7 @@ import type { Adopted } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { Mesh } from './mesh.js';
-import type { Peer } from './peer.js';
+import { livingNode, type Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
 import type { FoundSession } from './session-heads.js';
 import type { StoredSessions } from './session-records.js';
@@ -102,7 +102,7 @@ export class SessionOrphans {
       try {
         const found = await records.read(name, clientId);
         if (!found) return null;
-        const owner = this.#living(found);
+        const owner = livingNode(this.options, found.node, found.incarnation);
         // Without a takeover that has failed half-way, a head that names this node is that of a session which has ended here.
         if (owner === 'here' && !this.#begun.has(key)) return null;
         if (owner !== null && owner !== 'here') return { peer: owner };
@@ -123,14 +123,6 @@ export class SessionOrphans {
       }
     }
     return 'later';
-  }
-
-  /** The start of a node that has a session, where it lives; null: it is gone. */
-  #living({ node, incarnation }: FoundSession): Peer | 'here' | null {
-    const { name, mesh } = this.options;
-    if (node === name) return incarnation === mesh.incarnation ? 'here' : null;
-    const peer = mesh.peers.get(node);
-    return peer?.up && peer.incarnation === incarnation ? peer : null;
   }
 
   async #take(cluster: ClusteredDomain, found: FoundSession): Promise<Adopted> {
