@@ -55,6 +55,11 @@ export function addressOf(domain: string, node: Node, id: string): Address {
   return (last.before + id) as Address;
 }
 
+/** Whether a value that another node has sent may be an address of this domain. */
+export function isOfDomain(domain: string, value: unknown): value is Address {
+  return typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
+}
+
 /** Whether an address of `domain` is that of an id: as `addressOf` has it, but without making a text to compare with. */
 export function isAddressOf(address: Address, domain: string, node: string, id: string): boolean {
   const start = domain.length + 9;

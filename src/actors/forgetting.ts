@@ -1,7 +1,7 @@
 /** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
 import { Fifo } from '../fifo.js';
-import { type Address, isRoom } from './address.js';
+import { type Address, isOfDomain, isRoom } from './address.js';
 import { type Deletion, deleteForSiteHere, deleteWaiting, type ForSite, isMessage, sidesOf } from './deletions.js';
 import type { Domain } from './domain.js';
 import type { History } from './history.js';
@@ -131,17 +131,13 @@ export function answerForget(
 /** Reads another node's request to forget; null: its fields are not valid. */
 function readForgotten({ name }: Domain, fields: readonly unknown[]): Forgotten | null {
   const [user, other = null, id = null] = fields;
-  if (!isAddressOf(name, user) || !(other === null || isAddressOf(name, other))) return null;
+  if (!isOfDomain(name, user) || !(other === null || isOfDomain(name, other))) return null;
   return id === null || typeof id === 'string' ? [user, other, id] : null;
-}
-
-function isAddressOf(domain: string, value: unknown): value is Address {
-  return typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
 }
 
 /** Reads another node's request to take a deleted message out of what waits for the site; null: it is another request, or not valid. */
 function readForSite({ name }: Domain, fields: readonly unknown[]): ForSite | null {
   const [marker, sender, to, id, bySite] = fields;
-  if (marker !== null || !isAddressOf(name, sender) || !isAddressOf(name, to) || typeof id !== 'string') return null;
+  if (marker !== null || !isOfDomain(name, sender) || !isOfDomain(name, to) || typeof id !== 'string') return null;
   return [null, sender, to, id, bySite === true];
 }

@@ -3,6 +3,7 @@
  * or from no node at all: its item is refused before it reaches an actor or a client's queue. Further fields behind those
  * that are named here come from a newer version, and are ignored.
  */
+import { isOfDomain } from '../actors/address.js';
 import { PACKET_FIELDS } from '../actors/packet.js';
 import { parsePosition } from '../actors/position.js';
 import { isShow } from '../actors/presence.js';
@@ -26,8 +27,7 @@ export const show: Validator = (value) => typeof value === 'string' && isShow(va
 export const flag: Validator = (value) => typeof value === 'boolean' || value === 0 || value === 1;
 /** The address of an item whose packet names the address itself. */
 export const nothing: Validator = (value) => value === null;
-export const address: Validator = (value, domain) =>
-  typeof value === 'string' && value.startsWith(`/domain/${domain}/`);
+export const address: Validator = (value, domain) => isOfDomain(domain, value);
 export const transport: Validator = (value) => (TRANSPORT_KINDS as readonly unknown[]).includes(value);
 
 export function orNull(validator: Validator): Validator {
