@@ -17,6 +17,7 @@ import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
+import { oneByOne } from './one-by-one.js';
 import { ADOPT_MS, OtherNodes } from './other-nodes.js';
 import { Passing } from './passing.js';
 import type { Peer } from './peer.js';
@@ -133,14 +134,11 @@ export class Leaving {
 
   /** Calls `done` when all endpoints and sessions that are on their way to other nodes now have come there, or stay here. */
   whenAllMoved(done: () => void): void {
-    const left = [...this.#moving.keys()];
-    const next = (): void => {
-      let address = left.pop();
-      while (address && !this.#moving.has(address)) address = left.pop();
-      if (address) this.whenMoved(address, next);
-      else this.sessions.whenMoved(done);
-    };
-    next();
+    oneByOne(
+      [...this.#moving.keys()],
+      (address, next) => this.whenMoved(address, next),
+      () => this.sessions.whenMoved(done),
+    );
   }
 
   /** Hands over all endpoints and sessions, spread over `overMs` milliseconds. Resolves with how many endpoints other nodes have taken. */

@@ -22,6 +22,7 @@ import { JetStreamError } from './jetstream-port.js';
 import type { LeftQueues } from './left-queues.js';
 import { nodeOfToken } from './local-node.js';
 import type { Mesh } from './mesh.js';
+import { oneByOne } from './one-by-one.js';
 import { Pace } from './pace.js';
 import { livingNode, type Peer } from './peer.js';
 import { type RevivingOptions, revive } from './reviving.js';
@@ -112,13 +113,7 @@ export class Orphans {
       },
       whenTaken: (addresses, done) => {
         const open = addresses ?? [...this.#open.keys()].filter((one) => one.startsWith(`/domain/${domain.name}/`));
-        const left = open.filter((address) => this.#open.has(address));
-        const next = (): void => {
-          const address = left.pop();
-          if (address) this.whenTaken(address, next);
-          else done();
-        };
-        next();
+        oneByOne(open, (address, next) => this.whenTaken(address, next), done);
       },
     };
   }

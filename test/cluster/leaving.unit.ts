@@ -10,15 +10,19 @@ import { ManualClock } from '../mqtt/support/clock.js';
 
 const address = '/domain/a.example/uid/ada' as Address;
 
-/** A node that ends, with one endpoint whose move the test lets end. */
-function setUp() {
+/** A node that ends, with an endpoint whose move the test lets end, and others that move as long as it asks for nothing more. */
+function setUp(others = 0) {
   const told: EndpointMessage[] = [];
   const actor = { tell: (message: EndpointMessage) => void told.push(message) };
+  const here = Array.from({ length: others + 1 }, (_, n) => ({
+    address: n === 0 ? address : `${address}${n}`,
+    birth: 1,
+  }));
   const cluster = {
     domain: { name: 'a.example' },
     nodesOf: () => [],
     items: {},
-    tracker: { here: () => [{ address, birth: 1 }], actor: () => actor },
+    tracker: { here: () => here, actor: () => actor },
   } as unknown as ClusteredDomain;
   const node = {
     name: 'n1',
@@ -34,7 +38,7 @@ function setUp() {
     },
   };
   const leaving = new Leaving(node, new ManualClock(), {} as ClusterMetrics, sessions);
-  void leaving.handOver(1000);
+  void leaving.handOver(others > 0 ? 0 : 1000);
   const end = (): void => {
     const [first] = told;
     if (first?.kind === 'handOver') first.done(null);
@@ -64,6 +68,17 @@ t.test('whoever waits for all moves waits for those of endpoints and of MQTT ses
   });
   end();
   t.notOk(isDone, 'sessions move still');
+  sessionsMoved();
+  t.ok(isDone);
+});
+
+t.test('who waits for the moves of very many endpoints, when no more may wait, is answered', async (t) => {
+  const { leaving, sessionsMoved } = setUp(50_000);
+  for (let n = 0; n < MOST_ASKING; n++) leaving.whenMoved(address, () => undefined);
+  let isDone = false;
+  leaving.whenAllMoved(() => {
+    isDone = true;
+  });
   sessionsMoved();
   t.ok(isDone);
 });
