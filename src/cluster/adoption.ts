@@ -10,11 +10,10 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
+import { numberedPackets } from './numbered-packets.js';
 import { PASSING_MS } from './other-nodes.js';
 import type { Peer } from './peer.js';
 import { Pieces } from './pieces.js';
-import { packet as isWirePacket } from './validators.js';
-import { packetOf, type WirePacket } from './wire.js';
 
 interface Endpoint {
   readonly target: Target;
@@ -123,18 +122,11 @@ function readBatch(
   } catch {
     return null;
   }
-  const { packets, endpoints } = read;
-  if (!Array.isArray(packets) || !Array.isArray(endpoints)) return null;
-  const now = domain.runtime.clock.now();
-  const known: Packet[] = [];
-  for (const one of packets) {
-    if (!Array.isArray(one) || !isWirePacket(one[0], domain.name)) return null;
-    const packet = packetOf(one[0] as WirePacket, now);
-    packet.fromClient = one[1] === 1;
-    known.push(packet);
-  }
+  const packets = numberedPackets(read.packets, domain.name, domain.runtime.clock.now());
+  const { endpoints } = read;
+  if (!packets || !Array.isArray(endpoints)) return null;
   const found = endpoints.map((one) => readEndpoint(domain.name, one));
-  return found.includes(null) ? null : { endpoints: found as Endpoint[], packets: known };
+  return found.includes(null) ? null : { endpoints: found as Endpoint[], packets };
 }
 
 function readEndpoint(domain: string, value: unknown): Endpoint | null {

@@ -9,7 +9,6 @@
  */
 import type { Address } from '../actors/address.js';
 import type { Moved } from '../actors/moving.js';
-import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Clock } from '../clock.js';
 import { CLOSE } from '../errors.js';
@@ -17,6 +16,7 @@ import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
+import { NumberedPackets } from './numbered-packets.js';
 import { oneByOne } from './one-by-one.js';
 import { ADOPT_MS, OtherNodes } from './other-nodes.js';
 import { Passing } from './passing.js';
@@ -51,35 +51,29 @@ interface Transfer {
 class Batch {
   readonly transfers: Transfer[] = [];
   readonly #endpoints: string[] = [];
-  readonly #numbers = new Map<Packet, number>();
-  readonly #packets: string[] = [];
-  characters = 0;
+  readonly packets: NumberedPackets;
+  #characters = 0;
 
   constructor(
     readonly cluster: ClusteredDomain,
     readonly peer: Peer,
-  ) {}
+  ) {
+    this.packets = new NumberedPackets((packet) => cluster.items.wire(packet));
+  }
 
-  readonly numberOf = (packet: Packet): number => {
-    const known = this.#numbers.get(packet);
-    if (known !== undefined) return known;
-    const number = this.#packets.length;
-    this.#numbers.set(packet, number);
-    const wire = `[${this.cluster.items.wire(packet)},${packet.fromClient ? 1 : 0}]`;
-    this.#packets.push(wire);
-    this.characters += wire.length;
-    return number;
-  };
+  get characters(): number {
+    return this.#characters + this.packets.characters;
+  }
 
   add(transfer: Transfer, { kept, queues }: Moved): void {
     const text = JSON.stringify([transfer.address, kept, queues]);
     this.#endpoints.push(text);
-    this.characters += text.length;
+    this.#characters += text.length;
     this.transfers.push(transfer);
   }
 
   toString(): string {
-    return `{"packets":[${this.#packets}],"endpoints":[${this.#endpoints}]}`;
+    return `{"packets":${this.packets},"endpoints":[${this.#endpoints}]}`;
   }
 }
 
@@ -202,7 +196,7 @@ export class Leaving {
     actor.tell({
       kind: 'handOver',
       reason: CLOSE.shutdown,
-      numberOf: (packet) => this.#batchOf(cluster, peer).numberOf(packet),
+      numberOf: (packet) => this.#batchOf(cluster, peer).packets.numberOf(packet),
       forward: (deliver) => {
         const { packet } = deliver;
         if (!passing.take(deliver, packet.bytes)) cluster.domain.drop(packet, 'queueOverflow', address);

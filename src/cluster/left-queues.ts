@@ -7,10 +7,9 @@ import type { Address } from '../actors/address.js';
 import { isKeptQueues, type KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import type { KeptStream } from './kept-stream.js';
+import { type NumberedPackets, numberedPackets } from './numbered-packets.js';
 import { piecesOf } from './pieces.js';
 import { type Start, subjectOf, word } from './ticket-records.js';
-import { packet as isWirePacket } from './validators.js';
-import { packetOf, type WirePacket } from './wire.js';
 
 export interface Left {
   /** null: nothing ever came into the queues. */
@@ -19,30 +18,9 @@ export interface Left {
   readonly packets: readonly Packet[];
 }
 
-/** The text of what is left of one endpoint, while it is put together. */
-export class LeftText {
-  readonly #numbers = new Map<Packet, number>();
-  readonly #packets: string[] = [];
-
-  constructor(
-    /** The JSON of a packet as it is sent between nodes. */
-    private readonly wire: (packet: Packet) => string,
-    /** The time in milliseconds since the epoch, from which what is left to packets that expire counts. */
-    private readonly now: number,
-  ) {}
-
-  readonly numberOf = (packet: Packet): number => {
-    const number = this.#numbers.get(packet) ?? this.#packets.length;
-    if (number === this.#packets.length) {
-      this.#numbers.set(packet, number);
-      this.#packets.push(`[${this.wire(packet)},${packet.fromClient ? 1 : 0}]`);
-    }
-    return number;
-  };
-
-  textOf(queues: KeptQueues | null): string {
-    return `{"queues":${JSON.stringify(queues)},"packets":[${this.#packets}],"at":${this.now}}`;
-  }
+/** The text of what is left of an endpoint; `now`: the time in milliseconds since the epoch. */
+export function leftText(queues: KeptQueues | null, packets: NumberedPackets, now: number): string {
+  return `{"queues":${JSON.stringify(queues)},"packets":${packets},"at":${now}}`;
 }
 
 function prefixOf(domain: string, address: Address, [node, incarnation]: Start): string {
@@ -110,13 +88,7 @@ export class LeftQueues {
 
 function leftOf(domain: string, value: unknown): Left | null {
   const { queues, packets, at } = (value ?? {}) as Partial<Record<'queues' | 'packets' | 'at', unknown>>;
-  if (!(queues === null || isKeptQueues(queues)) || !Array.isArray(packets) || typeof at !== 'number') return null;
-  const found: Packet[] = [];
-  for (const one of packets) {
-    if (!Array.isArray(one) || !isWirePacket(one[0], domain)) return null;
-    const packet = packetOf(one[0] as WirePacket, at);
-    packet.fromClient = one[1] === 1;
-    found.push(packet);
-  }
-  return { queues, packets: found };
+  if (!(queues === null || isKeptQueues(queues)) || typeof at !== 'number') return null;
+  const found = numberedPackets(packets, domain, at);
+  return found && { queues, packets: found };
 }

@@ -10,7 +10,8 @@ import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
-import { type LeftQueues, LeftText } from './left-queues.js';
+import { type LeftQueues, leftText } from './left-queues.js';
+import { NumberedPackets } from './numbered-packets.js';
 import { Passing } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 
@@ -101,16 +102,17 @@ export class Parting {
     const actor = domain.tracker.actor(address);
     if (!actor) return;
     const passing = new Passing<Deliver>(() => undefined);
-    const text = new LeftText((packet) => items.wire(packet), domain.runtime.clock.now());
+    const now = domain.runtime.clock.now();
+    const packets = new NumberedPackets((packet) => items.wire(packet));
     const forward = (deliver: Deliver): void => {
       const { packet } = deliver;
       if (!passing.take(deliver, packet.bytes)) domain.drop(packet, 'queueOverflow', address);
     };
     const moved = await new Promise<Moved | null>((done) =>
-      actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: text.numberOf, forward, done }),
+      actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done }),
     );
     if (!moved) return;
-    const whole = text.textOf(moved.queues);
+    const whole = leftText(moved.queues, packets, now);
     this.#characters += whole.length;
     const left = await queues.write(domain.name, address, start, whole);
     if (left !== null) {

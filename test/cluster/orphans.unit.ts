@@ -6,7 +6,8 @@ import { Packet } from '../../src/actors/packet.js';
 import { hashOf } from '../../src/actors/tickets.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
 import { HeldMessages } from '../../src/cluster/held-messages.js';
-import { LeftQueues, LeftText } from '../../src/cluster/left-queues.js';
+import { LeftQueues, leftText } from '../../src/cluster/left-queues.js';
+import { NumberedPackets } from '../../src/cluster/numbered-packets.js';
 import { Orphans } from '../../src/cluster/orphans.js';
 import type { Peer } from '../../src/cluster/peer.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
@@ -108,10 +109,10 @@ class Node {
 
   /** Ends in order, with messages that wait. */
   leave(...bodies: readonly string[]): void {
-    const text = new LeftText(wireOf, 0);
-    const unseen = bodies.map((body) => text.numberOf(packetOf(body)));
+    const packets = new NumberedPackets(wireOf);
+    const unseen = bodies.map((body) => packets.numberOf(packetOf(body)));
     const queues = { node: 'uid', id: 'jack', clients: [], turns: [], unseen };
-    this.records.put(name, address, kept, text.textOf(queues));
+    this.records.put(name, address, kept, leftText(queues, packets, 0));
   }
 
   find(): Promise<unknown> {

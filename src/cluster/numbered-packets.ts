@@ -1,0 +1,48 @@
+/** Packets in a text for another node, or for a later start of this one: each is there once, and queues name it by its number. */
+import type { Packet } from '../actors/packet.js';
+import { packet as isWirePacket } from './validators.js';
+import { packetOf, type WirePacket } from './wire.js';
+
+/** The packets of a text, while it is put together. */
+export class NumberedPackets {
+  readonly #numbers = new Map<Packet, number>();
+  readonly #packets: string[] = [];
+  /** How many characters the packets have up to now, about. */
+  characters = 0;
+
+  constructor(
+    /** The JSON of a packet as it is sent between nodes. */
+    private readonly wire: (packet: Packet) => string,
+  ) {}
+
+  readonly numberOf = (packet: Packet): number => {
+    const known = this.#numbers.get(packet);
+    if (known !== undefined) return known;
+    const number = this.#packets.length;
+    this.#numbers.set(packet, number);
+    const text = `[${this.wire(packet)},${packet.fromClient ? 1 : 0}]`;
+    this.#packets.push(text);
+    this.characters += text.length;
+    return number;
+  };
+
+  toString(): string {
+    return `[${this.#packets}]`;
+  }
+}
+
+/**
+ * The packets of such a text, by their numbers; null where they are malformed. `at`: the time in milliseconds since the epoch from which
+ * what is left to packets that expire counts.
+ */
+export function numberedPackets(value: unknown, domain: string, at: number): readonly Packet[] | null {
+  if (!Array.isArray(value)) return null;
+  const found: Packet[] = [];
+  for (const one of value) {
+    if (!Array.isArray(one) || !isWirePacket(one[0], domain)) return null;
+    const packet = packetOf(one[0] as WirePacket, at);
+    packet.fromClient = one[1] === 1;
+    found.push(packet);
+  }
+  return found;
+}
