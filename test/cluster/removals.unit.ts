@@ -1,7 +1,7 @@
 /** Removals that JetStream has not carried out. */
 import t from 'tap';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
-import { type Removal, Removals } from '../../src/cluster/removals.js';
+import { AT_ONCE, type Removal, Removals } from '../../src/cluster/removals.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -50,6 +50,28 @@ t.test('what is not there any more is not removed again, nor a sequence of a str
   removals.forgetSequences();
   removals.retry();
   t.strictSame(removed, ['key']);
+});
+
+t.test('many removals that wait are tried again some at a time, as what is read waits behind them', async (t) => {
+  let [isLost, open, most, removed] = [true, 0, 0, 0];
+  const removals = new Removals(
+    async () => {
+      if (isLost) throw new JetStreamError('unavailable', 'lost');
+      open += 1;
+      most = Math.max(most, open);
+      await turn();
+      open -= 1;
+      removed += 1;
+    },
+    () => undefined,
+  );
+  t.teardown(() => removals.close());
+  for (let n = 0; n < 2 * AT_ONCE + 1; n++) removals.add(n);
+  await turn();
+  isLost = false;
+  removals.retry();
+  while (removed < 2 * AT_ONCE + 1) await turn();
+  t.equal(most, AT_ONCE);
 });
 
 t.test('of more removals than may wait the others are counted', async (t) => {
