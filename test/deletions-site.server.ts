@@ -174,7 +174,10 @@ t.test(
   },
 );
 
-t.test('a backend’s kept MQTT session has no event of a message that was deleted while it was away', async (t) => {
+const eventsOfMessages = `/domain/${siteA.domain}/events/message`;
+
+/** A backend whose MQTT session with one subscription is kept while it is away. `saidSince`: the bodies in the events that it has when it is back. */
+async function awayBackend(t: Cleaner, filter: string) {
   const domains = [{ ...siteA, events: { kinds: KINDS } }, siteB];
   const server = await testServer(t, { mqtt: { port: -1 }, domains });
   const site = server.site();
@@ -182,37 +185,33 @@ t.test('a backend’s kept MQTT session has no event of a message that was delet
   const session = { clean: false, properties: { sessionExpiryInterval: 600 } };
   const connect = () => client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { ...session, ...login });
   const before = await connect();
-  await before.client.subscribeAsync(`/domain/${siteA.domain}/events/message`, { qos: 1 });
+  await before.client.subscribeAsync(filter, { qos: 1 });
   await before.client.endAsync();
+  const saidSince = async (): Promise<string[]> => {
+    await site.push('jack', 'anna', 'mark');
+    const again = await connect();
+    const had: string[] = [];
+    while (had.at(-1) !== 'mark') had.push(JSON.parse(await again.payload()).packet.body);
+    return had;
+  };
+  return { server, site, saidSince };
+}
+
+t.test('a backend’s kept MQTT session has no event of a message that was deleted while it was away', async (t) => {
+  const { site, saidSince } = await awayBackend(t, eventsOfMessages);
   for (const id of ['one', 'two', 'three']) await site.push('jack', 'anna', id, { id });
   await deleted(site, 'jack', 'anna', 'two');
-  await site.push('jack', 'anna', 'mark');
-  const again = await connect();
-  const had: string[] = [];
-  while (had.at(-1) !== 'mark') had.push(JSON.parse(await again.payload()).packet.body);
-  t.strictSame(had, ['one', 'three', 'mark']);
+  t.strictSame(await saidSince(), ['one', 'three', 'mark']);
 });
 
 t.test(
   'an event that waits in a kept MQTT session by way of a shared subscription goes with its deleted message',
   async (t) => {
-    const domains = [{ ...siteA, events: { kinds: KINDS } }, siteB];
-    const server = await testServer(t, { mqtt: { port: -1 }, domains });
-    const site = server.site();
-    const login = { username: siteA.domain, password: siteA.apikey, clientId: 'backend' };
-    const session = { clean: false, properties: { sessionExpiryInterval: 600 } };
-    const connect = () => client(t, `mqtt://127.0.0.1:${server.mqttPort}`, { ...session, ...login });
-    const before = await connect();
-    await before.client.subscribeAsync(`$share/workers//domain/${siteA.domain}/events/message`, { qos: 1 });
-    await before.client.endAsync();
+    const { server, site, saidSince } = await awayBackend(t, `$share/workers/${eventsOfMessages}`);
     for (const id of ['one', 'two']) await site.push('jack', 'anna', id, { id });
     await deleted(site, 'jack', 'anna', 'one');
     await server.settled();
-    await site.push('jack', 'anna', 'mark');
-    const again = await connect();
-    const had: string[] = [];
-    while (had.at(-1) !== 'mark') had.push(JSON.parse(await again.payload()).packet.body);
-    t.strictSame(had, ['two', 'mark']);
+    t.strictSame(await saidSince(), ['two', 'mark']);
   },
 );
 
