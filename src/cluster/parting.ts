@@ -7,6 +7,7 @@ import type { Address } from '../actors/address.js';
 import type { Moved } from '../actors/moving.js';
 import type { Deliver } from '../actors/router.js';
 import { CLOSE } from '../errors.js';
+import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { ClusteredDomain } from './domain.js';
@@ -41,7 +42,7 @@ export class Parting {
   #isLate = false;
   /** How many characters are on their way to JetStream, and who waits until there are fewer. */
   #characters = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Fifo<() => void>();
 
   constructor(private readonly options: PartingOptions) {}
 
@@ -83,7 +84,8 @@ export class Parting {
           }
           if (this.#isLate) return;
           await this.#write(cluster, address);
-          for (const go of this.#waiting.splice(0)) go();
+          // One goes on for each that is done: it has an endpoint in hand, and has the next one go on.
+          this.#waiting.shift()?.();
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, writeOn));
