@@ -84,7 +84,7 @@ function waitingOf(
   const packets = [...(left?.packets ?? []), ...more];
   if (packets.length === 0) return { queues: null, packets };
   const queues = left?.queues ?? queuesOf(target, kept, 0);
-  const numbers = more.map((packet) => packets.indexOf(packet));
+  const numbers = more.map((_, at) => packets.length - more.length + at);
   return {
     packets,
     queues: {
