@@ -175,6 +175,7 @@ export class NodeStore {
 
   /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
   async lastRecords(): Promise<void> {
+    this.orphans.close();
     for (const journal of this.#journals) {
       journal.flush();
       journal.close();

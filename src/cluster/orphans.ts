@@ -42,7 +42,7 @@ const ATTEMPTS = 3;
 const ADDRESSES = 500;
 const TAKEN_MS = 5000;
 
-export interface OrphansOptions extends Omit<RevivingOptions, 'pace'> {
+export interface OrphansOptions extends Omit<RevivingOptions, 'pace' | 'isServed'> {
   readonly name: string;
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier' | 'incarnation'>;
   readonly rpc: Pick<Rpc, 'call'>;
@@ -63,6 +63,8 @@ export interface OrphansOptions extends Omit<RevivingOptions, 'pace'> {
 
 /** What waits until an endpoint has been taken over; it is told whether it has to come again later. */
 type Waiter = (isLater: boolean) => void;
+/** What is called with the place where a client is, or an endpoint. */
+type Done = (found: Adopted) => void;
 
 export class Orphans {
   /** Endpoints that are being taken over, each with what waits for the end of that. */
@@ -73,15 +75,25 @@ export class Orphans {
   #waitingBytes = 0;
   /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
   readonly #taken = new Map<string, Set<Address>>();
+  #isClosed = false;
 
   constructor(private readonly options: OrphansOptions) {
     this.#pace = new Pace(options.now);
-    this.#reviving = { ...options, pace: this.#pace };
+    this.#reviving = { ...options, pace: this.#pace, isServed: (cluster) => this.#isServed(cluster) };
   }
 
   /** Whether clients of nodes that are gone have come here whose endpoints are still to be taken over, one after the other. */
   get isBusy(): boolean {
     return this.#pace.isBusy;
+  }
+
+  /** Takes over nothing more: this node writes its last records. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #isServed(cluster: ClusteredDomain): boolean {
+    return !this.#isClosed && this.options.domains.get(cluster.domain.name) === cluster;
   }
 
   /** Whether JetStream may have records of a domain's endpoints. */
@@ -129,21 +141,14 @@ export class Orphans {
    * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. `bytes`: of
    * the message that waits for that.
    */
-  find(
-    cluster: ClusteredDomain,
-    address: Address,
-    token: string | null,
-    done: (found: Adopted) => void,
-    bytes = 0,
-  ): void {
+  find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done, bytes = 0): void {
     const { domain } = cluster;
     const start = (): void => {
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
       if (isHere) return done('here');
       const waiting = this.#open.get(address);
       if (waiting) return this.#wait(waiting, bytes, start, done);
-      this.#open.set(address, new Fifo());
-      this.#begin(() => this.#adopt(cluster, address, token), address, done);
+      this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };
     start();
   }
@@ -152,19 +157,13 @@ export class Orphans {
    * Takes over a part that an earlier start of this node has left, whose record has been read. Should another node take it over at the same
    * time, the next write of this node finds that out (`conflict`).
    */
-  restore(cluster: ClusteredDomain, address: Address, part: FoundPart, done: (found: Adopted) => void): void {
+  restore(cluster: ClusteredDomain, address: Address, part: FoundPart, done: Done): void {
     if (isMine(cluster.domain, address) || this.#open.has(address)) return this.find(cluster, address, null, done);
-    this.#open.set(address, new Fifo());
-    const task = (): Promise<Adopted> =>
-      this.#take(cluster, address, part, [homeOf(part)], true).catch((error: unknown) => {
-        if (error instanceof JetStreamError) return 'later';
-        throw error;
-      });
-    this.#begin(task, address, done);
+    this.#begin(cluster, address, () => this.#take(cluster, address, part, [homeOf(part)], true), done);
   }
 
   /** Waits until an endpoint that is being taken over has been. */
-  #wait(waiting: Fifo<Waiter>, bytes: number, start: () => void, done: (found: Adopted) => void): void {
+  #wait(waiting: Fifo<Waiter>, bytes: number, start: () => void, done: Done): void {
     const isFull = waiting.length >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES;
     if (isFull) return this.#delay(done);
     this.#waitingBytes += bytes;
@@ -176,15 +175,18 @@ export class Orphans {
   }
 
   /** Runs a takeover when it has its turn. */
-  #begin(task: () => Promise<Adopted>, address: Address, done: (found: Adopted) => void): void {
+  #begin(cluster: ClusteredDomain, address: Address, task: () => Promise<Adopted>, done: Done): void {
+    this.#open.set(address, new Fifo());
     const end = (found: Adopted): void => {
       if (found === 'later') this.#delay(done);
       else done(found);
       this.#end(address, found === 'later');
     };
+    const attempt = async (): Promise<Adopted> => (this.#isServed(cluster) ? task() : 'later');
     const run = (): Promise<void> =>
-      task().then(end, (error) => {
-        log.error({ event: 'adoption failed', err: error }, 'an endpoint could not be taken over');
+      attempt().then(end, (error) => {
+        const what = { event: 'adoption failed', err: error };
+        if (!(error instanceof JetStreamError)) log.error(what, 'an endpoint could not be taken over');
         end('later');
       });
     if (this.#pace.run(run)) return;
@@ -192,7 +194,7 @@ export class Orphans {
     this.#end(address, true);
   }
 
-  #delay(done: (found: Adopted) => void): void {
+  #delay(done: Done): void {
     this.options.metrics.adoptionsDelayed += 1;
     done('later');
   }
@@ -313,7 +315,9 @@ export class Orphans {
     ]);
     await this.#pace.turn();
     const others = found.filter(([node, start]) => node !== name || start !== mesh.incarnation);
-    this.#forget(cluster.domain, address, part, revision, others);
+    // The endpoint of a node that ends, or of a domain that has been removed, need not have come to write a record.
+    const isKept = this.#isServed(cluster) || records.isWritten(domain.name, address);
+    if (isKept) this.#forget(domain, address, part, revision, others);
     return 'here';
   }
 

@@ -22,6 +22,8 @@ export interface RevivingOptions {
   /** Whether nobody has been told that clients of earlier nodes are gone, as no other node was there when this one started. */
   readonly isQuiet: () => boolean;
   readonly pace: Pick<Pace, 'step'>;
+  /** Whether a domain is served still: an endpoint that comes to one that has been removed never ends; one that comes to a node that ends is not written. */
+  readonly isServed: (cluster: ClusteredDomain) => boolean;
 }
 
 /** What an endpoint goes on with. `era`: the new era of its clients' positions; null: the old one goes on. */
@@ -36,13 +38,14 @@ interface Waiting {
  * null where the part could not be restored. Rejects with a JetStreamError.
  */
 export async function revive(
-  { held, left, isQuiet, pace }: RevivingOptions,
-  { domain }: ClusteredDomain,
+  { held, left, isQuiet, pace, isServed }: RevivingOptions,
+  cluster: ClusteredDomain,
   address: Address,
   part: FoundPart,
   homes: readonly Start[],
   revision: number,
 ): Promise<readonly Start[] | null> {
+  const { domain } = cluster;
   const { kept, node, incarnation, adopter } = part;
   const target = parseTarget(domain.name, address);
   if (!kept || !target) return null;
@@ -57,6 +60,10 @@ export async function revive(
   const packetOf = (number: number): Packet | null => packets[number] ?? null;
   const isTaken = await new Promise<boolean>((done) =>
     pace.step((next) => {
+      if (!isServed(cluster)) {
+        done(false);
+        return next();
+      }
       const actor = domain.endpoint(target);
       const took = (isTaken: boolean): void => {
         if (isTaken) actor.tell({ kind: 'keep' });

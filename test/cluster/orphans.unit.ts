@@ -42,6 +42,7 @@ class Node {
   /** Called for what its endpoint's actor is told; a node that dies does not come to write its record. */
   onKeep: () => void = () => undefined;
   birth = 0;
+  readonly domains = new Map<string, ClusteredDomain>();
   /** The parts of the endpoint that its tracker knows. */
   parts: readonly { readonly node: Pick<Peer, 'name' | 'up'>; readonly hidden: boolean }[] = [];
   readonly peers = new Map<string, Peer>();
@@ -78,7 +79,8 @@ class Node {
     };
     const items = { tookOver: () => '' };
     const tracker = { records: new Map() };
-    const domains = new Map([[name, { domain, items, tracker } as unknown as ClusteredDomain]]);
+    const { domains } = this;
+    domains.set(name, { domain, items, tracker } as unknown as ClusteredDomain);
     this.orphans = new Orphans({
       ...{ name: nodeName, records: this.records, held: this.held, domains },
       mesh: {
@@ -302,5 +304,38 @@ t.test(
     t.equal(await new Promise((done) => t.ok(revive(done))), 'here');
     t.match(n2.eras, [/^j/]);
     t.equal(tickets.scans, 0);
+  },
+);
+
+t.test(
+  'to a domain that is removed, or a node that ends, while it takes an endpoint over, the endpoint does not come',
+  async (t) => {
+    for (const leaveOff of [(node: Node) => node.domains.clear(), (node: Node) => node.orphans.close()]) {
+      const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+      const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+      n1.leave('one');
+      n2.onKeep = () => n2.records.put(name, address, kept);
+      const found = n2.find();
+      leaveOff(n2);
+      t.equal(await found, 'later');
+      t.equal(await n2.find(), 'later', 'nor afterwards');
+      t.strictSame(n2.given, []);
+      n3.onKeep = () => n3.records.put(name, address, kept);
+      t.equal(await n3.find(), 'here', 'another node takes it over');
+      t.strictSame(n3.given, ['one']);
+    }
+  },
+);
+
+t.test(
+  'of an endpoint that came to a node which ends before it was written the record is kept for others',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+    n1.leave('one');
+    n2.onKeep = () => n2.orphans.close();
+    t.equal(await n2.find(), 'here');
+    n3.onKeep = () => n3.records.put(name, address, kept);
+    t.equal(await n3.find(), 'here');
   },
 );
