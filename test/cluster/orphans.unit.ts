@@ -242,6 +242,7 @@ t.test('of many nodes only the record of the one that is gone is read, where it 
   t.equal(found.peer.name, 'n2', 'who comes to another node then is sent to the one that has the endpoint');
   t.equal(tickets.scans, 0);
 });
+
 t.test(
   'what a node that ended in order has left goes on in the era before; where its adopter has died, in a new one, with what that held',
   async (t) => {
