@@ -52,6 +52,7 @@ export class IdLog {
   /** How many readings are under way. */
   #readings = 0;
   #cancel: (() => void) | null = null;
+  #isClosed = false;
 
   constructor(private readonly options: IdLogOptions) {}
 
@@ -106,16 +107,19 @@ export class IdLog {
     return true;
   }
 
-  /** Writes what has been gathered. */
+  /** Writes what has been gathered, as soon as JetStream can be used. */
   flush(): void {
     this.#cancel?.();
     this.#cancel = null;
+    if (!this.options.jetstream.available) return this.#writeLater();
     const fresh = [...this.#fresh];
     this.#fresh.clear();
     for (const gathered of fresh) this.#write(gathered);
   }
 
   close(): void {
+    this.#fresh.clear();
+    this.#isClosed = true;
     this.#cancel?.();
     this.#cancel = null;
   }
@@ -127,8 +131,13 @@ export class IdLog {
   }
 
   #gather(gathered: Gathered): void {
+    if (this.#isClosed) return;
     this.#fresh.add(gathered);
-    this.#cancel ??= this.options.clock.after(GATHER_MS, () => this.flush());
+    this.#writeLater();
+  }
+
+  #writeLater(): void {
+    if (this.#fresh.size > 0) this.#cancel ??= this.options.clock.after(GATHER_MS, () => this.flush());
   }
 
   #write(gathered: Gathered): void {

@@ -15,13 +15,24 @@ const bank = '/domain/a.example/uid/bank' as Address;
 const target = { address: '/domain/a.example/uid/jack' as Address, client: null };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** `writes`: how many records were to be written. */
+class Port extends MemoryStream {
+  readonly jetstream = { available: true };
+  writes = 0;
+
+  override write(...[key, data, done]: Parameters<MemoryStream['write']>): void {
+    this.writes += 1;
+    super.write(key, data, done);
+  }
+}
+
 /** One node; `mine`: the senders whose ids it is to remember. */
-function nodeOf(nodeName: string, stream: MemoryStream, clock: ManualClock, mine: () => readonly string[]) {
+function nodeOf(nodeName: string, stream: Port, clock: ManualClock, mine: () => readonly string[]) {
   const metrics = new Metrics().domain(name);
   const memory = { add: () => undefined, subtract: () => undefined } as unknown as Memory;
   const messageIds = new MessageIds({ name, limits: { idsPerDomain: 3 }, metrics, memory }, clock, null);
   const log = new IdLog({
-    jetstream: { available: true },
+    jetstream: stream.jetstream,
     stream: stream as unknown as KeptStream,
     node: { name: nodeName, mesh: { incarnation: 1 } },
     clock,
@@ -36,7 +47,7 @@ function nodeOf(nodeName: string, stream: MemoryStream, clock: ManualClock, mine
 }
 
 function pair() {
-  const stream = new MemoryStream();
+  const stream = new Port();
   const clock = new ManualClock();
   const mine = { first: [shop, bank] as string[], second: [] as string[] };
   const first = nodeOf('n1', stream, clock, () => mine.first);
@@ -115,6 +126,23 @@ t.test('what JetStream does not take is written later; what it has and cannot be
   second.log.read(null);
   await turn();
   t.strictSame([second.knows(shop, 'one'), second.messageIds.size], ['delivered', 1]);
+});
+
+t.test('nothing is written while JetStream is away, nor after the end', async (t) => {
+  const { stream, clock, first } = pair();
+  stream.isLost = true;
+  stream.jetstream.available = false;
+  first.send(shop, 'one');
+  clock.advance(3000);
+  t.equal(stream.writes, 0);
+  stream.jetstream.available = true;
+  clock.advance(1000);
+  t.equal(stream.writes, 1);
+  first.log.close();
+  clock.advance(3000);
+  first.send(shop, 'two');
+  clock.advance(3000);
+  t.equal(stream.writes, 1);
 });
 
 t.test('what is read is within the limit of ids that are remembered', async (t) => {
