@@ -345,10 +345,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
   /** Takes a peer's endpoints for offline, one a step, unless the peer is heard of meanwhile. */
   *#hiding(peer: Peer): Generator<void> {
     for (const { tracker } of this.domains.values()) {
-      for (const _ of tracker.hide(peer)) {
-        if (peer.up) return;
-        yield;
-      }
+      const steps = tracker.hide(peer);
+      // A generator does its step before it says so: the peer is looked at first.
+      while (!peer.up && !steps.next().done) yield;
     }
   }
 
