@@ -168,8 +168,9 @@ export class Handover {
   #remember(address: Address, way: Way): void {
     this.#ways.set(address, way);
     if (this.#ways.size < this.#most) return;
-    for (const [other, { at, waiting }] of this.#ways) {
-      if (waiting === null && way.at - at > ON_ITS_WAY_MS) this.#ways.delete(other);
+    for (const [other, { at, before, waiting }] of this.#ways) {
+      const latest = Math.max(at, ...(before?.values() ?? []));
+      if (waiting === null && way.at - latest > ON_ITS_WAY_MS) this.#ways.delete(other);
     }
     this.#most = Math.max(MANY_WAYS, 2 * this.#ways.size);
   }

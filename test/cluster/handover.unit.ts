@@ -157,6 +157,16 @@ t.test('ways of long ago are forgotten when there are many', async (t) => {
   t.equal(handover.size, 1);
 });
 
+t.test('a way of long ago is remembered where the endpoint has moved since', async (t) => {
+  const { handover, state, second, third } = single();
+  const way = (n: number) => handover.mustWait(`/domain/a.example/uid/u${n}` as Address, second, 1, never);
+  handover.mustWait(address, second, 1, never);
+  state.now += ON_ITS_WAY_MS + 1;
+  handover.moved(address, third);
+  for (let n = 1; n < MANY_WAYS; n += 1) way(n);
+  t.equal(handover.mustWait(address, second, 1, never), true);
+});
+
 t.test(
   'who asks whether packets wait is answered when they have gone, also where they have to wait again',
   async (t) => {
