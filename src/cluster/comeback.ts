@@ -1,8 +1,9 @@
 /**
  * Takes over at the start of this node what was left of endpoints by nodes that ended in order with nobody to hand over to (parting.ts):
- * at once what an earlier start of this node has left (of many endpoints, beside serving clients), and later, when it is known which nodes there are, this node's share of what
- * others have. Where no other node was there before, all endpoints that an earlier start of this node had come back, as after the restart
- * of a server on its own, also when that was killed. Who comes earlier is taken over as after a node's death (orphans.ts).
+ * at once what an earlier start of this node has left, where there are many beside serving clients; and later, when it is known which nodes
+ * there are, this node's share of what others have left. Where no other node was there before, all endpoints that an earlier start of this
+ * node had come back, as after the restart of a server on its own, also when that was killed. An endpoint whose client comes earlier is
+ * taken over as after a node's death (orphans.ts).
  */
 import type { Address } from '../actors/address.js';
 import { log } from '../log.js';
@@ -16,7 +17,7 @@ import type { Orphans } from './orphans.js';
 import { chosenBy } from './rendezvous.js';
 import type { FoundPart, TicketRecords } from './ticket-records.js';
 
-/** How many endpoints are taken over at a time: fewer than clients that come may have taken over. */
+/** How many endpoints are asked for at a time: enough to keep pace.ts busy, and few, since a client that comes waits behind them. */
 const AT_ONCE = 64;
 /** For how long a node that starts lets clients wait until its endpoints are there; further ones come back while it serves. */
 const WAIT_MS = 2000;
