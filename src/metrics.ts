@@ -292,6 +292,8 @@ export class JetStreamMetrics {
   unanswered = 0;
   /** Removals that were not carried out and not tried again, as too many waited. */
   removalsForgotten = 0;
+  /** Ids of messages that were not written, as too many waited. */
+  idsNotWritten = 0;
   /** Records of this node that JetStream has not acknowledged; bytes of this node's records that have not come back from JetStream. */
   waiting = 0;
   waitingBytes = 0;

@@ -140,6 +140,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'Removals of records that JetStream has not carried out and that are not tried again, as 100,000 wait.',
     (s) => s.removalsForgotten,
   ),
+  storeFamily(
+    'counter',
+    'ids_not_written_total',
+    'Ids of messages that nodes do not find in JetStream when this one is gone, as 100,000 of a domain waited to be written.',
+    (s) => s.idsNotWritten,
+  ),
   storeFamily('gauge', 'waiting_writes', 'Records written here that JetStream has not acknowledged.', (s) => s.waiting),
   storeFamily(
     'gauge',

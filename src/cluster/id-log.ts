@@ -5,13 +5,14 @@
  */
 import { type KnownId, type MessageIds, readKnownIds, type SentMessage } from '../actors/message-ids.js';
 import type { Clock } from '../clock.js';
+import type { JetStreamMetrics } from '../metrics.js';
 import type { Follower } from './following.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import { word } from './ticket-records.js';
 
 const GATHER_MS = 1000;
-/** How many ids of a domain wait for JetStream at most; further ones are not written. */
+/** How many ids of a domain wait for JetStream at most; further ones are not written, and counted. */
 const MOST_WAITING = 100_000;
 /** About how many characters a record has at most: NATS takes 1 MiB. */
 const RECORD_CHARACTERS = 256 * 1024;
@@ -29,7 +30,7 @@ interface IdDomain {
 }
 
 export interface IdLogOptions {
-  readonly jetstream: Pick<JetStreamPort, 'available'>;
+  readonly jetstream: Pick<JetStreamPort, 'available'> & { readonly metrics: Pick<JetStreamMetrics, 'idsNotWritten'> };
   readonly stream: KeptStream;
   readonly node: { readonly name: string; readonly mesh: { readonly incarnation: number } };
   readonly clock: Clock;
@@ -125,9 +126,16 @@ export class IdLog {
   }
 
   #note(gathered: Gathered, { key, at, outcome, members, fromClient }: SentMessage): void {
-    if (outcome === null || gathered.ids.length >= MOST_WAITING) return;
+    if (outcome === null || !this.#hasRoom(gathered, 1)) return;
     gathered.ids.push([key, at, outcome, members, fromClient ? 1 : 0]);
     this.#gather(gathered);
+  }
+
+  /** Whether so many more ids may wait; where they may not, they are counted. */
+  #hasRoom(gathered: Gathered, count: number): boolean {
+    const hasRoom = gathered.ids.length + count <= MOST_WAITING;
+    if (!hasRoom) this.options.jetstream.metrics.idsNotWritten += count;
+    return hasRoom;
   }
 
   #gather(gathered: Gathered): void {
@@ -156,7 +164,7 @@ export class IdLog {
     const key = `${word(gathered.domain.name)}.${word(node.name)}.${node.mesh.incarnation}.${gathered.last}`;
     stream.write(key, JSON.stringify(ids), (answer) => {
       if (!(answer instanceof JetStreamError) || answer.reason !== 'unavailable') return;
-      if (gathered.ids.length + ids.length > MOST_WAITING) return;
+      if (!this.#hasRoom(gathered, ids.length)) return;
       gathered.ids.push(...ids);
       this.#gather(gathered);
     });

@@ -17,7 +17,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 /** `writes`: how many records were to be written. */
 class Port extends MemoryStream {
-  readonly jetstream = { available: true };
+  readonly jetstream = { available: true, metrics: { idsNotWritten: 0 } };
   writes = 0;
 
   override write(...[key, data, done]: Parameters<MemoryStream['write']>): void {
@@ -143,6 +143,17 @@ t.test('nothing is written while JetStream is away, nor after the end', async (t
   first.send(shop, 'two');
   clock.advance(3000);
   t.equal(stream.writes, 1);
+});
+
+t.test('of more ids than may wait for JetStream the others are counted', async (t) => {
+  const { stream, clock, first } = pair();
+  stream.jetstream.available = false;
+  for (let n = 0; n < 100_002; n++) first.send(shop, `${n}`);
+  t.equal(stream.jetstream.metrics.idsNotWritten, 2);
+  stream.isLost = true;
+  stream.jetstream.available = true;
+  clock.advance(1000);
+  t.equal(stream.jetstream.metrics.idsNotWritten, 2, 'those that JetStream did not take wait again');
 });
 
 t.test('what is read is within the limit of ids that are remembered', async (t) => {
