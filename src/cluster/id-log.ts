@@ -14,8 +14,8 @@ import { word } from './ticket-records.js';
 const GATHER_MS = 1000;
 /** How many ids of a domain wait for JetStream at most; further ones are not written, and counted. */
 const MOST_WAITING = 100_000;
-/** About how many characters a record has at most: NATS takes 1 MiB. */
-const RECORD_CHARACTERS = 256 * 1024;
+/** About how many characters a record has at most: NATS takes 1 MiB, and JSON writes a character in six bytes at most. */
+const RECORD_CHARACTERS = 128 * 1024;
 /** How long a message may wait for what is being read; after that its id counts as new. */
 const READ_MS = 3000;
 
