@@ -47,15 +47,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The process that holds the folder; null for nobody, or one that has ended without letting go. */
-function holderOf(file: string): number | null {
-  let text = '';
+/** What a folder's process has written of itself; empty where it has written nothing, or not yet. */
+function markOf(folder: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(join(folder, 'nextalk.pid'), 'utf8').trim();
   } catch {
-    return null;
+    return '';
   }
-  const [word, start = ''] = text.trim().split(' ');
+}
+
+/** The process that holds the folder; null for nobody, or one that has ended without letting go. */
+function holderOf(folder: string): number | null {
+  const [word, start = ''] = markOf(folder).split(' ');
   const pid = Number(word);
   if (!Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid)) return null;
   return start === startOf(pid) ? pid : null;
@@ -63,15 +66,17 @@ function holderOf(file: string): number | null {
 
 /** Whether a running process holds the folder; false where its process has ended without letting go, or nobody has ever held it. */
 function isHeld(folder: string): boolean {
-  return own.has(resolve(folder)) || holderOf(join(folder, 'nextalk.pid')) !== null;
+  return own.has(resolve(folder)) || holderOf(folder) !== null;
 }
 
-/** A folder that has been without the file of its process for this long is not being made any more: that process was killed. */
+/** A folder whose process has not written its id for this long is not being made any more: that process was killed. */
 const MAKING_MS = 10 * 60_000;
 
 function isLeft(folder: string): boolean {
+  // Read first: a process that writes its id meanwhile holds the folder when that is looked at.
+  const mark = markOf(folder);
   if (isHeld(folder)) return false;
-  return existsSync(join(folder, 'nextalk.pid')) || Date.now() - statSync(folder).mtimeMs > MAKING_MS;
+  return mark !== '' || Date.now() - statSync(folder).mtimeMs > MAKING_MS;
 }
 
 /** Removes the folders in `parent` whose names begin with `prefix` and whose process was killed: nobody reads them any more. */
@@ -134,7 +139,7 @@ export function takeFolder(folder: string): () => void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     closeToOthers(path);
-    const holder = holderOf(file);
+    const holder = holderOf(path);
     if (holder !== null) throw inUse(holder);
     rmSync(file, { force: true });
     writeFileSync(file, `${process.pid} ${startOf(process.pid)}\n`, { flag: 'wx' });

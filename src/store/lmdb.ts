@@ -194,6 +194,7 @@ class LmdbStore implements Store, Writing {
   /** Whether changes wait for room; then all later ones wait behind them. */
   #holds = false;
   #failed = false;
+  #isMeasured = true;
   #closed = false;
   #timer: NodeJS.Timeout | null = null;
 
@@ -320,9 +321,14 @@ class LmdbStore implements Store, Writing {
   /** Measures the disk. Where that fails, no space counts as free. */
   #measure(statfs: typeof statfsSync): Measured {
     try {
-      return this.#measureNow(statfs);
+      const measured = this.#measureNow(statfs);
+      this.#isMeasured = true;
+      return measured;
     } catch (err) {
-      log.error({ event: 'disk not measured', err }, 'what is free on the disk of the data folder is not known');
+      // It is measured each second from then on, and the log needs to say it once.
+      if (this.#isMeasured)
+        log.error({ event: 'disk not measured', err }, 'what is free on the disk of the data folder is not known');
+      this.#isMeasured = false;
       return { free: 0, total: 0, reusable: 0, used: 0 };
     }
   }
