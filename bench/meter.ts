@@ -14,6 +14,17 @@ export function cpuMicros(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * tickMicros;
 }
 
+/**
+ * CPU time of a process in microseconds, to the nanosecond, of the threads that it has now: servers keep theirs. A window of
+ * a fraction of a second is too short for the hundredths that /proc/PID/stat counts in.
+ */
+export function exactMicros(pid: number): number {
+  const threads = listOrEmpty(`/proc/${pid}/task`);
+  return (
+    sum(threads.map((thread) => Number(readOrEmpty(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0] ?? 0))) / 1000
+  );
+}
+
 /** Bytes that a process has read so far: from sockets for the most part where it is a server that does not read files. */
 export function readBytes(pid: number): number {
   return Number(/^rchar: (\d+)/m.exec(readOrEmpty(`/proc/${pid}/io`))?.[1] ?? 0);
@@ -87,7 +98,7 @@ export class Meter {
   }
 
   start(): void {
-    this.#serverMicros = sum(this.#pids.map(cpuMicros));
+    this.#serverMicros = sum(this.#pids.map(exactMicros));
     this.#machineMicros = machineMicros();
     this.#own = process.cpuUsage();
     this.#startedMs = performance.now();
@@ -97,7 +108,7 @@ export class Meter {
   stop(mode: string, count: number): Figure[] {
     const seconds = (performance.now() - this.#startedMs) / 1000;
     const own = process.cpuUsage(this.#own);
-    const server = sum(this.#pids.map(cpuMicros)) - this.#serverMicros;
+    const server = sum(this.#pids.map(exactMicros)) - this.#serverMicros;
     const ownMicros = own.user + own.system;
     const others = Math.max(0, machineMicros() - this.#machineMicros - server - ownMicros);
     return [

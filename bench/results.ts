@@ -15,6 +15,8 @@ export interface Results {
   readonly machine: string;
   readonly runs: number;
   readonly quick: boolean;
+  /** Servers took turns: the values at one place of their series are of windows beside each other. */
+  readonly paired?: boolean;
   /** Name and version of each target that ran. */
   readonly versions: Readonly<Record<string, string>>;
   /** What did not run, and why. */
@@ -40,6 +42,7 @@ export const metrics: Readonly<Record<Metric, MetricMeaning>> = {
   server: { label: 'server core', write: percent },
   generator: { label: 'generator core', write: percent },
   others: { label: 'others, cores', write: percent },
+  idle: { label: 'core while others have their turn', write: (value) => `${(value * 100).toFixed(1)}%` },
   p50: { label: 'p50 ms', better: 'less', write: digits },
   p99: { label: 'p99 ms', better: 'less', write: digits },
   p999: { label: 'p99.9 ms', better: 'less', write: digits },

@@ -1,4 +1,5 @@
 /** What a scenario is, and what it is given. */
+import type { OpenPairs } from './rigs/pairs.js';
 
 /**
  * What can be measured: this server, the same with a data folder and with a history besides, an older build of it, and its
@@ -36,6 +37,18 @@ export interface Job {
   readonly offered: number;
 }
 
+/** How servers that are up at the same time take turns. */
+export interface Turns {
+  readonly windows: number;
+  readonly windowMs: number;
+}
+
+/** What a load generator does: one server's job, or those of servers that take turns. */
+export interface Work {
+  readonly jobs: readonly Job[];
+  readonly turns?: Turns;
+}
+
 /** One number of one run. `mode` tells rows of one scenario apart: `1`, `burst`, `1k`. */
 export interface Figure {
   readonly mode: string;
@@ -50,6 +63,7 @@ export type Metric =
   | 'server'
   | 'generator'
   | 'others'
+  | 'idle'
   | 'p50'
   | 'p99'
   | 'p999'
@@ -61,6 +75,21 @@ export type Metric =
 export interface Context extends Job {
   /** Ends the server and starts a new one on the same ports. */
   restart(): Promise<Context>;
+}
+
+/** Messages a second, or a share of what the slowest server takes; neither: as many as the senders' connections bring. */
+export interface PairedLoad {
+  readonly mode: string;
+  readonly rate?: number;
+  readonly share?: number;
+}
+
+/** What is measured of servers that take turns: pairs of a sender and a receiver, under each load. */
+export interface Paired {
+  readonly targets: readonly TargetName[];
+  readonly pairs: number;
+  readonly open: OpenPairs;
+  readonly loads: readonly PairedLoad[];
 }
 
 export interface Scenario {
@@ -76,6 +105,8 @@ export interface Scenario {
   readonly flags?: readonly string[];
   /** Offers this share of what the slowest target reaches in another scenario. */
   readonly offers?: { readonly share: number; readonly of: string; readonly mode: string };
+  /** Can be measured in turns (`--paired`). */
+  readonly paired?: Paired;
   /** Runs in the load generator. Every wait in it is bounded by the conductor's limit for a run. */
   run(context: Context): Promise<Figure[]>;
 }

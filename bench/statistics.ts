@@ -21,6 +21,17 @@ export function summarize(values: readonly number[]): Summary {
   return { median: middle, spread };
 }
 
+/**
+ * The median of the quotients of values that were measured in pairs, and the standard error of that median: the distance of
+ * the quotients' quartiles, as if they were normally distributed, divided by the root of their number.
+ */
+export function pairedRatio(values: readonly number[], others: readonly number[]): { median: number; error: number } {
+  const ratios = values.map((value, pair) => value / (others[pair] ?? Number.NaN)).sort((a, b) => a - b);
+  const quartile = (share: number): number => ratios[Math.floor((ratios.length - 1) * share)] ?? Number.NaN;
+  const deviation = (quartile(0.75) - quartile(0.25)) / 1.349;
+  return { median: median(ratios), error: (1.2533 * deviation) / Math.sqrt(ratios.length) };
+}
+
 const perOctave = 64;
 const smallestMs = 0.001;
 

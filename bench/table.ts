@@ -1,7 +1,7 @@
 /** The one table: a row for each scenario, mode and metric, a column for each target. Markdown that reads as text. */
 import { find, metrics, percent, type Results, type Series } from './results.js';
 import type { Metric, TargetName } from './scenario.js';
-import { summarize } from './statistics.js';
+import { pairedRatio, summarize } from './statistics.js';
 
 /** From this share of its core on, and busier than the server, the load generator may be what was measured. */
 const boundShare = 0.9;
@@ -33,8 +33,12 @@ export function drawTable(head: readonly string[], rows: readonly (readonly stri
 }
 
 /** Our value and a peer's, as the ratio that is better the higher it is for `more`, the lower for `less`. */
-function ratio(ours: Series | undefined, peer: Series): string {
+function ratio(ours: Series | undefined, peer: Series, paired = false): string {
   if (ours === undefined || ours === peer || metrics[peer.metric].better === undefined) return '';
+  if (paired) {
+    const { median, error } = pairedRatio(ours.values, peer.values);
+    return ` (${median.toFixed(2)}× ±${error.toFixed(3)})`;
+  }
   const value = summarize(ours.values).median / summarize(peer.values).median;
   return Number.isFinite(value) ? ` (${value.toFixed(2)}×)` : '';
 }
@@ -42,10 +46,12 @@ function ratio(ours: Series | undefined, peer: Series): string {
 function cell(results: Results, series: Series): string {
   const { median, spread } = summarize(series.values);
   const written = metrics[series.metric].write(median);
-  const around = series.values.length > 1 && metrics[series.metric].better ? ` ±${Math.round(spread * 100)}%` : '';
   const { scenario, mode, metric } = series;
+  const repeated = series.values.length > 1 && metrics[metric].better !== undefined;
+  const around = repeated && !results.paired ? ` ±${Math.round(spread * 100)}%` : '';
   const bound = metric === 'rate' && isBound(results, series) ? '≥' : '';
-  return `${bound}${written}${around}${ratio(find(results.series, scenario, mode, 'nextalk', metric), series)}`;
+  const ours = find(results.series, scenario, mode, 'nextalk', metric);
+  return `${bound}${written}${around}${ratio(ours, series, results.paired)}`;
 }
 
 function isBound(results: Results, { scenario, mode, target }: Series): boolean {

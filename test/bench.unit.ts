@@ -17,8 +17,9 @@ import {
   websocketFrameEnd,
   websocketPayload,
 } from '../bench/scan.js';
-import { Histogram, median, summarize } from '../bench/statistics.js';
+import { Histogram, median, pairedRatio, summarize } from '../bench/statistics.js';
 import { comparisonTable, drawTable, resultsTable } from '../bench/table.js';
+import { order } from '../bench/turns.js';
 import fc from './support/properties.js';
 
 /** A server's frame: unmasked. */
@@ -45,6 +46,36 @@ t.test('medians and spreads are those of the values, whatever their order', asyn
   t.ok(Number.isNaN(median([])));
   t.same(summarize([90, 110, 100]), { median: 100, spread: 0.1 });
   t.same(summarize([0, 0]), { median: 0, spread: 0 });
+});
+
+t.test(
+  'the quotient of windows beside each other is not moved by what slows both, and its error shrinks with their number',
+  async (t) => {
+    const slowed = [1, 3, 1, 2, 7, 1, 1, 4];
+    const noise = [0.98, 1.02, 1, 0.99, 1.01, 1, 0.98, 1.02];
+    const ours = slowed.map((by, pair) => 30 * by * (noise[pair] ?? 1));
+    const theirs = slowed.map((by) => 20 * by);
+    const { median, error } = pairedRatio(ours, theirs);
+    t.ok(Math.abs(median - 1.5) < 0.01, `${median}`);
+    t.ok(error > 0 && error < 0.02, `${error}`);
+    const fourTimes = pairedRatio(Array(4).fill(ours).flat(), Array(4).fill(theirs).flat());
+    t.equal(fourTimes.median, median);
+    t.ok(Math.abs(fourTimes.error / error - 0.5) < 0.05, `${fourTimes.error}`);
+    t.same(pairedRatio([4], [2]), { median: 2, error: 0 });
+    t.ok(Number.isNaN(pairedRatio([], []).median));
+  },
+);
+
+t.test('among servers that take turns each one begins and ends as often as any other', async (t) => {
+  for (const sides of [1, 2, 3, 4]) {
+    const windows = Array.from({ length: 24 }, (_, window) => order(sides, window));
+    const all = Array.from({ length: sides }, (_, side) => side);
+    for (const turn of windows) t.same([...turn].sort(), all, 'each has its turn in each window');
+    for (const at of [0, sides - 1]) {
+      const times = all.map((side) => windows.filter((turn) => turn[at] === side).length);
+      t.same(times, Array(sides).fill(24 / sides), `${sides} servers at place ${at}`);
+    }
+  }
 });
 
 t.test('a histogram answers quantiles within two percent', async (t) => {
@@ -186,6 +217,8 @@ t.test('tables are aligned, compare with peers and mark a busy generator', async
   };
   t.match(resultsTable(results), '100k');
   t.match(resultsTable(results), '≥50k ±0% (2.00×)');
+  const turned = resultsTable({ ...results, paired: true });
+  t.match(turned, '≥50k (2.00× ±0.000)', 'servers that took turns: the quotient and its error');
   const slower: Results = {
     ...results,
     series: series.map((one) => ({ ...one, values: one.values.map((v) => v / 2) })),

@@ -76,6 +76,7 @@ const BENCHMARKS = [
   'npm run bench -- --quick ws-fanout',
   'npm run bench -- --json after.json rest-ws',
   'npm run bench -- --before OTHER/dist/main.js',
+  'npm run bench -- --paired single',
   'npm run bench:connections -- --connections 100000 --bare',
   'npm run bench:cluster -- --nodes 10 --users 1000000',
   'npm run bench:cluster -- --nodes 3 --users 300000 --lease 15000 --jetstream',

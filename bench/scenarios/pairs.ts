@@ -53,6 +53,12 @@ const halfLoad: Scenario = {
   title: 'REST to WebSocket at the same offered rate',
   targets: ['nextalk', 'before', 'uws', 'ws', 'nchan'],
   offers: { share: 0.5, of: 'rest-ws-pairs', mode: '1' },
+  paired: {
+    targets: ['nextalk', 'before', 'uws', 'nchan'],
+    pairs: pairCount,
+    open: openRestSockets,
+    loads: [{ mode: 'half load', share: 0.5 }],
+  },
   run: async (context) => {
     const loop = new PairLoop(pairCount);
     const rig = await openRestSockets(context, pairCount, loop.onDelivered);
