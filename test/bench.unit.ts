@@ -1,6 +1,8 @@
 import t from 'tap';
 import { publishPacket } from '../bench/clients/mqtt.js';
 import { textFrame } from '../bench/clients/websocket.js';
+import { isEqual, messageBody, readMessages } from '../bench/connections/frames.js';
+import { ticketIn } from '../bench/connections/requests.js';
 import { FanoutLoop, PairLoop } from '../bench/loops.js';
 import { addFigures, type Results, type Series } from '../bench/results.js';
 import {
@@ -233,4 +235,41 @@ t.test('the first chunk has no line break before it, and ends where its data end
   t.equal(chunkEnd(bytes, 0, 6), 6);
   t.equal(bytes.toString('latin1', chunkData(bytes, 6, bytes.length)), '\r\n');
   t.equal(chunkEnd(bytes, 6, bytes.length), chunkData(bytes, 6, bytes.length));
+});
+
+t.test('messages of a frame are read from its bytes, wherever it stands in them', async (t) => {
+  const packet = (body: string): string =>
+    `{"from":"u1","to":"u2","nick":"u1","type":"chat","body":"${body}","style":""}`;
+  const frame = (...bodies: string[]): string =>
+    `{"status":"ok","messages":[${bodies.map(packet).join(',')}],"presences":[{"from":"u1"}],"statuses":[]}`;
+  const read = (text: string): (readonly [number, number])[] => {
+    const found: [number, number][] = [];
+    // A read has other frames before and behind.
+    const bytes = Buffer.from(`${frame('1 1.000 before')}${text}${frame('2 2.000 behind')}`);
+    const start = frame('1 1.000 before').length;
+    const count = readMessages(bytes, start, start + text.length, (id, dueMs) => found.push([id, dueMs]));
+    t.equal(count, found.length);
+    return found;
+  };
+  t.same(read(frame()), []);
+  t.same(read(frame(messageBody(10_000_007, 1234.5678))), [[10_000_007, 1234.568]]);
+  t.same(read(frame(messageBody(0, 1.5), messageBody(3, 2))), [
+    [0, 1.5],
+    [3, 2],
+  ]);
+  for (const wrong of ['{"status":"error"}', '{"status":"ok"}', '', frame('hello you all'), frame('7')]) {
+    t.throws(() => read(wrong), wrong);
+  }
+});
+
+t.test('the ticket is found in the answer to ONLINE, and an answer is compared to its end', async (t) => {
+  const bytes = Buffer.from('{"status":"ok","ticket":"u1:abc","jid":"u1"}{"status":"ok","ticket":"u2:x"}');
+  t.equal(ticketIn(bytes, 0, 44), 'u1:abc');
+  t.equal(ticketIn(bytes, 44, bytes.length), 'u2:x');
+  t.equal(ticketIn(bytes, 0, 10), null);
+  const ok = Buffer.from('{"status":"ok"}');
+  t.ok(isEqual(Buffer.from('..{"status":"ok"}..'), 2, 17, ok));
+  for (const other of ['{"status":"ok"', '{"status":"ok"} ', '{"status":"no"}']) {
+    t.notOk(isEqual(Buffer.from(other), 0, other.length, ok), other);
+  }
 });

@@ -31,7 +31,12 @@ export const peerFrame = JSON.stringify({
 });
 
 export function restRequest(path: string, fields: Readonly<Record<string, string>>): Buffer {
-  return httpRequest(`/v5/${path}`, headers, new URLSearchParams({ domain, ...fields }).toString());
+  return restForm(path, new URLSearchParams(fields).toString());
+}
+
+/** The same of fields that are a form already. */
+export function restForm(path: string, form: string): Buffer {
+  return httpRequest(`/v5/${path}`, headers, `domain=${domain}&${form}`);
 }
 
 /** MESSAGES: the same text each time, with a timestamp of constant length. */

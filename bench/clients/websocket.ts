@@ -4,6 +4,7 @@ import { type OpenWire, Wire } from './wire.js';
 
 const textOpcode = 1;
 const pingOpcode = 9;
+const pongOpcode = 10;
 
 /** A client's text frame. The mask is zero, so that the payload needs no work: servers accept every mask. */
 export function textFrame(text: string): Buffer {
@@ -17,6 +18,17 @@ function clientFrame(opcode: number, payload: Buffer): Buffer {
   head[1] = 0x80 | (long ? 126 : payload.length);
   if (long) head.writeUInt16BE(payload.length, 2);
   return Buffer.concat([head, payload]);
+}
+
+/** The answer to a ping without a payload. */
+const emptyPong = clientFrame(pongOpcode, Buffer.alloc(0));
+
+function upgradeRequest(port: number, path: string): Buffer {
+  return Buffer.from(
+    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\n` +
+      'Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    'latin1',
+  );
 }
 
 export interface WebSocketOptions {
@@ -37,46 +49,45 @@ export class WebSocketClient {
   readonly #wire: Wire;
   onText: OnUnit;
 
+  /** `wire`: the server has accepted the upgrade on it. */
   private constructor(wire: Wire, onText: OnUnit) {
     this.#wire = wire;
     this.onText = onText;
+    wire.splitter.unitEnd = websocketFrameEnd;
+    wire.splitter.onUnit = (frame, from, to) => this.#receive(frame, from, to);
   }
 
   /** Resolves once the server has accepted the upgrade. */
-  static async open(options: WebSocketOptions): Promise<WebSocketClient> {
-    let upgraded: (client: WebSocketClient) => void = () => {};
-    let refused: (error: Error) => void = () => {};
-    const opened = new Promise<WebSocketClient>((resolve, reject) => {
-      upgraded = resolve;
-      refused = reject;
-    });
-    const openWire = options.openWire ?? Wire.open;
-    const wire = await openWire({
-      port: options.port,
-      host: options.host,
-      unitEnd: httpBody,
-      onUnit: (bytes, start) => {
-        const status = httpStatus(bytes, start);
-        if (status !== 101) {
-          wire.close();
-          return refused(new Error(`WebSocket upgrade of ${options.path} answered ${status}`));
-        }
-        const client = new WebSocketClient(wire, options.onText);
-        wire.onClose = options.onClose;
-        wire.splitter.unitEnd = websocketFrameEnd;
-        wire.splitter.onUnit = (frame, from, to) => client.#receive(frame, from, to);
-        upgraded(client);
-      },
-      onRead: options.onRead,
-    });
-    wire.onClose = () => refused(new Error(`WebSocket ${options.path} was closed before it was open`));
-    wire.write(
-      Buffer.from(
-        `GET ${options.path} HTTP/1.1\r\nHost: 127.0.0.1:${options.port}\r\nUpgrade: websocket\r\n` +
-          'Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-      ),
-    );
-    return opened;
+  static open(options: WebSocketOptions): Promise<WebSocketClient> {
+    return new Promise((resolve, reject) => WebSocketClient.begin(options, resolve, reject));
+  }
+
+  /** Opens a WebSocket without a promise, for those who open very many: calls either `opened` or `failed`, once. */
+  static begin(
+    options: WebSocketOptions,
+    opened: (client: WebSocketClient) => void,
+    failed: (error: Error) => void,
+  ): void {
+    let wire: Wire | undefined;
+    const onUnit: OnUnit = (bytes, start) => {
+      if (wire === undefined) return;
+      wire.onClose = options.onClose;
+      const status = httpStatus(bytes, start);
+      if (status !== 101) {
+        wire.close();
+        return failed(new Error(`WebSocket upgrade of ${options.path} answered ${status}`));
+      }
+      opened(new WebSocketClient(wire, options.onText));
+    };
+    const { port, host, onRead } = options;
+    const upgrade = (connected: Wire): void => {
+      wire = connected;
+      wire.onClose = () => failed(new Error(`WebSocket ${options.path} was closed before it was open`));
+      wire.write(upgradeRequest(port, options.path));
+    };
+    const wireOptions = { port, host, unitEnd: httpBody, onUnit, onRead };
+    if (options.openWire) options.openWire(wireOptions).then(upgrade, failed);
+    else Wire.begin(wireOptions, upgrade, failed);
   }
 
   /** Sends bytes made by `textFrame`. */
@@ -92,6 +103,9 @@ export class WebSocketClient {
     const opcode = bytes[start]! & 0x0f;
     const payload = websocketPayload(bytes, start);
     if (opcode === textOpcode) this.onText(bytes, payload, end);
-    else if (opcode === pingOpcode) this.#wire.write(clientFrame(10, Buffer.from(bytes.subarray(payload, end))));
+    else if (opcode === pingOpcode)
+      this.#wire.write(
+        payload === end ? emptyPong : clientFrame(pongOpcode, Buffer.from(bytes.subarray(payload, end))),
+      );
   }
 }

@@ -41,28 +41,33 @@ export class Wire {
   }
 
   static open(options: WireOptions): Promise<Wire> {
-    return new Promise((resolve, reject) => {
-      const wire = new Wire(options);
-      const { onRead } = options;
-      const take = (length: number, bytes: Uint8Array): boolean => {
-        if (wire.#isSilent) return true;
-        wire.splitter.feed(bytes as Buffer, length);
-        onRead?.();
-        return true;
-      };
-      const socket = secure ? wireTls(options.port, take) : wireTcp(options.port, options.host ?? loopback, take);
-      wire.#socket = socket;
-      socket.setNoDelay(true);
-      socket.once('error', reject);
-      socket.once('close', () => {
-        wire.#isOver = true;
-        if (!wire.#isSilent) wire.#tellEnd();
-      });
-      socket.once(secure ? 'secureConnect' : 'connect', () => {
-        socket.off('error', reject);
-        socket.on('error', () => {});
-        resolve(wire);
-      });
+    return new Promise((resolve, reject) => Wire.begin(options, resolve, reject));
+  }
+
+  /** Opens a connection without a promise, for those who open very many: calls either `opened` or `failed`. */
+  static begin(options: WireOptions, opened: (wire: Wire) => void, failed: (error: Error) => void): void {
+    const wire = new Wire(options);
+    const { onRead } = options;
+    const take = (length: number, bytes: Uint8Array): boolean => {
+      if (wire.#isSilent) return true;
+      wire.splitter.feed(bytes as Buffer, length);
+      onRead?.();
+      return true;
+    };
+    const socket = secure ? wireTls(options.port, take) : wireTcp(options.port, options.host ?? loopback, take);
+    let isOpen = false;
+    wire.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => {
+      if (!isOpen) failed(error);
+    });
+    socket.once('close', () => {
+      wire.#isOver = true;
+      if (!wire.#isSilent) wire.#tellEnd();
+    });
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      isOpen = true;
+      opened(wire);
     });
   }
 

@@ -3,10 +3,12 @@
  * counts what arrives. Told what to do by the conductor (main.ts), over its channel.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HttpPool, httpRequest } from '../clients/http.js';
-import { domain, goOnline, restRequest, ringBuddies, userId } from '../clients/nextalk.js';
+import { HttpPool } from '../clients/http.js';
+import { domain, userId } from '../clients/nextalk.js';
 import { textFrame, WebSocketClient } from '../clients/websocket.js';
-import { each } from '../clients/wire.js';
+import type { OnUnit } from '../scan.js';
+import { isEqual, readMessages } from './frames.js';
+import { bareMessageRequest, messageRequest, onlineRequests, ticketIn } from './requests.js';
 
 /** What one process holds. */
 export interface Share {
@@ -58,13 +60,17 @@ const talkWidth = 32;
 /** A process gives up when more of its users have failed. */
 const mostFailures = 100;
 
-const emptyMessages = '{"status":"ok","messages":[]';
+/** How the server says that a socket is subscribed. */
+const subscribed = Buffer.from('{"status":"ok"}');
 
 /** Below this many, an id is one of this process's messages. */
 const idsPerHolder = 10_000_000;
 
 /** Milliseconds of a clock that all processes of the machine share. */
 const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+
+/** Told once of each user: null, or why the user could not be brought online and connected. */
+type Settled = (error: Error | null) => void;
 
 /** A ticket unused for 10 s expires: then it is these clients that were too slow. */
 function refusal(answer: string, waitedMs: number): Error {
@@ -73,6 +79,9 @@ function refusal(answer: string, waitedMs: number): Error {
 
 class Holder {
   readonly #share: Share;
+  /** Made before the users come. */
+  readonly #onlines: readonly Buffer[];
+  /** As a form has them. */
   readonly #tickets: string[] = [];
   readonly #sockets: WebSocketClient[] = [];
   readonly #seen = new Set<number>();
@@ -82,9 +91,14 @@ class Holder {
   readonly #failures: Record<string, number> = {};
   #failed = 0;
   #counts = { held: 0, connected: 0, sent: 0, refused: 0, received: 0, duplicates: 0, presences: 0 };
+  /** How many users have begun to come, and how many have come or failed. */
+  #begun = 0;
+  #settled = 0;
+  #allSettled: () => void = () => undefined;
 
   constructor(share: Share) {
     this.#share = share;
+    this.#onlines = share.target === 'uws' ? [] : onlineRequests(share);
   }
 
   get counts(): Counts {
@@ -96,28 +110,40 @@ class Holder {
   }
 
   async connect(): Promise<void> {
-    const { target, port, hosts, first, count, width } = this.#share;
+    const { target, port, hosts, width } = this.#share;
     const pool = target === 'uws' ? null : await HttpPool.open(port, onlineWidth, hosts[0]);
-    await each(count, width, async (index) => {
-      if (this.#failed > mostFailures) return;
-      try {
-        if (pool) await this.#bring(pool, index);
-        else await this.#hold(`/ws/${userId(first + index)}`, null);
-        this.#counts.connected += 1;
-      } catch (error) {
-        this.#fail(error instanceof Error ? error.message : String(error));
-      }
+    await new Promise<void>((resolve) => {
+      this.#allSettled = resolve;
+      for (let i = 0; i < width; i += 1) this.#begin(pool);
     });
     pool?.close();
   }
 
-  async #bring(pool: HttpPool, index: number): Promise<void> {
-    const { first, users, buddies } = this.#share;
-    const name = userId(first + index);
-    const fields = { name, nick: name, buddies: ringBuddies(first + index, users, buddies) };
-    const ticket = await goOnline(pool.next(), fields);
-    this.#tickets[index] = ticket;
-    await this.#hold('/v5/wsocket', `subscribe ${domain} ${ticket}`);
+  /** Has the next user come, and the one after it when that one is there or has failed. */
+  #begin(pool: HttpPool | null): void {
+    const { count, first } = this.#share;
+    const isOver = this.#begun === count || this.#failed > mostFailures;
+    if (isOver && this.#settled === this.#begun) this.#allSettled();
+    if (isOver) return;
+    const index = this.#begun;
+    this.#begun += 1;
+    const settled = (error: Error | null): void => {
+      if (error === null) this.#counts.connected += 1;
+      else this.#fail(error.message);
+      this.#settled += 1;
+      this.#begin(pool);
+    };
+    if (pool) this.#bring(pool, index, settled);
+    else this.#hold(index, `/ws/${userId(first + index)}`, null, settled);
+  }
+
+  #bring(pool: HttpPool, index: number, settled: Settled): void {
+    pool.next().request(this.#onlines[index]!, (_status, bytes, start, end) => {
+      const ticket = ticketIn(bytes, start, end);
+      if (ticket === null) return settled(new Error(`ONLINE answered ${bytes.toString('latin1', start, end)}`));
+      this.#tickets[index] = encodeURIComponent(ticket);
+      this.#hold(index, '/v5/wsocket', `subscribe ${domain} ${ticket}`, settled);
+    });
   }
 
   #fail(why: string): void {
@@ -126,59 +152,44 @@ class Holder {
   }
 
   /** Opens a WebSocket. One that is to subscribe is held when that has been answered. */
-  async #hold(path: string, subscribe: string | null): Promise<void> {
+  #hold(index: number, path: string, subscribe: string | null, settled: Settled): void {
     const { port, hosts } = this.#share;
     const askedMs = nowMs();
-    let isHeld = subscribe === null;
-    let isSubscribed: () => void = () => undefined;
-    let isRefused: (error: Error) => void = () => undefined;
-    const subscribed = new Promise<void>((resolve, reject) => {
-      isSubscribed = resolve;
-      isRefused = reject;
-    });
-    const socket = await WebSocketClient.open({
-      port,
-      host: hosts[this.#sockets.length % hosts.length],
-      path,
-      onText: (bytes, start, end) => {
-        if (isHeld) return this.#receive(bytes, start, end);
-        socket.onText = this.#receive;
-        const answer = bytes.toString('latin1', start, end);
-        if (answer !== '{"status":"ok"}') return isRefused(refusal(answer, nowMs() - askedMs));
-        isHeld = true;
-        this.#counts.held += 1;
-        isSubscribed();
-      },
-      onClose: () => {
-        if (!isHeld) return isRefused(new Error('the socket was closed before it was subscribed'));
-        this.#counts.held -= 1;
-        this.#fail('a held socket was closed');
-      },
-    });
-    this.#sockets.push(socket);
-    if (subscribe === null) {
+    let isHeld = false;
+    const held = (): void => {
+      isHeld = true;
       this.#counts.held += 1;
-      return;
-    }
-    socket.send(textFrame(subscribe));
-    await subscribed;
+      settled(null);
+    };
+    const onClose = (): void => {
+      if (!isHeld) return settled(new Error('the socket was closed before it was subscribed'));
+      this.#counts.held -= 1;
+      this.#fail('a held socket was closed');
+    };
+    const opened = (socket: WebSocketClient): void => {
+      this.#sockets.push(socket);
+      if (subscribe === null) return held();
+      socket.onText = (bytes, start, end) => {
+        socket.onText = this.#receive;
+        if (isEqual(bytes, start, end, subscribed)) return held();
+        socket.close();
+        settled(refusal(bytes.toString('latin1', start, end), nowMs() - askedMs));
+      };
+      socket.send(textFrame(subscribe));
+    };
+    const host = hosts[index % hosts.length];
+    WebSocketClient.begin({ port, host, path, onText: this.#receive, onClose }, opened, settled);
   }
 
-  readonly #receive = (bytes: Buffer, start: number, end: number): void => {
-    const text = bytes.toString('latin1', start, end);
-    if (text.startsWith(emptyMessages)) {
-      this.#counts.presences += 1;
-      return;
-    }
-    const arrivedMs = nowMs();
-    const { messages }: { messages: readonly { readonly body: string }[] } = JSON.parse(text);
-    for (const { body } of messages) {
-      const [id = 0, sentMs = 0] = body.split(' ').map(Number);
-      if (this.#seen.has(id)) this.#counts.duplicates += 1;
-      this.#seen.add(id);
-      this.#counts.received += 1;
-      if (sentMs >= this.#warmMs) this.#latencies.push(arrivedMs - sentMs);
-    }
+  readonly #receive: OnUnit = (bytes, start, end) => {
+    if (readMessages(bytes, start, end, this.#received) === 0) this.#counts.presences += 1;
+  };
+
+  readonly #received = (id: number, dueMs: number): void => {
+    if (this.#seen.has(id)) this.#counts.duplicates += 1;
+    this.#seen.add(id);
+    this.#counts.received += 1;
+    if (dueMs >= this.#warmMs) this.#latencies.push(nowMs() - dueMs);
   };
 
   /** Offers messages at a rate, from one user to another, whatever the server does. Resolves when all are answered. */
@@ -187,36 +198,34 @@ class Holder {
     const pool = await HttpPool.open(this.#share.port, talkWidth, this.#share.hosts[0]);
     const startMs = nowMs();
     this.#warmMs = startMs + warmUpMs;
-    const answers: Promise<void>[] = [];
-    while (answers.length < total) {
+    let answered = 0;
+    let allAnswered: () => void = () => undefined;
+    const all = new Promise<void>((resolve) => {
+      allAnswered = resolve;
+    });
+    const onAnswer = (status: number): void => {
+      if (status !== 200) this.#counts.refused += 1;
+      answered += 1;
+      if (answered === total) allAnswered();
+    };
+    for (let number = 0; number < total; ) {
       const due = Math.min(total, Math.floor(((nowMs() - startMs) * rate) / 1000) + 1);
-      while (answers.length < due)
-        answers.push(this.#send(pool, answers.length, startMs + (answers.length * 1000) / rate));
-      const nextMs = startMs + (answers.length * 1000) / rate;
-      await sleep(Math.max(1, Math.ceil(nextMs - nowMs())));
+      for (; number < due; number += 1)
+        pool.next().request(this.#nextMessage(number, startMs + (number * 1000) / rate), onAnswer);
+      await sleep(Math.max(1, Math.ceil(startMs + (number * 1000) / rate - nowMs())));
     }
-    await Promise.all(answers);
+    await all;
     pool.close();
   }
 
-  async #send(pool: HttpPool, number: number, dueMs: number): Promise<void> {
-    const { holder } = this.#share;
-    const body = `${holder * idsPerHolder + this.#counts.sent} ${dueMs.toFixed(3)} quick brown fox`;
-    this.#counts.sent += 1;
-    const { status } = await pool.next().ask(this.#request(number, body));
-    if (status !== 200) this.#counts.refused += 1;
-  }
-
-  #request(number: number, body: string): Buffer {
+  #nextMessage(number: number, dueMs: number): Buffer {
     const { target, holder, first, users, count } = this.#share;
+    const id = holder * idsPerHolder + this.#counts.sent;
+    this.#counts.sent += 1;
     // Steps without a common factor with the number of users: sender and receiver are all over the machine.
-    if (target === 'uws') {
-      const to = userId(first + ((number * 104_729) % count));
-      return httpRequest(`/send/${to}`, '', JSON.stringify({ status: 'ok', messages: [{ body }] }));
-    }
+    if (target === 'uws') return bareMessageRequest(userId(first + ((number * 104_729) % count)), id, dueMs);
     const ticket = this.#tickets[(number * 7919) % count] ?? '';
-    const to = userId((holder * 31 + number * 104_729) % users);
-    return restRequest('messages', { ticket, to, body, timestamp: '1' });
+    return messageRequest(ticket, userId((holder * 31 + number * 104_729) % users), id, dueMs);
   }
 }
 

@@ -36,6 +36,10 @@ export class Holders {
     };
   }
 
+  get pids(): readonly number[] {
+    return this.#children.map(({ pid }) => pid ?? 0);
+  }
+
   close(): void {
     for (const child of this.#children) child.kill('SIGKILL');
   }

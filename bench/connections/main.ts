@@ -129,8 +129,11 @@ function bytesIn(folder: string | null): number {
 
 /** Brings the users online and connects them. */
 async function connect({ pids, natsPids, folder }: Measured, holders: Holders): Promise<Record<string, number>> {
+  // All processes of clients have started, and have made their requests.
+  await holders.all({ kind: 'count' }, 60_000);
   const empty = memoryBytes(pids());
   const [server, nats, read] = [cpuSeconds(pids()), cpuSeconds(natsPids), bytesRead(natsPids)];
+  const clients = cpuSeconds(holders.pids);
   const startMs = performance.now();
   const connected = await holders.all({ kind: 'connect' }, 600_000);
   const seconds = (performance.now() - startMs) / 1000;
@@ -141,6 +144,7 @@ async function connect({ pids, natsPids, folder }: Measured, holders: Holders): 
     seconds,
     serverMicrosPerUser: ((cpuSeconds(pids()) - server) * 1e6) / connections,
     natsMicrosPerUser: ((cpuSeconds(natsPids) - nats) * 1e6) / connections,
+    clientMicrosPerUser: ((cpuSeconds(holders.pids) - clients) * 1e6) / connections,
     natsReadPerUser: (bytesRead(natsPids) - read) / connections,
     journalBytesPerUser: bytesIn(folder) / connections,
     presences,
@@ -155,9 +159,11 @@ async function measure(measured: Measured, holders: Holders): Promise<Record<str
   note(`talking at ${rate} a second for ${(warmUpMs + talkMs) / 1000} s`);
   const task = { kind: 'talk', rate: rate / holderCount, ms: warmUpMs + talkMs, warmUpMs } as const;
   const [server, nats, read] = [cpuSeconds(pids()), cpuSeconds(natsPids), bytesRead(natsPids)];
+  const clients = cpuSeconds(holders.pids);
   await holders.all(task, task.ms + 120_000);
   await settled(holders);
   const [serverSeconds, natsSeconds] = [cpuSeconds(pids()) - server, cpuSeconds(natsPids) - nats];
+  const clientSeconds = cpuSeconds(holders.pids) - clients;
   const after = memoryBytes(pids());
   const end = await holders.all({ kind: 'report' }, 60_000);
   const latencies = Float64Array.from(end.latencies).sort();
@@ -174,6 +180,7 @@ async function measure(measured: Measured, holders: Holders): Promise<Record<str
     duplicates: end.duplicates,
     serverMicrosPerMessage: (serverSeconds * 1e6) / end.sent,
     natsMicrosPerMessage: (natsSeconds * 1e6) / end.sent,
+    clientMicrosPerMessage: (clientSeconds * 1e6) / end.sent,
     natsReadPerMessage: (bytesRead(natsPids) - read) / end.sent,
     p50Ms: quantile(sorted, 0.5),
     p99Ms: quantile(sorted, 0.99),
@@ -231,7 +238,7 @@ function table(columns: readonly Readonly<Record<string, number>>[]): string {
     value === undefined ? '' : Number.isInteger(value) ? String(value) : value.toFixed(2);
   const names = [...new Set(columns.flatMap((column) => Object.keys(column)))];
   return names
-    .map((name) => `${name.padEnd(18)}${columns.map((column) => cell(column[name]).padStart(12)).join('')}\n`)
+    .map((name) => `${name.padEnd(23)}${columns.map((column) => cell(column[name]).padStart(12)).join('')}\n`)
     .join('');
 }
 
@@ -244,7 +251,7 @@ async function main(): Promise<void> {
   const bare = flags.bare ? await measureBare() : undefined;
   const own = await measureOwn();
   const title = `${connections} connections, ${workers} workers`;
-  process.stdout.write(`${title.padEnd(18)}\n${' '.repeat(23)}NexTalk${bare ? '    bare uWS' : ''}\n`);
+  process.stdout.write(`${title.padEnd(23)}\n${' '.repeat(28)}NexTalk${bare ? '    bare uWS' : ''}\n`);
   process.stdout.write(table(bare ? [own, bare] : [own]));
   if (flags.json !== undefined)
     writeFileSync(flags.json, `${JSON.stringify({ connections, workers, own, bare }, null, 1)}\n`);
