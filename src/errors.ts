@@ -14,6 +14,8 @@ export interface ReplyError {
   readonly detail?: string;
   /** Seconds, for the `Retry-After` header of 429 and 503. */
   readonly retryAfterS?: number;
+  /** Whether the body says so too, for clients that see no header: JSONP and WebSocket. */
+  readonly saysWhen?: boolean;
   /** The `WWW-Authenticate` header of 401, where it does not ask for an API key. */
   readonly challenge?: string;
   /** The `Allow` header of 405. */
@@ -57,8 +59,10 @@ export function lockedOut(retryAfterS: number): ReplyError {
 /** Draining, over capacity, or the actor that should have answered failed. */
 export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'unavailable', retryAfterS: 5 });
 
-/** Told to a client whose node is gone: its ticket can be taken over in a moment, or when the store answers again. */
-export const COME_LATER: ReplyError = Object.freeze({ ...UNAVAILABLE, retryAfterS: 1 });
+/** Told to a client whose node is gone: its ticket can be taken over in so many seconds, or when the store answers again. */
+export function comeLater(retryAfterS: number): ReplyError {
+  return { ...UNAVAILABLE, retryAfterS, saysWhen: true };
+}
 
 /** Answers a call that would take more memory than the domain or the process has. */
 export const OUT_OF_MEMORY: ReplyError = Object.freeze({ ...UNAVAILABLE, refusal: 'outOfMemory' });

@@ -63,9 +63,6 @@ const graceMs = 8000;
 /** Users brought online in one turn of the event loop. */
 const usersInATurn = 500;
 
-/** How long a user whose node is gone waits where another node says that it comes too early: at least so long, at most twice. */
-const laterMs = 1000;
-
 /** How often a node asks another one for an answer, to see how long that takes; and how long it waits for one at most. */
 const hopEveryMs = 20;
 const hopLimitMs = 10_000;
@@ -188,7 +185,7 @@ class SimulatedNode {
     records.put(domainName, addressOf(first + user), kept);
   }
 
-  /** Resolves when all are here. */
+  /** Resolves when all are here. Who is told to come later waits for as long as that says, and up to twice as long, as the browser library does. */
   async adopt(node: string, first: number, users: number): Promise<void> {
     const { orphans } = this.#domain.cluster as ClusteredDomain;
     if (!orphans) throw new Error('nothing is kept');
@@ -197,6 +194,7 @@ class SimulatedNode {
         new Promise((resolve) => orphans.find(addressOf(user), tokenOf(node, user), resolve));
       for (let found = await find(); found !== 'here'; found = await find()) {
         if (found !== 'later') throw new Error(`user ${user} is not known`);
+        const laterMs = orphans.laterS() * 1000;
         await new Promise((resolve) => setTimeout(resolve, laterMs * (1 + Math.random())));
       }
     };

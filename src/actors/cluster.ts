@@ -113,7 +113,7 @@ export interface ClusterSessions {
    * Takes over a session whose node is gone. `done` gets `here` where that has succeeded, the node that has the session, `later` where it
    * cannot be said yet, or null where there is no such session.
    */
-  find(clientId: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void;
+  find(clientId: string, done: FoundHome): void;
   /** null: sessions are lost with their node. */
   readonly records: SessionRecords | null;
   /** Hands sessions over to other nodes and takes them; null: the domain's sessions do not move. */
@@ -183,8 +183,11 @@ export interface Relays {
   takeTurn(record: EndpointRecord, deliver: Deliver, own: number): boolean;
 }
 
-/** Called with the client of a ticket, or a stand-in; null: there is none, or (`isLater`) the caller is to ask again in a moment. */
-export type FoundClient = (client: Client | null, isLater?: boolean) => void;
+/** Called with the client of a ticket, or a stand-in; null: there is none, or who asks is to come again in `laterS` seconds. */
+export type FoundClient = (client: Client | null, laterS?: number) => void;
+
+/** Called with the place where a client or session lives. `later`: who asks is to come again, in `laterS` seconds; null: no node knows it. */
+export type FoundHome = (found: RemoteNode | 'here' | 'later' | null, laterS?: number) => void;
 
 /** Writes endpoints as they change, so that another node can take them over when this one is gone. */
 export interface EndpointJournal {
@@ -246,8 +249,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   forward(address: Address, token: string, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /** Whether another node within its lease may know a ticket, since it has issued the ticket or has a part of its endpoint. */
   isKnown(address: Address, token: string): boolean;
-  /** Finds the node where the client of a ticket lives. `later`: ask again in a moment; null: no node knows the ticket. */
-  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void;
+  /** Finds the node where the client of a ticket lives. */
+  locate(address: Address, token: string, done: FoundHome): void;
   /** Sends a call on to the node where an endpoint lives; otherwise as `forward`. */
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean;
   /**

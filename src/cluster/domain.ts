@@ -4,7 +4,7 @@
  * nodes is in incoming.ts.
  */
 import type { Address } from '../actors/address.js';
-import type { DomainCluster, EndpointJournal, FoundClient, MessageKeeper, RemoteNode } from '../actors/cluster.js';
+import type { DomainCluster, EndpointJournal, MessageKeeper, RemoteNode } from '../actors/cluster.js';
 import { deletionOf } from '../actors/deletions.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
@@ -236,11 +236,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.whereabouts.mayKnow(address, token);
   }
 
-  locate(address: Address, token: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void {
-    this.whereabouts.find(address, token, false, (found) =>
-      done(typeof found === 'string' ? found : (found?.peer ?? null)),
-    );
-  }
+  readonly locate: DomainCluster['locate'] = (...asked) => this.remoteClients.locate(...asked);
+  readonly remoteClient: DomainCluster['remoteClient'] = (...asked) => this.remoteClients.find(...asked);
 
   forwardTo(address: Address, call: readonly unknown[], done: (answer: unknown) => void): boolean {
     return this.#forward(this.#peersOf(address)[0] ?? null, call, done);
@@ -273,10 +270,6 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.domain.runtime.metrics.cluster.callsForwarded += 1;
     this.node.rpc.call(peer, 'call', [this.domain.name, ...call], CALL_MS, done);
     return true;
-  }
-
-  remoteClient(address: Address, token: string, counting: boolean, done: FoundClient): void {
-    this.remoteClients.find(address, token, counting, done);
   }
 
   arrival(receivers: readonly Address[]): (done: () => void) => void {

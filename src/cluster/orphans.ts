@@ -9,7 +9,6 @@
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { hashOf } from '../actors/tickets.js';
-import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
@@ -28,14 +27,9 @@ import { livingNode, type Peer } from './peer.js';
 import { type RevivingOptions, revive } from './reviving.js';
 import type { Rpc } from './rpc.js';
 import { forgetPart } from './taken-parts.js';
+import { Takeovers } from './takeovers.js';
 import type { FoundPart, Start, TicketRecords } from './ticket-records.js';
 
-/**
- * How many may wait for one endpoint that is being taken over, and how many bytes of messages for all of them. Further ones are told
- * `later`, as are those that pace.ts has no room for.
- */
-const MOST_WAITING = 2000;
-const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 /** How many attempts a takeover has, since another node may write the endpoint's record at the same time. */
 const ATTEMPTS = 3;
 /** How many addresses one `taken` call has at most. */
@@ -61,18 +55,13 @@ export interface OrphansOptions extends Omit<RevivingOptions, 'pace' | 'isServed
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
 }
 
-/** What waits until an endpoint has been taken over; it is told whether it has to come again later. */
-type Waiter = (isLater: boolean) => void;
 /** What is called with the place where a client is, or an endpoint. */
 type Done = (found: Adopted) => void;
 
 export class Orphans {
-  /** Endpoints that are being taken over, each with what waits for the end of that. */
-  readonly #open = new Map<Address, Fifo<Waiter>>();
+  readonly #open = new Takeovers();
   readonly #pace: Pace;
   readonly #reviving: RevivingOptions;
-  /** Bytes of the messages that wait in `#open`. */
-  #waitingBytes = 0;
   /** Endpoints that this node has taken over, by the name and incarnation of the node that they were on. */
   readonly #taken = new Map<string, Set<Address>>();
   #isClosed = false;
@@ -110,6 +99,7 @@ export class Orphans {
         if (cluster) this.find(cluster, address, token, done);
         else done(null);
       },
+      laterS: () => this.#pace.laterS(),
       revive: (address, bytes, done) => {
         const cluster = this.options.domains.get(domain.name);
         const parts = domain.tracker.records.get(address)?.parts ?? [];
@@ -124,17 +114,14 @@ export class Orphans {
         return true;
       },
       whenTaken: (addresses, done) => {
-        const open = addresses ?? [...this.#open.keys()].filter((one) => one.startsWith(`/domain/${domain.name}/`));
-        oneByOne(open, (address, next) => this.whenTaken(address, next), done);
+        oneByOne(addresses ?? this.#open.of(domain.name), (address, next) => this.whenTaken(address, next), done);
       },
     };
   }
 
   /** Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. */
   whenTaken(address: Address, done: () => void): void {
-    const waiting = this.#open.get(address);
-    if (waiting && waiting.length < MOST_WAITING) waiting.push(() => done());
-    else done();
+    if (!this.#open.wait(address, 0, () => done())) done();
   }
 
   /**
@@ -146,8 +133,7 @@ export class Orphans {
     const start = (): void => {
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
       if (isHere) return done('here');
-      const waiting = this.#open.get(address);
-      if (waiting) return this.#wait(waiting, bytes, start, done);
+      if (this.#open.has(address)) return this.#wait(address, bytes, start, done);
       this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };
     start();
@@ -162,25 +148,22 @@ export class Orphans {
     this.#begin(cluster, address, () => this.#take(cluster, address, part, [homeOf(part)], true), done);
   }
 
-  /** Waits until an endpoint that is being taken over has been. */
-  #wait(waiting: Fifo<Waiter>, bytes: number, start: () => void, done: Done): void {
-    const isFull = waiting.length >= MOST_WAITING || this.#waitingBytes + bytes > MOST_WAITING_BYTES;
-    if (isFull) return this.#delay(done);
-    this.#waitingBytes += bytes;
-    waiting.push((isLater) => {
-      this.#waitingBytes -= bytes;
+  /** Waits until an endpoint that is being taken over has been; where too many wait, `done` is told `later`. */
+  #wait(address: Address, bytes: number, start: () => void, done: Done): void {
+    const isWaiting = this.#open.wait(address, bytes, (isLater) => {
       if (isLater) this.#delay(done);
       else start();
     });
+    if (!isWaiting) this.#delay(done);
   }
 
   /** Runs a takeover when it has its turn. */
   #begin(cluster: ClusteredDomain, address: Address, task: () => Promise<Adopted>, done: Done): void {
-    this.#open.set(address, new Fifo());
+    this.#open.begin(address);
     const end = (found: Adopted): void => {
       if (found === 'later') this.#delay(done);
       else done(found);
-      this.#end(address, found === 'later');
+      this.#open.end(address, found === 'later');
     };
     const attempt = async (): Promise<Adopted> => (this.#isServed(cluster) ? task() : 'later');
     const run = (): Promise<void> =>
@@ -191,22 +174,12 @@ export class Orphans {
       });
     if (this.#pace.run(run)) return;
     this.#delay(done);
-    this.#end(address, true);
+    this.#open.end(address, true);
   }
 
   #delay(done: Done): void {
     this.options.metrics.adoptionsDelayed += 1;
     done('later');
-  }
-
-  /** An endpoint is not being taken over any more. Where the first that waited begins that anew, the others wait for its end in their turn. */
-  #end(address: Address, isLater: boolean): void {
-    const waiting = this.#open.get(address);
-    this.#open.delete(address);
-    while (waiting && waiting.length > 0) {
-      waiting.shift()?.(isLater);
-      if (this.#open.has(address)) return void this.#open.set(address, waiting);
-    }
   }
 
   async #adopt(cluster: ClusteredDomain, address: Address, token: string | null): Promise<Adopted> {

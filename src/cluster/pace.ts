@@ -12,6 +12,13 @@ export const MOST_WAITING = 10_000;
 const SLICE_MS = 2;
 /** A client that was told to come later is expected for this long; a queue in which nothing has been taken over for this long is stuck. */
 const PATIENCE_MS = 5000;
+/** The pace, in milliseconds for each takeover: what it is taken for at first, what it is at most, and how much of it one takeover makes up. */
+const FIRST_PACE_MS = 2;
+const SLOWEST_PACE_MS = 100;
+const PACE_SHARE = 1 / 64;
+/** A client is told to come in at most this time. It may take up to twice the time that it is told. */
+const LATEST_MS = 60_000;
+const DELAY = 2;
 
 type Task = () => Promise<void>;
 type Step = (done: () => void) => void;
@@ -26,9 +33,12 @@ export class Pace {
   /** The number of this turn's slice, and when it began, in milliseconds of `turnNow`. */
   #slices = 0;
   #sliceMs = 0;
-  /** When something was taken over last, and when a client was told to come later. */
+  /** When something was taken over last, and until when those are expected who were told to come later. */
   #advancedAt = Number.NEGATIVE_INFINITY;
-  #refusedAt = Number.NEGATIVE_INFINITY;
+  #expectedUntil = Number.NEGATIVE_INFINITY;
+  #paceMs = FIRST_PACE_MS;
+  /** When the client is to come that was told so last. */
+  #lastComes = Number.NEGATIVE_INFINITY;
 
   constructor(
     /** The time in milliseconds, from any beginning; and with fractions of them, by which slices are measured. */
@@ -39,13 +49,32 @@ export class Pace {
   /** Whether more is to be taken over than has been, and it goes on. */
   get isBusy(): boolean {
     const now = this.now();
-    const isAwaited = this.#active > 0 || now - this.#refusedAt < PATIENCE_MS;
-    return isAwaited && now - this.#advancedAt < PATIENCE_MS;
+    return this.#active > 0 ? now - this.#advancedAt < PATIENCE_MS : now < this.#expectedUntil;
   }
 
   /** Something has been taken over. */
   advanced(): void {
-    this.#advancedAt = this.now();
+    const now = this.now();
+    this.#paceMs += (Math.min(now - this.#advancedAt, SLOWEST_PACE_MS) - this.#paceMs) * PACE_SHARE;
+    this.#advancedAt = now;
+  }
+
+  /**
+   * In how many seconds a client is to come that is told to come later: when half of those that wait have been taken over, and all who were
+   * told so before it. So those who are told so at one moment come one after the other, at the pace at which they can be taken over.
+   */
+  laterS(): number {
+    const now = this.now();
+    const earliest = now + Math.min((this.#waiting.length / 2) * this.#paceMs, LATEST_MS / 2);
+    const next = Math.max(this.#lastComes, earliest) + this.#paceMs;
+    this.#lastComes = next > now + LATEST_MS ? earliest : next;
+    const laterMs = this.#lastComes - now;
+    this.#expect(laterMs * DELAY);
+    return Math.max(1, Math.ceil(laterMs / 1000));
+  }
+
+  #expect(laterMs: number): void {
+    this.#expectedUntil = Math.max(this.#expectedUntil, this.now() + laterMs + PATIENCE_MS);
   }
 
   /** Runs a task, which never rejects, when it has its turn; false: too many wait. */
@@ -53,14 +82,14 @@ export class Pace {
     if (this.#active < AT_ONCE) this.#start(task);
     else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(task);
     else {
-      this.#refusedAt = this.now();
+      this.#expect(0);
       return false;
     }
     return true;
   }
 
   #start(task: Task): void {
-    if (this.#active === 0) this.advanced();
+    if (this.#active === 0) this.#advancedAt = this.now();
     this.#active += 1;
     void task().then(() => {
       this.#active -= 1;

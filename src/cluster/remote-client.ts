@@ -5,7 +5,7 @@
  */
 import type { Address } from '../actors/address.js';
 import { Client } from '../actors/client.js';
-import type { FoundClient } from '../actors/cluster.js';
+import type { FoundClient, FoundHome } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import { hasExpired, type Packet } from '../actors/packet.js';
@@ -74,7 +74,7 @@ export class RemoteClients {
     private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | 'lane' | keyof QueueKeeper>,
     private readonly items: Items,
     private readonly node: Pick<LocalNode, 'mesh'>,
-    private readonly whereabouts: Pick<Whereabouts, 'find' | 'endsWithNode'>,
+    private readonly whereabouts: Pick<Whereabouts, 'find' | 'endsWithNode' | 'laterS'>,
   ) {
     const { system } = domain.runtime;
     this.#actor = system.spawn(system.group(`remote clients ${domain.name}`, domain.lane), proxy, this);
@@ -84,12 +84,21 @@ export class RemoteClients {
   find(address: Address, token: string, counting: boolean, done: FoundClient): void {
     const { domain } = this;
     this.whereabouts.find(address, token, counting, (found) => {
-      if (found === null || found === 'later') return done(null, found === 'later');
+      if (found === null) return done(null);
+      if (found === 'later') return done(null, this.whereabouts.laterS());
       if (found === 'here') return done(domain.tickets.find(token) ?? null);
       const { clock } = domain.runtime;
       const client = new Client(this.#actor, address, found.name, token, domain.lane, domain, clock.now());
       this.#homes.set(client, found.peer);
       done(client);
+    });
+  }
+
+  /** Finds the node where the client of a ticket lives. */
+  locate(address: Address, token: string, done: FoundHome): void {
+    this.whereabouts.find(address, token, false, (found) => {
+      if (found === 'later') done(found, this.whereabouts.laterS());
+      else done(found === 'here' ? found : (found?.peer ?? null));
     });
   }
 

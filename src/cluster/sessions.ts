@@ -2,7 +2,7 @@
  * On which node each MQTT session lives: client ids are one namespace over the whole cluster. Of two nodes that claim a
  * client id at the same time, the one that claimed it first has the session.
  */
-import type { ClusterSessions, RemoteNode, SessionMover, SessionRecords } from '../actors/cluster.js';
+import type { ClusterSessions, FoundHome, SessionMover, SessionRecords } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { SessionDomain, SessionStore } from './adopted.js';
 import type { HybridClock } from './hybrid-clock.js';
@@ -74,7 +74,7 @@ export class Sessions implements ClusterSessions {
     return claimed.map(([clientId]) => clientId);
   }
 
-  find(clientId: string, done: (found: RemoteNode | 'here' | 'later' | null) => void): void {
+  find(clientId: string, done: FoundHome): void {
     if (!this.store) return done(null);
     this.store.find(clientId, (found) => done(typeof found === 'string' ? found : (found?.peer ?? null)));
   }

@@ -10,13 +10,15 @@ import { type LocalNode, RANDOM_DIGITS } from './local-node.js';
 import type { Peer } from './peer.js';
 
 const FIND_MS = 5000;
+/** Where nothing is taken over: another node of the client is to answer in a moment. */
+const LATER_S = 1;
 
 /** Where the client of a ticket has been found. */
 export type Whereabout =
   | { readonly peer: Peer; readonly name: string }
   /** The client lives on this node. */
   | 'here'
-  /** The client's node is gone, and its endpoint cannot be taken over yet: a repetition in a moment may find it. */
+  /** The client's node is gone, and its endpoint cannot be taken over yet: who asks again in `laterS` seconds may find it. */
   | 'later'
   /** No node knows the ticket. */
   | null;
@@ -48,6 +50,11 @@ export class Whereabouts {
   /** Whether the tickets of a node that is gone are gone too: no other node can take its endpoints over. */
   get endsWithNode(): boolean {
     return this.options.orphans?.mayKnow() !== true;
+  }
+
+  /** In how many seconds a client is to come again that has been told `later`. */
+  laterS(): number {
+    return this.options.orphans?.laterS() ?? LATER_S;
   }
 
   /** The other nodes that may know a ticket, the likeliest first. */

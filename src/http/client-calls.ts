@@ -5,7 +5,7 @@ import type { Domain } from '../actors/domain.js';
 import {
   BANNED,
   badRequest,
-  COME_LATER,
+  comeLater,
   isReplyError,
   type ReplyError,
   TICKET_NOT_FOUND,
@@ -102,8 +102,8 @@ class Post implements Uploader {
     if (Array.isArray(calls) && calls.length > MOST_CALLS) {
       return this.#fail(badRequest(`there must be at most ${MOST_CALLS} calls`));
     }
-    locateTicket(domain, ticket, false, (client, isLater) => {
-      if (!client) this.#fail(isLater ? COME_LATER : TICKET_NOT_FOUND);
+    locateTicket(domain, ticket, false, (client, laterS) => {
+      if (!client) this.#fail(laterS === undefined ? TICKET_NOT_FOUND : comeLater(laterS));
       else if (isBanned(domain, client, this.#address)) this.#fail({ ...BANNED, domain: domain.name });
       else if (this.context.fair.isFull(domain)) this.#fail(UNAVAILABLE);
       else

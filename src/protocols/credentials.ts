@@ -106,8 +106,8 @@ export function visitTicket(domain: Domain, ticket: string, counting: boolean, d
   if (!parsed) return done(null);
   const address = ownerOf(domain, parsed);
   if (!domain.cluster.isKnown(address, parsed.token)) return done(null);
-  domain.cluster.remoteClient(address, parsed.token, counting, (found, isLater) => {
-    if (!found && !isLater) noteUnknown(domain, parsed);
-    done(found, isLater);
+  domain.cluster.remoteClient(address, parsed.token, counting, (found, laterS) => {
+    if (!found && laterS === undefined) noteUnknown(domain, parsed);
+    done(found, laterS);
   });
 }

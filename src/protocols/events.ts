@@ -29,6 +29,7 @@ const NEVER_MS = 86_400_000;
 const DRAIN_MS = 5000;
 
 const PING = 'event: ping\ndata: {}\n\n';
+const EVENT_STREAM = 'text/event-stream';
 const NONE: readonly Packet[] = [];
 
 const retry = (ms: number): string => `retry: ${ms}\n\n`;
@@ -37,7 +38,7 @@ const retry = (ms: number): string => `retry: ${ms}\n\n`;
 const lastEvent = (name: 'stopped' | 'replaced'): string => `${retry(NEVER_MS)}event: ${name}\ndata: {}\n\n`;
 
 function writeHead(res: HttpResponse, origin: string | null): void {
-  res.writeHeader('Content-Type', 'text/event-stream');
+  res.writeHeader('Content-Type', EVENT_STREAM);
   res.writeHeader('Cache-Control', 'no-store');
   res.writeHeader('X-Content-Type-Options', 'nosniff');
   // nginx gathers an answer otherwise.
@@ -176,7 +177,11 @@ export class EventsAdapter {
     const { allow, query, domain } = receiving;
     const position = req.getHeader('last-event-id') || (query.position ?? '0');
     const receiver = readReceiver(receiving, origin, position);
-    const refuses = (error: ReplyError): void => this.#refuse(res, allow, error);
+    const isEventSource = req.getHeader('accept') === EVENT_STREAM;
+    const refuses = (error: ReplyError): void => {
+      if (isEventSource && error.saysWhen) this.#renewLater(res, allow, error);
+      else this.#refuse(res, allow, error);
+    };
     if (!('ticket' in receiver)) return refuses(receiver);
     const asked = receiver.asked ?? 'first';
     findReceiver(
@@ -213,6 +218,12 @@ export class EventsAdapter {
       writeHead(res, origin);
       res.end(lastEvent('stopped'));
     });
+  }
+
+  /** A browser's EventSource never comes again after a status other than 200 (HTML standard, 9.2.3). */
+  #renewLater(res: HttpResponse, origin: string | null, { retryAfterS = 1 }: ReplyError): void {
+    writeHead(res, origin);
+    res.end(retry(retryAfterS * 1000));
   }
 
   #refuse(res: HttpResponse, origin: string | null, error: ReplyError): void {

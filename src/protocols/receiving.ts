@@ -5,7 +5,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
-import { badRequest, COME_LATER, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
@@ -100,10 +100,10 @@ export function findReceiver(
     isOpen = false;
     limits.release(admission);
   });
-  visitTicket(domain, ticket, asked !== null, (visited, isLater) => {
+  visitTicket(domain, ticket, asked !== null, (visited, laterS) => {
     if (!isOpen) return;
     if (visited) return letIn(visited);
     limits.release(admission);
-    res.cork(() => found.refuse(isLater ? COME_LATER : TICKET_NOT_FOUND));
+    res.cork(() => found.refuse(laterS === undefined ? TICKET_NOT_FOUND : comeLater(laterS)));
   });
 }

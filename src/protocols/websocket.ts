@@ -5,7 +5,7 @@
 import type { Client } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { Timeouts } from '../clock.js';
-import { BANNED, badRequest, CLOSE, COME_LATER, TICKET_NOT_FOUND } from '../errors.js';
+import { BANNED, badRequest, CLOSE, comeLater, TICKET_NOT_FOUND } from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
 import type { ConnectionLimits } from './connection-limits.js';
@@ -188,18 +188,18 @@ export class WebSocketAdapter {
       refused.ticketNotFound += 1;
       return void socket.close(CLOSE.stopped);
     }
-    locateTicket(domain, wanted.ticket, wanted.asked !== null, (client, isLater) =>
-      this.#attach(socket, client, isLater === true),
+    locateTicket(domain, wanted.ticket, wanted.asked !== null, (client, laterS) =>
+      this.#attach(socket, client, laterS),
     );
   }
 
-  #attach(socket: Socket, client: Client | null, isLater = false): void {
+  #attach(socket: Socket, client: Client | null, laterS?: number): void {
     const { runtime } = this.context;
     socket.locating = false;
     if (!socket.ws) return;
     if (!client) {
-      runtime.metrics.refused[isLater ? 'unavailable' : 'ticketNotFound'] += 1;
-      if (isLater) return socket.refuse(COME_LATER, CLOSE.tryAgainLater);
+      runtime.metrics.refused[laterS === undefined ? 'ticketNotFound' : 'unavailable'] += 1;
+      if (laterS !== undefined) return socket.refuse(comeLater(laterS), CLOSE.tryAgainLater);
       return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
     const refused = socket.domain && connectionRefusal(socket.domain, client, () => socket.address, 'connection');

@@ -4,7 +4,6 @@ import t, { type Test } from 'tap';
 import { CountingSocket } from '../support/counting.js';
 import { written } from '../support/kept-writes.js';
 import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
-import { poll } from '../support/polling.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA, siteB } from '../support/server.js';
 import { until } from '../support/until.js';
@@ -18,11 +17,6 @@ type More = Readonly<Record<string, unknown>>;
 
 function start(t: Cleaner, nats: NatsServer, name: string, more: More = {}): Promise<ProcessNode> {
   return ProcessNode.start(t, nats.url, name, { 'cluster.store': 'jetstream', 'cluster.leaseMs': LEASE_MS, ...more });
-}
-
-/** Two processes that are one cluster, which is kept in JetStream. */
-function two(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, ProcessNode]> {
-  return Promise.all([start(t, nats, 'n1'), start(t, nats, 'n2')]);
 }
 
 /** Three processes that are one cluster, which is kept in JetStream. Another starts in the place of each that is killed. */
@@ -320,29 +314,6 @@ const scenes: Readonly<Record<string, Scene>> = {
 t.test('nodes of one cluster are killed or stopped', { skip }, async (t) => {
   const cluster = new Cluster(t, await jetStreamServer(t));
   for (const [title, scene] of Object.entries(scenes)) await t.test(title, (t) => scene(t, cluster));
-});
-
-t.test('without JetStream nobody is taken over, and who comes is told to come later', { skip }, async (t) => {
-  const nats = await jetStreamServer(t);
-  const [n1, n2] = await two(t, nats);
-  const { ticket } = await n1.site().online('alice');
-  const { ticket: unknown } = await n1.site().online('dora');
-  await n1.site().offline(unknown);
-  await written(nats, [n1]);
-  n1.process.kill('SIGKILL');
-  await n1.process.ended;
-  await nats.stop();
-  const { headers } = await until('a client told to come later', async () => {
-    const answer = await poll(n2, ticket, { query: { position: '0' } }).answer;
-    return answer.status === 503 && answer;
-  });
-  t.match(headers['retry-after'], /^\d+$/);
-  await nats.start();
-  const alice = n2.own(new CountingSocket(n2.port, ticket));
-  await comeBack(alice, n2.port);
-  await n2.site().push('carl', 'alice', 'there again');
-  await alice.has(1);
-  t.equal((await n2.site().post('/v5/messages', { ticket: unknown, to: 'alice', body: 'x' })).status, 404);
 });
 
 t.test(

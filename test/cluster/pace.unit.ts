@@ -121,3 +121,68 @@ t.test('what follows a turn counts as a part of its slice', async (t) => {
   await all;
   t.strictSame(turns, [4, 1], 'two at once, and two in the turn that follows');
 });
+
+/** Takes `count` endpoints over, one every `everyMs`. */
+function takeOver({ clock, pace }: ReturnType<typeof setUp>, count: number, everyMs: number): void {
+  pace.run(() => new Promise(() => undefined));
+  for (let n = 0; n < count; n++) {
+    clock.now += everyMs;
+    pace.advanced();
+  }
+}
+
+/** How many of `count` clients that are told to come later are told each number of seconds. */
+function told(pace: Pace, count: number): Map<number, number> {
+  const found = new Map<number, number>();
+  for (let n = 0; n < count; n++) {
+    const seconds = pace.laterS();
+    found.set(seconds, (found.get(seconds) ?? 0) + 1);
+  }
+  return found;
+}
+
+t.test('a client that is told to come later while few wait comes in a second', (t) => {
+  const { pace } = setUp();
+  t.strictSame([...told(pace, 10)], [[1, 10]]);
+  t.end();
+});
+
+t.test('a herd that is told to come later comes one after the other, at the pace of the takeovers', (t) => {
+  const at = setUp();
+  takeOver(at, 2000, 5);
+  const { pace } = at;
+  const counts = [...told(pace, 5000).values()];
+  t.equal(counts.length, 25, '200 a second');
+  t.strictSame(
+    counts.every((count) => count > 190 && count < 210),
+    true,
+  );
+  t.end();
+});
+
+t.test('who is told to come later comes when half of those that wait have had their turn', (t) => {
+  const at = setUp();
+  takeOver(at, 2000, 4);
+  for (let n = 0; n < AT_ONCE + MOST_WAITING; n++) at.pace.run(() => new Promise(() => undefined));
+  t.equal(at.pace.laterS(), 21, 'half of 10,000 at 250 a second');
+  t.end();
+});
+
+t.test('of a herd that is too large for the longest time all come within it, and not in one moment', (t) => {
+  const at = setUp();
+  takeOver(at, 2000, 1000);
+  for (let n = 0; n < AT_ONCE + MOST_WAITING; n++) at.pace.run(() => new Promise(() => undefined));
+  const counts = told(at.pace, 3000);
+  t.ok(Math.max(...counts.keys()) <= 60);
+  t.ok(Math.max(...counts.values()) < 200, `${Math.max(...counts.values())} in one second`);
+  t.end();
+});
+
+t.test('a node is busy until those have come who were told when to come', async (t) => {
+  const { clock, pace } = setUp();
+  for (let n = 0; n < 10_000; n++) pace.laterS();
+  clock.now += 40_000;
+  t.equal(pace.isBusy, true, 'the last one may take twice the 20 s');
+  clock.now += 6000;
+  t.equal(pace.isBusy, false);
+});

@@ -113,7 +113,8 @@ const CLOSES: Readonly<Record<keyof typeof CLOSE, string>> = {
   badRequest: 'the first text was malformed',
   ticketNotFound: 'the ticket is unknown: come online again',
   banned: 'the client, its endpoint or its address is banned',
-  tryAgainLater: 'the domain has too many connections, or the client comes and goes too often: wait',
+  tryAgainLater:
+    'the domain has too many connections, the client comes and goes too often, or it cannot be found yet: wait',
   subscribeTimeout: 'no first text in time',
   replaced: 'a newer connection with the same ticket took over',
 };

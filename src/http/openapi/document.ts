@@ -249,7 +249,10 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
   const { answer } = CALLS.online;
   const urls = Object.keys(answer).filter((name) => !['success', 'ticket', 'presences'].includes(name));
   const listOf = (name: string) => ({ type: 'array', items: { $ref: `#/components/schemas/${name}` } });
-  const error = record({ status: { const: 'error' }, message: text }, { detail: text });
+  const error = record(
+    { status: { const: 'error' }, message: text },
+    { detail: text, retryAfter: { type: 'integer' } },
+  );
   const url = (name: string) => [name, { type: 'string', format: 'uri' }] as const;
   return {
     ...Object.fromEntries(posts.map((call) => [componentName(call), bodySchema(call)])),
@@ -296,7 +299,11 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
       last: { $ref: '#/components/schemas/MessagePacket' },
       unread: { type: 'integer' },
     }),
-    Error: { ...error, description: 'Every refusal. `detail` is there with 400 and 403 only.' },
+    Error: {
+      ...error,
+      description:
+        'Every refusal. `detail` is there with 400 and 403 only; `retryAfter`, in seconds, with a 503 of a client that cannot be found yet.',
+    },
     OnlineError: { ...error, properties: { success: { const: false }, ...error.properties } },
     Frame: {
       description: 'What comes over every long connection. Fields that are not known are to be ignored.',

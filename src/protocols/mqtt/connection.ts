@@ -259,9 +259,9 @@ export class Connection implements Stranger {
     this.end(webSocketCodeOf(reason));
   }
 
-  /** Sends a CONNACK that refuses. */
-  sendRefusal(version: Version, reason: number): void {
-    const bytes = encodeRefusal(version, reason);
+  /** Sends a CONNACK that refuses. `text`: for people, in 5.0 only. */
+  sendRefusal(version: Version, reason: number, text = ''): void {
+    const bytes = encodeRefusal(version, reason, text);
     if (bytes) this.send(bytes);
   }
 

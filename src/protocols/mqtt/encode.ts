@@ -21,10 +21,13 @@ export function encodeConnack(version: Version, sessionPresent: boolean, propert
   );
 }
 
-/** CONNACK that refuses; null where the version has no code for it and the connection just ends. */
-export function encodeRefusal(version: Version, reason: number): Buffer | null {
+/** CONNACK that refuses, in 5.0 with a text for people; null where the version has no code for it and the connection just ends. */
+export function encodeRefusal(version: Version, reason: number, text = ''): Buffer | null {
   // Whoever speaks another version is told so in the form of 5.0, its section 3.1.2.2.
-  if (version === 5 || reason === REASON.unsupportedVersion) return Buffer.from([0x20, 3, 0, reason, 0]);
+  if (version === 5 || reason === REASON.unsupportedVersion) {
+    const properties = text === '' ? EMPTY : reasonString(text);
+    return Buffer.concat([Buffer.from([0x20, 3 + properties.length, 0, reason, properties.length]), properties]);
+  }
   const code = returnCode(reason);
   return code === null ? null : Buffer.from([0x20, 2, 0, code]);
 }

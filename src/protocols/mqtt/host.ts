@@ -26,6 +26,8 @@ import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 /** Milliseconds after which a connection without CONNECT ends, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
+/** Of a CONNACK that refuses, without the characters of its text. */
+const REFUSAL_BYTES = 8;
 
 /** Why somebody who has said who it is may not connect, as it is answered and counted; null: it may. */
 function unwelcomeReason(
@@ -246,10 +248,11 @@ export class MqttHost implements Host {
   /** Asks where a ticket lives that this node does not know: that node then takes the connection, or this one if the ticket has come here. */
   #locate(connection: Connection, packet: Connect, domain: Domain, { address, token }: Elsewhere): null {
     connection.hold();
-    domain.cluster.locate(address, token, (found) => {
+    domain.cluster.locate(address, token, (found, laterS = 1) => {
       if (connection.ended) return;
       if (found === 'here') connection.resumeAs(this.#connect(connection, packet));
-      else if (found === 'later') this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+      else if (found === 'later')
+        this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable', `try again later, in ${laterS} s`);
       else if (found) this.#carryHeld(connection, peerOf(found));
       else this.#refuse(connection, packet, REASON.badCredentials, 'authenticationFailed');
     });
@@ -301,10 +304,13 @@ export class MqttHost implements Host {
     return new FairOwner(transport, domain, connection, this.context.fair);
   }
 
-  #refuse(connection: Connection, { version, username }: Connect, reason: number, counted: RefusalReason): null {
+  /** `text`: for people, where the client takes a text. */
+  #refuse(connection: Connection, packet: Connect, reason: number, counted: RefusalReason, text = ''): null {
+    const { version, username, maximumPacketSize } = packet;
     const domain = username !== null && this.context.domains.has(username) ? username : '';
     this.context.runtime.metrics.refuse(counted, { domain, address: connection.wire.address });
-    connection.sendRefusal(version, reason);
+    // [MQTT-3.2.2-19]
+    connection.sendRefusal(version, reason, text.length + REFUSAL_BYTES > maximumPacketSize ? '' : text);
     connection.end();
     return null;
   }
