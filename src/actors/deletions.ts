@@ -9,6 +9,7 @@
  * everything in which messages wait, on every node (`deleteWaiting`).
  */
 import type { EventKind } from '../event-kinds.js';
+import { inSlices } from '../slices.js';
 import { type Address, isRoom, parseTarget, shortId } from './address.js';
 import type { Client } from './client.js';
 import type { Domain } from './domain.js';
@@ -20,8 +21,6 @@ import { forgetWaiting } from './unseen.js';
 const DELETED = 'deleted ';
 /** The kind of the event that tells of a message which was accepted. */
 const ACCEPTED: EventKind = 'message';
-/** So many pieces of the work of a deletion are done in one turn of the event loop. */
-const AT_ONCE = 100;
 /** Hops after which a message stands in queues and outboxes: to its sender's actor, and from there to the actors of its receivers. */
 const HOPS = 2;
 
@@ -195,7 +194,7 @@ export function deleteForSiteHere(domain: Domain, [, sender, to, id, bySite]: Fo
  */
 export function deleteWaiting(domain: Domain, deletion: Deletion, done: () => void): void {
   const isHandled = (): void => whenHandled(domain, done);
-  const run = (): void => inPieces(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
+  const run = (): void => inSlices(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
   domain.cluster.whenTaken(sidesOf(domain, deletion), () => whenHandled(domain, run, HOPS));
 }
 
@@ -214,10 +213,4 @@ function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {
 export function sidesOf({ name }: Domain, { user, other, isOfRoom }: Deletion): readonly Address[] | null {
   if (other === null || isOfRoom) return null;
   return [user, other].flatMap((side) => parseTarget(name, side)?.address ?? []);
-}
-
-/** Does a piece of work in each step, some steps in each turn of the event loop. */
-function inPieces(steps: Iterator<void>, done: () => void): void {
-  for (let n = 0; n < AT_ONCE; n++) if (steps.next().done) return done();
-  setImmediate(() => inPieces(steps, done));
 }

@@ -205,6 +205,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'save':
     case 'restore':
       return fromJournal(state, message, self);
+    case 'isHolding':
     case 'handOver':
     case 'handedOver':
     case 'adopt':

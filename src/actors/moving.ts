@@ -40,6 +40,8 @@ export interface Moved {
 }
 
 export type MovingMessage =
+  /** To the node that ends in order: whether packets wait in the endpoint. */
+  | { readonly kind: 'isHolding'; readonly done: (isHolding: boolean) => void }
   /** To the node that ends in order: stop the endpoint here, and hand it over to another node. */
   | {
       readonly kind: 'handOver';
@@ -99,6 +101,9 @@ export function whileMoving(state: EndpointState, moving: Moving, message: Endpo
 
 export function fromMove(state: EndpointState, message: MovingMessage, self: Ref<EndpointMessage>): EndpointState {
   switch (message.kind) {
+    case 'isHolding':
+      message.done(isHolding(state));
+      return state;
     case 'handOver':
       handOver(state, message, self);
       return state;
@@ -117,6 +122,10 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
       settle(state);
       return state;
   }
+}
+
+function isHolding({ clients, unseen }: EndpointState): boolean {
+  return (unseen?.length ?? 0) > 0 || clients.some(({ queue }) => queue.length > 0);
 }
 
 type HandOver = Extract<MovingMessage, { kind: 'handOver' }>;
@@ -176,6 +185,7 @@ function whileLeaving(state: EndpointState, { forward }: Leaving, message: Endpo
       message.reply(inspect(state));
       return true;
     case 'send':
+    case 'isHolding':
     case 'handedOver':
     case 'save':
     // What the other node is given meanwhile is deleted there when the move is over (DomainCluster.forget).

@@ -116,12 +116,13 @@ function readBatch(
   { domain }: ClusteredDomain,
   text: string,
 ): { readonly endpoints: readonly Endpoint[]; readonly packets: readonly Packet[] } | null {
-  let read: { readonly packets?: unknown; readonly endpoints?: unknown };
+  let read: { readonly packets?: unknown; readonly endpoints?: unknown } | null;
   try {
     read = JSON.parse(text) as typeof read;
   } catch {
     return null;
   }
+  if (typeof read !== 'object' || read === null) return null;
   const packets = numberedPackets(read.packets, domain.name, domain.runtime.clock.now());
   const { endpoints } = read;
   if (!packets || !Array.isArray(endpoints)) return null;

@@ -16,6 +16,7 @@ import type { Mesh } from './mesh.js';
 import type { Orphans } from './orphans.js';
 import { chosenBy } from './rendezvous.js';
 import type { FoundPart, TicketRecords } from './ticket-records.js';
+import { within } from './within.js';
 
 /** How many endpoints are asked for at a time: enough to keep pace.ts busy, and few, since a client that comes waits behind them. */
 const AT_ONCE = 64;
@@ -56,16 +57,11 @@ export class Comeback {
 
   /** Takes over what an earlier start of this node has left. Resolves when that is done, or after `WAIT_MS`. */
   async restore(): Promise<void> {
-    let late: NodeJS.Timeout | undefined;
-    const wait = new Promise<void>((resolve) => {
-      late = setTimeout(resolve, WAIT_MS);
-    });
     this.isRestoring = true;
     const restored = this.#restore().finally(() => {
       this.isRestoring = false;
     });
-    await Promise.race([restored, wait]);
-    clearTimeout(late);
+    await within(WAIT_MS, restored);
   }
 
   /** Resolves when all is restored, or JetStream does not answer. */

@@ -7,7 +7,7 @@ import type { Timers } from '../clock.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 
-/** How often the nodes are asked, and for how long at most: a node that is gone is forgotten later than that. */
+/** How often the nodes are asked, and until when at most: a node that is gone is forgotten later than that. */
 const LOOK_MS = 1000;
 const LONGEST_MS = 5 * 60_000;
 
@@ -16,6 +16,8 @@ export interface GraceOptions {
   /** How long a node may take to answer: one that takes longer is gone itself. */
   readonly leaseMs: number;
   readonly timers: Timers;
+  /** The time in milliseconds. */
+  readonly now: () => number;
   readonly rpc: Pick<Rpc, 'callAll'>;
   readonly peers: ReadonlyMap<string, Peer>;
   /** Whether this node has more to take over. */
@@ -25,18 +27,18 @@ export interface GraceOptions {
 export class Grace {
   constructor(private readonly options: GraceOptions) {}
 
-  /** Calls `done` when the grace of a node that is gone from now on is over. */
-  after(done: () => void): void {
-    const { timers, graceMs } = this.options;
-    timers.after(graceMs, () => this.#look(done, LONGEST_MS / LOOK_MS));
+  /** Calls `done` when the grace of a peer that is gone from now on is over, or the peer is there again. */
+  after(peer: Pick<Peer, 'up'>, done: () => void): void {
+    const { timers, graceMs, now } = this.options;
+    timers.after(graceMs, () => this.#look(peer, now() + LONGEST_MS, done));
   }
 
-  #look(done: () => void, looks: number): void {
-    const { timers, rpc, peers, leaseMs, isBusy } = this.options;
-    if (looks <= 0) return done();
+  #look(peer: Pick<Peer, 'up'>, until: number, done: () => void): void {
+    const { timers, rpc, peers, leaseMs, isBusy, now } = this.options;
+    if (peer.up || now() >= until) return done();
     rpc.callAll(peers.values(), 'takingOver', [], leaseMs, (answers) => {
       // A node of an earlier version answers null.
-      if (isBusy() || answers.includes(true)) timers.after(LOOK_MS, () => this.#look(done, looks - 1));
+      if (isBusy() || answers.includes(true)) timers.after(LOOK_MS, () => this.#look(peer, until, done));
       else done();
     });
   }

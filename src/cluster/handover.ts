@@ -6,6 +6,7 @@ import type { Address } from '../actors/address.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { Ref } from '../actors/system.js';
 import type { LocalNode } from './local-node.js';
+import { oneByOne } from './one-by-one.js';
 import type { Peer } from './peer.js';
 
 /** After this long a packet is not on its way any more: two nodes, each silent for a lease, may have had it. */
@@ -119,11 +120,13 @@ export class Handover {
 
   /** Calls `done` when no packet for these addresses has to wait here. */
   whenNoneWaits(addresses: readonly Address[], done: () => void): void {
-    for (const address of addresses) {
+    const wait = (address: Address, next: () => void): void => {
       const asking = this.#ways.get(address)?.waiting?.asking;
-      if (asking && asking.length < MAX_ASKING) return void asking.push(() => this.whenNoneWaits(addresses, done));
-    }
-    done();
+      // What has waited may have to wait again.
+      if (asking && asking.length < MAX_ASKING) asking.push(() => wait(address, next));
+      else next();
+    };
+    oneByOne(addresses, wait, done);
   }
 
   /**

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
+import { byNeed } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import { NumberedPackets } from './numbered-packets.js';
@@ -139,10 +140,8 @@ export class Leaving {
   async handOver(overMs: number): Promise<number> {
     this.isActive = true;
     this.#deadline = this.clock.now() + overMs + GRACE_MS;
-    const endpoints = [...this.node.domains.values()].flatMap((cluster) =>
-      [...cluster.tracker.here()].filter(({ birth }) => birth > 0).map(({ address }) => ({ cluster, address })),
-    );
     if (this.#others.able.length === 0) return 0;
+    const endpoints = await byNeed(this.node.domains.values());
     const sessions = this.sessions.handOver(() => this.#isInTime);
     const perSlice = Math.max(LEAST_PER_SLICE, Math.ceil((endpoints.length * SLICE_MS) / (overMs || 1)));
     for (let at = 0; at < endpoints.length && this.#isInTime; at += overMs === 0 ? endpoints.length : perSlice) {

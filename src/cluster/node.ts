@@ -99,6 +99,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#grace = new Grace({
       ...{ graceMs: options.graceMs, leaseMs: config.leaseMs, timers: this.#timers, rpc: this.rpc },
       peers: this.mesh.peers,
+      now: () => clock.now(),
       isBusy: () => this.#store?.orphans.isBusy === true,
     });
     this.tunnels = new Tunnels(this.mesh);
@@ -338,7 +339,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#store?.lost(peer);
     const hide = (): void => inSlices(this.#hiding(peer));
     // The peer's clients can be taken over by another node: they stay online for the time of a page reload, to come to one.
-    if (this.#store && this.options.graceMs > 0) this.#grace.after(hide);
+    if (this.#store && this.options.graceMs > 0) this.#grace.after(peer, hide);
     else hide();
   }
 
@@ -382,6 +383,6 @@ export class ClusterNode implements LocalNode, MeshEvents {
     };
     // A node that ends in order has told its clients to come elsewhere: they have the time of a page reload to do so.
     if ((!inOrder && !this.#store) || this.options.graceMs === 0) return drop();
-    this.#grace.after(drop);
+    this.#grace.after(peer, drop);
   }
 }

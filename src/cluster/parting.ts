@@ -7,26 +7,33 @@ import type { Address } from '../actors/address.js';
 import type { Moved } from '../actors/moving.js';
 import type { Deliver } from '../actors/router.js';
 import { CLOSE } from '../errors.js';
-import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
+import { byNeed, type EndpointHere } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import { type LeftQueues, leftText } from './left-queues.js';
 import { NumberedPackets } from './numbered-packets.js';
 import { Passing } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
+import { within } from './within.js';
 
 /** How long this may take of the ten seconds that a node has to end. */
 const LONGEST_MS = 6000;
 /** How many endpoints are on their way to JetStream at a time, and about how many characters of them. */
 const AT_ONCE = 2000;
 const AT_ONCE_CHARACTERS = 16 * 1024 * 1024;
+/** How many endpoints are being stopped at a time: how many characters they have is not known before. */
+const STOPPING = 64;
 
-interface Parted {
-  readonly cluster: ClusteredDomain;
-  readonly address: Address;
+interface Parted extends EndpointHere {
   /** What has come for the endpoint since it stopped. */
   readonly passing: Passing<Deliver>;
+}
+
+interface Stopped {
+  readonly kept: Moved['kept'];
+  /** What is left of its queues (left-queues.ts). */
+  readonly text: string;
 }
 
 export interface PartingOptions {
@@ -40,25 +47,21 @@ export interface PartingOptions {
 export class Parting {
   #left: Parted[] = [];
   #isLate = false;
-  /** How many characters are on their way to JetStream, and who waits until there are fewer. */
+  /** How many endpoints are being stopped, how many are on their way to JetStream or are being stopped, and how many characters are. */
+  #stopping = 0;
+  #open = 0;
   #characters = 0;
-  readonly #waiting = new Fifo<() => void>();
+  /** Called when one of these numbers has changed. */
+  #onProgress: () => void = () => undefined;
 
   constructor(private readonly options: PartingOptions) {}
 
   /** Writes all endpoints of this node. Resolves when JetStream has them, or after `LONGEST_MS`. */
   async write(): Promise<void> {
     const domains = [...this.options.domains.values()].filter(({ domain }) => domain.settings.durability !== 'none');
-    const endpoints = domains.flatMap((cluster) =>
-      [...cluster.tracker.here()].filter(({ birth }) => birth > 0).map(({ address }) => ({ cluster, address })),
-    );
+    const endpoints = await byNeed(domains);
     if (endpoints.length === 0) return;
-    let late: NodeJS.Timeout | undefined;
-    const end = new Promise<void>((resolve) => {
-      late = setTimeout(resolve, LONGEST_MS);
-    });
-    await Promise.race([this.#writeAll(endpoints), end]);
-    clearTimeout(late);
+    await within(LONGEST_MS, this.#writeAll(endpoints));
     this.#isLate = true;
     const left = this.#left.length;
     this.options.metrics.left += left;
@@ -71,24 +74,17 @@ export class Parting {
     await Promise.all(this.#left.map((parted) => this.#tell(parted, null)));
   }
 
-  async #writeAll(endpoints: readonly Pick<Parted, 'cluster' | 'address'>[]): Promise<void> {
+  async #writeAll(endpoints: readonly EndpointHere[]): Promise<void> {
     const { queues, start } = this.options;
     const names = new Set(endpoints.map(({ cluster }) => cluster.domain.name));
     await Promise.all([...names].map((name) => queues.mark(name, start[0])));
     for (let open = endpoints; open.length > 0 && !this.#isLate; ) {
-      const waiting = open[Symbol.iterator]();
-      const writeOn = async (): Promise<void> => {
-        for (const { cluster, address } of waiting) {
-          while (this.#characters > AT_ONCE_CHARACTERS && !this.#isLate) {
-            await new Promise<void>((resolve) => this.#waiting.push(resolve));
-          }
-          if (this.#isLate) return;
-          await this.#write(cluster, address);
-          // One goes on for each that is done: it has an endpoint in hand, and has the next one go on.
-          this.#waiting.shift()?.();
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, writeOn));
+      for (const one of open) {
+        while (this.#isFull) await this.#progress();
+        if (this.#isLate) return;
+        void this.#write(one);
+      }
+      while (this.#open > 0) await this.#progress();
       // An endpoint for which something has come meanwhile is written again, with that.
       const behind = this.#left.filter(({ passing }) => passing.items.length > 0);
       this.#left = this.#left.filter(({ passing }) => passing.items.length === 0);
@@ -97,13 +93,40 @@ export class Parting {
     }
   }
 
+  get #isFull(): boolean {
+    return this.#stopping >= STOPPING || this.#open >= AT_ONCE || this.#characters > AT_ONCE_CHARACTERS;
+  }
+
+  #progress(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onProgress = resolve;
+    });
+  }
+
   /** Stops an endpoint and writes its record with its queues. */
-  async #write(cluster: ClusteredDomain, address: Address): Promise<void> {
-    const { records, queues, start } = this.options;
-    const { domain, items } = cluster;
-    const actor = domain.tracker.actor(address);
-    if (!actor) return;
+  async #write({ cluster, address }: EndpointHere): Promise<void> {
     const passing = new Passing<Deliver>(() => undefined);
+    this.#open += 1;
+    this.#stopping += 1;
+    const left = await this.#stop(cluster, address, passing);
+    const characters = left?.text.length ?? 0;
+    this.#stopping -= 1;
+    this.#characters += characters;
+    this.#onProgress();
+    if (left && (await this.#put(cluster, address, left))) this.#left.push({ cluster, address, passing });
+    this.#open -= 1;
+    this.#characters -= characters;
+    this.#onProgress();
+  }
+
+  /** Resolves with an endpoint's state and the text of its queues; null where it is not here any more. */
+  async #stop(
+    { domain, items }: ClusteredDomain,
+    address: Address,
+    passing: Passing<Deliver>,
+  ): Promise<Stopped | null> {
+    const actor = domain.tracker.actor(address);
+    if (!actor) return null;
     const now = domain.runtime.clock.now();
     const packets = new NumberedPackets((packet) => items.wire(packet));
     const forward = (deliver: Deliver): void => {
@@ -113,16 +136,17 @@ export class Parting {
     const moved = await new Promise<Moved | null>((done) =>
       actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done }),
     );
-    if (!moved) return;
-    const whole = leftText(moved.queues, packets, now);
-    this.#characters += whole.length;
-    const left = await queues.write(domain.name, address, start, whole);
-    if (left !== null) {
-      records.put(domain.name, address, moved.kept, left);
-      await new Promise<void>((done) => records.written(domain.name, address, done));
-      if (records.isWritten(domain.name, address)) this.#left.push({ cluster, address, passing });
-    }
-    this.#characters -= whole.length;
+    return moved && { kept: moved.kept, text: leftText(moved.queues, packets, now) };
+  }
+
+  /** Resolves with whether JetStream has the endpoint. */
+  async #put({ domain: { name } }: ClusteredDomain, address: Address, { kept, text }: Stopped): Promise<boolean> {
+    const { records, queues, start } = this.options;
+    const left = await queues.write(name, address, start, text);
+    if (left === null) return false;
+    records.put(name, address, kept, left);
+    await new Promise<void>((done) => records.written(name, address, done));
+    return records.isWritten(name, address);
   }
 
   /** Has an endpoint go on here with what it has missed, or (null) ends it. */

@@ -72,6 +72,8 @@ export function subjectOf(domain: string, address: Address): string {
 
 export class TicketRecords {
   readonly #own = new Map<string, Own>();
+  /** Records that are being written or wait for that. */
+  readonly #unwritten = new Set<Own>();
 
   constructor(private readonly options: TicketRecordsOptions) {
     options.jetstream.watchers.add((available) => {
@@ -85,9 +87,7 @@ export class TicketRecords {
 
   /** How many records are being written or wait for that. */
   get waiting(): number {
-    let count = 0;
-    for (const { isWriting, next } of this.#own.values()) if (isWriting || next !== undefined) count += 1;
-    return count;
+    return this.#unwritten.size;
   }
 
   /** `left`: the JSON of what this node, which ends, leaves of the part's queues; empty: it does not end. */
@@ -133,7 +133,7 @@ export class TicketRecords {
     const key = this.#keyOf(domain, address);
     const own = this.#own.get(key);
     this.#own.delete(key);
-    for (const done of own?.waiting ?? []) done();
+    if (own) this.#settled(own);
   }
 
   /**
@@ -196,6 +196,7 @@ export class TicketRecords {
     const key = this.#keyOf(domain, address);
     const own = this.#ownOf(key);
     own.next = data;
+    this.#unwritten.add(own);
     if (!own.isWriting) this.#write(key, own);
   }
 
@@ -256,6 +257,7 @@ export class TicketRecords {
   }
 
   #settled(own: Own): void {
+    this.#unwritten.delete(own);
     for (const done of own.waiting.splice(0)) done();
   }
 }

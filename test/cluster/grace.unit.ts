@@ -9,16 +9,28 @@ const GRACE_MS = 8000;
 function setUp() {
   const clock = new ManualClock();
   const nodes = { isBusy: false, answers: [] as unknown[] };
+  const peer = { up: false };
+  let answerMs = 0;
+  let asked = 0;
   const grace = new Grace({
-    ...{ graceMs: GRACE_MS, leaseMs: 5000, timers: new Timers(clock), peers: new Map() },
-    rpc: { callAll: (_peers, _kind, _fields, _limitMs, done) => done(nodes.answers) },
+    ...{ graceMs: GRACE_MS, leaseMs: 5000, timers: new Timers(clock), now: () => clock.now(), peers: new Map() },
+    rpc: {
+      callAll: (_peers, _kind, _fields, _limitMs, done) => {
+        asked += 1;
+        if (answerMs === 0) done(nodes.answers);
+        else clock.after(answerMs, () => done(nodes.answers));
+      },
+    },
     isBusy: () => nodes.isBusy,
   });
   let isOver = false;
-  grace.after(() => {
+  grace.after(peer, () => {
     isOver = true;
   });
-  return { clock, nodes, isOver: () => isOver };
+  const answerAfter = (ms: number): void => {
+    answerMs = ms;
+  };
+  return { clock, nodes, peer, answerAfter, asked: () => asked, isOver: () => isOver };
 }
 
 t.test('the grace ends where no node has more to take over; a node of an earlier version does not know', (t) => {
@@ -50,6 +62,27 @@ t.test('nodes that are busy for ever do not keep them online for ever', (t) => {
   const { clock, nodes, isOver } = setUp();
   nodes.isBusy = true;
   clock.advance(GRACE_MS + 6 * 60_000);
+  t.equal(isOver(), true);
+  t.end();
+});
+
+t.test('nodes that are busy, and slow to say so, do not keep them online for longer', (t) => {
+  const { clock, nodes, answerAfter, isOver } = setUp();
+  nodes.isBusy = true;
+  answerAfter(4000);
+  clock.advance(GRACE_MS + 6 * 60_000);
+  t.equal(isOver(), true);
+  t.end();
+});
+
+t.test('nobody is asked any more when the node that was gone is there again', (t) => {
+  const { clock, nodes, peer, asked, isOver } = setUp();
+  nodes.isBusy = true;
+  clock.advance(GRACE_MS + 2000);
+  const before = asked();
+  peer.up = true;
+  clock.advance(60_000);
+  t.equal(asked(), before);
   t.equal(isOver(), true);
   t.end();
 });

@@ -8,6 +8,8 @@ import { Peer } from '../../src/cluster/peer.js';
 import type { ClusterMetrics } from '../../src/metrics.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const address = '/domain/a.example/uid/ada' as Address;
 
 /** A node that ends, with an endpoint whose move the test lets end, and others that move as long as it asks for nothing more. */
@@ -17,6 +19,7 @@ function setUp(others = 0) {
   const here = Array.from({ length: others + 1 }, (_, n) => ({
     address: n === 0 ? address : `${address}${n}`,
     birth: 1,
+    connected: 1,
   }));
   const cluster = {
     domain: { name: 'a.example' },
@@ -48,6 +51,7 @@ function setUp(others = 0) {
 
 t.test('of too many who ask for an endpoint that moves the last are answered at once', async (t) => {
   const { leaving, end } = setUp();
+  await turn();
   let answered = 0;
   const ask = () => leaving.whenMoved(address, () => void answered++);
   for (let n = 0; n < MOST_ASKING; n++) ask();
@@ -62,6 +66,7 @@ t.test('of too many who ask for an endpoint that moves the last are answered at 
 
 t.test('whoever waits for all moves waits for those of endpoints and of MQTT sessions', async (t) => {
   const { leaving, end, sessionsMoved } = setUp();
+  await turn();
   let isDone = false;
   leaving.whenAllMoved(() => {
     isDone = true;
@@ -74,6 +79,7 @@ t.test('whoever waits for all moves waits for those of endpoints and of MQTT ses
 
 t.test('who waits for the moves of very many endpoints, when no more may wait, is answered', async (t) => {
   const { leaving, sessionsMoved } = setUp(50_000);
+  await turn();
   for (let n = 0; n < MOST_ASKING; n++) leaving.whenMoved(address, () => undefined);
   let isDone = false;
   leaving.whenAllMoved(() => {
