@@ -170,8 +170,8 @@ export interface Relays {
   /** Relays a packet to the oldest part of its endpoint, here or elsewhere, in the order of the calls. */
   toEndpoint(packet: Packet, only: string | null): boolean;
   broadcast(packet: Packet): void;
-  /** Relays a packet that came through this node's part of an endpoint to the endpoint's other parts. */
-  relay(record: EndpointRecord, deliver: Deliver): void;
+  /** Relays a packet that came through this node's part of an endpoint to the endpoint's other parts, or to those that `isFor` names. */
+  relay(record: EndpointRecord, deliver: Deliver, isFor?: (node: RemoteNode) => boolean): void;
   /** Relays a message that an endpoint itself has sent to its clients on other nodes. */
   carbon(record: EndpointRecord, packet: Packet): void;
   /** Sends messages that a client here has not confirmed, and that nobody else has, to a part of the endpoint that came later than they. */

@@ -10,7 +10,7 @@ import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
 import { deliverInTurns } from './service.js';
 import { isInTurns } from './turns.js';
-import { hasQueued, isQueued, keepUnseen, keepWaiting } from './unseen.js';
+import { hasQueued, isConnectedHere, isQueued, keepUnseen, keepWaiting } from './unseen.js';
 
 /** Pushes a packet to the endpoint's clients, or to some of them; keeps a message while none is connected. */
 export function deliver(state: EndpointState, message: Deliver, among = state.clients): EndpointState {
@@ -36,8 +36,9 @@ export function deliver(state: EndpointState, message: Deliver, among = state.cl
     return state;
   }
   if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === among.length)) {
-    if (state.moving !== null) keepWaiting(state, [packet]);
-    else if (!isRepeated) keepUnseen(state, packet);
+    if (state.moving !== null) {
+      if (!isConnectedHere(state)) keepWaiting(state, [packet]);
+    } else if (!isRepeated) keepUnseen(state, packet);
     if (packet.receipt !== null) packet.receipt.report('queued');
   } else if (clients.length === 0 && !state.webhook) {
     keepOrDrop(state.domain, packet, state.address, only);
@@ -63,7 +64,7 @@ export function toWebhook(state: EndpointState, message: Deliver): void {
 }
 
 /** Whether another node's part of the endpoint has a connected client, which has the packet from here or elsewhere. */
-function isConnectedElsewhereFor({ record, domain }: EndpointState): boolean {
+export function isConnectedElsewhereFor({ record, domain }: EndpointState): boolean {
   return isConnectedElsewhere(record) && !domain.cluster.isMeeting(record);
 }
 

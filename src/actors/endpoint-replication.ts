@@ -45,8 +45,11 @@ export type ReplicationMessage =
   | {
       readonly kind: 'partCame';
       readonly node: RemoteNode;
-      /** Called with the messages that no client has confirmed; later messages are relayed to the new part. */
-      readonly met: (unseen: readonly Packet[]) => void;
+      /**
+       * Called with the messages that no client has confirmed; later messages are relayed to the new part. `isOwed`: the part has those by
+       * no other way, though messages do not go through the part here.
+       */
+      readonly met: (unseen: readonly Packet[], isOwed: boolean) => void;
     };
 
 export function fromReplica(
@@ -79,12 +82,17 @@ export function fromReplica(
       return isQueued(state, message.packet) ? state : takeRelayed(state, message.packet);
     case 'partCame':
       // Of a service in turns they wait here until a client there has a turn.
-      message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []));
+      message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []), isOwed(state, message.node));
       partCame(state, message.node);
       state.domain.cluster.connected(state.record);
       holdNames(state);
       return state;
   }
+}
+
+/** Whether the endpoint comes from a node that ends, and that has not met the part of a third one. */
+function isOwed({ moving }: EndpointState, node: RemoteNode): boolean {
+  return moving !== null && !moving.isLeaving && !moving.isMet(node);
 }
 
 function takeRelayed(state: EndpointState, packet: Packet): EndpointState {

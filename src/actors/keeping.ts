@@ -154,6 +154,8 @@ export type Restore = Pick<Restoring, 'packetOf' | 'goesOn'> & {
   readonly stored?: readonly Packet[];
   /** The new era of the clients' positions; absent: the server's era. */
   readonly era?: string;
+  /** The clients that may have had what others have queued; absent: all. */
+  readonly among?: readonly Client[];
 };
 type Restoring = Extract<KeepingMessage, { kind: 'restore' }>;
 
@@ -171,8 +173,9 @@ export function restoreClients(
   state: EndpointState,
   clients: readonly Client[],
   queues: KeptQueues | null,
-  { packetOf, goesOn, era }: Restore,
+  restore: Restore,
 ): void {
+  const { packetOf, goesOn, era } = restore;
   for (const client of goesOn ? [] : clients) {
     client.mayMiss = true;
     keepUnknown(client);
@@ -186,7 +189,7 @@ export function restoreClients(
   for (const client of clients) {
     if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
   }
-  if (queues) restoreQueues(state, queues, { packetOf, goesOn, stored: given, ...(era === undefined ? {} : { era }) });
+  if (queues) restoreQueues(state, queues, { ...restore, stored: given });
   // While no client is connected, unconfirmed messages wait for the first one that comes, ahead of all later messages.
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
@@ -232,7 +235,7 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
   restoreElders(state, queues, packetOf);
   // Where positions do not go on, it is not known which client was there before which message.
-  if (message.goesOn) restoreConfirmed(state);
+  if (message.goesOn) restoreConfirmed(state, message.among ?? state.clients);
   const unseen = new Set(found(queues.unseen, packetOf));
   // Messages that only a client with an unknown ticket had queued wait for the next client that comes.
   const has = new Set(state.clients.flatMap(({ queued }) => queued));

@@ -9,11 +9,10 @@
  * came to the other node alone follow when everything has been forwarded.
  */
 import { CLOSE, type CloseReason, UNAVAILABLE } from '../errors.js';
-import { part } from '../store/keys.js';
 import type { Address } from './address.js';
+import { type Arriving, arrive, deliverHere, forwarded, type IsMet, settle } from './arriving.js';
 import { isPresent } from './away.js';
 import type { Client } from './client.js';
-import { takeDeleted } from './deletions.js';
 import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { type EndpointRecord, isOnline } from './endpoint-record.js';
@@ -25,13 +24,7 @@ import { becomeOnline, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { isInTurns } from './turns.js';
-import { giveAdopted, isConnected, keepWaiting, nameOf } from './unseen.js';
-
-/** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
-const MOST_COPIES = 10_000;
-/** So many bytes of packets are remembered, and so many are held, for an endpoint that moves. */
-const MOST_COPIES_BYTES = 4 * 1024 * 1024;
+import { giveAdopted, nameOf } from './unseen.js';
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -59,6 +52,7 @@ export type MovingMessage =
   | {
       readonly kind: 'adopt';
       readonly moved: Moved;
+      readonly isMet: IsMet;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
       /** Whether presence of the endpoint is told to nobody: the server has just started, and nobody was told that the endpoint went. */
@@ -75,18 +69,8 @@ export type MovingMessage =
 interface Leaving {
   readonly isLeaving: true;
   readonly forward: (deliver: Deliver) => void;
-}
-
-/** The state of a move on the node that takes the endpoint over, until the old node has forwarded everything. */
-interface Arriving {
-  readonly isLeaving: false;
-  readonly clients: ReadonlySet<Client>;
-  /** Packets of which one copy has come, forwarded or delivered here, by a hash of their receiver, kind and JSON. */
-  readonly copies: Map<string, { readonly deliver: Deliver; readonly isForwarded: boolean }>;
-  copiesBytes: number;
-  /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come, within the same bounds. */
-  readonly held: Set<Deliver>;
-  heldBytes: number;
+  /** What other nodes have told of parts that have come since: the endpoint is told again if it stays here. */
+  readonly late: EndpointMessage[];
 }
 
 export type Moving = Leaving | Arriving;
@@ -148,7 +132,7 @@ function handOver(
   tellConnected(state);
   const kept = keptEndpoint(state);
   const queues = keptQueues(state, numberOf);
-  state.moving = { isLeaving: true, forward };
+  state.moving = { isLeaving: true, forward, late: [] };
   done({ kept: { ...kept, clients: kept.clients.map((client, at) => withStamp(client, clients[at])) }, queues });
 }
 
@@ -164,7 +148,7 @@ function forgetTimes({ domain }: EndpointState, client: Client): void {
 }
 
 /** Forwards delivered packets, relaying them too, as the oldest part may still be here; answers requests with UNAVAILABLE. */
-function whileLeaving(state: EndpointState, { forward }: Leaving, message: EndpointMessage): boolean {
+function whileLeaving(state: EndpointState, { forward, late }: Leaving, message: EndpointMessage): boolean {
   switch (message.kind) {
     case 'deliver':
       toWebhook(state, message);
@@ -177,6 +161,10 @@ function whileLeaving(state: EndpointState, { forward }: Leaving, message: Endpo
       return true;
     case 'attach':
       message.transport.close(CLOSE.shutdown);
+      return true;
+    case 'partCame':
+    case 'seen':
+      late.push(message);
       return true;
     case 'pass':
       message.done();
@@ -227,7 +215,9 @@ function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
 /** No node could take the endpoint: it goes on here until this node ends, and gets the packets that it missed. */
 function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<EndpointMessage>): void {
   const { runtime } = state.domain;
+  const { moving } = state;
   state.moving = null;
+  for (const message of moving?.isLeaving ? moving.late : []) self.tell(message);
   for (const message of missed) deliver(state, { ...message, relayed: true });
   for (const client of state.clients) {
     if (client.isAway) runtime.kept?.start(client);
@@ -240,7 +230,7 @@ type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
 /** Takes over an endpoint from another node, beside the clients that it may have on this node already. */
 function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>): void {
-  const { moved, era, isQuiet = false, packetOf, done } = adopting;
+  const { moved, isMet, era, isQuiet = false, packetOf, done } = adopting;
   const { domain } = state;
   if (state.moving) return done(false);
   const { kept, queues } = moved;
@@ -251,22 +241,17 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   enter(state, kept, era !== null, isQuiet);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
-  const restore = { packetOf: copyOf, goesOn: era === null, ...(era === null ? {} : { era }) };
+  const among = isMet(null) ? state.clients : clients;
+  const restore = { packetOf: copyOf, goesOn: era === null, among, ...(era === null ? {} : { era }) };
   restoreClients(state, clients, queues, restore);
   if (era !== null) giveAdopted(state, clients, before, waiting);
   const { grace } = domain.runtime;
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);
-  const isHandedOver = era === null;
-  if (isHandedOver) state.moving = arriving(clients);
+  if (era === null) state.moving = arrive(state, clients, isMet);
   domain.trace?.event('adopted', state.address, '');
   domain.changed(state.address, self);
   done(true);
-}
-
-function arriving(clients: readonly Client[]): Arriving {
-  const nothing = { copies: new Map(), copiesBytes: 0, held: new Set<Deliver>(), heldBytes: 0 };
-  return { isLeaving: false, clients: new Set(clients), ...nothing };
 }
 
 /** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */
@@ -313,73 +298,4 @@ function samePackets(
     const packet = packetOf(number);
     return packet?.kind === 'message' ? (known.get(nameOf(packet)) ?? packet) : packet;
   };
-}
-
-/** Delivers a packet that came to this node itself; clients that have moved get it only when no forwarded copy can come. */
-function deliverHere(state: EndpointState, moving: Arriving, message: Deliver): void {
-  const { clients, held } = moving;
-  if (isInTurns(state)) {
-    deliver(state, message);
-    return;
-  }
-  const copy = copyOf(state, moving, message, false);
-  const others = state.clients.filter((client) => !clients.has(client));
-  if (copy) {
-    deliver(state, { ...message, packet: copy.packet }, others);
-    return;
-  }
-  const { bytes } = message.packet;
-  const isHeld = held.size < MOST_COPIES && moving.heldBytes + bytes <= MOST_COPIES_BYTES;
-  if (isHeld) {
-    held.add(message);
-    moving.heldBytes += bytes;
-  }
-  deliver(state, message, isHeld ? others : state.clients);
-}
-
-/** Gives a packet that the old node has forwarded to the clients that have moved. */
-function forwarded(state: EndpointState, message: Deliver): void {
-  const { moving } = state;
-  if (!moving || moving.isLeaving || isInTurns(state)) {
-    deliver(state, { ...message, relayed: true });
-    return;
-  }
-  const copy = copyOf(state, moving, message, true);
-  if (copy && moving.held.delete(copy)) moving.heldBytes -= copy.packet.bytes;
-  const { only } = message;
-  const { packet } = copy ?? message;
-  give(state, moving, { kind: 'deliver', packet, only });
-  if (packet.kind === 'message' && only === null && !isConnected(state)) keepWaiting(state, [packet]);
-}
-
-function give(state: EndpointState, moving: Arriving, { packet, only }: Deliver): void {
-  const arrived = state.clients.filter((client) => moving.clients.has(client));
-  const clients = only === null ? takeDeleted(state, packet, arrived) : arrived.filter(({ name }) => name === only);
-  for (const client of clients) client.push(packet, state.domain.limits);
-}
-
-/** The copy of a packet that came earlier by the other way; null: none has come, and this packet is remembered. */
-function copyOf({ domain }: EndpointState, moving: Arriving, message: Deliver, isForwarded: boolean): Deliver | null {
-  const { copies } = moving;
-  const { packet, only } = message;
-  const key = part(`${only ?? ''}\n${packet.kind}\n${domain.runtime.encode(packet)}`);
-  const known = copies.get(key);
-  if (known && known.isForwarded !== isForwarded) {
-    copies.delete(key);
-    moving.copiesBytes -= packet.bytes;
-    return known.deliver;
-  }
-  if (!known && copies.size < MOST_COPIES && moving.copiesBytes + packet.bytes <= MOST_COPIES_BYTES) {
-    copies.set(key, { deliver: message, isForwarded });
-    moving.copiesBytes += packet.bytes;
-  }
-  return null;
-}
-
-/** The old node forwards no more: clients that have moved get the packets held for them, and the move is over. */
-function settle(state: EndpointState): void {
-  const { moving } = state;
-  if (!moving || moving.isLeaving) return;
-  state.moving = null;
-  for (const message of moving.held) give(state, moving, message);
 }

@@ -100,7 +100,7 @@ export function nameOf({ fields }: Packet): string {
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
     state.unseen = new PacketQueue(state.domain, { address: state.address, name: UNSEEN });
-    for (const client of state.clients) watch(state, client);
+    watchAll(state);
   }
   state.unseen.push(packet, state.domain.limits);
   if (packet.trace !== null) packet.trace.hop('kept', packet, state.address, 'until a client connects');
@@ -125,7 +125,7 @@ export function giveLate(state: EndpointState, packet: Packet | null): void {
   const { clients, unseen } = state;
   if (packet === null || (clients.length === 0 && unseen === null) || isQueued(state, packet)) return;
   keepUnseen(state, packet);
-  for (const client of clients) watch(state, client);
+  watchAll(state);
   if (isInTurns(state)) return;
   for (const client of clients) client.push(packet, state.domain.limits);
 }
@@ -172,8 +172,19 @@ export function hadNot(other: Client, client: Client): readonly Packet[] {
 
 /** Another node has a part of the endpoint from now on, so confirmations of clients here are watched, to tell that part. */
 export function partCame(state: EndpointState, node: RemoteNode): void {
-  for (const client of state.clients) watch(state, client);
+  watchAll(state);
   state.confirmations?.partCame(node);
+}
+
+/** Watches what the endpoint's clients here confirm, as other clients may have it queued. */
+export function watchAll(state: EndpointState): void {
+  for (const client of state.clients) watch(state, client);
+}
+
+/** Messages that no client of the endpoint has confirmed, of those that wait and those that some clients have queued; each once, in order. */
+export function waitingFor(state: EndpointState, clients: readonly Client[]): readonly Packet[] {
+  const queued = clients.flatMap((client) => unconfirmed(state, client));
+  return [...new Set([...(state.unseen?.packets ?? []), ...queued])];
 }
 
 /** A client ends: parts on other nodes that came later than messages which nobody has confirmed get these. Answers what they get. */
@@ -204,7 +215,7 @@ export function giveAdopted(
     const numbers = new Map(elders.map((elder) => [elder, elder.accepted]));
     if (elders.length > 0) client.elders = { numbers, given: new WeakSet(client.queued) };
   }
-  if (elders.length + waiting.length > 0) for (const client of state.clients) watch(state, client);
+  if (elders.length + waiting.length > 0) watchAll(state);
 }
 
 /** Whether a message waits in the endpoint's queues here. */
@@ -237,8 +248,7 @@ function watch(state: EndpointState, client: Client): void {
 }
 
 /** After a restart: a queued message counts as confirmed by each other client that was given it and does not have it queued. */
-export function restoreConfirmed(state: EndpointState): void {
-  const { clients } = state;
+export function restoreConfirmed(state: EndpointState, clients: readonly Client[]): void {
   if (clients.length < 2 || isInTurns(state)) return;
   for (const client of clients) {
     watch(state, client);
@@ -251,6 +261,10 @@ export function restoreConfirmed(state: EndpointState): void {
 }
 
 /** Whether a client of the endpoint is connected, here or on another node. */
-export function isConnected({ clients, record }: EndpointState): boolean {
-  return clients.some(({ transport }) => transport !== null) || isConnectedElsewhere(record);
+export function isConnected(state: EndpointState): boolean {
+  return isConnectedHere(state) || isConnectedElsewhere(state.record);
+}
+
+export function isConnectedHere({ clients }: EndpointState): boolean {
+  return clients.some(({ transport }) => transport !== null);
 }

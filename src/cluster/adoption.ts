@@ -3,6 +3,7 @@
  * each in pieces, and are restored in the way in which endpoints are restored from disk. The sending side is leaving.ts.
  */
 import { type Address, parseTarget, type Target } from '../actors/address.js';
+import type { IsMet } from '../actors/arriving.js';
 import { isKeptEndpoint, isKeptQueues, type KeptEndpoint, type KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import { type Clock, Timers } from '../clock.js';
@@ -19,9 +20,12 @@ interface Endpoint {
   readonly target: Target;
   readonly kept: KeptEndpoint;
   readonly queues: KeptQueues | null;
+  readonly isMet: IsMet;
 }
 
 export interface AdoptionOptions {
+  /** The name of this node. */
+  readonly name: string;
   readonly clock: Clock;
   readonly metrics: ClusterMetrics;
   readonly mesh: Pick<Mesh, 'barrier'>;
@@ -49,7 +53,7 @@ export class Adoption {
     if (batch === 'more') return reply(true);
     const cluster = batch ? this.options.domain(domain as string) : undefined;
     if (!batch || !cluster || this.options.isLeaving() || cluster.domain.shortage) return this.#refuse(reply);
-    const read = readBatch(cluster, batch.text);
+    const read = readBatch(cluster, batch.text, this.options.name);
     if (!read) return this.#refuse(reply);
     this.#adopt(cluster, read.endpoints, read.packets, reply);
   }
@@ -89,14 +93,15 @@ export class Adoption {
       if (domain.answersFromDisk) domain.committed(answer);
       else answer();
     };
-    for (const [at, { target, kept, queues }] of endpoints.entries()) {
+    const packetOf = (number: number): Packet | null => packets[number] ?? null;
+    for (const [at, { target, kept, queues, isMet }] of endpoints.entries()) {
       const moved = { kept, queues };
       const took = (isTaken: boolean): void => {
         answers[at] = isTaken ? 1 : 0;
         done();
       };
       const actor = domain.endpoint(target);
-      actor.tell({ kind: 'adopt', moved, era: null, packetOf: (number) => packets[number] ?? null, done: took });
+      actor.tell({ kind: 'adopt', moved, isMet, era: null, packetOf, done: took });
     }
     done();
     this.#settleLate(cluster, endpoints);
@@ -115,6 +120,7 @@ export class Adoption {
 function readBatch(
   { domain }: ClusteredDomain,
   text: string,
+  own: string,
 ): { readonly endpoints: readonly Endpoint[]; readonly packets: readonly Packet[] } | null {
   let read: { readonly packets?: unknown; readonly endpoints?: unknown } | null;
   try {
@@ -126,14 +132,16 @@ function readBatch(
   const packets = numberedPackets(read.packets, domain.name, domain.runtime.clock.now());
   const { endpoints } = read;
   if (!packets || !Array.isArray(endpoints)) return null;
-  const found = endpoints.map((one) => readEndpoint(domain.name, one));
+  const found = endpoints.map((one) => readEndpoint(domain.name, one, own));
   return found.includes(null) ? null : { endpoints: found as Endpoint[], packets };
 }
 
-function readEndpoint(domain: string, value: unknown): Endpoint | null {
+function readEndpoint(domain: string, value: unknown, own: string): Endpoint | null {
   if (!Array.isArray(value)) return null;
-  const [address, kept, queues = null]: unknown[] = value;
+  // A node of an earlier version does not say which parts it has met.
+  const [address, kept, queues = null, met]: unknown[] = value;
+  const isMet: IsMet = (node) => !Array.isArray(met) || met.includes(node?.name ?? own);
   const target = typeof address === 'string' ? parseTarget(domain, address) : null;
   if (!target || target.address !== address || target.node === 'gid' || !isKeptEndpoint(kept)) return null;
-  return queues === null || isKeptQueues(queues) ? { target, kept, queues } : null;
+  return queues === null || isKeptQueues(queues) ? { target, kept, queues, isMet } : null;
 }

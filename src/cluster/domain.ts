@@ -317,8 +317,8 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return isOwed && this.orphans?.revive(packet.topic, packet.bytes, again) === true;
   }
 
-  relay(record: EndpointRecord, deliver: Deliver): void {
-    this.relays.relay(record, deliver);
+  relay(record: EndpointRecord, deliver: Deliver, isFor?: (node: RemoteNode) => boolean): void {
+    this.relays.relay(record, deliver, isFor);
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {

@@ -47,6 +47,7 @@ export interface HandoverOptions {
   readonly node: Pick<LocalNode, 'name'> & {
     readonly rpc: Pick<LocalNode['rpc'], 'call'>;
     readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
+    readonly leaving: Pick<LocalNode['leaving'], 'movesTo'>;
   };
   readonly now: () => number;
   /** An endpoint's actor on this node; null where it has none. */
@@ -131,21 +132,27 @@ export class Handover {
 
   /**
    * Calls `done` when all packets that this node has had for an endpoint have arrived at the node `to`, and at the nodes of the
-   * endpoint's other parts, to which this node relays them; or when these nodes do not answer in time.
+   * endpoint's other parts, to which this node relays them, or the node to which this one forwards them; or when these nodes do not
+   * answer in time.
    */
   pass(address: Address, to: string, done: () => void): void {
-    const { node, actor, peersOf } = this.options;
+    const { domain, node, actor, peersOf } = this.options;
     const sweepOn = () => {
       const peers = new Set(peersOf(address));
       const peer = node.mesh.peers.get(to);
       if (peer) peers.add(peer);
+      const next = node.leaving.movesTo(address);
+      if (next) peers.add(next);
       let waiting = peers.size;
       if (waiting === 0) return done();
       const arrived = () => {
         waiting -= 1;
         if (waiting === 0) done();
       };
-      for (const other of peers) node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
+      for (const other of peers) {
+        if (other === next) node.rpc.call(other, 'pass', [domain, address, to], PATIENCE_MS, arrived);
+        else node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
+      }
     };
     // The message stands in the endpoint's mailbox behind the packets that are still to be relayed.
     const receiver = actor(address);

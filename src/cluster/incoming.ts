@@ -8,7 +8,7 @@ import type { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import { type Position, parseAsked, parsePosition } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
-import { tellWatchers } from '../actors/router.js';
+import { type Deliver, tellWatchers } from '../actors/router.js';
 import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { TransportKind } from '../metrics.js';
 import type { AwayCounts } from './away-counts.js';
@@ -244,10 +244,11 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
 
 /** A packet that has come for an endpoint to the node which has handed that endpoint over to this node. */
 function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
-  const [address, only, wire] = fields;
+  const [address, only, wire, isFirst] = fields;
   const packet = received(recipients, peer, wire);
   const actor = recipients.domain.tracker.actor(address);
-  if (actor) actor.tell({ kind: 'forwarded', deliver: { kind: 'deliver', packet, only, relayed: true } });
+  const deliver: Deliver = { kind: 'deliver', packet, only, ...(isFirst === 1 ? {} : { relayed: true }) };
+  if (actor) actor.tell({ kind: 'forwarded', deliver });
   else keepOrDrop(recipients.domain, packet, address, only);
 }
 

@@ -8,6 +8,7 @@ import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-
 import type { Moment } from '../actors/moments.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
+import type { Deliver } from '../actors/router.js';
 import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import type { CloseReason } from '../errors.js';
@@ -234,9 +235,10 @@ export class Items {
     return packets.map((packet) => this.wire(packet)).join();
   }
 
-  /** A packet that has come here for an endpoint which this node has handed over to the other node. */
-  forwarded(address: Address, packet: Packet, only: string | null): string {
-    return this.#packet('f', packet, address, only);
+  /** A packet that has come here for an endpoint which this node has handed over to the other node; from another part of it, or (1) not. */
+  forwarded(address: Address, { packet, only, relayed }: Deliver): string {
+    const item = this.#packet('f', packet, address, only);
+    return relayed ? item : `${item.slice(0, -1)},1]`;
   }
 
   wire(packet: Packet): string {

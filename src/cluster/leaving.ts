@@ -66,8 +66,9 @@ class Batch {
     return this.#characters + this.packets.characters;
   }
 
-  add(transfer: Transfer, { kept, queues }: Moved): void {
-    const text = JSON.stringify([transfer.address, kept, queues]);
+  /** `met`: the names of nodes whose parts of the endpoint have what comes to the node that ends from that node itself, which is one of them. */
+  add(transfer: Transfer, { kept, queues }: Moved, met: readonly string[]): void {
+    const text = JSON.stringify([transfer.address, kept, queues, met]);
     this.#endpoints.push(text);
     this.#characters += text.length;
     this.transfers.push(transfer);
@@ -96,6 +97,8 @@ export class Leaving {
   isActive = false;
   /** Endpoints on their way to another node, each with the callbacks that wait for the end of its move. */
   readonly #moving = new Map<Address, (() => void)[]>();
+  /** The nodes to which endpoints go, or have gone. */
+  readonly #adopters = new Map<Address, Peer>();
   readonly #batches = new Map<string, Batch>();
   readonly #others: OtherNodes;
   #open = 0;
@@ -125,6 +128,10 @@ export class Leaving {
     if (!waiting || this.#asking >= MOST_ASKING) return done();
     this.#asking += 1;
     waiting.push(done);
+  }
+
+  movesTo(address: Address): Peer | null {
+    return this.#adopters.get(address) ?? null;
   }
 
   /** Calls `done` when all endpoints and sessions that are on their way to other nodes now have come there, or stay here. */
@@ -187,8 +194,7 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
-    const pass = ({ packet, only }: Deliver): void =>
-      this.node.mesh.send(peer, cluster.items.forwarded(address, packet, only));
+    const pass = (deliver: Deliver): void => this.node.mesh.send(peer, cluster.items.forwarded(address, deliver));
     const passing = new Passing(pass);
     const transfer: Transfer = { cluster, address, peer, refused, passing };
     if (!this.#moving.has(address)) this.#moving.set(address, []);
@@ -202,11 +208,17 @@ export class Leaving {
       },
       done: (moved) => {
         if (!moved) return this.#moved(address);
+        this.#adopters.set(address, peer);
         const batch = this.#batchOf(cluster, peer);
-        batch.add(transfer, moved);
+        batch.add(transfer, moved, this.#met(cluster, address));
         if (batch.characters >= BATCH_CHARACTERS) this.#close(batch);
       },
     });
+  }
+
+  #met({ tracker, relays }: ClusteredDomain, address: Address): readonly string[] {
+    const record = tracker.records.get(address);
+    return [this.node.name, ...(record ? relays.met(record).map(({ name }) => name) : [])];
   }
 
   /** The batch that is being filled for a domain and a node; it is sent at the end of the turn, or earlier when it is full. */
@@ -269,6 +281,7 @@ export class Leaving {
   #takeBack(transfer: Transfer): void {
     const { cluster, address, peer, refused, passing } = transfer;
     this.metrics.handoversRefused += 1;
+    this.#adopters.delete(address);
     const again = (): void => this.#stop(cluster, address, new Set([...refused, peer]));
     const actor = cluster.tracker.actor(address);
     if (actor) actor.tell({ kind: 'handedOver', missed: passing.items, done: again });

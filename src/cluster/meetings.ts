@@ -32,22 +32,22 @@ export class Meetings {
     const { address, actor } = record;
     this.#unmet.set(address, [...this.unmet(address), peer]);
     const since = isBack ? peer.lostAt : 0;
-    const met = (unseen: readonly Packet[]) => this.#met(record, peer, since, unseen);
+    const met = (unseen: readonly Packet[], isOwed: boolean) => this.#met(record, peer, since, unseen, isOwed);
     actor?.tell({ kind: 'partCame', node: peer, met });
   }
 
   /**
    * The part here knows of the other one: what comes next is relayed. What nobody has seen since `since`
-   * (`performance.now()`) goes there, from the part that messages have gone through.
+   * (`performance.now()`) goes there, from the part that messages have gone through, or (`isOwed`) from this one.
    */
-  #met(record: EndpointRecord, peer: Peer, since: number, unseen: readonly Packet[]): void {
+  #met(record: EndpointRecord, peer: Peer, since: number, unseen: readonly Packet[], isOwed: boolean): void {
     const { address } = record;
     const before = this.unmet(address);
     if (!before.includes(peer)) return;
     const rest = before.toSpliced(before.indexOf(peer), 1);
     if (rest.length > 0) this.#unmet.set(address, rest);
     else this.#unmet.delete(address);
-    if (rest.includes(peer) || primaryOf(record, peer) !== null) return;
+    if (rest.includes(peer) || !(isOwed || primaryOf(record, peer) === null)) return;
     for (const packet of unseen) {
       if (packet.acceptedAt >= since) this.mesh.send(peer, this.items.unseen(address, packet));
     }

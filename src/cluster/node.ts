@@ -106,7 +106,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#sessions = new MovingSessions(this, clock, metrics.cluster);
     this.leaving = new Leaving(this, clock, metrics.cluster, this.#sessions);
     this.#adoption = new Adoption({
-      ...{ clock, metrics: metrics.cluster, mesh: this.mesh },
+      ...{ name, clock, metrics: metrics.cluster, mesh: this.mesh },
       domain: (domain) => this.domainOf(domain),
       isLeaving: () => this.leaving.isActive,
     });

@@ -103,12 +103,18 @@ export class PacketRelays implements Relays {
     return nodes;
   }
 
-  relay({ address, parts }: EndpointRecord, { packet, only }: Deliver): void {
+  relay(record: EndpointRecord, { packet, only }: Deliver, isFor?: (node: RemoteNode) => boolean): void {
+    const { address, parts } = record;
     if (parts.length === 0) return;
-    const { items, meetings } = this.options;
-    const unmet: readonly RemoteNode[] = meetings.unmet(address);
-    const met = parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
-    this.#relay('besides', met, packet, () => items.relayed(address, packet, only));
+    const met = this.met(record);
+    const nodes = isFor ? met.filter(isFor) : met;
+    this.#relay('besides', nodes, packet, () => this.options.items.relayed(address, packet, only));
+  }
+
+  /** The other nodes to which packets for an endpoint are relayed from its part here. */
+  met({ address, parts }: EndpointRecord): readonly RemoteNode[] {
+    const unmet: readonly RemoteNode[] = this.options.meetings.unmet(address);
+    return parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {

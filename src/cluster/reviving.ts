@@ -73,7 +73,8 @@ export async function revive(
         actor.tell({ kind: 'pass', done: () => done(isTaken) });
         next();
       };
-      actor.tell({ kind: 'adopt', moved: { kept, queues }, era, isQuiet: isQuiet(), packetOf, done: took });
+      const moved = { kept, queues };
+      actor.tell({ kind: 'adopt', moved, isMet: () => true, era, isQuiet: isQuiet(), packetOf, done: took });
     }),
   );
   return isTaken ? found.homes : null;

@@ -11,6 +11,7 @@ function setUp() {
   const metrics = { adoptionsRefused: 0, adopted: 0 };
   const domain = { name: 'a.example', runtime: { clock } };
   const adoption = new Adoption({
+    name: 'n1',
     clock,
     metrics: metrics as ClusterMetrics,
     mesh: { barrier: (done) => done() },

@@ -28,12 +28,12 @@ function single() {
     done: Done;
   }[] = [];
   const peers = new Map(['n2', 'n3'].map((name) => [name, new Peer(name, 1, 0, false)]));
-  const state = { now: 0 };
+  const state: { now: number; movesTo: Peer | null } = { now: 0, movesTo: null };
   const call = ({ name: to }: Peer, kind: string, fields: readonly unknown[], ms: number, done: Done) =>
     void calls.push({ to, kind, fields, ms, done });
   const handover = new Handover({
     domain: 'a.example',
-    node: { name: 'n1', rpc: { call }, mesh: { peers } },
+    node: { name: 'n1', rpc: { call }, mesh: { peers }, leaving: { movesTo: () => state.movesTo } },
     now: () => state.now,
     actor: () => null,
     peersOf: () => [],
@@ -58,6 +58,27 @@ t.test('the node of the old way is asked to pass everything on to the new one', 
   t.equal(released, 1, 'also where nobody has answered');
   t.equal(handover.mustWait(address, third, 1, never), false);
 });
+
+t.test(
+  'a node that forwards what it has for an endpoint has passed it on when the node that it goes to has',
+  async (t) => {
+    const { handover, calls, state, second } = single();
+    state.movesTo = second;
+    let isDone = false;
+    handover.pass(address, 'n3', () => {
+      isDone = true;
+    });
+    const sent = calls.map(({ to, kind, fields }) => [to, kind, ...fields]);
+    t.strictSame(sent, [
+      ['n3', 'arrived'],
+      ['n2', 'pass', 'a.example', address, 'n3'],
+    ]);
+    calls[0]?.done(true);
+    t.notOk(isDone);
+    calls[1]?.done(true);
+    t.ok(isDone);
+  },
+);
 
 t.test('a node that is slow, and not lost, is waited for', async (t) => {
   const { handover, calls, second, third } = single();

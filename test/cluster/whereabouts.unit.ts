@@ -23,7 +23,12 @@ function find(answer: string | false | null, adopted: Adopted): Promise<Whereabo
         answer: () => undefined,
       },
       isAnswering: false,
-      leaving: { isActive: false, whenMoved: (_address, done) => done(), whenAllMoved: (done) => done() },
+      leaving: {
+        isActive: false,
+        whenMoved: (_address, done) => done(),
+        whenAllMoved: (done) => done(),
+        movesTo: () => null,
+      },
     },
     peersOf: () => [],
     orphans: {

@@ -1,0 +1,233 @@
+/** Who has what a node that ends forwards for an endpoint, where a client of the endpoint comes by itself while it moves. */
+import t from 'tap';
+import { type Address, parseTarget, type Target } from '../src/actors/address.js';
+import type { IsMet } from '../src/actors/arriving.js';
+import type { Client } from '../src/actors/client.js';
+import type { KeptQueues } from '../src/actors/kept.js';
+import type { Moved } from '../src/actors/moving.js';
+import { Packet } from '../src/actors/packet.js';
+import type { Deliver } from '../src/actors/router.js';
+import type { Transport } from '../src/actors/transport.js';
+import { Peer } from '../src/cluster/peer.js';
+import { CLOSE } from '../src/errors.js';
+import { findTicket } from '../src/protocols/credentials.js';
+import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
+import { turn } from './mqtt/support/device.js';
+import type { Cleaner } from './support/server.js';
+
+const target = parseTarget(own.domain, 'ada') as Target;
+const { address } = target;
+const elsewhere = new Peer('n3', 1, 0, false);
+const profile = { nick: 'Ada', show: 'available', status: '', stamp: 1, shown: 1 } as const;
+
+/** A connection that keeps the messages that it is given. */
+class Connection implements Transport {
+  readonly kind = 'websocket';
+  readonly bodies: string[] = [];
+
+  deliver(packets: readonly Packet[]): number {
+    for (const { fields } of packets) this.bodies.push(bodyOf(fields));
+    return packets.length;
+  }
+
+  close(): readonly Packet[] {
+    return [];
+  }
+}
+
+function bodyOf(fields: object): string {
+  return (fields as { readonly body: string }).body;
+}
+
+function message(body: string): Packet {
+  const fields = { id: body, from: 'bob', to: 'ada', nick: 'Bob', timestamp: '1', type: 'chat', body, style: '' };
+  return new Packet('message', fields as never, address, '/domain/a.example/uid/bob' as Address);
+}
+
+/** What another node hands over: a client that is not connected, and messages that it has not had. */
+function moved(...waiting: readonly number[]): Moved {
+  const client = { hash: 'x'.repeat(43), name: 'tab', isNamed: false, isAway: false };
+  const queue = { accepted: waiting.length, sent: 0, entries: waiting, elders: null, given: [], connectedMs: null };
+  const queues: KeptQueues = {
+    node: 'uid',
+    id: 'ada',
+    turns: [],
+    unseen: [],
+    clients: [{ ...queue, name: 'tab', session: null }],
+  };
+  return {
+    kept: { nick: 'Ada', show: 'available', status: '', buddies: [], rooms: [], isAway: false, clients: [client] },
+    queues,
+  };
+}
+
+/** A node that takes an endpoint over; the test says what comes, and in which order. */
+function setUp(t: Cleaner) {
+  const { host, domain } = testMachine(t);
+  const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+  const told: string[] = [];
+  domain.cluster.giveLate = (_record, { name }, packets) =>
+    void told.push(...packets.map(({ fields }) => `${name} late ${bodyOf(fields)}`));
+  domain.cluster.relay = ({ parts }, { packet }, isFor) => {
+    if (parts.length > 0 && isFor?.(elsewhere)) told.push(`n3 relayed ${bodyOf(packet.fields)}`);
+  };
+  const actor = () => domain.endpoint(target);
+  return {
+    domain,
+    told,
+    actor,
+    adopt: (isMet: IsMet, ...bodies: readonly string[]) => {
+      const packets = bodies.map(message);
+      const packetOf = (number: number) => packets[number] ?? null;
+      actor().tell({
+        kind: 'adopt',
+        moved: moved(...packets.keys()),
+        isMet,
+        era: null,
+        packetOf,
+        done: () => undefined,
+      });
+    },
+    forward: (body: string, relayed?: true) => {
+      const deliver: Deliver = { kind: 'deliver', packet: message(body), only: null, ...(relayed ? { relayed } : {}) };
+      actor().tell({ kind: 'forwarded', deliver });
+    },
+    deliver: (body: string) => actor().tell({ kind: 'deliver', packet: message(body), only: null, relayed: true }),
+    passed: () => actor().tell({ kind: 'adopted' }),
+    /** A client comes by itself. */
+    online: async () => findTicket(domain, await broker.online('ada')) as Client,
+    connect: async (client: Client) => {
+      const transport = new Connection();
+      client.endpoint.tell({ kind: 'attach', client, transport });
+      await turn();
+      return transport;
+    },
+    /** Another node, which the node that ends may have met, has a part. */
+    partCame: () => {
+      domain.tracker.up(address, elsewhere, 1, profile, []);
+      const met = (unseen: readonly Packet[], isOwed: boolean) => {
+        if (isOwed) told.push(...unseen.map(({ fields }) => `n3 owed ${bodyOf(fields)}`));
+      };
+      actor().tell({ kind: 'partCame', node: elsewhere, met });
+    },
+  };
+}
+
+const nobody: IsMet = () => false;
+const everybody: IsMet = () => true;
+
+t.test(
+  'a client that has come before its endpoint has what waits and what is forwarded, in order and once',
+  async (t) => {
+    const { adopt, forward, deliver, passed, online, connect } = setUp(t);
+    const client = await online();
+    adopt(nobody, '1');
+    forward('2');
+    const { bodies } = await connect(client);
+    forward('3');
+    passed();
+    deliver('4');
+    await turn();
+    t.strictSame(bodies, ['1', '2', '3', '4']);
+  },
+);
+
+t.test('a client that comes behind its endpoint has what is forwarded after that, too', async (t) => {
+  const { adopt, forward, deliver, passed, online, connect } = setUp(t);
+  adopt(nobody, '1');
+  forward('2');
+  const client = await online();
+  forward('3');
+  const { bodies } = await connect(client);
+  forward('4');
+  passed();
+  deliver('5');
+  await turn();
+  t.strictSame(bodies, ['1', '2', '3', '4', '5']);
+});
+
+t.test('what such a client has from its own node too comes once, whichever way is the faster', async (t) => {
+  const { adopt, forward, deliver, passed, online, connect } = setUp(t);
+  const client = await online();
+  adopt(nobody);
+  const { bodies } = await connect(client);
+  forward('1');
+  deliver('1');
+  deliver('2');
+  forward('2');
+  passed();
+  await turn();
+  t.strictSame(bodies, ['1', '2']);
+  const next = await connect(await online());
+  t.strictSame(next.bodies, [], 'nothing of it waits for the next client');
+});
+
+t.test('a client whose part the old node has met has what that relays, and nothing twice', async (t) => {
+  const { adopt, forward, deliver, passed, online, connect } = setUp(t);
+  const client = await online();
+  const { bodies } = await connect(client);
+  adopt(everybody, '0');
+  deliver('1');
+  forward('1');
+  forward('2');
+  deliver('2');
+  passed();
+  await turn();
+  t.strictSame(bodies, ['1', '2']);
+});
+
+t.test('a part on a third node that the old node has not met has what waits and what is forwarded', async (t) => {
+  const { domain, told, adopt, forward, passed } = setUp(t);
+  domain.tracker.up(address, elsewhere, 1, profile, []);
+  adopt(nobody, '1');
+  forward('2');
+  forward('3', true);
+  passed();
+  await turn();
+  t.strictSame(told, ['n3 late 1', 'n3 relayed 2'], 'and what comes by another part comes from there');
+});
+
+t.test('so has a part that comes while the old node forwards', async (t) => {
+  const { told, adopt, forward, partCame } = setUp(t);
+  adopt(nobody, '1');
+  forward('2');
+  await turn();
+  partCame();
+  forward('3');
+  await turn();
+  t.strictSame(told, ['n3 owed 1', 'n3 owed 2', 'n3 relayed 3']);
+});
+
+t.test('a part that the old node has met has nothing from here', async (t) => {
+  const { domain, told, adopt, forward, partCame } = setUp(t);
+  domain.tracker.up(address, elsewhere, 1, profile, []);
+  adopt(everybody, '1');
+  forward('2');
+  partCame();
+  await turn();
+  t.strictSame(told, []);
+});
+
+t.test('a part that comes while its endpoint cannot be handed over has what waits when it stays', async (t) => {
+  const { domain, actor, deliver, online } = setUp(t);
+  const client = await online();
+  const forwards: Deliver[] = [];
+  actor().tell({
+    kind: 'handOver',
+    reason: CLOSE.shutdown,
+    numberOf: () => 0,
+    forward: (one) => forwards.push(one),
+    done: () => undefined,
+  });
+  deliver('1');
+  const gave: string[] = [];
+  const met = (unseen: readonly Packet[]) => void gave.push(...unseen.map(({ fields }) => bodyOf(fields)));
+  domain.tracker.up(address, elsewhere, 1, profile, []);
+  actor().tell({ kind: 'partCame', node: elsewhere, met });
+  await turn();
+  t.strictSame(gave, []);
+  actor().tell({ kind: 'handedOver', missed: forwards, done: () => undefined });
+  await turn();
+  t.strictSame(gave, ['1']);
+  t.equal(client.queued.length, 1);
+});
