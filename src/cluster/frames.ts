@@ -47,6 +47,11 @@ export function frameOf(json: string): Frame {
   return frame as unknown as Frame;
 }
 
+/** A sign of life. `head`: the node's name and incarnation as JSON, without brackets. */
+export function beatText(head: string, protocol: number, state: State, wantsAnswer: 0 | 1): string {
+  return `["b",${head},${protocol},"${state}",${wantsAnswer}]`;
+}
+
 /** The names of the nodes that are there, as one node answers a greeting; none where the answer is nonsense. */
 export function namesOf(json: string): readonly string[] {
   try {

@@ -10,7 +10,7 @@ import type { Conditions } from '../conditions.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
-import { type Beat, beatOf, type Frame, frameOf, namesOf, type State } from './frames.js';
+import { type Beat, beatOf, beatText, type Frame, frameOf, namesOf, type State } from './frames.js';
 import type { MeshEvents } from './mesh-events.js';
 import { type Item, Peer } from './peer.js';
 import { StreamReceiver } from './stream-receiver.js';
@@ -69,6 +69,7 @@ export class Mesh {
       options.clock,
       (peer, item) => this.#take(peer, item),
       (kind, peer) => this.#control(kind, peer),
+      options.wake,
     );
     this.#bus = new Bus({
       urls,
@@ -159,8 +160,9 @@ export class Mesh {
     this.#dirty.add(stream);
   }
 
-  /** Sends what this turn of the event loop has gathered. */
+  /** Sends what this turn of the event loop has gathered, in one write to NATS. */
   flush(): void {
+    this.#receiver.flush();
     if (this.#dirty.size === 0) return;
     const streams = [...this.#dirty];
     this.#dirty.clear();
@@ -210,10 +212,7 @@ export class Mesh {
   }
 
   #beat(wantsAnswer: 0 | 1): void {
-    this.#bus.publish(
-      `${this.options.cluster}.beat`,
-      `["b",${this.#head},${PROTOCOL},"${this.#state}",${wantsAnswer}]`,
-    );
+    this.#bus.publish(`${this.options.cluster}.beat`, beatText(this.#head, PROTOCOL, this.#state, wantsAnswer));
   }
 
   readonly #tick = (): void => {

@@ -35,7 +35,6 @@ export class Peer implements RemoteNode {
   seq = 0;
   /** Whether a missing frame of the node's stream has been asked for. */
   asked = false;
-  ackScheduled: 'no' | 'soon' | 'now' = 'no';
 
   constructor(
     readonly name: string,

@@ -6,11 +6,19 @@ import type { Item, Peer } from './peer.js';
 const ACK_MS = 20;
 
 export class StreamReceiver {
+  /** Nodes that wait for an acknowledgement, which goes out at the end of the turn. */
+  readonly #urgent = new Set<Peer>();
+  /** Nodes whose acknowledgement is held back. All go out together, as one write takes them to NATS. */
+  readonly #held = new Set<Peer>();
+  #isTimed = false;
+
   constructor(
     private readonly clock: Clock,
     private readonly take: (peer: Peer, item: Item) => void,
     /** Says that everything up to `peer.seq` has come (`a`), or that what follows is missing (`n`). */
     private readonly say: (kind: 'a' | 'n', peer: Peer) => void,
+    /** Asks for a call of `flush` at the end of this turn. */
+    private readonly wake: () => void,
   ) {}
 
   /** `urgent`: somebody waits for the acknowledgement. */
@@ -30,19 +38,29 @@ export class StreamReceiver {
     this.#acknowledge(peer, urgent);
   }
 
-  #acknowledge(peer: Peer, urgent: boolean): void {
-    if (urgent && peer.ackScheduled !== 'now') {
-      peer.ackScheduled = 'now';
-      setImmediate(this.#send, peer);
-    } else if (peer.ackScheduled === 'no') {
-      peer.ackScheduled = 'soon';
-      this.clock.after(ACK_MS, () => this.#send(peer));
-    }
+  /** Sends the acknowledgements that somebody waits for. */
+  flush(): void {
+    if (this.#urgent.size === 0) return;
+    for (const peer of this.#urgent) this.say('a', peer);
+    this.#urgent.clear();
   }
 
-  readonly #send = (peer: Peer): void => {
-    if (peer.ackScheduled === 'no') return;
-    peer.ackScheduled = 'no';
-    this.say('a', peer);
-  };
+  #acknowledge(peer: Peer, urgent: boolean): void {
+    if (urgent) {
+      if (this.#urgent.size === 0) this.wake();
+      this.#urgent.add(peer);
+      this.#held.delete(peer);
+    } else if (!this.#urgent.has(peer)) this.#hold(peer);
+  }
+
+  #hold(peer: Peer): void {
+    this.#held.add(peer);
+    if (this.#isTimed) return;
+    this.#isTimed = true;
+    this.clock.after(ACK_MS, () => {
+      this.#isTimed = false;
+      for (const one of this.#held) this.say('a', one);
+      this.#held.clear();
+    });
+  }
 }

@@ -41,6 +41,8 @@ export class StreamSender {
   #frames: Frame[] = [];
   #characters = 0;
   #waiting: Waiting[] = [];
+  /** The number of the last frame that has asked for an acknowledgement at once. */
+  #urged = 0;
   /** The number of the oldest unacknowledged frame at the last `look`; -1: there was none. */
   #looked = -1;
 
@@ -92,7 +94,9 @@ export class StreamSender {
     this.#pendingCharacters = 0;
     this.#frames.push(frame);
     this.#characters += frame.items.length;
-    this.#transmit(frame);
+    const isAwaited = (this.#waiting.at(-1)?.seq ?? 0) > this.#urged;
+    if (isAwaited) this.#urged = frame.seq;
+    this.#transmit(frame, isAwaited);
   }
 
   /** Begins the stream anew; frames on their way are dropped. */
@@ -108,6 +112,7 @@ export class StreamSender {
     }
     this.#epoch = this.nextEpoch();
     this.#seq = 0;
+    this.#urged = 0;
     this.#frames = [];
     this.#characters = 0;
     this.#pending = [];
@@ -151,7 +156,7 @@ export class StreamSender {
       if (characters > limit) return;
       characters += frame.items.length;
       this.metrics.framesRepeated += 1;
-      this.#transmit(frame);
+      this.#transmit(frame, this.#waiting.length > 0);
     }
   }
 
@@ -186,9 +191,10 @@ export class StreamSender {
     for (const one of waiting) if (isReleased(one)) one.done();
   }
 
-  #transmit({ seq, items }: Frame): void {
+  /** `urgent`: somebody waits for the acknowledgement of this frame, or of an earlier one that did not ask for it at once. */
+  #transmit({ seq, items }: Frame, urgent: boolean): void {
     this.metrics.framesSent += 1;
     this.metrics.charactersSent += items.length;
-    this.transmit(this.#epoch, seq, this.#waiting.length > 0, items);
+    this.transmit(this.#epoch, seq, urgent, items);
   }
 }

@@ -44,6 +44,7 @@ class Pair {
     this.clock,
     (_peer, item) => this.#take(item),
     (kind, { epoch, seq }) => this.controls.push([kind, epoch, seq]),
+    () => setImmediate(() => this.#receiver.flush()),
   );
 
   constructor() {
@@ -207,6 +208,7 @@ t.test('who waits for an acknowledgement is released by it, by patience and by t
   t.equal(pair.frames[0]?.[2], true, 'the frame asks for an acknowledgement at once');
   pair.send(2);
   pair.sender.flush();
+  t.equal(pair.frames[1]?.[2], false, 'one behind it does not: nobody waits for that one');
   pair.sender.acknowledged(1, 1);
   t.equal(pair.waiting, 0, 'by the frame that was waited for, whatever came after it');
   pair.wait();
@@ -216,6 +218,25 @@ t.test('who waits for an acknowledgement is released by it, by patience and by t
   pair.wait();
   pair.sender.release();
   t.equal(pair.waiting, 0);
+});
+
+t.test('a frame asks at once for the acknowledgement of an earlier one for which somebody has begun to wait', (t) => {
+  const pair = new Pair();
+  for (const number of [1, 2, 3]) {
+    pair.send(number);
+    pair.sender.flush();
+    if (number === 1) pair.wait();
+  }
+  t.strictSame(
+    pair.frames.map(([, , urgent]) => urgent),
+    [false, true, false],
+  );
+  pair.sender.repeat();
+  t.ok(
+    pair.frames.slice(3).every(([, , urgent]) => urgent),
+    'and so does each that is sent again while somebody waits',
+  );
+  t.end();
 });
 
 t.test('a stream that overflows begins anew, and says how many frames it has dropped', async (t) => {
