@@ -6,7 +6,7 @@ import { Metrics } from '../src/metrics.js';
 import { turnsUntil } from './support/until.js';
 
 interface Told {
-  readonly kind: 'add' | 'forward' | 'fail' | 'failForGood' | 'end';
+  readonly kind: 'add' | 'forward' | 'forwardAtOnce' | 'fail' | 'failForGood' | 'end';
   readonly value?: string;
   readonly to?: Ref<Told>;
 }
@@ -23,6 +23,7 @@ function recorder(dead: string[]): Behaviour<Log, Told> {
       if (kind === 'fail' || kind === 'failForGood') throw new Error(value);
       state.values.push(value);
       if (kind === 'forward' && to) to.tell({ kind: 'add', value });
+      if (kind === 'forwardAtOnce' && to) to.tellAtOnce({ kind: 'add', value });
       return state;
     },
     onCrash: (_state, { kind }) => (kind === 'failForGood' ? 'stop' : 'resume'),
@@ -152,6 +153,52 @@ t.test('Actors', async (t) => {
     t.strictSame(one.log, { values: ['done', 'more', 'done'], stopped: 1 });
     t.equal(metrics.actors, 0);
   });
+
+  t.test('handle what they are told at once before the teller goes on, and ask for no turn', async (t) => {
+    const { system, metrics, actor, quiet } = stage(t);
+    const one = actor();
+    let turns = 0;
+    system.endOfTurn.add(() => {
+      turns += 1;
+    });
+    one.ref.tellAtOnce({ kind: 'add', value: '1' });
+    t.strictSame(one.log.values, ['1']);
+    one.ref.tellAtOnce({ kind: 'fail' });
+    one.ref.tellAtOnce({ kind: 'end', value: 'done' });
+    await quiet();
+    t.strictSame(one.log, { values: ['1', 'done'], stopped: 1 });
+    t.equal(one.ref.pending, 0);
+    t.equal(metrics.crashes, 1);
+    t.ok(turns <= 1, 'at most what waited for the crash to be judged has a turn');
+  });
+
+  t.test(
+    'do not handle what they are told at once before what was told earlier, nor within another message',
+    async (t) => {
+      const { system, dead, actor, quiet } = stage(t);
+      const one = actor();
+      one.ref.tell({ kind: 'add', value: '1' });
+      one.ref.tellAtOnce({ kind: 'add', value: '2' });
+      t.strictSame(one.log.values, []);
+      await quiet();
+      t.strictSame(one.log.values, ['1', '2']);
+      const two = actor();
+      two.ref.tellAtOnce({ kind: 'forwardAtOnce', value: '3', to: one.ref });
+      t.strictSame(one.log.values, ['1', '2']);
+      await quiet();
+      t.strictSame(one.log.values, ['1', '2', '3']);
+      system.isCrowded = true;
+      one.ref.tellAtOnce({ kind: 'add', value: '4' });
+      t.strictSame(one.log.values, ['1', '2', '3']);
+      await quiet();
+      one.ref.stop();
+      one.ref.tellAtOnce({ kind: 'add', value: '5' });
+      t.strictSame(dead, []);
+      await quiet();
+      t.strictSame(one.log.values, ['1', '2', '3', '4']);
+      t.strictSame(dead, ['5']);
+    },
+  );
 
   t.test('tasks at the end of a turn run once the mailboxes are empty', async (t) => {
     const { system, actor, quiet } = stage(t);

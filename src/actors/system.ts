@@ -34,6 +34,11 @@ export interface Behaviour<S, M> {
 export interface Ref<M> {
   /** Puts a message into the actor's mailbox. */
   readonly tell: (message: M) => void;
+  /**
+   * Has the actor handle a message before this returns, where nothing of its domain waits and no other domain is busy; else tells it.
+   * For what mostly causes no write: a turn of its own would cost more than the message.
+   */
+  readonly tellAtOnce: (message: M) => void;
   readonly stop: () => void;
   /** How many messages wait in the actor's mailbox. */
   readonly pending: number;
@@ -93,6 +98,7 @@ const EARLY = 32;
 /** What an actor tells its messages to, and its stop. */
 interface TurnQueue {
   tell(cell: AnyCell, message: unknown): void;
+  tellAtOnce(cell: AnyCell, message: unknown): void;
   halt(cell: AnyCell): void;
 }
 
@@ -111,6 +117,10 @@ class Cell<S, M> implements Ref<M> {
 
   tell(message: M): void {
     this.group.queue.tell(this as unknown as AnyCell, message);
+  }
+
+  tellAtOnce(message: M): void {
+    this.group.queue.tellAtOnce(this as unknown as AnyCell, message);
   }
 
   stop(): void {
@@ -169,6 +179,8 @@ class TurnSystem implements System, TurnQueue {
   #turn: NodeJS.Immediate | null = null;
   /** For how long messages have been handled before this turn; Infinity: they are to wait for it. */
   #earlyMs = 0;
+  /** Whether an actor is handling a message. */
+  #isHandling = false;
 
   constructor({ metrics }: SystemOptions) {
     this.#metrics = metrics;
@@ -202,6 +214,13 @@ class TurnSystem implements System, TurnQueue {
     if (cell.stopped) return this.#isDead(cell, message);
     cell.pending += 1;
     cell.group.lane.tell(cell, message);
+  }
+
+  tellAtOnce(cell: AnyCell, message: unknown): void {
+    const waits = this.#isHandling || this.isCrowded || cell.stopped || cell.group.lane.pending > 0;
+    if (waits) return this.tell(cell, message);
+    cell.pending += 1;
+    this.#deliver(cell, message);
   }
 
   wake(): void {
@@ -294,12 +313,14 @@ class TurnSystem implements System, TurnQueue {
   }
 
   readonly #deliver = (cell: AnyCell, message: unknown): void => {
+    this.#isHandling = true;
     try {
       this.#receive(cell, message);
     } catch (error) {
       cell.suspended = true;
       dispatch(cell.group.judge(), new Envelope(cell, message, error));
     }
+    this.#isHandling = false;
   };
 
   #receive(cell: AnyCell, message: unknown): void {

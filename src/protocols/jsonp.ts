@@ -2,6 +2,7 @@
  * Long polling, PROTOCOL.md section 6: a GET that waits for packets. With `callback` it is JSONP, without it JSON with
  * CORS. Each poll is a transport that delivers once.
  */
+import { performance } from 'node:perf_hooks';
 import type { Client } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
@@ -35,6 +36,8 @@ const PREFLIGHT_AGE_S = '86400';
 const NONE: readonly Packet[] = [];
 /** In characters. An answer up to here fits into the system's buffer of a connection, which is empty: its browser has had all before. */
 const SHORT = 4096;
+/** Its `idleTime` is for how long the event loop has slept since the start of the process, in milliseconds. */
+const { nodeTiming } = performance;
 
 /** How the answers to one request are written. */
 interface Form {
@@ -86,8 +89,9 @@ class Poll implements Transport, Counting, Found, Form {
   #unsent: readonly Packet[] = NONE;
   /** The position from which a counting client goes on, where the client did not name it itself. */
   #position: string | null = null;
-  /** The last turn that had begun when the poll came. */
+  /** The last turn that had begun when the poll came, and for how long the event loop had slept until then. */
   readonly #cameAfter: number;
+  readonly #sleptMs = nodeTiming.idleTime;
 
   constructor(
     private readonly adapter: PollAdapter,
@@ -109,7 +113,7 @@ class Poll implements Transport, Counting, Found, Form {
     this.admission = admission;
     this.res.onAborted(() => this.#leave());
     this.adapter.began(this);
-    client.endpoint.tell({ kind: 'attach', client, transport: this });
+    client.endpoint.tellAtOnce({ kind: 'attach', client, transport: this });
   }
 
   /** Its browser is gone. `#unsent` stays as it is: `close` answers these packets where it comes before the endpoint hears of the detach. */
@@ -135,7 +139,7 @@ class Poll implements Transport, Counting, Found, Form {
   deliver(packets: readonly Packet[]): number {
     if (this.#done || this.#unsent.length > 0) return 0;
     this.#unsent = packets.slice();
-    if (this.adapter.hasLookedSince(this.#cameAfter)) this.write();
+    if (this.adapter.hasLookedSince(this.#cameAfter, this.#sleptMs)) this.write();
     else this.adapter.writeLater(this);
     return packets.length;
   }
@@ -335,10 +339,11 @@ export class PollAdapter {
 
   /**
    * Whether the event loop has looked at the network after a poll came, and has handled all that it saw: then a browser that had gone
-   * by that look is known to be gone. Each turn is preceded by a look, the first that a poll meets by the one that brought the poll.
+   * by that look is known to be gone. Each turn is preceded by a look. The first turn after a poll may be preceded by the look that
+   * brought the poll; where the loop has slept meanwhile, by a later one.
    */
-  hasLookedSince(turn: number): boolean {
-    return this.#isInTurn && this.turn > turn + 1;
+  hasLookedSince(turn: number, sleptMs: number): boolean {
+    return this.#isInTurn && (this.turn > turn + 1 || nodeTiming.idleTime > sleptMs);
   }
 
   /** Has a poll written at the start of the next turn, which a turn that goes on asks for at its end. */

@@ -168,7 +168,7 @@ export class Socket implements Transport, Counting, Stranger {
     const { client } = this;
     if (!client) return;
     if (position.era === this.#era) this.#confirmed = position.n;
-    client.endpoint.tell({ kind: 'confirm', client, transport: this, position });
+    client.endpoint.tellAtOnce({ kind: 'confirm', client, transport: this, position });
   }
 
   close(reason: CloseReason): readonly Packet[] {
