@@ -8,6 +8,7 @@ import type { Transport } from '../src/actors/transport.js';
 import { isReplyError } from '../src/errors.js';
 import { online } from '../src/protocols/commands.js';
 import { findTicket } from '../src/protocols/credentials.js';
+import { Parameters } from '../src/protocols/parameters.js';
 import { openLmdb } from '../src/store/lmdb.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';
@@ -202,7 +203,7 @@ t.test('a message that is on its way when its receiver’s domain ends goes to t
 t.test('a room that the router does not know yet has the messages to it', async (t) => {
   const server = await keeping(t);
   const { domain, broker } = server;
-  const fields = new Map([
+  const fields = new Parameters([
     ['name', 'b'],
     ['nick', 'B'],
     ['rooms', 'r'],

@@ -115,6 +115,9 @@ t.test(
   },
 );
 
+/** A caller from an address. */
+const at = (address: string) => ({ address: () => address });
+
 t.test('addresses of right keys are remembered each by itself, and only so many', async (t) => {
   const { domain } = testMachine(t);
   const lockout = { failures: 1, firstMs: 60_000, longestMs: 60_000, forgetMs: 60_000, entries: 3 };
@@ -123,7 +126,7 @@ t.test('addresses of right keys are remembered each by itself, and only so many'
     () => now,
     () => lockout,
   );
-  const check = (key: string, address: string) => keys.check(domain, key, () => address);
+  const check = (key: string, address: string) => keys.check(domain, key, at(address));
   for (const address of ['first', 'same second', 'second', 'third']) {
     if (address !== 'same second') now += 1000;
     t.equal(check(own.apikey, address), true);
@@ -153,7 +156,7 @@ t.test('a busy domain is seldom asked where its right keys come from, and always
       count += 1;
       return address;
     };
-    for (let n = 0; n < calls; n++) t.equal(keys.check(domain, own.apikey, from), true);
+    for (let n = 0; n < calls; n++) t.equal(keys.check(domain, own.apikey, { address: from }), true);
     return count;
   };
   t.equal(asked(100, 'busy'), 100, 'the first hundred in a second');
@@ -162,18 +165,11 @@ t.test('a busy domain is seldom asked where its right keys come from, and always
   now += 1000;
   t.equal(asked(100, 'busy'), 100, 'and in the next second again');
   asked(1000, 'busy');
-  t.equal(
-    keys.check(domain, 'wrong', () => 'stranger'),
-    false,
-  );
+  t.equal(keys.check(domain, 'wrong', at('stranger')), false);
   t.equal(asked(3, 'late'), 3, 'each, while somebody guesses');
   for (const address of ['busy', 'seldom', 'late']) {
-    for (let n = 0; n < 3; n++) keys.check(domain, 'wrong', () => address);
-    t.equal(
-      keys.check(domain, own.apikey, () => address),
-      true,
-      `${address} has been noted`,
-    );
+    for (let n = 0; n < 3; n++) keys.check(domain, 'wrong', at(address));
+    t.equal(keys.check(domain, own.apikey, at(address)), true, `${address} has been noted`);
   }
   now += 60_000;
   asked(200, 'busy');

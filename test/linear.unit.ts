@@ -20,7 +20,7 @@ import { clientAddress, forwarded, networkOf } from '../src/protocols/client-add
 import type { Context } from '../src/protocols/context.js';
 import { type Headers, readHeaders } from '../src/protocols/headers.js';
 import { isCallback } from '../src/protocols/jsonp.js';
-import { receiversOf } from '../src/protocols/messages.js';
+import { receiversOf } from '../src/protocols/letter.js';
 import { chosen } from '../src/protocols/mqtt/websocket.js';
 import { matchesOrigin } from '../src/protocols/origin.js';
 import { readPageQuery } from '../src/protocols/page-query.js';
@@ -83,7 +83,7 @@ const PARSERS: readonly Parser[] = [
   { name: 'Transfer-Encoding', parse: header('transfer-encoding'), classes: 'chunked, ' },
   {
     name: 'Authorization',
-    parse: (text) => basicDomain(nobody, text, () => ''),
+    parse: (text) => basicDomain(nobody, text, { address: () => '' }),
     classes: 'aZ9+/=_- :%',
     around: [
       ['basic ', ''],

@@ -1,12 +1,13 @@
 import t from 'tap';
+import { readForm } from '../src/protocols/form.js';
 import { readPageQuery } from '../src/protocols/page-query.js';
-import { type Parameters, readForm } from '../src/protocols/parameters.js';
+import { Parameters } from '../src/protocols/parameters.js';
 
 const NAMES = ['domain', 'ticket', 'position', 'callback'] as const;
 
 /** What the reader of forms says of a query, in the fields of a page's query. */
 function asForm(text: string, most: number): unknown {
-  const parameters: Parameters = new Map();
+  const parameters = new Parameters();
   const fault = readForm(text, parameters, most);
   return { ...Object.fromEntries(NAMES.map((name) => [name, parameters.get(name)])), fault };
 }

@@ -1,14 +1,15 @@
 import t from 'tap';
-import { type Parameters, readForm, readJson } from '../src/protocols/parameters.js';
+import { readForm } from '../src/protocols/form.js';
+import { Parameters, readJson } from '../src/protocols/parameters.js';
 import { siteA, testServer } from './support/server.js';
 
 function form(text: string, most = 0): unknown {
-  const into: Parameters = new Map();
+  const into = new Parameters();
   return readForm(text, into, most) ?? Object.fromEntries(into);
 }
 
 function json(text: string, most = 0): unknown {
-  const into: Parameters = new Map();
+  const into = new Parameters();
   return readJson(text, into, most) ?? Object.fromEntries(into);
 }
 
@@ -28,6 +29,25 @@ const forms: readonly (readonly [title: string, text: string, read: unknown])[] 
 
 t.test('a form is read', async (t) => {
   for (const [title, text, read] of forms) t.strictSame(form(text), read, title);
+});
+
+t.test('however many parameters there are, each is found, replaced and removed by its name', async (t) => {
+  for (const count of [1, 15, 16, 17, 40]) {
+    const names = Array.from({ length: count }, (_, n) => `name ${n}`);
+    const parameters = new Parameters(names.map((name) => [name, 'first']));
+    for (const name of names) parameters.set(name, `of ${name}`);
+    t.strictSame(
+      [...parameters],
+      names.map((name) => [name, `of ${name}`]),
+      'in the order in which they came',
+    );
+    t.notOk(parameters.has('nobody'));
+    t.equal(parameters.get('nobody'), undefined);
+    for (const name of names.slice(0, -1)) parameters.delete(name);
+    parameters.delete('nobody');
+    parameters.set('late', 1);
+    t.strictSame(new Set([...parameters].map(([name]) => name)), new Set([names.at(-1), 'late']));
+  }
 });
 
 t.test('a form of more parameters than allowed is not read', async (t) => {

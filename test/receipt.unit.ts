@@ -6,6 +6,7 @@ import { isReplyError } from '../src/errors.js';
 import { online } from '../src/protocols/commands.js';
 import { findTicket } from '../src/protocols/credentials.js';
 import { push } from '../src/protocols/messages.js';
+import { Parameters } from '../src/protocols/parameters.js';
 import { own, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { SlowDisk } from './mqtt/support/disk.js';
@@ -67,14 +68,14 @@ async function keeping(t: Cleaner) {
   const presence = { clientIdleMs: 1000, graceMs: 500 };
   const { domain } = testMachine(t, { domains: [{ ...own, offline: true }], presence, data: '/nowhere' }, clock, disk);
   const client = await new Promise<Client | null>((resolve, reject) => {
-    online(domain, new Map(Object.entries({ name: 'jack', nick: 'Jack' })), (result) =>
+    online(domain, new Parameters(Object.entries({ name: 'jack', nick: 'Jack' })), (result) =>
       isReplyError(result) ? reject(new Error(result.detail)) : resolve(findTicket(domain, result.ticket)),
     );
   });
   if (!client) throw new Error('jack is not online');
   const answers: unknown[] = [];
   const send = (more: Record<string, string> = {}) => {
-    push(domain, new Map(Object.entries({ from: 'shop', to: 'jack', body: 'x', ...more })), (answer) =>
+    push(domain, new Parameters(Object.entries({ from: 'shop', to: 'jack', body: 'x', ...more })), (answer) =>
       answers.push(answer),
     );
   };

@@ -7,7 +7,7 @@ import type { Packet } from '../src/actors/packet.js';
 import { badRequest, isReplyError, OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../src/errors.js';
 import { online } from '../src/protocols/commands.js';
 import { findTicket } from '../src/protocols/credentials.js';
-import type { Parameters } from '../src/protocols/parameters.js';
+import { Parameters } from '../src/protocols/parameters.js';
 import { sendMessage } from '../src/protocols/sending.js';
 import type { Store } from '../src/store/store.js';
 import { own, testMachine } from './mqtt/support/broker.js';
@@ -17,7 +17,7 @@ import type { Cleaner, Settings } from './support/server.js';
 
 /** A client of a new endpoint, and the packets that come for it. */
 async function come(domain: Domain, name: string, rooms = ''): Promise<{ client: Client; packets: Packet[] }> {
-  const fields = new Map(Object.entries({ name, nick: name, rooms }));
+  const fields = new Parameters(Object.entries({ name, nick: name, rooms }));
   const ticket = await new Promise<string>((resolve, reject) => {
     online(domain, fields, (result) =>
       isReplyError(result) ? reject(new Error(result.detail)) : resolve(result.ticket),
@@ -53,7 +53,7 @@ async function machine(t: Cleaner, overrides: Settings = {}, store: Store | null
       {
         way: 'mqtt',
         targets: targetsOf(parseTarget(domain.name, to)),
-        fields: typeof fields === 'function' ? fields : () => new Map(Object.entries(fields)),
+        fields: typeof fields === 'function' ? fields : () => new Parameters(Object.entries(fields)),
       },
       handled,
     );

@@ -20,6 +20,11 @@ export class SendOrder {
     return this.#held.size;
   }
 
+  /** Whether nothing of anybody waits: then what is sent now needs no place. */
+  get isFree(): boolean {
+    return this.#held.size === 0;
+  }
+
   /** Calls `go` after all that the sender sent before: at once where nothing of the sender waits. */
   send(sender: Address, go: () => void): void {
     const places = this.#held.size === 0 ? undefined : this.#held.get(sender);

@@ -1,6 +1,7 @@
 /** Who calls: HTTP Basic with the domain and an API key, or the parameters `domain` and `apikey`. PROTOCOL.md section 3. */
 import type { Domain } from '../actors/domain.js';
 import { AUTHENTICATION_FAILED, lockedOut, type ReplyError } from '../errors.js';
+import type { Caller } from '../protocols/api-keys.js';
 import type { Context } from '../protocols/context.js';
 import type { Parameters } from '../protocols/parameters.js';
 
@@ -26,14 +27,10 @@ function basic(authorization: string): Credentials | null {
 }
 
 /** The domain that Basic credentials authenticate, or the error where they are wrong; null where there are none. */
-export function basicDomain(
-  context: Context,
-  authorization: string,
-  address: () => string,
-): Domain | ReplyError | null {
+export function basicDomain(context: Context, authorization: string, caller: Caller): Domain | ReplyError | null {
   if (authorization !== last.header && !/^basic(?:\s|$)/i.test(authorization)) return null;
   const credentials = basic(authorization);
-  return credentials ? check(context, credentials, address) : AUTHENTICATION_FAILED;
+  return credentials ? check(context, credentials, caller) : AUTHENTICATION_FAILED;
 }
 
 /** The authenticated domain, by Basic credentials or by the parameters, which may name no other. */
@@ -41,19 +38,19 @@ export function namedDomain(
   context: Context,
   basic: Domain | null,
   parameters: Parameters,
-  address: () => string,
+  caller: Caller,
 ): Domain | ReplyError {
   const named = parameters.get('domain');
   if (basic) return named === undefined || named === basic.name ? basic : AUTHENTICATION_FAILED;
   const key = parameters.get('apikey');
   if (typeof named !== 'string' || typeof key !== 'string') return AUTHENTICATION_FAILED;
-  return check(context, [named, key], address);
+  return check(context, [named, key], caller);
 }
 
-function check({ domains, apiKeys }: Context, [name, key]: Credentials, address: () => string): Domain | ReplyError {
+function check({ domains, apiKeys }: Context, [name, key]: Credentials, caller: Caller): Domain | ReplyError {
   const domain = domains.get(name);
   if (!domain) return AUTHENTICATION_FAILED;
-  const checked = apiKeys.check(domain, key, address);
+  const checked = apiKeys.check(domain, key, caller);
   if (checked === true) return domain;
   return { ...(checked === false ? AUTHENTICATION_FAILED : lockedOut(checked)), domain: domain.name };
 }

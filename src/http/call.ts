@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Domain } from '../actors/domain.js';
 import type { ReplyError } from '../errors.js';
+import type { Caller } from '../protocols/api-keys.js';
 import { clientAddress } from '../protocols/client-address.js';
 import { peerOf } from '../protocols/connection-limits.js';
 import type { Context } from '../protocols/context.js';
@@ -22,7 +23,7 @@ export interface Called {
  * What the handler of a call gets once the caller is authenticated, and what it answers through, once. The client may be
  * gone by then.
  */
-export class Call implements Uploader {
+export class Call<F extends Called = Called> implements Uploader, Caller {
   domain!: Domain;
   parameters!: Parameters;
   /** uWebSockets.js gathers what is written while it reads a request; later answers gather for themselves. */
@@ -36,7 +37,7 @@ export class Call implements Uploader {
 
   constructor(
     readonly context: Context,
-    readonly found: Called,
+    readonly found: F,
     readonly head: Head,
     readonly ports: PublicPorts,
     private readonly res: HttpResponse,

@@ -6,7 +6,7 @@ import {
   BANNED,
   badRequest,
   comeLater,
-  isReplyError,
+  PAYLOAD_TOO_LARGE,
   type ReplyError,
   TICKET_NOT_FOUND,
   UNAVAILABLE,
@@ -68,11 +68,11 @@ class Post implements Uploader {
     if (this.context.isDraining()) return this.#fail(UNAVAILABLE);
     // Read before the body, so that a page may read why that is refused.
     const receiving = this.context.gate.isOpen ? this.#receive(query) : null;
-    readBody(this.context, this.res, this.context.config().limits.bodyBytes, this, (body) => {
-      if (isReplyError(body)) this.#fail(body);
+    readBody(this.context, this.res, this.context.config().limits.bodyBytes, this, (_post, body) => {
+      if (body === null) this.#fail(PAYLOAD_TOO_LARGE);
       else if (!isAccepted(this.headers)) this.#fail(UNSUPPORTED_MEDIA_TYPE);
-      else if (receiving) this.#authenticate(receiving, body as Buffer);
-      else this.#wait(query, body as Buffer);
+      else if (receiving) this.#authenticate(receiving, body);
+      else this.#wait(query, body);
     });
   }
 

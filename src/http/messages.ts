@@ -1,7 +1,8 @@
 /** The answers of MESSAGES and PUSH, one by one and in batches: PROTOCOL.md sections 3 and 11. */
 import { badRequest, isReplyError, type ReplyError, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import { errorBody } from '../protocols/error-body.js';
-import { MOST_RECEIVERS, message, type Sent, sentBody } from '../protocols/messages.js';
+import { MOST_RECEIVERS } from '../protocols/letter.js';
+import { message, type Sent, sentBody } from '../protocols/messages.js';
 import { Items, type Parameters, readBatch } from '../protocols/parameters.js';
 import type { Call } from './call.js';
 import { countRefusal, OK_BODY } from './reply.js';

@@ -21,23 +21,30 @@ const UNNAMED = ['503 Service Unavailable', 'unavailable'] as const;
 
 export const OK_BODY = '{"status":"ok"}';
 
-/** One call with all headers: each crossing into native code costs 0.3 µs. */
-const contentType = (connection: readonly [string, string]): string =>
+/** The headers that every answer has, as text. */
+const headers = (connection: readonly [string, string]): string =>
   [
-    'application/json; charset=utf-8',
+    'Content-Type: application/json; charset=utf-8',
     'Cache-Control: no-store',
     'X-Content-Type-Options: nosniff',
     connection.join(': '),
   ].join('\r\n');
-const CONTENT_TYPE = contentType(KEEP_ALIVE);
-const LAST_CONTENT_TYPE = contentType(LAST_ANSWER);
+const HEADERS = headers(KEEP_ALIVE);
+const LAST_HEADERS = headers(LAST_ANSWER);
+
+/** What stands before the body's length. One text, since each that crosses into native code costs 0.1 to 0.2 µs. */
+function headOf(status: string, isLast: boolean): string {
+  return `${status}\r\n${isLast ? LAST_HEADERS : HEADERS}`;
+}
+const OK_HEAD = headOf('200 OK', false);
+const LAST_OK_HEAD = headOf('200 OK', true);
 
 /**
- * Answers JSON with status 200, which uWebSockets.js writes by itself. The caller has corked. `origin`: the origin whose pages may
+ * Answers JSON with status 200. The caller has corked. `origin`: the origin whose pages may
  * read the answer; null: none. `isLast`: the server drains, and the client is told to close the connection.
  */
 export function sendJson(res: HttpResponse, body: string, origin: string | null, isLast: boolean): void {
-  res.writeHeader('Content-Type', isLast ? LAST_CONTENT_TYPE : CONTENT_TYPE);
+  res.writeStatus(isLast ? LAST_OK_HEAD : OK_HEAD);
   writeOrigin(res, origin);
   res.end(body);
 }
@@ -68,7 +75,7 @@ export function sendError(
   countRefusal(metrics, error, who);
   res.cork(() => {
     const isLast = metrics.conditions.has('draining');
-    res.writeStatus(status).writeHeader('Content-Type', isLast ? LAST_CONTENT_TYPE : CONTENT_TYPE);
+    res.writeStatus(headOf(status, isLast));
     writeOrigin(res, origin);
     if (error.status === 401) res.writeHeader('WWW-Authenticate', error.challenge ?? 'Basic realm="nextalk"');
     if (error.allow !== undefined) res.writeHeader('Allow', error.allow);

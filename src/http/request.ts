@@ -1,9 +1,10 @@
 /** Reading a request: its path, its body up to the limit, its parameters. */
-import { Buffer, isAscii, isUtf8 } from 'node:buffer';
-import { badRequest, PAYLOAD_TOO_LARGE, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
+import { Buffer } from 'node:buffer';
+import { badRequest, type ReplyError, UNSUPPORTED_MEDIA_TYPE } from '../errors.js';
 import type { Context } from '../protocols/context.js';
+import { readForm, readFormBody } from '../protocols/form.js';
 import type { Headers } from '../protocols/headers.js';
-import { digit, type Fault, type Parameters, readForm, readJson, readPairs } from '../protocols/parameters.js';
+import { type Fault, Parameters, readJson, textOf } from '../protocols/parameters.js';
 import type { Stranger } from '../protocols/strangers.js';
 import type { HttpResponse } from '../uws.js';
 
@@ -63,13 +64,13 @@ export interface Uploader {
   upload: Upload | null;
 }
 
-/** Reads the whole body; `done` is called once, unless the connection ends first. */
-export function readBody(
+/** Reads the whole body; `done` is called once, with null where the body is too large, unless the connection ends first. */
+export function readBody<U extends Uploader>(
   context: Context,
   res: HttpResponse,
   limitBytes: number,
-  uploader: Uploader,
-  done: (body: Buffer | ReplyError) => void,
+  uploader: U,
+  done: (uploader: U, body: Buffer | null) => void,
 ): void {
   let length = 0;
   let over = false;
@@ -80,13 +81,13 @@ export function readBody(
     if (limitBytes > 0 && length > limitBytes) {
       over = true;
       uploader.upload?.release();
-      done(PAYLOAD_TOO_LARGE);
+      done(uploader, null);
       return;
     }
-    if (isWhole) return done(Buffer.from(chunk));
+    if (isWhole) return done(uploader, Buffer.from(chunk));
     uploader.upload ??= new Upload(context, res);
     uploader.upload.add(chunk);
-    if (isLast && !uploader.upload.isDropped) done(uploader.upload.end());
+    if (isLast && !uploader.upload.isDropped) done(uploader, uploader.upload.end());
   });
 }
 
@@ -110,67 +111,22 @@ export function readParameters(
   most: number,
   read: typeof readJson = readJson,
 ): Parameters | ReplyError {
-  const parameters: Parameters = new Map();
+  const parameters = new Parameters();
   const inQuery = readForm(query, parameters, most);
   if (inQuery) return unreadable(inQuery, 'the query', 'percent-encoded UTF-8', most);
   if (body.length === 0) return parameters;
-  const text = type === 'form' ? textOfForm(body) : textOf(body);
-  if (text === null) return badRequest('the body is not UTF-8');
-  if (type === 'json') {
-    const inJson = read(text, parameters, most);
-    return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
+  if (type === 'form') {
+    const inForm = readFormBody(body, parameters, most);
+    if (inForm === 'read') return parameters;
+    return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : NO_TEXT;
   }
-  const inForm = readPairs(text, parameters, most);
-  return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : parameters;
+  const text = textOf(body);
+  if (text === null) return NO_TEXT;
+  const inJson = read(text, parameters, most);
+  return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
 }
 
-const [PLUS, SPACE, PERCENT, AMPERSAND, EQUALS] = [0x2b, 0x20, 0x25, 0x26, 0x3d];
-/** Bytes from here on are no ASCII. */
-const BEYOND_ASCII = 0x80;
-
-/** Whether a byte that an escape says means the same where it stands by itself: it divides no form and begins no escape. */
-function isPlain(byte: number): boolean {
-  return byte < BEYOND_ASCII && byte !== PERCENT && byte !== AMPERSAND && byte !== EQUALS;
-}
-
-/**
- * The text of a form's body, with spaces in place of its plus signs, which stand for them, and the ASCII that its escapes say: in bytes
- * that is cheaper than in texts, which V8 would put together of parts. Writes into the body. Null: it is not UTF-8.
- */
-function textOfForm(body: Buffer): string | null {
-  let at = 0;
-  let end = 0;
-  let bits = 0;
-  for (; at < body.length; at++) {
-    let byte = body[at] as number;
-    if (byte === PLUS) byte = SPACE;
-    else if (byte === PERCENT) {
-      const said = digit(body[at + 1] ?? 0) * 16 + digit(body[at + 2] ?? 0);
-      // A form with a broken escape is malformed: what is decoded behind that could mend it.
-      if (Number.isNaN(said)) break;
-      if (isPlain(said)) {
-        byte = said;
-        at += 2;
-      }
-    }
-    body[end++] = byte;
-    bits |= byte;
-  }
-  if (at < body.length) {
-    body.copyWithin(end, at);
-    return textOf(body.subarray(0, end + body.length - at));
-  }
-  return bits < BEYOND_ASCII ? body.toString('latin1', 0, end) : textOf(body.subarray(0, end));
-}
-
-/** The text of a body; null: it is not UTF-8. */
-function textOf(body: Buffer): string | null {
-  if (isAscii(body)) return body.toString('latin1');
-  if (!isUtf8(body)) return null;
-  const text = body.toString('utf8');
-  // .NET's StreamWriter puts a byte order mark in front.
-  return text.startsWith('\ufeff') ? text.slice(1) : text;
-}
+const NO_TEXT = badRequest('the body is not UTF-8');
 
 function unreadable(fault: Fault, where: string, form: string, most: number): ReplyError {
   return badRequest(fault === 'tooMany' ? `${where} has more than ${most} parameters` : `${where} is not ${form}`);

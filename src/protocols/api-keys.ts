@@ -29,6 +29,11 @@ interface Familiar {
   calls: number;
 }
 
+/** Who offers a key. The address is asked for where it is needed only: that is a system call. */
+export interface Caller {
+  address(): string;
+}
+
 /** The name under which an address's guesses at a domain's keys are counted. */
 function nameOf({ name }: Domain, from: string): string {
   return `${name} ${from}`;
@@ -37,6 +42,9 @@ function nameOf({ name }: Domain, from: string): string {
 export class ApiKeys {
   readonly #lockout: Lockout;
   readonly #familiar = new WeakMap<Domain, Familiar>();
+  /** The domain that was asked for last, and what is familiar of it. */
+  #last: Domain | null = null;
+  #lastFamiliar: Familiar | null = null;
 
   constructor(
     private readonly now: () => number,
@@ -46,14 +54,14 @@ export class ApiKeys {
   }
 
   /** True for a right key, false for a wrong one; a number: seconds before this address may try again. */
-  check(domain: Domain, key: string, address: () => string): boolean | number {
+  check(domain: Domain, key: string, caller: Caller): boolean | number {
     const familiar = this.#familiarOf(domain);
     if (this.#lockout.isCalm) {
-      if (!authenticate(domain, key)) return this.#wrong(domain, address());
-      if (this.#isAsked(familiar)) this.#note(familiar, address());
+      if (!authenticate(domain, key)) return this.#wrong(domain, caller.address());
+      if (this.#isAsked(familiar)) this.#note(familiar, caller.address());
       return true;
     }
-    const from = address();
+    const from = caller.address();
     const who = nameOf(domain, from);
     const waitS = this.#lockout.waitS(who);
     if (waitS > 0 && !familiar.addresses.has(from)) return waitS;
@@ -76,11 +84,14 @@ export class ApiKeys {
   }
 
   #familiarOf(domain: Domain): Familiar {
+    if (domain === this.#last && this.#lastFamiliar) return this.#lastFamiliar;
     let familiar = this.#familiar.get(domain);
     if (!familiar) {
       familiar = { addresses: new BoundedMap(() => this.config().entries), since: 0, calls: 0 };
       this.#familiar.set(domain, familiar);
     }
+    this.#last = domain;
+    this.#lastFamiliar = familiar;
     return familiar;
   }
 

@@ -42,20 +42,23 @@ export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) 
   return (result: T | ReplyError): void => cluster.settled(() => reply(result));
 }
 
+/** Whether what a sender says next may go out from another node, since the sender is offline or on several. */
+export function goesOutElsewhere(domain: Domain, sender: Address): boolean {
+  if (!domain.cluster.hasOthers) return false;
+  const record = domain.tracker.records.get(sender);
+  const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
+  return !isHereOnly;
+}
+
 /**
- * Where what a sender says next may go out from another node, since the sender is offline or on several: calls `reply` when
- * what it has said has come to the nodes of its receivers (null: of everybody), so that nothing overtakes it.
+ * Where that is so: calls `reply` when what the sender has said has come to the nodes of its receivers (null: of everybody), so that
+ * nothing overtakes it.
  */
 export function whenArrived<T>(
   domain: Domain,
-  sender: Address,
   receivers: readonly Receiver[] | null,
   reply: (sent: T) => void,
 ): (sent: T) => void {
-  if (!domain.cluster.hasOthers) return reply;
-  const record = domain.tracker.records.get(sender);
-  const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
-  if (isHereOnly) return reply;
   const { cluster } = domain;
   const addresses = addressesOf(receivers);
   const arrival = addresses ? cluster.arrival(addresses) : (done: () => void) => cluster.settled(done);
@@ -88,7 +91,7 @@ export function withTicket(
 ): void {
   const checked = check(call, parameters);
   if (isReplyError(checked)) return reply(checked as never);
-  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  const client = findTicket(domain, text(checked.ticket) ?? '');
   if (client) run(client, checked);
   else sendOn(domain, call, roomId, parameters, reply);
 }
@@ -126,7 +129,7 @@ export function withCaller(
   }
   const checked = check(call, parameters);
   if (isReplyError(checked)) return reply(checked);
-  const target = endpointTarget(domain, text(checked, 'name') ?? '');
+  const target = endpointTarget(domain, text(checked.name) ?? '');
   if (!target) return reply(BAD_NAME);
   const record = domain.tracker.records.get(target.address);
   // Also where all its clients are away.

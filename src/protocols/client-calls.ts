@@ -11,8 +11,9 @@ import { badRequest, forbidden, isReplyError, type ReplyError, TOO_MANY_REQUESTS
 import { settled } from './caller.js';
 import { type Reply, roomTarget, sendFrom, statusTo, targets } from './commands.js';
 import { clientHistory } from './history.js';
-import { receiversOf, type Sent, sentBody } from './messages.js';
-import { type Parameters, readJson } from './parameters.js';
+import { receiversOf } from './letter.js';
+import { type Sent, sentBody } from './messages.js';
+import { Parameters, readJson } from './parameters.js';
 import { isFull, membersOf, type Presences, presencesOf } from './presences.js';
 import { presencesBody } from './presences-body.js';
 import { check, text } from './schemas.js';
@@ -84,9 +85,9 @@ function show(asked: Asked): void {
   if (isReplyError(checked)) return asked.reply(checked);
   asked.client.endpoint.tell({
     kind: 'show',
-    show: text(checked, 'show') as Show,
-    nick: text(checked, 'nick'),
-    status: text(checked, 'status'),
+    show: text(checked.show) as Show,
+    nick: text(checked.nick),
+    status: text(checked.status),
     reply: done(asked),
   });
 }
@@ -152,7 +153,7 @@ function join(asked: Asked): void {
   if (isReplyError(checked)) return reply(checked);
   const { shortage } = domain;
   if (shortage) return reply(shortage);
-  client.endpoint.tell({ kind: 'join', room: room.address, nick: text(checked, 'nick') || null, reply: done(asked) });
+  client.endpoint.tell({ kind: 'join', room: room.address, nick: text(checked.nick) || null, reply: done(asked) });
 }
 
 function leave(asked: Asked): void {
@@ -160,7 +161,7 @@ function leave(asked: Asked): void {
   if (isReplyError(room)) return asked.reply(room);
   const checked = check('clientLeave', asked.parameters);
   if (isReplyError(checked)) return asked.reply(checked);
-  const nick = text(checked, 'nick') || null;
+  const nick = text(checked.nick) || null;
   asked.client.endpoint.tell({ kind: 'leave', room: room.address, nick, reply: done(asked) });
 }
 
@@ -319,7 +320,7 @@ export function clientText(
   words: string,
   { backlogBytes, reply, confirms }: CallingSocket,
 ): void {
-  const parameters: Parameters = new Map();
+  const parameters = new Parameters();
   if (!words.trimStart().startsWith('{')) return;
   if (readJson(words, parameters, domain.limits.parameters) !== null || !parameters.has('call')) return;
   if (parameters.get('call') === 'received') confirms();

@@ -13,6 +13,7 @@ import { BANNED, badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '.
 import {
   BAD_NAME,
   endpointTarget,
+  goesOutElsewhere,
   type NamedCall,
   sendOn,
   settled,
@@ -58,12 +59,12 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (shortage) return reply(shortage);
   const checked = check('online', parameters);
   if (isReplyError(checked)) return reply(checked);
-  const name = text(checked, 'name') ?? '';
+  const name = text(checked.name) ?? '';
   const target = endpointTarget(domain, name);
   if (!target) return reply(badRequest('name is not the id of a user, visitor or service'));
   const banned = domain.quotas.bans.find({
     id: shortIdOf(target.node, target.id),
-    clientId: text(checked, 'client') ?? '',
+    clientId: text(checked.client) ?? '',
   });
   if (banned) return reply(BANNED);
   const flapping = flappingRefusal(domain, target.address);
@@ -74,15 +75,15 @@ export function online(domain: Domain, parameters: Parameters, reply: Reply<Onli
   if (!rooms) return reply(badRequest('rooms must be ids of rooms'));
   const groups = targets(domain, checked.groups, 'gid');
   if (!groups) return reply(badRequest('groups must be ids of rooms'));
-  const client = text(checked, 'client')?.trim() ?? target.client;
+  const client = text(checked.client)?.trim() ?? target.client;
   if (client !== null && (!isClientName(client) || (target.client ?? client) !== client)) {
     return reply(badRequest('client must be 1 to 64 characters without / + # ,'));
   }
   domain.endpoint(target).tell({
     kind: 'online',
-    nick: text(checked, 'nick') || shortIdOf(target.node, target.id),
-    show: (text(checked, 'show') || null) as Show | null,
-    status: text(checked, 'status'),
+    nick: text(checked.nick) || shortIdOf(target.node, target.id),
+    show: (text(checked.show) || null) as Show | null,
+    status: text(checked.status),
     buddies: addresses(buddies),
     rooms: addresses([...rooms, ...groups]),
     client,
@@ -102,7 +103,7 @@ export function offline(domain: Domain, parameters: Parameters, reply: Reply<nul
 function signOut(domain: Domain, parameters: Parameters, reply: Reply<null>): void {
   const checked = check('offline', parameters);
   if (isReplyError(checked)) return reply(checked);
-  const target = endpointTarget(domain, text(checked, 'name') ?? '');
+  const target = endpointTarget(domain, text(checked.name) ?? '');
   if (!target || target.client !== null) return reply(BAD_NAME);
   const answer = settled(domain, reply);
   const actor = domain.signOut(target.address);
@@ -114,9 +115,9 @@ export function show(domain: Domain, parameters: Parameters, reply: Reply<null>,
   withCaller(domain, { call: 'show', parameters, isSentOn }, reply, NOT_ONLINE, (endpoint, checked) => {
     endpoint.tell({
       kind: 'show',
-      show: text(checked, 'show') as Show,
-      nick: text(checked, 'nick'),
-      status: text(checked, 'status'),
+      show: text(checked.show) as Show,
+      nick: text(checked.nick),
+      status: text(checked.status),
       reply: settled(domain, reply),
     });
   });
@@ -162,12 +163,12 @@ export function status(domain: Domain, parameters: Parameters, reply: Reply<null
   if (shortage) return reply(shortage);
   const checked = check('status', parameters);
   if (isReplyError(checked)) return reply(checked);
-  const from = isByName(parameters) ? endpointTarget(domain, text(checked, 'name') ?? '') : null;
+  const from = isByName(parameters) ? endpointTarget(domain, text(checked.name) ?? '') : null;
   if (isByName(parameters) && !from) return reply(BAD_NAME);
-  const target = parseTarget(domain.name, text(checked, 'to') ?? '');
+  const target = parseTarget(domain.name, text(checked.to) ?? '');
   if (!target) return reply(badRequest('to is not an id'));
   if (from) return statusFrom(domain, from, parameters, statusTo(target, checked), reply, isSentOn);
-  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  const client = findTicket(domain, text(checked.ticket) ?? '');
   if (!client) return sendOn(domain, 'status', '', parameters, reply);
   domain.sendOrder.send(client.address, () => sendFrom(client, statusTo(target, checked)));
   reply(null);
@@ -185,7 +186,8 @@ function statusFrom(
   const here = () => {
     domain.sendOrder.send(from.address, () => {
       domain.push(from, outgoing);
-      whenArrived(domain, from.address, [['', outgoing.target]], reply)(null);
+      if (goesOutElsewhere(domain, from.address)) whenArrived(domain, [['', outgoing.target]], reply)(null);
+      else reply(null);
     });
   };
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;
@@ -194,7 +196,7 @@ function statusFrom(
 
 export function statusTo(target: Target, checked: Checked): Outgoing {
   const to = shortIdOf(target.node, target.id);
-  const fields = { from: '', to, nick: text(checked, 'nick') ?? '', show: text(checked, 'show') ?? '' };
+  const fields = { from: '', to, nick: text(checked.nick) ?? '', show: text(checked.show) ?? '' };
   return { target, acceptedAt: performance.now(), kind: 'status', fields };
 }
 
@@ -244,7 +246,7 @@ function enterOrExit(
   const target = roomTarget(domain, asked.roomId);
   if (!target) return reply(badRequest('the room is not an id'));
   withCaller(domain, asked, reply, ifOffline, (endpoint, checked) => {
-    const nick = text(checked, 'nick') || null;
+    const nick = text(checked.nick) || null;
     endpoint.tell({ kind: asked.call, room: target.address, nick, reply: settled(domain, reply) });
   });
 }

@@ -23,7 +23,7 @@ export interface GroupMember {
 
 /** The room that a call names. */
 function groupOf(domain: Domain, checked: Checked): Target | ReplyError {
-  const id = text(checked, 'group') || text(checked, 'room') || '';
+  const id = text(checked.group) || text(checked.room) || '';
   if (id === '') return badRequest('group is required');
   return roomTarget(domain, id) ?? badRequest('group is not the id of a room');
 }
@@ -79,7 +79,7 @@ export function groupMembers(domain: Domain, parameters: Parameters, reply: Repl
   if (isReplyError(checked)) return reply(checked);
   const group = groupOf(domain, checked);
   if (isReplyError(group)) return reply(group);
-  if (!isAcceptable(domain, text(checked, 'ticket'))) return reply(TICKET_NOT_FOUND);
+  if (!isAcceptable(domain, text(checked.ticket))) return reply(TICKET_NOT_FOUND);
   reply(membersOf(domain, group.address).map(([id, show]) => ({ id, nick: nickOf(domain, id), show })));
 }
 
@@ -99,7 +99,7 @@ export function chats(
   if (isReplyError(checked)) return reply(checked);
   const found = targets(domain, checked.buddies, 'uid');
   if (!found) return reply(badRequest('buddies must be ids of users, visitors or services'));
-  if (!isAcceptable(domain, text(checked, 'ticket'))) return reply(TICKET_NOT_FOUND);
+  if (!isAcceptable(domain, text(checked.ticket))) return reply(TICKET_NOT_FOUND);
   const named = found.map(({ address, node, id }) => [address, shortIdOf(node, id)] as const);
   reply(presencesOf(domain, named));
 }

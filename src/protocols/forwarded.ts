@@ -8,7 +8,7 @@ import { answerClientCall, CLIENT_CALL } from './client-calls.js';
 import { join, leave, members, offline, show, status } from './commands.js';
 import { ownerOf } from './credentials.js';
 import { message, push } from './messages.js';
-import type { Parameters } from './parameters.js';
+import { Parameters } from './parameters.js';
 import type { SendingWay } from './sending.js';
 
 type Command = (
@@ -54,7 +54,7 @@ export function answerCalls(node: ClusterNode, domains: ReadonlyMap<string, Doma
   node.rpc.handle('call', (_peer, [name, call, roomId, parameters, expiresInMs, token], answer) => {
     const domain = domains.get(name as string);
     if (!domain) return answer(null);
-    const fields: Parameters = new Map(parameters as [string, unknown][]);
+    const fields = new Parameters(parameters as [string, unknown][]);
     const expiry = typeof expiresInMs === 'number' ? expiresInMs : null;
     const run = (): void => {
       node.isAnswering = true;

@@ -3,14 +3,7 @@
  * differently is refused, and its connection with it: behind it may stand what a proxy took for its body (request
  * smuggling). RFC 9112 sections 3.2, 6.1 and 6.3.
  */
-import {
-  badRequest,
-  HEADERS_TOO_LARGE,
-  isReplyError,
-  type ReplyError,
-  UNAVAILABLE,
-  UPGRADE_REQUIRED,
-} from '../errors.js';
+import { badRequest, HEADERS_TOO_LARGE, type ReplyError, UNAVAILABLE, UPGRADE_REQUIRED } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
 import type { Gate } from './gate.js';
@@ -40,104 +33,101 @@ const LENGTHS = malformed('Content-Length must be given once, as a number');
 const CODINGS = malformed('Transfer-Encoding must be chunked, and given once');
 const HOSTS = malformed('Host must be given once');
 
-/** What says where the request ends and whom it is for. */
-class Framing {
-  #length: string | null = null;
-  #coding: string | null = null;
-  #hosts = 0;
-  #lines = 0;
-  error: ReplyError | null = null;
-
-  /** Counts a line; answers whether it may be looked at. */
-  line(): boolean {
-    this.#lines += 1;
-    if (this.#lines <= MOST_LINES) return true;
-    this.error = HEADERS_TOO_LARGE;
-    return false;
-  }
-
-  host(): void {
-    this.#hosts += 1;
-    if (this.#hosts > 1) this.error = HOSTS;
-  }
-
-  contentLength(value: string): void {
-    if (!/^\d+$/.test(value) || (this.#length ?? value) !== value) this.error = LENGTHS;
-    this.#length = value;
-  }
-
-  transferEncoding(value: string): void {
-    if (this.#coding !== null || value.toLowerCase() !== 'chunked') this.error = CODINGS;
-    this.#coding = value;
-  }
+/** Whether a text is a number of decimal digits. */
+function isNumber(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 0x30 || text.charCodeAt(at) > 0x39) return false;
+  return text !== '';
 }
 
 function joined(lines: string, line: string): string {
   return lines === '' ? line : `${lines}, ${line}`;
 }
 
-/** Reads them, or says why the request must not be answered. */
-export function readHeaders(req: Pick<HttpRequest, 'forEach'>): Headers | ReplyError {
-  const headers: Headers = {
-    host: '',
-    origin: '',
-    authorization: '',
-    contentType: '',
-    contentEncoding: '',
-    ifNoneMatch: '',
-    forwardedFor: '',
-    forwardedProto: '',
-    forwardedHost: '',
-    idempotencyKey: '',
-  };
-  const framing = new Framing();
-  req.forEach((name, value) => {
-    if (framing.line()) keep(headers, framing, name, value);
-  });
-  return framing.error ?? headers;
+/** The headers of one request while its lines are read, and of these what says where the request ends and whom it is for. */
+class Reading implements Headers {
+  host = '';
+  origin = '';
+  authorization = '';
+  contentType = '';
+  contentEncoding = '';
+  ifNoneMatch = '';
+  forwardedFor = '';
+  forwardedProto = '';
+  forwardedHost = '';
+  idempotencyKey = '';
+  error: ReplyError | null = null;
+  #length: string | null = null;
+  #coding: string | null = null;
+  #hosts = 0;
+  #lines = 0;
+
+  /** Takes a line; its name is in lower case. The names that most requests have come first, since they are compared in turn. */
+  line(name: string, value: string): void {
+    this.#lines += 1;
+    if (this.#lines > MOST_LINES) this.error = HEADERS_TOO_LARGE;
+    else if (name === 'host') this.#host(value);
+    else if (name === 'content-length') this.#contentLength(value);
+    else if (name === 'content-type') this.contentType ||= value;
+    else if (name === 'authorization') this.authorization ||= value;
+    else this.#other(name, value);
+  }
+
+  #other(name: string, value: string): void {
+    switch (name) {
+      case 'origin':
+        this.origin ||= value;
+        break;
+      case 'transfer-encoding':
+        this.#transferEncoding(value);
+        break;
+      case 'content-encoding':
+        this.contentEncoding = joined(this.contentEncoding, value);
+        break;
+      case 'idempotency-key':
+        this.idempotencyKey ||= value;
+        break;
+      case 'if-none-match':
+        this.ifNoneMatch = joined(this.ifNoneMatch, value);
+        break;
+      case 'x-forwarded-for':
+        this.forwardedFor = joined(this.forwardedFor, value);
+        break;
+      case 'x-forwarded-proto':
+        this.forwardedProto = joined(this.forwardedProto, value);
+        break;
+      case 'x-forwarded-host':
+        this.forwardedHost = joined(this.forwardedHost, value);
+        break;
+    }
+  }
+
+  #host(value: string): void {
+    this.#hosts += 1;
+    if (this.#hosts > 1) this.error = HOSTS;
+    this.host = value;
+  }
+
+  #contentLength(value: string): void {
+    if (!isNumber(value) || (this.#length ?? value) !== value) this.error = LENGTHS;
+    this.#length = value;
+  }
+
+  #transferEncoding(value: string): void {
+    if (this.#coding !== null || value.toLowerCase() !== 'chunked') this.error = CODINGS;
+    this.#coding = value;
+  }
 }
 
-/** Keeps what a line says; its name is in lower case. The names that most requests have come first, since they are compared in turn. */
-function keep(headers: Headers, framing: Framing, name: string, value: string): void {
-  switch (name) {
-    case 'host':
-      framing.host();
-      headers.host = value;
-      break;
-    case 'content-length':
-      framing.contentLength(value);
-      break;
-    case 'content-type':
-      headers.contentType ||= value;
-      break;
-    case 'authorization':
-      headers.authorization ||= value;
-      break;
-    case 'origin':
-      headers.origin ||= value;
-      break;
-    case 'transfer-encoding':
-      framing.transferEncoding(value);
-      break;
-    case 'content-encoding':
-      headers.contentEncoding = joined(headers.contentEncoding, value);
-      break;
-    case 'idempotency-key':
-      headers.idempotencyKey ||= value;
-      break;
-    case 'if-none-match':
-      headers.ifNoneMatch = joined(headers.ifNoneMatch, value);
-      break;
-    case 'x-forwarded-for':
-      headers.forwardedFor = joined(headers.forwardedFor, value);
-      break;
-    case 'x-forwarded-proto':
-      headers.forwardedProto = joined(headers.forwardedProto, value);
-      break;
-    case 'x-forwarded-host':
-      headers.forwardedHost = joined(headers.forwardedHost, value);
-      break;
-  }
+/** What is read now: the lines of a request come all at once, so that no function has to be made for each request. */
+let reading = new Reading();
+const takeLine = (name: string, value: string): void => reading.line(name, value);
+
+/** Reads them, and says by `error` where the request must not be answered. */
+export function readHeaders(req: Pick<HttpRequest, 'forEach'>): Headers & { readonly error: ReplyError | null } {
+  const own = new Reading();
+  reading = own;
+  req.forEach(takeLine);
+  return own;
 }
 
 /** Runs `handler` for requests that are sound, and refuses the others. */
@@ -147,8 +137,8 @@ export function whenSound(
 ): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
     const headers = readHeaders(req);
-    if (isReplyError(headers)) refuseUnsound(res, metrics, headers);
-    else handler(res, req, headers);
+    if (headers.error === null) handler(res, req, headers);
+    else refuseUnsound(res, metrics, headers.error);
   };
 }
 
@@ -198,7 +188,7 @@ export function whenSoundUpgrade(
 ): (res: HttpResponse, req: HttpRequest, socketContext: us_socket_context_t) => void {
   return (res, req, socketContext) => {
     const headers = readHeaders(req);
-    if (isReplyError(headers)) return refuseUnsound(res, metrics, headers);
+    if (headers.error !== null) return refuseUnsound(res, metrics, headers.error);
     if (req.getHeader('sec-websocket-version') === '13') return handler(res, req, headers, socketContext);
     metrics.refused.badRequest += 1;
     res

@@ -43,7 +43,7 @@ export function forget(domain: Domain, parameters: Parameters, reply: Reply<null
   const asked = checked(domain, 'forget', parameters);
   if (isReplyError(asked)) return reply(asked);
   const { user, fields } = asked;
-  const id = text(fields, 'id');
+  const id = text(fields.id);
   const other = otherOf(domain, fields);
   if (other && isReplyError(other)) return reply(other);
   if (!other && id !== null) return reply(badRequest('id needs with'));
@@ -63,14 +63,14 @@ function checked(domain: Domain, call: 'history' | 'forget', parameters: Paramet
   if (!domain.history) return NO_HISTORY;
   const fields = check(call, parameters);
   if (isReplyError(fields)) return fields;
-  const user = parseTarget(domain.name, text(fields, 'name') ?? '');
+  const user = parseTarget(domain.name, text(fields.name) ?? '');
   if (!user || user.node === 'gid') return badRequest('name is not the id of a user, visitor or service');
   return { history: domain.history, user, fields };
 }
 
 /** Whom the conversation is with; null: none is named. */
 function otherOf(domain: Domain, fields: Checked): Target | ReplyError | null {
-  const name = text(fields, 'with');
+  const name = text(fields.with);
   if (name === null) return null;
   return parseTarget(domain.name, name) ?? badRequest('with is not an id');
 }
@@ -107,7 +107,7 @@ function nextOf({ next }: Page<unknown>): Members {
 }
 
 function rangeOf(fields: Checked): Asked | ReplyError {
-  const limit = text(fields, 'limit') ?? String(BY_DEFAULT);
+  const limit = text(fields.limit) ?? String(BY_DEFAULT);
   if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > MOST) {
     return badRequest(`limit must be a whole number from 1 to ${MOST}`);
   }
@@ -120,7 +120,7 @@ function rangeOf(fields: Checked): Asked | ReplyError {
 
 /** The position that a call names; null: the call names none; NaN: what it names is not a position. */
 function positionOf(fields: Checked, name: 'before' | 'after'): number | null {
-  const named = text(fields, name);
+  const named = text(fields[name]);
   if (named === null) return null;
   const sequence = POSITION.test(named) ? Number.parseInt(named, 36) : Number.NaN;
   return Number.isSafeInteger(sequence) ? sequence : Number.NaN;

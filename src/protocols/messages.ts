@@ -3,32 +3,22 @@
  * answer. PROTOCOL.md sections 3 and 11.
  */
 import { performance } from 'node:perf_hooks';
-import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
-import { isTooLong } from '../actors/capacity.js';
+import type { Address, Target } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { newMessageId } from '../actors/message-id.js';
 import type { Claim } from '../actors/message-ids.js';
 import { type Outcome, Receipt } from '../actors/outcome.js';
-import type { MessageType, Outgoing, UnsignedMessage } from '../actors/packet.js';
+import type { Outgoing, UnsignedMessage } from '../actors/packet.js';
 import { whenHandled } from '../actors/router.js';
-import { badRequest, isReplyError, type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import { endpointTarget, type Receiver, sendOn, whenArrived } from './caller.js';
+import { badRequest, isReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
+import { endpointTarget, goesOutElsewhere, sendOn, whenArrived } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
 import { withinBound } from './kept-answers.js';
-import { type Parameters, readData } from './parameters.js';
+import { type Letter, letterOf } from './letter.js';
+import type { Parameters } from './parameters.js';
 import { membersOf } from './presences.js';
-import { type Checked, check, text } from './schemas.js';
-
-/** Receivers of one message. */
-export const MOST_RECEIVERS = 1000;
-
-/** Fields that are passed on as sent: section 10's closed list. */
-const PASSED_ON = ['avatar', 'to_name', 'to_avatar', 'to_other'] as const;
-
-/** The ids that a sender may give its message. */
-const MESSAGE_ID = /^[\w.~-]{1,64}$/;
-const ILL_NAMED = badRequest('id must be 1 to 64 characters of A-Z, a-z, 0-9 and . _ ~ -');
+import { check, text } from './schemas.js';
 
 /** What the answer of a call says of its message: PROTOCOL.md section 11. Plain data, since another node may answer. */
 export interface Sent {
@@ -37,24 +27,6 @@ export interface Sent {
   readonly outcomes: readonly (readonly [to: string, outcome: Outcome])[];
   /** Of the room that is the only receiver: its members who are online and visible. Null: the receiver is no room. */
   readonly members: number | null;
-}
-
-/** A message that is not sent yet. */
-export interface Letter {
-  /** The fields that the message has for every receiver. */
-  readonly fields: Pick<UnsignedMessage, 'nick' | 'timestamp' | 'type' | 'body' | 'style'>;
-  /** Further fields, which few messages have; null: none. */
-  readonly more: Partial<Pick<UnsignedMessage, (typeof PASSED_ON)[number] | 'data'>> | null;
-  /** null: everybody (a broadcast), whose `to` is passed on as sent. */
-  readonly receivers: readonly Receiver[];
-  /** The id that the sender gave the message; null: the server makes one. */
-  readonly id: string | null;
-  /** Whether the answer says what became of the message. */
-  readonly isAsked: boolean;
-  /** A client sends it itself, without its site. */
-  readonly fromClient: boolean;
-  /** Milliseconds since the epoch after which nobody receives it; null: never. */
-  readonly expiresAt: number | null;
 }
 
 /** MESSAGES; with `from` it is PUSH, whatever else is there. Answers null where nobody asks what becomes of the message. */
@@ -67,7 +39,7 @@ export function message(domain: Domain, parameters: Parameters, reply: Reply<Sen
   const letter = letterOf(domain, checked);
   if (isReplyError(letter)) return reply(letter);
   if (letter.receivers[0]?.[1] === null) return reply(badRequest('type must be one of chat, grpchat'));
-  const client = findTicket(domain, text(checked, 'ticket') ?? '');
+  const client = findTicket(domain, text(checked.ticket) ?? '');
   if (!client) return sendOn(domain, 'message', '', parameters, reply);
   if (!domain.quotas.takeMessage(letter.receivers.length)) return reply(TOO_MANY_REQUESTS);
   post(domain, client.address, letter, (outgoing) => sendFrom(client, outgoing), reply);
@@ -88,12 +60,13 @@ export function push(
   if (shortage) return reply(shortage);
   const checked = check('push', parameters);
   if (isReplyError(checked)) return reply(checked);
-  const from = endpointTarget(domain, text(checked, 'from') ?? '');
+  const from = endpointTarget(domain, text(checked.from) ?? '');
   if (!from) return reply(badRequest('from is not the id of a user, visitor or service'));
   const letter = letterOf(domain, checked, expiresAt);
   if (isReplyError(letter)) return reply(letter);
   if (!isSentOn && !domain.quotas.takeMessage(letter.receivers.length)) return reply(TOO_MANY_REQUESTS);
-  if (isSentOn || !sendOnPush(domain, from, letter, parameters, reply)) {
+  const isElsewhere = !isSentOn && domain.cluster.hasOthers && domain.tracker.actor(from.address) === null;
+  if (!isElsewhere || !sendOnPush(domain, from, letter, parameters, reply)) {
     post(domain, from.address, letter, (outgoing) => domain.push(from, outgoing), reply);
   }
 }
@@ -106,7 +79,6 @@ function sendOnPush(
   parameters: Parameters,
   reply: Reply<Sent | null>,
 ): boolean {
-  if (!domain.cluster.hasOthers || domain.tracker.actor(from.address) !== null) return false;
   const expiresInMs = expiresAt === null ? null : expiresAt - domain.runtime.clock.now();
   const again = () => push(domain, parameters, reply, expiresAt, true);
   const call = ['push', '', parameters, expiresInMs] as const;
@@ -118,9 +90,8 @@ function mayBeStored({ runtime, settings, answersFromDisk }: Domain): boolean {
   return (runtime.store !== null && settings.offline) || answersFromDisk;
 }
 
-/** Where a domain answers from disk: calls `reply` when all who were told of the message have written it. */
+/** Of a domain that answers from disk: calls `reply` when all who were told of the message have written it. */
 function whenOnDisk(domain: Domain, reply: Reply<Sent | null>): Reply<Sent | null> {
-  if (!domain.answersFromDisk) return reply;
   return (sent) => whenHandled(domain, () => domain.committed(() => reply(sent)));
 }
 
@@ -145,9 +116,23 @@ export function post(
   const isStored = mayBeStored(domain);
   const isWaiting = isAsked || isStored;
   const bounded = isStored ? withinBound(domain, answer) : answer;
-  const stored = whenOnDisk(domain, bounded);
-  const reply = whenArrived<Sent | null | ReplyError>(domain, sender, letter.receivers, stored);
+  const stored = domain.answersFromDisk ? whenOnDisk(domain, bounded) : bounded;
+  const { receivers } = letter;
+  const reply = goesOutElsewhere(domain, sender) ? whenArrived(domain, receivers, stored) : stored;
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
+  if (domain.sendOrder.isFree) return postUnnamed(letter, isWaiting, domain, tell, reply);
+  postInOrder(sender, letter, isWaiting, domain, tell, reply);
+}
+
+/** Sends a message after those of its sender that wait. By itself, so that V8 makes nothing ready for that where none waits. */
+function postInOrder(
+  sender: Address,
+  letter: Letter,
+  isWaiting: boolean,
+  domain: Domain,
+  tell: (outgoing: Outgoing) => void,
+  reply: Reply<Sent | null>,
+): void {
   domain.sendOrder.send(sender, () => postUnnamed(letter, isWaiting, domain, tell, reply));
 }
 
@@ -159,11 +144,19 @@ function postUnnamed(
   tell: (outgoing: Outgoing) => void,
   reply: Reply<Sent | null>,
 ): void {
+  if (isWaiting) return postWatched(letter, domain, tell, reply);
+  for (const [to, target] of letter.receivers) tell(outgoingTo(letter, to, target, null, null));
+  reply(null);
+}
+
+/** A message that is answered when it is known what became of it. */
+function postWatched(
+  letter: Letter,
+  domain: Domain,
+  tell: (outgoing: Outgoing) => void,
+  reply: Reply<Sent | null>,
+): void {
   const { receivers, isAsked } = letter;
-  if (!isWaiting) {
-    for (const [to, target] of receivers) tell(outgoingTo(letter, to, target, null, null));
-    return reply(null);
-  }
   const [first] = receivers;
   if (!isAsked && receivers.length === 1 && first) {
     const asks = domain.answersFromDisk;
@@ -287,101 +280,6 @@ function fieldsTo({ fields, more }: Letter, to: string, id: string): UnsignedMes
   const { nick, timestamp, type, body, style } = fields;
   const own: UnsignedMessage = { from: '', to, nick, timestamp, type, body, style, id };
   return more === null ? own : Object.assign(own, more);
-}
-
-/** A message's fields, checked beyond their schema. */
-export function letterOf(domain: Domain, checked: Checked, expiresAt: number | null = null): Letter | ReplyError {
-  const type = text(checked, 'type') || 'chat';
-  const { to } = checked;
-  const fault = bodyTooLong(domain, checked);
-  if (fault) return fault;
-  if (type === 'broadcast') return letterTo(domain, [[text(checked, 'to') || '*', null]], type, checked, expiresAt);
-  const targets = receiversOf(domain, to, type === 'grpchat' ? 'gid' : 'uid');
-  return isReplyError(targets) ? targets : letterToAll(domain, targets, checked, type, expiresAt);
-}
-
-function bodyTooLong(domain: Domain, checked: Checked): ReplyError | null {
-  if (!isTooLong(domain, text(checked, 'body') ?? '')) return null;
-  return badRequest(`body must be at most ${domain.limits.messageBytes} bytes`);
-}
-
-/** Who receives a message, each once: `to` is one id, several with commas between them, or a list. */
-export function receiversOf(domain: Domain, to: Checked[string], bareNode: 'uid' | 'gid'): Target[] | ReplyError {
-  if (typeof to === 'string' && !to.includes(',')) {
-    const target = to === '' ? null : parseTarget(domain.name, to, bareNode);
-    return target ? [target] : badRequest(to === '' ? 'to is required' : 'to is not an id');
-  }
-  const items = typeof to === 'string' ? to.split(',', MOST_RECEIVERS + 1) : (to ?? []);
-  if (items.length > MOST_RECEIVERS) return badRequest(`to must be at most ${MOST_RECEIVERS} ids`);
-  const found = new Map<string, Target>();
-  for (const item of items) {
-    const target = parseTarget(domain.name, item.trim(), bareNode);
-    if (!target) return badRequest('to is not a list of ids');
-    found.set(target.client === null ? target.address : `${target.address}/client/${target.client}`, target);
-  }
-  return found.size > 0 ? [...found.values()] : badRequest('to is required');
-}
-
-/** A message to endpoints or rooms; the type follows them where the fields name none. */
-export function letterToAll(
-  domain: Domain,
-  targets: readonly Target[],
-  checked: Checked,
-  type = text(checked, 'type') || (targets[0]?.node === 'gid' ? 'grpchat' : 'chat'),
-  expiresAt: number | null = null,
-): Letter | ReplyError {
-  for (const { node } of targets) {
-    if ((node === 'gid') === (type === 'grpchat')) continue;
-    return badRequest(type === 'chat' ? 'to must not be a room, or type must be grpchat' : 'to must be a room');
-  }
-  const receivers = targets.map((target) => [shortIdOf(target.node, target.id), target] as const);
-  return letterTo(domain, receivers, type, checked, expiresAt);
-}
-
-function letterTo(
-  domain: Domain,
-  receivers: Letter['receivers'],
-  type: string,
-  checked: Checked,
-  expiresAt: number | null,
-): Letter | ReplyError {
-  const id = text(checked, 'id') || null;
-  if (id !== null && !MESSAGE_ID.test(id)) return ILL_NAMED;
-  const data = dataOf(domain, checked);
-  if (data !== null && typeof data !== 'string') return data;
-  const receipt = text(checked, 'receipt');
-  return {
-    fields: {
-      nick: text(checked, 'nick') ?? '',
-      timestamp: text(checked, 'timestamp') || String(domain.runtime.clock.now()),
-      type: type as MessageType,
-      body: text(checked, 'body') ?? '',
-      style: text(checked, 'style') ?? '',
-    },
-    more: moreOf(checked, data),
-    receivers,
-    id,
-    isAsked: receipt === '1' || receipt === 'true',
-    fromClient: false,
-    expiresAt,
-  };
-}
-
-/** The data of a message, written anew; null: it has none. */
-function dataOf(domain: Domain, { data }: Checked): string | null | ReplyError {
-  if (data === undefined || data === '') return null;
-  const written = typeof data === 'string' ? readData(data) : null;
-  if (written === null) return badRequest('data is not JSON');
-  return isTooLong(domain, written) ? badRequest(`data must be at most ${domain.limits.messageBytes} bytes`) : written;
-}
-
-function moreOf(checked: Checked, data: string | null): Letter['more'] {
-  let more: Record<string, string> | null = data === null ? null : { data };
-  for (const name of PASSED_ON) {
-    const value = text(checked, name);
-    if (value !== null) more = { ...more, [name]: value };
-  }
-  return more;
 }
 
 /** The answer of a call as JSON; `status` stands before it. Ids are the users' own, so the object is written, not built. */

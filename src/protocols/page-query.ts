@@ -1,8 +1,9 @@
 /**
  * The query of a page's request for packets: its known parameters into fixed fields, by one scan. PROTOCOL.md sections 6, 12 and 13. A
- * browser that polls asks once for each message, and a Map of parameters costs as much as finding the ticket.
+ * browser that polls asks once for each message, and a list of parameters costs as much as finding the ticket.
  */
-import { decode, type Fault, type Parameters, readForm } from './parameters.js';
+import { decode, readForm } from './form.js';
+import { type Fault, Parameters } from './parameters.js';
 
 /** Each parameter as a form has it, a text or a list of texts; undefined: it is not there. Those before a fault have been read. */
 export interface PageQuery {
@@ -69,7 +70,7 @@ function take(query: PageQuery, name: string, encoded: string): Fault | null {
 }
 
 function readAny(text: string, query: PageQuery, most: number): void {
-  const parameters: Parameters = new Map();
+  const parameters = new Parameters();
   query.fault = readForm(text, parameters, most);
   query.domain = parameters.get('domain');
   query.ticket = parameters.get('ticket');
@@ -79,6 +80,6 @@ function readAny(text: string, query: PageQuery, most: number): void {
 }
 
 function namesCallback(pair: string): boolean {
-  const alone: Parameters = new Map();
+  const alone = new Parameters();
   return readForm(pair, alone, 1) === null && alone.has('callback');
 }

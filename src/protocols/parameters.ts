@@ -1,111 +1,72 @@
-/** Parameters of a request, from a query, a form or a JSON object. Names are the user's: they live in a Map. */
+/** Parameters of a request, from a query, a form or a JSON object. */
+import { isAscii, isUtf8 } from 'node:buffer';
 
-/** Texts and lists of texts by name. A value of another kind is `NO_TEXT`: the schema of a call that knows the parameter refuses it. */
-export type Parameters = Map<string, unknown>;
+/** So many parameters are looked for one after another, and further ones by their hash: so what a name costs has a bound. */
+const MOST_LISTED = 16;
 
-/** What a hex digit says; NaN: it is none. */
-export function digit(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30;
-  const lower = code | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
-}
+/**
+ * Texts and lists of texts by name. A value of another kind is `NO_TEXT`: the schema of a call that knows the parameter refuses it. A call has
+ * a handful of them, and to compare as many names takes half of what a Map takes, which hashes each name and is made anew for the fifth.
+ */
+export class Parameters implements Iterable<[name: string, value: unknown]> {
+  /** A name and its value in turn. */
+  readonly #listed: unknown[] = [];
+  #others: Map<string, unknown> | null = null;
 
-/** In characters. Up to here a text is decoded without the engine's function, which takes several times as long for a colon. */
-const SHORT = 256;
-
-/** The text decoded from its first percent sign on; null where more than ASCII is encoded, or nothing that can be read. */
-function decodeAscii(text: string, first: number): string | null {
-  let decoded = '';
-  let start = 0;
-  for (let at = first; at >= 0; at = text.indexOf('%', start)) {
-    const byte = digit(text.charCodeAt(at + 1)) * 16 + digit(text.charCodeAt(at + 2));
-    if (!(byte < 0x80)) return null;
-    decoded += text.slice(start, at) + String.fromCharCode(byte);
-    start = at + 3;
+  constructor(entries: Iterable<readonly [name: string, value: unknown]> = []) {
+    for (const [name, value] of entries) this.set(name, value);
   }
-  return decoded + text.slice(start);
+
+  get(name: string): unknown {
+    const at = placeOf(this.#listed, name);
+    return at < 0 ? this.#others?.get(name) : this.#listed[at + 1];
+  }
+
+  has(name: string): boolean {
+    return placeOf(this.#listed, name) >= 0 || this.#others?.has(name) === true;
+  }
+
+  set(name: string, value: unknown): this {
+    const at = placeOf(this.#listed, name);
+    if (at >= 0) this.#listed[at + 1] = value;
+    else if (this.#listed.length < 2 * MOST_LISTED && !this.#others) this.#listed.push(name, value);
+    else {
+      this.#others ??= new Map();
+      this.#others.set(name, value);
+    }
+    return this;
+  }
+
+  delete(name: string): void {
+    const at = placeOf(this.#listed, name);
+    if (at >= 0) this.#listed.splice(at, 2);
+    else this.#others?.delete(name);
+  }
+
+  *[Symbol.iterator](): Generator<[name: string, value: unknown], void> {
+    const listed = this.#listed;
+    for (let at = 0; at < listed.length; at += 2) yield [listed[at] as string, listed[at + 1]];
+    if (this.#others) yield* this.#others;
+  }
 }
 
-/** Percent-decodes a text. Throws a URIError where it is not percent-encoded UTF-8. */
-export function decode(text: string): string {
-  const first = text.indexOf('%');
-  if (first < 0) return text;
-  return (text.length <= SHORT ? decodeAscii(text, first) : null) ?? decodeURIComponent(text);
+/** Where a name stands in a list of names and values; -1: nowhere. */
+function placeOf(listed: readonly unknown[], name: string): number {
+  for (let at = 0; at < listed.length; at += 2) if (listed[at] === name) return at;
+  return -1;
 }
 
-/** All plus signs. A regular expression, since its replacement is one flat text in V8; with a text as the pattern it is many parts. */
-const PLUSES = /\+/g;
+/** The text of a body; null: it is not UTF-8. */
+export function textOf(body: Buffer): string | null {
+  if (isAscii(body)) return body.toString('latin1');
+  if (!isUtf8(body)) return null;
+  const text = body.toString('utf8');
+  // .NET's StreamWriter puts a byte order mark in front.
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
+}
 
 /** Why parameters cannot be read. */
 export type Fault = 'malformed' | 'tooMany';
-
-/** `rooms[]` and `rooms[0]`, as PHP writes the items of a list called `rooms`. */
-const ITEM = /^([^[\]]+)\[\d*\]$/;
-/** In characters; no list of the API has a longer name. */
-const LONGEST_ITEM_NAME = 64;
-
-/** The name of the list that a parameter of this name is an item of. */
-function listOf(name: string): string | null {
-  if (!name.endsWith(']') || name.length > LONGEST_ITEM_NAME) return null;
-  return ITEM.exec(name)?.[1] ?? null;
-}
-
-/** Reads a form like `a=1&b=x+y` that has been decoded from UTF-8: U+FFFD in it is what bytes that are no UTF-8 have become. */
-export function readForm(text: string, into: Parameters, most: number): Fault | null {
-  if (text === '') return null;
-  if (text.includes('\ufffd')) return 'malformed';
-  return readPairs(text.includes('+') ? text.replace(PLUSES, ' ') : text, into, most);
-}
-
-/**
- * Reads `a=1&b=x y` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
- * of one list come together. Malformed: not percent-encoded UTF-8.
- */
-export function readPairs(text: string, into: Parameters, most: number): Fault | null {
-  const lists: Lists = { items: null };
-  let count = 0;
-  // The first equals sign from `start` on; searched anew only when it is behind, so that each part of the text is searched once.
-  let equals = text.indexOf('=');
-  for (let start = 0; start < text.length; ) {
-    const next = text.indexOf('&', start);
-    const end = next < 0 ? text.length : next;
-    if (equals >= 0 && equals < start) equals = text.indexOf('=', start);
-    if (end > start) {
-      count += 1;
-      if (most > 0 && count > most) return 'tooMany';
-      const at = equals < 0 || equals > end ? end : equals;
-      try {
-        addPair(decode(text.slice(start, at)), decode(text.slice(at + 1, end)), into, lists);
-      } catch {
-        return 'malformed';
-      }
-    }
-    start = end + 1;
-  }
-  return null;
-}
-
-/** The lists of one form by their names; null: it has none, as nearly all. */
-interface Lists {
-  items: Map<string, string[]> | null;
-}
-
-/** Adds a pair to `into`. */
-function addPair(name: string, value: string, into: Parameters, lists: Lists): void {
-  const list = listOf(name);
-  if (list === null) {
-    lists.items?.delete(name);
-    into.set(name, value);
-    return;
-  }
-  lists.items ??= new Map();
-  const items = lists.items.get(list) ?? [];
-  if (items.length === 0) {
-    lists.items.set(list, items);
-    into.set(list, items);
-  }
-  items.push(value);
-}
 
 /** Numbers outside of strings, and the strings, so that they are passed over. */
 const NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -198,7 +159,7 @@ export function readJson(text: string, into: Parameters, most: number): Fault | 
 export function readJsonList(text: string, most: number): Parameters[] | { readonly one: Parameters } | Fault {
   const read = readValue(text, most);
   if (typeof read === 'string') return read;
-  const one: Parameters = new Map();
+  const one = new Parameters();
   if (Array.isArray(read.value)) {
     const items = new Items(read.value, () => read.texts as readonly unknown[]);
     return read.value.map((_value, at) => items.at(at));
@@ -223,7 +184,7 @@ export class Items {
 
   /** The parameters of the item at a place; an item that is not an object has no parameters. */
   at(place: number): Parameters {
-    const parameters: Parameters = new Map();
+    const parameters = new Parameters();
     fill(parameters, this.values[place], () => this.texts()[place]);
     return parameters;
   }
@@ -288,7 +249,7 @@ function fill(into: Parameters, value: unknown, texts: () => unknown, except = '
   for (const name of Object.keys(value)) {
     const one: unknown = (value as Record<string, unknown>)[name];
     if (one === null || name === except) continue;
-    if (name === DATA) into.set(name, textOf(one));
+    if (name === DATA) into.set(name, jsonOf(one));
     else if (typeof one === 'string') into.set(name, one);
     else into.set(name, readOther((texts() as Record<string, unknown>)[name]));
   }
@@ -301,7 +262,7 @@ function readOther(value: unknown): unknown {
 }
 
 /** The text of a JSON value; of one that is nested too deep, text that is none. */
-function textOf(value: unknown): string {
+function jsonOf(value: unknown): string {
   try {
     return written(value) ?? 'a number that is none';
   } catch {

@@ -76,10 +76,10 @@ export function allPresences(
 ): void {
   const checked = check('allPresences', parameters);
   if (isReplyError(checked)) return reply(checked);
-  const words = text(checked, 'limit') || String(PAGE);
+  const words = text(checked.limit) || String(PAGE);
   const limit = /^\d{1,5}$/.test(words) ? Number(words) : 0;
   if (limit < 1 || limit > LARGEST_PAGE) return reply(badRequest(`limit must be 1 to ${LARGEST_PAGE}`));
-  const named = text(checked, 'after') || null;
+  const named = text(checked.after) || null;
   const after = named === null ? null : parseTarget(domain.name, named);
   if (named !== null && !after) return reply(badRequest('after is not an id'));
   const { page, isLast } = domain.tracker.records.page(

@@ -2,7 +2,7 @@
  * What the calls of PROTOCOL.md section 3 take, as JSON Schema, compiled; and the words in which a breach is told. The
  * OpenAPI description (http/openapi) is made from the same schemas, so what a parameter means is said here.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { _, Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { SHOWS } from '../actors/presence.js';
 import { badRequest, type ReplyError } from '../errors.js';
 import type { Parameters } from './parameters.js';
@@ -249,8 +249,20 @@ ajv.addKeyword({
   validate: (limit: number, value: string) => value.length * 3 <= limit || Buffer.byteLength(value) <= limit,
 });
 
+// JSON Schema counts code points, one after another. Here a text must not be empty, which its length says, however long it is.
+ajv.removeKeyword('minLength');
+ajv.addKeyword({
+  keyword: 'minLength',
+  type: 'string',
+  schemaType: 'number',
+  code: (context) => context.fail(_`${context.data}.length < ${context.schema}`),
+});
+
+/** Picks the parameters that a call knows out of all. */
+type Pick = new (parameters: Parameters) => Record<string, unknown>;
+
 interface Compiled {
-  readonly names: readonly string[];
+  readonly Known: Pick;
   readonly validate: ValidateFunction;
   /** Like `validate`, but requires `name` in place of `ticket`; null: the call cannot be made by name. */
   readonly validateByName: ValidateFunction | null;
@@ -263,9 +275,15 @@ function compileCall(call: SchemaName): Compiled {
   const { required, properties, byName }: Schema = { ...SCHEMAS, ...CLIENT_CALLS }[call];
   const compile = (names: readonly string[]) => ajv.compile({ type: 'object', required: names, properties });
   const validateByName = byName ? compile(required.map((one) => (one === 'ticket' ? 'name' : one))) : null;
-  const made = { names: Object.keys(properties), validate: compile(required), validateByName };
+  const made = { Known: pick(Object.keys(properties)), validate: compile(required), validateByName };
   compiled.set(call, made);
   return made;
+}
+
+/** Code with each name in it, like that of a schema: so all records of a call have one shape, for which V8 compiles what reads them. */
+function pick(names: readonly string[]): Pick {
+  const lines = names.map((name) => `this.${name} = parameters.get('${name}');`);
+  return new Function('parameters', lines.join('\n')) as unknown as Pick;
 }
 
 /** Whether a call that takes both names an endpoint and no ticket. */
@@ -274,8 +292,7 @@ export function isByName(parameters: Parameters): boolean {
 }
 
 /** A parameter as text; null: missing. */
-export function text(checked: Checked, parameter: string): string | null {
-  const value = checked[parameter];
+export function text(value: Checked[string]): string | null {
   return typeof value === 'string' ? value : null;
 }
 
@@ -299,13 +316,9 @@ function say(error: ErrorObject): string {
 
 /** Picks out the parameters that a call knows and checks them; all others are ignored. */
 export function check(call: SchemaName, parameters: Parameters): Checked | ReplyError {
-  const known: Record<string, unknown> = {};
-  const { names, validate: byTicket, validateByName } = compiled.get(call) ?? compileCall(call);
+  const { Known, validate: byTicket, validateByName } = compiled.get(call) ?? compileCall(call);
   const validate = validateByName && isByName(parameters) ? validateByName : byTicket;
-  for (const name of names) {
-    const value = parameters.get(name);
-    if (value !== undefined) known[name] = value;
-  }
+  const known = new Known(parameters);
   if (validate(known)) return known as Checked;
   return badRequest(say(validate.errors?.[0] as ErrorObject));
 }

@@ -17,7 +17,8 @@ import {
   TOO_MANY_REQUESTS,
 } from '../errors.js';
 import { sendFrom } from './commands.js';
-import { letterToAll, post, type Sent } from './messages.js';
+import { letterToAll } from './letter.js';
+import { post, type Sent } from './messages.js';
 import type { Parameters } from './parameters.js';
 import { Rate } from './rate.js';
 import { check } from './schemas.js';

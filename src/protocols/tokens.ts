@@ -8,7 +8,7 @@ import { parseTarget } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { type DomainConfig, secretsOf } from '../config.js';
 import { badRequest, type ReplyError, TOKEN_REFUSED } from '../errors.js';
-import { type Parameters, readJson } from './parameters.js';
+import { Parameters, readJson } from './parameters.js';
 
 const LONGEST_LIFE_S = 24 * 60 * 60;
 const LEEWAY_S = 60;
@@ -96,7 +96,7 @@ function isSignedOut(domain: Domain, claims: Parameters): boolean {
 
 /** Read as parameters of a call are: the same bounds, numbers stand for their text, half surrogates are refused. */
 function claimsOf({ limits }: Domain, token: string): Parameters | null {
-  const claims: Parameters = new Map();
+  const claims = new Parameters();
   const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
   return readJson(payload, claims, limits.parameters) === null ? claims : null;
 }
@@ -106,7 +106,7 @@ export function onlineParameters(domain: Domain, claims: Parameters, request: Pa
   const sub = claims.get('sub');
   const target = typeof sub === 'string' ? parseTarget(domain.name, sub) : null;
   if (!target || target.node === 'gid') return badRequest('sub is not the id of a user, visitor or service');
-  const parameters: Parameters = new Map([
+  const parameters = new Parameters([
     ['name', sub],
     ['nick', claims.get('nick') ?? ''],
   ]);

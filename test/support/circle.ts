@@ -3,6 +3,7 @@
  * again: in a room that people join and leave, and of a user whose pages come and go, for whom messages are kept meanwhile.
  */
 import { join, leave } from '../../src/protocols/commands.js';
+import { Parameters } from '../../src/protocols/parameters.js';
 import { turn } from '../mqtt/support/device.js';
 import { dice } from './dice.js';
 import { HOUR, Page } from './fake-network.js';
@@ -100,7 +101,7 @@ export class Circle {
   async moves(person: Person): Promise<void> {
     const [page] = person.pages;
     if (!page) return;
-    const fields = new Map(Object.entries({ ticket: page.ticket }));
+    const fields = new Parameters(Object.entries({ ticket: page.ticket }));
     const move = person.inRoom ? leave : join;
     await new Promise<void>((resolve, reject) => {
       move(this.net.machine.domain, 'lobby', fields, (problem) =>

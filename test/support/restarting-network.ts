@@ -1,6 +1,7 @@
 /** A server on a fake network, clock and disk that ends in order or is killed at any point, and starts again on what was on disk. */
 import { findTicket } from '../../src/protocols/credentials.js';
 import { push } from '../../src/protocols/messages.js';
+import { Parameters } from '../../src/protocols/parameters.js';
 import { own, type RestartingMachine, restartingMachine, TestBroker } from '../mqtt/support/broker.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { turn } from '../mqtt/support/device.js';
@@ -52,7 +53,7 @@ export class RestartingNetwork {
   }
 
   push(to: string, body: number, from = 'tom', type = 'chat'): void {
-    const fields = new Map(Object.entries({ from, to, body: String(body), type }));
+    const fields = new Parameters(Object.entries({ from, to, body: String(body), type }));
     push(this.machine.domain, fields, (answer) => {
       if (answer !== null) throw new Error(`the message was answered ${JSON.stringify(answer)}`);
       this.answered = new Set(this.answered).add(body);

@@ -47,7 +47,7 @@ export function login(context: Context, { username, password }: Connect, { origi
   const isKnown = elsewhere !== null && domain.cluster.isKnown(elsewhere.address, elsewhere.token);
   if (client || isKnown) return { domain, client, elsewhere, anonymous: false, key: null };
   // A ticket that has ended is no guess at a key: browsers come back with theirs again and again.
-  const isKey = ticket ? authenticate(domain, text) : apiKeys.check(domain, text, () => address);
+  const isKey = ticket ? authenticate(domain, text) : apiKeys.check(domain, text, { address: () => address });
   if (isKey === true) return { domain, client: null, elsewhere: null, anonymous: false, key: text };
   return isKey === false ? REASON.badCredentials : REASON.connectionRateExceeded;
 }

@@ -11,7 +11,7 @@ import type { Qos } from '../../actors/publication.js';
 import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
 import { push, type Sent } from '../messages.js';
-import { type Parameters, readJson } from '../parameters.js';
+import { Parameters, readJson } from '../parameters.js';
 import { type SendingRefusal, sendMessage } from '../sending.js';
 import type { Said } from './encode.js';
 import { userPropertiesOf } from './properties.js';
@@ -85,14 +85,13 @@ function noTarget(domain: Domain, topic: string): Outcome {
 function fieldsOf(domain: Domain, payload: Buffer): Parameters | null {
   if (!isUtf8(payload)) return null;
   const text = payload.toString('utf8');
-  const fields: Parameters = new Map();
   if (text.trimStart().startsWith('{')) {
+    const fields = new Parameters();
     const fault = readJson(text, fields, domain.limits.parameters);
     if (fault === null) return fields;
     if (fault === 'tooMany' || isJson(text)) return null;
-    fields.clear();
   }
-  return fields.set('body', text);
+  return new Parameters([['body', text]]);
 }
 
 function isJson(text: string): boolean {

@@ -20,6 +20,7 @@ import { Gate } from '../../../src/protocols/gate.js';
 import { push } from '../../../src/protocols/messages.js';
 import { MqttHost } from '../../../src/protocols/mqtt/host.js';
 import { type MqttServer, startMqtt } from '../../../src/protocols/mqtt/server.js';
+import { Parameters } from '../../../src/protocols/parameters.js';
 import { Strangers } from '../../../src/protocols/strangers.js';
 import type { Store } from '../../../src/store/store.js';
 import { Usage } from '../../../src/usage/usage.js';
@@ -101,7 +102,7 @@ export class TestBroker {
 
   /** ONLINE: answers the ticket. */
   online(name: string, { domain, ...options }: OnlineOptions = {}): Promise<string> {
-    const fields = new Map<string, string>([['name', name], ['nick', name], ...Object.entries(options)]);
+    const fields = new Parameters([['name', name], ['nick', name], ...Object.entries(options)]);
     return new Promise((resolve, reject) => {
       online(this.domain(domain), fields, (result) =>
         isReplyError(result) ? reject(new Error(result.detail)) : resolve(result.ticket),
@@ -112,14 +113,14 @@ export class TestBroker {
   /** OFFLINE. */
   offline(ticket: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      offline(this.domain(), new Map([['ticket', ticket]]), (result) =>
+      offline(this.domain(), new Parameters([['ticket', ticket]]), (result) =>
         result ? reject(new Error(result.detail)) : resolve(),
       );
     });
   }
 
   push(from: string, to: string, body: string, type = 'chat'): void {
-    const fields = new Map(Object.entries({ from, to, body, type }));
+    const fields = new Parameters(Object.entries({ from, to, body, type }));
     push(this.domain(), fields, (result) => {
       if (result && isReplyError(result)) throw new Error(`push was refused: ${result.detail}`);
     });
