@@ -5,8 +5,8 @@ import { type ActorLane, type Behaviour, createSystem, type Ref } from '../src/a
 import { Metrics } from '../src/metrics.js';
 import { turnsUntil } from './support/until.js';
 
-function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean) {
-  const system = createSystem({ metrics: new Metrics() });
+function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean, sleptMs = () => 0) {
+  const system = createSystem({ metrics: new Metrics(), sleptMs });
   t.teardown(() => system.close());
   system.isCrowded = isCrowded;
   /** What was handled and written, in order. */
@@ -37,24 +37,68 @@ t.test(
     };
     const actor = system.spawn(system.group('group', lane), teller, null);
     for (let n = 1; n < 32; n++) actor.tell('told');
-    t.equal(system.handleEarly(), false, 'there are fewer');
+    t.equal(system.endRead(), false, 'there are fewer');
     t.strictSame(log, []);
     actor.tell('told');
-    t.equal(system.handleEarly(), true);
+    t.equal(system.endRead(), true);
     t.equal(log.length, 32);
     for (let n = 0; n < 32; n++) actor.tell('told');
     actorIn(other).tell('calm');
-    t.equal(system.handleEarly(), false, 'another domain is busy');
+    t.equal(system.endRead(), false, 'another domain is busy');
     t.equal(log.length, 32);
     await turnsUntil('all in their turn', () => log.length >= 65);
   },
 );
 
+t.test('the first read since the event loop has slept has its turn when it ends, others wait for theirs', async (t) => {
+  let sleptMs = 0;
+  const { system, log, actorIn, writes, handled } = stage(t, false, () => sleptMs);
+  let turns = 0;
+  system.endOfTurn.add(() => {
+    turns += 1;
+  });
+  const isOver = (isFirst: boolean, handle: () => void): boolean => {
+    if (isFirst) sleptMs += 0.01;
+    system.beginRead();
+    handle();
+    return system.endRead();
+  };
+  const [lane, other] = [system.lane(), system.lane()];
+  const [actor, calm] = [actorIn(lane), actorIn(other)];
+  const tell = (message: string) => () => actor.tell(message);
+  t.ok(isOver(true, tell('alone')));
+  t.strictSame([log, turns], [['alone'], 1]);
+  t.ok(isOver(true, () => system.wake()));
+  t.equal(turns, 2, 'a turn that was requested is had');
+  isOver(true, () => undefined);
+  t.equal(turns, 2, 'and no other');
+
+  t.notOk(isOver(false, tell('at once')));
+  t.notOk(isOver(true, tell('while a turn is due')));
+  t.equal(log.length, 1);
+  await handled(3);
+  const bothTold = () => {
+    actor.tell('busy');
+    calm.tell('busy, too');
+  };
+  t.notOk(isOver(true, bothTold));
+  t.equal(log.length, 3);
+  await handled(5);
+  const toldAndWritten = () => {
+    writes(lane, 'written');
+    actor.tell('before it is written');
+  };
+  t.notOk(isOver(true, toldAndWritten));
+  await handled(7);
+  t.strictSame(log.slice(5), ['before it is written', 'written']);
+});
+
 t.test('no message is handled before its turn where domains share the turns', async (t) => {
   const { system, log, actorIn, handled } = stage(t, true);
   const actor = actorIn(system.lane());
+  system.beginRead();
   for (let n = 0; n < 100; n++) actor.tell('told');
-  t.equal(system.handleEarly(), false);
+  t.equal(system.endRead(), false);
   t.strictSame(log, []);
   await handled(100);
 });
@@ -73,15 +117,15 @@ t.test(
     };
     const actor = system.spawn(system.group('group', lane), room, null);
     for (let n = 0; n < 32; n++) actor.tell(null);
-    t.equal(system.handleEarly(), false);
+    t.equal(system.endRead(), false);
     const first = log.length;
     t.ok(first <= 1000, `${first} of 3,200`);
     for (let n = 0; n < 32; n++) actor.tell(null);
-    t.equal(system.handleEarly(), false);
+    t.equal(system.endRead(), false);
     t.equal(log.length, first);
     await handled(6400);
     for (let n = 0; n < 32; n++) hearer.tell('later');
-    t.equal(system.handleEarly(), true, 'after that turn they are again');
+    t.equal(system.endRead(), true, 'after that turn they are again');
   },
 );
 

@@ -13,6 +13,7 @@ import { performance } from 'node:perf_hooks';
 import { type ActorName, type ActorSystemRef, dispatch, type Ref as NactRef, spawn, start, stop } from 'nact';
 import { log } from '../log.js';
 import type { Metrics } from '../metrics.js';
+import { type AnyCell, Cell, type TurnQueue } from './cell.js';
 import { Lane } from './lane.js';
 
 /** Handles one message; answers the state to go on with. Never awaits: it sends itself the result of what takes time. */
@@ -61,7 +62,7 @@ export interface System {
   group(name: string, lane?: ActorLane): Group;
   lane(): ActorLane;
   spawn<S, M>(group: Group, behaviour: Behaviour<S, M>, state: S): Ref<M>;
-  /** Tasks that run at the start of every turn, when the event loop has looked at the network since the last one. */
+  /** Tasks that run at the start of every turn that the event loop begins, when it has looked at the network since the last one. */
   readonly startOfTurn: Set<() => void>;
   /** Tasks that run at the end of every turn, when the mailboxes are empty or the turn has reached its bounds. */
   readonly endOfTurn: Set<() => void>;
@@ -69,11 +70,14 @@ export interface System {
   isCrowded: boolean;
   /** Requests a turn even though no actor has been sent a message. */
   wake(): void;
+  /** What a connection has sent is about to be handled: turns that are requested meanwhile wait for `endRead`. Never called by an actor. */
+  beginRead(): void;
   /**
-   * Handles messages before their turn, between two reads of the network: where several wait for the only domain that is busy, and what
-   * they need is still in the processor's caches. Answers whether it has, and none waits any more; never called by an actor.
+   * A read of the network is handled, and what it needed is in the processor's caches. Where it is the first since the event loop has slept,
+   * as one that comes alone is, its turn is run now: one of its own costs more than what it does. Where many messages wait for the only
+   * domain that is busy they are handled before their turn. Answers whether either has been, and none waits any more.
    */
-  handleEarly(): boolean;
+  endRead(): boolean;
   close(): void;
 }
 
@@ -95,41 +99,6 @@ const HOPS = 2;
 
 /** Between two reads of the network messages are handled where at least so many wait: what is handled together goes out in one write. */
 const EARLY = 32;
-/** What an actor tells its messages to, and its stop. */
-interface TurnQueue {
-  tell(cell: AnyCell, message: unknown): void;
-  tellAtOnce(cell: AnyCell, message: unknown): void;
-  halt(cell: AnyCell): void;
-}
-
-class Cell<S, M> implements Ref<M> {
-  pending = 0;
-  stopped = false;
-  /** The actor has crashed, and nact has not decided yet what becomes of it. */
-  suspended = false;
-  held: unknown[] | null = null;
-  constructor(
-    readonly behaviour: Behaviour<S, M>,
-    public state: S,
-    /** The group whose crash policy applies to the actor. */
-    readonly group: Group,
-  ) {}
-
-  tell(message: M): void {
-    this.group.queue.tell(this as unknown as AnyCell, message);
-  }
-
-  tellAtOnce(message: M): void {
-    this.group.queue.tellAtOnce(this as unknown as AnyCell, message);
-  }
-
-  stop(): void {
-    this.group.queue.halt(this as unknown as AnyCell);
-  }
-}
-
-type AnyCell = Cell<unknown, unknown>;
-
 const hasMessages = ({ messages }: ActorLane): boolean => messages > 0;
 
 /** What goes through nact: the error that a message has raised, for a group to judge. */
@@ -154,8 +123,12 @@ function kindOf(message: unknown): string {
   return typeof message === 'object' && message !== null && 'kind' in message ? String(message.kind) : typeof message;
 }
 
+const { nodeTiming } = performance;
+
 export interface SystemOptions {
   readonly metrics: Metrics;
+  /** For how long the event loop has slept since the start of the process, in milliseconds. */
+  readonly sleptMs?: () => number;
 }
 
 class TurnSystem implements System, TurnQueue {
@@ -163,6 +136,7 @@ class TurnSystem implements System, TurnQueue {
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
+  readonly #sleptMs: () => number;
   /** nact's actors of groups in which an actor has crashed, by group name; a domain that is made again uses the same ones. */
   readonly #judges = new Map<string, NactRef<Envelope>>();
   isCrowded = false;
@@ -181,9 +155,15 @@ class TurnSystem implements System, TurnQueue {
   #earlyMs = 0;
   /** Whether an actor is handling a message. */
   #isHandling = false;
+  #isReading = false;
+  /** Whether a turn was requested during the read. */
+  #isWoken = false;
+  /** For how long the event loop had slept when the last read ended. */
+  #readAfterMs = -1;
 
-  constructor({ metrics }: SystemOptions) {
+  constructor({ metrics, sleptMs = () => nodeTiming.idleTime }: SystemOptions) {
     this.#metrics = metrics;
+    this.#sleptMs = sleptMs;
   }
 
   group(name: string, lane = this.#lane): Group {
@@ -224,21 +204,57 @@ class TurnSystem implements System, TurnQueue {
   }
 
   wake(): void {
-    this.#turn ??= setImmediate(this.#runTurn);
+    if (this.#isReading) this.#isWoken = true;
+    else this.#turn ??= setImmediate(this.#runTurn);
   }
 
-  handleEarly(): boolean {
+  beginRead(): void {
+    this.#isReading = true;
+  }
+
+  endRead(): boolean {
+    const sleptMs = this.#sleptMs();
+    const isFirst = sleptMs !== this.#readAfterMs && this.#turn === null;
+    this.#readAfterMs = sleptMs;
+    const mayRun = this.#isWoken && isFirst && !this.isCrowded && this.#lanes.length < 2;
+    const isHandled = mayRun ? this.#runAtOnce() : this.#handleEarly();
+    this.#isReading = false;
+    if (this.#isWoken) this.wake();
+    this.#isWoken = false;
+    return isHandled;
+  }
+
+  /** Runs a turn for the only lane that may have something to do. Answers whether it is over; otherwise the event loop has another. */
+  #runAtOnce(): boolean {
+    const [lane] = this.#lanes;
+    if (lane) {
+      this.#metrics.mailbox.observe(lane.messages);
+      this.#handleSlice(lane);
+      if (lane.pending > 0 || this.#lanes.length > 1) return false;
+      lane.isActive = false;
+      this.#lanes = [];
+    }
+    this.#isReading = this.#isWoken = false;
+    for (const task of this.endOfTurn) task();
+    return true;
+  }
+
+  #handleEarly(): boolean {
     const [lane, other] = this.#lanes;
     if (!lane || other || this.isCrowded || lane.messages < EARLY || this.#earlyMs > TURN_MS) return false;
     const start = performance.now();
-    let left = SLICE;
-    while (lane.messages > 0 && left > 0 && performance.now() - start < TURN_MS)
-      left -= lane.handle(left, this.#deliver);
+    this.#handleSlice(lane);
     this.#earlyMs += performance.now() - start;
-    if (lane.messages === 0) return true;
+    return lane.messages === 0;
+  }
+
+  /** Handles messages of a lane and what these tell others, up to a slice of them. */
+  #handleSlice(lane: ActorLane): void {
+    const until = performance.now() + TURN_MS;
+    let left = SLICE;
+    while (lane.messages > 0 && left > 0 && performance.now() < until) left -= lane.handle(left, this.#deliver);
     // There is more to do than that, so it waits for its turn, and what it has clients sent goes out together.
-    this.#earlyMs = Number.POSITIVE_INFINITY;
-    return false;
+    if (lane.messages > 0) this.#earlyMs = Number.POSITIVE_INFINITY;
   }
 
   close(): void {

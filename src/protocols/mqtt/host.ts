@@ -124,9 +124,15 @@ export class MqttHost implements Host {
     this.context.runtime.system.wake();
   }
 
-  /** A connection was read, outside of any turn; others may follow before the next one. */
-  hasRead(): void {
-    if (this.context.runtime.system.handleEarly()) this.#flush();
+  /** Gives a connection what was read from its socket; other sockets may be read before the next turn. */
+  read(connection: Connection, bytes: Buffer, end: number): void {
+    const { system } = this.context.runtime;
+    system.beginRead();
+    try {
+      connection.receive(bytes, end);
+    } finally {
+      if (system.endRead()) this.#flush();
+    }
   }
 
   countMalformed(): void {
@@ -357,6 +363,7 @@ export class MqttHost implements Host {
 
   readonly #flush = (): void => {
     const scheduled = this.#scheduled;
+    if (scheduled.length === 0) return;
     this.#scheduled = [];
     for (const connection of scheduled) connection.flush();
   };

@@ -166,8 +166,7 @@ function createServer(
     return net.createServer({ ...options, pauseOnConnect: true }, (accepted) => {
       let connection: Connection | null = null;
       const socket = withSharedReads(accepted, (bytes, end) => {
-        connection?.receive(bytes, end);
-        host.hasRead();
+        if (connection) host.read(connection, bytes, end);
       });
       onConnection(socket);
       if (admit(host, socket)) connection = onSocket(socket);
@@ -176,10 +175,7 @@ function createServer(
   const { cert, key } = certificate;
   const server = tls.createServer({ ...options, cert, key, handshakeTimeout: HANDSHAKE_MS }, (socket) => {
     const connection = onSocket(socket);
-    socket.on('data', (chunk) => {
-      connection.receive(chunk);
-      host.hasRead();
-    });
+    socket.on('data', (chunk) => host.read(connection, chunk, chunk.length));
   });
   server.on('connection', (socket) => {
     onConnection(socket);
