@@ -6,6 +6,15 @@ export type Qos = 0 | 1 | 2;
 /** Bytes of a publication besides its topic, payload and properties; queues count with it. */
 const OVERHEAD_BYTES = 64;
 
+/** A PUBLISH as its publisher has sent it; its payload is the publication's. */
+export interface SentPublish {
+  readonly bytes: Buffer;
+  /** Whether it has the form of MQTT 5. */
+  readonly isV5: boolean;
+  /** Where its packet identifier stands, at QoS 1 and 2. */
+  readonly idAt: number;
+}
+
 export interface PublicationFields {
   readonly topic: string;
   /** The bytes of `payload` and of `properties` never change. */
@@ -19,6 +28,8 @@ export interface PublicationFields {
   readonly expiresAt: number;
   /** The publishing session, for the "no local" option; null: the publisher is no session. */
   readonly publisher: Ref<never> | null;
+  /** Given where a receiver may get the same bytes; `encodePublish` may write another packet identifier into them. */
+  readonly sent?: SentPublish | null;
 }
 
 export class Publication {
@@ -29,8 +40,10 @@ export class Publication {
   readonly properties: Buffer;
   readonly expiresAt: number;
   readonly publisher: Ref<never> | null;
+  /** What the next receiver of the same form gets; null: it gets bytes of its own. */
+  sent: SentPublish | null;
   /** Encoded forms, made by protocols/mqtt/encode.ts on first use and shared by all receivers. */
-  readonly encoded: (Buffer | undefined)[] = [];
+  encoded: (Buffer | undefined)[] | null = null;
   /** Counted by actors/memory.ts. */
   holders = 0;
 
@@ -42,6 +55,7 @@ export class Publication {
     this.publisher = fields.publisher;
     this.payload = fields.payload;
     this.properties = fields.properties;
+    this.sent = fields.sent ?? null;
   }
 
   /** About how many bytes it takes on the wire. */

@@ -4,15 +4,16 @@ import { type SplitFault, Splitter } from '../../src/protocols/mqtt/splitter.js'
 import { dice } from '../support/dice.js';
 
 function split(chunks: readonly Buffer[], maxBytes = 0): { packets: string[]; fault: SplitFault | null } {
-  const splitter = new Splitter(maxBytes, (first) => (first === 0 ? 0x82 : 0));
   const packets: string[] = [];
-  let fault: SplitFault | null = null;
-  for (const chunk of chunks) {
-    fault ??= splitter.feed(chunk, chunk.length, (bytes, start, body, end) => {
+  const splitter = new Splitter(maxBytes, {
+    version: 5,
+    takePacket(bytes, start, body, end) {
       packets.push(`${bytes.toString('hex', start, body)}|${bytes.toString('hex', body, end)}`);
       return true;
-    });
-  }
+    },
+  });
+  let fault: SplitFault | null = null;
+  for (const chunk of chunks) fault ??= splitter.feed(chunk, chunk.length);
   return { packets, fault };
 }
 
@@ -50,8 +51,8 @@ t.test('No stream of bytes makes the splitter fail or keep more than one packet'
   const roll = dice(20_260_801);
   for (let round = 0; round < 2000; round++) {
     const bytes = Buffer.from(Array.from({ length: roll(60) }, () => roll(256)));
-    const splitter = new Splitter(50, () => 0);
-    const fault = splitter.feed(bytes, bytes.length, () => true);
+    const splitter = new Splitter(50, { version: 3, takePacket: () => true });
+    const fault = splitter.feed(bytes, bytes.length);
     t.ok(fault !== null || splitter.keptBytes <= 50, bytes.toString('hex'));
   }
 });

@@ -5,12 +5,12 @@
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Stranger, Strangers } from '../strangers.js';
 import { Aliases, ReceivedAliases } from './aliases.js';
-import { checkFirst, decode } from './decode.js';
+import { decode } from './decode.js';
 import { encodeDisconnect, encodePublish, encodeRefusal } from './encode.js';
 import type { Connect, Incoming, Publish, Refused, Version } from './packets.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { Receipts } from './receipts.js';
-import { type SplitFault, Splitter } from './splitter.js';
+import { type PacketTaker, type SplitFault, Splitter } from './splitter.js';
 import type { Carrier } from './tunnel.js';
 import type { Wire } from './wire.js';
 
@@ -67,7 +67,7 @@ export interface Outgoing {
   readonly identifiers?: readonly number[];
 }
 
-export class Connection implements Stranger {
+export class Connection implements Stranger, PacketTaker {
   /** The protocol version of CONNECT; null before CONNECT has come. */
   version: Version | null = null;
   requestProblem = true;
@@ -113,7 +113,7 @@ export class Connection implements Stranger {
     private readonly host: Host,
     readonly wire: Wire,
   ) {
-    this.#splitter = new Splitter(host.maxPacketBytes, (first) => checkFirst(first, this.version));
+    this.#splitter = new Splitter(host.maxPacketBytes, this);
     host.connecting(this);
   }
 
@@ -137,7 +137,7 @@ export class Connection implements Stranger {
     const before = this.#packets;
     // Fields of CONNECT, and what comes with it, may be kept.
     const bytes = this.version === null ? Buffer.from(chunk.subarray(0, end)) : chunk;
-    const fault = this.#splitter.feed(bytes, end, this.#onPacket);
+    const fault = this.#splitter.feed(bytes, end);
     // Whole packets count, not bytes [MQTT-3.1.2-22]: a byte now and then keeps no connection open.
     if (this.keepAliveMs > 0 && this.#packets > before && !this.#ended) this.host.heard(this, this.keepAliveMs);
     // A client that has not sent its CONNECT yet is not answered.
@@ -152,7 +152,7 @@ export class Connection implements Stranger {
     this.end();
   }
 
-  readonly #onPacket = (bytes: Buffer, start: number, body: number, end: number): boolean => {
+  takePacket(bytes: Buffer, start: number, body: number, end: number): boolean {
     this.#packets += 1;
     // A length takes no more bytes than it needs; 3.1.1 does not say so [MQTT-1.5.5-1].
     if (this.version === 5 && body - start > 2 && bytes[body - 1] === 0) {
@@ -169,7 +169,7 @@ export class Connection implements Stranger {
       if (this.#held) return this.#keepAll(bytes, start, end);
     } else if (packet.cmd !== 'publish' || this.#resolveAlias(packet)) this.#owner?.received(packet);
     return !this.#ended && !this.#deaf;
-  };
+  }
 
   /** Called while CONNECT is handled: what follows waits until it is known where the connection belongs. */
   hold(): void {
@@ -311,7 +311,7 @@ export class Connection implements Stranger {
     omitTopic: boolean,
   ): Buffer {
     const version = this.version ?? 4;
-    const now = this.host.now();
+    const now = publication.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.host.now();
     return encodePublish(publication, { version, qos, dup, retain, id, alias, omitTopic, identifiers, now });
   }
 

@@ -3,7 +3,7 @@
  * pass much that the standard forbids, and its objects lose the order and repetitions of user properties
  * [MQTT-3.3.2-18].
  */
-import type { Qos } from '../../actors/publication.js';
+import type { Qos, SentPublish } from '../../actors/publication.js';
 import { isTopic } from '../../actors/topic.js';
 import { decodeConnect } from './decode-connect.js';
 import { decodeSubscribe, decodeUnsubscribe } from './decode-subscribe.js';
@@ -80,7 +80,7 @@ export function decode(
   if (version === null) return decodeConnect(new Reader(bytes, body, end), flags);
   switch (type) {
     case TYPE.publish:
-      return decodePublish(bytes, body, end, flags, version, known);
+      return decodePublish(bytes, start, body, end, flags, version, known);
     case TYPE.puback:
     case TYPE.pubrec:
     case TYPE.pubrel:
@@ -106,6 +106,7 @@ const NO_PROPERTIES = new MessageProperties(EMPTY, PROPERTY.topicAlias);
 
 function decodePublish(
   bytes: Buffer,
+  start: number,
   body: number,
   end: number,
   flags: number,
@@ -119,6 +120,7 @@ function decodePublish(
   const reader = new Reader(bytes, body, end);
   const isKnown = known !== '' && reader.skip(known);
   const topic = isKnown ? known : reader.name();
+  const idAt = reader.at;
   const id = qos === 0 ? 0 : reader.short();
   if (reader.fault !== 0) return refused(reader.fault);
   if (qos > 0 && id === 0) return refused(REASON.protocolError); // [MQTT-2.2.1-3]
@@ -136,26 +138,36 @@ function decodePublish(
   const isValid = isKnown || (topic === '' ? alias !== null : isTopic(topic) && !isTooDeep(topic));
   if (!isValid) return refused(REASON.malformed); // [MQTT-3.3.2-2]
   if (alias === 0) return refused(REASON.topicAliasInvalid); // [MQTT-3.3.2-8]
+  const retain = (flags & 1) !== 0;
+  // 3.1.1 does not say that a length takes no more bytes than it needs; receivers are sent no such packet.
+  const isShortest = body - start === 2 || bytes[body - 1] !== 0;
+  const sent: SentPublish | null =
+    isShortest && !dup && !retain && alias === null && expiryS === null
+      ? { bytes: copy(bytes, start, end), isV5: version === 5, idAt: idAt - start }
+      : null;
   return {
     cmd: 'publish',
     topic,
-    payload: Buffer.from(bytes.subarray(reader.at, end)),
+    payload: sent ? sent.bytes.subarray(reader.at - start) : copy(bytes, reader.at, end),
     qos: qos as Qos,
     dup,
-    retain: (flags & 1) !== 0,
+    retain,
     id,
     alias: alias ?? 0,
     expiryS,
     properties: properties === NO_PROPERTIES ? EMPTY : properties.passedOn,
+    sent,
   };
 }
 
-const ACK_NAMES: ReadonlyMap<number, AckName> = new Map([
-  [TYPE.puback, 'puback'],
-  [TYPE.pubrec, 'pubrec'],
-  [TYPE.pubrel, 'pubrel'],
-  [TYPE.pubcomp, 'pubcomp'],
-]);
+function copy(bytes: Buffer, start: number, end: number): Buffer {
+  const copied = Buffer.allocUnsafe(end - start);
+  bytes.copy(copied, 0, start, end);
+  return copied;
+}
+
+/** By their types, which follow each other. */
+const ACK_NAMES: readonly AckName[] = ['puback', 'pubrec', 'pubrel', 'pubcomp'];
 
 function decodeAck(
   bytes: Buffer,
@@ -168,6 +180,12 @@ function decodeAck(
   const isRelease = type === TYPE.pubrel || type === TYPE.pubcomp;
   const wanted = type === TYPE.pubrel ? 2 : 0; // [MQTT-3.6.1-1]
   if (version > 3 ? flags !== wanted : (flags & 2) !== wanted) return refused(REASON.malformed); // [MQTT-2.1.3-1]
+  const cmd = ACK_NAMES[type - TYPE.puback] as AckName;
+  if (end - body === 2) {
+    // As nearly all are.
+    const id = ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
+    return id === 0 ? refused(REASON.protocolError) : { cmd, id, reason: 0 };
+  }
   const reader = new Reader(bytes, body, end);
   const id = reader.short();
   let reason = 0;
@@ -179,7 +197,7 @@ function decodeAck(
   reader.finish();
   if (reader.fault !== 0) return refused(reader.fault);
   if (id === 0) return refused(REASON.protocolError); // [MQTT-2.2.1-3]
-  return { cmd: ACK_NAMES.get(type) as AckName, id, reason };
+  return { cmd, id, reason };
 }
 
 function decodeSubscriptions(reader: Reader, type: number, flags: number, version: Version): Incoming | Refused {

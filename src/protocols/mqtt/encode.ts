@@ -99,7 +99,7 @@ export interface PublishOptions {
   readonly omitTopic: boolean;
   /** Subscription identifiers. */
   readonly identifiers: readonly number[];
-  /** Milliseconds since the epoch, for what is left of the publication's expiry. */
+  /** Milliseconds since the epoch, for what is left of the publication's expiry; where it has none, any number. */
   readonly now: number;
 }
 
@@ -177,14 +177,29 @@ function isShared({ qos, alias, identifiers }: PublishOptions, publication: Publ
   return qos === 0 && alias === 0 && identifiers.length === 0 && publication.expiresAt === Number.POSITIVE_INFINITY;
 }
 
+/**
+ * The bytes that the publisher sent, where a receiver is to get the same: at QoS 0 each, at QoS 1 and 2 the first, as its packet identifier
+ * is written into them. Null: it gets others.
+ */
+function takeSent(publication: Publication, { version, qos, dup, retain, id, alias, identifiers }: PublishOptions) {
+  const { sent } = publication;
+  if (sent === null || sent.isV5 !== (version === 5) || qos !== publication.qos) return null;
+  if (dup || retain || alias > 0 || identifiers.length > 0) return null;
+  if (qos > 0) {
+    publication.sent = null;
+    writeShort(sent.bytes, sent.idAt, id);
+  }
+  return sent.bytes;
+}
+
 /** PUBLISH. At QoS 0 all receivers of a version share one buffer, which nobody changes. */
 export function encodePublish(publication: Publication, options: PublishOptions): Buffer {
+  const sent = takeSent(publication, options);
+  if (sent !== null) return sent;
   if (!isShared(options, publication)) return build(publication, options);
   const slot = (options.version === 5 ? 2 : 0) | (options.retain ? 1 : 0);
-  let bytes = publication.encoded[slot];
-  if (bytes === undefined) {
-    bytes = build(publication, options);
-    publication.encoded[slot] = bytes;
-  }
+  publication.encoded ??= [];
+  const bytes = publication.encoded[slot] ?? build(publication, options);
+  publication.encoded[slot] = bytes;
   return bytes;
 }

@@ -31,7 +31,10 @@ export type Acknowledged<T> =
   | { readonly kind: 'unknown' | 'breach' };
 
 export class Inflight<T> {
-  readonly #entries = new Map<number, InFlight<T>>();
+  /** One that went out while nothing else was in flight, as nearly all do: a Map makes a table anew for every few of them. */
+  #alone: InFlight<T> | null = null;
+  /** The others by their identifiers, all of them sent later; null: there were none yet. */
+  #others: Map<number, InFlight<T>> | null = null;
   #lastId = 0;
   /** Identifiers of an earlier connection, the next to be sent again first. */
   #waiting: number[] = [];
@@ -40,7 +43,7 @@ export class Inflight<T> {
   #receiveMaximum = 0;
 
   get size(): number {
-    return this.#entries.size;
+    return (this.#alone === null ? 0 : 1) + (this.#others?.size ?? 0);
   }
 
   /** Whether the client takes one publication more. */
@@ -54,16 +57,17 @@ export class Inflight<T> {
   }
 
   /** All publications in flight, in the order in which they were first sent. */
-  entries(): IterableIterator<InFlight<T>> {
-    return this.#entries.values();
+  *entries(): IterableIterator<InFlight<T>> {
+    if (this.#alone !== null) yield this.#alone;
+    if (this.#others !== null) yield* this.#others.values();
   }
 
   /** A client has connected: what is in flight is to be sent again, in order [MQTT-4.4.0-1] [MQTT-4.6.0-1]. */
   connected(receiveMaximum: number): void {
     this.#receiveMaximum = receiveMaximum;
     this.#quota = receiveMaximum;
-    this.#waiting = [...this.#entries.keys()];
-    for (const entry of this.#entries.values()) entry.waits = true;
+    this.#waiting = Array.from(this.entries(), ({ id }) => id);
+    for (const entry of this.entries()) entry.waits = true;
   }
 
   /** The connection has gone: nothing more can be sent. */
@@ -74,7 +78,7 @@ export class Inflight<T> {
   /** The next that is to be sent again; it stays so until `sent` or `acknowledge`. Null: there is none any more. */
   nextAgain(): InFlight<T> | null {
     for (let id = this.#waiting[0]; id !== undefined; id = this.#waiting[0]) {
-      const entry = this.#entries.get(id);
+      const entry = this.#get(id);
       if (entry?.waits) return entry;
       this.#waiting.shift();
     }
@@ -84,16 +88,29 @@ export class Inflight<T> {
   /** Takes an identifier for one more, counting up from 1, past those in flight [MQTT-2.2.1-4]. */
   add(item: T, qos: 1 | 2): InFlight<T> {
     do this.#lastId = (this.#lastId % MAX_ID) + 1;
-    while (this.#entries.has(this.#lastId));
+    while (this.#get(this.#lastId) !== undefined);
     const entry = { id: this.#lastId, item, qos, released: false, waits: false };
-    this.#entries.set(entry.id, entry);
+    this.#put(entry);
     return entry;
   }
 
   /** Puts one back that was in flight when the server ended, in the order of their first sending. */
   restore(id: number, item: T, qos: 1 | 2, released: boolean): void {
-    this.#entries.set(id, { id, item, qos, released, waits: false });
+    this.#put({ id, item, qos, released, waits: false });
     this.#lastId = id;
+  }
+
+  #get(id: number): InFlight<T> | undefined {
+    return this.#alone?.id === id ? this.#alone : this.#others?.get(id);
+  }
+
+  #put(entry: InFlight<T>): void {
+    if (this.size === 0) {
+      this.#alone = entry;
+    } else {
+      this.#others ??= new Map();
+      this.#others.set(entry.id, entry);
+    }
   }
 
   /** The entry has gone out on this connection, or its PUBREL, which takes no part of the quota: section 4.9. */
@@ -103,19 +120,21 @@ export class Inflight<T> {
   }
 
   /** Takes an entry out that was not acknowledged. */
-  remove({ id }: InFlight<T>): void {
-    this.#entries.delete(id);
+  remove(entry: InFlight<T>): void {
+    if (entry === this.#alone) this.#alone = null;
+    else this.#others?.delete(entry.id);
   }
 
   clear(): void {
-    this.#entries.clear();
+    this.#alone = null;
+    this.#others = null;
     this.#waiting = [];
     this.#lastId = 0;
   }
 
   /** What PUBACK, PUBREC or PUBCOMP means here. */
   acknowledge({ cmd, id, reason }: Ack): Acknowledged<T> {
-    const entry = this.#entries.get(id);
+    const entry = this.#get(id);
     if (cmd === 'pubrec') return this.#received(entry, reason);
     if (!entry) return { kind: 'unknown' };
     if (cmd === 'puback' ? entry.qos !== 1 : !entry.released) return { kind: 'breach' };
@@ -132,7 +151,7 @@ export class Inflight<T> {
   }
 
   #complete(entry: InFlight<T>): Acknowledged<T> {
-    this.#entries.delete(entry.id);
+    this.remove(entry);
     if (this.#quota < this.#receiveMaximum) this.#quota += 1;
     return { kind: 'completed', entry };
   }

@@ -1,5 +1,5 @@
 /** The packets that a client sends, decoded and checked. `cmd` names the kind of packet. */
-import type { Qos } from '../../actors/publication.js';
+import type { Qos, SentPublish } from '../../actors/publication.js';
 
 /** Protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
 export type Version = 3 | 4 | 5;
@@ -52,6 +52,8 @@ export interface Publish {
   readonly expiryS: number | null;
   /** The properties that are passed on, encoded. */
   readonly properties: Buffer;
+  /** The packet, where receivers of the same version and QoS may get the same bytes. */
+  readonly sent: SentPublish | null;
 }
 
 export type AckName = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';

@@ -37,11 +37,12 @@ function isReserved(topic: string): boolean {
 /** Hands a publication to its receivers; answers what became of it. */
 function accept(
   broker: Broker,
-  what: Pick<Publish, 'topic' | 'payload' | 'qos' | 'retain' | 'properties' | 'expiryS'>,
+  what: Pick<Publish, 'topic' | 'payload' | 'qos' | 'retain' | 'properties' | 'expiryS'> &
+    Partial<Pick<Publish, 'sent'>>,
   publisher: Ref<SessionMessage> | null,
   answered: (outcome: Outcome) => void = () => undefined,
 ): Outcome {
-  const { topic, payload, qos, retain, properties, expiryS } = what;
+  const { topic, payload, qos, retain, properties, expiryS, sent = null } = what;
   // An empty payload deletes a retained publication, which makes room.
   if (payload.length > 0 && broker.domain.shortage) return noMemory(broker.domain);
   if (isAddress(topic)) return pushTo(broker.domain, what, answered);
@@ -51,7 +52,7 @@ function accept(
   if (broker.isDiskFull(what)) return DISK_FULL;
   // At QoS 0 nothing is promised, so nothing is refused.
   if (qos > 0 && !broker.domain.memory.hasRoom(payload.length)) return noMemory(broker.domain);
-  const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher });
+  const heard = broker.publish({ topic, payload, qos, retain, properties, expiresAt, publisher, sent });
   return heard === 0 ? UNHEARD : ACCEPTED;
 }
 
@@ -70,37 +71,68 @@ export function publishFromClient(
   self: Ref<SessionMessage>,
 ): number {
   const { broker, received } = state;
-  const { qos, id } = packet;
+  const { qos, id, topic } = packet;
   broker.domain.metrics.mqtt.received += 1;
   if (qos === 2 && received.has(id)) {
     tellWhenStored(state, self, acknowledgeCopy(connection, packet));
     return 0;
   }
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
+  if (qos > 0 && isAddress(topic)) return publishToAddress(state, connection, packet, self);
+  return conclude(state, connection, packet, accept(broker, packet, self), self);
+}
+
+/** Takes a PUBLISH of QoS 1 or 2 to an address, the outcome of which may be known later. */
+function publishToAddress(
+  state: SessionState,
+  connection: Connection,
+  packet: Publish,
+  self: Ref<SessionMessage>,
+): number {
   let outcome = ACCEPTED;
-  let isLate = false;
-  let ready = (): void => undefined;
-  outcome = accept(broker, packet, self, (answer) => {
+  let ready: (() => void) | null = null;
+  outcome = accept(state.broker, packet, self, (answer) => {
     outcome = answer;
-    if (isLate) tellWhenStored(state, self, ready, packet.retain);
+    if (ready) tellWhenStored(state, self, ready, packet.retain);
   });
+  if (outcome !== PENDING) return conclude(state, connection, packet, outcome, self);
+  keepReceived(state, connection, packet);
+  ready = acknowledgeLater(connection, packet, () => outcome);
+  return 0;
+}
+
+/** Answers a publication whose outcome is known. Answers 0, or the reason code with which the connection ends. */
+function conclude(
+  state: SessionState,
+  connection: Connection,
+  packet: Publish,
+  outcome: Outcome,
+  self: Ref<SessionMessage>,
+): number {
+  const { broker } = state;
+  const { qos, retain } = packet;
   if (outcome.reason >= REFUSED) refuse(broker.domain, connection, packet, outcome);
   // 3.1.1 knows only acknowledgements that promise: instead its connection ends, and the client sends again later.
   if ((outcome === DISK_FULL || (outcome === MEMORY_FULL && qos > 0)) && connection.version !== 5)
     return REASON.quotaExceeded;
-  if (qos === 2 && outcome.reason < REFUSED) {
-    keep(received, connection, id);
-    state.journal?.receive(id);
-  }
+  if (outcome.reason < REFUSED) keepReceived(state, connection, packet);
   if (qos === 0) return 0;
-  if (outcome !== PENDING && !isStored(broker, packet.retain)) {
-    acknowledgeNow(connection, packet, outcome);
-    return 0;
-  }
-  ready = acknowledgeLater(connection, packet, () => outcome);
-  isLate = outcome === PENDING;
-  if (!isLate) tellWhenStored(state, self, ready, packet.retain);
+  if (!isStored(broker, retain)) acknowledgeNow(connection, packet, outcome);
+  else
+    tellWhenStored(
+      state,
+      self,
+      acknowledgeLater(connection, packet, () => outcome),
+      retain,
+    );
   return 0;
+}
+
+/** Keeps the identifier of a publication of QoS 2 until it is released. */
+function keepReceived({ received, journal }: SessionState, connection: Connection, { qos, id }: Publish): void {
+  if (qos !== 2) return;
+  keep(received, connection, id);
+  journal?.receive(id);
 }
 
 /** Whether something of a publication may have to be on disk before it is acknowledged. */

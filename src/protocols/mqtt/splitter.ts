@@ -2,6 +2,8 @@
  * Cuts what a connection brings into packets. Bytes of an unfinished packet are kept until it is whole; how long it
  * will be is checked as soon as its header is there, so nothing is kept for a packet that is too large.
  */
+import { checkFirst } from './decode.js';
+import type { Version } from './packets.js';
 import { REASON } from './reason.js';
 
 /** A fixed header has at most five bytes. */
@@ -9,9 +11,6 @@ const HEADER_BYTES = 5;
 const MAX_LENGTH_BYTES = 4;
 /** Pieces of a packet that are kept apart before they are joined: a piece of one byte takes hundreds of bytes. */
 const MAX_PIECES = 64;
-
-/** Gets a packet: where it starts, where its body starts, and where it ends. Answers false to get no more. */
-export type OnPacket = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
 /** Why splitting ended. A client whose lengths make no sense is told nothing. */
 export interface SplitFault {
@@ -22,8 +21,13 @@ export interface SplitFault {
 const MALFORMED_LENGTH: SplitFault = { reason: REASON.malformed, silent: true };
 const TOO_LARGE: SplitFault = { reason: REASON.packetTooLarge, silent: false };
 
-/** Checks a packet's first byte as soon as it is there. Answers 0, or the reason code that ends the connection. */
-export type OnFirst = (first: number) => number;
+/** What the packets are cut for: an object, since functions for each connection are memory that is in no cache when they are called. */
+export interface PacketTaker {
+  /** Null: CONNECT is due. */
+  readonly version: Version | null;
+  /** Gets a packet: where it starts, where its body starts, and where it ends. Answers false to get no more. */
+  takePacket(bytes: Buffer, start: number, body: number, end: number): boolean;
+}
 
 export class Splitter {
   #kept: Buffer[] = [];
@@ -34,7 +38,7 @@ export class Splitter {
   /** `maxBytes` is what a whole packet may have; 0: what the protocol allows. */
   constructor(
     private readonly maxBytes: number,
-    private readonly onFirst: OnFirst,
+    private readonly taker: PacketTaker,
   ) {}
 
   get keptBytes(): number {
@@ -48,8 +52,8 @@ export class Splitter {
   }
 
   /** Takes the first `end` bytes; they may change once this has returned. */
-  feed(chunk: Buffer, end: number, onPacket: OnPacket): SplitFault | null {
-    if (this.#keptBytes === 0) return this.#split(chunk, end, onPacket);
+  feed(chunk: Buffer, end: number): SplitFault | null {
+    if (this.#keptBytes === 0) return this.#split(chunk, end);
     this.#kept.push(Buffer.from(chunk.subarray(0, end)));
     this.#keptBytes += end;
     if (this.#keptBytes < this.#wanted) {
@@ -59,13 +63,14 @@ export class Splitter {
     const bytes = Buffer.concat(this.#kept, this.#keptBytes);
     this.#kept = [];
     this.#keptBytes = 0;
-    return this.#split(bytes, bytes.length, onPacket);
+    return this.#split(bytes, bytes.length);
   }
 
-  #split(bytes: Buffer, upTo: number, onPacket: OnPacket): SplitFault | null {
+  #split(bytes: Buffer, upTo: number): SplitFault | null {
+    const { taker } = this;
     let at = 0;
     while (at < upTo) {
-      const reason = this.onFirst(bytes[at] as number);
+      const reason = checkFirst(bytes[at] as number, taker.version);
       if (reason !== 0) return { reason, silent: false };
       const body = this.#bodyStart(bytes, at, upTo);
       if (body === null) return MALFORMED_LENGTH;
@@ -73,7 +78,7 @@ export class Splitter {
       const end = body + this.#length(bytes, at, body);
       if (this.maxBytes > 0 && end - at > this.maxBytes) return TOO_LARGE;
       if (end > upTo) return this.#keep(bytes.subarray(at, upTo), end - at);
-      if (!onPacket(bytes, at, body, end)) return null;
+      if (!taker.takePacket(bytes, at, body, end)) return null;
       at = end;
     }
     return null;
