@@ -7,8 +7,9 @@ import type { RemoteNode } from './cluster.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Moment } from './moments.js';
 import type { Appearance, Show } from './presence.js';
+import type { SmallSet } from './small-set.js';
 import type { Ref } from './system.js';
-import { NO_BUDDIES } from './watchers.js';
+import { NO_BUDDIES, type Watched } from './watchers.js';
 
 /** The state of an endpoint as a whole: where two nodes set it, the later one counts. */
 export interface Profile {
@@ -70,60 +71,143 @@ export interface Part {
   connected: number;
 }
 
-export interface EndpointRecord {
-  readonly address: Address;
-  /** The endpoint's actor on this node; null: the endpoint lives on other nodes only. */
-  actor: Ref<EndpointMessage> | null;
-  nick: string;
-  /** When the nick was set. */
-  stamp: number;
-  show: Show;
-  status: string;
-  /** When show and status were set; 0: never. */
-  shown: number;
-  /** The appearance of the endpoint that this node's clients were told last; null: offline. */
-  appearance: Appearance | null;
-  /** The stamp of when this node's own part came; 0: this node has none. */
-  birth: number;
-  /** Whether this node's own part has only clients that are away: others do not see it, but it stays in its rooms. */
-  away: boolean;
-  /** The rooms that this node's own part is in. */
-  rooms: readonly Address[];
-  /** When each of the rooms was entered. */
-  entered: readonly number[];
-  /** How many of the endpoint's clients on this node are connected. */
-  connected: number;
-  /** The buddies that the endpoint lists on this node. */
-  watching: readonly Address[];
-  /** The parts of other nodes, the oldest first. */
-  parts: readonly Part[];
-}
-
 /** The rooms of a part that is in none. */
 export const NOWHERE: Pick<Part, 'rooms' | 'entered'> = { rooms: [], entered: [] };
 
 /** Shared by all that have none. */
 const NO_PARTS: readonly Part[] = [];
 
-/** The record of an endpoint that nobody has told anything of. */
-export function newRecord(address: Address): EndpointRecord {
-  return {
-    address,
-    actor: null,
-    nick: '',
-    show: 'available',
-    status: '',
-    stamp: 0,
-    shown: 0,
-    appearance: null,
-    birth: 0,
-    away: false,
-    rooms: NOWHERE.rooms,
-    entered: NOWHERE.entered,
-    connected: 0,
-    watching: NO_BUDDIES,
-    parts: NO_PARTS,
-  };
+const isList = (parts: Part | readonly Part[]): parts is readonly Part[] => Array.isArray(parts);
+
+/** This node's own part of an endpoint, and whom the endpoint lists here. */
+class OwnPart {
+  birth = 0;
+  away = false;
+  rooms: readonly Address[] = NOWHERE.rooms;
+  entered: readonly number[] = NOWHERE.entered;
+  connected = 0;
+  watching: readonly Address[] = NO_BUDDIES;
+}
+
+/** Stands for the own part where there is none; nobody changes it. */
+const NO_OWN_PART: Readonly<OwnPart> = Object.freeze(new OwnPart());
+
+/**
+ * An endpoint. Most records of a node in a cluster are of endpoints that live on one other node, so these are small: an own part, and a
+ * list of several parts, are objects of their own, which are made when they are needed.
+ */
+export class EndpointRecord {
+  readonly address: Address;
+  /** The endpoint's actor on this node; null: the endpoint lives on other nodes only. */
+  actor: Ref<EndpointMessage> | null = null;
+  nick = '';
+  /** When the nick was set. */
+  stamp = 0;
+  show: Show = 'available';
+  status = '';
+  /** The appearance of the endpoint that this node's clients were told last; null: offline. */
+  appearance: Appearance | null = null;
+  /** The endpoints of this node that list the endpoint. */
+  watchers: SmallSet<EndpointRecord>;
+  /** Null, not 0: V8 keeps a number beyond 32 bits apart, and where some records have one, each of them has the memory for it. */
+  #shown: number | null = null;
+  #own: OwnPart | null = null;
+  #parts: Part | readonly Part[] = NO_PARTS;
+
+  /** The record of an endpoint that nobody has told anything of, but that others may list. */
+  constructor({ address, watchers }: Watched) {
+    this.address = address;
+    this.watchers = watchers;
+  }
+
+  /** When show and status were set; 0: never. */
+  get shown(): number {
+    return this.#shown ?? 0;
+  }
+
+  set shown(stamp: number) {
+    this.#shown = stamp > 0 ? stamp : null;
+  }
+
+  /** The parts of other nodes, the oldest first. */
+  get parts(): readonly Part[] {
+    const parts = this.#parts;
+    return isList(parts) ? parts : [parts];
+  }
+
+  set parts(parts: readonly Part[]) {
+    const [first] = parts;
+    this.#parts = first === undefined ? NO_PARTS : parts.length === 1 ? first : parts;
+  }
+
+  /** The stamp of when this node's own part came; 0: this node has none. */
+  get birth(): number {
+    return this.#ownPart.birth;
+  }
+
+  set birth(stamp: number) {
+    this.#mine().birth = stamp;
+  }
+
+  /** Whether this node's own part has only clients that are away: others do not see it, but it stays in its rooms. */
+  get away(): boolean {
+    return this.#ownPart.away;
+  }
+
+  set away(isAway: boolean) {
+    this.#mine().away = isAway;
+  }
+
+  /** The rooms that this node's own part is in. */
+  get rooms(): readonly Address[] {
+    return this.#ownPart.rooms;
+  }
+
+  set rooms(rooms: readonly Address[]) {
+    this.#mine().rooms = rooms;
+  }
+
+  /** When each of the rooms was entered. */
+  get entered(): readonly number[] {
+    return this.#ownPart.entered;
+  }
+
+  set entered(entered: readonly number[]) {
+    this.#mine().entered = entered;
+  }
+
+  /** How many of the endpoint's clients on this node are connected. */
+  get connected(): number {
+    return this.#ownPart.connected;
+  }
+
+  set connected(count: number) {
+    this.#mine().connected = count;
+  }
+
+  /** The buddies that the endpoint lists on this node. */
+  get watching(): readonly Address[] {
+    return this.#ownPart.watching;
+  }
+
+  set watching(buddies: readonly Address[]) {
+    this.#mine().watching = buddies;
+  }
+
+  /** This node has no part of the endpoint any more. */
+  endOwnPart(): void {
+    this.#own = null;
+  }
+
+  get #ownPart(): Readonly<OwnPart> {
+    return this.#own ?? NO_OWN_PART;
+  }
+
+  /** The own part, to be changed. */
+  #mine(): OwnPart {
+    this.#own ??= new OwnPart();
+    return this.#own;
+  }
 }
 
 /** Another node's part, not counted yet. Each field is named: what is spread into an object takes 40 bytes more. */

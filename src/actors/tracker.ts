@@ -13,7 +13,7 @@ import type { DomainCluster, RemoteNode } from './cluster.js';
 import type { EndpointMessage } from './endpoint.js';
 import {
   type Change,
-  type EndpointRecord,
+  EndpointRecord,
   enteredAt,
   isCounted,
   isOnline,
@@ -22,7 +22,6 @@ import {
   LOST,
   NOWHERE,
   newPart,
-  newRecord,
   ORPHAN,
   type Part,
   type Profile,
@@ -64,7 +63,7 @@ export class Tracker {
   readonly online = new Map<RemoteNode | null, number>();
   /** How many endpoints are online, on all nodes. */
   onlineCount = 0;
-  readonly #watchers = new Watchers((buddy) => this.records.get(buddy)?.address ?? buddy);
+  readonly #watchers = new Watchers(this.records);
   readonly #inRooms: RoomPresence;
 
   constructor(
@@ -186,7 +185,8 @@ export class Tracker {
         record.birth = 0;
         record.away = false;
         record.connected = 0;
-        Object.assign(record, NOWHERE);
+        record.rooms = NOWHERE.rooms;
+        record.entered = NOWHERE.entered;
         this.memory.subtract(FOOTPRINT.endpoint);
         stamp = this.cluster.wentDown(record);
       });
@@ -194,6 +194,7 @@ export class Tracker {
     }
     this.memory.subtract(record.watching.length * FOOTPRINT.buddy);
     this.#watchers.remove(record);
+    record.endOwnPart();
     this.#forgetEmpty(record);
     return stamp;
   }
@@ -342,7 +343,7 @@ export class Tracker {
   }
 
   #newRecord(address: Address): EndpointRecord {
-    const record = newRecord(this.#watchers.named(address));
+    const record = new EndpointRecord(this.#watchers.recorded(address));
     this.records.set(record.address, record);
     this.cluster.remembered();
     return record;
@@ -351,6 +352,7 @@ export class Tracker {
   #forgetEmpty(record: EndpointRecord): void {
     if (record.actor !== null || record.birth > 0 || record.parts.length > 0) return;
     this.records.delete(record.address);
+    this.#watchers.unrecorded(record);
     this.cluster.forgotten(record.address);
   }
 

@@ -5,28 +5,27 @@ import { EMPTY, hasItem, type SmallSet, sizeOf, withItem, withoutItem } from './
 
 export const NO_BUDDIES: readonly Address[] = [];
 
-interface Watched {
+/** An address that is listed, and the endpoints of this node that list it. */
+export interface Watched {
   /** The one copy of the address that all lists refer to: a copy in each list was a kilobyte for 50 buddies. */
   readonly address: Address;
-  by: SmallSet<EndpointRecord>;
+  watchers: SmallSet<EndpointRecord>;
 }
 
 export class Watchers {
-  readonly #watched = new Map<Address, Watched>();
+  /** Listed addresses that have no record; all others have their watchers in it. */
+  readonly #unrecorded = new Map<Address, Watched>();
 
-  constructor(
-    /** An address as its endpoint's record has it; where there is no record, the one given. */
-    private readonly recorded: (buddy: Address) => Address,
-  ) {}
+  constructor(private readonly records: { get(address: Address): EndpointRecord | undefined }) {}
 
   /** An endpoint lists further buddies; answers the new ones. */
   add(record: EndpointRecord, buddies: readonly Address[]): readonly Address[] {
     const added: Address[] = [];
     for (const buddy of buddies) {
       if (buddy === record.address) continue;
-      const watched = this.#watch(buddy);
-      if (hasItem(watched.by, record)) continue;
-      watched.by = withItem(watched.by, record);
+      const watched = this.#find(buddy) ?? this.#begin(buddy);
+      if (hasItem(watched.watchers, record)) continue;
+      watched.watchers = withItem(watched.watchers, record);
       added.push(watched.address);
     }
     if (added.length === 0) return NO_BUDDIES;
@@ -38,30 +37,37 @@ export class Watchers {
   /** An endpoint lists nobody any more. */
   remove(record: EndpointRecord): void {
     for (const buddy of record.watching) {
-      const watched = this.#watched.get(buddy);
+      const watched = this.#find(buddy);
       if (!watched) continue;
-      watched.by = withoutItem(watched.by, record);
-      if (sizeOf(watched.by) === 0) this.#watched.delete(buddy);
+      watched.watchers = withoutItem(watched.watchers, record);
+      if (sizeOf(watched.watchers) === 0) this.#unrecorded.delete(buddy);
     }
-    record.watching = NO_BUDDIES;
+    if (record.watching.length > 0) record.watching = NO_BUDDIES;
   }
 
-  /** An address as the lists have it; where nobody lists it, the one given. */
-  named(address: Address): Address {
-    return this.#watched.get(address)?.address ?? address;
+  /** The address and the watchers that a new record of an address begins with. */
+  recorded(address: Address): Watched {
+    const watched = this.#unrecorded.get(address) ?? { address, watchers: EMPTY };
+    this.#unrecorded.delete(address);
+    return watched;
+  }
+
+  /** A record is no more; those that list its address still do. */
+  unrecorded({ address, watchers }: EndpointRecord): void {
+    if (sizeOf(watchers) > 0) this.#unrecorded.set(address, { address, watchers });
   }
 
   of(buddy: Address): SmallSet<EndpointRecord> {
-    return this.#watched.get(buddy)?.by ?? EMPTY;
+    return this.#find(buddy)?.watchers ?? EMPTY;
   }
 
-  #watch(buddy: Address): Watched {
-    let watched = this.#watched.get(buddy);
-    if (!watched) {
-      const address = this.recorded(buddy);
-      watched = { address, by: EMPTY };
-      this.#watched.set(address, watched);
-    }
+  #find(buddy: Address): Watched | undefined {
+    return this.records.get(buddy) ?? this.#unrecorded.get(buddy);
+  }
+
+  #begin(address: Address): Watched {
+    const watched = { address, watchers: EMPTY };
+    this.#unrecorded.set(address, watched);
     return watched;
   }
 }

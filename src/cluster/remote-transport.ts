@@ -21,6 +21,9 @@ const ITEM_BYTES = 128 * 1024;
 /** How many frames may be on their way to a connection on another node whose client counts. */
 const FRAMES = 16;
 
+/** Shared by all transports that wait for no acknowledgement. */
+const NONE: readonly Packet[] = [];
+
 /** The counting side of a connection on another node whose client counts: frames sent to it stay in the client's queue. */
 class RemoteCounting implements Counting {
   readonly frameBytes = ITEM_BYTES;
@@ -64,7 +67,7 @@ class RemoteTransport implements Transport {
   readonly kind: TransportKind;
   readonly address: string | null;
   readonly counting: RemoteCounting | null;
-  #unacknowledged: Packet[] = [];
+  #unacknowledged: readonly Packet[] = NONE;
   /** How many packets the connection has taken. */
   #acknowledged = 0;
   #blocked = false;
@@ -128,7 +131,8 @@ class RemoteTransport implements Transport {
   /** The connection has taken `count` packets in all. Answers whether it can take more again. */
   acknowledge(count: number): boolean {
     if (this.counting) return this.counting.acknowledge(count);
-    this.#unacknowledged = this.#unacknowledged.slice(count - this.#acknowledged);
+    const left = this.#unacknowledged.slice(count - this.#acknowledged);
+    this.#unacknowledged = left.length > 0 ? left : NONE;
     this.#acknowledged = count;
     const wasBlocked = this.#blocked;
     this.#blocked = false;

@@ -1,23 +1,31 @@
 /** Endpoints of other nodes that list endpoints of this node: an endpoint hears of those that list it, even if it does not list them. */
 import type { Address } from '../actors/address.js';
-import { EMPTY, type SmallSet, withItem } from '../actors/small-set.js';
+import { EMPTY, hasItem, type SmallSet, sizeOf, withItem } from '../actors/small-set.js';
 import type { Tracker } from '../actors/tracker.js';
 
 export class RemoteWatchers {
-  /** Endpoint on another node → endpoints of this node that it lists. */
+  /** Endpoint on another node → endpoints of this node that it lists and that do not list it. */
   readonly #watched = new Map<Address, SmallSet<Address>>();
 
-  constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records'> }) {}
+  constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'watchers'> }) {}
 
-  /** Another node says that an endpoint of it lists these endpoints of this node. */
+  /**
+   * Another node says that an endpoint of it lists these endpoints of this node. Those that list it too are known as its watchers, nearly
+   * always all of them: they list it until they go offline here, and who comes online here again is told of again.
+   */
   told(address: Address, buddies: readonly Address[]): void {
-    const { records } = this.domain.tracker;
+    const { tracker } = this.domain;
+    const { records } = tracker;
+    const watchers = tracker.watchers(address);
     let known: SmallSet<Address> = this.by(address);
-    for (const buddy of buddies) known = withItem(known, records.get(buddy)?.address ?? buddy);
-    this.#watched.set(records.get(address)?.address ?? address, known);
+    for (const buddy of buddies) {
+      const record = records.get(buddy);
+      if (!record || !hasItem(watchers, record)) known = withItem(known, record?.address ?? buddy);
+    }
+    if (sizeOf(known) > 0) this.#watched.set(records.get(address)?.address ?? address, known);
   }
 
-  /** The endpoints of this node that an endpoint elsewhere lists. */
+  /** The endpoints of this node that an endpoint elsewhere lists, but for those that list it too. */
   by(address: Address): SmallSet<Address> {
     return this.#watched.get(address) ?? EMPTY;
   }

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Measured } from '../admin/admin.js';
 import type { Config } from '../config.js';
 import { relayLine } from '../log.js';
+import { workerEnvironment } from './exec-argv.js';
 import type { Order, Ports, Report } from './messages.js';
 
 /** How a worker ended: its exit code, or the signal. */
@@ -26,7 +27,7 @@ export class WorkerProcess {
   ) {
     this.#config = config;
     this.#isReloaded = isReloaded;
-    this.#worker = cluster.fork();
+    this.#worker = cluster.fork(workerEnvironment(process.env));
     const { stdout } = this.#worker.process;
     if (stdout) createInterface({ input: stdout }).on('line', relayLine);
     // Sending to a worker that has just ended fails: `exit` follows.

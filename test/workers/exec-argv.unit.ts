@@ -1,6 +1,6 @@
-/** Flags of Node that workers are started with. */
+/** Flags of Node, and what environment, workers are started with. */
 import t from 'tap';
-import { workerExecArgv } from '../../src/workers/exec-argv.js';
+import { workerEnvironment, workerExecArgv } from '../../src/workers/exec-argv.js';
 
 const smaller = '--max-semi-space-size=8';
 
@@ -11,4 +11,9 @@ t.test('workers get a smaller young generation, unless the operator has given a 
     t.strictSame(workerExecArgv([given], ''), [given]);
     t.strictSame(workerExecArgv(['--inspect'], `--no-warnings ${given}`), ['--inspect']);
   }
+});
+
+t.test('a worker has one arena of memory for all its threads, unless the operator has given a number', async (t) => {
+  t.strictSame(workerEnvironment({}), { MALLOC_ARENA_MAX: '1' });
+  t.strictSame(workerEnvironment({ MALLOC_ARENA_MAX: '8' }), {});
 });
