@@ -4,7 +4,16 @@ import { count, flag, listOf, text, type Validator } from './validators.js';
 
 const STATES = ['up', 'leaving', 'gone'] as const;
 export type State = (typeof STATES)[number];
-export type Beat = readonly ['b', node: string, incarnation: number, protocol: number, State, wantsAnswer: 0 | 1];
+export type Beat = readonly [
+  'b',
+  node: string,
+  incarnation: number,
+  protocol: number,
+  State,
+  wantsAnswer: 0 | 1,
+  /** Whether the node reads acknowledgements that stand in data frames; absent: it does not. */
+  readsAcknowledgements?: unknown,
+];
 
 /** `d`: data; `a`: everything up to `seq` has come; `n`: what follows `seq` is missing; `s`: send a snapshot. */
 const KINDS = ['d', 'a', 'n', 's'] as const;
@@ -17,6 +26,9 @@ export type Frame = readonly [
   seq: number,
   urgent?: 0 | 1,
   items?: readonly Item[],
+  /** Of data: what of the other node's stream has come, as an `a` says it; absent: nothing is to be acknowledged. */
+  acknowledgedEpoch?: number,
+  acknowledgedSeq?: number,
 ];
 
 const name: Validator = (value) => typeof value === 'string' && value !== '';
@@ -44,12 +56,23 @@ export function beatOf(json: string, protocol: number): Beat {
 export function frameOf(json: string): Frame {
   const frame = read(json, ...FRAME);
   if (frame[0] === 'd' && !list(frame[7], '')) throw new Error('without items');
+  if (frame[8] !== undefined && !(count(frame[8], '') && count(frame[9], ''))) throw new Error('of no known position');
   return frame as unknown as Frame;
 }
 
 /** A sign of life. `head`: the node's name and incarnation as JSON, without brackets. */
 export function beatText(head: string, protocol: number, state: State, wantsAnswer: 0 | 1): string {
-  return `["b",${head},${protocol},"${state}",${wantsAnswer}]`;
+  return `["b",${head},${protocol},"${state}",${wantsAnswer},1]`;
+}
+
+/** A frame of data for a node. `acknowledged`: epoch and number of what has come from there; null: there is nothing to acknowledge. */
+export function dataText(
+  head: string,
+  [epoch, seq, urgent, items]: readonly [epoch: number, seq: number, urgent: boolean, items: string],
+  acknowledged: readonly [epoch: number, seq: number] | null,
+): string {
+  const more = acknowledged === null ? '' : `,${acknowledged.join()}`;
+  return `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]${more}]`;
 }
 
 /** The names of the nodes that are there, as one node answers a greeting; none where the answer is nonsense. */

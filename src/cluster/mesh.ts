@@ -10,9 +10,10 @@ import type { Conditions } from '../conditions.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
-import { type Beat, beatOf, beatText, type Frame, frameOf, namesOf, type State } from './frames.js';
+import { type Beat, beatOf, beatText, dataText, type Frame, frameOf, namesOf, type State } from './frames.js';
 import type { MeshEvents } from './mesh-events.js';
 import { type Item, Peer } from './peer.js';
+import { SnapshotSender } from './snapshot-sender.js';
 import { StreamReceiver } from './stream-receiver.js';
 import { StreamSender } from './stream-sender.js';
 
@@ -24,8 +25,6 @@ const BEATS_IN_A_LEASE = 5;
 const LONGEST_BEAT_MS = 1000;
 /** How long a node that is not heard of is remembered, so that it can come back with the state it had. */
 const REMEMBER_MS = 10 * 60_000;
-/** How many characters of a snapshot may be on their way at a time. */
-const SNAPSHOT_CHARACTERS = 1024 * 1024;
 
 export interface MeshOptions {
   readonly urls: readonly string[];
@@ -48,6 +47,7 @@ export class Mesh {
   readonly incarnation = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   readonly #bus: Bus;
   readonly #receiver: StreamReceiver;
+  readonly #snapshots: SnapshotSender;
   /** This node's name and incarnation as JSON, which every text from it has. */
   readonly #head: string;
   readonly #dirty = new Set<StreamSender>();
@@ -65,6 +65,10 @@ export class Mesh {
   ) {
     const { node, cluster, urls } = options;
     this.#head = `${JSON.stringify(node)},${this.incarnation}`;
+    this.#snapshots = new SnapshotSender(
+      (peer, afterGap) => events.snapshot(peer, afterGap),
+      (peer, item) => this.send(peer, item),
+    );
     this.#receiver = new StreamReceiver(
       options.clock,
       (peer, item) => this.#take(peer, item),
@@ -162,11 +166,11 @@ export class Mesh {
 
   /** Sends what this turn of the event loop has gathered, in one write to NATS. */
   flush(): void {
-    this.#receiver.flush();
-    if (this.#dirty.size === 0) return;
     const streams = [...this.#dirty];
     this.#dirty.clear();
     for (const stream of streams) stream.flush();
+    // What these frames acknowledge is acknowledged.
+    this.#receiver.flush();
   }
 
   /** Calls `done` when each node within its lease (of `nodes`) has acknowledged all it was sent so far, or has not within a beat, or its lease. */
@@ -230,7 +234,7 @@ export class Mesh {
       if (!peer.up) continue;
       if (peer.stream.look(now, this.beatMs)) peer.suspect = true;
       peer.asked = false;
-      this.#pump(peer);
+      this.#snapshots.pump(peer);
     }
     this.#measure();
   };
@@ -264,7 +268,7 @@ export class Mesh {
     this.#onProgress?.();
   }
 
-  #onBeat([, name, incarnation, protocol, state, wantsAnswer]: Beat): void {
+  #onBeat([, name, incarnation, protocol, state, wantsAnswer, readsAcknowledgements]: Beat): void {
     if (name === this.options.node) return this.#onNamesake(incarnation);
     if (protocol !== PROTOCOL) return this.#onStranger(name, protocol);
     let peer = this.peers.get(name);
@@ -276,7 +280,7 @@ export class Mesh {
       peer = undefined;
     }
     if (state === 'gone') return;
-    if (!peer) return this.#meet(name, incarnation);
+    if (!peer) return this.#meet(name, incarnation, readsAcknowledgements === 1);
     peer.leaving = state === 'leaving';
     this.#heard(peer);
     if (wantsAnswer) this.#beat(0);
@@ -296,24 +300,29 @@ export class Mesh {
     );
   }
 
-  #meet(name: string, incarnation: number): void {
+  #meet(name: string, incarnation: number, readsAcknowledgements: boolean): void {
     seldom.info(`joined ${name} ${incarnation}`, { event: 'node joined', node: name }, 'a node has joined');
     const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
+    peer.readsAcknowledgements = readsAcknowledgements;
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
     peer.stream = new StreamSender(
       () => ++this.#lastEpoch,
-      (epoch, seq, urgent, items) =>
-        this.#bus.publish(subject, `["d",${head},${epoch},${seq},${urgent ? 1 : 0},[${items}]]`),
+      (...frame) => this.#bus.publish(subject, dataText(head, frame, this.#acknowledged(peer))),
       () => {
         this.events.reset(peer);
-        this.#beginSnapshot(peer, true);
+        this.#snapshots.begin(peer, true);
       },
       this.options.metrics,
     );
     this.peers.set(name, peer);
     this.#beat(0);
     peer.stream.reset();
+  }
+
+  /** What a frame for a peer is to acknowledge. */
+  #acknowledged(peer: Peer): readonly [epoch: number, seq: number] | null {
+    return peer.readsAcknowledgements && this.#receiver.takeDue(peer) ? [peer.epoch, peer.seq] : null;
   }
 
   #heard(peer: Peer): void {
@@ -325,31 +334,8 @@ export class Mesh {
     peer.hiddenAt = 0;
     peer.stream.repeat();
     // Each of the two may have missed the other's changes.
-    this.#beginSnapshot(peer, true);
+    this.#snapshots.begin(peer, true);
     this.#control('s', peer);
-  }
-
-  #beginSnapshot(peer: Peer, afterGap: boolean): void {
-    // A snapshot that is still being told begins anew; it stays one after a gap if it was one.
-    peer.snapshotAfterGap = afterGap || (peer.snapshot !== null && peer.snapshotAfterGap);
-    peer.snapshot = this.events.snapshot(peer, peer.snapshotAfterGap);
-    this.send(peer, peer.snapshotAfterGap ? '["<",1]' : '["<",0]');
-    this.#pump(peer);
-  }
-
-  /** Sends further items of a snapshot, as many as may be on their way. */
-  #pump(peer: Peer): void {
-    const { snapshot, stream } = peer;
-    if (!snapshot) return;
-    while (stream.backlog < SNAPSHOT_CHARACTERS) {
-      const next = snapshot.next();
-      if (next.done) {
-        peer.snapshot = null;
-        this.send(peer, '[">"]');
-        return;
-      }
-      this.send(peer, next.value);
-    }
   }
 
   #control(kind: 'a' | 'n' | 's', peer: Peer): void {
@@ -358,17 +344,27 @@ export class Mesh {
   }
 
   #onFrame(frame: Frame): void {
-    const [kind, name, incarnation, to, epoch, seq, urgent, items] = frame;
+    const [kind, name, incarnation, to, epoch, seq, urgent, items, acknowledgedEpoch, acknowledgedSeq] = frame;
     const peer = this.peers.get(name);
     // From a node not met yet, or for an earlier process of this name: it sends the frame again once both know each other.
     if (peer?.incarnation !== incarnation || to !== this.incarnation) return;
     this.#heard(peer);
-    if (kind === 'd') return this.#receiver.receive(peer, epoch, seq, urgent === 1, items ?? []);
+    if (kind === 'd') {
+      this.#receiver.receive(peer, epoch, seq, urgent === 1, items ?? []);
+      if (acknowledgedEpoch === undefined || acknowledgedSeq === undefined) return;
+      return this.#onAcknowledged(peer, acknowledgedEpoch, acknowledgedSeq);
+    }
+    if (kind === 'a') return this.#onAcknowledged(peer, epoch, seq);
     peer.suspect = false;
-    if (kind === 's') return this.#beginSnapshot(peer, false);
-    if (kind === 'n') peer.stream.missing(epoch, seq);
-    else peer.stream.acknowledged(epoch, seq);
-    this.#pump(peer);
+    if (kind === 's') return this.#snapshots.begin(peer, false);
+    peer.stream.missing(epoch, seq);
+    this.#snapshots.pump(peer);
+  }
+
+  #onAcknowledged(peer: Peer, epoch: number, seq: number): void {
+    peer.suspect = false;
+    peer.stream.acknowledged(epoch, seq);
+    this.#snapshots.pump(peer);
   }
 
   #take(peer: Peer, item: Item): void {

@@ -45,6 +45,12 @@ export class StreamReceiver {
     this.#urgent.clear();
   }
 
+  /** Whether something of a node is to be acknowledged, which the caller does. */
+  takeDue(peer: Peer): boolean {
+    const isUrgent = this.#urgent.delete(peer);
+    return this.#held.delete(peer) || isUrgent;
+  }
+
   #acknowledge(peer: Peer, urgent: boolean): void {
     if (urgent) {
       if (this.#urgent.size === 0) this.wake();

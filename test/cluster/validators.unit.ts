@@ -1,6 +1,6 @@
 /** Each shape by itself, without a cluster: what fits it, and what is wrong in one thing. */
 import t from 'tap';
-import { beatOf, frameOf, namesOf } from '../../src/cluster/frames.js';
+import { beatOf, beatText, dataText, frameOf, namesOf } from '../../src/cluster/frames.js';
 import {
   address,
   addresses,
@@ -125,6 +125,8 @@ t.test('signs of life and frames are what they say', async (t) => {
   t.strictSame(beatOf(JSON.stringify(beat), 1), beat);
   t.strictSame(frameOf(JSON.stringify(frame)), frame);
   t.doesNotThrow(() => beatOf('["b","n1",5,2,"new"]', 1), 'behind its number another protocol may say what it likes');
+  const acknowledging = [...frame, 3, 4];
+  t.strictSame(frameOf(JSON.stringify(acknowledging)), acknowledging);
   const wrongBeats = [
     {},
     ['x', 'n1', 5, 1, 'up', 0],
@@ -142,8 +144,14 @@ t.test('signs of life and frames are what they say', async (t) => {
     but(frame, 3, 'x'),
     but(frame, 5, null),
     but(frame, 7, 'x'),
+    but(acknowledging, 8, 'x'),
+    but(acknowledging, 9, -1),
+    acknowledging.slice(0, 9),
   ];
   for (const wrong of wrongFrames) t.throws(() => frameOf(JSON.stringify(wrong)), Error, JSON.stringify(wrong));
+  t.strictSame(beatOf(beatText('"n1",5', 1, 'up', 0), 1), [...beat, 1], 'this node reads acknowledgements in frames');
+  t.strictSame(frameOf(dataText('"n1",5,6', [1, 2, false, ''], null)), frame);
+  t.strictSame(frameOf(dataText('"n1",5,6', [1, 2, false, ''], [3, 4])), acknowledging);
   t.strictSame(namesOf('["n1","n2"]'), ['n1', 'n2']);
   for (const wrong of ['{}', '["n1",2]', '["n1"', '"n1"']) t.strictSame(namesOf(wrong), []);
 });

@@ -13,6 +13,7 @@ type WireFrame = [
   seq: number,
   0 | 1,
   Items,
+  ...acknowledged: number[],
 ];
 type Items = readonly (readonly unknown[])[];
 
@@ -21,6 +22,14 @@ export interface ReceivedFrame {
   readonly epoch: number;
   readonly seq: number;
   readonly items: Items;
+  /** Epoch and number of what the frame acknowledges; empty: it acknowledges nothing. */
+  readonly acknowledged: readonly number[];
+}
+
+export interface PeerOptions {
+  readonly name?: string;
+  /** Whether the node reads acknowledgements that stand in frames of data, as nodes of an earlier version do not. */
+  readonly readsAcknowledgements?: boolean;
 }
 
 export class PeerNode {
@@ -35,19 +44,26 @@ export class PeerNode {
     private readonly cluster: string,
     private readonly name: string,
     private readonly other: string,
+    private readonly readsAcknowledgements: boolean,
   ) {}
 
   /** Resolves when the node `other` knows this one. */
-  static async join(t: Cleaner, nats: NatsServer, cluster: string, other: string, name = 'byhand'): Promise<PeerNode> {
+  static async join(
+    t: Cleaner,
+    nats: NatsServer,
+    cluster: string,
+    other: string,
+    { name = 'byhand', readsAcknowledgements = false }: PeerOptions = {},
+  ): Promise<PeerNode> {
     const connection = await connect({ servers: nats.url });
     t.teardown(() => connection.close());
-    const peer = new PeerNode(connection, cluster, name, other);
+    const peer = new PeerNode(connection, cluster, name, other, readsAcknowledgements);
     const met = new Promise<void>((resolve) => {
       connection.subscribe(`${cluster}.node.${hex(name)}`, {
         callback: (_error, message) => {
-          const [kind, , incarnation, , epoch, seq, , items = []] = message.json<WireFrame>();
+          const [kind, , incarnation, , epoch, seq, , items = [], ...acknowledged] = message.json<WireFrame>();
           peer.#to = incarnation;
-          peer.#frames.push({ kind, epoch, seq, items });
+          peer.#frames.push({ kind, epoch, seq, items, acknowledged });
           peer.#onFrame?.();
           if (kind === 'd') resolve();
         },
@@ -61,7 +77,8 @@ export class PeerNode {
 
   /** Sends one sign of life: with a lease that is long enough a test needs no other. */
   beat(): void {
-    this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0]));
+    const more = this.readsAcknowledgements ? [1] : [];
+    this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0, ...more]));
   }
 
   /** The next frame to this node that matches; the frames before it are passed over. */
