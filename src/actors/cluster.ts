@@ -149,8 +149,11 @@ export interface PresenceAnnouncer {
 
 /** What the tracker finds when other nodes tell of their endpoints. */
 export interface TrackerEvents {
-  /** A node has a part of an endpoint that is new, or that had not been heard of for a while (`isBack`). */
-  appeared(record: EndpointRecord, node: RemoteNode, isBack: boolean): void;
+  /**
+   * A node has a part of an endpoint: the `first` that any node has of an endpoint that was not known, a `new` one beside others or in
+   * place of its own, or one that is `back`, as the node had not been heard of for a while.
+   */
+  appeared(record: EndpointRecord, node: RemoteNode, as: 'first' | 'new' | 'back'): void;
   /** Packets for an endpoint may have gone through its part on `from` (null: this node), and do so no more: it has ended, or another is the oldest. */
   primaryMoved(address: Address, from: RemoteNode | null): void;
   /** An endpoint that was not known has a record. */

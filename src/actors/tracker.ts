@@ -232,16 +232,19 @@ export class Tracker {
     const known = partOf(record, node);
     const isNew = !known || known.birth !== birth;
     const isBack = !isNew && (known.hidden || node.lostAt > 0);
+    const isFirst = record.parts.length === 0 && record.actor === null;
     this.#change(record, isBack ? LOST : THERE, () => {
       adopt(record, profile);
       const part = known ?? newPart(node, birth, away);
       this.rooms.count(part, -1);
-      this.#set(part, { hidden: false, away });
-      Object.assign(part, { birth, stale: false, ...this.rooms.keep(rooms) });
+      this.#set(part, false, away);
+      ({ rooms: part.rooms, entered: part.entered } = this.rooms.keep(rooms));
+      part.birth = birth;
+      part.stale = false;
       record.parts = (known ? record.parts.slice() : record.parts.concat([part])).sort((a, b) => a.birth - b.birth);
       this.rooms.count(part, 1);
     });
-    if (isNew || isBack) this.cluster.appeared(record, node, isBack);
+    if (isNew || isBack) this.cluster.appeared(record, node, isBack ? 'back' : isFirst ? 'first' : 'new');
   }
 
   /** Nick, show or status have been set on another node. */
@@ -255,9 +258,8 @@ export class Tracker {
     const record = this.records.get(address);
     const part = record && partOf(record, node);
     if (!record || !part) return;
-    this.#change(record, { ...(isAway && !isLast ? ORPHAN : THERE), type: 'grponline' }, () =>
-      this.#set(part, { hidden: part.hidden, away: isAway }),
-    );
+    const change = isAway && !isLast ? ORPHAN : THERE;
+    this.#change(record, { ...change, type: 'grponline' }, () => this.#set(part, part.hidden, isAway));
     if (isAway && isLast) this.listener.contradicted(record);
   }
 
@@ -293,7 +295,7 @@ export class Tracker {
     for (const record of this.records.values()) {
       const part = partOf(record, node);
       if (!part || part.hidden) continue;
-      yield this.#change(record, LOST, () => this.#set(part, { hidden: true, away: part.away }));
+      yield this.#change(record, LOST, () => this.#set(part, true, part.away));
     }
   }
 
@@ -356,9 +358,10 @@ export class Tracker {
     this.cluster.forgotten(record.address);
   }
 
-  #set(part: Part, to: Pick<Part, 'hidden' | 'away'>): void {
+  #set(part: Part, hidden: boolean, away: boolean): void {
     const before = isCounted(part);
-    Object.assign(part, to);
+    part.hidden = hidden;
+    part.away = away;
     if (before !== isCounted(part)) this.#countOnline(part.node, before ? -1 : 1);
   }
 

@@ -46,7 +46,8 @@ export class Bus {
 
   /** Drops the text while the connection is lost. */
   publish(subject: string, text: string): void {
-    if (this.connected) this.#connection?.publish(subject, text);
+    // From Node's pool: the NATS client would make memory of its own for each text.
+    if (this.connected) this.#connection?.publish(subject, Buffer.from(text));
   }
 
   /** The first answer to a question on the subject; null where nobody answers in time. */

@@ -187,16 +187,19 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   /** Another node has a part of an endpoint: it is told who here lists it, and the parts come to know of each other. */
-  appeared(record: EndpointRecord, node: RemoteNode, isBack: boolean): void {
+  appeared(record: EndpointRecord, node: RemoteNode, as: 'first' | 'new' | 'back'): void {
     const peer = peerOf(node);
     const { address, actor, birth, watching } = record;
+    // Whom an endpoint lists it hears of there, without being told that they list it too; what it lists comes before it does.
+    const listed = this.remoteWatchers.takeListed(address);
     for (const watcher of this.tracker.watchers(address)) {
+      if (as === 'first' && listed.includes(watcher.address)) continue;
       this.node.mesh.send(peer, this.items.watches(watcher.address, [address]));
     }
     if (!actor || birth === 0) return;
     const left = this.left.moments(address);
     this.node.mesh.send(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));
-    this.meetings.begin(record, peer, isBack);
+    this.meetings.begin(record, peer, as === 'back');
   }
 
   isFirst(): boolean {

@@ -85,7 +85,7 @@ function up(recipients: Recipients, peer: Peer, fields: Up): void {
   const come = (): void => tracker.up(address, peer, birth, profile, rooms, away === 1);
   if (isSilent === 1) fanout.silently(come);
   else come();
-  mirrored(recipients, peer, [address, rooms, [], null, []]);
+  if (rooms.length > 0) mirrored(recipients, peer, [address, rooms, [], null, []]);
 }
 
 /** Makes the stamps of this node's further actions later than these stamps. */

@@ -131,17 +131,19 @@ export class JetStream implements JetStreamPort {
     if (!connection || !this.#connected) {
       return queueMicrotask(() => done(new JetStreamError('unavailable', 'no connection to NATS')));
     }
-    if (Buffer.byteLength(payload) > this.mostBytes) {
-      const problem = `a message of ${Buffer.byteLength(payload)} bytes is longer than NATS takes`;
+    // From Node's pool: the NATS client would make memory of its own for each text.
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    if (bytes.length > this.mostBytes) {
+      const problem = `a message of ${bytes.length} bytes is longer than NATS takes`;
       return queueMicrotask(() => done(new JetStreamError('refused', problem)));
     }
     this.#number += 1;
     this.#asked.set(this.#number, { done, until: performance.now() + ANSWER_MS });
     const reply = `${this.#inbox}.${this.#number}`;
-    if (expected === null) return connection.publish(subject, payload, { reply });
+    if (expected === null) return connection.publish(subject, bytes, { reply });
     const head = headers();
     head.set(EXPECTED, String(expected));
-    connection.publish(subject, payload, { reply, headers: head });
+    connection.publish(subject, bytes, { reply, headers: head });
   }
 
   ask<T>(call: string, body: object = {}): Promise<T> {

@@ -272,7 +272,9 @@ export class ClusterNode implements LocalNode, MeshEvents {
   }
 
   domainOf(domain: string): ClusteredDomain | undefined {
-    if (!this.domains.has(domain)) this.options.shared.wake(domain);
+    const known = this.domains.get(domain);
+    if (known) return known;
+    this.options.shared.wake(domain);
     return this.domains.get(domain);
   }
 
@@ -302,9 +304,11 @@ export class ClusterNode implements LocalNode, MeshEvents {
   snapshotBegins(peer: Peer, afterGap: boolean): void {
     this.#telling.add(peer);
     if (afterGap) this.tunnels.broken(peer);
-    for (const { tracker, interest, remoteTransports, remoteClients, topics, sessions } of this.domains.values()) {
+    for (const cluster of this.domains.values()) {
+      const { tracker, remoteWatchers, interest, remoteTransports, remoteClients, topics, sessions } = cluster;
       sessions.expect(peer);
       tracker.expect(peer);
+      remoteWatchers.doubt();
       interest.expect(peer);
       topics.expect(peer);
       if (!afterGap) continue;
@@ -371,12 +375,14 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#store?.orphans.gone(peer);
     this.#store?.lost(peer);
     const drop = () => {
-      for (const { domain, tracker, interest, topics, sessions, remoteClients, awayCounts } of this.domains.values()) {
+      for (const cluster of this.domains.values()) {
+        const { domain, tracker, remoteWatchers, interest, topics, sessions, remoteClients, awayCounts } = cluster;
         domain.takeOver();
         sessions.drop(peer);
         awayCounts.drop(peer);
         remoteClients.drop(peer);
         inSlices(tracker.drop(peer));
+        remoteWatchers.doubt();
         interest.drop(peer);
         topics.drop(peer);
       }

@@ -6,6 +6,8 @@ import type { Tracker } from '../actors/tracker.js';
 export class RemoteWatchers {
   /** Endpoint on another node → endpoints of this node that it lists and that do not list it. */
   readonly #watched = new Map<Address, SmallSet<Address>>();
+  /** Endpoints that are about to come on another node → endpoints of this node that they list there. */
+  readonly #coming = new Map<Address, readonly Address[]>();
 
   constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'watchers'> }) {}
 
@@ -17,6 +19,7 @@ export class RemoteWatchers {
     const { tracker } = this.domain;
     const { records } = tracker;
     const watchers = tracker.watchers(address);
+    if (!records.has(address)) this.#coming.set(address, [...(this.#coming.get(address) ?? []), ...buddies]);
     let known: SmallSet<Address> = this.by(address);
     for (const buddy of buddies) {
       const record = records.get(buddy);
@@ -32,5 +35,17 @@ export class RemoteWatchers {
 
   forget(address: Address): void {
     this.#watched.delete(address);
+  }
+
+  /** The endpoints of this node that one which comes on another node has been said to list there; they are forgotten. */
+  takeListed(address: Address): readonly Address[] {
+    const listed = this.#coming.get(address) ?? EMPTY;
+    this.#coming.delete(address);
+    return listed;
+  }
+
+  /** A node may have missed something, or is gone: who was about to come may come with another list. */
+  doubt(): void {
+    this.#coming.clear();
   }
 }
