@@ -34,7 +34,16 @@ export interface Elders {
 /** How soon a client that polls asks again: browsers do after 200 to 300 ms. */
 const NEXT_POLL_MS = 1000;
 
-export class Client {
+/** A client as adapters know it, to name it in what they tell its endpoint; its endpoint may live on another node. */
+export interface NamedClient {
+  readonly endpoint: Ref<EndpointMessage>;
+  /** The address of the client's endpoint. */
+  readonly address: Address;
+  readonly name: string;
+  readonly token: string;
+}
+
+export class Client implements NamedClient {
   transport: Transport | null = null;
   /** Since when the client has its present transport, or none, in milliseconds since the epoch. */
   since: number;

@@ -3,7 +3,7 @@
  * one: alone.ts fills the port where there are no others, src/cluster over NATS where there are.
  */
 import type { Address, Node } from './address.js';
-import type { Client } from './client.js';
+import type { NamedClient } from './client.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Change, EndpointRecord } from './endpoint-record.js';
 import type { KeptEndpoint } from './kept.js';
@@ -187,7 +187,7 @@ export interface Relays {
 }
 
 /** Called with the client of a ticket, or a stand-in; null: there is none, or who asks is to come again in `laterS` seconds. */
-export type FoundClient = (client: Client | null, laterS?: number) => void;
+export type FoundClient = (client: NamedClient | null, laterS?: number) => void;
 
 /** Called with the place where a client or session lives. `later`: who asks is to come again, in `laterS` seconds; null: no node knows it. */
 export type FoundHome = (found: RemoteNode | 'here' | 'later' | null, laterS?: number) => void;

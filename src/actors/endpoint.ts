@@ -7,7 +7,7 @@ import type { ReplyError } from '../errors.js';
 import { CLOSE, UNAVAILABLE } from '../errors.js';
 import { type Address, type Node, shortIdOf, type Target } from './address.js';
 import { isKept, isPresent } from './away.js';
-import type { Client } from './client.js';
+import { Client, type NamedClient } from './client.js';
 import { type Deletion, takeAllDeleted } from './deletions.js';
 import { deliver, redeliver } from './delivery.js';
 import { dispatch } from './dispatch.js';
@@ -62,7 +62,7 @@ export type EndpointMessage =
   | {
       readonly kind: 'offline';
       /** Null: the site signs the endpoint out by its name. */
-      readonly client: Client | null;
+      readonly client: NamedClient | null;
       /** Whether all clients of the endpoint end with it, on whichever node. */
       readonly all?: boolean;
       readonly reply: Reply<null>;
@@ -73,29 +73,29 @@ export type EndpointMessage =
   /** A packet from one of the endpoint's clients, or from the site in the endpoint's name (client null). */
   | {
       readonly kind: 'send';
-      readonly client: Client | null;
+      readonly client: NamedClient | null;
       readonly outgoing: Outgoing;
     }
   | Deliver
   | {
       readonly kind: 'attach';
-      readonly client: Client;
+      readonly client: NamedClient;
       readonly transport: Transport;
       /** Set for a connection on another node that was there before that node was lost: a newer connection takes precedence. */
       readonly isRenewed?: boolean;
     }
   | {
       readonly kind: 'detach';
-      readonly client: Client;
+      readonly client: NamedClient;
       readonly transport: Transport;
       /** What the transport took and could not get out. */
       readonly unsent: readonly Packet[];
     }
-  | { readonly kind: 'drained'; readonly client: Client; readonly transport: Transport }
+  | { readonly kind: 'drained'; readonly client: NamedClient; readonly transport: Transport }
   /** A client that counts has confirmed all packets up to a position. */
   | {
       readonly kind: 'confirm';
-      readonly client: Client;
+      readonly client: NamedClient;
       /** The connection over which the client confirms; null: it confirms by a call. */
       readonly transport: Transport | null;
       readonly position: Position;
@@ -103,7 +103,7 @@ export type EndpointMessage =
   /** The client of a transport that `acknowledges` has these packets, or they will never reach it: `dropped` says why. */
   | {
       readonly kind: 'acknowledged';
-      readonly client: Client;
+      readonly client: NamedClient;
       readonly transport: Transport;
       readonly packets: readonly Packet[];
       readonly dropped: string | null;
@@ -177,17 +177,17 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'send':
       return send(state, message);
     case 'attach':
-      return attach(state, message.client, message.transport, message.isRenewed);
+      return attach(state, own(message.client), message.transport, message.isRenewed);
     case 'detach':
-      return detach(state, message.client, message.transport, message.unsent);
+      return detach(state, own(message.client), message.transport, message.unsent);
     case 'drained':
-      message.client.drained(message.transport);
+      own(message.client).drained(message.transport);
       return state;
     case 'confirm':
-      message.client.confirm(message.transport, message.position);
+      own(message.client).confirm(message.transport, message.position);
       return state;
     case 'acknowledged':
-      message.client.acknowledge(message.transport, message.packets, message.dropped);
+      own(message.client).acknowledge(message.transport, message.packets, message.dropped);
       return state;
     case 'graceEnded':
       state.domain.changed(state.address, self);
@@ -216,6 +216,12 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       state.domain.changed(state.address, self);
       return change(state, message, self);
   }
+}
+
+/** Adapters name clients to their own endpoint only; that of a stand-in is on another node. */
+function own(client: NamedClient): Client {
+  if (client instanceof Client) return client;
+  throw new Error(`${client.address} was told of a client that is none of its own`);
 }
 
 type Changing = Extract<
@@ -316,7 +322,9 @@ function keepEnded(state: EndpointState, client: Client, why: string, self: Ref<
 
 type Offline = Extract<EndpointMessage, { kind: 'offline' }>;
 
-function offline(state: EndpointState, { client, all, reply }: Offline, self: Ref<EndpointMessage>): EndpointState {
+function offline(state: EndpointState, message: Offline, self: Ref<EndpointMessage>): EndpointState {
+  const { all, reply } = message;
+  const client = message.client && own(message.client);
   if (client === null) signOut(state, self);
   else if (state.clients.includes(client)) {
     if (all) {

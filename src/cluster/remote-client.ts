@@ -4,13 +4,12 @@
  * the node where the client lives (remote-transport.ts), and the packets come back the same way.
  */
 import type { Address } from '../actors/address.js';
-import { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { FoundClient, FoundHome } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import { hasExpired, type Packet } from '../actors/packet.js';
 import { type Asked, type Position, parsePosition } from '../actors/position.js';
-import type { QueueKeeper } from '../actors/queue.js';
 import type { Behaviour, Ref } from '../actors/system.js';
 import type { CountedFrame, Transport } from '../actors/transport.js';
 import { CLOSE, type CloseReason } from '../errors.js';
@@ -49,6 +48,18 @@ interface Attachment {
   taken: number;
 }
 
+/** Stands for a client that lives on another node. */
+class StandIn implements NamedClient {
+  constructor(
+    readonly endpoint: Ref<EndpointMessage>,
+    readonly address: Address,
+    readonly name: string,
+    readonly token: string,
+    /** The node where the client lives. */
+    readonly home: Peer,
+  ) {}
+}
+
 /** One actor stands for all the endpoints elsewhere whose clients are connected here. */
 const proxy: Behaviour<RemoteClients, EndpointMessage> = {
   receive(clients, message) {
@@ -63,15 +74,13 @@ const proxy: Behaviour<RemoteClients, EndpointMessage> = {
 export class RemoteClients {
   readonly #attachments = new Map<number, Attachment>();
   readonly #byTransport = new Map<Transport, Attachment>();
-  /** The nodes where the clients behind the stand-ins live. */
-  readonly #homes = new WeakMap<Client, Peer>();
   /** For each home that is not heard of: items that tell it how its attachments have ended. */
   readonly #farewells = new Map<Peer, string[]>();
   readonly #actor: Ref<EndpointMessage>;
   #lastId = 0;
 
   constructor(
-    private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | 'lane' | keyof QueueKeeper>,
+    private readonly domain: Pick<Domain, 'name' | 'runtime' | 'tickets' | 'lane' | 'tracker' | 'metrics'>,
     private readonly items: Items,
     private readonly node: Pick<LocalNode, 'mesh'>,
     private readonly whereabouts: Pick<Whereabouts, 'find' | 'endsWithNode' | 'laterS'>,
@@ -87,10 +96,9 @@ export class RemoteClients {
       if (found === null) return done(null);
       if (found === 'later') return done(null, this.whereabouts.laterS());
       if (found === 'here') return done(domain.tickets.find(token) ?? null);
-      const { clock } = domain.runtime;
-      const client = new Client(this.#actor, address, found.name, token, domain.lane, domain, clock.now());
-      this.#homes.set(client, found.peer);
-      done(client);
+      // The address as the record of the client's endpoint has it, which nearly always is there, is no further copy.
+      const known = domain.tracker.records.get(address)?.address ?? address;
+      done(new StandIn(this.#actor, known, found.name, token, found.peer));
     });
   }
 
@@ -102,8 +110,8 @@ export class RemoteClients {
     });
   }
 
-  attach(client: Client, transport: Transport): void {
-    const home = this.#homes.get(client);
+  attach(client: NamedClient, transport: Transport): void {
+    const home = client instanceof StandIn ? client.home : null;
     if (!home?.up) {
       transport.close(this.#lostReason);
       return;

@@ -1,6 +1,6 @@
 /** POST /v5/packets: what a client asks and sends itself by HTTP, one call or several. PROTOCOL.md section 14. */
 import { isUtf8 } from 'node:buffer';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import {
   BANNED,
@@ -121,7 +121,7 @@ class Post implements Uploader {
   /** In order; answered when all are. */
   #run(
     domain: Domain,
-    client: Client,
+    client: NamedClient,
     calls: readonly Parameters[],
     body: (replies: readonly string[]) => string,
   ): void {

@@ -3,7 +3,7 @@
  * rules of sending are those of sending.ts, for MQTT alike; this is what else a client may do, and how it is answered.
  */
 import { type Address, parseTarget, shortIdOf, type Target } from '../actors/address.js';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { parseAsked } from '../actors/position.js';
 import type { Show } from '../actors/presence.js';
@@ -40,7 +40,7 @@ interface Result {
 
 interface Asked {
   readonly domain: Domain;
-  readonly client: Client;
+  readonly client: NamedClient;
   readonly way: SendingWay;
   readonly parameters: Parameters;
   readonly reply: Reply<Result>;
@@ -110,7 +110,7 @@ function presences({ domain, client, parameters, reply }: Asked): void {
 }
 
 /** Whether an address is the client's own, a buddy's, or that of a member of one of its rooms. */
-function acquaintance({ tracker }: Domain, { address: own }: Client): (address: Address) => boolean {
+function acquaintance({ tracker }: Domain, { address: own }: NamedClient): (address: Address) => boolean {
   const record = tracker.records.get(own);
   if (!record) return () => false;
   const buddies = tracker.buddiesOf(record);
@@ -287,7 +287,7 @@ function count({ runtime, name }: Domain, { status: code, refusal }: ReplyError)
 /** Runs one call of a client; `reply` gets the reply as JSON, once. */
 export function clientCall(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   way: SendingWay,
   parameters: Parameters,
   reply: (json: string) => void,
@@ -316,7 +316,7 @@ export interface CallingSocket {
  */
 export function clientText(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   words: string,
   { backlogBytes, reply, confirms }: CallingSocket,
 ): void {

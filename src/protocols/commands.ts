@@ -3,7 +3,7 @@
  * Each answers through `reply`, once; a refusal is a value of errors.ts. PROTOCOL.md sections 3 and 10.
  */
 import { type Address, isClientName, parseTarget, shortIdOf, type Target } from '../actors/address.js';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { EndpointMessage } from '../actors/endpoint.js';
 import type { OnlineResult } from '../actors/online.js';
@@ -153,7 +153,7 @@ export function sendFromHome(
 }
 
 /** Tells a client's endpoint to send; the packet is from it, whatever the fields said. */
-export function sendFrom(client: Client, outgoing: Outgoing): void {
+export function sendFrom(client: NamedClient, outgoing: Outgoing): void {
   const message: EndpointMessage = { kind: 'send', client, outgoing };
   client.endpoint.tell(message);
 }

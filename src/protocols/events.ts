@@ -2,7 +2,7 @@
  * Server-sent events, PROTOCOL.md section 13: a GET whose response goes on. Each event is one frame, its id the client's
  * position after it; the browser's EventSource comes back with the last one, which confirms it.
  */
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatPosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
@@ -59,7 +59,7 @@ class EventStream implements Transport, Counting {
     private readonly adapter: EventsAdapter,
     private readonly res: HttpResponse,
     readonly asked: Asked,
-    readonly client: Client,
+    readonly client: NamedClient,
     private readonly limits: () => Limits,
     readonly admission: Admission,
   ) {

@@ -1,6 +1,6 @@
 /** The history as the site and clients read it, and as the site has it forgotten: PROTOCOL.md section 18. */
 import { type Address, parseTarget, reference, type Target } from '../actors/address.js';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Page } from '../actors/conversation.js';
 import type { Domain } from '../actors/domain.js';
 import { roomsOf } from '../actors/endpoint-record.js';
@@ -31,7 +31,7 @@ export function history(domain: Domain, parameters: Parameters, reply: Reply<Mem
 }
 
 /** The call `history` of a client: of its own conversations, and of the rooms it is in. */
-export function clientHistory(domain: Domain, client: Client, parameters: Parameters): Members | ReplyError {
+export function clientHistory(domain: Domain, client: NamedClient, parameters: Parameters): Members | ReplyError {
   if (!domain.history) return NO_HISTORY;
   const fields = check('clientHistory', parameters);
   if (isReplyError(fields)) return fields;

@@ -3,7 +3,7 @@
  * CORS. Each poll is a transport that delivers once.
  */
 import { performance } from 'node:perf_hooks';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
@@ -81,7 +81,7 @@ class Poll implements Transport, Counting, Found, Form {
   readonly coming = 'poll';
   asked: Asked = 'confirmed';
   counting: Counting | null = null;
-  client!: Client;
+  client!: NamedClient;
   admission!: Admission;
   /** Whether the poll has been answered, or its browser is gone. */
   #done = false;
@@ -108,7 +108,7 @@ class Poll implements Transport, Counting, Found, Form {
     this.counting = this;
   }
 
-  wait(client: Client, admission: Admission): void {
+  wait(client: NamedClient, admission: Admission): void {
     this.client = client;
     this.admission = admission;
     this.res.onAborted(() => this.#leave());

@@ -2,7 +2,7 @@
  * A request of a page whose query names its ticket: a long poll, a stream of events, or calls of its own. Who asks, from
  * which origin, and, to receive packets, from which position. PROTOCOL.md sections 6, 12, 13 and 14.
  */
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
 import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
@@ -67,7 +67,7 @@ export function readReceiver(
 /** Where a client has been found, wherever in the cluster it lives. */
 export interface Found {
   /** The connection is admitted until it is released. */
-  wait(client: Client, admission: Admission): void;
+  wait(client: NamedClient, admission: Admission): void;
   refuse(error: ReplyError): void;
   /** The name of the ticket has been signed out, and its client keeps a position: it is told to stay so. */
   stop(): void;
@@ -88,7 +88,7 @@ export function findReceiver(
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return found.refuse(TICKET_NOT_FOUND);
   const admission = limits.admit(res, headers, allow);
   if (admission === null) return;
-  const letIn = (one: Client): void => {
+  const letIn = (one: NamedClient): void => {
     const refused = connectionRefusal(domain, one, () => limits.addressOf(res, headers), found.coming);
     if (!refused) return found.wait(one, admission);
     limits.release(admission);

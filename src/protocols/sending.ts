@@ -4,7 +4,7 @@
  */
 import type { Target } from '../actors/address.js';
 import { isTooLong } from '../actors/capacity.js';
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { DomainConfig } from '../config.js';
 import {
@@ -52,13 +52,13 @@ export interface ClientMessage {
 const BURST_S = 2;
 
 /** By client, not by connection: a client that connects again, or by another transport, may send no more for it. */
-const sending = new Rate<Client>();
+const sending = new Rate<NamedClient>();
 
 /**
  * Takes one of the `limits.messagesPerSecond` that the client may send; false where none is left, for the caller to
  * refuse and count. `sendMessage` has taken its own.
  */
-export function maySend(domain: Domain, client: Client): boolean {
+export function maySend(domain: Domain, client: NamedClient): boolean {
   const { messagesPerSecond } = domain.limits;
   const isFast = !sending.take(client, messagesPerSecond, domain.runtime.clock.now(), BURST_S * messagesPerSecond);
   if (isFast) domain.metrics.exceed('messagesPerSecond');
@@ -66,7 +66,7 @@ export function maySend(domain: Domain, client: Client): boolean {
 }
 
 /** Whether the client's endpoint is in the room. */
-export function isMember(domain: Domain, client: Client, room: Target): boolean {
+export function isMember(domain: Domain, client: NamedClient, room: Target): boolean {
   return domain.tracker.records.get(client.address)?.rooms.includes(room.address) ?? false;
 }
 
@@ -77,7 +77,7 @@ function refusal(fault: SendingRefusal['fault'], error: ReplyError): SendingRefu
 /** Why the client may not send to the targets now; null: it may. One is taken from its rate, whether it may or not. */
 export function sendingRefusal(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   { way, targets }: Pick<ClientMessage, 'way' | 'targets'>,
 ): SendingRefusal | null {
   if (!maySend(domain, client) || !domain.quotas.takeMessage(targets?.length)) {
@@ -106,7 +106,7 @@ function bodyFault(domain: Domain, targets: readonly Target[], body: unknown): S
  */
 export function sendMessage(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   message: ClientMessage,
   handled: (sent: Sent | null) => void = () => undefined,
 ): SendingRefusal | null {

@@ -2,7 +2,7 @@
  * One WebSocket of a client, as a transport of its endpoint: sends frames, and says how far a client has come that keeps a position
  * (PROTOCOL.md section 12).
  */
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, formatPosition, type Position, parsePosition } from '../actors/position.js';
@@ -39,7 +39,7 @@ export class Socket implements Transport, Counting, Stranger {
   counting: Counting | null = null;
   asked: Asked = 'first';
   ws: WebSocket<Holder> | null = null;
-  client: Client | null = null;
+  client: NamedClient | null = null;
   domain: Domain | null = null;
   /** Whether the socket has named a ticket whose client is being looked for on another node. */
   locating = false;

@@ -2,7 +2,7 @@
  * Whether a client may connect, whatever carries it: it is not banned, its domain has room for another connection, and it does
  * not come and go all the time.
  */
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { BANNED, comesTooOften, type ReplyError, TOO_MANY_CONNECTIONS } from '../errors.js';
 
@@ -12,7 +12,7 @@ export type Coming = 'connection' | 'poll';
 /** Why a client is not let in; null: it is. What is refused is counted here. */
 export function connectionRefusal(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   address: () => string | null,
   coming: Coming,
 ): ReplyError | null {
@@ -27,7 +27,7 @@ export function connectionRefusal(
   return refused;
 }
 
-export function isBanned(domain: Domain, client: Client, address: string | null): boolean {
+export function isBanned(domain: Domain, client: NamedClient, address: string | null): boolean {
   const { bans } = domain.quotas;
   if (bans.size === 0) return false;
   return bans.find({ address, id: domain.shortId(client.address), clientId: client.name }) !== null;

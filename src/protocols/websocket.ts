@@ -2,7 +2,7 @@
  * WebSocket, PROTOCOL.md section 7: the first text subscribes a ticket, or resumes it from a position (section 12), then
  * frames go out. Owns the sockets and nothing else; what a client is entitled to is its endpoint's business.
  */
-import type { Client } from '../actors/client.js';
+import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { Timeouts } from '../clock.js';
 import { BANNED, badRequest, CLOSE, comeLater, TICKET_NOT_FOUND } from '../errors.js';
@@ -132,7 +132,7 @@ export class WebSocketAdapter {
   }
 
   /** `ping` and, of a client that counts, `ping {position}` and `received {position}`; a call; other texts are ignored. */
-  #hear(ws: WebSocket<Holder>, socket: Socket, client: Client, domain: Domain, text: string): void {
+  #hear(ws: WebSocket<Holder>, socket: Socket, client: NamedClient, domain: Domain, text: string): void {
     const [, word, position] = /^(ping|received)(?: ([^ ]{1,64}))?$/.exec(text) ?? [];
     if (word === undefined) {
       const reply = (json: string): void => void socket.ws?.send(json);
@@ -193,7 +193,7 @@ export class WebSocketAdapter {
     );
   }
 
-  #attach(socket: Socket, client: Client | null, laterS?: number): void {
+  #attach(socket: Socket, client: NamedClient | null, laterS?: number): void {
     const { runtime } = this.context;
     socket.locating = false;
     if (!socket.ws) return;

@@ -1,7 +1,7 @@
 /** Connections of this node whose clients live on a node that is not heard of any more. */
 import t, { type Test } from 'tap';
 import type { Address } from '../../src/actors/address.js';
-import type { Client } from '../../src/actors/client.js';
+import type { NamedClient } from '../../src/actors/client.js';
 import { Packet } from '../../src/actors/packet.js';
 import type { Transport } from '../../src/actors/transport.js';
 import { Peer } from '../../src/cluster/peer.js';
@@ -40,7 +40,7 @@ class Node {
     const find = (_address: Address, _token: string, _counting: boolean, done: (found: unknown) => void): void =>
       done({ peer: this.home, name: 'tab' });
     this.clients = new RemoteClients(
-      { ...domain, metrics: {}, limits: {} } as never,
+      { ...domain, metrics: {}, limits: {}, tracker: { records: new Map() } } as never,
       items as never,
       { mesh: { send } } as never,
       { find, endsWithNode: false } as never,
@@ -54,7 +54,7 @@ class Node {
         return [];
       },
     } as unknown as Transport;
-    this.clients.find(ada, name, false, (client) => this.clients.attach(client as Client, transport));
+    this.clients.find(ada, name, false, (client) => this.clients.attach(client as NamedClient, transport));
     return transport;
   }
 }

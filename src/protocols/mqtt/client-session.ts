@@ -4,7 +4,7 @@
  * in its endpoint's queue until it is acknowledged; here is what of it is in flight, under which identifier.
  */
 import { parseTarget } from '../../actors/address.js';
-import type { Client } from '../../actors/client.js';
+import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Packet } from '../../actors/packet.js';
 import type { Transport } from '../../actors/transport.js';
@@ -42,7 +42,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
 
   constructor(
     private readonly domain: Domain,
-    private readonly client: Client,
+    private readonly client: NamedClient,
     private readonly connection: Connection,
     private readonly sessions: ClientSessions,
     connect: Connect,

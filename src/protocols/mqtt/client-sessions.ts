@@ -2,7 +2,7 @@
  * What a ticket's client has by MQTT beyond a connection: identifiers in flight, its will, and how long that is kept. Goes
  * through a restart of the server with its client.
  */
-import type { Client } from '../../actors/client.js';
+import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { SessionKeeper } from '../../actors/kept.js';
 import type { Packet } from '../../actors/packet.js';
@@ -37,7 +37,7 @@ export class ClientSession {
 
   constructor(
     private readonly domain: Domain,
-    readonly client: Client,
+    readonly client: NamedClient,
     readonly clientId: string,
     private readonly isEnding: () => boolean,
   ) {
@@ -55,14 +55,17 @@ export class ClientSession {
 
 /** The sessions of a domain's clients. Each client has one, which goes with it. */
 export class ClientSessions implements SessionKeeper {
-  readonly #sessions = new WeakMap<Client, ClientSession>();
+  readonly #sessions = new WeakMap<NamedClient, ClientSession>();
   /** The server or the domain ends: nobody who loses a connection by that has gone. */
   isEnding = false;
 
   constructor(private readonly domain: Domain) {}
 
   /** The session that a CONNECT resumes or begins, and whether it was there. An earlier connection loses the session. */
-  open(client: Client, { clientId, clean }: Connect): { readonly session: ClientSession; readonly present: boolean } {
+  open(
+    client: NamedClient,
+    { clientId, clean }: Connect,
+  ): { readonly session: ClientSession; readonly present: boolean } {
     this.#sessions.get(client)?.transport?.leave();
     const known = this.#sessions.get(client);
     if (known && known.clientId === clientId && !clean) {
@@ -73,13 +76,13 @@ export class ClientSessions implements SessionKeeper {
     return { session: this.#begin(client, clientId), present: false };
   }
 
-  #begin(client: Client, clientId: string): ClientSession {
+  #begin(client: NamedClient, clientId: string): ClientSession {
     const session = new ClientSession(this.domain, client, clientId, () => this.isEnding);
     this.#sessions.set(client, session);
     return session;
   }
 
-  save(client: Client, numberOf: (packet: Packet) => number): KeptSession | null {
+  save(client: NamedClient, numberOf: (packet: Packet) => number): KeptSession | null {
     const session = this.#sessions.get(client);
     if (!session) return null;
     const { clientId, expiryS, received, inflight } = session;
@@ -91,7 +94,7 @@ export class ClientSessions implements SessionKeeper {
     };
   }
 
-  brief(client: Client): KeptSession | null {
+  brief(client: NamedClient): KeptSession | null {
     const session = this.#sessions.get(client);
     if (!session) return null;
     const { clientId, expiryS, received } = session;
@@ -99,11 +102,11 @@ export class ClientSessions implements SessionKeeper {
   }
 
   /** What `brief` answers of a client has changed. */
-  changed({ address, endpoint }: Client): void {
+  changed({ address, endpoint }: NamedClient): void {
     this.domain.cluster.journal?.changed(address, endpoint);
   }
 
-  restore(client: Client, kept: unknown, packetOf: (number: number) => Packet | null): void {
+  restore(client: NamedClient, kept: unknown, packetOf: (number: number) => Packet | null): void {
     const { clientId, expiryS, received, inflight } = kept as KeptSession;
     const session = this.#begin(client, clientId);
     session.expiryS = expiryS;

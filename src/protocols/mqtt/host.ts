@@ -1,5 +1,6 @@
 /** MQTT on one server: its connections, their timers, and whom each CONNECT belongs to. */
 import { randomUUID } from 'node:crypto';
+import type { NamedClient } from '../../actors/client.js';
 import type { ClusterSessions, RemoteNode } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
 import { Timeouts } from '../../clock.js';
@@ -286,12 +287,7 @@ export class MqttHost implements Host {
     connection.carryBy(carrier);
   }
 
-  #ticket(
-    connection: Connection,
-    packet: Connect,
-    domain: Domain,
-    client: NonNullable<ReturnType<Domain['tickets']['get']>>,
-  ): ConnectionOwner | null {
+  #ticket(connection: Connection, packet: Connect, domain: Domain, client: NamedClient): ConnectionOwner | null {
     const { mqtt, presence } = this.context.config();
     const assigned = packet.clientId === '' ? newClientId() : null;
     const idleS = Math.ceil(presence.clientIdleMs / 1000);

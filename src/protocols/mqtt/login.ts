@@ -1,6 +1,6 @@
 /** Who a CONNECT is: user name and password → a domain's backend or one of its clients. PROTOCOL.md section 8. */
 import type { Address } from '../../actors/address.js';
-import type { Client } from '../../actors/client.js';
+import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
 import type { Context } from '../context.js';
@@ -20,7 +20,7 @@ export interface Elsewhere {
 export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
-  readonly client: Client | null;
+  readonly client: NamedClient | null;
   /** The ticket given, if another node may know it; null: this node knows the ticket, or the client gave none. */
   readonly elsewhere: Elsewhere | null;
   /** The client gave no credentials. */

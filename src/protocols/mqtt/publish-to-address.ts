@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parseTarget } from '../../actors/address.js';
 import { isTooLong } from '../../actors/capacity.js';
-import type { Client } from '../../actors/client.js';
+import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Qos } from '../../actors/publication.js';
 import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
@@ -227,7 +227,7 @@ function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefus
  */
 export function sendTo(
   domain: Domain,
-  client: Client,
+  client: NamedClient,
   publication: AddressedPublication,
   handled: (outcome: Outcome) => void = () => undefined,
 ): Outcome {
