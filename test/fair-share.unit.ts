@@ -84,6 +84,25 @@ t.test('a domain that is alone never waits', async (t) => {
   t.equal(passed(), 100, 'until that one has been away');
 });
 
+t.test('a small task is done uncounted while its domain is the only busy one and nothing of it waits', async (t) => {
+  const turns = new Turns();
+  const fair = new FairShare(turns, turns.now);
+  const [alone, other] = [domain(), domain()];
+  t.notOk(fair.isAlone(alone), 'nothing is known of it yet');
+  fair.pass(alone, () => undefined);
+  turns.end();
+  t.ok(fair.isAlone(alone));
+  t.notOk(turns.isAwake, 'no turn is asked for');
+  t.notOk(fair.isAlone(other));
+  fair.wait(alone, () => undefined);
+  t.notOk(fair.isAlone(alone), 'a task waits');
+  turns.end();
+  t.ok(fair.isAlone(alone));
+  fair.pass(other, () => undefined);
+  t.notOk(fair.isAlone(other), 'both are busy');
+  t.notOk(fair.isAlone(alone));
+});
+
 t.test('who asks first does at once what may be, and makes ready only what has to wait', async (t) => {
   const turns = new Turns();
   const fair = new FairShare(turns, turns.now);

@@ -103,6 +103,11 @@ export class FairShare {
     return true;
   }
 
+  /** Whether a small task of a domain may be done without being counted, since the domain is the only busy one and none of its tasks wait. */
+  isAlone(domain: Domain): boolean {
+    return domain === this.#last && this.#lastShare !== null && lengthOf(this.#lastShare) === 0 && !this.isCrowded;
+  }
+
   /** Whether more than one domain is busy; always false while the server ends. */
   get isCrowded(): boolean {
     return !this.#isEnding && this.#turn - this.#otherTurn <= ALONE_TURNS;

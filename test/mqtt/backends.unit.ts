@@ -196,3 +196,18 @@ t.test('A request is answered on the response topic that it names', async (t) =>
     properties: { correlationData: Buffer.from([1]) },
   });
 });
+
+t.test('A PUBACK is taken without a turn where nothing waits, and what it lets go out is written in one', async (t) => {
+  const { host, domain } = testMachine(t);
+  const device = new TestDevice(host);
+  await device.connect('receiver', { properties: { receiveMaximum: 1 } });
+  await device.subscribe('news', 1);
+  device.publish('news', 'first', 1).publish('news', 'second', 1, { messageId: 2 });
+  const [publication] = (await device.received()).filter(({ cmd }) => cmd === 'publish');
+  t.match(publication, { payload: Buffer.from('first') });
+  t.equal(domain.metrics.queuedPackets, 1);
+  device.send({ cmd: 'puback', messageId: 1, reasonCode: 0 });
+  t.equal(domain.metrics.queuedPackets, 0);
+  t.strictSame(device.wire.written, []);
+  t.strictSame(payloads(await device.received()), ['second']);
+});

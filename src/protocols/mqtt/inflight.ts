@@ -36,8 +36,8 @@ export class Inflight<T> {
   /** The others by their identifiers, all of them sent later; null: there were none yet. */
   #others: Map<number, InFlight<T>> | null = null;
   #lastId = 0;
-  /** Identifiers of an earlier connection, the next to be sent again first. */
-  #waiting: number[] = [];
+  /** Identifiers of an earlier connection, the next to be sent again first; null: there are none. */
+  #waiting: number[] | null = null;
   /** How many publications the client takes now. */
   #quota = 0;
   #receiveMaximum = 0;
@@ -53,7 +53,7 @@ export class Inflight<T> {
 
   /** Whether nothing of an earlier connection is still to be sent again. */
   get isCaughtUp(): boolean {
-    return this.#waiting.length === 0;
+    return this.#waiting === null;
   }
 
   /** All publications in flight, in the order in which they were first sent. */
@@ -66,7 +66,7 @@ export class Inflight<T> {
   connected(receiveMaximum: number): void {
     this.#receiveMaximum = receiveMaximum;
     this.#quota = receiveMaximum;
-    this.#waiting = Array.from(this.entries(), ({ id }) => id);
+    this.#waiting = this.size === 0 ? null : Array.from(this.entries(), ({ id }) => id);
     for (const entry of this.entries()) entry.waits = true;
   }
 
@@ -77,11 +77,13 @@ export class Inflight<T> {
 
   /** The next that is to be sent again; it stays so until `sent` or `acknowledge`. Null: there is none any more. */
   nextAgain(): InFlight<T> | null {
-    for (let id = this.#waiting[0]; id !== undefined; id = this.#waiting[0]) {
+    const waiting = this.#waiting ?? [];
+    for (let [id] = waiting; id !== undefined; [id] = waiting) {
       const entry = this.#get(id);
       if (entry?.waits) return entry;
-      this.#waiting.shift();
+      waiting.shift();
     }
+    this.#waiting = null;
     return null;
   }
 
@@ -128,7 +130,7 @@ export class Inflight<T> {
   clear(): void {
     this.#alone = null;
     this.#others = null;
-    this.#waiting = [];
+    this.#waiting = null;
     this.#lastId = 0;
   }
 

@@ -34,7 +34,9 @@ export class FairOwner implements ConnectionOwner {
   ) {}
 
   received(packet: Incoming): void {
-    if (this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
+    // What a client acknowledges mostly causes nothing else, and a turn that is requested for it would cost more than it does.
+    const isSmall = packet.cmd === 'puback' && this.fair.isAlone(this.domain);
+    if (isSmall || this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
     if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
     this.fair.wait(this.domain, () => this.owner.received(packet), bytesOf(packet));
   }
@@ -66,7 +68,9 @@ export class BackendConnection implements ConnectionOwner {
   ) {}
 
   received(packet: Incoming): void {
-    this.session.tell({ kind: 'received', connection: this.connection, packet });
+    const message = { kind: 'received', connection: this.connection, packet } as const;
+    if (packet.cmd === 'puback') this.session.tellAtOnce(message);
+    else this.session.tell(message);
   }
 
   refused(refused: Refused): void {

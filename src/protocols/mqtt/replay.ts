@@ -23,33 +23,36 @@ interface Begun {
 
 /** One session's subscriptions that have not been sent all, by filter. Bounded by the number of its subscriptions. */
 export class Replay {
-  readonly #begun = new Map<string, Begun>();
+  /** Null: there were none yet, or all have been sent. */
+  #begun: Map<string, Begun> | null = null;
 
   get isDone(): boolean {
-    return this.#begun.size === 0;
+    return this.#begun === null;
   }
 
   has(filter: string): boolean {
-    return this.#begun.has(filter);
+    return this.#begun?.has(filter) ?? false;
   }
 
   /** A subscription begins: it is to be sent what is retained up to this place in the order. */
   begin(filter: string, upTo: number): void {
+    this.#begun ??= new Map();
     this.#begun.delete(filter);
     this.#begun.set(filter, { upTo, cursor: null });
   }
 
   end(filter: string): void {
-    this.#begun.delete(filter);
+    this.#begun?.delete(filter);
+    if (this.#begun?.size === 0) this.#begun = null;
   }
 
   clear(): void {
-    this.#begun.clear();
+    this.#begun = null;
   }
 
   /** The filter whose turn it is, and where its cursor stands. */
   first(): readonly [filter: string, begun: Begun] | undefined {
-    return this.#begun.entries().next().value;
+    return this.#begun?.entries().next().value;
   }
 }
 
