@@ -5,8 +5,8 @@
 import { constants } from 'node:os';
 import { readCertificate } from './certificate.js';
 import { parseArguments, readConfig } from './command-line.js';
-import { compileEarly } from './compile-early.js';
 import { type Config, isLoopback } from './config.js';
+import { tuneEngine } from './engine.js';
 import { answerHangups } from './hangup.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
@@ -129,7 +129,7 @@ async function serve(
   );
   try {
     server = await start(config, workers);
-    compileEarly();
+    tuneEngine();
   } catch (error) {
     complain(`nextalk: ${startProblem(error)}\n`);
     await flushLog();

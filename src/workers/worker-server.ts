@@ -4,7 +4,7 @@
  */
 import type { Measured } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
-import { compileEarly } from '../compile-early.js';
+import { tuneEngine } from '../engine.js';
 import { drainAndExit, startProblem, surviveBugs } from '../lifecycle.js';
 import { configureLog, log } from '../log.js';
 import { type Server, startServer } from '../server.js';
@@ -26,7 +26,7 @@ async function start({ name, config, siblings, isReloaded }: Extract<Order, { ki
   try {
     const measured = (measured: Measured): void => report({ kind: 'measured', measured });
     server = await startServer(config, systemClock, { siblings, measured });
-    compileEarly();
+    tuneEngine();
     surviveBugs();
     if (!isReloaded) server.refuseReload();
     for (const order of early) takeOver(server, order);

@@ -1,0 +1,21 @@
+import { setFlagsFromString } from 'node:v8';
+
+/** The V8 of Node 20. Later ones count calls instead, have a compiler between, and say on stderr that they do not know this flag. */
+const KNOWS_BUDGET = process.versions.v8.startsWith('11.');
+/** How much of a function's code, in bytes, V8 runs before it thinks of optimizing it, a few times over; V8's own default is 67,584. */
+const BUDGET = 20_000;
+
+/**
+ * Sets V8 up for a server. Call it when the server has started: Node's own modules, loaded later, would not fit the compiled code that
+ * Node brings for them.
+ *
+ * V8 optimizes the server's functions sooner: in the first seconds after a start a message costs more by what is not compiled yet.
+ *
+ * V8 allocates all that is new among the young. By itself it watches where objects are made that outlive a collection, and has those made
+ * among the old from then on, for good: of a burst of messages one collection finds nearly all alive. Each later message then left an
+ * object among the old, which kept all that it referred to until the next full collection.
+ */
+export function tuneEngine(): void {
+  if (KNOWS_BUDGET) setFlagsFromString(`--interrupt-budget=${BUDGET}`);
+  setFlagsFromString('--no-allocation-site-pretenuring');
+}
