@@ -47,22 +47,23 @@ interface Form {
   readonly origin: string | null;
 }
 
-/** Headers in one piece: each crossing into native code costs 0.3 µs. */
+const OK = '200 OK';
+/** Status line and headers in one text: each that crosses into native code costs 0.1 to 0.2 µs. */
 const HEADERS = '; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n';
-const JSON_TYPE = `application/json${HEADERS}`;
-const SCRIPT_TYPE = `application/javascript${HEADERS}`;
+const JSON_HEAD = `${OK}\r\nContent-Type: application/json${HEADERS}`;
+const SCRIPT_HEAD = `${OK}\r\nContent-Type: application/javascript${HEADERS}`;
 const ANY_ORIGIN = '\r\nAccess-Control-Allow-Origin: *';
-const typesWith = (rest: string): readonly string[] => [JSON_TYPE, SCRIPT_TYPE].map((type) => type + rest);
-const TYPES = typesWith(KEEP_ALIVE.join(': '));
-const OPEN_TYPES = typesWith(KEEP_ALIVE.join(': ') + ANY_ORIGIN);
-const LAST_TYPES = typesWith(LAST_ANSWER.join(': '));
+const headsWith = (rest: string): readonly string[] => [JSON_HEAD, SCRIPT_HEAD].map((head) => head + rest);
+const HEADS = headsWith(KEEP_ALIVE.join(': '));
+const OPEN_HEADS = headsWith(KEEP_ALIVE.join(': ') + ANY_ORIGIN);
+const LAST_HEADS = headsWith(LAST_ANSWER.join(': '));
 
-/** Without `status` uWebSockets.js writes 200 by itself. `isLast`: the server drains, and this answer is the connection's last. */
-function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolean, status?: string): void {
-  if (status !== undefined) res.writeStatus(status);
+/** `isLast`: the server drains, and this answer is the connection's last. */
+function writeHead(res: HttpResponse, { callback, origin }: Form, isLast: boolean, status = OK): void {
   const isOpen = origin === '*' && !isLast;
-  const types = isOpen ? OPEN_TYPES : isLast ? LAST_TYPES : TYPES;
-  res.writeHeader('Content-Type', types[callback === null ? 0 : 1] as string);
+  const heads = isOpen ? OPEN_HEADS : isLast ? LAST_HEADS : HEADS;
+  const head = heads[callback === null ? 0 : 1] as string;
+  res.writeStatus(status === OK ? head : status + head.slice(OK.length));
   if (!isOpen) writeOrigin(res, origin);
 }
 
