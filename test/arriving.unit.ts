@@ -231,3 +231,32 @@ t.test('a part that comes while its endpoint cannot be handed over has what wait
   t.strictSame(gave, ['1']);
   t.equal(client.queued.length, 1);
 });
+
+t.test(
+  'a message that waits again behind later ones, as another client had it, comes to the next client before them',
+  async (t) => {
+    const { actor, deliver, online, connect } = setUp(t);
+    const client = await online();
+    deliver('1');
+    // A client on another node is connected.
+    actor().tell({ kind: 'seen' });
+    deliver('2');
+    const transport = { kind: 'websocket', deliver: () => 0, close: () => [] } as const;
+    client.endpoint.tell({ kind: 'attach', client, transport });
+    client.endpoint.tell({ kind: 'detach', client, transport, unsent: [] });
+    await turn();
+    const { bodies } = await connect(await online());
+    t.strictSame(bodies, ['1', '2']);
+  },
+);
+
+t.test('what is handed over comes before what waits at the node that takes it over', async (t) => {
+  const { adopt, deliver, passed, online, connect } = setUp(t);
+  await online();
+  deliver('2');
+  adopt(nobody, '1');
+  passed();
+  await turn();
+  const { bodies } = await connect(await online());
+  t.strictSame(bodies, ['1', '2']);
+});

@@ -46,7 +46,7 @@ export function arrive(state: EndpointState, clients: readonly Client[], isMet: 
   if (record.parts.length > 0 || state.clients.length > clients.length) watchAll(state);
   const waiting = waitingFor(state, clients);
   if (!isMet(null)) {
-    for (const client of state.clients) {
+    for (const client of ownClients(state, moving)) {
       const has = new Set(client.queued);
       for (const packet of waiting) if (!has.has(packet)) client.push(packet, domain.limits);
     }
@@ -61,13 +61,13 @@ export function arrive(state: EndpointState, clients: readonly Client[], isMet: 
 
 /** Delivers a packet that came to this node itself; clients that have moved get it only when no forwarded copy can come. */
 export function deliverHere(state: EndpointState, moving: Arriving, message: Deliver): void {
-  const { clients, held, isMet } = moving;
+  const { held, isMet } = moving;
   if (isInTurns(state)) {
     deliver(state, message);
     return;
   }
   const copy = copyOf(state, moving, message, false);
-  const others = state.clients.filter((client) => !clients.has(client));
+  const others = ownClients(state, moving);
   if (copy) {
     deliver(state, { ...message, packet: copy.packet }, isMet(null) ? others : []);
     return;
@@ -95,6 +95,11 @@ export function forwarded(state: EndpointState, message: Deliver): void {
   const isForAll = copy === null && !moving.isMet(null);
   give(state, { kind: 'deliver', packet, only }, isForAll ? state.clients : arrived(state, moving));
   if (copy === null && !relayed) domain.cluster.relay(record, message, (node) => !moving.isMet(node));
+}
+
+/** The clients that have come to this node by themselves. */
+export function ownClients({ clients }: EndpointState, moving: Arriving): readonly Client[] {
+  return clients.filter((client) => !moving.clients.has(client));
 }
 
 function arrived({ clients }: EndpointState, moving: Arriving): readonly Client[] {

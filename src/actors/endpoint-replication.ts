@@ -4,6 +4,7 @@
  */
 import { CLOSE } from '../errors.js';
 import type { Address } from './address.js';
+import { ownClients } from './arriving.js';
 import type { RemoteNode } from './cluster.js';
 import { deliver } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
@@ -96,9 +97,11 @@ function isOwed({ moving }: EndpointState, node: RemoteNode): boolean {
 }
 
 function takeRelayed(state: EndpointState, packet: Packet): EndpointState {
+  const { moving } = state;
   const message = { kind: 'deliver', packet, only: null, relayed: true } as const;
-  if (state.moving !== null && whileMoving(state, state.moving, message)) return state;
-  return deliver(state, message);
+  if (moving?.isLeaving && whileMoving(state, moving, message)) return state;
+  // Clients that are moving here have what was for them where they were.
+  return deliver(state, message, moving?.isLeaving === false ? ownClients(state, moving) : state.clients);
 }
 
 function endNamed(

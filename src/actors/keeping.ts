@@ -21,10 +21,14 @@ import {
   queueState,
 } from './kept.js';
 import type { Packet } from './packet.js';
+import { PacketQueue } from './queue.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { giveLate, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
+import { UNSEEN } from './unconfirmed.js';
+import { giveLate, inOrder, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
+
+const NO_LIMITS = { queuePackets: 0, queueBytes: 0 };
 
 export type KeepingMessage =
   /** Another node has kept an offline message for the endpoint, which has come to this node meanwhile. */
@@ -84,6 +88,7 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
       name: client.name,
       isNamed: client.namedAt > 0,
       isAway: client.isAway,
+      ...(domain.cluster.held ? { from: domain.cluster.held.firstOf(client.address, client.queued) } : {}),
       ...sessionOf(domain, client),
     })),
   };
@@ -192,6 +197,22 @@ export function restoreClients(
   if (queues) restoreQueues(state, queues, { ...restore, stored: given });
   // While no client is connected, unconfirmed messages wait for the first one that comes, ahead of all later messages.
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
+}
+
+/**
+ * A queue that has all messages of these queues, each once: those which a cluster keeps are numbered as they come into a queue first, and
+ * one client's may begin where those of another end.
+ */
+export function allInOrder(
+  { domain, address }: EndpointState,
+  queues: KeptQueues | null,
+  packetOf: Restore['packetOf'],
+): PacketQueue {
+  const queue = new PacketQueue(domain, { address, name: UNSEEN });
+  const lists = [queues?.unseen ?? [], ...(queues?.clients.map(({ entries }) => numbersOf(entries)) ?? [])];
+  const all = lists.reduce<readonly Packet[]>((some, numbers) => inOrder(some, found(numbers, packetOf)), []);
+  for (const packet of all) queue.push(packet, NO_LIMITS);
+  return queue;
 }
 
 function comeBack(state: EndpointState, kept: KeptEndpoint, full: Restoring['full'], self: Ref<EndpointMessage>): void {

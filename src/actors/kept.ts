@@ -23,6 +23,8 @@ export interface KeptClient {
   readonly isAway: boolean;
   /** The stamp of when the client took its name; only in a record that another node hands over. */
   readonly namedAt?: number;
+  /** The number of the first message of those that a cluster keeps (`MessageKeeper`) that may be for the client; absent: all may be. */
+  readonly from?: number;
   /** What the client's protocol keeps of it without its queue (`SessionKeeper.brief`); absent: nothing. */
   readonly session?: unknown;
 }

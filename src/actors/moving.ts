@@ -17,14 +17,14 @@ import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { type EndpointRecord, isOnline } from './endpoint-record.js';
 import { inspect } from './inspect.js';
-import { clientOf, keptEndpoint, keptQueues, restoreClients } from './keeping.js';
+import { allInOrder, clientOf, keptEndpoint, keptQueues, restoreClients } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
 import { lookup } from './lists.js';
 import { becomeOnline, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { giveAdopted, nameOf } from './unseen.js';
+import { giveAdopted, keepWaiting, nameOf } from './unseen.js';
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -235,16 +235,23 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   if (state.moving) return done(false);
   const { kept, queues } = moved;
   const before = state.clients;
-  const waiting = state.unseen?.packets.slice() ?? [];
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));
   const copyOf = samePackets(state, packetOf);
+  // What has moved is older than what waits here alone: that came meanwhile.
+  const { unseen } = state;
+  const waiting = unseen?.packets.slice() ?? [];
+  state.unseen = null;
   enter(state, kept, era !== null, isQuiet);
   const clients = kept.clients.filter(({ hash }) => !known.has(hash)).map((client) => clientOf(state, client, self));
   state.clients = before.concat(clients);
   const among = isMet(null) ? state.clients : clients;
   const restore = { packetOf: copyOf, goesOn: era === null, among, ...(era === null ? {} : { era }) };
+  const all = allInOrder(state, queues, copyOf);
   restoreClients(state, clients, queues, restore);
+  keepWaiting(state, waiting);
+  unseen?.clear();
   if (era !== null) giveAdopted(state, clients, before, waiting);
+  all.clear();
   const { grace } = domain.runtime;
   if (isPresent(state)) grace.cancel(self);
   else if (state.online && !grace.has(self)) grace.start(self);

@@ -8,7 +8,7 @@ import type { RemoteNode } from './cluster.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
 import { type MessageFields, messageName, type Packet } from './packet.js';
-import { PacketQueue } from './queue.js';
+import { PacketQueue, type QueueLimits } from './queue.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
 
@@ -140,9 +140,29 @@ export function clearUnseen(state: EndpointState): void {
 
 /** Keeps messages, of which some may be kept already, until one of the endpoint's clients confirms them. */
 export function keepWaiting(state: EndpointState, packets: readonly Packet[]): void {
-  if (packets.length === 0) return;
-  const kept = new Set(state.unseen?.packets);
-  for (const packet of packets) if (!kept.has(packet)) keepUnseen(state, packet);
+  const { unseen } = state;
+  const kept = unseen?.packets ?? [];
+  const all = inOrder(kept, packets);
+  const isBehind = kept.every((packet, at) => packet === all[at]);
+  if (!isBehind) state.unseen = null;
+  for (const packet of isBehind ? all.slice(kept.length) : all) keepUnseen(state, packet);
+  // All that was kept is in the new queue before it leaves the old one, so that it is not taken for gone.
+  if (!isBehind) unseen?.clear();
+}
+
+/** Two lists of messages as one, without repetitions: what one of them alone has stands before what follows it there and both have. */
+export function inOrder(packets: readonly Packet[], others: readonly Packet[]): readonly Packet[] {
+  const known = new Set(packets);
+  const before = new Map<Packet, readonly Packet[]>();
+  let run: Packet[] = [];
+  for (const packet of others) {
+    if (!known.has(packet)) run.push(packet);
+    else if (run.length > 0) {
+      before.set(packet, run);
+      run = [];
+    }
+  }
+  return [...packets.flatMap((packet) => [...(before.get(packet) ?? []), packet]), ...run];
 }
 
 /** Takes out a message that waits. Answers whether it did wait. */
@@ -183,8 +203,8 @@ export function watchAll(state: EndpointState): void {
 
 /** Messages that no client of the endpoint has confirmed, of those that wait and those that some clients have queued; each once, in order. */
 export function waitingFor(state: EndpointState, clients: readonly Client[]): readonly Packet[] {
-  const queued = clients.flatMap((client) => unconfirmed(state, client));
-  return [...new Set([...(state.unseen?.packets ?? []), ...queued])];
+  const waiting: readonly Packet[] = state.unseen?.packets ?? [];
+  return clients.reduce((all, client) => inOrder(all, unconfirmed(state, client)), waiting);
 }
 
 /** A client ends: parts on other nodes that came later than messages which nobody has confirmed get these. Answers what they get. */
@@ -210,12 +230,24 @@ export function giveAdopted(
 ): void {
   if (isInTurns(state)) return;
   for (const client of clients) {
-    const has = new Set(client.queued);
-    for (const packet of waiting) if (!has.has(packet)) client.push(packet, state.domain.limits);
-    const numbers = new Map(elders.map((elder) => [elder, elder.accepted]));
+    giveInOrder(client, waiting, state.domain.limits);
+    const numbers = new Map([
+      ...(client.elders?.numbers ?? []),
+      ...elders.map((elder) => [elder, elder.accepted] as const),
+    ]);
     if (elders.length > 0) client.elders = { numbers, given: new WeakSet(client.queued) };
   }
   if (elders.length + waiting.length > 0) watchAll(state);
+}
+
+/** Gives a client that begins a new era messages which may be older than those that it has queued. */
+function giveInOrder(client: Client, packets: readonly Packet[], limits: QueueLimits): void {
+  const { queued } = client;
+  const { era } = client.queue;
+  const entries = inOrder(queued, packets);
+  if (entries.length === queued.length) return;
+  client.clear();
+  client.restore({ entries, sent: 0, accepted: entries.length, era }, limits);
 }
 
 /** Whether a message waits in the endpoint's queues here. */

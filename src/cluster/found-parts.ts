@@ -23,14 +23,36 @@ export function homesOf(part: FoundPart, parts: readonly FoundPart[]): Start[] {
   return [...new Map(homes.map((home) => [home.join(' '), home])).values()];
 }
 
-/** Queues that give every client all messages: which client has had which is not known, and clients find repetitions by message ids. */
-export function queuesOf({ node, id }: Target, { clients }: KeptEndpoint, count: number): KeptQueues {
-  const entries = Array.from({ length: count }, (_, number) => number);
-  const none = { elders: null, given: [], connectedMs: null, session: null };
-  return {
-    ...{ node, id, turns: [], unseen: entries },
-    clients: clients.map(({ name }) => ({ name, accepted: count, sent: 0, entries, ...none })),
-  };
+/** Queues of a part of which nothing is known but its clients. */
+export function queuesOf({ node, id }: Target, { clients }: KeptEndpoint): KeptQueues {
+  const none = { accepted: 0, sent: 0, entries: [], elders: null, given: [], connectedMs: null, session: null };
+  return { node, id, turns: [], unseen: [], clients: clients.map(({ name }) => ({ name, ...none })) };
+}
+
+/**
+ * Queues with further messages behind what is in them. Which client has had which of them is not known, and clients find repetitions by
+ * message ids; `isFor` rules out those that came before a client: it has them only when a client that was there before ends.
+ */
+export function withMore(
+  queues: KeptQueues,
+  more: readonly number[],
+  isFor: (client: string, number: number) => boolean,
+): KeptQueues {
+  const clients = queues.clients.map((client) => {
+    const some = more.filter((number) => isFor(client.name, number));
+    return { ...client, accepted: client.accepted + some.length, entries: [...client.entries, ...some] };
+  });
+  const elded = clients.map((client) => {
+    const has = new Set(client.entries);
+    const missing = new Set(more.filter((number) => !has.has(number)));
+    const elders = clients.flatMap(({ name, accepted, entries }) => {
+      const last = entries.findLastIndex((entry) => typeof entry === 'number' && missing.has(entry));
+      return last < 0 ? [] : [[name, accepted - entries.length + last + 1] as const];
+    });
+    const given = client.entries.filter((entry) => typeof entry === 'number');
+    return elders.length === 0 ? client : { ...client, elders: [...(client.elders ?? []), ...elders], given };
+  });
+  return { ...queues, unseen: [...queues.unseen, ...more], clients: elded };
 }
 
 /** The part that has the client of a ticket; of two such parts the one that no other node has taken over. */

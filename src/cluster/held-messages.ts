@@ -20,6 +20,7 @@ import { packetOf, type WirePacket } from './wire.js';
 const RETRY_MS = 1000;
 /** The record of one message for one endpoint. */
 interface Held {
+  readonly number: number;
   queues: number;
   /** The sequence of the record in JetStream; 0: JetStream has not acknowledged it yet. */
   revision: number;
@@ -28,6 +29,8 @@ interface Held {
 
 export interface FoundMessages {
   readonly packets: readonly Packet[];
+  /** By whom each of them was written, and its number there. */
+  readonly written: ReadonlyMap<Packet, { readonly home: Start; readonly number: number }>;
   readonly homes: readonly Start[];
 }
 
@@ -66,6 +69,8 @@ export class HeldMessages {
   /** Writes that are tried again, all of them at one time; as many as messages in queues, which are bounded. */
   #failed: Failed[] = [];
   #retry: NodeJS.Timeout | null = null;
+  /** The number of the next message. */
+  #next = 1;
 
   constructor(
     private readonly stream: KeptStream,
@@ -81,9 +86,10 @@ export class HeldMessages {
       known.queues += 1;
       return;
     }
-    const held: Held = { queues: 1, revision: 0, isGone: false };
-    owners.set(owner, held);
     const number = this.#commits.begin();
+    this.#next = number + 1;
+    const held: Held = { number, queues: 1, revision: 0, isGone: false };
+    owners.set(owner, held);
     const { name, mesh } = this.node;
     this.#write({ key: `${prefixOf(domain, owner, [name, mesh.incarnation])}${number}`, text: text(), number, held });
   }
@@ -125,6 +131,15 @@ export class HeldMessages {
     if (held.revision > 0) this.stream.remove(held.revision);
   }
 
+  /** The number of the first of these messages of an endpoint; of none: that of the next message. */
+  firstOf(owner: Address, packets: readonly Packet[]): number {
+    for (const packet of packets) {
+      const number = this.#held.get(packet)?.get(owner)?.number;
+      if (number !== undefined) return number;
+    }
+    return this.#next;
+  }
+
   /** Calls `done` when all messages held so far are in JetStream. */
   committed(done: () => void): void {
     this.#commits.after(done);
@@ -137,21 +152,25 @@ export class HeldMessages {
   async read(domain: string, owner: Address, homes: readonly Start[]): Promise<FoundMessages> {
     const packets = new Map<string, Packet>();
     const found = new Map<string, Start>();
-    for (const home of homes) {
-      for (const { incarnation, packet } of await this.#readOf(domain, owner, home)) {
-        found.set(`${home[0]} ${incarnation}`, [home[0], incarnation]);
+    const written = new Map<Packet, { readonly home: Start; readonly number: number }>();
+    for (const [node, last] of homes) {
+      for (const { incarnation, number, packet } of await this.#readOf(domain, owner, [node, last])) {
+        const home: Start = [node, incarnation];
+        found.set(home.join(' '), home);
         const name = nameOf(packet);
-        if (!packets.has(name)) packets.set(name, packet);
+        if (packets.has(name)) continue;
+        packets.set(name, packet);
+        written.set(packet, { home, number });
       }
     }
-    return { packets: [...packets.values()], homes: [...found.values()] };
+    return { packets: [...packets.values()], written, homes: [...found.values()] };
   }
 
   async #readOf(
     domain: string,
     owner: Address,
     [node, last]: Start,
-  ): Promise<readonly { readonly incarnation: number; readonly packet: Packet }[]> {
+  ): Promise<readonly { readonly incarnation: number; readonly number: number; readonly packet: Packet }[]> {
     const prefix = `${subjectOf(domain, owner)}.${word(node)}.`;
     const records = (await this.stream.readAll(prefix)).map(({ key, data }) => {
       const [incarnation = 0, number = 0] = key.slice(prefix.length).split('.').map(Number);
@@ -159,9 +178,9 @@ export class HeldMessages {
     });
     // A write that was tried again has a higher revision than later ones: the numbers have the order.
     records.sort((a, b) => a.incarnation - b.incarnation || a.number - b.number);
-    return records.flatMap(({ incarnation, data }) => {
+    return records.flatMap(({ incarnation, number, data }) => {
       const packet = incarnation > last ? null : readPacket(domain, data);
-      return packet ? [{ incarnation, packet }] : [];
+      return packet ? [{ incarnation, number, packet }] : [];
     });
   }
 
@@ -216,6 +235,10 @@ export class DomainMessages implements MessageKeeper {
 
   release(owner: Address, _queue: string, packet: Packet): void {
     this.messages.release(owner, packet);
+  }
+
+  firstOf(owner: Address, packets: readonly Packet[]): number {
+    return this.messages.firstOf(owner, packets);
   }
 
   forget(

@@ -4,17 +4,17 @@
  * with the messages that JetStream has where the domain is durable `always`.
  */
 import { type Address, parseTarget, type Target } from '../actors/address.js';
-import type { KeptEndpoint, KeptQueues } from '../actors/kept.js';
+import type { KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import { nameOf } from '../actors/unseen.js';
 import type { ClusteredDomain } from './domain.js';
-import { queuesOf } from './found-parts.js';
+import { queuesOf, withMore } from './found-parts.js';
 import type { FoundMessages, HeldMessages } from './held-messages.js';
 import type { Left, LeftQueues } from './left-queues.js';
 import type { Pace } from './pace.js';
 import type { FoundPart, Start } from './ticket-records.js';
 
-const NO_MESSAGES: FoundMessages = { packets: [], homes: [] };
+const NO_MESSAGES: FoundMessages = { packets: [], written: new Map(), homes: [] };
 
 export interface RevivingOptions {
   readonly held: Pick<HeldMessages, 'read'> | null;
@@ -55,7 +55,7 @@ export async function revive(
   const waiting: Waiting =
     own && adopter === undefined
       ? { ...own, era: null }
-      : { ...waitingOf(target, kept, own, found.packets), era: `j${revision.toString(36)}` };
+      : { ...waitingOf(target, part, own, found), era: `j${revision.toString(36)}` };
   const { queues, packets, era } = waiting;
   const packetOf = (number: number): Packet | null => packets[number] ?? null;
   const isTaken = await new Promise<boolean>((done) =>
@@ -83,28 +83,22 @@ export async function revive(
 /** The messages that JetStream has, behind what a node has left. */
 function waitingOf(
   target: Target,
-  kept: KeptEndpoint,
+  { kept, node, incarnation }: FoundPart,
   left: Left | null,
-  held: readonly Packet[],
+  held: FoundMessages,
 ): Omit<Waiting, 'era'> {
   const had = new Set(left?.packets.map(nameOfMessage));
-  const more = held.filter((packet) => !had.has(nameOf(packet)));
+  const more = held.packets.filter((packet) => !had.has(nameOf(packet)));
   const packets = [...(left?.packets ?? []), ...more];
-  if (packets.length === 0) return { queues: null, packets };
-  const queues = left?.queues ?? queuesOf(target, kept, 0);
-  const numbers = more.map((_, at) => packets.length - more.length + at);
-  return {
-    packets,
-    queues: {
-      ...queues,
-      unseen: [...queues.unseen, ...numbers],
-      clients: queues.clients.map((client) => ({
-        ...client,
-        accepted: client.accepted + more.length,
-        entries: [...client.entries, ...numbers],
-      })),
-    },
+  if (packets.length === 0 || !kept) return { queues: null, packets };
+  const firsts = new Map(kept.clients.map(({ name, from = 0 }) => [name, from]));
+  // Clients count by the numbers of the node that has written their record.
+  const isFor = (client: string, number: number): boolean => {
+    const { home, number: at } = held.written.get(packets[number] as Packet) ?? { home: ['', 0], number: 0 };
+    return home[0] !== node || home[1] !== incarnation || at >= (firsts.get(client) ?? 0);
   };
+  const numbers = more.map((_, at) => packets.length - more.length + at);
+  return { packets, queues: withMore(left?.queues ?? queuesOf(target, kept), numbers, isFor) };
 }
 
 function nameOfMessage(packet: Packet): string {

@@ -1,0 +1,37 @@
+/** Which clients of a node that is gone have which of the messages that JetStream has for their endpoint. */
+import t from 'tap';
+import type { Target } from '../../src/actors/address.js';
+import type { KeptEndpoint } from '../../src/actors/kept.js';
+import { queuesOf, withMore } from '../../src/cluster/found-parts.js';
+
+const target = { node: 'uid', id: 'ada' } as Target;
+const client = (name: string) => ({ hash: name, name, isNamed: false, isAway: false });
+const kept = { clients: [client('first'), client('second')] } as unknown as KeptEndpoint;
+
+t.test('each client has all, in order, where none came later than a message', async (t) => {
+  const { unseen, clients } = withMore(queuesOf(target, kept), [0, 1], () => true);
+  t.strictSame(unseen, [0, 1]);
+  t.strictSame(
+    clients.map(({ name, accepted, entries, elders }) => [name, accepted, entries, elders]),
+    [
+      ['first', 2, [0, 1], null],
+      ['second', 2, [0, 1], null],
+    ],
+  );
+});
+
+t.test(
+  'a client has none that came before it: they would be behind later ones; it has them when the others end',
+  async (t) => {
+    const isFor = (name: string, number: number) => name === 'first' || number >= 2;
+    const { unseen, clients } = withMore(queuesOf(target, kept), [0, 1, 2], isFor);
+    t.strictSame(unseen, [0, 1, 2], 'for the next client');
+    t.strictSame(
+      clients.map(({ accepted, entries, elders, given }) => [accepted, entries, elders, given]),
+      [
+        [3, [0, 1, 2], null, []],
+        [1, [2], [['first', 2]], [2]],
+      ],
+    );
+  },
+);

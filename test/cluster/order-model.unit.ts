@@ -1,0 +1,215 @@
+/**
+ * The order in which a user's clients, on several nodes, are given what somebody says by one node after another, while a node is killed and
+ * others are slow: whole domains of several nodes in one process, whose streams and JetStream move on when chance says so. PROTOCOL.md
+ * sections 5, 12 and 20.
+ *
+ * `ORDER_MODEL_SEEDS=500` runs so many seeds; `ORDER_MODEL_FIRST` is the first of them.
+ */
+import t from 'tap';
+import type { NamedClient } from '../../src/actors/client.js';
+import type { Asked } from '../../src/actors/position.js';
+import type { CountedFrame, Transport } from '../../src/actors/transport.js';
+import { isReplyError } from '../../src/errors.js';
+import { online } from '../../src/protocols/commands.js';
+import { locateTicket } from '../../src/protocols/credentials.js';
+import { push } from '../../src/protocols/messages.js';
+import { Parameters } from '../../src/protocols/parameters.js';
+import { turn } from '../mqtt/support/device.js';
+import { dice } from '../support/dice.js';
+import { type ModelNode, Network } from '../support/model-cluster.js';
+
+const asked = Number(process.env.ORDER_MODEL_SEEDS ?? 0);
+const seeds = asked || 10;
+const first = Number(process.env.ORDER_MODEL_FIRST ?? 1);
+const NODES = 5;
+const TABS = 4;
+const STEPS = 1500;
+/** How often what is left is moved on, and clients come back, at the end of a run. */
+const ROUNDS = 40;
+
+type Roll = (sides: number) => number;
+
+/** A client that keeps a position, and confirms by it when it connects. */
+class Tab {
+  /** Numbers of messages, each when it came first. */
+  readonly log: number[] = [];
+  /** Where it is connected, or about to be; null: it is not. */
+  node: ModelNode | null = null;
+  #asked: Asked = 'first';
+  #client: NamedClient | null = null;
+  #transport: Transport | null = null;
+
+  constructor(readonly ticket: string) {}
+
+  get isConnected(): boolean {
+    return this.#transport !== null;
+  }
+
+  connect(node: ModelNode): void {
+    this.node = node;
+    locateTicket(node.domain, this.ticket, true, (client) => {
+      if (this.node !== node || node.isDead) return;
+      if (client) this.#attach(client);
+      else this.node = null;
+    });
+  }
+
+  #attach(client: NamedClient): void {
+    const transport: Transport = {
+      kind: 'websocket',
+      counting: {
+        asked: this.#asked,
+        resumed: (at) => {
+          if (this.#transport === transport) this.#asked = at;
+        },
+        send: (frame, n, era) => {
+          if (this.#transport === transport) this.#take(frame, n, era);
+          return true;
+        },
+      },
+      deliver: () => 0,
+      close: () => {
+        if (this.#transport === transport) this.#forget();
+        return [];
+      },
+    };
+    this.#client = client;
+    this.#transport = transport;
+    client.endpoint.tell({ kind: 'attach', client, transport });
+  }
+
+  #take({ packets }: CountedFrame, n: number, era: string): void {
+    this.#asked = { era, n };
+    for (const { kind, fields } of packets) {
+      if (kind !== 'message') continue;
+      const number = Number((fields as { readonly body: string }).body);
+      if (!this.log.includes(number)) this.log.push(number);
+    }
+  }
+
+  #forget(): void {
+    this.#transport = null;
+    this.node = null;
+  }
+
+  disconnect(): void {
+    const { node } = this;
+    const client = this.#client;
+    const transport = this.#transport;
+    this.#forget();
+    if (client && transport && !node?.isDead) client.endpoint.tell({ kind: 'detach', client, transport, unsent: [] });
+  }
+}
+
+/** One run: a user with up to four clients, and somebody who writes numbers, each until it is answered. */
+class Run {
+  readonly network = new Network(NODES);
+  readonly tabs: Tab[] = [];
+  answered = 0;
+  #comings = 0;
+  #isOneDead = false;
+  /** The node that has not answered yet; null: none. */
+  #asking: ModelNode | null = null;
+  #calls = 0;
+  /** Streams that stand still. */
+  #silent: readonly unknown[] = [];
+
+  constructor(private readonly roll: Roll) {}
+
+  #any(): ModelNode {
+    const { living } = this.network;
+    return living[this.roll(living.length)] as ModelNode;
+  }
+
+  #come(): void {
+    const node = this.#any();
+    this.#comings += 1;
+    const fields = new Parameters(Object.entries({ name: 'ada', nick: 'Ada' }));
+    online(node.domain, fields, (result) => {
+      if (!node.isDead && !isReplyError(result)) this.tabs.push(new Tab(result.ticket));
+    });
+  }
+
+  #say(): void {
+    if (this.#asking && !this.#asking.isDead) return;
+    const node = this.#any();
+    this.#asking = node;
+    this.#calls += 1;
+    const call = this.#calls;
+    const fields = { from: 'bob', to: 'ada', body: String(this.answered), id: `m${this.answered}` };
+    push(node.domain, new Parameters(Object.entries(fields)), (result) => {
+      if (call !== this.#calls || node.isDead) return;
+      this.#asking = null;
+      if (!result || !isReplyError(result)) this.answered += 1;
+    });
+  }
+
+  #act(): void {
+    const { roll, tabs, network } = this;
+    const chance = roll(60);
+    const tab = tabs[roll(tabs.length || 1)];
+    if (chance < 20) this.#say();
+    else if (chance < 30 && tab?.node === null) tab.connect(this.#any());
+    else if (chance < 33 && tab?.isConnected) tab.disconnect();
+    else if (chance < 34 && this.#comings < TABS) this.#come();
+    else if (chance < 35 && !this.#isOneDead && tabs.length > 1) {
+      this.#isOneDead = true;
+      network.kill(this.#any());
+    } else if (chance < 39) network.clock.advance(100);
+    else if (chance < 41) {
+      const streams = [...network.streams.values()];
+      this.#silent = Array.from({ length: roll(4) }, () => streams[roll(streams.length)]);
+    }
+    for (const one of tabs) if (one.node?.isDead) one.disconnect();
+  }
+
+  /** Something that is on its way arrives; false: nothing is. */
+  #move(silent: readonly unknown[] = []): boolean {
+    const moving = this.network.moving.filter((tasks) => !silent.includes(tasks));
+    moving[this.roll(moving.length || 1)]?.shift()?.();
+    return moving.length > 0;
+  }
+
+  async #settle(): Promise<void> {
+    do await turn();
+    while (this.#move());
+    await turn();
+  }
+
+  async run(): Promise<void> {
+    this.#come();
+    await this.#settle();
+    for (let step = 0; step < STEPS; step += 1) {
+      if (this.roll(4) === 0) this.#act();
+      else this.#move(this.#silent);
+      await turn();
+    }
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const tab of this.tabs) if (!tab.isConnected) tab.connect(this.#any());
+      if (round < ROUNDS / 2) this.#say();
+      await this.#settle();
+      this.network.clock.advance(2000);
+    }
+    for (const node of this.network.nodes) node.close();
+  }
+}
+
+t.test(
+  'clients of a user on several nodes, one of which is killed, have messages in order, and lose none',
+  async (t) => {
+    if (asked > 0) t.setTimeout(asked * 10_000);
+    for (let seed = first; seed < first + seeds; seed += 1) {
+      const run = new Run(dice(seed * 7919));
+      await run.run();
+      for (const [at, { log }] of run.tabs.entries()) {
+        const sorted = log.toSorted((a, b) => a - b);
+        if (String(sorted) !== String(log)) t.strictSame(log, sorted, `seed ${seed}: client ${at}`);
+      }
+      const had = new Set(run.tabs.flatMap(({ log }) => log));
+      const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
+      if (lost.length > 0) t.strictSame(lost, [], `seed ${seed}: lost`);
+      if (run.answered < ROUNDS / 2) t.ok(false, `seed ${seed}: ${run.answered} answered`);
+    }
+    t.pass(`${seeds} runs`);
+  },
+);

@@ -1,0 +1,375 @@
+/**
+ * A cluster in one process: whole domains of several nodes, whose streams, and whose answers of JetStream, move on when a test says so.
+ * Nodes are killed with what they have not sent yet, and are lost to each other node at a moment of its own.
+ */
+import { Domain } from '../../src/actors/domain.js';
+import { createSystem } from '../../src/actors/system.js';
+import { newTimers } from '../../src/actors/timers.js';
+import { Adoption } from '../../src/cluster/adoption.js';
+import { ClusteredDomain } from '../../src/cluster/domain.js';
+import { DomainMessages, HeldMessages } from '../../src/cluster/held-messages.js';
+import { HybridClock } from '../../src/cluster/hybrid-clock.js';
+import { take } from '../../src/cluster/incoming.js';
+import { ClusterJournal } from '../../src/cluster/journal.js';
+import type { KeptStream } from '../../src/cluster/kept-stream.js';
+import { Leaving } from '../../src/cluster/leaving.js';
+import { LeftQueues } from '../../src/cluster/left-queues.js';
+import { type LocalNode, nodeOfToken, RANDOM_DIGITS } from '../../src/cluster/local-node.js';
+import { Orphans } from '../../src/cluster/orphans.js';
+import { type Item, Peer } from '../../src/cluster/peer.js';
+import { Rpc } from '../../src/cluster/rpc.js';
+import { TicketRecords } from '../../src/cluster/ticket-records.js';
+import { type Config, loadConfig } from '../../src/config.js';
+import { Metrics } from '../../src/metrics.js';
+import { encodePacket } from '../../src/protocols/frame.js';
+import { ManualClock } from '../mqtt/support/clock.js';
+import { MemoryStore } from './memory-store.js';
+import { MemoryStream } from './memory-stream.js';
+
+type Task = () => void;
+
+export const DOMAIN = 'a.example';
+
+const settings = {
+  host: '127.0.0.1',
+  port: 0,
+  mqtt: { port: -1 },
+  admin: { port: 0 },
+  domains: [{ domain: DOMAIN, apikey: 'key', durability: 'always' }],
+  presence: { clientIdleMs: 36_000_000, graceMs: 36_000_000 },
+  limits: { comingsPerMinute: 0 },
+  data: 'none',
+};
+
+function configOf(): Config {
+  const loaded = loadConfig(settings);
+  if ('errors' in loaded) throw new Error(loaded.errors.join('; '));
+  return loaded.config;
+}
+
+/** A store that keeps nothing for long: what matters here is in JetStream. */
+function storeOf(name: string): MemoryStore {
+  const store = new MemoryStore();
+  Object.assign(store, { node: name, committed: (done: Task) => done() });
+  return store;
+}
+
+/** What is on its way, by its sender and receiver, each in order. */
+export class Network {
+  readonly clock = new ManualClock();
+  readonly nodes: ModelNode[] = [];
+  readonly streams = new Map<string, Task[]>();
+  readonly tickets = new MemoryStream();
+  readonly messages = new MemoryStream();
+  readonly left = new MemoryStream();
+
+  constructor(count: number) {
+    for (let n = 1; n <= count; n += 1) this.nodes.push(new ModelNode(`n${n}`, this));
+    for (const node of this.nodes) {
+      for (const { name } of this.nodes) if (name !== node.name) node.meet(name);
+    }
+  }
+
+  get living(): ModelNode[] {
+    return this.nodes.filter(({ isDead }) => !isDead);
+  }
+
+  post(stream: string, task: Task): void {
+    const tasks = this.streams.get(stream) ?? [];
+    this.streams.set(stream, tasks);
+    tasks.push(task);
+  }
+
+  /** The streams in which something is on its way. */
+  get moving(): Task[][] {
+    return [...this.streams.values()].filter(({ length }) => length > 0);
+  }
+
+  node(name: string): ModelNode {
+    return this.nodes.find((node) => node.name === name) as ModelNode;
+  }
+
+  /** A node is killed: of what it has sent to each node the first few arrive. */
+  kill(node: ModelNode): void {
+    node.isDead = true;
+    for (const [stream, tasks] of this.streams) {
+      const [kind, from, to] = stream.split(' ');
+      if (to === node.name || (kind === 'js' && from === node.name)) tasks.length = 0;
+    }
+    for (const other of this.living) {
+      if (other.peers.get(node.name)?.up) this.post(`items ${node.name} ${other.name}`, () => other.lose(node.name));
+    }
+  }
+}
+
+/** JetStream's stream as a node uses it: each request, and each answer, is on its way until the test moves it on. */
+function slowPort(
+  stream: MemoryStream,
+  network: Network,
+  node: { readonly name: string; readonly isDead: boolean },
+): KeptStream {
+  const later = (run: Task): void =>
+    network.post(`js ${node.name} jetstream`, () => {
+      if (!node.isDead) run();
+    });
+  const answer = (run: Task): void =>
+    network.post(`answer jetstream ${node.name}`, () => {
+      if (!node.isDead) run();
+    });
+  return new Proxy(stream as unknown as KeptStream, {
+    get: (target, method) => {
+      const found = Reflect.get(target, method) as (...args: readonly unknown[]) => unknown;
+      return (...args: readonly unknown[]) => {
+        if (method === 'write') {
+          const [key, data, done, expected] = args as [string, string, (answer: unknown) => void, number | null];
+          later(() => stream.write(key, data, (said) => answer(() => done(said)), expected ?? null));
+          return undefined;
+        }
+        if (method === 'remove') return later(() => void found.apply(stream, [...args]));
+        return new Promise((resolve, reject) => {
+          later(() => {
+            (found.apply(stream, [...args]) as Promise<unknown>).then(
+              (value) => answer(() => resolve(value)),
+              (error) => answer(() => reject(error)),
+            );
+          });
+        });
+      };
+    },
+  });
+}
+
+export class ModelNode implements LocalNode {
+  readonly peers = new Map<string, Peer>();
+  readonly tokenPrefix: string;
+  readonly encode = encodePacket;
+  readonly rpc: Rpc;
+  readonly stamps: HybridClock;
+  readonly leaving: Leaving;
+  readonly mesh: LocalNode['mesh'] & { readonly incarnation: number };
+  readonly domains = new Map<string, ClusteredDomain>();
+  readonly domain: Domain;
+  readonly cluster: ClusteredDomain;
+  isAnswering = false;
+  isDead = false;
+  /** Whether it takes no new clients, as it ends in order. */
+  isEnding = false;
+  readonly #adoption: Adoption;
+  readonly #records: TicketRecords;
+  readonly #held: HeldMessages;
+  readonly #orphans: Orphans;
+  readonly metrics = new Metrics();
+
+  constructor(
+    readonly name: string,
+    private readonly network: Network,
+  ) {
+    const { clock } = network;
+    const incarnation = 1;
+    this.tokenPrefix = Buffer.from(name).toString('hex');
+    this.mesh = {
+      peers: this.peers,
+      incarnation,
+      send: (peer, item) => this.#send(peer, item),
+      broadcast: (item) => {
+        for (const peer of this.peers.values()) this.#send(peer, item);
+      },
+      barrier: (done, nodes = this.peers.values()) => this.#barrier(done, nodes),
+    };
+    this.rpc = new Rpc(this.mesh, clock, this.metrics.cluster);
+    this.stamps = new HybridClock(clock);
+    const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
+    this.#records = new TicketRecords({
+      ...{ jetstream, stream: slowPort(network.tickets, network, this), node: name, incarnation },
+      onConflict: (_domain, address, found) => this.#orphans.conflict(this.cluster, address, found),
+    });
+    this.#held = new HeldMessages(slowPort(network.messages, network, this), this);
+    this.#orphans = new Orphans({
+      ...{ name, mesh: this.mesh, rpc: this.rpc, domains: this.domains, records: this.#records, held: this.#held },
+      left: new LeftQueues(slowPort(network.left, network, this)),
+      metrics: this.metrics.cluster,
+      isYoung: () => false,
+      isFirst: () => false,
+      isQuiet: () => false,
+      leaversOf: () => new Set(),
+      now: () => clock.now(),
+    });
+    const sessions = { handOver: async () => 0, whenMoved: (done: Task) => done() };
+    this.leaving = new Leaving(this, clock, this.metrics.cluster, sessions);
+    this.#adoption = new Adoption({
+      ...{ name, clock, metrics: this.metrics.cluster, mesh: this.mesh },
+      domain: () => this.cluster,
+      isLeaving: () => this.isEnding,
+    });
+    const config = configOf();
+    const system = createSystem({ metrics: this.metrics });
+    let cluster: ClusteredDomain | undefined;
+    const runtime = {
+      ...{ system, metrics: this.metrics, clock, encode: encodePacket, store: storeOf(name), era: `e${name}` },
+      ...newTimers(clock, config),
+      post: () => () => undefined,
+      cluster: (domain: Domain) => {
+        cluster = new ClusteredDomain(this, domain);
+        return cluster;
+      },
+    };
+    this.domain = new Domain(runtime, config.domains[0] as never, config);
+    this.cluster = cluster as unknown as ClusteredDomain;
+    this.domains.set(DOMAIN, this.cluster);
+    this.#answer();
+  }
+
+  meet(name: string): void {
+    const peer = new Peer(name, 1, 0, false);
+    peer.stream = { backlog: 0 } as Peer['stream'];
+    this.peers.set(name, peer);
+  }
+
+  #send(peer: Peer, item: string): void {
+    if (!peer.up || this.isDead) return;
+    const other = this.network.node(peer.name);
+    this.network.post(`items ${this.name} ${peer.name}`, () => other.receive(this.name, JSON.parse(item)));
+  }
+
+  receive(from: string, item: Item): void {
+    const peer = this.peers.get(from);
+    if (!peer?.up || this.isDead) return;
+    const [kind, , ...fields] = item;
+    if (kind === '?' || kind === '!') this.rpc.received(peer, item);
+    else if (take(this.cluster, peer, kind, fields) !== 'taken') throw new Error(`refused ${JSON.stringify(item)}`);
+  }
+
+  #barrier(done: Task, nodes: Iterable<Peer>): void {
+    let waiting = 1;
+    const finish = (): void => {
+      waiting -= 1;
+      if (waiting === 0) done();
+    };
+    for (const peer of nodes) {
+      if (!peer.up) continue;
+      waiting += 1;
+      let isOver = false;
+      const acknowledged = (): void => {
+        if (!isOver) finish();
+        isOver = true;
+      };
+      this.#released.set(peer, [...(this.#released.get(peer) ?? []), acknowledged]);
+      this.network.post(`items ${this.name} ${peer.name}`, () =>
+        this.network.post(`acks ${peer.name} ${this.name}`, acknowledged),
+      );
+    }
+    finish();
+  }
+
+  readonly #released = new Map<Peer, Task[]>();
+
+  #answer(): void {
+    const { rpc } = this;
+    rpc.handle('adopt', (peer, fields, reply) => this.#adoption.receive(peer, fields, reply));
+    rpc.handle('adopted', (_peer, fields, reply) => {
+      this.#adoption.passed(fields);
+      reply(true);
+    });
+    rpc.handle('taken', (peer, [addresses], reply) => {
+      this.#orphans.taken(peer, addresses);
+      reply(true);
+    });
+    rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
+    rpc.handle('pass', (_peer, [, address, to], reply) => {
+      this.cluster.handover.pass(address as never, to as string, () => reply(true));
+    });
+    rpc.handle('claim', (peer, [, ...fields], reply) => this.cluster.claims.answer(peer, fields, reply));
+    rpc.handle('outcomes', (_peer, [, ...fields], reply) => this.cluster.claims.answerOutcomes(fields, reply));
+    rpc.handle('visit', (_peer, [, address, token], reply) => {
+      this.leaving.whenMoved(address as never, () =>
+        this.#orphans.whenTaken(address as never, () => {
+          const client = this.domain.tickets.find(token as string);
+          reply(client?.address === address ? client?.name : false);
+        }),
+      );
+    });
+  }
+
+  /** Another node's lease is over. */
+  lose(name: string): void {
+    const peer = this.peers.get(name);
+    if (!peer?.up) return;
+    peer.up = false;
+    peer.lostAt = performance.now();
+    this.#end(peer);
+  }
+
+  #end(peer: Peer): void {
+    for (const release of this.#released.get(peer) ?? []) release();
+    this.#released.delete(peer);
+    this.#adoption.lost(peer);
+    this.rpc.lost(peer);
+    this.cluster.remoteTransports.lost(peer);
+    this.cluster.remoteClients.lost(peer);
+    this.domain.takeOver();
+  }
+
+  /** Another node has ended in order. */
+  gone(name: string): void {
+    const peer = this.peers.get(name);
+    if (!peer) return;
+    peer.up = false;
+    this.peers.delete(name);
+    this.#end(peer);
+    this.#orphans.gone(peer);
+    this.cluster.remoteClients.drop(peer);
+    for (const _step of this.cluster.tracker.drop(peer));
+  }
+
+  /** Ends in order; resolves when all is handed over. */
+  async leave(): Promise<void> {
+    this.isEnding = true;
+    for (const other of this.network.living) {
+      const peer = other.peers.get(this.name);
+      if (peer) peer.leaving = true;
+    }
+    await this.leaving.handOver(0);
+    if (this.isDead) return;
+    this.isDead = true;
+    for (const other of this.network.living) {
+      this.network.post(`items ${this.name} ${other.name}`, () => other.gone(this.name));
+    }
+  }
+
+  close(): void {
+    const { idle, returning, grace, kept, system } = this.domain.runtime;
+    for (const timer of [idle, returning, grace, kept]) timer?.close();
+    system.close();
+  }
+
+  homeOf(token: string): Peer | null {
+    if (token.length <= RANDOM_DIGITS) return null;
+    const peer = this.peers.get(nodeOfToken(token));
+    return peer?.up ? peer : null;
+  }
+
+  journalOf(domain: Domain): ClusterJournal {
+    return new ClusterJournal(domain, this.network.clock, this.#records);
+  }
+
+  idsOf(): () => boolean {
+    return () => false;
+  }
+
+  heldOf(domain: Domain, items: { wire(packet: never): string }): DomainMessages {
+    return new DomainMessages(
+      domain,
+      this.#held,
+      (packet) => items.wire(packet as never),
+      () => this.network.clock.now(),
+    );
+  }
+
+  orphansOf(domain: Domain): ReturnType<Orphans['of']> {
+    return this.#orphans.of(domain);
+  }
+
+  sessionsOf(): null {
+    return null;
+  }
+}
