@@ -70,7 +70,7 @@ export async function endOf(response: Response): Promise<End> {
   if (response.status === 404 || response.status === 405) return { kind: 'unsupported', reason };
   if (response.status === 400) return { kind: 'stopped', reason };
   const isBusy = response.status === 429 || response.status === 503;
-  return { kind: 'lost', reason, ...(isBusy || waitMs > 0 ? { retryAfterMs: waitMs } : {}) };
+  return { kind: 'lost', reason, retryAfterMs: isBusy || waitMs > 0 ? waitMs : undefined };
 }
 
 /** Fetches an answer and its body; gives up after `limitMs`. */
@@ -188,7 +188,7 @@ export abstract class HttpLink implements Link {
 /** What a status says of a call: nothing where it is to be tried again on another connection. */
 function refusal({ ref }: Call, code: number, end: End): readonly Reply[] {
   if (end.kind === 'unknown' || (code >= 500 && code !== 503)) return [];
-  const retryAfter = end.kind === 'lost' ? Math.ceil((end.retryAfterMs ?? 0) / 1000) : 0;
+  const retryAfter = end.kind === 'lost' && end.retryAfterMs ? end.retryAfterMs / 1000 : undefined;
   const message = 'reason' in end ? end.reason : 'refused';
-  return [{ reply: ref, status: 'error', code, message, ...(retryAfter > 0 ? { retryAfter } : {}) }];
+  return [{ reply: ref, status: 'error', code, message, retryAfter }];
 }

@@ -374,7 +374,7 @@ export class Machine {
     this.#connect();
   }
 
-  #lost(attempt: Attempt, end: { readonly reason: string; readonly retryAfterMs?: number }): void {
+  #lost(attempt: Attempt, end: { readonly reason: string; readonly retryAfterMs?: number | undefined }): void {
     if (attempt.openedAt === null) {
       this.#tried.add(attempt.kind);
       const isOthersTurn = !this.#worked.has(attempt.kind) && end.retryAfterMs === undefined;

@@ -87,7 +87,8 @@ class SocketLink implements Link {
       if (this.#resumes && !this.#isOpen && this.#error?.detail === undefined) return { kind: 'older' };
       return { kind: 'stopped', reason: reasonOf(this.#error ?? {}, code) };
     }
-    return { kind: 'lost', reason: this.#error ? reasonOf(this.#error, code) : `closed with ${code}` };
+    const reason = this.#error ? reasonOf(this.#error, code) : `closed with ${code}`;
+    return { kind: 'lost', reason, retryAfterMs: Number(this.#error?.retryAfter) * 1000 || undefined };
   }
 }
 

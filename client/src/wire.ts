@@ -118,7 +118,7 @@ export function positionAfter(before: string | null, frame: Frame): string | nul
 /** Why a connection has ended, or has not come about. */
 export type End =
   /** The network, the server or something between them. `retryAfterMs`: not before. */
-  | { readonly kind: 'lost'; readonly reason: string; readonly retryAfterMs?: number }
+  | { readonly kind: 'lost'; readonly reason: string; readonly retryAfterMs?: number | undefined }
   /** This browser or this server has no such transport. */
   | { readonly kind: 'unsupported'; readonly reason: string }
   /** The server knows no positions: it wants to be asked as before there were any. */

@@ -75,6 +75,25 @@ t.test('a server that refuses the origin is asked no more', async (t) => {
   await t.rejects(visit.chat.ready, { code: 410, detail: 'origin is not allowed' });
 });
 
+t.test(
+  'a socket that is refused with a time comes again after it, and no other transport is tried before',
+  async (t) => {
+    const visit = new Visit(new FakePlatform());
+    await visit.come();
+    const asked = visit.platform.asked.length;
+    visit.platform.lastSocket.open();
+    visit.platform.lastSocket.say({ status: 'error', message: 'unavailable', retryAfter: 7 });
+    visit.platform.lastSocket.end(1013);
+    await settle();
+    t.equal(visit.heard.states.at(-1), 'waiting unavailable');
+    t.equal(visit.chat.state.retryAt, visit.platform.clock.now() + 10_500);
+    t.equal(visit.platform.asked.length, asked);
+    visit.platform.clock.advance(10_500);
+    await settle();
+    t.equal(visit.platform.asked.length, asked + 1, 'by the next transport');
+  },
+);
+
 const answers: readonly (readonly [status: number, headers: Record<string, string>, state: string, afterMs: number])[] =
   [
     [400, {}, 'stopped bad', 0],
