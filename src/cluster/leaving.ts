@@ -27,15 +27,23 @@ import type { Rpc } from './rpc.js';
 const SLICE_MS = 25;
 /** The least number of endpoints in one slice: any node can take this many at once, so a few endpoints need less than the whole time. */
 const LEAST_PER_SLICE = 25;
+/** The most endpoints in one slice, since what they have queued is not known before. */
+const MOST_PER_SLICE = 500;
 /** About how many characters one batch has. */
 const BATCH_CHARACTERS = 256 * 1024;
-/** How many batches may be unanswered. */
-const MOST_OPEN = 8;
+/**
+ * How many endpoints may be on their way, and about how many characters of them. On a busy machine an answer takes seconds: fewer would go
+ * over in time, and of more it would not be known at the end which have.
+ */
+const MOST_MOVING = 1000;
+const MOST_OPEN_CHARACTERS = 4 * 1024 * 1024;
 const LOOK_MS = 10;
 /** How many callbacks wait at most for the ends of moves; further ones are called at once, and the endpoint, which moves, refuses them. */
 export const MOST_ASKING = 10_000;
 /** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
 const GRACE_MS = 2500;
+/** For how long, counted from the beginning, answers for endpoints are waited for that are on their way: other nodes have these, or soon will. */
+const ANSWERED_MS = 6000;
 
 /** One endpoint on its way to another node. */
 interface Transfer {
@@ -101,9 +109,12 @@ export class Leaving {
   readonly #adopters = new Map<Address, Peer>();
   readonly #batches = new Map<string, Batch>();
   readonly #others: OtherNodes;
-  #open = 0;
+  /** Characters of batches that are not answered. */
+  #openCharacters = 0;
+  #startedAt = 0;
   #deadline = 0;
-  #waiting: (() => void)[] = [];
+  /** Called when a batch has been answered. */
+  #onAnswer: () => void = () => undefined;
   #count = 0;
   /** How many callbacks wait in `#moving`. */
   #asking = 0;
@@ -146,18 +157,19 @@ export class Leaving {
   /** Hands over all endpoints and sessions, spread over `overMs` milliseconds. Resolves with how many endpoints other nodes have taken. */
   async handOver(overMs: number): Promise<number> {
     this.isActive = true;
-    this.#deadline = this.clock.now() + overMs + GRACE_MS;
+    this.#startedAt = this.clock.now();
+    this.#deadline = this.#startedAt + overMs + GRACE_MS;
     if (this.#others.able.length === 0) return 0;
     const endpoints = await byNeed(this.node.domains.values());
     const sessions = this.sessions.handOver(() => this.#isInTime);
-    const perSlice = Math.max(LEAST_PER_SLICE, Math.ceil((endpoints.length * SLICE_MS) / (overMs || 1)));
-    for (let at = 0; at < endpoints.length && this.#isInTime; at += overMs === 0 ? endpoints.length : perSlice) {
+    for (let at = 0; at < endpoints.length && this.#isInTime; ) {
       if (at > 0) await this.#pause(SLICE_MS);
-      const slice = overMs === 0 ? endpoints : endpoints.slice(at, at + perSlice);
+      const slice = overMs === 0 ? endpoints : endpoints.slice(at, this.#endOfSlice(at, endpoints.length, overMs));
       for (const { cluster, address } of slice) this.#stop(cluster, address, new Set());
+      at += slice.length;
       await this.#hasRoom();
     }
-    while (this.#moving.size > 0 && this.#isInTime) await this.#pause(LOOK_MS);
+    while (this.#moving.size > 0 && (this.#isInTime || this.spentMs < ANSWERED_MS)) await this.#pause(LOOK_MS);
     await sessions;
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
@@ -165,6 +177,17 @@ export class Leaving {
     const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length, sessions: await sessions };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;
+  }
+
+  /** Up to which of `count` endpoints a slice goes that begins with one. By the clock: a slice that comes late catches up. */
+  #endOfSlice(at: number, count: number, overMs: number): number {
+    const due = Math.ceil((count * (this.spentMs + SLICE_MS)) / overMs);
+    return Math.min(Math.max(due, at + LEAST_PER_SLICE), at + MOST_PER_SLICE);
+  }
+
+  /** For how long this node has been ending, in milliseconds; 0: it is not. */
+  get spentMs(): number {
+    return this.isActive ? this.clock.now() - this.#startedAt : 0;
   }
 
   get #isInTime(): boolean {
@@ -176,8 +199,12 @@ export class Leaving {
   }
 
   async #hasRoom(): Promise<void> {
-    while (this.#open >= MOST_OPEN && this.#isInTime) {
-      await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), this.#pause(ADOPT_MS)]);
+    const isFull = (): boolean => this.#moving.size >= MOST_MOVING || this.#openCharacters >= MOST_OPEN_CHARACTERS;
+    while (isFull() && this.#isInTime) {
+      const answered = new Promise<void>((resolve) => {
+        this.#onAnswer = resolve;
+      });
+      await Promise.race([answered, this.#pause(ADOPT_MS)]);
     }
   }
 
@@ -238,10 +265,11 @@ export class Leaving {
     const key = `${batch.peer.name}\n${batch.cluster.domain.name}`;
     if (this.#batches.get(key) !== batch) return;
     this.#batches.delete(key);
-    this.#open += 1;
+    const { characters } = batch;
+    this.#openCharacters += characters;
     void this.#send(batch).finally(() => {
-      this.#open -= 1;
-      for (const go of this.#waiting.splice(0)) go();
+      this.#openCharacters -= characters;
+      this.#onAnswer();
     });
   }
 

@@ -16,6 +16,7 @@ import { DomainMessages, HeldMessages } from './held-messages.js';
 import { IdLog } from './id-log.js';
 import { JetStream } from './jetstream.js';
 import { ClusterJournal } from './journal.js';
+import type { Leaving } from './leaving.js';
 import { LeftQueues } from './left-queues.js';
 import type { LocalNode } from './local-node.js';
 import type { Mesh } from './mesh.js';
@@ -43,6 +44,7 @@ export interface NodeStoreOptions {
   readonly metrics: Metrics;
   readonly node: Pick<LocalNode, 'name' | 'rpc' | 'leaving'> & {
     readonly mesh: Mesh;
+    readonly leaving: Pick<Leaving, 'spentMs'>;
     readonly domains: ReadonlyMap<string, ClusteredDomain>;
     /** The domain of a name, which is made where it is served. */
     domainOf(name: string): ClusteredDomain | undefined;
@@ -181,7 +183,7 @@ export class NodeStore {
       journal.close();
     }
     this.#ids.flush();
-    if (this.#jetstream.available) await this.#parting.write();
+    if (this.#jetstream.available) await this.#parting.write(this.options.node.leaving.spentMs);
     const until = performance.now() + LAST_RECORDS_MS;
     const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
     while (this.#jetstream.available && isWaiting() && performance.now() < until) await sleep(LOOK_MS);

@@ -9,8 +9,11 @@ import type { Rpc } from './rpc.js';
 /** How many characters may be on their way to one node before the next piece is sent; its stream holds 32 Mi of them. */
 const MOST_BACKLOG = 4 * 1024 * 1024;
 const LOOK_MS = 10;
-/** How long a node may take to answer a piece, and to answer `arrived` (behind all that it has sent to this node before). */
-export const ADOPT_MS = 5000;
+/**
+ * How long a node may take to answer a piece, behind all that a busy machine has it do before (where the node is lost the wait ends at once),
+ * and to answer `arrived`, behind all that it has sent to this node before.
+ */
+export const ADOPT_MS = 10_000;
 const ARRIVED_MS = 1000;
 /** How long after an offer the node that made it may still forward packets that arrive there for what it has handed over. */
 export const PASSING_MS = 10_000;
@@ -22,6 +25,9 @@ interface Node {
 
 export class OtherNodes {
   #lastId = 0;
+  /** For each node, resolves when the texts before have been sent: a node takes the pieces of few texts at a time. */
+  readonly #sending = new WeakMap<Peer, Promise<unknown>>();
+  #arrived: Promise<void> | null = null;
 
   constructor(
     private readonly node: Node,
@@ -44,6 +50,15 @@ export class OtherNodes {
    * behind the text. Resolves with the answer to the last piece; null where the node refuses or is silent.
    */
   async offer(peer: Peer, kind: string, domain: string, text: string, sent: () => void): Promise<unknown> {
+    const sending = (this.#sending.get(peer) ?? Promise.resolve()).then(() => this.#send(peer, kind, domain, text));
+    this.#sending.set(peer, sending);
+    const { answer } = await sending;
+    sent();
+    return answer;
+  }
+
+  /** Resolves when the last piece has been sent, with a promise of the answer to it. */
+  async #send(peer: Peer, kind: string, domain: string, text: string): Promise<{ readonly answer: Promise<unknown> }> {
     this.#lastId += 1;
     const id = this.#lastId;
     const pieces = piecesOf(text);
@@ -52,12 +67,22 @@ export class OtherNodes {
       while (peer.up && peer.stream.backlog > MOST_BACKLOG) await this.#pause();
       answer = this.#ask(peer, kind, [domain, id, at, pieces.length, piece], ADOPT_MS);
     }
-    sent();
-    return answer;
+    return { answer };
   }
 
-  /** Resolves when all that other nodes had sent to this node has arrived: their answers come behind it in their streams. */
-  async allArrived(): Promise<void> {
+  /**
+   * Resolves when all that other nodes had sent to this node has arrived: their answers come behind it in their streams. Who asks at the same
+   * time is answered together.
+   */
+  allArrived(): Promise<void> {
+    this.#arrived ??= Promise.resolve().then(() => {
+      this.#arrived = null;
+      return this.#askAll();
+    });
+    return this.#arrived;
+  }
+
+  async #askAll(): Promise<void> {
     const nodes = [...this.node.mesh.peers.values()].filter(({ up, suspect }) => up && !suspect);
     await Promise.all(nodes.map((peer) => this.#ask(peer, 'arrived', [], ARRIVED_MS)));
   }

@@ -17,8 +17,10 @@ import { Passing } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 import { within } from './within.js';
 
-/** How long this may take of the ten seconds that a node has to end. */
+/** How long this may take; when it is over at the latest, counted from when the node has begun to end; and how long it may take even then. */
 const LONGEST_MS = 6000;
+const LATEST_MS = 8000;
+const LEAST_MS = 500;
 /** How many endpoints are on their way to JetStream at a time, and about how many characters of them. */
 const AT_ONCE = 2000;
 const AT_ONCE_CHARACTERS = 16 * 1024 * 1024;
@@ -56,12 +58,12 @@ export class Parting {
 
   constructor(private readonly options: PartingOptions) {}
 
-  /** Writes all endpoints of this node. Resolves when JetStream has them, or after `LONGEST_MS`. */
-  async write(): Promise<void> {
+  /** Writes all endpoints of this node, which has been ending for `spentMs`. Resolves when JetStream has them, or when it is time to end. */
+  async write(spentMs: number): Promise<void> {
     const domains = [...this.options.domains.values()].filter(({ domain }) => domain.settings.durability !== 'none');
     const endpoints = await byNeed(domains);
     if (endpoints.length === 0) return;
-    await within(LONGEST_MS, this.#writeAll(endpoints));
+    await within(Math.max(LEAST_MS, Math.min(LONGEST_MS, LATEST_MS - spentMs)), this.#writeAll(endpoints));
     this.#isLate = true;
     const left = this.#left.length;
     this.options.metrics.left += left;
