@@ -73,8 +73,8 @@ export interface System {
   /** What a connection has sent is about to be handled: turns that are requested meanwhile wait for `endRead`. Never called by an actor. */
   beginRead(): void;
   /**
-   * A read of the network is handled, and what it needed is in the processor's caches. Where it is the first since the event loop has slept,
-   * as one that comes alone is, its turn is run now: one of its own costs more than what it does. Where many messages wait for the only
+   * A read of the network is handled, and what it needed is in the processor's caches. Where it is the first since the event loop has slept
+   * that asks for a turn, as one that comes alone is, its turn is run now: one of its own costs more than what it does. Where many messages wait for the only
    * domain that is busy they are handled before their turn. Answers whether either has been, and none waits any more.
    */
   endRead(): boolean;
@@ -158,8 +158,8 @@ class TurnSystem implements System, TurnQueue {
   #isReading = false;
   /** Whether a turn was requested during the read. */
   #isWoken = false;
-  /** For how long the event loop had slept when the last read ended. */
-  #readAfterMs = -1;
+  /** For how long the event loop had slept when that was asked last. */
+  #knownSleptMs = -1;
 
   constructor({ metrics, sleptMs = () => nodeTiming.idleTime }: SystemOptions) {
     this.#metrics = metrics;
@@ -213,15 +213,19 @@ class TurnSystem implements System, TurnQueue {
   }
 
   endRead(): boolean {
-    const sleptMs = this.#sleptMs();
-    const isFirst = sleptMs !== this.#readAfterMs && this.#turn === null;
-    this.#readAfterMs = sleptMs;
-    const mayRun = this.#isWoken && isFirst && !this.isCrowded && this.#lanes.length < 2;
-    const isHandled = mayRun ? this.#runAtOnce() : this.#handleEarly();
+    const mayRun = this.#isWoken && this.#turn === null && !this.isCrowded && this.#lanes.length < 2;
+    const isHandled = mayRun && this.#hasSlept() ? this.#runAtOnce() : this.#handleEarly();
     this.#isReading = false;
     if (this.#isWoken) this.wake();
     this.#isWoken = false;
     return isHandled;
+  }
+
+  /** Whether the event loop has slept since this was asked last. */
+  #hasSlept(): boolean {
+    const before = this.#knownSleptMs;
+    this.#knownSleptMs = this.#sleptMs();
+    return this.#knownSleptMs !== before;
   }
 
   /** Runs a turn for the only lane that may have something to do. Answers whether it is over; otherwise the event loop has another. */
