@@ -74,8 +74,8 @@ export interface System {
   beginRead(): void;
   /**
    * A read of the network is handled, and what it needed is in the processor's caches. Where it is the first since the event loop has slept
-   * that asks for a turn, as one that comes alone is, its turn is run now: one of its own costs more than what it does. Where many messages wait for the only
-   * domain that is busy they are handled before their turn. Answers whether either has been, and none waits any more.
+   * that asks for a turn, as one that comes alone is, its turn is run now: one of its own costs more than what it does. Where many messages
+   * wait for the only domain that is busy they are handled before their turn. Answers whether either has been, and none waits any more.
    */
   endRead(): boolean;
   close(): void;
