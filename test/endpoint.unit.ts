@@ -148,6 +148,7 @@ async function polling(t: Parameters<typeof testMachine>[0]) {
         abort = handler;
       },
       cork: (write: () => void) => write(),
+      writeStatus: () => res,
       writeHeader: () => res,
       end: onBody,
     };
