@@ -1,4 +1,5 @@
 /** What becomes of an endpoint that fails on a message. Only bugs make one fail, so these messages are made to. */
+import { performance } from 'node:perf_hooks';
 import t from 'tap';
 import type { Packet } from '../src/actors/packet.js';
 import type { Show } from '../src/actors/presence.js';
@@ -158,13 +159,20 @@ async function polling(t: Parameters<typeof testMachine>[0]) {
   return { broker, domain, poll };
 }
 
+const { nodeTiming } = performance;
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Resolves when the event loop has slept: it has looked at the network since. */
+async function loopSlept(): Promise<void> {
+  const { idleTime } = nodeTiming;
+  while (nodeTiming.idleTime === idleTime) await new Promise((resolve) => setTimeout(resolve, 1));
+}
 
 t.test(
   'what a poll had taken when its browser went is not lost where the next one is attached before that is known',
   async (t) => {
     const { broker, domain, poll } = await polling(t);
-    const abort = poll(() => t.fail('the browser has gone'));
+    const abort = poll((body) => t.notMatch(body, 'one', 'a browser that may have gone has nothing to lose'));
     broker.push('tom', 'jack', 'one');
     // A poll that has just come takes the message at the end of the turn, and writes it when the event loop has looked at the network.
     await turnsUntil('a message sent', () => domain.metrics.sent.message > 0);
@@ -178,7 +186,7 @@ t.test('a poll that the event loop has looked at is answered in the turn in whic
   const { broker, poll } = await polling(t);
   const bodies: string[] = [];
   poll((body) => bodies.push(body));
-  await nextTurn();
+  await loopSlept();
   broker.push('tom', 'jack', 'one');
   t.strictSame(bodies, [], 'the turn has not begun');
   await nextTurn();
