@@ -68,6 +68,33 @@ t.test('What a receiver may not get as it came is written anew', async (t) => {
   t.ok(isPassedOn('300a 0001 74 06 03 0003 612f62', 5), 'with properties that are passed on');
 });
 
+t.test(
+  'A publication keeps no more in memory than is counted, however long its topic and properties are',
+  async (t) => {
+    const counted = 'x'.repeat(5000);
+    const userProperties = { one: counted, two: [counted, counted] };
+    for (const topic of ['t', counted]) {
+      for (const properties of [{}, { userProperties }, { userProperties, messageExpiryInterval: 9 }]) {
+        const packet: IPublishPacket = {
+          cmd: 'publish',
+          topic,
+          payload: counted,
+          qos: 1,
+          messageId: 1,
+          dup: false,
+          retain: false,
+        };
+        const came = read(generate({ ...packet, properties }, { protocolVersion: 5 }), 5);
+        const publication = publicationOf(came);
+        const parts = [publication.payload, publication.properties, publication.sent?.bytes ?? Buffer.alloc(0)];
+        const buffers = new Set(parts.map(({ buffer }) => buffer));
+        const bytes = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, publication.topic.length);
+        t.ok(bytes <= publication.bytes, `${bytes} where ${publication.bytes} are counted`);
+      }
+    }
+  },
+);
+
 t.test('Receivers are sent the same, passed on or written anew, and what mqtt-packet writes', async (t) => {
   const roll = dice(20_261_130);
   const text = (most: number): string =>

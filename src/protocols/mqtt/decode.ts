@@ -104,6 +104,9 @@ export function decode(
 
 const NO_PROPERTIES = new MessageProperties(EMPTY, PROPERTY.topicAlias);
 
+/** In characters. With a packet that is passed on its topic is in memory once more, which nobody counts: so it is a short one. */
+const LONGEST_PASSED_ON = 256;
+
 function decodePublish(
   bytes: Buffer,
   start: number,
@@ -141,23 +144,31 @@ function decodePublish(
   const retain = (flags & 1) !== 0;
   // 3.1.1 does not say that a length takes no more bytes than it needs; receivers are sent no such packet.
   const isShortest = body - start === 2 || bytes[body - 1] !== 0;
+  const isSame = isShortest && !dup && !retain && alias === null && expiryS === null;
   const sent: SentPublish | null =
-    isShortest && !dup && !retain && alias === null && expiryS === null
+    isSame && topic.length <= LONGEST_PASSED_ON
       ? { bytes: copy(bytes, start, end), isV5: version === 5, idAt: idAt - start }
       : null;
+  const { at } = reader;
   return {
     cmd: 'publish',
     topic,
-    payload: sent ? sent.bytes.subarray(reader.at - start) : copy(bytes, reader.at, end),
+    payload: sent ? sent.bytes.subarray(at - start) : copy(bytes, at, end),
     qos: qos as Qos,
     dup,
     retain,
     id,
     alias: alias ?? 0,
     expiryS,
-    properties: properties === NO_PROPERTIES ? EMPTY : properties.passedOn,
+    properties: propertiesOf(properties, sent, at - start),
     sent,
   };
+}
+
+/** What is passed on of the properties, all of which stand before `end` in a packet that is itself passed on. */
+function propertiesOf(properties: MessageProperties, sent: SentPublish | null, end: number): Buffer {
+  if (properties === NO_PROPERTIES) return EMPTY;
+  return sent ? sent.bytes.subarray(end - properties.bytesPassedOn, end) : properties.passedOn;
 }
 
 function copy(bytes: Buffer, start: number, end: number): Buffer {

@@ -131,6 +131,10 @@ export class MessageProperties implements Visit {
     if (id !== PROPERTY.messageExpiry && id !== this.ownId) this.#spans.push(this.bytes.subarray(start, end));
   }
 
+  get bytesPassedOn(): number {
+    return this.#spans.reduce((sum, { length }) => sum + length, 0);
+  }
+
   /** The properties that are passed on, encoded: a copy. */
   get passedOn(): Buffer {
     return Buffer.concat(this.#spans);
