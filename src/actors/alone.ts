@@ -149,6 +149,10 @@ export class Alone implements DomainCluster {
     done([]);
   }
 
+  isTaking(): boolean {
+    return false;
+  }
+
   whenTaken(_addresses: unknown, done: () => void): void {
     done();
   }

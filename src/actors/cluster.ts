@@ -227,6 +227,8 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
    * node hands over meanwhile, since it ends, is forgotten by those that have taken it.
    */
   forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void;
+  /** Whether this node is taking an endpoint over from one that is gone. */
+  isTaking(address: Address): boolean;
   /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node from one that is gone. */
   whenTaken(addresses: readonly Address[] | null, done: () => void): void;
   readonly sessions: ClusterSessions;

@@ -19,6 +19,8 @@ export interface OrphanFinder {
    * node that is gone.
    */
   revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
+  /** Whether an endpoint is being taken over by this node. */
+  isTaking(address: Address): boolean;
   /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node. */
   whenTaken(addresses: readonly Address[] | null, done: () => void): void;
 }

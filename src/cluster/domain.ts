@@ -263,6 +263,10 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.forgetting.forget(what, done);
   }
 
+  isTaking(address: Address): boolean {
+    return this.orphans?.isTaking(address) === true;
+  }
+
   whenTaken(addresses: readonly Address[] | null, done: () => void): void {
     if (this.orphans) this.orphans.whenTaken(addresses, done);
     else done();

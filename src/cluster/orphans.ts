@@ -113,6 +113,7 @@ export class Orphans {
         this.find(cluster, address, null, done, bytes);
         return true;
       },
+      isTaking: (address) => this.#open.has(address),
       whenTaken: (addresses, done) => {
         oneByOne(addresses ?? this.#open.of(domain.name), (address, next) => this.whenTaken(address, next), done);
       },
@@ -131,9 +132,11 @@ export class Orphans {
   find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done, bytes = 0): void {
     const { domain } = cluster;
     const start = (): void => {
+      const isTaking = this.#open.has(address);
+      // A client comes when its takeover is over; a message, when the endpoint is here.
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
-      if (isHere) return done('here');
-      if (this.#open.has(address)) return this.#wait(address, bytes, start, done);
+      if (isHere && (token === null || !isTaking)) return done('here');
+      if (isTaking) return this.#wait(address, bytes, start, done);
       this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };
     start();

@@ -104,12 +104,19 @@ export class Whereabouts {
     const search: Search = { address, token, counting, done, asked: new Map(), next: () => undefined };
     search.next = () => {
       // The client may have come to this node while another node was asked.
-      if (domain.tickets.find(token)?.address === address) return done('here');
+      if (domain.tickets.find(token)?.address === address) return this.#here(search);
       const peer = this.candidates(address, token).find((one) => !search.asked.has(one));
       if (peer) this.#ask(search, peer);
       else this.#adopt(search);
     };
     search.next();
+  }
+
+  /** A client whose endpoint this node is taking over comes when that is over. */
+  #here({ address, done }: Search): void {
+    const { orphans } = this.options;
+    if (orphans) orphans.whenTaken([address], () => done('here'));
+    else done('here');
   }
 
   /** Looks for a ticket that no living node knows among the endpoints of nodes that are gone. */

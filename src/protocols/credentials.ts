@@ -77,11 +77,20 @@ function noteUnknown(domain: Domain, { node, id }: Ticket): void {
 }
 
 /**
+ * The client of a ticket on this node that may be let in; null also for one that this node is still taking over from a node that is gone: what
+ * others send to that node is lost until they know, and the client is told so when it comes.
+ */
+export function findHere(domain: Domain, ticket: string): Client | null {
+  const client = findTicket(domain, ticket);
+  return client && domain.cluster.isTaking(client.address) ? null : client;
+}
+
+/**
  * Finds the client of a ticket wherever in the cluster it lives: `done` is called at once for a client of this node, later
  * with a stand-in for a client of another node.
  */
 export function locateTicket(domain: Domain, ticket: string, counting: boolean, done: FoundClient): void {
-  const client = findTicket(domain, ticket);
+  const client = findHere(domain, ticket);
   if (client) done(client);
   else visitTicket(domain, ticket, counting, done);
 }

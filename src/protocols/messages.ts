@@ -187,8 +187,12 @@ function postNamed(
   const release = domain.sendOrder.hold(sender);
   const send = (claims: readonly Claim[]) =>
     release(() => {
-      sendClaimed(domain, letter, id, claims, tell, whenKnown);
-      if (!whenKnown) reply(null);
+      // The node of a call that is under way may die with the message: who repeats the call is answered when that is known.
+      const isUnderWay = claims.some(({ sent, isNew }) => !isNew && sent.outcome === null);
+      const asking = whenKnown ?? (isUnderWay ? reply : null);
+      const gathering = asking && new Gathering(letter, id, isUnderWay || domain.answersFromDisk, asking);
+      sendClaimed(domain, letter, id, claims, tell, gathering);
+      if (!gathering) reply(null);
     });
   const here = () => send(domain.messageIds.claim(sender, id, addressees));
   const isAsked = domain.cluster.claimIds(sender, id, addressees, (claims) => {
@@ -205,10 +209,9 @@ function sendClaimed(
   id: string,
   claims: readonly Claim[],
   tell: (outgoing: Outgoing) => void,
-  whenKnown: Reply<Sent | null> | null,
+  gathering: Gathering | null,
 ): void {
   const { messageIds, metrics } = domain;
-  const gathering = whenKnown && new Gathering(letter, id, domain.answersFromDisk, whenKnown);
   for (const [at, [to, target]] of letter.receivers.entries()) {
     const { sent, isNew } = claims[at] as Claim;
     if (gathering) sent.whenKnown((outcome) => gathering.known(at, outcome, sent.members));

@@ -9,7 +9,7 @@ import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND } from '../err
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
-import { findTicket, isSignedOut, mayBeElsewhere, visitTicket } from './credentials.js';
+import { findHere, isSignedOut, mayBeElsewhere, visitTicket } from './credentials.js';
 import type { Headers } from './headers.js';
 import { allowedOrigin, isAllowedOrigin } from './origin.js';
 import { type PageQuery, readPageQuery } from './page-query.js';
@@ -84,7 +84,7 @@ export function findReceiver(
   found: Found,
 ): void {
   if (domain && asked && isSignedOut(domain, ticket)) return found.stop();
-  const client = domain ? findTicket(domain, ticket) : null;
+  const client = domain ? findHere(domain, ticket) : null;
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return found.refuse(TICKET_NOT_FOUND);
   const admission = limits.admit(res, headers, allow);
   if (admission === null) return;

@@ -3,7 +3,8 @@
  * others are slow: whole domains of several nodes in one process, whose streams and JetStream move on when chance says so. PROTOCOL.md
  * sections 5, 12 and 20.
  *
- * `ORDER_MODEL_SEEDS=500` runs so many seeds; `ORDER_MODEL_FIRST` is the first of them.
+ * `ORDER_MODEL_SEEDS=500` runs so many seeds; `ORDER_MODEL_FIRST` is the first of them. `ORDER_MODEL_DEATHS` and `ORDER_MODEL_ENDS` are how
+ * many nodes are killed (1), and end in order (0), at most.
  */
 import t from 'tap';
 import type { NamedClient } from '../../src/actors/client.js';
@@ -19,8 +20,10 @@ import { dice } from '../support/dice.js';
 import { type ModelNode, Network } from '../support/model-cluster.js';
 
 const asked = Number(process.env.ORDER_MODEL_SEEDS ?? 0);
-const seeds = asked || 10;
+const seeds = asked || 20;
 const first = Number(process.env.ORDER_MODEL_FIRST ?? 1);
+const deaths = Number(process.env.ORDER_MODEL_DEATHS ?? 1);
+const ends = Number(process.env.ORDER_MODEL_ENDS ?? 0);
 const NODES = 5;
 const TABS = 4;
 const STEPS = 1500;
@@ -107,7 +110,8 @@ class Run {
   readonly tabs: Tab[] = [];
   answered = 0;
   #comings = 0;
-  #isOneDead = false;
+  #deaths = 0;
+  #ends = 0;
   /** The node that has not answered yet; null: none. */
   #asking: ModelNode | null = null;
   #calls = 0;
@@ -117,8 +121,8 @@ class Run {
   constructor(private readonly roll: Roll) {}
 
   #any(): ModelNode {
-    const { living } = this.network;
-    return living[this.roll(living.length)] as ModelNode;
+    const open = this.network.living.filter(({ isEnding }) => !isEnding);
+    return open[this.roll(open.length)] as ModelNode;
   }
 
   #come(): void {
@@ -152,13 +156,16 @@ class Run {
     else if (chance < 30 && tab?.node === null) tab.connect(this.#any());
     else if (chance < 33 && tab?.isConnected) tab.disconnect();
     else if (chance < 34 && this.#comings < TABS) this.#come();
-    else if (chance < 35 && !this.#isOneDead && tabs.length > 1) {
-      this.#isOneDead = true;
+    else if (chance < 35 && this.#deaths < deaths && tabs.length > 1) {
+      this.#deaths += 1;
       network.kill(this.#any());
     } else if (chance < 39) network.clock.advance(100);
     else if (chance < 41) {
       const streams = [...network.streams.values()];
       this.#silent = Array.from({ length: roll(4) }, () => streams[roll(streams.length)]);
+    } else if (chance < 42 && this.#ends < ends && tabs.length > 1) {
+      this.#ends += 1;
+      void this.#any().leave();
     }
     for (const one of tabs) if (one.node?.isDead) one.disconnect();
   }

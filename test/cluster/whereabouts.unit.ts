@@ -36,6 +36,7 @@ function find(answer: string | false | null, adopted: Adopted): Promise<Whereabo
       find: (_address, _token, done) => done(adopted),
       laterS: () => 1,
       revive: () => false,
+      isTaking: () => false,
       whenTaken: (_a, done) => done(),
     },
   });

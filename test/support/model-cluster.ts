@@ -30,19 +30,20 @@ type Task = () => void;
 
 export const DOMAIN = 'a.example';
 
+export type Durability = 'always' | 'restart';
+
 const settings = {
   host: '127.0.0.1',
   port: 0,
   mqtt: { port: -1 },
   admin: { port: 0 },
-  domains: [{ domain: DOMAIN, apikey: 'key', durability: 'always' }],
   presence: { clientIdleMs: 36_000_000, graceMs: 36_000_000 },
   limits: { comingsPerMinute: 0 },
   data: 'none',
 };
 
-function configOf(): Config {
-  const loaded = loadConfig(settings);
+function configOf(durability: Durability): Config {
+  const loaded = loadConfig({ ...settings, domains: [{ domain: DOMAIN, apikey: 'key', durability }] });
   if ('errors' in loaded) throw new Error(loaded.errors.join('; '));
   return loaded.config;
 }
@@ -63,7 +64,10 @@ export class Network {
   readonly messages = new MemoryStream();
   readonly left = new MemoryStream();
 
-  constructor(count: number) {
+  constructor(
+    count: number,
+    readonly durability: Durability = 'always',
+  ) {
     for (let n = 1; n <= count; n += 1) this.nodes.push(new ModelNode(`n${n}`, this));
     for (const node of this.nodes) {
       for (const { name } of this.nodes) if (name !== node.name) node.meet(name);
@@ -97,8 +101,22 @@ export class Network {
       if (to === node.name || (kind === 'js' && from === node.name)) tasks.length = 0;
     }
     for (const other of this.living) {
-      if (other.peers.get(node.name)?.up) this.post(`items ${node.name} ${other.name}`, () => other.lose(node.name));
+      if (other.peers.get(node.name)?.up) this.ended(node, other, () => other.lose(node.name));
     }
+  }
+
+  /**
+   * Another node comes to know that a node is dead or gone, behind what that has sent it. What the node has sent to others has arrived by
+   * then too: a lease is longer than any frame's way, and what comes to a node comes in the order in which NATS has had it.
+   */
+  ended(node: ModelNode, other: ModelNode, task: Task): void {
+    this.post(`items ${node.name} ${other.name}`, () => {
+      for (const { name } of this.living) {
+        const sent = this.streams.get(`items ${node.name} ${name}`) ?? [];
+        while (sent.length > 1) sent.shift()?.();
+      }
+      task();
+    });
   }
 }
 
@@ -201,7 +219,7 @@ export class ModelNode implements LocalNode {
       domain: () => this.cluster,
       isLeaving: () => this.isEnding,
     });
-    const config = configOf();
+    const config = configOf(network.durability);
     const system = createSystem({ metrics: this.metrics });
     let cluster: ClusteredDomain | undefined;
     const runtime = {
@@ -332,7 +350,7 @@ export class ModelNode implements LocalNode {
     if (this.isDead) return;
     this.isDead = true;
     for (const other of this.network.living) {
-      this.network.post(`items ${this.name} ${other.name}`, () => other.gone(this.name));
+      this.network.ended(this, other, () => other.gone(this.name));
     }
   }
 

@@ -1,0 +1,87 @@
+/** What is said, and who comes, while a node dies and the others do not know it yet: whole domains of three nodes. PROTOCOL.md sections 11 and 20. */
+import t from 'tap';
+import type { Address } from '../../src/actors/address.js';
+import { chosenBy } from '../../src/cluster/rendezvous.js';
+import { isReplyError } from '../../src/errors.js';
+import { online } from '../../src/protocols/commands.js';
+import { locateTicket } from '../../src/protocols/credentials.js';
+import { push } from '../../src/protocols/messages.js';
+import { Parameters } from '../../src/protocols/parameters.js';
+import { turn } from '../mqtt/support/device.js';
+import { DOMAIN, type ModelNode, Network } from '../support/model-cluster.js';
+
+const bob = `/domain/${DOMAIN}/uid/bob` as Address;
+const parameters = (fields: Readonly<Record<string, string>>) => new Parameters(Object.entries(fields));
+
+/** Moves on what is on its way, but for streams of which `isLate` says so. */
+async function settle({ streams }: Network, isLate: (stream: string) => boolean = () => false): Promise<void> {
+  const next = () => [...streams].find(([stream, tasks]) => tasks.length > 0 && !isLate(stream))?.[1];
+  for (await turn(); next(); await turn()) next()?.shift()?.();
+}
+
+/** Sends the message; answers whether the call has been answered `ok`, or null where it has not been answered. */
+function say(node: ModelNode): () => boolean | null {
+  let answer: boolean | null = null;
+  push(node.domain, parameters({ from: 'bob', to: 'ada', body: 'hello', id: 'm1' }), (result) => {
+    answer = !result || !isReplyError(result);
+  });
+  return () => answer;
+}
+
+t.test('a call that is repeated is not answered ok while the first one may have died with its node', async (t) => {
+  const network = new Network(3, 'restart');
+  t.teardown(() => {
+    for (const node of network.nodes) node.close();
+  });
+  const home = network.nodes.find((node) => chosenBy(node, bob) === null) as ModelNode;
+  const [dying, other] = network.nodes.filter((node) => node !== home) as [ModelNode, ModelNode];
+  online(home.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+  await settle(network);
+  const waiting = () =>
+    [...home.domain.tickets.values()].flatMap(({ queued }) => queued.filter(({ kind }) => kind === 'message'));
+  const first = say(dying);
+  // The node that remembers bob's ids has noted this one, and its answer does not arrive any more.
+  await settle(network, (stream) => stream === `items ${home.name} ${dying.name}`);
+  t.equal(first(), null);
+  network.kill(dying);
+  const isLost = (stream: string): boolean => stream.startsWith(`items ${dying.name} `);
+  const second = say(other);
+  await settle(network, isLost);
+  t.equal(second(), null, 'it is not known what has become of it');
+  await settle(network);
+  t.equal(second(), false, 'nobody knows');
+  const third = say(other);
+  await settle(network);
+  t.strictSame([third(), waiting().length], [true, 1]);
+});
+
+t.test(
+  'a client that is taken over comes in when no node sends to the dead one any more, and hears of losses then',
+  async (t) => {
+    const network = new Network(3, 'restart');
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const [dying, taking] = network.nodes as [ModelNode, ModelNode];
+    let ticket = '';
+    online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+      if (!isReplyError(result)) ticket = result.ticket;
+    });
+    await settle(network);
+    network.clock.advance(200);
+    await settle(network);
+    network.kill(dying);
+    let comings = 0;
+    const come = () => locateTicket(taking.domain, ticket, true, (client) => (comings += client ? 1 : 0));
+    // The third node takes the dead one for alive still, and has not heard who has taken ada over.
+    const isLate = (stream: string): boolean => stream === 'items n1 n3' || stream === 'items n2 n3';
+    come();
+    await settle(network, isLate);
+    t.equal(taking.domain.tickets.size, 1);
+    come();
+    await settle(network, isLate);
+    t.equal(comings, 0);
+    await settle(network);
+    t.equal(comings, 2);
+  },
+);
