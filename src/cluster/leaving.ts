@@ -113,8 +113,8 @@ export class Leaving {
   #openCharacters = 0;
   #startedAt = 0;
   #deadline = 0;
-  /** Called when a batch has been answered. */
-  #onAnswer: () => void = () => undefined;
+  /** How many MQTT sessions other nodes have taken; null: some are on their way. */
+  #movedSessions: number | null = null;
   #count = 0;
   /** How many callbacks wait in `#moving`. */
   #asking = 0;
@@ -161,7 +161,11 @@ export class Leaving {
     this.#deadline = this.#startedAt + overMs + GRACE_MS;
     if (this.#others.able.length === 0) return 0;
     const endpoints = await byNeed(this.node.domains.values());
-    const sessions = this.sessions.handOver(() => this.#isInTime);
+    void this.sessions
+      .handOver(() => this.#isInTime)
+      .then((count) => {
+        this.#movedSessions = count;
+      });
     for (let at = 0; at < endpoints.length && this.#isInTime; ) {
       if (at > 0) await this.#pause(SLICE_MS);
       const slice = overMs === 0 ? endpoints : endpoints.slice(at, this.#endOfSlice(at, endpoints.length, overMs));
@@ -169,12 +173,12 @@ export class Leaving {
       at += slice.length;
       await this.#hasRoom();
     }
-    while (this.#moving.size > 0 && (this.#isInTime || this.spentMs < ANSWERED_MS)) await this.#pause(LOOK_MS);
-    await sessions;
+    while (this.#isMoving && (this.#isInTime || this.spentMs < ANSWERED_MS)) await this.#pause(LOOK_MS);
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#others.allArrived();
-    const what = { event: 'handed over', endpoints: this.#count, of: endpoints.length, sessions: await sessions };
+    const counts = { endpoints: this.#count, of: endpoints.length, sessions: this.#movedSessions ?? 0 };
+    const what = { event: 'handed over', ...counts };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;
   }
@@ -190,6 +194,10 @@ export class Leaving {
     return this.isActive ? this.clock.now() - this.#startedAt : 0;
   }
 
+  get #isMoving(): boolean {
+    return this.#moving.size > 0 || this.#movedSessions === null;
+  }
+
   get #isInTime(): boolean {
     return this.clock.now() < this.#deadline;
   }
@@ -200,12 +208,7 @@ export class Leaving {
 
   async #hasRoom(): Promise<void> {
     const isFull = (): boolean => this.#moving.size >= MOST_MOVING || this.#openCharacters >= MOST_OPEN_CHARACTERS;
-    while (isFull() && this.#isInTime) {
-      const answered = new Promise<void>((resolve) => {
-        this.#onAnswer = resolve;
-      });
-      await Promise.race([answered, this.#pause(ADOPT_MS)]);
-    }
+    while (isFull() && this.#isInTime) await this.#pause(LOOK_MS);
   }
 
   /** Chooses the node that gets an endpoint, by its address, and if possible among nodes that have a part of it; null: there is none. */
@@ -269,7 +272,6 @@ export class Leaving {
     this.#openCharacters += characters;
     void this.#send(batch).finally(() => {
       this.#openCharacters -= characters;
-      this.#onAnswer();
     });
   }
 

@@ -1,4 +1,4 @@
-/** Who waits for the end of an endpoint's move to another node. */
+/** Who waits for the end of an endpoint's move to another node, and for how long a node that ends waits for such ends. */
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import type { EndpointMessage } from '../../src/actors/endpoint.js';
@@ -87,4 +87,83 @@ t.test('who waits for the moves of very many endpoints, when no more may wait, i
   });
   sessionsMoved();
   t.ok(isDone);
+});
+
+/** A node that ends, with endpoints that stop at once, and another node that answers when the test says so. */
+function setUpWith(endpoints: number, sessions: Promise<number>) {
+  let stopped = 0;
+  const actor = {
+    tell: (message: EndpointMessage): void => {
+      if (message.kind === 'handedOver') setImmediate(message.done);
+      if (message.kind !== 'handOver') return;
+      stopped += 1;
+      message.done({ kept: {}, queues: null } as never);
+    },
+  };
+  const here = Array.from({ length: endpoints }, (_, n) => ({ address: `${address}${n}`, birth: 1, connected: 1 }));
+  const cluster = {
+    domain: { name: 'a.example' },
+    nodesOf: () => [],
+    items: {},
+    tracker: { here: () => here, actor: () => actor, records: new Map() },
+  } as unknown as ClusteredDomain;
+  const peer = new Peer('n2', 1, 0, false);
+  peer.stream = { backlog: 0 } as typeof peer.stream;
+  const offered: ((answer: unknown) => void)[] = [];
+  const node = {
+    name: 'n1',
+    mesh: { peers: new Map([['n2', peer]]), send: () => undefined, barrier: (done: () => void) => done() },
+    rpc: {
+      call: (_peer: Peer, kind: string, _fields: unknown, _ms: number, done: (answer: unknown) => void) => {
+        if (kind === 'adopt') offered.push(done);
+        else setImmediate(done, true);
+      },
+    },
+    domains: new Map([['a.example', cluster]]),
+  } as unknown as LeavingNode;
+  const clock = new ManualClock();
+  const metrics = { handoversRefused: 0, handedOver: 0 } as ClusterMetrics;
+  const leaving = new Leaving(node, clock, metrics, { handOver: () => sessions, whenMoved: (done) => done() });
+  let isOver = false;
+  void leaving.handOver(1000).then(() => {
+    isOver = true;
+  });
+  /** Lets time go by, in steps in which everything is done that is to be done. */
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 25) {
+      for (let n = 0; n < 10; n++) await turn();
+      clock.advance(25);
+    }
+    for (let n = 0; n < 10; n++) await turn();
+  };
+  const refuse = (): void => {
+    for (const answer of offered.splice(0)) answer(null);
+  };
+  return { pass, refuse, stopped: () => stopped, isOver: () => isOver };
+}
+
+t.test('a node that ends goes on with further endpoints as soon as those on their way have been refused', async (t) => {
+  const { pass, refuse, stopped } = setUpWith(3000, Promise.resolve(0));
+  await pass(800);
+  const before = stopped();
+  t.ok(before >= 1000 && before < 3000, 'no more are on their way at a time');
+  refuse();
+  await pass(100);
+  t.ok(stopped() > before);
+});
+
+t.test('a node that ends waits for answers up to its time, however many endpoints are on their way', async (t) => {
+  const { pass, isOver } = setUpWith(3000, Promise.resolve(0));
+  await pass(5900);
+  t.notOk(isOver());
+  await pass(200);
+  t.ok(isOver());
+});
+
+t.test('a node that ends waits no longer for MQTT sessions on their way than for endpoints', async (t) => {
+  const { pass, isOver } = setUpWith(0, new Promise(() => undefined));
+  await pass(5900);
+  t.notOk(isOver());
+  await pass(200);
+  t.ok(isOver());
 });
