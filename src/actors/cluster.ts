@@ -204,7 +204,7 @@ export interface MessageKeeper {
   /** A message has come into a queue of an endpoint. */
   hold(owner: Address, queue: string, packet: Packet): void;
   release(owner: Address, queue: string, packet: Packet): void;
-  /** The number of the first of these messages of an endpoint, which are numbered as they come; of none: that of the next message. */
+  /** The least number of these messages of an endpoint, which are numbered as they come; of none: that of the next message. */
   firstOf(owner: Address, packets: readonly Packet[]): number;
   /**
    * Forgets messages that nodes which are gone have kept for endpoints (null: for all of the domain), and that no node has taken over.

@@ -131,13 +131,14 @@ export class HeldMessages {
     if (held.revision > 0) this.stream.remove(held.revision);
   }
 
-  /** The number of the first of these messages of an endpoint; of none: that of the next message. */
+  /**
+   * The least number of these messages of an endpoint; of none: that of the next message. It need not be that of the first one: what a
+   * connection could not get out goes back in front, and has a new number.
+   */
   firstOf(owner: Address, packets: readonly Packet[]): number {
-    for (const packet of packets) {
-      const number = this.#held.get(packet)?.get(owner)?.number;
-      if (number !== undefined) return number;
-    }
-    return this.#next;
+    let first = this.#next;
+    for (const packet of packets) first = Math.min(first, this.#held.get(packet)?.get(owner)?.number ?? first);
+    return first;
   }
 
   /** Calls `done` when all messages held so far are in JetStream. */

@@ -105,3 +105,20 @@ t.test(
     );
   },
 );
+
+t.test(
+  'a client whose connection has given a message back is not taken for later than the messages behind it',
+  async (t) => {
+    const messages = new HeldMessages(new MemoryStream() as unknown as KeptStream, node);
+    const [first, second] = [packet('first'), packet('second')];
+    const hold = (one: Packet): void => messages.hold(domain, address, one, () => wireOf('any'));
+    hold(first);
+    hold(second);
+    // It counts as confirmed when the connection takes it, and goes back in front of what the connection has not taken.
+    messages.release(address, first);
+    hold(first);
+    t.equal(messages.firstOf(address, [first, second]), messages.firstOf(address, [second]));
+    t.ok(messages.firstOf(address, [first]) > messages.firstOf(address, [second]));
+    t.ok(messages.firstOf(address, []) > messages.firstOf(address, [first]), 'of none: the number of the next one');
+  },
+);

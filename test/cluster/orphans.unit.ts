@@ -36,6 +36,8 @@ class Node {
   readonly records: TicketRecords;
   readonly orphans: Orphans;
   readonly given: string[] = [];
+  /** What its endpoint's first client has queued. */
+  readonly queued: string[] = [];
   /** The eras that its endpoint's clients go on in; null: the one before. */
   readonly eras: (string | null)[] = [];
   readonly queues: LeftQueues;
@@ -68,6 +70,8 @@ class Node {
       const { moved, packetOf, era } = message;
       this.eras.push(era);
       for (const number of moved.queues?.unseen ?? []) this.given.push(bodyOf(packetOf(number)));
+      for (const number of moved.queues?.clients[0]?.entries ?? [])
+        this.queued.push(bodyOf(packetOf(number as number)));
       this.birth = 1;
       message.done(true);
     };
@@ -166,6 +170,23 @@ t.test(
     t.equal(tickets.scans, 0, 'records are found by the names of their nodes');
   },
 );
+
+t.test('a client has what its connection gave back before its node died, and what waited behind that', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
+  const [one, two] = [packetOf('one'), packetOf('two')];
+  const hold = (packet: Packet): void => n1.held.hold(name, address, packet, () => `[${wireOf(packet)},0,0]`);
+  hold(one);
+  hold(two);
+  // The connection takes the first, by which it counts as confirmed, and cannot get it out.
+  n1.held.release(address, one);
+  hold(one);
+  const from = n1.held.firstOf(address, [one, two]);
+  n1.records.put(name, address, { ...kept, clients: kept.clients.map((client) => ({ ...client, from })) });
+  n2.onKeep = () => n2.records.put(name, address, kept);
+  t.equal(await n2.find(), 'here');
+  t.strictSame(n2.queued.sort(), ['one', 'two']);
+});
 
 t.test('who asks for an endpoint that is being taken over waits until it has been', async (t) => {
   const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
