@@ -24,16 +24,26 @@ export interface GraceOptions {
   readonly isBusy: () => boolean;
 }
 
+type Absent = Pick<Peer, 'up' | 'hiddenAt'>;
+
 export class Grace {
   constructor(private readonly options: GraceOptions) {}
 
-  /** Calls `done` when the grace of a peer that is gone from now on is over, or the peer is there again. */
-  after(peer: Pick<Peer, 'up'>, done: () => void): void {
+  /**
+   * Calls `done` when the grace of a peer that is gone from now on is over, or the peer is there again; not where it was there again and is
+   * gone again, which begins another grace.
+   */
+  after(peer: Absent, done: () => void): void {
     const { timers, graceMs, now } = this.options;
-    timers.after(graceMs, () => this.#look(peer, now() + LONGEST_MS, done));
+    const { hiddenAt } = peer;
+    timers.after(graceMs, () => {
+      this.#look(peer, now() + LONGEST_MS, () => {
+        if (peer.up || peer.hiddenAt === hiddenAt) done();
+      });
+    });
   }
 
-  #look(peer: Pick<Peer, 'up'>, until: number, done: () => void): void {
+  #look(peer: Absent, until: number, done: () => void): void {
     const { timers, rpc, peers, leaseMs, isBusy, now } = this.options;
     if (peer.up || now() >= until) return done();
     rpc.callAll(peers.values(), 'takingOver', [], leaseMs, (answers) => {

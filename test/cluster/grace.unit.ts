@@ -9,7 +9,7 @@ const GRACE_MS = 8000;
 function setUp() {
   const clock = new ManualClock();
   const nodes = { isBusy: false, answers: [] as unknown[] };
-  const peer = { up: false };
+  const peer = { up: false, hiddenAt: 1 };
   let answerMs = 0;
   let asked = 0;
   const grace = new Grace({
@@ -30,7 +30,7 @@ function setUp() {
   const answerAfter = (ms: number): void => {
     answerMs = ms;
   };
-  return { clock, nodes, peer, answerAfter, asked: () => asked, isOver: () => isOver };
+  return { clock, nodes, peer, grace, answerAfter, asked: () => asked, isOver: () => isOver };
 }
 
 t.test('the grace ends where no node has more to take over; a node of an earlier version does not know', (t) => {
@@ -84,5 +84,22 @@ t.test('nobody is asked any more when the node that was gone is there again', (t
   clock.advance(60_000);
   t.equal(asked(), before);
   t.equal(isOver(), true);
+  t.end();
+});
+
+t.test('users of a node that is gone, back, and gone again have the whole of the second grace', (t) => {
+  const { clock, peer, grace, isOver } = setUp();
+  clock.advance(GRACE_MS - 1000);
+  peer.hiddenAt = 2;
+  let isSecondOver = false;
+  grace.after(peer, () => {
+    isSecondOver = true;
+  });
+  clock.advance(GRACE_MS - 1);
+  t.equal(isOver(), false);
+  t.equal(isSecondOver, false);
+  clock.advance(1);
+  t.equal(isOver(), false, 'the second grace ends it');
+  t.equal(isSecondOver, true);
   t.end();
 });
