@@ -184,20 +184,21 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
     this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
       const { domain } = this.domains.get(name as string) ?? {};
-      this.#whenSettled(address as Address, () => {
+      const find = (): void => {
         const client = domain?.tickets.find(token as string);
         if (client?.address === address) return reply(client?.name);
         // An empty name: the ticket was ended by a sign-out, and a connection that attaches to it is stopped (remote-transport.ts).
         // Where the ticket is unknown the answer is false; null stands for a node that has not answered.
         reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : false);
-      });
+      };
+      this.#whenSettled(address as Address, find, () => reply(null));
     });
   }
 
-  /** Calls `done` when an endpoint is neither on its way from this node nor being taken over by it. */
-  #whenSettled(address: Address, done: () => void): void {
+  /** Calls `done` when an endpoint is neither on its way from this node nor being taken over by it; `full` where too many wait for that. */
+  #whenSettled(address: Address, done: () => void, full: () => void): void {
     const { orphans } = this.#store ?? {};
-    this.leaving.whenMoved(address, () => (orphans ? orphans.whenTaken(address, done) : done()));
+    this.leaving.whenMoved(address, () => (orphans ? orphans.whenTaken(address, done, full) : done()));
   }
 
   /** Resolves when this node is in the cluster and knows what the others know, or cannot join for now. */

@@ -120,9 +120,14 @@ export class Orphans {
     };
   }
 
-  /** Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. */
-  whenTaken(address: Address, done: () => void): void {
-    if (!this.#open.wait(address, 0, () => done())) done();
+  /**
+   * Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. `full`: called in place of it
+   * where too many wait.
+   */
+  whenTaken(address: Address, done: () => void, full = done): void {
+    if (this.#open.wait(address, 0, () => done())) return;
+    if (this.#open.has(address)) full();
+    else done();
   }
 
   /**

@@ -10,6 +10,7 @@ import { LeftQueues, leftText } from '../../src/cluster/left-queues.js';
 import { NumberedPackets } from '../../src/cluster/numbered-packets.js';
 import { Orphans } from '../../src/cluster/orphans.js';
 import type { Peer } from '../../src/cluster/peer.js';
+import { MOST_WAITING } from '../../src/cluster/takeovers.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
 import type { ClusterMetrics } from '../../src/metrics.js';
 import { MemoryStream } from '../support/memory-stream.js';
@@ -201,6 +202,27 @@ t.test('who asks for an endpoint that is being taken over waits until it has bee
   n2.orphans.whenTaken(address, () => births.push(n2.birth));
   t.strictSame(births, [1, 1]);
 });
+
+t.test(
+  'of too many who ask for an endpoint that is being taken over the last are not told that it is not there',
+  async (t) => {
+    const n2 = new Node('n2', new MemoryStream(), new MemoryStream());
+    const found = n2.find();
+    let settled = 0;
+    for (let n = 0; n < MOST_WAITING; n++) n2.orphans.whenTaken(address, () => void settled++);
+    let isFull = false;
+    n2.orphans.whenTaken(
+      address,
+      () => t.fail('it is being taken over still'),
+      () => {
+        isFull = true;
+      },
+    );
+    t.ok(isFull);
+    await found;
+    t.equal(settled, MOST_WAITING);
+  },
+);
 
 t.test('a takeover that JetStream has failed half-way is done again by the same node', async (t) => {
   const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
