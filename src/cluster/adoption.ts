@@ -39,6 +39,9 @@ type Reply = (answer: unknown) => void;
 export class Adoption {
   readonly #pieces = new Pieces();
   readonly #timers: Timers;
+  /** With which batch an endpoint has come last, for as long as the node that sent the batch may still forward packets. */
+  readonly #batches = new Map<Address, number>();
+  #lastBatch = 0;
 
   constructor(private readonly options: AdoptionOptions) {
     this.#timers = new Timers(options.clock);
@@ -110,8 +113,14 @@ export class Adoption {
   /** After `PASSING_MS` a node counts as having forwarded everything, as it may have died before it could say so. */
   #settleLate(cluster: ClusteredDomain, endpoints: readonly Endpoint[]): void {
     const addresses = endpoints.map(({ target }) => target.address);
+    this.#lastBatch += 1;
+    const batch = this.#lastBatch;
+    for (const address of addresses) this.#batches.set(address, batch);
     this.#timers.after(PASSING_MS, () => {
-      this.passed([cluster.domain.name, addresses]);
+      // An endpoint that has come from another node since is on its way from there.
+      const settled = addresses.filter((address) => this.#batches.get(address) === batch);
+      for (const address of settled) this.#batches.delete(address);
+      this.passed([cluster.domain.name, settled]);
     });
   }
 }

@@ -1,5 +1,6 @@
 /** Batches of endpoints that another node hands over. */
 import t from 'tap';
+import type { EndpointMessage } from '../../src/actors/endpoint.js';
 import { Adoption } from '../../src/cluster/adoption.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
 import { Peer } from '../../src/cluster/peer.js';
@@ -9,13 +10,20 @@ import { ManualClock } from '../mqtt/support/clock.js';
 function setUp() {
   const clock = new ManualClock();
   const metrics = { adoptionsRefused: 0, adopted: 0 };
-  const domain = { name: 'a.example', runtime: { clock } };
+  const told: string[] = [];
+  const actor = {
+    tell: (message: EndpointMessage): void => {
+      told.push(message.kind);
+      if (message.kind === 'adopt') message.done(true);
+    },
+  };
+  const domain = { name: 'a.example', runtime: { clock }, endpoint: () => actor };
   const adoption = new Adoption({
     name: 'n1',
     clock,
     metrics: metrics as ClusterMetrics,
     mesh: { barrier: (done) => done() },
-    domain: () => ({ domain }) as unknown as ClusteredDomain,
+    domain: () => ({ domain, tracker: { actor: () => actor } }) as unknown as ClusteredDomain,
     isLeaving: () => false,
   });
   const peer = new Peer('n2', 1, 0, false);
@@ -27,7 +35,13 @@ function setUp() {
     });
     return answer;
   };
-  return { metrics, answerTo };
+  return { clock, metrics, told, answerTo };
+}
+
+const kept = { nick: '', show: 'available', status: '', buddies: [], rooms: [], isAway: false, clients: [] };
+
+function batchOf(...fields: readonly unknown[]): string {
+  return JSON.stringify({ packets: [], endpoints: [['/domain/a.example/uid/ada', ...fields, ['n2']]] });
 }
 
 t.test('a batch that is no batch is refused', (t) => {
@@ -36,5 +50,17 @@ t.test('a batch that is no batch is refused', (t) => {
   for (const text of texts) t.equal(answerTo(text), null, text);
   t.equal(metrics.adoptionsRefused, texts.length);
   t.strictSame(answerTo('{"packets":[],"endpoints":[]}'), [], 'an empty one is taken');
+  t.end();
+});
+
+t.test('an endpoint that comes from a second node counts as on its way when the time of the first one is over', (t) => {
+  const { clock, told, answerTo } = setUp();
+  t.strictSame(answerTo(batchOf(kept, null)), [1]);
+  clock.advance(8000);
+  t.strictSame(answerTo(batchOf(kept, null)), [1]);
+  clock.advance(2000);
+  t.strictSame(told, ['adopt', 'adopt']);
+  clock.advance(8000);
+  t.strictSame(told, ['adopt', 'adopt', 'adopted']);
   t.end();
 });
