@@ -148,18 +148,40 @@ export function queueState(
   };
 }
 
+type Unknown<T> = Partial<Record<keyof T, unknown>>;
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number';
+}
+
+function isListOf(value: unknown, isOne: (one: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isOne);
+}
+
+function isKeptClient(value: unknown): boolean {
+  const { hash, name, from = 0 } = (value ?? {}) as Unknown<KeptClient>;
+  return isText(hash) && isText(name) && isNumber(from);
+}
+
 export function isKeptEndpoint(value: unknown): value is KeptEndpoint {
-  const { nick, show, status, buddies, rooms, clients } = (value ?? {}) as Partial<Record<keyof KeptEndpoint, unknown>>;
-  const hasTexts = typeof nick === 'string' && typeof show === 'string' && typeof status === 'string';
-  return hasTexts && Array.isArray(buddies) && Array.isArray(rooms) && Array.isArray(clients);
+  const { nick, show, status, buddies, rooms, clients } = (value ?? {}) as Unknown<KeptEndpoint>;
+  const hasTexts = [nick, show, status].every(isText) && isListOf(buddies, isText) && isListOf(rooms, isText);
+  return hasTexts && isListOf(clients, isKeptClient);
+}
+
+function isKeptClientQueue(value: unknown): boolean {
+  const { name, entries, given, elders, accepted, sent } = (value ?? {}) as Unknown<KeptClientQueue>;
+  const numbers = Number.isSafeInteger(accepted) && Number.isSafeInteger(sent) && isListOf(given, isNumber);
+  const isEntry = (entry: unknown): boolean => isNumber(entry) || isListOf(entry, isNumber);
+  return isText(name) && numbers && isListOf(entries, isEntry) && (elders === null || isListOf(elders, Array.isArray));
 }
 
 export function isKeptQueues(value: unknown): value is KeptQueues {
-  const { clients, unseen, turns, told = [] } = (value ?? {}) as Partial<Record<keyof KeptQueues, unknown>>;
-  if (![unseen, turns, told].every(Array.isArray) || !Array.isArray(clients)) return false;
-  return clients.every((client: Partial<Record<keyof KeptClientQueue, unknown>> | null) => {
-    const { name, entries, given, accepted, sent } = client ?? {};
-    const numbers = Number.isSafeInteger(accepted) && Number.isSafeInteger(sent);
-    return typeof name === 'string' && numbers && Array.isArray(entries) && Array.isArray(given);
-  });
+  const { clients, unseen, turns, told = [] } = (value ?? {}) as Unknown<KeptQueues>;
+  const isKnown = isListOf(unseen, isNumber) && isListOf(told, isNumber) && isListOf(turns, Array.isArray);
+  return isKnown && isListOf(clients, isKeptClientQueue);
 }

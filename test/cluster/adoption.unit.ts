@@ -53,6 +53,33 @@ t.test('a batch that is no batch is refused', (t) => {
   t.end();
 });
 
+t.test(
+  'a batch with an endpoint whose fields are damaged is refused before it reaches an endpoint that is here',
+  (t) => {
+    const { metrics, answerTo } = setUp();
+    const queue = { name: 'c', accepted: 1, sent: 0, entries: [0], elders: null, given: [] };
+    const queues = { node: 'uid', id: 'ada', clients: [queue], unseen: [], turns: [] };
+    const damaged: readonly (readonly [kept: unknown, queues: unknown])[] = [
+      [{ ...kept, clients: [null] }, null],
+      [{ ...kept, clients: [{ hash: 1, name: 'c' }] }, null],
+      [{ ...kept, clients: [{ hash: '', name: 'c', from: null }] }, null],
+      [{ ...kept, rooms: [{}] }, null],
+      [{ ...kept, buddies: [null] }, null],
+      [kept, { ...queues, clients: [null] }],
+      [kept, { ...queues, clients: [{ ...queue, entries: [null] }] }],
+      [kept, { ...queues, clients: [{ ...queue, elders: undefined }] }],
+      [kept, { ...queues, clients: [{ ...queue, elders: [null] }] }],
+      [kept, { ...queues, unseen: [{}] }],
+      [kept, { ...queues, turns: [null] }],
+    ];
+    for (const one of damaged) {
+      t.equal(answerTo(batchOf(...one)), null, JSON.stringify(one));
+    }
+    t.equal(metrics.adoptionsRefused, damaged.length);
+    t.end();
+  },
+);
+
 t.test('an endpoint that comes from a second node counts as on its way when the time of the first one is over', (t) => {
   const { clock, told, answerTo } = setUp();
   t.strictSame(answerTo(batchOf(kept, null)), [1]);
