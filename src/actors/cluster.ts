@@ -4,6 +4,7 @@
  */
 import type { Address, Node } from './address.js';
 import type { NamedClient } from './client.js';
+import type { Deletion } from './deletions.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Change, EndpointRecord } from './endpoint-record.js';
 import type { KeptEndpoint } from './kept.js';
@@ -76,6 +77,8 @@ export interface SessionMover {
   keep(clientId: string): void;
   /** Brings back a session of a node that is gone; `done` gets whether it is here, as every node then knows. */
   restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void;
+  /** The numbers of publications that wait in a session of a node that is gone, and that are deleted messages or carry one. */
+  deletedIn(kept: Pick<KeptSessionState, 'state' | 'fresh'>, deletion: Deletion): readonly number[];
 }
 
 /** The state of an MQTT session, kept for other nodes. All its texts are JSON, whose shape only the domain's MQTT broker knows. */
@@ -114,6 +117,15 @@ export interface ClusterSessions {
    * cannot be said yet, or null where there is no such session.
    */
   find(clientId: string, done: FoundHome): void;
+  /** Whether there may be sessions of nodes that are gone which no node has taken over yet, as far as this node knows. */
+  readonly mayBeLeft: boolean;
+  /**
+   * Takes deleted messages out of what is kept of sessions that no living node has. `done` gets false where that cannot be said at the
+   * moment. A session that is being taken over may have them all the same (`whenTaken`).
+   */
+  deleteLeft(deletion: Deletion, done: (isDone: boolean) => void): void;
+  /** Calls `done` when none of the sessions is being taken over by this node that are now. */
+  whenTaken(done: () => void): void;
   /** null: sessions are lost with their node. */
   readonly records: SessionRecords | null;
   /** Hands sessions over to other nodes and takes them; null: the domain's sessions do not move. */

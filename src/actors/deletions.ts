@@ -34,6 +34,8 @@ export interface Deletion {
   readonly id: string | null;
   /** Whether the site has deleted it, and not its sender's client. */
   readonly bySite: boolean;
+  /** Of a single message: whether all MQTT sessions that get the status which deletes it have had that. Others may still have the message. */
+  readonly isLate?: boolean;
 }
 
 /** The deletion of a single message, by its sender or by the site. */
@@ -158,8 +160,18 @@ export function isMessage(deletion: Deletion): (packet: Packet) => boolean {
   return ({ kind, fields }) => kind === 'message' && isDeleted(deletion, fields as MessageFields);
 }
 
-/** What a deletion takes out of what waits for the site, as another node is asked for it. `bySite`: the site itself has deleted it. */
-export type ForSite = readonly [marker: null, sender: Address, to: Address, id: string, bySite: boolean];
+/**
+ * What a deletion takes out of what waits for the site, as another node is asked for it. `bySite`: the site itself has deleted it.
+ * `isLate`: also out of MQTT sessions that have not got the status, as nobody had taken them over yet.
+ */
+export type ForSite = readonly [
+  marker: null,
+  sender: Address,
+  to: Address,
+  id: string,
+  bySite: boolean,
+  isLate?: boolean,
+];
 
 /**
  * A status that deletes a message has been dispatched: on every node the message is taken out of what waits for the site. An event
@@ -174,28 +186,33 @@ export function deleteForSite(domain: Domain, { sender, topic, fromClient }: Pac
 }
 
 /** Takes a deleted message out of what waits for the site on this node, and for the other clients of its sender. */
-export function deleteForSiteHere(domain: Domain, [, sender, to, id, bySite]: ForSite, done: () => void): void {
-  const { name, tracker } = domain;
+export function deleteForSiteHere(domain: Domain, what: ForSite, done: () => void): void {
+  const [, sender, to, id, bySite, isLate = false] = what;
+  const { name, tracker, cluster } = domain;
   const isOfRoom = isRoom(name, to);
-  const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom, bySite };
+  const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom, bySite, isLate };
   const run = (): void => {
     domain.events?.delete(deletion);
     for (const webhook of domain.webhooks) webhook.delete(deletion);
-    if (domain.events?.carriesMessages) for (const deleted of domain.onDeleted) deleted(deletion);
+    if (isLate || domain.events?.carriesMessages) for (const deleted of domain.onDeleted) deleted(deletion);
     if (domain.settings.carbons) tracker.actor(sender)?.tell({ kind: 'deleted', deletion });
     done();
   };
-  whenHandled(domain, run, HOPS);
+  const handled = (): void => whenHandled(domain, run, HOPS);
+  if (isLate) cluster.sessions.whenTaken(handled);
+  else handled();
 }
 
 /**
- * Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. An endpoint that this
- * node is taking over from one that is gone has been given its messages after that.
+ * Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. An endpoint or MQTT
+ * session that this node is taking over from one that is gone has been given its messages before that.
  */
 export function deleteWaiting(domain: Domain, deletion: Deletion, done: () => void): void {
   const isHandled = (): void => whenHandled(domain, done);
   const run = (): void => inSlices(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
-  domain.cluster.whenTaken(sidesOf(domain, deletion), () => whenHandled(domain, run, HOPS));
+  const { cluster } = domain;
+  const taken = (): void => cluster.sessions.whenTaken(() => whenHandled(domain, run, HOPS));
+  cluster.whenTaken(sidesOf(domain, deletion), taken);
 }
 
 function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {

@@ -7,6 +7,7 @@ import type { Address, Target } from './address.js';
 import { deleteForSite, deletionOf } from './deletions.js';
 import type { Domain } from './domain.js';
 import { type EndpointRecord, isOnline, primaryOf } from './endpoint-record.js';
+import { forgetInLeftSessions } from './forgetting.js';
 import type { Packet } from './packet.js';
 import { type Deliver, tellWatchers } from './router.js';
 import { sizeOf } from './small-set.js';
@@ -28,7 +29,10 @@ export function dispatch(domain: Domain, packet: Packet, target: Target | null):
   const { address, node, client } = target;
   if (domain.history !== null && !isForWebhookOnly(domain, target)) domain.history.take(packet, address);
   const deletion = deletionOf(domain, packet);
-  if (deletion !== null) deleteForSite(domain, packet, deletion.id);
+  if (deletion !== null) {
+    deleteForSite(domain, packet, deletion.id);
+    forgetInLeftSessions(domain, packet, deletion);
+  }
   if (node === 'gid') {
     const isThere = toRoom(domain, packet);
     deleteFromMailboxes(domain, packet, null);

@@ -1,10 +1,20 @@
 /** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
 import { Fifo } from '../fifo.js';
+import { seldom } from '../seldom.js';
 import { type Address, isOfDomain, isRoom } from './address.js';
-import { type Deletion, deleteForSiteHere, deleteWaiting, type ForSite, isMessage, sidesOf } from './deletions.js';
+import {
+  type Deletion,
+  deleteForSiteHere,
+  deleteWaiting,
+  type ForSite,
+  isMessage,
+  type MessageDeletion,
+  sidesOf,
+} from './deletions.js';
 import type { Domain } from './domain.js';
 import type { History } from './history.js';
+import type { Packet } from './packet.js';
 
 /** What to forget: one message; a whole conversation, where `id` is null; all of a user's, where `other` is null too. */
 export type Forgotten = readonly [user: Address, other: Address | null, id: string | null];
@@ -34,15 +44,38 @@ export function forget(domain: Domain, what: Forgotten, done: Done): void {
 }
 
 /**
- * Forgets what nodes that are gone have left of a conversation, or of all that a user has said, for endpoints that no node has taken over
- * yet. A single message is looked for where the status goes that tells of its end.
+ * Forgets what nodes that are gone have left of a conversation, or of all that a user has said, for endpoints and MQTT sessions that no
+ * node has taken over yet. A single message is looked for where the status goes that tells of its end, and by `forgetInLeftSessions`.
  */
 function forgetHeld(domain: Domain, what: Forgotten, done: (isDone: boolean) => void): void {
-  const { held } = domain.cluster;
+  const { held, sessions } = domain.cluster;
   const [, , id] = what;
-  if (!held || id !== null) return done(true);
+  if (id !== null) return done(true);
   const deletion = deletionOf(domain, what);
-  held.forget(sidesOf(domain, deletion), isMessage(deletion), done);
+  const isForgotten = (isDone: boolean): void => {
+    if (isDone) sessions.deleteLeft(deletion, done);
+    else done(false);
+  };
+  if (held) held.forget(sidesOf(domain, deletion), isMessage(deletion), isForgotten);
+  else isForgotten(true);
+}
+
+/**
+ * A status that deletes a message has been dispatched. MQTT sessions of nodes that are gone, which no node has taken over yet, do not get
+ * it: the message is taken out of what is kept of them, and then, on every node, out of those that were being taken over meanwhile.
+ */
+export function forgetInLeftSessions(domain: Domain, { sender, topic }: Packet, deletion: MessageDeletion): void {
+  const { cluster } = domain;
+  if (sender === null || !cluster.sessions.mayBeLeft) return;
+  const what: ForSite = [null, sender, topic, deletion.id, deletion.bySite, true];
+  const isTaken = afterOthers(domain, (end) => {
+    cluster.sessions.deleteLeft(deletion, () => {
+      deleteForSiteHere(domain, what, end);
+      cluster.forget(what, () => undefined);
+    });
+  });
+  const full = { event: 'deletion given up', domain: domain.name };
+  if (!isTaken) seldom.warn('deletion given up', full, 'a deleted message may stay in MQTT sessions of a lost node');
 }
 
 /**
@@ -137,7 +170,7 @@ function readForgotten({ name }: Domain, fields: readonly unknown[]): Forgotten 
 
 /** Reads another node's request to take a deleted message out of what waits for the site; null: it is another request, or not valid. */
 function readForSite({ name }: Domain, fields: readonly unknown[]): ForSite | null {
-  const [marker, sender, to, id, bySite] = fields;
+  const [marker, sender, to, id, bySite, isLate] = fields;
   if (marker !== null || !isOfDomain(name, sender) || !isOfDomain(name, to) || typeof id !== 'string') return null;
-  return [null, sender, to, id, bySite === true];
+  return [null, sender, to, id, bySite === true, isLate === true];
 }

@@ -1,6 +1,6 @@
 /** How a node looks for a client whose own node is gone: the interface through which whereabouts.ts asks orphans.ts. */
 import type { Address } from '../actors/address.js';
-import type { SessionRecords } from '../actors/cluster.js';
+import type { KeptSessionState, SessionRecords } from '../actors/cluster.js';
 import type { DomainConfig } from '../config.js';
 import type { Peer } from './peer.js';
 
@@ -25,6 +25,9 @@ export interface OrphanFinder {
   whenTaken(addresses: readonly Address[] | null, done: () => void): void;
 }
 
+/** The numbers of the publications of a session that are to be removed. */
+export type DeletedIn = (kept: Pick<KeptSessionState, 'state' | 'fresh'>) => readonly number[];
+
 /** How a domain's MQTT sessions are kept in JetStream, and found there when their node is gone. */
 export interface SessionStore {
   recordsOf(domain: SessionDomain): SessionRecords;
@@ -32,6 +35,13 @@ export interface SessionStore {
   find(clientId: string, done: (found: Adopted) => void): void;
   /** Another node has the session: its records are not this node's any more. */
   forget(clientId: string): void;
+  /**
+   * Removes publications from what is kept of sessions for whose client ids `isLeft` answers true: those whose numbers `deletedIn` answers.
+   * `done` gets false where JetStream cannot say.
+   */
+  deleteLeft(isLeft: (clientId: string) => boolean, deletedIn: DeletedIn, done: (isDone: boolean) => void): void;
+  /** Calls `done` when none of the sessions is being taken over that are now. */
+  whenTaken(done: () => void): void;
 }
 
 /** A domain as the records of its MQTT sessions see it. */

@@ -15,7 +15,9 @@ import type { ClusteredDomain } from './domain.js';
 import { DomainMessages, HeldMessages } from './held-messages.js';
 import { IdLog } from './id-log.js';
 import { JetStream } from './jetstream.js';
+import { JetStreamError } from './jetstream-port.js';
 import { ClusterJournal } from './journal.js';
+import type { KeptStream } from './kept-stream.js';
 import type { Leaving } from './leaving.js';
 import { LeftQueues } from './left-queues.js';
 import type { LocalNode } from './local-node.js';
@@ -24,6 +26,7 @@ import { Orphans } from './orphans.js';
 import { Parting } from './parting.js';
 import type { Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
+import { deleteLeft } from './session-deletions.js';
 import { SessionOrphans } from './session-orphans.js';
 import { StoredSessions } from './session-records.js';
 import { TicketRecords } from './ticket-records.js';
@@ -56,6 +59,7 @@ export class NodeStore {
   readonly #jetstream: JetStream;
   readonly #records: TicketRecords;
   readonly #held: HeldMessages;
+  readonly #sessionStream: KeptStream;
   readonly #sessions: StoredSessions;
   readonly #sessionOrphans: SessionOrphans;
   readonly #ids: IdLog;
@@ -82,7 +86,8 @@ export class NodeStore {
       isMine: (sender) => chosenBy(node, sender) === null,
     });
     const queues = new LeftQueues(jetstream.stream('queues', { ageMs: RECORD_MS }));
-    this.#sessions = new StoredSessions({ jetstream, stream: jetstream.stream('sessions'), ...own, clock });
+    this.#sessionStream = jetstream.stream('sessions');
+    this.#sessions = new StoredSessions({ jetstream, stream: this.#sessionStream, ...own, clock });
     const youngUntil = clock.now() + options.graceMs + YOUNG_LEASES * config.leaseMs;
     const isYoung = (): boolean => clock.now() < youngUntil;
     this.orphans = new Orphans({
@@ -151,6 +156,17 @@ export class NodeStore {
         if (cluster) this.#sessionOrphans.find(cluster, clientId, done);
         else done(null);
       },
+      deleteLeft: (isLeft, deletedIn, done) => {
+        const deleted = (count: number): void => {
+          domain.metrics.dropped.deleted += count;
+          done(true);
+        };
+        deleteLeft(this.#sessionStream, domain.name, isLeft, deletedIn).then(deleted, (error) => {
+          if (!(error instanceof JetStreamError)) throw error;
+          done(false);
+        });
+      },
+      whenTaken: (done) => this.#sessionOrphans.whenTaken(domain.name, done),
     };
   }
 

@@ -1,5 +1,6 @@
-/** The head of an MQTT session in JetStream, and the keys of a session's records (session-records.ts). */
+/** The head of an MQTT session in JetStream, its publications, and the keys of a session's records (session-records.ts). */
 import { part } from '../store/keys.js';
+import type { KeptStream } from './kept-stream.js';
 import { word } from './ticket-records.js';
 
 /** The head of a session as it is in JetStream. */
@@ -26,6 +27,37 @@ export function headOf(key: string): string {
 
 export function subscriptionsOf(key: string, term: number): string {
   return `s.${key}.${term}`;
+}
+
+/** A publication of a session as it is in JetStream. */
+export interface FoundItem {
+  readonly key: string;
+  readonly revision: number;
+  /** The term of the node that has written it. */
+  readonly term: number;
+  readonly number: number;
+  readonly text: string;
+}
+
+/** The publications of a session, ordered by revision: of several with one number the last one counts. Rejects with a JetStreamError. */
+export async function itemsOf(stream: Pick<KeptStream, 'readAll'>, key: string): Promise<readonly FoundItem[]> {
+  const found = await stream.readAll(`i.${key}.`);
+  return found.map(({ key, revision, data: text }) => {
+    const [term = 0, number = 0] = key.split('.').slice(-2).map(Number);
+    return { key, revision, term, number, text };
+  });
+}
+
+/** The heads of all sessions of a domain. Rejects with a JetStreamError. */
+export async function headsOf(stream: Pick<KeptStream, 'readAll'>, domain: string): Promise<readonly FoundSession[]> {
+  const heads = await stream.readAll(`h.${word(domain)}.`);
+  return heads.flatMap(({ data, revision }) => parse(data, revision) ?? []);
+}
+
+/** The texts of publications by their numbers, in the order of these. */
+export function textsOf(items: readonly FoundItem[]): readonly (readonly [number: number, text: string])[] {
+  const texts = new Map(items.map(({ number, text }) => [number, text]));
+  return [...texts].sort(([a], [b]) => a - b);
 }
 
 export function parse(data: string, revision: number): FoundSession | null {

@@ -31,9 +31,15 @@ export interface SessionOrphansOptions {
 
 type Done = (found: Adopted) => void;
 
+/** A session that is being taken over: whom it is called for, and what is called after them. */
+interface Open {
+  readonly domain: string;
+  readonly waiting: Done[];
+  readonly ended: (() => void)[];
+}
+
 export class SessionOrphans {
-  /** Sessions that are being taken over, with the callbacks that wait for that. */
-  readonly #open = new Map<string, Done[]>();
+  readonly #open = new Map<string, Open>();
   readonly #waiting: (() => void)[] = [];
   /** Sessions whose takeover by this node has begun and has not ended: their heads may name this node, which does not have them. */
   readonly #begun = new Set<string>();
@@ -45,21 +51,23 @@ export class SessionOrphans {
   find(cluster: ClusteredDomain, clientId: string, done: Done): void {
     const key = `${cluster.domain.name}\n${clientId}`;
     const open = this.#open.get(key);
-    if ((open ?? this.#waiting).length >= MOST_WAITING) {
+    if ((open?.waiting ?? this.#waiting).length >= MOST_WAITING) {
       this.options.metrics.adoptionsDelayed += 1;
       return done('later');
     }
-    if (open) return void open.push(done);
-    this.#open.set(key, [done]);
+    if (open) return void open.waiting.push(done);
+    const begun: Open = { domain: cluster.domain.name, waiting: [done], ended: [] };
+    this.#open.set(key, begun);
     const run = (): void => {
       this.#active += 1;
       const end = (found: Adopted): void => {
         this.#active -= 1;
-        const waiting = this.#open.get(key) ?? [];
+        const { waiting, ended } = begun;
         this.#open.delete(key);
         if (found === 'later') this.options.metrics.adoptionsDelayed += waiting.length;
         else this.#begun.delete(key);
         for (const one of waiting) one(found);
+        for (const one of ended) one();
         this.#waiting.shift()?.();
       };
       this.#adopt(cluster, clientId, key).then(end, (error) => {
@@ -69,6 +77,21 @@ export class SessionOrphans {
     };
     if (this.#active < AT_ONCE) run();
     else this.#waiting.push(run);
+  }
+
+  /** Calls `done` when none of the sessions of a domain is being taken over that are now. */
+  whenTaken(domain: string, done: () => void): void {
+    let left = 1;
+    const end = (): void => {
+      left -= 1;
+      if (left === 0) done();
+    };
+    for (const open of this.#open.values()) {
+      if (open.domain !== domain) continue;
+      left += 1;
+      open.ended.push(end);
+    }
+    end();
   }
 
   /** A node is not heard of: takes over those of its sessions that are this node's by their client ids. */
@@ -81,6 +104,9 @@ export class SessionOrphans {
     try {
       for (const clientId of await this.options.records.clientIds(cluster.domain.name))
         this.#findOwn(cluster, clientId);
+      this.whenTaken(cluster.domain.name, () => {
+        cluster.sessions.isSwept = true;
+      });
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;
       // Whoever comes for a session finds it all the same.

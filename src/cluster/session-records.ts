@@ -12,8 +12,16 @@ import type { Clock } from '../clock.js';
 import type { SessionDomain } from './adopted.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
-import { type FoundSession, headOf, keyOf, parse, subscriptionsOf } from './session-heads.js';
-import { word } from './ticket-records.js';
+import {
+  type FoundSession,
+  headOf,
+  headsOf,
+  itemsOf,
+  keyOf,
+  parse,
+  subscriptionsOf,
+  textsOf,
+} from './session-heads.js';
 
 const GROUP_MS = 100;
 const RETRY_MS = 1000;
@@ -127,8 +135,7 @@ export class StoredSessions {
 
   /** The client ids of all sessions of a domain. Rejects with a JetStreamError. */
   async clientIds(domain: string): Promise<readonly string[]> {
-    const heads = await this.options.stream.readAll(`h.${word(domain)}.`);
-    return heads.flatMap(({ data, revision }) => parse(data, revision)?.clientId ?? []);
+    return (await headsOf(this.options.stream, domain)).map(({ clientId }) => clientId);
   }
 
   /** Takes a session over with what belongs to it. Rejects with a `conflict` where another node was first, or with another JetStreamError. */
@@ -139,17 +146,12 @@ export class StoredSessions {
     const head = JSON.stringify([domain.name, clientId, node, incarnation, stamp, subscribed, state]);
     const revision = await stream.compareAndSet(headOf(key), head, found.revision);
     const subscriptions = subscribed > 0 ? await stream.read(subscriptionsOf(key, subscribed)) : null;
-    const items = new Map<number, { readonly revision: number; readonly term: number; readonly text: string }>();
-    for (const { key: name, revision, data } of await stream.readAll(`i.${key}.`)) {
-      const [term = 0, number = 0] = name.split('.').slice(-2).map(Number);
-      items.set(number, { revision, term, text: data });
-    }
-    const own = newOwn(domain, key, clientId, new Set([subscribed, ...[...items.values()].map(({ term }) => term)]));
+    const items = await itemsOf(stream, key);
+    const own = newOwn(domain, key, clientId, new Set([subscribed, ...items.map(({ term }) => term)]));
     Object.assign(own, { revision, term: revision, subscribed, last: state });
-    for (const [number, item] of items) own.items.set(number, item.revision);
+    for (const { number, revision } of items) own.items.set(number, revision);
     this.#own.set(key, own);
-    const fresh = [...items].map(([number, { text }]) => [number, text] as const).sort(([a], [b]) => a - b);
-    return { state, subscriptions: subscriptions?.data ?? null, fresh };
+    return { state, subscriptions: subscriptions?.data ?? null, fresh: textsOf(items) };
   }
 
   close(): void {

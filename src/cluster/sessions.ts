@@ -3,6 +3,7 @@
  * client id at the same time, the one that claimed it first has the session.
  */
 import type { ClusterSessions, FoundHome, SessionMover, SessionRecords } from '../actors/cluster.js';
+import type { Deletion } from '../actors/deletions.js';
 import type { Domain } from '../actors/domain.js';
 import type { SessionDomain, SessionStore } from './adopted.js';
 import type { HybridClock } from './hybrid-clock.js';
@@ -28,6 +29,8 @@ export class Sessions implements ClusterSessions {
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
   mover: SessionMover | null = null;
+  /** Whether this node has taken over those sessions of nodes that it has never heard of which are its own by their client ids. */
+  isSwept = false;
   readonly domain: SessionDomain;
   readonly records: SessionRecords | null;
 
@@ -77,6 +80,32 @@ export class Sessions implements ClusterSessions {
   find(clientId: string, done: FoundHome): void {
     if (!this.store) return done(null);
     this.store.find(clientId, (found) => done(typeof found === 'string' ? found : (found?.peer ?? null)));
+  }
+
+  get mayBeLeft(): boolean {
+    if (!this.store || this.domain.settings.durability === 'none') return false;
+    if (!this.isSwept) return true;
+    for (const clientId of this.#others.keys()) if (this.#isLeft(clientId)) return true;
+    return false;
+  }
+
+  #isLeft(clientId: string): boolean {
+    return this.stampOf(clientId) === 0 && this.home(clientId) === null;
+  }
+
+  deleteLeft(deletion: Deletion, done: (isDone: boolean) => void): void {
+    const { store, mover, domain } = this;
+    if (!store || !mover || domain.settings.durability === 'none') return done(true);
+    store.deleteLeft(
+      (clientId) => this.#isLeft(clientId),
+      (kept) => mover.deletedIn(kept, deletion),
+      done,
+    );
+  }
+
+  whenTaken(done: () => void): void {
+    if (this.store) this.store.whenTaken(done);
+    else done();
   }
 
   /** A session of a node that is gone lives here now; `stamp`: earlier than the claim of that node. */

@@ -21,6 +21,7 @@ function domainOf() {
     shortId: (address: string) => address.split('/').at(-1),
     cluster: {
       held: null,
+      sessions: { deleteLeft: (_deletion: unknown, isDone: (isDone: boolean) => void) => isDone(true) },
       whenTaken: (_addresses: unknown, done: () => void) => void waiting.push(done),
       forget: (what: unknown, done: (answers: readonly unknown[]) => void) => {
         asked.push(what);

@@ -40,9 +40,13 @@ function nodeOf(node: string, stream: MemoryStream) {
   const given: string[] = [];
   const mover = {
     isFull: false,
+    /** Called in place of the end of a takeover. */
+    hold: null as ((end: () => void) => void) | null,
     restore: (_clientId: string, { state }: typeof kept, done: (isTaken: boolean) => void) => {
       if (!mover.isFull) given.push(state);
-      done(!mover.isFull);
+      const end = (): void => done(!mover.isFull);
+      if (mover.hold) mover.hold(end);
+      else end();
     },
   };
   sessions.mover = mover as unknown as SessionMover;
@@ -50,7 +54,7 @@ function nodeOf(node: string, stream: MemoryStream) {
   const orphans = new SessionOrphans({ name: node, mesh, records, metrics, isLeaving: () => false });
   const cluster = { domain, sessions } as unknown as ClusteredDomain;
   const find = (): Promise<unknown> => new Promise((done) => orphans.find(cluster, clientId, done));
-  return { records, sessions, given, mover, metrics, find };
+  return { records, sessions, given, mover, metrics, find, orphans };
 }
 
 t.test('a session whose takeover JetStream has failed half-way is taken over by the same node later', async (t) => {
@@ -76,4 +80,25 @@ t.test('a session that has no room on the node which takes it over is taken over
   t.equal(await n2.find(), 'later');
   n2.mover.isFull = false;
   t.strictSame([await n2.find(), n2.given], ['here', ['what n1 had']]);
+});
+
+t.test('who deletes messages waits for the MQTT sessions that are being taken over, and for no others', async (t) => {
+  const stream = new MemoryStream();
+  const n1 = nodeOf('n1', stream);
+  n1.records.of(n1.sessions.domain).put(clientId, kept);
+  const n2 = nodeOf('n2', stream);
+  const told: string[] = [];
+  n2.orphans.whenTaken(name, () => void told.push('nothing is taken over'));
+  const held = new Promise<() => void>((resolve) => {
+    n2.mover.hold = resolve;
+  });
+  const found = n2.find();
+  const end = await held;
+  n2.orphans.whenTaken('b.example', () => void told.push('nothing of that domain'));
+  n2.orphans.whenTaken(name, () => void told.push('taken over'));
+  t.strictSame(told, ['nothing is taken over', 'nothing of that domain']);
+  end();
+  t.equal(await found, 'here');
+  t.strictSame(told.at(-1), 'taken over');
+  t.equal(n2.metrics.adoptionsDelayed, 0);
 });

@@ -3,6 +3,7 @@ import t from 'tap';
 import { parseTarget, type Target } from '../../src/actors/address.js';
 import { deleteWaiting } from '../../src/actors/deletions.js';
 import { dispatch } from '../../src/actors/dispatch.js';
+import { answerForget } from '../../src/actors/forgetting.js';
 import { complete, type Outgoing } from '../../src/actors/packet.js';
 import { own, testMachine } from './support/broker.js';
 import { payloads, TestDevice, turn } from './support/device.js';
@@ -72,3 +73,43 @@ t.test('nor one of a conversation that is deleted as a whole, also when its forw
   t.match(texts, [/"body":"three"/]);
   t.equal(texts.length, 1);
 });
+
+t.test(
+  'nor one that is deleted before this node has taken the session over, when the status that tells of it cannot come',
+  async (t) => {
+    const { domain, write, end } = await setUp(t);
+    for (const id of ['one', 'two', 'three']) write(id);
+    await turn();
+    const forget = (id: string, isLate: boolean): Promise<unknown> =>
+      new Promise((done) => answerForget(domain, [null, anna.address, jack.address, id, false, isLate], done));
+    await forget('one', true);
+    await forget('two', false);
+    await turn();
+    t.equal(domain.metrics.dropped.deleted, 1, 'the second is left to the status');
+    t.match(await end(), [/"body":"two"/, /"body":"three"/]);
+  },
+);
+
+t.test(
+  'a message that is deleted is looked for in sessions of lost nodes, and then in those that are here',
+  async (t) => {
+    const { domain, write, remove } = await setUp(t);
+    const calls: string[] = [];
+    Object.assign(domain.cluster.sessions, {
+      mayBeLeft: true,
+      deleteLeft: ({ id }: { readonly id: string }, done: (isDone: boolean) => void) => {
+        calls.push(`left ${id}`);
+        done(true);
+      },
+      whenTaken: (done: () => void) => {
+        calls.push('taken over');
+        done();
+      },
+    });
+    domain.onDeleted.add(({ id, isLate }) => void calls.push(`here ${id} ${isLate}`));
+    write('one');
+    remove('one');
+    await turn();
+    t.strictSame(calls, ['left one', 'taken over', 'here one true']);
+  },
+);

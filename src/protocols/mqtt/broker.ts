@@ -75,7 +75,7 @@ export class Broker {
     domain.onKick.add((by, value) => this.#tellAll({ kind: 'kick', by, value }));
     domain.onKeys.add(() => this.#tellAll({ kind: 'keys' }));
     domain.onDeleted.add((deletion) => {
-      if (deletion.id === null) return this.#tellAll({ kind: 'deleted', deletion });
+      if (deletion.id === null || deletion.isLate) return this.#tellAll({ kind: 'deleted', deletion });
       // A single message is taken out of sessions that watch its address by the status that deletes it. An event that comes by way of
       // a shared subscription passes one mailbox more.
       whenHandled(domain, () => {

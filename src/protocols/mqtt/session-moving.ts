@@ -9,6 +9,7 @@ import { publicationOf, type WirePublication, wirePublicationOf } from '../../cl
 import { CLOSE } from '../../errors.js';
 import { part } from '../../store/keys.js';
 import type { Broker } from './broker.js';
+import { deletedBy } from './deleted.js';
 import type { StoredItem } from './journal.js';
 import type { Item } from './outbound.js';
 import { readSession } from './replicated-session.js';
@@ -258,6 +259,13 @@ export function moverOf(broker: Broker): SessionMover {
     adopt: (moved, done) => adopt(broker, moved, done),
     keep: (clientId) => void tell(clientId, { kind: 'keep' }),
     restore: (clientId, kept, done) => restore(broker, clientId, kept, done),
+    deletedIn: (kept, deletion) => {
+      const isDeleted = deletedBy(broker.domain, { ...deletion, isLate: true });
+      const items = readSession('', { ...kept, subscriptions: null })?.items ?? [];
+      // What is in flight stays, as its client may have had it.
+      const waiting = items.filter(({ item, id }) => id === 0 && isDeleted(item.publication));
+      return waiting.flatMap(({ item }) => item.key ?? []);
+    },
   };
 }
 

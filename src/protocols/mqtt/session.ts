@@ -4,8 +4,7 @@
  * hold, and by itself when a time is up. Never touches a socket. Lives as long as section 4.1 of MQTT 5 has it live.
  */
 
-import { type Deletion, deletionOf, isFrameOf, isItemOf } from '../../actors/deletions.js';
-import type { Packet } from '../../actors/packet.js';
+import type { Deletion } from '../../actors/deletions.js';
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { Deliver, Published, TopicSubscription } from '../../actors/router.js';
 import type { Behaviour, Ref } from '../../actors/system.js';
@@ -15,13 +14,13 @@ import { Fifo } from '../../fifo.js';
 import type { Broker } from './broker.js';
 import { connect } from './connect.js';
 import type { Connection } from './connection.js';
+import { takeAllDeleted, takeDeleted } from './deleted.js';
 import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
 import { sharedPublicationOf } from './frame-publication.js';
 import { Outbound } from './outbound.js';
 import type { Connect, Incoming, Refused } from './packets.js';
 import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
-import { isAddress } from './publish-to-address.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { SessionJournal } from './session-journal.js';
@@ -29,7 +28,6 @@ import { move, type SessionMoving, type SessionMovingMessage, whileMoving } from
 import type { GroupMessage } from './shared.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 import { isKeyTaken } from './taken-keys.js';
-import { eventTopic } from './topics.js';
 import { SessionWill } from './will.js';
 
 export interface ConnectMessage {
@@ -297,26 +295,6 @@ function push(
 function deliver(state: SessionState, { packet, matched = [] }: Deliver): void {
   const own = (matched as readonly SessionSubscription[]).filter(({ epoch }) => epoch === state.epoch);
   if (own.length > 0 && !takeDeleted(state, packet)) pushMatched(state, sharedPublicationOf(packet), own);
-}
-
-/** If a packet says that its sender deleted a message, removes that message from those that wait. Answers whether one was removed. */
-function takeDeleted({ broker: { domain }, outbound, moving }: SessionState, packet: Packet): boolean {
-  const deletion = deletionOf(domain, packet);
-  if (deletion === null) return false;
-  const isWanted = ({ topic, payload }: Publication): boolean => topic === packet.topic && isFrameOf(deletion, payload);
-  const isFound = outbound.takeOut(isWanted) || (moving?.held.takeOutAll(isWanted) ?? 0) > 0;
-  if (isFound) domain.metrics.drop('deleted', packet.topic);
-  return isFound;
-}
-
-/** Removes deleted messages from those that wait, and events that carry them. */
-function takeAllDeleted({ broker: { domain }, outbound, moving }: SessionState, deletion: Deletion): void {
-  const events = eventTopic(domain.name, '');
-  const isGone = ({ topic, payload }: Publication): boolean => {
-    if (topic.startsWith(events)) return isItemOf(deletion, payload);
-    return deletion.id === null && isAddress(topic) && isFrameOf(deletion, payload);
-  };
-  domain.metrics.dropped.deleted += outbound.takeOutAll(isGone) + (moving?.held.takeOutAll(isGone) ?? 0);
 }
 
 /** Answers the SUBSCRIBE or UNSUBSCRIBE, sends what is retained, then handles what came meanwhile. */
