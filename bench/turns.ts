@@ -10,7 +10,7 @@ import type { Context, Figure, Paired, PairedLoad, Turns } from './scenario.js';
 import { latencies } from './scenarios/pairs.js';
 import { median } from './statistics.js';
 
-/** So much of each server's time, as much as goes, is before the first window: V8 has then compiled what messages run through. */
+/** For how long each server gets messages before the first window, as many as it takes: V8 has then compiled what they run through. */
 const warmUpMs = 6000;
 /** Windows under a load that do not count, since the load before was another one. */
 const settling = 4;

@@ -11,9 +11,9 @@ const BUDGET = 20_000;
  *
  * V8 optimizes the server's functions sooner: in the first seconds after a start a message costs more by what is not compiled yet.
  *
- * V8 allocates all that is new among the young. By itself it watches where objects are made that outlive a collection, and has those made
- * among the old from then on, for good: of a burst of messages one collection finds nearly all alive. Each later message then left an
- * object among the old, which kept all that it referred to until the next full collection.
+ * V8 allocates all that is new in the young generation. By itself it watches where objects are made that outlive a collection, and makes
+ * them in the old generation from then on, for good: a burst of messages of which one collection finds nearly all alive would have each
+ * later message leave an object there, which keeps all that it refers to until the next full collection.
  */
 export function tuneEngine(): void {
   if (KNOWS_BUDGET) setFlagsFromString(`--interrupt-budget=${BUDGET}`);

@@ -146,7 +146,7 @@ t.test('a client that comes behind its endpoint has what is forwarded after that
   t.strictSame(bodies, ['1', '2', '3', '4', '5']);
 });
 
-t.test('what such a client has from its own node too comes once, whichever way is the faster', async (t) => {
+t.test('a client that came by itself has once what its own node has too, whichever way is the faster', async (t) => {
   const { adopt, forward, deliver, passed, online, connect } = setUp(t);
   const client = await online();
   adopt(nobody);
@@ -187,7 +187,7 @@ t.test('a part on a third node that the old node has not met has what waits and 
   t.strictSame(told, ['n3 late 1', 'n3 relayed 2'], 'and what comes by another part comes from there');
 });
 
-t.test('so has a part that comes while the old node forwards', async (t) => {
+t.test('a part that comes while the old node forwards has what waits and what is forwarded', async (t) => {
   const { told, adopt, forward, partCame } = setUp(t);
   adopt(nobody, '1');
   forward('2');
@@ -198,7 +198,7 @@ t.test('so has a part that comes while the old node forwards', async (t) => {
   t.strictSame(told, ['n3 owed 1', 'n3 owed 2', 'n3 relayed 3']);
 });
 
-t.test('a part that the old node has met has nothing from here', async (t) => {
+t.test('a part that the old node has met has nothing from the node that takes its endpoint over', async (t) => {
   const { domain, told, adopt, forward, partCame } = setUp(t);
   domain.tracker.up(address, elsewhere, 1, profile, []);
   adopt(everybody, '1');

@@ -24,7 +24,7 @@ const program = `
   process.stdout.write(String(old() - before));
 `;
 
-t.test('after bursts of messages that live long, those that do not are allocated among the young again', async (t) => {
+t.test('objects that live briefly are made in the young generation, also after bursts of others', async (t) => {
   const flags = ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', program];
   const { stdout } = await promisify(execFile)(process.execPath, flags);
   t.ok(Number(stdout) < 5_000_000, `the old generation has grown by ${stdout} bytes`);

@@ -7,7 +7,7 @@ import { randomFillSync } from 'node:crypto';
 /** Crockford's base 32: its order is that of ASCII. */
 const DIGITS = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
 const TIME_DIGITS = 10;
-/** The digits of the time that are less than 32 bits, and how many ms they count. */
+/** How many digits of the time are written each time, as those before them seldom change, and how many ms these count. */
 const LOW_DIGITS = 4;
 const LOW_MS = 32 ** LOW_DIGITS;
 const COUNT_DIGITS = 2;

@@ -1,4 +1,4 @@
-/** In which order a node that ends brings its endpoints away, since it may not have the time for all of them. */
+/** In which order a node that ends hands its endpoints over, or writes them to JetStream, since it may not have the time for all of them. */
 import type { Address } from '../actors/address.js';
 import type { ClusteredDomain } from './domain.js';
 import { within } from './within.js';

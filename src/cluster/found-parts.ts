@@ -42,7 +42,7 @@ export function withMore(
     const some = more.filter((number) => isFor(client.name, number));
     return { ...client, accepted: client.accepted + some.length, entries: [...client.entries, ...some] };
   });
-  const elded = clients.map((client) => {
+  const withElders = clients.map((client) => {
     const has = new Set(client.entries);
     const missing = new Set(more.filter((number) => !has.has(number)));
     const elders = clients.flatMap(({ name, accepted, entries }) => {
@@ -52,7 +52,7 @@ export function withMore(
     const given = client.entries.filter((entry) => typeof entry === 'number');
     return elders.length === 0 ? client : { ...client, elders: [...(client.elders ?? []), ...elders], given };
   });
-  return { ...queues, unseen: [...queues.unseen, ...more], clients: elded };
+  return { ...queues, unseen: [...queues.unseen, ...more], clients: withElders };
 }
 
 /** The part that has the client of a ticket; of two such parts the one that no other node has taken over. */

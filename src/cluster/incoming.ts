@@ -244,10 +244,10 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
 
 /** A packet that has come for an endpoint to the node which has handed that endpoint over to this node. */
 function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
-  const [address, only, wire, isFirst] = fields;
+  const [address, only, wire, isNotRelayed] = fields;
   const packet = received(recipients, peer, wire);
   const actor = recipients.domain.tracker.actor(address);
-  const deliver: Deliver = { kind: 'deliver', packet, only, ...(isFirst === 1 ? {} : { relayed: true }) };
+  const deliver: Deliver = { kind: 'deliver', packet, only, ...(isNotRelayed === 1 ? {} : { relayed: true }) };
   if (actor) actor.tell({ kind: 'forwarded', deliver });
   else keepOrDrop(recipients.domain, packet, address, only);
 }

@@ -235,7 +235,10 @@ export class Items {
     return packets.map((packet) => this.wire(packet)).join();
   }
 
-  /** A packet that has come here for an endpoint which this node has handed over to the other node; from another part of it, or (1) not. */
+  /**
+   * A packet that has come here for an endpoint which this node has handed over to the other node. The item ends with a 1 where the packet
+   * was relayed by no other part of the endpoint.
+   */
   forwarded(address: Address, { packet, only, relayed }: Deliver): string {
     const item = this.#packet('f', packet, address, only);
     return relayed ? item : `${item.slice(0, -1)},1]`;

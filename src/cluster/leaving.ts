@@ -40,8 +40,8 @@ const MOST_OPEN_CHARACTERS = 4 * 1024 * 1024;
 const LOOK_MS = 10;
 /** How many callbacks wait at most for the ends of moves; further ones are called at once, and the endpoint, which moves, refuses them. */
 export const MOST_ASKING = 10_000;
-/** How far the handover may exceed its time; endpoints that are left after that end with this node, as on a single server. */
-const GRACE_MS = 2500;
+/** By how much the handover may exceed its time; endpoints that are left after that stay with this node. */
+const OVERTIME_MS = 2500;
 /** For how long, counted from the beginning, answers for endpoints are waited for that are on their way: other nodes have these, or soon will. */
 const ANSWERED_MS = 6000;
 
@@ -158,7 +158,7 @@ export class Leaving {
   async handOver(overMs: number): Promise<number> {
     this.isActive = true;
     this.#startedAt = this.clock.now();
-    this.#deadline = this.#startedAt + overMs + GRACE_MS;
+    this.#deadline = this.#startedAt + overMs + OVERTIME_MS;
     if (this.#others.able.length === 0) return 0;
     const endpoints = await byNeed(this.node.domains.values());
     void this.sessions

@@ -169,7 +169,7 @@ export class Mesh {
     const streams = [...this.#dirty];
     this.#dirty.clear();
     for (const stream of streams) stream.flush();
-    // What these frames acknowledge is acknowledged.
+    // Last, since what a frame of data has acknowledged needs no frame of its own.
     this.#receiver.flush();
   }
 

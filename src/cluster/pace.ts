@@ -16,9 +16,9 @@ const PATIENCE_MS = 5000;
 const FIRST_PACE_MS = 2;
 const SLOWEST_PACE_MS = 100;
 const PACE_SHARE = 1 / 64;
-/** A client is told to come in at most this time. It may take up to twice the time that it is told. */
+/** A client is told to come in at most this time, and may take so many times what it is told. */
 const LATEST_MS = 60_000;
-const DELAY = 2;
+const TIMES_LATE = 2;
 
 type Task = () => Promise<void>;
 type Step = (done: () => void) => void;
@@ -69,7 +69,7 @@ export class Pace {
     const next = Math.max(this.#lastComes, earliest) + this.#paceMs;
     this.#lastComes = next > now + LATEST_MS ? earliest : next;
     const laterMs = this.#lastComes - now;
-    this.#expect(laterMs * DELAY);
+    this.#expect(laterMs * TIMES_LATE);
     return Math.max(1, Math.ceil(laterMs / 1000));
   }
 

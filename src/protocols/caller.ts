@@ -51,8 +51,8 @@ export function goesOutElsewhere(domain: Domain, sender: Address): boolean {
 }
 
 /**
- * Where that is so: calls `reply` when what the sender has said has come to the nodes of its receivers (null: of everybody), so that
- * nothing overtakes it.
+ * Calls `reply` when what a sender has said has come to the nodes of its receivers (null: of everybody), so that what the sender says
+ * next does not overtake it where it goes out from another node (`goesOutElsewhere`).
  */
 export function whenArrived<T>(
   domain: Domain,

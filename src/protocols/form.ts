@@ -2,7 +2,7 @@
 import { type Fault, type Parameters, textOf } from './parameters.js';
 
 /** What a hex digit says; NaN: it is none. */
-export function digit(code: number): number {
+function digit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
   const lower = code | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
@@ -57,7 +57,7 @@ export function readForm(text: string, into: Parameters, most: number): Fault | 
  * Reads `a=1&b=x y` into `into`, at most `most` of them (0: any number). The last of several counts, as PHP has it; items
  * of one list come together. Malformed: not percent-encoded UTF-8.
  */
-export function readPairs(text: string, into: Parameters, most: number): Fault | null {
+function readPairs(text: string, into: Parameters, most: number): Fault | null {
   const lists: Lists = { items: null };
   let count = 0;
   // The first equals sign from `start` on; searched anew only when it is behind, so that each part of the text is searched once.
@@ -188,7 +188,7 @@ function decodeBytes(body: Buffer): void {
   found.pairs = isWhole && isAscii ? note(pairs, start, equals, end) : -1;
 }
 
-/** Reads the body of a form, like `readPairs`; null where it is not UTF-8. Writes into the body. */
+/** Reads the body of a form into `into`, as `readForm` does a text; null: it is not UTF-8. Writes into the body. */
 export function readFormBody(body: Buffer, into: Parameters, most: number): Fault | 'read' | null {
   decodeBytes(body);
   if (found.pairs >= 0) return readNoted(body.toString('latin1', 0, found.length), into, most) ?? 'read';

@@ -249,7 +249,7 @@ ajv.addKeyword({
   validate: (limit: number, value: string) => value.length * 3 <= limit || Buffer.byteLength(value) <= limit,
 });
 
-// JSON Schema counts code points, one after another. Here a text must not be empty, which its length says, however long it is.
+// By JSON Schema the code points of a text are counted one after another. The schemas ask only that a text is not empty, as its length says.
 ajv.removeKeyword('minLength');
 ajv.addKeyword({
   keyword: 'minLength',
@@ -258,11 +258,11 @@ ajv.addKeyword({
   code: (context) => context.fail(_`${context.data}.length < ${context.schema}`),
 });
 
-/** Picks the parameters that a call knows out of all. */
-type Pick = new (parameters: Parameters) => Record<string, unknown>;
+/** A record of the parameters that a call knows, picked out of all; undefined: the parameter is not there. */
+type KnownParameters = new (parameters: Parameters) => Record<string, unknown>;
 
 interface Compiled {
-  readonly Known: Pick;
+  readonly Known: KnownParameters;
   readonly validate: ValidateFunction;
   /** Like `validate`, but requires `name` in place of `ticket`; null: the call cannot be made by name. */
   readonly validateByName: ValidateFunction | null;
@@ -281,9 +281,9 @@ function compileCall(call: SchemaName): Compiled {
 }
 
 /** Code with each name in it, like that of a schema: so all records of a call have one shape, for which V8 compiles what reads them. */
-function pick(names: readonly string[]): Pick {
+function pick(names: readonly string[]): KnownParameters {
   const lines = names.map((name) => `this.${name} = parameters.get('${name}');`);
-  return new Function('parameters', lines.join('\n')) as unknown as Pick;
+  return new Function('parameters', lines.join('\n')) as unknown as KnownParameters;
 }
 
 /** Whether a call that takes both names an endpoint and no ticket. */

@@ -8,7 +8,7 @@ const target = { node: 'uid', id: 'ada' } as Target;
 const client = (name: string) => ({ hash: name, name, isNamed: false, isAway: false });
 const kept = { clients: [client('first'), client('second')] } as unknown as KeptEndpoint;
 
-t.test('each client has all, in order, where none came later than a message', async (t) => {
+t.test('each client has all messages, in order, where none came later than one of them', async (t) => {
   const { unseen, clients } = withMore(queuesOf(target, kept), [0, 1], () => true);
   t.strictSame(unseen, [0, 1]);
   t.strictSame(
@@ -21,7 +21,7 @@ t.test('each client has all, in order, where none came later than a message', as
 });
 
 t.test(
-  'a client has none that came before it: they would be behind later ones; it has them when the others end',
+  'a client has no message that came before it, which would be behind later ones, until the others end',
   async (t) => {
     const isFor = (name: string, number: number) => name === 'first' || number >= 2;
     const { unseen, clients } = withMore(queuesOf(target, kept), [0, 1, 2], isFor);

@@ -66,7 +66,7 @@ t.test('nodes that are busy for ever do not keep them online for ever', (t) => {
   t.end();
 });
 
-t.test('nodes that are busy, and slow to say so, do not keep them online for longer', (t) => {
+t.test('nodes that are busy, and slow to say so, do not keep the endpoints of a dead node online for longer', (t) => {
   const { clock, nodes, answerAfter, isOver } = setUp();
   nodes.isBusy = true;
   answerAfter(4000);
@@ -75,7 +75,7 @@ t.test('nodes that are busy, and slow to say so, do not keep them online for lon
   t.end();
 });
 
-t.test('nobody is asked any more when the node that was gone is there again', (t) => {
+t.test('no node is asked whether it is busy when the node that was gone is there again', (t) => {
   const { clock, nodes, peer, asked, isOver } = setUp();
   nodes.isBusy = true;
   clock.advance(GRACE_MS + 2000);

@@ -7,8 +7,7 @@ import { Leaving, type LeavingNode, MOST_ASKING } from '../../src/cluster/leavin
 import { Peer } from '../../src/cluster/peer.js';
 import type { ClusterMetrics } from '../../src/metrics.js';
 import { ManualClock } from '../mqtt/support/clock.js';
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+import { turn } from '../mqtt/support/device.js';
 
 const address = '/domain/a.example/uid/ada' as Address;
 

@@ -168,7 +168,7 @@ t.test('who is told to come later comes when half of those that wait have had th
   t.end();
 });
 
-t.test('of a herd that is too large for the longest time all come within it, and not in one moment', (t) => {
+t.test('of a herd that is too large for the longest time all come within that time, and not in one moment', (t) => {
   const at = setUp();
   takeOver(at, 2000, 1000);
   for (let n = 0; n < AT_ONCE + MOST_WAITING; n++) at.pace.run(() => new Promise(() => undefined));

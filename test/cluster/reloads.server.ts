@@ -55,7 +55,7 @@ class Reader {
   }
 }
 
-t.test('they have everything that was written to them meanwhile, in order and once', { skip }, async (t) => {
+t.test('users whose page loads anew as their node ends have all that is written to them, once', { skip }, async (t) => {
   const [n1, n2, n3] = await testCluster(t, await natsServer(t), 3, settings);
   const others = [n2, n3] as const;
   const readers = Array.from({ length: USERS }, (_, n) => new Reader(`user${n}`, others[n % 2] as TestServer));

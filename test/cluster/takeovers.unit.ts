@@ -27,7 +27,7 @@ t.test('nobody waits for a takeover that is not under way', (t) => {
   t.end();
 });
 
-t.test('so many wait for one takeover, and so many for all', (t) => {
+t.test('the number of those that wait has a bound for one takeover, and one for all', (t) => {
   const endpoints = MOST_WAITING_IN_ALL / MOST_WAITING;
   const { takeovers, told, wait } = setUp(endpoints + 1, MOST_WAITING);
   t.equal(wait(0), false, 'too many for one');

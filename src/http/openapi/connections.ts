@@ -83,7 +83,10 @@ export const EVENTS: Operation = {
   ],
   responses: {
     200: {
-      description: 'Events until the connection ends.',
+      description: [
+        'Events until the connection ends. Where the client cannot be found yet, and `Accept` is `text/event-stream`,',
+        'as `EventSource` has it: a line `retry`, by which that comes again.',
+      ].join(' '),
       content: {
         'text/event-stream': {
           schema: { type: 'string' },

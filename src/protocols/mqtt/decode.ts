@@ -193,9 +193,9 @@ function decodeAck(
   if (version > 3 ? flags !== wanted : (flags & 2) !== wanted) return refused(REASON.malformed); // [MQTT-2.1.3-1]
   const cmd = ACK_NAMES[type - TYPE.puback] as AckName;
   if (end - body === 2) {
-    // As nearly all are.
+    // Nearly all acknowledgements are their identifier and nothing else.
     const id = ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
-    return id === 0 ? refused(REASON.protocolError) : { cmd, id, reason: 0 };
+    return id === 0 ? refused(REASON.protocolError) : { cmd, id, reason: 0 }; // [MQTT-2.2.1-3]
   }
   const reader = new Reader(bytes, body, end);
   const id = reader.short();
