@@ -222,6 +222,7 @@ export class EventsAdapter {
 
   /** A browser's EventSource never comes again after a status other than 200 (HTML standard, 9.2.3). */
   #renewLater(res: HttpResponse, origin: string | null, { retryAfterS = 1 }: ReplyError): void {
+    this.context.runtime.metrics.refused.unavailable += 1;
     writeHead(res, origin);
     res.end(retry(retryAfterS * 1000));
   }
@@ -230,6 +231,7 @@ export class EventsAdapter {
     const { refused } = this.context.runtime.metrics;
     if (error.status === 404) refused.ticketNotFound += 1;
     else if (error.status < 403) refused.badRequest += 1;
+    else if (error.saysWhen) refused.unavailable += 1;
     refuse(res, statusText(error), error, origin);
   }
 

@@ -323,6 +323,7 @@ export class PollAdapter {
     // Who is banned or one too many has been counted.
     if (error.status === 404) this.countUnknown();
     else if (error.status < 403) this.context.runtime.metrics.refused.badRequest += 1;
+    else if (error.saysWhen) this.context.runtime.metrics.refused.unavailable += 1;
     writeHead(res, form, this.isDraining, statusText(error));
     if (form.callback === null) writeRetryAfter(res, error, form.origin);
     res.end(bodyOf(form, errorBody(error)));

@@ -4,6 +4,7 @@ import mqtt, { type IConnackPacket } from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { CountingSocket } from '../support/counting.js';
+import { exchange } from '../support/http.js';
 import { written } from '../support/kept-writes.js';
 import { jetStreamServer, ProcessNode } from '../support/nats.js';
 import { poll } from '../support/polling.js';
@@ -35,9 +36,16 @@ async function refusedByMqtt(node: ProcessNode, ticket: string): Promise<readonl
   return [packet.reasonCode, packet.properties?.reasonString];
 }
 
+/** How many refusals a node has counted as `unavailable`. */
+async function refusals(node: ProcessNode): Promise<number> {
+  const [, port] = await node.process.line(/"event":"started".*"admin":"http:[^"]*:(\d+)"/);
+  const { text } = await exchange(Number(port), { path: '/metrics' }).answer;
+  return Number(/^nextalk_refusals_total\{reason="unavailable"\} (\d+)$/m.exec(text)?.[1]);
+}
+
 t.test('without JetStream nobody is taken over, and who comes is told to come later', { skip }, async (t) => {
   const nats = await jetStreamServer(t);
-  const settings = { 'cluster.store': 'jetstream', 'cluster.leaseMs': 2000 };
+  const settings = { 'cluster.store': 'jetstream', 'cluster.leaseMs': 2000, 'admin.port': -1 };
   const [n1, n2] = await Promise.all([
     ProcessNode.start(t, nats.url, 'n1', settings),
     ProcessNode.start(t, nats.url, 'n2', settings),
@@ -54,6 +62,7 @@ t.test('without JetStream nobody is taken over, and who comes is told to come la
     return answer.status === 503 && answer;
   });
   t.match(headers['retry-after'], /^\d+$/);
+  const before = await refusals(n2);
   const later = { status: 'error', message: 'unavailable', retryAfter: 1 };
   const jsonp = await poll(n2, ticket, { callback: 'got' }).answer;
   t.equal(jsonp.text, `/**/got(${JSON.stringify(later)});`, 'a page that polls by JSONP sees no header');
@@ -62,6 +71,7 @@ t.test('without JetStream nobody is taken over, and who comes is told to come la
   t.match(await poll(n2, ticket, { path: '/v5/events' }).answer, { status: 503, headers: { 'retry-after': '1' } });
   t.strictSame(await refusedSocket(n2, ticket), [later, 1013, 'try again later, in 1 s']);
   t.strictSame(await refusedByMqtt(n2, ticket), [0x88, 'try again later, in 1 s']);
+  t.equal((await refusals(n2)) - before, 5, 'each is counted, over whichever transport');
   await nats.start();
   const alice = n2.own(new CountingSocket(n2.port, ticket));
   await until('alice let in', async () => {
