@@ -8,6 +8,7 @@
  * the endpoint: so the endpoint is online, and in its rooms, all the time.
  */
 import type { Address } from '../actors/address.js';
+import { nodesOf } from '../actors/endpoint-record.js';
 import type { Moved } from '../actors/moving.js';
 import type { Deliver } from '../actors/router.js';
 import type { Clock } from '../clock.js';
@@ -21,7 +22,8 @@ import { NumberedPackets } from './numbered-packets.js';
 import { oneByOne } from './one-by-one.js';
 import { ADOPT_MS, OtherNodes } from './other-nodes.js';
 import { Passing } from './passing.js';
-import type { Peer } from './peer.js';
+import { type Peer, peerOf } from './peer.js';
+import { HOPS } from './relays.js';
 import type { Rpc } from './rpc.js';
 
 const SLICE_MS = 25;
@@ -54,6 +56,8 @@ interface Transfer {
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly passing: Passing<Deliver>;
+  /** Whether the node has taken the endpoint, as it has said. */
+  isTaken: boolean;
 }
 
 /** Endpoints of one domain that go to one node together. A packet that several endpoints have queued is in the batch once. */
@@ -224,9 +228,11 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
-    const pass = (deliver: Deliver): void => this.node.mesh.send(peer, cluster.items.forwarded(address, deliver));
+    const pass = (deliver: Deliver): void => {
+      if (!this.#passOn(transfer, deliver)) this.node.mesh.send(peer, cluster.items.forwarded(address, deliver));
+    };
     const passing = new Passing(pass);
-    const transfer: Transfer = { cluster, address, peer, refused, passing };
+    const transfer: Transfer = { cluster, address, peer, refused, passing, isTaken: false };
     if (!this.#moving.has(address)) this.#moving.set(address, []);
     actor.tell({
       kind: 'handOver',
@@ -244,6 +250,16 @@ export class Leaving {
         if (batch.characters >= BATCH_CHARACTERS) this.#close(batch);
       },
     });
+  }
+
+  /** Sends a packet to another part of an endpoint where the node that has taken the endpoint has no part any more: it ends, too. */
+  #passOn({ cluster, address, peer, isTaken }: Transfer, { packet, only, relayed }: Deliver): boolean {
+    if (!isTaken || relayed) return false;
+    const nodes = nodesOf(cluster.tracker.records.get(address));
+    const [next] = nodes;
+    if (!next || nodes.includes(peer)) return false;
+    this.node.mesh.send(peerOf(next), cluster.items.toEndpoint(packet, only, HOPS));
+    return true;
   }
 
   #met({ tracker, relays }: ClusteredDomain, address: Address): readonly string[] {
@@ -281,6 +297,7 @@ export class Leaving {
     const answers = Array.isArray(taken) ? taken : [];
     const gone = transfers.filter((_, at) => answers[at] === 1);
     for (const transfer of transfers.filter((_, at) => answers[at] !== 1)) this.#takeBack(transfer);
+    for (const transfer of gone) transfer.isTaken = true;
     if (gone.length === 0) return;
     await this.#others.allArrived();
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));

@@ -22,13 +22,22 @@ import { type ModelNode, Network } from '../support/model-cluster.js';
 const asked = Number(process.env.ORDER_MODEL_SEEDS ?? 0);
 const seeds = asked || 20;
 const first = Number(process.env.ORDER_MODEL_FIRST ?? 1);
-const deaths = Number(process.env.ORDER_MODEL_DEATHS ?? 1);
-const ends = Number(process.env.ORDER_MODEL_ENDS ?? 0);
 const NODES = 5;
 const TABS = 4;
 const STEPS = 1500;
 /** How often what is left is moved on, and clients come back, at the end of a run. */
 const ROUNDS = 40;
+
+/** How many nodes are killed, and end in order, at most. */
+interface Ends {
+  readonly deaths: number;
+  readonly ends: number;
+}
+
+const most: Ends = {
+  deaths: Number(process.env.ORDER_MODEL_DEATHS ?? 1),
+  ends: Number(process.env.ORDER_MODEL_ENDS ?? 0),
+};
 
 type Roll = (sides: number) => number;
 
@@ -118,7 +127,10 @@ class Run {
   /** Streams that stand still. */
   #silent: readonly unknown[] = [];
 
-  constructor(private readonly roll: Roll) {}
+  constructor(
+    private readonly roll: Roll,
+    private readonly most: Ends,
+  ) {}
 
   #any(): ModelNode {
     const open = this.network.living.filter(({ isEnding }) => !isEnding);
@@ -149,21 +161,21 @@ class Run {
   }
 
   #act(): void {
-    const { roll, tabs, network } = this;
+    const { roll, tabs, network, most } = this;
     const chance = roll(60);
     const tab = tabs[roll(tabs.length || 1)];
     if (chance < 20) this.#say();
     else if (chance < 30 && tab?.node === null) tab.connect(this.#any());
     else if (chance < 33 && tab?.isConnected) tab.disconnect();
     else if (chance < 34 && this.#comings < TABS) this.#come();
-    else if (chance < 35 && this.#deaths < deaths && tabs.length > 1) {
+    else if (chance < 35 && this.#deaths < most.deaths && tabs.length > 1 && network.tickets.records.size > 0) {
       this.#deaths += 1;
       network.kill(this.#any());
     } else if (chance < 39) network.clock.advance(100);
     else if (chance < 41) {
       const streams = [...network.streams.values()];
       this.#silent = Array.from({ length: roll(4) }, () => streams[roll(streams.length)]);
-    } else if (chance < 42 && this.#ends < ends && tabs.length > 1) {
+    } else if (chance < 42 && this.#ends < most.ends && tabs.length > 1) {
       this.#ends += 1;
       void this.#any().leave();
     }
@@ -206,7 +218,7 @@ t.test(
   async (t) => {
     if (asked > 0) t.setTimeout(asked * 10_000);
     for (let seed = first; seed < first + seeds; seed += 1) {
-      const run = new Run(dice(seed * 7919));
+      const run = new Run(dice(seed * 7919), most);
       await run.run();
       for (const [at, { log }] of run.tabs.entries()) {
         const sorted = log.toSorted((a, b) => a - b);
@@ -220,3 +232,11 @@ t.test(
     t.pass(`${seeds} runs`);
   },
 );
+
+t.test('what a node that ends forwards is not lost where the node that took the user ends before it', async (t) => {
+  const run = new Run(dice(82 * 7919), { deaths: 0, ends: 2 });
+  await run.run();
+  const had = new Set(run.tabs.flatMap(({ log }) => log));
+  const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
+  t.strictSame(lost, []);
+});
