@@ -3,6 +3,9 @@ import type { Address } from '../actors/address.js';
 import { EMPTY, hasItem, type SmallSet, sizeOf, withItem } from '../actors/small-set.js';
 import type { Tracker } from '../actors/tracker.js';
 
+/** So many endpoints may be about to come; of those before more come, other nodes are told once more than they need. */
+const MOST_COMING = 10_000;
+
 export class RemoteWatchers {
   /** Endpoint on another node → endpoints of this node that it lists and that do not list it. */
   readonly #watched = new Map<Address, SmallSet<Address>>();
@@ -19,13 +22,18 @@ export class RemoteWatchers {
     const { tracker } = this.domain;
     const { records } = tracker;
     const watchers = tracker.watchers(address);
-    if (!records.has(address)) this.#coming.set(address, [...(this.#coming.get(address) ?? []), ...buddies]);
+    if (!records.has(address)) this.#comes(address, buddies);
     let known: SmallSet<Address> = this.by(address);
     for (const buddy of buddies) {
       const record = records.get(buddy);
       if (!record || !hasItem(watchers, record)) known = withItem(known, record?.address ?? buddy);
     }
     if (sizeOf(known) > 0) this.#watched.set(records.get(address)?.address ?? address, known);
+  }
+
+  #comes(address: Address, buddies: readonly Address[]): void {
+    if (this.#coming.size >= MOST_COMING) this.#coming.clear();
+    this.#coming.set(address, [...(this.#coming.get(address) ?? []), ...buddies]);
   }
 
   /** The endpoints of this node that an endpoint elsewhere lists, but for those that list it too. */

@@ -67,3 +67,11 @@ t.test('who lists an endpoint hears of it before and after the endpoint is known
   tracker.goOffline(tracker.record(cyd));
   t.same(listing(), []);
 });
+
+t.test('what endpoints list that never come is bounded', async (t) => {
+  const { watchers } = nodeOfThis();
+  watchers.told(ada, [bob]);
+  for (let n = 0; n < 10_000; n += 1) watchers.told(address(`never${n}`), [bob]);
+  t.same(watchers.takeListed(ada), [], 'forgotten');
+  t.same(watchers.takeListed(address('never9999')), [bob]);
+});
