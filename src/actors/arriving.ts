@@ -29,6 +29,8 @@ export interface Arriving {
   /** The clients that have moved. */
   readonly clients: ReadonlySet<Client>;
   readonly isMet: IsMet;
+  /** Names of nodes whose part of the endpoint was refused meanwhile: they keep what they forward. */
+  readonly refused: Set<string>;
   /** Packets of which one copy has come, forwarded or delivered here, by a hash of their receiver, kind and JSON. */
   readonly copies: Map<string, { readonly deliver: Deliver; readonly isForwarded: boolean }>;
   copiesBytes: number;
@@ -41,7 +43,7 @@ export interface Arriving {
 export function arrive(state: EndpointState, clients: readonly Client[], isMet: IsMet): Arriving {
   const { domain, record } = state;
   const nothing = { copies: new Map(), copiesBytes: 0, held: new Set<Deliver>(), heldBytes: 0 };
-  const moving: Arriving = { isLeaving: false, clients: new Set(clients), isMet, ...nothing };
+  const moving: Arriving = { isLeaving: false, clients: new Set(clients), isMet, refused: new Set(), ...nothing };
   if (isInTurns(state)) return moving;
   if (record.parts.length > 0 || state.clients.length > clients.length) watchAll(state);
   const waiting = waitingFor(state, clients);
@@ -82,8 +84,9 @@ export function deliverHere(state: EndpointState, moving: Arriving, message: Del
 }
 
 /** Gives a packet that the old node has forwarded to the clients that have moved, and to whoever has it by no other way. */
-export function forwarded(state: EndpointState, message: Deliver): void {
+export function forwarded(state: EndpointState, message: Deliver, from = ''): void {
   const { moving, domain, record } = state;
+  if (moving && !moving.isLeaving && moving.refused.has(from)) return;
   if (!moving || moving.isLeaving || isInTurns(state)) {
     deliver(state, { ...message, relayed: true });
     return;

@@ -52,6 +52,8 @@ export type MovingMessage =
   | {
       readonly kind: 'adopt';
       readonly moved: Moved;
+      /** The name of the node that ends; absent: it is gone. */
+      readonly from?: string;
       readonly isMet: IsMet;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
@@ -61,7 +63,7 @@ export type MovingMessage =
       readonly done: (isTaken: boolean) => void;
     }
   /** To the node that takes the endpoint over: a packet that was delivered on the old node and is forwarded. */
-  | { readonly kind: 'forwarded'; readonly deliver: Deliver }
+  | { readonly kind: 'forwarded'; readonly deliver: Deliver; readonly from?: string }
   /** To the node that takes the endpoint over: the old node has forwarded everything. */
   | { readonly kind: 'adopted' };
 
@@ -100,7 +102,7 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
       adopt(state, message, self);
       return state;
     case 'forwarded':
-      forwarded(state, message.deliver);
+      forwarded(state, message.deliver, message.from);
       return state;
     case 'adopted':
       settle(state);
@@ -230,9 +232,12 @@ type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
 /** Takes over an endpoint from another node, beside the clients that it may have on this node already. */
 function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>): void {
-  const { moved, isMet, era, isQuiet = false, packetOf, done } = adopting;
+  const { moved, from = '', isMet, era, isQuiet = false, packetOf, done } = adopting;
   const { domain } = state;
-  if (state.moving) return done(false);
+  if (state.moving) {
+    if (!state.moving.isLeaving) state.moving.refused.add(from);
+    return done(false);
+  }
   const { kept, queues } = moved;
   const before = state.clients;
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));

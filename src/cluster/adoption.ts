@@ -23,6 +23,11 @@ interface Endpoint {
   readonly isMet: IsMet;
 }
 
+interface Batch {
+  readonly endpoints: readonly Endpoint[];
+  readonly packets: readonly Packet[];
+}
+
 export interface AdoptionOptions {
   /** The name of this node. */
   readonly name: string;
@@ -58,7 +63,7 @@ export class Adoption {
     if (!batch || !cluster || this.options.isLeaving() || cluster.domain.shortage) return this.#refuse(reply);
     const read = readBatch(cluster, batch.text, this.options.name);
     if (!read) return this.#refuse(reply);
-    this.#adopt(cluster, read.endpoints, read.packets, reply);
+    this.#adopt(cluster, peer.name, read, reply);
   }
 
   /** Tells endpoints that the node which handed them over has forwarded every packet that had arrived there for them. */
@@ -83,7 +88,7 @@ export class Adoption {
     reply(null);
   }
 
-  #adopt(cluster: ClusteredDomain, endpoints: readonly Endpoint[], packets: readonly Packet[], reply: Reply): void {
+  #adopt(cluster: ClusteredDomain, from: string, { endpoints, packets }: Batch, reply: Reply): void {
     const { mesh, metrics } = this.options;
     const { domain } = cluster;
     const answers: (0 | 1)[] = endpoints.map(() => 0);
@@ -104,7 +109,7 @@ export class Adoption {
         done();
       };
       const actor = domain.endpoint(target);
-      actor.tell({ kind: 'adopt', moved, isMet, era: null, packetOf, done: took });
+      actor.tell({ kind: 'adopt', moved, from, isMet, era: null, packetOf, done: took });
     }
     done();
     this.#settleLate(cluster, endpoints);
@@ -126,11 +131,7 @@ export class Adoption {
 }
 
 /** Parses the text of a batch; null where the text is malformed. */
-function readBatch(
-  { domain }: ClusteredDomain,
-  text: string,
-  own: string,
-): { readonly endpoints: readonly Endpoint[]; readonly packets: readonly Packet[] } | null {
+function readBatch({ domain }: ClusteredDomain, text: string, own: string): Batch | null {
   let read: { readonly packets?: unknown; readonly endpoints?: unknown } | null;
   try {
     read = JSON.parse(text) as typeof read;

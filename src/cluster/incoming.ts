@@ -248,7 +248,7 @@ function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string 
   const packet = received(recipients, peer, wire);
   const actor = recipients.domain.tracker.actor(address);
   const deliver: Deliver = { kind: 'deliver', packet, only, ...(isNotRelayed === 1 ? {} : { relayed: true }) };
-  if (actor) actor.tell({ kind: 'forwarded', deliver });
+  if (actor) actor.tell({ kind: 'forwarded', deliver, from: peer.name });
   else keepOrDrop(recipients.domain, packet, address, only);
 }
 

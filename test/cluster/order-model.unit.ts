@@ -233,10 +233,19 @@ t.test(
   },
 );
 
-t.test('what a node that ends forwards is not lost where the node that took the user ends before it', async (t) => {
-  const run = new Run(dice(82 * 7919), { deaths: 0, ends: 2 });
-  await run.run();
-  const had = new Set(run.tabs.flatMap(({ log }) => log));
-  const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
-  t.strictSame(lost, []);
+t.test('what two nodes that end at once forward for a user is neither lost nor out of order', async (t) => {
+  for (const seed of [82, 209]) {
+    const run = new Run(dice(seed * 7919), { deaths: 0, ends: 2 });
+    await run.run();
+    for (const { log } of run.tabs) {
+      t.strictSame(
+        log,
+        log.toSorted((a, b) => a - b),
+        `seed ${seed}`,
+      );
+    }
+    const had = new Set(run.tabs.flatMap(({ log }) => log));
+    const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
+    t.strictSame(lost, [], `seed ${seed}`);
+  }
 });
