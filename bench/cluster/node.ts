@@ -185,7 +185,7 @@ class SimulatedNode {
     records.put(domainName, addressOf(first + user), kept);
   }
 
-  /** Resolves when all are here. Who is told to come later waits for as long as that says, and up to twice as long, as the browser library does. */
+  /** Takes users of a dead node over, as their clients would come; resolves when this node has all of them. A user who is told to come later waits for once to twice the time that the answer names, as the browser library does. */
   async adopt(node: string, first: number, users: number): Promise<void> {
     const { orphans } = this.#domain.cluster as ClusteredDomain;
     if (!orphans) throw new Error('nothing is kept');

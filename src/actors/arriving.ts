@@ -83,7 +83,10 @@ export function deliverHere(state: EndpointState, moving: Arriving, message: Del
   deliver(state, message, isHeld ? others : state.clients);
 }
 
-/** Gives a packet that the old node has forwarded to the clients that have moved, and to whoever has it by no other way. */
+/**
+ * Takes a packet that the node which ends (`from`) has forwarded: the clients that have moved get it, and so do clients and parts of the
+ * endpoint that get it by no other way.
+ */
 export function forwarded(state: EndpointState, message: Deliver, from = ''): void {
   const { moving, domain, record } = state;
   if (moving && !moving.isLeaving && moving.refused.has(from)) return;

@@ -57,7 +57,7 @@ export type MovingMessage =
       readonly isMet: IsMet;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
-      /** Whether presence of the endpoint is told to nobody: the server has just started, and nobody was told that the endpoint went. */
+      /** Whether nobody is told that the endpoint is online, since the server has just started and nobody was told that it went offline. */
       readonly isQuiet?: boolean;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;
@@ -71,7 +71,7 @@ export type MovingMessage =
 interface Leaving {
   readonly isLeaving: true;
   readonly forward: (deliver: Deliver) => void;
-  /** What other nodes have told of parts that have come since: the endpoint is told again if it stays here. */
+  /** Messages about parts of the endpoint that other nodes got while it was leaving. The endpoint receives them again if it stays on this node. */
   readonly late: EndpointMessage[];
 }
 

@@ -12,7 +12,7 @@ export interface OrphanFinder {
   mayKnow(): boolean;
   /** Looks for the client of a ticket that no living node knows; calls `done` with the place where it was found. */
   find(address: Address, token: string, done: (found: Adopted) => void): void;
-  /** In how many seconds a client is to come again that is told `later`: another one for each, so that they do not come at once. */
+  /** Seconds after which a client that is answered `later` should ask again. The answer differs from call to call, so that clients do not all ask at once. */
   laterS(): number;
   /**
    * Takes over an endpoint so that a message of so many bytes for it is not lost. Returns false where no part of the endpoint is on a

@@ -223,7 +223,7 @@ export class DomainMessages implements MessageKeeper {
   constructor(
     private readonly domain: Pick<Domain, 'name' | 'settings' | 'mailboxes'>,
     private readonly messages: HeldMessages,
-    /** The JSON of a packet as it is sent between nodes. */
+    /** Encodes a packet as JSON, in the form in which nodes send it to each other. */
     private readonly wire: (packet: Packet) => string,
     private readonly now: () => number,
   ) {}

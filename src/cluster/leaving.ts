@@ -56,7 +56,7 @@ interface Transfer {
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly passing: Passing<Deliver>;
-  /** Whether the node has taken the endpoint, as it has said. */
+  /** Whether `peer` has answered that it has taken the endpoint over. */
   isTaken: boolean;
 }
 

@@ -35,7 +35,7 @@ export interface LocalNode {
     whenMoved(address: Address, done: () => void): void;
     /** Calls `done` when all that is on its way to other nodes now has come there, or stays here. */
     whenAllMoved(done: () => void): void;
-    /** The node to which this one forwards what comes for an endpoint, as it has gone there; null: this one has not handed it over. */
+    /** The node to which this node has handed an endpoint over, and forwards its packets; null: the endpoint has not been handed over. */
     movesTo(address: Address): Peer | null;
   };
   /** Whether this node is answering a call that another node forwarded: such a call is not forwarded again. */

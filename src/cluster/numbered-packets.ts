@@ -11,7 +11,7 @@ export class NumberedPackets {
   characters = 0;
 
   constructor(
-    /** The JSON of a packet as it is sent between nodes. */
+    /** Encodes a packet as JSON, in the form in which nodes send it to each other. */
     private readonly wire: (packet: Packet) => string,
   ) {}
 

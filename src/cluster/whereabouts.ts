@@ -52,7 +52,7 @@ export class Whereabouts {
     return this.options.orphans?.mayKnow() !== true;
   }
 
-  /** In how many seconds a client is to come again that has been told `later`. */
+  /** Seconds after which a client that is answered `later` should ask again. */
   laterS(): number {
     return this.options.orphans?.laterS() ?? LATER_S;
   }
