@@ -3,6 +3,7 @@ import t from 'tap';
 import { Lane } from '../src/actors/lane.js';
 import { type ActorLane, type Behaviour, createSystem, type Ref } from '../src/actors/system.js';
 import { Metrics } from '../src/metrics.js';
+import { withTime } from './support/time-by-hand.js';
 import { turnsUntil } from './support/until.js';
 
 function stage(t: { teardown(fn: () => void): void }, isCrowded: boolean, sleptMs = () => 0) {
@@ -27,12 +28,7 @@ t.test(
   'thirty-two messages of the only busy domain are handled before their turn, and what they tell other actors',
   async (t) => {
     const { system, log, actorIn } = stage(t, false);
-    const { now } = performance;
-    // On a busy machine the process may stand still for longer than a turn may take.
-    performance.now = () => 0;
-    t.teardown(() => {
-      performance.now = now;
-    });
+    withTime(t, () => 0);
     const [lane, other] = [system.lane(), system.lane()];
     const hearer = actorIn(lane);
     const teller: Behaviour<null, string> = {
@@ -57,6 +53,7 @@ t.test(
 );
 
 t.test('the first read since the event loop has slept has its turn when it ends, others wait for theirs', async (t) => {
+  withTime(t, () => 0);
   let sleptMs = 0;
   const { system, log, actorIn, writes, handled } = stage(t, false, () => sleptMs);
   let turns = 0;
@@ -112,6 +109,7 @@ t.test('no message is handled before its turn where domains share the turns', as
 t.test(
   'what comes to more than a slice of messages waits for its turn, and so does what comes meanwhile',
   async (t) => {
+    withTime(t, () => 0);
     const { system, log, actorIn, handled } = stage(t, false);
     const lane = system.lane();
     const hearer = actorIn(lane);
@@ -158,10 +156,7 @@ t.test('a connection whose write takes a whole turn does not put off the writes 
   const { system, log, handled } = stage(t, true);
   const now = performance.now;
   let aheadMs = 0;
-  performance.now = () => now.call(performance) + aheadMs;
-  t.teardown(() => {
-    performance.now = now;
-  });
+  withTime(t, () => now.call(performance) + aheadMs);
   const lanes = ['slow', 'second', 'third'].map((what) => ({ what, lane: system.lane() }));
   const flush = (what: string) => () => {
     log.push(what);

@@ -3,6 +3,7 @@ import t from 'tap';
 import { ClusterNode, type NodeOptions } from '../../src/cluster/node.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { ManualClock } from '../mqtt/support/clock.js';
+import { withSlowTime } from '../support/time-by-hand.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -24,13 +25,7 @@ t.test('of a node that is heard of again while its endpoints go offline no furth
   node.domains.set('a.example', {
     ...{ domain, tracker, remoteTransports: connections, remoteClients: connections },
   } as never);
-  const { now } = performance;
-  let ms = 0;
-  // Each look at the time is a millisecond later: a slice of 2 ms has one step.
-  performance.now = () => ++ms;
-  t.teardown(() => {
-    performance.now = now;
-  });
+  withSlowTime(t);
   const peer = new Peer('n2', 1, 0, false);
   peer.up = false;
   node.hidden(peer);

@@ -1,11 +1,12 @@
 /** Connections of this node whose clients live on a node that is not heard of any more. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import type { NamedClient } from '../../src/actors/client.js';
 import { Packet } from '../../src/actors/packet.js';
 import type { Transport } from '../../src/actors/transport.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { RemoteClients } from '../../src/cluster/remote-client.js';
+import { withSlowTime } from '../support/time-by-hand.js';
 
 const ada = '/domain/a.example/uid/ada' as Address;
 const unsent = new Packet(
@@ -57,16 +58,6 @@ class Node {
     this.clients.find(ada, name, false, (client) => this.clients.attach(client as NamedClient, transport));
     return transport;
   }
-}
-
-/** Each look at the time is a millisecond later: a slice of 2 ms has one step. */
-function withSlowTime(t: Test): void {
-  const { now } = performance;
-  let ms = 0;
-  performance.now = () => ++ms;
-  t.teardown(() => {
-    performance.now = now;
-  });
 }
 
 t.test('connections to a node that is lost end one slice a turn, and who leaves meanwhile is told of', async (t) => {
