@@ -132,6 +132,12 @@ class Run {
     private readonly most: Ends,
   ) {}
 
+  /** Numbers that were answered, and that no client has had. */
+  get lost(): number[] {
+    const had = new Set(this.tabs.flatMap(({ log }) => log));
+    return Array.from({ length: this.answered }, (_, number) => number).filter((number) => !had.has(number));
+  }
+
   #any(): ModelNode {
     const open = this.network.living.filter(({ isEnding }) => !isEnding);
     return open[this.roll(open.length)] as ModelNode;
@@ -224,8 +230,7 @@ t.test(
         const sorted = log.toSorted((a, b) => a - b);
         if (String(sorted) !== String(log)) t.strictSame(log, sorted, `seed ${seed}: client ${at}`);
       }
-      const had = new Set(run.tabs.flatMap(({ log }) => log));
-      const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
+      const { lost } = run;
       if (lost.length > 0) t.strictSame(lost, [], `seed ${seed}: lost`);
       if (run.answered < ROUNDS / 2) t.ok(false, `seed ${seed}: ${run.answered} answered`);
     }
@@ -244,8 +249,6 @@ t.test('what two nodes that end at once forward for a user is neither lost nor o
         `seed ${seed}`,
       );
     }
-    const had = new Set(run.tabs.flatMap(({ log }) => log));
-    const lost = Array.from({ length: run.answered }, (_, number) => number).filter((number) => !had.has(number));
-    t.strictSame(lost, [], `seed ${seed}`);
+    t.strictSame(run.lost, [], `seed ${seed}`);
   }
 });

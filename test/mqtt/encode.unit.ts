@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Publication, type PublicationFields } from '../../src/actors/publication.js';
 import * as encode from '../../src/protocols/mqtt/encode.js';
+import { plain } from './support/publish.js';
 
 function publication(fields: Partial<PublicationFields> = {}): Publication {
   return new Publication({
@@ -14,18 +15,6 @@ function publication(fields: Partial<PublicationFields> = {}): Publication {
     ...fields,
   });
 }
-
-const plain: encode.PublishOptions = {
-  version: 4,
-  qos: 0,
-  dup: false,
-  retain: false,
-  id: 0,
-  alias: 0,
-  omitTopic: false,
-  identifiers: [],
-  now: 0,
-};
 
 t.test('PUBLISH is written in each form', async (t) => {
   const hex = (fields: Partial<PublicationFields>, options: Partial<encode.PublishOptions>) =>
