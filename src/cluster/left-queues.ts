@@ -11,6 +11,9 @@ import { type NumberedPackets, numberedPackets } from './numbered-packets.js';
 import { piecesOf } from './pieces.js';
 import { type Start, subjectOf, word } from './ticket-records.js';
 
+/** How many pieces are read at a time: no further ones where one is missing, whatever number a damaged record has. */
+const READ_AT_ONCE = 16;
+
 export interface Left {
   /** null: nothing ever came into the queues. */
   readonly queues: KeptQueues | null;
@@ -53,9 +56,16 @@ export class LeftQueues {
   async read(domain: string, address: Address, start: Start, left: unknown): Promise<Left | null> {
     if (typeof left !== 'number') return leftOf(domain, left);
     const prefix = prefixOf(domain, address, start);
-    const pieces = await Promise.all(Array.from({ length: left }, (_, at) => this.stream.read(`${prefix}${at}`)));
+    const pieces: string[] = [];
+    for (let at = 0; at < left; at += READ_AT_ONCE) {
+      const keys = Array.from({ length: Math.min(left - at, READ_AT_ONCE) }, (_, n) => `${prefix}${at + n}`);
+      for (const piece of await Promise.all(keys.map((key) => this.stream.read(key)))) {
+        if (!piece) return null;
+        pieces.push(piece.data);
+      }
+    }
     try {
-      return leftOf(domain, JSON.parse(pieces.map((piece) => JSON.parse(piece?.data ?? '""') as string).join('')));
+      return leftOf(domain, JSON.parse(pieces.map((piece) => JSON.parse(piece) as string).join('')));
     } catch {
       return null;
     }
