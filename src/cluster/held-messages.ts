@@ -12,10 +12,10 @@ import { Commits } from '../store/commits.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import type { Mesh } from './mesh.js';
+import { packetFrom } from './numbered-packets.js';
 import { livingNode } from './peer.js';
 import { type Start, subjectOf, word } from './ticket-records.js';
-import { packet as isWirePacket } from './validators.js';
-import { packetOf, type WirePacket } from './wire.js';
+import type { ToWire } from './wire.js';
 
 const RETRY_MS = 1000;
 /** The record of one message for one endpoint. */
@@ -47,11 +47,12 @@ function startOf(key: string): Start {
 
 /** Reads the record of a message; null where it has another shape. */
 function readPacket(domain: string, data: string): Packet | null {
-  const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
-  if (!isWirePacket(wire, domain)) return null;
-  const packet = packetOf(wire as WirePacket, Number(at));
-  packet.fromClient = fromClient === 1;
-  return packet;
+  try {
+    const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
+    return packetFrom([wire, fromClient], domain, Number(at));
+  } catch {
+    return null;
+  }
 }
 
 /** A write that JetStream has not taken. */
@@ -223,8 +224,7 @@ export class DomainMessages implements MessageKeeper {
   constructor(
     private readonly domain: Pick<Domain, 'name' | 'settings' | 'mailboxes'>,
     private readonly messages: HeldMessages,
-    /** Encodes a packet as JSON, in the form in which nodes send it to each other. */
-    private readonly wire: (packet: Packet) => string,
+    private readonly wire: ToWire,
     private readonly now: () => number,
   ) {}
 

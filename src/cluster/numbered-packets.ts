@@ -1,7 +1,7 @@
 /** Packets in a text for another node, or for a later start of this one: each is there once, and queues name it by its number. */
 import type { Packet } from '../actors/packet.js';
 import { packet as isWirePacket } from './validators.js';
-import { packetOf, type WirePacket } from './wire.js';
+import { packetOf, type ToWire, type WirePacket } from './wire.js';
 
 /** The packets of a text, while it is put together. */
 export class NumberedPackets {
@@ -10,10 +10,7 @@ export class NumberedPackets {
   /** How many characters the packets have up to now, about. */
   characters = 0;
 
-  constructor(
-    /** Encodes a packet as JSON, in the form in which nodes send it to each other. */
-    private readonly wire: (packet: Packet) => string,
-  ) {}
+  constructor(private readonly wire: ToWire) {}
 
   readonly numberOf = (packet: Packet): number => {
     const known = this.#numbers.get(packet);
@@ -39,10 +36,17 @@ export function numberedPackets(value: unknown, domain: string, at: number): rea
   if (!Array.isArray(value)) return null;
   const found: Packet[] = [];
   for (const one of value) {
-    if (!Array.isArray(one) || !isWirePacket(one[0], domain)) return null;
-    const packet = packetOf(one[0] as WirePacket, at);
-    packet.fromClient = one[1] === 1;
+    const packet = Array.isArray(one) ? packetFrom(one, domain, at) : null;
+    if (!packet) return null;
     found.push(packet);
   }
   return found;
+}
+
+/** A packet of which it is known whether a client has sent it; null where it is malformed. `at` as above. */
+export function packetFrom([wire, fromClient]: readonly unknown[], domain: string, at: number): Packet | null {
+  if (!isWirePacket(wire, domain)) return null;
+  const packet = packetOf(wire as WirePacket, at);
+  packet.fromClient = fromClient === 1;
+  return packet;
 }

@@ -16,6 +16,9 @@ export type WirePacket = readonly [
   expiresInMs?: number,
 ];
 
+/** Encodes a packet as JSON, in the form in which nodes send it to each other. */
+export type ToWire = (packet: Packet) => string;
+
 /**
  * The JSON of a WirePacket. `encode` answers the packet's own JSON, which is made once. `node`: the name of this node; `now`: its
  * time in milliseconds since the epoch. An item has the time that is left to a packet, since the clocks of nodes differ.

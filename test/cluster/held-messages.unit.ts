@@ -122,3 +122,19 @@ t.test(
     t.ok(messages.firstOf(address, []) > messages.firstOf(address, [first]), 'of none: the number of the next one');
   },
 );
+
+t.test('a damaged record of a message is passed over, and the others are read', async (t) => {
+  const stream = new MemoryStream();
+  const messages = new HeldMessages(stream.portOf({ isDead: false }), node);
+  for (const body of ['one', 'two', 'three', 'four']) messages.hold(domain, address, packet(body), () => wireOf(body));
+  const [first, second, third] = [...stream.records.values()];
+  if (!first || !second || !third) return t.fail('they are written');
+  stream.records.set(first.key, { ...first, data: 'no JSON' });
+  stream.records.set(second.key, { ...second, data: 'null' });
+  stream.records.set(third.key, { ...third, data: '[1,0,0]' });
+  const { packets } = await messages.read(domain, address, [['n1', 7]]);
+  t.strictSame(
+    packets.map(({ fields }) => (fields as { readonly body: string }).body),
+    ['four'],
+  );
+});
