@@ -1,5 +1,5 @@
 /** The endpoints that this node is taking over at present, each with what waits for the end of that (orphans.ts). */
-import type { Address } from '../actors/address.js';
+import { type Address, isOfDomain } from '../actors/address.js';
 import { Fifo } from '../fifo.js';
 
 /** How many may wait for one endpoint, and for all of them, and how many bytes of messages for all of them. */
@@ -21,7 +21,7 @@ export class Takeovers {
 
   /** The endpoints of a domain. */
   of(domain: string): Address[] {
-    return [...this.#open.keys()].filter((address) => address.startsWith(`/domain/${domain}/`));
+    return [...this.#open.keys()].filter((address) => isOfDomain(domain, address));
   }
 
   begin(address: Address): void {
