@@ -156,8 +156,8 @@ export class Alone implements DomainCluster {
     return false;
   }
 
-  whenTaken(_addresses: unknown, done: () => void): void {
-    done();
+  whenTaken(_addresses: unknown, done: (isTaken: true) => void): void {
+    done(true);
   }
 
   remoteClient(_address: unknown, _token: unknown, _counting: unknown, done: (client: null) => void): void {

@@ -241,8 +241,11 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   forget(what: readonly unknown[], done: (answers: readonly unknown[]) => void): void;
   /** Whether this node is taking an endpoint over from one that is gone. */
   isTaking(address: Address): boolean;
-  /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node from one that is gone. */
-  whenTaken(addresses: readonly Address[] | null, done: () => void): void;
+  /**
+   * Calls `done` with true when none of these endpoints (null: none of the domain) is being taken over by this node from one that is gone;
+   * with false where too many wait for that.
+   */
+  whenTaken(addresses: readonly Address[] | null, done: (isTaken: boolean) => void): void;
   readonly sessions: ClusterSessions;
   readonly topics: ClusterTopics;
   /** Keeps endpoints for other nodes; null: the endpoints of a node are lost with it. */

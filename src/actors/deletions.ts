@@ -205,14 +205,17 @@ export function deleteForSiteHere(domain: Domain, what: ForSite, done: () => voi
 
 /**
  * Takes deleted messages out of everything in which messages wait on this node, some in each turn of the event loop. An endpoint or MQTT
- * session that this node is taking over from one that is gone has been given its messages before that.
+ * session that this node is taking over from one that is gone has been given its messages before that. `done` gets false where too many
+ * wait for such takeovers, and nothing has been taken out.
  */
-export function deleteWaiting(domain: Domain, deletion: Deletion, done: () => void): void {
-  const isHandled = (): void => whenHandled(domain, done);
+export function deleteWaiting(domain: Domain, deletion: Deletion, done: (isDone: boolean) => void): void {
+  const isHandled = (): void => whenHandled(domain, () => done(true));
   const run = (): void => inSlices(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
   const { cluster } = domain;
-  const taken = (): void => cluster.sessions.whenTaken(() => whenHandled(domain, run, HOPS));
-  cluster.whenTaken(sidesOf(domain, deletion), taken);
+  cluster.whenTaken(sidesOf(domain, deletion), (isTaken) => {
+    if (isTaken) cluster.sessions.whenTaken(() => whenHandled(domain, run, HOPS));
+    else done(false);
+  });
 }
 
 function* waitingPlaces(domain: Domain, deletion: Deletion): Iterable<void> {

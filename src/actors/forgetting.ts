@@ -86,11 +86,14 @@ function forgetHere(domain: Domain, what: Forgotten, done: Done): void {
   const [, , id] = what;
   if (id !== null) return forgetKept(domain, what, done);
   const isTaken = afterOthers(domain, (end) => {
-    const finish = (author: string | null): void => {
+    const finish: Done = (author) => {
       end();
       done(author);
     };
-    deleteWaiting(domain, deletionOf(domain, what), () => forgetKept(domain, what, finish));
+    deleteWaiting(domain, deletionOf(domain, what), (isDone) => {
+      if (isDone) forgetKept(domain, what, finish);
+      else finish(UNAVAILABLE);
+    });
   });
   if (!isTaken) done(UNAVAILABLE);
 }

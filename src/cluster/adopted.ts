@@ -21,8 +21,11 @@ export interface OrphanFinder {
   revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
   /** Whether an endpoint is being taken over by this node. */
   isTaking(address: Address): boolean;
-  /** Calls `done` when none of these endpoints (null: none of the domain) is being taken over by this node. */
-  whenTaken(addresses: readonly Address[] | null, done: () => void): void;
+  /**
+   * Calls `done` with true when none of these endpoints (null: none of the domain) is being taken over by this node; with false where too
+   * many wait for that.
+   */
+  whenTaken(addresses: readonly Address[] | null, done: (isTaken: boolean) => void): void;
 }
 
 /** The numbers of the publications of a session that are to be removed. */

@@ -267,9 +267,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.orphans?.isTaking(address) === true;
   }
 
-  whenTaken(addresses: readonly Address[] | null, done: () => void): void {
+  whenTaken(addresses: readonly Address[] | null, done: (isTaken: boolean) => void): void {
     if (this.orphans) this.orphans.whenTaken(addresses, done);
-    else done();
+    else done(true);
   }
 
   #forward(peer: Peer | null, call: readonly unknown[], done: (answer: unknown) => void): boolean {

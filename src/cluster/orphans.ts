@@ -115,7 +115,8 @@ export class Orphans {
       },
       isTaking: (address) => this.#open.has(address),
       whenTaken: (addresses, done) => {
-        oneByOne(addresses ?? this.#open.of(domain.name), (address, next) => this.whenTaken(address, next), done);
+        const wait = (address: Address, next: () => void): void => this.whenTaken(address, next, () => done(false));
+        oneByOne(addresses ?? this.#open.of(domain.name), wait, () => done(true));
       },
     };
   }
@@ -124,7 +125,7 @@ export class Orphans {
    * Calls `done` when an endpoint is not being taken over by this node any more; at once where it is not. `full`: called in place of it
    * where too many wait.
    */
-  whenTaken(address: Address, done: () => void, full = done): void {
+  whenTaken(address: Address, done: () => void, full: () => void): void {
     if (this.#open.wait(address, 0, () => done())) return;
     if (this.#open.has(address)) full();
     else done();

@@ -112,10 +112,10 @@ export class Whereabouts {
     search.next();
   }
 
-  /** A client whose endpoint this node is taking over comes when that is over. */
+  /** A client whose endpoint this node is taking over comes when that is over, or later where too many wait for that. */
   #here({ address, done }: Search): void {
     const { orphans } = this.options;
-    if (orphans) orphans.whenTaken([address], () => done('here'));
+    if (orphans) orphans.whenTaken([address], (isTaken) => done(isTaken ? 'here' : 'later'));
     else done('here');
   }
 

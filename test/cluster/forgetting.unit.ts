@@ -12,7 +12,7 @@ const anna = '/domain/a.example/uid/anna';
 
 /** A domain without a history, whose deletions wait until the test lets them go on. */
 function domainOf() {
-  const waiting: (() => void)[] = [];
+  const waiting: ((isTaken: boolean) => void)[] = [];
   const asked: unknown[] = [];
   const domain = {
     name: 'a.example',
@@ -22,7 +22,7 @@ function domainOf() {
     cluster: {
       held: null,
       sessions: { deleteLeft: (_deletion: unknown, isDone: (isDone: boolean) => void) => isDone(true) },
-      whenTaken: (_addresses: unknown, done: () => void) => void waiting.push(done),
+      whenTaken: (_addresses: unknown, done: (isTaken: boolean) => void) => void waiting.push(done),
       forget: (what: unknown, done: (answers: readonly unknown[]) => void) => {
         asked.push(what);
         done([]);
@@ -57,6 +57,17 @@ t.test('only so many conversations wait to be forgotten; who asks for a further 
   const refused: unknown[] = [];
   answerForget(domain, [jack, anna, null], (answer) => void refused.push(answer));
   forget(domain, [jack, anna, null] as never, (answer) => void refused.push(answer));
+  t.strictSame([refused, asked], [[null, UNAVAILABLE], []]);
+});
+
+t.test('where too many wait for takeovers nothing is forgotten, and who asks for that is to come again', async (t) => {
+  const { domain, waiting, asked } = domainOf();
+  const refused: unknown[] = [];
+  answerForget(domain, [jack, anna, null], (answer) => void refused.push(answer));
+  forget(domain, [jack, anna, null] as never, (answer) => void refused.push(answer));
+  waiting[0]?.(false);
+  t.strictSame([refused, waiting.length], [[null], 2], 'the next one has its turn');
+  waiting[1]?.(false);
   t.strictSame([refused, asked], [[null, UNAVAILABLE], []]);
 });
 

@@ -24,6 +24,8 @@ const kept = {
   clients: [{ hash: hashOf(token), name: 'one', isNamed: false, isAway: false }],
 };
 
+const tooMany = (): void => void t.fail('there is room to wait');
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Resolves when a node is dead that dies as it takes an endpoint over. */
@@ -196,10 +198,10 @@ t.test('who asks for an endpoint that is being taken over waits until it has bee
   n2.onKeep = () => n2.records.put(name, address, kept);
   const found = n2.find();
   const births: number[] = [];
-  n2.orphans.whenTaken(address, () => births.push(n2.birth));
+  n2.orphans.whenTaken(address, () => births.push(n2.birth), tooMany);
   t.strictSame(births, [], 'not while it is being read');
   t.equal(await found, 'here');
-  n2.orphans.whenTaken(address, () => births.push(n2.birth));
+  n2.orphans.whenTaken(address, () => births.push(n2.birth), tooMany);
   t.strictSame(births, [1, 1]);
 });
 
@@ -209,7 +211,7 @@ t.test(
     const n2 = new Node('n2', new MemoryStream(), new MemoryStream());
     const found = n2.find();
     let settled = 0;
-    for (let n = 0; n < MOST_WAITING; n++) n2.orphans.whenTaken(address, () => void settled++);
+    for (let n = 0; n < MOST_WAITING; n++) n2.orphans.whenTaken(address, () => void settled++, tooMany);
     let isFull = false;
     n2.orphans.whenTaken(
       address,
@@ -219,8 +221,14 @@ t.test(
       },
     );
     t.ok(isFull);
+    const answers: boolean[] = [];
+    const finder = n2.orphans.of(n2.cluster.domain);
+    for (const addresses of [[address], null]) finder.whenTaken(addresses, (isTaken) => answers.push(isTaken));
+    t.strictSame(answers, [false, false], 'what waits for endpoints of a domain is told so, too');
     await found;
     t.equal(settled, MOST_WAITING);
+    finder.whenTaken(null, (isTaken) => answers.push(isTaken));
+    t.strictSame(answers, [false, false, true]);
   },
 );
 
@@ -323,7 +331,7 @@ t.test('of those who wait for one endpoint each finds what its own ticket is for
   t.strictSame(found, [null, null, null, null, null], 'nobody has it');
   const order: string[] = [];
   void n2.find().then(() => order.push('first'));
-  n2.orphans.whenTaken(address, () => order.push('none is being taken over'));
+  n2.orphans.whenTaken(address, () => order.push('none is being taken over'), tooMany);
   void n2.find().then(() => order.push('second'));
   await turn();
   await turn();

@@ -11,9 +11,13 @@ const token = `6e31${'0'.repeat(32)}`;
 const home = new Peer('n1', 1, 0, false);
 
 /** What a search comes to where the ticket's node answers `answer` (null: nothing in time), and JetStream says that `adopted` has the endpoint. */
-function find(answer: string | false | null, adopted: Adopted): Promise<Whereabout> {
+function find(
+  answer: string | false | null,
+  adopted: Adopted,
+  tickets: Pick<Tickets, 'find'> = new Tickets(),
+): Promise<Whereabout> {
   const whereabouts = new Whereabouts({
-    domain: { name: 'a.com', tickets: new Tickets() },
+    domain: { name: 'a.com', tickets },
     node: {
       homeOf: () => home,
       rpc: {
@@ -37,7 +41,7 @@ function find(answer: string | false | null, adopted: Adopted): Promise<Whereabo
       laterS: () => 1,
       revive: () => false,
       isTaking: () => false,
-      whenTaken: (_a, done) => done(),
+      whenTaken: (_a, done) => done(adopted !== 'later'),
     },
   });
   return new Promise((resolve) => whereabouts.find(alice, token, false, resolve));
@@ -54,4 +58,10 @@ t.test('a ticket that its node does not know is unknown', async (t) => {
 t.test('a ticket that its node knows is found there, and one whose endpoint is taken over is found here', async (t) => {
   t.strictSame(await find('1', null), { peer: home, name: '1' });
   t.equal(await find(null, 'here'), 'here');
+});
+
+t.test('a client whose endpoint is being taken over here is to come later where too many wait for that', async (t) => {
+  const tickets = { find: () => ({ address: alice }) } as unknown as Tickets;
+  t.equal(await find(null, 'here', tickets), 'here');
+  t.equal(await find(null, 'later', tickets), 'later');
 });

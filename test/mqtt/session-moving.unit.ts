@@ -64,7 +64,7 @@ t.test('nor one of a conversation that is deleted as a whole, also when its forw
   await turn();
   t.equal(forwarded.length, 2);
   const deletion = { user: 'anna', other: 'jack', isOfRoom: false, id: null, bySite: true };
-  await new Promise<void>((done) => deleteWaiting(domain, deletion, done));
+  await new Promise<boolean>((done) => deleteWaiting(domain, deletion, done));
   t.equal(domain.metrics.dropped.deleted, 2);
   for (const item of forwarded) mover?.forwarded('backend', item);
   write('three');

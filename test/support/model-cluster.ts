@@ -300,10 +300,14 @@ export class ModelNode implements LocalNode {
     rpc.handle('outcomes', (_peer, [, ...fields], reply) => this.cluster.claims.answerOutcomes(fields, reply));
     rpc.handle('visit', (_peer, [, address, token], reply) => {
       this.leaving.whenMoved(address as never, () =>
-        this.#orphans.whenTaken(address as never, () => {
-          const client = this.domain.tickets.find(token as string);
-          reply(client?.address === address ? client?.name : false);
-        }),
+        this.#orphans.whenTaken(
+          address as never,
+          () => {
+            const client = this.domain.tickets.find(token as string);
+            reply(client?.address === address ? client?.name : false);
+          },
+          () => reply(null),
+        ),
       );
     });
   }
