@@ -8,6 +8,7 @@ import { type Peer, peerOf } from '../../cluster/peer.js';
 import { CLOSE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
+import { findTicket } from '../credentials.js';
 import type { Strangers } from '../strangers.js';
 import { flappingRefusal, isBanned, roomRefusal } from '../unwelcome.js';
 import { Broker } from './broker.js';
@@ -160,7 +161,7 @@ export class MqttHost implements Host {
     return null;
   }
 
-  #connect(connection: Connection, packet: Connect): ConnectionOwner | null {
+  #connect(connection: Connection, packet: Connect, find?: typeof findTicket): ConnectionOwner | null {
     if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
     // Enhanced authentication: this server knows no method [MQTT-4.12.0-1].
     if (packet.authenticationMethod !== null) {
@@ -170,7 +171,7 @@ export class MqttHost implements Host {
     if (packet.clientId === '' && (packet.version === 3 || (packet.version === 4 && !packet.clean))) {
       return this.#refuse(connection, packet, REASON.clientIdNotValid, 'badRequest');
     }
-    const who = login(this.context, packet, connection.wire);
+    const who = login(this.context, packet, connection.wire, find);
     if (typeof who === 'number') {
       const isLockedOut = who === REASON.connectionRateExceeded;
       return this.#refuse(connection, packet, who, isLockedOut ? 'lockedOut' : 'authenticationFailed');
@@ -255,9 +256,13 @@ export class MqttHost implements Host {
   /** Asks where a ticket lives that this node does not know: that node then takes the connection, or this one if the ticket has come here. */
   #locate(connection: Connection, packet: Connect, domain: Domain, { address, token }: Elsewhere): null {
     connection.hold();
+    const resume = (): void => {
+      if (!connection.ended) connection.resumeAs(this.#connect(connection, packet, findTicket));
+    };
     domain.cluster.locate(address, token, (found, laterS = 1) => {
       if (connection.ended) return;
-      if (found === 'here') connection.resumeAs(this.#connect(connection, packet));
+      // The answer may come at once, while CONNECT is still being handled.
+      if (found === 'here') setImmediate(resume);
       else if (found === 'later')
         this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable', `try again later, in ${laterS} s`);
       else if (found) this.#carryHeld(connection, peerOf(found));

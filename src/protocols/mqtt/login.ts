@@ -4,13 +4,13 @@ import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import { parseTicket } from '../../actors/ticket.js';
 import type { Context } from '../context.js';
-import { authenticate, findTicket, ownerOf } from '../credentials.js';
+import { authenticate, findHere, type findTicket, ownerOf } from '../credentials.js';
 import { isAllowedOrigin } from '../origin.js';
 import type { Connect } from './packets.js';
 import { REASON } from './reason.js';
 import type { Wire } from './wire.js';
 
-/** A ticket that another node may have given out: this node does not know it. */
+/** A ticket that another node may have given out: this node does not know it, or takes its endpoint over from a node that is gone. */
 export interface Elsewhere {
   /** The address of the ticket's endpoint. */
   readonly address: Address;
@@ -21,7 +21,7 @@ export interface Login {
   readonly domain: Domain;
   /** The ticket's client; null: a backend. */
   readonly client: NamedClient | null;
-  /** The ticket given, if another node may know it; null: this node knows the ticket, or the client gave none. */
+  /** The ticket given, if its client is to be looked for; null: the client is on this node, or the client gave none. */
   readonly elsewhere: Elsewhere | null;
   /** The client gave no credentials. */
   readonly anonymous: boolean;
@@ -29,8 +29,16 @@ export interface Login {
   readonly key: string | null;
 }
 
-/** Answers who connects, or the reason code that refuses it. `origin` is that of the page, over WebSocket. */
-export function login(context: Context, { username, password }: Connect, { origin, address }: Wire): Login | number {
+/**
+ * Answers who connects, or the reason code that refuses it. `origin` is that of the page, over WebSocket; `find` finds a ticket's client on
+ * this node.
+ */
+export function login(
+  context: Context,
+  { username, password }: Connect,
+  { origin, address }: Pick<Wire, 'origin' | 'address'>,
+  find: typeof findTicket = findHere,
+): Login | number {
   const { domains, config, apiKeys } = context;
   if (password === null) {
     const { anonymousDomain } = config().mqtt;
@@ -41,7 +49,7 @@ export function login(context: Context, { username, password }: Connect, { origi
   if (!domain) return REASON.badCredentials;
   if (!isAllowedOrigin(domain, origin)) return REASON.notAuthorized;
   const text = password.toString('utf8');
-  const client = findTicket(domain, text);
+  const client = find(domain, text);
   const ticket = parseTicket(text);
   const elsewhere = client || !ticket ? null : { address: ownerOf(domain, ticket), token: ticket.token };
   const isKnown = elsewhere !== null && domain.cluster.isKnown(elsewhere.address, elsewhere.token);
