@@ -15,6 +15,7 @@ import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
+import { hasItem } from '../actors/small-set.js';
 import type { Tracker } from '../actors/tracker.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import { AwayCounts } from './away-counts.js';
@@ -193,7 +194,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     // Whom an endpoint lists it hears of there, without being told that they list it too; what it lists comes before it does.
     const listed = this.remoteWatchers.takeListed(address);
     for (const watcher of this.tracker.watchers(address)) {
-      if (as === 'first' && listed.includes(watcher.address)) continue;
+      if (as === 'first' && hasItem(listed, watcher.address)) continue;
       this.node.mesh.send(peer, this.items.watches(watcher.address, [address]));
     }
     if (!actor || birth === 0) return;

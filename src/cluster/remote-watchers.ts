@@ -10,7 +10,7 @@ export class RemoteWatchers {
   /** Endpoint on another node → endpoints of this node that it lists and that do not list it. */
   readonly #watched = new Map<Address, SmallSet<Address>>();
   /** Endpoints that are about to come on another node → endpoints of this node that they list there. */
-  readonly #coming = new Map<Address, readonly Address[]>();
+  readonly #coming = new Map<Address, SmallSet<Address>>();
 
   constructor(private readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'watchers'> }) {}
 
@@ -33,7 +33,9 @@ export class RemoteWatchers {
 
   #comes(address: Address, buddies: readonly Address[]): void {
     if (this.#coming.size >= MOST_COMING) this.#coming.clear();
-    this.#coming.set(address, [...(this.#coming.get(address) ?? []), ...buddies]);
+    let listed = this.#coming.get(address) ?? EMPTY;
+    for (const buddy of buddies) listed = withItem(listed, buddy);
+    this.#coming.set(address, listed);
   }
 
   /** The endpoints of this node that an endpoint elsewhere lists, but for those that list it too. */
@@ -46,7 +48,7 @@ export class RemoteWatchers {
   }
 
   /** The endpoints of this node that one which comes on another node has been said to list there; they are forgotten. */
-  takeListed(address: Address): readonly Address[] {
+  takeListed(address: Address): SmallSet<Address> {
     const listed = this.#coming.get(address) ?? EMPTY;
     this.#coming.delete(address);
     return listed;
