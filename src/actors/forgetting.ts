@@ -68,14 +68,18 @@ export function forgetInLeftSessions(domain: Domain, { sender, topic }: Packet, 
   const { cluster } = domain;
   if (sender === null || !cluster.sessions.mayBeLeft) return;
   const what: ForSite = [null, sender, topic, deletion.id, deletion.bySite, true];
+  const givenUp = (): void => {
+    const fields = { event: 'deletion given up', domain: domain.name };
+    seldom.warn('deletion given up', fields, 'a deleted message may stay in MQTT sessions of a lost node');
+  };
   const isTaken = afterOthers(domain, (end) => {
-    cluster.sessions.deleteLeft(deletion, () => {
+    cluster.sessions.deleteLeft(deletion, (isDone) => {
+      if (!isDone) givenUp();
       deleteForSiteHere(domain, what, end);
       cluster.forget(what, () => undefined);
     });
   });
-  const full = { event: 'deletion given up', domain: domain.name };
-  if (!isTaken) seldom.warn('deletion given up', full, 'a deleted message may stay in MQTT sessions of a lost node');
+  if (!isTaken) givenUp();
 }
 
 /**

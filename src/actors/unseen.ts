@@ -140,6 +140,7 @@ export function clearUnseen(state: EndpointState): void {
 
 /** Keeps messages, of which some may be kept already, until one of the endpoint's clients confirms them. */
 export function keepWaiting(state: EndpointState, packets: readonly Packet[]): void {
+  if (packets.length === 0) return;
   const { unseen } = state;
   const kept = unseen?.packets ?? [];
   const all = inOrder(kept, packets);

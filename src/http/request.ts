@@ -118,15 +118,15 @@ export function readParameters(
   if (type === 'form') {
     const inForm = readFormBody(body, parameters, most);
     if (inForm === 'read') return parameters;
-    return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : NO_TEXT;
+    return inForm ? unreadable(inForm, 'the body', 'percent-encoded UTF-8', most) : NOT_UTF8;
   }
   const text = textOf(body);
-  if (text === null) return NO_TEXT;
+  if (text === null) return NOT_UTF8;
   const inJson = read(text, parameters, most);
   return inJson ? unreadable(inJson, 'the body', 'a JSON object of UTF-8 text', most) : parameters;
 }
 
-const NO_TEXT = badRequest('the body is not UTF-8');
+const NOT_UTF8 = badRequest('the body is not UTF-8');
 
 function unreadable(fault: Fault, where: string, form: string, most: number): ReplyError {
   return badRequest(fault === 'tooMany' ? `${where} has more than ${most} parameters` : `${where} is not ${form}`);

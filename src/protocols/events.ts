@@ -14,7 +14,7 @@ import { type Admission, addressOfClient, type ConnectionLimits } from './connec
 import type { Context } from './context.js';
 import { encodeCounted } from './frame.js';
 import type { Headers, RequestHead } from './headers.js';
-import { findReceiver, readReceiver, readReceiving } from './receiving.js';
+import { countRefused, findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { refuse, statusText, writeOrigin } from './refusal.js';
 
 const PING_MS = 15_000;
@@ -179,8 +179,9 @@ export class EventsAdapter {
     const receiver = readReceiver(receiving, origin, position);
     const isEventSource = req.getHeader('accept') === EVENT_STREAM;
     const refuses = (error: ReplyError): void => {
+      countRefused(this.context.runtime.metrics, error);
       if (isEventSource && error.saysWhen) this.#renewLater(res, allow, error);
-      else this.#refuse(res, allow, error);
+      else refuse(res, statusText(error), error, allow);
     };
     if (!('ticket' in receiver)) return refuses(receiver);
     const asked = receiver.asked ?? 'first';
@@ -222,17 +223,8 @@ export class EventsAdapter {
 
   /** A browser's EventSource never comes again after a status other than 200 (HTML standard, 9.2.3). */
   #renewLater(res: HttpResponse, origin: string | null, { retryAfterS = 1 }: ReplyError): void {
-    this.context.runtime.metrics.refused.unavailable += 1;
     writeHead(res, origin);
     res.end(retry(retryAfterS * 1000));
-  }
-
-  #refuse(res: HttpResponse, origin: string | null, error: ReplyError): void {
-    const { refused } = this.context.runtime.metrics;
-    if (error.status === 404) refused.ticketNotFound += 1;
-    else if (error.status < 403) refused.badRequest += 1;
-    else if (error.saysWhen) refused.unavailable += 1;
-    refuse(res, statusText(error), error, origin);
   }
 
   /** For each stream, a function that ends it because the server drains. */

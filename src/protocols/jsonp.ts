@@ -24,7 +24,7 @@ import {
 } from './frame.js';
 import type { Headers, RequestHead } from './headers.js';
 import type { PageQuery } from './page-query.js';
-import { type Found, findReceiver, readReceiver, readReceiving } from './receiving.js';
+import { countRefused, type Found, findReceiver, readReceiver, readReceiving } from './receiving.js';
 import { statusText, writeOrigin, writeRetryAfter } from './refusal.js';
 
 const CALLBACK_CHARACTERS = 128;
@@ -320,10 +320,7 @@ export class PollAdapter {
   }
 
   refuse(res: HttpResponse, form: Form, error: ReplyError): void {
-    // Who is banned or one too many has been counted.
-    if (error.status === 404) this.countUnknown();
-    else if (error.status < 403) this.context.runtime.metrics.refused.badRequest += 1;
-    else if (error.saysWhen) this.context.runtime.metrics.refused.unavailable += 1;
+    countRefused(this.context.runtime.metrics, error);
     writeHead(res, form, this.isDraining, statusText(error));
     if (form.callback === null) writeRetryAfter(res, error, form.origin);
     res.end(bodyOf(form, errorBody(error)));

@@ -6,6 +6,7 @@ import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
 import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import type { Metrics } from '../metrics.js';
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
@@ -62,6 +63,13 @@ export function readReceiver(
   if (position === undefined) return { ticket, asked: null };
   const asked = typeof position === 'string' ? parseAsked(position) : null;
   return asked === null ? badRequest('position must be 0, - or one that the server gave') : { ticket, asked };
+}
+
+/** Counts a request that is refused. Who is banned or one too many has been counted. */
+export function countRefused({ refused }: Metrics, { status, saysWhen }: ReplyError): void {
+  if (status === 404) refused.ticketNotFound += 1;
+  else if (status < 403) refused.badRequest += 1;
+  else if (saysWhen) refused.unavailable += 1;
 }
 
 /** Where a client has been found, wherever in the cluster it lives. */

@@ -5,6 +5,7 @@ import { deleteWaiting } from '../../src/actors/deletions.js';
 import { dispatch } from '../../src/actors/dispatch.js';
 import { answerForget } from '../../src/actors/forgetting.js';
 import { complete, type Outgoing } from '../../src/actors/packet.js';
+import { log } from '../../src/log.js';
 import { own, testMachine } from './support/broker.js';
 import { payloads, TestDevice, turn } from './support/device.js';
 
@@ -95,7 +96,11 @@ t.test(
   async (t) => {
     const { domain, write, remove } = await setUp(t);
     const calls: string[] = [];
-    Object.assign(domain.cluster.sessions, {
+    const { sessions } = domain.cluster;
+    const before = { ...sessions };
+    // Domains of a single node share them.
+    t.teardown(() => Object.assign(sessions, before));
+    Object.assign(sessions, {
       mayBeLeft: true,
       deleteLeft: ({ id }: { readonly id: string }, done: (isDone: boolean) => void) => {
         calls.push(`left ${id}`);
@@ -111,5 +116,28 @@ t.test(
     remove('one');
     await turn();
     t.strictSame(calls, ['left one', 'taken over', 'here one true']);
+  },
+);
+
+t.test(
+  'a deletion that sessions of lost nodes may not have had, as JetStream does not answer, is logged',
+  async (t) => {
+    const { domain, write, remove } = await setUp(t);
+    const { sessions } = domain.cluster;
+    const before = { ...sessions };
+    // Domains of a single node share them.
+    t.teardown(() => Object.assign(sessions, before));
+    Object.assign(sessions, {
+      mayBeLeft: true,
+      deleteLeft: (_deletion: unknown, done: (isDone: boolean) => void) => done(false),
+    });
+    const warned = t.capture(log, 'warn');
+    write('one');
+    remove('one');
+    await turn();
+    t.match(
+      warned().map(({ args }) => args[0]),
+      [{ event: 'deletion given up', domain: domain.name }],
+    );
   },
 );
