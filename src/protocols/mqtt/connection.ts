@@ -171,13 +171,14 @@ export class Connection implements Stranger, PacketTaker {
     return !this.#ended && !this.#deaf;
   }
 
-  /** Called while CONNECT is handled: what follows waits until it is known where the connection belongs. */
+  /** Called while CONNECT is handled, once or more: what follows waits until it is known where the connection belongs. */
   hold(): void {
-    this.#held = [];
+    this.#held ??= [];
   }
 
-  /** The owner is known: what came meanwhile goes there. */
+  /** The owner is known: what came meanwhile goes there. Null: the connection has been refused and ended, or waits on. */
   resumeAs(owner: ConnectionOwner | null): void {
+    if (owner === null) return;
     const [, ...rest] = this.#release();
     this.#owner = owner;
     for (const chunk of rest) this.receive(chunk);
