@@ -70,7 +70,11 @@ export function forgetInLeftSessions(domain: Domain, { sender, topic }: Packet, 
   const what: ForSite = [null, sender, topic, deletion.id, deletion.bySite, true];
   const givenUp = (): void => {
     const fields = { event: 'deletion given up', domain: domain.name };
-    seldom.warn('deletion given up', fields, 'a deleted message may stay in MQTT sessions of a lost node');
+    seldom.warn(
+      `deletion given up ${domain.name}`,
+      fields,
+      'a deleted message may stay in MQTT sessions of a lost node',
+    );
   };
   const isTaken = afterOthers(domain, (end) => {
     cluster.sessions.deleteLeft(deletion, (isDone) => {

@@ -5,7 +5,7 @@ import { deleteWaiting } from '../../src/actors/deletions.js';
 import { dispatch } from '../../src/actors/dispatch.js';
 import { answerForget } from '../../src/actors/forgetting.js';
 import { complete, type Outgoing } from '../../src/actors/packet.js';
-import { log } from '../../src/log.js';
+import { seldom } from '../../src/seldom.js';
 import { own, testMachine } from './support/broker.js';
 import { payloads, TestDevice, turn } from './support/device.js';
 
@@ -131,12 +131,12 @@ t.test(
       mayBeLeft: true,
       deleteLeft: (_deletion: unknown, done: (isDone: boolean) => void) => done(false),
     });
-    const warned = t.capture(log, 'warn');
+    const warned = t.capture(seldom, 'warn');
     write('one');
     remove('one');
     await turn();
     t.match(
-      warned().map(({ args }) => args[0]),
+      warned().map(({ args }) => args[1]),
       [{ event: 'deletion given up', domain: domain.name }],
     );
   },
