@@ -32,7 +32,6 @@ import {
 import { complete, type Outgoing, type Packet } from './packet.js';
 import type { Position } from './position.js';
 import type { Show } from './presence.js';
-import type { PacketQueue } from './queue.js';
 import type { Deliver } from './router.js';
 import { closeWebhook, configureService, handOver, passOn, passWaiting } from './service.js';
 import type { ServiceWebhook } from './service-webhook.js';
@@ -40,6 +39,7 @@ import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
 import { isInTurns } from './turns.js';
 import { type Confirmations, isConnected, keepUnconfirmed } from './unseen.js';
+import type { WaitingQueue } from './waiting-queue.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
 
@@ -135,7 +135,7 @@ export interface EndpointState {
   /** Clients that have ended, for operators, the latest last; null: none has ended. */
   ended: readonly EndedClient[] | null;
   /** Messages that no client has confirmed, and that wait for the next client to come (actors/unseen.ts). */
-  unseen: PacketQueue | null;
+  unseen: WaitingQueue | null;
   /** Which messages one of its clients has confirmed while others may have them queued; null: it had one client at a time. */
   confirmations: Confirmations | null;
   /** POSTs a service's messages to its site. */

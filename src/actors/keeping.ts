@@ -10,6 +10,7 @@ import { isPresent, keepUnknown } from './away.js';
 import { Client } from './client.js';
 import { keepOrDrop } from './dispatch.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { inOrder } from './in-order.js';
 import type { Saving } from './journal.js';
 import {
   type KeptClient,
@@ -26,7 +27,7 @@ import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
-import { giveLate, inOrder, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
+import { giveLate, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
 
 const NO_LIMITS = { queuePackets: 0, queueBytes: 0 };
 
@@ -210,8 +211,7 @@ export function allInOrder(
 ): PacketQueue {
   const queue = new PacketQueue(domain, { address, name: UNSEEN });
   const lists = [queues?.unseen ?? [], ...(queues?.clients.map(({ entries }) => numbersOf(entries)) ?? [])];
-  const all = lists.reduce<readonly Packet[]>((some, numbers) => inOrder(some, found(numbers, packetOf)), []);
-  for (const packet of all) queue.push(packet, NO_LIMITS);
+  for (const packet of inOrder(lists.map((numbers) => found(numbers, packetOf)))) queue.push(packet, NO_LIMITS);
   return queue;
 }
 

@@ -7,10 +7,12 @@ import type { Client } from './client.js';
 import type { RemoteNode } from './cluster.js';
 import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
+import { inOrder } from './in-order.js';
 import { type MessageFields, messageName, type Packet } from './packet.js';
-import { PacketQueue, type QueueLimits } from './queue.js';
+import type { QueueLimits } from './queue.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
+import { WaitingQueue } from './waiting-queue.js';
 
 /**
  * Which messages of an endpoint one of its clients has confirmed, for as long as other clients may have them queued: the next
@@ -99,7 +101,7 @@ export function nameOf({ fields }: Packet): string {
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
-    state.unseen = new PacketQueue(state.domain, { address: state.address, name: UNSEEN });
+    state.unseen = new WaitingQueue(state.domain, { address: state.address, name: UNSEEN });
     watchAll(state);
   }
   state.unseen.push(packet, state.domain.limits);
@@ -140,30 +142,19 @@ export function clearUnseen(state: EndpointState): void {
 
 /** Keeps messages, of which some may be kept already, until one of the endpoint's clients confirms them. */
 export function keepWaiting(state: EndpointState, packets: readonly Packet[]): void {
-  if (packets.length === 0) return;
   const { unseen } = state;
-  const kept = unseen?.packets ?? [];
-  const all = inOrder(kept, packets);
-  const isBehind = kept.every((packet, at) => packet === all[at]);
-  if (!isBehind) state.unseen = null;
-  for (const packet of isBehind ? all.slice(kept.length) : all) keepUnseen(state, packet);
-  // All that was kept is in the new queue before it leaves the old one, so that it is not taken for gone.
-  if (!isBehind) unseen?.clear();
-}
-
-/** Two lists of messages as one, without repetitions: what one of them alone has stands before what follows it there and both have. */
-export function inOrder(packets: readonly Packet[], others: readonly Packet[]): readonly Packet[] {
-  const known = new Set(packets);
-  const before = new Map<Packet, readonly Packet[]>();
-  let run: Packet[] = [];
-  for (const packet of others) {
-    if (!known.has(packet)) run.push(packet);
-    else if (run.length > 0) {
-      before.set(packet, run);
-      run = [];
-    }
+  const isNew = (packet: Packet): boolean => !unseen?.has(packet);
+  const first = packets.findIndex(isNew);
+  if (first < 0) return;
+  const added = packets.slice(first);
+  if (!unseen || added.every(isNew)) {
+    for (const packet of added) keepUnseen(state, packet);
+    return;
   }
-  return [...packets.flatMap((packet) => [...(before.get(packet) ?? []), packet]), ...run];
+  state.unseen = null;
+  for (const packet of inOrder([unseen.packets, packets])) keepUnseen(state, packet);
+  // All that was kept is in the new queue before it leaves the old one, so that it is not taken for gone.
+  unseen.clear();
 }
 
 /** Takes out a message that waits. Answers whether it did wait. */
@@ -204,8 +195,7 @@ export function watchAll(state: EndpointState): void {
 
 /** Messages that no client of the endpoint has confirmed, of those that wait and those that some clients have queued; each once, in order. */
 export function waitingFor(state: EndpointState, clients: readonly Client[]): readonly Packet[] {
-  const waiting: readonly Packet[] = state.unseen?.packets ?? [];
-  return clients.reduce((all, client) => inOrder(all, unconfirmed(state, client)), waiting);
+  return inOrder([state.unseen?.packets ?? [], ...clients.map((client) => unconfirmed(state, client))]);
 }
 
 /** A client ends: parts on other nodes that came later than messages which nobody has confirmed get these. Answers what they get. */
@@ -245,7 +235,7 @@ export function giveAdopted(
 function giveInOrder(client: Client, packets: readonly Packet[], limits: QueueLimits): void {
   const { queued } = client;
   const { era } = client.queue;
-  const entries = inOrder(queued, packets);
+  const entries = inOrder([queued, packets]);
   if (entries.length === queued.length) return;
   client.clear();
   client.restore({ entries, sent: 0, accepted: entries.length, era }, limits);
