@@ -103,15 +103,16 @@ const cluster: readonly DocumentedCommand[] = [
   {
     title: 'two nodes of docs/cluster.md are one server',
     commands: [
-      'nats-server --addr 10.0.0.1 --user nextalk --pass SECRET',
-      'NEXTALK_NATS=nats://nextalk:SECRET@10.0.0.1:4222 nextalk --config nextalk.json',
+      'nats-server --addr 10.0.0.1 --user nextalk --pass SECRET --jetstream --store_dir /var/lib/nats',
+      'NEXTALK_NATS=nats://nextalk:SECRET@10.0.0.1:4222 nextalk --config nextalk.json --set cluster.store=jetstream --set cluster.node=one',
     ],
     needs: ['nats-server'],
     async run(place, server, node) {
-      const here = await startNats(place, server);
+      const here = await startNats(place, server.replace('/var/lib/nats', join(place.folder, 'nats')));
       configure(place.folder);
       const [first, second] = [place.window(anyPorts), place.window(anyPorts)];
-      for (const window of [first, second]) window.start(here(node));
+      first.start(here(node));
+      second.start(here(node.replace('cluster.node=one', 'cluster.node=two')));
       const [one, other] = await Promise.all([started(first), started(second)]);
       place.t.match(await online(one.url, '1'), { success: true });
       place.t.strictSame(await presences(other.url, '1'), { 1: 'available' }, 'the other node knows');
