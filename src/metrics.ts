@@ -278,6 +278,8 @@ export class ClusterMetrics {
   /** Clients of lost nodes who were told to come again later; endpoints of this node that another took over while it was cut off. */
   adoptionsDelayed = 0;
   givenUp = 0;
+  /** Endpoints whose clients here were told that they may have missed something which went through a node that is gone. */
+  doubted = 0;
 }
 
 /** The numbers of JetStream, which holds the store of the cluster; all are 0 where the store is not in JetStream. */

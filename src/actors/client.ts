@@ -13,7 +13,7 @@ import type { Address } from './address.js';
 import type { EndpointMessage } from './endpoint.js';
 import type { Lane } from './lane.js';
 import type { Packet } from './packet.js';
-import type { Position } from './position.js';
+import { newEra, type Position } from './position.js';
 import { PacketQueue, type QueueKeeper, type QueueLimits } from './queue.js';
 import type { Batch, QueueState } from './queue-entries.js';
 import type { Ref } from './system.js';
@@ -214,6 +214,14 @@ export class Client implements NamedClient {
     return unsent;
   }
 
+  /** Packets for the client may be lost that never came into its queue: it is told so, now or when it connects. */
+  doubt(): void {
+    this.mayMiss = true;
+    this.#queue.beginEra(newEra());
+    if (this.transport?.counting) this.#opening = 'unknown';
+    this.#schedule();
+  }
+
   /** The transport can take more. */
   drained(transport: Transport): void {
     if (this.transport !== transport) return;
@@ -223,7 +231,14 @@ export class Client implements NamedClient {
 
   /** Ends the client's connection for good. Packets that are not confirmed stay in `queued` until `clear`. */
   close(reason: CloseReason, limits: QueueLimits): void {
-    this.#end(reason, limits);
+    const { transport } = this;
+    if (!transport) return;
+    this.transport = null;
+    this.metrics.connections[transport.kind] -= 1;
+    this.#canTake = false;
+    const unsent = transport.close(reason);
+    this.#traceAll('returned', unsent, `${transport.kind} has ended`);
+    this.#takeBack(transport, unsent, limits);
   }
 
   /** Takes a packet out of the queue that another client gets instead; it counts as missed by this client. */
@@ -340,7 +355,7 @@ export class Client implements NamedClient {
   /** Ends the transport that another takes the place of. */
   #replace(reason: CloseReason, limits: QueueLimits): void {
     const { transport } = this;
-    if (transport?.counting || !transport?.settle?.(reason)) return this.#end(reason, limits);
+    if (transport?.counting || !transport?.settle?.(reason)) return this.close(reason, limits);
     this.#settling = transport;
     this.transport = null;
     this.metrics.connections[transport.kind] -= 1;
@@ -352,17 +367,6 @@ export class Client implements NamedClient {
     this.#canTake = this.transport !== null;
     this.#putBack(unsent, limits);
     this.#schedule();
-  }
-
-  #end(reason: CloseReason, limits: QueueLimits): void {
-    const { transport } = this;
-    if (!transport) return;
-    this.transport = null;
-    this.metrics.connections[transport.kind] -= 1;
-    this.#canTake = false;
-    const unsent = transport.close(reason);
-    this.#traceAll('returned', unsent, `${transport.kind} has ended`);
-    this.#takeBack(transport, unsent, limits);
   }
 
   #schedule(): void {

@@ -38,6 +38,8 @@ export type ReplicationMessage =
   | { readonly kind: 'seen' }
   /** Clients on other nodes have confirmed messages, or (`isConfirmed` false) have given back messages that they had confirmed. */
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
+  /** Packets for the endpoint that went through the part of a node which is gone may be lost. */
+  | { readonly kind: 'missed' }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
   /** A message that clients of the part here may not have had, from another part. */
@@ -75,6 +77,10 @@ export function fromReplica(
       return state;
     case 'confirmedElsewhere':
       confirmedElsewhere(state, message.names, message.isConfirmed);
+      return state;
+    case 'missed':
+      state.domain.runtime.metrics.cluster.doubted += 1;
+      for (const client of state.clients) client.doubt();
       return state;
     case 'pass':
       message.done();

@@ -71,7 +71,7 @@ export type MovingMessage =
 interface Leaving {
   readonly isLeaving: true;
   readonly forward: (deliver: Deliver) => void;
-  /** Messages about parts of the endpoint that other nodes got while it was leaving. The endpoint receives them again if it stays on this node. */
+  /** Messages about parts of the endpoint on other nodes that came while it was leaving. The endpoint receives them again if it stays on this node. */
   readonly late: EndpointMessage[];
 }
 
@@ -166,6 +166,7 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       return true;
     case 'partCame':
     case 'seen':
+    case 'missed':
       late.push(message);
       return true;
     case 'pass':

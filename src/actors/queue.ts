@@ -100,6 +100,11 @@ export class PacketQueue {
     return this.#era ?? this.keeper.runtime.era;
   }
 
+  /** The numbers go on in another era: whoever asks for a position of the one before may have missed packets that have no number here. */
+  beginEra(era: string): void {
+    this.#era = era;
+  }
+
   position(n: number): string {
     return formatPosition(n, this.era);
   }

@@ -115,6 +115,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   ),
   family(
     'counter',
+    'doubted_total',
+    'Endpoints whose clients here were told that they may have missed something which went through a node that is gone.',
+    (c) => c.doubted,
+  ),
+  family(
+    'counter',
     'adoptions_refused_total',
     'Batches of endpoints that this node has not taken over: it ends itself, its memory is short, or they were malformed.',
     (c) => c.adoptionsRefused,

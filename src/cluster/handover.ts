@@ -36,6 +36,8 @@ interface Way {
 interface Waiting {
   /** The packets that wait, as functions that send them. */
   readonly packets: (() => void)[];
+  /** The nodes whose packets are waited for, as in `Way.before`. */
+  readonly for: NonNullable<Way['before']>;
   bytes: number;
   /** Called when these packets have gone; they take no room from packets. */
   readonly asking: (() => void)[];
@@ -89,13 +91,12 @@ export class Handover {
     if (way.peer !== peer) noteBefore(way, way.peer, way.at);
     way.peer = peer;
     way.at = now;
-    if (way.before === null) return false;
-    const nodes = [...way.before].filter(
-      ([node, at]) => node !== peer && node?.up !== false && now - at < ON_ITS_WAY_MS,
-    );
+    const { before } = way;
+    if (before === null) return false;
+    const nodes = [...before].filter(([node, at]) => node !== peer && node?.up !== false && now - at < ON_ITS_WAY_MS);
     way.before = null;
     if (nodes.length === 0) return false;
-    way.waiting = { packets: [again], bytes, asking: [] };
+    way.waiting = { packets: [again], bytes, for: before, asking: [] };
     // A packet may have gone from any of these nodes to any other: each passes on what it had after each other one has.
     const sweeps = nodes.flatMap(() => nodes.map(([from]) => from));
     const next = (): void => {
@@ -108,8 +109,8 @@ export class Handover {
   }
 
   /**
-   * Packets for an endpoint do not go through the part on `from` (null: this node) any more: what was sent through it, by whichever node,
-   * may still be on its way, and what a sender says next may come through this node.
+   * Packets for an endpoint do not go through the part on `from` (null: this node) any more, or one of another node has gone on there: what
+   * was sent through it, by whichever node, may still be on its way, and what a sender says next may come through this node.
    */
   moved(address: Address, from: Peer | null): void {
     const now = this.options.now();
@@ -117,6 +118,15 @@ export class Handover {
     if (!way) this.#remember(address, { peer: from, at: now, before: null, waiting: null });
     else if (way.peer === from) way.at = now;
     else noteBefore(way, from, now);
+  }
+
+  /** The endpoints to which packets have gone through a node, by this one, from `since` (milliseconds since the epoch) on. */
+  *through(peer: Peer, since: number): Iterable<Address> {
+    for (const [address, way] of this.#ways) {
+      const { before, waiting } = way;
+      const at = way.peer === peer ? way.at : (before?.get(peer) ?? waiting?.for.get(peer));
+      if (at !== undefined && at > since) yield address;
+    }
   }
 
   /** Calls `done` when no packet for these addresses has to wait here. */

@@ -163,6 +163,10 @@ function tookOver({ domain }: Recipients, _peer: Peer, [address, ...start]: read
   forgetPart(domain.tracker, address, start);
 }
 
+function missed({ domain }: Recipients, _peer: Peer, [address]: readonly [Address]): void {
+  domain.tracker.actor(address)?.tell({ kind: 'missed' });
+}
+
 function watched(recipients: Recipients, _peer: Peer, [address, list]: readonly [Address, Addresses]): void {
   recipients.remoteWatchers.told(address, list);
 }
@@ -263,14 +267,7 @@ function forPart(recipients: Recipients, peer: Peer, [address, packet]: Packeted
   relayedHere(recipients.domain, address, received(recipients, peer, packet), null);
 }
 
-type Attached = readonly [
-  id: number,
-  token: string,
-  kind: TransportKind,
-  isRenewed: 0 | 1,
-  asked?: string | null,
-  from?: unknown,
-];
+type Attached = readonly [number, string, TransportKind, isRenewed: 0 | 1, asked?: string | null, from?: unknown];
 type Detached = readonly [id: number, token: string, taken: number, unsent: readonly WirePacket[]];
 
 function attached({ remoteTransports }: Recipients, peer: Peer, fields: Attached): void {
@@ -358,6 +355,7 @@ const TAKERS = new Map<string, Taker>([
   ['A', taker(awayCount, count)],
   ['x', taker(down, address)],
   ['X', taker(tookOver, address, text, count)],
+  ['M', taker(missed, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],
   ['k', taker(connected, address, count)],
   ['K', taker(confirmedThere, address, flag, texts)],

@@ -75,6 +75,11 @@ export class Items {
     return this.#item('X', address, node, incarnation);
   }
 
+  /** Packets for an endpoint that this node has sent through the part of a node which is gone may be lost. */
+  missed(address: Address): string {
+    return this.#item('M', address);
+  }
+
   /** Changes that another part of the same endpoint is to make as well. */
   mirror(address: Address, { entered = [], left = [], watching = [] }: Mirrored): string {
     return this.#item('m', address, entered, left, null, watching);

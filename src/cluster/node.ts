@@ -339,6 +339,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#store?.readIds(peer);
+    for (const { relays } of this.domains.values()) relays.lost(peer);
     this.#disconnect(peer);
     for (const { domain } of this.domains.values()) domain.takeOver();
     this.#store?.lost(peer);
@@ -372,6 +373,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   gone(peer: Peer, inOrder: boolean): void {
     if (inOrder) this.#store?.readIds(peer);
+    // It was killed and started again within its lease.
+    else if (peer.hiddenAt === 0) for (const { relays } of this.domains.values()) relays.lost(peer);
     this.#disconnect(peer);
     this.#store?.orphans.gone(peer);
     this.#store?.lost(peer);

@@ -5,13 +5,14 @@
  */
 import type { Address } from '../actors/address.js';
 import type { Relays, RemoteNode } from '../actors/cluster.js';
+import type { Domain } from '../actors/domain.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
 import { isOutcome, type Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Trace } from '../actors/trace.js';
 import type { Tracker } from '../actors/tracker.js';
-import type { Handover } from './handover.js';
+import { type Handover, ON_ITS_WAY_MS } from './handover.js';
 import type { Interest } from './interest.js';
 import type { Items } from './items.js';
 import type { LocalNode } from './local-node.js';
@@ -31,12 +32,15 @@ type Hop = 'on' | 'besides' | 'aside';
 const NONE: ReadonlySet<Peer> = new Set();
 
 export interface RelayOptions {
-  readonly domain: { readonly tracker: Pick<Tracker, 'records' | 'rooms'>; readonly trace: Trace | null };
+  readonly domain: Pick<Domain, 'answersFromDisk'> & {
+    readonly tracker: Pick<Tracker, 'records' | 'rooms'>;
+    readonly trace: Trace | null;
+  };
   readonly items: Items;
   readonly mesh: Pick<LocalNode['mesh'], 'peers' | 'send'>;
   readonly rpc: Pick<LocalNode['rpc'], 'expect'>;
   readonly interest: Pick<Interest, 'isEmpty' | 'peers'>;
-  readonly handover: Pick<Handover, 'mustWait'>;
+  readonly handover: Pick<Handover, 'mustWait' | 'moved' | 'through'>;
   readonly roundRobin: Pick<RoundRobin, 'choose'>;
   readonly meetings: Pick<Meetings, 'unmet'>;
   /** Gives a packet to its endpoint on this node; answers whether there is one. */
@@ -84,11 +88,26 @@ export class PacketRelays implements Relays {
 
   /** Sends a packet to the oldest part of its endpoint, on whichever node that is. False where the endpoint has no part. */
   toPrimary(packet: Packet, only: string | null, hops: number): boolean {
-    const { items, toEndpointHere } = this.options;
+    const { items, handover, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
+    if (hops > 0) handover.moved(packet.topic, primary);
     this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1));
     return true;
+  }
+
+  /**
+   * A node is gone, and with it packets that this node has sent to an endpoint through its part: the endpoint's other parts tell that to
+   * their clients. None that was answered is lost where the domain is durable `always`.
+   */
+  lost(peer: Peer): void {
+    const { domain, items, mesh, handover } = this.options;
+    if (domain.answersFromDisk) return;
+    for (const address of handover.through(peer, peer.heardAt - ON_ITS_WAY_MS)) {
+      const record = domain.tracker.records.get(address);
+      record?.actor?.tell({ kind: 'missed' });
+      for (const node of nodesOf(record)) mesh.send(peerOf(node), items.missed(address));
+    }
   }
 
   /** The other nodes that packets for these addresses go to. */

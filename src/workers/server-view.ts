@@ -88,6 +88,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     adoptionsRefused: sum('adoptionsRefused'),
     adoptionsDelayed: sum('adoptionsDelayed'),
     givenUp: sum('givenUp'),
+    doubted: sum('doubted'),
   };
 }
 

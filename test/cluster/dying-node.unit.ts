@@ -1,6 +1,9 @@
 /** What is said, and who comes, while a node dies and the others do not know it yet: whole domains of three nodes. PROTOCOL.md sections 11 and 20. */
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
+import type { NamedClient } from '../../src/actors/client.js';
+import type { Asked } from '../../src/actors/position.js';
+import type { CountedFrame, Transport } from '../../src/actors/transport.js';
 import { chosenBy } from '../../src/cluster/rendezvous.js';
 import { isReplyError } from '../../src/errors.js';
 import { online } from '../../src/protocols/commands.js';
@@ -20,6 +23,28 @@ const parameters = (fields: Readonly<Record<string, string>>) => new Parameters(
 async function settle({ streams }: Network, isLate: (stream: string) => boolean = () => false): Promise<void> {
   const next = () => [...streams].find(([stream, tasks]) => tasks.length > 0 && !isLate(stream))?.[1];
   for (await turn(); next(); await turn()) next()?.shift()?.();
+}
+
+/** Connects a client that keeps a position; answers what it is told: bodies of messages, and `missed`. */
+function connect(client: NamedClient, asked: Asked): { readonly log: string[]; position: Asked } {
+  const heard: { readonly log: string[]; position: Asked } = { log: [], position: asked };
+  const resumed = (at: Asked): void => {
+    heard.position = at;
+  };
+  const send = ({ packets, missed }: CountedFrame, n: number, era: string): boolean => {
+    if (missed !== 0) heard.log.push('missed');
+    for (const { kind, fields } of packets) if (kind === 'message') heard.log.push((fields as { body: string }).body);
+    resumed({ era, n });
+    return true;
+  };
+  const transport: Transport = {
+    kind: 'websocket',
+    counting: { asked, resumed, send },
+    deliver: () => 0,
+    close: () => [],
+  };
+  client.endpoint.tell({ kind: 'attach', client, transport });
+  return heard;
 }
 
 /** Sends the message; answers whether the call has been answered `ok`, or null where it has not been answered. */
@@ -94,3 +119,51 @@ t.test(
     t.strictSame([comings, isLetInByMqtt()], [2, true]);
   },
 );
+
+/** A user with a client on each of the first two nodes, and the second one's client. */
+async function adaOnTwo(network: Network): Promise<NamedClient> {
+  const [dying, other] = network.nodes as [ModelNode, ModelNode];
+  for (const { domain } of [dying, other]) {
+    online(domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+    await settle(network);
+  }
+  const [client] = [...other.domain.tickets.values()];
+  return client as NamedClient;
+}
+
+async function tell(network: Network, node: ModelNode, body: string): Promise<void> {
+  push(node.domain, parameters({ from: 'bob', to: 'ada', body }), () => undefined);
+  await settle(network);
+}
+
+for (const isConnected of [true, false]) {
+  const how = isConnected ? 'connected' : 'that comes again';
+  t.test(`a client ${how} on a living node hears of what went through its user's part on the dead one`, async (t) => {
+    const network = new Network(3, 'restart');
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const client = await adaOnTwo(network);
+    const [dying, , sending] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    const before = connect(client, 'first');
+    await tell(network, sending, 'one');
+    t.strictSame(before.log, ['one']);
+    network.kill(dying);
+    const { position } = before;
+    push(sending.domain, parameters({ from: 'bob', to: 'ada', body: 'two' }), () => undefined);
+    await settle(network);
+    await tell(network, sending, 'three');
+    t.strictSame(before.log, ['one', 'missed', 'three']);
+    if (isConnected) return;
+    const after = connect(client, position);
+    await settle(network);
+    t.strictSame(
+      after.log,
+      ['missed', 'one', 'three'],
+      'where its connection broke before; with what it had not confirmed',
+    );
+    const again = connect(client, after.position);
+    await settle(network);
+    t.strictSame(again.log, []);
+  });
+}

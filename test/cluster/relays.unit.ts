@@ -61,11 +61,15 @@ class Fixture {
     };
     this.interest = new Interest(items, mesh);
     this.relays = new PacketRelays({
-      domain: { tracker: this.tracker, trace: null },
+      domain: { tracker: this.tracker, trace: null, answersFromDisk: false },
       items,
       mesh,
       interest: this.interest,
-      handover: { mustWait: (_address, _peer, _bytes, again) => this.waiting !== null && this.waiting.push(again) > 0 },
+      handover: {
+        mustWait: (_address, _peer, _bytes, again) => this.waiting !== null && this.waiting.push(again) > 0,
+        moved: () => undefined,
+        through: () => [],
+      },
       roundRobin: new RoundRobin(),
       meetings: { unmet: () => this.unmet },
       toEndpointHere: (_packet, only) => !this.gone && this.here.push(only) > 0,
