@@ -280,6 +280,8 @@ export class ClusterMetrics {
   givenUp = 0;
   /** Endpoints whose clients here were told that they may have missed something which went through a node that is gone. */
   doubted = 0;
+  /** Deletions of single messages that MQTT sessions of lost nodes may not have had: too many waited, or JetStream did not answer. */
+  deletionsGivenUp = 0;
 }
 
 /** The numbers of JetStream, which holds the store of the cluster; all are 0 where the store is not in JetStream. */

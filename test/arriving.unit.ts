@@ -232,6 +232,26 @@ t.test('a part that comes while its endpoint cannot be handed over has what wait
   t.equal(client.queued.length, 1);
 });
 
+t.test('what comes and goes elsewhere while an endpoint is handed over takes no memory for each time', async (t) => {
+  const { domain, actor, deliver, online } = setUp(t);
+  await online();
+  deliver('1');
+  await turn();
+  const nobody = () => undefined;
+  actor().tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: () => 0, forward: nobody, done: nobody });
+  domain.tracker.up(address, elsewhere, 1, profile, []);
+  const told: string[] = [];
+  for (let n = 1; n <= 1000; n += 1) {
+    const met = (unseen: readonly Packet[]) => void told.push(`${n}: ${unseen.length}`);
+    actor().tell({ kind: 'partCame', node: elsewhere, met });
+    actor().tell({ kind: 'seen' });
+  }
+  await turn();
+  actor().tell({ kind: 'handedOver', missed: [], done: nobody });
+  await turn();
+  t.strictSame(told, ['1000: 0']);
+});
+
 t.test(
   'a message that waits again behind later ones, as another client had it, comes to the next client before them',
   async (t) => {

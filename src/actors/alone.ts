@@ -13,7 +13,7 @@ const OWN_SESSIONS: ClusterSessions = {
   find: (_clientId, done) => done(null),
   mayBeLeft: false,
   deleteLeft: (_deletion, done) => done(true),
-  whenTaken: (done) => done(),
+  whenTaken: (done) => done(true),
   records: null,
   mover: null,
   onLost: null,

@@ -124,8 +124,8 @@ export interface ClusterSessions {
    * moment. A session that is being taken over may have them all the same (`whenTaken`).
    */
   deleteLeft(deletion: Deletion, done: (isDone: boolean) => void): void;
-  /** Calls `done` when none of the sessions is being taken over by this node that are now. */
-  whenTaken(done: () => void): void;
+  /** Calls `done` when none of the sessions is being taken over by this node that are now; with false, at once, where too many wait for that. */
+  whenTaken(done: (isTaken: boolean) => void): void;
   /** null: sessions are lost with their node. */
   readonly records: SessionRecords | null;
   /** Hands sessions over to other nodes and takes them; null: the domain's sessions do not move. */

@@ -9,6 +9,7 @@
  * everything in which messages wait, on every node (`deleteWaiting`).
  */
 import type { EventKind } from '../event-kinds.js';
+import { seldom } from '../seldom.js';
 import { inSlices } from '../slices.js';
 import { type Address, isRoom, parseTarget, shortId } from './address.js';
 import type { Client } from './client.js';
@@ -162,7 +163,7 @@ export function isMessage(deletion: Deletion): (packet: Packet) => boolean {
 
 /**
  * What a deletion takes out of what waits for the site, as another node is asked for it. `bySite`: the site itself has deleted it.
- * `isLate`: also out of MQTT sessions that have not got the status, as nobody had taken them over yet.
+ * `isLate`: in place of that, out of MQTT sessions that have not got the status, as nobody had taken them over yet.
  */
 export type ForSite = readonly [
   marker: null,
@@ -185,22 +186,37 @@ export function deleteForSite(domain: Domain, { sender, topic, fromClient }: Pac
   cluster.forget(what, () => undefined);
 }
 
-/** Takes a deleted message out of what waits for the site on this node, and for the other clients of its sender. */
+/**
+ * Takes a deleted message out of what waits for the site on this node, and for the other clients of its sender; `isLate`: out of MQTT
+ * sessions alone, since all else is done when the status is dispatched.
+ */
 export function deleteForSiteHere(domain: Domain, what: ForSite, done: () => void): void {
   const [, sender, to, id, bySite, isLate = false] = what;
-  const { name, tracker, cluster } = domain;
+  const { name, tracker, cluster, events, webhooks, settings, onDeleted } = domain;
   const isOfRoom = isRoom(name, to);
   const deletion = { user: shortId(name, sender), other: shortId(name, to), id, isOfRoom, bySite, isLate };
   const run = (): void => {
-    domain.events?.delete(deletion);
-    for (const webhook of domain.webhooks) webhook.delete(deletion);
-    if (isLate || domain.events?.carriesMessages) for (const deleted of domain.onDeleted) deleted(deletion);
-    if (domain.settings.carbons) tracker.actor(sender)?.tell({ kind: 'deleted', deletion });
+    if (isLate || events?.carriesMessages) for (const deleted of onDeleted) deleted(deletion);
+    if (!isLate) {
+      events?.delete(deletion);
+      for (const webhook of webhooks) webhook.delete(deletion);
+      if (settings.carbons) tracker.actor(sender)?.tell({ kind: 'deleted', deletion });
+    }
     done();
   };
   const handled = (): void => whenHandled(domain, run, HOPS);
-  if (isLate) cluster.sessions.whenTaken(handled);
-  else handled();
+  if (!isLate) return handled();
+  cluster.sessions.whenTaken((isTaken) => {
+    if (!isTaken) deletionGivenUp(domain);
+    handled();
+  });
+}
+
+/** A single message is deleted, and MQTT sessions of lost nodes may have it still. */
+export function deletionGivenUp({ name, runtime }: Domain): void {
+  runtime.metrics.cluster.deletionsGivenUp += 1;
+  const what = { event: 'deletion given up', domain: name };
+  seldom.warn(`deletion given up ${name}`, what, 'a deleted message may stay in MQTT sessions of a lost node');
 }
 
 /**
@@ -213,8 +229,11 @@ export function deleteWaiting(domain: Domain, deletion: Deletion, done: (isDone:
   const run = (): void => inSlices(waitingPlaces(domain, deletion)[Symbol.iterator](), isHandled);
   const { cluster } = domain;
   cluster.whenTaken(sidesOf(domain, deletion), (isTaken) => {
-    if (isTaken) cluster.sessions.whenTaken(() => whenHandled(domain, run, HOPS));
-    else done(false);
+    if (!isTaken) return done(false);
+    cluster.sessions.whenTaken((areTaken) => {
+      if (areTaken) whenHandled(domain, run, HOPS);
+      else done(false);
+    });
   });
 }
 

@@ -1,12 +1,12 @@
 /** Forgets messages of a domain's history on every node of a cluster, and in the parts that nodes which are gone have left. */
 import { type ReplyError, UNAVAILABLE } from '../errors.js';
 import { Fifo } from '../fifo.js';
-import { seldom } from '../seldom.js';
 import { type Address, isOfDomain, isRoom } from './address.js';
 import {
   type Deletion,
   deleteForSiteHere,
   deleteWaiting,
+  deletionGivenUp,
   type ForSite,
   isMessage,
   type MessageDeletion,
@@ -68,22 +68,14 @@ export function forgetInLeftSessions(domain: Domain, { sender, topic }: Packet, 
   const { cluster } = domain;
   if (sender === null || !cluster.sessions.mayBeLeft) return;
   const what: ForSite = [null, sender, topic, deletion.id, deletion.bySite, true];
-  const givenUp = (): void => {
-    const fields = { event: 'deletion given up', domain: domain.name };
-    seldom.warn(
-      `deletion given up ${domain.name}`,
-      fields,
-      'a deleted message may stay in MQTT sessions of a lost node',
-    );
-  };
   const isTaken = afterOthers(domain, (end) => {
     cluster.sessions.deleteLeft(deletion, (isDone) => {
-      if (!isDone) givenUp();
+      if (!isDone) deletionGivenUp(domain);
       deleteForSiteHere(domain, what, end);
       cluster.forget(what, () => undefined);
     });
   });
-  if (!isTaken) givenUp();
+  if (!isTaken) deletionGivenUp(domain);
 }
 
 /**

@@ -13,6 +13,7 @@ import type { Address } from './address.js';
 import { type Arriving, arrive, deliverHere, forwarded, type IsMet, settle } from './arriving.js';
 import { isPresent } from './away.js';
 import type { Client } from './client.js';
+import type { RemoteNode } from './cluster.js';
 import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { type EndpointRecord, isOnline } from './endpoint-record.js';
@@ -71,8 +72,11 @@ export type MovingMessage =
 interface Leaving {
   readonly isLeaving: true;
   readonly forward: (deliver: Deliver) => void;
-  /** Messages about parts of the endpoint on other nodes that came while it was leaving. The endpoint receives them again if it stays on this node. */
-  readonly late: EndpointMessage[];
+  /**
+   * Messages about parts of the endpoint on other nodes that came while it was leaving, which the endpoint receives again if it stays on this
+   * node: the last one that tells of each node, and the first one of other kinds.
+   */
+  readonly late: Map<RemoteNode | 'seen' | 'missed', EndpointMessage>;
 }
 
 export type Moving = Leaving | Arriving;
@@ -134,7 +138,7 @@ function handOver(
   tellConnected(state);
   const kept = keptEndpoint(state);
   const queues = keptQueues(state, numberOf);
-  state.moving = { isLeaving: true, forward, late: [] };
+  state.moving = { isLeaving: true, forward, late: new Map() };
   done({ kept: { ...kept, clients: kept.clients.map((client, at) => withStamp(client, clients[at])) }, queues });
 }
 
@@ -165,9 +169,14 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       message.transport.close(CLOSE.shutdown);
       return true;
     case 'partCame':
+      // Behind what has come meanwhile.
+      late.delete(message.node);
+      late.set(message.node, message);
+      return true;
     case 'seen':
     case 'missed':
-      late.push(message);
+      // It keeps the place of the first one, which has said it.
+      late.set(message.kind, message);
       return true;
     case 'pass':
       message.done();
@@ -220,7 +229,7 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
   const { runtime } = state.domain;
   const { moving } = state;
   state.moving = null;
-  for (const message of moving?.isLeaving ? moving.late : []) self.tell(message);
+  if (moving?.isLeaving) for (const message of moving.late.values()) self.tell(message);
   for (const message of missed) deliver(state, { ...message, relayed: true });
   for (const client of state.clients) {
     if (client.isAway) runtime.kept?.start(client);

@@ -121,6 +121,12 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   ),
   family(
     'counter',
+    'deletions_given_up_total',
+    'Deletions of a message by its sender, which may stay in MQTT sessions of lost nodes: JetStream did not answer, or too many waited.',
+    (c) => c.deletionsGivenUp,
+  ),
+  family(
+    'counter',
     'adoptions_refused_total',
     'Batches of endpoints that this node has not taken over: it ends itself, its memory is short, or they were malformed.',
     (c) => c.adoptionsRefused,

@@ -43,8 +43,8 @@ export interface SessionStore {
    * `done` gets false where JetStream cannot say.
    */
   deleteLeft(isLeft: (clientId: string) => boolean, deletedIn: DeletedIn, done: (isDone: boolean) => void): void;
-  /** Calls `done` when none of the sessions is being taken over that are now. */
-  whenTaken(done: () => void): void;
+  /** Calls `done` when none of the sessions is being taken over that are now; with false, at once, where too many wait for that. */
+  whenTaken(done: (isTaken: boolean) => void): void;
 }
 
 /** A domain as the records of its MQTT sessions see it. */

@@ -166,7 +166,7 @@ export class NodeStore {
           done(false);
         });
       },
-      whenTaken: (done) => this.#sessionOrphans.whenTaken(domain.name, done),
+      whenTaken: (done) => this.#sessionOrphans.whenTaken(domain, done),
     };
   }
 

@@ -4,9 +4,12 @@
  * the client. Of two nodes that try at the same time JetStream lets one succeed. Whoever takes a session over claims its client id a
  * little earlier than the node before: that one gives it up when it is heard of again (sessions.ts).
  */
+import type { Domain } from '../actors/domain.js';
+import { Fifo } from '../fifo.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
+import { Commits } from '../store/commits.js';
 import type { Adopted } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
 import { JetStreamError } from './jetstream-port.js';
@@ -16,9 +19,12 @@ import { chosenBy } from './rendezvous.js';
 import type { FoundSession } from './session-heads.js';
 import type { StoredSessions } from './session-records.js';
 
-/** How many sessions are taken over at a time, how many more may wait for that, and how many clients for one; further ones are told `later`. */
+/**
+ * How many sessions are taken over at a time; and how many more may wait for that, how many clients for one, and how many deletions for all
+ * of a domain: further clients are told `later`.
+ */
 const AT_ONCE = 32;
-const MOST_WAITING = 10_000;
+export const MOST_WAITING = 10_000;
 const ATTEMPTS = 3;
 
 export interface SessionOrphansOptions {
@@ -31,16 +37,12 @@ export interface SessionOrphansOptions {
 
 type Done = (found: Adopted) => void;
 
-/** A session that is being taken over: whom it is called for, and what is called after them. */
-interface Open {
-  readonly domain: string;
-  readonly waiting: Done[];
-  readonly ended: (() => void)[];
-}
-
 export class SessionOrphans {
-  readonly #open = new Map<string, Open>();
-  readonly #waiting: (() => void)[] = [];
+  /** Sessions that are being taken over, and who waits for each of them. */
+  readonly #open = new Map<string, Done[]>();
+  /** The takeovers of each domain. */
+  readonly #takeovers = new WeakMap<Domain, Commits>();
+  readonly #waiting = new Fifo<() => void>();
   /** Sessions whose takeover by this node has begun and has not ended: their heads may name this node, which does not have them. */
   readonly #begun = new Set<string>();
   #active = 0;
@@ -49,25 +51,27 @@ export class SessionOrphans {
 
   /** Looks for a session that no living node has claimed, and takes it over; null: there is none. */
   find(cluster: ClusteredDomain, clientId: string, done: Done): void {
-    const key = `${cluster.domain.name}\n${clientId}`;
+    const { domain } = cluster;
+    const key = `${domain.name}\n${clientId}`;
     const open = this.#open.get(key);
-    if ((open?.waiting ?? this.#waiting).length >= MOST_WAITING) {
+    if ((open ?? this.#waiting).length >= MOST_WAITING) {
       this.options.metrics.adoptionsDelayed += 1;
       return done('later');
     }
-    if (open) return void open.waiting.push(done);
-    const begun: Open = { domain: cluster.domain.name, waiting: [done], ended: [] };
-    this.#open.set(key, begun);
+    if (open) return void open.push(done);
+    const waiting = [done];
+    this.#open.set(key, waiting);
+    const takeovers = this.#takeoversOf(domain);
+    const number = takeovers.begin();
     const run = (): void => {
       this.#active += 1;
       const end = (found: Adopted): void => {
         this.#active -= 1;
-        const { waiting, ended } = begun;
         this.#open.delete(key);
         if (found === 'later') this.options.metrics.adoptionsDelayed += waiting.length;
         else this.#begun.delete(key);
         for (const one of waiting) one(found);
-        for (const one of ended) one();
+        takeovers.end(number);
         this.#waiting.shift()?.();
       };
       this.#adopt(cluster, clientId, key).then(end, (error) => {
@@ -79,19 +83,17 @@ export class SessionOrphans {
     else this.#waiting.push(run);
   }
 
-  /** Calls `done` when none of the sessions of a domain is being taken over that are now. */
-  whenTaken(domain: string, done: () => void): void {
-    let left = 1;
-    const end = (): void => {
-      left -= 1;
-      if (left === 0) done();
-    };
-    for (const open of this.#open.values()) {
-      if (open.domain !== domain) continue;
-      left += 1;
-      open.ended.push(end);
-    }
-    end();
+  #takeoversOf(domain: Domain): Commits {
+    const takeovers = this.#takeovers.get(domain) ?? new Commits();
+    this.#takeovers.set(domain, takeovers);
+    return takeovers;
+  }
+
+  /** Calls `done` when none of the sessions of a domain is being taken over that are now; with false, at once, where too many wait for that. */
+  whenTaken(domain: Domain, done: (isTaken: boolean) => void): void {
+    const takeovers = this.#takeoversOf(domain);
+    if (takeovers.waiting >= MOST_WAITING) done(false);
+    else takeovers.after(() => done(true));
   }
 
   /** A node is not heard of: takes over those of its sessions that are this node's by their client ids. */
@@ -104,8 +106,8 @@ export class SessionOrphans {
     try {
       for (const clientId of await this.options.records.clientIds(cluster.domain.name))
         this.#findOwn(cluster, clientId);
-      this.whenTaken(cluster.domain.name, () => {
-        cluster.sessions.isSwept = true;
+      this.whenTaken(cluster.domain, (isTaken) => {
+        cluster.sessions.isSwept = isTaken;
       });
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;

@@ -103,9 +103,9 @@ export class Sessions implements ClusterSessions {
     );
   }
 
-  whenTaken(done: () => void): void {
+  whenTaken(done: (isTaken: boolean) => void): void {
     if (this.store) this.store.whenTaken(done);
-    else done();
+    else done(true);
   }
 
   /** A session of a node that is gone lives here now; `stamp`: earlier than the claim of that node. */

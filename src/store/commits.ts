@@ -1,6 +1,6 @@
 import { Fifo } from '../fifo.js';
 
-/** Which writes are on disk, and who waits for that. Writes are numbered in the order in which they are made. */
+/** Which writes, or other tasks, are done, and who waits for that. Writes are numbered in the order in which they are made. */
 export class Commits {
   #last = 0;
   /** The oldest write that may not be on disk: all before this number are. */
@@ -8,6 +8,11 @@ export class Commits {
   /** Numbers of the writes that are not on disk yet. */
   readonly #open = new Set<number>();
   readonly #waiting = new Fifo<{ readonly upTo: number; readonly done: () => void }>();
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
 
   /** A write begins; answers its number. */
   begin(): number {

@@ -89,6 +89,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     adoptionsDelayed: sum('adoptionsDelayed'),
     givenUp: sum('givenUp'),
     doubted: sum('doubted'),
+    deletionsGivenUp: sum('deletionsGivenUp'),
   };
 }
 

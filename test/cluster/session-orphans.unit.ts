@@ -1,10 +1,11 @@
 /** MQTT sessions whose node is gone, and whose takeover fails half-way. */
 import t from 'tap';
 import type { SessionMover } from '../../src/actors/cluster.js';
+import type { Domain } from '../../src/actors/domain.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import type { Peer } from '../../src/cluster/peer.js';
-import { SessionOrphans } from '../../src/cluster/session-orphans.js';
+import { MOST_WAITING, SessionOrphans } from '../../src/cluster/session-orphans.js';
 import { StoredSessions } from '../../src/cluster/session-records.js';
 import { Sessions } from '../../src/cluster/sessions.js';
 import type { ClusterMetrics } from '../../src/metrics.js';
@@ -54,7 +55,7 @@ function nodeOf(node: string, stream: MemoryStream) {
   const orphans = new SessionOrphans({ name: node, mesh, records, metrics, isLeaving: () => false });
   const cluster = { domain, sessions } as unknown as ClusteredDomain;
   const find = (): Promise<unknown> => new Promise((done) => orphans.find(cluster, clientId, done));
-  return { records, sessions, given, mover, metrics, find, orphans };
+  return { records, sessions, given, mover, metrics, find, orphans, domain: domain as unknown as Domain };
 }
 
 t.test('a session whose takeover JetStream has failed half-way is taken over by the same node later', async (t) => {
@@ -88,17 +89,35 @@ t.test('who deletes messages waits for the MQTT sessions that are being taken ov
   n1.records.of(n1.sessions.domain).put(clientId, kept);
   const n2 = nodeOf('n2', stream);
   const told: string[] = [];
-  n2.orphans.whenTaken(name, () => void told.push('nothing is taken over'));
+  n2.orphans.whenTaken(n2.domain, () => void told.push('nothing is taken over'));
   const held = new Promise<() => void>((resolve) => {
     n2.mover.hold = resolve;
   });
   const found = n2.find();
   const end = await held;
-  n2.orphans.whenTaken('b.example', () => void told.push('nothing of that domain'));
-  n2.orphans.whenTaken(name, () => void told.push('taken over'));
+  n2.orphans.whenTaken({ name: 'b.example' } as Domain, () => void told.push('nothing of that domain'));
+  n2.orphans.whenTaken(n2.domain, () => void told.push('taken over'));
   t.strictSame(told, ['nothing is taken over', 'nothing of that domain']);
   end();
   t.equal(await found, 'here');
   t.strictSame(told.at(-1), 'taken over');
   t.equal(n2.metrics.adoptionsDelayed, 0);
+});
+
+t.test('of deletions that wait for sessions which are being taken over only so many wait', async (t) => {
+  const stream = new MemoryStream();
+  const n1 = nodeOf('n1', stream);
+  n1.records.of(n1.sessions.domain).put(clientId, kept);
+  const n2 = nodeOf('n2', stream);
+  const held = new Promise<() => void>((resolve) => {
+    n2.mover.hold = resolve;
+  });
+  const found = n2.find();
+  const end = await held;
+  const told: boolean[] = [];
+  for (let n = 0; n < MOST_WAITING + 3; n += 1) n2.orphans.whenTaken(n2.domain, (isTaken) => void told.push(isTaken));
+  t.strictSame(told, [false, false, false]);
+  end();
+  await found;
+  t.equal(told.filter(Boolean).length, MOST_WAITING);
 });

@@ -1,11 +1,14 @@
 /** A session that another node hands over: publications that are deleted while they wait for their forwarded copies. */
 import t from 'tap';
 import { parseTarget, type Target } from '../../src/actors/address.js';
-import { deleteWaiting } from '../../src/actors/deletions.js';
+import type { ClusterSessions } from '../../src/actors/cluster.js';
+import { type Deletion, deleteWaiting } from '../../src/actors/deletions.js';
 import { dispatch } from '../../src/actors/dispatch.js';
+import type { Domain } from '../../src/actors/domain.js';
 import { answerForget } from '../../src/actors/forgetting.js';
 import { complete, type Outgoing } from '../../src/actors/packet.js';
 import { seldom } from '../../src/seldom.js';
+import type { Cleaner } from '../support/server.js';
 import { own, testMachine } from './support/broker.js';
 import { payloads, TestDevice, turn } from './support/device.js';
 
@@ -39,6 +42,14 @@ async function setUp(t: Parameters<typeof testMachine>[0]) {
     return payloads([...(await device.connect('backend', options)), ...(await device.received())]);
   };
   return { domain, mover, adopt, write, remove, end };
+}
+
+/** Has lost nodes' sessions as a test says, where there may be some. Domains of a single node share what stands in for them. */
+function withLost(t: Cleaner, { cluster }: Domain, more: Partial<ClusterSessions>): void {
+  const { sessions } = cluster;
+  const before = { ...sessions };
+  t.teardown(() => Object.assign(sessions, before));
+  Object.assign(sessions, { mayBeLeft: true, ...more });
 }
 
 t.test('a message that is deleted by its sender meanwhile is not sent to the client', async (t) => {
@@ -96,19 +107,14 @@ t.test(
   async (t) => {
     const { domain, write, remove } = await setUp(t);
     const calls: string[] = [];
-    const { sessions } = domain.cluster;
-    const before = { ...sessions };
-    // Domains of a single node share them.
-    t.teardown(() => Object.assign(sessions, before));
-    Object.assign(sessions, {
-      mayBeLeft: true,
-      deleteLeft: ({ id }: { readonly id: string }, done: (isDone: boolean) => void) => {
+    withLost(t, domain, {
+      deleteLeft: ({ id }, done) => {
         calls.push(`left ${id}`);
         done(true);
       },
-      whenTaken: (done: () => void) => {
+      whenTaken: (done) => {
         calls.push('taken over');
-        done();
+        done(true);
       },
     });
     domain.onDeleted.add(({ id, isLate }) => void calls.push(`here ${id} ${isLate}`));
@@ -123,13 +129,8 @@ t.test(
   'a deletion that sessions of lost nodes may not have had, as JetStream does not answer, is logged',
   async (t) => {
     const { domain, write, remove } = await setUp(t);
-    const { sessions } = domain.cluster;
-    const before = { ...sessions };
-    // Domains of a single node share them.
-    t.teardown(() => Object.assign(sessions, before));
-    Object.assign(sessions, {
-      mayBeLeft: true,
-      deleteLeft: (_deletion: unknown, done: (isDone: boolean) => void) => done(false),
+    withLost(t, domain, {
+      deleteLeft: (_deletion, done) => done(false),
     });
     const warned = t.capture(seldom, 'warn');
     write('one');
@@ -141,3 +142,33 @@ t.test(
     );
   },
 );
+
+t.test('a deletion that cannot wait for sessions which are being taken over, as too many do, is counted', async (t) => {
+  const { domain, write, remove } = await setUp(t);
+  withLost(t, domain, {
+    deleteLeft: (_deletion, done) => done(true),
+    whenTaken: (done) => done(false),
+  });
+  t.capture(seldom, 'warn');
+  write('one');
+  remove('one');
+  await turn();
+  t.equal(domain.runtime.metrics.cluster.deletionsGivenUp, 1);
+  const answers: boolean[] = [];
+  const deletion = { user: 'anna', other: 'jack', isOfRoom: false, id: null, bySite: true };
+  deleteWaiting(domain, deletion, (isDone) => void answers.push(isDone));
+  t.strictSame(answers, [false], 'and one of a conversation is refused');
+});
+
+t.test('what waits for the site is looked through once for a deletion, whatever lost nodes have left', async (t) => {
+  const { domain, write, remove } = await setUp(t);
+  withLost(t, domain, {
+    deleteLeft: (_deletion, done) => done(true),
+  });
+  const looked: string[] = [];
+  domain.webhooks.add({ delete: ({ id }: Deletion) => void looked.push(String(id)) } as never);
+  write('one');
+  remove('one');
+  await turn();
+  t.strictSame(looked, ['one']);
+});
