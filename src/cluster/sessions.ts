@@ -16,6 +16,8 @@ interface Claim {
   readonly stamp: number;
   /** The snapshot that is coming in from the peer has not named the claim yet. */
   isStale: boolean;
+  /** Whether the session is counted for the peer (`#counts`). */
+  isCounted: boolean;
 }
 
 export class Sessions implements ClusterSessions {
@@ -26,6 +28,11 @@ export class Sessions implements ClusterSessions {
    * before it hears that another node has released the session.
    */
   readonly #others = new Map<string, readonly Claim[]>();
+  /**
+   * How many sessions that are not here each node has: each session counts once, for a node that is heard of where one of those that claim
+   * it is. Where all of them are lost, it counts for one of these.
+   */
+  readonly #counts = new Map<Peer, number>();
   /** A session of this node lives on another one, which claimed it earlier. */
   onLost: ((clientId: string) => void) | null = null;
   mover: SessionMover | null = null;
@@ -85,7 +92,7 @@ export class Sessions implements ClusterSessions {
   get mayBeLeft(): boolean {
     if (!this.store || this.domain.settings.durability === 'none') return false;
     if (!this.isSwept) return true;
-    for (const clientId of this.#others.keys()) if (this.#isLeft(clientId)) return true;
+    for (const peer of this.#counts.keys()) if (!peer.up) return true;
     return false;
   }
 
@@ -110,7 +117,7 @@ export class Sessions implements ClusterSessions {
 
   /** A session of a node that is gone lives here now; `stamp`: earlier than the claim of that node. */
   adopt(clientId: string, stamp: number): void {
-    this.#own.set(clientId, stamp);
+    this.#hold(clientId, stamp);
     this.mesh.broadcast(this.items.session(clientId, stamp));
   }
 
@@ -122,14 +129,21 @@ export class Sessions implements ClusterSessions {
   /** A session begins here; `done` is called when every node knows. */
   claim(clientId: string, done: () => void): void {
     const stamp = this.#own.get(clientId) ?? this.stamps.next();
-    this.#own.set(clientId, stamp);
+    this.#hold(clientId, stamp);
     this.mesh.broadcast(this.items.session(clientId, stamp));
     this.mesh.barrier(done);
   }
 
   /** A session has ended here, or goes on elsewhere. */
   release(clientId: string): void {
-    if (this.#own.delete(clientId)) this.mesh.broadcast(this.items.session(clientId, 0));
+    if (!this.#own.delete(clientId)) return;
+    this.#count(clientId);
+    this.mesh.broadcast(this.items.session(clientId, 0));
+  }
+
+  #hold(clientId: string, stamp: number): void {
+    this.#own.set(clientId, stamp);
+    this.#count(clientId);
   }
 
   /** Another node claims a session, or no longer has it (stamp 0). */
@@ -137,11 +151,12 @@ export class Sessions implements ClusterSessions {
     this.#remove(clientId, (claim) => claim.peer === peer);
     if (stamp === 0) return;
     this.stamps.heard(stamp);
-    const claims = [...(this.#others.get(clientId) ?? []), { peer, stamp, isStale: false }];
+    const claims = [...(this.#others.get(clientId) ?? []), { peer, stamp, isStale: false, isCounted: false }];
     this.#others.set(
       clientId,
       claims.sort((a, b) => a.stamp - b.stamp),
     );
+    this.#count(clientId);
     const own = this.#own.get(clientId);
     if (own === undefined || own < stamp) return;
     this.store?.forget(clientId);
@@ -174,8 +189,25 @@ export class Sessions implements ClusterSessions {
   #remove(clientId: string, isGone: (claim: Claim) => boolean): void {
     const claims = this.#others.get(clientId);
     if (!claims?.some(isGone)) return;
+    for (const claim of claims) if (isGone(claim)) this.#setCounted(claim, false);
     const rest = claims.filter((claim) => !isGone(claim));
     if (rest.length > 0) this.#others.set(clientId, rest);
     else this.#others.delete(clientId);
+    this.#count(clientId);
+  }
+
+  #count(clientId: string): void {
+    const claims = this.#others.get(clientId) ?? [];
+    const counted = this.#own.has(clientId) ? null : (claims.find(({ peer }) => peer.up) ?? claims[0]);
+    for (const claim of claims) this.#setCounted(claim, claim === counted);
+  }
+
+  #setCounted(claim: Claim, isCounted: boolean): void {
+    if (claim.isCounted === isCounted) return;
+    const { peer } = claim;
+    claim.isCounted = isCounted;
+    const count = (this.#counts.get(peer) ?? 0) + (isCounted ? 1 : -1);
+    if (count > 0) this.#counts.set(peer, count);
+    else this.#counts.delete(peer);
   }
 }
