@@ -1,8 +1,10 @@
 import t from 'tap';
 import type { Address } from '../src/actors/address.js';
+import { keptQueue, queueState } from '../src/actors/kept.js';
 import { Memory } from '../src/actors/memory.js';
 import type { Packet } from '../src/actors/packet.js';
-import { PacketQueue, type QueueLimits } from '../src/actors/queue.js';
+import { PacketQueue } from '../src/actors/queue.js';
+import type { QueueLimits } from '../src/actors/queue-limits.js';
 import { Metrics } from '../src/metrics.js';
 import { packet } from './support/arbitraries.js';
 import fc from './support/properties.js';
@@ -90,6 +92,34 @@ t.test('after any sequence of steps the queue holds what the rule says, and drop
     }),
     { numRuns: 500 },
   );
+});
+
+t.test('packets of a queue whose numbers its client alone knows come behind the position that it says', async (t) => {
+  const queue = newQueue();
+  queue.beginEra('before', true);
+  const [one, two] = fc.sample(packet, 2) as [Packet, Packet];
+  for (const each of [one, two]) queue.push(each, { queuePackets: 0, queueBytes: 0 });
+  t.strictSame(queue.confirm(57), [], 'no other position confirms anything');
+  t.equal(queue.placeAt(57), 57);
+  t.strictSame([queue.era, queue.confirmed, queue.accepted], ['before', 57, 59]);
+  queue.sent(queue.batch(Number.POSITIVE_INFINITY));
+  t.strictSame(queue.confirm(58), [one]);
+  t.equal(queue.placeAt(100), 0, 'its numbers are known now');
+});
+
+t.test('a queue whose numbers its client alone knows stays so on another node', async (t) => {
+  const queue = newQueue();
+  queue.beginEra('before', true);
+  const [one] = fc.sample(packet, 1) as [Packet];
+  queue.push(one, { queuePackets: 0, queueBytes: 0 });
+  const again = newQueue();
+  const kept = JSON.parse(JSON.stringify(keptQueue(queue, () => 0)));
+  again.restore(
+    queueState(kept, () => one),
+    { queuePackets: 0, queueBytes: 0 },
+  );
+  t.equal(again.placeAt(57), 57);
+  t.strictSame([again.era, again.confirmed, again.packets], ['before', 57, [one]]);
 });
 
 t.test('two queues that are empty share nothing', async (t) => {

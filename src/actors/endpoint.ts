@@ -38,7 +38,7 @@ import type { ServiceWebhook } from './service-webhook.js';
 import type { Behaviour, Ref } from './system.js';
 import { connectionOf, type Transport } from './transport.js';
 import { isInTurns } from './turns.js';
-import { type Confirmations, isConnected, keepUnconfirmed } from './unseen.js';
+import { type Confirmations, isConnected, keepUnconfirmed, placeAt } from './unseen.js';
 import type { WaitingQueue } from './waiting-queue.js';
 
 type Reply<T> = (result: T | ReplyError) => void;
@@ -282,6 +282,7 @@ function attach(state: EndpointState, client: Client, transport: Transport, isRe
   if (client.isAway) state.domain.changed(state.address, client.endpoint);
   comeBack(state, client);
   state.domain.trace?.event('attached', state.address, `${client.name} by ${connectionOf(transport)}`);
+  if (transport.counting) placeAt(state, client, transport.counting.asked);
   client.attach(transport, CLOSE.replaced, limits, runtime.clock.now());
   tellConnected(state);
   if (isInTurns(state)) passWaiting(state);

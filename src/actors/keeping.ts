@@ -91,6 +91,7 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
       isAway: client.isAway,
       ...(domain.cluster.held ? { from: domain.cluster.held.firstOf(client.address, client.queued) } : {}),
       ...sessionOf(domain, client),
+      ...(client.queue.era === domain.runtime.era ? {} : { era: client.queue.era }),
     })),
   };
 }
@@ -193,7 +194,9 @@ export function restoreClients(
   const given = isInTurns(state) ? [] : stored;
   const restored = new Set(queues?.clients.map(({ name }) => name));
   for (const client of clients) {
-    if (!restored.has(client.name)) for (const packet of given) client.push(packet, state.domain.limits);
+    if (restored.has(client.name)) continue;
+    if (client.queue.isOpen) keepUnknown(client);
+    for (const packet of given) client.push(packet, state.domain.limits);
   }
   if (queues) restoreQueues(state, queues, { ...restore, stored: given });
   // While no client is connected, unconfirmed messages wait for the first one that comes, ahead of all later messages.
@@ -236,6 +239,7 @@ export function clientOf({ domain, address }: EndpointState, kept: KeptClient, s
   client.toldAt = 0;
   tickets.restore(kept.hash, client);
   if (kept.session !== undefined) domain.sessions?.restore(client, kept.session, () => null);
+  if (kept.era !== undefined) client.queue.beginEra(kept.era, true);
   metrics.clients += 1;
   if (kept.isAway) {
     client.isAway = true;

@@ -27,6 +27,8 @@ export interface KeptClient {
   readonly from?: number;
   /** What the client's protocol keeps of it without its queue (`SessionKeeper.brief`); absent: nothing. */
   readonly session?: unknown;
+  /** The era of the client's positions; absent: that of the server that wrote the record. */
+  readonly era?: string;
 }
 
 /** The record of an endpoint that is online or away, written as it changes. Key: the domain's part, node and id. */
@@ -53,6 +55,8 @@ export interface KeptQueue {
   readonly entries: readonly KeptEntry[];
   /** The era of the queue's numbers; absent: that of the server that wrote the record. */
   readonly era?: string;
+  /** Whether the client alone knows how many packets had been accepted before these; absent: no. */
+  readonly isOpen?: boolean;
 }
 
 export interface KeptClientQueue extends KeptQueue {
@@ -123,24 +127,26 @@ export function packetOf(
 }
 
 export function keptQueue({ state }: PacketQueue, numberOf: (packet: Packet) => number): KeptQueue {
-  const { accepted, sent, entries, era } = state;
+  const { accepted, sent, entries, era, isOpen } = state;
   return {
     accepted,
     sent,
     ...(era === undefined ? {} : { era }),
+    ...(isOpen ? { isOpen } : {}),
     entries: entries.map((entry) => (entry.kind === null ? [entry.missed, entry.lost] : numberOf(entry))),
   };
 }
 
 /** The queue of a record; a packet that is no longer kept becomes a gap of one message. */
 export function queueState(
-  { accepted, sent, entries, era }: KeptQueue,
+  { accepted, sent, entries, era, isOpen }: KeptQueue,
   packetOf: (number: number) => Packet | null,
 ): QueueState {
   return {
     accepted,
     sent,
     ...(era === undefined ? {} : { era }),
+    ...(isOpen === true ? { isOpen } : {}),
     entries: entries.map((entry) => {
       if (typeof entry !== 'number') return { kind: null, missed: entry[0], lost: entry[1] };
       return packetOf(entry) ?? { kind: null, missed: 1, lost: 1 };
@@ -163,8 +169,8 @@ function isListOf(value: unknown, isOne: (one: unknown) => boolean): boolean {
 }
 
 function isKeptClient(value: unknown): boolean {
-  const { hash, name, from = 0 } = (value ?? {}) as Unknown<KeptClient>;
-  return isText(hash) && isText(name) && isNumber(from);
+  const { hash, name, from = 0, era = '' } = (value ?? {}) as Unknown<KeptClient>;
+  return isText(hash) && isText(name) && isNumber(from) && isText(era);
 }
 
 export function isKeptEndpoint(value: unknown): value is KeptEndpoint {

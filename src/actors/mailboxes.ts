@@ -20,7 +20,7 @@ import type { Address } from './address.js';
 import { type Deletion, isDeleted, type MessageDeletion, nameOfDeleted } from './deletions.js';
 import { type Entry, entryOf, type Kept } from './mailbox-entry.js';
 import { type MessageFields, markOf, messageName, Packet } from './packet.js';
-import { exceededBound, type QueueLimits } from './queue.js';
+import { exceededBound, type QueueLimits } from './queue-limits.js';
 import { Seen } from './seen.js';
 
 const SWEEP_MS = 60_000;

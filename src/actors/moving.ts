@@ -44,6 +44,8 @@ export type MovingMessage =
       readonly numberOf: (packet: Packet) => number;
       /** Called for each packet that is delivered to the endpoint here from now on. */
       readonly forward: (deliver: Deliver) => void;
+      /** Called in place of `done` where nothing waits for any client; absent: `done` is called in each case. */
+      readonly quiet?: () => void;
       /** Called with the endpoint's state, or with null where there is nothing to hand over. */
       readonly done: (moved: Moved | null) => void;
     }
@@ -118,12 +120,18 @@ function isHolding({ clients, unseen }: EndpointState): boolean {
   return (unseen?.length ?? 0) > 0 || clients.some(({ queue }) => queue.length > 0);
 }
 
+/** Whether no client has to be given or told anything but what comes from now on. */
+function isQuiet({ clients, unseen, turns }: EndpointState): boolean {
+  const isDone = ({ queue, mayMiss }: Client): boolean => queue.state.entries.length === 0 && !mayMiss;
+  return (unseen?.length ?? 0) === 0 && (turns?.size ?? 0) === 0 && clients.every(isDone);
+}
+
 type HandOver = Extract<MovingMessage, { kind: 'handOver' }>;
 
 /** Closes the connections of the endpoint's clients and hands its state over, which does not change from then on. */
 function handOver(
   state: EndpointState,
-  { reason, numberOf, forward, done }: HandOver,
+  { reason, numberOf, forward, quiet, done }: HandOver,
   self: Ref<EndpointMessage>,
 ): void {
   const { domain, record, clients } = state;
@@ -136,9 +144,10 @@ function handOver(
   }
   runtime.grace.cancel(self);
   tellConnected(state);
+  state.moving = { isLeaving: true, forward, late: new Map() };
+  if (quiet && isQuiet(state)) return quiet();
   const kept = keptEndpoint(state);
   const queues = keptQueues(state, numberOf);
-  state.moving = { isLeaving: true, forward, late: new Map() };
   done({ kept: { ...kept, clients: kept.clients.map((client, at) => withStamp(client, clients[at])) }, queues });
 }
 

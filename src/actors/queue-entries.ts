@@ -23,6 +23,8 @@ export interface QueueState {
   readonly accepted: number;
   /** The era of the queue's numbers; absent: the server's era. */
   readonly era?: string;
+  /** Whether the client alone knows how many packets had been accepted before these; absent: no. */
+  readonly isOpen?: boolean;
 }
 
 /** The packets that go out in one frame. */

@@ -14,23 +14,7 @@ import type { Memory } from './memory.js';
 import { hasExpired, type Packet } from './packet.js';
 import { formatPosition } from './position.js';
 import { type Batch, batchOf, type Entry, isPacket, type QueueOwner, type QueueState, span } from './queue-entries.js';
-
-export interface QueueLimits {
-  /** Packets; 0 is no limit. */
-  readonly queuePackets: number;
-  /** Bytes; 0 is no limit. */
-  readonly queueBytes: number;
-}
-
-/** The bound that a queue of so many packets and bytes exceeds; null: none. */
-export function exceededBound(
-  packets: number,
-  bytes: number,
-  { queuePackets, queueBytes }: QueueLimits,
-): keyof QueueLimits | null {
-  if (queuePackets > 0 && packets > queuePackets) return 'queuePackets';
-  return queueBytes > 0 && bytes > queueBytes ? 'queueBytes' : null;
-}
+import { exceededBound, type QueueLimits } from './queue-limits.js';
 
 /** The domain of a queue. */
 export interface QueueKeeper {
@@ -61,6 +45,8 @@ export class PacketQueue {
   /** How many packets may expire. */
   #expiring = 0;
   #era: string | null = null;
+  /** Whether the client alone knows its number, from which these go on: all that it had before is confirmed. */
+  isOpen = false;
 
   constructor(
     private readonly keeper: QueueKeeper,
@@ -100,9 +86,13 @@ export class PacketQueue {
     return this.#era ?? this.keeper.runtime.era;
   }
 
-  /** The numbers go on in another era: whoever asks for a position of the one before may have missed packets that have no number here. */
-  beginEra(era: string): void {
+  /**
+   * The numbers go on in another era: whoever asks for a position of the one before may have missed packets that have no number here.
+   * `isOpen`: they begin where the client's position in that era is, for the client has had all up to there.
+   */
+  beginEra(era: string, isOpen = false): void {
     this.#era = era;
+    this.isOpen = isOpen;
   }
 
   position(n: number): string {
@@ -110,12 +100,22 @@ export class PacketQueue {
   }
 
   get state(): QueueState {
-    return { entries: this.#entries, sent: this.#sent, accepted: this.#accepted, era: this.era };
+    const state = { entries: this.#entries, sent: this.#sent, accepted: this.#accepted, era: this.era };
+    return this.isOpen ? { ...state, isOpen: true } : state;
+  }
+
+  /** The client says up to which number it has had all packets (null: it has not counted). Answers by how much the numbers grow. */
+  placeAt(number: number | null): number {
+    const by = this.isOpen && number !== null ? Math.max(0, number - this.confirmed) : 0;
+    this.isOpen = false;
+    this.#accepted += by;
+    return by;
   }
 
   /** An empty queue goes on from where another was; answers the packets that are beyond its bounds. */
-  restore({ entries, sent, accepted, era }: QueueState, limits: QueueLimits): readonly Packet[] {
+  restore({ entries, sent, accepted, era, isOpen = false }: QueueState, limits: QueueLimits): readonly Packet[] {
     this.#accepted = accepted;
+    this.isOpen = isOpen;
     if (era !== undefined && era !== this.era) this.#era = era;
     if (entries.length === 0) return NO_PACKETS;
     this.#entries = [...entries];

@@ -11,7 +11,7 @@ import { Outbox, type OutboxPort, type OutboxRules, type OutboxView } from './ou
 import type { Waiting } from './outbox-queue.js';
 import { outboxKey } from './outbox-queue.js';
 import { Packet } from './packet.js';
-import { exceededBound } from './queue.js';
+import { exceededBound } from './queue-limits.js';
 import { howPosted } from './site-events.js';
 import { nameOf } from './unseen.js';
 

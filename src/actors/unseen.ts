@@ -9,7 +9,8 @@ import type { EndpointState } from './endpoint.js';
 import { isConnectedElsewhere } from './endpoint-record.js';
 import { inOrder } from './in-order.js';
 import { type MessageFields, messageName, type Packet } from './packet.js';
-import type { QueueLimits } from './queue.js';
+import type { Asked } from './position.js';
+import type { QueueLimits } from './queue-limits.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
 import { WaitingQueue } from './waiting-queue.js';
@@ -22,7 +23,7 @@ export class Confirmations {
   /** By how many of the endpoint's clients each message has been confirmed. */
   readonly #counts = new WeakMap<Packet, number>();
   /** Of each part on another node, up to which of a client's packets here it has had none, since it came later. */
-  readonly #came = new Map<RemoteNode, ReadonlyMap<Client, number>>();
+  readonly #came = new Map<RemoteNode, Map<Client, number>>();
 
   constructor(private readonly state: EndpointState) {}
 
@@ -43,6 +44,11 @@ export class Confirmations {
 
   partCame(node: RemoteNode): void {
     this.#came.set(node, new Map(this.state.clients.map((client) => [client, client.accepted])));
+  }
+
+  /** The numbers of a client's packets have grown. */
+  placed(client: Client, by: number): void {
+    for (const numbers of this.#came.values()) raise(numbers, client, by);
   }
 
   /** The packets of a client that parts on other nodes have not had, as they came later. */
@@ -281,6 +287,20 @@ export function restoreConfirmed(state: EndpointState, clients: readonly Client[
       client.confirmations?.note(client.queued.filter((packet) => !open.has(packet)));
     }
   }
+}
+
+/** A client of which only itself knew how far it has come says so. What others have had of its packets is counted by its numbers. */
+export function placeAt(state: EndpointState, client: Client, asked: Asked): void {
+  const { queue } = client;
+  const by = queue.placeAt(typeof asked === 'object' && asked.era === queue.era ? asked.n : null);
+  if (by === 0) return;
+  for (const { elders } of state.clients) raise(elders?.numbers, client, by);
+  state.confirmations?.placed(client, by);
+}
+
+function raise(numbers: Map<Client, number> | undefined, client: Client, by: number): void {
+  const number = numbers?.get(client);
+  if (number !== undefined) numbers?.set(client, number + by);
 }
 
 /** Whether a client of the endpoint is connected, here or on another node. */

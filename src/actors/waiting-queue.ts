@@ -1,6 +1,7 @@
 /** The messages of an endpoint that wait for its next client (unseen.ts): a queue that finds out without a search whether it has one. */
 import type { Packet } from './packet.js';
-import { PacketQueue, type QueueLimits } from './queue.js';
+import { PacketQueue } from './queue.js';
+import type { QueueLimits } from './queue-limits.js';
 
 const NONE: readonly Packet[] = [];
 

@@ -124,14 +124,20 @@ export class Comeback {
 
   /** The endpoints that earlier starts of a node have left; `orNot`: also where it was killed. */
   async #leftBy({ domain }: ClusteredDomain, node: string, orNot: boolean): Promise<readonly LeftOne[]> {
-    const { name, mesh, records } = this.options;
+    const { name, mesh, records, queues } = this.options;
     const incarnation = node === name ? mesh.incarnation : mesh.peers.get(node)?.incarnation;
     const found: LeftOne[] = [];
+    const unsaid: (readonly [Address, FoundPart])[] = [];
     await records.readNode(domain.name, node, (address, part, characters) => {
       const isThere = part.incarnation === incarnation || part.adopter !== undefined;
-      if (isThere || !part.kept || (!orNot && part.kept.left === undefined)) return;
-      found.push([address, node === name && characters <= LONG_CHARACTERS ? part : null]);
+      if (isThere || !part.kept) return;
+      if (part.kept.left === undefined) unsaid.push([address, part]);
+      else found.push([address, node === name && characters <= LONG_CHARACTERS ? part : null]);
     });
+    for (const [address, part] of unsaid) {
+      const whole = await queues.completed(domain.name, address, part);
+      if (orNot || whole.kept?.left !== undefined) found.push([address, node === name ? whole : null]);
+    }
     return found;
   }
 

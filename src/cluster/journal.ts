@@ -31,9 +31,14 @@ export class ClusterJournal implements EndpointJournal {
   }
 
   changed(address: Address, actor: Ref<EndpointMessage>): void {
-    if (!this.writes) return;
+    if (this.domain.settings.durability === 'none') return;
     this.#changed.set(address, actor);
-    this.#cancel ??= this.clock.after(GROUP_MS, () => this.flush());
+    if (!this.#isClosed) this.#cancel ??= this.clock.after(GROUP_MS, () => this.flush());
+  }
+
+  /** Endpoints that have changed since their records were written. */
+  get unwritten(): ReadonlyMap<Address, unknown> {
+    return this.#changed;
   }
 
   keep(node: Node, id: string, kept: KeptEndpoint): void {
@@ -53,6 +58,18 @@ export class ClusterJournal implements EndpointJournal {
     for (const [address, actor] of changed) {
       if (actor.stopped) this.records.remove(this.domain.name, address);
       else actor.tell({ kind: 'keep' });
+    }
+  }
+
+  /** Removes the records of endpoints that have ended, and writes nothing more: of what changes the endpoints are noted. */
+  end(): void {
+    this.#isClosed = true;
+    this.#cancel?.();
+    this.#cancel = null;
+    for (const [address, actor] of this.#changed) {
+      if (!actor.stopped) continue;
+      this.#changed.delete(address);
+      this.records.remove(this.domain.name, address);
     }
   }
 

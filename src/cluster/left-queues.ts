@@ -1,18 +1,35 @@
 /**
  * What a node that ends in order leaves in JetStream of an endpoint that no other node takes: its queues, with which the endpoint goes on
  * at the next node as after a handover (parting.ts, orphans.ts). It stands in the endpoint's record; of a long one the record has the
- * number of pieces, which are in a stream of their own. That stream also has a mark for each node that has left endpoints in this way.
+ * number of pieces, which are in a stream of their own.
+ *
+ * That stream also has a mark for each node that has left endpoints in this way. It says for all endpoints of the node but those which it
+ * names that their records are up to date and nothing waited for them: these records need not say so themselves.
  */
 import type { Address } from '../actors/address.js';
 import { isKeptQueues, type KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
+import { BoundedMap } from '../bounded-map.js';
 import type { KeptStream } from './kept-stream.js';
 import { type NumberedPackets, numberedPackets } from './numbered-packets.js';
 import { piecesOf } from './pieces.js';
-import { type Start, subjectOf, word } from './ticket-records.js';
+import { type FoundPart, type Start, subjectOf, word } from './ticket-records.js';
 
 /** How many pieces are read at a time: no further ones where one is missing, whatever number a damaged record has. */
 const READ_AT_ONCE = 16;
+/** How many characters a mark has at most: NATS takes 1 MiB. Nothing is said of a node's endpoints where it would have to name more. */
+const MARK_CHARACTERS = 512 * 1024;
+/** How many marks are remembered. */
+const MARKS = 100;
+
+/** How a node has ended: the era of its clients' positions, and the endpoints of which nothing is said. */
+interface End {
+  readonly era: string;
+  readonly except: ReadonlySet<unknown>;
+}
+
+/** What is left of an endpoint for which nothing waited. */
+const NOTHING = { queues: null, packets: [], at: 0 };
 
 export interface Left {
   /** null: nothing ever came into the queues. */
@@ -30,11 +47,13 @@ function prefixOf(domain: string, address: Address, [node, incarnation]: Start):
   return `q.${subjectOf(domain, address)}.${word(node)}.${incarnation}.`;
 }
 
-function markOf(domain: string, node: string): string {
-  return `m.${word(domain)}.${word(node)}`;
+function marksOf(domain: string, node: string): string {
+  return `m.${word(domain)}.${word(node)}.`;
 }
 
 export class LeftQueues {
+  readonly #ends = new BoundedMap<string, Promise<End | null>>(() => MARKS);
+
   constructor(private readonly stream: KeptStream) {}
 
   /**
@@ -76,24 +95,62 @@ export class LeftQueues {
     this.stream.remove(`${prefixOf(domain, address, start)}>`);
   }
 
-  /** Marks that a node has left endpoints of a domain. */
-  async mark(domain: string, node: string): Promise<void> {
-    await this.#write(markOf(domain, node), JSON.stringify([domain, node]));
+  /** Marks that a start of a node is about to leave endpoints of a domain. */
+  async mark(domain: string, [node, incarnation]: Start): Promise<void> {
+    await this.#write(`${marksOf(domain, node)}${incarnation}`, JSON.stringify([domain, node]));
+  }
+
+  /**
+   * Marks that a start of a node has ended, and that nothing waited for its endpoints of a domain, whose records JetStream has, but for
+   * those in `except`. `era`: of its clients' positions. Resolves with whether that is marked.
+   */
+  async end(domain: string, [node, incarnation]: Start, era: string, except: readonly Address[]): Promise<boolean> {
+    const text = JSON.stringify([domain, node, era, except]);
+    return text.length <= MARK_CHARACTERS && this.#write(`${marksOf(domain, node)}${incarnation}`, text);
   }
 
   /** The nodes that have left endpoints, with the domains of these. Rejects with a JetStreamError. */
   async marks(): Promise<readonly (readonly [domain: string, node: string])[]> {
-    return (await this.stream.readAll('m.>')).map(({ data }) => JSON.parse(data) as [string, string]);
+    return (await this.stream.readAll('m.')).map(({ data }) => JSON.parse(data) as [string, string]);
   }
 
   /** All that the node had left of the domain has been taken over. */
   unmark(domain: string, node: string): void {
-    this.stream.remove(markOf(domain, node));
+    this.stream.remove(`${marksOf(domain, node)}>`);
+  }
+
+  /** A part of a node that is gone, with what the node's mark says of it. Rejects with a JetStreamError. */
+  async completed(domain: string, address: Address, part: FoundPart): Promise<FoundPart> {
+    const { kept, node, incarnation, adopter } = part;
+    if (!kept || kept.left !== undefined || adopter !== undefined) return part;
+    const end = await this.#endOf(`${marksOf(domain, node)}${incarnation}`);
+    if (!end || end.except.has(address)) return part;
+    const clients = kept.clients.map((client) => ({ era: end.era, ...client }));
+    return { ...part, kept: { ...kept, clients, left: NOTHING } };
+  }
+
+  /** Reads marks anew, as a node has ended. */
+  forgetMarks(): void {
+    this.#ends.clear();
+  }
+
+  #endOf(key: string): Promise<End | null> {
+    const known = this.#ends.get(key);
+    if (known) return known;
+    const end = this.stream.read(key).then((record) => record && endOf(record.data));
+    this.#ends.set(key, end);
+    end.catch(() => this.#ends.delete(key));
+    return end;
   }
 
   #write(key: string, data: string): Promise<boolean> {
     return new Promise((resolve) => this.stream.write(key, data, (answer) => resolve(typeof answer === 'number')));
   }
+}
+
+function endOf(data: string): End | null {
+  const [, , era, except] = JSON.parse(data) as readonly unknown[];
+  return typeof era === 'string' && Array.isArray(except) ? { era, except: new Set(except) } : null;
 }
 
 function leftOf(domain: string, value: unknown): Left | null {

@@ -3,6 +3,7 @@
  * confirmed, MQTT sessions; and what it takes over from nodes that are gone.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
 import { REMEMBERED_MS } from '../actors/message-ids.js';
 import type { Clock } from '../clock.js';
@@ -63,7 +64,8 @@ export class NodeStore {
   readonly #sessions: StoredSessions;
   readonly #sessionOrphans: SessionOrphans;
   readonly #ids: IdLog;
-  readonly #journals = new Set<ClusterJournal>();
+  /** By the names of their domains. */
+  readonly #journals = new Map<string, ClusterJournal>();
   readonly #parting: Parting;
   readonly #comeback: Comeback;
 
@@ -103,7 +105,9 @@ export class NodeStore {
       domainOf: (domain) => node.domainOf(domain),
     });
     const start = [name, mesh.incarnation] as const;
-    this.#parting = new Parting({ start, domains, records: this.#records, queues, metrics: cluster });
+    const changedIn = (domain: string): ReadonlyMap<Address, unknown> =>
+      this.#journals.get(domain)?.unwritten ?? new Map();
+    this.#parting = new Parting({ start, domains, records: this.#records, queues, changedIn, metrics: cluster });
     const isLeaving = (): boolean => node.leaving.isActive;
     this.#sessionOrphans = new SessionOrphans({ name, mesh, records: this.#sessions, metrics: cluster, isLeaving });
   }
@@ -114,10 +118,10 @@ export class NodeStore {
 
   journalOf(domain: Domain): ClusterJournal {
     const journal = new ClusterJournal(domain, this.options.clock, this.#records);
-    this.#journals.add(journal);
+    this.#journals.set(domain.name, journal);
     domain.onEnd.add(() => {
       journal.close();
-      this.#journals.delete(journal);
+      if (this.#journals.get(domain.name) === journal) this.#journals.delete(domain.name);
     });
     return journal;
   }
@@ -194,15 +198,13 @@ export class NodeStore {
   /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
   async lastRecords(): Promise<void> {
     this.orphans.close();
-    for (const journal of this.#journals) {
-      journal.flush();
-      journal.close();
-    }
+    for (const journal of this.#journals.values()) journal.end();
     this.#ids.flush();
     if (this.#jetstream.available) await this.#parting.write(this.options.node.leaving.spentMs);
     const until = performance.now() + LAST_RECORDS_MS;
     const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
     while (this.#jetstream.available && isWaiting() && performance.now() < until) await sleep(LOOK_MS);
+    if (this.#jetstream.available) await this.#parting.mark();
   }
 
   /** To be called when this node tells the others nothing more. */

@@ -194,7 +194,7 @@ export class Orphans {
   async #adopt(cluster: ClusteredDomain, address: Address, token: string | null): Promise<Adopted> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
-        const parts = await this.#read(cluster.domain, address, token);
+        const parts = await this.#complete(cluster.domain, address, await this.#read(cluster.domain, address, token));
         await this.#pace.turn();
         const part = token === null ? this.#orphanOf(cluster, address, parts) : partOf(parts, hashOf(token));
         if (!part) return token === null ? this.#takerOf(parts) : null;
@@ -229,6 +229,14 @@ export class Orphans {
     }
     const nodes = this.#nodesOf(domain, address, token);
     return records.read(domain.name, address, nodes, token !== null || domain.answersFromDisk);
+  }
+
+  /** With what nodes that are gone have marked as they ended. */
+  #complete({ name }: Domain, address: Address, parts: readonly FoundPart[]): Promise<readonly FoundPart[]> {
+    const { left } = this.options;
+    return Promise.all(
+      parts.map((part) => (this.#isAlive(...homeOf(part)) ? part : left.completed(name, address, part))),
+    );
   }
 
   /** The names of the nodes that may have a record of an endpoint: of the ticket's node, of those with a part, and of all that are remembered. */
@@ -334,10 +342,15 @@ export class Orphans {
 
   /** Handles the case that another process has written a record which this node was about to write. */
   conflict(cluster: ClusteredDomain | undefined, address: Address, found: FoundPart): void {
-    const { name, mesh, records } = this.options;
+    const { name, mesh, records, left } = this.options;
     if (!cluster) return;
     if (!found.adopter && found.node === name) {
-      void revive(this.#reviving, cluster, address, found, [homeOf(found)], found.revision).catch(() => undefined);
+      const restore = (part: FoundPart) =>
+        revive(this.#reviving, cluster, address, part, [homeOf(part)], found.revision);
+      void left
+        .completed(cluster.domain.name, address, found)
+        .then(restore)
+        .catch(() => undefined);
       return;
     }
     records.forget(cluster.domain.name, address);
@@ -359,6 +372,7 @@ export class Orphans {
   /** Forgets what was taken over from a node that will not come back with the state it had. */
   gone(peer: Peer): void {
     this.#taken.delete(`${peer.name}\n${peer.incarnation}`);
+    this.options.left.forgetMarks();
   }
 
   /** Gives up endpoints that another node has taken over while this node was cut off. */

@@ -1,7 +1,8 @@
 /**
  * Leaves endpoints in JetStream with their queues when this node ends in order and no other node has taken them, as where all nodes end:
  * the node that takes an endpoint over goes on with it as after a handover, so that nothing is lost and nobody is told that something may
- * be. A domain whose `durability` is `none` leaves nothing. The reading side is in orphans.ts.
+ * be. An endpoint whose record is up to date and for which nothing waits is not written again: one mark of this node says so of all of
+ * these. A domain whose `durability` is `none` leaves nothing. The reading side is in orphans.ts.
  */
 import type { Address } from '../actors/address.js';
 import type { Moved } from '../actors/moving.js';
@@ -21,6 +22,8 @@ import { within } from './within.js';
 const LONGEST_MS = 6000;
 const LATEST_MS = 8000;
 const LEAST_MS = 500;
+/** How long it may take to mark that this node has ended. */
+const MARK_MS = 1000;
 /** How many endpoints are on their way to JetStream at a time, and about how many characters of them. */
 const AT_ONCE = 2000;
 const AT_ONCE_CHARACTERS = 16 * 1024 * 1024;
@@ -38,16 +41,23 @@ interface Stopped {
   readonly text: string;
 }
 
+/** What has become of an endpoint that was to stop: null where it is not here any more. */
+type Found = Stopped | 'quiet' | null;
+
 export interface PartingOptions {
   readonly start: Start;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
   readonly records: TicketRecords;
   readonly queues: LeftQueues;
+  /** The endpoints of a domain that have changed since their records were written. */
+  readonly changedIn: (domain: string) => ReadonlyMap<Address, unknown>;
   readonly metrics: ClusterMetrics;
 }
 
 export class Parting {
   #left: Parted[] = [];
+  /** The endpoints that were to be left. */
+  #all: readonly EndpointHere[] = [];
   #isLate = false;
   /** How many endpoints are being stopped, how many are on their way to JetStream or are being stopped, and how many characters are. */
   #stopping = 0;
@@ -62,6 +72,7 @@ export class Parting {
   async write(spentMs: number): Promise<void> {
     const domains = [...this.options.domains.values()].filter(({ domain }) => domain.settings.durability !== 'none');
     const endpoints = await byNeed(domains);
+    this.#all = endpoints;
     if (endpoints.length === 0) return;
     await within(Math.max(LEAST_MS, Math.min(LONGEST_MS, LATEST_MS - spentMs)), this.#writeAll(endpoints));
     this.#isLate = true;
@@ -69,6 +80,20 @@ export class Parting {
     this.options.metrics.left += left;
     const what = { event: 'endpoints left', endpoints: left, of: endpoints.length };
     log.info(what, `${left} endpoints are in JetStream with their queues, for the next start`);
+  }
+
+  /** Marks that this node has ended, and of which of its endpoints JetStream does not have all. */
+  async mark(): Promise<void> {
+    const { queues, records, changedIn, start } = this.options;
+    const left = new Set(this.#left.map(({ address }) => address));
+    const domains = new Map(this.#all.map(({ cluster: { domain } }) => [domain.name, domain]));
+    const marks = [...domains.values()].map(({ name, runtime }) => {
+      const here = this.#all.filter(({ cluster }) => cluster.domain.name === name).map(({ address }) => address);
+      const doubtful = new Set([...here, ...changedIn(name).keys(), ...records.unwritten(name)]);
+      const except = [...doubtful].filter((address) => !left.has(address));
+      return queues.end(name, start, runtime.era, except);
+    });
+    await within(MARK_MS, Promise.all(marks));
   }
 
   /** Forgets the endpoints that JetStream has, so that what waits in them is not kept twice. To be called when no node is told any more. */
@@ -79,7 +104,7 @@ export class Parting {
   async #writeAll(endpoints: readonly EndpointHere[]): Promise<void> {
     const { queues, start } = this.options;
     const names = new Set(endpoints.map(({ cluster }) => cluster.domain.name));
-    await Promise.all([...names].map((name) => queues.mark(name, start[0])));
+    await Promise.all([...names].map((name) => queues.mark(name, start)));
     for (let open = endpoints; open.length > 0 && !this.#isLate; ) {
       for (const one of open) {
         while (this.#isFull) await this.#progress();
@@ -110,23 +135,22 @@ export class Parting {
     const passing = new Passing<Deliver>(() => undefined);
     this.#open += 1;
     this.#stopping += 1;
-    const left = await this.#stop(cluster, address, passing);
+    const found = await this.#stop(cluster, address, passing);
+    const left = found === 'quiet' ? null : found;
     const characters = left?.text.length ?? 0;
     this.#stopping -= 1;
     this.#characters += characters;
     this.#onProgress();
-    if (left && (await this.#put(cluster, address, left))) this.#left.push({ cluster, address, passing });
+    const isLeft = found === 'quiet' || (left !== null && (await this.#put(cluster, address, left)));
+    if (isLeft) this.#left.push({ cluster, address, passing });
     this.#open -= 1;
     this.#characters -= characters;
     this.#onProgress();
   }
 
-  /** Resolves with an endpoint's state and the text of its queues; null where it is not here any more. */
-  async #stop(
-    { domain, items }: ClusteredDomain,
-    address: Address,
-    passing: Passing<Deliver>,
-  ): Promise<Stopped | null> {
+  /** Resolves with an endpoint's state and the text of its queues, unless JetStream has the one and nothing is in the others. */
+  async #stop({ domain, items }: ClusteredDomain, address: Address, passing: Passing<Deliver>): Promise<Found> {
+    const { records, changedIn } = this.options;
     const actor = domain.tracker.actor(address);
     if (!actor) return null;
     const now = domain.runtime.clock.now();
@@ -135,10 +159,13 @@ export class Parting {
       const { packet } = deliver;
       if (!passing.take(deliver, packet.bytes)) domain.drop(packet, 'queueOverflow', address);
     };
-    const moved = await new Promise<Moved | null>((done) =>
-      actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done }),
-    );
-    return moved && { kept: moved.kept, text: leftText(moved.queues, packets, now) };
+    const isWritten = !changedIn(domain.name).has(address) && records.isWritten(domain.name, address);
+    const moved = await new Promise<Moved | 'quiet' | null>((done) => {
+      const stop = { kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done } as const;
+      actor.tell(isWritten ? { ...stop, quiet: () => done('quiet') } : stop);
+    });
+    if (moved === null || moved === 'quiet') return moved;
+    return { kept: moved.kept, text: leftText(moved.queues, packets, now) };
   }
 
   /** Resolves with whether JetStream has the endpoint. */

@@ -93,6 +93,13 @@ export class TicketRecords {
     return this.#unwritten.size;
   }
 
+  /** The endpoints of a domain whose latest records, or removals of them, are not in JetStream yet. */
+  unwritten(domain: string): Address[] {
+    const waiting = [...this.#own].filter(([, own]) => this.#unwritten.has(own)).map(([key]) => key.split('.'));
+    const own = waiting.filter(([name]) => name === word(domain));
+    return own.map(([, address = '']) => `/domain/${domain}/${Buffer.from(address, 'base64url')}` as Address);
+  }
+
   /** `left`: the JSON of what this node, which ends, leaves of the part's queues; empty: it does not end. */
   put(domain: string, address: Address, kept: KeptEndpoint, left = ''): void {
     const { node, incarnation } = this.options;

@@ -29,3 +29,40 @@ t.test('a damaged record that names more pieces than there are does not have the
   t.ok(stream.reads < 2 * count, `${stream.reads} pieces were asked for`);
   for (const pieces of [0, -1, 1.5, count - 1]) t.equal(await read(pieces), null);
 });
+
+/** A record of an endpoint as a node has written it, and what the node's mark makes of it. */
+async function marked(except: readonly Address[], more: object = {}) {
+  const left = new LeftQueues(new MemoryStream().portOf({ isDead: false }));
+  const isMarked = await left.end(name, ['n1', 1], 'e1', except);
+  const client = { hash: 'h', name: 'c', isNamed: false, isAway: false };
+  const kept = { nick: '', show: 'available', status: '', buddies: [], rooms: [], isAway: false };
+  const clients = [client, { ...client, name: 'd', era: 'e0' }];
+  const part = { node: 'n1', incarnation: 1, key: 'k', revision: 1, kept: { ...kept, clients }, ...more } as const;
+  const { kept: found } = await left.completed(name, address, part as never);
+  return { isMarked, eras: found?.clients.map(({ era }) => era), left: found?.left };
+}
+
+t.test(
+  'a mark of a node that has ended says of an endpoint that nothing waited, and in which eras its clients were',
+  async (t) => {
+    const { isMarked, eras, left } = await marked(['/domain/a.example/uid/rose' as Address]);
+    t.ok(isMarked);
+    t.strictSame(eras, ['e1', 'e0']);
+    t.strictSame(left, { queues: null, packets: [], at: 0 });
+  },
+);
+
+t.test(
+  'a mark says nothing of an endpoint that it names, of another start, and of what another node has begun to take over',
+  async (t) => {
+    t.equal((await marked([address])).left, undefined);
+    t.equal((await marked([], { incarnation: 2 })).left, undefined);
+    t.equal((await marked([], { adopter: ['n2', 1] })).left, undefined);
+  },
+);
+
+t.test('a node that would have to name very many endpoints in its mark says nothing', async (t) => {
+  const many = Array.from({ length: 30_000 }, (_, n) => `${address}${n}` as Address);
+  const { isMarked, left } = await marked(many);
+  t.strictSame([isMarked, left], [false, undefined]);
+});

@@ -5,6 +5,7 @@ import { CountingPoll, CountingSocket, CountingStream } from '../support/countin
 import { clusterSettings, jetStreamServer } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type Settings, siteA, type TestServer, testServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const skip = skipWithout('nats-server');
 const kinds = { WebSocket: CountingSocket, 'long polls': CountingPoll, 'server-sent events': CountingStream };
@@ -86,6 +87,42 @@ t.test(
     t.strictSame(socket.bodies, [...long, 'to all']);
     const told = socket.frames.flatMap(({ presences = [] }) => presences);
     t.strictSame(told, [], 'no presence');
+  },
+);
+
+t.test(
+  'whose record is up to date and for whom nothing waits is not written again when all nodes are ended, and goes on from the position of the client',
+  { skip },
+  async (t) => {
+    const { start } = await cluster(t);
+    const node = await start('n1');
+    const { ticket } = await node.site().online('jack');
+    const client = new CountingSocket(node.port, ticket);
+    t.teardown(() => client.close());
+    await client.connect();
+    await node.site().push('anna', 'jack', 'one');
+    await client.has(1);
+    client.say('received');
+    const users = Array.from({ length: 50 }, (_, n) => `user${n}`);
+    for (const user of users) await node.site().online(user);
+    const { jetstream } = node.metrics;
+    await until('all users are written', () => jetstream.written > users.length);
+    await node.settled();
+    client.disconnect();
+    const [era] = client.position.split('.');
+    const before = jetstream.written;
+    await node.drain();
+    t.ok(jetstream.written - before < 20, `${jetstream.written - before} records for 51 users`);
+    await node.close();
+    const again = await start('n1');
+    await again.site().push('anna', 'jack', 'two');
+    client.port = again.port;
+    await client.connect();
+    await client.has(2);
+    t.strictSame([client.bodies, client.missed, client.lost], [['one', 'two'], 0, 0]);
+    t.equal(client.position, `${era}.2`, 'in the same era');
+    const shows = await again.site().presences('jack', ...users);
+    t.equal(Object.keys(shows).length, users.length + 1, 'all users are online');
   },
 );
 

@@ -9,7 +9,7 @@
 
 import type { Memory } from '../../actors/memory.js';
 import type { Publication, Qos } from '../../actors/publication.js';
-import { exceededBound, type QueueLimits } from '../../actors/queue.js';
+import { exceededBound, type QueueLimits } from '../../actors/queue-limits.js';
 import type { Ref } from '../../actors/system.js';
 import type { DomainMetrics } from '../../metrics.js';
 import type { Connection } from './connection.js';
