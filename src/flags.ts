@@ -79,12 +79,13 @@ export const flags: readonly Flag[] = [
     env: 'NEXTALK_DATA',
     text: 'where state that must survive is kept; none keeps nothing',
     path: 'data',
+    byDefault: './data, with --nats none',
   },
   {
     name: 'nats',
     usage: '--nats <url>',
     env: 'NEXTALK_NATS',
-    text: 'join a cluster over NATS; may repeat',
+    text: 'join a cluster over NATS; may repeat; --set cluster.store=jetstream keeps there what must survive a node',
     path: 'cluster.nats',
     byDefault: 'none: one node',
     separator: ',',
@@ -93,7 +94,7 @@ export const flags: readonly Flag[] = [
     name: 'workers',
     usage: '--workers <number>',
     env: 'NEXTALK_WORKERS',
-    text: 'server processes on this machine, auto: as many as cores; without --nats they get a nats-server of their own',
+    text: 'server processes on this machine, auto: as many as cores; without --nats they get a nats-server of their own, which keeps in --data what must survive',
     byDefault: '1',
   },
   {

@@ -209,21 +209,24 @@ function announce(server: Serving, config: Config, workers: number, terminal: bo
     },
     words,
   );
-  if (workers > 1) log.info({ event: 'keeps', store: config.cluster.store, data: config.data }, whatIsKept(config));
+  const { cluster, data } = config;
+  if (workers > 1 || cluster.nats.length > 0) {
+    log.info({ event: 'keeps', store: cluster.store, data }, whatIsKept(config, workers > 1 ? 'worker' : 'node'));
+  }
   if (terminal) void flushLog().then(() => print(hint(url, config)));
   return words;
 }
 
-/** What a server with workers keeps, and what it does not, in a sentence. */
-function whatIsKept({ cluster: { nats, store }, data }: Config): string {
+/** What a cluster keeps, and what it does not, in a sentence. */
+function whatIsKept({ cluster: { nats, store }, data }: Config, one: 'worker' | 'node'): string {
   const isOwn = nats.length === 0;
   if (store === 'none') {
     const how = isOwn ? '--data DIR' : '--set cluster.store=jetstream';
-    return `nothing is kept: a worker that ends takes its clients' tickets and messages with it (${how} keeps them)`;
+    return `nothing is kept: a ${one} that is killed takes its clients' tickets and messages with it (${how} keeps them)`;
   }
   const what = 'tickets, presence, what waits for clients and all else that must survive';
   if (!isOwn)
-    return `${what} are kept in the JetStream of cluster.nats: a worker that ends costs its clients a reconnect`;
+    return `${what} are kept in the JetStream of cluster.nats: a ${one} that ends costs its clients a reconnect`;
   const rest = data === 'none' ? 'nothing outlives the server (--data DIR keeps it)' : 'a restart goes on from there';
   const where = data === 'none' ? 'a temporary folder' : data;
   return `${what} are kept in ${where}: a worker that ends costs its clients a reconnect, ${rest}`;

@@ -8,7 +8,8 @@ import { type Finding, reportOf } from '../src/doctor/finding.js';
 import { jetStreamFindings } from '../src/doctor/jetstream.js';
 import { filesFinding } from '../src/doctor/machine.js';
 import { natsFindings } from '../src/doctor/nats.js';
-import { jetStreamServer, natsServer } from './support/nats.js';
+import { jetStreamServer, NatsServer, natsServer } from './support/nats.js';
+import { freePort } from './support/ports.js';
 import { nextalk } from './support/process.js';
 import { skipWithout } from './support/programs.js';
 import { type Cleaner, merge, type Settings, testServer } from './support/server.js';
@@ -124,6 +125,28 @@ t.test('the doctor connects to each NATS server and waits for its greeting', asy
   t.notMatch(JSON.stringify(found), /secret/);
 });
 
+t.test(
+  'the doctor says that NATS refuses a password, and does not look for a JetStream behind it',
+  { skip: skipWithout('nats-server') },
+  async (t) => {
+    const nats = new NatsServer(await freePort(), null, ['--user', 'nextalk', '--pass', 'right']);
+    await nats.start();
+    t.teardown(() => nats.stop());
+    const of = (password: string) => {
+      const url = nats.url.replace('//', `//nextalk:${password}@`);
+      return problems({ cluster: { nats: [url], store: 'jetstream', node: 'n1' } });
+    };
+    const refused = {
+      level: 'failure',
+      subject: 'nats',
+      text: /refuses the user or password/,
+      advice: /cluster\.nats/,
+    };
+    t.match(await of('wrong'), [refused]);
+    t.match(await of('right'), [{ level: 'failure', subject: 'jetstream', text: /no JetStream/ }]);
+  },
+);
+
 t.test('the doctor looks for the nats-server that workers are to get', async (t) => {
   const { config } = configured({}) as { config: Parameters<typeof natsFindings>[0] };
   t.strictSame(await natsFindings(config), [], 'one process needs none');
@@ -142,15 +165,30 @@ t.test(
   async (t) => {
     const { config } = configured({}) as { config: Parameters<typeof natsFindings>[0] };
     const of = (nats: string[], replicas = 1, data = 'none') => {
-      const cluster = { ...config.cluster, nats, replicas, store: 'jetstream' as const };
+      const cluster = { ...config.cluster, nats, replicas, node: 'n1', store: 'jetstream' as const };
       return jetStreamFindings({ ...config, data, cluster }, 2);
     };
-    t.strictSame(await jetStreamFindings(config, 2), [], 'without it nothing is said');
+    t.strictSame(await jetStreamFindings(config), [], 'one server needs none');
+    const lost = { level: 'warning', text: /a node that is killed takes its clients' tickets/ };
+    t.match(await jetStreamFindings(config, 2), [{ ...lost, advice: /--data DIR/ }], 'workers that keep nothing');
+    const apart = { ...config, cluster: { ...config.cluster, nats: ['nats://127.0.0.1:1'] } };
+    t.match(
+      await jetStreamFindings(apart),
+      [{ ...lost, advice: /cluster\.store jetstream/ }],
+      'nodes that keep nothing',
+    );
     const { url } = await jetStreamServer(t);
     const power = { level: 'warning', text: /before it syncs/, advice: /sync_interval: always/ };
     const there = { level: 'ok', text: /^JetStream of nats-server [\d.]+ is there: 0 streams, 0 KiB$/ };
     t.match(await of([url]), [there, { level: 'warning', text: /one NATS server/, advice: /replicas 3/ }, power]);
     t.match(await of([url], 3), [there, { level: 'failure', text: /not in a cluster/ }, power]);
+    const nameless = { ...config.cluster, nats: [url], store: 'jetstream' as const };
+    const found = await jetStreamFindings({ ...config, cluster: nameless });
+    t.match(
+      found.at(-1),
+      { level: 'warning', text: /no name/, advice: /cluster\.node/ },
+      'a name of the node is missed',
+    );
     const { url: without } = await natsServer(t);
     t.match(await of([without]), [{ level: 'failure', text: /no JetStream/, advice: /--jetstream/ }]);
     t.match(await of([], 1, './data'), [{ level: 'ok', text: 'workers get one, in ./data/jetstream' }]);

@@ -6,7 +6,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Conditions } from '../conditions.js';
 import { log } from '../log.js';
 import { seldom } from '../seldom.js';
-import { connectOptions, hostsOf, RETRY_MS } from './nats.js';
+import { connectOptions, hostsOf, natsProblem, RETRY_MS } from './nats.js';
 
 export interface BusOptions {
   readonly urls: readonly string[];
@@ -39,7 +39,7 @@ export class Bus {
       this.#begin(connection);
     } catch (error) {
       if (this.#closed) return;
-      this.#lost(error instanceof Error ? error.message : String(error));
+      this.#lost(natsProblem(error));
       this.#retry = setTimeout(() => void this.start(), RETRY_MS);
     }
   }

@@ -14,7 +14,7 @@ import type { JetStreamMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import { type Done, JetStreamError, type JetStreamPort, jsonOf } from './jetstream-port.js';
 import { KeptStream, type StreamOptions } from './kept-stream.js';
-import { connectOptions, hostsOf, RETRY_MS } from './nats.js';
+import { connectOptions, hostsOf, natsProblem, RETRY_MS } from './nats.js';
 
 /** After this long a request without an answer counts as failed; it may have been carried out nevertheless. */
 const ANSWER_MS = 5000;
@@ -101,7 +101,7 @@ export class JetStream implements JetStreamPort {
       await this.#settle();
     } catch (error) {
       if (this.#closed) return;
-      this.#lost(error instanceof Error ? error.message : String(error));
+      this.#lost(natsProblem(error));
       this.#retry = setTimeout(() => void this.start(), RETRY_MS);
     }
   }
@@ -206,7 +206,12 @@ export class JetStream implements JetStreamPort {
   }
 
   async #ensure(): Promise<void> {
+    const { replicas } = this.options;
     try {
+      // For streams that exist such a server takes any number, and keeps one copy.
+      if (replicas > 1 && this.#connection?.info?.cluster === undefined) {
+        throw new Error(`cluster.replicas is ${replicas}, and the NATS server is not in a cluster`);
+      }
       for (const stream of this.#streams) await stream.ensure();
       if (this.#connected && !this.#closed) this.#found();
     } catch (error) {

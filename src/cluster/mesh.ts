@@ -249,7 +249,7 @@ export class Mesh {
 
   #hide(peer: Peer, now: number): void {
     const what = { event: 'node lost', node: peer.name };
-    seldom.warn(`lost ${peer.name} ${now}`, what, 'a node has not been heard of: its endpoints count as offline');
+    seldom.warn(`lost ${peer.name} ${now}`, what, 'a node has not been heard of for its lease: it counts as gone');
     peer.up = false;
     peer.synced = false;
     peer.hiddenAt = now;

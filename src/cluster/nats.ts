@@ -1,5 +1,5 @@
 /** How NATS is reached: the options of a connection from the configuration's URLs. */
-import type { NodeConnectionOptions } from '@nats-io/transport-node';
+import { errors, type NodeConnectionOptions } from '@nats-io/transport-node';
 
 export const RETRY_MS = 250;
 const CONNECT_MS = 2000;
@@ -24,6 +24,17 @@ export function connectOptions(urls: readonly string[], name: string): NodeConne
     pingInterval: PING_MS,
     maxPingOut: 2,
   };
+}
+
+/** Whether NATS is there and refuses who comes. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof errors.AuthorizationError;
+}
+
+/** Why NATS cannot be reached, for the operator; `error`: what the client of NATS has thrown. */
+export function natsProblem(error: unknown): string {
+  if (isRefusal(error)) return 'NATS refuses the user or password of cluster.nats';
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The hosts of NATS, without the credentials that its URLs may hold. */

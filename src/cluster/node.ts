@@ -214,7 +214,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   joined(): void {
     this.#store?.joined();
-    const what = { event: 'cluster joined', node: this.name, nodes: this.mesh.peers.size + 1 };
+    const what = { event: 'cluster joined', node: this.name, pid: process.pid, nodes: this.mesh.peers.size + 1 };
     log.info(what, `this is node ${this.name}`);
   }
 

@@ -1,6 +1,6 @@
 /** What JetStream is in which a cluster keeps what must survive: whether it is there, how often it keeps that, and what a loss of power costs. */
 import { connect } from '@nats-io/transport-node';
-import { connectOptions } from '../cluster/nats.js';
+import { connectOptions, isRefusal } from '../cluster/nats.js';
 import type { Config } from '../config.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
@@ -25,8 +25,10 @@ const ADVICE = 'nats-server --jetstream --store_dir DIR, on each of the servers'
 
 /** `workers`: how many processes are to serve. */
 export async function jetStreamFindings({ cluster, data }: Config, workers = 1): Promise<Finding[]> {
-  if (cluster.store === 'none') return [];
-  if (cluster.nats.length === 0) return workers > 1 ? ownFindings(data) : [];
+  const isOwn = cluster.nats.length === 0;
+  if (isOwn && workers === 1) return [];
+  if (cluster.store === 'none') return [lossFinding(isOwn)];
+  if (isOwn) return ownFindings(data);
   try {
     const options = connectOptions(cluster.nats, 'nextalk doctor');
     const connection = await connect({ ...options, reconnect: false, timeout: ANSWER_MS });
@@ -34,11 +36,13 @@ export async function jetStreamFindings({ cluster, data }: Config, workers = 1):
       const answer = await connection.request('$JS.API.INFO', '', { timeout: ANSWER_MS });
       const { version = '0', cluster: name } = (connection.info ?? {}) as Partial<Server>;
       const server = { version, ...(name === undefined ? {} : { cluster: name }) };
-      return accountFindings(answer.json(), server, cluster.replicas);
+      return [...accountFindings(answer.json(), server, cluster.replicas), ...nameFindings(cluster.node)];
     } finally {
       await connection.close();
     }
   } catch (error) {
+    // The findings about NATS say so.
+    if (isRefusal(error)) return [];
     const why = error instanceof Error ? error.message : String(error);
     return [fail(SUBJECT, `the NATS servers have no JetStream (${why})`, ADVICE)];
   }
@@ -75,6 +79,17 @@ function syncFinding({ version }: Server, replicas: number): Finding {
     ? 'jetstream { sync_interval: always } in the configuration of the NATS servers, where it is not there yet'
     : `nats-server ${SYNCS.join('.')} or later with jetstream { sync_interval: always }, or a supply of power of its own for each server`;
   return warn(SUBJECT, problem, advice);
+}
+
+function lossFinding(isOwn: boolean): Finding {
+  const problem = "nothing is kept: a node that is killed takes its clients' tickets and messages with it";
+  return warn(SUBJECT, problem, isOwn ? '--data DIR keeps them' : `cluster.store jetstream, and ${ADVICE}`);
+}
+
+function nameFindings(node: string | null): Finding[] {
+  if (node !== null) return [];
+  const problem = 'this node has no name of its own: what it has left is not its own any more at its next start';
+  return [warn(SUBJECT, problem, 'name each node with cluster.node')];
 }
 
 function ownFindings(data: string): Finding[] {

@@ -1,5 +1,7 @@
-/** Whether the NATS servers of the cluster answer, or the one that workers are to get can be had. */
+/** Whether the NATS servers of the cluster answer and let this node in, or the one that workers are to get can be had. */
 import { connect } from 'node:net';
+import { connect as connectNats } from '@nats-io/transport-node';
+import { connectOptions, isRefusal } from '../cluster/nats.js';
 import type { Config } from '../config.js';
 import { findNatsServer } from '../nats-program.js';
 import { type Finding, fail, ok } from './finding.js';
@@ -25,6 +27,17 @@ function greet(url: URL): Promise<string | null> {
   });
 }
 
+/** Whether a NATS server refuses the user and password with which the nodes of the cluster come. */
+async function isRefused(urls: readonly string[], { host }: URL): Promise<boolean> {
+  const options = { ...connectOptions(urls, 'nextalk doctor'), servers: host };
+  try {
+    await (await connectNats({ ...options, reconnect: false, timeout: PATIENCE_MS })).close();
+    return false;
+  } catch (error) {
+    return isRefusal(error);
+  }
+}
+
 /** `workers`: how many processes are to serve. */
 export async function natsFindings({ cluster }: Config, workers = 1): Promise<Finding[]> {
   if (cluster.nats.length === 0) return workers > 1 ? [programFinding(cluster.server)] : [];
@@ -33,8 +46,10 @@ export async function natsFindings({ cluster }: Config, workers = 1): Promise<Fi
     // Without the credentials that it may hold.
     const shown = `${url.protocol}//${url.host}`;
     const problem = await greet(url);
-    if (problem === null) return ok('nats', `${shown} answers`);
-    return fail('nats', `${shown} ${problem}`, 'start nats-server there, or correct cluster.nats');
+    if (problem !== null)
+      return fail('nats', `${shown} ${problem}`, 'start nats-server there, or correct cluster.nats');
+    if (!(await isRefused(cluster.nats, url))) return ok('nats', `${shown} answers`);
+    return fail('nats', `${shown} refuses the user or password`, 'correct those of the first URL in cluster.nats');
   });
   return Promise.all(looking);
 }

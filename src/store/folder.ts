@@ -130,6 +130,13 @@ function closeToOthers(folder: string): void {
   throw new Error(`data: ${folder}: ${why}: name a folder of its own with --data DIR, or chmod 700 ${folder}`);
 }
 
+/** Says what a server of the other kind has kept in the folder: one on its own in `data.mdb`, one with workers in `jetstream`. */
+export function sayUnread(folder: string, other: 'data.mdb' | 'jetstream'): void {
+  if (!existsSync(join(folder, other))) return;
+  const who = other === 'jetstream' ? 'a server with workers' : 'a server without workers';
+  log.warn({ event: 'data not read', folder, other }, `what ${who} has kept in ${folder} is not read by this one`);
+}
+
 /** Makes the folder and takes it; answers how to let it go. */
 export function takeFolder(folder: string): () => void {
   const path = resolve(folder);

@@ -15,6 +15,7 @@ export async function openStore(config: Config, node: string | null, metrics: Me
     return openReplicated(config, node, metrics);
   }
   if (data === 'none') return null;
-  const { openLmdb } = await import('./lmdb.js');
+  const [{ openLmdb }, { sayUnread }] = await Promise.all([import('./lmdb.js'), import('./folder.js')]);
+  sayUnread(data, 'jetstream');
   return openLmdb(data);
 }

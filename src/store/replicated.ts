@@ -76,7 +76,10 @@ export class ReplicatedStore implements Store {
   /** Resolves when the copy is whole; waits for JetStream without a limit of time. */
   async open(): Promise<void> {
     await this.jetstream.start();
-    if (!this.jetstream.available) log.warn({ event: 'store awaited' }, 'waits for JetStream before it serves anybody');
+    if (!this.jetstream.available) {
+      const words = 'waits for JetStream before it serves anybody: `nextalk doctor` says what is wrong';
+      log.warn({ event: 'store awaited' }, words);
+    }
     const replicas = [...new Set(this.#replicas.values())];
     this.jetstream.watchers.add((available) => {
       for (const replica of replicas) if (!available) replica.lost();

@@ -144,6 +144,8 @@ export class NatsServer {
         if (/Server is ready/.test(line)) resolve();
         const [, level, text = line] = /\[(WRN|ERR|FTL)\] (.*)/.exec(line) ?? [];
         if (level === undefined && line.startsWith('[')) return;
+        // The password is made for this start, and in a file of this user alone.
+        if (text.startsWith('Plaintext passwords')) return;
         last = text.slice(0, LINE_CHARACTERS);
         log.warn({ event: 'nats-server', line: last }, `${NAME}: ${last}`);
       });

@@ -17,7 +17,7 @@ import type { Config } from '../config.js';
 import { log } from '../log.js';
 import { findNatsServer } from '../nats-program.js';
 import type { ReloadAnswer } from '../protocols/context.js';
-import { removeLeft, takeFolder } from '../store/folder.js';
+import { removeLeft, sayUnread, takeFolder } from '../store/folder.js';
 import { startWorkersAdmin } from './admin.js';
 import { workerExecArgv } from './exec-argv.js';
 import { Heartbeats } from './heartbeats.js';
@@ -128,6 +128,7 @@ class Supervisor {
     // Two servers must not keep JetStream's data in the same folder.
     if (isKept) {
       this.#release = takeFolder(data);
+      sayUnread(data, 'data.mdb');
       // Of more workers than there are now, which were killed.
       removeLeft(data, 'copy-');
     }
@@ -209,7 +210,8 @@ class Supervisor {
       slot.restarts += 1;
       slot.adminPort = null;
       this.#heartbeats.forget(slot.name);
-      log.error({ event: 'worker-ended', worker: slot.name, end, delayMs }, `${slot.name} ended: another follows`);
+      const ended = { event: 'worker-ended', worker: slot.name, end, delayMs };
+      log[end === 0 ? 'info' : 'error'](ended, `${slot.name} ended: another follows`);
       try {
         await sleep(delayMs, undefined, { signal: this.#ending.signal });
       } catch {

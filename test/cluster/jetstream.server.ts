@@ -5,7 +5,8 @@ import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { Conditions } from '../../src/conditions.js';
 import { JetStreamMetrics } from '../../src/metrics.js';
-import { jetStreamServer, type NatsServer, natsServer } from '../support/nats.js';
+import { jetStreamServer, NatsServer, natsServer } from '../support/nats.js';
+import { freePort } from '../support/ports.js';
 import { skipWithout } from '../support/programs.js';
 import type { Cleaner } from '../support/server.js';
 
@@ -18,10 +19,10 @@ interface Opened {
   readonly metrics: JetStreamMetrics;
 }
 
-async function open(t: Cleaner, nats: NatsServer, node = 'n1'): Promise<Opened> {
+async function open(t: Cleaner, nats: Pick<NatsServer, 'url'>, node = 'n1', replicas = 1): Promise<Opened> {
   const conditions = new Conditions();
   const metrics = new JetStreamMetrics();
-  const jetstream = new JetStream({ urls: [nats.url], cluster: 'test', node, replicas: 1, conditions, metrics });
+  const jetstream = new JetStream({ urls: [nats.url], cluster: 'test', node, replicas, conditions, metrics });
   const stream = jetstream.stream('things');
   t.teardown(() => jetstream.close());
   await jetstream.start();
@@ -177,6 +178,28 @@ t.test('a JetStream that was killed has what it acknowledged, and who follows go
   await heard.until(({ values }) => values.size >= kept.size);
   t.strictSame(new Set(heard.values.values()), kept, 'what followed through all of this has heard each record');
   t.equal(heard.sequences.length, new Set(heard.sequences).size, 'and each once');
+});
+
+t.test(
+  'three copies are not taken for kept by one NATS server, whose streams are there with one',
+  { skip },
+  async (t) => {
+    const nats = await jetStreamServer(t);
+    const { stream } = await open(t, nats);
+    await stream.compareAndSet('a', 'kept', 0);
+    const { jetstream, conditions } = await open(t, nats, 'n2', 3);
+    t.equal(jetstream.available, false);
+    t.match(conditions.list(), [{ detail: /cluster\.replicas is 3, and the NATS server is not in a cluster/ }]);
+  },
+);
+
+t.test('a password that NATS refuses is said to be that', { skip }, async (t) => {
+  const nats = new NatsServer(await freePort(), null, ['--user', 'nextalk', '--pass', 'right']);
+  await nats.start();
+  t.teardown(() => nats.stop());
+  const url = nats.url.replace('//', '//nextalk:wrong@');
+  const { conditions } = await open(t, { url });
+  t.match(conditions.list(), [{ detail: /NATS refuses the user or password of cluster\.nats/ }]);
 });
 
 t.test('NATS without JetStream is said to be that, and refuses at once', { skip }, async (t) => {

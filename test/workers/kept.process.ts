@@ -93,11 +93,16 @@ t.test(
 
     isUp = true;
     const refused = hook.calls.length;
+    writeFileSync(join(folder, 'data', 'data.mdb'), '');
     const second = await start(t, folder, domains);
     const again = second.server.site();
     t.match(
       (await second.server.process.event('keeps')).msg,
       /are kept in .*data: a worker that ends costs its clients a reconnect/,
+    );
+    t.match(
+      (await second.server.process.event('data not read')).msg,
+      /what a server without workers has kept in .* is not read/,
     );
     await until('the event that waited', () => hook.calls.slice(refused).some(({ text }) => text.includes('"jack"')));
     await again.push('anna', 'jack', 'three');

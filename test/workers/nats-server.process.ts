@@ -30,6 +30,7 @@ t.test('workers get a nats-server of their own, on loopback, which ends with the
     'a command line may be read by every user',
   );
   t.notMatch(server.out, /nats:\/\//, 'nor does the log have its password');
+  t.notMatch(server.out, /Plaintext/, 'nor a warning about a password that nobody has to care for');
   server.kill('SIGTERM');
   t.equal(await server.ended, 0);
   await gone(nats);

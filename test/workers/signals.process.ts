@@ -18,7 +18,7 @@ t.test('a server with workers and a configuration file', { skip }, async (t) => 
   await t.test('a worker that gets SIGTERM drains, and is replaced', async (t) => {
     const [victim = 0] = workersOf(server);
     process.kill(victim, 'SIGTERM');
-    t.match(await server.event('worker-ended'), { end: 0 });
+    t.match(await server.event('worker-ended'), { level: 'info', end: 0 });
     await server.event('worker-started');
     t.equal(workersOf(server).length, 2);
   });
