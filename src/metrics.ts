@@ -278,7 +278,7 @@ export class ClusterMetrics {
   /** Clients of lost nodes who were told to come again later; endpoints of this node that another took over while it was cut off. */
   adoptionsDelayed = 0;
   givenUp = 0;
-  /** Endpoints whose clients here were told that they may have missed something which went through a node that is gone. */
+  /** Endpoints whose clients here were told that they may have missed something, as another node is gone or was cut off. */
   doubted = 0;
   /** Deletions of single messages that MQTT sessions of lost nodes may not have had: too many waited, or JetStream did not answer. */
   deletionsGivenUp = 0;

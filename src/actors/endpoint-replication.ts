@@ -38,7 +38,7 @@ export type ReplicationMessage =
   | { readonly kind: 'seen' }
   /** Clients on other nodes have confirmed messages, or (`isConfirmed` false) have given back messages that they had confirmed. */
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
-  /** Packets for the endpoint that went through the part of a node which is gone may be lost. */
+  /** Packets for the endpoint may be lost between nodes, of which one is gone or was cut off. */
   | { readonly kind: 'missed' }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }

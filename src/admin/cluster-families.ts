@@ -116,7 +116,7 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   family(
     'counter',
     'doubted_total',
-    'Endpoints whose clients here were told that they may have missed something which went through a node that is gone.',
+    'Endpoints whose clients here were told that they may have missed something, as another node is gone or was cut off.',
     (c) => c.doubted,
   ),
   family(

@@ -75,7 +75,7 @@ export class Items {
     return this.#item('X', address, node, incarnation);
   }
 
-  /** Packets for an endpoint that this node has sent through the part of a node which is gone may be lost. */
+  /** Packets for an endpoint may be lost: they went through the part of a node which is gone, or were not relayed to a node that was cut off. */
   missed(address: Address): string {
     return this.#item('M', address);
   }

@@ -31,6 +31,8 @@ export class Meetings {
   begin(record: EndpointRecord, peer: Peer, isBack: boolean): void {
     const { address, actor } = record;
     this.#unmet.set(address, [...this.unmet(address), peer]);
+    // What came here meanwhile was not relayed to it; only what nobody here has seen follows.
+    if (isBack) this.mesh.send(peer, this.items.missed(address));
     const since = isBack ? peer.lostAt : 0;
     const met = (unseen: readonly Packet[], isOwed: boolean) => this.#met(record, peer, since, unseen, isOwed);
     actor?.tell({ kind: 'partCame', node: peer, met });

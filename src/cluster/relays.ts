@@ -33,7 +33,7 @@ const NONE: ReadonlySet<Peer> = new Set();
 
 export interface RelayOptions {
   readonly domain: Pick<Domain, 'answersFromDisk'> & {
-    readonly tracker: Pick<Tracker, 'records' | 'rooms'>;
+    readonly tracker: Pick<Tracker, 'records' | 'rooms' | 'here'>;
     readonly trace: Trace | null;
   };
   readonly items: Items;
@@ -103,10 +103,20 @@ export class PacketRelays implements Relays {
   lost(peer: Peer): void {
     const { domain, items, mesh, handover } = this.options;
     if (domain.answersFromDisk) return;
-    for (const address of handover.through(peer, peer.heardAt - ON_ITS_WAY_MS)) {
+    const since = peer.heardAt - ON_ITS_WAY_MS;
+    for (const address of handover.through(peer, since)) {
       const record = domain.tracker.records.get(address);
       record?.actor?.tell({ kind: 'missed' });
       for (const node of nodesOf(record)) mesh.send(peerOf(node), items.missed(address));
+    }
+    const lost = [...mesh.peers.values()].filter(({ up, hiddenAt }) => !up && hiddenAt > since);
+    if (lost.length > 1) this.#lostTogether(lost);
+  }
+
+  /** What one of these nodes has sent through another of them nobody knows: endpoints here of which one has an older part may lack something. */
+  #lostTogether(lost: readonly RemoteNode[]): void {
+    for (const { actor, birth, parts } of this.options.domain.tracker.here()) {
+      if (parts.some((part) => part.birth < birth && lost.includes(part.node))) actor.tell({ kind: 'missed' });
     }
   }
 

@@ -167,3 +167,19 @@ for (const isConnected of [true, false]) {
     t.strictSame(again.log, []);
   });
 }
+
+t.test('a client hears of what a node that dies has sent through another one that dies', async (t) => {
+  const network = new Network(4, 'restart');
+  t.teardown(() => {
+    for (const node of network.nodes) node.close();
+  });
+  const heard = connect(await adaOnTwo(network), 'first');
+  const [dying, , sending, other] = network.nodes as [ModelNode, ModelNode, ModelNode, ModelNode];
+  network.kill(dying);
+  push(sending.domain, parameters({ from: 'bob', to: 'ada', body: 'one' }), () => undefined);
+  await turn();
+  network.kill(sending);
+  await settle(network);
+  await tell(network, other, 'two');
+  t.strictSame(heard.log, ['missed', 'two']);
+});

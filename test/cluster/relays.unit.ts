@@ -10,6 +10,7 @@ import { Packet } from '../../src/actors/packet.js';
 import { Tracker } from '../../src/actors/tracker.js';
 import { Interest } from '../../src/cluster/interest.js';
 import { Items } from '../../src/cluster/items.js';
+import { Meetings } from '../../src/cluster/meetings.js';
 import { Peer } from '../../src/cluster/peer.js';
 import { HOPS, PacketRelays } from '../../src/cluster/relays.js';
 import { RoundRobin } from '../../src/cluster/round-robin.js';
@@ -280,3 +281,15 @@ t.test(
     t.strictSame(node.nobody, [null]);
   },
 );
+
+t.test('a part hears that it may have missed something when its node is back, not when it comes', (t) => {
+  const sent: string[] = [];
+  const items = new Items('a.example', { name: 'n1', encode: () => '{}' }, () => 0);
+  const meetings = new Meetings(items, { send: ({ name }, item) => void sent.push(`${name} ${item}`) });
+  const record = new Fixture().own();
+  meetings.begin(record, new Peer('n2', 1, 0, false), false);
+  t.strictSame(sent, []);
+  meetings.begin(record, new Peer('n3', 1, 0, false), true);
+  t.strictSame(sent, [`n3 ["M","a.example","${ada}"]`]);
+  t.end();
+});

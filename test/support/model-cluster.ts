@@ -318,6 +318,7 @@ export class ModelNode implements LocalNode {
     if (!peer?.up) return;
     peer.up = false;
     peer.lostAt = performance.now();
+    peer.hiddenAt = peer.lostAt;
     this.cluster.relays.lost(peer);
     this.#end(peer);
   }

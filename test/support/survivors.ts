@@ -160,13 +160,14 @@ export class SurvivingUser {
     private readonly everybody: readonly string[],
     /** Whether it has one client at a time. */
     readonly isOne: boolean,
+    private readonly site: { readonly domain: string; readonly apikey: string } = siteA,
   ) {}
 
   /** Calls any node until the call is answered. */
   async call(path: string, params: Params): Promise<unknown> {
     return until(`an answer to ${path} of ${this.name}`, async () => {
       try {
-        const { status, body } = await this.nodes.any().site().post(path, params);
+        const { status, body } = await this.nodes.any().site(this.site).post(path, params);
         // A call that was answered 503, or not at all, may have been done all the same.
         return (status === 200 || (status === 404 && path.endsWith('/offline'))) && (body as object);
       } catch {
@@ -189,7 +190,7 @@ export class SurvivingUser {
     const params = { name: this.name, nick: this.name, show: this.show, buddies: buddies.join(), ...rooms };
     const answer = await this.call('/v5/presences/online', params);
     const { ticket, presences } = answer as { readonly ticket: string; readonly presences: Record<string, string> };
-    const tab = new Survivor(this.nodes, ticket, presences, buddies);
+    const tab = new Survivor(this.nodes, ticket, presences, buddies, this.site);
     if (this.tabs.length === 0) this.comings += 1;
     this.tabs.push(tab);
     this.everyTab.push(tab);
