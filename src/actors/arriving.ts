@@ -11,9 +11,10 @@ import type { RemoteNode } from './cluster.js';
 import { takeDeleted } from './deletions.js';
 import { deliver, isConnectedElsewhereFor } from './delivery.js';
 import type { EndpointState } from './endpoint.js';
+import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import { isInTurns } from './turns.js';
-import { isConnectedHere, keepWaiting, partCame, waitingFor, watchAll } from './unseen.js';
+import { isConnectedHere, keepWaiting, partCame, queuedAs, waitingFor, watchAll } from './unseen.js';
 
 /** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
 const MOST_COPIES = 10_000;
@@ -97,7 +98,7 @@ export function forwarded(state: EndpointState, message: Deliver, from = ''): vo
   const copy = copyOf(state, moving, message, true);
   if (copy && moving.held.delete(copy)) moving.heldBytes -= copy.packet.bytes;
   const { only, relayed } = message;
-  const { packet } = copy ?? message;
+  const packet = copy?.packet ?? asHere(state, message.packet);
   const isForAll = copy === null && !moving.isMet(null);
   give(state, { kind: 'deliver', packet, only }, isForAll ? state.clients : arrived(state, moving));
   if (copy === null && !relayed) domain.cluster.relay(record, message, (node) => !moving.isMet(node));
@@ -112,9 +113,14 @@ function arrived({ clients }: EndpointState, moving: Arriving): readonly Client[
   return clients.filter((client) => moving.clients.has(client));
 }
 
+/** A forwarded message as it waits here, where the part here has sent it to the node that ends: it keeps its place. */
+function asHere(state: EndpointState, packet: Packet): Packet {
+  return (packet.kind === 'message' && queuedAs(state, packet)) || packet;
+}
+
 function give(state: EndpointState, { packet, only }: Deliver, among: readonly Client[]): void {
   const clients = only === null ? takeDeleted(state, packet, among) : among.filter(({ name }) => name === only);
-  for (const client of clients) client.push(packet, state.domain.limits);
+  for (const client of clients) if (!client.queued.includes(packet)) client.push(packet, state.domain.limits);
   const isConnected = isConnectedHere(state) || isConnectedElsewhereFor(state);
   if (packet.kind === 'message' && only === null && !isConnected) keepWaiting(state, [packet]);
 }

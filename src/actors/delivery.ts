@@ -10,7 +10,7 @@ import { outcomeFor } from './outcome.js';
 import type { Deliver } from './router.js';
 import { deliverInTurns } from './service.js';
 import { isInTurns } from './turns.js';
-import { hasQueued, isConnectedHere, isQueued, keepUnseen, keepWaiting } from './unseen.js';
+import { hasQueued, isConnectedHere, isQueued, keepWaiting } from './unseen.js';
 
 /** Pushes a packet to the endpoint's clients, or to some of them; keeps a message while none is connected. */
 export function deliver(state: EndpointState, message: Deliver, among = state.clients): EndpointState {
@@ -32,13 +32,13 @@ export function deliver(state: EndpointState, message: Deliver, among = state.cl
   }
   if (packet.kind !== 'message') return state;
   if (connected || isConnectedElsewhereFor(state)) {
+    // What follows a message that waits, waits too: the next client to come has neither or both.
+    if (state.unseen !== null && only === null && !isRepeated) keepWaiting(state, [packet]);
     if (packet.receipt !== null) packet.receipt.report(outcomeFor(clients));
     return state;
   }
   if (state.record.birth > 0 && only === null && (clients.length === 0 || clients.length === among.length)) {
-    if (state.moving !== null) {
-      if (!isConnectedHere(state)) keepWaiting(state, [packet]);
-    } else if (!isRepeated) keepUnseen(state, packet);
+    if (!isRepeated && !(state.moving && isConnectedHere(state))) keepWaiting(state, [packet]);
     if (packet.receipt !== null) packet.receipt.report('queued');
   } else if (clients.length === 0 && !state.webhook) {
     keepOrDrop(state.domain, packet, state.address, only);

@@ -17,7 +17,7 @@ import type { Packet } from './packet.js';
 import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { clearUnseen, confirmedElsewhere, isQueued, partCame } from './unseen.js';
+import { confirmedElsewhere, isQueued, partCame } from './unseen.js';
 
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
@@ -34,7 +34,7 @@ export type ReplicationMessage =
       readonly nick: string | null;
       readonly watch: readonly Address[];
     }
-  /** A client elsewhere is connected: it has what nobody had seen. */
+  /** A client elsewhere is connected: in a service in turns it may have a turn. */
   | { readonly kind: 'seen' }
   /** Clients on other nodes have confirmed messages, or (`isConfirmed` false) have given back messages that they had confirmed. */
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
@@ -73,7 +73,6 @@ export function fromReplica(
       return mirror(state, message);
     case 'seen':
       if (isInTurns(state)) passWaiting(state);
-      else clearUnseen(state);
       return state;
     case 'confirmedElsewhere':
       confirmedElsewhere(state, message.names, message.isConfirmed);

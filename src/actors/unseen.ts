@@ -248,18 +248,25 @@ function giveInOrder(client: Client, packets: readonly Packet[], limits: QueueLi
 }
 
 /** Whether a message waits in the endpoint's queues here. */
-export function isQueued({ clients, unseen }: EndpointState, packet: Packet): boolean {
-  return hasMessage(unseen?.packets ?? [], packet) || clients.some((client) => hasQueued(client, packet));
+export function isQueued(state: EndpointState, packet: Packet): boolean {
+  return queuedAs(state, packet) !== undefined;
+}
+
+/** The message as it waits in the endpoint's queues here, where it has come by another way before; undefined: it does not. */
+export function queuedAs({ clients, unseen }: EndpointState, packet: Packet): Packet | undefined {
+  let found = sameMessage(unseen?.packets ?? [], packet);
+  for (const client of clients) found ??= sameMessage(client.queued, packet);
+  return found;
 }
 
 export function hasQueued({ queued }: Client, packet: Packet): boolean {
-  return hasMessage(queued, packet);
+  return sameMessage(queued, packet) !== undefined;
 }
 
-function hasMessage(packets: readonly Packet[], packet: Packet): boolean {
+function sameMessage(packets: readonly Packet[], packet: Packet): Packet | undefined {
   const { id } = packet.fields as MessageFields;
   const name = nameOf(packet);
-  return packets.some(
+  return packets.find(
     (one) => one.kind === 'message' && (one.fields as MessageFields).id === id && nameOf(one) === name,
   );
 }

@@ -124,7 +124,6 @@ function connected({ domain }: Recipients, peer: Peer, [address, count]: readonl
   const record = domain.tracker.records.get(address);
   const part = record && partOf(record, peer);
   if (part) part.connected = count;
-  // A hidden part has not been sent the packets that nobody has seen: they must stay here.
   if (count > 0 && record?.actor && !part?.hidden) record.actor.tell({ kind: 'seen' });
 }
 

@@ -238,9 +238,20 @@ t.test(
   },
 );
 
-t.test('what two nodes that end at once forward for a user is neither lost nor out of order', async (t) => {
-  for (const seed of [82, 209]) {
-    const run = new Run(dice(seed * 7919), { deaths: 0, ends: 2 });
+/** Runs in which messages were out of order before the cause was mended. */
+const found: readonly (readonly [seed: number, Ends])[] = [
+  [2431, { deaths: 1, ends: 0 }],
+  [112, { deaths: 2, ends: 1 }],
+  [123, { deaths: 2, ends: 1 }],
+  [166, { deaths: 2, ends: 1 }],
+  [313, { deaths: 2, ends: 1 }],
+  [82, { deaths: 0, ends: 2 }],
+  [209, { deaths: 0, ends: 2 }],
+];
+
+t.test('what nodes have that are killed or end at once is neither lost nor out of order', async (t) => {
+  for (const [seed, most] of found) {
+    const run = new Run(dice(seed * 7919), most);
     await run.run();
     for (const { log } of run.tabs) {
       t.strictSame(

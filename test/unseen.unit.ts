@@ -1,0 +1,87 @@
+/** What waits for the next client of an endpoint while clients that are connected have not confirmed it. PROTOCOL.md section 12. */
+import t from 'tap';
+import { type Address, parseTarget, type Target } from '../src/actors/address.js';
+import type { Client } from '../src/actors/client.js';
+import { Packet } from '../src/actors/packet.js';
+import type { Transport } from '../src/actors/transport.js';
+import { Peer } from '../src/cluster/peer.js';
+import { findTicket } from '../src/protocols/credentials.js';
+import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
+import { turn } from './mqtt/support/device.js';
+import type { Cleaner } from './support/server.js';
+
+const target = parseTarget(own.domain, 'ada') as Target;
+const { address } = target;
+const elsewhere = new Peer('n2', 1, 0, false);
+
+function message(body: string): Packet {
+  const fields = { id: body, from: 'bob', to: 'ada', nick: 'Bob', timestamp: '1', type: 'chat', body, style: '' };
+  return new Packet('message', fields as never, address, '/domain/a.example/uid/bob' as Address);
+}
+
+function setUp(t: Cleaner) {
+  const { host, domain } = testMachine(t);
+  const broker = new TestBroker({} as never, host.context, host.context.domains as never);
+  const actor = () => domain.endpoint(target);
+  return {
+    domain,
+    actor,
+    deliver: (...bodies: readonly string[]) => {
+      for (const body of bodies) actor().tell({ kind: 'deliver', packet: message(body), only: null });
+    },
+    online: async () => findTicket(domain, await broker.online('ada')) as Client,
+    /** Connects a client that keeps a position and confirms nothing. Answers the bodies of the messages that it is sent. */
+    connect: async (client: Client): Promise<string[]> => {
+      const bodies: string[] = [];
+      const transport: Transport = {
+        kind: 'websocket',
+        counting: {
+          asked: 'first',
+          resumed: () => undefined,
+          send: ({ packets }) => {
+            for (const { kind, fields } of packets) {
+              if (kind === 'message') bodies.push((fields as { readonly body: string }).body);
+            }
+            return true;
+          },
+        },
+        deliver: () => 0,
+        close: () => [],
+      };
+      client.endpoint.tell({ kind: 'attach', client, transport });
+      await turn();
+      return bodies;
+    },
+  };
+}
+
+t.test(
+  'a client that comes while another has not confirmed what waited has that, and nothing of it is behind later messages',
+  async (t) => {
+    const { deliver, online, connect } = setUp(t);
+    const first = await online();
+    deliver('1', '2');
+    await connect(first);
+    deliver('3');
+    const bodies = await connect(await online());
+    deliver('4');
+    await turn();
+    t.strictSame(bodies, ['1', '2', '3', '4']);
+  },
+);
+
+t.test('a message waits until a client has confirmed it, though one is connected to another node', async (t) => {
+  const { domain, actor, deliver, online, connect } = setUp(t);
+  await online();
+  deliver('1');
+  await turn();
+  const profile = { nick: 'Ada', show: 'available', status: '', stamp: 1, shown: 1 } as const;
+  domain.tracker.up(address, elsewhere, 1, profile, []);
+  const [part] = domain.tracker.records.get(address)?.parts ?? [];
+  Object.assign(part ?? {}, { connected: 1 });
+  actor().tell({ kind: 'seen' });
+  deliver('2');
+  t.strictSame(await connect(await online()), ['1', '2']);
+  actor().tell({ kind: 'confirmedElsewhere', names: ['bob\nada\n1', 'bob\nada\n2'], isConfirmed: true });
+  t.strictSame(await connect(await online()), []);
+});
