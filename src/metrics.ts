@@ -253,8 +253,10 @@ export class ClusterMetrics {
   itemsRefused = 0;
   framesSent = 0;
   framesRepeated = 0;
-  /** Frames given up because a node did not take them. */
+  /** Frames given up because a node did not take them. Messages to nodes that were gone: those that went another way; those that may be lost. */
   framesDropped = 0;
+  sentAgain = 0;
+  inDoubt = 0;
   charactersSent = 0;
   /** Items not sent because they were longer than NATS takes. */
   itemsTooLarge = 0;

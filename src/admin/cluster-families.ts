@@ -57,6 +57,18 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'Frames given up because a node did not take them; it was told everything anew.',
     (c) => c.framesDropped,
   ),
+  family(
+    'counter',
+    'messages_sent_again_total',
+    'Messages that a node which is gone had certainly not had: they went to where their receivers go on.',
+    (c) => c.sentAgain,
+  ),
+  family(
+    'counter',
+    'messages_in_doubt_total',
+    'Messages to a node that is gone which it may have had, or for which there was no other way: lost, unless it comes back.',
+    (c) => c.inDoubt,
+  ),
   family('counter', 'characters_sent_total', 'Characters of the frames sent.', (c) => c.charactersSent),
   family(
     'counter',

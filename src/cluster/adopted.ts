@@ -22,6 +22,11 @@ export interface OrphanFinder {
   /** Whether an endpoint is being taken over by this node. */
   isTaking(address: Address): boolean;
   /**
+   * Has a message of so many bytes wait until an endpoint has been taken over by this node, behind others that do; `again` is told whether it
+   * could not be. False where it is not being taken over, or too many wait.
+   */
+  wait(address: Address, bytes: number, again: (isLater: boolean) => void): boolean;
+  /**
    * Calls `done` with true when none of these endpoints (null: none of the domain) is being taken over by this node; with false where too
    * many wait for that.
    */

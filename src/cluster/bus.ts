@@ -13,8 +13,8 @@ export interface BusOptions {
   /** Shown in the monitoring of NATS. */
   readonly name: string;
   readonly conditions: Conditions;
-  /** Receivers by subject, called for everything that other nodes publish there, never for this node's own texts. */
-  readonly subjects: ReadonlyMap<string, (text: string) => void>;
+  /** Receivers by subject, called for everything that other nodes or NATS publish there, never for this node's own texts. */
+  readonly subjects: ReadonlyMap<string, (text: string, subject: string) => void>;
   readonly onConnected: () => void;
   readonly onLost: () => void;
   /** A text came that no node of this version writes. */
@@ -44,10 +44,15 @@ export class Bus {
     }
   }
 
-  /** Drops the text while the connection is lost. */
-  publish(subject: string, text: string): void {
+  /**
+   * Drops the text while the connection is lost, and answers false. `reply`: where NATS says (by an empty text) that nobody has the
+   * subject; a node that reads what comes does not answer there.
+   */
+  publish(subject: string, text: string, reply?: string): boolean {
+    if (!this.connected || !this.#connection) return false;
     // From Node's pool: the NATS client would make memory of its own for each text.
-    if (this.connected) this.#connection?.publish(subject, Buffer.from(text));
+    this.#connection.publish(subject, Buffer.from(text), reply === undefined ? undefined : { reply });
+    return true;
   }
 
   /** The first answer to a question on the subject; null where nobody answers in time. */
@@ -82,7 +87,7 @@ export class Bus {
     for (const [subject, receive] of this.options.subjects) {
       connection.subscribe(subject, {
         callback: (error, message) => {
-          if (!error) this.#receive(message.string(), receive);
+          if (!error) this.#receive(message.string(), message.subject, receive);
         },
       });
     }
@@ -91,9 +96,9 @@ export class Bus {
     this.#found();
   }
 
-  #receive(text: string, receive: (text: string) => void): void {
+  #receive(text: string, subject: string, receive: (text: string, subject: string) => void): void {
     try {
-      receive(text);
+      receive(text, subject);
     } catch (err) {
       this.options.onRefused();
       seldom.warn('nats message', { event: 'nats message refused', err }, 'something on NATS is not of this cluster');

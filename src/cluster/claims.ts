@@ -20,7 +20,7 @@ type Known = 1 | readonly [outcome: Outcome | null, members: number | null];
 
 export interface ClaimOptions {
   readonly domain: { readonly name: string; readonly messageIds: MessageIds; readonly answersFromDisk?: boolean };
-  readonly rpc: Omit<LocalNode['rpc'], 'callAll'>;
+  readonly rpc: Omit<LocalNode['rpc'], 'callAll' | 'withdraw'>;
   /** The node that an address chooses; null: this one. */
   readonly chosenBy: (address: Address) => Peer | null;
   /** Calls `done` when this node knows what nodes that are gone knew of a sender's ids; false, and `done` is not called: it knows that. */

@@ -5,7 +5,6 @@
  */
 import type { Address } from '../actors/address.js';
 import type { DomainCluster, EndpointJournal, MessageKeeper, RemoteNode } from '../actors/cluster.js';
-import { deletionOf } from '../actors/deletions.js';
 import { keepOrDrop, toEndpointHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { type Change, type EndpointRecord, isOnline, momentsOf, namesOf, nodesOf } from '../actors/endpoint-record.js';
@@ -17,9 +16,10 @@ import type { Deliver } from '../actors/router.js';
 import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import { hasItem } from '../actors/small-set.js';
 import type { Tracker } from '../actors/tracker.js';
-import type { Adopted, OrphanFinder } from './adopted.js';
+import type { OrphanFinder } from './adopted.js';
 import { AwayCounts } from './away-counts.js';
 import { Claims } from './claims.js';
+import { EndpointPackets } from './endpoint-packets.js';
 import { Forgetting } from './forgetting.js';
 import { Handover } from './handover.js';
 import type { Recipients } from './incoming.js';
@@ -46,6 +46,7 @@ const CALL_MS = 5000;
 export class ClusteredDomain implements DomainCluster, Recipients {
   readonly items: Items;
   readonly relays: PacketRelays;
+  readonly packets: EndpointPackets;
   readonly meetings: Meetings;
   readonly remoteWatchers: RemoteWatchers;
   readonly interest: Interest;
@@ -99,6 +100,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       toEndpointHere: (packet, only) => toEndpointHere(domain, packet, only),
       toNobody: (packet, only) => keepOrDrop(domain, packet, packet.topic, only),
     });
+    const { relays, orphans } = this;
+    const { cluster: metrics } = domain.runtime.metrics;
+    this.packets = new EndpointPackets({ domain, relays, orphans, rpc: node.rpc, metrics });
   }
 
   get tracker(): Tracker {
@@ -308,21 +312,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   toEndpoint(packet: Packet, only: string | null): boolean {
-    return this.relays.toEndpoint(packet, only) || this.#toOrphan(packet, only);
-  }
-
-  /** Takes over the endpoint of a message that must not be lost, where the endpoint's node is gone; returns false where it does not. */
-  #toOrphan(packet: Packet, only: string | null): boolean {
-    const again = (found: Adopted): void => {
-      if (found !== 'later' && this.relays.toEndpoint(packet, only)) return;
-      // A node that takes the endpoint over, and that this one has not heard of yet, cannot be sent to: the sender is to try again.
-      const isSomewhere = found === 'later' || (found !== null && typeof found !== 'string');
-      if (isSomewhere && this.domain.answersFromDisk) packet.receipt?.report('unknown');
-      else keepOrDrop(this.domain, packet, packet.topic, only);
-    };
-    // A message may also wait there that this packet deletes.
-    const isOwed = packet.kind === 'message' || deletionOf(this.domain, packet) !== null;
-    return isOwed && this.orphans?.revive(packet.topic, packet.bytes, again) === true;
+    return this.packets.send(packet, only);
   }
 
   relay(record: EndpointRecord, deliver: Deliver, isFor?: (node: RemoteNode) => boolean): void {

@@ -12,6 +12,7 @@ import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
 import { type Beat, beatOf, beatText, dataText, type Frame, frameOf, namesOf, type State } from './frames.js';
 import type { MeshEvents } from './mesh-events.js';
+import { warnOfNamesake, warnOfStranger } from './mesh-warnings.js';
 import { type Item, Peer } from './peer.js';
 import { SnapshotSender } from './snapshot-sender.js';
 import { StreamReceiver } from './stream-receiver.js';
@@ -50,6 +51,8 @@ export class Mesh {
   readonly #snapshots: SnapshotSender;
   /** This node's name and incarnation as JSON, which every text from it has. */
   readonly #head: string;
+  /** How the subjects begin on which NATS says of a frame that nobody was there: the frame's epoch and number follow. */
+  readonly #nobody: string;
   readonly #dirty = new Set<StreamSender>();
   #state: State = 'up';
   /** NATS could not be reached yet. */
@@ -65,6 +68,7 @@ export class Mesh {
   ) {
     const { node, cluster, urls } = options;
     this.#head = `${JSON.stringify(node)},${this.incarnation}`;
+    this.#nobody = `${this.#subjectOf(node)}.nobody`;
     this.#snapshots = new SnapshotSender(
       (peer, afterGap) => events.snapshot(peer, afterGap),
       (peer, item) => this.send(peer, item),
@@ -82,6 +86,7 @@ export class Mesh {
       subjects: new Map([
         [`${cluster}.beat`, (text: string) => this.#onBeat(beatOf(text, PROTOCOL))],
         [this.#subjectOf(node), (text: string) => this.#onFrame(frameOf(text))],
+        [`${this.#nobody}.*.*`, (_text: string, subject: string) => this.#onNobody(subject)],
       ]),
       onConnected: () => {
         if (this.#isLate) void this.#join();
@@ -269,8 +274,8 @@ export class Mesh {
   }
 
   #onBeat([, name, incarnation, protocol, state, wantsAnswer, readsAcknowledgements]: Beat): void {
-    if (name === this.options.node) return this.#onNamesake(incarnation);
-    if (protocol !== PROTOCOL) return this.#onStranger(name, protocol);
+    if (name === this.options.node) return warnOfNamesake(name, incarnation);
+    if (protocol !== PROTOCOL) return warnOfStranger(name, protocol, PROTOCOL);
     let peer = this.peers.get(name);
     if (peer && peer.incarnation > incarnation) return;
     if (peer && (peer.incarnation < incarnation || state === 'gone')) {
@@ -286,20 +291,6 @@ export class Mesh {
     if (wantsAnswer) this.#beat(0);
   }
 
-  #onNamesake(incarnation: number): void {
-    const who = { event: 'name taken', node: this.options.node, incarnation };
-    seldom.warn('name taken', who, 'another node has the name of this one: give each its own, `cluster.node`');
-  }
-
-  #onStranger(name: string, protocol: number): void {
-    const who = { event: 'node refused', node: name, protocol, own: PROTOCOL };
-    seldom.warn(
-      `stranger ${name}`,
-      who,
-      'a node of another version speaks another protocol: these two do not form a cluster',
-    );
-  }
-
   #meet(name: string, incarnation: number, readsAcknowledgements: boolean): void {
     seldom.info(`joined ${name} ${incarnation}`, { event: 'node joined', node: name }, 'a node has joined');
     const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
@@ -308,7 +299,10 @@ export class Mesh {
     const subject = this.#subjectOf(name);
     peer.stream = new StreamSender(
       () => ++this.#lastEpoch,
-      (...frame) => this.#bus.publish(subject, dataText(head, frame, this.#acknowledged(peer))),
+      (...frame) => {
+        const text = dataText(head, frame, this.#acknowledged(peer));
+        return this.#bus.publish(subject, text, `${this.#nobody}.${frame[0]}.${frame[1]}`);
+      },
       () => {
         this.events.reset(peer);
         this.#snapshots.begin(peer, true);
@@ -341,6 +335,11 @@ export class Mesh {
   #control(kind: 'a' | 'n' | 's', peer: Peer): void {
     const text = `["${kind}",${this.#head},${peer.incarnation},${peer.epoch},${peer.seq}]`;
     this.#bus.publish(this.#subjectOf(peer.name), text);
+  }
+
+  #onNobody(subject: string): void {
+    const [epoch, seq] = subject.split('.').slice(-2).map(Number) as [number, number];
+    for (const { stream } of this.peers.values()) stream.unheard(epoch, seq);
   }
 
   #onFrame(frame: Frame): void {

@@ -11,6 +11,7 @@ import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import type { ClaimOptions } from './claims.js';
 import { ClusteredDomain } from './domain.js';
+import { takeBack } from './endpoint-packets.js';
 import { Grace } from './grace.js';
 import { HybridClock } from './hybrid-clock.js';
 import { take } from './incoming.js';
@@ -339,7 +340,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   hidden(peer: Peer): void {
     if (peer.lostAt === 0) peer.lostAt = performance.now();
     this.#store?.readIds(peer);
-    for (const { relays } of this.domains.values()) relays.lost(peer);
+    takeBack(this, peer, false);
     this.#disconnect(peer);
     for (const { domain } of this.domains.values()) domain.takeOver();
     this.#store?.lost(peer);
@@ -373,8 +374,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   gone(peer: Peer, inOrder: boolean): void {
     if (inOrder) this.#store?.readIds(peer);
-    // It was killed and started again within its lease.
-    else if (peer.hiddenAt === 0) for (const { relays } of this.domains.values()) relays.lost(peer);
+    // Where it was killed it has been started again within its lease.
+    if (peer.hiddenAt === 0) takeBack(this, peer, inOrder);
     this.#disconnect(peer);
     this.#store?.orphans.gone(peer);
     this.#store?.lost(peer);

@@ -114,6 +114,7 @@ export class Orphans {
         return true;
       },
       isTaking: (address) => this.#open.has(address),
+      wait: (address, bytes, again) => this.#open.wait(address, bytes, again),
       whenTaken: (addresses, done) => {
         const wait = (address: Address, next: () => void): void => this.whenTaken(address, next, () => done(false));
         oneByOne(addresses ?? this.#open.of(domain.name), wait, () => done(true));
@@ -197,7 +198,7 @@ export class Orphans {
         const parts = await this.#complete(cluster.domain, address, await this.#read(cluster.domain, address, token));
         await this.#pace.turn();
         const part = token === null ? this.#orphanOf(cluster, address, parts) : partOf(parts, hashOf(token));
-        if (!part) return token === null ? this.#takerOf(parts) : null;
+        if (!part) return token === null ? this.#takerOf(cluster, address, parts) : null;
         const [node, incarnation] = homeOf(part);
         // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
         const isHalf = node === this.options.name && part.adopter !== undefined && !isMine(cluster.domain, address);
@@ -264,10 +265,15 @@ export class Orphans {
     );
   }
 
-  /** Another node that has an endpoint, or is about to: this one need not have heard of that yet. */
-  #takerOf(parts: readonly FoundPart[]): Adopted {
+  /** Another node that has an endpoint, or is about to: resolves when this one has heard of that, so that a message can be sent there. */
+  async #takerOf({ domain }: ClusteredDomain, address: Address, parts: readonly FoundPart[]): Promise<Adopted> {
     const taken = parts.find((part) => part.kept !== null && homeOf(part)[0] !== this.options.name);
-    return taken ? this.#at(homeOf(taken)[0]) : null;
+    const found = taken ? this.#at(homeOf(taken)[0]) : null;
+    if (found === null || typeof found === 'string') return found;
+    // No client has an empty ticket: the answer says only that nobody is taking the endpoint over there any more.
+    const asked = [domain.name, address, '', false];
+    await new Promise((done) => this.options.rpc.call(found.peer, 'visit', asked, TAKEN_MS, done));
+    return found;
   }
 
   /** The living node that has a part, by the part's record; its ticket may have ended there. null where the node is this one. */

@@ -97,6 +97,12 @@ export class Rpc {
     return 'taken';
   }
 
+  /** The peer has not had the item that was to be answered under a number: returns who waits for that; null: nobody does any more. */
+  withdraw(id: number): ((answer: unknown) => void) | null {
+    const pending = this.#end(id);
+    return pending ? pending.done : null;
+  }
+
   /** Answers all pending calls to a node with null, because the node is not there any more. */
   lost(peer: Peer): void {
     for (const [id, pending] of [...this.#pending]) if (pending.peer === peer) this.#finish(id, null);
@@ -109,13 +115,17 @@ export class Rpc {
   }
 
   #finish(id: number, answer: unknown): void {
+    this.#end(id)?.done(answer);
+  }
+
+  #end(id: number): PendingCall | undefined {
     const pending = this.#pending.get(id);
-    if (!pending) return;
+    if (!pending) return undefined;
     this.#pending.delete(id);
     const due = (this.#due.get(pending.peer) ?? 1) - 1;
     if (due > 0) this.#due.set(pending.peer, due);
     else this.#due.delete(pending.peer);
     pending.cancel();
-    pending.done(answer);
+    return pending;
   }
 }

@@ -20,9 +20,16 @@ export const STREAM_CHARACTERS = 32 * 1024 * 1024;
 /** How many characters are sent again at a time when the other node has not asked. */
 const REPEATED_CHARACTERS = 1024 * 1024;
 
+/** One item of a stream: its kind, then the fields of that kind. */
+type Item = readonly [kind: string, ...fields: unknown[]];
+
 interface Frame {
   readonly seq: number;
-  readonly items: string;
+  items: string;
+  /** When it was sent first, in milliseconds of `performance.now()`. */
+  readonly at: number;
+  /** How many times it was sent and may have come: NATS has not said that nobody was there. */
+  open: number;
 }
 
 interface Waiting {
@@ -52,8 +59,8 @@ export class StreamSender {
      * in a stream that is newer than before.
      */
     private readonly nextEpoch: () => number,
-    /** Sends one frame; `urgent` asks for an acknowledgement at once. */
-    private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => void,
+    /** Sends one frame; `urgent` asks for an acknowledgement at once. False where there is no connection. */
+    private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => boolean,
     /** Called when the stream has begun anew: everything that the other node is to know has to be sent again. */
     private readonly onReset: () => void,
     private readonly metrics: ClusterMetrics,
@@ -89,7 +96,7 @@ export class StreamSender {
   flush(): void {
     if (this.#pending.length === 0) return;
     if (this.backlog > STREAM_CHARACTERS) return this.reset();
-    const frame = { seq: ++this.#seq, items: this.#pending.join() };
+    const frame = { seq: ++this.#seq, items: this.#pending.join(), at: performance.now(), open: 0 };
     this.#pending = [];
     this.#pendingCharacters = 0;
     this.#frames.push(frame);
@@ -131,6 +138,36 @@ export class StreamSender {
     }
     if (count > 0) this.#frames.splice(0, count);
     while (this.#waiting.length > 0 && (this.#waiting[0] as Waiting).seq <= seq) this.#waiting.shift()?.done();
+  }
+
+  /** NATS has said of a frame that was sent that nobody was there. */
+  unheard(epoch: number, seq: number): void {
+    if (epoch !== this.#epoch) return;
+    const frame = this.#frames[seq - (this.#frames[0]?.seq ?? 0)];
+    if (frame) frame.open -= 1;
+  }
+
+  /**
+   * The other node is gone: shows `take` all items that have not been acknowledged, in order, each with how many milliseconds ago it was sent.
+   * `isSure`: the other node has certainly not had the item. Such an item leaves the stream where `take` answers true.
+   */
+  takeBack(take: (item: Item, isSure: boolean, ageMs: number) => boolean): void {
+    const now = performance.now();
+    let isSure = false;
+    const keep = (item: Item, at: number): boolean => !(take(item, isSure, now - at) && isSure);
+    for (const frame of this.#frames) {
+      // Nothing behind a frame that has not come is taken by the other node.
+      isSure ||= frame.open === 0;
+      const items: readonly Item[] = JSON.parse(`[${frame.items}]`);
+      const kept = items.filter((item) => keep(item, frame.at));
+      if (kept.length === items.length) continue;
+      this.#characters -= frame.items.length;
+      frame.items = kept.map((item) => JSON.stringify(item)).join();
+      this.#characters += frame.items.length;
+    }
+    isSure = true;
+    this.#pending = this.#pending.filter((item) => keep(JSON.parse(item), now));
+    this.#pendingCharacters = this.#pending.reduce((sum, { length }) => sum + length + 1, 0);
   }
 
   /** The connection is back: sends again what has not been acknowledged. */
@@ -192,9 +229,10 @@ export class StreamSender {
   }
 
   /** `urgent`: somebody waits for the acknowledgement of this frame, or of an earlier one that did not ask for it at once. */
-  #transmit({ seq, items }: Frame, urgent: boolean): void {
+  #transmit(frame: Frame, urgent: boolean): void {
+    const { seq, items } = frame;
     this.metrics.framesSent += 1;
     this.metrics.charactersSent += items.length;
-    this.transmit(this.#epoch, seq, urgent, items);
+    if (this.transmit(this.#epoch, seq, urgent, items)) frame.open += 1;
   }
 }

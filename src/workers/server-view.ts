@@ -75,6 +75,8 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     framesSent: sum('framesSent'),
     framesRepeated: sum('framesRepeated'),
     framesDropped: sum('framesDropped'),
+    sentAgain: sum('sentAgain'),
+    inDoubt: sum('inDoubt'),
     charactersSent: sum('charactersSent'),
     callsForwarded: sum('callsForwarded'),
     answersGivenUp: sum('answersGivenUp'),

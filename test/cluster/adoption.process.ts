@@ -53,6 +53,19 @@ async function lost(node: ProcessNode, other: string): Promise<void> {
   while ((await node.process.event('node lost')).node !== other);
 }
 
+/** Resolves when NATS knows that a node is gone. */
+async function noneReads(nats: NatsServer, node: string): Promise<void> {
+  const connection = await connect({ servers: nats.url });
+  const ask = () => connection.request(`nextalk.node.${Buffer.from(node).toString('hex')}`, '', { timeout: 1000 });
+  await until(`nobody at ${node}`, () =>
+    ask().then(
+      () => false,
+      (error) => /no responders/i.test(String(error)),
+    ),
+  );
+  await connection.close();
+}
+
 /** Connects where the client is told to come later until it is let in. */
 async function comeBack(client: CountingSocket, port: number): Promise<void> {
   client.port = port;
@@ -105,12 +118,7 @@ const scenes: Readonly<Record<string, Scene>> = {
       alice.disconnect();
       await comeBack(alice, n3.port);
       await alice.until(() => alice.frames.some(({ missed }) => missed === true), 'missed');
-      // Until this node knows as well that the first one is gone, it sends messages there.
-      await until('a message delivered at the other node', async () => {
-        const fields = { from: 'carl', to: 'alice', body: 'after', receipt: '1' };
-        const { body } = await n2.site().post('/v5/messages', fields);
-        return (body as { readonly outcome: string }).outcome === 'delivered';
-      });
+      await n2.site().push('carl', 'alice', 'after');
       await alice.has(2);
       t.strictSame(alice.bodies, ['before', 'after']);
       t.strictSame(await n2.site().presences('alice'), { alice: 'available' });
@@ -122,6 +130,48 @@ const scenes: Readonly<Record<string, Scene>> = {
       t.equal((await n2.site().post('/v5/messages', other)).status, 404);
       const wrong = `${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`;
       t.equal((await n2.site().post('/v5/messages', { ticket: wrong, to: 'bob', body: 'x' })).status, 404);
+    },
+
+  'a node is killed: what is sent to its users comes to them once and in order, also what was sent before the others knew of its end':
+    async (t, cluster) => {
+      const [n1, n2, n3] = await cluster.nodes();
+      const arrive = async (node: ProcessNode, name: string): Promise<CountingSocket> => {
+        const { ticket } = await node.site().online(name);
+        const client = n2.own(new CountingSocket(node.port, ticket));
+        await client.connect();
+        return client;
+      };
+      const [hugo, iris] = [await arrive(n1, 'hugo'), await arrive(n1, 'iris')];
+      const irisElsewhere = await arrive(n2, 'iris');
+      await written(cluster.nats, [n1, n2]);
+      const killed = await cluster.killFirst();
+      await noneReads(cluster.nats, killed);
+      const sent: string[] = [];
+      const send = async (): Promise<void> => {
+        const body = `message ${sent.length}`;
+        sent.push(body);
+        for (const to of ['hugo', 'iris']) await n3.site().push('carl', to, body);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      let isLost = false;
+      void lost(n3, killed).then(() => {
+        isLost = true;
+      });
+      while (!isLost) await send();
+      const duringLease = sent.length;
+      for (let n = 0; n < 5; n += 1) await send();
+      hugo.disconnect();
+      await comeBack(hugo, n2.port);
+      for (let n = 0; n < 5; n += 1) await send();
+      for (const client of [hugo, irisElsewhere]) {
+        await client.until(() => client.bodies.includes(sent.at(-1) as string), 'the last');
+        t.strictSame(
+          client.bodies,
+          sent,
+          `of ${sent.length} messages ${duringLease} were sent before the end of the lease`,
+        );
+      }
+      iris.disconnect();
     },
 
   'a node is killed: its client that is connected through another one is told to come again, with 1012, and goes on':

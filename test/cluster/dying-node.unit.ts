@@ -148,18 +148,22 @@ for (const isConnected of [true, false]) {
     const before = connect(client, 'first');
     await tell(network, sending, 'one');
     t.strictSame(before.log, ['one']);
+    const say = (body: string) => push(sending.domain, parameters({ from: 'bob', to: 'ada', body }), () => undefined);
+    // The node that dies may have had this one, but not the next.
+    say('two');
+    await turn();
     network.kill(dying);
     const { position } = before;
-    push(sending.domain, parameters({ from: 'bob', to: 'ada', body: 'two' }), () => undefined);
+    say('three');
     await settle(network);
-    await tell(network, sending, 'three');
-    t.strictSame(before.log, ['one', 'missed', 'three']);
+    await tell(network, sending, 'four');
+    t.strictSame(before.log, ['one', 'missed', 'three', 'four']);
     if (isConnected) return;
     const after = connect(client, position);
     await settle(network);
     t.strictSame(
       after.log,
-      ['missed', 'one', 'three'],
+      ['missed', 'one', 'three', 'four'],
       'where its connection broke before; with what it had not confirmed',
     );
     const again = connect(client, after.position);
@@ -183,3 +187,58 @@ t.test('a client hears of what a node that dies has sent through another one tha
   await tell(network, other, 'two');
   t.strictSame(heard.log, ['missed', 'two']);
 });
+
+for (const durability of ['restart', 'always'] as const) {
+  t.test(
+    `${durability}: what is said to a user of a dead node before the others know comes when they do, once and in order`,
+    async (t) => {
+      for (const isAtOnce of [true, false]) {
+        const network = new Network(3, durability);
+        t.teardown(() => {
+          for (const node of network.nodes) node.close();
+        });
+        const [dying, one, other] = network.nodes as [ModelNode, ModelNode, ModelNode];
+        online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+        await settle(network);
+        network.clock.advance(200);
+        await settle(network);
+        const answers: (boolean | null)[] = [];
+        const tell = (node: ModelNode, ...bodies: readonly string[]): void => {
+          for (const body of bodies) {
+            const at = answers.push(null) - 1;
+            push(node.domain, parameters({ from: `by${node.name}`, to: 'ada', body }), (result) => {
+              answers[at] = !result || !isReplyError(result);
+            });
+          }
+        };
+        // This one is on its way when the node dies, which may have had it.
+        tell(one, 'lost');
+        await turn();
+        network.kill(dying);
+        tell(one, '1', '2', '3');
+        tell(other, '1', '2', '3');
+        await settle(network, (stream) => stream.startsWith(`items ${dying.name} `));
+        // The lease ends on both nodes at once, or on one first.
+        if (isAtOnce)
+          for (const name of [one.name, other.name]) network.streams.get(`items ${dying.name} ${name}`)?.shift()?.();
+        else await settle(network, (stream) => stream === `items ${dying.name} ${other.name}`);
+        tell(one, '4', '5');
+        await settle(network);
+        tell(other, '4', '5');
+        tell(one, '6');
+        await settle(network);
+        const tickets = [one, other].flatMap(({ domain }) => [...domain.tickets.values()]);
+        const queued = tickets.flatMap(({ queued }) =>
+          queued.map(({ fields }) => fields as { from: string; body: string }),
+        );
+        const from = ({ name }: ModelNode): string =>
+          queued.flatMap((message) => (message.from === `by${name}` ? [message.body] : [])).join(' ');
+        t.strictSame([tickets.length, from(one), from(other)], [1, '1 2 3 4 5 6', '1 2 3 4 5']);
+        t.ok(
+          answers.slice(1).every((answer) => answer === true),
+          'each call is answered',
+        );
+      }
+    },
+  );
+}

@@ -97,7 +97,7 @@ class Node {
         barrier: (done) => done(),
         incarnation,
       },
-      rpc: { call: () => undefined },
+      rpc: { call: (_peer, _kind, _fields, _ms, done) => void setImmediate(done, null) },
       isYoung: () => true,
       now: () => 0,
       isFirst: () => false,

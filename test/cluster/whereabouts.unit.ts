@@ -25,6 +25,7 @@ function find(
         callAll: () => undefined,
         expect: () => 0,
         answer: () => undefined,
+        withdraw: () => null,
       },
       isAnswering: false,
       leaving: {
@@ -41,6 +42,7 @@ function find(
       laterS: () => 1,
       revive: () => false,
       isTaking: () => false,
+      wait: () => false,
       whenTaken: (_a, done) => done(adopted !== 'later'),
     },
   });

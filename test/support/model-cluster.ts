@@ -11,7 +11,6 @@ import { DomainMessages, HeldMessages } from '../../src/cluster/held-messages.js
 import { HybridClock } from '../../src/cluster/hybrid-clock.js';
 import { take } from '../../src/cluster/incoming.js';
 import { ClusterJournal } from '../../src/cluster/journal.js';
-import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { Leaving } from '../../src/cluster/leaving.js';
 import { LeftQueues } from '../../src/cluster/left-queues.js';
 import { type LocalNode, nodeOfToken, RANDOM_DIGITS } from '../../src/cluster/local-node.js';
@@ -25,6 +24,7 @@ import { encodePacket } from '../../src/protocols/frame.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { MemoryStore } from './memory-store.js';
 import { MemoryStream } from './memory-stream.js';
+import { slowPort } from './slow-port.js';
 
 type Task = () => void;
 
@@ -120,43 +120,6 @@ export class Network {
   }
 }
 
-/** JetStream's stream as a node uses it: each request, and each answer, is on its way until the test moves it on. */
-function slowPort(
-  stream: MemoryStream,
-  network: Network,
-  node: { readonly name: string; readonly isDead: boolean },
-): KeptStream {
-  const later = (run: Task): void =>
-    network.post(`js ${node.name} jetstream`, () => {
-      if (!node.isDead) run();
-    });
-  const answer = (run: Task): void =>
-    network.post(`answer jetstream ${node.name}`, () => {
-      if (!node.isDead) run();
-    });
-  return new Proxy(stream as unknown as KeptStream, {
-    get: (target, method) => {
-      const found = Reflect.get(target, method) as (...args: readonly unknown[]) => unknown;
-      return (...args: readonly unknown[]) => {
-        if (method === 'write') {
-          const [key, data, done, expected] = args as [string, string, (answer: unknown) => void, number | null];
-          later(() => stream.write(key, data, (said) => answer(() => done(said)), expected ?? null));
-          return undefined;
-        }
-        if (method === 'remove') return later(() => void found.apply(stream, [...args]));
-        return new Promise((resolve, reject) => {
-          later(() => {
-            (found.apply(stream, [...args]) as Promise<unknown>).then(
-              (value) => answer(() => resolve(value)),
-              (error) => answer(() => reject(error)),
-            );
-          });
-        });
-      };
-    },
-  });
-}
-
 export class ModelNode implements LocalNode {
   readonly peers = new Map<string, Peer>();
   readonly tokenPrefix: string;
@@ -246,6 +209,7 @@ export class ModelNode implements LocalNode {
   #send(peer: Peer, item: string): void {
     if (!peer.up || this.isDead) return;
     const other = this.network.node(peer.name);
+    if (other.isDead) return void this.#unheard.push([peer, item]);
     this.network.post(`items ${this.name} ${peer.name}`, () => other.receive(this.name, JSON.parse(item)));
   }
 
@@ -280,6 +244,8 @@ export class ModelNode implements LocalNode {
   }
 
   readonly #released = new Map<Peer, Task[]>();
+  /** Items that were sent to nodes which were dead by then, as NATS says. */
+  #unheard: (readonly [Peer, string])[] = [];
 
   #answer(): void {
     const { rpc } = this;
@@ -324,6 +290,12 @@ export class ModelNode implements LocalNode {
   }
 
   #end(peer: Peer): void {
+    const unheard = this.#unheard.filter(([to]) => to === peer);
+    this.#unheard = this.#unheard.filter(([to]) => to !== peer);
+    for (const [, item] of unheard) {
+      const [kind, , ...fields] = JSON.parse(item);
+      this.cluster.packets.sendAgain(kind, fields, true, 0);
+    }
     for (const release of this.#released.get(peer) ?? []) release();
     this.#released.delete(peer);
     this.#adoption.lost(peer);

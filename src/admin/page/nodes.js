@@ -13,6 +13,8 @@ const TOTALS = [
   ['Frames sent', 'framesSent'],
   ['Frames repeated', 'framesRepeated'],
   ['Frames dropped', 'framesDropped'],
+  ['Messages sent again', 'sentAgain'],
+  ['Messages in doubt', 'inDoubt'],
   ['Characters sent', 'charactersSent'],
 ];
 
