@@ -1,7 +1,6 @@
 /** The configuration of one domain: its type, and the rules for it that no schema can say. */
 import { createHash } from 'node:crypto';
-import type { ValidateFunction } from 'ajv';
-import { ajv, explain } from './config-errors.js';
+import { validatorOf } from './config-errors.js';
 import { domainSchema } from './config-schema.js';
 import type { EventKind } from './event-kinds.js';
 import { leadsInside } from './inside.js';
@@ -223,7 +222,7 @@ export function freeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
-const validate: ValidateFunction<FileDomain> = ajv.compile(domainSchema);
+const validate = validatorOf<FileDomain>(domainSchema);
 
 /**
  * Completes and validates one domain by itself, plain JSON in the shape of the file. Answers it frozen, or one line for each
@@ -233,8 +232,8 @@ export function loadDomain(
   input: object,
   surroundings: Surroundings,
 ): { readonly domain: DomainConfig } | { readonly errors: readonly string[] } {
-  const data: unknown = structuredClone(input);
-  if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
-  const errors = domainErrors(data, surroundings);
-  return errors.length > 0 ? { errors } : { domain: freeze(domainOf(data)) };
+  const validated = validate(structuredClone(input));
+  if ('errors' in validated) return validated;
+  const errors = domainErrors(validated.valid, surroundings);
+  return errors.length > 0 ? { errors } : { domain: freeze(domainOf(validated.valid)) };
 }

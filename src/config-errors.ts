@@ -1,23 +1,43 @@
 /** What is wrong with a configuration, in words: a line for each mistake, which begins with its path. */
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { formats } from './config-formats.js';
 
-/** Completes what it validates with the defaults of the schema. */
-export const ajv = new Ajv({
-  allErrors: true,
-  useDefaults: true,
-  allowUnionTypes: true,
-  verbose: true,
-  strictRequired: false,
-  // A validator runs only once or twice: optimizing its code and checking the schemas themselves would take longer than running it.
-  code: { optimize: false },
-  meta: false,
-  validateSchema: false,
-});
-for (const [name, { check }] of formats) ajv.addFormat(name, check);
+function newCompiler(): Ajv {
+  const ajv = new Ajv({
+    allErrors: true,
+    useDefaults: true,
+    allowUnionTypes: true,
+    verbose: true,
+    strictRequired: false,
+    // A validator runs only once or twice: optimizing its code and checking the schemas themselves would take longer than running it.
+    code: { optimize: false },
+    meta: false,
+    validateSchema: false,
+  });
+  for (const [name, { check }] of formats) ajv.addFormat(name, check);
+  return ajv;
+}
+
+/** What is a `T` by a schema, completed with the defaults of the schema; or a line for each mistake. */
+export type Validated<T> = { readonly valid: T } | { readonly errors: string[] };
+
+let compiler: Ajv | undefined;
+
+/**
+ * Answers what validates by a schema, and completes its argument. The schema is compiled when it is first needed: workers, which are given a
+ * configuration that is valid, do without its code.
+ */
+export function validatorOf<T>(schema: object): (data: unknown) => Validated<T> {
+  let validate: ValidateFunction<T> | undefined;
+  return (data) => {
+    compiler ??= newCompiler();
+    validate ??= compiler.compile<T>(schema);
+    return validate(data) ? { valid: data } : { errors: [...new Set((validate.errors ?? []).map(explain))] };
+  };
+}
 
 /** One line for a schema error: where, and what is wrong with it. Never the value, which may be a secret. */
-export function explain(error: ErrorObject): string {
+function explain(error: ErrorObject): string {
   const path = error.instancePath
     .split('/')
     .slice(1)

@@ -2,7 +2,6 @@
  * The configuration: its type, and the way from a plain object (a file, flags and environment merged) to a complete,
  * validated and frozen Config. Meaning, unit, default and bounds of each key are in config-schema.ts.
  */
-import type { ValidateFunction } from 'ajv';
 import {
   BUILT_IN_ON_LOOPBACK,
   builtIn,
@@ -14,7 +13,7 @@ import {
   freeze,
   isLoopback,
 } from './config-domain.js';
-import { ajv, explain } from './config-errors.js';
+import { validatorOf } from './config-errors.js';
 import { configSchema } from './config-schema.js';
 
 export type { ClientWay, DomainConfig, DomainLimits, HistoryConfig, ServiceConfig } from './config-domain.js';
@@ -153,7 +152,7 @@ interface Complete extends Omit<Config, 'domains' | 'trustProxy'> {
   readonly domains: readonly FileDomain[];
 }
 
-const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
+const validate = validatorOf<Complete>(configSchema);
 
 /**
  * Completes and validates a configuration. `input` is plain JSON in the shape of the file; it is not changed. Answers
@@ -161,8 +160,9 @@ const validate: ValidateFunction<Complete> = ajv.compile(configSchema);
  * `processes`: how many are to serve by it; several are a cluster, whoever starts their NATS.
  */
 export function loadConfig(input: unknown, processes = 1): { config: Config } | { errors: string[] } {
-  const data: unknown = structuredClone(input);
-  if (!validate(data)) return { errors: [...new Set((validate.errors ?? []).map(explain))] };
+  const validated = validate(structuredClone(input));
+  if ('errors' in validated) return validated;
+  const { valid: data } = validated;
   const isCluster = data.cluster.nats.length > 0 || processes > 1;
   const own = isCluster ? inCluster(data, input as Named) : data;
   const isBuiltIn = own.domains.length === 0;
@@ -199,9 +199,10 @@ function inCluster(complete: Complete, named: Named): Complete {
 
 /** The built-in domain, with the defaults that one in the file gets. */
 function withBuiltIn(complete: Complete): Complete {
-  const data: unknown = { ...complete, domains: [{ ...builtIn, ...(complete.data !== 'none' && { history: {} }) }] };
-  if (!validate(data)) throw new Error('the built-in domain does not fit the schema');
-  return data;
+  const domain = { ...builtIn, ...(complete.data !== 'none' && { history: {} }) };
+  const validated = validate({ ...complete, domains: [domain] });
+  if ('errors' in validated) throw new Error('the built-in domain does not fit the schema');
+  return validated.valid;
 }
 
 /** What no schema can say: rules between keys, and what this version cannot do yet. */

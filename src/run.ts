@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { readCertificate } from './certificate.js';
 import { parseArguments, readConfig } from './command-line.js';
 import { type Config, isLoopback } from './config.js';
-import { tuneEngine } from './engine.js';
+import { resumeOptimizer, tuneEngine } from './engine.js';
 import { answerHangups } from './hangup.js';
 import { drainAndExit, startProblem, surviveBugs } from './lifecycle.js';
 import { configureLog, flushLog, log, onTerminal, print } from './log.js';
@@ -110,8 +110,14 @@ interface Serving {
 
 // Each loads what it needs: a parent of workers holds no server.
 async function start(config: Config, workers: number): Promise<Serving> {
-  if (workers === 1) return (await import('./server.js')).startServer(config);
-  return (await import('./workers/supervisor.js')).startWorkers(config, workers);
+  if (workers === 1) {
+    const { startServer } = await import('./server.js');
+    resumeOptimizer();
+    return startServer(config);
+  }
+  const { startWorkers } = await import('./workers/supervisor.js');
+  resumeOptimizer();
+  return startWorkers(config, workers);
 }
 
 async function serve(

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { type Config, isLoopback, limitsOf, loadConfig } from '../src/config.js';
+import { validatorOf } from '../src/config-errors.js';
 import { type ConfigSchema, configSchema } from '../src/config-schema.js';
 
 function load(input: unknown): Config {
@@ -318,4 +319,9 @@ t.test('every key has a description and a default, unless it must be given', asy
       /^\.(tls\.(cert|key)|domains\[\]\.(domain|apikey|limits\..+)|admin\.token\[\]\.(token|domains))$/.test(path);
     t.equal('default' in schema, !mustBeGiven, `${path} has a default`);
   }
+});
+
+t.test('a schema is not compiled before something is validated by it: workers are given what is valid', async (t) => {
+  const validate = validatorOf({ type: 'no type at all' });
+  t.throws(() => validate({}), /type/);
 });
