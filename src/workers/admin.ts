@@ -50,9 +50,13 @@ class Workers {
 
   async health(): Promise<Health> {
     const answers = await this.requests.readiness();
-    const remarks = answers.flatMap((answer) => answer?.body.trim().split('\n').slice(1) ?? []);
+    const remarks = answers.flatMap(({ name, answer }) =>
+      answer === null
+        ? `${name} does not answer: it starts, has ended or hangs`
+        : answer.body.trim().split('\n').slice(1),
+    );
     return {
-      ready: answers.length > 0 && answers.every((answer) => answer?.status === 200),
+      ready: answers.length > 0 && answers.every(({ answer }) => answer?.status === 200),
       remarks: [...new Set(remarks)],
     };
   }

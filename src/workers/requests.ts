@@ -109,11 +109,13 @@ export class Requests {
   }
 
   /** The answer of each worker's `/readyz`, whatever its status; null where a worker gave none. */
-  async readiness(): Promise<readonly (Answer | null)[]> {
+  async readiness(): Promise<readonly { readonly name: string; readonly answer: Answer | null }[]> {
+    const request = { method: 'GET', path: '/readyz', body: '' };
     return Promise.all(
-      this.ports().map(({ url, token }) =>
-        url === null ? null : this.#ask({ method: 'GET', path: '/readyz', body: '' }, url, token),
-      ),
+      this.ports().map(async ({ name, url, token }) => ({
+        name,
+        answer: url === null ? null : await this.#ask(request, url, token),
+      })),
     );
   }
 }

@@ -76,7 +76,9 @@ t.test('a server with workers and no token', { skip }, async (t) => {
     const text = await (await fetch(`${admin}/metrics`)).text();
     t.match(text, `nextalk_worker_counted{worker="${notCounted}"} 0`);
     t.notMatch(text, `nextalk_rooms{worker="${notCounted}"}`);
-    t.equal((await fetch(`${admin}/readyz`)).status, 503);
+    const readiness = await fetch(`${admin}/readyz`);
+    t.equal(readiness.status, 503);
+    t.match(await readiness.text(), `not ready\n${notCounted} does not answer`);
     process.kill(victim, 'SIGCONT');
     t.match(await (await fetch(`${admin}/api/stats`)).json(), { notCounted: [] });
   });
