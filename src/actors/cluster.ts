@@ -75,8 +75,8 @@ export interface SessionMover {
   passed(clientId: string): void;
   /** Has a session give its state to `SessionRecords.put`. */
   keep(clientId: string): void;
-  /** Brings back a session of a node that is gone; `done` gets whether it is here, as every node then knows. */
-  restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void;
+  /** Brings back a session of a node that is gone; `done` gets whether it is here, as every node then knows, or null where it is damaged. */
+  restore(clientId: string, kept: KeptSessionState, done: (isTaken: boolean | null) => void): void;
   /** The numbers of publications that wait in a session of a node that is gone, and that are deleted messages or carry one. */
   deletedIn(kept: Pick<KeptSessionState, 'state' | 'fresh'>, deletion: Deletion): readonly number[];
 }

@@ -141,9 +141,10 @@ function readBatch({ domain }: ClusteredDomain, text: string, own: string): Batc
   if (typeof read !== 'object' || read === null) return null;
   const packets = numberedPackets(read.packets, domain.name, domain.runtime.clock.now());
   const { endpoints } = read;
-  if (!packets || !Array.isArray(endpoints)) return null;
+  // Where one is malformed the node that has them keeps all.
+  if (!packets || packets.includes(null) || !Array.isArray(endpoints)) return null;
   const found = endpoints.map((one) => readEndpoint(domain.name, one, own));
-  return found.includes(null) ? null : { endpoints: found as Endpoint[], packets };
+  return found.includes(null) ? null : { endpoints: found as Endpoint[], packets: packets as Packet[] };
 }
 
 function readEndpoint(domain: string, value: unknown, own: string): Endpoint | null {

@@ -8,6 +8,7 @@ import type { MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import { nameOf } from '../actors/unseen.js';
+import { damaged } from '../damaged.js';
 import { Commits } from '../store/commits.js';
 import { JetStreamError } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
@@ -45,13 +46,13 @@ function startOf(key: string): Start {
   return [Buffer.from(node, 'base64url').toString(), Number(incarnation)];
 }
 
-/** Reads the record of a message; null where it has another shape. */
-function readPacket(domain: string, data: string): Packet | null {
+/** Reads the record of a message; null where it is damaged. */
+function readPacket(domain: string, key: string, data: string): Packet | null {
   try {
     const [wire, fromClient, at] = JSON.parse(data) as [unknown, unknown, unknown];
-    return packetFrom([wire, fromClient], domain, Number(at));
+    return packetFrom([wire, fromClient], domain, Number(at)) ?? damaged('message', key);
   } catch {
-    return null;
+    return damaged('message', key);
   }
 }
 
@@ -176,12 +177,12 @@ export class HeldMessages {
     const prefix = `${subjectOf(domain, owner)}.${word(node)}.`;
     const records = (await this.stream.readAll(prefix)).map(({ key, data }) => {
       const [incarnation = 0, number = 0] = key.slice(prefix.length).split('.').map(Number);
-      return { incarnation, number, data };
+      return { incarnation, number, key, data };
     });
     // A write that was tried again has a higher revision than later ones: the numbers have the order.
     records.sort((a, b) => a.incarnation - b.incarnation || a.number - b.number);
-    return records.flatMap(({ incarnation, number, data }) => {
-      const packet = incarnation > last ? null : readPacket(domain, data);
+    return records.flatMap(({ incarnation, number, key, data }) => {
+      const packet = incarnation > last ? null : readPacket(domain, key, data);
       return packet ? [{ incarnation, number, packet }] : [];
     });
   }
@@ -205,7 +206,7 @@ export class HeldMessages {
 
   async #forgetRecord(domain: string, key: string, isForgotten: (packet: Packet) => boolean): Promise<void> {
     const record = await this.stream.read(key);
-    const packet = record && readPacket(domain, record.data);
+    const packet = record && readPacket(domain, key, record.data);
     if (!record || !packet || !isForgotten(packet)) return;
     await this.stream.erase(record.revision).catch(async (error: unknown) => {
       // A node that has taken the endpoint over, or its client, may have been faster.

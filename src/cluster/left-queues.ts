@@ -10,6 +10,7 @@ import type { Address } from '../actors/address.js';
 import { isKeptQueues, type KeptQueues } from '../actors/kept.js';
 import type { Packet } from '../actors/packet.js';
 import { BoundedMap } from '../bounded-map.js';
+import { damaged } from '../damaged.js';
 import type { KeptStream } from './kept-stream.js';
 import { type NumberedPackets, numberedPackets } from './numbered-packets.js';
 import { piecesOf } from './pieces.js';
@@ -34,8 +35,8 @@ const NOTHING = { queues: null, packets: [], at: 0 };
 export interface Left {
   /** null: nothing ever came into the queues. */
   readonly queues: KeptQueues | null;
-  /** The packets by their numbers in `queues`. */
-  readonly packets: readonly Packet[];
+  /** The packets by their numbers in `queues`; null: it is damaged. */
+  readonly packets: readonly (Packet | null)[];
 }
 
 /** The text of what is left of an endpoint; `now`: the time in milliseconds since the epoch. */
@@ -73,8 +74,13 @@ export class LeftQueues {
 
   /** What a start of a node has left of an endpoint, by the JSON in its record; null where that is damaged. Rejects with a JetStreamError. */
   async read(domain: string, address: Address, start: Start, left: unknown): Promise<Left | null> {
-    if (typeof left !== 'number') return leftOf(domain, left);
     const prefix = prefixOf(domain, address, start);
+    const value = typeof left === 'number' ? await this.#readPieces(prefix, left) : left;
+    return leftOf(domain, value) ?? damaged('queues', prefix);
+  }
+
+  /** The value of a text in so many pieces; null where one is missing, or they are no JSON. Rejects with a JetStreamError. */
+  async #readPieces(prefix: string, left: number): Promise<unknown> {
     const pieces: string[] = [];
     for (let at = 0; at < left; at += READ_AT_ONCE) {
       const keys = Array.from({ length: Math.min(left - at, READ_AT_ONCE) }, (_, n) => `${prefix}${at + n}`);
@@ -84,7 +90,7 @@ export class LeftQueues {
       }
     }
     try {
-      return leftOf(domain, JSON.parse(pieces.map((piece) => JSON.parse(piece) as string).join('')));
+      return JSON.parse(pieces.map((piece) => JSON.parse(piece) as string).join(''));
     } catch {
       return null;
     }
@@ -111,7 +117,8 @@ export class LeftQueues {
 
   /** The nodes that have left endpoints, with the domains of these. Rejects with a JetStreamError. */
   async marks(): Promise<readonly (readonly [domain: string, node: string])[]> {
-    return (await this.stream.readAll('m.')).map(({ data }) => JSON.parse(data) as [string, string]);
+    const records = await this.stream.readAll('m.');
+    return records.map(({ key, data }) => readMark(key, data)?.of ?? null).filter((of) => of !== null);
   }
 
   /** All that the node had left of the domain has been taken over. */
@@ -137,7 +144,7 @@ export class LeftQueues {
   #endOf(key: string): Promise<End | null> {
     const known = this.#ends.get(key);
     if (known) return known;
-    const end = this.stream.read(key).then((record) => record && endOf(record.data));
+    const end = this.stream.read(key).then((record) => record && (readMark(key, record.data)?.end ?? null));
     this.#ends.set(key, end);
     end.catch(() => this.#ends.delete(key));
     return end;
@@ -148,9 +155,19 @@ export class LeftQueues {
   }
 }
 
-function endOf(data: string): End | null {
-  const [, , era, except] = JSON.parse(data) as readonly unknown[];
-  return typeof era === 'string' && Array.isArray(except) ? { era, except: new Set(except) } : null;
+/** The mark of a record: the domain and the node that it is of, and how the node has ended, where it says so; null where it is damaged. */
+function readMark(
+  key: string,
+  data: string,
+): { readonly of: readonly [string, string]; readonly end: End | null } | null {
+  try {
+    const [domain, node, era, except] = JSON.parse(data) as readonly unknown[];
+    if (typeof domain !== 'string' || typeof node !== 'string') return damaged('mark', key);
+    const isEnd = typeof era === 'string' && Array.isArray(except);
+    return { of: [domain, node], end: isEnd ? { era, except: new Set(except) } : null };
+  } catch {
+    return damaged('mark', key);
+  }
 }
 
 function leftOf(domain: string, value: unknown): Left | null {

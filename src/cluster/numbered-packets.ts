@@ -29,18 +29,12 @@ export class NumberedPackets {
 }
 
 /**
- * The packets of such a text, by their numbers; null where they are malformed. `at`: the time in milliseconds since the epoch from which
- * what is left to packets that expire counts.
+ * The packets of such a text, by their numbers, null for each that is malformed; null where the text has none. `at`: the time in
+ * milliseconds since the epoch from which what is left to packets that expire counts.
  */
-export function numberedPackets(value: unknown, domain: string, at: number): readonly Packet[] | null {
+export function numberedPackets(value: unknown, domain: string, at: number): readonly (Packet | null)[] | null {
   if (!Array.isArray(value)) return null;
-  const found: Packet[] = [];
-  for (const one of value) {
-    const packet = Array.isArray(one) ? packetFrom(one, domain, at) : null;
-    if (!packet) return null;
-    found.push(packet);
-  }
-  return found;
+  return value.map((one) => (Array.isArray(one) ? packetFrom(one, domain, at) : null));
 }
 
 /** A packet of which it is known whether a client has sent it; null where it is malformed. `at` as above. */

@@ -139,11 +139,10 @@ export class Orphans {
   find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done, bytes = 0): void {
     const { domain } = cluster;
     const start = (): void => {
-      const isTaking = this.#open.has(address);
-      // A client comes when its takeover is over; a message, when the endpoint is here.
+      // A ticket that was not here when this was asked for (whereabouts.ts) comes with a takeover, and is looked for when that is over.
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
-      if (isHere && (token === null || !isTaking)) return done('here');
-      if (isTaking) return this.#wait(address, bytes, start, done);
+      if (isHere) return done('here');
+      if (this.#open.has(address)) return this.#wait(address, bytes, start, done);
       this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };
     start();

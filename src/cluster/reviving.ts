@@ -29,7 +29,7 @@ export interface RevivingOptions {
 /** What an endpoint goes on with. `era`: the new era of its clients' positions; null: the old one goes on. */
 interface Waiting {
   readonly queues: KeptQueues | null;
-  readonly packets: readonly Packet[];
+  readonly packets: readonly (Packet | null)[];
   readonly era: string | null;
 }
 
@@ -101,6 +101,6 @@ function waitingOf(
   return { packets, queues: withMore(left?.queues ?? queuesOf(target, kept), numbers, isFor) };
 }
 
-function nameOfMessage(packet: Packet): string {
-  return packet.kind === 'message' ? nameOf(packet) : '';
+function nameOfMessage(packet: Packet | null): string {
+  return packet?.kind === 'message' ? nameOf(packet) : '';
 }

@@ -1,6 +1,7 @@
 /** The head of an MQTT session in JetStream, its publications, and the keys of a session's records (session-records.ts). */
+import { damaged } from '../damaged.js';
 import { part } from '../store/keys.js';
-import type { KeptStream } from './kept-stream.js';
+import type { KeptStream, Record } from './kept-stream.js';
 import { word } from './ticket-records.js';
 
 /** The head of a session as it is in JetStream. */
@@ -51,7 +52,7 @@ export async function itemsOf(stream: Pick<KeptStream, 'readAll'>, key: string):
 /** The heads of all sessions of a domain. Rejects with a JetStreamError. */
 export async function headsOf(stream: Pick<KeptStream, 'readAll'>, domain: string): Promise<readonly FoundSession[]> {
   const heads = await stream.readAll(`h.${word(domain)}.`);
-  return heads.flatMap(({ data, revision }) => parse(data, revision) ?? []);
+  return heads.flatMap((head) => parse(head) ?? []);
 }
 
 /** The texts of publications by their numbers, in the order of these. */
@@ -60,13 +61,14 @@ export function textsOf(items: readonly FoundItem[]): readonly (readonly [number
   return [...texts].sort(([a], [b]) => a - b);
 }
 
-export function parse(data: string, revision: number): FoundSession | null {
+/** The head of a session by its record; null where that is damaged. */
+export function parse({ key, revision, data }: Record & { readonly key: string }): FoundSession | null {
   try {
     const [, clientId, node, incarnation, stamp, subscribed, state] = JSON.parse(data) as unknown[];
     const texts = [clientId, node, state].every((one) => typeof one === 'string');
-    if (!texts || ![incarnation, stamp, subscribed].every(Number.isFinite)) return null;
+    if (!texts || ![incarnation, stamp, subscribed].every(Number.isFinite)) return damaged('session', key);
     return { revision, clientId, node, incarnation, stamp, subscribed, state } as FoundSession;
   } catch {
-    return null;
+    return damaged('session', key);
   }
 }

@@ -158,11 +158,19 @@ export class SessionOrphans {
     const { sessions, domain } = cluster;
     const { clientId } = found;
     const stamp = found.stamp - 1;
+    const claimed = sessions.stampOf(clientId);
     const kept = await records.take(sessions.domain, found, stamp);
     sessions.adopt(clientId, stamp);
-    const isTaken = await new Promise<boolean>((done) =>
+    const isTaken = await new Promise<boolean | null>((done) =>
       sessions.mover ? sessions.mover.restore(clientId, kept, done) : done(false),
     );
+    if (isTaken === null) {
+      // Whoever comes for it begins a new one.
+      records.of(sessions.domain).end(clientId);
+      if (claimed > 0) sessions.adopt(clientId, claimed);
+      else sessions.release(clientId);
+      return null;
+    }
     if (!isTaken) {
       records.forget(domain.name, clientId);
       sessions.release(clientId);

@@ -10,7 +10,7 @@
 import type { KeptSessionState, SessionRecords } from '../actors/cluster.js';
 import type { Clock } from '../clock.js';
 import type { SessionDomain } from './adopted.js';
-import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
+import type { JetStreamPort } from './jetstream-port.js';
 import type { KeptStream } from './kept-stream.js';
 import {
   type FoundSession,
@@ -129,8 +129,13 @@ export class StoredSessions {
 
   /** The head of a session; null: there is none. Rejects with a JetStreamError. */
   async read(domain: string, clientId: string): Promise<FoundSession | null> {
-    const record = await this.options.stream.read(headOf(keyOf(domain, clientId)));
-    return record && parse(record.data, record.revision);
+    return (await this.#readHead(keyOf(domain, clientId)))?.head ?? null;
+  }
+
+  /** The revision of a session's head, and the head, null where it is damaged; null: there is none. Rejects with a JetStreamError. */
+  async #readHead(key: string): Promise<{ readonly revision: number; readonly head: FoundSession | null } | null> {
+    const record = await this.options.stream.read(headOf(key));
+    return record && { revision: record.revision, head: parse({ key: headOf(key), ...record }) };
   }
 
   /** The client ids of all sessions of a domain. Rejects with a JetStreamError. */
@@ -292,13 +297,13 @@ export class StoredSessions {
     // Until this is answered the head is not written: nobody is told that it is, and a session that ends waits to know its head.
     own.open += 1;
     own.isWritingHead = true;
-    const found = await this.read(domain.name, clientId).catch((error: unknown) => error);
+    const found = await this.#readHead(key).catch(() => 'unavailable' as const);
     own.open -= 1;
     own.isWritingHead = false;
     if (this.#own.get(key) !== own) return;
     failed();
-    if (found instanceof JetStreamError) return this.#writeLater(own);
-    const head = found as FoundSession | null;
+    if (found === 'unavailable') return this.#writeLater(own);
+    const head = found?.head ?? null;
     const { node, incarnation } = this.options;
     const isOurs = !head || (head.node === node && head.incarnation === incarnation);
     const isTaken = !isOurs && (own.term > 0 || domain.isAt(clientId, head.node));
@@ -306,7 +311,7 @@ export class StoredSessions {
       this.forget(domain.name, clientId);
       return domain.lost(clientId);
     }
-    own.revision = head?.revision ?? 0;
+    own.revision = found?.revision ?? 0;
     own.isUnsure = false;
     if (isOurs && head && own.term === 0) own.term = head.revision;
     // A node that dies while it hands the session over may leave records of its term.
@@ -353,7 +358,7 @@ export class StoredSessions {
 
   /** Resolves with true when the head is removed, or is not the ended session's; rejects with a JetStreamError. */
   async #eraseHead(own: Own): Promise<boolean> {
-    const { domain, clientId, key, revision } = own;
+    const { key, revision } = own;
     const { stream, node, incarnation } = this.options;
     if (!own.isUnsure) {
       const isErased =
@@ -364,9 +369,10 @@ export class StoredSessions {
           .catch(() => false));
       if (isErased) return true;
     }
-    const head = await this.read(domain.name, clientId);
-    const isOurs = head?.revision === revision || (head?.node === node && head.incarnation === incarnation);
-    if (head && isOurs && this.#own.get(key) === own) await stream.erase(head.revision);
+    const found = await this.#readHead(key);
+    const { head } = found ?? {};
+    const isOurs = !head || head.revision === revision || (head.node === node && head.incarnation === incarnation);
+    if (found && isOurs && this.#own.get(key) === own) await stream.erase(found.revision);
     return true;
   }
 

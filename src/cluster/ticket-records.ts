@@ -5,8 +5,9 @@
  * A node overwrites only a record that it has written itself: where another node has written the record in between, that node has
  * taken the part over, and this node gives the part up.
  */
-import type { Address } from '../actors/address.js';
+import { type Address, isOfDomain } from '../actors/address.js';
 import { isKeptEndpoint, type KeptEndpoint } from '../actors/kept.js';
+import { damaged } from '../damaged.js';
 import { JetStreamError, type JetStreamPort } from './jetstream-port.js';
 import type { KeptStream, Record } from './kept-stream.js';
 
@@ -30,6 +31,8 @@ export interface PartRecord {
 export type Start = readonly [node: string, incarnation: number];
 
 export interface FoundPart extends PartRecord {
+  readonly domain: string;
+  readonly address: Address;
   readonly key: string;
   readonly revision: number;
 }
@@ -134,7 +137,7 @@ export class TicketRecords {
   async readNode(domain: string, node: string, take: TakePart): Promise<void> {
     await this.options.stream.readEach(`${word(domain)}.*.${word(node)}`, ({ key, ...record }) => {
       const part = foundIn(key, record);
-      if (part) take((JSON.parse(record.data) as [string, Address])[1], part, record.data.length);
+      if (part) take(part.address, part, record.data.length);
     });
   }
 
@@ -259,16 +262,13 @@ export class TicketRecords {
     if (record === undefined) return this.#wrote(key, own, data, new JetStreamError('unavailable', 'no answer'));
     const isFirst = own.revision === 0;
     own.revision = record?.revision ?? 0;
-    const part = record && read(record.data);
+    const part = record && foundIn(key, record);
     // What an earlier process of this name had, and another node has a record of its own for, is nothing that this process could give up.
     const isPast = isFirst && part?.kept === null && part.node === node && part.incarnation !== incarnation;
     const [home, start] = part?.adopter ?? [part?.node, part?.incarnation];
     // A part of an earlier process of this name that this process has taken over has the same key, and is written as its own.
     const isOurs = !part || isPast || (part.node === node && home === node && start === incarnation);
-    if (record && part && !isOurs) {
-      const [domain, address] = JSON.parse(record.data) as [string, Address];
-      onConflict(domain, address, { ...part, key, revision: own.revision });
-    }
+    if (part && !isOurs) onConflict(part.domain, part.address, part);
     // Where another node has the part, `onConflict` has called `forget`, and nothing is written any more.
     if (this.#own.get(key) === own) this.#write(key, own);
   }
@@ -286,20 +286,23 @@ function takersOf({ adopter, former = [] }: FoundPart): string[] {
   return [...former, ...(adopter ? [adopter] : [])].map(([name]) => name);
 }
 
+/** The part of a record; null where that is damaged. */
 function foundIn(key: string, { revision, data }: Record): FoundPart | null {
   const part = read(data);
-  return part && { ...part, key, revision };
+  return part ? { ...part, key, revision } : damaged('endpoint', key);
 }
 
 /** Parses a record's JSON; null where its shape is unknown. */
-function read(data: string): PartRecord | null {
+function read(data: string): Omit<FoundPart, 'key' | 'revision'> | null {
   try {
-    const [, , node, incarnation, kept, adopter, former = []] = JSON.parse(data) as unknown[];
+    const [domain, address, node, incarnation, kept, adopter, former = []] = JSON.parse(data) as unknown[];
+    if (typeof domain !== 'string' || !isOfDomain(domain, address)) return null;
     if (typeof node !== 'string' || typeof incarnation !== 'number') return null;
     if (kept !== null && !isKeptEndpoint(kept)) return null;
-    if (adopter === undefined) return { node, incarnation, kept };
+    const part = { domain, address, node, incarnation, kept };
+    if (adopter === undefined) return part;
     if (!isStart(adopter) || !Array.isArray(former) || !former.every(isStart)) return null;
-    return { node, incarnation, kept, adopter, former };
+    return { ...part, adopter, former };
   } catch {
     return null;
   }

@@ -5,6 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { JetStreamError } from '../cluster/jetstream-port.js';
 import type { KeptStream } from '../cluster/kept-stream.js';
+import { damaged } from '../damaged.js';
 import { log } from '../log.js';
 import { Erasing, HEARD_MS } from './erasing.js';
 import type { ReplicatedTable } from './replicated-table.js';
@@ -35,6 +36,15 @@ function toldBy(data: string): Told {
     number: Number(data.slice(first + 1, second)),
     text: data.slice(second + 1),
   };
+}
+
+/** The value of a record's text, or the error where it is damaged. */
+function read(text: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    return error;
+  }
 }
 
 type Copied = readonly [Key, unknown];
@@ -135,7 +145,8 @@ export class Replica {
     // A newer version of the server has written the record to a table that this version does not know.
     if (!table) return;
     const { origin, number, text } = toldBy(data);
-    const value = text === '' ? undefined : parse(text);
+    const value = text === '' ? undefined : read(text);
+    if (value instanceof SyntaxError) return void damaged(name, subject);
     if (value === undefined) this.#erasing.add(sequence);
     if (origin === this.origin) table.confirmed(subject, number, key, value);
     else table.told(subject, key, value, sequence);

@@ -66,3 +66,28 @@ t.test('a node that would have to name very many endpoints in its mark says noth
   const { isMarked, left } = await marked(many);
   t.strictSame([isMarked, left], [false, undefined]);
 });
+
+t.test('the nodes that have left endpoints are known, also where the record of one is damaged', async (t) => {
+  const { stream } = await leave();
+  const left = new LeftQueues(stream.portOf({ isDead: false }));
+  for (const node of ['n1', 'n2', 'n3']) await left.mark(name, [node, 1]);
+  const [first, second] = [...stream.records.values()].filter(({ key }) => key.startsWith('m.'));
+  if (!first || !second) return t.fail('they are written');
+  stream.records.set(first.key, { ...first, data: '{"no": "JSON' });
+  stream.records.set(second.key, { ...second, data: 'null' });
+  t.strictSame(await left.marks(), [[name, 'n3']]);
+  const part = { node: 'n1', incarnation: 1, key: 'k', revision: 1, kept: { clients: [] } } as never;
+  t.equal(await left.completed(name, address, part), part, 'and it says nothing of endpoints');
+});
+
+t.test('a damaged packet of what was left costs itself alone', async (t) => {
+  const stream = new MemoryStream();
+  const left = new LeftQueues(stream.portOf({ isDead: false }));
+  const fields = { id: '1', from: 'bob', to: 'jack', nick: 'Bob', timestamp: '1', type: 'chat', body: 'hi', style: '' };
+  const packets = [null, [['message', address, null, fields], 0], [['message', address, null, {}], 0]];
+  const found = await left.read(name, address, ['n1', 1], { queues: null, packets, at: 0 });
+  t.strictSame(
+    found?.packets.map((packet) => (packet?.fields as typeof fields | undefined)?.body),
+    [undefined, 'hi', undefined],
+  );
+});

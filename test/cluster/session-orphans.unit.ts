@@ -41,9 +41,11 @@ function nodeOf(node: string, stream: MemoryStream) {
   const given: string[] = [];
   const mover = {
     isFull: false,
+    isDamaged: false,
     /** Called in place of the end of a takeover. */
     hold: null as ((end: () => void) => void) | null,
-    restore: (_clientId: string, { state }: typeof kept, done: (isTaken: boolean) => void) => {
+    restore: (_clientId: string, { state }: typeof kept, done: (isTaken: boolean | null) => void) => {
+      if (mover.isDamaged) return done(null);
       if (!mover.isFull) given.push(state);
       const end = (): void => done(!mover.isFull);
       if (mover.hold) mover.hold(end);
@@ -81,6 +83,21 @@ t.test('a session that has no room on the node which takes it over is taken over
   t.equal(await n2.find(), 'later');
   n2.mover.isFull = false;
   t.strictSame([await n2.find(), n2.given], ['here', ['what n1 had']]);
+});
+
+t.test('a session that is damaged is removed, so that its client begins a new one', async (t) => {
+  const stream = new MemoryStream();
+  const n1 = nodeOf('n1', stream);
+  n1.records.of(n1.sessions.domain).put(clientId, kept);
+  const n2 = nodeOf('n2', stream);
+  n2.mover.isDamaged = true;
+  t.equal(await n2.find(), null);
+  t.equal(n2.sessions.stampOf(clientId), 0, 'nobody has it');
+  await new Promise((resolve) => setImmediate(resolve));
+  t.strictSame([...stream.records.keys()], []);
+  n2.sessions.claim(clientId, () => undefined);
+  t.equal(await n2.find(), null);
+  t.equal(n2.sessions.stampOf(clientId), 100, 'whoever has come for it begins a new one');
 });
 
 t.test('who deletes messages waits for the MQTT sessions that are being taken over, and for no others', async (t) => {

@@ -9,9 +9,8 @@ import { MemoryStream } from '../support/memory-stream.js';
 const clientId = 'backend';
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A session whose first head is in JetStream, which has not said so; JetStream is there again, and the node is reading the head. */
-function setUp() {
-  const stream = new MemoryStream();
+/** A node with a session. */
+function nodeOn(stream: MemoryStream) {
   const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
   const clock = new ManualClock();
   const [node, incarnation] = ['n1', 1];
@@ -24,6 +23,13 @@ function setUp() {
   };
   const records = sessions.of(domain);
   const put = (): void => records.put(clientId, { state: state.now, subscriptions: null, fresh: [[1, 'hello']] });
+  return { jetstream, clock, sessions, records, state, put };
+}
+
+/** A session whose first head is in JetStream, which has not said so; JetStream is there again, and the node is reading the head. */
+function setUp() {
+  const stream = new MemoryStream();
+  const { jetstream, clock, sessions, records, state, put } = nodeOn(stream);
   const setAvailable = (available: boolean): void => {
     stream.isLost = !available;
     jetstream.available = available;
@@ -102,4 +108,27 @@ t.test('a session that begins anew while the end of the one before is not told s
   await turn();
   await turn();
   t.equal((await sessions.read('a.example', clientId))?.state, 'another');
+});
+
+t.test('a damaged head of a session is taken for none, and gives way to the next one', async (t) => {
+  for (const data of ['{"no": "JSON', 'null', '["a.example"]']) {
+    const stream = new MemoryStream();
+    const { sessions, records, put } = nodeOn(stream);
+    put();
+    await turn();
+    const [key] = [...stream.records.keys()].filter((one) => one.startsWith('h.'));
+    records.end(clientId);
+    await turn();
+    stream.write(String(key), data, () => undefined);
+    t.equal(await sessions.read('a.example', clientId), null);
+    t.strictSame(await sessions.clientIds('a.example'), []);
+    let writes = 0;
+    stream.onWrite = () => {
+      writes += 1;
+    };
+    put();
+    for (let n = 0; n < 10; n += 1) await turn();
+    t.equal((await sessions.read('a.example', clientId))?.state, 'first');
+    t.ok(writes < 5, `${writes} writes`);
+  }
 });

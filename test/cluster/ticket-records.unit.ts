@@ -5,6 +5,7 @@ import type { KeptEndpoint } from '../../src/actors/kept.js';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
+import { MemoryStream } from '../support/memory-stream.js';
 import { turnsUntil } from '../support/until.js';
 
 type Answer = (revision: number | JetStreamError) => void;
@@ -41,6 +42,22 @@ function setUp(found: unknown[] = []) {
       for (const watcher of jetstream.watchers) watcher(available);
     },
   };
+}
+
+/** A node with a stream in memory. */
+function inMemory() {
+  const stream = new MemoryStream();
+  const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
+  const port = stream.portOf({ isDead: false });
+  const records = new TicketRecords({
+    jetstream,
+    stream: port,
+    node: 'n',
+    incarnation: 2,
+    onConflict: () => undefined,
+  });
+  const kept = { show: 'available' as const, status: '', buddies: [], rooms: [], isAway: false, clients: [] };
+  return { stream, records, put: (nick: string) => records.put('a.example', address, { nick, ...kept }) };
 }
 
 t.test('the record of an endpoint that ended while JetStream was lost is removed, and not written again', async (t) => {
@@ -95,4 +112,24 @@ t.test('what another node has taken over from this process is given to it', asyn
       'whether it was its own, or that of an earlier process which it had taken over itself',
     );
   }
+});
+
+t.test('damaged records of endpoints are passed over, and the others are read', async (t) => {
+  const { stream, records, put } = inMemory();
+  put('one');
+  const [good] = [...stream.records.values()];
+  if (!good) return t.fail('it is written');
+  const [domain, , ...rest] = JSON.parse(good.data) as unknown[];
+  for (const [at, data] of [
+    '{"no": "JSON',
+    'null',
+    [domain, 7, ...rest],
+    [domain, '/domain/b.example/uid/x', ...rest],
+  ].entries()) {
+    const key = good.key.replace(/[.][^.]+[.]/, `.damaged${at}.`);
+    stream.write(key, typeof data === 'string' ? data : JSON.stringify(data), () => undefined);
+  }
+  const found: Address[] = [];
+  await records.readNode('a.example', 'n', (one) => void found.push(one));
+  t.strictSame(found, [address]);
 });

@@ -1,4 +1,5 @@
 /** All nodes of a cluster with JetStream are ended in order and started again: clients go on as after the restart of a server on its own. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { client } from '../mqtt/support/clients.js';
 import { CountingPoll, CountingSocket, CountingStream } from '../support/counting.js';
@@ -169,6 +170,24 @@ t.test(
     jack.port = none.port;
     await jack.connect();
     t.match(jack.frames.at(-1), { status: 'error', message: 'ticket not found' });
+  },
+);
+
+t.test(
+  'who was on a node is there when it starts again after another node, also before a client comes',
+  { skip },
+  async (t) => {
+    const { start } = await cluster(t);
+    const lease = { cluster: { leaseMs: 300 } };
+    const first = await start('n1', lease);
+    await first.site().online('jack');
+    await endAll([first], 'at once');
+    const other = await start('n2', lease);
+    t.strictSame(await other.site().presences('jack'), {});
+    // Else it would be taken for one that started at the same time.
+    await sleep(lease.cluster.leaseMs);
+    const again = await start('n1', lease);
+    t.strictSame(await again.site().presences('jack'), { jack: 'available' });
   },
 );
 

@@ -41,7 +41,7 @@ async function setUp(t: Parameters<typeof testMachine>[0]) {
     const options = { clean: false, properties: { sessionExpiryInterval: 60, receiveMaximum: 100 } };
     return payloads([...(await device.connect('backend', options)), ...(await device.received())]);
   };
-  return { domain, mover, adopt, write, remove, end };
+  return { host, domain, mover, adopt, write, remove, end };
 }
 
 /** Has lost nodes' sessions as a test says, where there may be some. Domains of a single node share what stands in for them. */
@@ -171,4 +171,26 @@ t.test('what waits for the site is looked through once for a deletion, whatever 
   remove('one');
   await turn();
   t.strictSame(looked, ['one']);
+});
+
+t.test('of a session that is taken over from a lost node a damaged publication costs itself alone', async (t) => {
+  const { mover, host } = await setUp(t);
+  const state = JSON.stringify({ expiryS: 60, lostAt: null, received: [], inFlight: [] });
+  const item = (body: string): string => {
+    const payload = Buffer.from(body).toString('base64');
+    return JSON.stringify([['news', 1, 0, null, payload, ''], 1, false, [], 0]);
+  };
+  const fresh = [item('one'), '{"no": "JSON', 'null', '[["news",1],1,false,[],0]', item('two')].map(
+    (text, at) => [at + 1, text] as const,
+  );
+  const restore = (kept: object): Promise<unknown> =>
+    new Promise((done) => mover?.restore('lost', { state, subscriptions: null, fresh, ...kept }, done));
+  for (const damage of [{ state: '{"no": "JSON' }, { state: 'null' }, { subscriptions: '[7]' }]) {
+    t.equal(await restore(damage), null, 'and what is damaged of the session itself costs that');
+  }
+  t.equal(await restore({}), true);
+  const device = new TestDevice(host);
+  const options = { clean: false, properties: { sessionExpiryInterval: 60, receiveMaximum: 100 } };
+  const packets = [...(await device.connect('lost', options)), ...(await device.received())];
+  t.strictSame(payloads(packets), ['one', 'two']);
 });

@@ -105,3 +105,20 @@ t.test(
     t.strictSame([[...written], [...table.entries('domain')].length], [[subject], 1]);
   },
 );
+
+t.test('a damaged record does not keep a copy from being whole, and what the copy has of it stays', async (t) => {
+  const { followers, table, replica } = setUp(t);
+  const whole = replica.follow();
+  const tell = (name: string, data: string): void =>
+    followers.at(-1)?.message(1, subjectOf('offline', ['domain', name, 1]), data);
+  tell('ada', messageOf('other', 1, 'hi'));
+  tell('ada', 'other 2 {"no": "JSON');
+  tell('zoe', 'other 3 {"no": "JSON');
+  tell('bob', messageOf('other', 4, 'hi'));
+  followers.at(-1)?.caughtUp();
+  await whole;
+  t.strictSame(
+    [...table.entries('domain')].map(([[, name]]) => name),
+    ['ada', 'bob'],
+  );
+});

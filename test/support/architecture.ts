@@ -39,6 +39,7 @@ const leaves: ReadonlySet<string> = new Set([
   'src/nats-program.ts',
   'src/node-version.ts',
   'src/seldom.ts',
+  'src/damaged.ts',
   'src/service-manager.ts',
   'src/uws.ts',
   'src/version.ts',

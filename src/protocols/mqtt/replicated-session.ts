@@ -4,7 +4,9 @@
  * is for the node that takes the session over.
  */
 import type { KeptSessionState, SessionRecords } from '../../actors/cluster.js';
+import { movedItem } from '../../cluster/validators.js';
 import { publicationOf, type WirePublication, wirePublicationOf } from '../../cluster/wire.js';
+import { damaged } from '../../damaged.js';
 import type { StoredItem, StoredSession } from './journal.js';
 import type { Item } from './outbound.js';
 import type { KeptSession, KeptSubscription, SessionJournal, SessionSnapshot } from './session-journal.js';
@@ -132,7 +134,7 @@ export class ReplicatedSession implements SessionJournal {
   }
 }
 
-/** A session as another node has kept it; null where it cannot be read. */
+/** A session as another node has kept it, without those of its publications that are damaged; null where it is damaged itself. */
 export function readSession(
   clientId: string,
   { state: text, subscriptions, fresh }: KeptSessionState,
@@ -142,17 +144,28 @@ export function readSession(
     const flying = new Map(inFlight.map(([number, ...rest]) => [number, rest]));
     const items = new Map<number, StoredItem>();
     for (const [number, json] of fresh) {
-      const [wire, qos, retain, identifiers, at] = JSON.parse(json) as KeptItem;
-      const item = { publication: publicationOf(wire, at), qos, retain, identifiers, group: null, key: number };
+      const item = readItem(number, json) ?? damaged('publication', `${clientId} ${number}`);
       const [id, released] = flying.get(number) ?? [0, 0];
-      items.set(number, { item, id, released: released === 1 });
+      if (item) items.set(number, { item, id, released: released === 1 });
     }
     // Publications in flight are sent again in the order in which they were first sent.
     const again = [...flying.keys()].flatMap((number) => items.get(number) ?? []);
     const waiting = [...items.values()].filter(({ id }) => id === 0);
     const read = subscriptions === null ? [] : (JSON.parse(subscriptions) as readonly KeptSubscription[]);
+    if (!Array.isArray(received) || read.some(({ filter }) => typeof filter !== 'string')) throw new TypeError();
     const lives = expiryS ?? Number.POSITIVE_INFINITY;
     return { clientId, expiryS: lives, lostAt, subscriptions: read, received, items: [...again, ...waiting] };
+  } catch {
+    return damaged('session', clientId);
+  }
+}
+
+/** A publication of a session; null where it is damaged. */
+function readItem(key: number, json: string): Item | null {
+  try {
+    const [wire, qos, retain, identifiers, at] = JSON.parse(json) as KeptItem;
+    if (!movedItem([wire, qos, retain, identifiers], '') || !Number.isFinite(at)) return null;
+    return { publication: publicationOf(wire, at), qos, retain, identifiers, group: null, key };
   } catch {
     return null;
   }

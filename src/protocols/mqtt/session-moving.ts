@@ -290,9 +290,15 @@ function filtersOf(subscriptions: readonly KeptSubscription[]): string[] {
   return subscriptions.map(({ filter }) => filter).filter((filter) => !isShare(filter));
 }
 
-function restore(broker: Broker, clientId: string, kept: KeptSessionState, done: (isTaken: boolean) => void): void {
+function restore(
+  broker: Broker,
+  clientId: string,
+  kept: KeptSessionState,
+  done: (isTaken: boolean | null) => void,
+): void {
   const stored = readSession(clientId, kept);
-  if (!stored || broker.sessions.has(clientId) || broker.closed) return done(false);
+  if (!stored) return done(null);
+  if (broker.sessions.has(clientId) || broker.closed) return done(false);
   if (broker.isFull(clientId, stored.expiryS)) return done(false);
   const last = kept.fresh.at(-1)?.[0] ?? 0;
   const { expiryS, lostAt } = stored;
