@@ -71,7 +71,7 @@ export const formats: ReadonlyMap<string, { readonly message: string; readonly c
     [
       'nats-url',
       {
-        message: 'must be a nats or tls URL',
+        message: 'must be a nats or tls URL, such as nats://10.0.0.1:4222',
         check: (value) => urlOf(value, ['nats:', 'tls:']) !== undefined,
       },
     ],

@@ -199,7 +199,11 @@ const refused: readonly (readonly [args: readonly string[], environment: Environ
     [['--nats', 'nats://127.0.0.1:4222', '--set', 'cluster.replicas=7'], {}, ['cluster.replicas: must be at most 5']],
     [['--workers', '0'], {}, ['--workers: must be a whole number, 1 to 999, or auto']],
     [[], { NEXTALK_WORKERS: 'many' }, ['NEXTALK_WORKERS: must be a whole number, 1 to 999, or auto']],
-    [['--nats', 'http://127.0.0.1:4222'], {}, ['cluster.nats[0]: must be a nats or tls URL']],
+    [
+      ['--nats', 'http://127.0.0.1:4222'],
+      {},
+      ['cluster.nats[0]: must be a nats or tls URL, such as nats://10.0.0.1:4222'],
+    ],
     [
       ['--port', 'x', '--workers', 'x'],
       {},

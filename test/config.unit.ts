@@ -212,7 +212,10 @@ const refused: readonly (readonly [input: unknown, errors: readonly string[]])[]
     { domains: [{ ...site, services: { 'a/b': {} } }] },
     ['domains[0].services.a/b: must be 1 to 256 bytes without / + # , control characters or outer spaces'],
   ],
-  [{ cluster: { nats: ['http://127.0.0.1'] } }, ['cluster.nats[0]: must be a nats or tls URL']],
+  [
+    { cluster: { nats: ['http://127.0.0.1'] } },
+    ['cluster.nats[0]: must be a nats or tls URL, such as nats://10.0.0.1:4222'],
+  ],
   [{ cluster: { node: 'a/b' } }, ['cluster.node: must be 1 to 32 letters, digits, _ or -']],
   [{ cluster: { name: 'a.b' } }, ['cluster.name: must be 1 to 64 letters, digits, _ or -']],
   [

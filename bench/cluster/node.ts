@@ -167,7 +167,15 @@ class SimulatedNode {
   async #records(): Promise<TicketRecords> {
     const { name, nats } = this.#part;
     const { jetstream: metrics, conditions } = this.#domain.runtime.metrics;
-    const jetstream = new JetStream({ urls: [nats], cluster: 'nextalk', node: name, replicas: 1, conditions, metrics });
+    const jetstream = new JetStream({
+      urls: [nats],
+      cluster: 'nextalk',
+      node: name,
+      replicas: 1,
+      keeps: 'tickets',
+      conditions,
+      metrics,
+    });
     const stream = jetstream.stream('tickets');
     await jetstream.start();
     const onConflict = (): never => {

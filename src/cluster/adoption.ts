@@ -60,9 +60,10 @@ export class Adoption {
     const batch = this.#pieces.take(peer, fields);
     if (batch === 'more') return reply(true);
     const cluster = batch ? this.options.domain(domain as string) : undefined;
-    if (!batch || !cluster || this.options.isLeaving() || cluster.domain.shortage) return this.#refuse(reply);
-    const read = readBatch(cluster, batch.text, this.options.name);
-    if (!read) return this.#refuse(reply);
+    if (this.options.isLeaving()) return this.#refuse(reply, 'this node ends as well');
+    if (cluster?.domain.shortage) return this.#refuse(reply, 'memory is short');
+    const read = batch && cluster && readBatch(cluster, batch.text, this.options.name);
+    if (!read) return this.#refuse(reply, 'they cannot be read');
     this.#adopt(cluster, peer.name, read, reply);
   }
 
@@ -82,9 +83,10 @@ export class Adoption {
     this.#timers.close();
   }
 
-  #refuse(reply: Reply): void {
+  #refuse(reply: Reply, why: string): void {
     this.options.metrics.adoptionsRefused += 1;
-    seldom.warn('adoption refused', { event: 'adoption refused' }, 'endpoints of a node that ends are not taken over');
+    const what = { event: 'adoption refused', why };
+    seldom.info(`adoption refused, ${why}`, what, `endpoints of a node that ends are not taken over: ${why}`);
     reply(null);
   }
 

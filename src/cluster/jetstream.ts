@@ -33,6 +33,8 @@ export interface JetStreamOptions {
   readonly node: string;
   /** How many servers of NATS keep each stream: 1, 3 or 5. */
   readonly replicas: number;
+  /** What its streams keep, in words for the log. */
+  readonly keeps: string;
   readonly conditions: Conditions;
   readonly metrics: JetStreamMetrics;
 }
@@ -243,8 +245,9 @@ export class JetStream implements JetStreamPort {
     this.#complained = false;
     this.options.metrics.available = 1;
     this.options.conditions.clear('store');
-    const { replicas } = this.options;
-    log.info({ event: 'store connected', server: this.#connection?.getServer(), replicas }, 'JetStream is there');
+    const { replicas, keeps } = this.options;
+    const server = this.#connection?.getServer();
+    log.info({ event: 'store connected', server, replicas }, `JetStream is there, for ${keeps}`);
     this.beforeFound();
     for (const stream of this.#streams) stream.begin();
     for (const watcher of this.watchers) watcher(true);
@@ -255,7 +258,10 @@ export class JetStream implements JetStreamPort {
     const detail = `JetStream cannot be used (${servers.join(', ')}: ${why}): what must survive waits in memory`;
     this.options.conditions.raise('store', detail, { ready: true });
     if (!this.#complained) {
-      log.warn({ event: 'store lost', why, servers }, 'JetStream cannot be used, tried again and again');
+      log.warn(
+        { event: 'store lost', why, servers },
+        `JetStream cannot be used for ${this.options.keeps}, tried again and again`,
+      );
     }
     this.#complained = true;
     this.options.metrics.available = 0;

@@ -75,7 +75,10 @@ export class NodeStore {
     const { conditions, jetstream: numbers, cluster } = metrics;
     const { nats: urls, replicas } = config;
     // The connection is separate from the mesh's connection to NATS.
-    const jetstream = new JetStream({ urls, cluster: config.name, node: name, replicas, conditions, metrics: numbers });
+    const jetstream = new JetStream({
+      ...{ urls, cluster: config.name, node: name, replicas, keeps: 'tickets and what waits for clients' },
+      ...{ conditions, metrics: numbers },
+    });
     this.#jetstream = jetstream;
     const own = { node: name, incarnation: mesh.incarnation };
     this.#records = new TicketRecords({

@@ -29,7 +29,8 @@ export async function openReplicated({ data, cluster }: Config, node: string, me
   const copy = openLmdb(folder, { isScratch: true });
   const { nats: urls, name, replicas } = cluster;
   const { conditions, jetstream: numbers } = metrics;
-  const jetstream = new JetStream({ urls, cluster: name, node, replicas, conditions, metrics: numbers });
+  const keeps = 'offline messages, history and what operators have made';
+  const jetstream = new JetStream({ urls, cluster: name, node, replicas, keeps, conditions, metrics: numbers });
   const store = new ReplicatedStore(jetstream, copy, node, (writes, bytes) => {
     numbers.waiting = writes;
     numbers.waitingBytes = bytes;

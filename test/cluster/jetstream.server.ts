@@ -22,7 +22,8 @@ interface Opened {
 async function open(t: Cleaner, nats: Pick<NatsServer, 'url'>, node = 'n1', replicas = 1): Promise<Opened> {
   const conditions = new Conditions();
   const metrics = new JetStreamMetrics();
-  const jetstream = new JetStream({ urls: [nats.url], cluster: 'test', node, replicas, conditions, metrics });
+  const options = { urls: [nats.url], cluster: 'test', node, replicas, keeps: 'things', conditions, metrics };
+  const jetstream = new JetStream(options);
   const stream = jetstream.stream('things');
   t.teardown(() => jetstream.close());
   await jetstream.start();
@@ -220,7 +221,7 @@ t.test('more copies than there are servers cannot be had, which is said', { skip
   const nats = await jetStreamServer(t);
   const conditions = new Conditions();
   const metrics = new JetStreamMetrics();
-  const options = { urls: [nats.url], cluster: 'test', node: 'n1', replicas: 3, conditions, metrics };
+  const options = { urls: [nats.url], cluster: 'test', node: 'n1', replicas: 3, keeps: 'things', conditions, metrics };
   const jetstream = new JetStream(options);
   jetstream.stream('things');
   t.teardown(() => jetstream.close());

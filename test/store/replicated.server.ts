@@ -27,7 +27,15 @@ let opened = 0;
 
 async function node(t: Cleaner, nats: NatsServer, name = `n${++opened}`): Promise<Node> {
   const metrics = new JetStreamMetrics();
-  const options = { urls: [nats.url], cluster: 'test', node: name, replicas: 1, conditions: new Conditions(), metrics };
+  const options = {
+    urls: [nats.url],
+    cluster: 'test',
+    node: name,
+    replicas: 1,
+    keeps: 'things',
+    conditions: new Conditions(),
+    metrics,
+  };
   const jetstream = new JetStream(options);
   const folder = mkdtempSync(join(tmpdir(), 'nextalk-copy-'));
   const copy = openLmdb(folder, { isScratch: true });

@@ -100,6 +100,9 @@ t.test(
       (await second.server.process.event('keeps')).msg,
       /are kept in .*data: a worker that ends costs its clients a reconnect/,
     );
+    const connected = second.server.process.out.split('\n').filter((line) => line.includes('"store connected"'));
+    const said = connected.map((line) => JSON.parse(line)).map(({ worker, msg }) => `${worker}: ${msg}`);
+    t.equal(new Set(said).size, said.length, 'no line of the start is there twice');
     t.match(
       (await second.server.process.event('data not read')).msg,
       /what a server without workers has kept in .* is not read/,
