@@ -38,6 +38,8 @@ async function measure({ jobs, turns }: Work): Promise<readonly (readonly Figure
   return takeTurns(scenario.paired, jobs.map(contextOf), turns);
 }
 
+// The conductor has ended.
+process.once('disconnect', () => process.exit());
 const figures = await measure(JSON.parse(process.argv[2] ?? '{}') as Work);
 if (process.send === undefined) process.exit(0);
 process.send({ kind: 'figures', figures } satisfies Report, () => process.exit(0));

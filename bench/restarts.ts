@@ -14,6 +14,7 @@ import { HttpPool } from './clients/http.js';
 import { apikey, bringOnline, domain, restRequest, ringBuddies, userId } from './clients/nextalk.js';
 import { each } from './clients/wire.js';
 import { cpuMicros, residentBytes } from './meter.js';
+import { tethered } from './tether.js';
 
 const program = join(import.meta.dirname, '../dist/main.js');
 const width = 16;
@@ -32,7 +33,7 @@ async function start(data: string, durability: string): Promise<Running> {
   const domains = JSON.stringify([{ domain, apikey, durability }]);
   const settings = [`domains=${domains}`, 'mqtt.port=0', 'presence.clientIdleMs=3600000', 'limits.bytesPerDomain=0'];
   const flags = ['--port', '0', '--admin-port', '0', '--data', data, ...settings.flatMap((set) => ['--set', set])];
-  const child = spawn(process.execPath, ['--max-old-space-size=4096', program, ...flags], {
+  const child = spawn(...tethered(process.execPath, '--max-old-space-size=4096', program, ...flags), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (!child.stdout) throw new Error('the server has no output');

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { apikey, domain } from './clients/nextalk.js';
 import { processTree } from './meter.js';
 import type { Scenario, TargetName } from './scenario.js';
+import { tethered } from './tether.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
@@ -117,7 +118,7 @@ export async function startServer(
   const [program, ...flags] = onCore(0, commandOf(name, scenario, builds, { port, mqttPort }, folder));
   if (program === undefined) throw new Error(`no command for ${name}`);
   const output = openSync(log, 'a');
-  const child = spawn(program, flags, { stdio: ['ignore', output, output] });
+  const child = spawn(...tethered(program, ...flags), { stdio: ['ignore', output, output] });
   const server = await untilListening(child, name === 'aedes' || name === 'mosquitto' ? mqttPort : port, log);
   return {
     port,

@@ -1,13 +1,16 @@
-/** What tests start ends with them, also when tap kills them and no teardown runs. */
+/** What tests and benchmarks start ends with them, also when they are killed and no teardown runs. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { freePort } from './support/ports.js';
 import { nextalk } from './support/process.js';
 import { skipWithout } from './support/programs.js';
+import type { Cleaner } from './support/server.js';
 
 const support = join(import.meta.dirname, 'support');
+const bench = join(import.meta.dirname, '../bench');
 
 /** A test that starts a program of each kind, and says when all are there. */
 function source(nats: number, node: number, window: number): string {
@@ -43,14 +46,43 @@ async function refusal(port: number): Promise<unknown> {
 }
 
 const skip = skipWithout('nats-server', 'setpriv');
+const run = (t: Cleaner, text: string) =>
+  nextalk(t, [], { program: ['--input-type=module', '-e', text], node: ['--import', 'tsx'] });
+
+/** Ends a process, and resolves when nobody listens on these ports any more, to which it has connections. */
+async function endAll(
+  t: Test,
+  { child }: { readonly child: ChildProcess },
+  ports: readonly number[],
+  signal: NodeJS.Signals,
+) {
+  const sockets = await Promise.all(ports.map(connected));
+  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  child.kill(signal);
+  await Promise.all(closed);
+  for (const port of ports) t.match(await refusal(port), { code: 'ECONNREFUSED' });
+}
 
 t.test('nats-server, servers and terminals end with a test that is killed', { skip, timeout: 300_000 }, async (t) => {
   const ports = [await freePort(), await freePort(), await freePort()] as const;
-  const test = nextalk(t, [], { program: ['--input-type=module', '-e', source(...ports)], node: ['--import', 'tsx'] });
+  const test = run(t, source(...ports));
   await test.line(/all are there/);
-  const sockets = await Promise.all(ports.map(connected));
-  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-  test.kill('SIGKILL');
-  await Promise.all(closed);
-  for (const port of ports) t.match(await refusal(port), { code: 'ECONNREFUSED' });
+  await endAll(t, test, ports, 'SIGKILL');
 });
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
+  t.test(`what a benchmark has started ends with it, when it gets ${signal}`, { skip, timeout: 300_000 }, async (t) => {
+    const benchmark = run(
+      t,
+      `
+        import { startNats } from '${join(bench, 'connections/servers.ts')}';
+        import { BenchNode } from '${join(bench, 'reliability/node.ts')}';
+        const port = ${await freePort()};
+        const listen = "net.createServer().listen(" + port + ", '127.0.0.1')";
+        await new BenchNode({ name: 'n', port, mqttPort: 0, command: ['-e', listen], log: '/dev/null' }).start();
+        console.log('ports', JSON.stringify([(await startNats()).port, port]));`,
+    );
+    const [, ports = ''] = await benchmark.line(/ports (.*)/);
+    await endAll(t, benchmark, JSON.parse(ports) as number[], signal);
+  });
+}

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { apikey, domain } from '../clients/nextalk.js';
 import { processTree } from '../meter.js';
 import { freePort } from '../targets.js';
+import { tethered } from '../tether.js';
 
 const startLimitMs = 60_000;
 
@@ -24,7 +25,7 @@ export async function startNats(store?: string): Promise<Running> {
   const port = await freePort();
   const jetstream = store === undefined ? [] : ['--jetstream', '--store_dir', store];
   const args = ['-a', '127.0.0.1', '-p', String(port), ...jetstream];
-  const child = spawn('nats-server', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(...tethered('nats-server', ...args), { stdio: ['ignore', 'ignore', 'pipe'] });
   await untilSaid(child, child.stderr, /Server is ready/);
   return running(child, port);
 }
@@ -33,7 +34,7 @@ export async function startNats(store?: string): Promise<Running> {
 export async function startBare(): Promise<Running> {
   const port = await freePort();
   const program = join(import.meta.dirname, '../peers/uws.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', program, String(port)], {
+  const child = spawn(...tethered(process.execPath, '--import', 'tsx', program, String(port)), {
     env: { ...process.env, LISTEN_ADDRESS: everyAddress },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -53,7 +54,7 @@ export async function startWorkers(
   const own = ['--host', everyAddress, '--port', String(port), '--data', 'none'];
   const off = ['--mqtt-port', '0', '--admin-port', '0'];
   const many = ['--workers', String(workers), '--nats', `nats://127.0.0.1:${nats}`, '--domain', `${domain}:${apikey}`];
-  const child = spawn(process.execPath, [...runs, program, ...own, ...off, ...many, ...flags], {
+  const child = spawn(...tethered(process.execPath, ...runs, program, ...own, ...off, ...many, ...flags), {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await untilSaid(child, child.stdout, /"event":"started"/);

@@ -11,6 +11,7 @@ import http from 'node:http';
 import { createInterface } from 'node:readline';
 import type { WebSocket } from 'ws';
 import { median } from '../statistics.js';
+import { tethered } from '../tether.js';
 import { call, socketOf, ticketOf, type Where } from './calls.js';
 import { flood, WAYS, type Way } from './flood.js';
 import { startReference } from './reference.js';
@@ -165,7 +166,7 @@ async function startServer(hangPort: number): Promise<[ChildProcess, Where]> {
   const ports = ['--port', '0', '--mqtt-port', '-1', '--admin-port', '0', '--data', 'none'];
   const sets = ['--set', `domains=${JSON.stringify(domains)}`, '--set', 'limits.comingsPerMinute=0'];
   const program = ['--import', 'tsx', 'src/main.ts', ...ports, ...sets];
-  const server = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn(...tethered(process.execPath, ...program), { stdio: ['ignore', 'pipe', 'inherit'] });
   prioritize(20, server.pid);
   const where = await new Promise<Where>((resolve) => {
     createInterface({ input: server.stdout }).on('line', (line) => {

@@ -26,6 +26,7 @@ export function startReference(): void {
       send?.(Buffer.from(`{"body":"${number}"}`) as unknown as ArrayBuffer);
     });
   });
+  process.once('disconnect', () => process.exit());
   app.listen('127.0.0.1', 0, (socket) => {
     process.send?.({ port: socket ? uws.us_socket_local_port(socket) : 0 });
   });

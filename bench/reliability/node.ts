@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tethered } from '../tether.js';
 import { Calls } from './calls.js';
 
 const START_MS = 60_000;
@@ -49,7 +50,7 @@ export class BenchNode {
   async start(): Promise<void> {
     const { name, port, command, log } = this.options;
     const output = openSync(log, 'a');
-    const child = spawn(process.execPath, command, { stdio: ['ignore', output, output] });
+    const child = spawn(...tethered(process.execPath, ...command), { stdio: ['ignore', output, output] });
     this.#child = child;
     const until = performance.now() + START_MS;
     while (performance.now() < until && child.exitCode === null) {
