@@ -10,9 +10,11 @@ import type { Client } from './client.js';
 import type { RemoteNode } from './cluster.js';
 import { takeDeleted } from './deletions.js';
 import { deliver, isConnectedElsewhereFor } from './delivery.js';
-import type { EndpointState } from './endpoint.js';
+import type { EndpointMessage, EndpointState } from './endpoint.js';
+import { type Outcome, outcomeFor } from './outcome.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
+import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
 import { isConnectedHere, keepWaiting, partCame, queuedAs, waitingFor, watchAll } from './unseen.js';
 
@@ -30,21 +32,21 @@ export interface Arriving {
   /** The clients that have moved. */
   readonly clients: ReadonlySet<Client>;
   readonly isMet: IsMet;
-  /** Names of nodes whose part of the endpoint was refused meanwhile: they keep what they forward. */
-  readonly refused: Set<string>;
   /** Packets of which one copy has come, forwarded or delivered here, by a hash of their receiver, kind and JSON. */
   readonly copies: Map<string, { readonly deliver: Deliver; readonly isForwarded: boolean }>;
   copiesBytes: number;
   /** Packets that were delivered on this node and wait for `clients` until the forwarded ones have come, within the same bounds. */
   readonly held: Set<Deliver>;
   heldBytes: number;
+  /** The endpoint is to go on to a third node, since this one ends, too: it does when it has come. */
+  readonly later: EndpointMessage[];
 }
 
 /** The endpoint has come with these clients. What waits for them is for all clients that have come by themselves, too. */
 export function arrive(state: EndpointState, clients: readonly Client[], isMet: IsMet): Arriving {
   const { domain, record } = state;
-  const nothing = { copies: new Map(), copiesBytes: 0, held: new Set<Deliver>(), heldBytes: 0 };
-  const moving: Arriving = { isLeaving: false, clients: new Set(clients), isMet, refused: new Set(), ...nothing };
+  const nothing = { copies: new Map(), copiesBytes: 0, held: new Set<Deliver>(), heldBytes: 0, later: [] };
+  const moving: Arriving = { isLeaving: false, clients: new Set(clients), isMet, ...nothing };
   if (isInTurns(state)) return moving;
   if (record.parts.length > 0 || state.clients.length > clients.length) watchAll(state);
   const waiting = waitingFor(state, clients);
@@ -85,12 +87,11 @@ export function deliverHere(state: EndpointState, moving: Arriving, message: Del
 }
 
 /**
- * Takes a packet that the node which ends (`from`) has forwarded: the clients that have moved get it, and so do clients and parts of the
+ * Takes a packet that the node which ends has forwarded: the clients that have moved get it, and so do clients and parts of the
  * endpoint that get it by no other way.
  */
-export function forwarded(state: EndpointState, message: Deliver, from = ''): void {
+export function forwarded(state: EndpointState, message: Deliver): void {
   const { moving, domain, record } = state;
-  if (moving && !moving.isLeaving && moving.refused.has(from)) return;
   if (!moving || moving.isLeaving || isInTurns(state)) {
     deliver(state, { ...message, relayed: true });
     return;
@@ -99,9 +100,10 @@ export function forwarded(state: EndpointState, message: Deliver, from = ''): vo
   if (copy && moving.held.delete(copy)) moving.heldBytes -= copy.packet.bytes;
   const { only, relayed } = message;
   const packet = copy?.packet ?? asHere(state, message.packet);
-  const isForAll = copy === null && !moving.isMet(null);
-  give(state, { kind: 'deliver', packet, only }, isForAll ? state.clients : arrived(state, moving));
   if (copy === null && !relayed) domain.cluster.relay(record, message, (node) => !moving.isMet(node));
+  const isForAll = copy === null && !moving.isMet(null);
+  const outcome = give(state, { kind: 'deliver', packet, only }, isForAll ? state.clients : arrived(state, moving));
+  message.packet.receipt?.report(outcome);
 }
 
 /** The clients that have come to this node by themselves. */
@@ -118,11 +120,14 @@ function asHere(state: EndpointState, packet: Packet): Packet {
   return (packet.kind === 'message' && queuedAs(state, packet)) || packet;
 }
 
-function give(state: EndpointState, { packet, only }: Deliver, among: readonly Client[]): void {
+/** Gives a packet to clients; answers what becomes of it. */
+function give(state: EndpointState, { packet, only }: Deliver, among: readonly Client[]): Outcome {
   const clients = only === null ? takeDeleted(state, packet, among) : among.filter(({ name }) => name === only);
   for (const client of clients) if (!client.queued.includes(packet)) client.push(packet, state.domain.limits);
   const isConnected = isConnectedHere(state) || isConnectedElsewhereFor(state);
-  if (packet.kind === 'message' && only === null && !isConnected) keepWaiting(state, [packet]);
+  if (packet.kind !== 'message' || only !== null || isConnected) return outcomeFor(clients);
+  keepWaiting(state, [packet]);
+  return 'queued';
 }
 
 /** The copy of a packet that came earlier by the other way; null: none has come, and this packet is remembered. */
@@ -144,9 +149,10 @@ function copyOf({ domain }: EndpointState, moving: Arriving, message: Deliver, i
 }
 
 /** The old node forwards no more: clients that have moved get the packets held for them, and the move is over. */
-export function settle(state: EndpointState): void {
+export function settle(state: EndpointState, self: Ref<EndpointMessage>): void {
   const { moving } = state;
   if (!moving || moving.isLeaving) return;
   state.moving = null;
   for (const message of moving.held) give(state, message, arrived(state, moving));
+  for (const message of moving.later) self.tell(message);
 }

@@ -209,6 +209,8 @@ export interface EndpointJournal {
   /** Notes that an endpoint has changed: its actor writes the endpoint to the journal with the next group of changed endpoints. */
   changed(address: Address, actor: Ref<EndpointMessage>): void;
   keep(node: Node, id: string, kept: KeptEndpoint): void;
+  /** Calls `done` when the latest record of an endpoint is written, or cannot be written at the moment. */
+  written(address: Address, done: () => void): void;
 }
 
 /** Keeps messages outside of this process for as long as they stand in queues and a client may still want them. */

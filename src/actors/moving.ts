@@ -25,7 +25,7 @@ import { becomeOnline, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { giveAdopted, keepWaiting, nameOf } from './unseen.js';
+import { giveAdopted, isConnected, keepUnconfirmed, keepWaiting, nameOf } from './unseen.js';
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -42,7 +42,7 @@ export type MovingMessage =
       /** The reason with which the connections of the endpoint's clients are closed. */
       readonly reason: CloseReason;
       readonly numberOf: (packet: Packet) => number;
-      /** Called for each packet that is delivered to the endpoint here from now on. */
+      /** Called for each packet that is delivered to the endpoint here from now on; it sees to the packet's receipt. */
       readonly forward: (deliver: Deliver) => void;
       /** Called in place of `done` where nothing waits for any client; absent: `done` is called in each case. */
       readonly quiet?: () => void;
@@ -55,8 +55,6 @@ export type MovingMessage =
   | {
       readonly kind: 'adopt';
       readonly moved: Moved;
-      /** The name of the node that ends; absent: it is gone. */
-      readonly from?: string;
       readonly isMet: IsMet;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
@@ -66,7 +64,7 @@ export type MovingMessage =
       readonly done: (isTaken: boolean) => void;
     }
   /** To the node that takes the endpoint over: a packet that was delivered on the old node and is forwarded. */
-  | { readonly kind: 'forwarded'; readonly deliver: Deliver; readonly from?: string }
+  | { readonly kind: 'forwarded'; readonly deliver: Deliver }
   /** To the node that takes the endpoint over: the old node has forwarded everything. */
   | { readonly kind: 'adopted' };
 
@@ -87,8 +85,9 @@ export type Moving = Leaving | Arriving;
 export function whileMoving(state: EndpointState, moving: Moving, message: EndpointMessage): boolean {
   if (moving.isLeaving) return whileLeaving(state, moving, message);
   if (message.kind === 'deliver') deliverHere(state, moving, message);
-  else if (message.kind === 'handOver') settle(state);
-  return message.kind === 'deliver';
+  else if (message.kind === 'handOver') moving.later.push(message);
+  else return false;
+  return true;
 }
 
 export function fromMove(state: EndpointState, message: MovingMessage, self: Ref<EndpointMessage>): EndpointState {
@@ -108,10 +107,10 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
       adopt(state, message, self);
       return state;
     case 'forwarded':
-      forwarded(state, message.deliver, message.from);
+      forwarded(state, message.deliver);
       return state;
     case 'adopted':
-      settle(state);
+      settle(state, self);
       return state;
   }
 }
@@ -168,7 +167,6 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
     case 'deliver':
       toWebhook(state, message);
       if (!message.relayed) state.domain.cluster.relay(state.record, message);
-      message.packet.receipt?.report('queued');
       forward(message);
       return true;
     case 'forwarded':
@@ -238,6 +236,8 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
   const { runtime } = state.domain;
   const { moving } = state;
   state.moving = null;
+  // Their connections have ended, as when a client goes.
+  if (!isConnected(state)) for (const client of state.clients) keepUnconfirmed(state, client);
   if (moving?.isLeaving) for (const message of moving.late.values()) self.tell(message);
   for (const message of missed) deliver(state, { ...message, relayed: true });
   for (const client of state.clients) {
@@ -251,12 +251,9 @@ type Adopt = Extract<MovingMessage, { kind: 'adopt' }>;
 
 /** Takes over an endpoint from another node, beside the clients that it may have on this node already. */
 function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>): void {
-  const { moved, from = '', isMet, era, isQuiet = false, packetOf, done } = adopting;
+  const { moved, isMet, era, isQuiet = false, packetOf, done } = adopting;
   const { domain } = state;
-  if (state.moving) {
-    if (!state.moving.isLeaving) state.moving.refused.add(from);
-    return done(false);
-  }
+  if (state.moving) return done(false);
   const { kept, queues } = moved;
   const before = state.clients;
   const known = new Set(before.map((client) => domain.tickets.hashOf(client)));

@@ -12,6 +12,7 @@ import { seldom } from '../seldom.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import { numberedPackets } from './numbered-packets.js';
+import { oneByOne } from './one-by-one.js';
 import { PASSING_MS } from './other-nodes.js';
 import type { Peer } from './peer.js';
 import { Pieces } from './pieces.js';
@@ -53,8 +54,8 @@ export class Adoption {
   }
 
   /**
-   * Takes a piece of a batch. The answer to the last piece has a 1 for each endpoint that is on this node now, as every node then knows,
-   * and a 0 for each that is not; null where the batch is refused.
+   * Takes a piece of a batch. The answer to the last piece has a 1 for each endpoint that is on this node now, and a 0 for each that is not;
+   * null where the batch is refused.
    */
   receive(peer: Peer, [domain, ...fields]: readonly unknown[], reply: Reply): void {
     const batch = this.#pieces.take(peer, fields);
@@ -64,7 +65,14 @@ export class Adoption {
     if (cluster?.domain.shortage) return this.#refuse(reply, 'memory is short');
     const read = batch && cluster && readBatch(cluster, batch.text, this.options.name);
     if (!read) return this.#refuse(reply, 'they cannot be read');
-    this.#adopt(cluster, peer.name, read, reply);
+    this.#adopt(cluster, read, reply);
+  }
+
+  /** Answers when every node knows that endpoints are here which this node has taken over, and JetStream has their records. */
+  known([domain, addresses]: readonly unknown[], reply: Reply): void {
+    const journal = this.options.domain(domain as string)?.journal;
+    const written = (address: Address, next: () => void): void => (journal ? journal.written(address, next) : next());
+    oneByOne(Array.isArray(addresses) ? addresses : [], written, () => this.options.mesh.barrier(() => reply(true)));
   }
 
   /** Tells endpoints that the node which handed them over has forwarded every packet that had arrived there for them. */
@@ -90,8 +98,8 @@ export class Adoption {
     reply(null);
   }
 
-  #adopt(cluster: ClusteredDomain, from: string, { endpoints, packets }: Batch, reply: Reply): void {
-    const { mesh, metrics } = this.options;
+  #adopt(cluster: ClusteredDomain, { endpoints, packets }: Batch, reply: Reply): void {
+    const { metrics } = this.options;
     const { domain } = cluster;
     const answers: (0 | 1)[] = endpoints.map(() => 0);
     let missing = endpoints.length + 1;
@@ -99,9 +107,8 @@ export class Adoption {
       missing -= 1;
       if (missing > 0) return;
       metrics.adopted += answers.filter((answer) => answer === 1).length;
-      const answer = (): void => mesh.barrier(() => reply(answers));
-      if (domain.answersFromDisk) domain.committed(answer);
-      else answer();
+      if (domain.answersFromDisk) domain.committed(() => reply(answers));
+      else reply(answers);
     };
     const packetOf = (number: number): Packet | null => packets[number] ?? null;
     for (const [at, { target, kept, queues, isMet }] of endpoints.entries()) {
@@ -111,7 +118,8 @@ export class Adoption {
         done();
       };
       const actor = domain.endpoint(target);
-      actor.tell({ kind: 'adopt', moved, from, isMet, era: null, packetOf, done: took });
+      actor.tell({ kind: 'adopt', moved, isMet, era: null, packetOf, done: took });
+      actor.tell({ kind: 'keep' });
     }
     done();
     this.#settleLate(cluster, endpoints);

@@ -49,7 +49,7 @@ export interface HandoverOptions {
   readonly node: Pick<LocalNode, 'name'> & {
     readonly rpc: Pick<LocalNode['rpc'], 'call'>;
     readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
-    readonly leaving: Pick<LocalNode['leaving'], 'movesTo'>;
+    readonly leaving: Pick<LocalNode['leaving'], 'movesTo' | 'whenMoved'>;
   };
   readonly now: () => number;
   /** An endpoint's actor on this node; null where it has none. */
@@ -164,10 +164,12 @@ export class Handover {
         else node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
       }
     };
+    // What has come for an endpoint that moves has been forwarded when the move is over.
+    const relayed = () => node.leaving.whenMoved(address, sweepOn);
     // The message stands in the endpoint's mailbox behind the packets that are still to be relayed.
     const receiver = actor(address);
-    if (receiver) receiver.tell({ kind: 'pass', done: sweepOn });
-    else sweepOn();
+    if (receiver) receiver.tell({ kind: 'pass', done: relayed });
+    else relayed();
   }
 
   /** Has the node of the old way (`from`) pass on all packets that it has had; calls `done` when they have arrived at the new one. */

@@ -246,13 +246,15 @@ function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | 
 }
 
 /** A packet that has come for an endpoint to the node which has handed that endpoint over to this node. */
-function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
-  const [address, only, wire, isNotRelayed] = fields;
-  const packet = received(recipients, peer, wire);
+function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string | null, 0 | 1]>): void {
+  const [address, only, isRelayed, wire, receipt] = fields;
+  const packet = received(recipients, peer, wire, receipt);
   const actor = recipients.domain.tracker.actor(address);
-  const deliver: Deliver = { kind: 'deliver', packet, only, ...(isNotRelayed === 1 ? {} : { relayed: true }) };
-  if (actor) actor.tell({ kind: 'forwarded', deliver, from: peer.name });
-  else keepOrDrop(recipients.domain, packet, address, only);
+  const deliver: Deliver = { kind: 'deliver', packet, only, ...(isRelayed === 1 ? { relayed: true } : {}) };
+  if (actor) actor.tell({ kind: 'forwarded', deliver });
+  // The endpoint has ended here meanwhile, or lives elsewhere; what was relayed its other parts have.
+  else if (deliver.relayed) packet.receipt?.report('dropped');
+  else if (!recipients.relays.toPrimary(packet, only, 0)) keepOrDrop(recipients.domain, packet, address, only);
 }
 
 /** A message that nobody has seen on another node, for the clients of this node's part alone. */
@@ -370,7 +372,7 @@ const TAKERS = new Map<string, Taker>([
   ['v', taker(toWatchers, nothing, packet)],
   ['e', taker(toEndpoint, nothing, orNull(text), count, packet)],
   ['y', taker(relayed, address, orNull(text), packet)],
-  ['f', taker(forwarded, address, orNull(text), packet)],
+  ['f', taker(forwarded, address, orNull(text), flag, packet)],
   ['c', taker(forPart, address, packet)],
   ['U', taker(unseen, address, packet)],
   ['t', taker(published, stamp, flag, publication)],

@@ -241,12 +241,11 @@ export class Items {
   }
 
   /**
-   * A packet that has come here for an endpoint which this node has handed over to the other node. The item ends with a 1 where the packet
-   * was relayed by no other part of the endpoint.
+   * A packet that has come here for an endpoint which this node has handed over to the other node, and whether another part of the endpoint
+   * has relayed it.
    */
   forwarded(address: Address, { packet, only, relayed }: Deliver): string {
-    const item = this.#packet('f', packet, address, only);
-    return relayed ? item : `${item.slice(0, -1)},1]`;
+    return this.#packet('f', packet, address, only, relayed ? 1 : 0);
   }
 
   wire(packet: Packet): string {

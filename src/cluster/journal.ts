@@ -23,7 +23,7 @@ export class ClusterJournal implements EndpointJournal {
   constructor(
     private readonly domain: { readonly name: string; readonly settings: Pick<DomainConfig, 'durability'> },
     private readonly clock: Pick<Clock, 'after'>,
-    private readonly records: Pick<TicketRecords, 'put' | 'remove'>,
+    private readonly records: Pick<TicketRecords, 'put' | 'remove' | 'written'>,
   ) {}
 
   get writes(): boolean {
@@ -47,6 +47,10 @@ export class ClusterJournal implements EndpointJournal {
     // What has changed up to now is in the record that is written now.
     this.#changed.delete(address);
     this.records.put(this.domain.name, address, kept);
+  }
+
+  written(address: Address, done: () => void): void {
+    this.records.written(this.domain.name, address, done);
   }
 
   /** Has each changed endpoint write its record, and removes the records of endpoints that have ended. */

@@ -8,22 +8,20 @@
  * the endpoint: so the endpoint is online, and in its rooms, all the time.
  */
 import type { Address } from '../actors/address.js';
-import { nodesOf } from '../actors/endpoint-record.js';
 import type { Moved } from '../actors/moving.js';
 import type { Deliver } from '../actors/router.js';
 import type { Clock } from '../clock.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
-import { byNeed } from './by-need.js';
+import { byNeed, type EndpointHere } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import { NumberedPackets } from './numbered-packets.js';
 import { oneByOne } from './one-by-one.js';
 import { ADOPT_MS, OtherNodes } from './other-nodes.js';
-import { Passing } from './passing.js';
-import { type Peer, peerOf } from './peer.js';
-import { HOPS } from './relays.js';
+import { Passing, passed } from './passing.js';
+import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
 
 const SLICE_MS = 25;
@@ -44,6 +42,8 @@ const LOOK_MS = 10;
 export const MOST_ASKING = 10_000;
 /** By how much the handover may exceed its time; endpoints that are left after that stay with this node. */
 const OVERTIME_MS = 2500;
+/** For how long, counted from the beginning, endpoints are waited for that still come from another node which ends. */
+const ARRIVING_MS = 4000;
 /** For how long, counted from the beginning, answers for endpoints are waited for that are on their way: other nodes have these, or soon will. */
 const ANSWERED_MS = 6000;
 
@@ -56,8 +56,6 @@ interface Transfer {
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly passing: Passing<Deliver>;
-  /** Whether `peer` has answered that it has taken the endpoint over. */
-  isTaken: boolean;
 }
 
 /** Endpoints of one domain that go to one node together. A packet that several endpoints have queued is in the batch once. */
@@ -177,6 +175,8 @@ export class Leaving {
       at += slice.length;
       await this.#hasRoom();
     }
+    while (this.#isMoving && this.spentMs < ARRIVING_MS) await this.#pause(LOOK_MS);
+    this.#settle(endpoints);
     while (this.#isMoving && (this.#isInTime || this.spentMs < ANSWERED_MS)) await this.#pause(LOOK_MS);
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
@@ -185,6 +185,13 @@ export class Leaving {
     const what = { event: 'handed over', ...counts };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;
+  }
+
+  /** Endpoints that still come from other nodes which end go on from here now, whatever those still forward. */
+  #settle(endpoints: readonly EndpointHere[]): void {
+    for (const { cluster, address } of endpoints) {
+      if (this.#moving.has(address)) cluster.tracker.actor(address)?.tell({ kind: 'adopted' });
+    }
   }
 
   /** Up to which of `count` endpoints a slice goes that begins with one. By the clock: a slice that comes late catches up. */
@@ -228,20 +235,14 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
-    const pass = (deliver: Deliver): void => {
-      if (!this.#passOn(transfer, deliver)) this.node.mesh.send(peer, cluster.items.forwarded(address, deliver));
-    };
-    const passing = new Passing(pass);
-    const transfer: Transfer = { cluster, address, peer, refused, passing, isTaken: false };
+    const passing = new Passing<Deliver>((deliver) => cluster.relays.forward(peer, address, deliver));
+    const transfer: Transfer = { cluster, address, peer, refused, passing };
     if (!this.#moving.has(address)) this.#moving.set(address, []);
     actor.tell({
       kind: 'handOver',
       reason: CLOSE.shutdown,
       numberOf: (packet) => this.#batchOf(cluster, peer).packets.numberOf(packet),
-      forward: (deliver) => {
-        const { packet } = deliver;
-        if (!passing.take(deliver, packet.bytes)) cluster.domain.drop(packet, 'queueOverflow', address);
-      },
+      forward: passed(passing, cluster.domain, address),
       done: (moved) => {
         if (!moved) return this.#moved(address);
         this.#adopters.set(address, peer);
@@ -250,16 +251,6 @@ export class Leaving {
         if (batch.characters >= BATCH_CHARACTERS) this.#close(batch);
       },
     });
-  }
-
-  /** Sends a packet to another part of an endpoint where the node that has taken the endpoint has no part any more: it ends, too. */
-  #passOn({ cluster, address, peer, isTaken }: Transfer, { packet, only, relayed }: Deliver): boolean {
-    if (!isTaken || relayed) return false;
-    const nodes = nodesOf(cluster.tracker.records.get(address));
-    const [next] = nodes;
-    if (!next || nodes.includes(peer)) return false;
-    this.node.mesh.send(peerOf(next), cluster.items.toEndpoint(packet, only, HOPS));
-    return true;
   }
 
   #met({ tracker, relays }: ClusteredDomain, address: Address): readonly string[] {
@@ -293,27 +284,20 @@ export class Leaving {
 
   async #send(batch: Batch): Promise<void> {
     const { peer, cluster, transfers } = batch;
-    const taken = await this.#offer(batch);
+    const taken = await this.#others.offer(peer, 'adopt', cluster.domain.name, batch.toString());
     const answers = Array.isArray(taken) ? taken : [];
     const gone = transfers.filter((_, at) => answers[at] === 1);
     for (const transfer of transfers.filter((_, at) => answers[at] !== 1)) this.#takeBack(transfer);
-    for (const transfer of gone) transfer.isTaken = true;
+    for (const { passing } of gone) passing.taken();
     if (gone.length === 0) return;
+    const fields = [cluster.domain.name, gone.map(({ address }) => address)];
+    await this.#others.known(peer, fields);
     await this.#others.allArrived();
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
-    const addresses = gone.map(({ address }) => address);
-    this.node.rpc.call(peer, 'adopted', [cluster.domain.name, addresses], ADOPT_MS, () => undefined);
+    this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);
     this.#count += gone.length;
     this.metrics.handedOver += gone.length;
-    for (const address of addresses) this.#moved(address);
-  }
-
-  /** Sends a batch in pieces. Resolves with a 1 for each endpoint that the node has taken, else a 0; null where it refuses or is silent. */
-  #offer(batch: Batch): Promise<unknown> {
-    const { peer, cluster, transfers } = batch;
-    return this.#others.offer(peer, 'adopt', cluster.domain.name, batch.toString(), () => {
-      for (const { passing } of transfers) passing.sent();
-    });
+    for (const { address } of gone) this.#moved(address);
   }
 
   #leave({ cluster, address }: Transfer): Promise<void> {

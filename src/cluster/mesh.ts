@@ -19,7 +19,7 @@ import { StreamReceiver } from './stream-receiver.js';
 import { StreamSender } from './stream-sender.js';
 
 /** Nodes whose numbers differ do not understand each other. Grows only with what older nodes would misread. */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
 /** A lease ends when this many signs of life are missing. */
 const BEATS_IN_A_LEASE = 5;

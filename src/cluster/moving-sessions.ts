@@ -152,12 +152,10 @@ export class MovingSessions {
     offered: Offered,
   ): Promise<void> {
     const { name } = cluster.domain;
-    const sent = (): void => {
-      for (const { passing } of frozen) passing.sent();
-    };
     const text = `[${frozen.map(({ text }) => text)}]`;
-    const answer = await this.#others.offer(peer, 'sessions', name, text, sent);
+    const answer = await this.#others.offer(peer, 'sessions', name, text);
     const isTaken = frozen.map((_, at) => Array.isArray(answer) && answer[at] === 1);
+    for (const [at, { passing }] of frozen.entries()) if (isTaken[at]) passing.taken();
     if (isTaken.includes(true)) await this.#others.allArrived();
     for (const [at, { going, passing }] of frozen.entries()) {
       const missed = isTaken[at] ? null : passing.items;

@@ -159,6 +159,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
       reply(true);
     });
     this.rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.#store?.orphans.isBusy === true));
+    this.rpc.handle('known', (_peer, fields, reply) => this.#adoption.known(fields, reply));
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
       const cluster = this.domainOf(domain as string);

@@ -11,9 +11,11 @@ const MOST_BACKLOG = 4 * 1024 * 1024;
 const LOOK_MS = 10;
 /**
  * How long a node may take to answer a piece, behind all that a busy machine has it do before (where the node is lost the wait ends at once),
+ * to answer `known`, when other nodes and JetStream have acknowledged what it has told them,
  * and to answer `arrived`, behind all that it has sent to this node before.
  */
 export const ADOPT_MS = 10_000;
+const KNOWN_MS = 2000;
 const ARRIVED_MS = 1000;
 /** How long after an offer the node that made it may still forward packets that arrive there for what it has handed over. */
 export const PASSING_MS = 10_000;
@@ -45,15 +47,11 @@ export class OtherNodes {
     return weighed.sort((a, b) => (a.weight < b.weight ? 1 : -1))[0]?.peer ?? null;
   }
 
-  /**
-   * Sends a text in pieces, as calls of the kind `kind`. `sent` is called when the last piece has been sent: what is sent next comes
-   * behind the text. Resolves with the answer to the last piece; null where the node refuses or is silent.
-   */
-  async offer(peer: Peer, kind: string, domain: string, text: string, sent: () => void): Promise<unknown> {
+  /** Sends a text in pieces, as calls of the kind `kind`. Resolves with the answer to the last piece; null where the node refuses or is silent. */
+  async offer(peer: Peer, kind: string, domain: string, text: string): Promise<unknown> {
     const sending = (this.#sending.get(peer) ?? Promise.resolve()).then(() => this.#send(peer, kind, domain, text));
     this.#sending.set(peer, sending);
     const { answer } = await sending;
-    sent();
     return answer;
   }
 
@@ -68,6 +66,11 @@ export class OtherNodes {
       answer = this.#ask(peer, kind, [domain, id, at, pieces.length, piece], ADOPT_MS);
     }
     return { answer };
+  }
+
+  /** Resolves when every node knows that a node has taken endpoints over (`[domain, addresses]`), and JetStream has its records of them. */
+  async known(peer: Peer, fields: readonly unknown[]): Promise<void> {
+    await this.#ask(peer, 'known', fields, KNOWN_MS);
   }
 
   /**

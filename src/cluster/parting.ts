@@ -14,7 +14,7 @@ import { byNeed, type EndpointHere } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import { type LeftQueues, leftText } from './left-queues.js';
 import { NumberedPackets } from './numbered-packets.js';
-import { Passing } from './passing.js';
+import { Passing, passed } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 import { within } from './within.js';
 
@@ -153,12 +153,11 @@ export class Parting {
     const { records, changedIn } = this.options;
     const actor = domain.tracker.actor(address);
     if (!actor) return null;
+    // One that still comes from another node which ends is not waited for: what that forwards is written behind.
+    actor.tell({ kind: 'adopted' });
     const now = domain.runtime.clock.now();
     const packets = new NumberedPackets((packet) => items.wire(packet));
-    const forward = (deliver: Deliver): void => {
-      const { packet } = deliver;
-      if (!passing.take(deliver, packet.bytes)) domain.drop(packet, 'queueOverflow', address);
-    };
+    const forward = passed(passing, domain, address);
     const isWritten = !changedIn(domain.name).has(address) && records.isWritten(domain.name, address);
     const moved = await new Promise<Moved | 'quiet' | null>((done) => {
       const stop = { kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done } as const;

@@ -1,32 +1,61 @@
+import type { Address } from '../actors/address.js';
+import type { Domain } from '../actors/domain.js';
+import type { Deliver } from '../actors/router.js';
+
 /**
  * How many packets or publications, and how many bytes of them, are kept for one endpoint or session while another node is asked to
- * take it over; further ones are dropped, and counted, until the endpoint or session has been sent.
+ * take it over; further ones are dropped, and counted.
  */
 const MOST = 10_000;
 const MOST_BYTES = 4 * 1024 * 1024;
 
-/** What comes for an endpoint or session that is offered to a node: it waits until that has been sent, so that it comes behind it. */
+/**
+ * What comes for an endpoint or session that is offered to a node. It waits here until that node has said that it has taken the endpoint or
+ * session: what is given to the node before may be lost with it, or comes twice where the node refuses.
+ */
 export class Passing<T> {
-  /** All of it, for the case that the node refuses the endpoint or session. */
-  readonly items: T[] = [];
+  #items: T[] = [];
   #bytes = 0;
-  #isSent = false;
+  #isTaken = false;
 
   constructor(private readonly pass: (item: T) => void) {}
 
-  /** False where there are too many, and this one is dropped. */
-  take(item: T, bytes: number): boolean {
-    const isKept = this.items.length < MOST && this.#bytes + bytes <= MOST_BYTES;
-    if (isKept) {
-      this.items.push(item);
-      this.#bytes += bytes;
-    }
-    if (this.#isSent) this.pass(item);
-    return isKept || this.#isSent;
+  /** What waits: where the node refuses the endpoint or session, that goes on with these. */
+  get items(): readonly T[] {
+    return this.#items;
   }
 
-  sent(): void {
-    this.#isSent = true;
-    for (const item of this.items) this.pass(item);
+  /** False where too many wait, and this one is dropped. */
+  take(item: T, bytes: number): boolean {
+    if (this.#isTaken) {
+      this.pass(item);
+      return true;
+    }
+    if (this.#items.length >= MOST || this.#bytes + bytes > MOST_BYTES) return false;
+    this.#items.push(item);
+    this.#bytes += bytes;
+    return true;
   }
+
+  /** The node has taken the endpoint or session: what waits goes there, and so does what comes from now on. */
+  taken(): void {
+    const waiting = this.#items;
+    this.#items = [];
+    this.#isTaken = true;
+    for (const item of waiting) this.pass(item);
+  }
+}
+
+/** Has what is delivered to an endpoint wait; what is too much is dropped, and who asks what becomes of it is to send it again. */
+export function passed(
+  passing: Passing<Deliver>,
+  domain: Pick<Domain, 'drop'>,
+  address: Address,
+): (deliver: Deliver) => void {
+  return (deliver) => {
+    const { packet } = deliver;
+    if (passing.take(deliver, packet.bytes)) return;
+    domain.drop(packet, 'queueOverflow', address);
+    packet.receipt?.report('unknown');
+  };
 }

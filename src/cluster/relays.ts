@@ -146,6 +146,12 @@ export class PacketRelays implements Relays {
     return parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
   }
 
+  /** Sends a packet that has come here for an endpoint which another node has taken over from this one. */
+  forward(peer: Peer, address: Address, deliver: Deliver): void {
+    this.options.handover.moved(address, peer);
+    this.#relay('on', [peer], deliver.packet, () => this.options.items.forwarded(address, deliver));
+  }
+
   carbon(record: EndpointRecord, packet: Packet): void {
     const { items } = this.options;
     this.#relay('aside', nodesOf(record), packet, () => items.carbon(record.address, packet));

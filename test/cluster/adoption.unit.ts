@@ -86,8 +86,8 @@ t.test('an endpoint that comes from a second node counts as on its way when the 
   clock.advance(8000);
   t.strictSame(answerTo(batchOf(kept, null)), [1]);
   clock.advance(2000);
-  t.strictSame(told, ['adopt', 'adopt']);
+  t.strictSame(told, ['adopt', 'keep', 'adopt', 'keep']);
   clock.advance(8000);
-  t.strictSame(told, ['adopt', 'adopt', 'adopted']);
+  t.strictSame(told, ['adopt', 'keep', 'adopt', 'keep', 'adopted']);
   t.end();
 });

@@ -48,9 +48,9 @@ function connect(client: NamedClient, asked: Asked): { readonly log: string[]; p
 }
 
 /** Sends the message; answers whether the call has been answered `ok`, or null where it has not been answered. */
-function say(node: ModelNode): () => boolean | null {
+function say(node: ModelNode, named: Readonly<Record<string, string>> = { id: 'm1' }): () => boolean | null {
   let answer: boolean | null = null;
-  push(node.domain, parameters({ from: 'bob', to: 'ada', body: 'hello', id: 'm1' }), (result) => {
+  push(node.domain, parameters({ from: 'bob', to: 'ada', body: 'hello', ...named }), (result) => {
     answer = !result || !isReplyError(result);
   });
   return () => answer;
@@ -242,3 +242,46 @@ for (const durability of ['restart', 'always'] as const) {
     },
   );
 }
+
+t.test(
+  'what a node that ends forwards to one that is killed is not answered ok, and the user goes on elsewhere',
+  async (t) => {
+    const network = new Network(3);
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const [ending, ...others] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    let ticket = '';
+    online(ending.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+      if (!isReplyError(result)) ticket = result.ticket;
+    });
+    await settle(network);
+    network.clock.advance(200);
+    await settle(network);
+    void ending.leave();
+    // A node has taken ada, and its answer is on its way.
+    const hasAda = ({ domain }: ModelNode): boolean => domain.tickets.size > 0;
+    while (!others.some(hasAda))
+      await settle(network, (stream) => stream === 'items n2 n1' || stream === 'items n3 n1');
+    const [taking, saying] = others.toSorted((a, b) => Number(hasAda(b)) - Number(hasAda(a))) as [ModelNode, ModelNode];
+    const first = say(saying, {});
+    await settle(network, (stream) => stream === `items ${taking.name} n1`);
+    // What is forwarded is on its way.
+    await settle(network, (stream) => stream === `items n1 ${taking.name}`);
+    t.equal(first(), null, 'nobody but the node that ends has it');
+    network.kill(taking);
+    await settle(network);
+    t.equal(first(), false);
+    const second = say(saying, {});
+    await settle(network);
+    t.equal(second(), true);
+    let found: NamedClient | null = null;
+    locateTicket(saying.domain, ticket, true, (client) => {
+      found = client;
+    });
+    await settle(network);
+    t.ok(found, 'her ticket holds');
+    const queued = [...saying.domain.tickets.values()].flatMap(({ queued }) => queued.map(({ kind }) => kind));
+    t.strictSame(queued, ['message']);
+  },
+);

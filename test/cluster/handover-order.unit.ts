@@ -43,7 +43,12 @@ class Node {
     const tell = (message: EndpointMessage) => void this.mailbox.push(() => message.kind === 'pass' && message.done());
     this.handover = new Handover({
       domain: 'a.example',
-      node: { name, rpc: { call }, mesh: { peers: this.peers }, leaving: { movesTo: () => null } },
+      node: {
+        name,
+        rpc: { call },
+        mesh: { peers: this.peers },
+        leaving: { movesTo: () => null, whenMoved: (_address, done) => done() },
+      },
       now: () => network.now,
       actor: () => ({ tell }),
       peersOf: () => [...this.peers.values()],

@@ -33,7 +33,12 @@ function single() {
     void calls.push({ to, kind, fields, ms, done });
   const handover = new Handover({
     domain: 'a.example',
-    node: { name: 'n1', rpc: { call }, mesh: { peers }, leaving: { movesTo: () => state.movesTo } },
+    node: {
+      name: 'n1',
+      rpc: { call },
+      mesh: { peers },
+      leaving: { movesTo: () => state.movesTo, whenMoved: (_address, done) => done() },
+    },
     now: () => state.now,
     actor: () => null,
     peersOf: () => [],

@@ -14,7 +14,11 @@ const kept = {} as KeptEndpoint;
 t.test('an endpoint that was just written for another reason is not written again 100 ms later', (t) => {
   const clock = new ManualClock();
   const put: Address[] = [];
-  const records = { put: (_domain: string, of: Address) => void put.push(of), remove: () => undefined };
+  const records = {
+    put: (_domain: string, of: Address) => void put.push(of),
+    remove: () => undefined,
+    written: () => undefined,
+  };
   const journal = new ClusterJournal({ name, settings: { durability: 'restart' } }, clock, records);
   const actor = { stopped: false, tell: () => journal.keep('uid', 'jack', kept) } as unknown as Ref<EndpointMessage>;
   journal.changed(address, actor);

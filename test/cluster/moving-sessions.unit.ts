@@ -58,38 +58,41 @@ t.test('a session whose node dies before it has said that all is forwarded gets 
   t.end();
 });
 
-t.test('a long session waits for the stream to the other node, and what comes meanwhile goes behind it', async (t) => {
-  const { timers, peer, calls, sent, node, sessions } = setUp();
-  const stream = peer.stream as unknown as { backlog: number };
-  stream.backlog = 5 * 1024 * 1024;
-  let forward: (item: unknown, bytes: number) => void = () => undefined;
-  const mover = {
-    clientIds: () => ['backend'],
-    handOver: (_id: string, pass: typeof forward, done: (moved: unknown) => void) => {
-      forward = pass;
-      done({ clientId: 'backend' });
-    },
-    handedOver: (_id: string, _missed: unknown, done: () => void) => done(),
-  };
-  const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
-  node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
-  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  const over = sessions.handOver(() => true);
-  await turn();
-  forward('early', 1);
-  t.strictSame([calls.length, sent.length], [0, 0], 'the stream is full');
-  for (let n = 1; n < 10_100; n++) forward(n, 1);
-  t.equal(domain.metrics.dropped.queueOverflow, 100, 'and only so many publications wait');
-  stream.backlog = 0;
-  for (const task of timers.splice(0)) task();
-  await turn();
-  t.strictSame([calls.map(({ kind }) => kind), sent.length], [['sessions'], 10_000]);
-  t.match(sent[0], 'early');
-  calls.shift()?.done([1]);
-  await turn();
-  calls.shift()?.done(true);
-  t.equal(await over, 1);
-});
+t.test(
+  'a long session waits for the stream to the other node, and what comes until that has it goes there then',
+  async (t) => {
+    const { timers, peer, calls, sent, node, sessions } = setUp();
+    const stream = peer.stream as unknown as { backlog: number };
+    stream.backlog = 5 * 1024 * 1024;
+    let forward: (item: unknown, bytes: number) => void = () => undefined;
+    const mover = {
+      clientIds: () => ['backend'],
+      handOver: (_id: string, pass: typeof forward, done: (moved: unknown) => void) => {
+        forward = pass;
+        done({ clientId: 'backend' });
+      },
+      handedOver: (_id: string, _missed: unknown, done: () => void) => done(),
+    };
+    const domain = { name: 'a.example', metrics: { dropped: { queueOverflow: 0 } } };
+    node.domains.set('a.example', { domain, sessions: { mover } } as unknown as ClusteredDomain);
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const over = sessions.handOver(() => true);
+    await turn();
+    forward('early', 1);
+    t.strictSame([calls.length, sent.length], [0, 0], 'the stream is full');
+    for (let n = 1; n < 10_100; n++) forward(n, 1);
+    t.equal(domain.metrics.dropped.queueOverflow, 100, 'and only so many publications wait');
+    stream.backlog = 0;
+    for (const task of timers.splice(0)) task();
+    await turn();
+    t.strictSame([calls.map(({ kind }) => kind), sent.length], [['sessions'], 0]);
+    calls.shift()?.done([1]);
+    await turn();
+    t.match([sent[0], sent.length], ['early', 10_000]);
+    calls.shift()?.done(true);
+    t.equal(await over, 1);
+  },
+);
 
 t.test('publications that wait for a session are bounded by their bytes too', async (t) => {
   const { peer, node, sessions } = setUp();

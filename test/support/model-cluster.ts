@@ -258,6 +258,7 @@ export class ModelNode implements LocalNode {
       this.#orphans.taken(peer, addresses);
       reply(true);
     });
+    rpc.handle('known', (_peer, fields, reply) => this.#adoption.known(fields, reply));
     rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     rpc.handle('pass', (_peer, [, address, to], reply) => {
       this.cluster.handover.pass(address as never, to as string, () => reply(true));
