@@ -1,5 +1,6 @@
 /** A user's first node stands still, within its lease, while the user comes online through another one. */
 import t from 'tap';
+import { CountingPoll, CountingSocket, CountingStream } from '../support/counting.js';
 import { clusterSettings, type NatsServer, natsServer, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, merge, type TestServer, testServer } from '../support/server.js';
@@ -8,9 +9,9 @@ import { WebSocketClient } from '../support/websocket.js';
 
 const skip = skipWithout('nats-server');
 /** A lease that does not end during the test. */
-const leaseMs = 60_000;
+const LEASE_MS = 60_000;
 
-async function slowAndOther(t: Cleaner, nats: NatsServer): Promise<[ProcessNode, TestServer]> {
+async function slowAndOther(t: Cleaner, nats: NatsServer, leaseMs = LEASE_MS): Promise<[ProcessNode, TestServer]> {
   const presence = { graceMs: 600_000, clientIdleMs: 600_000 };
   const settings = clusterSettings(nats, { cluster: { leaseMs }, presence });
   const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
@@ -66,13 +67,7 @@ t.test(
 );
 
 t.test('messages kept on both sides of a gap come once each', { skip }, async (t) => {
-  const nats = await natsServer(t);
-  const presence = { graceMs: 600_000, clientIdleMs: 600_000 };
-  const settings = clusterSettings(nats, { cluster: { leaseMs: 2500 }, presence });
-  const other = await testServer(t, merge(settings, { cluster: { node: 'other' } }));
-  const { name } = settings.cluster as { name: string };
-  const sets = { 'cluster.name': name, 'cluster.leaseMs': 2500, 'presence.clientIdleMs': 600_000 };
-  const slow = await ProcessNode.start(t, nats.url, 'slow', sets);
+  const [slow, other] = await slowAndOther(t, await natsServer(t), 2500);
   const desk = await slow.site().arrive('alice');
   const phone = await other.site().arrive('alice');
   await other.site().push('bob', 'alice', 'before');
@@ -88,3 +83,32 @@ t.test('messages kept on both sides of a gap come once each', { skip }, async (t
   await other.site().push('bob', 'alice', 'after');
   for (const client of [desk, back]) t.hasStrict(await client.next(), { body: 'after' });
 });
+
+t.test(
+  'over every transport clients hear of what went through the node of another client, which is lost',
+  { skip },
+  async (t) => {
+    const [slow, other] = await slowAndOther(t, await natsServer(t), 2500);
+    await slow.site().arrive('alice');
+    const clients = [CountingSocket, CountingPoll, CountingStream].map(async (Client) => {
+      const client = new Client(other.port, (await other.site().online('alice')).ticket);
+      t.teardown(() => client.close());
+      await client.connect();
+      return client;
+    });
+    const here = await Promise.all(clients);
+    await other.site().push('bob', 'alice', 'before');
+    for (const client of here) await client.has(1);
+    slow.process.kill('SIGSTOP');
+    await other.site().push('bob', 'alice', 'lost');
+    for (const client of here)
+      await client.until(() => client.frames.some(({ missed }) => missed === true), 'word of a loss');
+    await other.site().push('bob', 'alice', 'after');
+    for (const client of here) {
+      await client.until(() => client.bodies.includes('after'), 'what follows');
+      const told = client.frames.filter(({ missed }) => missed !== undefined);
+      t.match(told, [{ missed: true, position: /^\w+\.\d+$/ }]);
+      t.equal(told.length, 1, 'it is told once');
+    }
+  },
+);
