@@ -295,10 +295,11 @@ export interface DomainCluster extends PresenceAnnouncer, TrackerEvents, Relays 
   /** Calls `done` when every node knows what this one has told so far. */
   settled(done: () => void): void;
   /**
-   * To be called before something is said to these receivers. What it answers is called when this node has handled that, and
-   * calls `done` when it has come to the nodes that packets for them go to, or went to when it was said.
+   * To be called before something is said to these receivers. What it answers is called when this node has handled that, and calls `done`
+   * when the nodes that packets for them go to, or went to when it was said, have acknowledged it; or (`written`) when it is with the
+   * operating system, which sends it though this process is killed.
    */
-  arrival(receivers: readonly Address[]): (done: () => void) => void;
+  arrival(receivers: readonly Address[], until: 'acknowledged' | 'written'): (done: () => void) => void;
   /** Says that a client of this name has come here: an older one of the endpoint on another node ends. */
   claimName(record: EndpointRecord, name: string): void;
   /** Says that a client has had its name since a stamp: one on another node that took the name before ends. */

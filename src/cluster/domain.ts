@@ -284,13 +284,17 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return true;
   }
 
-  arrival(receivers: readonly Address[]): (done: () => void) => void {
+  arrival(receivers: readonly Address[], until: 'acknowledged' | 'written'): (done: () => void) => void {
+    const { mesh } = this.node;
     const before = this.relays.nodesTo(receivers);
     return (done) => {
+      // The NATS client writes what it is given when this turn of the event loop has come to its end.
+      const written = (): unknown => (mesh.hasUnsent ? setImmediate(written) : done());
       this.handover.whenNoneWaits(receivers, () => {
+        if (until === 'written') return written();
         // Of a receiver that moves the node that it was on may have it, and pass it on.
         const nodes = new Set([...before, ...this.relays.nodesTo(receivers)]);
-        this.node.mesh.barrier(done, [...nodes].map(peerOf));
+        return mesh.barrier(done, [...nodes].map(peerOf));
       });
     };
   }

@@ -23,7 +23,7 @@ export interface LocalNode {
   readonly tokenPrefix: string;
   /** A packet's JSON. */
   readonly encode: (packet: Packet) => string;
-  readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier'>;
+  readonly mesh: Pick<Mesh, 'peers' | 'send' | 'broadcast' | 'barrier' | 'hasUnsent'>;
   readonly rpc: Pick<Rpc, 'call' | 'callAll' | 'expect' | 'answer' | 'withdraw'>;
   readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
   /** The living node that issued a token; null where this node issued it, or where the node that did is gone. */

@@ -169,6 +169,11 @@ export class Mesh {
     this.#dirty.add(stream);
   }
 
+  /** Whether something that was to be sent in this turn has not been given to NATS yet. */
+  get hasUnsent(): boolean {
+    return this.#dirty.size > 0;
+  }
+
   /** Sends what this turn of the event loop has gathered, in one write to NATS. */
   flush(): void {
     const streams = [...this.#dirty];

@@ -37,7 +37,7 @@ interface PeerShare extends ShareCount {
 
 export interface TopicsOptions {
   readonly items: Items;
-  readonly mesh: Omit<LocalNode['mesh'], 'barrier'>;
+  readonly mesh: Pick<LocalNode['mesh'], 'peers' | 'send' | 'broadcast'>;
   readonly stamps: Pick<HybridClock, 'next' | 'heard'>;
   readonly interest: Pick<Interest, 'isEmpty' | 'peers' | 'count'>;
   /** Calls `done` when every node knows what this one has told so far. */

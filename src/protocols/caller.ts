@@ -43,25 +43,27 @@ export function settled<T>({ cluster }: Domain, reply: (result: T | ReplyError) 
 }
 
 /** Whether what a sender says next may go out from another node, since the sender is offline or on several. */
-export function goesOutElsewhere(domain: Domain, sender: Address): boolean {
-  if (!domain.cluster.hasOthers) return false;
+function goesOutElsewhere(domain: Domain, sender: Address): boolean {
   const record = domain.tracker.records.get(sender);
   const isHereOnly = record !== undefined && record.birth > 0 && record.parts.length === 0;
   return !isHereOnly;
 }
 
 /**
- * Calls `reply` when what a sender has said has come to the nodes of its receivers (null: of everybody), so that what the sender says
- * next does not overtake it where it goes out from another node (`goesOutElsewhere`).
+ * Calls `reply` when what a sender has said goes on to the nodes of its receivers (null: of everybody) though this one may be killed; or when
+ * it has come there, where what the sender says next goes out from another node, and is not to overtake it.
  */
 export function whenArrived<T>(
   domain: Domain,
+  sender: Address,
   receivers: readonly Receiver[] | null,
   reply: (sent: T) => void,
 ): (sent: T) => void {
   const { cluster } = domain;
+  if (!cluster.hasOthers) return reply;
+  const until = goesOutElsewhere(domain, sender) ? 'acknowledged' : 'written';
   const addresses = addressesOf(receivers);
-  const arrival = addresses ? cluster.arrival(addresses) : (done: () => void) => cluster.settled(done);
+  const arrival = addresses ? cluster.arrival(addresses, until) : (done: () => void) => cluster.settled(done);
   return (sent) => {
     // Whoever knows what has become of it has heard from those nodes, or has waited for them long enough.
     if (sent !== null) reply(sent);

@@ -13,7 +13,6 @@ import { BANNED, badRequest, isReplyError, NOT_ONLINE, type ReplyError } from '.
 import {
   BAD_NAME,
   endpointTarget,
-  goesOutElsewhere,
   type NamedCall,
   sendOn,
   settled,
@@ -186,8 +185,7 @@ function statusFrom(
   const here = () => {
     domain.sendOrder.send(from.address, () => {
       domain.push(from, outgoing);
-      if (goesOutElsewhere(domain, from.address)) whenArrived(domain, [['', outgoing.target]], reply)(null);
-      else reply(null);
+      whenArrived(domain, from.address, [['', outgoing.target]], reply)(null);
     });
   };
   const isHere = isSentOn || domain.tracker.actor(from.address) !== null;

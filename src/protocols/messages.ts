@@ -11,7 +11,7 @@ import { type Outcome, Receipt } from '../actors/outcome.js';
 import type { Outgoing, UnsignedMessage } from '../actors/packet.js';
 import { whenHandled } from '../actors/router.js';
 import { badRequest, isReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
-import { endpointTarget, goesOutElsewhere, sendOn, whenArrived } from './caller.js';
+import { endpointTarget, sendOn, whenArrived } from './caller.js';
 import { type Reply, sendFrom, sendFromHome } from './commands.js';
 import { findTicket } from './credentials.js';
 import { withinBound } from './kept-answers.js';
@@ -118,7 +118,7 @@ export function post(
   const bounded = isStored ? withinBound(domain, answer) : answer;
   const stored = domain.answersFromDisk ? whenOnDisk(domain, bounded) : bounded;
   const { receivers } = letter;
-  const reply = goesOutElsewhere(domain, sender) ? whenArrived(domain, receivers, stored) : stored;
+  const reply = whenArrived(domain, sender, receivers, stored);
   if (id !== null) return postNamed(domain, { sender, letter, id }, tell, isWaiting ? reply : null, reply);
   if (domain.sendOrder.isFree) return postUnnamed(letter, isWaiting, domain, tell, reply);
   postInOrder(sender, letter, isWaiting, domain, tell, reply);

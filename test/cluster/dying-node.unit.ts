@@ -285,3 +285,22 @@ t.test(
     t.strictSame(queued, ['message']);
   },
 );
+
+t.test('a call of a user who is on one node alone is answered when that node has sent the message', async (t) => {
+  const network = new Network(2, 'restart');
+  t.teardown(() => {
+    for (const node of network.nodes) node.close();
+  });
+  const [dying, other] = network.nodes as [ModelNode, ModelNode];
+  online(other.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+  online(dying.domain, parameters({ name: 'bob', nick: 'Bob' }), () => undefined);
+  await settle(network);
+  const answer = say(dying, {});
+  t.equal(answer(), null, 'a node that is killed now has not sent it');
+  await turn();
+  t.equal(answer(), true, 'nobody has to have it');
+  network.kill(dying);
+  await settle(network);
+  const [client] = [...other.domain.tickets.values()];
+  t.equal(client?.queued.filter(({ kind }) => kind === 'message').length, 1);
+});

@@ -23,7 +23,7 @@ t.test('of a node that is heard of again while its endpoints go offline no furth
   const connections = { lost: () => undefined };
   const domain = { takeOver: () => undefined };
   node.domains.set('a.example', {
-    ...{ domain, tracker, remoteTransports: connections, remoteClients: connections },
+    ...{ domain, tracker, relays: connections, remoteTransports: connections, remoteClients: connections },
   } as never);
   withSlowTime(t);
   const peer = new Peer('n2', 1, 0, false);

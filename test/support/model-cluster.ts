@@ -151,6 +151,7 @@ export class ModelNode implements LocalNode {
     this.mesh = {
       peers: this.peers,
       incarnation,
+      hasUnsent: false,
       send: (peer, item) => this.#send(peer, item),
       broadcast: (item) => {
         for (const peer of this.peers.values()) this.#send(peer, item);
