@@ -29,6 +29,12 @@ interface Batch {
   readonly packets: readonly Packet[];
 }
 
+/** A batch as it is remembered: whose endpoints they are, and from which node they have come. */
+interface Coming {
+  readonly cluster: ClusteredDomain;
+  readonly peer: Peer;
+}
+
 export interface AdoptionOptions {
   /** The name of this node. */
   readonly name: string;
@@ -45,9 +51,8 @@ type Reply = (answer: unknown) => void;
 export class Adoption {
   readonly #pieces = new Pieces();
   readonly #timers: Timers;
-  /** With which batch an endpoint has come last, for as long as the node that sent the batch may still forward packets. */
-  readonly #batches = new Map<Address, number>();
-  #lastBatch = 0;
+  /** The batches with which endpoints have come, for as long as the node that sent the batch may still forward packets. */
+  readonly #coming = new Map<Address, Coming>();
 
   constructor(private readonly options: AdoptionOptions) {
     this.#timers = new Timers(options.clock);
@@ -65,7 +70,7 @@ export class Adoption {
     if (cluster?.domain.shortage) return this.#refuse(reply, 'memory is short');
     const read = batch && cluster && readBatch(cluster, batch.text, this.options.name);
     if (!read) return this.#refuse(reply, 'they cannot be read');
-    this.#adopt(cluster, read, reply);
+    this.#adopt(cluster, peer, read, reply);
   }
 
   /** Answers when every node knows that endpoints are here which this node has taken over, and JetStream has their records. */
@@ -79,12 +84,23 @@ export class Adoption {
   passed([domain, addresses]: readonly unknown[]): void {
     const cluster = this.options.domain(domain as string);
     if (!cluster || !Array.isArray(addresses)) return;
-    for (const address of addresses) cluster.tracker.actor(address as Address)?.tell({ kind: 'adopted' });
+    for (const address of addresses) {
+      this.#coming.delete(address);
+      cluster.tracker.actor(address as Address)?.tell({ kind: 'adopted' });
+    }
   }
 
-  /** Forgets the incomplete batches of a node that is not there any more. */
+  /**
+   * A node is not there any more: its incomplete batches are forgotten, and clients of endpoints for which it has not forwarded everything
+   * are told that they may have missed something. None that was answered is lost where the domain is durable `always`.
+   */
   lost(peer: Peer): void {
     this.#pieces.lost(peer);
+    for (const [address, { cluster, ...coming }] of this.#coming) {
+      if (coming.peer !== peer) continue;
+      if (!cluster.domain.answersFromDisk) cluster.tracker.actor(address)?.tell({ kind: 'missed' });
+      this.passed([cluster.domain.name, [address]]);
+    }
   }
 
   close(): void {
@@ -98,7 +114,7 @@ export class Adoption {
     reply(null);
   }
 
-  #adopt(cluster: ClusteredDomain, { endpoints, packets }: Batch, reply: Reply): void {
+  #adopt(cluster: ClusteredDomain, peer: Peer, { endpoints, packets }: Batch, reply: Reply): void {
     const { metrics } = this.options;
     const { domain } = cluster;
     const answers: (0 | 1)[] = endpoints.map(() => 0);
@@ -111,10 +127,12 @@ export class Adoption {
       else reply(answers);
     };
     const packetOf = (number: number): Packet | null => packets[number] ?? null;
+    const coming: Coming = { cluster, peer };
     for (const [at, { target, kept, queues, isMet }] of endpoints.entries()) {
       const moved = { kept, queues };
       const took = (isTaken: boolean): void => {
         answers[at] = isTaken ? 1 : 0;
+        if (isTaken) this.#coming.set(target.address, coming);
         done();
       };
       const actor = domain.endpoint(target);
@@ -122,20 +140,16 @@ export class Adoption {
       actor.tell({ kind: 'keep' });
     }
     done();
-    this.#settleLate(cluster, endpoints);
+    this.#settleLate(coming, endpoints);
   }
 
   /** After `PASSING_MS` a node counts as having forwarded everything, as it may have died before it could say so. */
-  #settleLate(cluster: ClusteredDomain, endpoints: readonly Endpoint[]): void {
+  #settleLate(coming: Coming, endpoints: readonly Endpoint[]): void {
     const addresses = endpoints.map(({ target }) => target.address);
-    this.#lastBatch += 1;
-    const batch = this.#lastBatch;
-    for (const address of addresses) this.#batches.set(address, batch);
     this.#timers.after(PASSING_MS, () => {
       // An endpoint that has come from another node since is on its way from there.
-      const settled = addresses.filter((address) => this.#batches.get(address) === batch);
-      for (const address of settled) this.#batches.delete(address);
-      this.passed([cluster.domain.name, settled]);
+      const settled = addresses.filter((address) => this.#coming.get(address) === coming);
+      this.passed([coming.cluster.domain.name, settled]);
     });
   }
 }

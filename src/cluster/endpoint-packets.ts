@@ -42,8 +42,10 @@ export class EndpointPackets {
   sendAgain(kind: string, fields: readonly unknown[], isSure: boolean, ageMs: number): boolean {
     const { domain, metrics } = this.options;
     const [, only, third, fourth] = fields;
-    const wire = (kind === 'e' ? fourth : third) as WirePacket;
-    if (kind !== 'e' && !(kind === 'y' && this.#isForOneOf(wire))) return false;
+    // Of what is forwarded, other parts of the endpoint have what was relayed.
+    const isForEndpoint = kind === 'e' || (kind === 'f' && third === 0);
+    const wire = (isForEndpoint ? fourth : third) as WirePacket;
+    if (!isForEndpoint && !(kind === 'y' && this.#isForOneOf(wire))) return false;
     const packet = packetOf(wire, domain.runtime.clock.now() - ageMs);
     if (!this.#isOwed(packet)) return false;
     const isSent = isSure && this.#goesOn(packet, only as string | null, fields.at(-1));

@@ -181,7 +181,8 @@ export class Leaving {
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#others.allArrived();
-    const counts = { endpoints: this.#count, of: endpoints.length, sessions: this.#movedSessions ?? 0 };
+    const inDoubt = this.#moving.size;
+    const counts = { endpoints: this.#count, of: endpoints.length, inDoubt, sessions: this.#movedSessions ?? 0 };
     const what = { event: 'handed over', ...counts };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
     return this.#count;

@@ -243,6 +243,25 @@ for (const durability of ['restart', 'always'] as const) {
   );
 }
 
+/** Ada has a client on a node that ends; another one has taken it, which the first one does not know yet. */
+async function adaMoves(network: Network) {
+  const [ending, ...others] = network.nodes as [ModelNode, ModelNode, ModelNode];
+  let ticket = '';
+  online(ending.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+    if (!isReplyError(result)) ticket = result.ticket;
+  });
+  await settle(network);
+  const [client] = [...ending.domain.tickets.values()];
+  const before = connect(client as NamedClient, 'first');
+  network.clock.advance(200);
+  await settle(network);
+  void ending.leave();
+  const hasAda = ({ domain }: ModelNode): boolean => domain.tickets.size > 0;
+  while (!others.some(hasAda)) await settle(network, (stream) => stream === 'items n2 n1' || stream === 'items n3 n1');
+  const [taking, other] = others.toSorted((a, b) => Number(hasAda(b)) - Number(hasAda(a))) as [ModelNode, ModelNode];
+  return { ending, taking, other, ticket, before };
+}
+
 t.test(
   'what a node that ends forwards to one that is killed is not answered ok, and the user goes on elsewhere',
   async (t) => {
@@ -250,20 +269,7 @@ t.test(
     t.teardown(() => {
       for (const node of network.nodes) node.close();
     });
-    const [ending, ...others] = network.nodes as [ModelNode, ModelNode, ModelNode];
-    let ticket = '';
-    online(ending.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
-      if (!isReplyError(result)) ticket = result.ticket;
-    });
-    await settle(network);
-    network.clock.advance(200);
-    await settle(network);
-    void ending.leave();
-    // A node has taken ada, and its answer is on its way.
-    const hasAda = ({ domain }: ModelNode): boolean => domain.tickets.size > 0;
-    while (!others.some(hasAda))
-      await settle(network, (stream) => stream === 'items n2 n1' || stream === 'items n3 n1');
-    const [taking, saying] = others.toSorted((a, b) => Number(hasAda(b)) - Number(hasAda(a))) as [ModelNode, ModelNode];
+    const { taking, other: saying, ticket } = await adaMoves(network);
     const first = say(saying, {});
     await settle(network, (stream) => stream === `items ${taking.name} n1`);
     // What is forwarded is on its way.
@@ -304,3 +310,24 @@ t.test('a call of a user who is on one node alone is answered when that node has
   const [client] = [...other.domain.tickets.values()];
   t.equal(client?.queued.filter(({ kind }) => kind === 'message').length, 1);
 });
+
+t.test(
+  'a client that has come from a node that ends hears of what that node still had when it was killed',
+  async (t) => {
+    const network = new Network(3, 'restart');
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const { ending, taking, other, before } = await adaMoves(network);
+    const [client] = [...taking.domain.tickets.values()];
+    const isLate = (stream: string): boolean => stream === `items ${taking.name} n1`;
+    push(ending.domain, parameters({ from: 'bob', to: 'ada', body: 'one' }), () => undefined);
+    await settle(network, isLate);
+    network.kill(ending);
+    await settle(network);
+    const heard = connect(client as NamedClient, before.position);
+    await settle(network);
+    await tell(network, other, 'two');
+    t.strictSame(heard.log, ['missed', 'two']);
+  },
+);
