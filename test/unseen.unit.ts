@@ -29,6 +29,33 @@ function setUp(t: Cleaner) {
     deliver: (...bodies: readonly string[]) => {
       for (const body of bodies) actor().tell({ kind: 'deliver', packet: message(body), only: null });
     },
+    /** A client comes from a killed node, with what JetStream has of its queue. */
+    adopt: async (...bodies: readonly string[]): Promise<Client> => {
+      const packets = bodies.map(message);
+      const numbers = [...packets.keys()];
+      const hash = 'x'.repeat(43);
+      const kept = { nick: 'Ada', show: 'available', status: '', buddies: [], rooms: [], isAway: false } as const;
+      const client = { name: 'tab', accepted: numbers.length, sent: 0, entries: numbers, elders: null, given: [] };
+      actor().tell({
+        kind: 'adopt',
+        moved: {
+          kept: { ...kept, clients: [{ hash, name: 'tab', isNamed: false, isAway: false }] },
+          queues: {
+            node: 'uid',
+            id: 'ada',
+            turns: [],
+            unseen: [],
+            clients: [{ ...client, connectedMs: null, session: null }],
+          },
+        },
+        isMet: () => true,
+        era: 'j1',
+        packetOf: (number) => packets[number] ?? null,
+        done: () => undefined,
+      });
+      await turn();
+      return [...domain.tickets.values()].find(({ name }) => name === 'tab') as Client;
+    },
     online: async () => findTicket(domain, await broker.online('ada')) as Client,
     /** Connects a client that keeps a position and confirms nothing. Answers the bodies of the messages that it is sent. */
     connect: async (client: Client): Promise<string[]> => {
@@ -84,4 +111,27 @@ t.test('a message waits until a client has confirmed it, though one is connected
   t.strictSame(await connect(await online()), ['1', '2']);
   actor().tell({ kind: 'confirmedElsewhere', names: ['bob\nada\n1', 'bob\nada\n2'], isConfirmed: true });
   t.strictSame(await connect(await online()), []);
+});
+
+t.test(
+  'of what waits on another node a client has nothing that stands before what it has, and the next client all',
+  async (t) => {
+    const { actor, deliver, online, connect } = setUp(t);
+    const bodies = await connect(await online());
+    deliver('3', '4');
+    await turn();
+    actor().tell({ kind: 'unseen', packets: ['1', '2', '3', '5'].map(message) });
+    await turn();
+    t.strictSame(bodies, ['3', '4', '5']);
+    t.strictSame(await connect(await online()), ['1', '2', '3', '5']);
+  },
+);
+
+t.test('a client of a killed node has nothing of what waits here that stands before what it has', async (t) => {
+  const { deliver, online, connect, adopt } = setUp(t);
+  await online();
+  deliver('1', '2', '3', '4');
+  const adopted = await adopt('2', '3');
+  t.strictSame(await connect(adopted), ['2', '3', '4']);
+  t.strictSame(await connect(await online()), ['1', '2', '3', '4']);
 });

@@ -17,7 +17,7 @@ import type { Packet } from './packet.js';
 import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { confirmedElsewhere, isQueued, partCame } from './unseen.js';
+import { behindTheirs, confirmedElsewhere, keepWaiting, nameOf, partCame, queuedByName } from './unseen.js';
 
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
@@ -42,8 +42,8 @@ export type ReplicationMessage =
   | { readonly kind: 'missed' }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
-  /** A message that clients of the part here may not have had, from another part. */
-  | { readonly kind: 'unseen'; readonly packet: Packet }
+  /** Messages that wait on another node, in order, of which clients here may not have had some. */
+  | { readonly kind: 'unseen'; readonly packets: readonly Packet[] }
   /** Another node has a part of the endpoint from now on. */
   | {
       readonly kind: 'partCame';
@@ -85,7 +85,7 @@ export function fromReplica(
       message.done();
       return state;
     case 'unseen':
-      return isQueued(state, message.packet) ? state : takeRelayed(state, message.packet);
+      return takeUnseen(state, message.packets);
     case 'partCame':
       // Of a service in turns they wait here until a client there has a turn.
       message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []), isOwed(state, message.node));
@@ -101,12 +101,29 @@ function isOwed({ moving }: EndpointState, node: RemoteNode): boolean {
   return moving !== null && !moving.isLeaving && !moving.isMet(node);
 }
 
-function takeRelayed(state: EndpointState, packet: Packet): EndpointState {
-  const { moving } = state;
-  const message = { kind: 'deliver', packet, only: null, relayed: true } as const;
-  if (moving?.isLeaving && whileMoving(state, moving, message)) return state;
+function takeUnseen(state: EndpointState, packets: readonly Packet[]): EndpointState {
+  const { moving, record, confirmations } = state;
+  const known = queuedByName(state);
+  const here = packets.map((packet) => known.get(nameOf(packet)) ?? packet);
   // Clients that are moving here have what was for them where they were.
-  return deliver(state, message, moving?.isLeaving === false ? ownClients(state, moving) : state.clients);
+  const clients = moving?.isLeaving === false ? ownClients(state, moving) : state.clients;
+  const isFor = behindTheirs(state, here);
+  if (record.birth > 0 && !moving?.isLeaving && !isInTurns(state)) {
+    keepWaiting(
+      state,
+      here.filter((packet) => !confirmations?.has(packet)),
+    );
+  }
+  for (const packet of packets) {
+    const message = { kind: 'deliver', packet, only: null, relayed: true } as const;
+    if (known.has(nameOf(packet)) || (moving?.isLeaving && whileMoving(state, moving, message))) continue;
+    deliver(
+      state,
+      message,
+      clients.filter((client) => isFor(client, packet)),
+    );
+  }
+  return state;
 }
 
 function endNamed(

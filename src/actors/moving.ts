@@ -25,7 +25,7 @@ import { becomeOnline, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { giveAdopted, isConnected, keepUnconfirmed, keepWaiting, nameOf } from './unseen.js';
+import { giveAdopted, isConnected, keepUnconfirmed, keepWaiting, nameOf, queuedByName } from './unseen.js';
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -315,13 +315,11 @@ function roomsNow({ birth, rooms, parts }: EndpointRecord): readonly Address[] |
 
 /** Wraps `packetOf` so that a message which is queued or stored here already is the same object in the queues of new clients. */
 function samePackets(
-  { clients, unseen, domain, address }: EndpointState,
+  state: EndpointState,
   packetOf: (number: number) => Packet | null,
 ): (number: number) => Packet | null {
-  const stored = domain.mailboxes?.read(address) ?? [];
-  const here = [...clients.flatMap(({ queued }) => queued), ...(unseen?.packets ?? []), ...stored];
-  if (here.length === 0) return packetOf;
-  const known = new Map(here.filter(({ kind }) => kind === 'message').map((packet) => [nameOf(packet), packet]));
+  const known = queuedByName(state, state.domain.mailboxes?.read(state.address));
+  if (known.size === 0) return packetOf;
   return (number) => {
     const packet = packetOf(number);
     return packet?.kind === 'message' ? (known.get(nameOf(packet)) ?? packet) : packet;

@@ -10,7 +10,6 @@ import { isConnectedElsewhere } from './endpoint-record.js';
 import { inOrder } from './in-order.js';
 import { type MessageFields, messageName, type Packet } from './packet.js';
 import type { Asked } from './position.js';
-import type { QueueLimits } from './queue-limits.js';
 import { isInTurns } from './turns.js';
 import { UNSEEN } from './unconfirmed.js';
 import { WaitingQueue } from './waiting-queue.js';
@@ -226,8 +225,9 @@ export function giveAdopted(
   waiting: readonly Packet[],
 ): void {
   if (isInTurns(state)) return;
+  const isFor = behindTheirs(state, waiting);
   for (const client of clients) {
-    giveInOrder(client, waiting, state.domain.limits);
+    for (const packet of waiting) if (isFor(client, packet)) client.push(packet, state.domain.limits);
     const numbers = new Map([
       ...(client.elders?.numbers ?? []),
       ...elders.map((elder) => [elder, elder.accepted] as const),
@@ -237,14 +237,20 @@ export function giveAdopted(
   if (elders.length + waiting.length > 0) watchAll(state);
 }
 
-/** Gives a client that begins a new era messages which may be older than those that it has queued. */
-function giveInOrder(client: Client, packets: readonly Packet[], limits: QueueLimits): void {
-  const { queued } = client;
-  const { era } = client.queue;
-  const entries = inOrder([queued, packets]);
-  if (entries.length === queued.length) return;
-  client.clear();
-  client.restore({ entries, sent: 0, accepted: entries.length, era }, limits);
+/**
+ * Which of some messages that wait are for a client: none that stands before one which it has. It came later than these, and may have been
+ * sent the other before.
+ */
+export function behindTheirs(
+  { clients, unseen }: EndpointState,
+  waiting: readonly Packet[],
+): (client: Client, packet: Packet) => boolean {
+  const order = inOrder([...clients.map(({ queued }) => queued), unseen?.packets ?? [], waiting]);
+  const places = new Map(order.map((packet, at) => [packet, at]));
+  const placeOf = (packet: Packet): number => places.get(packet) ?? -1;
+  const lastOf = ({ queued }: Client): number => queued.reduce((last, packet) => Math.max(last, placeOf(packet)), -1);
+  const lasts = new Map(clients.map((client) => [client, lastOf(client)]));
+  return (client, packet) => placeOf(packet) > (lasts.get(client) ?? -1);
 }
 
 /** Whether a message waits in the endpoint's queues here. */
@@ -257,6 +263,12 @@ export function queuedAs({ clients, unseen }: EndpointState, packet: Packet): Pa
   let found = sameMessage(unseen?.packets ?? [], packet);
   for (const client of clients) found ??= sameMessage(client.queued, packet);
   return found;
+}
+
+/** The messages in the endpoint's queues here, and others, by their names. */
+export function queuedByName({ clients, unseen }: EndpointState, others: readonly Packet[] = []): Map<string, Packet> {
+  const all = [...clients.flatMap(({ queued }) => queued), ...(unseen?.packets ?? []), ...others];
+  return new Map(all.filter(({ kind }) => kind === 'message').map((packet) => [nameOf(packet), packet]));
 }
 
 export function hasQueued({ queued }: Client, packet: Packet): boolean {

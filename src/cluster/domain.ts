@@ -98,7 +98,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.relays = new PacketRelays({
       ...{ domain, items, mesh, rpc: node.rpc, interest, handover, roundRobin, meetings },
       toEndpointHere: (packet, only) => toEndpointHere(domain, packet, only),
-      toNobody: (packet, only) => keepOrDrop(domain, packet, packet.topic, only),
+      toNobody: (packet, only) => {
+        if (!this.packets.send(packet, only)) keepOrDrop(domain, packet, packet.topic, only);
+      },
     });
     const { relays, orphans } = this;
     const { cluster: metrics } = domain.runtime.metrics;

@@ -6,6 +6,7 @@
 import type { Address } from '../actors/address.js';
 import type { MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
+import { inOrder } from '../actors/in-order.js';
 import type { Packet } from '../actors/packet.js';
 import { nameOf } from '../actors/unseen.js';
 import { damaged } from '../damaged.js';
@@ -149,24 +150,29 @@ export class HeldMessages {
   }
 
   /**
-   * The messages that starts of nodes, and earlier starts of these nodes, had for an endpoint: each once, in the order in which each
-   * start held them. `homes`: which starts had any. Rejects with a JetStreamError.
+   * The messages that starts of nodes, and earlier starts of these nodes, had for an endpoint: each once, in an order that is that of each
+   * node, as far as these agree. `homes`: which starts had any. Rejects with a JetStreamError.
    */
   async read(domain: string, owner: Address, homes: readonly Start[]): Promise<FoundMessages> {
     const packets = new Map<string, Packet>();
     const found = new Map<string, Start>();
     const written = new Map<Packet, { readonly home: Start; readonly number: number }>();
+    const lists: Packet[][] = [];
     for (const [node, last] of homes) {
+      const list: Packet[] = [];
       for (const { incarnation, number, packet } of await this.#readOf(domain, owner, [node, last])) {
         const home: Start = [node, incarnation];
         found.set(home.join(' '), home);
         const name = nameOf(packet);
-        if (packets.has(name)) continue;
+        const known = packets.get(name);
+        list.push(known ?? packet);
+        if (known) continue;
         packets.set(name, packet);
         written.set(packet, { home, number });
       }
+      lists.push(list);
     }
-    return { packets: [...packets.values()], written, homes: [...found.values()] };
+    return { packets: inOrder(lists), written, homes: [...found.values()] };
   }
 
   async #readOf(

@@ -257,10 +257,10 @@ function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string 
   else if (!recipients.relays.toPrimary(packet, only, 0)) keepOrDrop(recipients.domain, packet, address, only);
 }
 
-/** A message that nobody has seen on another node, for the clients of this node's part alone. */
-function unseen(recipients: Recipients, peer: Peer, [address, wire]: Packeted<[]>): void {
-  const packet = received(recipients, peer, wire);
-  recipients.domain.tracker.actor(address)?.tell({ kind: 'unseen', packet });
+/** Messages that nobody has confirmed on another node, in order, for the clients of this node's part alone. */
+function unseen(recipients: Recipients, peer: Peer, [address, list]: readonly [Address, readonly WirePacket[]]): void {
+  const packets = list.map((wire) => received(recipients, peer, wire));
+  recipients.domain.tracker.actor(address)?.tell({ kind: 'unseen', packets });
 }
 
 /** A carbon: a packet for the clients of this node's part alone. */
@@ -374,7 +374,7 @@ const TAKERS = new Map<string, Taker>([
   ['y', taker(relayed, address, orNull(text), packet)],
   ['f', taker(forwarded, address, orNull(text), flag, packet)],
   ['c', taker(forPart, address, packet)],
-  ['U', taker(unseen, address, packet)],
+  ['U', taker(unseen, address, packets)],
   ['t', taker(published, stamp, flag, publication)],
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],

@@ -16,6 +16,8 @@ import type { LocalNode } from './local-node.js';
 import { slices } from './pieces.js';
 import { type WirePublication, wireOf } from './wire.js';
 
+/** About how many characters of messages that nobody has seen one item has at most. */
+const UNSEEN_CHARACTERS = 96 * 1024;
 /** How many confirmed messages one item names at most: even with the longest ids it stays below the longest item. */
 const CONFIRMED = 500;
 
@@ -157,9 +159,22 @@ export class Items {
     for (const some of slices(names, CONFIRMED)) yield this.#item('K', address, isConfirmed, some);
   }
 
-  /** A packet that nobody has seen, for a part that has come since. */
-  unseen(address: Address, packet: Packet): string {
-    return this.#packet('U', packet, address);
+  /** Messages that nobody has confirmed, in order, for a part that has come since they did. */
+  *unseen(address: Address, packets: readonly Packet[]): Iterable<string> {
+    const item = (list: readonly string[]): string => `${this.#item('U', address).slice(0, -1)},[${list}]]`;
+    let list: string[] = [];
+    let characters = 0;
+    for (const packet of packets) {
+      const wire = this.wire(packet);
+      characters += wire.length;
+      if (list.length > 0 && characters > UNSEEN_CHARACTERS) {
+        yield item(list);
+        list = [];
+        characters = wire.length;
+      }
+      list.push(wire);
+    }
+    if (list.length > 0) yield item(list);
   }
 
   /** An MQTT publication; `stamp` 0: it is not to be retained. */

@@ -50,9 +50,8 @@ export class Meetings {
     if (rest.length > 0) this.#unmet.set(address, rest);
     else this.#unmet.delete(address);
     if (rest.includes(peer) || !(isOwed || primaryOf(record, peer) === null)) return;
-    for (const packet of unseen) {
-      if (packet.acceptedAt >= since) this.mesh.send(peer, this.items.unseen(address, packet));
-    }
+    const late = unseen.filter(({ acceptedAt }) => acceptedAt >= since);
+    for (const item of this.items.unseen(address, late)) this.mesh.send(peer, item);
   }
 
   /** An endpoint has no part here any more. */

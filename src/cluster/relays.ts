@@ -159,7 +159,7 @@ export class PacketRelays implements Relays {
 
   giveLate({ address }: EndpointRecord, node: RemoteNode, packets: readonly Packet[]): void {
     const { items, mesh } = this.options;
-    for (const packet of packets) mesh.send(peerOf(node), items.unseen(address, packet));
+    for (const item of items.unseen(address, packets)) mesh.send(peerOf(node), item);
   }
 
   takeTurn(record: EndpointRecord, { packet, only }: Deliver, own: number): boolean {

@@ -17,6 +17,7 @@ import { turn } from '../mqtt/support/device.js';
 import { DOMAIN, type ModelNode, Network } from '../support/model-cluster.js';
 
 const bob = `/domain/${DOMAIN}/uid/bob` as Address;
+const ada = `/domain/${DOMAIN}/uid/ada` as Address;
 const parameters = (fields: Readonly<Record<string, string>>) => new Parameters(Object.entries(fields));
 
 /** Moves on what is on its way, but for streams of which `isLate` says so. */
@@ -117,6 +118,41 @@ t.test(
     t.strictSame([comings, isLetInByMqtt()], [0, false]);
     await settle(network);
     t.strictSame([comings, isLetInByMqtt()], [2, true]);
+  },
+);
+
+t.test(
+  "a message that waits for an earlier one to arrive is not lost where its receiver's node dies meanwhile",
+  async (t) => {
+    const network = new Network(3);
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const [first, dying, sender] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    await adaOnTwo(network);
+    network.clock.advance(200);
+    await settle(network);
+    const say = (body: string) => push(sender.domain, parameters({ from: 'bob', to: 'ada', body }), () => undefined);
+    say('1');
+    await settle(network);
+    // Her oldest part ends, so that what is said next waits until all that went through it has arrived.
+    const actor = first.domain.tracker.actor(ada);
+    const [client] = [...first.domain.tickets.values()];
+    actor?.tell({ kind: 'offline', client: client as NamedClient, reply: () => undefined });
+    await turn();
+    if (actor) first.domain.runtime.grace.cancel(actor);
+    actor?.tell({ kind: 'graceEnded' });
+    await settle(network);
+    say('2');
+    await turn();
+    network.kill(dying);
+    await settle(network, (stream) => stream === 'items n3 n1');
+    await settle(network);
+    const queued = network.living.flatMap(({ domain }) => [...domain.tickets.values()].map(({ queued }) => queued));
+    t.strictSame(
+      queued.map((packets) => packets.map(({ fields }) => (fields as { readonly body: string }).body)),
+      [['1', '2']],
+    );
   },
 );
 

@@ -138,3 +138,23 @@ t.test('a damaged record of a message is passed over, and the others are read', 
     ['four'],
   );
 });
+
+t.test(
+  'messages that two nodes had come in the order of both, though each had some that the other had not',
+  async (t) => {
+    const stream = new MemoryStream() as unknown as KeptStream;
+    const peers = new Map<string, Peer>();
+    const had = { n1: ['c', 'd', 'e'], n2: ['a', 'b', 'c', 'd'] };
+    for (const [name, bodies] of Object.entries(had)) {
+      const messages = new HeldMessages(stream, { name, mesh: { incarnation: 7, peers } });
+      for (const body of bodies) messages.hold(domain, address, packet(body), () => wireOf(body));
+    }
+    const homes = [
+      ['n1', 7],
+      ['n2', 7],
+    ] as const;
+    const { packets } = await new HeldMessages(stream, node).read(domain, address, homes);
+    const bodies = packets.map(({ fields }) => (fields as { readonly body: string }).body);
+    t.strictSame(bodies, ['a', 'b', 'c', 'd', 'e']);
+  },
+);

