@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { HANG_MS } from './hang.js';
 import { siteA } from './server.js';
 
-interface Frame {
+export interface Frame {
   readonly status: string;
   readonly position?: string;
   readonly missed?: number | true;
@@ -23,8 +23,10 @@ export abstract class CountingClient {
   readonly frames: Frame[] = [];
   missed = 0;
   lost = 0;
-  /** Called when a poll or a stream has failed, or is refused, and the client does not come again by itself; null: nobody is. */
+  /** Called when a connection has failed, or is refused, and the client does not come again by itself; null: nobody is. */
   onEnd: (() => void) | null = null;
+  /** Called with each frame; null: nobody is. */
+  onFrame: ((frame: Frame) => void) | null = null;
   #waiting: (() => void)[] = [];
 
   constructor(
@@ -74,6 +76,7 @@ export abstract class CountingClient {
     if (dot >= 0) {
       this.position = `${this.position.slice(0, dot)}.${Number(this.position.slice(dot + 1)) + packets + missed}`;
     }
+    this.onFrame?.(frame);
     for (const wake of this.#waiting.splice(0)) wake();
   }
 }
@@ -89,7 +92,10 @@ export class CountingSocket extends CountingClient {
     socket.on('error', () => undefined);
     socket.on('ping', (data) => this.pings.push(data.toString()));
     const answered = new Promise<void>((resolve, reject) => {
-      socket.on('close', (code) => reject(new Error(`closed with ${code}`)));
+      socket.on('close', (code) => {
+        reject(new Error(`closed with ${code}`));
+        if (this.socket === socket) this.onEnd?.();
+      });
       socket.on('message', (data) => {
         if (this.socket !== socket) return;
         const text = data.toString();
@@ -193,6 +199,9 @@ export class CountingStream extends CountingClient {
         }
       });
       response.on('error', () => undefined);
+      response.on('close', () => {
+        if (this.#request === request && !response.complete) this.onEnd?.();
+      });
       response.on('end', () => {
         const last = this.retries.at(-1) ?? 0;
         if (this.#request === request && this.onEnd) return this.onEnd();

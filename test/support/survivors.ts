@@ -1,5 +1,5 @@
 /** Users of a cluster whose nodes are killed: clients that keep positions and come back to other nodes, and what must be so whatever died. */
-import { CountingSocket } from './counting.js';
+import { type CountingClient, CountingPoll, CountingSocket, CountingStream, type Frame } from './counting.js';
 import type { Params } from './http.js';
 import { siteA, type TestServer } from './server.js';
 import { until } from './until.js';
@@ -20,8 +20,12 @@ interface Presence {
   readonly show: string;
 }
 
+/** The connections of clients: each that comes has the next one. */
+const TRANSPORTS = [CountingSocket, CountingPoll, CountingStream];
+let clients = 0;
+
 /** One client, which comes back by itself to any node that lives whenever its connection ends. */
-export class Survivor extends CountingSocket {
+export class Survivor {
   /** Whom it takes to be there, with their shows. */
   beliefs: Map<string, string>;
   /** How often it was told that somebody came, or went. */
@@ -33,6 +37,7 @@ export class Survivor extends CountingSocket {
   readonly times: number[] = [];
   /** Where it was told that its ticket is unknown. */
   readonly unknown: string[] = [];
+  readonly #client: CountingClient;
   readonly #heard = new Set<string>();
   /** What it has heard since it asked who is there, for each such question. */
   readonly #asking = new Set<Presence[]>();
@@ -41,17 +46,16 @@ export class Survivor extends CountingSocket {
 
   constructor(
     private readonly nodes: Nodes,
-    ticket: string,
+    readonly ticket: string,
     presences: Readonly<Record<string, string>>,
     private readonly names: readonly string[],
-    domain: { readonly domain: string; readonly apikey: string } = siteA,
+    readonly site: { readonly domain: string; readonly apikey: string } = siteA,
   ) {
-    super(0, ticket, domain.domain);
-    this.site = domain;
+    const Client = TRANSPORTS[clients++ % TRANSPORTS.length] as (typeof TRANSPORTS)[number];
+    this.#client = new Client(0, ticket, site.domain);
+    this.#client.onFrame = (frame) => this.#take(frame);
     this.beliefs = new Map(Object.entries(presences));
   }
-
-  readonly site: { readonly domain: string; readonly apikey: string };
 
   get isConnected(): boolean {
     return this.#isBack;
@@ -59,40 +63,53 @@ export class Survivor extends CountingSocket {
 
   /** Connects through any node, as often as it is told to come later, and again when the connection ends. */
   async arrive(): Promise<void> {
-    await until(`a client let in (${JSON.stringify(this.frames.at(-1))})`, async () => {
-      if (this.#hasLeft) return true;
-      this.port = this.nodes.any().port;
-      try {
-        await this.connect();
-      } catch (error) {
-        if (String(error).includes('4404')) this.unknown.push(`at port ${this.port}`);
-        return false;
-      }
-      return this.frames.at(-1)?.status === 'ok';
+    await until(
+      `a client let in (${JSON.stringify(this.#client.frames.at(-1))})`,
+      () => this.#hasLeft || this.#connect(),
+    );
+  }
+
+  /** Answers whether it is let in; of polls and streams that is known when they are not. */
+  #connect(): Promise<boolean> {
+    const client = this.#client;
+    client.port = this.nodes.any().port;
+    return new Promise((resolve) => {
+      client.onEnd = () => {
+        resolve(false);
+        this.#ended();
+      };
+      client.connect().then(
+        () => {
+          this.#isBack = !(client instanceof CountingSocket) || client.frames.at(-1)?.status === 'ok';
+          resolve(this.#isBack);
+        },
+        (error) => {
+          if (String(error).includes('4404')) this.unknown.push(`at port ${client.port}`);
+          resolve(false);
+        },
+      );
     });
-    const { socket } = this;
-    this.#isBack = true;
-    socket?.once('close', () => {
-      if (this.socket !== socket || this.#hasLeft) return;
-      this.#isBack = false;
-      this.arrive().catch(() => undefined);
-    });
+  }
+
+  #ended(): void {
+    if (!this.#isBack || this.#hasLeft) return;
+    this.#isBack = false;
+    this.arrive().catch(() => undefined);
   }
 
   /** Goes on through another node. */
   async move(): Promise<void> {
     this.#isBack = false;
-    this.disconnect();
+    this.#client.disconnect();
     await this.arrive();
   }
 
   leave(): void {
     this.#hasLeft = true;
-    this.disconnect();
+    this.#client.disconnect();
   }
 
-  protected override take(frame: Parameters<CountingSocket['take']>[0]): void {
-    super.take(frame);
+  #take(frame: Frame): void {
     if (frame.missed !== undefined) {
       this.#note('missed');
       // What it has missed may be presences too: it asks, as the browser library does.
@@ -160,7 +177,7 @@ export class SurvivingUser {
     private readonly everybody: readonly string[],
     /** Whether it has one client at a time. */
     readonly isOne: boolean,
-    private readonly site: { readonly domain: string; readonly apikey: string } = siteA,
+    readonly site: { readonly domain: string; readonly apikey: string } = siteA,
   ) {}
 
   /** Calls any node until the call is answered. */
