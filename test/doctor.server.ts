@@ -5,7 +5,7 @@ import t from 'tap';
 import { loadConfig } from '../src/config.js';
 import { type Configured, examine } from '../src/doctor/doctor.js';
 import { type Finding, reportOf } from '../src/doctor/finding.js';
-import { jetStreamFindings } from '../src/doctor/jetstream.js';
+import { copyFindings, jetStreamFindings } from '../src/doctor/jetstream.js';
 import { filesFinding } from '../src/doctor/machine.js';
 import { natsFindings } from '../src/doctor/nats.js';
 import { jetStreamServer, NatsServer, natsServer } from './support/nats.js';
@@ -195,6 +195,21 @@ t.test(
     t.match(await of([]), [{ level: 'warning', advice: /--data/ }]);
   },
 );
+
+t.test('the doctor names what JetStream keeps less often than it is to be kept', async (t) => {
+  const stream = (name: string, copies: number, others: readonly boolean[]) => ({
+    config: { name, num_replicas: copies },
+    cluster: { leader: 's1', replicas: others.map((current, i) => ({ name: `s${i + 2}`, current })) },
+  });
+  const whole = [stream('im_tickets', 3, [true, true]), stream('other_tickets', 1, [])];
+  t.strictSame(copyFindings({ streams: whole }, { name: 'im', replicas: 3 }), []);
+  t.strictSame(copyFindings({ streams: null }, { name: 'im', replicas: 3 }), [], 'nothing is kept yet');
+  const short = [...whole, stream('im_ids', 3, [true, false]), stream('im_queues', 1, [])];
+  t.match(
+    copyFindings({ streams: short, missing: ['im_ids', 'im_offline', 'other_ids'] }, { name: 'im', replicas: 3 }),
+    [{ level: 'warning', text: /: im_ids, im_queues, im_offline$/, advice: /NATS servers/ }],
+  );
+});
 
 t.test('the doctor tells the limit of open files as a number of connections', async (t) => {
   t.match(filesFinding(1024), { level: 'warning', text: /about 924 connections/, advice: /LimitNOFILE/ });

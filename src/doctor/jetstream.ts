@@ -20,8 +20,21 @@ interface Server {
   readonly cluster?: string;
 }
 
+/** One stream, as JetStream lists it. */
+interface Stream {
+  readonly config: { readonly name: string; readonly num_replicas: number };
+  readonly cluster?: { readonly replicas?: readonly { readonly current: boolean }[] };
+}
+
+/** The streams of all clusters on these NATS servers. */
+export interface Streams {
+  readonly streams?: readonly Stream[] | null;
+  /** The names of those that no server answers for. */
+  readonly missing?: readonly string[];
+}
+
 const SUBJECT = 'jetstream';
-const ADVICE = 'nats-server --jetstream --store_dir DIR, on each of the servers';
+const ADVICE = 'nats-server --jetstream --store_dir DIR, on each of the servers, of which a majority has to be there';
 
 /** `workers`: how many processes are to serve. */
 export async function jetStreamFindings({ cluster, data }: Config, workers = 1): Promise<Finding[]> {
@@ -33,10 +46,17 @@ export async function jetStreamFindings({ cluster, data }: Config, workers = 1):
     const options = connectOptions(cluster.nats, 'nextalk doctor');
     const connection = await connect({ ...options, reconnect: false, timeout: ANSWER_MS });
     try {
-      const answer = await connection.request('$JS.API.INFO', '', { timeout: ANSWER_MS });
+      const ask = async (what: string) =>
+        (await connection.request(`$JS.API.${what}`, '{}', { timeout: ANSWER_MS })).json();
       const { version = '0', cluster: name } = (connection.info ?? {}) as Partial<Server>;
       const server = { version, ...(name === undefined ? {} : { cluster: name }) };
-      return [...accountFindings(answer.json(), server, cluster.replicas), ...nameFindings(cluster.node)];
+      const account = (await ask('INFO')) as Account;
+      if (account.error) return [fail(SUBJECT, `JetStream cannot be used (${account.error.description})`, ADVICE)];
+      return [
+        ...accountFindings(account, server, cluster.replicas),
+        ...copyFindings((await ask('STREAM.LIST')) as Streams, cluster),
+        ...nameFindings(cluster.node),
+      ];
     } finally {
       await connection.close();
     }
@@ -48,8 +68,7 @@ export async function jetStreamFindings({ cluster, data }: Config, workers = 1):
   }
 }
 
-function accountFindings({ storage, streams, error }: Account, server: Server, replicas: number): Finding[] {
-  if (error) return [fail(SUBJECT, `JetStream cannot be used (${error.description})`, ADVICE)];
+function accountFindings({ storage, streams }: Account, server: Server, replicas: number): Finding[] {
   const what = `JetStream of nats-server ${server.version} is there: ${streams} streams, ${Math.ceil(storage / 1024)} KiB`;
   return [ok(SUBJECT, what), replicaFinding(server, replicas), syncFinding(server, replicas)];
 }
@@ -60,7 +79,7 @@ function replicaFinding({ cluster }: Server, replicas: number): Finding {
       'one NATS server keeps what must survive: while it is gone that waits, and with its disk it is lost';
     return warn(SUBJECT, problem, 'three NATS servers in a cluster of their own, and cluster.replicas 3');
   }
-  if (cluster !== undefined) return ok(SUBJECT, `${replicas} NATS servers keep what must survive`);
+  if (cluster !== undefined) return ok(SUBJECT, `${replicas} NATS servers are to keep what must survive`);
   const problem = `cluster.replicas is ${replicas}, and the NATS server is not in a cluster`;
   return fail(
     SUBJECT,
@@ -79,6 +98,23 @@ function syncFinding({ version }: Server, replicas: number): Finding {
     ? 'jetstream { sync_interval: always } in the configuration of the NATS servers, where it is not there yet'
     : `nats-server ${SYNCS.join('.')} or later with jetstream { sync_interval: always }, or a supply of power of its own for each server`;
   return warn(SUBJECT, problem, advice);
+}
+
+/** Streams that are kept less often than they are to be, as a server of NATS is gone or behind, or they were made for fewer. */
+export function copyFindings(
+  { streams, missing = [] }: Streams,
+  { name, replicas }: Pick<Config['cluster'], 'name' | 'replicas'>,
+): Finding[] {
+  const isShort = ({ config, cluster }: Stream): boolean =>
+    config.num_replicas < replicas || cluster?.replicas?.some(({ current }) => !current) === true;
+  const short = (streams ?? []).filter(isShort).map(({ config }) => config.name);
+  // A stream whose leader is just being chosen may be listed and missed at once.
+  const found = [...new Set([...short, ...missing])].filter((stream) => stream.startsWith(`${name}_`));
+  if (found.length === 0) return [];
+  const problem = `kept less often than cluster.replicas says: ${found.join(', ')}`;
+  return [
+    warn(SUBJECT, problem, 'see that all NATS servers are there; a node that starts has them keep as many copies'),
+  ];
 }
 
 function lossFinding(isOwn: boolean): Finding {
