@@ -15,17 +15,11 @@ export interface OrphanFinder {
   /** Seconds after which a client that is answered `later` should ask again. The answer differs from call to call, so that clients do not all ask at once. */
   laterS(): number;
   /**
-   * Takes over an endpoint so that a message of so many bytes for it is not lost. Returns false where no part of the endpoint is on a
-   * node that is gone.
+   * Takes over an endpoint so that a message for it is not lost. Returns false where no part of the endpoint is on a node that is gone.
    */
-  revive(address: Address, bytes: number, done: (found: Adopted) => void): boolean;
+  revive(address: Address, done: (found: Adopted) => void): boolean;
   /** Whether an endpoint is being taken over by this node. */
   isTaking(address: Address): boolean;
-  /**
-   * Has a message of so many bytes wait until an endpoint has been taken over by this node, behind others that do; `again` is told whether it
-   * could not be. False where it is not being taken over, or too many wait.
-   */
-  wait(address: Address, bytes: number, again: (isLater: boolean) => void): boolean;
   /**
    * Calls `done` with true when none of these endpoints (null: none of the domain) is being taken over by this node; with false where too
    * many wait for that.

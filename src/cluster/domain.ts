@@ -104,7 +104,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     });
     const { relays, orphans } = this;
     const { cluster: metrics } = domain.runtime.metrics;
-    this.packets = new EndpointPackets({ domain, relays, orphans, rpc: node.rpc, metrics });
+    this.packets = new EndpointPackets({ domain, relays, orphans, rpc: node.rpc, mesh, metrics });
   }
 
   get tracker(): Tracker {
@@ -203,6 +203,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
       if (as === 'first' && hasItem(listed, watcher.address)) continue;
       this.node.mesh.send(peer, this.items.watches(watcher.address, [address]));
     }
+    this.packets.appeared(address);
     if (!actor || birth === 0) return;
     const left = this.left.moments(address);
     this.node.mesh.send(peer, this.items.mirror(address, { entered: momentsOf(record), left, watching }));

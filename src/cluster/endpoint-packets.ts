@@ -1,33 +1,60 @@
 /**
  * Packets for endpoints of which a node may be gone. A message for an endpoint that no living node has makes this node take the endpoint
  * over, and waits for that; what comes for it meanwhile waits behind. What this node has sent to a node that is gone, and which that node has
- * certainly not had, goes on in the same way before anything that is sent later.
+ * certainly not had, goes on in the same way before anything that is sent later. Where other nodes have something for the same endpoint, it
+ * goes on in the order in which all of that was accepted, as far as the clocks of the nodes agree.
  */
-import { parseTarget } from '../actors/address.js';
+import { type Address, parseTarget } from '../actors/address.js';
+import type { RemoteNode } from '../actors/cluster.js';
 import { deletionOf } from '../actors/deletions.js';
 import { keepOrDrop } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
+import { primaryOf } from '../actors/endpoint-record.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import { isInTurns } from '../actors/turns.js';
 import type { ClusterMetrics } from '../metrics.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
+import type { LocalNode } from './local-node.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
 import type { PacketRelays } from './relays.js';
 import type { Rpc } from './rpc.js';
 import { packetOf, type WirePacket } from './wire.js';
 
+/** How many packets wait at most for one endpoint, and for all of them, and how many bytes for all of them. */
+export const MOST_HELD = 2000;
+const MOST_HELD_IN_ALL = 50_000;
+const MOST_HELD_BYTES = 32 * 1024 * 1024;
+/** How long other nodes may take to answer; one that is lost is not waited for. */
+const ARRIVED_MS = 30_000;
+
 export interface EndpointPacketsOptions {
   readonly domain: Domain;
   readonly relays: Pick<PacketRelays, 'toEndpoint' | 'toPrimary'>;
   /** null where clients are lost with their node. */
-  readonly orphans: Pick<OrphanFinder, 'revive' | 'isTaking' | 'wait'> | null;
-  readonly rpc: Pick<Rpc, 'withdraw'>;
+  readonly orphans: Pick<OrphanFinder, 'revive' | 'isTaking' | 'whenTaken'> | null;
+  readonly rpc: Pick<Rpc, 'withdraw' | 'callAll'>;
+  readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
   readonly metrics: Pick<ClusterMetrics, 'sentAgain' | 'inDoubt'>;
 }
 
+/** A packet that waits. `at`: when it was accepted, by the clock of the node that accepted it. */
+interface Held {
+  readonly packet: Packet;
+  readonly only: string | null;
+  readonly at: number;
+}
+
+/** Where an endpoint is for which packets have waited; `again`: that is to be found out for each of them. */
+type Found = Adopted | 'again';
+
 export class EndpointPackets {
+  /** What waits, by endpoint: it goes on in the order in which it was accepted, by whichever node. */
+  readonly #held = new Map<Address, Held[]>();
+  #count = 0;
+  #bytes = 0;
+
   constructor(private readonly options: EndpointPacketsOptions) {}
 
   /** Sends a packet to its endpoint, in the order of the calls. False where no node has the endpoint, or can take it over. */
@@ -35,34 +62,52 @@ export class EndpointPackets {
     return this.#waits(packet, only) || this.options.relays.toEndpoint(packet, only) || this.#toOrphan(packet, only);
   }
 
+  /** A packet comes from another node. `at`: when it was accepted, where it was sent to a node before that is gone; else no number. */
+  arrived(packet: Packet, only: string | null, hops: number, at: unknown): void {
+    const accepted = typeof at === 'number' ? at : undefined;
+    if (this.#waits(packet, only, accepted) || this.options.relays.toPrimary(packet, only, hops, accepted)) return;
+    keepOrDrop(this.options.domain, packet, packet.topic, only);
+  }
+
+  /** Another node has a part of an endpoint, perhaps in place of this one: then what waits here goes there. */
+  appeared(address: Address): void {
+    const { domain, relays } = this.options;
+    if (!this.#held.has(address) || !this.#primary(address)) return;
+    for (const { packet, only, at } of this.#release(address)) {
+      if (!relays.toPrimary(packet, only, 0, at)) keepOrDrop(domain, packet, address, only);
+    }
+  }
+
   /**
-   * Sends a packet another way that was sent to a node which is gone, so many milliseconds ago, by the kind and the fields of its item
-   * (items.ts). `isSure`: that node has not had it. False where it is left as it is: it may come if that node comes back.
+   * Sends a packet another way that was sent to a node which is gone, first at a time `at`, by the kind and the fields of its item (items.ts).
+   * `isSure`: that node has not had it. False where it is left as it is: it may come if that node comes back.
    */
-  sendAgain(kind: string, fields: readonly unknown[], isSure: boolean, ageMs: number): boolean {
+  sendAgain(kind: string, fields: readonly unknown[], isSure: boolean, at: number): boolean {
     const { domain, metrics } = this.options;
-    const [, only, third, fourth] = fields;
+    const [, only, ...rest] = fields;
     // Of what is forwarded, other parts of the endpoint have what was relayed.
-    const isForEndpoint = kind === 'e' || (kind === 'f' && third === 0);
-    const wire = (isForEndpoint ? fourth : third) as WirePacket;
-    if (!isForEndpoint && !(kind === 'y' && this.#isForOneOf(wire))) return false;
-    const packet = packetOf(wire, domain.runtime.clock.now() - ageMs);
-    if (!this.#isOwed(packet)) return false;
-    const isSent = isSure && this.#goesOn(packet, only as string | null, fields.at(-1));
+    const isForEndpoint = kind === 'e' || (kind === 'f' && rest[0] === 0);
+    const [wire, asked, accepted] = isForEndpoint ? rest.slice(1) : rest;
+    if (!isForEndpoint && !(kind === 'y' && this.#isForOneOf(wire as WirePacket))) return false;
+    const packet = packetOf(wire as WirePacket, at);
+    if (!isOwed(domain, packet)) return false;
+    const since = typeof accepted === 'number' ? accepted : at;
+    const isSent = isSure && this.#goesOn(packet, only as string | null, since, asked);
     if (isSent) metrics.sentAgain += 1;
     else metrics.inDoubt += 1;
     return isSent;
   }
 
   /** `asked`: the number under which the node that is gone was to say what has become of the packet; else no number. */
-  #goesOn(packet: Packet, only: string | null, asked: unknown): boolean {
+  #goesOn(packet: Packet, only: string | null, at: number, asked: unknown): boolean {
     const { domain, relays, rpc } = this.options;
     const report = typeof asked === 'number' ? rpc.withdraw(asked) : null;
     // The sender has been told to say it again.
     if (typeof asked === 'number' && report === null && domain.answersFromDisk) return false;
     if (report) packet.receipt = new Receipt(true, report);
-    // What waits for all that was sent to the node that is gone was sent after this packet, which does not wait with it.
-    const isSent = this.#waits(packet, only) || relays.toPrimary(packet, only, 0) || this.#toOrphan(packet, only);
+    // What waits for all that was sent to the node that is gone (handover.ts) was sent after this packet, which does not wait with it.
+    const isSent =
+      this.#waits(packet, only, at) || relays.toPrimary(packet, only, 0, at) || this.#toOrphan(packet, only, at);
     if (isSent) return true;
     if (domain.mailboxes === null || only !== null) {
       report?.(null);
@@ -79,28 +124,89 @@ export class EndpointPackets {
     return target !== null && isInTurns({ ...target, domain });
   }
 
-  /** Whether a packet must not be lost: a message, or what deletes one that may wait. */
-  #isOwed(packet: Packet): boolean {
-    return packet.kind === 'message' || deletionOf(this.options.domain, packet) !== null;
+  /**
+   * Whether a packet waits: while this node takes its endpoint over; and, where other nodes may send again what they had sent to a node that
+   * is gone (`at`), until they have.
+   */
+  #waits(packet: Packet, only: string | null, at?: number): boolean {
+    const { domain, orphans } = this.options;
+    const { topic } = packet;
+    const isTaking = orphans?.isTaking(topic) === true;
+    if (!isTaking && at === undefined && this.#held.size === 0) return false;
+    if (!isOwed(domain, packet)) return false;
+    if (isTaking && orphans)
+      this.#hold(topic, (end) => orphans.whenTaken([topic], (isTaken) => end(isTaken ? 'again' : 'later')));
+    else if (at !== undefined && this.#primary(topic) === null) this.#hold(topic, (end) => end('again'));
+    return this.#push(packet, only, at);
   }
 
-  /** Whether a packet waits until this node has taken its endpoint over, behind others that do. */
-  #waits(packet: Packet, only: string | null): boolean {
-    const { orphans } = this.options;
-    if (!orphans?.isTaking(packet.topic) || !this.#isOwed(packet)) return false;
-    return orphans.wait(packet.topic, packet.bytes, (isLater) => {
-      if (isLater) this.#givesUp(packet, only, 'later');
-      else if (!this.send(packet, only)) keepOrDrop(this.options.domain, packet, packet.topic, only);
+  /** Has packets for an endpoint wait, unless some do already, until `wait` says where the endpoint is. */
+  #hold(address: Address, wait: (end: (found: Found) => void) => void): void {
+    if (this.#held.has(address)) return;
+    const held: Held[] = [];
+    const isOpen = (): boolean => this.#held.get(address) === held;
+    this.#held.set(address, held);
+    wait((found) => {
+      const end = (): void => {
+        if (isOpen()) this.#end(address, found);
+      };
+      // What other nodes have for it comes before their answers: they have lost the node that is gone, as this one has told them.
+      if (!isOpen() || (found !== 'here' && found !== 'again')) end();
+      else this.options.rpc.callAll(this.options.mesh.peers.values(), 'arrived', [], ARRIVED_MS, end);
     });
   }
 
+  /** Puts a packet among those that wait; one that is not sent again (no `at`) comes last, whatever the clocks of other nodes say. */
+  #push(packet: Packet, only: string | null, at?: number): boolean {
+    const held = this.#held.get(packet.topic);
+    if (!held || held.length >= MOST_HELD || this.#count >= MOST_HELD_IN_ALL) return false;
+    if (this.#bytes + packet.bytes > MOST_HELD_BYTES) return false;
+    const accepted = at ?? Math.max(this.options.domain.runtime.clock.now(), held.at(-1)?.at ?? 0);
+    held.splice(held.findLastIndex((other) => other.at <= accepted) + 1, 0, { packet, only, at: accepted });
+    this.#count += 1;
+    this.#bytes += packet.bytes;
+    return true;
+  }
+
+  /** What waits for an endpoint, in the order in which it was accepted; it waits no more. */
+  #release(address: Address): Held[] {
+    const held = this.#held.get(address) ?? [];
+    this.#held.delete(address);
+    this.#count -= held.length;
+    for (const { packet } of held) this.#bytes -= packet.bytes;
+    return held;
+  }
+
+  #end(address: Address, found: Found): void {
+    const { domain, relays } = this.options;
+    for (const { packet, only } of this.#release(address)) {
+      if (found === 'again') {
+        if (!this.send(packet, only)) keepOrDrop(domain, packet, address, only);
+      } else if (found === 'later' || !relays.toEndpoint(packet, only)) this.#givesUp(packet, only, found);
+    }
+  }
+
   /** Takes over the endpoint of a packet that must not be lost, where the endpoint's node is gone; false where it does not. */
-  #toOrphan(packet: Packet, only: string | null): boolean {
-    const again = (found: Adopted): void => {
-      if (found !== 'later' && this.options.relays.toEndpoint(packet, only)) return;
-      this.#givesUp(packet, only, found);
-    };
-    return this.#isOwed(packet) && this.options.orphans?.revive(packet.topic, packet.bytes, again) === true;
+  #toOrphan(packet: Packet, only: string | null, at?: number): boolean {
+    const { domain, orphans, relays } = this.options;
+    const { topic } = packet;
+    if (!orphans || !isOwed(domain, packet)) return false;
+    let isOrphan = true;
+    this.#hold(topic, (end) => {
+      isOrphan = orphans.revive(topic, end);
+      if (!isOrphan) this.#release(topic);
+    });
+    // What does not wait is too much, or the endpoint is where it is already.
+    if (isOrphan && !this.#push(packet, only, at) && !relays.toEndpoint(packet, only)) {
+      this.#givesUp(packet, only, 'later');
+    }
+    return isOrphan;
+  }
+
+  /** The node of an endpoint's oldest part; null: this one; undefined: there is none. */
+  #primary(address: Address): RemoteNode | null | undefined {
+    const record = this.options.domain.tracker.records.get(address);
+    return record && primaryOf(record);
   }
 
   /** A node that takes the endpoint over, and that this one has not heard of yet, cannot be sent to: the sender is to try again. */
@@ -110,6 +216,11 @@ export class EndpointPackets {
     if (isSomewhere && domain.answersFromDisk) packet.receipt?.report('unknown');
     else keepOrDrop(domain, packet, packet.topic, only);
   }
+}
+
+/** Whether a packet must not be lost: a message, or what deletes one that may wait. */
+function isOwed(domain: Domain, packet: Packet): boolean {
+  return packet.kind === 'message' || deletionOf(domain, packet) !== null;
 }
 
 interface Node {

@@ -1,6 +1,6 @@
 /** What this node does with the items of other nodes, `[kind, domain, …]`. Their other side is items.ts. */
 import type { Address } from '../actors/address.js';
-import { broadcastHere, keepOrDrop, relayedHere, toRoomHere } from '../actors/dispatch.js';
+import { broadcastHere, relayedHere, toRoomHere } from '../actors/dispatch.js';
 import type { Domain } from '../actors/domain.js';
 import { partOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
@@ -12,10 +12,10 @@ import { type Deliver, tellWatchers } from '../actors/router.js';
 import type { EndedTicket, SignedOut } from '../actors/sign-outs.js';
 import type { TransportKind } from '../metrics.js';
 import type { AwayCounts } from './away-counts.js';
+import type { EndpointPackets } from './endpoint-packets.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Interest } from './interest.js';
 import type { Peer, Taken } from './peer.js';
-import type { PacketRelays } from './relays.js';
 import type { RemoteClients } from './remote-client.js';
 import type { RemoteTransports } from './remote-transport.js';
 import type { RemoteWatchers } from './remote-watchers.js';
@@ -56,7 +56,7 @@ const LONGEST_ADDRESS = 80;
 export interface Recipients {
   readonly domain: Domain;
   readonly stamps: Pick<HybridClock, 'heard'>;
-  readonly relays: Pick<PacketRelays, 'toPrimary'>;
+  readonly packets: Pick<EndpointPackets, 'arrived'>;
   readonly remoteWatchers: Pick<RemoteWatchers, 'told'>;
   readonly interest: Pick<Interest, 'told'>;
   readonly remoteTransports: Pick<RemoteTransports, 'attach' | 'acknowledged' | 'confirmed' | 'detached'>;
@@ -201,7 +201,7 @@ function ticketsSignedOut({ domain }: Recipients, _peer: Peer, [tickets]: readon
 }
 
 /** `receipt`: where the sender asks what becomes of the packet, the number under which it waits for an answer. */
-type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket, receipt?: unknown];
+type Packeted<T extends readonly unknown[]> = readonly [Address, ...T, WirePacket, receipt?: unknown, at?: unknown];
 
 /** A packet that another node has sent. A trace of its endpoint goes on here. */
 function received(recipients: Recipients, peer: Peer, wire: WirePacket, receipt?: unknown): Packet {
@@ -234,10 +234,8 @@ function toWatchers({ domain }: Recipients, _peer: Peer, [, packet]: Packeted<[]
 }
 
 function toEndpoint(recipients: Recipients, peer: Peer, fields: Packeted<[string | null, number]>): void {
-  const [, only, hops, wire, receipt] = fields;
-  const packet = received(recipients, peer, wire, receipt);
-  const found = recipients.relays.toPrimary(packet, only, hops);
-  if (!found) keepOrDrop(recipients.domain, packet, packet.topic, only);
+  const [, only, hops, wire, receipt, at] = fields;
+  recipients.packets.arrived(received(recipients, peer, wire, receipt), only, hops, at);
 }
 
 function relayed(recipients: Recipients, peer: Peer, fields: Packeted<[string | null]>): void {
@@ -254,7 +252,7 @@ function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string 
   if (actor) actor.tell({ kind: 'forwarded', deliver });
   // The endpoint has ended here meanwhile, or lives elsewhere; what was relayed its other parts have.
   else if (deliver.relayed) packet.receipt?.report('dropped');
-  else if (!recipients.relays.toPrimary(packet, only, 0)) keepOrDrop(recipients.domain, packet, address, only);
+  else recipients.packets.arrived(packet, only, 0, null);
 }
 
 /** Messages that nobody has confirmed on another node, in order, for the clients of this node's part alone. */

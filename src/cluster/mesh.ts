@@ -12,7 +12,7 @@ import { seldom } from '../seldom.js';
 import { Bus } from './bus.js';
 import { type Beat, beatOf, beatText, dataText, type Frame, frameOf, namesOf, type State } from './frames.js';
 import type { MeshEvents } from './mesh-events.js';
-import { warnOfNamesake, warnOfStranger } from './mesh-warnings.js';
+import { countNodes, sayBack, sayJoined, sayLeft, warnOfLoss, warnOfNamesake, warnOfStranger } from './mesh-log.js';
 import { type Item, Peer } from './peer.js';
 import { SnapshotSender } from './snapshot-sender.js';
 import { StreamReceiver } from './stream-receiver.js';
@@ -246,27 +246,27 @@ export class Mesh {
       peer.asked = false;
       this.#snapshots.pump(peer);
     }
-    this.#measure();
+    countNodes(this.options.metrics, this.peers, this.connected);
   };
 
-  #measure(): void {
-    const { metrics } = this.options;
-    const up = [...this.peers.values()].filter((peer) => peer.up).length;
-    metrics.nodes = up + 1;
-    metrics.nodesLost = this.peers.size - up;
-    metrics.connected = this.connected ? 1 : 0;
-  }
-
   #hide(peer: Peer, now: number): void {
-    const what = { event: 'node lost', node: peer.name };
-    seldom.warn(`lost ${peer.name} ${now}`, what, 'a node has not been heard of for its lease: it counts as gone');
+    warnOfLoss(peer.name, now);
     peer.up = false;
     peer.synced = false;
     peer.hiddenAt = now;
     peer.snapshot = null;
     peer.stream.release();
+    this.broadcast(JSON.stringify(['~', peer.name, peer.incarnation]));
     this.events.hidden(peer);
     this.#onProgress?.();
+  }
+
+  /** Another node has lost a peer. All lose it together, so that what they have for its endpoints goes on in the order in which they accepted it. */
+  #lostThere([, name, incarnation]: Item): void {
+    const peer = this.peers.get(name as string);
+    const now = this.options.clock.now();
+    const isSilent = peer?.up && now - peer.heardAt > this.options.leaseMs - 2 * this.beatMs;
+    if (isSilent && peer.incarnation === incarnation) this.#hide(peer, now);
   }
 
   #forget(peer: Peer, inOrder: boolean): void {
@@ -284,8 +284,7 @@ export class Mesh {
     let peer = this.peers.get(name);
     if (peer && peer.incarnation > incarnation) return;
     if (peer && (peer.incarnation < incarnation || state === 'gone')) {
-      const what = { event: 'node left', node: name, inOrder: state === 'gone' };
-      seldom.info(`left ${name} ${peer.incarnation}`, what, 'a node has ended');
+      sayLeft(peer, state === 'gone');
       this.#forget(peer, state === 'gone');
       peer = undefined;
     }
@@ -297,7 +296,7 @@ export class Mesh {
   }
 
   #meet(name: string, incarnation: number, readsAcknowledgements: boolean): void {
-    seldom.info(`joined ${name} ${incarnation}`, { event: 'node joined', node: name }, 'a node has joined');
+    sayJoined(name, incarnation);
     const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
     peer.readsAcknowledgements = readsAcknowledgements;
     const head = `${this.#head},${incarnation}`;
@@ -327,8 +326,7 @@ export class Mesh {
   #heard(peer: Peer): void {
     peer.heardAt = this.options.clock.now();
     if (peer.up) return;
-    const what = { event: 'node back', node: peer.name };
-    seldom.info(`back ${peer.name} ${peer.heardAt}`, what, 'a node is heard of again');
+    sayBack(peer);
     peer.up = true;
     peer.hiddenAt = 0;
     peer.stream.repeat();
@@ -375,7 +373,8 @@ export class Mesh {
     this.options.metrics.itemsReceived += 1;
     if (!Array.isArray(item) || typeof item[0] !== 'string') return this.refuse(peer, '');
     try {
-      if (item[0] === '<') this.events.snapshotBegins(peer, item[1] === 1);
+      if (item[0] === '~') this.#lostThere(item);
+      else if (item[0] === '<') this.events.snapshotBegins(peer, item[1] === 1);
       else if (item[0] !== '>') this.events.received(peer, item);
       else {
         this.events.snapshotEnded(peer);

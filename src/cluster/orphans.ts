@@ -100,7 +100,7 @@ export class Orphans {
         else done(null);
       },
       laterS: () => this.#pace.laterS(),
-      revive: (address, bytes, done) => {
+      revive: (address, done) => {
         const cluster = this.options.domains.get(domain.name);
         const parts = domain.tracker.records.get(address)?.parts ?? [];
         const isKnown = parts.length > 0 || isMine(domain, address);
@@ -110,11 +110,10 @@ export class Orphans {
           ? parts.some(({ node, hidden }) => !hidden && !node.up)
           : mayBeOrphan || this.options.leaversOf(domain.name).size > 0;
         if (!cluster || !isOrphan || !this.mayKnow(domain)) return false;
-        this.find(cluster, address, null, done, bytes);
+        this.find(cluster, address, null, done);
         return true;
       },
       isTaking: (address) => this.#open.has(address),
-      wait: (address, bytes, again) => this.#open.wait(address, bytes, again),
       whenTaken: (addresses, done) => {
         const wait = (address: Address, next: () => void): void => this.whenTaken(address, next, () => done(false));
         oneByOne(addresses ?? this.#open.of(domain.name), wait, () => done(true));
@@ -127,22 +126,21 @@ export class Orphans {
    * where too many wait.
    */
   whenTaken(address: Address, done: () => void, full: () => void): void {
-    if (this.#open.wait(address, 0, () => done())) return;
+    if (this.#open.wait(address, () => done())) return;
     if (this.#open.has(address)) full();
     else done();
   }
 
   /**
-   * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. `bytes`: of
-   * the message that waits for that.
+   * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are.
    */
-  find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done, bytes = 0): void {
+  find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done): void {
     const { domain } = cluster;
     const start = (): void => {
       // A ticket that was not here when this was asked for (whereabouts.ts) comes with a takeover, and is looked for when that is over.
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
       if (isHere) return done('here');
-      if (this.#open.has(address)) return this.#wait(address, bytes, start, done);
+      if (this.#open.has(address)) return this.#wait(address, start, done);
       this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };
     start();
@@ -158,8 +156,8 @@ export class Orphans {
   }
 
   /** Waits until an endpoint that is being taken over has been; where too many wait, `done` is told `later`. */
-  #wait(address: Address, bytes: number, start: () => void, done: Done): void {
-    const isWaiting = this.#open.wait(address, bytes, (isLater) => {
+  #wait(address: Address, start: () => void, done: Done): void {
+    const isWaiting = this.#open.wait(address, (isLater) => {
       if (isLater) this.#delay(done);
       else start();
     });

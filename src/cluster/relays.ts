@@ -86,13 +86,16 @@ export class PacketRelays implements Relays {
     return this.toPrimary(packet, only, 0);
   }
 
-  /** Sends a packet to the oldest part of its endpoint, on whichever node that is. False where the endpoint has no part. */
-  toPrimary(packet: Packet, only: string | null, hops: number): boolean {
+  /**
+   * Sends a packet to the oldest part of its endpoint, on whichever node that is. `at`: when it was accepted, where it was sent to a node before
+   * that is gone. False where the endpoint has no part.
+   */
+  toPrimary(packet: Packet, only: string | null, hops: number, at?: number): boolean {
     const { items, handover, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
     if (hops > 0) handover.moved(packet.topic, primary);
-    this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1));
+    this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1), at);
     return true;
   }
 
@@ -186,25 +189,28 @@ export class PacketRelays implements Relays {
    * Sends a packet to nodes. Its item is made once for all nodes, and not where there are none; the packet is added to a trace
    * before that, since the item names the trace. Each node answers a packet's receipt for itself.
    */
-  #relay(hop: Hop, nodes: Iterable<RemoteNode>, packet: Packet, make: () => string): void {
+  #relay(hop: Hop, nodes: Iterable<RemoteNode>, packet: Packet, make: () => string, at?: number): void {
     const { domain, mesh } = this.options;
     let item: string | null = null;
     for (const node of nodes) {
       if (domain.trace !== null) domain.trace.relayed(packet, node.name);
       item ??= make();
-      if (packet.receipt === null || hop === 'aside') mesh.send(peerOf(node), item);
-      else this.#relayAsking(hop, peerOf(node), packet.receipt, item);
+      if (packet.receipt !== null && hop !== 'aside') this.#relayAsking(hop, peerOf(node), packet.receipt, item, at);
+      else mesh.send(peerOf(node), at === undefined ? item : withTail(item, null, at));
     }
   }
 
-  #relayAsking(hop: Hop, peer: Peer, receipt: Receipt, item: string): void {
+  #relayAsking(hop: Hop, peer: Peer, receipt: Receipt, item: string, at?: number): void {
     const { mesh, rpc } = this.options;
     if (hop === 'besides') receipt.expect();
     const report = (answer: unknown) => receipt.report(isOutcome(answer) ? answer : 'unknown');
-    if (!receipt.asksNodes) {
-      mesh.send(peer, item);
-      return report(null);
-    }
-    mesh.send(peer, `${item.slice(0, -1)},${rpc.expect(peer, OUTCOME_MS, report)}]`);
+    const number = receipt.asksNodes ? rpc.expect(peer, OUTCOME_MS, report) : null;
+    mesh.send(peer, number === null && at === undefined ? item : withTail(item, number, at));
+    if (number === null) report(null);
   }
+}
+
+/** An item that ends with the number under which its receiver's answer is awaited, and with the time when its packet was accepted. */
+function withTail(item: string, number: number | null, at?: number): string {
+  return `${item.slice(0, -1)},${number}${at === undefined ? '' : `,${at}`}]`;
 }

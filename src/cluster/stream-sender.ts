@@ -26,7 +26,7 @@ type Item = readonly [kind: string, ...fields: unknown[]];
 interface Frame {
   readonly seq: number;
   items: string;
-  /** When it was sent first, in milliseconds of `performance.now()`. */
+  /** When it was sent first, in milliseconds since the epoch. */
   readonly at: number;
   /** How many times it was sent and may have come: NATS has not said that nobody was there. */
   open: number;
@@ -96,7 +96,7 @@ export class StreamSender {
   flush(): void {
     if (this.#pending.length === 0) return;
     if (this.backlog > STREAM_CHARACTERS) return this.reset();
-    const frame = { seq: ++this.#seq, items: this.#pending.join(), at: performance.now(), open: 0 };
+    const frame = { seq: ++this.#seq, items: this.#pending.join(), at: Date.now(), open: 0 };
     this.#pending = [];
     this.#pendingCharacters = 0;
     this.#frames.push(frame);
@@ -148,13 +148,13 @@ export class StreamSender {
   }
 
   /**
-   * The other node is gone: shows `take` all items that have not been acknowledged, in order, each with how many milliseconds ago it was sent.
+   * The other node is gone: shows `take` all items that have not been acknowledged, in order, each with the time when it was sent.
    * `isSure`: the other node has certainly not had the item. Such an item leaves the stream where `take` answers true.
    */
-  takeBack(take: (item: Item, isSure: boolean, ageMs: number) => boolean): void {
-    const now = performance.now();
+  takeBack(take: (item: Item, isSure: boolean, at: number) => boolean): void {
+    const now = Date.now();
     let isSure = false;
-    const keep = (item: Item, at: number): boolean => !(take(item, isSure, now - at) && isSure);
+    const keep = (item: Item, at: number): boolean => !(take(item, isSure, at) && isSure);
     for (const frame of this.#frames) {
       // Nothing behind a frame that has not come is taken by the other node.
       isSure ||= frame.open === 0;

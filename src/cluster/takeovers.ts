@@ -2,10 +2,9 @@
 import { type Address, isOfDomain } from '../actors/address.js';
 import { Fifo } from '../fifo.js';
 
-/** How many may wait for one endpoint, and for all of them, and how many bytes of messages for all of them. */
+/** How many may wait for one endpoint, and for all of them. */
 export const MOST_WAITING = 2000;
 export const MOST_WAITING_IN_ALL = 50_000;
-const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 
 /** What waits until an endpoint has been taken over; it is told whether it has to come again later. */
 type Waiter = (isLater: boolean) => void;
@@ -13,7 +12,6 @@ type Waiter = (isLater: boolean) => void;
 export class Takeovers {
   readonly #open = new Map<Address, Fifo<Waiter>>();
   #waiting = 0;
-  #waitingBytes = 0;
 
   has(address: Address): boolean {
     return this.#open.has(address);
@@ -29,18 +27,15 @@ export class Takeovers {
   }
 
   /**
-   * Calls `waiter` when an endpoint is not being taken over any more. `bytes`: of the message that waits for that. Returns false, and does
-   * not call it, where the endpoint is not being taken over or too many wait.
+   * Calls `waiter` when an endpoint is not being taken over any more. Returns false, and does not call it, where the endpoint is not being
+   * taken over or too many wait.
    */
-  wait(address: Address, bytes: number, waiter: Waiter): boolean {
+  wait(address: Address, waiter: Waiter): boolean {
     const waiting = this.#open.get(address);
     if (!waiting || waiting.length >= MOST_WAITING || this.#waiting >= MOST_WAITING_IN_ALL) return false;
-    if (this.#waitingBytes + bytes > MOST_WAITING_BYTES) return false;
     this.#waiting += 1;
-    this.#waitingBytes += bytes;
     waiting.push((isLater) => {
       this.#waiting -= 1;
-      this.#waitingBytes -= bytes;
       waiter(isLater);
     });
     return true;

@@ -12,19 +12,12 @@ import { locateTicket } from '../../src/protocols/credentials.js';
 import { push } from '../../src/protocols/messages.js';
 import { login } from '../../src/protocols/mqtt/login.js';
 import type { Connect } from '../../src/protocols/mqtt/packets.js';
-import { Parameters } from '../../src/protocols/parameters.js';
 import { turn } from '../mqtt/support/device.js';
 import { DOMAIN, type ModelNode, Network } from '../support/model-cluster.js';
+import { parameters, settle } from '../support/model-steps.js';
 
 const bob = `/domain/${DOMAIN}/uid/bob` as Address;
 const ada = `/domain/${DOMAIN}/uid/ada` as Address;
-const parameters = (fields: Readonly<Record<string, string>>) => new Parameters(Object.entries(fields));
-
-/** Moves on what is on its way, but for streams of which `isLate` says so. */
-async function settle({ streams }: Network, isLate: (stream: string) => boolean = () => false): Promise<void> {
-  const next = () => [...streams].find(([stream, tasks]) => tasks.length > 0 && !isLate(stream))?.[1];
-  for (await turn(); next(); await turn()) next()?.shift()?.();
-}
 
 /** Connects a client that keeps a position; answers what it is told: bodies of messages, and `missed`. */
 function connect(client: NamedClient, asked: Asked): { readonly log: string[]; position: Asked } {
@@ -223,61 +216,6 @@ t.test('a client hears of what a node that dies has sent through another one tha
   await tell(network, other, 'two');
   t.strictSame(heard.log, ['missed', 'two']);
 });
-
-for (const durability of ['restart', 'always'] as const) {
-  t.test(
-    `${durability}: what is said to a user of a dead node before the others know comes when they do, once and in order`,
-    async (t) => {
-      for (const isAtOnce of [true, false]) {
-        const network = new Network(3, durability);
-        t.teardown(() => {
-          for (const node of network.nodes) node.close();
-        });
-        const [dying, one, other] = network.nodes as [ModelNode, ModelNode, ModelNode];
-        online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
-        await settle(network);
-        network.clock.advance(200);
-        await settle(network);
-        const answers: (boolean | null)[] = [];
-        const tell = (node: ModelNode, ...bodies: readonly string[]): void => {
-          for (const body of bodies) {
-            const at = answers.push(null) - 1;
-            push(node.domain, parameters({ from: `by${node.name}`, to: 'ada', body }), (result) => {
-              answers[at] = !result || !isReplyError(result);
-            });
-          }
-        };
-        // This one is on its way when the node dies, which may have had it.
-        tell(one, 'lost');
-        await turn();
-        network.kill(dying);
-        tell(one, '1', '2', '3');
-        tell(other, '1', '2', '3');
-        await settle(network, (stream) => stream.startsWith(`items ${dying.name} `));
-        // The lease ends on both nodes at once, or on one first.
-        if (isAtOnce)
-          for (const name of [one.name, other.name]) network.streams.get(`items ${dying.name} ${name}`)?.shift()?.();
-        else await settle(network, (stream) => stream === `items ${dying.name} ${other.name}`);
-        tell(one, '4', '5');
-        await settle(network);
-        tell(other, '4', '5');
-        tell(one, '6');
-        await settle(network);
-        const tickets = [one, other].flatMap(({ domain }) => [...domain.tickets.values()]);
-        const queued = tickets.flatMap(({ queued }) =>
-          queued.map(({ fields }) => fields as { from: string; body: string }),
-        );
-        const from = ({ name }: ModelNode): string =>
-          queued.flatMap((message) => (message.from === `by${name}` ? [message.body] : [])).join(' ');
-        t.strictSame([tickets.length, from(one), from(other)], [1, '1 2 3 4 5 6', '1 2 3 4 5']);
-        t.ok(
-          answers.slice(1).every((answer) => answer === true),
-          'each call is answered',
-        );
-      }
-    },
-  );
-}
 
 /** Ada has a client on a node that ends; another one has taken it, which the first one does not know yet. */
 async function adaMoves(network: Network) {

@@ -254,10 +254,10 @@ t.test(
     n1.hold('one');
     n2.onKeep = () => n2.records.put(name, address, kept);
     const finder = n2.orphans.of(n2.cluster.domain);
-    const found = await new Promise((done) => t.ok(finder.revive(address, 10, done)));
+    const found = await new Promise((done) => t.ok(finder.revive(address, done)));
     t.strictSame([found, n2.given], ['here', ['one']]);
     t.notOk(
-      finder.revive(address, 10, () => undefined),
+      finder.revive(address, () => undefined),
       'it is here now',
     );
   },
@@ -274,7 +274,7 @@ t.test('a message for an endpoint that another node is taking over is for that n
   await end(n2);
   const taker = { name: 'n2', up: true, incarnation: 1 } as unknown as Peer;
   n3.peers.set('n2', taker);
-  const found = await new Promise((done) => t.ok(n3.orphans.of(n3.cluster.domain).revive(address, 10, done)));
+  const found = await new Promise((done) => t.ok(n3.orphans.of(n3.cluster.domain).revive(address, done)));
   t.strictSame([(found as { readonly peer: Peer }).peer === taker, n3.given], [true, []]);
 });
 
@@ -345,7 +345,7 @@ t.test(
     const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages, false)) as [Node, Node];
     n1.records.put(name, address, kept);
     const finder = n2.orphans.of(n2.cluster.domain);
-    const revive = (done: (found: unknown) => void = () => undefined) => finder.revive(address, 10, done);
+    const revive = (done: (found: unknown) => void = () => undefined) => finder.revive(address, done);
     t.notOk(revive(), 'nobody knows of the endpoint');
     n2.parts = [{ node: { name: 'n1', up: true }, hidden: false }];
     t.notOk(revive(), 'its node is there');

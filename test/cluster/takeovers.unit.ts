@@ -9,8 +9,8 @@ const addressOf = (user: number): Address => `/domain/a.example/uid/u${user}` as
 function setUp(endpoints: number, waiters: number) {
   const takeovers = new Takeovers();
   const told = { later: 0, over: 0 };
-  const wait = (user: number, bytes = 0): boolean =>
-    takeovers.wait(addressOf(user), bytes, (isLater) => {
+  const wait = (user: number): boolean =>
+    takeovers.wait(addressOf(user), (isLater) => {
       if (isLater) told.later += 1;
       else told.over += 1;
     });
@@ -40,21 +40,12 @@ t.test('the number of those that wait has a bound for one takeover, and one for 
   t.end();
 });
 
-t.test('messages that wait for takeovers are bounded by their bytes', (t) => {
-  const { takeovers, wait } = setUp(2, 0);
-  t.equal(wait(0, 20 * 1024 * 1024), true);
-  t.equal(wait(1, 20 * 1024 * 1024), false);
-  takeovers.end(addressOf(0), false);
-  t.equal(wait(1, 20 * 1024 * 1024), true);
-  t.end();
-});
-
 t.test('where the first that waited begins the takeover anew, the others wait for its end', (t) => {
   const { takeovers, told } = setUp(0, 0);
   const address = addressOf(1);
   takeovers.begin(address);
-  takeovers.wait(address, 0, () => takeovers.begin(address));
-  takeovers.wait(address, 0, () => void told.over++);
+  takeovers.wait(address, () => takeovers.begin(address));
+  takeovers.wait(address, () => void told.over++);
   takeovers.end(address, false);
   t.equal(told.over, 0);
   takeovers.end(address, false);

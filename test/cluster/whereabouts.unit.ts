@@ -42,7 +42,6 @@ function find(
       laterS: () => 1,
       revive: () => false,
       isTaking: () => false,
-      wait: () => false,
       whenTaken: (_a, done) => done(adopted !== 'later'),
     },
   });

@@ -63,6 +63,7 @@ export class Network {
   readonly tickets = new MemoryStream();
   readonly messages = new MemoryStream();
   readonly left = new MemoryStream();
+  #times = 0;
 
   constructor(
     count: number,
@@ -76,6 +77,12 @@ export class Network {
 
   get living(): ModelNode[] {
     return this.nodes.filter(({ isDead }) => !isDead);
+  }
+
+  /** A time for what is accepted now: it is later each time, and earlier than all that the nodes' clock says. */
+  next(): number {
+    this.#times += 1;
+    return this.clock.now() - 1000 + this.#times / 1000;
   }
 
   post(stream: string, task: Task): void {
@@ -210,15 +217,16 @@ export class ModelNode implements LocalNode {
   #send(peer: Peer, item: string): void {
     if (!peer.up || this.isDead) return;
     const other = this.network.node(peer.name);
-    if (other.isDead) return void this.#unheard.push([peer, item]);
+    if (other.isDead) return void this.#unheard.push([peer, item, this.network.next()]);
     this.network.post(`items ${this.name} ${peer.name}`, () => other.receive(this.name, JSON.parse(item)));
   }
 
   receive(from: string, item: Item): void {
     const peer = this.peers.get(from);
     if (!peer?.up || this.isDead) return;
-    const [kind, , ...fields] = item;
-    if (kind === '?' || kind === '!') this.rpc.received(peer, item);
+    const [kind, domain, ...fields] = item;
+    if (kind === '~') this.lose(domain as string);
+    else if (kind === '?' || kind === '!') this.rpc.received(peer, item);
     else if (take(this.cluster, peer, kind, fields) !== 'taken') throw new Error(`refused ${JSON.stringify(item)}`);
   }
 
@@ -246,7 +254,7 @@ export class ModelNode implements LocalNode {
 
   readonly #released = new Map<Peer, Task[]>();
   /** Items that were sent to nodes which were dead by then, as NATS says. */
-  #unheard: (readonly [Peer, string])[] = [];
+  #unheard: (readonly [Peer, string, at: number])[] = [];
 
   #answer(): void {
     const { rpc } = this;
@@ -287,6 +295,7 @@ export class ModelNode implements LocalNode {
     peer.up = false;
     peer.lostAt = performance.now();
     peer.hiddenAt = peer.lostAt;
+    this.mesh.broadcast(JSON.stringify(['~', name]));
     this.cluster.relays.lost(peer);
     this.#end(peer);
   }
@@ -294,9 +303,9 @@ export class ModelNode implements LocalNode {
   #end(peer: Peer): void {
     const unheard = this.#unheard.filter(([to]) => to === peer);
     this.#unheard = this.#unheard.filter(([to]) => to !== peer);
-    for (const [, item] of unheard) {
+    for (const [, item, at] of unheard) {
       const [kind, , ...fields] = JSON.parse(item);
-      this.cluster.packets.sendAgain(kind, fields, true, 0);
+      this.cluster.packets.sendAgain(kind, fields, true, at);
     }
     for (const release of this.#released.get(peer) ?? []) release();
     this.#released.delete(peer);

@@ -1,0 +1,111 @@
+/** What is said to users of a node that is dead, before the others know it: whole domains of several nodes. PROTOCOL.md sections 5 and 20. */
+import t from 'tap';
+import { isReplyError } from '../../src/errors.js';
+import { online } from '../../src/protocols/commands.js';
+import { push } from '../../src/protocols/messages.js';
+import { turn } from '../mqtt/support/device.js';
+import { dice } from '../support/dice.js';
+import { type ModelNode, Network } from '../support/model-cluster.js';
+import { parameters, settle } from '../support/model-steps.js';
+
+for (const durability of ['restart', 'always'] as const) {
+  t.test(
+    `${durability}: what is said to a user of a dead node before the others know comes when they do, once and in order`,
+    async (t) => {
+      for (const isAtOnce of [true, false]) {
+        const network = new Network(3, durability);
+        t.teardown(() => {
+          for (const node of network.nodes) node.close();
+        });
+        const [dying, one, other] = network.nodes as [ModelNode, ModelNode, ModelNode];
+        online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+        await settle(network);
+        network.clock.advance(200);
+        await settle(network);
+        const answers: (boolean | null)[] = [];
+        const tell = (node: ModelNode, ...bodies: readonly string[]): void => {
+          for (const body of bodies) {
+            const at = answers.push(null) - 1;
+            push(node.domain, parameters({ from: `by${node.name}`, to: 'ada', body }), (result) => {
+              answers[at] = !result || !isReplyError(result);
+            });
+          }
+        };
+        // This one is on its way when the node dies, which may have had it.
+        tell(one, 'lost');
+        await turn();
+        network.kill(dying);
+        tell(one, '1', '2', '3');
+        tell(other, '1', '2', '3');
+        await settle(network, (stream) => stream.startsWith(`items ${dying.name} `));
+        // The lease ends on both nodes at once, or on one first.
+        if (isAtOnce)
+          for (const name of [one.name, other.name]) network.streams.get(`items ${dying.name} ${name}`)?.shift()?.();
+        else await settle(network, (stream) => stream === `items ${dying.name} ${other.name}`);
+        tell(one, '4', '5');
+        await settle(network);
+        tell(other, '4', '5');
+        tell(one, '6');
+        await settle(network);
+        const tickets = [one, other].flatMap(({ domain }) => [...domain.tickets.values()]);
+        const queued = tickets.flatMap(({ queued }) =>
+          queued.map(({ fields }) => fields as { from: string; body: string }),
+        );
+        const from = ({ name }: ModelNode): string =>
+          queued.flatMap((message) => (message.from === `by${name}` ? [message.body] : [])).join(' ');
+        t.strictSame([tickets.length, from(one), from(other)], [1, '1 2 3 4 5 6', '1 2 3 4 5']);
+        t.ok(
+          answers.slice(1).every((answer) => answer === true),
+          'each call is answered',
+        );
+      }
+    },
+  );
+}
+
+for (const isElsewhereToo of [false, true]) {
+  const where = isElsewhereToo ? 'who has a client on a living node too' : 'whose only node is dead';
+  t.test(
+    `what is said to a user ${where}, by one node after another, comes in the order in which it was said`,
+    async (t) => {
+      for (let seed = 1; seed <= 10; seed += 1) {
+        const roll = dice(seed * 7919);
+        const network = new Network(4, 'restart');
+        const [dying, ...living] = network.nodes as [ModelNode, ...ModelNode[]];
+        for (const { domain } of isElsewhereToo ? [dying, living[0] as ModelNode] : [dying]) {
+          online(domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+          await settle(network);
+        }
+        network.clock.advance(200);
+        await settle(network);
+        let count = 0;
+        const tell = async (): Promise<void> => {
+          const { domain } = living[roll(living.length)] as ModelNode;
+          push(domain, parameters({ from: 'bob', to: 'ada', body: String(count++) }), () => undefined);
+          await turn();
+        };
+        network.kill(dying);
+        for (let n = 0; n < 8; n += 1) await tell();
+        for (let moving = network.moving; moving.length > 0; moving = network.moving) {
+          moving[roll(moving.length)]?.shift()?.();
+          await turn();
+        }
+        for (let n = 0; n < 4; n += 1) {
+          await tell();
+          await settle(network);
+        }
+        const queued = living.flatMap(({ domain }) => [...domain.tickets.values()]);
+        const bodies = queued
+          .at(-1)
+          ?.queued.filter(({ kind }) => kind === 'message')
+          .map(({ fields }) => Number((fields as { body: string }).body));
+        t.strictSame(
+          bodies,
+          Array.from({ length: count }, (_, number) => number),
+          `seed ${seed}`,
+        );
+        for (const node of network.nodes) node.close();
+      }
+    },
+  );
+}
