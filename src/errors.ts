@@ -14,7 +14,7 @@ export interface ReplyError {
   readonly detail?: string;
   /** Seconds, for the `Retry-After` header of 429 and 503. */
   readonly retryAfterS?: number;
-  /** Whether the body says so too, for clients that see no header: JSONP and WebSocket. */
+  /** Whether the body says so too, for clients, which may see no header (coming-again.ts). */
   readonly saysWhen?: boolean;
   /** The `WWW-Authenticate` header of 401, where it does not ask for an API key. */
   readonly challenge?: string;
@@ -61,7 +61,7 @@ export const UNAVAILABLE: ReplyError = Object.freeze({ status: 503, message: 'un
 
 /** Told to a client whose node is gone: its ticket can be taken over in so many seconds, or when the store answers again. */
 export function comeLater(retryAfterS: number): ReplyError {
-  return { ...UNAVAILABLE, retryAfterS, saysWhen: true };
+  return { ...UNAVAILABLE, retryAfterS };
 }
 
 /** Answers a call that would take more memory than the domain or the process has. */

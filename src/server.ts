@@ -21,6 +21,7 @@ import { addWelcome } from './http/welcome.js';
 import { isDevelopment } from './http/welcome-frames.js';
 import { Metrics } from './metrics.js';
 import { ApiKeys } from './protocols/api-keys.js';
+import { ComingAgain } from './protocols/coming-again.js';
 import { ConnectionCounts } from './protocols/connection-counts.js';
 import { ConnectionLimits } from './protocols/connection-limits.js';
 import type { Context, ReloadAnswer } from './protocols/context.js';
@@ -180,6 +181,7 @@ class RunningServer implements Server {
       usage.forget(name);
     };
     this.#tally = new Tally(this.domains, this.#state, clock, usage, node?.name ?? null);
+    const now = (): number => clock.now();
     this.#context = {
       config: () => this.#config,
       domains: this.domains,
@@ -189,10 +191,8 @@ class RunningServer implements Server {
       node,
       connections: new ConnectionCounts(),
       strangers: new Strangers(),
-      apiKeys: new ApiKeys(
-        () => clock.now(),
-        () => this.#config.lockout,
-      ),
+      comingAgain: new ComingAgain(now),
+      apiKeys: new ApiKeys(now, () => this.#config.lockout),
       gate: new Gate(),
       usage,
       fair: new FairShare(runtime.system),

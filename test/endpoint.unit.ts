@@ -1,6 +1,7 @@
 /** What becomes of an endpoint that fails on a message. Only bugs make one fail, so these messages are made to. */
 import { performance } from 'node:perf_hooks';
 import t from 'tap';
+import type { Client } from '../src/actors/client.js';
 import type { Packet } from '../src/actors/packet.js';
 import type { Show } from '../src/actors/presence.js';
 import type { Transport } from '../src/actors/transport.js';
@@ -156,7 +157,7 @@ async function polling(t: Parameters<typeof testMachine>[0]) {
     polls.get(res as unknown as HttpResponse, req as unknown as HttpRequest, headers);
     return abort;
   };
-  return { broker, domain, poll };
+  return { broker, domain, poll, client: () => findTicket(domain, ticket) as Client };
 }
 
 const { nodeTiming } = performance;
@@ -181,6 +182,19 @@ t.test(
     t.match(await answered, /"body":"one"/);
   },
 );
+
+t.test('a poll that comes is let in at once, where nothing of its domain waits', async (t) => {
+  const { broker, client, poll } = await polling(t);
+  const abort = poll(() => undefined);
+  t.equal(client().transport?.kind, 'jsonp', 'no turn of the event loop was needed');
+  abort();
+  await nextTurn();
+  t.equal(client().transport, null);
+  broker.push('tom', 'jack', 'one');
+  const answered = new Promise<string>((resolve) => poll(resolve));
+  t.equal(client().transport, null, 'it comes in its turn, behind what waits');
+  t.match(await answered, /"body":"one"/);
+});
 
 t.test('a poll that the event loop has looked at is answered in the turn in which its message comes', async (t) => {
   const { broker, poll } = await polling(t);

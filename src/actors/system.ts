@@ -70,6 +70,8 @@ export interface System {
   isCrowded: boolean;
   /** Requests a turn even though no actor has been sent a message. */
   wake(): void;
+  /** For how long the event loop has slept since the start of the process, in milliseconds. */
+  sleptMs(): number;
   /** What a connection has sent is about to be handled: turns that are requested meanwhile wait for `endRead`. Never called by an actor. */
   beginRead(): void;
   /**
@@ -136,7 +138,7 @@ class TurnSystem implements System, TurnQueue {
   readonly endOfTurn = new Set<() => void>();
   readonly #root: ActorSystemRef = start();
   readonly #metrics: Metrics;
-  readonly #sleptMs: () => number;
+  readonly sleptMs: () => number;
   /** nact's actors of groups in which an actor has crashed, by group name; a domain that is made again uses the same ones. */
   readonly #judges = new Map<string, NactRef<Envelope>>();
   isCrowded = false;
@@ -163,7 +165,7 @@ class TurnSystem implements System, TurnQueue {
 
   constructor({ metrics, sleptMs = () => nodeTiming.idleTime }: SystemOptions) {
     this.#metrics = metrics;
-    this.#sleptMs = sleptMs;
+    this.sleptMs = sleptMs;
   }
 
   group(name: string, lane = this.#lane): Group {
@@ -224,7 +226,7 @@ class TurnSystem implements System, TurnQueue {
   /** Whether the event loop has slept since this was asked last. */
   #hasSlept(): boolean {
     const before = this.#knownSleptMs;
-    this.#knownSleptMs = this.#sleptMs();
+    this.#knownSleptMs = this.sleptMs();
     return this.#knownSleptMs !== before;
   }
 

@@ -134,8 +134,10 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
     // Whether a page calls is not known yet; if one does, it must be able to read why it is not let in.
-    const origin = found?.route.takesToken ? '*' : null;
-    sendError(res, metrics, error, found?.route.errorFields, isHead, {}, origin);
+    const mayBePage = found?.route.takesToken === true;
+    const origin = mayBePage ? '*' : null;
+    const told = mayBePage ? context.comingAgain.spread(error) : error;
+    sendError(res, metrics, told, found?.route.errorFields, isHead, {}, origin);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 

@@ -146,6 +146,7 @@ class Post implements Uploader {
   #fail(error: ReplyError): void {
     if (!this.#open) return;
     this.#open = false;
-    sendError(this.res, this.context.runtime.metrics, error, {}, false, {}, this.#origin);
+    const { runtime, comingAgain } = this.context;
+    sendError(this.res, runtime.metrics, comingAgain.told(error), {}, false, {}, this.#origin);
   }
 }

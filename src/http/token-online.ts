@@ -24,7 +24,7 @@ export function tokenOf(authorization: string, parameters: Parameters): string |
 export function bringByToken(call: Call, token: string, parameters: Parameters, run: () => void): void {
   check(call, token, parameters, run).catch((err: unknown) => {
     log.error({ event: 'token check failed', err }, 'a token could not be checked');
-    call.fail(UNAVAILABLE);
+    call.fail(call.context.comingAgain.spread(UNAVAILABLE));
   });
 }
 
@@ -35,7 +35,7 @@ async function check(call: Call, token: string, request: Parameters, run: () => 
   call.allowOrigin = '*';
   const candidates = domainsOf(context.domains, token, request.get('domain'));
   const verified = await verifyToken(candidates, token);
-  if (context.isDraining()) return call.fail(UNAVAILABLE);
+  if (context.isDraining()) return call.fail(call.context.comingAgain.spread(UNAVAILABLE));
   const domain = verified?.domain;
   // A reload may have taken the domain away meanwhile.
   if (!domain || context.domains.get(domain.name) !== domain) return call.fail(refusedToken(candidates));

@@ -1,11 +1,11 @@
 /** Who may open a connection or wait in a poll: drain, and the limit for each network address. */
 import { BoundedMap } from '../bounded-map.js';
-import { TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
+import { type ReplyError, TOO_MANY_REQUESTS, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import { clientAddress, networkOf } from './client-address.js';
 import type { Context } from './context.js';
 import type { Headers } from './headers.js';
-import { refuse } from './refusal.js';
+import { refuse, statusText } from './refusal.js';
 
 /** A connection that has been let in. */
 export interface Admission {
@@ -22,15 +22,14 @@ export class ConnectionLimits {
   constructor(private readonly context: Context) {}
 
   /**
-   * Lets a connection in until it is released; or refuses it on `res`, in words that pages of `origin` may read, and
-   * answers null.
+   * Lets a connection in until it is released; or answers why it is refused, which is counted here.
    */
-  admit(res: HttpResponse, headers: Headers, origin: string | null = null): Admission | null {
+  admit(res: HttpResponse, headers: Headers): Admission | ReplyError {
     const { connections, runtime, isDraining, config } = this.context;
     const { metrics } = runtime;
     if (isDraining()) {
       metrics.refused.unavailable += 1;
-      return refuse(res, '503 Service Unavailable', UNAVAILABLE, origin);
+      return UNAVAILABLE;
     }
     const limit = config().limits.connectionsPerAddress;
     const isProxied = config().trustProxy > 0 && headers.forwardedFor !== '';
@@ -38,7 +37,14 @@ export class ConnectionLimits {
     const address = this.addressOf(res, headers);
     if (connections.add(address, limit)) return { counted: address, address };
     metrics.refuse('tooManyConnections', { address });
-    return refuse(res, '429 Too Many Requests', TOO_MANY_REQUESTS, origin);
+    return TOO_MANY_REQUESTS;
+  }
+
+  /** Lets a WebSocket in as `admit` does; or refuses it on `res`, and answers null. */
+  admitSocket(res: HttpResponse, headers: Headers): Admission | null {
+    const admission = this.admit(res, headers);
+    if (!('status' in admission)) return admission;
+    return refuse(res, statusText(admission), admission, null, this.context.comingAgain.told(admission));
   }
 
   release({ counted }: Admission): void {

@@ -5,6 +5,7 @@ import type { Config } from '../config.js';
 import type { SharedState } from '../directory/shared-state.js';
 import type { Usage } from '../usage/usage.js';
 import type { ApiKeys } from './api-keys.js';
+import type { ComingAgain } from './coming-again.js';
 import type { ConnectionCounts } from './connection-counts.js';
 import type { FairShare } from './fair-share.js';
 import type { Gate } from './gate.js';
@@ -40,6 +41,7 @@ export interface Context {
   readonly node: ClusterNode | null;
   readonly connections: ConnectionCounts;
   readonly strangers: Strangers;
+  readonly comingAgain: ComingAgain;
   readonly apiKeys: ApiKeys;
   readonly usage: Usage;
   /** Has the calls of one domain wait where they would delay other domains. */

@@ -25,14 +25,16 @@ const RETRY_MS = 1000;
 const RENEW_MS = 50;
 /** Never: the page is to close its EventSource. */
 const NEVER_MS = 86_400_000;
-/** Browsers whose streams a draining server ends come again spread over so many milliseconds. */
-const DRAIN_MS = 5000;
+/** Browsers whose streams the server ends, many at once where it drains or other nodes are lost, come again spread over so many milliseconds. */
+const SPREAD_MS = 5000;
 
 const PING = 'event: ping\ndata: {}\n\n';
 const EVENT_STREAM = 'text/event-stream';
 const NONE: readonly Packet[] = [];
 
 const retry = (ms: number): string => `retry: ${ms}\n\n`;
+
+const retryAtRandom = (): string => retry(RETRY_MS + Math.floor(Math.random() * SPREAD_MS));
 
 /** The page is to close its EventSource. */
 const lastEvent = (name: 'stopped' | 'replaced'): string => `${retry(NEVER_MS)}event: ${name}\ndata: {}\n\n`;
@@ -120,7 +122,7 @@ class EventStream implements Transport, Counting {
   /** The server drains. */
   farewell(): void {
     if (this.#done) return;
-    this.#end(retry(RETRY_MS + Math.floor(Math.random() * DRAIN_MS)));
+    this.#end(retryAtRandom());
     this.adapter.detach(this);
   }
 
@@ -131,7 +133,7 @@ class EventStream implements Transport, Counting {
   close(reason: CloseReason): readonly Packet[] {
     if (this.#done) return NONE;
     const name = reason === CLOSE.stopped ? 'stopped' : reason === CLOSE.replaced ? 'replaced' : null;
-    this.#end(name === null ? '' : lastEvent(name));
+    this.#end(name === null ? retryAtRandom() : lastEvent(name));
     return NONE;
   }
 
@@ -180,8 +182,9 @@ export class EventsAdapter {
     const isEventSource = req.getHeader('accept') === EVENT_STREAM;
     const refuses = (error: ReplyError): void => {
       countRefused(this.context.runtime.metrics, error);
-      if (isEventSource && error.saysWhen) this.#renewLater(res, allow, error);
-      else refuse(res, statusText(error), error, allow);
+      const told = this.context.comingAgain.told(error);
+      if (isEventSource && told.saysWhen) this.#renewLater(res, allow, told);
+      else refuse(res, statusText(error), error, allow, told);
     };
     if (!('ticket' in receiver)) return refuses(receiver);
     const asked = receiver.asked ?? 'first';
@@ -224,7 +227,7 @@ export class EventsAdapter {
   /** A browser's EventSource never comes again after a status other than 200 (HTML standard, 9.2.3). */
   #renewLater(res: HttpResponse, origin: string | null, { retryAfterS = 1 }: ReplyError): void {
     writeHead(res, origin);
-    res.end(retry(retryAfterS * 1000));
+    res.end(retry(retryAfterS * 1000), this.context.isDraining());
   }
 
   /** For each stream, a function that ends it because the server drains. */

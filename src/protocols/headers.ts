@@ -172,7 +172,7 @@ export function whenOpen(
     const cork = (task: () => void) => () => void (isThere && res.cork(task));
     const refuseHeld = (): void => {
       metrics.refused.unavailable += 1;
-      refuse(res, '503 Service Unavailable', UNAVAILABLE);
+      refuse(res, '503 Service Unavailable', UNAVAILABLE, null, { ...UNAVAILABLE, saysWhen: true });
     };
     gate.pass(
       cork(() => handler(res, held, headers)),

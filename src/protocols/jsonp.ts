@@ -2,13 +2,19 @@
  * Long polling, PROTOCOL.md section 6: a GET that waits for packets. With `callback` it is JSONP, without it JSON with
  * CORS. Each poll is a transport that delivers once.
  */
-import { performance } from 'node:perf_hooks';
 import type { NamedClient } from '../actors/client.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
-import { badRequest, CLOSE, type CloseReason, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import {
+  badRequest,
+  CLOSE,
+  type CloseReason,
+  type ReplyError,
+  TICKET_NOT_FOUND,
+  TOO_MANY_REQUESTS,
+} from '../errors.js';
 import { type HttpResponse, KEEP_ALIVE, LAST_ANSWER } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
@@ -36,8 +42,6 @@ const PREFLIGHT_AGE_S = '86400';
 const NONE: readonly Packet[] = [];
 /** In characters. An answer up to here fits into the system's buffer of a connection, which is empty: its browser has had all before. */
 const SHORT = 4096;
-/** Its `idleTime` is for how long the event loop has slept since the start of the process, in milliseconds. */
-const { nodeTiming } = performance;
 
 /** How the answers to one request are written. */
 interface Form {
@@ -92,7 +96,7 @@ class Poll implements Transport, Counting, Found, Form {
   #position: string | null = null;
   /** The last turn that had begun when the poll came, and for how long the event loop had slept until then. */
   readonly #cameAfter: number;
-  readonly #sleptMs = nodeTiming.idleTime;
+  readonly #sleptMs: number;
 
   constructor(
     private readonly adapter: PollAdapter,
@@ -101,6 +105,7 @@ class Poll implements Transport, Counting, Found, Form {
     readonly origin: string | null,
   ) {
     this.#cameAfter = adapter.turn;
+    this.#sleptMs = adapter.sleptMs;
   }
 
   /** The client keeps a position, and goes on from there. */
@@ -278,6 +283,10 @@ export class PollAdapter {
     return this.context.isDraining();
   }
 
+  get sleptMs(): number {
+    return this.context.runtime.system.sleptMs();
+  }
+
   get(res: HttpResponse, req: RequestHead, headers: Headers): void {
     const { origin } = headers;
     const receiving = readReceiving(this.context, req.getQuery() ?? '', origin);
@@ -321,9 +330,11 @@ export class PollAdapter {
 
   refuse(res: HttpResponse, form: Form, error: ReplyError): void {
     countRefused(this.context.runtime.metrics, error);
-    writeHead(res, form, this.isDraining, statusText(error));
-    if (form.callback === null) writeRetryAfter(res, error, form.origin);
-    res.end(bodyOf(form, errorBody(error)));
+    const told = this.context.comingAgain.told(error);
+    // Where its address has too many connections it is told to close this one.
+    writeHead(res, form, this.isDraining || error === TOO_MANY_REQUESTS, statusText(error));
+    if (form.callback === null) writeRetryAfter(res, told, form.origin);
+    res.end(bodyOf(form, errorBody(told)));
   }
 
   countUnknown(): void {
@@ -342,7 +353,7 @@ export class PollAdapter {
    * brought the poll; where the loop has slept meanwhile, by a later one.
    */
   hasLookedSince(turn: number, sleptMs: number): boolean {
-    return this.#isInTurn && (this.turn > turn + 1 || nodeTiming.idleTime > sleptMs);
+    return this.#isInTurn && (this.turn > turn + 1 || this.sleptMs > sleptMs);
   }
 
   /** Has a poll written at the start of the next turn, which a turn that goes on asks for at its end. */

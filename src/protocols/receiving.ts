@@ -5,7 +5,7 @@
 import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { type Asked, parseAsked } from '../actors/position.js';
-import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND } from '../errors.js';
+import { badRequest, comeLater, type ReplyError, TICKET_NOT_FOUND, UNAVAILABLE } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HttpResponse } from '../uws.js';
 import type { Admission, ConnectionLimits } from './connection-limits.js';
@@ -65,11 +65,12 @@ export function readReceiver(
   return asked === null ? badRequest('position must be 0, - or one that the server gave') : { ticket, asked };
 }
 
-/** Counts a request that is refused. Who is banned or one too many has been counted. */
-export function countRefused({ refused }: Metrics, { status, saysWhen }: ReplyError): void {
+/** Counts a request that is refused. Who is banned, or comes while the server drains or has too many, has been counted. */
+export function countRefused({ refused }: Metrics, error: ReplyError): void {
+  const { status } = error;
   if (status === 404) refused.ticketNotFound += 1;
   else if (status < 403) refused.badRequest += 1;
-  else if (saysWhen) refused.unavailable += 1;
+  else if (status === 503 && error !== UNAVAILABLE) refused.unavailable += 1;
 }
 
 /** Where a client has been found, wherever in the cluster it lives. */
@@ -87,15 +88,15 @@ export function findReceiver(
   limits: ConnectionLimits,
   res: HttpResponse,
   headers: Headers,
-  { domain, allow }: Receiving,
+  { domain }: Receiving,
   { ticket, asked }: Receiver,
   found: Found,
 ): void {
   if (domain && asked && isSignedOut(domain, ticket)) return found.stop();
   const client = domain ? findHere(domain, ticket) : null;
   if (!domain || (!client && !mayBeElsewhere(domain, ticket))) return found.refuse(TICKET_NOT_FOUND);
-  const admission = limits.admit(res, headers, allow);
-  if (admission === null) return;
+  const admission = limits.admit(res, headers);
+  if ('status' in admission) return found.refuse(admission);
   const letIn = (one: NamedClient): void => {
     const refused = connectionRefusal(domain, one, () => limits.addressOf(res, headers), found.coming);
     if (!refused) return found.wait(one, admission);

@@ -34,23 +34,25 @@ export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, 
 
 /**
  * Answers an error and closes the connection. Where the error is UNAVAILABLE, as when the server ends, the answer instead tells the
- * client to close, and what the client sends meanwhile is still read. `status` null: the status line has been written already.
+ * client to close, and what the client sends meanwhile is still read. `status` null: the status line has been written already. `told`: the error as its client is told it
+ * (coming-again.ts).
  */
 export function refuse(
   res: HttpResponse,
   status: string | null,
   error: ReplyError,
   origin: string | null = null,
+  told = error,
 ): null {
   if (status !== null) res.writeStatus(status);
   res
     .writeHeader('Content-Type', 'application/json; charset=utf-8')
     .writeHeader('Cache-Control', 'no-store')
     .writeHeader('X-Content-Type-Options', 'nosniff');
-  writeRetryAfter(res, error, origin);
+  writeRetryAfter(res, told, origin);
   writeOrigin(res, origin);
   const isEnding = error === UNAVAILABLE;
   if (isEnding) res.writeHeader(...LAST_ANSWER);
-  res.end(errorBody(error), !isEnding);
+  res.end(errorBody(told), !isEnding);
   return null;
 }

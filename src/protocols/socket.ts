@@ -188,7 +188,7 @@ export class Socket implements Transport, Counting, Stranger {
   /** Where the client may come again it is told when: in the frame, and in the reason of the close (RFC 6455 section 7.4). */
   refuse(error: ReplyError, { name, webSocketCode }: CloseReason): void {
     const { retryAfterS } = error;
-    this.ws?.send(errorBody({ ...error, saysWhen: retryAfterS !== undefined }));
+    this.ws?.send(errorBody(error));
     this.ws?.end(webSocketCode, retryAfterS === undefined ? name : `${name}, in ${retryAfterS} s`);
   }
 }

@@ -5,7 +5,16 @@
 import type { NamedClient } from '../actors/client.js';
 import type { Domain } from '../actors/domain.js';
 import { Timeouts } from '../clock.js';
-import { BANNED, badRequest, CLOSE, comeLater, TICKET_NOT_FOUND } from '../errors.js';
+import {
+  BANNED,
+  badRequest,
+  CLOSE,
+  type CloseReason,
+  comeLater,
+  type ReplyError,
+  TICKET_NOT_FOUND,
+  UNAVAILABLE,
+} from '../errors.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from '../uws.js';
 import { clientText } from './client-calls.js';
 import type { ConnectionLimits } from './connection-limits.js';
@@ -88,7 +97,7 @@ export class WebSocketAdapter {
   }
 
   #upgrade(res: HttpResponse, req: HttpRequest, headers: Headers, socketContext: us_socket_context_t): void {
-    const admission = this.connectionLimits.admit(res, headers);
+    const admission = this.connectionLimits.admitSocket(res, headers);
     if (admission === null) return;
     const key = req.getHeader('sec-websocket-key');
     const extensions = req.getHeader('sec-websocket-extensions');
@@ -142,7 +151,7 @@ export class WebSocketAdapter {
         clientText(domain, client, text, { backlogBytes: socket.ws.getBufferedAmount(), reply, confirms });
       };
       // Where too many tasks of the domain wait already, the call cannot wait too: the socket is closed, and the client comes later.
-      if (this.context.fair.isFull(domain)) return ws.end(CLOSE.tryAgainLater.webSocketCode, CLOSE.tryAgainLater.name);
+      if (this.context.fair.isFull(domain)) return this.#refuse(socket, UNAVAILABLE, CLOSE.tryAgainLater);
       return void this.context.fair.pass(domain, call, text.length);
     }
     if (position !== undefined) socket.says(position);
@@ -179,7 +188,7 @@ export class WebSocketAdapter {
     if (!wanted || (domain && !isAllowedOrigin(domain, socket.origin))) {
       refused.badRequest += 1;
       const error = wanted ? badRequest('origin is not allowed') : { status: 400, message: 'bad request' };
-      return socket.refuse(error, CLOSE.badRequest);
+      return this.#refuse(socket, error, CLOSE.badRequest);
     }
     if (!domain) return this.#attach(socket, null);
     if (wanted.asked) socket.resume(wanted.asked);
@@ -199,15 +208,19 @@ export class WebSocketAdapter {
     if (!socket.ws) return;
     if (!client) {
       runtime.metrics.refused[laterS === undefined ? 'ticketNotFound' : 'unavailable'] += 1;
-      if (laterS !== undefined) return socket.refuse(comeLater(laterS), CLOSE.tryAgainLater);
-      return socket.refuse(TICKET_NOT_FOUND, CLOSE.ticketNotFound);
+      if (laterS !== undefined) return this.#refuse(socket, comeLater(laterS), CLOSE.tryAgainLater);
+      return this.#refuse(socket, TICKET_NOT_FOUND, CLOSE.ticketNotFound);
     }
     const refused = socket.domain && connectionRefusal(socket.domain, client, () => socket.address, 'connection');
-    if (refused) return socket.refuse(refused, refused === BANNED ? CLOSE.banned : CLOSE.tryAgainLater);
+    if (refused) return this.#refuse(socket, refused, refused === BANNED ? CLOSE.banned : CLOSE.tryAgainLater);
     this.context.strangers.release(socket);
     socket.client = client;
     if (!socket.counting) socket.ws.send(SUBSCRIBED_FRAME);
     client.endpoint.tell({ kind: 'attach', client, transport: socket });
+  }
+
+  #refuse(socket: Socket, error: ReplyError, reason: CloseReason): void {
+    socket.refuse(this.context.comingAgain.told(error), reason);
   }
 
   #drain(ws: WebSocket<Holder>): void {

@@ -302,7 +302,7 @@ function schemas(): Readonly<Record<string, JsonSchema>> {
     Error: {
       ...error,
       description:
-        'Every refusal. `detail` is there with 400 and 403 only; `retryAfter`, in seconds, with a 503 of a client that cannot be found yet.',
+        'Every refusal. `detail` is there with 400 and 403 only; `retryAfter`, in seconds, where a client, and not a site, is told to come again (429, 503).',
     },
     OnlineError: { ...error, properties: { success: { const: false }, ...error.properties } },
     Frame: {

@@ -5,7 +5,7 @@ import type { ClusterSessions, RemoteNode } from '../../actors/cluster.js';
 import type { Domain } from '../../actors/domain.js';
 import { Timeouts } from '../../clock.js';
 import { type Peer, peerOf } from '../../cluster/peer.js';
-import { CLOSE } from '../../errors.js';
+import { CLOSE, OUT_OF_MEMORY, UNAVAILABLE } from '../../errors.js';
 import type { RefusalReason } from '../../metrics.js';
 import type { Context } from '../context.js';
 import { findTicket } from '../credentials.js';
@@ -28,6 +28,8 @@ import { acceptTunnel, type Origin, TunnelCarrier } from './tunnel.js';
 /** Milliseconds after which a connection without CONNECT ends, PROTOCOL.md section 8. */
 const CONNECT_MS = 10_000;
 const SYSTEM_MS = 10_000;
+/** In how many seconds a client comes again whose session cannot be found yet. */
+const LATER_S = 1;
 /** Of a CONNACK that refuses, without the characters of its text. */
 const REFUSAL_BYTES = 8;
 
@@ -36,13 +38,14 @@ function unwelcomeReason(
   { domain, client }: Login,
   clientId: string,
   address: string,
-): readonly [reason: number, counted: RefusalReason] | null {
+): readonly [reason: number, counted: RefusalReason, againS?: number] | null {
   const { bans } = domain.quotas;
   const isBannedHere = client ? isBanned(domain, client, address) : bans.find({ address, clientId }) !== null;
   if (isBannedHere) return [REASON.banned, 'banned'];
-  if (roomRefusal(domain)) return [REASON.quotaExceeded, 'tooManyConnections'];
-  if (client && flappingRefusal(domain, client.token)) return [REASON.connectionRateExceeded, 'flapping'];
-  return null;
+  const full = roomRefusal(domain);
+  if (full) return [REASON.quotaExceeded, 'tooManyConnections', full.retryAfterS];
+  const flapping = client && flappingRefusal(domain, client.token);
+  return flapping ? [REASON.connectionRateExceeded, 'flapping', flapping.retryAfterS] : null;
 }
 
 /** A client id for a client that brings none [MQTT-3.1.3-6]. */
@@ -150,7 +153,7 @@ export class MqttHost implements Host {
     const { gate } = this.context;
     if (gate.isOpen) return this.#connect(connection, packet);
     connection.hold();
-    const refuse = (): void => void this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+    const refuse = (): void => void this.#refuseUnavailable(connection, packet);
     gate.pass(
       () => {
         if (!connection.ended) connection.resumeAs(this.#connect(connection, packet));
@@ -162,7 +165,7 @@ export class MqttHost implements Host {
   }
 
   #connect(connection: Connection, packet: Connect, find?: typeof findTicket): ConnectionOwner | null {
-    if (this.context.isDraining()) return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+    if (this.context.isDraining()) return this.#refuseUnavailable(connection, packet);
     // Enhanced authentication: this server knows no method [MQTT-4.12.0-1].
     if (packet.authenticationMethod !== null) {
       return this.#refuse(connection, packet, REASON.badAuthenticationMethod, 'badRequest');
@@ -201,7 +204,7 @@ export class MqttHost implements Host {
       return this.#refuse(connection, packet, REASON.quotaExceeded, 'quotaExceeded');
     // A session that exists may connect: what waits in it is sent, which makes room.
     if (domain.shortage && !broker.sessions.has(packet.clientId))
-      return this.#refuse(connection, packet, REASON.quotaExceeded, 'outOfMemory');
+      return this.#refuse(connection, packet, REASON.quotaExceeded, 'outOfMemory', OUT_OF_MEMORY.retryAfterS);
     const assigned = packet.clientId === '';
     const clientId = assigned ? newClientId() : packet.clientId;
     // An anonymous client gets no topic of its own.
@@ -239,7 +242,7 @@ export class MqttHost implements Host {
       if (connection.ended) return;
       if (!isHeld) owner = begin();
       else if (isNone) connection.resumeAs(begin());
-      else if (where === 'later') this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable');
+      else if (where === 'later') this.#refuseUnavailable(connection, packet, LATER_S);
       else this.#carryHeld(connection, peerOf(where));
     };
     sessions.claim(clientId, () => {
@@ -259,12 +262,11 @@ export class MqttHost implements Host {
     const resume = (): void => {
       if (!connection.ended) connection.resumeAs(this.#connect(connection, packet, findTicket));
     };
-    domain.cluster.locate(address, token, (found, laterS = 1) => {
+    domain.cluster.locate(address, token, (found, laterS = LATER_S) => {
       if (connection.ended) return;
       // The answer may come at once, while CONNECT is still being handled.
       if (found === 'here') setImmediate(resume);
-      else if (found === 'later')
-        this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable', `try again later, in ${laterS} s`);
+      else if (found === 'later') this.#refuseUnavailable(connection, packet, laterS);
       else if (found) this.#carryHeld(connection, peerOf(found));
       else this.#refuse(connection, packet, REASON.badCredentials, 'authenticationFailed');
     });
@@ -312,7 +314,13 @@ export class MqttHost implements Host {
   }
 
   /** `text`: for people, where the client takes a text. */
-  #refuse(connection: Connection, packet: Connect, reason: number, counted: RefusalReason, text = ''): null {
+  #refuseUnavailable(connection: Connection, packet: Connect, againS = UNAVAILABLE.retryAfterS): null {
+    return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable', againS);
+  }
+
+  /** `againS`: in how many seconds the client may come again, which those of MQTT 5 are told; absent: it may not. */
+  #refuse(connection: Connection, packet: Connect, reason: number, counted: RefusalReason, againS?: number): null {
+    const text = againS === undefined ? '' : `try again later, in ${this.context.comingAgain.inS(againS)} s`;
     const { version, username, maximumPacketSize } = packet;
     const domain = username !== null && this.context.domains.has(username) ? username : '';
     this.context.runtime.metrics.refuse(counted, { domain, address: connection.wire.address });

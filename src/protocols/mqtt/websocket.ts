@@ -144,7 +144,7 @@ export function webSocketBehaviour(host: MqttHost, connectionLimits: ConnectionL
         refuse(res, '400 Bad Request', badRequest('the subprotocol mqtt is required'));
         return;
       }
-      const admission = connectionLimits.admit(res, headers);
+      const admission = connectionLimits.admitSocket(res, headers);
       if (admission === null) return;
       const socket = new MqttSocket(
         headers.origin,

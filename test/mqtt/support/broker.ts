@@ -11,6 +11,7 @@ import { SharedState } from '../../../src/directory/shared-state.js';
 import { isReplyError } from '../../../src/errors.js';
 import { Metrics } from '../../../src/metrics.js';
 import { ApiKeys } from '../../../src/protocols/api-keys.js';
+import { ComingAgain } from '../../../src/protocols/coming-again.js';
 import { offline, online } from '../../../src/protocols/commands.js';
 import { ConnectionCounts } from '../../../src/protocols/connection-counts.js';
 import type { Context } from '../../../src/protocols/context.js';
@@ -148,6 +149,7 @@ function newContext(config: Config, domains: ReadonlyMap<string, Domain>, runtim
     node: null,
     connections: new ConnectionCounts(),
     strangers: new Strangers(),
+    comingAgain: new ComingAgain(() => runtime.clock.now()),
     apiKeys: new ApiKeys(
       () => runtime.clock.now(),
       () => config.lockout,
