@@ -8,7 +8,7 @@ import { isTooLong } from '../../actors/capacity.js';
 import type { NamedClient } from '../../actors/client.js';
 import type { Domain } from '../../actors/domain.js';
 import type { Qos } from '../../actors/publication.js';
-import { badRequest, isReplyError, type ReplyError } from '../../errors.js';
+import { badRequest, isReplyError, type ReplyError, UNAVAILABLE } from '../../errors.js';
 import type { DropReason } from '../../metrics.js';
 import { push, type Sent } from '../messages.js';
 import { Parameters, readJson } from '../parameters.js';
@@ -31,7 +31,7 @@ export interface Outcome {
 
 export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
 
-/** The outcome of a message that is not known yet: its publisher has asked for it and is told later. */
+/** The outcome of a message that is not known yet: its publisher is told later. */
 export const PENDING: Outcome = Object.freeze({ reason: 0, text: '' });
 
 /** What a publisher is told of a message that was accepted; null: it has not asked. */
@@ -119,8 +119,12 @@ export const MEMORY_FULL: Outcome = {
 };
 export const DISK_FULL: Outcome = { reason: REASON.quotaExceeded, text: 'the disk is full', drop: 'quotaExceeded' };
 
+/** It is not known whether a message is where it has to be, and its publisher is to send it again. */
+const UNKNOWN: Outcome = { reason: REASON.implementationSpecific, text: 'send it again', drop: 'quotaExceeded' };
+
 function invalid({ status, detail }: ReplyError): Outcome {
   if (status === 429) return TOO_MANY_MESSAGES;
+  if (status === UNAVAILABLE.status) return UNKNOWN;
   return refusal(REASON.payloadFormatInvalid, detail?.slice(0, 100) ?? '');
 }
 
@@ -162,8 +166,8 @@ function expiresAtOf(domain: Domain, { expiryS }: AddressedPublication): number 
 }
 
 /**
- * A backend publishes to an address: a push, and `from` is required. `answered` is called once where the message is accepted: later
- * where the outcome is `PENDING`.
+ * A backend publishes to an address: a push, and `from` is required. `answered` is called once where the publisher asks, or its message has to
+ * be on disk before it is acknowledged: later where the outcome is `PENDING`.
  */
 export function pushTo(
   domain: Domain,
@@ -183,13 +187,12 @@ export function pushTo(
   if (!fields.get('type')) fields.set('type', target.node === 'gid' ? 'grpchat' : 'chat');
   const isAsked = readSaid(publication, fields);
   fields.set('receipt', isAsked ? '1' : '');
-  let outcome = isAsked ? PENDING : ACCEPTED;
+  const isAwaited = isAsked || (publication.qos > 0 && domain.answersFromDisk);
+  let outcome = isAwaited ? PENDING : ACCEPTED;
   const reply = (result: Sent | null | ReplyError) => {
     if (result && isReplyError(result)) outcome = invalid(result);
-    else if (isAsked) {
-      outcome = accepted(result);
-      answered(outcome);
-    }
+    else if (isAwaited) outcome = accepted(result);
+    if (isAwaited) answered(outcome);
   };
   push(domain, fields, reply, expiresAtOf(domain, publication));
   return outcome;

@@ -93,11 +93,30 @@ function publishToAddress(
   let ready: (() => void) | null = null;
   outcome = accept(state.broker, packet, self, (answer) => {
     outcome = answer;
-    if (ready) tellWhenStored(state, self, ready, packet.retain);
+    if (ready && answer.reason >= REFUSED) self.tell({ kind: 'unsent', connection, packet, ready });
+    else if (ready) tellWhenStored(state, self, ready, packet.retain);
   });
   if (outcome !== PENDING) return conclude(state, connection, packet, outcome, self);
   keepReceived(state, connection, packet);
   ready = acknowledgeLater(connection, packet, () => outcome);
+  return 0;
+}
+
+/**
+ * Refuses a publication that has been taken, and that its client is to send again: 3.1.1 knows only acknowledgements that promise, so there
+ * the connection ends. Answers 0, or the reason code with which it does.
+ */
+export function refuseLate(
+  { received, journal }: SessionState,
+  { connection, packet, ready }: Extract<SessionMessage, { kind: 'unsent' }>,
+): number {
+  const { qos, id } = packet;
+  if (qos === 2 && received.delete(id)) {
+    connection.unreleased -= 1;
+    journal?.release(id);
+  }
+  if (connection.version !== 5) return REASON.quotaExceeded;
+  ready();
   return 0;
 }
 

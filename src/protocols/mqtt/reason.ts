@@ -6,6 +6,7 @@ export const REASON = Object.freeze({
   noSubscriptionExisted: 0x11,
   malformed: 0x81,
   protocolError: 0x82,
+  implementationSpecific: 0x83,
   unsupportedVersion: 0x84,
   clientIdNotValid: 0x85,
   badCredentials: 0x86,

@@ -19,8 +19,8 @@ import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
 import { sharedPublicationOf } from './frame-publication.js';
 import { Outbound } from './outbound.js';
-import type { Connect, Incoming, Refused } from './packets.js';
-import { accepted, acceptWill, acknowledge, publishFromClient } from './publish.js';
+import type { Connect, Incoming, Publish, Refused } from './packets.js';
+import { accepted, acceptWill, acknowledge, publishFromClient, refuseLate } from './publish.js';
 import { REASON, webSocketCodeOf } from './reason.js';
 import { goOn, Replay } from './replay.js';
 import type { SessionJournal } from './session-journal.js';
@@ -66,6 +66,8 @@ export type SessionMessage =
   | { readonly kind: 'replay' }
   /** A publication that is to be acknowledged has passed one mailbox more on its way to all receivers. */
   | { readonly kind: 'accepted'; readonly ready: () => void; readonly hops: number }
+  /** A publication that has been taken is refused; `ready` has it acknowledged with the reason. */
+  | { readonly kind: 'unsent'; readonly connection: Connection; readonly packet: Publish; readonly ready: () => void }
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
   /** The server drains. */
@@ -154,6 +156,9 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
       return state;
     case 'accepted':
       accepted(state, message, self);
+      return state;
+    case 'unsent':
+      if (state.connection === message.connection) answer(state, message.connection, refuseLate(state, message), self);
       return state;
     case 'replay':
       goOn(state, self);
