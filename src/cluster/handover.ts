@@ -49,7 +49,7 @@ export interface HandoverOptions {
   readonly node: Pick<LocalNode, 'name'> & {
     readonly rpc: Pick<LocalNode['rpc'], 'call'>;
     readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
-    readonly leaving: Pick<LocalNode['leaving'], 'movesTo' | 'whenMoved'>;
+    readonly leaving: Pick<LocalNode['leaving'], 'movesTo' | 'whenPassedOn'>;
   };
   readonly now: () => number;
   /** An endpoint's actor on this node; null where it has none. */
@@ -164,8 +164,7 @@ export class Handover {
         else node.rpc.call(other, 'arrived', [], PATIENCE_MS, arrived);
       }
     };
-    // What has come for an endpoint that moves has been forwarded when the move is over.
-    const relayed = () => node.leaving.whenMoved(address, sweepOn);
+    const relayed = () => node.leaving.whenPassedOn(address, sweepOn);
     // The message stands in the endpoint's mailbox behind the packets that are still to be relayed.
     const receiver = actor(address);
     if (receiver) receiver.tell({ kind: 'pass', done: relayed });

@@ -23,6 +23,7 @@ import { ADOPT_MS, OtherNodes } from './other-nodes.js';
 import { Passing, passed } from './passing.js';
 import type { Peer } from './peer.js';
 import type { Rpc } from './rpc.js';
+import { Waiters } from './waiters.js';
 
 const SLICE_MS = 25;
 /** The least number of endpoints in one slice: any node can take this many at once, so a few endpoints need less than the whole time. */
@@ -32,14 +33,12 @@ const MOST_PER_SLICE = 500;
 /** About how many characters one batch has. */
 const BATCH_CHARACTERS = 256 * 1024;
 /**
- * How many endpoints may be on their way, and about how many characters of them. On a busy machine an answer takes seconds: fewer would go
+ * How many endpoints may be on their way unanswered, and about how many characters of them. On a busy machine an answer takes seconds: fewer would go
  * over in time, and of more it would not be known at the end which have.
  */
 const MOST_MOVING = 1000;
 const MOST_OPEN_CHARACTERS = 4 * 1024 * 1024;
 const LOOK_MS = 10;
-/** How many callbacks wait at most for the ends of moves; further ones are called at once, and the endpoint, which moves, refuses them. */
-export const MOST_ASKING = 10_000;
 /** By how much the handover may exceed its time; endpoints that are left after that stay with this node. */
 const OVERTIME_MS = 2500;
 /** For how long, counted from the beginning, endpoints are waited for that still come from another node which ends. */
@@ -105,8 +104,10 @@ interface Others {
 
 export class Leaving {
   isActive = false;
-  /** Endpoints on their way to another node, each with the callbacks that wait for the end of its move. */
-  readonly #moving = new Map<Address, (() => void)[]>();
+  /** Endpoints on their way to another node. A callback that is called too early finds that the endpoint, which moves, refuses it. */
+  readonly #moving = new Waiters();
+  /** Those of which no node has said yet whether it has them. */
+  readonly #unanswered = new Waiters();
   /** The nodes to which endpoints go, or have gone. */
   readonly #adopters = new Map<Address, Peer>();
   readonly #batches = new Map<string, Batch>();
@@ -118,8 +119,6 @@ export class Leaving {
   /** How many MQTT sessions other nodes have taken; null: some are on their way. */
   #movedSessions: number | null = null;
   #count = 0;
-  /** How many callbacks wait in `#moving`. */
-  #asking = 0;
 
   constructor(
     private readonly node: LeavingNode,
@@ -137,10 +136,12 @@ export class Leaving {
 
   /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
   whenMoved(address: Address, done: () => void): void {
-    const waiting = this.#moving.get(address);
-    if (!waiting || this.#asking >= MOST_ASKING) return done();
-    this.#asking += 1;
-    waiting.push(done);
+    this.#moving.wait(address, done);
+  }
+
+  /** Calls `done` when all that has come here for an endpoint on its way to another node has been sent there, or stays here. */
+  whenPassedOn(address: Address, done: () => void): void {
+    this.#unanswered.wait(address, done);
   }
 
   movesTo(address: Address): Peer | null {
@@ -150,7 +151,7 @@ export class Leaving {
   /** Calls `done` when all endpoints and sessions that are on their way to other nodes now have come there, or stay here. */
   whenAllMoved(done: () => void): void {
     oneByOne(
-      [...this.#moving.keys()],
+      this.#moving.addresses,
       (address, next) => this.whenMoved(address, next),
       () => this.sessions.whenMoved(done),
     );
@@ -181,7 +182,7 @@ export class Leaving {
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#others.allArrived();
-    const inDoubt = this.#moving.size;
+    const inDoubt = this.#unanswered.size;
     const counts = { endpoints: this.#count, of: endpoints.length, inDoubt, sessions: this.#movedSessions ?? 0 };
     const what = { event: 'handed over', ...counts };
     log.info(what, `${this.#count} endpoints go on at other nodes`);
@@ -219,7 +220,7 @@ export class Leaving {
   }
 
   async #hasRoom(): Promise<void> {
-    const isFull = (): boolean => this.#moving.size >= MOST_MOVING || this.#openCharacters >= MOST_OPEN_CHARACTERS;
+    const isFull = (): boolean => this.#unanswered.size >= MOST_MOVING || this.#openCharacters >= MOST_OPEN_CHARACTERS;
     while (isFull() && this.#isInTime) await this.#pause(LOOK_MS);
   }
 
@@ -238,7 +239,8 @@ export class Leaving {
     if (!peer || !actor || !this.#isInTime) return this.#moved(address);
     const passing = new Passing<Deliver>((deliver) => cluster.relays.forward(peer, address, deliver));
     const transfer: Transfer = { cluster, address, peer, refused, passing };
-    if (!this.#moving.has(address)) this.#moving.set(address, []);
+    this.#moving.begin(address);
+    this.#unanswered.begin(address);
     actor.tell({
       kind: 'handOver',
       reason: CLOSE.shutdown,
@@ -289,15 +291,18 @@ export class Leaving {
     const answers = Array.isArray(taken) ? taken : [];
     const gone = transfers.filter((_, at) => answers[at] === 1);
     for (const transfer of transfers.filter((_, at) => answers[at] !== 1)) this.#takeBack(transfer);
-    for (const { passing } of gone) passing.taken();
     if (gone.length === 0) return;
+    this.#count += gone.length;
+    this.metrics.handedOver += gone.length;
+    for (const { address, passing } of gone) {
+      passing.taken();
+      this.#unanswered.end(address);
+    }
     const fields = [cluster.domain.name, gone.map(({ address }) => address)];
-    await this.#others.known(peer, fields);
+    await this.#others.known(peer, fields, ANSWERED_MS - this.spentMs);
     await this.#others.allArrived();
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);
-    this.#count += gone.length;
-    this.metrics.handedOver += gone.length;
     for (const { address } of gone) this.#moved(address);
   }
 
@@ -321,9 +326,7 @@ export class Leaving {
   }
 
   #moved(address: Address): void {
-    const waiting = this.#moving.get(address) ?? [];
-    this.#moving.delete(address);
-    this.#asking -= waiting.length;
-    for (const done of waiting) done();
+    this.#unanswered.end(address);
+    this.#moving.end(address);
   }
 }

@@ -33,6 +33,8 @@ export interface LocalNode {
     readonly isActive: boolean;
     /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
     whenMoved(address: Address, done: () => void): void;
+    /** Calls `done` when all that has come here for an endpoint on its way to another node has been sent there, or stays here. */
+    whenPassedOn(address: Address, done: () => void): void;
     /** Calls `done` when all that is on its way to other nodes now has come there, or stays here. */
     whenAllMoved(done: () => void): void;
     /** The node to which this node has handed an endpoint over, and forwards its packets; null: the endpoint has not been handed over. */

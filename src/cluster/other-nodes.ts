@@ -16,6 +16,7 @@ const LOOK_MS = 10;
  */
 export const ADOPT_MS = 10_000;
 const KNOWN_MS = 2000;
+const KNOWN_LEAST_MS = 200;
 const ARRIVED_MS = 1000;
 /** How long after an offer the node that made it may still forward packets that arrive there for what it has handed over. */
 export const PASSING_MS = 10_000;
@@ -68,9 +69,12 @@ export class OtherNodes {
     return { answer };
   }
 
-  /** Resolves when every node knows that a node has taken endpoints over (`[domain, addresses]`), and JetStream has its records of them. */
-  async known(peer: Peer, fields: readonly unknown[]): Promise<void> {
-    await this.#ask(peer, 'known', fields, KNOWN_MS);
+  /**
+   * Resolves when every node knows that a node has taken endpoints over (`[domain, addresses]`), and JetStream has its records of them; or
+   * when it has not said so in time, of which there are `ms` milliseconds left.
+   */
+  async known(peer: Peer, fields: readonly unknown[], ms: number): Promise<void> {
+    await this.#ask(peer, 'known', fields, Math.max(KNOWN_LEAST_MS, Math.min(KNOWN_MS, ms)));
   }
 
   /**

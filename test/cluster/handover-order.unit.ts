@@ -47,7 +47,7 @@ class Node {
         name,
         rpc: { call },
         mesh: { peers: this.peers },
-        leaving: { movesTo: () => null, whenMoved: (_address, done) => done() },
+        leaving: { movesTo: () => null, whenPassedOn: (_address, done) => done() },
       },
       now: () => network.now,
       actor: () => ({ tell }),

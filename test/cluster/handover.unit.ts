@@ -37,7 +37,7 @@ function single() {
       name: 'n1',
       rpc: { call },
       mesh: { peers },
-      leaving: { movesTo: () => state.movesTo, whenMoved: (_address, done) => done() },
+      leaving: { movesTo: () => state.movesTo, whenPassedOn: (_address, done) => done() },
     },
     now: () => state.now,
     actor: () => null,

@@ -3,8 +3,9 @@ import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
 import type { EndpointMessage } from '../../src/actors/endpoint.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
-import { Leaving, type LeavingNode, MOST_ASKING } from '../../src/cluster/leaving.js';
+import { Leaving, type LeavingNode } from '../../src/cluster/leaving.js';
 import { Peer } from '../../src/cluster/peer.js';
+import { MOST_WAITERS } from '../../src/cluster/waiters.js';
 import type { ClusterMetrics } from '../../src/metrics.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { turn } from '../mqtt/support/device.js';
@@ -53,14 +54,14 @@ t.test('of too many who ask for an endpoint that moves the last are answered at 
   await turn();
   let answered = 0;
   const ask = () => leaving.whenMoved(address, () => void answered++);
-  for (let n = 0; n < MOST_ASKING; n++) ask();
+  for (let n = 0; n < MOST_WAITERS; n++) ask();
   t.equal(answered, 0);
   ask();
   t.equal(answered, 1, 'one too many');
   end();
-  t.equal(answered, MOST_ASKING + 1);
+  t.equal(answered, MOST_WAITERS + 1);
   ask();
-  t.equal(answered, MOST_ASKING + 2, 'it does not move any more');
+  t.equal(answered, MOST_WAITERS + 2, 'it does not move any more');
 });
 
 t.test('whoever waits for all moves waits for those of endpoints and of MQTT sessions', async (t) => {
@@ -79,7 +80,7 @@ t.test('whoever waits for all moves waits for those of endpoints and of MQTT ses
 t.test('who waits for the moves of very many endpoints, when no more may wait, is answered', async (t) => {
   const { leaving, sessionsMoved } = setUp(50_000);
   await turn();
-  for (let n = 0; n < MOST_ASKING; n++) leaving.whenMoved(address, () => undefined);
+  for (let n = 0; n < MOST_WAITERS; n++) leaving.whenMoved(address, () => undefined);
   let isDone = false;
   leaving.whenAllMoved(() => {
     isDone = true;

@@ -32,6 +32,7 @@ function find(
         isActive: false,
         whenMoved: (_address, done) => done(),
         whenAllMoved: (done) => done(),
+        whenPassedOn: (_address, done) => done(),
         movesTo: () => null,
       },
     },
