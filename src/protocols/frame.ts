@@ -1,36 +1,35 @@
 /** Packets to bytes, the one way out: PROTOCOL.md section 5. A packet's JSON is made once, however many receive it. */
-import type { MessageFields, Packet, PresenceFields, StatusFields } from '../actors/packet.js';
+import fastJson from 'fast-json-stringify';
+import {
+  type MessageFields,
+  PACKET_FIELDS,
+  type Packet,
+  type PacketFields,
+  type PresenceFields,
+  type StatusFields,
+} from '../actors/packet.js';
 import type { CountedFrame } from '../actors/transport.js';
 
-/** All but what stands in JSON as it is: quotes, backslashes, control characters and halves of characters do not. */
-const ESCAPED = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
+const text = { type: 'string' } as const;
 
-function quoted(value: string): string {
-  return ESCAPED.test(value) ? JSON.stringify(value) : `"${value}"`;
+function serializer<T extends object>({ required, optional }: PacketFields): (fields: T) => string {
+  const properties = Object.fromEntries([...required, ...optional].map((name) => [name, text]));
+  return fastJson({ type: 'object', properties, required: [...required] });
 }
 
-function optional(name: keyof MessageFields, value: string | undefined): string {
-  return value === undefined ? '' : `,"${name}":${quoted(value)}`;
+const message = serializer<MessageFields>(PACKET_FIELDS.message);
+const presence = serializer<PresenceFields>(PACKET_FIELDS.presence);
+const status = serializer<StatusFields>(PACKET_FIELDS.status);
+
+/** Data is JSON already, and an id, which holds nothing to escape, is always last. */
+function messageWithData(fields: MessageFields, data: string): string {
+  const json = message(fields);
+  const at = json.lastIndexOf(',"id":"');
+  return `${json.slice(0, at)},"data":${data}${json.slice(at)}`;
 }
 
-// The fields are those of PACKET_FIELDS, in its order; `data` is JSON already. Written out they take four fifths of the time of a loop.
-
-function message(fields: MessageFields): string {
-  const { from, to, nick, timestamp, type, body, style } = fields;
-  const sender = `{"from":${quoted(from)},"to":${quoted(to)},"nick":${quoted(nick)},"timestamp":${quoted(timestamp)}`;
-  const said = `,"type":${quoted(type)},"body":${quoted(body)},"style":${quoted(style)}${optional('avatar', fields.avatar)}`;
-  const receiver = optional('to_name', fields.to_name) + optional('to_avatar', fields.to_avatar);
-  const data = fields.data === undefined ? '' : `,"data":${fields.data}`;
-  return `${sender}${said}${receiver}${optional('to_other', fields.to_other)}${data}${optional('id', fields.id)}}`;
-}
-
-function presence({ from, to, nick, type, show, status }: PresenceFields): string {
-  const endpoints = `{"from":${quoted(from)},"to":${quoted(to)},"nick":${quoted(nick)}`;
-  return `${endpoints},"type":${quoted(type)},"show":${quoted(show)},"status":${quoted(status)}}`;
-}
-
-function status({ from, to, nick, show }: StatusFields): string {
-  return `{"from":${quoted(from)},"to":${quoted(to)},"nick":${quoted(nick)},"show":${quoted(show)}}`;
+function encodeMessage(fields: MessageFields): string {
+  return fields.data === undefined ? message(fields) : messageWithData(fields, fields.data);
 }
 
 /** What a change of presence is told, apart from its receivers: the JSON before and behind each one's id. */
@@ -73,7 +72,7 @@ export function encodePacket(packet: Packet): string {
   if (packet.frame !== null) return packet.frame.slice(MESSAGES.length, -NOTHING_ELSE.length);
   packet.json ??=
     packet.kind === 'message'
-      ? message(packet.fields as MessageFields)
+      ? encodeMessage(packet.fields as MessageFields)
       : packet.kind === 'presence'
         ? encodePresence(packet.fields as PresenceFields)
         : status(packet.fields as StatusFields);

@@ -1,70 +1,46 @@
 /**
- * What the server sends → bytes. A publication is encoded once for all who receive it the same way, and its properties go out as
- * they came in, order and repetitions kept [MQTT-3.3.2-18].
+ * What the server sends → bytes. mqtt-packet writes CONNACK, SUBACK and UNSUBACK. PUBLISH and the acknowledgements are
+ * written here: a publication is encoded once for all who receive it the same way, and its properties go out as they
+ * came in, order and repetitions kept [MQTT-3.3.2-18].
  */
+import { generate, type IConnackPacket, writeToStream } from 'mqtt-packet';
 import type { Publication, Qos } from '../../actors/publication.js';
 import type { AckName, Version } from './packets.js';
 import { REASON, returnCode } from './reason.js';
 
+// mqtt-packet's table of all 65,536 numbers would take 6 MiB and 25 ms of each process, and a connection has few packets written by it.
+writeToStream.cacheNumbers = false;
+
 export const PINGRESP = Buffer.from([0xd0, 0x00]);
 
-/** Identifiers of the properties that the server's CONNACK may have, MQTT 5.0 section 3.2.2.3. */
-const CONNACK_PROPERTY = {
-  sessionExpiryInterval: 0x11,
-  assignedClientIdentifier: 0x12,
-  serverKeepAlive: 0x13,
-  responseInformation: 0x1a,
-  receiveMaximum: 0x21,
-  topicAliasMaximum: 0x22,
-  maximumPacketSize: 0x27,
-} as const;
-
-/** They are written in the order in which they were set. */
-export interface ConnackProperties {
-  /** In seconds. */
-  sessionExpiryInterval?: number;
-  assignedClientIdentifier?: string;
-  /** In seconds. */
-  serverKeepAlive?: number;
-  responseInformation?: string;
-  receiveMaximum?: number;
-  topicAliasMaximum?: number;
-  /** In bytes. */
-  maximumPacketSize?: number;
-}
+export type ConnackProperties = NonNullable<IConnackPacket['properties']>;
 
 /** CONNACK that accepts. */
 export function encodeConnack(version: Version, sessionPresent: boolean, properties: ConnackProperties): Buffer {
-  const head = Buffer.from([version > 3 && sessionPresent ? 1 : 0, 0]);
-  if (version < 5) return packet(0x20, head);
-  const entries = Object.entries(properties) as (readonly [keyof ConnackProperties, string | number])[];
-  return packet(0x20, head, withLength(...entries.map(connackProperty)));
-}
-
-function connackProperty([name, value]: readonly [keyof ConnackProperties, string | number]): Buffer {
-  const id = Buffer.from([CONNACK_PROPERTY[name]]);
-  if (typeof value === 'string') return Buffer.concat([id, string(value)]);
-  const isLong = name === 'sessionExpiryInterval' || name === 'maximumPacketSize';
-  return Buffer.concat([id, isLong ? long(value) : short(value)]);
+  const present = version > 3 && sessionPresent;
+  return generate(
+    { cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent: present, properties },
+    { protocolVersion: version },
+  );
 }
 
 /** CONNACK that refuses, in 5.0 with a text for people; null where the version has no code for it and the connection just ends. */
 export function encodeRefusal(version: Version, reason: number, text = ''): Buffer | null {
   // Whoever speaks another version is told so in the form of 5.0, its section 3.1.2.2.
   if (version === 5 || reason === REASON.unsupportedVersion) {
-    return packet(0x20, Buffer.from([0, reason]), withLength(text === '' ? EMPTY : reasonString(text)));
+    const properties = text === '' ? EMPTY : reasonString(text);
+    return Buffer.concat([Buffer.from([0x20, 3 + properties.length, 0, reason, properties.length]), properties]);
   }
   const code = returnCode(reason);
   return code === null ? null : Buffer.from([0x20, 2, 0, code]);
 }
 
 export function encodeSuback(version: Version, id: number, granted: readonly number[]): Buffer {
-  return packet(0x90, short(id), version < 5 ? EMPTY : NO_PROPERTIES, Buffer.from(granted));
+  return generate({ cmd: 'suback', messageId: id, granted: [...granted] }, { protocolVersion: version });
 }
 
-/** Only 5.0 says what became of each. */
-export function encodeUnsuback(version: Version, id: number, results: readonly number[]): Buffer {
-  return version < 5 ? packet(0xb0, short(id)) : packet(0xb0, short(id), NO_PROPERTIES, Buffer.from(results));
+export function encodeUnsuback(version: Version, id: number, granted: readonly number[]): Buffer {
+  return generate({ cmd: 'unsuback', messageId: id, granted: [...granted] }, { protocolVersion: version });
 }
 
 const ACK_BYTES: Readonly<Record<AckName, number>> = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 };
@@ -77,8 +53,11 @@ export function encodeAck(version: Version, cmd: AckName, id: number, reason = 0
   const first = ACK_BYTES[cmd];
   if (version < 5 || (reason === 0 && !said)) return encodeShortAck(first, id);
   if (text === '' && !said) return Buffer.from([first, 3, id >> 8, id & 0xff, reason]);
-  const properties = withLength(text === '' ? EMPTY : reasonString(text), ...(said ?? []).map(userProperty));
-  return packet(first, short(id), Buffer.from([reason]), properties);
+  const properties = Buffer.concat([text === '' ? EMPTY : reasonString(text), ...(said ?? []).map(userProperty)]);
+  return Buffer.concat([
+    Buffer.from([first, 4 + properties.length, id >> 8, id & 0xff, reason, properties.length]),
+    properties,
+  ]);
 }
 
 function encodeShortAck(first: number, id: number): Buffer {
@@ -90,31 +69,8 @@ function encodeShortAck(first: number, id: number): Buffer {
 }
 
 const EMPTY = Buffer.alloc(0);
-const NO_PROPERTIES = Buffer.alloc(1);
 
-/** A packet of these parts, behind its first byte and its length. */
-function packet(first: number, ...parts: readonly Buffer[]): Buffer {
-  return Buffer.concat([Buffer.from([first]), withLength(...parts)]);
-}
-
-/** The parts behind the length of all of them. */
-function withLength(...parts: readonly Buffer[]): Buffer {
-  const length = parts.reduce((total, part) => total + part.length, 0);
-  const written = Buffer.allocUnsafe(varintBytes(length));
-  writeVarint(written, 0, length);
-  return Buffer.concat([written, ...parts]);
-}
-
-function short(value: number): Buffer {
-  return Buffer.from([value >> 8, value & 0xff]);
-}
-
-function long(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
+/** Reason strings are the server's own and short, as are user properties: every length here is one byte. */
 function reasonString(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x1f]), string(text)]);
 }
@@ -124,7 +80,7 @@ function userProperty([name, value]: Said[number]): Buffer {
 }
 
 function string(text: string): Buffer {
-  return Buffer.concat([short(Buffer.byteLength(text)), Buffer.from(text)]);
+  return Buffer.concat([Buffer.from([0, Buffer.byteLength(text)]), Buffer.from(text)]);
 }
 
 /** DISCONNECT, which only 5.0 lets a server send. */
