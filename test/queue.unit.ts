@@ -6,7 +6,7 @@ import type { Packet } from '../src/actors/packet.js';
 import { PacketQueue } from '../src/actors/queue.js';
 import type { QueueLimits } from '../src/actors/queue-limits.js';
 import { Metrics } from '../src/metrics.js';
-import { packet } from './support/arbitraries.js';
+import { message, packet } from './support/arbitraries.js';
 import fc from './support/properties.js';
 
 /** The clock of a queue in which nothing expires. */
@@ -201,3 +201,22 @@ t.test('a client that goes on from ever earlier positions makes its queue no lon
   t.equal(entriesOf(queue), 1);
   t.equal(queue.batch(Number.POSITIVE_INFINITY).missed, 1000);
 });
+
+t.test(
+  'who keeps messages is told before which one stands what a connection gives back, the last of it first',
+  async (t) => {
+    const told: unknown[] = [];
+    const metrics = new Metrics().domain('a.example');
+    const memory = new Memory(metrics, () => ({ bytesPerDomain: 0 }));
+    const hold = (_owner: Address, _queue: string, packet: Packet, before?: Packet) => void told.push([packet, before]);
+    const queue = new PacketQueue({ metrics, memory, runtime, held: { hold, release: () => undefined } }, OWNER);
+    const unlimited = { queuePackets: 0, queueBytes: 0 };
+    const [a, b, c] = fc.sample(message, 3) as [Packet, Packet, Packet];
+    for (const one of [a, b, c]) queue.push(one, unlimited);
+    queue.putBack(queue.take(2), unlimited);
+    t.strictSame(told.slice(3), [
+      [b, c],
+      [a, c],
+    ]);
+  },
+);

@@ -56,6 +56,10 @@ function setUp(t: Cleaner) {
       await turn();
       return [...domain.tickets.values()].find(({ name }) => name === 'tab') as Client;
     },
+    offline: async (client: Client) => {
+      actor().tell({ kind: 'offline', client, reply: () => undefined });
+      await turn();
+    },
     online: async () => findTicket(domain, await broker.online('ada')) as Client,
     /** Connects a client that keeps a position and confirms nothing. Answers the bodies of the messages that it is sent. */
     connect: async (client: Client): Promise<string[]> => {
@@ -135,3 +139,37 @@ t.test('a client of a killed node has nothing of what waits here that stands bef
   t.strictSame(await connect(adopted), ['2', '3', '4']);
   t.strictSame(await connect(await online()), ['1', '2', '3', '4']);
 });
+
+t.test(
+  'a client of a killed node has what another one there had before it came, and no more of it, when that one ends',
+  async (t) => {
+    const { domain, actor, connect, offline } = setUp(t);
+    const packets = ['1', '2', '3'].map(message);
+    const client = { sent: 0, entries: [], elders: null, given: [], connectedMs: null, session: null } as const;
+    // What the first one had confirmed in between is a gap of two numbers; the second one came before the third message, and has confirmed it.
+    const first = { ...client, name: 'first', accepted: 7, entries: [[2, 0], 0, 1, 2] as const };
+    const second = { ...client, name: 'second', accepted: 1, elders: [['first', 6]] as const };
+    const clients = [first, second].map(({ name }) => ({
+      hash: name.padEnd(43, 'x'),
+      name,
+      isNamed: false,
+      isAway: false,
+    }));
+    actor().tell({
+      kind: 'adopt',
+      moved: {
+        kept: { nick: 'Ada', show: 'available', status: '', buddies: [], rooms: [], isAway: false, clients },
+        queues: { node: 'uid', id: 'ada', turns: [], unseen: [], clients: [first, second] },
+      },
+      isMet: () => true,
+      era: 'j1',
+      packetOf: (number) => packets[number] ?? null,
+      done: () => undefined,
+    });
+    await turn();
+    const [elder, later] = [...domain.tickets.values()] as [Client, Client];
+    const bodies = await connect(later);
+    await offline(elder);
+    t.strictSame(bodies, ['1', '2']);
+  },
+);

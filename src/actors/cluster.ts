@@ -215,10 +215,10 @@ export interface EndpointJournal {
 
 /** Keeps messages outside of this process for as long as they stand in queues and a client may still want them. */
 export interface MessageKeeper {
-  /** A message has come into a queue of an endpoint. */
-  hold(owner: Address, queue: string, packet: Packet): void;
+  /** A message has come into a queue of an endpoint. `before`: the message that it stands before there, where it is not the last one. */
+  hold(owner: Address, queue: string, packet: Packet, before?: Packet): void;
   release(owner: Address, queue: string, packet: Packet): void;
-  /** The least number of these messages of an endpoint, which are numbered as they come; of none: that of the next message. */
+  /** The least place of these messages among the endpoint's, which count up as they come; of none: that of the next message. */
   firstOf(owner: Address, packets: readonly Packet[]): number;
   /**
    * Forgets messages that nodes which are gone have kept for endpoints (null: for all of the domain), and that no node has taken over.

@@ -22,14 +22,11 @@ import {
   queueState,
 } from './kept.js';
 import type { Packet } from './packet.js';
-import { PacketQueue } from './queue.js';
+import { isPacket, span } from './queue-entries.js';
 import { closeWebhook } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns, REMEMBERED_SENDERS } from './turns.js';
-import { UNSEEN } from './unconfirmed.js';
 import { giveLate, isConnected, keepUnconfirmed, keepWaiting, restoreConfirmed } from './unseen.js';
-
-const NO_LIMITS = { queuePackets: 0, queueBytes: 0 };
 
 export type KeepingMessage =
   /** Another node has kept an offline message for the endpoint, which has come to this node meanwhile. */
@@ -203,19 +200,10 @@ export function restoreClients(
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
 
-/**
- * A queue that has all messages of these queues, each once: those which a cluster keeps are numbered as they come into a queue first, and
- * one client's may begin where those of another end.
- */
-export function allInOrder(
-  { domain, address }: EndpointState,
-  queues: KeptQueues | null,
-  packetOf: Restore['packetOf'],
-): PacketQueue {
-  const queue = new PacketQueue(domain, { address, name: UNSEEN });
+/** All messages of these queues, each once, in order: one client's may begin where those of another end. */
+export function messagesOf(queues: KeptQueues | null, packetOf: Restore['packetOf']): readonly Packet[] {
   const lists = [queues?.unseen ?? [], ...(queues?.clients.map(({ entries }) => numbersOf(entries)) ?? [])];
-  for (const packet of inOrder(lists.map((numbers) => found(numbers, packetOf)))) queue.push(packet, NO_LIMITS);
-  return queue;
+  return inOrder(lists.map((numbers) => found(numbers, packetOf).filter(({ kind }) => kind === 'message')));
 }
 
 function comeBack(state: EndpointState, kept: KeptEndpoint, full: Restoring['full'], self: Ref<EndpointMessage>): void {
@@ -258,7 +246,7 @@ function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restor
   noteTold(state, queues, packetOf);
   const names = new Set(state.clients.map(({ name }) => name));
   for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
-  restoreElders(state, queues, packetOf);
+  restoreElders(state, queues, message);
   // Where positions do not go on, it is not known which client was there before which message.
   if (message.goesOn) restoreConfirmed(state, message.among ?? state.clients);
   const unseen = new Set(found(queues.unseen, packetOf));
@@ -310,18 +298,33 @@ function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue,
   client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length, ...era }, domain.limits);
 }
 
-function restoreElders({ clients }: EndpointState, queues: KeptQueues, packetOf: Restore['packetOf']): void {
+function restoreElders({ clients }: EndpointState, queues: KeptQueues, message: Restore): void {
+  const { packetOf, goesOn, stored = [] } = message;
   const named = new Map(clients.map((client) => [client.name, client]));
+  const kept = new Map(queues.clients.map((queue) => [queue.name, queue]));
   for (const { name, elders, given } of queues.clients) {
     const client = named.get(name);
     if (!client || elders === null) continue;
     const numbers = new Map<Client, number>();
     for (const [elder, number] of elders) {
       const known = named.get(elder);
-      if (known) numbers.set(known, number);
+      if (known) numbers.set(known, goesOn ? number : stored.length + packetsUpTo(kept.get(elder), number, packetOf));
     }
-    client.elders = { numbers, given: new WeakSet(found(given, packetOf)) };
+    client.elders = { numbers, given: new WeakSet([...stored, ...found(given, packetOf)]) };
   }
+}
+
+/** How many packets of a queue there are still up to a number: in a new era they count from 1, without gaps. */
+function packetsUpTo(kept: KeptClientQueue | undefined, number: number, packetOf: Restore['packetOf']): number {
+  if (!kept) return 0;
+  const { entries, accepted } = queueState(kept, packetOf);
+  let at = accepted - entries.reduce((sum, entry) => sum + span(entry), 0);
+  let packets = 0;
+  for (const entry of entries) {
+    at += span(entry);
+    if (isPacket(entry) && at <= number) packets += 1;
+  }
+  return packets;
 }
 
 function restoreTurns(state: EndpointState, { turns }: KeptQueues): void {

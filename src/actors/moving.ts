@@ -17,15 +17,16 @@ import type { RemoteNode } from './cluster.js';
 import { deliver, toWebhook } from './delivery.js';
 import type { EndpointMessage, EndpointState } from './endpoint.js';
 import { type EndpointRecord, isOnline } from './endpoint-record.js';
+import { inOrder } from './in-order.js';
 import { inspect } from './inspect.js';
-import { allInOrder, clientOf, keptEndpoint, keptQueues, restoreClients } from './keeping.js';
+import { clientOf, keptEndpoint, keptQueues, messagesOf, restoreClients } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
 import { lookup } from './lists.js';
 import { becomeOnline, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
-import { giveAdopted, isConnected, keepUnconfirmed, keepWaiting, nameOf, queuedByName } from './unseen.js';
+import { giveAdopted, inPlaces, isConnected, keepUnconfirmed, keepWaiting, nameOf, queuedByName } from './unseen.js';
 
 /** The state of an endpoint that is handed over to the other node. */
 export interface Moved {
@@ -267,7 +268,8 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   state.clients = before.concat(clients);
   const among = isMet(null) ? state.clients : clients;
   const restore = { packetOf: copyOf, goesOn: era === null, among, ...(era === null ? {} : { era }) };
-  const all = allInOrder(state, queues, copyOf);
+  const here = new Set([...waiting, ...before.flatMap(({ queued }) => queued)]);
+  const all = inPlaces(state, inOrder([messagesOf(queues, copyOf), waiting]), (packet) => here.has(packet));
   restoreClients(state, clients, queues, restore);
   keepWaiting(state, waiting);
   unseen?.clear();

@@ -139,12 +139,12 @@ export class PacketQueue {
   }
 
   /** Accepts a packet; answers the others that had to go. */
-  push(packet: Packet, limits: QueueLimits): readonly Packet[] {
+  push(packet: Packet, limits: QueueLimits, before?: Packet): readonly Packet[] {
     // A list that begins with its first entry has room for that one alone, where an empty one gets room for 17.
     if (this.#entries === NONE) this.#entries = [packet];
     else this.#entries.push(packet);
     this.#accepted += 1;
-    this.#count(packet, 1);
+    this.#count(packet, 1, before);
     return this.#trim(limits);
   }
 
@@ -152,8 +152,9 @@ export class PacketQueue {
   putBack(packets: readonly Packet[], limits: QueueLimits): readonly Packet[] {
     if (packets.length === 0) return NO_PACKETS;
     this.rewind();
+    const next = this.#entries.find(({ kind }) => kind === 'message') as Packet | undefined;
     this.#entries = [...packets, ...this.#entries];
-    for (const packet of packets) this.#count(packet, 1);
+    for (const packet of packets.toReversed()) this.#count(packet, 1, next);
     return this.#trim(limits);
   }
 
@@ -323,10 +324,10 @@ export class PacketQueue {
     return packets;
   }
 
-  #count(packet: Packet, sign: 1 | -1): void {
+  #count(packet: Packet, sign: 1 | -1, before?: Packet): void {
     const { metrics, memory, held } = this.keeper;
     if (held && packet.kind === 'message') {
-      if (sign > 0) held.hold(this.owner.address, this.owner.name, packet);
+      if (sign > 0) held.hold(this.owner.address, this.owner.name, packet, before);
       else held.release(this.owner.address, this.owner.name, packet);
     }
     const bytes = sign * packet.bytes;

@@ -103,6 +103,8 @@ export function nameOf({ fields }: Packet): string {
   return messageName(fields as MessageFields);
 }
 
+const NO_LIMITS = { queuePackets: 0, queueBytes: 0 };
+
 /** Keeps a message until one of the endpoint's clients confirms it. */
 export function keepUnseen(state: EndpointState, packet: Packet): void {
   if (state.unseen === null) {
@@ -156,10 +158,32 @@ export function keepWaiting(state: EndpointState, packets: readonly Packet[]): v
     for (const packet of added) keepUnseen(state, packet);
     return;
   }
+  const all = inOrder([unseen.packets, packets]);
+  const placed = inPlaces(state, all, (packet) => unseen.has(packet));
   state.unseen = null;
-  for (const packet of inOrder([unseen.packets, packets])) keepUnseen(state, packet);
+  for (const packet of all) keepUnseen(state, packet);
   // All that was kept is in the new queue before it leaves the old one, so that it is not taken for gone.
   unseen.clear();
+  placed.clear();
+}
+
+/**
+ * A queue that has messages until others have them: what a cluster keeps of messages has the order in which they come into a queue first.
+ * `isHere`: whether a message is in one already, and comes no more before the others.
+ */
+export function inPlaces(
+  { domain, address }: EndpointState,
+  messages: readonly Packet[],
+  isHere: (packet: Packet) => boolean,
+): WaitingQueue {
+  const queue = new WaitingQueue(domain, { address, name: UNSEEN });
+  const last = messages.findLastIndex(isHere);
+  for (let at = last - 1; at >= 0; at -= 1) {
+    const packet = messages[at] as Packet;
+    if (!isHere(packet)) queue.push(packet, NO_LIMITS, messages[at + 1]);
+  }
+  for (const packet of messages.slice(last + 1)) queue.push(packet, NO_LIMITS);
+  return queue;
 }
 
 /** Takes out a message that waits. Answers whether it did wait. */

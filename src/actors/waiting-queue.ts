@@ -12,10 +12,10 @@ export class WaitingQueue extends PacketQueue {
     return this.#has.has(packet);
   }
 
-  override push(packet: Packet, limits: QueueLimits): readonly Packet[] {
+  override push(packet: Packet, limits: QueueLimits, before?: Packet): readonly Packet[] {
     if (this.#has.has(packet)) return NONE;
     this.#has.add(packet);
-    const dropped = super.push(packet, limits);
+    const dropped = super.push(packet, limits, before);
     for (const one of dropped) this.#has.delete(one);
     return dropped;
   }

@@ -66,7 +66,8 @@ export class EndpointPackets {
   arrived(packet: Packet, only: string | null, hops: number, at: unknown): void {
     const accepted = typeof at === 'number' ? at : undefined;
     if (this.#waits(packet, only, accepted) || this.options.relays.toPrimary(packet, only, hops, accepted)) return;
-    keepOrDrop(this.options.domain, packet, packet.topic, only);
+    // The endpoint may have been here, and be on a node that is gone.
+    if (!this.#toOrphan(packet, only, accepted)) keepOrDrop(this.options.domain, packet, packet.topic, only);
   }
 
   /** Another node has a part of an endpoint, perhaps in place of this one: then what waits here goes there. */

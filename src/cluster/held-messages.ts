@@ -22,7 +22,8 @@ import type { ToWire } from './wire.js';
 const RETRY_MS = 1000;
 /** The record of one message for one endpoint. */
 interface Held {
-  readonly number: number;
+  /** Its place among the endpoint's messages: its number, or before a message half less than that one's. */
+  readonly place: number;
   queues: number;
   /** The sequence of the record in JetStream; 0: JetStream has not acknowledged it yet. */
   revision: number;
@@ -31,8 +32,8 @@ interface Held {
 
 export interface FoundMessages {
   readonly packets: readonly Packet[];
-  /** By whom each of them was written, and its number there. */
-  readonly written: ReadonlyMap<Packet, { readonly home: Start; readonly number: number }>;
+  /** By whom each of them was written, and its place there. */
+  readonly written: ReadonlyMap<Packet, { readonly home: Start; readonly place: number }>;
   readonly homes: readonly Start[];
 }
 
@@ -80,8 +81,11 @@ export class HeldMessages {
     private readonly node: { readonly name: string; readonly mesh: Pick<Mesh, 'incarnation' | 'peers'> },
   ) {}
 
-  /** Records that a message stands in one more queue of an endpoint. `text` returns the record's JSON: `[packet, fromClient, now]`. */
-  hold(domain: string, owner: Address, packet: Packet, text: () => string): void {
+  /**
+   * Records that a message stands in one more queue of an endpoint. `text` returns the record's JSON: `[packet, fromClient, now]`. `before`:
+   * a message before which it stands. Of several before one message the one that comes last is the first.
+   */
+  hold(domain: string, owner: Address, packet: Packet, text: () => string, before?: Packet): void {
     const owners = this.#held.get(packet) ?? new Map<Address, Held>();
     this.#held.set(packet, owners);
     const known = owners.get(owner);
@@ -91,10 +95,13 @@ export class HeldMessages {
     }
     const number = this.#commits.begin();
     this.#next = number + 1;
-    const held: Held = { number, queues: 1, revision: 0, isGone: false };
+    const next = before && this.#held.get(before)?.get(owner);
+    const behind = next ? Math.ceil(next.place) : null;
+    const held: Held = { place: behind === null ? number : behind - 0.5, queues: 1, revision: 0, isGone: false };
     owners.set(owner, held);
     const { name, mesh } = this.node;
-    this.#write({ key: `${prefixOf(domain, owner, [name, mesh.incarnation])}${number}`, text: text(), number, held });
+    const place = behind === null ? `${number}` : `${behind}.${number}`;
+    this.#write({ key: `${prefixOf(domain, owner, [name, mesh.incarnation])}${place}`, text: text(), number, held });
   }
 
   #write(write: Failed): void {
@@ -134,13 +141,10 @@ export class HeldMessages {
     if (held.revision > 0) this.stream.remove(held.revision);
   }
 
-  /**
-   * The least number of these messages of an endpoint; of none: that of the next message. It need not be that of the first one: what a
-   * connection could not get out goes back in front, and has a new number.
-   */
+  /** The least place of these messages of an endpoint, which need not be that of the first one; of none: that of the next message. */
   firstOf(owner: Address, packets: readonly Packet[]): number {
     let first = this.#next;
-    for (const packet of packets) first = Math.min(first, this.#held.get(packet)?.get(owner)?.number ?? first);
+    for (const packet of packets) first = Math.min(first, this.#held.get(packet)?.get(owner)?.place ?? first);
     return first;
   }
 
@@ -156,21 +160,21 @@ export class HeldMessages {
   async read(domain: string, owner: Address, homes: readonly Start[]): Promise<FoundMessages> {
     const packets = new Map<string, Packet>();
     const found = new Map<string, Start>();
-    const written = new Map<Packet, { readonly home: Start; readonly number: number }>();
-    const lists: Packet[][] = [];
+    const written = new Map<Packet, { readonly home: Start; readonly place: number }>();
+    const lists: (readonly Packet[])[] = [];
     for (const [node, last] of homes) {
-      const list: Packet[] = [];
-      for (const { incarnation, number, packet } of await this.#readOf(domain, owner, [node, last])) {
+      const list = new Set<Packet>();
+      for (const { incarnation, place, packet } of await this.#readOf(domain, owner, [node, last])) {
         const home: Start = [node, incarnation];
         found.set(home.join(' '), home);
         const name = nameOf(packet);
         const known = packets.get(name);
-        list.push(known ?? packet);
+        list.add(known ?? packet);
         if (known) continue;
         packets.set(name, packet);
-        written.set(packet, { home, number });
+        written.set(packet, { home, place });
       }
-      lists.push(list);
+      lists.push([...list]);
     }
     return { packets: inOrder(lists), written, homes: [...found.values()] };
   }
@@ -179,17 +183,17 @@ export class HeldMessages {
     domain: string,
     owner: Address,
     [node, last]: Start,
-  ): Promise<readonly { readonly incarnation: number; readonly number: number; readonly packet: Packet }[]> {
+  ): Promise<readonly { readonly incarnation: number; readonly place: number; readonly packet: Packet }[]> {
     const prefix = `${subjectOf(domain, owner)}.${word(node)}.`;
     const records = (await this.stream.readAll(prefix)).map(({ key, data }) => {
-      const [incarnation = 0, number = 0] = key.slice(prefix.length).split('.').map(Number);
-      return { incarnation, number, key, data };
+      const [incarnation = 0, number = 0, own = null] = key.slice(prefix.length).split('.').map(Number);
+      return { incarnation, place: own === null ? number : number - 0.5, own: own ?? number, key, data };
     });
     // A write that was tried again has a higher revision than later ones: the numbers have the order.
-    records.sort((a, b) => a.incarnation - b.incarnation || a.number - b.number);
-    return records.flatMap(({ incarnation, number, key, data }) => {
+    records.sort((a, b) => a.incarnation - b.incarnation || a.place - b.place || b.own - a.own);
+    return records.flatMap(({ incarnation, place, key, data }) => {
       const packet = incarnation > last ? null : readPacket(domain, key, data);
-      return packet ? [{ incarnation, number, packet }] : [];
+      return packet ? [{ incarnation, place, packet }] : [];
     });
   }
 
@@ -235,10 +239,11 @@ export class DomainMessages implements MessageKeeper {
     private readonly now: () => number,
   ) {}
 
-  hold(owner: Address, _queue: string, packet: Packet): void {
+  hold(owner: Address, _queue: string, packet: Packet, before?: Packet): void {
     const { name, settings, mailboxes } = this.domain;
     if (settings.durability !== 'always' || mailboxes?.placeOf(packet)) return;
-    this.messages.hold(name, owner, packet, () => `[${this.wire(packet)},${packet.fromClient ? 1 : 0},${this.now()}]`);
+    const text = (): string => `[${this.wire(packet)},${packet.fromClient ? 1 : 0},${this.now()}]`;
+    this.messages.hold(name, owner, packet, text, before);
   }
 
   release(owner: Address, _queue: string, packet: Packet): void {

@@ -92,9 +92,9 @@ function waitingOf(
   const packets = [...(left?.packets ?? []), ...more];
   if (packets.length === 0 || !kept) return { queues: null, packets };
   const firsts = new Map(kept.clients.map(({ name, from = 0 }) => [name, from]));
-  // Clients count by the numbers of the node that has written their record.
+  // Clients count by the places of the node that has written their record.
   const isFor = (client: string, number: number): boolean => {
-    const { home, number: at } = held.written.get(packets[number] as Packet) ?? { home: ['', 0], number: 0 };
+    const { home, place: at } = held.written.get(packets[number] as Packet) ?? { home: ['', 0], place: 0 };
     return home[0] !== node || home[1] !== incarnation || at >= (firsts.get(client) ?? 0);
   };
   const numbers = more.map((_, at) => packets.length - more.length + at);

@@ -158,3 +158,32 @@ t.test(
     t.strictSame(bodies, ['a', 'b', 'c', 'd', 'e']);
   },
 );
+
+t.test('a message that a connection gives back has its place before what followed it', async (t) => {
+  const stream = new MemoryStream() as unknown as KeptStream;
+  const messages = new HeldMessages(stream, node);
+  const [a, b, c] = ['a', 'b', 'c'].map(packet) as [Packet, Packet, Packet];
+  const hold = (one: Packet, before?: Packet) =>
+    messages.hold(domain, address, one, () => wireOf((one.fields as { readonly body: string }).body), before);
+  const places = async () => {
+    const { packets, written } = await messages.read(domain, address, [['n1', 7]]);
+    return packets.map((one) => [(one.fields as { readonly body: string }).body, written.get(one)?.place]);
+  };
+  for (const one of [a, b, c]) hold(one);
+  for (const one of [a, b]) messages.release(address, one);
+  // In the order in which a queue tells: the last one first.
+  for (const one of [b, a]) hold(one, c);
+  t.strictSame(await places(), [
+    ['a', 2.5],
+    ['b', 2.5],
+    ['c', 3],
+  ]);
+  t.strictSame([messages.firstOf(address, [a, c]), messages.firstOf(address, [c])], [2.5, 3]);
+  messages.release(address, a);
+  hold(a, b);
+  t.strictSame(await places(), [
+    ['a', 2.5],
+    ['b', 2.5],
+    ['c', 3],
+  ]);
+});

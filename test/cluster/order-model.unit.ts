@@ -244,10 +244,13 @@ const found: readonly (readonly [seed: number, Ends])[] = [
   [112, { deaths: 2, ends: 1 }],
   [123, { deaths: 2, ends: 1 }],
   [166, { deaths: 2, ends: 1 }],
+  [177, { deaths: 2, ends: 1 }],
   [215, { deaths: 2, ends: 1 }],
   [313, { deaths: 2, ends: 1 }],
   [369, { deaths: 2, ends: 1 }],
   [502, { deaths: 2, ends: 1 }],
+  [608, { deaths: 2, ends: 1 }],
+  [772, { deaths: 2, ends: 1 }],
   [955, { deaths: 2, ends: 1 }],
   ...[82, 150, 179, 209, 265, 317, 395].map((seed) => [seed, { deaths: 0, ends: 2 }] as const),
 ];
