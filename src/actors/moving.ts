@@ -51,7 +51,12 @@ export type MovingMessage =
       readonly done: (moved: Moved | null) => void;
     }
   /** The other node has taken the endpoint and all packets are forwarded; or, with `missed`, it stays, and these came meanwhile. */
-  | { readonly kind: 'handedOver'; readonly missed: readonly Deliver[] | null; readonly done: () => void }
+  | {
+      readonly kind: 'handedOver';
+      readonly missed: readonly Deliver[] | null;
+      /** `isDoubted`: the endpoint was told meanwhile that packets for it may be lost, which is to be told on. */
+      readonly done: (isDoubted?: boolean) => void;
+    }
   /** To the node that takes the endpoint over: from a node that ends in order, or from one that is gone. */
   | {
       readonly kind: 'adopt';
@@ -99,11 +104,13 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
     case 'handOver':
       handOver(state, message, self);
       return state;
-    case 'handedOver':
+    case 'handedOver': {
+      const isDoubted = state.moving?.isLeaving && state.moving.late.has('missed');
       if (message.missed) stay(state, message.missed, self);
       else if (state.moving?.isLeaving) leave(state, self);
-      message.done();
+      message.done(isDoubted);
       return state;
+    }
     case 'adopt':
       adopt(state, message, self);
       return state;

@@ -306,12 +306,13 @@ export class Leaving {
     for (const { address } of gone) this.#moved(address);
   }
 
-  #leave({ cluster, address }: Transfer): Promise<void> {
+  async #leave({ cluster, address, peer }: Transfer): Promise<void> {
     const actor = cluster.tracker.actor(address);
-    return new Promise((done) => {
+    const isDoubted = await new Promise((done) => {
       if (actor) actor.tell({ kind: 'handedOver', missed: null, done });
-      else done();
+      else done(false);
     });
+    if (isDoubted === true) this.node.mesh.send(peer, cluster.items.missed(address));
   }
 
   /** After a node has not taken an endpoint, offers it to another node; where there is none, the endpoint ends with this node. */

@@ -181,7 +181,7 @@ export class Parting {
   #tell({ cluster, address }: Parted, missed: readonly Deliver[] | null): Promise<void> {
     const actor = cluster.tracker.actor(address);
     return new Promise((done) => {
-      if (actor) actor.tell({ kind: 'handedOver', missed, done });
+      if (actor) actor.tell({ kind: 'handedOver', missed, done: () => done() });
       else done();
     });
   }

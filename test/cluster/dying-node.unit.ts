@@ -305,3 +305,21 @@ t.test(
     t.strictSame(heard.log, ['missed', 'two']);
   },
 );
+
+t.test(
+  'a client that has come from a node that ends hears of what that node was told meanwhile that it may have missed',
+  async (t) => {
+    const network = new Network(3, 'restart');
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const { ending, taking, other, before } = await adaMoves(network);
+    const [client] = [...taking.domain.tickets.values()];
+    ending.receive(other.name, ['M', DOMAIN, `/domain/${DOMAIN}/uid/ada`]);
+    await settle(network);
+    const heard = connect(client as NamedClient, before.position);
+    await settle(network);
+    await tell(network, other, 'one');
+    t.strictSame(heard.log, ['missed', 'one']);
+  },
+);
