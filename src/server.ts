@@ -295,7 +295,7 @@ class RunningServer implements Server {
     const leaveMs = this.#node ? this.#config.cluster.leaveMs : 0;
     const handed = (await this.#node?.leaving.handOver(leaveMs * HANDOVER_SHARE)) ?? 0;
     const restMs = handed > 0 ? leaveMs * (1 - HANDOVER_SHARE) : leaveMs;
-    const overMs = this.#node?.leaving.hasOthers ? restMs : 0;
+    const overMs = this.#node?.leaving.restOf(restMs) ?? 0;
     const farewells = [this.#polls, this.#events, this.#sockets, this.#mqtt].flatMap(
       (adapter) => adapter?.farewells() ?? [],
     );
@@ -304,7 +304,7 @@ class RunningServer implements Server {
     this.#events.close();
     this.#sockets.close();
     await this.#mqtt?.drain();
-    await farewell(this.#runtime);
+    await farewell(this.#runtime, this.#node?.leaving.spentMs);
     // The others take over at once, instead of waiting for the end of a lease.
     await this.#node?.close();
     this.#tally.close();

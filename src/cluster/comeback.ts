@@ -6,6 +6,7 @@
  * taken over as after a node's death (orphans.ts).
  */
 import type { Address } from '../actors/address.js';
+import { partOf, primaryOf } from '../actors/endpoint-record.js';
 import { log } from '../log.js';
 import { seldom } from '../seldom.js';
 import type { Adopted } from './adopted.js';
@@ -14,6 +15,7 @@ import { JetStreamError } from './jetstream-port.js';
 import type { LeftQueues } from './left-queues.js';
 import type { Mesh } from './mesh.js';
 import type { Orphans } from './orphans.js';
+import type { Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
 import type { FoundPart, TicketRecords } from './ticket-records.js';
 import { within } from './within.js';
@@ -84,7 +86,7 @@ export class Comeback {
     const { name: domain } = cluster.domain;
     const left = await this.#leftBy(cluster, name, this.isFirst);
     if (this.isFirst && left.length > 0) this.#note(domain, name);
-    const isDone = await this.#takeOver(cluster, left);
+    const isDone = await this.#takeOver(cluster, left.values());
     const leavers = this.#leavers.get(domain);
     if (isDone && leavers?.delete(name)) queues.unmark(domain, name);
     if (left.length === 0) return;
@@ -103,12 +105,27 @@ export class Comeback {
         const left = await this.#leftBy(cluster, node, false);
         if (left.length === 0 && !mesh.peers.get(node)?.up) queues.unmark(domain.name, node);
         const own = left.filter(([address]) => this.#isOwn(cluster, address));
-        await this.#takeOver(cluster, own);
+        await this.#takeOver(cluster, own.values());
       }
     });
     const own = this.leaversOf(domain.name).has(name);
     this.#leavers.delete(domain.name);
     if (own && this.isRestoring) this.#note(domain.name, name);
+  }
+
+  /** Takes over this node's share of what a node has left that has just ended, while its endpoints are online to all still. */
+  takeFrom(cluster: ClusteredDomain, peer: Peer): void {
+    if (cluster.domain.settings.durability !== 'none') void this.#takeOver(cluster, this.#shareOf(cluster, peer));
+  }
+
+  /** The endpoints of a node that are to be taken over by the node of their oldest part, else by the one that their address chooses. */
+  *#shareOf({ tracker }: ClusteredDomain, peer: Peer): Generator<LeftOne> {
+    for (const record of tracker.records.values()) {
+      if (!partOf(record, peer)) continue;
+      const primary = primaryOf(record);
+      const isOwn = primary === null || (primary === undefined && chosenBy(this.options, record.address) === null);
+      if (isOwn) yield [record.address, null];
+    }
   }
 
   /** Whether this node is the one to take an endpoint over: the first that has a part of it, else the one that its address chooses. */
@@ -142,12 +159,11 @@ export class Comeback {
   }
 
   /** Resolves with whether none has to be tried again. */
-  async #takeOver(cluster: ClusteredDomain, left: readonly LeftOne[]): Promise<boolean> {
+  async #takeOver(cluster: ClusteredDomain, left: IterableIterator<LeftOne>): Promise<boolean> {
     const { orphans } = this.options;
     let isDone = true;
-    const waiting = left[Symbol.iterator]();
     const takeOn = async (): Promise<void> => {
-      for (const [address, part] of waiting) {
+      for (const [address, part] of left) {
         const found = await new Promise<Adopted>((done) =>
           part ? orphans.restore(cluster, address, part, done) : orphans.find(cluster, address, null, done),
         );

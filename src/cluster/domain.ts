@@ -96,9 +96,9 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     this.claims = new Claims({ domain, rpc: node.rpc, whenKnown, chosenBy: (address) => chosenBy(node, address) });
     const { handover, meetings, roundRobin } = this;
     this.relays = new PacketRelays({
-      ...{ domain, items, mesh, rpc: node.rpc, interest, handover, roundRobin, meetings },
+      ...{ domain, items, mesh, rpc: node.rpc, interest, handover, ending: node.ending, roundRobin, meetings },
       toEndpointHere: (packet, only) => toEndpointHere(domain, packet, only),
-      toNobody: (packet, only) => {
+      sendAnew: (packet, only) => {
         if (!this.packets.send(packet, only)) keepOrDrop(domain, packet, packet.topic, only);
       },
     });
@@ -288,17 +288,22 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   }
 
   arrival(receivers: readonly Address[], until: 'acknowledged' | 'written'): (done: () => void) => void {
-    const { mesh } = this.node;
+    const { mesh, ending } = this.node;
     const before = this.relays.nodesTo(receivers);
     return (done) => {
       // The NATS client writes what it is given when this turn of the event loop has come to its end.
       const written = (): unknown => (mesh.hasUnsent ? setImmediate(written) : done());
-      this.handover.whenNoneWaits(receivers, () => {
-        if (until === 'written') return written();
+      const sent = (): void => {
         // Of a receiver that moves the node that it was on may have it, and pass it on.
         const nodes = new Set([...before, ...this.relays.nodesTo(receivers)]);
-        return mesh.barrier(done, [...nodes].map(peerOf));
-      });
+        ending.whenGone(nodes, (hasWaited) => {
+          if (hasWaited) this.whenTaken(receivers, wait);
+          else if (until === 'written') written();
+          else mesh.barrier(done, [...nodes].map(peerOf));
+        });
+      };
+      const wait = (): void => this.handover.whenNoneWaits(receivers, sent);
+      wait();
     };
   }
 
@@ -314,9 +319,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     return this.relays.toRoom(packet);
   }
 
-  toWatchers(packet: Packet): boolean {
-    return this.relays.toWatchers(packet);
-  }
+  readonly toWatchers: DomainCluster['toWatchers'] = (packet) => this.relays.toWatchers(packet);
 
   toEndpoint(packet: Packet, only: string | null): boolean {
     return this.packets.send(packet, only);

@@ -28,23 +28,31 @@ import { Waiters } from './waiters.js';
 const SLICE_MS = 25;
 /** The least number of endpoints in one slice: any node can take this many at once, so a few endpoints need less than the whole time. */
 const LEAST_PER_SLICE = 25;
-/** The most endpoints in one slice, since what they have queued is not known before. */
-const MOST_PER_SLICE = 500;
 /** About how many characters one batch has. */
 const BATCH_CHARACTERS = 256 * 1024;
-/**
- * How many endpoints may be on their way unanswered, and about how many characters of them. On a busy machine an answer takes seconds: fewer would go
- * over in time, and of more it would not be known at the end which have.
- */
-const MOST_MOVING = 1000;
+/** About how many characters of endpoints may be on their way unanswered. */
 const MOST_OPEN_CHARACTERS = 4 * 1024 * 1024;
 const LOOK_MS = 10;
-/** By how much the handover may exceed its time; endpoints that are left after that stay with this node. */
-const OVERTIME_MS = 2500;
 /** For how long, counted from the beginning, endpoints are waited for that still come from another node which ends. */
 const ARRIVING_MS = 4000;
-/** For how long, counted from the beginning, answers for endpoints are waited for that are on their way: other nodes have these, or soon will. */
-const ANSWERED_MS = 6000;
+
+interface Bounds {
+  /** The most endpoints in one slice, since what they have queued is not known before. */
+  readonly perSlice: number;
+  /** How many endpoints may be on their way unanswered: it would not be known at the end whether these have come. */
+  readonly moving: number;
+  /** By how much the handover may exceed its time; endpoints that are left after that stay with this node. */
+  readonly overtimeMs: number;
+  /** For how long, counted from the beginning, answers for endpoints are waited for that are on their way. */
+  readonly answeredMs: number;
+}
+
+/** On a busy machine an answer takes seconds: with fewer endpoints on their way fewer would go over in time. */
+const ALL: Bounds = { perSlice: 500, moving: 1000, overtimeMs: 2500, answeredMs: 6000 };
+/** Where JetStream has all endpoints, leaving them there costs less than handing them over, and there has to be time for it. */
+const SOME: Bounds = { perSlice: 100, moving: 250, overtimeMs: 500, answeredMs: 4500 };
+/** By when, counted from the beginning, all other connections are told to end: what is left in JetStream is written after that. */
+const ALL_TOLD_MS = 6500;
 
 /** One endpoint on its way to another node. */
 interface Transfer {
@@ -93,6 +101,8 @@ export interface LeavingNode {
   readonly mesh: Pick<Mesh, 'peers' | 'send' | 'barrier'>;
   readonly rpc: Pick<Rpc, 'call'>;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
+  /** Whether JetStream has a domain's endpoints: what is not handed over in time is left there (parting.ts). */
+  isKept(cluster: ClusteredDomain): boolean;
 }
 
 /** The handover of MQTT sessions, which are no endpoints (moving-sessions.ts). Resolves with how many were handed over. */
@@ -104,6 +114,8 @@ interface Others {
 
 export class Leaving {
   isActive = false;
+  /** Whether nothing is handed over any more: what is here yet stays until this node is gone. */
+  isOver = false;
   /** Endpoints on their way to another node. A callback that is called too early finds that the endpoint, which moves, refuses it. */
   readonly #moving = new Waiters();
   /** Those of which no node has said yet whether it has them. */
@@ -116,6 +128,7 @@ export class Leaving {
   #openCharacters = 0;
   #startedAt = 0;
   #deadline = 0;
+  #bounds = ALL;
   /** How many MQTT sessions other nodes have taken; null: some are on their way. */
   #movedSessions: number | null = null;
   #count = 0;
@@ -129,9 +142,9 @@ export class Leaving {
     this.#others = new OtherNodes(node, clock);
   }
 
-  /** Whether there are nodes to which this one's clients can go. */
-  get hasOthers(): boolean {
-    return this.#others.able.length > 0;
+  /** How long the other connections of this node may take to end, of so many milliseconds; 0: their clients have nowhere to go. */
+  restOf(ms: number): number {
+    return this.#others.able.length > 0 ? Math.max(0, Math.min(ms, ALL_TOLD_MS - this.spentMs)) : 0;
   }
 
   /** Calls `done` when an endpoint's move to another node is over; at once where the endpoint is not moving. */
@@ -161,27 +174,30 @@ export class Leaving {
   async handOver(overMs: number): Promise<number> {
     this.isActive = true;
     this.#startedAt = this.clock.now();
-    this.#deadline = this.#startedAt + overMs + OVERTIME_MS;
+    this.#deadline = this.#startedAt + overMs;
     if (this.#others.able.length === 0) return 0;
     const endpoints = await byNeed(this.node.domains.values());
+    const areKept = endpoints.length > 0 && endpoints.every(({ cluster }) => this.node.isKept(cluster));
+    if (areKept && overMs > 0) this.#bounds = SOME;
     void this.sessions
-      .handOver(() => this.#isInTime)
+      .handOver(() => this.#isInTime(ALL))
       .then((count) => {
         this.#movedSessions = count;
       });
-    for (let at = 0; at < endpoints.length && this.#isInTime; ) {
+    for (let at = 0; at < endpoints.length && this.#isInTime(); ) {
       if (at > 0) await this.#pause(SLICE_MS);
       const slice = overMs === 0 ? endpoints : endpoints.slice(at, this.#endOfSlice(at, endpoints.length, overMs));
       for (const { cluster, address } of slice) this.#stop(cluster, address, new Set());
       at += slice.length;
-      await this.#hasRoom();
+      while (this.#isFull && this.#isInTime()) await this.#pause(LOOK_MS);
     }
     while (this.#isMoving && this.spentMs < ARRIVING_MS) await this.#pause(LOOK_MS);
     this.#settle(endpoints);
-    while (this.#isMoving && (this.#isInTime || this.spentMs < ANSWERED_MS)) await this.#pause(LOOK_MS);
+    while (this.#isMoving && (this.#isInTime() || this.spentMs < this.#bounds.answeredMs)) await this.#pause(LOOK_MS);
     // Packets that other nodes sent here before they knew of the moves are still forwarded.
     await new Promise<void>((resolve) => this.node.mesh.barrier(resolve));
     await this.#others.allArrived();
+    this.isOver = true;
     const inDoubt = this.#unanswered.size;
     const counts = { endpoints: this.#count, of: endpoints.length, inDoubt, sessions: this.#movedSessions ?? 0 };
     const what = { event: 'handed over', ...counts };
@@ -199,7 +215,7 @@ export class Leaving {
   /** Up to which of `count` endpoints a slice goes that begins with one. By the clock: a slice that comes late catches up. */
   #endOfSlice(at: number, count: number, overMs: number): number {
     const due = Math.ceil((count * (this.spentMs + SLICE_MS)) / overMs);
-    return Math.min(Math.max(due, at + LEAST_PER_SLICE), at + MOST_PER_SLICE);
+    return Math.min(Math.max(due, at + LEAST_PER_SLICE), at + this.#bounds.perSlice);
   }
 
   /** For how long this node has been ending, in milliseconds; 0: it is not. */
@@ -211,17 +227,16 @@ export class Leaving {
     return this.#moving.size > 0 || this.#movedSessions === null;
   }
 
-  get #isInTime(): boolean {
-    return this.clock.now() < this.#deadline;
+  #isInTime({ overtimeMs } = this.#bounds): boolean {
+    return this.clock.now() < this.#deadline + overtimeMs;
   }
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => void this.clock.after(ms, resolve));
   }
 
-  async #hasRoom(): Promise<void> {
-    const isFull = (): boolean => this.#unanswered.size >= MOST_MOVING || this.#openCharacters >= MOST_OPEN_CHARACTERS;
-    while (isFull() && this.#isInTime) await this.#pause(LOOK_MS);
+  get #isFull(): boolean {
+    return this.#unanswered.size >= this.#bounds.moving || this.#openCharacters >= MOST_OPEN_CHARACTERS;
   }
 
   /** Chooses the node that gets an endpoint, by its address, and if possible among nodes that have a part of it; null: there is none. */
@@ -236,7 +251,7 @@ export class Leaving {
   #stop(cluster: ClusteredDomain, address: Address, refused: ReadonlySet<Peer>): void {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
-    if (!peer || !actor || !this.#isInTime) return this.#moved(address);
+    if (!peer || !actor || !this.#isInTime()) return this.#moved(address);
     const passing = new Passing<Deliver>((deliver) => cluster.relays.forward(peer, address, deliver));
     const transfer: Transfer = { cluster, address, peer, refused, passing };
     this.#moving.begin(address);
@@ -299,7 +314,7 @@ export class Leaving {
       this.#unanswered.end(address);
     }
     const fields = [cluster.domain.name, gone.map(({ address }) => address)];
-    await this.#others.known(peer, fields, ANSWERED_MS - this.spentMs);
+    await this.#others.known(peer, fields, this.#bounds.answeredMs - this.spentMs);
     await this.#others.allArrived();
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);

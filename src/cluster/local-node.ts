@@ -4,6 +4,7 @@ import type { EndpointJournal, MessageKeeper } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import type { Packet } from '../actors/packet.js';
 import type { OrphanFinder, SessionStore } from './adopted.js';
+import type { EndingNodes } from './ending-nodes.js';
 import type { HybridClock } from './hybrid-clock.js';
 import type { Mesh } from './mesh.js';
 import type { Peer } from './peer.js';
@@ -40,6 +41,8 @@ export interface LocalNode {
     /** The node to which this node has handed an endpoint over, and forwards its packets; null: the endpoint has not been handed over. */
     movesTo(address: Address): Peer | null;
   };
+  /** The nodes that end and take nothing more. */
+  readonly ending: Pick<EndingNodes, 'wait' | 'whenGone'>;
   /** Whether this node is answering a call that another node forwarded: such a call is not forwarded again. */
   readonly isAnswering: boolean;
   /** The journal of a domain's endpoints, from which another node can take them over; null where they are not written anywhere. */

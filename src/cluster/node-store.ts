@@ -13,6 +13,7 @@ import type { OrphanFinder, SessionStore } from './adopted.js';
 import type { ClaimOptions } from './claims.js';
 import { Comeback } from './comeback.js';
 import type { ClusteredDomain } from './domain.js';
+import type { EndingNodes } from './ending-nodes.js';
 import { DomainMessages, HeldMessages } from './held-messages.js';
 import { IdLog } from './id-log.js';
 import { JetStream } from './jetstream.js';
@@ -27,6 +28,7 @@ import { Orphans } from './orphans.js';
 import { Parting } from './parting.js';
 import type { Peer } from './peer.js';
 import { chosenBy } from './rendezvous.js';
+import type { Rpc } from './rpc.js';
 import { deleteLeft } from './session-deletions.js';
 import { SessionOrphans } from './session-orphans.js';
 import { StoredSessions } from './session-records.js';
@@ -37,6 +39,8 @@ const RECORD_MS = 7 * 24 * 3_600_000;
 /** How long a node that shuts down waits until its last records are in JetStream. */
 const LAST_RECORDS_MS = 1000;
 const LOOK_MS = 5;
+/** How long another node may take to say that it sends nothing more. */
+const STOPPED_MS = 1000;
 /** How many leases the other nodes may take to find out that a node is dead. */
 const YOUNG_LEASES = 2;
 
@@ -46,8 +50,10 @@ export interface NodeStoreOptions {
   readonly graceMs: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  readonly node: Pick<LocalNode, 'name' | 'rpc' | 'leaving'> & {
+  readonly node: Pick<LocalNode, 'name' | 'leaving'> & {
     readonly mesh: Mesh;
+    readonly rpc: Rpc;
+    readonly ending: EndingNodes;
     readonly leaving: Pick<Leaving, 'spentMs'>;
     readonly domains: ReadonlyMap<string, ClusteredDomain>;
     /** The domain of a name, which is made where it is served. */
@@ -112,11 +118,17 @@ export class NodeStore {
       this.#journals.get(domain)?.unwritten ?? new Map();
     this.#parting = new Parting({ start, domains, records: this.#records, queues, changedIn, metrics: cluster });
     const isLeaving = (): boolean => node.leaving.isActive;
+    this.#answer();
     this.#sessionOrphans = new SessionOrphans({ name, mesh, records: this.#sessions, metrics: cluster, isLeaving });
   }
 
   start(): Promise<void> {
     return this.#jetstream.start();
+  }
+
+  /** Whether endpoints of a domain can be left in JetStream now. */
+  keeps({ domain }: ClusteredDomain): boolean {
+    return this.#jetstream.available && domain.settings.durability !== 'none';
   }
 
   journalOf(domain: Domain): ClusterJournal {
@@ -188,14 +200,39 @@ export class NodeStore {
     void this.#sessionOrphans.sweep(cluster);
   }
 
-  /** A node is not heard of, or is gone: MQTT sessions that were there are taken over. */
+  /** A node is not heard of, or is gone: MQTT sessions that were there are taken over, and what has waited for the node's end goes on. */
   lost(peer: Peer): void {
-    for (const cluster of this.options.node.domains.values()) this.#sessionOrphans.lost(cluster, peer);
+    const { domains, ending } = this.options.node;
+    for (const cluster of domains.values()) this.#sessionOrphans.lost(cluster, peer);
+    ending.gone(peer);
   }
 
-  /** Other nodes have taken endpoints over. */
-  taken(peer: Peer, addresses: unknown): void {
-    this.orphans.taken(peer, addresses);
+  /** A node has ended in order: this one takes over its share of the endpoints that were left. */
+  left(peer: Peer): void {
+    const { domains, leaving } = this.options.node;
+    for (const cluster of leaving.isActive ? [] : domains.values()) this.#comeback.takeFrom(cluster, peer);
+  }
+
+  /** Registers the handlers of what other nodes ask. */
+  #answer(): void {
+    const { rpc, ending, leaving } = this.options.node;
+    rpc.handle('taken', (peer, [addresses], reply) => {
+      this.orphans.taken(peer, addresses);
+      reply(true);
+    });
+    rpc.handle('ending', (peer, _fields, reply) => {
+      // A node that ends itself does not wait.
+      if (!leaving.isActive) ending.begin(peer);
+      reply(true);
+    });
+    rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.orphans.isBusy));
+  }
+
+  /** Has the other nodes send nothing more for this node's endpoints. Resolves when all has come that they have sent. */
+  #stopOthers(): Promise<unknown> {
+    const { mesh, rpc } = this.options.node;
+    const others = [...mesh.peers.values()].filter(({ suspect }) => !suspect);
+    return new Promise((resolve) => rpc.callAll(others, 'ending', [], STOPPED_MS, resolve));
   }
 
   /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
@@ -203,7 +240,10 @@ export class NodeStore {
     this.orphans.close();
     for (const journal of this.#journals.values()) journal.end();
     this.#ids.flush();
-    if (this.#jetstream.available) await this.#parting.write(this.options.node.leaving.spentMs);
+    if (this.#jetstream.available) {
+      await this.#stopOthers();
+      await this.#parting.write(this.options.node.leaving.spentMs);
+    }
     const until = performance.now() + LAST_RECORDS_MS;
     const isWaiting = (): boolean => this.#records.waiting + this.#sessions.waiting > 0;
     while (this.#jetstream.available && isWaiting() && performance.now() < until) await sleep(LOOK_MS);

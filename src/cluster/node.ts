@@ -11,6 +11,7 @@ import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import type { ClaimOptions } from './claims.js';
 import { ClusteredDomain } from './domain.js';
+import { EndingNodes } from './ending-nodes.js';
 import { takeBack } from './endpoint-packets.js';
 import { Grace } from './grace.js';
 import { HybridClock } from './hybrid-clock.js';
@@ -61,6 +62,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly tunnels: Tunnels;
   readonly domains = new Map<string, ClusteredDomain>();
   readonly leaving: Leaving;
+  readonly ending = new EndingNodes();
+  readonly isKept = (cluster: ClusteredDomain): boolean => this.#store?.keeps(cluster) === true;
   isAnswering = false;
   readonly #adoption: Adoption;
   readonly #sessions: MovingSessions;
@@ -154,11 +157,6 @@ export class ClusterNode implements LocalNode, MeshEvents {
       for (const clientId of Array.isArray(clientIds) ? clientIds : []) mover?.passed(clientId as string);
       reply(true);
     });
-    this.rpc.handle('taken', (peer, [addresses], reply) => {
-      this.#store?.taken(peer, addresses);
-      reply(true);
-    });
-    this.rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.#store?.orphans.isBusy === true));
     this.rpc.handle('known', (_peer, fields, reply) => this.#adoption.known(fields, reply));
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
     this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
@@ -188,7 +186,8 @@ export class ClusterNode implements LocalNode, MeshEvents {
       const { domain } = this.domains.get(name as string) ?? {};
       const find = (): void => {
         const client = domain?.tickets.find(token as string);
-        if (client?.address === address) return reply(client?.name);
+        // Where this node is about to leave the client in JetStream, that is taken over when this node is gone.
+        if (client?.address === address) return this.leaving.isOver && this.#store ? undefined : reply(client?.name);
         // An empty name: the ticket was ended by a sign-out, and a connection that attaches to it is stopped (remote-transport.ts).
         // Where the ticket is unknown the answer is false; null stands for a node that has not answered.
         reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : false);
@@ -380,6 +379,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     this.#disconnect(peer);
     this.#store?.orphans.gone(peer);
     this.#store?.lost(peer);
+    if (inOrder) this.#store?.left(peer);
     const drop = () => {
       for (const cluster of this.domains.values()) {
         const { domain, tracker, remoteWatchers, interest, topics, sessions, remoteClients, awayCounts } = cluster;

@@ -12,6 +12,7 @@ import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
 import type { Trace } from '../actors/trace.js';
 import type { Tracker } from '../actors/tracker.js';
+import type { EndingNodes } from './ending-nodes.js';
 import { type Handover, ON_ITS_WAY_MS } from './handover.js';
 import type { Interest } from './interest.js';
 import type { Items } from './items.js';
@@ -41,12 +42,13 @@ export interface RelayOptions {
   readonly rpc: Pick<LocalNode['rpc'], 'expect'>;
   readonly interest: Pick<Interest, 'isEmpty' | 'peers'>;
   readonly handover: Pick<Handover, 'mustWait' | 'moved' | 'through'>;
+  readonly ending: Pick<EndingNodes, 'wait'>;
   readonly roundRobin: Pick<RoundRobin, 'choose'>;
   readonly meetings: Pick<Meetings, 'unmet'>;
   /** Gives a packet to its endpoint on this node; answers whether there is one. */
   readonly toEndpointHere: (packet: Packet, only: string | null) => boolean;
-  /** Handles a packet whose endpoint has gone offline while the packet waited. */
-  readonly toNobody: (packet: Packet, only: string | null) => void;
+  /** Sends a packet that has waited while its endpoint went offline, or while the node of that ended. */
+  readonly sendAnew: (packet: Packet, only: string | null) => void;
 }
 
 export class PacketRelays implements Relays {
@@ -80,7 +82,7 @@ export class PacketRelays implements Relays {
     const primary = this.#primary(packet);
     if (primary === undefined) return this.toPrimary(packet, only, 0);
     const again = () => {
-      if (!this.toEndpoint(packet, only)) this.options.toNobody(packet, only);
+      if (!this.toEndpoint(packet, only)) this.options.sendAnew(packet, only);
     };
     if (this.options.handover.mustWait(packet.topic, primary, packet.bytes, again)) return true;
     return this.toPrimary(packet, only, 0);
@@ -94,6 +96,7 @@ export class PacketRelays implements Relays {
     const { items, handover, toEndpointHere } = this.options;
     const primary = this.#primary(packet);
     if (!primary || hops >= HOPS) return toEndpointHere(packet, only);
+    if (this.options.ending.wait(primary, packet.bytes, () => this.options.sendAnew(packet, only))) return true;
     if (hops > 0) handover.moved(packet.topic, primary);
     this.#relay('on', [primary], packet, () => items.toEndpoint(packet, only, hops + 1), at);
     return true;

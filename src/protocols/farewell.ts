@@ -8,9 +8,9 @@ const SILENCE_MS = 300;
 /** How long, in ms, clients are waited for that go on writing all the same. */
 const LINGER_MS = 3000;
 
-/** Waits until all WebSockets, long polls and event streams are closed, at most `FAREWELL_MS`. */
-export async function farewell({ metrics, clock }: Pick<Runtime, 'metrics' | 'clock'>): Promise<void> {
-  const deadline = clock.now() + FAREWELL_MS;
+/** Waits until all WebSockets, long polls and event streams are closed, at most `FAREWELL_MS` from when the server began to end. */
+export async function farewell({ metrics, clock }: Pick<Runtime, 'metrics' | 'clock'>, spentMs = 0): Promise<void> {
+  const deadline = clock.now() + FAREWELL_MS - spentMs;
   const { connections } = metrics;
   while (connections.websocket + connections.jsonp + connections.events > 0 && clock.now() < deadline) await nextTurn();
   await nextTurn();

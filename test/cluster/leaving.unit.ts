@@ -32,6 +32,7 @@ function setUp(others = 0) {
     mesh: { peers: new Map([['n2', new Peer('n2', 1, 0, false)]]), send: () => undefined, barrier: () => undefined },
     rpc: { call: () => undefined },
     domains: new Map([['a.example', cluster]]),
+    isKept: () => false,
   } as unknown as LeavingNode;
   let sessionsMoved: () => void = () => undefined;
   const sessions = {
@@ -120,6 +121,7 @@ function setUpWith(endpoints: number, sessions: Promise<number>) {
       },
     },
     domains: new Map([['a.example', cluster]]),
+    isKept: () => false,
   } as unknown as LeavingNode;
   const clock = new ManualClock();
   const metrics = { handoversRefused: 0, handedOver: 0 } as ClusterMetrics;

@@ -4,9 +4,10 @@
  * sections 5, 12 and 20.
  *
  * `ORDER_MODEL_SEEDS=500` runs so many seeds; `ORDER_MODEL_FIRST` is the first of them. `ORDER_MODEL_DEATHS` and `ORDER_MODEL_ENDS` are how
- * many nodes are killed (1), and end in order (0), at most.
+ * many nodes are killed (1), and end in order (0), at most; with `ORDER_MODEL_LEFT=1` those leave the user in JetStream.
  */
 import t from 'tap';
+import type { Address } from '../../src/actors/address.js';
 import type { NamedClient } from '../../src/actors/client.js';
 import type { Asked } from '../../src/actors/position.js';
 import type { CountedFrame, Transport } from '../../src/actors/transport.js';
@@ -17,11 +18,12 @@ import { push } from '../../src/protocols/messages.js';
 import { Parameters } from '../../src/protocols/parameters.js';
 import { turn } from '../mqtt/support/device.js';
 import { dice } from '../support/dice.js';
-import { type ModelNode, Network } from '../support/model-cluster.js';
+import { DOMAIN, type ModelNode, Network } from '../support/model-cluster.js';
 
 const asked = Number(process.env.ORDER_MODEL_SEEDS ?? 0);
 const seeds = asked || 20;
 const first = Number(process.env.ORDER_MODEL_FIRST ?? 1);
+const ADA = `/domain/${DOMAIN}/uid/ada` as Address;
 const NODES = 5;
 const TABS = 4;
 const STEPS = 1500;
@@ -32,11 +34,14 @@ const ROUNDS = 40;
 interface Ends {
   readonly deaths: number;
   readonly ends: number;
+  /** Whether nodes that end in order leave their endpoints in JetStream; absent: they hand them over. */
+  readonly areLeft?: boolean;
 }
 
 const most: Ends = {
   deaths: Number(process.env.ORDER_MODEL_DEATHS ?? 1),
   ends: Number(process.env.ORDER_MODEL_ENDS ?? 0),
+  areLeft: process.env.ORDER_MODEL_LEFT === '1',
 };
 
 type Roll = (sides: number) => number;
@@ -45,6 +50,8 @@ type Roll = (sides: number) => number;
 class Tab {
   /** Numbers of messages, each when it came first. */
   readonly log: number[] = [];
+  /** How often it was told that it may have missed something. */
+  missed = 0;
   /** Where it is connected, or about to be; null: it is not. */
   node: ModelNode | null = null;
   #asked: Asked = 'first';
@@ -90,8 +97,9 @@ class Tab {
     client.endpoint.tell({ kind: 'attach', client, transport });
   }
 
-  #take({ packets }: CountedFrame, n: number, era: string): void {
+  #take({ packets, missed }: CountedFrame, n: number, era: string): void {
     this.#asked = { era, n };
+    if (missed === true) this.missed += 1;
     for (const { kind, fields } of packets) {
       if (kind !== 'message') continue;
       const number = Number((fields as { readonly body: string }).body);
@@ -102,6 +110,15 @@ class Tab {
   #forget(): void {
     this.#transport = null;
     this.node = null;
+  }
+
+  /** Confirms all that it has had. */
+  confirm(): void {
+    const client = this.#client;
+    const transport = this.#transport;
+    const position = this.#asked;
+    if (!client || !transport || typeof position !== 'object') return;
+    client.endpoint.tell({ kind: 'confirm', client, transport, position });
   }
 
   disconnect(): void {
@@ -141,6 +158,12 @@ class Run {
   #any(): ModelNode {
     const open = this.network.living.filter(({ isEnding }) => !isEnding);
     return open[this.roll(open.length)] as ModelNode;
+  }
+
+  /** A node that has clients of the user. */
+  #home(): ModelNode {
+    const having = this.network.living.filter(({ cluster, name }) => cluster.nodesOf(ADA).includes(name));
+    return having[this.roll(having.length)] ?? this.#any();
   }
 
   #come(): void {
@@ -183,8 +206,8 @@ class Run {
       this.#silent = Array.from({ length: roll(4) }, () => streams[roll(streams.length)]);
     } else if (chance < 42 && this.#ends < most.ends && tabs.length > 1) {
       this.#ends += 1;
-      void this.#any().leave();
-    }
+      void (most.areLeft ? this.#home().leave(true) : this.#any().leave());
+    } else if (chance < 50 && most.areLeft) for (const one of tabs) one.confirm();
     for (const one of tabs) if (one.node?.isDead) one.disconnect();
   }
 
@@ -235,6 +258,23 @@ t.test(
       if (run.answered < ROUNDS / 4) t.ok(false, `seed ${seed}: ${run.answered} answered`);
     }
     t.pass(`${seeds} runs`);
+  },
+);
+
+t.test(
+  'of a node that leaves a user in JetStream nothing is lost or out of order, and no client is told of anything missed',
+  async (t) => {
+    for (let seed = first; seed < first + (asked || 16); seed += 1) {
+      const run = new Run(dice(seed * 7919), { deaths: 0, ends: 1, areLeft: true });
+      await run.run();
+      for (const [at, { log, missed }] of run.tabs.entries()) {
+        const sorted = log.toSorted((a, b) => a - b);
+        if (missed > 0 || String(sorted) !== String(log))
+          t.strictSame([log, missed], [sorted, 0], `seed ${seed}: client ${at}`);
+      }
+      t.strictSame(run.lost, [], `seed ${seed}`);
+      t.ok(run.answered >= ROUNDS / 2);
+    }
   },
 );
 

@@ -8,6 +8,7 @@ import { Memory } from '../../src/actors/memory.js';
 import { Receipt } from '../../src/actors/outcome.js';
 import { Packet } from '../../src/actors/packet.js';
 import { Tracker } from '../../src/actors/tracker.js';
+import { EndingNodes, MOST_WAITING } from '../../src/cluster/ending-nodes.js';
 import { Interest } from '../../src/cluster/interest.js';
 import { Items } from '../../src/cluster/items.js';
 import { Meetings } from '../../src/cluster/meetings.js';
@@ -41,6 +42,7 @@ class Fixture {
   readonly peers = new Map(['n2', 'n3', 'n4'].map((name) => [name, new Peer(name, 1, 0, false)]));
   readonly tracker: Tracker;
   readonly interest: Interest;
+  readonly ending = new EndingNodes();
   unmet: readonly Peer[] = [];
   /** This node has no part of an endpoint that it is asked for. */
   gone = false;
@@ -71,10 +73,11 @@ class Fixture {
         moved: () => undefined,
         through: () => [],
       },
+      ending: this.ending,
       roundRobin: new RoundRobin(),
       meetings: { unmet: () => this.unmet },
       toEndpointHere: (_packet, only) => !this.gone && this.here.push(only) > 0,
-      toNobody: (_packet, only) => void this.nobody.push(only),
+      sendAnew: (_packet, only) => void this.nobody.push(only),
       rpc: {
         expect: (peer, _ms, done) => {
           this.asked.set(peer.name, done);
@@ -149,6 +152,28 @@ t.test('a packet that waits for a handover goes by the way that holds then', asy
   node.waiting = null;
   again?.();
   t.strictSame(node.taken(), ['n2 e']);
+});
+
+t.test('a packet for an endpoint whose node ends waits until that is gone, and is sent anew', async (t) => {
+  const node = new Fixture();
+  node.up('n3', 5);
+  t.ok(node.relays.toEndpoint(packetTo(ada), null));
+  t.strictSame(node.taken(), ['n3 e']);
+  const told: boolean[] = [];
+  node.ending.whenGone(node.peers.values(), (hasWaited) => told.push(hasWaited));
+  node.ending.begin(node.peer('n3'));
+  node.ending.whenGone(node.peers.values(), (hasWaited) => told.push(hasWaited));
+  let waiting = 0;
+  while (waiting < MOST_WAITING && node.relays.toEndpoint(packetTo(ada), null)) waiting += 1;
+  t.strictSame([node.taken(), told], [[], [false]]);
+  t.ok(node.relays.toEndpoint(packetTo(ada), null));
+  t.strictSame(node.taken(), ['n3 e'], 'one too many to wait');
+  node.tracker.down(ada, node.peer('n3'));
+  node.up('n2', 7);
+  node.ending.gone(node.peer('n3'));
+  t.equal(node.nobody.length, MOST_WAITING, 'all are sent anew');
+  t.strictSame(told, [false, true]);
+  node.ending.gone(node.peer('n2'));
 });
 
 t.test('a packet is sent on to a part that has moved, and no more often than so many times', async (t) => {

@@ -24,6 +24,7 @@ import { encodePacket } from '../../src/protocols/frame.js';
 import { ManualClock } from '../mqtt/support/clock.js';
 import { MemoryStore } from './memory-store.js';
 import { MemoryStream } from './memory-stream.js';
+import { ModelEnd } from './model-end.js';
 import { slowPort } from './slow-port.js';
 
 type Task = () => void;
@@ -139,13 +140,17 @@ export class ModelNode implements LocalNode {
   readonly domain: Domain;
   readonly cluster: ClusteredDomain;
   isAnswering = false;
+  readonly isKept = (): boolean => false;
   isDead = false;
   /** Whether it takes no new clients, as it ends in order. */
   isEnding = false;
+  /** Whether it leaves its endpoints in JetStream as it ends. */
+  hasLeft = false;
   readonly #adoption: Adoption;
   readonly #records: TicketRecords;
   readonly #held: HeldMessages;
   readonly #orphans: Orphans;
+  readonly #ending: ModelEnd;
   readonly metrics = new Metrics();
 
   constructor(
@@ -173,9 +178,10 @@ export class ModelNode implements LocalNode {
       onConflict: (_domain, address, found) => this.#orphans.conflict(this.cluster, address, found),
     });
     this.#held = new HeldMessages(slowPort(network.messages, network, this), this);
+    const left = new LeftQueues(slowPort(network.left, network, this));
     this.#orphans = new Orphans({
-      ...{ name, mesh: this.mesh, rpc: this.rpc, domains: this.domains, records: this.#records, held: this.#held },
-      left: new LeftQueues(slowPort(network.left, network, this)),
+      ...{ name, mesh: this.mesh, rpc: this.rpc, domains: this.domains, left },
+      ...{ records: this.#records, held: this.#held },
       metrics: this.metrics.cluster,
       isYoung: () => false,
       isFirst: () => false,
@@ -183,6 +189,7 @@ export class ModelNode implements LocalNode {
       leaversOf: () => new Set(),
       now: () => clock.now(),
     });
+    this.#ending = new ModelEnd({ node: this, records: this.#records, queues: left, orphans: this.#orphans });
     const sessions = { handOver: async () => 0, whenMoved: (done: Task) => done() };
     this.leaving = new Leaving(this, clock, this.metrics.cluster, sessions);
     this.#adoption = new Adoption({
@@ -325,17 +332,20 @@ export class ModelNode implements LocalNode {
     this.#end(peer);
     this.#orphans.gone(peer);
     this.cluster.remoteClients.drop(peer);
-    for (const _step of this.cluster.tracker.drop(peer));
+    // Nobody looks for an endpoint that was left before it has been taken over: the grace is longer.
+    if (this.network.node(name).hasLeft) this.#ending.gone(this.cluster, peer);
+    else for (const _step of this.cluster.tracker.drop(peer));
   }
 
-  /** Ends in order; resolves when all is handed over. */
-  async leave(): Promise<void> {
+  /** Ends in order; resolves when all is handed over, or (`hasLeft`) is in JetStream. */
+  async leave(hasLeft = false): Promise<void> {
+    this.hasLeft = hasLeft;
     this.isEnding = true;
     for (const other of this.network.living) {
       const peer = other.peers.get(this.name);
       if (peer) peer.leaving = true;
     }
-    await this.leaving.handOver(0);
+    await (hasLeft ? this.#ending.leave() : this.leaving.handOver(0));
     if (this.isDead) return;
     this.isDead = true;
     for (const other of this.network.living) {
@@ -349,6 +359,10 @@ export class ModelNode implements LocalNode {
     system.close();
   }
 
+  get ending(): ModelEnd['nodes'] {
+    return this.#ending.nodes;
+  }
+
   homeOf(token: string): Peer | null {
     if (token.length <= RANDOM_DIGITS) return null;
     const peer = this.peers.get(nodeOfToken(token));
@@ -356,7 +370,8 @@ export class ModelNode implements LocalNode {
   }
 
   journalOf(domain: Domain): ClusterJournal {
-    return new ClusterJournal(domain, this.network.clock, this.#records);
+    this.#ending.journal = new ClusterJournal(domain, this.network.clock, this.#records);
+    return this.#ending.journal;
   }
 
   idsOf(): () => boolean {
