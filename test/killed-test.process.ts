@@ -86,3 +86,15 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     await endAll(t, benchmark, JSON.parse(ports) as number[], signal);
   });
 }
+
+t.test('a test that leaves something open does not outlive an exception that nobody has caught', async (t) => {
+  const node = ['--import', './test/support/uncaught.mjs'];
+  // As tap does, which goes on to report it.
+  const text = `
+    process.on('uncaughtException', () => console.log('reported'));
+    require('net').createServer().listen(0, '127.0.0.1', () => { throw new Error('boom'); });`;
+  const test = nextalk(t, [], { program: ['-e', text], node });
+  await test.line(/reported/);
+  t.equal(await test.ended, 1);
+  t.match(test.err, /uncaught in .*boom/);
+});
