@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { importsOf, type Sources, violations } from './support/architecture.js';
-import { circlesIn } from './support/circles.js';
+import { circlesIn, TYPES_ONLY } from './support/circles.js';
 
 const root = join(import.meta.dirname, '..');
 const run = promisify(execFile);
@@ -109,6 +109,17 @@ t.test('circles are found over any number of files, and types count where they a
   ]);
   t.strictSame(circlesIn(circle, false), [['src/a/a.ts', 'src/a/b.ts', 'src/c/c.ts']]);
   t.strictSame(circlesIn(circle, true), [['src/a/a.ts', 'src/a/b.ts', 'src/c/c.ts', 'src/c/d.ts']]);
+});
+
+t.test('a server that starts loads only packages that every server needs: what one loads it keeps', async (t) => {
+  const sources = sourcesIn('src');
+  const loaded = new Set(['src/server.ts']);
+  for (const path of loaded) {
+    const atStart = (sources.get(path) ?? '').replace(TYPES_ONLY, '').replace(/\bimport\('[^']+'\)/g, '');
+    for (const name of importsOf(path, atStart)) loaded.add(name);
+  }
+  const packages = [...loaded].filter((name) => /^(?!src\/|node:)[@\w/.-]+$/.test(name));
+  t.strictSame(packages.sort(), ['ajv', 'fast-json-stringify', 'mqtt-packet', 'nact', 'pino']);
 });
 
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');

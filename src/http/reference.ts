@@ -1,6 +1,6 @@
 /**
- * The API's own description: `/v5/openapi.json`, and a page to read at `/v5/docs`. Both are made once, need no
- * authentication, may be kept by caches, and load nothing from anywhere.
+ * The API's own description: `/v5/openapi.json`, and a page to read at `/v5/docs`. Both are made once, when they are first asked for, need
+ * no authentication, may be kept by caches, and load nothing from anywhere.
  */
 import { createHash } from 'node:crypto';
 import type { Metrics } from '../metrics.js';
@@ -48,15 +48,15 @@ export function namesTag(ifNoneMatch: string, tag: string): boolean {
   return ifNoneMatch.includes(tag) || ifNoneMatch === '*';
 }
 
-/** Answers GET and HEAD with a file that does not change while the server runs. */
+/** Answers GET and HEAD with a file that does not change while the server runs; `served` is asked for it with each request. */
 export function serveAsset(
   app: TemplatedApp,
   metrics: Metrics,
   path: string,
-  served: Asset,
+  served: () => Asset,
   cacheControl = CACHE_CONTROL,
 ): void {
-  const answer = whenSound(metrics, (res, req, headers) => send(res, req, headers, served, cacheControl));
+  const answer = whenSound(metrics, (res, req, headers) => send(res, req, headers, served(), cacheControl));
   app.get(path, answer).head(path, answer).options(path, whenSound(metrics, preflight));
 }
 
@@ -93,15 +93,28 @@ function preflight(res: HttpResponse): void {
     .endWithoutBody();
 }
 
+/** Most processes are never asked for their description, which takes half a MiB. */
+function once(make: () => Asset): () => Asset {
+  let made: Asset | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 /** `publicUrl`: where clients reach the server, as configured. */
 export function addReference(app: TemplatedApp, metrics: Metrics, version: string, publicUrl: string | null): void {
-  const document = openApiDocument(version, publicUrl);
-  const json = asset(JSON.stringify(document), 'application/json', [['Access-Control-Allow-Origin', '*']]);
-  const html = asset(page(document), 'text/html', [
-    ['Access-Control-Allow-Origin', '*'],
-    ['Content-Security-Policy', POLICY],
-    ['Referrer-Policy', 'no-referrer'],
-  ]);
+  const json = once(() => {
+    const text = JSON.stringify(openApiDocument(version, publicUrl));
+    return asset(text, 'application/json', [['Access-Control-Allow-Origin', '*']]);
+  });
+  const html = once(() =>
+    asset(page(openApiDocument(version, publicUrl)), 'text/html', [
+      ['Access-Control-Allow-Origin', '*'],
+      ['Content-Security-Policy', POLICY],
+      ['Referrer-Policy', 'no-referrer'],
+    ]),
+  );
   for (const base of ['/v5', '/v4']) {
     for (const [name, served] of [
       ['openapi.json', json],

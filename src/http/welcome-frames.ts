@@ -2,7 +2,6 @@
  * The widget as the welcome page shows it: two users of the development domain talk to each other, each in a frame. Only
  * that domain's secret, which everybody knows and which is served on loopback only, signs a token for whoever asks.
  */
-import { SignJWT } from 'jose';
 import { builtIn, type DomainConfig, secretsOf } from '../config-domain.js';
 import type { Metrics } from '../metrics.js';
 import { whenSound } from '../protocols/headers.js';
@@ -54,7 +53,8 @@ function page({ id, nick, other }: User): string {
 `;
 }
 
-function token({ id, nick, other }: User): Promise<string> {
+async function token({ id, nick, other }: User): Promise<string> {
+  const { SignJWT } = await import('jose');
   return new SignJWT({ nick, buddies: [other], rooms: ['lobby'] })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setAudience(builtIn.domain)
@@ -83,7 +83,7 @@ async function answerToken(res: HttpResponse, user: User): Promise<void> {
 export function addFrames(app: TemplatedApp, metrics: Metrics): void {
   for (const user of USERS) {
     const served = asset(page(user), 'text/html', [['Content-Security-Policy', POLICY]]);
-    serveAsset(app, metrics, `/welcome/${user.id}`, served);
+    serveAsset(app, metrics, `/welcome/${user.id}`, () => served);
     app.get(
       `/welcome/token/${user.id}`,
       whenSound(metrics, (res) => void answerToken(res, user)),

@@ -104,11 +104,13 @@ export function addWelcome(app: TemplatedApp, metrics: Metrics, isDevelopment: b
   const hasChat = isDevelopment && files.some(({ path }) => path === 'widget.js');
   const style = hasChat ? STYLE + FRAMES_STYLE : STYLE;
   const welcome = asset(page(style, hasChat ? CHAT : ''), 'text/html', [['Content-Security-Policy', policy(style)]]);
-  serveAsset(app, metrics, '/', welcome);
+  serveAsset(app, metrics, '/', () => welcome);
   if (isDevelopment) addFrames(app, metrics);
-  for (const name of ['/favicon.svg', '/favicon.ico']) serveAsset(app, metrics, name, asset(ICON, 'image/svg+xml', []));
+  const icon = asset(ICON, 'image/svg+xml', []);
+  for (const name of ['/favicon.svg', '/favicon.ico']) serveAsset(app, metrics, name, () => icon);
   for (const { path, text, isVersioned } of files) {
-    serveAsset(app, metrics, `/v5/${path}`, asset(text, 'text/javascript', OPEN), isVersioned ? FOR_EVER : FOR_A_WHILE);
+    const file = asset(text, 'text/javascript', OPEN);
+    serveAsset(app, metrics, `/v5/${path}`, () => file, isVersioned ? FOR_EVER : FOR_A_WHILE);
   }
   if (files.length > 0) return;
   const missing = whenSound(metrics, (res) => {

@@ -2,7 +2,7 @@
 import { importsOf, type Sources } from './architecture.js';
 
 /** A statement that imports types only; what its clause names is in braces, or behind `type`. */
-const TYPES_ONLY =
+export const TYPES_ONLY =
   /(?:^|\n)(?:import|export)\s+(?:type\s[^';]*|\{(?:\s*type\s+[\w$]+(?:\s+as\s+[\w$]+)?\s*,?)+\s*\}\s*)from\s*'[^']+'/g;
 
 /** Each circle as its files in order. `withTypes`: imports of types count as well. */
