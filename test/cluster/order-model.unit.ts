@@ -292,7 +292,8 @@ const found: readonly (readonly [seed: number, Ends])[] = [
   [608, { deaths: 2, ends: 1 }],
   [772, { deaths: 2, ends: 1 }],
   [955, { deaths: 2, ends: 1 }],
-  ...[82, 150, 179, 209, 265, 317, 395].map((seed) => [seed, { deaths: 0, ends: 2 }] as const),
+  [285, { deaths: 1, ends: 2 }],
+  ...[82, 150, 179, 209, 265, 317, 395, 868].map((seed) => [seed, { deaths: 0, ends: 2 }] as const),
 ];
 
 t.test('what nodes have that are killed or end at once is neither lost nor out of order', async (t) => {
