@@ -39,6 +39,10 @@ function bodyOf(fields: object): string {
   return (fields as { readonly body: string }).body;
 }
 
+function textOf(one: Packet | string): string {
+  return typeof one === 'string' ? one : bodyOf(one.fields);
+}
+
 function message(body: string): Packet {
   const fields = { id: body, from: 'bob', to: 'ada', nick: 'Bob', timestamp: '1', type: 'chat', body, style: '' };
   return new Packet('message', fields as never, address, '/domain/a.example/uid/bob' as Address);
@@ -105,8 +109,8 @@ function setUp(t: Cleaner) {
     /** Another node, which the node that ends may have met, has a part. */
     partCame: () => {
       domain.tracker.up(address, elsewhere, 1, profile, []);
-      const met = (unseen: readonly Packet[], isOwed: boolean) => {
-        if (isOwed) told.push(...unseen.map(({ fields }) => `n3 owed ${bodyOf(fields)}`));
+      const met = (unseen: readonly (Packet | string)[], isOwed: boolean) => {
+        if (isOwed) told.push(...unseen.map((one) => `n3 owed ${textOf(one)}`));
       };
       actor().tell({ kind: 'partCame', node: elsewhere, met });
     },
@@ -221,7 +225,7 @@ t.test('a part that comes while its endpoint cannot be handed over has what wait
   });
   deliver('1');
   const gave: string[] = [];
-  const met = (unseen: readonly Packet[]) => void gave.push(...unseen.map(({ fields }) => bodyOf(fields)));
+  const met = (unseen: readonly (Packet | string)[]) => void gave.push(...unseen.map(textOf));
   domain.tracker.up(address, elsewhere, 1, profile, []);
   actor().tell({ kind: 'partCame', node: elsewhere, met });
   await turn();
@@ -242,7 +246,7 @@ t.test('what comes and goes elsewhere while an endpoint is handed over takes no 
   domain.tracker.up(address, elsewhere, 1, profile, []);
   const told: string[] = [];
   for (let n = 1; n <= 1000; n += 1) {
-    const met = (unseen: readonly Packet[]) => void told.push(`${n}: ${unseen.length}`);
+    const met = (unseen: readonly (Packet | string)[]) => void told.push(`${n}: ${unseen.length}`);
     actor().tell({ kind: 'partCame', node: elsewhere, met });
     actor().tell({ kind: 'seen' });
   }

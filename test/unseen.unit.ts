@@ -4,6 +4,7 @@ import { type Address, parseTarget, type Target } from '../src/actors/address.js
 import type { Client } from '../src/actors/client.js';
 import { Packet } from '../src/actors/packet.js';
 import type { Transport } from '../src/actors/transport.js';
+import { nameOf } from '../src/actors/unseen.js';
 import { Peer } from '../src/cluster/peer.js';
 import { findTicket } from '../src/protocols/credentials.js';
 import { own, TestBroker, testMachine } from './mqtt/support/broker.js';
@@ -124,12 +125,36 @@ t.test(
     const bodies = await connect(await online());
     deliver('3', '4');
     await turn();
-    actor().tell({ kind: 'unseen', packets: ['1', '2', '3', '5'].map(message) });
+    actor().tell({ kind: 'unseen', messages: ['1', '2', '3', '5'].map(message) });
     await turn();
     t.strictSame(bodies, ['3', '4', '5']);
     t.strictSame(await connect(await online()), ['1', '2', '3', '5']);
   },
 );
+
+t.test('what has been confirmed in between tells which of what waits on another node a client may have', async (t) => {
+  const { domain, actor, deliver, online, connect } = setUp(t);
+  const first = await online();
+  deliver('1', '2', '3');
+  await connect(first);
+  actor().tell({ kind: 'confirmedElsewhere', names: ['bob\nada\n2', 'bob\nada\n3'], isConfirmed: true });
+  const given: (Packet | string)[] = [];
+  domain.tracker.up(address, elsewhere, 1, { nick: 'Ada', show: 'available', status: '', stamp: 1, shown: 1 }, []);
+  actor().tell({ kind: 'partCame', node: elsewhere, met: (messages) => void given.push(...messages) });
+  deliver('4');
+  await turn();
+  t.strictSame(
+    given.map((one) => (typeof one === 'string' ? one : nameOf(one))),
+    ['1', '2', '3'].map((id) => `bob\nada\n${id}`),
+  );
+  const there = setUp(t);
+  const bodies = await there.connect(await there.online());
+  there.deliver('2', '3');
+  await turn();
+  there.actor().tell({ kind: 'unseen', messages: given });
+  await turn();
+  t.strictSame(bodies, ['2', '3'], 'the first one would be behind these');
+});
 
 t.test('a client of a killed node has nothing of what waits here that stands before what it has', async (t) => {
   const { deliver, online, connect, adopt } = setUp(t);

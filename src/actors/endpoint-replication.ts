@@ -17,7 +17,15 @@ import type { Packet } from './packet.js';
 import { passWaiting } from './service.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { behindTheirs, confirmedElsewhere, keepWaiting, nameOf, partCame, queuedByName } from './unseen.js';
+import {
+  behindTheirs,
+  confirmedElsewhere,
+  keepWaiting,
+  nameOf,
+  partCame,
+  queuedByName,
+  waitingHere,
+} from './unseen.js';
 
 export type ReplicationMessage =
   /** A client elsewhere has taken this name; `stamp` is later than when those that it ends took theirs. */
@@ -42,8 +50,8 @@ export type ReplicationMessage =
   | { readonly kind: 'missed' }
   /** What was told before has gone on to the other parts. */
   | { readonly kind: 'pass'; readonly done: () => void }
-  /** Messages that wait on another node, in order, of which clients here may not have had some. */
-  | { readonly kind: 'unseen'; readonly packets: readonly Packet[] }
+  /** Messages that wait on another node, in order, of which clients here may not have had some; of others between them only the names. */
+  | { readonly kind: 'unseen'; readonly messages: readonly (Packet | string)[] }
   /** Another node has a part of the endpoint from now on. */
   | {
       readonly kind: 'partCame';
@@ -52,7 +60,7 @@ export type ReplicationMessage =
        * Called with the messages that no client has confirmed; later messages are relayed to the new part. `isOwed`: the part has those by
        * no other way, though messages do not go through the part here.
        */
-      readonly met: (unseen: readonly Packet[], isOwed: boolean) => void;
+      readonly met: (unseen: readonly (Packet | string)[], isOwed: boolean) => void;
     };
 
 export function fromReplica(
@@ -85,10 +93,10 @@ export function fromReplica(
       message.done();
       return state;
     case 'unseen':
-      return takeUnseen(state, message.packets);
+      return takeUnseen(state, message.messages);
     case 'partCame':
       // Of a service in turns they wait here until a client there has a turn.
-      message.met(isInTurns(state) ? [] : (state.unseen?.packets ?? []), isOwed(state, message.node));
+      message.met(isInTurns(state) ? [] : waitingHere(state), isOwed(state, message.node));
       partCame(state, message.node);
       state.domain.cluster.connected(state.record);
       holdNames(state);
@@ -101,17 +109,19 @@ function isOwed({ moving }: EndpointState, node: RemoteNode): boolean {
   return moving !== null && !moving.isLeaving && !moving.isMet(node);
 }
 
-function takeUnseen(state: EndpointState, packets: readonly Packet[]): EndpointState {
+function takeUnseen(state: EndpointState, messages: readonly (Packet | string)[]): EndpointState {
   const { moving, record, confirmations } = state;
   const known = queuedByName(state);
-  const here = packets.map((packet) => known.get(nameOf(packet)) ?? packet);
+  const asKnown = (packet: Packet): Packet => known.get(nameOf(packet)) ?? packet;
+  const packets = messages.filter((one) => typeof one !== 'string');
+  const order = messages.flatMap((one) => (typeof one === 'string' ? known.get(one) : asKnown(one)) ?? []);
   // Clients that are moving here have what was for them where they were.
   const clients = moving?.isLeaving === false ? ownClients(state, moving) : state.clients;
-  const isFor = behindTheirs(state, here);
+  const isFor = behindTheirs(state, order);
   if (record.birth > 0 && !moving?.isLeaving && !isInTurns(state)) {
     keepWaiting(
       state,
-      here.filter((packet) => !confirmations?.has(packet)),
+      packets.map(asKnown).filter((packet) => !confirmations?.has(packet)),
     );
   }
   for (const packet of packets) {

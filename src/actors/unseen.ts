@@ -217,6 +217,15 @@ export function partCame(state: EndpointState, node: RemoteNode): void {
   state.confirmations?.partCame(node);
 }
 
+/** The messages that wait here, in order, and the names of those between them that only clients have, of which one has been confirmed. */
+export function waitingHere({ clients, unseen }: EndpointState): readonly (Packet | string)[] {
+  if (unseen === null) return [];
+  const queues = clients.map(({ queued }) => queued.filter(({ kind }) => kind === 'message'));
+  const all = inOrder([unseen.packets, ...queues]);
+  const first = all.findIndex((packet) => unseen.has(packet));
+  return all.slice(first).map((packet) => (unseen.has(packet) ? packet : nameOf(packet)));
+}
+
 /** Watches what the endpoint's clients here confirm, as other clients may have it queued. */
 export function watchAll(state: EndpointState): void {
   for (const client of state.clients) watch(state, client);

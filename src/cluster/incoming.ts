@@ -36,6 +36,7 @@ import {
   orNull,
   packet,
   packets,
+  packetsAndNames,
   position,
   publication,
   show,
@@ -255,10 +256,12 @@ function forwarded(recipients: Recipients, peer: Peer, fields: Packeted<[string 
   else recipients.packets.arrived(packet, only, 0, null);
 }
 
+type Unseen = readonly [Address, readonly (WirePacket | string)[]];
+
 /** Messages that nobody has confirmed on another node, in order, for the clients of this node's part alone. */
-function unseen(recipients: Recipients, peer: Peer, [address, list]: readonly [Address, readonly WirePacket[]]): void {
-  const packets = list.map((wire) => received(recipients, peer, wire));
-  recipients.domain.tracker.actor(address)?.tell({ kind: 'unseen', packets });
+function unseen(recipients: Recipients, peer: Peer, [address, list]: Unseen): void {
+  const messages = list.map((one) => (typeof one === 'string' ? one : received(recipients, peer, one)));
+  recipients.domain.tracker.actor(address)?.tell({ kind: 'unseen', messages });
 }
 
 /** A carbon: a packet for the clients of this node's part alone. */
@@ -372,7 +375,7 @@ const TAKERS = new Map<string, Taker>([
   ['y', taker(relayed, address, orNull(text), packet)],
   ['f', taker(forwarded, address, orNull(text), flag, packet)],
   ['c', taker(forPart, address, packet)],
-  ['U', taker(unseen, address, packets)],
+  ['U', taker(unseen, address, packetsAndNames)],
   ['t', taker(published, stamp, flag, publication)],
   ['h', taker(shared, text, text, count, count)],
   ['H', taker(passed, text, publication)],

@@ -159,13 +159,13 @@ export class Items {
     for (const some of slices(names, CONFIRMED)) yield this.#item('K', address, isConfirmed, some);
   }
 
-  /** Messages that nobody has confirmed, in order, for a part that has come since they did. */
-  *unseen(address: Address, packets: readonly Packet[]): Iterable<string> {
+  /** Messages that nobody has confirmed, in order, for a part that has come since they did; of others between them only the names. */
+  *unseen(address: Address, messages: readonly (Packet | string)[]): Iterable<string> {
     const item = (list: readonly string[]): string => `${this.#item('U', address).slice(0, -1)},[${list}]]`;
     let list: string[] = [];
     let characters = 0;
-    for (const packet of packets) {
-      const wire = this.wire(packet);
+    for (const message of messages) {
+      const wire = typeof message === 'string' ? JSON.stringify(message) : this.wire(message);
       characters += wire.length;
       if (list.length > 0 && characters > UNSEEN_CHARACTERS) {
         yield item(list);

@@ -34,7 +34,8 @@ export class Meetings {
     // What came here meanwhile was not relayed to it; only what nobody here has seen follows.
     if (isBack) this.mesh.send(peer, this.items.missed(address));
     const since = isBack ? peer.lostAt : 0;
-    const met = (unseen: readonly Packet[], isOwed: boolean) => this.#met(record, peer, since, unseen, isOwed);
+    const met = (unseen: readonly (Packet | string)[], isOwed: boolean) =>
+      this.#met(record, peer, since, unseen, isOwed);
     actor?.tell({ kind: 'partCame', node: peer, met });
   }
 
@@ -42,7 +43,7 @@ export class Meetings {
    * The part here knows of the other one: what comes next is relayed. What nobody has seen since `since`
    * (`performance.now()`) goes there, from the part that messages have gone through, or (`isOwed`) from this one.
    */
-  #met(record: EndpointRecord, peer: Peer, since: number, unseen: readonly Packet[], isOwed: boolean): void {
+  #met(record: EndpointRecord, peer: Peer, since: number, unseen: readonly (Packet | string)[], isOwed: boolean): void {
     const { address } = record;
     const before = this.unmet(address);
     if (!before.includes(peer)) return;
@@ -50,7 +51,7 @@ export class Meetings {
     if (rest.length > 0) this.#unmet.set(address, rest);
     else this.#unmet.delete(address);
     if (rest.includes(peer) || !(isOwed || primaryOf(record, peer) === null)) return;
-    const late = unseen.filter(({ acceptedAt }) => acceptedAt >= since);
+    const late = unseen.filter((one) => typeof one === 'string' || one.acceptedAt >= since);
     for (const item of this.items.unseen(address, late)) this.mesh.send(peer, item);
   }
 

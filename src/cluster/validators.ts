@@ -83,6 +83,9 @@ function isPacketKind(kind: unknown): kind is PacketKind {
 
 export const packets = listOf(packet);
 
+/** Messages, of some of which there is only the name. */
+export const packetsAndNames = listOf((value, domain) => typeof value === 'string' || packet(value, domain));
+
 export const publication: Validator = (value) => {
   if (!Array.isArray(value)) return false;
   const [topic, qos, retain, expiresInMs, payload, properties]: unknown[] = value;

@@ -290,6 +290,7 @@ const found: readonly (readonly [seed: number, Ends])[] = [
   [369, { deaths: 2, ends: 1 }],
   [502, { deaths: 2, ends: 1 }],
   [608, { deaths: 2, ends: 1 }],
+  [619, { deaths: 2, ends: 1 }],
   [772, { deaths: 2, ends: 1 }],
   [955, { deaths: 2, ends: 1 }],
   [285, { deaths: 1, ends: 2 }],
