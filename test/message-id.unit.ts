@@ -10,6 +10,9 @@ t.test('100,000 ids are all different, have 26 characters and sort as they were 
 });
 
 t.test('ids of one millisecond sort as they were made, and a clock that falls back changes nothing', async (t) => {
+  // A module of the test's own: in that of the other tests of the process time would stand still for a minute.
+  type Module = typeof import('../src/actors/message-id.js');
+  const { newMessageId } = await t.mockImport<Module>('../src/actors/message-id.js', {});
   const later = Date.now() + 60_000;
   const ids = [newMessageId(later), newMessageId(later), newMessageId(later - 5000), newMessageId(later + 1)];
   t.strictSame([...ids].sort(), ids);
@@ -27,4 +30,11 @@ t.test('what is random in an id differs from the one before in about every place
     same.every((count) => count > 40 && count < 200),
     `the same digit again ${same.join(' ')} times of 3,200: 100 by chance`,
   );
+});
+
+t.test('an id begins with the time at which it is made, whatever was tested before', async (t) => {
+  const before = Date.now();
+  const digits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+  const made = [...newMessageId().slice(0, 10)].reduce((ms, digit) => ms * 32 + digits.indexOf(digit), 0);
+  t.ok(made >= before && made <= Date.now(), `${made - before} ms after now`);
 });
