@@ -14,12 +14,20 @@ import { WebSocketClient } from './support/websocket.js';
 
 const online = '/v5/presences/online';
 
+/** What the body of an answer has besides the table of errors: a call's `success`, and what a page, which reads no headers, is told of a poll. */
+type Besides = 'success' | 'retryAfter' | null;
+
 /** Wants an answer of 503 or 429 with the body of the table of errors, and Retry-After. */
-function refused(t: Check, answer: Answer, status: 429 | 503, isOnline = false): void {
-  const message = status === 429 ? 'too many requests' : 'unavailable';
-  const body = { status: 'error', message };
-  t.strictSame([answer.status, answer.body], [status, isOnline ? { success: false, ...body } : body], answer.text);
-  t.strictSame(/^\d+$/.test(answer.headers['retry-after'] ?? ''), true, 'Retry-After is in seconds');
+function refused(t: Check, answer: Answer, status: 429 | 503, besides: Besides = null): void {
+  const after = answer.headers['retry-after'] ?? '';
+  const error = { status: 'error', message: status === 429 ? 'too many requests' : 'unavailable' };
+  const more = { success: { success: false }, retryAfter: { retryAfter: Number(after) } };
+  t.strictSame(
+    [answer.status, answer.body],
+    [status, besides === null ? error : { ...error, ...more[besides] }],
+    answer.text,
+  );
+  t.strictSame(/^\d+$/.test(after), true, 'Retry-After is in seconds');
 }
 
 t.test('a domain that calls too often is answered 429, others are not', async (t) => {
@@ -31,7 +39,7 @@ t.test('a domain that calls too often is answered 429, others are not', async (t
   const over = answers.filter(({ status }) => status !== 200);
   t.equal(over.length, 20);
   for (const answer of over) refused(t, answer, 429);
-  refused(t, await a.post(online, { name: '1', nick: 'One' }), 429, true);
+  refused(t, await a.post(online, { name: '1', nick: 'One' }), 429, 'success');
   t.strictSame(await b.presences('1'), { 1: 'available' });
   const polls = await Promise.all(Array.from({ length: 20 }, () => openPoll(server, ticket, { domain: siteB.domain })));
   await polls.at(-1)?.sent;
@@ -93,7 +101,7 @@ t.test('a domain’s own limit counts before the server’s', async (t) => {
   t.match(await server.site(siteA).post('/v5/messages', long), { status: 400, body: { detail: /\bbody\b/ } });
   t.equal((await server.site(siteB).post('/v5/messages', long)).status, 200);
   await server.site(siteA).online('1');
-  refused(t, await server.site(siteA).post(online, { name: '2', nick: 'Two' }), 503, true);
+  refused(t, await server.site(siteA).post(online, { name: '2', nick: 'Two' }), 503, 'success');
   await server.site(siteB).online('1');
   await server.site(siteB).online('2');
 });
@@ -105,14 +113,14 @@ t.test('one endpoint more than the domain may have is answered 503', async (t) =
   const site = server.site();
   const { ticket } = await site.online('1');
   await site.online('vid:2');
-  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, true);
+  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, 'success');
   t.strictSame(await site.presences('1', 'vid:2', '3'), { 1: 'available', 'vid:2': 'available' });
   await site.online('1');
   await server.site(siteB).online('3');
   const further = await site.online('vid:2');
   await site.offline(further.ticket);
   clock.advance(times.graceMs);
-  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, true);
+  refused(t, await site.post(online, { name: '3', nick: 'Three' }), 503, 'success');
   await site.offline(ticket);
   clock.advance(times.graceMs);
   t.strictSame(await site.presences('1'), { 1: 'available' }, 'its other client is there');
@@ -134,7 +142,7 @@ t.test('an endpoint that goes offline makes room for another', async (t) => {
 t.test('one client more than an endpoint may have is answered 503', async (t) => {
   const site = (await testServer(t, { limits: { clientsPerEndpoint: 2 } })).site();
   const tabs = [await site.arrive('1', { client: 'a' }), await site.arrive('1')];
-  refused(t, await site.post(online, { name: '1', nick: 'One' }), 503, true);
+  refused(t, await site.post(online, { name: '1', nick: 'One' }), 503, 'success');
   await site.online('2');
   for (const tab of tabs) t.strictSame(await tab.before(), []);
   const renewed = await site.arrive('1', { client: 'a' });
@@ -168,7 +176,7 @@ t.test('one address may hold as many connections as the limit says and no more',
   await openPoll(server, four.ticket);
   await openPoll(server, five.ticket);
   const tooMany = await poll(server, six.ticket, { headers: { origin: 'https://page.example' } }).answer;
-  refused(t, tooMany, 429);
+  refused(t, tooMany, 429, 'retryAfter');
   t.equal(tooMany.headers['access-control-allow-origin'], '*', 'a page may read why');
   const socket = new WebSocketClient(server);
   socket.socket.on('open', () => socket.send(`subscribe ${siteA.domain} ${six.ticket}`));
@@ -199,7 +207,7 @@ t.test('connections of one address are counted over all protocols together', asy
   await t.rejects(client(t, url), 'by TCP');
   await t.rejects(client(t, `ws://${server.host}/mqtt`), 'by WebSocket');
   const { ticket } = await server.site().online('2');
-  refused(t, await poll(server, ticket).answer, 429);
+  refused(t, await poll(server, ticket).answer, 429, 'retryAfter');
 });
 
 /** Ways to a connection that is counted: a WebSocket, MQTT by one, and a poll for which something waits. */
