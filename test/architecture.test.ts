@@ -34,6 +34,15 @@ t.test('the source keeps its rules', async (t) => {
   t.strictSame(violations(sources), []);
 });
 
+t.test('no page has a merge that is not resolved', async (t) => {
+  const pages = ['', 'docs'].flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((name) => (name.endsWith('.md') ? [join(folder, name)] : [])),
+  );
+  t.ok(pages.length > 10, `finds ${pages.length} pages`);
+  const unresolved = pages.filter((page) => /^(?:<{7}|>{7}) /m.test(readFileSync(join(root, page), 'utf8')));
+  t.strictSame(unresolved, []);
+});
+
 const bad: readonly (readonly [rule: string, path: string, text: string])[] = [
   ['actors import no protocol', 'src/actors/user.ts', "import { a } from '../protocols/frame.js';"],
   ['actors import no http', 'src/actors/user.ts', "import type { A } from '../http/app.js';"],

@@ -47,7 +47,7 @@ t.test('a refusal says when to come again where that helps', async (t) => {
 });
 
 t.test(
-  'the browsers of event streams that are closed for they have moved come again one after the other',
+  'browsers whose event streams are closed because their clients have moved come again one after the other',
   async (t) => {
     const { host, domain } = testMachine(t);
     const broker = new TestBroker({} as never, host.context, host.context.domains as never);

@@ -184,11 +184,7 @@ t.test(
     t.match(await of([url], 3), [there, { level: 'failure', text: /not in a cluster/ }, power]);
     const nameless = { ...config.cluster, nats: [url], store: 'jetstream' as const };
     const found = await jetStreamFindings({ ...config, cluster: nameless });
-    t.match(
-      found.at(-1),
-      { level: 'warning', text: /no name/, advice: /cluster\.node/ },
-      'a name of the node is missed',
-    );
+    t.match(found.at(-1), { level: 'warning', text: /no name/, advice: /cluster\.node/ }, 'the node has no name');
     const { url: without } = await natsServer(t);
     t.match(await of([without]), [{ level: 'failure', text: /no JetStream/, advice: /--jetstream/ }]);
     t.match(await of([], 1, './data'), [{ level: 'ok', text: 'workers get one, in ./data/jetstream' }]);

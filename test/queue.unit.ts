@@ -203,7 +203,7 @@ t.test('a client that goes on from ever earlier positions makes its queue no lon
 });
 
 t.test(
-  'who keeps messages is told before which one stands what a connection gives back, the last of it first',
+  'of what a connection gives back the keeper of messages is told before which one each stands, the last one first',
   async (t) => {
     const told: unknown[] = [];
     const metrics = new Metrics().domain('a.example');

@@ -190,7 +190,7 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       return true;
     case 'seen':
     case 'missed':
-      // It keeps the place of the first one, which has said it.
+      // The first one of its kind has said the same: it keeps that one's place.
       late.set(message.kind, message);
       return true;
     case 'pass':
@@ -244,7 +244,7 @@ function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<Endpoi
   const { runtime } = state.domain;
   const { moving } = state;
   state.moving = null;
-  // Their connections have ended, as when a client goes.
+  // The connections of the endpoint's clients were closed for the move: what these have not confirmed waits, as when a client goes.
   if (!isConnected(state)) for (const client of state.clients) keepUnconfirmed(state, client);
   if (moving?.isLeaving) for (const message of moving.late.values()) self.tell(message);
   for (const message of missed) deliver(state, { ...message, relayed: true });

@@ -92,7 +92,8 @@ export class Adoption {
 
   /**
    * A node is not there any more: its incomplete batches are forgotten, and clients of endpoints for which it has not forwarded everything
-   * are told that they may have missed something. None that was answered is lost where the domain is durable `always`.
+   * are told that they may have missed something. Where the domain is durable `always` no message that was answered is lost, and nobody is
+   * told.
    */
   lost(peer: Peer): void {
     this.#pieces.lost(peer);

@@ -32,7 +32,7 @@ export class EndingNodes {
     return true;
   }
 
-  /** Calls `done` when those of some nodes that end are gone, and what waited for that has gone on. `hasWaited`: whether any does end. */
+  /** Calls `done` when those of these nodes that end are gone, and what waited for that has gone on. `hasWaited`: whether any of them ends. */
   whenGone(nodes: Iterable<RemoteNode>, done: (hasWaited: boolean) => void): void {
     if (this.#waiting.size === 0) return done(false);
     const ending = [...nodes].flatMap((node) => this.#waiting.get(node) ?? []);

@@ -114,7 +114,7 @@ interface Others {
 
 export class Leaving {
   isActive = false;
-  /** Whether nothing is handed over any more: what is here yet stays until this node is gone. */
+  /** Whether nothing is handed over any more: what is still here stays until this node is gone. */
   isOver = false;
   /** Endpoints on their way to another node. A callback that is called too early finds that the endpoint, which moves, refuses it. */
   readonly #moving = new Waiters();

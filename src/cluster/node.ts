@@ -374,7 +374,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   gone(peer: Peer, inOrder: boolean): void {
     if (inOrder) this.#store?.readIds(peer);
-    // Where it was killed it has been started again within its lease.
+    // It was heard of until now: it has ended in order, or was killed and started again within its lease.
     if (peer.hiddenAt === 0) takeBack(this, peer, inOrder);
     this.#disconnect(peer);
     this.#store?.orphans.gone(peer);

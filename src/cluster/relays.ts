@@ -104,7 +104,7 @@ export class PacketRelays implements Relays {
 
   /**
    * A node is gone, and with it packets that this node has sent to an endpoint through its part: the endpoint's other parts tell that to
-   * their clients. None that was answered is lost where the domain is durable `always`.
+   * their clients. Where the domain is durable `always` no message that was answered is lost, and nobody is told.
    */
   lost(peer: Peer): void {
     const { domain, items, mesh, handover } = this.options;

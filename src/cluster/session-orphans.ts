@@ -165,7 +165,7 @@ export class SessionOrphans {
       sessions.mover ? sessions.mover.restore(clientId, kept, done) : done(false),
     );
     if (isTaken === null) {
-      // Whoever comes for it begins a new one.
+      // The session is damaged: a client that comes with its id begins a new one.
       records.of(sessions.domain).end(clientId);
       if (claimed > 0) sessions.adopt(clientId, claimed);
       else sessions.release(clientId);

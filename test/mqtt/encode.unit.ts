@@ -52,7 +52,7 @@ t.test('Acknowledgements are as short as they can be', async (t) => {
   t.equal(hex(4, 'pubrel', 1), '62020001');
 });
 
-t.test('The first packet of a process makes no table of 65,536 numbers', async (t) => {
+t.test('the first packet of a process makes no table of 65,536 numbers', async (t) => {
   t.notOk(writeToStream.cacheNumbers);
 });
 
