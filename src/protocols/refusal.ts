@@ -34,8 +34,8 @@ export function writeRetryAfter(res: HttpResponse, { retryAfterS }: ReplyError, 
 
 /**
  * Answers an error and closes the connection. Where the error is UNAVAILABLE, as when the server ends, the answer instead tells the
- * client to close, and what the client sends meanwhile is still read. `status` null: the status line has been written already. `told`: the error as its client is told it
- * (coming-again.ts).
+ * client to close, and what the client sends meanwhile is still read. `status` null: the status line has been written already. `told`: the
+ * error as its client is told it (coming-again.ts).
  */
 export function refuse(
   res: HttpResponse,
