@@ -79,7 +79,7 @@ export class Parting {
     const left = this.#left.length;
     this.options.metrics.left += left;
     const what = { event: 'endpoints left', endpoints: left, of: endpoints.length };
-    log.info(what, `${left} endpoints are in JetStream: other nodes, or this one when it starts again, go on with them`);
+    log.info(what, `${left} endpoints are in JetStream, for other nodes or the next start`);
   }
 
   /** Marks that this node has ended, and of which of its endpoints JetStream does not have all. */
