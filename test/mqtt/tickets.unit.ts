@@ -1,5 +1,6 @@
 /** Tickets' connections with mqtt.js; test/chat.server.ts has them chat. */
 import t from 'tap';
+import { findTicket } from '../../src/protocols/credentials.js';
 import type { Cleaner, Settings } from '../support/server.js';
 import { address, own, TestBroker, testBroker, testMachine } from './support/broker.js';
 import { client } from './support/clients.js';
@@ -286,3 +287,15 @@ t.test(
     }
   },
 );
+
+t.test('A client whose packet cannot wait, as too many of its domain do, is away, and is counted', async (t) => {
+  const { device, broker, host, password } = await phone(t);
+  const { fair } = host.context;
+  Object.assign(fair, { isTurnOf: () => false, isFull: () => true });
+  device.publish(address('tom'), 'x', 1);
+  t.match(await device.received(), [{ cmd: 'disconnect', reasonCode: 0x97 }]);
+  t.ok(device.wire.ended);
+  t.equal(broker.metrics.refused.unavailable, 1);
+  await turn();
+  t.equal(findTicket(broker.domain(), password.toString())?.transport, null);
+});

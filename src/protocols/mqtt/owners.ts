@@ -37,7 +37,7 @@ export class FairOwner implements ConnectionOwner {
     // What a client acknowledges mostly causes nothing else, and a turn that is requested for it would cost more than it does.
     const isSmall = packet.cmd === 'puback' && this.fair.isAlone(this.domain);
     if (isSmall || this.fair.isTurnOf(this.domain)) return this.owner.received(packet);
-    if (this.fair.isFull(this.domain)) return this.connection.disconnect(REASON.quotaExceeded);
+    if (this.fair.isFull(this.domain)) return this.#refuse();
     this.fair.wait(this.domain, () => this.owner.received(packet), bytesOf(packet));
   }
 
@@ -51,6 +51,13 @@ export class FairOwner implements ConnectionOwner {
 
   drained(): void {
     this.owner.drained();
+  }
+
+  /** The packet cannot wait with so many others: the connection ends. */
+  #refuse(): void {
+    this.domain.runtime.metrics.refused.unavailable += 1;
+    this.connection.disconnect(REASON.quotaExceeded);
+    this.owner.lost();
   }
 
   /** Does a task after the domain's waiting tasks, at once where none wait. */
