@@ -346,8 +346,7 @@ class RunningServer implements Server {
     const mqtt = this.#mqtt;
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const { metrics } = this.#runtime;
-    const { gate } = this.#context;
-    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(metrics, gate, handler));
+    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(this.#context, handler));
     const get = held((...request) => this.#polls.get(...request));
     const events = held((...request) => this.#events.get(...request));
     const options = held((...request) => this.#polls.options(...request));

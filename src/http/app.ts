@@ -129,15 +129,18 @@ export function addRestApi(app: TemplatedApp, context: Context, ports: () => Pub
     // The body is copied, since uWebSockets.js takes its memory back.
     const kept = Buffer.from(body);
     const go = (): void => (call.isOpen ? run(call, kept, calls) : undefined);
-    context.gate.pass(go, () => call.fail(UNAVAILABLE), body.length);
+    context.gate.pass(go, () => call.fail(toldBy(call.found, UNAVAILABLE)), body.length);
+  }
+
+  /** A refusal as who makes the call is told it, before it is known whether that is a page: of these there may be many. */
+  function toldBy(found: Found | null, error: ReplyError): ReplyError {
+    return found?.route.takesToken ? context.comingAgain.spread(error) : error;
   }
 
   function refuse(res: HttpResponse, error: ReplyError, found: Found | null, isHead = false): void {
-    // Whether a page calls is not known yet; if one does, it must be able to read why it is not let in.
-    const mayBePage = found?.route.takesToken === true;
-    const origin = mayBePage ? '*' : null;
-    const told = mayBePage ? context.comingAgain.spread(error) : error;
-    sendError(res, metrics, told, found?.route.errorFields, isHead, {}, origin);
+    // A page that calls must be able to read why it is not let in.
+    const origin = found?.route.takesToken ? '*' : null;
+    sendError(res, metrics, toldBy(found, error), found?.route.errorFields, isHead, {}, origin);
     metrics.route(found?.route.name ?? NO_ROUTE).answered(error.status, 0);
   }
 

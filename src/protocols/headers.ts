@@ -6,6 +6,7 @@
 import { badRequest, HEADERS_TOO_LARGE, type ReplyError, UNAVAILABLE, UPGRADE_REQUIRED } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from '../uws.js';
+import type { ComingAgain } from './coming-again.js';
 import type { Gate } from './gate.js';
 import { refuse } from './refusal.js';
 
@@ -156,10 +157,16 @@ function copyOf(req: HttpRequest): RequestHead {
   return { getQuery: () => query, getHeader: (name: string) => headers.get(name) ?? '' } as RequestHead;
 }
 
+/** What a request that waits for the gate needs of the server. */
+interface Opening {
+  readonly runtime: { readonly metrics: Metrics };
+  readonly gate: Gate;
+  readonly comingAgain: ComingAgain;
+}
+
 /** Runs `handler` for requests without a body when the gate is open; those whose client has gone meanwhile are forgotten. */
 export function whenOpen(
-  metrics: Metrics,
-  gate: Gate,
+  { runtime: { metrics }, gate, comingAgain }: Opening,
   handler: (res: HttpResponse, req: RequestHead, headers: Headers) => void,
 ): (res: HttpResponse, req: HttpRequest, headers: Headers) => void {
   return (res, req, headers) => {
@@ -172,7 +179,7 @@ export function whenOpen(
     const cork = (task: () => void) => () => void (isThere && res.cork(task));
     const refuseHeld = (): void => {
       metrics.refused.unavailable += 1;
-      refuse(res, '503 Service Unavailable', UNAVAILABLE, null, { ...UNAVAILABLE, saysWhen: true });
+      refuse(res, '503 Service Unavailable', UNAVAILABLE, null, comingAgain.told(UNAVAILABLE));
     };
     gate.pass(
       cork(() => handler(res, held, headers)),

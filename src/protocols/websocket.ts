@@ -151,7 +151,7 @@ export class WebSocketAdapter {
         clientText(domain, client, text, { backlogBytes: socket.ws.getBufferedAmount(), reply, confirms });
       };
       // Where too many tasks of the domain wait already, the call cannot wait too: the socket is closed, and the client comes later.
-      if (this.context.fair.isFull(domain)) return this.#refuse(socket, UNAVAILABLE, CLOSE.tryAgainLater);
+      if (this.context.fair.isFull(domain)) return this.#refuseBusy(socket);
       return void this.context.fair.pass(domain, call, text.length);
     }
     if (position !== undefined) socket.says(position);
@@ -172,12 +172,7 @@ export class WebSocketAdapter {
     socket.locating = true;
     this.#silent.cancel(socket);
     const go = (): void => (socket.ws ? this.#find(socket, text) : undefined);
-    const refuse = (): void => {
-      const { webSocketCode, name } = CLOSE.shutdown;
-      this.context.runtime.metrics.refused.unavailable += 1;
-      socket.ws?.end(webSocketCode, name);
-    };
-    this.context.gate.pass(go, refuse, text.length);
+    this.context.gate.pass(go, () => this.#refuseBusy(socket), text.length);
   }
 
   #find(socket: Socket, text: string): void {
@@ -217,6 +212,12 @@ export class WebSocketAdapter {
     socket.client = client;
     if (!socket.counting) socket.ws.send(SUBSCRIBED_FRAME);
     client.endpoint.tell({ kind: 'attach', client, transport: socket });
+  }
+
+  /** What a socket has sent cannot wait with so much else that does. */
+  #refuseBusy(socket: Socket): void {
+    this.context.runtime.metrics.refused.unavailable += 1;
+    this.#refuse(socket, UNAVAILABLE, CLOSE.tryAgainLater);
   }
 
   #refuse(socket: Socket, error: ReplyError, reason: CloseReason): void {

@@ -313,7 +313,6 @@ export class MqttHost implements Host {
     return new FairOwner(transport, domain, connection, this.context.fair);
   }
 
-  /** `text`: for people, where the client takes a text. */
   #refuseUnavailable(connection: Connection, packet: Connect, againS = UNAVAILABLE.retryAfterS): null {
     return this.#refuse(connection, packet, REASON.serverUnavailable, 'unavailable', againS);
   }
