@@ -4,7 +4,8 @@ import { parseTarget, type Target } from '../src/actors/address.js';
 import type { Client } from '../src/actors/client.js';
 import type { Domain } from '../src/actors/domain.js';
 import type { Packet } from '../src/actors/packet.js';
-import { badRequest, isReplyError, OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError } from '../src/errors.js';
+import { badRequest, isReplyError, OUT_OF_DISK, OUT_OF_MEMORY, type ReplyError, UNAVAILABLE } from '../src/errors.js';
+import { clientCall } from '../src/protocols/client-calls.js';
 import { online } from '../src/protocols/commands.js';
 import { findTicket } from '../src/protocols/credentials.js';
 import { Parameters } from '../src/protocols/parameters.js';
@@ -14,6 +15,11 @@ import { own, testMachine } from './mqtt/support/broker.js';
 import { ManualClock } from './mqtt/support/clock.js';
 import { SlowDisk } from './mqtt/support/disk.js';
 import type { Cleaner, Settings } from './support/server.js';
+
+/** A disk as a node of a cluster has it, which never says that it has written. */
+class NodeDisk extends SlowDisk {
+  override readonly node: string | null = 'one';
+}
 
 /** A client of a new endpoint, and the packets that come for it. */
 async function come(domain: Domain, name: string, rooms = ''): Promise<{ client: Client; packets: Packet[] }> {
@@ -46,7 +52,11 @@ async function machine(t: Cleaner, overrides: Settings = {}, store: Store | null
   const clock = new ManualClock();
   const { domain } = testMachine(t, overrides, clock, store);
   const jack = await come(domain, 'jack', 'r1');
-  const send = (to: string, fields: Record<string, string> | (() => Parameters | ReplyError), handled?: () => void) =>
+  const send = (
+    to: string,
+    fields: Record<string, string> | (() => Parameters | ReplyError),
+    handled?: (sent: unknown) => void,
+  ) =>
     sendMessage(
       domain,
       jack.client,
@@ -139,4 +149,29 @@ t.test('A client’s message to somebody offline is refused while the disk is fu
   for (const to of ['jack', 'gid:r1']) t.equal(send(to, { body: 'x' }), null, `${to} needs no disk`);
   disk.isFull = false;
   t.equal(send('tom', { body: 'x' }), null);
+});
+
+t.test('A client is told of a message that is not kept in time, as JetStream does not answer', async (t) => {
+  const { clock, domain, jack, send } = await machine(
+    t,
+    { data: 'unopened', domains: [{ ...own, offline: true, clientSend: ['mqtt', 'websocket'] }] },
+    new NodeDisk(),
+  );
+  const tom = await come(domain, 'tom');
+  await new Promise((gone) => tom.client.endpoint.tell({ kind: 'offline', client: null, reply: gone }));
+  clock.advance(600_000);
+  await new Promise(setImmediate);
+  const told: unknown[] = [];
+  t.equal(
+    send('tom', { body: 'x' }, (sent) => told.push(sent)),
+    null,
+  );
+  const replies: unknown[] = [];
+  const call = new Parameters(Object.entries({ call: 'message', ref: '1', to: 'tom', body: 'x' }));
+  clientCall(domain, jack.client, 'websocket', call, (json) => replies.push(JSON.parse(json)));
+  await new Promise(setImmediate);
+  t.strictSame([told, replies], [[], []]);
+  clock.advance(5000);
+  t.strictSame(told, [UNAVAILABLE]);
+  t.strictSame(replies, [{ reply: '1', status: 'error', message: 'unavailable', retryAfter: 5 }]);
 });

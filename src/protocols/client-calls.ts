@@ -64,7 +64,9 @@ function message({ domain, client, way, parameters, reply }: Asked): void {
   const targets = isList(to) ? receiversOf(domain, to, room ? 'gid' : 'uid') : null;
   const known = targets && !isReplyError(targets) ? targets : null;
   const asking = { way, targets: known, fields: () => parameters, isAsked: true };
-  const refused = sendMessage(domain, client, asking, (sent) => reply(sent ? { sent } : DONE));
+  const refused = sendMessage(domain, client, asking, (sent) =>
+    reply(sent && !isReplyError(sent) ? { sent } : (sent ?? DONE)),
+  );
   if (refused) reply(refused.fault === 'target' && targets && isReplyError(targets) ? targets : refused.error);
 }
 

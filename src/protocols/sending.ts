@@ -102,13 +102,14 @@ function bodyFault(domain: Domain, targets: readonly Target[], body: unknown): S
 /**
  * Sends a message from the client's endpoint, whatever its fields say of the sender; its type follows the targets where
  * they name none. Answers why it is refused, or null: then `handled` is called when the message has been handed on or,
- * where it waits for a receiver on disk, when it has been written. It is told what has become of the message; null: nobody asked.
+ * where it waits for a receiver on disk, when it has been written. It is told what has become of the message; null: nobody asked; an error
+ * where that is not known, since the receiver's node or the store does not answer, and the client is to send it again.
  */
 export function sendMessage(
   domain: Domain,
   client: NamedClient,
   message: ClientMessage,
-  handled: (sent: Sent | null) => void = () => undefined,
+  handled: (sent: Sent | null | ReplyError) => void = () => undefined,
 ): SendingRefusal | null {
   const { targets, expiresAt = null } = message;
   const refused = sendingRefusal(domain, client, message);
@@ -124,10 +125,6 @@ export function sendMessage(
   if (isReplyError(letter)) return refusal('fields', letter);
   const { isAsked = letter.isAsked } = message;
   const sent = { ...letter, fromClient: true, expiresAt, isAsked };
-  const known = (result: Sent | null | ReplyError): void => {
-    // After an error no acknowledgement is sent: the receiver's node may be gone with the message, and the client sends it again.
-    if (result === null || !isReplyError(result)) handled(result);
-  };
-  post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), known);
+  post(domain, client.address, sent, (outgoing) => sendFrom(client, outgoing), handled);
   return null;
 }

@@ -1,10 +1,9 @@
 /** What CONNACK, SUBACK and UNSUBACK say of a session that is kept is on disk before they go out. */
 import type { ISubscribePacket, IUnsubscribePacket } from 'mqtt-packet';
 import t from 'tap';
-import type { Packet } from '../../src/actors/packet.js';
 import { systemClock } from '../../src/clock.js';
 import type { MqttHost } from '../../src/protocols/mqtt/host.js';
-import { address, own, testMachine } from './support/broker.js';
+import { testMachine } from './support/broker.js';
 import { payloads, TestDevice, turn } from './support/device.js';
 import { SlowDisk } from './support/disk.js';
 
@@ -150,43 +149,3 @@ t.test('CONNACK of a session that is resumed does not wait for a full disk', asy
   const device = new TestDevice(host);
   t.match(await device.connect('kept', kept), [{ cmd: 'connack', sessionPresent: true }]);
 });
-
-for (const version of [5, 4] as const) {
-  for (const qos of [1, 2] as const) {
-    t.test(
-      `${version === 5 ? '5.0' : '3.1.1'}, QoS ${qos}: a message whose receiver's node does not answer is not promised`,
-      async (t) => {
-        const disk = new SlowDisk();
-        const { host, domain } = testMachine(t, { domains: [{ ...own, durability: 'always' }] }, systemClock, disk);
-        const sent: Packet[] = [];
-        // Another node has the receiver.
-        domain.cluster.toEndpoint = (packet) => sent.push(packet) > 0;
-        const device = new TestDevice(host, version);
-        await device.connect('site');
-        const say = () => device.publish(address('ada'), '{"from":"bob","body":"hello"}', qos);
-        say();
-        await turn();
-        disk.commit();
-        t.strictSame([await device.received(), sent.length], [[], 1], 'nobody has it for certain');
-        sent[0]?.receipt?.report('unknown');
-        await turn();
-        disk.commit();
-        const cmd = qos === 1 ? 'puback' : 'pubrec';
-        const answers = (await device.received()) as { readonly cmd: string; readonly reasonCode?: number }[];
-        t.strictSame(
-          [answers.map((one) => [one.cmd, one.reasonCode]), device.wire.ended],
-          version === 5 ? [[[cmd, 0x83]], false] : [[], true],
-        );
-        if (version === 4) return;
-        say();
-        await turn();
-        sent[1]?.receipt?.report('delivered');
-        for (let n = 0; n < 8; n += 1) {
-          await turn();
-          disk.commit();
-        }
-        t.match(await device.received(), [{ cmd, reasonCode: 0 }], 'sent again it is a new one');
-      },
-    );
-  }
-}

@@ -18,9 +18,9 @@ import { publicationOf } from './frame-publication.js';
 import type { InFlight } from './inflight.js';
 import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe } from './packets.js';
 import { refuse } from './publish.js';
-import { ACCEPTED, sendTo } from './publish-to-address.js';
+import { type Outcome, sendTo } from './publish-to-address.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
-import { acknowledgeCopy, acknowledgeLater, exceeds, keep, release } from './received.js';
+import { acknowledgeCopy, exceeds, mustEnd, type Pending, pend, REFUSED, release, settle } from './received.js';
 
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
@@ -204,25 +204,25 @@ export class ClientTransport implements ConnectionOwner, Transport {
 
   #publish(packet: Publish): void {
     const { connection, domain, client } = this;
-    const { received } = this.#session;
+    const session = this.#session;
     const { qos, id } = packet;
-    if (qos === 2 && received.has(id)) return acknowledgeCopy(connection, packet)();
+    if (qos === 2 && session.received.has(id)) return acknowledgeCopy(session, connection, packet)();
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
-    let outcome = ACCEPTED;
-    const ready = qos > 0 ? acknowledgeLater(connection, packet, () => outcome) : () => undefined;
-    const sent = sendTo(domain, client, packet, (accepted) => {
-      outcome = accepted;
-      ready();
-    });
-    if (sent.reason === 0) {
-      if (qos !== 2) return;
-      keep(received, connection, id);
-      this.sessions.changed(client);
-      return;
-    }
-    outcome = sent;
-    refuse(domain, connection, packet, outcome);
-    ready();
+    const pending = qos > 0 ? pend(session, connection, packet) : null;
+    const sent = sendTo(domain, client, packet, (outcome) => this.#known(packet, pending, outcome));
+    if (sent.reason >= REFUSED) this.#known(packet, pending, sent);
+    else if (qos === 2) this.sessions.changed(client);
+  }
+
+  /** What becomes of a publication is known; its client may be connected anew since it has sent it. `pending`: null at QoS 0. */
+  #known(packet: Publish, pending: Pending | null, outcome: Outcome): void {
+    const session = this.#session;
+    if (outcome.reason >= REFUSED) refuse(this.domain, this.connection, packet, outcome);
+    if (!pending) return;
+    if (settle(session, pending, outcome)) this.sessions.changed(this.client);
+    if (!mustEnd(pending)) return pending.ready();
+    const { transport } = session;
+    if (transport?.connection === pending.connection) transport.#breach(REASON.quotaExceeded);
   }
 
   #acknowledged(packet: Ack): void {

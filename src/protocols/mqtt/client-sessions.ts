@@ -10,6 +10,7 @@ import type { ClientTransport } from './client-session.js';
 import { Inflight } from './inflight.js';
 import type { Connect, Will } from './packets.js';
 import { dropRefused, sendTo } from './publish-to-address.js';
+import type { Pending } from './received.js';
 import { SessionWill } from './will.js';
 
 /** Packets of one topic that follow each other and expire together: one publication. Those that have had to go are no longer in it. */
@@ -29,6 +30,8 @@ export class ClientSession {
   readonly inflight = new Inflight<Batch>();
   /** QoS 2 publications received and not released yet. */
   readonly received = new Set<number>();
+  /** Those of them whose outcome is not known yet. */
+  readonly pending = new Map<number, Pending>();
   readonly will: SessionWill;
   /** Seconds that the session outlives its connection. */
   expiryS = 0;

@@ -85,6 +85,7 @@ export function resetSession(state: SessionState): void {
   state.outbound.clear();
   for (const id of state.received) state.journal?.release(id);
   state.received.clear();
+  state.pending.clear();
 }
 
 /** The delay of the will is over, or the session has ended: publishes the will, and forgets a session that has ended. */

@@ -34,8 +34,9 @@ export const ACCEPTED: Outcome = Object.freeze({ reason: 0, text: '' });
 /** The outcome of a message that is not known yet: its publisher is told later. */
 export const PENDING: Outcome = Object.freeze({ reason: 0, text: '' });
 
-/** What a publisher is told of a message that was accepted; null: it has not asked. */
-function accepted(sent: Sent | null): Outcome {
+/** What a publisher is told of a message that was sent; null: it has not asked. */
+function outcomeOf(sent: Sent | null | ReplyError): Outcome {
+  if (sent && isReplyError(sent)) return invalid(sent);
   const outcome = sent?.outcomes[0]?.[1];
   if (!sent || !outcome) return ACCEPTED;
   const said = [
@@ -120,7 +121,7 @@ export const MEMORY_FULL: Outcome = {
 export const DISK_FULL: Outcome = { reason: REASON.quotaExceeded, text: 'the disk is full', drop: 'quotaExceeded' };
 
 /** It is not known whether a message is where it has to be, and its publisher is to send it again. */
-const UNKNOWN: Outcome = { reason: REASON.implementationSpecific, text: 'send it again', drop: 'quotaExceeded' };
+export const UNKNOWN: Outcome = { reason: REASON.implementationSpecific, text: 'send it again', drop: 'quotaExceeded' };
 
 function invalid({ status, detail }: ReplyError): Outcome {
   if (status === 429) return TOO_MANY_MESSAGES;
@@ -190,8 +191,7 @@ export function pushTo(
   const isAwaited = isAsked || (publication.qos > 0 && domain.answersFromDisk);
   let outcome = isAwaited ? PENDING : ACCEPTED;
   const reply = (result: Sent | null | ReplyError) => {
-    if (result && isReplyError(result)) outcome = invalid(result);
-    else if (isAwaited) outcome = accepted(result);
+    if (isAwaited || (result && isReplyError(result))) outcome = outcomeOf(result);
     if (isAwaited) answered(outcome);
   };
   push(domain, fields, reply, expiresAtOf(domain, publication));
@@ -205,7 +205,7 @@ export const TOO_MANY_MESSAGES: Outcome = {
 };
 
 /** What an MQTT client is told of a message that its domain does not take from it. */
-function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefusal): Outcome {
+function refusalOf(domain: Domain, topic: string, { fault, error }: SendingRefusal): Outcome {
   switch (fault) {
     case 'notAllowed':
       return refusal(REASON.notAuthorized, error.detail);
@@ -226,7 +226,7 @@ function outcomeOf(domain: Domain, topic: string, { fault, error }: SendingRefus
 
 /**
  * A ticket's client publishes to an address: a message from its endpoint, whatever the payload says of the sender. `handled` is called
- * once where it is accepted, perhaps before this returns.
+ * once where this answers `ACCEPTED`, perhaps before: with `UNKNOWN` where the client is to send the message again.
  */
 export function sendTo(
   domain: Domain,
@@ -245,6 +245,6 @@ export function sendTo(
   };
   const expiresAt = expiresAtOf(domain, publication);
   const message = { way: 'mqtt', targets: target && [target], fields, expiresAt } as const;
-  const refused = sendMessage(domain, client, message, (sent) => handled(accepted(sent)));
-  return refused ? outcomeOf(domain, topic, refused) : ACCEPTED;
+  const refused = sendMessage(domain, client, message, (sent) => handled(outcomeOf(sent)));
+  return refused ? refusalOf(domain, topic, refused) : ACCEPTED;
 }

@@ -18,7 +18,19 @@ import {
   TOO_MANY_MESSAGES,
 } from './publish-to-address.js';
 import { REASON } from './reason.js';
-import { acknowledgeCopy, acknowledgeLater, acknowledgeNow, exceeds, keep, REFUSED, release } from './received.js';
+import {
+  acknowledgeCopy,
+  acknowledgeLater,
+  acknowledgeNow,
+  exceeds,
+  keep,
+  mustEnd,
+  type Pending,
+  pend,
+  REFUSED,
+  release,
+  settle,
+} from './received.js';
 import type { SessionMessage, SessionState } from './session.js';
 
 const UNHEARD: Outcome = { reason: REASON.noMatchingSubscribers, text: '' };
@@ -74,7 +86,7 @@ export function publishFromClient(
   const { qos, id, topic } = packet;
   broker.domain.metrics.mqtt.received += 1;
   if (qos === 2 && received.has(id)) {
-    tellWhenStored(state, self, acknowledgeCopy(connection, packet));
+    tellWhenStored(state, self, acknowledgeCopy(state, connection, packet));
     return 0;
   }
   if (qos > 0 && exceeds(connection, broker.context.config().mqtt.receiveMaximum)) return REASON.receiveMaximumExceeded;
@@ -90,33 +102,34 @@ function publishToAddress(
   self: Ref<SessionMessage>,
 ): number {
   let outcome = ACCEPTED;
-  let ready: (() => void) | null = null;
+  let pending: Pending | null = null;
   outcome = accept(state.broker, packet, self, (answer) => {
     outcome = answer;
-    if (ready && answer.reason >= REFUSED) self.tell({ kind: 'unsent', connection, packet, ready });
-    else if (ready) tellWhenStored(state, self, ready, packet.retain);
+    const known = pending;
+    if (known && answer.reason >= REFUSED) self.tell({ kind: 'unsent', pending: known, outcome });
+    else if (known) tellWhenStored(state, self, () => acknowledgePending(state, known, answer), packet.retain);
   });
   if (outcome !== PENDING) return conclude(state, connection, packet, outcome, self);
-  keepReceived(state, connection, packet);
-  ready = acknowledgeLater(connection, packet, () => outcome);
+  pending = pend(state, connection, packet);
+  if (packet.qos === 2) state.journal?.receive(packet.id);
   return 0;
 }
 
-/**
- * Refuses a publication that has been taken, and that its client is to send again: 3.1.1 knows only acknowledgements that promise, so there
- * the connection ends. Answers 0, or the reason code with which it does.
- */
+function acknowledgePending(state: SessionState, pending: Pending, outcome: Outcome): void {
+  settle(state, pending, outcome);
+  pending.ready();
+}
+
+/** Refuses a publication that has been taken. Answers 0, or the reason code with which the connection ends. */
 export function refuseLate(
-  { received, journal }: SessionState,
-  { connection, packet, ready }: Extract<SessionMessage, { kind: 'unsent' }>,
+  state: SessionState,
+  { pending, outcome }: Extract<SessionMessage, { kind: 'unsent' }>,
 ): number {
-  const { qos, id } = packet;
-  if (qos === 2 && received.delete(id)) {
-    connection.unreleased -= 1;
-    journal?.release(id);
-  }
-  if (connection.version !== 5) return REASON.quotaExceeded;
-  ready();
+  const { connection, packet } = pending;
+  refuse(state.broker.domain, connection, packet, outcome);
+  if (settle(state, pending, outcome)) state.journal?.release(packet.id);
+  if (!mustEnd(pending)) pending.ready();
+  else if (connection === state.connection) return REASON.quotaExceeded;
   return 0;
 }
 

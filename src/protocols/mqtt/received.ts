@@ -6,12 +6,28 @@
 import type { Connection } from './connection.js';
 import { encodeAck } from './encode.js';
 import type { Publish } from './packets.js';
-import type { Outcome } from './publish-to-address.js';
+import { ACCEPTED, type Outcome, UNKNOWN } from './publish-to-address.js';
 
 /** As many as there are packet identifiers. */
 const MAX_IN_FLIGHT = 65_535;
 /** Reason codes from here on say that a publication is refused. */
 export const REFUSED = 0x80;
+
+/** A publication of QoS 1 or 2 whose outcome is not known yet. */
+export interface Pending {
+  readonly packet: Publish;
+  /** Where it is to be acknowledged: the connection by which its client has sent it last. */
+  connection: Connection;
+  outcome: Outcome;
+  /** Lets the acknowledgement go out, which says the outcome. */
+  ready: () => void;
+}
+
+/** What a session has received of QoS 2: identifiers that are not released yet, and those of them whose outcome is not known yet. */
+export interface Received {
+  readonly received: Set<number>;
+  readonly pending: Map<number, Pending>;
+}
 
 /**
  * Whether one more publication is more than the client may have in flight [MQTT-3.3.4-7]; 3.1.1 knows no such bound.
@@ -43,9 +59,49 @@ export function acknowledgeNow(connection: Connection, packet: Publish, outcome:
   else acknowledge(connection, packet, outcome);
 }
 
-/** A QoS 2 publication came again: it is acknowledged, behind the first of its copies, and not handed on [MQTT-4.3.3-10]. */
-export function acknowledgeCopy(connection: Connection, { id }: Publish): () => void {
-  return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));
+/** Gives a publication whose outcome is not known yet its place among the acknowledgements; one of QoS 2 keeps its identifier. */
+export function pend(session: Received, connection: Connection, packet: Publish): Pending {
+  const pending: Pending = { packet, connection, outcome: ACCEPTED, ready: () => undefined };
+  if (packet.qos === 2) {
+    keep(session.received, connection, packet.id);
+    session.pending.set(packet.id, pending);
+  }
+  pending.ready = acknowledgeLater(connection, packet, () => pending.outcome);
+  return pending;
+}
+
+/** The outcome is known. The identifier of a publication of QoS 2 that is refused is free again [MQTT-4.3.3-9]: answers whether it is. */
+export function settle({ received, pending: all }: Received, pending: Pending, outcome: Outcome): boolean {
+  const { connection, packet } = pending;
+  pending.outcome = outcome;
+  // The session may have begun anew, and its client may use the identifier for another publication.
+  if (all.get(packet.id) !== pending) return false;
+  all.delete(packet.id);
+  if (outcome.reason < REFUSED) return false;
+  free(received, connection, packet.id);
+  return true;
+}
+
+/**
+ * Whether the connection has to end, since its client is to send the publication again: 3.1.1 knows only acknowledgements that promise.
+ */
+export function mustEnd({ connection, outcome }: Pending): boolean {
+  return outcome === UNKNOWN && connection.version !== 5;
+}
+
+/**
+ * A QoS 2 publication came again: it is acknowledged, behind the first of its copies, and not handed on [MQTT-4.3.3-10]. Answers what lets
+ * the acknowledgement go out, once its promise holds; where the outcome is not known yet, that does so.
+ */
+export function acknowledgeCopy({ pending: all }: Received, connection: Connection, packet: Publish): () => void {
+  const { id } = packet;
+  const pending = all.get(id);
+  if (!pending || pending.connection === connection) {
+    return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));
+  }
+  pending.connection = connection;
+  pending.ready = acknowledgeLater(connection, packet, () => pending.outcome);
+  return () => undefined;
 }
 
 /** Sends PUBACK or PUBREC. 3.1.1 knows no refusal: there a publication that is refused is acknowledged all the same. */
@@ -78,7 +134,11 @@ export function release(
   id: number,
   when: (send: () => void) => void = (send) => send(),
 ): void {
+  free(received, connection, id);
+  when(() => connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id)));
+}
+
+function free(received: Set<number>, connection: Connection, id: number): void {
   received.delete(id);
   if (connection.unreleased > 0) connection.unreleased -= 1;
-  when(() => connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id)));
 }

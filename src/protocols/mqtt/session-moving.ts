@@ -222,6 +222,7 @@ function keep(state: SessionState): void {
 function leave(state: SessionState): void {
   state.outbound.clear();
   state.received.clear();
+  state.pending.clear();
   state.alive = false;
 }
 

@@ -19,9 +19,11 @@ import { disconnect, endSession, lost } from './disconnect.js';
 import { PINGRESP } from './encode.js';
 import { sharedPublicationOf } from './frame-publication.js';
 import { Outbound } from './outbound.js';
-import type { Connect, Incoming, Publish, Refused } from './packets.js';
+import type { Connect, Incoming, Refused } from './packets.js';
 import { accepted, acceptWill, acknowledge, publishFromClient, refuseLate } from './publish.js';
+import type { Outcome } from './publish-to-address.js';
 import { REASON, webSocketCodeOf } from './reason.js';
+import type { Pending } from './received.js';
 import { goOn, Replay } from './replay.js';
 import type { SessionJournal } from './session-journal.js';
 import { move, type SessionMoving, type SessionMovingMessage, whileMoving } from './session-moving.js';
@@ -66,8 +68,8 @@ export type SessionMessage =
   | { readonly kind: 'replay' }
   /** A publication that is to be acknowledged has passed one mailbox more on its way to all receivers. */
   | { readonly kind: 'accepted'; readonly ready: () => void; readonly hops: number }
-  /** A publication that has been taken is refused; `ready` has it acknowledged with the reason. */
-  | { readonly kind: 'unsent'; readonly connection: Connection; readonly packet: Publish; readonly ready: () => void }
+  /** A publication that has been taken is refused. */
+  | { readonly kind: 'unsent'; readonly pending: Pending; readonly outcome: Outcome }
   | { readonly kind: 'willDue' }
   | { readonly kind: 'expired' }
   /** The server drains. */
@@ -104,6 +106,8 @@ export interface SessionState {
   subscriptions: Map<string, SessionSubscription>;
   /** Packet identifiers of QoS 2 publications that were received and not released yet. */
   received: Set<number>;
+  /** Those of them whose outcome is not known yet. */
+  readonly pending: Map<number, Pending>;
   /** Seconds that the session outlives its connection. */
   expiryS: number;
   readonly will: SessionWill;
@@ -134,6 +138,7 @@ export function newSession(
     epoch: 0,
     subscriptions: new Map(),
     received: new Set(),
+    pending: new Map(),
     expiryS: 0,
     will: new SessionWill(runtime.clock, (will) => acceptWill(broker, will)),
     cancelExpiry: null,
@@ -158,7 +163,7 @@ function receive(state: SessionState, message: SessionMessage, self: Ref<Session
       accepted(state, message, self);
       return state;
     case 'unsent':
-      if (state.connection === message.connection) answer(state, message.connection, refuseLate(state, message), self);
+      answer(state, message.pending.connection, refuseLate(state, message), self);
       return state;
     case 'replay':
       goOn(state, self);

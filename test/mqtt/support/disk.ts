@@ -2,7 +2,7 @@ import type { Key, Store, Table, TableName } from '../../../src/store/store.js';
 
 /** A disk that writes when it is told to. It was empty when the server started. */
 export class SlowDisk implements Store {
-  readonly node = null;
+  readonly node: string | null = null;
   isFull = false;
   readonly #tables = new Map<TableName, Map<string, unknown>>();
   #waiting: (() => void)[] = [];
