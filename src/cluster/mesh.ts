@@ -237,16 +237,19 @@ export class Mesh {
     this.#tickedAt = now;
     this.#cancelTick = clock.after(this.beatMs, this.#tick);
     this.#beat(0);
-    for (const peer of [...this.peers.values()]) {
-      if (wasAway && peer.up) peer.heardAt = now;
-      if (peer.up && now - peer.heardAt > leaseMs) this.#hide(peer, now);
-      if (peer.hiddenAt > 0 && now - peer.hiddenAt > REMEMBER_MS) this.#forget(peer, false);
-      if (!peer.up) continue;
-      if (peer.stream.look(now, this.beatMs)) peer.suspect = true;
-      peer.asked = false;
-      this.#snapshots.pump(peer);
-    }
-    countNodes(this.options.metrics, this.peers, this.connected);
+    // What has come while this process was busy is read first: a sign of life, or NATS's word that nobody has had a frame.
+    setImmediate(() => {
+      for (const peer of [...this.peers.values()]) {
+        if (wasAway && peer.up) peer.heardAt = now;
+        if (peer.up && now - peer.heardAt > leaseMs) this.#hide(peer, now);
+        if (peer.hiddenAt > 0 && now - peer.hiddenAt > REMEMBER_MS) this.#forget(peer, false);
+        if (!peer.up) continue;
+        if (peer.stream.look(now, this.beatMs)) peer.suspect = true;
+        peer.asked = false;
+        this.#snapshots.pump(peer);
+      }
+      countNodes(this.options.metrics, this.peers, this.connected);
+    });
   };
 
   #hide(peer: Peer, now: number): void {

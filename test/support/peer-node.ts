@@ -1,5 +1,5 @@
 /** A node of a cluster that is made by hand: it joins as the others do, then says whatever a test wants. */
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type NatsConnection, type Subscription } from '@nats-io/transport-node';
 import { PROTOCOL } from '../../src/cluster/mesh.js';
 import type { NatsServer } from './nats.js';
 import type { Cleaner } from './server.js';
@@ -38,6 +38,7 @@ export class PeerNode {
   #seq = 0;
   readonly #frames: ReceivedFrame[] = [];
   #onFrame: (() => void) | null = null;
+  #reading: Subscription | null = null;
 
   private constructor(
     private readonly nats: NatsConnection,
@@ -59,7 +60,7 @@ export class PeerNode {
     t.teardown(() => connection.close());
     const peer = new PeerNode(connection, cluster, name, other, readsAcknowledgements);
     const met = new Promise<void>((resolve) => {
-      connection.subscribe(`${cluster}.node.${hex(name)}`, {
+      peer.#reading = connection.subscribe(`${cluster}.node.${hex(name)}`, {
         callback: (_error, message) => {
           const [kind, , incarnation, , epoch, seq, , items = [], ...acknowledged] = message.json<WireFrame>();
           peer.#to = incarnation;
@@ -79,6 +80,12 @@ export class PeerNode {
   beat(): void {
     const more = this.readsAcknowledgements ? [1] : [];
     this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0, ...more]));
+  }
+
+  /** Reads nothing more, as NATS knows when this resolves. */
+  async stopReading(): Promise<void> {
+    this.#reading?.unsubscribe();
+    await this.nats.flush();
   }
 
   /** The next frame to this node that matches; the frames before it are passed over. */
