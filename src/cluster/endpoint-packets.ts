@@ -52,6 +52,8 @@ type Found = Adopted | 'again';
 export class EndpointPackets {
   /** What waits, by endpoint: it goes on in the order in which it was accepted, by whichever node. */
   readonly #held = new Map<Address, Held[]>();
+  /** What waits for the answers of other nodes that are asked at the end of this turn. */
+  #asking: (() => void)[] = [];
   #count = 0;
   #bytes = 0;
 
@@ -153,7 +155,20 @@ export class EndpointPackets {
       };
       // What other nodes have for it comes before their answers: they have lost the node that is gone, as this one has told them.
       if (!isOpen() || (found !== 'here' && found !== 'again')) end();
-      else this.options.rpc.callAll(this.options.mesh.peers.values(), 'arrived', [], ARRIVED_MS, end);
+      else this.#whenArrived(end);
+    });
+  }
+
+  /** Calls `done` when all has come that other nodes have sent here up to now; for all endpoints that ask in one turn they are asked once. */
+  #whenArrived(done: () => void): void {
+    if (this.#asking.push(done) > 1) return;
+    queueMicrotask(() => {
+      const { rpc, mesh } = this.options;
+      const asking = this.#asking;
+      this.#asking = [];
+      rpc.callAll(mesh.peers.values(), 'arrived', [], ARRIVED_MS, () => {
+        for (const arrived of asking) arrived();
+      });
     });
   }
 

@@ -109,3 +109,25 @@ for (const isElsewhereToo of [false, true]) {
     },
   );
 }
+
+t.test('for all that goes on at once on a living node the others are asked once what they have', async (t) => {
+  const network = new Network(3, 'restart');
+  const [dying, home, other] = network.nodes as [ModelNode, ModelNode, ModelNode];
+  const names = ['ada', 'bob', 'eve'];
+  for (const { domain } of [dying, home]) {
+    for (const name of names) online(domain, parameters({ name, nick: name }), () => undefined);
+    await settle(network);
+  }
+  network.kill(dying);
+  for (const to of names) push(home.domain, parameters({ from: 'carl', to, body: 'hello' }), () => undefined);
+  await turn();
+  let asked = 0;
+  other.rpc.handle('arrived', (_peer, _fields, reply) => {
+    asked += 1;
+    reply(true);
+  });
+  await settle(network);
+  const queued = [...home.domain.tickets.values()].map((client) => client.queued.length);
+  t.strictSame([queued, asked], [[1, 1, 1], 1]);
+  for (const node of network.nodes) node.close();
+});
