@@ -83,10 +83,9 @@ export class Adoption {
   /** Tells endpoints that the node which handed them over has forwarded every packet that had arrived there for them. */
   passed([domain, addresses]: readonly unknown[]): void {
     const cluster = this.options.domain(domain as string);
-    if (!cluster || !Array.isArray(addresses)) return;
-    for (const address of addresses) {
+    for (const address of Array.isArray(addresses) ? addresses : []) {
       this.#coming.delete(address);
-      cluster.tracker.actor(address as Address)?.tell({ kind: 'adopted' });
+      cluster?.tracker.actor(address as Address)?.tell({ kind: 'adopted' });
     }
   }
 

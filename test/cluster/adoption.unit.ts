@@ -18,12 +18,14 @@ function setUp() {
     },
   };
   const domain = { name: 'a.example', runtime: { clock }, endpoint: () => actor };
+  const served = { isServed: true };
   const adoption = new Adoption({
     name: 'n1',
     clock,
     metrics: metrics as ClusterMetrics,
     mesh: { barrier: (done) => done() },
-    domain: () => ({ domain, tracker: { actor: () => actor } }) as unknown as ClusteredDomain,
+    domain: () =>
+      served.isServed ? ({ domain, tracker: { actor: () => actor } } as unknown as ClusteredDomain) : undefined,
     isLeaving: () => false,
   });
   const peer = new Peer('n2', 1, 0, false);
@@ -35,7 +37,7 @@ function setUp() {
     });
     return answer;
   };
-  return { clock, metrics, told, answerTo };
+  return { clock, metrics, told, answerTo, served, lost: () => adoption.lost(peer) };
 }
 
 const kept = { nick: '', show: 'available', status: '', buddies: [], rooms: [], isAway: false, clients: [] };
@@ -89,5 +91,15 @@ t.test('an endpoint that comes from a second node counts as on its way when the 
   t.strictSame(told, ['adopt', 'keep', 'adopt', 'keep']);
   clock.advance(8000);
   t.strictSame(told, ['adopt', 'keep', 'adopt', 'keep', 'adopted']);
+  t.end();
+});
+
+t.test('endpoints of a domain that is removed while they come are forgotten as others are', (t) => {
+  const { clock, told, answerTo, served, lost } = setUp();
+  t.strictSame(answerTo(batchOf(kept, null)), [1]);
+  served.isServed = false;
+  clock.advance(10_000);
+  lost();
+  t.strictSame(told, ['adopt', 'keep'], 'nobody is told what becomes of the node that they came from');
   t.end();
 });
