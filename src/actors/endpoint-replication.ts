@@ -48,8 +48,6 @@ export type ReplicationMessage =
   | { readonly kind: 'confirmedElsewhere'; readonly names: readonly string[]; readonly isConfirmed: boolean }
   /** Packets for the endpoint may be lost between nodes, of which one is gone or was cut off. */
   | { readonly kind: 'missed' }
-  /** What was told before has gone on to the other parts. */
-  | { readonly kind: 'pass'; readonly done: () => void }
   /** Messages that wait on another node, in order, of which clients here may not have had some; of others between them only the names. */
   | { readonly kind: 'unseen'; readonly messages: readonly (Packet | string)[] }
   /** Another node has a part of the endpoint from now on. */
@@ -88,9 +86,6 @@ export function fromReplica(
     case 'missed':
       state.domain.runtime.metrics.cluster.doubted += 1;
       for (const client of state.clients) client.doubt();
-      return state;
-    case 'pass':
-      message.done();
       return state;
     case 'unseen':
       return takeUnseen(state, message.messages);

@@ -113,6 +113,8 @@ export type EndpointMessage =
   | { readonly kind: 'keepEnded'; readonly client: Client; readonly why: string }
   | { readonly kind: 'graceEnded' }
   | { readonly kind: 'inspect'; readonly reply: Reply<EndpointView> }
+  /** What was told before has gone on to the other parts of the endpoint. */
+  | { readonly kind: 'pass'; readonly done: () => void }
   /** Messages are deleted that may wait in the endpoint's queues. */
   | { readonly kind: 'deleted'; readonly deletion: Deletion }
   /** The configuration of the endpoint's service may have changed. */
@@ -194,6 +196,9 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
       return isPresent(state) || state.domain.runtime.grace.has(self) ? state : goOffline(state);
     case 'inspect':
       message.reply(inspect(state));
+      return state;
+    case 'pass':
+      message.done();
       return state;
     case 'configure':
       return configureService(state);
