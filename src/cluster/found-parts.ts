@@ -55,8 +55,13 @@ export function withMore(
   return { ...queues, unseen: [...queues.unseen, ...more], clients: withElders };
 }
 
-/** The part that has the client of a ticket; of two such parts the one that no other node has taken over. */
+/** The part that has the client of a ticket; of several such parts the latest that no other node has taken over. */
 export function partOf(parts: readonly FoundPart[], hash: string): FoundPart | undefined {
   const having = parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash));
-  return having.find(({ adopter }) => adopter === undefined) ?? having[0];
+  return latestOf(having.filter(({ adopter }) => adopter === undefined)) ?? having[0];
+}
+
+/** The part whose record was written last: a node that ends may leave that of a part which it could not know to have gone over. */
+export function latestOf(parts: readonly FoundPart[]): FoundPart | undefined {
+  return [...parts].sort((a, b) => b.revision - a.revision)[0];
 }

@@ -14,7 +14,7 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
-import { homeOf, homesOf, partOf } from './found-parts.js';
+import { homeOf, homesOf, latestOf, partOf } from './found-parts.js';
 import { giveUp } from './giving-up.js';
 import type { HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
@@ -257,9 +257,9 @@ export class Orphans {
   #orphanOf({ domain }: ClusteredDomain, address: Address, parts: readonly FoundPart[]): FoundPart | undefined {
     const isOnline = (domain.tracker.records.get(address)?.parts ?? []).some(({ hidden }) => !hidden);
     const mayBeKilled = isOnline || domain.answersFromDisk || this.options.isFirst();
-    return parts.find(
-      ({ kept, ...part }) => kept && (mayBeKilled || kept.left !== undefined) && !this.#isAlive(...homeOf(part)),
-    );
+    const isOrphan = ({ kept, ...part }: FoundPart): boolean =>
+      kept !== null && (mayBeKilled || kept.left !== undefined) && !this.#isAlive(...homeOf(part));
+    return latestOf(parts.filter(isOrphan));
   }
 
   /** Another node that has an endpoint, or is about to: resolves when this one has heard of that, so that a message can be sent there. */
