@@ -181,7 +181,9 @@ class SimulatedNode {
     const onConflict = (): never => {
       throw new Error('two nodes have one user');
     };
-    return new TicketRecords({ jetstream, stream, node: name, incarnation: this.#node.mesh.incarnation, onConflict });
+    const { incarnation } = this.#node.mesh;
+    const time = { keptMs: Number.POSITIVE_INFINITY, now: Date.now };
+    return new TicketRecords({ jetstream, stream, node: name, incarnation, ...time, onConflict });
   }
 
   #keep(records: TicketRecords, user: number): void {

@@ -45,8 +45,8 @@ export type MovingMessage =
       readonly numberOf: (packet: Packet) => number;
       /** Called for each packet that is delivered to the endpoint here from now on; it sees to the packet's receipt. */
       readonly forward: (deliver: Deliver) => void;
-      /** Called in place of `done` where nothing waits for any client; absent: `done` is called in each case. */
-      readonly quiet?: () => void;
+      /** Called first where nothing waits for any client: where it answers true, `done` is not called. Absent: `done` is called in each case. */
+      readonly quiet?: () => boolean;
       /** Called with the endpoint's state, or with null where there is nothing to hand over. */
       readonly done: (moved: Moved | null) => void;
     }
@@ -152,7 +152,7 @@ function handOver(
   runtime.grace.cancel(self);
   tellConnected(state);
   state.moving = { isLeaving: true, forward, late: new Map() };
-  if (quiet && isQuiet(state)) return quiet();
+  if (quiet && isQuiet(state) && quiet()) return;
   const kept = keptEndpoint(state);
   const queues = keptQueues(state, numberOf);
   done({ kept: { ...kept, clients: kept.clients.map((client, at) => withStamp(client, clients[at])) }, queues });

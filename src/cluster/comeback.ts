@@ -144,14 +144,15 @@ export class Comeback {
     const { name, mesh, records, queues } = this.options;
     const incarnation = node === name ? mesh.incarnation : mesh.peers.get(node)?.incarnation;
     const found: LeftOne[] = [];
-    const unsaid: (readonly [Address, FoundPart])[] = [];
+    const open: (readonly [Address, FoundPart])[] = [];
     await records.readNode(domain.name, node, (address, part, characters) => {
       const isThere = part.incarnation === incarnation || part.adopter !== undefined;
       if (isThere || !part.kept) return;
-      if (part.kept.left === undefined) unsaid.push([address, part]);
-      else found.push([address, node === name && characters <= LONG_CHARACTERS ? part : null]);
+      const isShort = node === name && characters <= LONG_CHARACTERS;
+      if (part.kept.left === undefined || isShort) open.push([address, part]);
+      else found.push([address, null]);
     });
-    for (const [address, part] of unsaid) {
+    for (const [address, part] of open) {
       const whole = await queues.completed(domain.name, address, part);
       if (orNot || whole.kept?.left !== undefined) found.push([address, node === name ? whole : null]);
     }

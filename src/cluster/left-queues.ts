@@ -4,7 +4,8 @@
  * number of pieces, which are in a stream of their own.
  *
  * That stream also has a mark for each node that has left endpoints in this way. It says for all endpoints of the node but those which it
- * names that their records are up to date and nothing waited for them: these records need not say so themselves.
+ * names that their records are up to date and nothing waited for them: these records need not say so themselves. Where the record of one
+ * that it names has queues, more has come than is in these.
  */
 import type { Address } from '../actors/address.js';
 import { isKeptQueues, type KeptQueues } from '../actors/kept.js';
@@ -129,9 +130,11 @@ export class LeftQueues {
   /** A part of a node that is gone, with what the node's mark says of it. Rejects with a JetStreamError. */
   async completed(domain: string, address: Address, part: FoundPart): Promise<FoundPart> {
     const { kept, node, incarnation, adopter } = part;
-    if (!kept || kept.left !== undefined || adopter !== undefined) return part;
+    if (!kept || adopter !== undefined) return part;
     const end = await this.#endOf(`${marksOf(domain, node)}${incarnation}`);
-    if (!end || end.except.has(address)) return part;
+    const isNamed = end?.except.has(address) === true;
+    if (kept.left !== undefined) return isNamed ? { ...part, isIncomplete: true } : part;
+    if (!end || isNamed) return part;
     const clients = kept.clients.map((client) => ({ era: end.era, ...client }));
     return { ...part, kept: { ...kept, clients, left: NOTHING } };
   }

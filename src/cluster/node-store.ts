@@ -88,7 +88,8 @@ export class NodeStore {
     this.#jetstream = jetstream;
     const own = { node: name, incarnation: mesh.incarnation };
     this.#records = new TicketRecords({
-      ...{ jetstream, stream: jetstream.stream('tickets', { ageMs: RECORD_MS }), ...own },
+      ...{ jetstream, stream: jetstream.stream('tickets', { ageMs: RECORD_MS }), keptMs: RECORD_MS, ...own },
+      now: () => clock.now(),
       onConflict: (domain, address, found) => this.orphans.conflict(domains.get(domain), address, found),
     });
     this.#held = new HeldMessages(jetstream.stream('messages', { ageMs: RECORD_MS }), node);

@@ -85,15 +85,22 @@ export class Parting {
   /** Marks that this node has ended, and of which of its endpoints JetStream does not have all. */
   async mark(): Promise<void> {
     const { queues, records, changedIn, start } = this.options;
-    const left = new Set(this.#left.map(({ address }) => address));
+    // What has come for an endpoint since it was written is lost with this node.
+    const whole = this.#left.filter(({ passing }) => passing.items.length === 0);
+    const left = new Set(whole.map(({ address }) => address));
     const domains = new Map(this.#all.map(({ cluster: { domain } }) => [domain.name, domain]));
-    const marks = [...domains.values()].map(({ name, runtime }) => {
-      const here = this.#all.filter(({ cluster }) => cluster.domain.name === name).map(({ address }) => address);
-      const doubtful = new Set([...here, ...changedIn(name).keys(), ...records.unwritten(name)]);
-      const except = [...doubtful].filter((address) => !left.has(address));
-      return queues.end(name, start, runtime.era, except);
+    const doubtful = new Map([...domains.keys()].map((name) => [name, new Set(changedIn(name).keys())]));
+    for (const { cluster, address } of this.#all) doubtful.get(cluster.domain.name)?.add(address);
+    for (const [name, address] of records.unwritten()) doubtful.get(name)?.add(address);
+    let open = domains.size;
+    const marks = [...domains.values()].map(async ({ name, runtime }) => {
+      const except = [...(doubtful.get(name) ?? [])].filter((address) => !left.has(address));
+      if (await queues.end(name, start, runtime.era, except)) open -= 1;
     });
     await within(MARK_MS, Promise.all(marks));
+    if (open === 0) return;
+    const what = { event: 'not marked', domains: open };
+    log.warn(what, 'clients for which nothing waited will be told that they may have missed something');
   }
 
   /** Forgets the endpoints that JetStream has, so that what waits in them is not kept twice. To be called when no node is told any more. */
@@ -158,10 +165,14 @@ export class Parting {
     const now = domain.runtime.clock.now();
     const packets = new NumberedPackets((packet) => items.wire(packet));
     const forward = passed(passing, domain, address);
-    const isWritten = !changedIn(domain.name).has(address) && records.isWritten(domain.name, address);
     const moved = await new Promise<Moved | 'quiet' | null>((done) => {
-      const stop = { kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, done } as const;
-      actor.tell(isWritten ? { ...stop, quiet: () => done('quiet') } : stop);
+      // Asked when the endpoint has stopped: what stood before this in its mailbox may have changed it.
+      const quiet = (): boolean => {
+        const isWritten = !changedIn(domain.name).has(address) && records.isWritten(domain.name, address);
+        if (isWritten) done('quiet');
+        return isWritten;
+      };
+      actor.tell({ kind: 'handOver', reason: CLOSE.shutdown, numberOf: packets.numberOf, forward, quiet, done });
     });
     if (moved === null || moved === 'quiet') return moved;
     return { kept: moved.kept, text: leftText(moved.queues, packets, now) };

@@ -46,14 +46,14 @@ export async function revive(
   revision: number,
 ): Promise<readonly Start[] | null> {
   const { domain } = cluster;
-  const { kept, node, incarnation, adopter } = part;
+  const { kept, node, incarnation, adopter, isIncomplete } = part;
   const target = parseTarget(domain.name, address);
   if (!kept || !target) return null;
   const found = (domain.answersFromDisk ? await held?.read(domain.name, address, homes) : null) ?? NO_MESSAGES;
   const own = kept.left === undefined ? null : await left.read(domain.name, address, [node, incarnation], kept.left);
   // A node that took the part over, and died before it had a record of its own, may have had more than what was left.
   const waiting: Waiting =
-    own && adopter === undefined
+    own && adopter === undefined && !isIncomplete
       ? { ...own, era: null }
       : { ...waitingOf(target, part, own, found), era: `j${revision.toString(36)}` };
   const { queues, packets, era } = waiting;

@@ -35,6 +35,8 @@ export interface FoundPart extends PartRecord {
   readonly address: Address;
   readonly key: string;
   readonly revision: number;
+  /** Whether the node that has left the part's queues had more than that, as it says in its mark; absent: no. */
+  readonly isIncomplete?: boolean;
 }
 
 /** Called with a part's address, its record, and how many characters that has. */
@@ -45,8 +47,8 @@ interface Own {
   /** The revision of the record in JetStream; 0: JetStream has no record. */
   revision: number;
   isWriting: boolean;
-  /** Whether JetStream has taken the last of the writes. */
-  isWritten: boolean;
+  /** When JetStream has taken the last of the writes, in seconds since the epoch, which V8 keeps within the object; -1: it has not. */
+  writtenS: number;
   /** The JSON that is to be written next; null: the record is to be removed; undefined: nothing is to be done. */
   next: string | null | undefined;
   /** Called when there is nothing more to write. */
@@ -61,6 +63,10 @@ export interface TicketRecordsOptions {
   readonly stream: KeptStream;
   readonly node: string;
   readonly incarnation: number;
+  /** How long JetStream keeps a record, in milliseconds. */
+  readonly keptMs: number;
+  /** The time in milliseconds since the epoch. */
+  readonly now: () => number;
   /** Called when another node, or an earlier process of this name, has written a record that this node was about to write. */
   readonly onConflict: (domain: string, address: Address, found: FoundPart) => void;
 }
@@ -96,11 +102,14 @@ export class TicketRecords {
     return this.#unwritten.size;
   }
 
-  /** The endpoints of a domain whose latest records, or removals of them, are not in JetStream yet. */
-  unwritten(domain: string): Address[] {
-    const waiting = [...this.#own].filter(([, own]) => this.#unwritten.has(own)).map(([key]) => key.split('.'));
-    const own = waiting.filter(([name]) => name === word(domain));
-    return own.map(([, address = '']) => `/domain/${domain}/${Buffer.from(address, 'base64url')}` as Address);
+  /** The endpoints whose latest records, or removals of them, are not in JetStream yet, with their domains. */
+  *unwritten(): Iterable<readonly [domain: string, address: Address]> {
+    if (this.#unwritten.size === 0) return;
+    for (const [key, own] of this.#own) {
+      if (!this.#unwritten.has(own)) continue;
+      const [domain, endpoint] = key.split('.').map((word) => Buffer.from(word, 'base64url').toString());
+      yield [domain ?? '', `/domain/${domain}/${endpoint}` as Address];
+    }
   }
 
   /** `left`: the JSON of what this node, which ends, leaves of the part's queues; empty: it does not end. */
@@ -122,10 +131,12 @@ export class TicketRecords {
     else own.waiting = [...own.waiting, done];
   }
 
-  /** Whether the latest record of an endpoint is in JetStream. */
+  /** Whether the latest record of an endpoint is in JetStream, which will keep it for half of its time at least. */
   isWritten(domain: string, address: Address): boolean {
+    const { now, keptMs } = this.options;
     const own = this.#own.get(this.#keyOf(domain, address));
-    return own?.isWritten === true && !own.isWriting && own.next === undefined;
+    if (!own || own.writtenS < 0 || own.isWriting || own.next !== undefined) return false;
+    return now() - own.writtenS * 1000 < keptMs / 2;
   }
 
   /** This node has taken over a part that an earlier process of its name had, whose record it goes on with. */
@@ -204,7 +215,7 @@ export class TicketRecords {
     const own = this.#own.get(key) ?? {
       revision: 0,
       isWriting: false,
-      isWritten: false,
+      writtenS: -1,
       next: undefined,
       waiting: NOBODY,
     };
@@ -236,7 +247,7 @@ export class TicketRecords {
   #wrote(key: string, own: Own, data: string | null, revision: number | JetStreamError): void {
     own.isWriting = false;
     if (this.#own.get(key) !== own) return;
-    own.isWritten = typeof revision === 'number';
+    own.writtenS = typeof revision === 'number' ? Math.floor(this.options.now() / 1000) : -1;
     if (typeof revision === 'number') {
       own.revision = revision;
       if (data === null && own.next === undefined) this.#own.delete(key);

@@ -61,6 +61,15 @@ t.test(
   },
 );
 
+t.test('of an endpoint whose queues were left a mark that names it says that more had come', async (t) => {
+  const left = new LeftQueues(new MemoryStream().portOf({ isDead: false }));
+  await left.end(name, ['n1', 1], 'e1', [address]);
+  const kept = { clients: [], left: { queues: null, packets: [], at: 0 } };
+  const part = { node: 'n1', incarnation: 1, key: 'k', revision: 1, kept } as never;
+  t.strictSame(await left.completed(name, address, part), { ...(part as object), isIncomplete: true });
+  t.equal(await left.completed(name, `${address}2` as Address, part), part);
+});
+
 t.test('a node that would have to name very many endpoints in its mark says nothing', async (t) => {
   const many = Array.from({ length: 30_000 }, (_, n) => `${address}${n}` as Address);
   const { isMarked, left } = await marked(many);

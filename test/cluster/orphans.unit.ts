@@ -53,7 +53,12 @@ class Node {
   readonly peers = new Map<string, Peer>();
   isDead = false;
 
-  constructor(nodeName: string, tickets: MemoryStream, messages: MemoryStream, answersFromDisk = true) {
+  constructor(
+    readonly nodeName: string,
+    tickets: MemoryStream,
+    messages: MemoryStream,
+    answersFromDisk = true,
+  ) {
     const incarnation = 1;
     const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
     const options = {
@@ -61,6 +66,8 @@ class Node {
       stream: tickets.portOf(this),
       node: nodeName,
       incarnation,
+      keptMs: Number.POSITIVE_INFINITY,
+      now: () => 0,
       onConflict: () => undefined,
     };
     this.records = new TicketRecords(options);
@@ -312,6 +319,39 @@ t.test(
     t.equal(await n3.find(), 'here');
     t.strictSame(n3.given, ['one', 'two', 'three']);
     t.match(n3.eras, [/^j/]);
+  },
+);
+
+t.test(
+  'who has what a node left that was sent more, and could not write that, is told that something may be missed',
+  async (t) => {
+    const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+    const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages, false)) as [Node, Node];
+    n1.leave('one');
+    await n2.queues.end(name, ['n1', 1], 'e', [address]);
+    n2.onKeep = () => n2.records.put(name, address, kept);
+    t.equal(await n2.find(), 'here');
+    t.strictSame(n2.given, ['one']);
+    t.match(n2.eras, [/^j/], 'positions are of a new era');
+  },
+);
+
+t.test(
+  'whom a node that has ended was not known to have handed over is taken over from the node that had the user, when that dies',
+  async (t) => {
+    for (const how of ['ticket', 'message']) {
+      const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+      const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+      n1.records.put(name, address, kept);
+      n2.records.put(name, address, kept);
+      n2.hold('one');
+      n3.onKeep = () => n3.records.put(name, address, kept);
+      // Of these it has heard.
+      n3.parts = [n1, n2].map(({ nodeName }) => ({ node: { name: nodeName, up: false }, hidden: false }));
+      const finder = n3.orphans.of(n3.cluster.domain);
+      const found = how === 'ticket' ? n3.find() : new Promise((done) => t.ok(finder.revive(address, done)));
+      t.strictSame([await found, n3.given], ['here', ['one']], `by a ${how}`);
+    }
   },
 );
 

@@ -5,11 +5,13 @@ import type { KeptEndpoint } from '../../src/actors/kept.js';
 import { JetStreamError } from '../../src/cluster/jetstream-port.js';
 import type { KeptStream } from '../../src/cluster/kept-stream.js';
 import { TicketRecords } from '../../src/cluster/ticket-records.js';
+import { ManualClock } from '../mqtt/support/clock.js';
 import { MemoryStream } from '../support/memory-stream.js';
 import { turnsUntil } from '../support/until.js';
 
 type Answer = (revision: number | JetStreamError) => void;
 const address = '/domain/a.example/user/one' as Address;
+const KEPT_MS = 7 * 24 * 3_600_000;
 
 /** `found`: what JetStream has under the record's key where a write ends in a conflict. */
 function setUp(found: unknown[] = []) {
@@ -29,12 +31,15 @@ function setUp(found: unknown[] = []) {
     conflicts.push(whose);
     records.forget('a.example', whose);
   };
-  const records = new TicketRecords({ jetstream, stream, node: 'n', incarnation: 2, onConflict });
+  const clock = new ManualClock();
+  const time = { keptMs: KEPT_MS, now: () => clock.now() };
+  const records = new TicketRecords({ jetstream, stream, node: 'n', incarnation: 2, ...time, onConflict });
   return {
     written,
     conflicts,
     erased,
     records,
+    clock,
     put: (nick: string) => records.put('a.example', address, { nick } as KeptEndpoint),
     answer: (revision: number | JetStreamError) => written.shift()?.answer(revision),
     setAvailable(available: boolean): void {
@@ -54,6 +59,8 @@ function inMemory() {
     stream: port,
     node: 'n',
     incarnation: 2,
+    keptMs: KEPT_MS,
+    now: () => 0,
     onConflict: () => undefined,
   });
   const kept = { show: 'available' as const, status: '', buddies: [], rooms: [], isAway: false, clients: [] };
@@ -132,4 +139,31 @@ t.test('damaged records of endpoints are passed over, and the others are read', 
   const found: Address[] = [];
   await records.readNode('a.example', 'n', (one) => void found.push(one));
   t.strictSame(found, [address]);
+});
+
+t.test('a record counts as written until JetStream has kept it for half of its time', (t) => {
+  const { records, put, answer, clock } = setUp();
+  const isWritten = (): boolean => records.isWritten('a.example', address);
+  put('one');
+  t.notOk(isWritten(), 'it is on its way');
+  answer(5);
+  clock.advance(KEPT_MS / 2 - 1000);
+  t.ok(isWritten());
+  clock.advance(1000);
+  t.notOk(isWritten(), 'it will be gone before long');
+  put('one');
+  answer(6);
+  t.ok(isWritten());
+  t.end();
+});
+
+t.test('the endpoints whose records are not written yet are known by their domains', (t) => {
+  const { records, put, answer } = setUp();
+  put('one');
+  t.strictSame([...records.unwritten()], [['a.example', address]]);
+  answer(5);
+  t.strictSame([...records.unwritten()], []);
+  records.put('b.example', '/domain/b.example/uid/jo' as Address, { nick: '' } as KeptEndpoint);
+  t.strictSame([...records.unwritten()], [['b.example', '/domain/b.example/uid/jo']]);
+  t.end();
 });

@@ -175,6 +175,7 @@ export class ModelNode implements LocalNode {
     const jetstream = { available: true, watchers: new Set<(available: boolean) => void>() };
     this.#records = new TicketRecords({
       ...{ jetstream, stream: slowPort(network.tickets, network, this), node: name, incarnation },
+      ...{ keptMs: Number.POSITIVE_INFINITY, now: () => clock.now() },
       onConflict: (_domain, address, found) => this.#orphans.conflict(this.cluster, address, found),
     });
     this.#held = new HeldMessages(slowPort(network.messages, network, this), this);
