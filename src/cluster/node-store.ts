@@ -27,6 +27,7 @@ import type { Mesh } from './mesh.js';
 import { Orphans } from './orphans.js';
 import { Parting } from './parting.js';
 import type { Peer } from './peer.js';
+import { Refreshing } from './refreshing.js';
 import { chosenBy } from './rendezvous.js';
 import type { Rpc } from './rpc.js';
 import { deleteLeft } from './session-deletions.js';
@@ -72,6 +73,7 @@ export class NodeStore {
   readonly #ids: IdLog;
   /** By the names of their domains. */
   readonly #journals = new Map<string, ClusterJournal>();
+  readonly #refreshing: Refreshing;
   readonly #parting: Parting;
   readonly #comeback: Comeback;
 
@@ -114,6 +116,7 @@ export class NodeStore {
       ...{ name, mesh, domains, records: this.#records, queues, orphans: this.orphans, leaseMs: config.leaseMs },
       domainOf: (domain) => node.domainOf(domain),
     });
+    this.#refreshing = new Refreshing({ clock, domains, records: this.#records, journals: this.#journals });
     const start = [name, mesh.incarnation] as const;
     const changedIn = (domain: string): ReadonlyMap<Address, unknown> =>
       this.#journals.get(domain)?.unwritten ?? new Map();
@@ -239,6 +242,7 @@ export class NodeStore {
   /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
   async lastRecords(): Promise<void> {
     this.orphans.close();
+    this.#refreshing.close();
     for (const journal of this.#journals.values()) journal.end();
     this.#ids.flush();
     if (this.#jetstream.available) {
