@@ -99,6 +99,15 @@ for (const who of ['backend', 'ticket'] as const) {
       },
     );
 
+    t.test(`${name}: copies over one connection wait as one, whose refusal is the only answer`, async (t) => {
+      const { connected, say, report, sent } = await writer(t, who, version);
+      const device = await connected();
+      for (const dup of [false, true, true]) await say(device, 2, dup);
+      t.strictSame([sent.length, device.connection.receipts.waiting], [1, 1]);
+      await report(0, 'unknown');
+      t.strictSame(await answers(device), version === 5 ? [['pubrec', 0x83]] : []);
+    });
+
     t.test(
       `${name}: a message that is refused while its client is away is a new one when it is sent again`,
       async (t) => {

@@ -91,16 +91,19 @@ export function mustEnd({ connection, outcome }: Pending): boolean {
 
 /**
  * A QoS 2 publication came again: it is acknowledged, behind the first of its copies, and not handed on [MQTT-4.3.3-10]. Answers what lets
- * the acknowledgement go out, once its promise holds; where the outcome is not known yet, that does so.
+ * the acknowledgement go out, once its promise holds. While the outcome is not known one acknowledgement answers all copies, of which a
+ * client may send any number.
  */
 export function acknowledgeCopy({ pending: all }: Received, connection: Connection, packet: Publish): () => void {
   const { id } = packet;
   const pending = all.get(id);
-  if (!pending || pending.connection === connection) {
+  if (!pending) {
     return connection.receipts.add(() => void connection.send(encodeAck(connection.version ?? 4, 'pubrec', id)));
   }
-  pending.connection = connection;
-  pending.ready = acknowledgeLater(connection, packet, () => pending.outcome);
+  if (pending.connection !== connection) {
+    pending.connection = connection;
+    pending.ready = acknowledgeLater(connection, packet, () => pending.outcome);
+  }
   return () => undefined;
 }
 
