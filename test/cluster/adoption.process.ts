@@ -3,7 +3,7 @@ import { connect } from '@nats-io/transport-node';
 import t, { type Test } from 'tap';
 import { CountingSocket } from '../support/counting.js';
 import { written } from '../support/kept-writes.js';
-import { jetStreamServer, type NatsServer, ProcessNode } from '../support/nats.js';
+import { jetStreamServer, type NatsServer, noneReads, ProcessNode } from '../support/nats.js';
 import { skipWithout } from '../support/programs.js';
 import { type Cleaner, siteA, siteB } from '../support/server.js';
 import { until } from '../support/until.js';
@@ -51,19 +51,6 @@ class Cluster {
 /** Resolves when a node says that it has lost another one. */
 async function lost(node: ProcessNode, other: string): Promise<void> {
   while ((await node.process.event('node lost')).node !== other);
-}
-
-/** Resolves when NATS knows that a node is gone. */
-async function noneReads(nats: NatsServer, node: string): Promise<void> {
-  const connection = await connect({ servers: nats.url });
-  const ask = () => connection.request(`nextalk.node.${Buffer.from(node).toString('hex')}`, '', { timeout: 1000 });
-  await until(`nobody at ${node}`, () =>
-    ask().then(
-      () => false,
-      (error) => /no responders/i.test(String(error)),
-    ),
-  );
-  await connection.close();
 }
 
 /** Connects where the client is told to come later until it is let in. */

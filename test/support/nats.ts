@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net, { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectToNats } from '@nats-io/transport-node';
 import { freePort } from './ports.js';
 import { childEnvironment, type NexTalkProcess, nextalk, spawnTethered } from './process.js';
 import { program } from './programs.js';
@@ -94,6 +95,19 @@ export async function jetStreamServers(t: Cleaner): Promise<[NatsServer, NatsSer
   });
   await Promise.all(servers.map((server) => server.start()));
   return servers as [NatsServer, NatsServer, NatsServer];
+}
+
+/** Resolves when NATS knows that a node is gone. */
+export async function noneReads(nats: NatsServer, node: string): Promise<void> {
+  const connection = await connectToNats({ servers: nats.url });
+  const ask = () => connection.request(`nextalk.node.${Buffer.from(node).toString('hex')}`, '', { timeout: 1000 });
+  await until(`nobody at ${node}`, () =>
+    ask().then(
+      () => false,
+      (error) => /no responders/i.test(String(error)),
+    ),
+  );
+  await connection.close();
 }
 
 let clusters = 0;
