@@ -49,8 +49,9 @@ function message(body: string): Packet {
 }
 
 /** What another node hands over: a client that is not connected, and messages that it has not had. */
-function moved(...waiting: readonly number[]): Moved {
-  const client = { hash: 'x'.repeat(43), name: 'tab', isNamed: false, isAway: false };
+function moved(waiting: readonly number[], cameAt?: number): Moved {
+  const came = cameAt === undefined ? {} : { cameAt };
+  const client = { hash: 'x'.repeat(43), name: 'tab', isNamed: false, isAway: false, ...came };
   const queue = { accepted: waiting.length, sent: 0, entries: waiting, elders: null, given: [], connectedMs: null };
   const queues: KeptQueues = {
     node: 'uid',
@@ -66,7 +67,7 @@ function moved(...waiting: readonly number[]): Moved {
 }
 
 /** A node that takes an endpoint over; the test says what comes, and in which order. */
-function setUp(t: Cleaner) {
+function setUp(t: Cleaner, cameAt?: number) {
   const { host, domain } = testMachine(t);
   const broker = new TestBroker({} as never, host.context, host.context.domains as never);
   const told: string[] = [];
@@ -85,7 +86,7 @@ function setUp(t: Cleaner) {
       const packetOf = (number: number) => packets[number] ?? null;
       actor().tell({
         kind: 'adopt',
-        moved: moved(...packets.keys()),
+        moved: moved([...packets.keys()], cameAt),
         isMet,
         era: null,
         packetOf,
@@ -284,3 +285,20 @@ t.test('what is handed over comes before what waits at the node that takes it ov
   const { bodies } = await connect(await online());
   t.strictSame(bodies, ['1', '2']);
 });
+
+t.test(
+  'who was signed out by name on the way to another node is signed out there, and who came after that is not',
+  async (t) => {
+    const now = Date.now();
+    const ticketsOf = async (cameAt?: number): Promise<number> => {
+      const { domain, adopt } = setUp(t, cameAt);
+      domain.signOuts.add(address, now, false);
+      adopt(nobody, '1');
+      await turn();
+      return domain.tickets.size;
+    };
+    t.equal(await ticketsOf(now - 1), 0);
+    t.equal(await ticketsOf(now + 1), 1);
+    t.equal(await ticketsOf(), 1, 'when the client came is not known');
+  },
+);

@@ -55,7 +55,7 @@ export class Client implements NamedClient {
   /** Whether the client has not been connected for longer than the idle time and its ticket is kept. */
   isAway = false;
   /** When the client came online, in milliseconds since the epoch. */
-  readonly cameAt: number;
+  cameAt: number;
   /** The stamp of when the client took its name, where the site gave it that; 0: the server made the name. */
   namedAt = 0;
   /** When ONLINE's answer told the client its buddies' presence, in milliseconds of `performance.now()`; infinity: not yet. */

@@ -86,6 +86,7 @@ export function keptEndpoint({ domain, record, clients }: EndpointState): KeptEn
       name: client.name,
       isNamed: client.namedAt > 0,
       isAway: client.isAway,
+      cameAt: client.cameAt,
       ...(domain.cluster.held ? { from: domain.cluster.held.firstOf(client.address, client.queued) } : {}),
       ...sessionOf(domain, client),
       ...(client.queue.era === domain.runtime.era ? {} : { era: client.queue.era }),
@@ -224,6 +225,7 @@ export function clientOf({ domain, address }: EndpointState, kept: KeptClient, s
   const { runtime, tickets, metrics, cluster } = domain;
   const client = new Client(self, address, kept.name, kept.hash, domain.lane, domain, runtime.clock.now());
   if (kept.isNamed) client.namedAt = kept.namedAt ?? cluster.stamp();
+  client.cameAt = kept.cameAt ?? client.cameAt;
   client.toldAt = 0;
   tickets.restore(kept.hash, client);
   if (kept.session !== undefined) domain.sessions?.restore(client, kept.session, () => null);

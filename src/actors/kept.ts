@@ -21,6 +21,8 @@ export interface KeptClient {
   readonly isNamed: boolean;
   /** Whether the client is away: its ticket was kept for longer than the idle time. */
   readonly isAway: boolean;
+  /** When the client came online, in milliseconds since the epoch; absent: not before the record was written. */
+  readonly cameAt?: number;
   /** The stamp of when the client took its name; only in a record that another node hands over. */
   readonly namedAt?: number;
   /** The number of the first message of those that a cluster keeps (`MessageKeeper`) that may be for the client; absent: all may be. */

@@ -22,7 +22,7 @@ import { inspect } from './inspect.js';
 import { clientOf, keptEndpoint, keptQueues, messagesOf, restoreClients } from './keeping.js';
 import type { KeptEndpoint, KeptQueues } from './kept.js';
 import { lookup } from './lists.js';
-import { becomeOnline, tellConnected } from './online.js';
+import { becomeOnline, signOut, tellConnected } from './online.js';
 import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
@@ -82,7 +82,7 @@ interface Leaving {
    * Messages about parts of the endpoint on other nodes that came while it was leaving, which the endpoint receives again if it stays on this
    * node: the last one that tells of each node, and the first one of other kinds.
    */
-  readonly late: Map<RemoteNode | 'seen' | 'missed', EndpointMessage>;
+  readonly late: Map<RemoteNode | EndpointMessage['kind'], EndpointMessage>;
 }
 
 export type Moving = Leaving | Arriving;
@@ -188,6 +188,8 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       late.delete(message.node);
       late.set(message.node, message);
       return true;
+    case 'signedOut':
+    case 'signedOutByName':
     case 'seen':
     case 'missed':
       // The first one of its kind has said the same: it keeps that one's place.
@@ -289,6 +291,9 @@ function adopt(state: EndpointState, adopting: Adopt, self: Ref<EndpointMessage>
   domain.trace?.event('adopted', state.address, '');
   domain.changed(state.address, self);
   done(true);
+  // A sign-out that came while the endpoint was on its way found it on no node.
+  const signedOutAt = domain.signOuts.last(state.address);
+  if (signedOutAt !== undefined) signOut(state, self, signedOutAt);
 }
 
 /** Begins this node's part of the endpoint, with its rooms and buddies. No presence is sent where it is online already. */

@@ -63,7 +63,12 @@ export class SignOuts {
 
   /** Whether a token of a name is refused that was issued at this time, in milliseconds since the epoch. */
   refuses(address: Address, issuedAt: number): boolean {
-    return issuedAt <= (this.#names.get(address) ?? Number.NEGATIVE_INFINITY);
+    return issuedAt <= (this.last(address) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** When a name was signed out last, in milliseconds since the epoch; undefined: not within a day. */
+  last(address: Address): number | undefined {
+    return this.#names.get(address);
   }
 
   entries(): Iterable<SignedOut> {
