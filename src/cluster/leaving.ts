@@ -314,11 +314,9 @@ export class Leaving {
       this.#unanswered.end(address);
     }
     const fields = [cluster.domain.name, gone.map(({ address }) => address)];
-    const isKnown = await this.#others.known(peer, fields, this.#bounds.answeredMs - this.spentMs);
+    await this.#others.known(peer, fields, this.#bounds.answeredMs - this.spentMs);
     await this.#others.allArrived();
-    // A node that may be dead may not have come to write its records: then those of this node stay, and endpoints are taken over from them.
-    const mayBeDead = !isKnown && (!peer.up || peer.suspect);
-    if (!mayBeDead) await Promise.all(gone.map((transfer) => this.#leave(transfer)));
+    await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);
     for (const { address } of gone) this.#moved(address);
   }
