@@ -195,7 +195,10 @@ class SimulatedNode {
     records.put(domainName, addressOf(first + user), kept);
   }
 
-  /** Takes users of a dead node over, as their clients would come; resolves when this node has all of them. A user who is told to come later waits for once to twice the time that the answer names, as the browser library does. */
+  /**
+   * Has the clients of a dead node's users come to this node, which takes each user over; resolves when it has all of them. A client that
+   * is told when to come again waits for once to twice that time, as the browser library does.
+   */
   async adopt(node: string, first: number, users: number): Promise<void> {
     const { orphans } = this.#domain.cluster as ClusteredDomain;
     if (!orphans) throw new Error('nothing is kept');

@@ -215,7 +215,7 @@ export class Client implements NamedClient {
     return unsent;
   }
 
-  /** Packets for the client may be lost that never came into its queue: it is told so, now or when it connects. */
+  /** Notes that packets for this client may have been lost on their way to its queue. The client is told so: now, or when it connects. */
   doubt(): void {
     this.mayMiss = true;
     this.#queue.beginEra(newEra());

@@ -64,7 +64,7 @@ export type MovingMessage =
       readonly isMet: IsMet;
       /** Where the old node is gone: a new era for its clients' positions, as packets may be lost. null: positions go on. */
       readonly era: string | null;
-      /** Whether nobody is told that the endpoint is online, since the server has just started and nobody was told that it went offline. */
+      /** Whether buddies and rooms are not told that the endpoint is online: at the start of a server, whose end did not tell them that it went. */
       readonly isQuiet?: boolean;
       readonly packetOf: (number: number) => Packet | null;
       readonly done: (isTaken: boolean) => void;

@@ -87,8 +87,8 @@ export class PacketQueue {
   }
 
   /**
-   * The numbers go on in another era: whoever asks for a position of the one before may have missed packets that have no number here.
-   * `isOpen`: they begin where the client's position in that era is, for the client has had all up to there.
+   * Begins another era of the queue's numbers. A client that comes with a position of the era before may have missed packets.
+   * `isOpen`: the era is one of another node, and its numbers begin at the position that the client brings, which has had all up to there.
    */
   beginEra(era: string, isOpen = false): void {
     this.#era = era;

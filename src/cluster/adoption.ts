@@ -29,7 +29,7 @@ interface Batch {
   readonly packets: readonly Packet[];
 }
 
-/** A batch as it is remembered: whose endpoints they are, and from which node they have come. */
+/** Where the endpoints of a batch have come from: their domain, and the node that ends, which still forwards packets for them. */
 interface Coming {
   readonly cluster: ClusteredDomain;
   readonly peer: Peer;
@@ -90,9 +90,9 @@ export class Adoption {
   }
 
   /**
-   * A node is not there any more: its incomplete batches are forgotten, and clients of endpoints for which it has not forwarded everything
-   * are told that they may have missed something. Where the domain is durable `always` no message that was answered is lost, and nobody is
-   * told.
+   * A node is not there any more: its incomplete batches are forgotten. Clients of endpoints that it has handed over without forwarding
+   * everything are told that they may have missed something; not so in a domain whose `durability` is `always`, where JetStream has each
+   * message that was answered.
    */
   lost(peer: Peer): void {
     this.#pieces.lost(peer);

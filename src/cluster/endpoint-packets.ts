@@ -83,7 +83,8 @@ export class EndpointPackets {
 
   /**
    * Sends a packet another way that was sent to a node which is gone, first at a time `at`, by the kind and the fields of its item (items.ts).
-   * `isSure`: that node has not had it. False where it is left as it is: it may come if that node comes back.
+   * `isSure`: the node that is gone has certainly not had the packet. Answers whether the packet has been sent; one that has not stays in the
+   * stream to that node, which receives it if it comes back.
    */
   sendAgain(kind: string, fields: readonly unknown[], isSure: boolean, at: number): boolean {
     const { domain, metrics } = this.options;

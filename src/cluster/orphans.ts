@@ -267,7 +267,7 @@ export class Orphans {
     const taken = parts.find((part) => part.kept !== null && homeOf(part)[0] !== this.options.name);
     const found = taken ? this.#at(homeOf(taken)[0]) : null;
     if (found === null || typeof found === 'string') return found;
-    // No client has an empty ticket: the answer says only that nobody is taking the endpoint over there any more.
+    // A visit with an empty ticket, which no client has, is answered when that node is no longer taking the endpoint over.
     const asked = [domain.name, address, '', false];
     await new Promise((done) => this.options.rpc.call(found.peer, 'visit', asked, TAKEN_MS, done));
     return found;

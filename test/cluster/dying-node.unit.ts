@@ -13,11 +13,21 @@ import { push } from '../../src/protocols/messages.js';
 import { login } from '../../src/protocols/mqtt/login.js';
 import type { Connect } from '../../src/protocols/mqtt/packets.js';
 import { turn } from '../mqtt/support/device.js';
-import { DOMAIN, type ModelNode, Network } from '../support/model-cluster.js';
+import { DOMAIN, type Durability, type ModelNode, Network } from '../support/model-cluster.js';
 import { parameters, settle } from '../support/model-steps.js';
+import type { Cleaner } from '../support/server.js';
 
 const bob = `/domain/${DOMAIN}/uid/bob` as Address;
 const ada = `/domain/${DOMAIN}/uid/ada` as Address;
+
+/** A cluster of so many nodes, which are closed after the test. */
+function networkOf(t: Cleaner, count: number, durability?: Durability): Network {
+  const network = new Network(count, durability);
+  t.teardown(() => {
+    for (const node of network.nodes) node.close();
+  });
+  return network;
+}
 
 /** Connects a client that keeps a position; answers what it is told: bodies of messages, and `missed`. */
 function connect(client: NamedClient, asked: Asked): { readonly log: string[]; position: Asked } {
@@ -51,10 +61,7 @@ function say(node: ModelNode, named: Readonly<Record<string, string>> = { id: 'm
 }
 
 t.test('a call that is repeated is not answered ok while the first one may have died with its node', async (t) => {
-  const network = new Network(3, 'restart');
-  t.teardown(() => {
-    for (const node of network.nodes) node.close();
-  });
+  const network = networkOf(t, 3, 'restart');
   const home = network.nodes.find((node) => chosenBy(node, bob) === null) as ModelNode;
   const [dying, other] = network.nodes.filter((node) => node !== home) as [ModelNode, ModelNode];
   online(home.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
@@ -80,10 +87,7 @@ t.test('a call that is repeated is not answered ok while the first one may have 
 t.test(
   'a client that is taken over comes in when no node sends to the dead one any more, and hears of losses then',
   async (t) => {
-    const network = new Network(3, 'restart');
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3, 'restart');
     const [dying, taking] = network.nodes as [ModelNode, ModelNode];
     let ticket = '';
     online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
@@ -117,10 +121,7 @@ t.test(
 t.test(
   "a message that waits for an earlier one to arrive is not lost where its receiver's node dies meanwhile",
   async (t) => {
-    const network = new Network(3);
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3);
     const [first, dying, sender] = network.nodes as [ModelNode, ModelNode, ModelNode];
     await adaOnTwo(network);
     network.clock.advance(200);
@@ -168,10 +169,7 @@ async function tell(network: Network, node: ModelNode, body: string): Promise<vo
 for (const isConnected of [true, false]) {
   const how = isConnected ? 'connected' : 'that comes again';
   t.test(`a client ${how} on a living node hears of what went through its user's part on the dead one`, async (t) => {
-    const network = new Network(3, 'restart');
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3, 'restart');
     const client = await adaOnTwo(network);
     const [dying, , sending] = network.nodes as [ModelNode, ModelNode, ModelNode];
     const before = connect(client, 'first');
@@ -202,10 +200,7 @@ for (const isConnected of [true, false]) {
 }
 
 t.test('a client hears of what a node that dies has sent through another one that dies', async (t) => {
-  const network = new Network(4, 'restart');
-  t.teardown(() => {
-    for (const node of network.nodes) node.close();
-  });
+  const network = networkOf(t, 4, 'restart');
   const heard = connect(await adaOnTwo(network), 'first');
   const [dying, , sending, other] = network.nodes as [ModelNode, ModelNode, ModelNode, ModelNode];
   network.kill(dying);
@@ -239,10 +234,7 @@ async function adaMoves(network: Network) {
 t.test(
   'what a node that ends forwards to one that is killed is not answered ok, and the user goes on elsewhere',
   async (t) => {
-    const network = new Network(3);
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3);
     const { taking, other: saying, ticket } = await adaMoves(network);
     const first = say(saying, {});
     await settle(network, (stream) => stream === `items ${taking.name} n1`);
@@ -267,10 +259,7 @@ t.test(
 );
 
 t.test('a call of a user who is on one node alone is answered when that node has sent the message', async (t) => {
-  const network = new Network(2, 'restart');
-  t.teardown(() => {
-    for (const node of network.nodes) node.close();
-  });
+  const network = networkOf(t, 2, 'restart');
   const [dying, other] = network.nodes as [ModelNode, ModelNode];
   online(other.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
   online(dying.domain, parameters({ name: 'bob', nick: 'Bob' }), () => undefined);
@@ -288,10 +277,7 @@ t.test('a call of a user who is on one node alone is answered when that node has
 t.test(
   'a client that has come from a node that ends hears of what that node still had when it was killed',
   async (t) => {
-    const network = new Network(3, 'restart');
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3, 'restart');
     const { ending, taking, other, before } = await adaMoves(network);
     const [client] = [...taking.domain.tickets.values()];
     const isLate = (stream: string): boolean => stream === `items ${taking.name} n1`;
@@ -309,10 +295,7 @@ t.test(
 t.test(
   'a client that has come from a node that ends hears of what that node was told meanwhile that it may have missed',
   async (t) => {
-    const network = new Network(3, 'restart');
-    t.teardown(() => {
-      for (const node of network.nodes) node.close();
-    });
+    const network = networkOf(t, 3, 'restart');
     const { ending, taking, other, before } = await adaMoves(network);
     const [client] = [...taking.domain.tickets.values()];
     ending.receive(other.name, ['M', DOMAIN, `/domain/${DOMAIN}/uid/ada`]);
