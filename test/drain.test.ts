@@ -3,6 +3,7 @@ import { upgradeHeaders } from './support/hostile.js';
 import { openPoll, poll, unwrap } from './support/polling.js';
 import { RawSocket, requestText } from './support/raw.js';
 import { siteA, testServer } from './support/server.js';
+import { turnsUntil } from './support/until.js';
 import { WebSocketClient } from './support/websocket.js';
 
 const empty = { status: 'ok', messages: [], presences: [], statuses: [] };
@@ -76,8 +77,7 @@ t.test('closing a server leaves nothing running', async (t) => {
   await server.close();
   // A socket of an earlier test may still have been closing.
   const left = () => Object.entries(resources()).filter(([kind, count]) => count > (before[kind] ?? 0));
-  for (let turn = 0; turn < 1000 && left().length > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
-  t.strictSame(left(), []);
+  await turnsUntil('nothing that runs', () => left().length === 0);
 });
 
 t.test('closing a server ends clients that are still connected', async (t) => {

@@ -6,6 +6,7 @@ import { clusterSettings, natsServer, testCluster } from '../support/nats.js';
 import { nextalk } from '../support/process.js';
 import { skipWithout } from '../support/programs.js';
 import { merge, siteA, siteB, testServer } from '../support/server.js';
+import { SteadyClock } from '../support/steady-clock.js';
 import { until } from '../support/until.js';
 import { WebSocketClient } from '../support/websocket.js';
 
@@ -14,7 +15,7 @@ const skip = skipWithout('nats-server');
 t.test('nodes of another protocol, and texts that no node writes, change nothing', { skip }, async (t) => {
   const nats = await natsServer(t);
   const settings = clusterSettings(nats, { cluster: { name: 'mixed', leaseMs: 500 }, admin: { port: -1 } });
-  const node = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  const node = await testServer(t, merge(settings, { cluster: { node: 'n1' } }), SteadyClock.start(t));
   const stranger = await connect({ servers: nats.url });
   t.teardown(() => stranger.close());
   const beat = (name: string, protocol: number) => `["b","${name}",1,${protocol},"up",0]`;
@@ -73,11 +74,12 @@ t.test('a node that cannot reach NATS serves its own clients, and joins when NAT
   const nats = await natsServer(t);
   const settings = clusterSettings(nats, { cluster: { leaseMs: 1000 } });
   await nats.stop();
-  const alone = await testServer(t, merge(settings, { cluster: { node: 'n1' } }));
+  const clock = SteadyClock.start(t);
+  const alone = await testServer(t, merge(settings, { cluster: { node: 'n1' } }), clock);
   await alone.site().online('alice');
   t.strictSame(await alone.site().presences('alice'), { alice: 'available' });
   await nats.start();
-  const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }));
+  const other = await testServer(t, merge(settings, { cluster: { node: 'n2' } }), clock);
   await other.settledWhile(async () => Object.keys(await other.site().presences('alice')).length === 0);
   t.strictSame(await other.site().presences('alice'), { alice: 'available' });
 });

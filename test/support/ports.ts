@@ -3,8 +3,8 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 // Below the range that systems take ports from by themselves (32,768 on Linux, 49,152 elsewhere): a port of that range may
-// be some connection's own by the time it is wanted.
-const [lowest, highest] = [10_000, 32_000];
+// be some connection's own by the time it is wanted. Above 10,080, which browsers and fetch refuse (WHATWG Fetch, "bad port").
+const [lowest, highest] = [10_100, 32_000];
 
 /**
  * A port of loopback that nobody listened on a moment ago, and that no connection will be given. No test of this process or of
