@@ -31,7 +31,7 @@ import { farewell, silence } from './protocols/farewell.js';
 import { answerCalls } from './protocols/forwarded.js';
 import { encodePacket } from './protocols/frame.js';
 import { Gate } from './protocols/gate.js';
-import { whenOpen, whenSound } from './protocols/headers.js';
+import { type Held, whenOpen, whenSound } from './protocols/headers.js';
 import { PollAdapter } from './protocols/jsonp.js';
 import { kick } from './protocols/kick.js';
 import { type MqttServer, startMqtt } from './protocols/mqtt/server.js';
@@ -346,10 +346,10 @@ class RunningServer implements Server {
     const mqtt = this.#mqtt;
     if (!mqtt) throw new Error('MQTT starts before HTTP, which names its ports');
     const { metrics } = this.#runtime;
-    const held = (handler: PollAdapter['get']) => whenSound(metrics, whenOpen(this.#context, handler));
-    const get = held((...request) => this.#polls.get(...request));
-    const events = held((...request) => this.#events.get(...request));
-    const options = held((...request) => this.#polls.options(...request));
+    const held = (adapter: Held) => whenSound(metrics, whenOpen(this.#context, adapter));
+    const get = held(this.#polls);
+    const events = held(this.#events);
+    const options = held({ get: (...request) => this.#polls.options(...request) });
     for (const version of ['v5', 'v4']) {
       for (const end of ['', '/']) {
         app.ws(`/${version}/wsocket${end}`, this.#sockets.behaviour);

@@ -202,7 +202,10 @@ t.test('the doctor names what JetStream keeps less often than it is to be kept',
   t.strictSame(copyFindings({ streams: null }, { name: 'im', replicas: 3 }), [], 'nothing is kept yet');
   const short = [...whole, stream('im_ids', 3, [true, false]), stream('im_queues', 1, [])];
   t.match(
-    copyFindings({ streams: short, missing: ['im_ids', 'im_offline', 'other_ids'] }, { name: 'im', replicas: 3 }),
+    copyFindings(
+      { streams: short, missing: ['im_ids', 'im_offline', 'im_test_ids', 'other_ids'] },
+      { name: 'im', replicas: 3 },
+    ),
     [{ level: 'warning', text: /: im_ids, im_queues, im_offline$/, advice: /NATS servers/ }],
   );
 });

@@ -2,6 +2,7 @@ import t from 'tap';
 import type { Metrics } from '../src/metrics.js';
 import { ComingAgain } from '../src/protocols/coming-again.js';
 import { ConnectionLimits } from '../src/protocols/connection-limits.js';
+import { EventsAdapter } from '../src/protocols/events.js';
 import { Gate } from '../src/protocols/gate.js';
 import { whenOpen } from '../src/protocols/headers.js';
 import { WebSocketAdapter } from '../src/protocols/websocket.js';
@@ -24,7 +25,7 @@ class Response {
     return this;
   }
   end(body: string): void {
-    this.body = JSON.parse(body);
+    this.body = body.startsWith('{') ? JSON.parse(body) : body;
   }
 }
 
@@ -32,7 +33,7 @@ t.test('a request that waits for a server which ends before it could go on is re
   const metrics = { refused: { unavailable: 0 } } as Metrics;
   const gate = new Gate();
   const server = { runtime: { metrics }, gate, comingAgain: new ComingAgain(() => 0) };
-  const handler = whenOpen(server, () => t.fail('handled'));
+  const handler = whenOpen(server, { get: () => t.fail('handled') });
   const request = { getQuery: () => '', forEach: () => undefined } as unknown as HttpRequest;
   const responses = Array.from({ length: 1001 }, () => new Response());
   for (const response of responses) handler(response as unknown as HttpResponse, request, {} as never);
@@ -43,6 +44,28 @@ t.test('a request that waits for a server which ends before it could go on is re
   const told = { status: 'error', message: 'unavailable' };
   t.strictSame(responses[0]?.body, { ...told, retryAfter: 5 });
   t.strictSame(responses[1000]?.body, { ...told, retryAfter: 6 }, 'a thousand come again before');
+});
+
+t.test('an EventSource that a starting server has no room for comes again, as after any other refusal', async (t) => {
+  const { host } = testMachine(t);
+  const gate = new Gate();
+  Object.assign(host.context, { gate });
+  const adapter = new EventsAdapter(host.context, new ConnectionLimits(host.context));
+  t.teardown(() => adapter.close());
+  const handler = whenOpen(host.context, adapter);
+  const come = (accept: string): Response => {
+    const request = {
+      getQuery: () => '',
+      forEach: (see: (name: string, value: string) => void) => see('accept', accept),
+    };
+    const response = new Response();
+    handler(response as unknown as HttpResponse, request as unknown as HttpRequest, { origin: '' } as never);
+    return response;
+  };
+  const [browser, program] = [come('text/event-stream'), come('*/*')];
+  gate.close();
+  t.strictSame([browser.status, browser.body], ['', 'retry: 5000\n\n'], 'another status would end it for good');
+  t.equal(program.status, '503 Service Unavailable');
 });
 
 t.test('a WebSocket that a starting server has no room for is told when to come again', async (t) => {

@@ -173,9 +173,9 @@ function readBatch({ domain }: ClusteredDomain, text: string, own: string): Batc
 
 function readEndpoint(domain: string, value: unknown, own: string): Endpoint | null {
   if (!Array.isArray(value)) return null;
-  // A node of an earlier version does not say which parts it has met.
-  const [address, kept, queues = null, met]: unknown[] = value;
-  const isMet: IsMet = (node) => !Array.isArray(met) || met.includes(node?.name ?? own);
+  const [address, kept, queues, met]: unknown[] = value;
+  if (!Array.isArray(met)) return null;
+  const isMet: IsMet = (node) => met.includes(node?.name ?? own);
   const target = typeof address === 'string' ? parseTarget(domain, address) : null;
   if (!target || target.address !== address || target.node === 'gid' || !isKeptEndpoint(kept)) return null;
   return queues === null || isKeptQueues(queues) ? { target, kept, queues, isMet } : null;

@@ -4,16 +4,7 @@ import { count, flag, listOf, text, type Validator } from './validators.js';
 
 const STATES = ['up', 'leaving', 'gone'] as const;
 export type State = (typeof STATES)[number];
-export type Beat = readonly [
-  'b',
-  node: string,
-  incarnation: number,
-  protocol: number,
-  State,
-  wantsAnswer: 0 | 1,
-  /** Whether the node reads acknowledgements that stand in data frames; absent: it does not. */
-  readsAcknowledgements?: unknown,
-];
+export type Beat = readonly ['b', node: string, incarnation: number, protocol: number, State, wantsAnswer: 0 | 1];
 
 /** `d`: data; `a`: everything up to `seq` has come; `n`: what follows `seq` is missing; `s`: send a snapshot. */
 const KINDS = ['d', 'a', 'n', 's'] as const;
@@ -62,7 +53,7 @@ export function frameOf(json: string): Frame {
 
 /** A sign of life. `head`: the node's name and incarnation as JSON, without brackets. */
 export function beatText(head: string, protocol: number, state: State, wantsAnswer: 0 | 1): string {
-  return `["b",${head},${protocol},"${state}",${wantsAnswer},1]`;
+  return `["b",${head},${protocol},"${state}",${wantsAnswer}]`;
 }
 
 /** A frame of data for a node. `acknowledged`: epoch and number of what has come from there; null: there is nothing to acknowledge. */

@@ -47,7 +47,6 @@ export class Grace {
     const { timers, rpc, peers, leaseMs, isBusy, now } = this.options;
     if (peer.up || now() >= until) return done();
     rpc.callAll(peers.values(), 'takingOver', [], leaseMs, (answers) => {
-      // A node of an earlier version answers null.
       if (isBusy() || answers.includes(true)) timers.after(LOOK_MS, () => this.#look(peer, until, done));
       else done();
     });

@@ -137,26 +137,20 @@ function confirmedThere(
   domain.tracker.actor(address)?.tell({ kind: 'confirmedElsewhere', names, isConfirmed: Boolean(isConfirmed) });
 }
 
-function wentAway(
-  { domain }: Recipients,
-  peer: Peer,
-  [address, away, isLast]: readonly [Address, 0 | 1, (0 | 1)?],
-): void {
-  domain.tracker.partAway(address, peer, away === 1, isLast !== 0);
+function wentAway({ domain }: Recipients, peer: Peer, [address, away, isLast]: readonly [Address, 0 | 1, 0 | 1]): void {
+  domain.tracker.partAway(address, peer, away === 1, isLast === 1);
 }
 
 function awayCount({ awayCounts }: Recipients, peer: Peer, [count]: readonly [number]): void {
   awayCounts.told(peer, count);
 }
 
-function down(recipients: Recipients, peer: Peer, fields: readonly [Address, (0 | 1)?, number?]): void {
+function down(recipients: Recipients, peer: Peer, fields: readonly [Address, isLast: 0 | 1, at: number]): void {
   const { domain } = recipients;
-  // A node of an earlier version sends no stamp.
   const [address, isLast, at] = fields;
-  const isStamp = stamp(at, domain.name);
-  if (isStamp) heard(recipients, [at as number]);
-  domain.tracker.down(address, peer, isLast !== 0);
-  domain.events?.undelivered.endedElsewhere(address, peer.name, isStamp ? (at as number) : Number.POSITIVE_INFINITY);
+  heard(recipients, [at]);
+  domain.tracker.down(address, peer, isLast === 1);
+  domain.events?.undelivered.endedElsewhere(address, peer.name, at);
 }
 
 function tookOver({ domain }: Recipients, _peer: Peer, [address, ...start]: readonly [Address, string, number]): void {
@@ -353,9 +347,9 @@ const TAKERS = new Map<string, Taker>([
   ['u', taker(up, address, stamp, text, stamp, show, text, stamp, moments)],
   ['s', taker(changed, address, stamp, text, stamp, show, text)],
   ['r', taker(roomsChanged, address, moments, moments, text, orNull(text))],
-  ['a', taker(wentAway, address, flag)],
+  ['a', taker(wentAway, address, flag, flag)],
   ['A', taker(awayCount, count)],
-  ['x', taker(down, address)],
+  ['x', taker(down, address, flag, stamp)],
   ['X', taker(tookOver, address, text, count)],
   ['M', taker(missed, address)],
   ['m', taker(mirrored, address, moments, moments, orNull(text), addresses)],

@@ -79,7 +79,7 @@ export class JetStream implements JetStreamPort {
 
   /**
    * Declares the stream of a kind; to be called before `start`. JetStream creates the stream where it does not exist yet. The
-   * stream keeps the latest message of each subject. `kind`: letters, digits, `_` and `-`.
+   * stream keeps the latest message of each subject. `kind`: letters, digits and `-`.
    */
   stream(kind: string, options: StreamOptions = {}): KeptStream {
     const stream = new KeptStream(this, kind, options);

@@ -1,18 +1,23 @@
-/** What a node logs and counts of others: that they come and go, and which cannot be of its cluster. */
+/**
+ * What a node logs and counts of others: that they come and go, and which cannot be of its cluster. That they come and go stands in the log
+ * however much else does: only a node that starts, or whose lease ends, causes such a line.
+ */
+
+import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Peer } from './peer.js';
 
-export function sayJoined(node: string, incarnation: number): void {
-  seldom.info(`joined ${node} ${incarnation}`, { event: 'node joined', node }, 'a node has joined');
+export function sayJoined(node: string): void {
+  log.info({ event: 'node joined', node }, 'a node has joined');
 }
 
-export function sayLeft({ name, incarnation }: Peer, inOrder: boolean): void {
-  seldom.info(`left ${name} ${incarnation}`, { event: 'node left', node: name, inOrder }, 'a node has ended');
+export function sayLeft({ name }: Peer, inOrder: boolean): void {
+  log.info({ event: 'node left', node: name, inOrder }, 'a node has ended');
 }
 
-export function sayBack({ name, heardAt }: Peer): void {
-  seldom.info(`back ${name} ${heardAt}`, { event: 'node back', node: name }, 'a node is heard of again');
+export function sayBack({ name }: Peer): void {
+  log.info({ event: 'node back', node: name }, 'a node is heard of again');
 }
 
 export function warnOfNamesake(node: string, incarnation: number): void {
@@ -30,9 +35,8 @@ export function warnOfStranger(node: string, protocol: number, own: number): voi
   );
 }
 
-export function warnOfLoss(node: string, now: number): void {
-  const what = { event: 'node lost', node };
-  seldom.warn(`lost ${node} ${now}`, what, 'a node has not been heard of for its lease: it counts as gone');
+export function warnOfLoss(node: string): void {
+  log.warn({ event: 'node lost', node }, 'a node has not been heard of for its lease: it counts as gone');
 }
 
 export function countNodes(metrics: ClusterMetrics, peers: ReadonlyMap<string, Peer>, connected: boolean): void {

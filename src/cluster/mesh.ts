@@ -253,7 +253,7 @@ export class Mesh {
   };
 
   #hide(peer: Peer, now: number): void {
-    warnOfLoss(peer.name, now);
+    warnOfLoss(peer.name);
     peer.up = false;
     peer.synced = false;
     peer.hiddenAt = now;
@@ -281,7 +281,7 @@ export class Mesh {
     this.#onProgress?.();
   }
 
-  #onBeat([, name, incarnation, protocol, state, wantsAnswer, readsAcknowledgements]: Beat): void {
+  #onBeat([, name, incarnation, protocol, state, wantsAnswer]: Beat): void {
     if (name === this.options.node) return warnOfNamesake(name, incarnation);
     if (protocol !== PROTOCOL) return warnOfStranger(name, protocol, PROTOCOL);
     let peer = this.peers.get(name);
@@ -292,16 +292,15 @@ export class Mesh {
       peer = undefined;
     }
     if (state === 'gone') return;
-    if (!peer) return this.#meet(name, incarnation, readsAcknowledgements === 1);
+    if (!peer) return this.#meet(name, incarnation);
     peer.leaving = state === 'leaving';
     this.#heard(peer);
     if (wantsAnswer) this.#beat(0);
   }
 
-  #meet(name: string, incarnation: number, readsAcknowledgements: boolean): void {
-    sayJoined(name, incarnation);
+  #meet(name: string, incarnation: number): void {
+    sayJoined(name);
     const peer = new Peer(name, incarnation, this.options.clock.now(), this.options.workers.has(name));
-    peer.readsAcknowledgements = readsAcknowledgements;
     const head = `${this.#head},${incarnation}`;
     const subject = this.#subjectOf(name);
     peer.stream = new StreamSender(
@@ -323,7 +322,7 @@ export class Mesh {
 
   /** What a frame for a peer is to acknowledge. */
   #acknowledged(peer: Peer): readonly [epoch: number, seq: number] | null {
-    return peer.readsAcknowledgements && this.#receiver.takeDue(peer) ? [peer.epoch, peer.seq] : null;
+    return this.#receiver.takeDue(peer) ? [peer.epoch, peer.seq] : null;
   }
 
   #heard(peer: Peer): void {

@@ -35,8 +35,6 @@ export class Peer implements RemoteNode {
   seq = 0;
   /** Whether a missing frame of the node's stream has been asked for. */
   asked = false;
-  /** Whether the node reads acknowledgements that stand in frames of data. */
-  readsAcknowledgements = false;
 
   constructor(
     readonly name: string,

@@ -109,7 +109,9 @@ export function copyFindings(
     config.num_replicas < replicas || cluster?.replicas?.some(({ current }) => !current) === true;
   const short = (streams ?? []).filter(isShort).map(({ config }) => config.name);
   // A stream whose leader is just being chosen may be listed and missed at once.
-  const found = [...new Set([...short, ...missing])].filter((stream) => stream.startsWith(`${name}_`));
+  // No kind of stream has a `_` in its name, while names of clusters may.
+  const isOwn = (stream: string): boolean => stream.slice(0, stream.lastIndexOf('_')) === name;
+  const found = [...new Set([...short, ...missing])].filter(isOwn);
   if (found.length === 0) return [];
   const problem = `kept less often than cluster.replicas says: ${found.join(', ')}`;
   return [

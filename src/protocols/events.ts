@@ -8,7 +8,7 @@ import { type Asked, formatPosition } from '../actors/position.js';
 import type { CountedFrame, Counting, Transport } from '../actors/transport.js';
 import { Timeouts } from '../clock.js';
 import type { Limits } from '../config.js';
-import { CLOSE, type CloseReason, type ReplyError } from '../errors.js';
+import { CLOSE, type CloseReason, type ReplyError, UNAVAILABLE } from '../errors.js';
 import type { HttpResponse } from '../uws.js';
 import { type Admission, addressOfClient, type ConnectionLimits } from './connection-limits.js';
 import type { Context } from './context.js';
@@ -46,6 +46,10 @@ function writeHead(res: HttpResponse, origin: string | null): void {
   // nginx gathers an answer otherwise.
   res.writeHeader('X-Accel-Buffering', 'no');
   writeOrigin(res, origin);
+}
+
+function isFromEventSource(req: RequestHead): boolean {
+  return req.getHeader('accept') === EVENT_STREAM;
 }
 
 class EventStream implements Transport, Counting {
@@ -179,12 +183,10 @@ export class EventsAdapter {
     const { allow, query, domain } = receiving;
     const position = req.getHeader('last-event-id') || (query.position ?? '0');
     const receiver = readReceiver(receiving, origin, position);
-    const isEventSource = req.getHeader('accept') === EVENT_STREAM;
+    const isEventSource = isFromEventSource(req);
     const refuses = (error: ReplyError): void => {
       countRefused(this.context.runtime.metrics, error);
-      const told = this.context.comingAgain.told(error);
-      if (isEventSource && told.saysWhen) this.#renewLater(res, allow, told);
-      else refuse(res, statusText(error), error, allow, told);
+      this.#refuse(res, isEventSource, allow, error, this.context.comingAgain.told(error));
     };
     if (!('ticket' in receiver)) return refuses(receiver);
     const asked = receiver.asked ?? 'first';
@@ -205,6 +207,17 @@ export class EventsAdapter {
         coming: 'connection',
       },
     );
+  }
+
+  /** Refuses a stream that has come while the server starts. `told`: with the time when its client may come again. */
+  refuseHeld(res: HttpResponse, req: RequestHead, { origin }: Headers, told: ReplyError): void {
+    const { allow } = readReceiving(this.context, req.getQuery() ?? '', origin);
+    this.#refuse(res, isFromEventSource(req), allow, UNAVAILABLE, told);
+  }
+
+  #refuse(res: HttpResponse, isEventSource: boolean, allow: string | null, error: ReplyError, told: ReplyError): void {
+    if (isEventSource && told.saysWhen) this.#renewLater(res, allow, told);
+    else refuse(res, statusText(error), error, allow, told);
   }
 
   #open(stream: EventStream, origin: string | null): void {

@@ -164,26 +164,35 @@ interface Opening {
   readonly comingAgain: ComingAgain;
 }
 
-/** Runs `handler` for requests without a body when the gate is open; those whose client has gone meanwhile are forgotten. */
+/** What answers requests that may have to wait for the gate. */
+export interface Held {
+  get(res: HttpResponse, req: RequestHead, headers: Headers): void;
+  /** Answers one that finds no room there, where not every client reads a status. `told`: with the time when the client may come again. */
+  refuseHeld?(res: HttpResponse, req: RequestHead, headers: Headers, told: ReplyError): void;
+}
+
+/** Has requests without a body answered when the gate is open; those whose client has gone meanwhile are forgotten. */
 export function whenOpen(
   { runtime: { metrics }, gate, comingAgain }: Opening,
-  handler: (res: HttpResponse, req: RequestHead, headers: Headers) => void,
+  adapter: Held,
 ): (res: HttpResponse, req: HttpRequest, headers: Headers) => void {
   return (res, req, headers) => {
-    if (gate.isOpen) return handler(res, req, headers);
+    if (gate.isOpen) return adapter.get(res, req, headers);
     const held = copyOf(req);
     let isThere = true;
     res.onAborted(() => {
       isThere = false;
     });
     const cork = (task: () => void) => () => void (isThere && res.cork(task));
-    const refuseHeld = (): void => {
+    const refuses = (): void => {
       metrics.refused.unavailable += 1;
-      refuse(res, '503 Service Unavailable', UNAVAILABLE, null, comingAgain.told(UNAVAILABLE));
+      const told = comingAgain.told(UNAVAILABLE);
+      if (adapter.refuseHeld) adapter.refuseHeld(res, held, headers, told);
+      else refuse(res, '503 Service Unavailable', UNAVAILABLE, null, told);
     };
     gate.pass(
-      cork(() => handler(res, held, headers)),
-      cork(refuseHeld),
+      cork(() => adapter.get(res, held, headers)),
+      cork(refuses),
     );
   };
 }

@@ -33,7 +33,7 @@ function setUp() {
   return { clock, nodes, peer, grace, answerAfter, asked: () => asked, isOver: () => isOver };
 }
 
-t.test('the grace ends where no node has more to take over; a node of an earlier version does not know', (t) => {
+t.test('the grace ends where no node has more to take over; one that has not answered counts as such', (t) => {
   const { clock, nodes, isOver } = setUp();
   nodes.answers = [false, null];
   clock.advance(GRACE_MS - 1);

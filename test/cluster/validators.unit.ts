@@ -149,7 +149,7 @@ t.test('signs of life and frames are what they say', async (t) => {
     acknowledging.slice(0, 9),
   ];
   for (const wrong of wrongFrames) t.throws(() => frameOf(JSON.stringify(wrong)), Error, JSON.stringify(wrong));
-  t.strictSame(beatOf(beatText('"n1",5', 1, 'up', 0), 1), [...beat, 1], 'this node reads acknowledgements in frames');
+  t.strictSame(beatOf(beatText('"n1",5', 1, 'up', 0), 1), beat);
   t.strictSame(frameOf(dataText('"n1",5,6', [1, 2, false, ''], null)), frame);
   t.strictSame(frameOf(dataText('"n1",5,6', [1, 2, false, ''], [3, 4])), acknowledging);
   t.strictSame(namesOf('["n1","n2"]'), ['n1', 'n2']);

@@ -26,12 +26,6 @@ export interface ReceivedFrame {
   readonly acknowledged: readonly number[];
 }
 
-export interface PeerOptions {
-  readonly name?: string;
-  /** Whether the node reads acknowledgements that stand in frames of data, as nodes of an earlier version do not. */
-  readonly readsAcknowledgements?: boolean;
-}
-
 export class PeerNode {
   readonly #incarnation = Date.now() * 1000;
   #to = 0;
@@ -45,7 +39,6 @@ export class PeerNode {
     private readonly cluster: string,
     private readonly name: string,
     private readonly other: string,
-    private readonly readsAcknowledgements: boolean,
   ) {}
 
   /** Resolves when the node `other` knows this one. */
@@ -54,11 +47,11 @@ export class PeerNode {
     nats: NatsServer,
     cluster: string,
     other: string,
-    { name = 'byhand', readsAcknowledgements = false }: PeerOptions = {},
+    { name = 'byhand' }: { readonly name?: string } = {},
   ): Promise<PeerNode> {
     const connection = await connect({ servers: nats.url });
     t.teardown(() => connection.close());
-    const peer = new PeerNode(connection, cluster, name, other, readsAcknowledgements);
+    const peer = new PeerNode(connection, cluster, name, other);
     const met = new Promise<void>((resolve) => {
       peer.#reading = connection.subscribe(`${cluster}.node.${hex(name)}`, {
         callback: (_error, message) => {
@@ -78,8 +71,7 @@ export class PeerNode {
 
   /** Sends one sign of life: with a lease that is long enough a test needs no other. */
   beat(): void {
-    const more = this.readsAcknowledgements ? [1] : [];
-    this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0, ...more]));
+    this.publish('beat', JSON.stringify(['b', this.name, this.#incarnation, PROTOCOL, 'up', 0]));
   }
 
   /** Reads nothing more, as NATS knows when this resolves. */
