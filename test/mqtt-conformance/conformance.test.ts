@@ -13,8 +13,7 @@ const versions: readonly (readonly [name: '3.1' | '3.1.1' | '5.0', version: Vers
 /** `ONLY` runs the scenarios whose title holds this text. */
 const only = process.env.ONLY ?? '';
 
-const broker = await startBroker();
-t.teardown(() => broker.close());
+const broker = await startBroker(t);
 t.jobs = 8;
 t.setTimeout(800_000);
 
