@@ -196,7 +196,7 @@ export function restoreClients(
     if (client.queue.isOpen) keepUnknown(client);
     for (const packet of given) client.push(packet, state.domain.limits);
   }
-  if (queues) restoreQueues(state, queues, { ...restore, stored: given });
+  if (queues) restoreQueues(state, clients, queues, { ...restore, stored: given });
   // While no client is connected, unconfirmed messages wait for the first one that comes, ahead of all later messages.
   if (!isConnected(state)) for (const client of clients) keepUnconfirmed(state, client);
 }
@@ -243,19 +243,19 @@ function found(numbers: readonly number[], packetOf: (number: number) => Packet 
   return numbers.map(packetOf).filter((packet) => packet !== null);
 }
 
-function restoreQueues(state: EndpointState, queues: KeptQueues, message: Restore): void {
+function restoreQueues(state: EndpointState, clients: readonly Client[], queues: KeptQueues, message: Restore): void {
   const { packetOf } = message;
   noteTold(state, queues, packetOf);
-  const names = new Set(state.clients.map(({ name }) => name));
-  for (const queue of queues.clients) if (names.has(queue.name)) restoreQueue(state, queue, message);
-  restoreElders(state, queues, message);
+  const named = new Map(clients.map((client) => [client.name, client]));
+  for (const queue of queues.clients) restoreQueue(state, named.get(queue.name), queue, message);
+  restoreElders(named, queues, message);
   // Where positions do not go on, it is not known which client was there before which message.
   if (message.goesOn) restoreConfirmed(state, message.among ?? state.clients);
   const unseen = new Set(found(queues.unseen, packetOf));
-  // Messages that only a client with an unknown ticket had queued wait for the next client that comes.
+  // Messages that only a client had queued whose ticket is unknown, or which is here already, wait for the next client that comes.
   const has = new Set(state.clients.flatMap(({ queued }) => queued));
   for (const { name, entries } of queues.clients) {
-    if (names.has(name)) continue;
+    if (named.has(name)) continue;
     for (const packet of found(numbersOf(entries), packetOf)) {
       if (packet.kind === 'message' && !has.has(packet)) unseen.add(packet);
     }
@@ -284,10 +284,14 @@ function numbersOf(entries: readonly KeptEntry[]): number[] {
 }
 
 /** Restores a client's queue. In a new era packets count from 1 again and gaps are dropped, as the client hears of a loss anyway. */
-function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue, message: Restore): void {
+function restoreQueue(
+  { domain }: EndpointState,
+  client: Client | undefined,
+  kept: KeptClientQueue,
+  message: Restore,
+): void {
   const { packetOf, goesOn, stored = [] } = message;
   const era = message.era === undefined ? {} : { era: message.era };
-  const client = clients.find(({ name }) => name === kept.name);
   if (!client) return;
   const state = queueState(kept, packetOf);
   const entries = [...stored, ...state.entries.filter(({ kind }) => kind !== null)];
@@ -300,9 +304,8 @@ function restoreQueue({ clients, domain }: EndpointState, kept: KeptClientQueue,
   client.restore(goesOn ? state : { entries, sent: 0, accepted: entries.length, ...era }, domain.limits);
 }
 
-function restoreElders({ clients }: EndpointState, queues: KeptQueues, message: Restore): void {
+function restoreElders(named: ReadonlyMap<string, Client>, queues: KeptQueues, message: Restore): void {
   const { packetOf, goesOn, stored = [] } = message;
-  const named = new Map(clients.map((client) => [client.name, client]));
   const kept = new Map(queues.clients.map((queue) => [queue.name, queue]));
   for (const { name, elders, given } of queues.clients) {
     const client = named.get(name);
