@@ -4,7 +4,7 @@ import { type Address, parseTarget, type Target } from '../src/actors/address.js
 import type { IsMet } from '../src/actors/arriving.js';
 import type { Client } from '../src/actors/client.js';
 import type { KeptQueues } from '../src/actors/kept.js';
-import type { Moved } from '../src/actors/moving.js';
+import type { Moved, MovingMessage } from '../src/actors/moving.js';
 import { Packet } from '../src/actors/packet.js';
 import type { Deliver } from '../src/actors/router.js';
 import type { Transport } from '../src/actors/transport.js';
@@ -66,6 +66,15 @@ function moved(waiting: readonly number[], cameAt?: number): Moved {
   };
 }
 
+function adoption(bodies: readonly string[], isMet: IsMet, era: string | null, cameAt?: number): MovingMessage {
+  const packets = bodies.map(message);
+  const packetOf = (number: number) => packets[number] ?? null;
+  return { kind: 'adopt', moved: moved([...packets.keys()], cameAt), isMet, era, packetOf, done: () => undefined };
+}
+
+const nobody: IsMet = () => false;
+const everybody: IsMet = () => true;
+
 /** A node that takes an endpoint over; the test says what comes, and in which order. */
 function setUp(t: Cleaner, cameAt?: number) {
   const { host, domain } = testMachine(t);
@@ -81,18 +90,9 @@ function setUp(t: Cleaner, cameAt?: number) {
     domain,
     told,
     actor,
-    adopt: (isMet: IsMet, ...bodies: readonly string[]) => {
-      const packets = bodies.map(message);
-      const packetOf = (number: number) => packets[number] ?? null;
-      actor().tell({
-        kind: 'adopt',
-        moved: moved([...packets.keys()], cameAt),
-        isMet,
-        era: null,
-        packetOf,
-        done: () => undefined,
-      });
-    },
+    adopt: (isMet: IsMet, ...bodies: readonly string[]) => actor().tell(adoption(bodies, isMet, null, cameAt)),
+    /** The record of a node that is gone, which had the same client, is taken over. */
+    adoptAnew: (...bodies: readonly string[]) => actor().tell(adoption(bodies, everybody, 'anew')),
     forward: (body: string, relayed?: true) => {
       const deliver: Deliver = { kind: 'deliver', packet: message(body), only: null, ...(relayed ? { relayed } : {}) };
       actor().tell({ kind: 'forwarded', deliver });
@@ -118,9 +118,6 @@ function setUp(t: Cleaner, cameAt?: number) {
   };
 }
 
-const nobody: IsMet = () => false;
-const everybody: IsMet = () => true;
-
 t.test(
   'a client that has come before its endpoint has what waits and what is forwarded, in order and once',
   async (t) => {
@@ -134,6 +131,34 @@ t.test(
     deliver('4');
     await turn();
     t.strictSame(bodies, ['1', '2', '3', '4']);
+  },
+);
+
+t.test('a client that came by itself later than what waits does not have that behind what it has had', async (t) => {
+  const { adopt, deliver, online, connect } = setUp(t);
+  const client = await online();
+  deliver('3');
+  adopt(nobody, '1', '2', '3', '4');
+  const { bodies } = await connect(client);
+  t.strictSame(bodies, ['3', '4']);
+  const next = await connect(await online());
+  t.strictSame(next.bodies, ['1', '2'], 'what nobody has had waits for the next client');
+});
+
+t.test(
+  'a client that is here keeps its queue and its position when a node dies that had the client before',
+  async (t) => {
+    const { domain, adopt, adoptAnew, passed } = setUp(t);
+    adopt(everybody, '2', '3');
+    passed();
+    adoptAnew('1', '2');
+    await turn();
+    const [client] = [...domain.tickets.values()] as [Client];
+    t.strictSame(
+      client.queued.map(({ fields }) => bodyOf(fields)),
+      ['2', '3'],
+    );
+    t.strictSame([client.accepted, client.queue.era], [2, domain.runtime.era]);
   },
 );
 

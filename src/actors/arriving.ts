@@ -16,7 +16,7 @@ import type { Packet } from './packet.js';
 import type { Deliver } from './router.js';
 import type { Ref } from './system.js';
 import { isInTurns } from './turns.js';
-import { isConnectedHere, keepWaiting, partCame, queuedAs, waitingFor, watchAll } from './unseen.js';
+import { behindTheirs, isConnectedHere, keepWaiting, partCame, queuedAs, waitingFor, watchAll } from './unseen.js';
 
 /** So many packets are remembered whose second copy may still come; a packet beyond that is treated as having no copy. */
 const MOST_COPIES = 10_000;
@@ -51,9 +51,9 @@ export function arrive(state: EndpointState, clients: readonly Client[], isMet: 
   if (record.parts.length > 0 || state.clients.length > clients.length) watchAll(state);
   const waiting = waitingFor(state, clients);
   if (!isMet(null)) {
+    const isFor = behindTheirs(state, waiting);
     for (const client of ownClients(state, moving)) {
-      const has = new Set(client.queued);
-      for (const packet of waiting) if (!has.has(packet)) client.push(packet, domain.limits);
+      for (const packet of waiting) if (isFor(client, packet)) client.push(packet, domain.limits);
     }
   }
   for (const { node, hidden } of record.parts) {

@@ -55,10 +55,9 @@ export function withMore(
   return { ...queues, unseen: [...queues.unseen, ...more], clients: withElders };
 }
 
-/** The part that has the client of a ticket; of several such parts the latest that no other node has taken over. */
+/** The part that has the client of a ticket; of several the latest: a node that has taken one over may have died before it had removed that. */
 export function partOf(parts: readonly FoundPart[], hash: string): FoundPart | undefined {
-  const having = parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash));
-  return latestOf(having.filter(({ adopter }) => adopter === undefined)) ?? having[0];
+  return latestOf(parts.filter(({ kept }) => kept?.clients.some((client) => client.hash === hash)));
 }
 
 /** The part whose record was written last: a node that ends may leave that of a part which it could not know to have gone over. */

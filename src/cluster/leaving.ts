@@ -33,6 +33,8 @@ const BATCH_CHARACTERS = 256 * 1024;
 /** About how many characters of endpoints may be on their way unanswered. */
 const MOST_OPEN_CHARACTERS = 4 * 1024 * 1024;
 const LOOK_MS = 10;
+/** How long a batch waits at most for JetStream to have the records of its endpoints. */
+const WRITTEN_MS = 500;
 /** For how long, counted from the beginning, endpoints are waited for that still come from another node which ends. */
 const ARRIVING_MS = 4000;
 
@@ -302,6 +304,7 @@ export class Leaving {
 
   async #send(batch: Batch): Promise<void> {
     const { peer, cluster, transfers } = batch;
+    await this.#written(batch);
     const taken = await this.#others.offer(peer, 'adopt', cluster.domain.name, batch.toString());
     const answers = Array.isArray(taken) ? taken : [];
     const gone = transfers.filter((_, at) => answers[at] === 1);
@@ -319,6 +322,23 @@ export class Leaving {
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);
     for (const { address } of gone) this.#moved(address);
+  }
+
+  /**
+   * Resolves when JetStream has what this node has written of a batch's endpoints, or when that takes too long: of several records of an
+   * endpoint the latest counts (found-parts.ts), which is to be that of the node that takes it.
+   */
+  #written({ cluster: { journal }, transfers }: Batch): Promise<void> {
+    if (!journal) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.clock.after(WRITTEN_MS, resolve);
+      const wait = ({ address }: Transfer, next: () => void): void => journal.written(address, next);
+      const done = (): void => {
+        cancel();
+        resolve();
+      };
+      oneByOne(transfers, wait, done);
+    });
   }
 
   async #leave({ cluster, address, peer }: Transfer): Promise<void> {

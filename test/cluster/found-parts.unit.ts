@@ -2,7 +2,8 @@
 import t from 'tap';
 import type { Target } from '../../src/actors/address.js';
 import type { KeptEndpoint } from '../../src/actors/kept.js';
-import { queuesOf, withMore } from '../../src/cluster/found-parts.js';
+import { partOf, queuesOf, withMore } from '../../src/cluster/found-parts.js';
+import type { FoundPart } from '../../src/cluster/ticket-records.js';
 
 const target = { node: 'uid', id: 'ada' } as Target;
 const client = (name: string) => ({ hash: name, name, isNamed: false, isAway: false });
@@ -33,5 +34,16 @@ t.test(
         [1, [2], [['first', 2]], [2]],
       ],
     );
+  },
+);
+
+t.test(
+  'a client of two nodes that have died one after the other, the second as it took the client over, is taken over once',
+  (t) => {
+    const part = (node: string, revision: number, adopter: string): FoundPart =>
+      ({ node, kept, revision, adopter: [adopter, 1] }) as unknown as FoundPart;
+    // A node takes the client over from the second one, of which another node that comes then learns.
+    t.equal(partOf([part('n1', 1, 'n2'), part('n2', 3, 'n3')], 'first')?.node, 'n2');
+    t.end();
   },
 );

@@ -1,6 +1,7 @@
 /** Who waits for the end of an endpoint's move to another node, and for how long a node that ends waits for such ends. */
 import t from 'tap';
 import type { Address } from '../../src/actors/address.js';
+import type { EndpointJournal } from '../../src/actors/cluster.js';
 import type { EndpointMessage } from '../../src/actors/endpoint.js';
 import type { ClusteredDomain } from '../../src/cluster/domain.js';
 import { Leaving, type LeavingNode } from '../../src/cluster/leaving.js';
@@ -90,8 +91,12 @@ t.test('who waits for the moves of very many endpoints, when no more may wait, i
   t.ok(isDone);
 });
 
-/** A node that ends, with endpoints that stop at once, and another node that answers when the test says so. */
-function setUpWith(endpoints: number, sessions: Promise<number>) {
+/** A node that ends, with endpoints that stop at once, and another node that answers when the test says so. `journal`: null: it has none. */
+function setUpWith(
+  endpoints: number,
+  sessions: Promise<number>,
+  journal: Pick<EndpointJournal, 'written'> | null = null,
+) {
   let stopped = 0;
   const actor = {
     tell: (message: EndpointMessage): void => {
@@ -106,6 +111,7 @@ function setUpWith(endpoints: number, sessions: Promise<number>) {
     domain: { name: 'a.example' },
     nodesOf: () => [],
     items: {},
+    journal,
     tracker: { here: () => here, actor: () => actor, records: new Map() },
   } as unknown as ClusteredDomain;
   const peer = new Peer('n2', 1, 0, false);
@@ -141,8 +147,31 @@ function setUpWith(endpoints: number, sessions: Promise<number>) {
   const refuse = (): void => {
     for (const answer of offered.splice(0)) answer(null);
   };
-  return { pass, refuse, stopped: () => stopped, isOver: () => isOver };
+  return { pass, refuse, offered, stopped: () => stopped, isOver: () => isOver };
 }
+
+t.test(
+  'endpoints are handed over when JetStream has their records, which else would be later than those of the other node',
+  async (t) => {
+    const written: (() => void)[] = [];
+    const { pass, offered } = setUpWith(2, Promise.resolve(0), { written: (_address, done) => written.push(done) });
+    await pass(50);
+    written.shift()?.();
+    await pass(50);
+    t.equal(offered.length, 0, 'the second record is not written');
+    written.shift()?.();
+    await pass(25);
+    t.equal(offered.length, 1);
+  },
+);
+
+t.test('endpoints are handed over though JetStream does not answer', async (t) => {
+  const { pass, offered } = setUpWith(2, Promise.resolve(0), { written: () => undefined });
+  await pass(475);
+  t.equal(offered.length, 0);
+  await pass(50);
+  t.equal(offered.length, 1);
+});
 
 t.test('a node that ends goes on with further endpoints as soon as those on their way have been refused', async (t) => {
   const { pass, refuse, stopped } = setUpWith(3000, Promise.resolve(0));

@@ -293,7 +293,12 @@ const found: readonly (readonly [seed: number, Ends])[] = [
   [619, { deaths: 2, ends: 1 }],
   [772, { deaths: 2, ends: 1 }],
   [955, { deaths: 2, ends: 1 }],
+  [174, { deaths: 2, ends: 1 }],
+  [610, { deaths: 2, ends: 1 }],
+  [863, { deaths: 2, ends: 1 }],
+  [1733, { deaths: 1, ends: 1 }],
   [285, { deaths: 1, ends: 2 }],
+  [902, { deaths: 1, ends: 2 }],
   ...[82, 150, 179, 209, 265, 317, 395, 868].map((seed) => [seed, { deaths: 0, ends: 2 }] as const),
 ];
 

@@ -144,7 +144,7 @@ export class ModelNode implements LocalNode {
   isDead = false;
   /** Whether it takes no new clients, as it ends in order. */
   isEnding = false;
-  /** Whether it leaves its endpoints in JetStream as it ends. */
+  /** Whether it leaves endpoints in JetStream as it ends. */
   hasLeft = false;
   readonly #adoption: Adoption;
   readonly #records: TicketRecords;
@@ -338,15 +338,17 @@ export class ModelNode implements LocalNode {
     else for (const _step of this.cluster.tracker.drop(peer));
   }
 
-  /** Ends in order; resolves when all is handed over, or (`hasLeft`) is in JetStream. */
-  async leave(hasLeft = false): Promise<void> {
-    this.hasLeft = hasLeft;
+  /** Ends in order; resolves when all is handed over, or is in JetStream. `isLeft`: nothing is handed over. */
+  async leave(isLeft = false): Promise<void> {
     this.isEnding = true;
     for (const other of this.network.living) {
       const peer = other.peers.get(this.name);
       if (peer) peer.leaving = true;
     }
-    await (hasLeft ? this.#ending.leave() : this.leaving.handOver(0));
+    if (!isLeft) await this.leaving.handOver(0);
+    // What has come since, in a takeover that was under way, cannot be handed over any more.
+    this.hasLeft = isLeft || [...this.cluster.tracker.here()].some(({ birth }) => birth > 0);
+    if (this.hasLeft) await this.#ending.leave();
     if (this.isDead) return;
     this.isDead = true;
     for (const other of this.network.living) {
