@@ -106,8 +106,8 @@ export class SessionOrphans {
     try {
       for (const clientId of await this.options.records.clientIds(cluster.domain.name))
         this.#findOwn(cluster, clientId);
-      this.whenTaken(cluster.domain, (isTaken) => {
-        cluster.sessions.isSwept = isTaken;
+      this.#takeoversOf(cluster.domain).after(() => {
+        cluster.sessions.isSwept = true;
       });
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;

@@ -57,7 +57,7 @@ function nodeOf(node: string, stream: MemoryStream) {
   const orphans = new SessionOrphans({ name: node, mesh, records, metrics, isLeaving: () => false });
   const cluster = { domain, sessions } as unknown as ClusteredDomain;
   const find = (): Promise<unknown> => new Promise((done) => orphans.find(cluster, clientId, done));
-  return { records, sessions, given, mover, metrics, find, orphans, domain: domain as unknown as Domain };
+  return { records, sessions, given, mover, metrics, find, orphans, cluster, domain: domain as unknown as Domain };
 }
 
 t.test('a session whose takeover JetStream has failed half-way is taken over by the same node later', async (t) => {
@@ -138,3 +138,24 @@ t.test('of deletions that wait for sessions which are being taken over only so m
   await found;
   t.equal(told.filter(Boolean).length, MOST_WAITING);
 });
+
+t.test(
+  'a node knows that it has found all sessions that were left, however many deletions wait for these',
+  async (t) => {
+    const stream = new MemoryStream();
+    const n1 = nodeOf('n1', stream);
+    n1.records.of(n1.sessions.domain).put(clientId, kept);
+    const n2 = nodeOf('n2', stream);
+    const held = new Promise<() => void>((resolve) => {
+      n2.mover.hold = resolve;
+    });
+    const found = n2.find();
+    const end = await held;
+    for (let n = 0; n < MOST_WAITING; n += 1) n2.orphans.whenTaken(n2.domain, () => undefined);
+    await n2.orphans.sweep(n2.cluster);
+    t.equal(n2.sessions.isSwept, false, 'one is still being taken over');
+    end();
+    await found;
+    t.equal(n2.sessions.isSwept, true);
+  },
+);

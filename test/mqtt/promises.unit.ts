@@ -1,5 +1,5 @@
 /** What CONNACK, SUBACK and UNSUBACK say of a session that is kept is on disk before they go out. */
-import type { ISubscribePacket, IUnsubscribePacket } from 'mqtt-packet';
+import { generate, type ISubscribePacket, type IUnsubscribePacket, type Packet } from 'mqtt-packet';
 import t from 'tap';
 import { systemClock } from '../../src/clock.js';
 import type { MqttHost } from '../../src/protocols/mqtt/host.js';
@@ -149,3 +149,22 @@ t.test('CONNACK of a session that is resumed does not wait for a full disk', asy
   const device = new TestDevice(host);
   t.match(await device.connect('kept', kept), [{ cmd: 'connack', sessionPresent: true }]);
 });
+
+for (const what of ['publications', 'releases'] as const) {
+  t.test(`of ${what} that a client repeats without end while the disk is slow only so many wait`, async (t) => {
+    const disk = new SlowDisk();
+    const { host } = testMachine(t, {}, systemClock, disk);
+    const device = await connected(host, disk);
+    const publication = { cmd: 'publish', topic: 'news', payload: 'hello', qos: 2, retain: false } as const;
+    const packet: Packet =
+      what === 'publications' ? { ...publication, dup: true, messageId: 1 } : { cmd: 'pubrel', messageId: 1 };
+    const thousand = Buffer.concat(Array(1000).fill(generate(packet, { protocolVersion: 5 })));
+    let thousands = 0;
+    for (; thousands < 70 && !device.wire.ended; thousands += 1) {
+      device.raw(thousand);
+      await turn();
+    }
+    t.ok(thousands > 60 && thousands < 70, `${thousands} thousand, about as many as there are identifiers`);
+    t.match((await device.received()).at(-1), { cmd: 'disconnect', reasonCode: 0x93 });
+  });
+}

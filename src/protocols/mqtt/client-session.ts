@@ -20,7 +20,7 @@ import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe } 
 import { refuse } from './publish.js';
 import { type Outcome, sendTo } from './publish-to-address.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
-import { acknowledgeCopy, exceeds, mustEnd, type Pending, pend, REFUSED, release, settle } from './received.js';
+import { acknowledgeCopy, exceeds, floods, mustEnd, type Pending, pend, REFUSED, release, settle } from './received.js';
 
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
@@ -206,6 +206,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
     const { connection, domain, client } = this;
     const session = this.#session;
     const { qos, id } = packet;
+    if (qos > 0 && floods(connection)) return this.#breach(REASON.receiveMaximumExceeded);
     if (qos === 2 && session.received.has(id)) return acknowledgeCopy(session, connection, packet)();
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     const pending = qos > 0 ? pend(session, connection, packet) : null;

@@ -23,6 +23,7 @@ import {
   acknowledgeLater,
   acknowledgeNow,
   exceeds,
+  floods,
   keep,
   mustEnd,
   type Pending,
@@ -85,6 +86,7 @@ export function publishFromClient(
   const { broker, received } = state;
   const { qos, id, topic } = packet;
   broker.domain.metrics.mqtt.received += 1;
+  if (qos > 0 && floods(connection)) return REASON.receiveMaximumExceeded;
   if (qos === 2 && received.has(id)) {
     tellWhenStored(state, self, acknowledgeCopy(state, connection, packet));
     return 0;
@@ -212,6 +214,7 @@ export function acknowledge(
   self: Ref<SessionMessage>,
 ): number {
   if (packet.cmd !== 'pubrel') return state.outbound.acknowledge(packet, connection) ? 0 : REASON.protocolError;
+  if (floods(connection)) return REASON.receiveMaximumExceeded;
   state.journal?.release(packet.id);
   release(state.received, connection, packet.id, (send) => {
     tellWhenStored(state, self, connection.receipts.add(send));

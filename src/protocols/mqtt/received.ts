@@ -41,6 +41,11 @@ export function exceeds(
   return version === 5 && unacknowledged + unreleased >= receiveMaximum;
 }
 
+/** Whether more acknowledgements wait than there are identifiers: the client says again and again what has not been answered yet. */
+export function floods({ receipts }: Connection): boolean {
+  return receipts.waiting >= MAX_IN_FLIGHT;
+}
+
 /**
  * Gives a publication's acknowledgement its place behind those of the publications before. Answers a function that lets
  * the acknowledgement go out, to be called when what it promises holds.
