@@ -52,6 +52,9 @@ export interface RelayOptions {
 }
 
 export class PacketRelays implements Relays {
+  /** Nodes that are gone, of which one may have sent something through another, and the endpoints here behind each that have not been told so. */
+  readonly #lost = new Map<Peer, readonly Address[]>();
+
   constructor(private readonly options: RelayOptions) {}
 
   broadcast(packet: Packet): void {
@@ -115,14 +118,25 @@ export class PacketRelays implements Relays {
       record?.actor?.tell({ kind: 'missed' });
       for (const node of nodesOf(record)) mesh.send(peerOf(node), items.missed(address));
     }
-    const lost = [...mesh.peers.values()].filter(({ up, hiddenAt }) => !up && hiddenAt > since);
-    if (lost.length > 1) this.#lostTogether(lost);
+    this.#lost.set(peer, this.#behind(peer));
+    for (const one of this.#lost.keys()) if (one.up || (one.hiddenAt || one.heardAt) <= since) this.#lost.delete(one);
+    if (this.#lost.size > 1) this.#lostTogether();
   }
 
-  /** What one of these nodes has sent through another of them nobody knows: endpoints here of which one has an older part may lack something. */
-  #lostTogether(lost: readonly RemoteNode[]): void {
-    for (const { actor, birth, parts } of this.options.domain.tracker.here()) {
-      if (parts.some((part) => part.birth < birth && lost.includes(part.node))) actor.tell({ kind: 'missed' });
+  /** The endpoints here that a node has an older part of: what others send to them goes through that node. */
+  #behind(peer: Peer): Address[] {
+    const { tracker } = this.options.domain;
+    const isOlder = ({ parts, birth }: EndpointRecord): boolean =>
+      parts.some((part) => part.node === peer && part.birth < birth);
+    return [...tracker.here()].filter(isOlder).map(({ address }) => address);
+  }
+
+  /** What one of these nodes has sent through another of them nobody knows: the endpoints here may lack something. */
+  #lostTogether(): void {
+    for (const [peer, addresses] of this.#lost) {
+      for (const address of addresses)
+        this.options.domain.tracker.records.get(address)?.actor?.tell({ kind: 'missed' });
+      this.#lost.set(peer, []);
     }
   }
 

@@ -318,3 +318,47 @@ t.test('a part hears that it may have missed something when its node is back, no
   t.strictSame(sent, [`n3 ["M","a.example","${ada}"]`]);
   t.end();
 });
+
+t.test(
+  'who may lack what one dead node has sent through another is told once, also where both are there again within the lease',
+  (t) => {
+    for (const [isStarted, hasParts] of [
+      [false, true],
+      [true, true],
+      [true, false],
+    ]) {
+      const node = new Fixture();
+      const told: string[] = [];
+      node.up('n2', -2);
+      Object.assign(node.own(), { actor: { tell: ({ kind }: { kind: string }) => told.push(kind) } });
+      const lose = (name: string): void => {
+        const peer = Object.assign(node.peer(name), { up: false, heardAt: 5000, hiddenAt: isStarted ? 0 : 9000 });
+        if (isStarted) node.peers.delete(name);
+        node.relays.lost(peer);
+        if (!hasParts) atOnce(node.tracker.drop(peer));
+      };
+      lose('n2');
+      t.strictSame(told, [], 'nobody else has sent there what is lost');
+      lose('n3');
+      t.strictSame(told, ['missed']);
+      lose('n4');
+      t.strictSame(told, ['missed']);
+    }
+    t.end();
+  },
+);
+
+t.test('who may lack what went through a dead node is not told so as another one dies later', (t) => {
+  const node = new Fixture();
+  const told: string[] = [];
+  node.up('n2', -2);
+  Object.assign(node.own(), { actor: { tell: ({ kind }: { kind: string }) => told.push(kind) } });
+  for (const [name, hiddenAt] of [
+    ['n2', 5000],
+    ['n3', 50_000],
+  ] as const) {
+    node.relays.lost(Object.assign(node.peer(name), { up: false, heardAt: hiddenAt - 4000, hiddenAt }));
+  }
+  t.strictSame(told, []);
+  t.end();
+});
