@@ -45,7 +45,18 @@ async function writer(t: Cleaner, who: Who, version: Version) {
     sent[at]?.receipt?.report(outcome);
     await written();
   };
-  return { connected, say, report, sent, metrics: domain.metrics };
+  /** The session ends here, and goes on with what another node, or the next start, has of it. */
+  const moves = async () => {
+    const [client] = [...domain.tickets.values()];
+    const kept = client && domain.sessions?.save(client, () => 0);
+    if (kept) return domain.sessions?.restore(client, kept, () => null);
+    const { mover } = domain.cluster.sessions;
+    const moved = await new Promise((done) => mover?.handOver('writer', () => undefined, done));
+    await new Promise<void>((done) => mover?.handedOver('writer', null, done));
+    await new Promise((done) => mover?.adopt(moved, done));
+    mover?.passed('writer');
+  };
+  return { connected, say, report, moves, sent, metrics: domain.metrics };
 }
 
 async function answers(device: TestDevice): Promise<(readonly [cmd: string, reason: number | undefined])[]> {
@@ -96,6 +107,28 @@ for (const who of ['backend', 'ticket'] as const) {
         await report(1, 'delivered');
         t.match(await answers(fourth), [['pubrec', version === 5 ? 0 : undefined]]);
         t.equal(sent.length, 2);
+      },
+    );
+
+    t.test(
+      `${name}: what is sent again behind a move of the session is passed on where it was not acknowledged`,
+      async (t) => {
+        const { connected, say, report, moves, sent } = await writer(t, who, version);
+        const first = await connected();
+        await say(first, 2);
+        first.connection.lost();
+        await moves();
+        const second = await connected();
+        await say(second, 2, true);
+        t.equal(sent.length, 2, 'nobody knows whether the first was passed on');
+        await report(1, 'delivered');
+        t.match(await answers(second), [['pubrec', version === 5 ? 0 : undefined]]);
+        second.connection.lost();
+        await moves();
+        const third = await connected();
+        await say(third, 2, true);
+        t.match(await answers(third), [['pubrec', version === 5 ? 0 : undefined]]);
+        t.equal(sent.length, 2, 'the second was');
       },
     );
 

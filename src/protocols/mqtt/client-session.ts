@@ -20,7 +20,18 @@ import type { Ack, Connect, Disconnect, Incoming, Publish, Refused, Subscribe } 
 import { refuse } from './publish.js';
 import { type Outcome, sendTo } from './publish-to-address.js';
 import { FAILURE_3, REASON, webSocketCodeOf } from './reason.js';
-import { acknowledgeCopy, exceeds, floods, mustEnd, type Pending, pend, REFUSED, release, settle } from './received.js';
+import {
+  acknowledgeCopy,
+  exceeds,
+  floods,
+  isCopy,
+  mustEnd,
+  type Pending,
+  pend,
+  REFUSED,
+  release,
+  settle,
+} from './received.js';
 
 /** Bytes of the packets that one publication gathers. */
 const FRAME_BYTES = 64 * 1024;
@@ -157,7 +168,7 @@ export class ClientTransport implements ConnectionOwner, Transport {
         return this.#acknowledged(packet);
       case 'pubrel':
         this.sessions.changed(this.client);
-        return release(this.#session.received, connection, packet.id);
+        return release(this.#session, connection, packet.id);
       case 'subscribe':
         return this.#answer(encodeSuback(version, packet.id, this.#subscribe(packet)));
       case 'unsubscribe': {
@@ -205,14 +216,13 @@ export class ClientTransport implements ConnectionOwner, Transport {
   #publish(packet: Publish): void {
     const { connection, domain, client } = this;
     const session = this.#session;
-    const { qos, id } = packet;
+    const { qos } = packet;
     if (qos > 0 && floods(connection)) return this.#breach(REASON.receiveMaximumExceeded);
-    if (qos === 2 && session.received.has(id)) return acknowledgeCopy(session, connection, packet)();
+    if (isCopy(session, packet)) return acknowledgeCopy(session, connection, packet)();
     if (qos > 0 && exceeds(connection, this.receiveMaximum)) return this.#breach(REASON.receiveMaximumExceeded);
     const pending = qos > 0 ? pend(session, connection, packet) : null;
     const sent = sendTo(domain, client, packet, (outcome) => this.#known(packet, pending, outcome));
     if (sent.reason >= REFUSED) this.#known(packet, pending, sent);
-    else if (qos === 2) this.sessions.changed(client);
   }
 
   /** What becomes of a publication is known; its client may be connected anew since it has sent it. `pending`: null at QoS 0. */

@@ -28,9 +28,9 @@ interface KeptSession {
 /** What outlives a connection: it goes on when the same client connects with the same client id. */
 export class ClientSession {
   readonly inflight = new Inflight<Batch>();
-  /** QoS 2 publications received and not released yet. */
+  /** QoS 2 publications that have been passed on and are not released yet. */
   readonly received = new Set<number>();
-  /** Those of them whose outcome is not known yet. */
+  /** Those whose outcome is not known yet. */
   readonly pending = new Map<number, Pending>();
   readonly will: SessionWill;
   /** Seconds that the session outlives its connection. */

@@ -24,6 +24,7 @@ import {
   acknowledgeNow,
   exceeds,
   floods,
+  isCopy,
   keep,
   mustEnd,
   type Pending,
@@ -83,11 +84,11 @@ export function publishFromClient(
   packet: Publish,
   self: Ref<SessionMessage>,
 ): number {
-  const { broker, received } = state;
-  const { qos, id, topic } = packet;
+  const { broker } = state;
+  const { qos, topic } = packet;
   broker.domain.metrics.mqtt.received += 1;
   if (qos > 0 && floods(connection)) return REASON.receiveMaximumExceeded;
-  if (qos === 2 && received.has(id)) {
+  if (isCopy(state, packet)) {
     tellWhenStored(state, self, acknowledgeCopy(state, connection, packet));
     return 0;
   }
@@ -107,19 +108,14 @@ function publishToAddress(
   let pending: Pending | null = null;
   outcome = accept(state.broker, packet, self, (answer) => {
     outcome = answer;
-    const known = pending;
-    if (known && answer.reason >= REFUSED) self.tell({ kind: 'unsent', pending: known, outcome });
-    else if (known) tellWhenStored(state, self, () => acknowledgePending(state, known, answer), packet.retain);
+    if (pending === null) return;
+    if (answer.reason >= REFUSED) return self.tell({ kind: 'unsent', pending, outcome });
+    if (settle(state, pending, answer)) state.journal?.receive(packet.id);
+    tellWhenStored(state, self, pending.ready, packet.retain);
   });
   if (outcome !== PENDING) return conclude(state, connection, packet, outcome, self);
   pending = pend(state, connection, packet);
-  if (packet.qos === 2) state.journal?.receive(packet.id);
   return 0;
-}
-
-function acknowledgePending(state: SessionState, pending: Pending, outcome: Outcome): void {
-  settle(state, pending, outcome);
-  pending.ready();
 }
 
 /** Refuses a publication that has been taken. Answers 0, or the reason code with which the connection ends. */
@@ -129,7 +125,7 @@ export function refuseLate(
 ): number {
   const { connection, packet } = pending;
   refuse(state.broker.domain, connection, packet, outcome);
-  if (settle(state, pending, outcome)) state.journal?.release(packet.id);
+  settle(state, pending, outcome);
   if (!mustEnd(pending)) pending.ready();
   else if (connection === state.connection) return REASON.quotaExceeded;
   return 0;
@@ -216,7 +212,7 @@ export function acknowledge(
   if (packet.cmd !== 'pubrel') return state.outbound.acknowledge(packet, connection) ? 0 : REASON.protocolError;
   if (floods(connection)) return REASON.receiveMaximumExceeded;
   state.journal?.release(packet.id);
-  release(state.received, connection, packet.id, (send) => {
+  release(state, connection, packet.id, (send) => {
     tellWhenStored(state, self, connection.receipts.add(send));
   });
   return 0;

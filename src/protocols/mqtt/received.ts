@@ -23,10 +23,20 @@ export interface Pending {
   ready: () => void;
 }
 
-/** What a session has received of QoS 2: identifiers that are not released yet, and those of them whose outcome is not known yet. */
+/** What a session has received of QoS 2. */
 export interface Received {
+  /** Identifiers of publications that have been passed on, and are not released yet: they go on with the session. */
   readonly received: Set<number>;
+  /**
+   * Publications whose outcome is not known yet. They have not been acknowledged, and do not go on with the session: it is not known whether
+   * they have been passed on, and they are when their client sends them again.
+   */
   readonly pending: Map<number, Pending>;
+}
+
+/** Whether a publication of QoS 2 has come before, and is not released yet. */
+export function isCopy({ received, pending }: Received, { qos, id }: Publish): boolean {
+  return qos === 2 && (received.has(id) || pending.has(id));
 }
 
 /**
@@ -64,26 +74,32 @@ export function acknowledgeNow(connection: Connection, packet: Publish, outcome:
   else acknowledge(connection, packet, outcome);
 }
 
-/** Gives a publication whose outcome is not known yet its place among the acknowledgements; one of QoS 2 keeps its identifier. */
+/** Gives a publication whose outcome is not known yet its place among the acknowledgements; one of QoS 2 takes its identifier. */
 export function pend(session: Received, connection: Connection, packet: Publish): Pending {
   const pending: Pending = { packet, connection, outcome: ACCEPTED, ready: () => undefined };
   if (packet.qos === 2) {
-    keep(session.received, connection, packet.id);
+    connection.unreleased += 1;
     session.pending.set(packet.id, pending);
   }
   pending.ready = acknowledgeLater(connection, packet, () => pending.outcome);
   return pending;
 }
 
-/** The outcome is known. The identifier of a publication of QoS 2 that is refused is free again [MQTT-4.3.3-9]: answers whether it is. */
-export function settle({ received, pending: all }: Received, pending: Pending, outcome: Outcome): boolean {
+/**
+ * The outcome is known. The identifier of a publication of QoS 2 that is refused is free again [MQTT-4.3.3-9], any other is kept until it is
+ * released: answers whether it is.
+ */
+export function settle(session: Received, pending: Pending, outcome: Outcome): boolean {
   const { connection, packet } = pending;
   pending.outcome = outcome;
   // The session may have begun anew, and its client may use the identifier for another publication.
-  if (all.get(packet.id) !== pending) return false;
-  all.delete(packet.id);
-  if (outcome.reason < REFUSED) return false;
-  free(received, connection, packet.id);
+  if (session.pending.get(packet.id) !== pending) return false;
+  if (outcome.reason >= REFUSED) {
+    free(session, connection, packet.id);
+    return false;
+  }
+  session.pending.delete(packet.id);
+  session.received.add(packet.id);
   return true;
 }
 
@@ -137,16 +153,17 @@ export function keep(received: Set<number>, connection: Connection, id: number):
  * sends PUBCOMP.
  */
 export function release(
-  received: Set<number>,
+  session: Received,
   connection: Connection,
   id: number,
   when: (send: () => void) => void = (send) => send(),
 ): void {
-  free(received, connection, id);
+  free(session, connection, id);
   when(() => connection.send(encodeAck(connection.version ?? 4, 'pubcomp', id)));
 }
 
-function free(received: Set<number>, connection: Connection, id: number): void {
+function free({ received, pending }: Received, connection: Connection, id: number): void {
   received.delete(id);
+  pending.delete(id);
   if (connection.unreleased > 0) connection.unreleased -= 1;
 }

@@ -104,9 +104,9 @@ export interface SessionState {
   epoch: number;
   /** The subscriptions by filter, as the client wrote it. */
   subscriptions: Map<string, SessionSubscription>;
-  /** Packet identifiers of QoS 2 publications that were received and not released yet. */
+  /** Packet identifiers of QoS 2 publications that were passed on and are not released yet. */
   received: Set<number>;
-  /** Those of them whose outcome is not known yet. */
+  /** Those whose outcome is not known yet. */
   readonly pending: Map<number, Pending>;
   /** Seconds that the session outlives its connection. */
   expiryS: number;
