@@ -174,8 +174,9 @@ const npm: readonly DocumentedCommand[] = [
   {
     title: 'npm run demo shows the example site',
     commands: ['npm run demo'],
-    async run({ t, window }, command) {
-      const terminal = window({ PORT: '0', SITE_PORT: '0' });
+    async run({ t, folder, window }, command) {
+      // It ends with its terminal, and what it keeps with the test.
+      const terminal = window({ PORT: '0', SITE_PORT: '0', TMPDIR: folder });
       terminal.start(command);
       const [, url = ''] = await printed(terminal, /Example site +(\S+)\n/);
       t.equal((await fetch(url)).status, 200);

@@ -48,7 +48,6 @@ async function open(browser: Browser, folder: string, url: string): Promise<Page
   }
   const page = await context.newPage();
   page.setDefaultTimeout(HANG_MS);
-  await page.clock.install();
   await page.goto(url);
   return page;
 }
@@ -234,6 +233,7 @@ const skip = skipWithout('chromium');
 t.test('a page whose origin is refused says so and asks no more', { skip }, async (t) => {
   const { server, site, browser, folder } = await ownSite(t, { origins: ['https://elsewhere.example'] });
   const page = await open(browser, folder, 'about:blank');
+  await page.clock.install();
   let asked = 0;
   page.on('websocket', () => {
     asked += 1;
@@ -252,6 +252,7 @@ t.test('a page whose origin is refused says so and asks no more', { skip }, asyn
 t.test('a page whose socket failed once comes back to a socket, and what was said meanwhile', { skip }, async (t) => {
   const { server, site, browser, folder } = await ownSite(t, {});
   const page = await open(browser, folder, 'about:blank');
+  await page.clock.install();
   let sockets = 0;
   await page.routeWebSocket(/wsocket/, (socket) => {
     sockets += 1;

@@ -2,7 +2,9 @@
 import t from 'tap';
 import { exchange } from './support/http.js';
 import { nextalk } from './support/process.js';
+import { records } from './support/restarting.js';
 import { type Cleaner, siteA } from './support/server.js';
+import { until } from './support/until.js';
 import { WebhookServer } from './support/webhook.js';
 
 async function start(t: Cleaner, data: string, url: string) {
@@ -22,6 +24,7 @@ t.test('killed with SIGKILL, a server loses no event that was on disk', async (t
     t.equal(status, 200);
   };
   for (let n = 0; n < 50; n++) await push(first.port, String(n));
+  await until('an event on disk', async () => (await records(data, 'webhooks')) > 0);
   first.server.kill('SIGKILL');
   await first.server.ended;
   const hook = await WebhookServer.start(t);

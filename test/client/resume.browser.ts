@@ -10,7 +10,11 @@ const script = (server: string, transport: string): string => `
   const token = async () => (await fetch('/token?name=jack')).text();
   keep(connect({ server: '${server}', token, transports: ['${transport}'] }));`;
 
-for (const transport of ['websocket', 'events', 'poll']) {
+for (const [transport, kind] of [
+  ['websocket', 'websocket'],
+  ['events', 'events'],
+  ['poll', 'jsonp'],
+] as const) {
   t.test(
     `a page by ${transport} has 30 messages once and in order, over two links that go silent and break`,
     { skip: skipWithout('chromium') },
@@ -54,6 +58,8 @@ for (const transport of ['websocket', 'events', 'poll']) {
       for (const cut of cuts) {
         await push();
         await arrived();
+        // A page that polls has asked anew: the link of that poll is to go silent.
+        await server.settledWhile(() => server.metrics.connections[kind] === 0);
         const { swallowed } = relay;
         relay.silence();
         await push();

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Locator, Page, WebSocketRoute } from 'playwright-core';
 import { builtLibrary, launch, type SmallSite, sign, startSmallSite, tokenSecret, visit } from './library.js';
 import { type Cleaner, siteA, type TestServer, testServer } from './server.js';
+import { until } from './until.js';
 
 /** The element, as far as functions that run in a page use it. */
 interface WidgetElement {
-  readonly chat: { readonly state: { readonly state: string } } | null;
+  readonly chat: { readonly state: { readonly state: string; readonly reason?: string } } | null;
 }
 
 /** A domain whose clients may do all that the widget does. */
@@ -60,13 +61,26 @@ export async function stage(t: Cleaner, overrides: object = settings): Promise<S
   return { server, browser, folder, site, user, push };
 }
 
-export async function online(page: Page, state = 'online'): Promise<void> {
-  await page.waitForFunction((wanted) => {
+/** What the widget of a page is: `online`, `waiting: no network`; `none` where there is no widget, or not yet. */
+function stateOf(page: Page): Promise<string> {
+  return page.evaluate(() => {
     const { document } = globalThis as unknown as {
       document: { querySelector(selector: string): WidgetElement | null };
     };
-    return document.querySelector('nextalk-chat')?.chat?.state.state === wanted;
-  }, state);
+    const { state, reason } = document.querySelector('nextalk-chat')?.chat?.state ?? { state: 'none' };
+    return reason === undefined ? state : `${state}: ${reason}`;
+  });
+}
+
+export async function online(page: Page, state = 'online'): Promise<void> {
+  let seen = 'none';
+  await until(
+    () => `a widget that is ${state}, it is ${seen}`,
+    async () => {
+      seen = await stateOf(page);
+      return seen.startsWith(state);
+    },
+  );
 }
 
 /** Opens a conversation, as a page's own script would. */
