@@ -253,12 +253,12 @@ export class ClusterMetrics {
   itemsRefused = 0;
   framesSent = 0;
   framesRepeated = 0;
-  /** Frames given up because a node did not take them. Messages to nodes that were gone: those that went another way; those that may be lost. */
+  /** Frames given up because a node did not take them. */
   framesDropped = 0;
+  /** Messages to nodes that were gone: those that went another way; those that may be lost. */
   sentAgain = 0;
   inDoubt = 0;
   charactersSent = 0;
-  /** Items not sent because they were longer than NATS takes. */
   itemsTooLarge = 0;
   /** REST calls sent on to the node of their ticket. */
   callsForwarded = 0;

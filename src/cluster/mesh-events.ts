@@ -10,8 +10,8 @@ export interface MeshEvents {
   /** The items that follow replace all that was known of the peer. After a gap some items before them may be lost. */
   snapshotBegins(peer: Peer, afterGap: boolean): void;
   snapshotEnded(peer: Peer): void;
-  /** Some of what this node has sent to the peer is lost: the stream to the peer begins anew. */
-  reset(peer: Peer): void;
+  /** The stream to the peer begins anew. `dropped`: the items of each frame that may not have come, as JSON without brackets. */
+  reset(peer: Peer, dropped: readonly string[]): void;
   /** The peer has not been heard of for the time of its lease; it may come back with the state it had. */
   hidden(peer: Peer): void;
   /** The peer will not come back with the state it had. `inOrder`: it said so itself. */

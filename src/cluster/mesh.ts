@@ -309,8 +309,8 @@ export class Mesh {
         const text = dataText(head, frame, this.#acknowledged(peer));
         return this.#bus.publish(subject, text, `${this.#nobody}.${frame[0]}.${frame[1]}`);
       },
-      () => {
-        this.events.reset(peer);
+      (dropped) => {
+        this.events.reset(peer, dropped);
         this.#snapshots.begin(peer, true);
       },
       this.options.metrics,

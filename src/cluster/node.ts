@@ -11,6 +11,7 @@ import type { OrphanFinder, SessionStore } from './adopted.js';
 import { Adoption } from './adoption.js';
 import type { ClaimOptions } from './claims.js';
 import { ClusteredDomain } from './domain.js';
+import { tellDropped } from './dropped.js';
 import { EndingNodes } from './ending-nodes.js';
 import { takeBack } from './endpoint-packets.js';
 import { Grace } from './grace.js';
@@ -23,7 +24,7 @@ import type { MeshEvents } from './mesh-events.js';
 import { MovingSessions } from './moving-sessions.js';
 import { NodeStore, type NodeStoreOptions } from './node-store.js';
 import type { Item, Peer, Taken } from './peer.js';
-import { Rpc } from './rpc.js';
+import { Rpc, type RpcHandler } from './rpc.js';
 import { Tunnels } from './tunnels.js';
 
 /** What all nodes have of each other beside what belongs to a domain that is served: items whose kinds begin with `d`. */
@@ -51,6 +52,8 @@ export interface NodeOptions extends Omit<NodeStoreOptions, 'node'> {
   readonly encode: (packet: Packet) => string;
   readonly shared: SharedItems;
 }
+
+type AnswerFor = (cluster: ClusteredDomain, ...call: Parameters<RpcHandler>) => void;
 
 export class ClusterNode implements LocalNode, MeshEvents {
   readonly name: string;
@@ -159,29 +162,15 @@ export class ClusterNode implements LocalNode, MeshEvents {
     });
     this.rpc.handle('known', (_peer, fields, reply) => this.#adoption.known(fields, reply));
     this.rpc.handle('arrived', (_peer, _fields, reply) => reply(true));
-    this.rpc.handle('pass', (_peer, [domain, address, to], reply) => {
-      const cluster = this.domainOf(domain as string);
-      if (cluster) cluster.handover.pass(address as Address, to as string, () => reply(true));
-      else reply(null);
+    this.#answerFor('pass', ({ handover }, _peer, [address, to], reply) => {
+      handover.pass(address as Address, to as string, () => reply(true));
     });
-    this.rpc.handle('claim', (peer, [domain, ...fields], reply) => {
-      const cluster = this.domainOf(domain as string);
-      if (cluster) cluster.claims.answer(peer, fields, reply);
-      else reply(null);
-    });
-    this.rpc.handle('forget', (_peer, [domain, ...fields], reply) => {
-      const cluster = this.domainOf(domain as string);
-      if (cluster) cluster.forgetting.answer(fields, reply);
-      else reply(null);
-    });
+    this.#answerFor('claim', ({ claims }, peer, fields, reply) => claims.answer(peer, fields, reply));
+    this.#answerFor('forget', ({ forgetting }, _peer, fields, reply) => forgetting.answer(fields, reply));
     this.rpc.handle('forgetMoved', (_peer, [domain, ...fields], reply) => {
       answerForget(this.domainOf(domain as string)?.domain, fields, reply);
     });
-    this.rpc.handle('outcomes', (_peer, [domain, ...fields], reply) => {
-      const cluster = this.domainOf(domain as string);
-      if (cluster) cluster.claims.answerOutcomes(fields, reply);
-      else reply(null);
-    });
+    this.#answerFor('outcomes', ({ claims }, _peer, fields, reply) => claims.answerOutcomes(fields, reply));
     this.rpc.handle('visit', (_peer, [name, address, token, counting], reply) => {
       const { domain } = this.domains.get(name as string) ?? {};
       const find = (): void => {
@@ -193,6 +182,15 @@ export class ClusterNode implements LocalNode, MeshEvents {
         reply(counting && domain?.signOuts.hasEnded(token as string) ? '' : false);
       };
       this.#whenSettled(address as Address, find, () => reply(null));
+    });
+  }
+
+  /** Registers a handler of calls that are about a domain, the first of their fields; where this node has no such domain the answer is null. */
+  #answerFor(kind: string, answer: AnswerFor): void {
+    this.rpc.handle(kind, (peer, [domain, ...fields], reply) => {
+      const cluster = this.domainOf(domain as string);
+      if (cluster) answer(cluster, peer, fields, reply);
+      else reply(null);
     });
   }
 
@@ -333,8 +331,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
     }
   }
 
-  reset(peer: Peer): void {
+  reset(peer: Peer, dropped: readonly string[]): void {
     this.tunnels.lost(peer);
+    // A call that is being sent is answered when that has returned.
+    if (dropped.length > 0) setImmediate(inSlices, tellDropped(this, peer, dropped));
   }
 
   hidden(peer: Peer): void {

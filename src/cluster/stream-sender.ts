@@ -61,8 +61,11 @@ export class StreamSender {
     private readonly nextEpoch: () => number,
     /** Sends one frame; `urgent` asks for an acknowledgement at once. False where there is no connection. */
     private readonly transmit: (epoch: number, seq: number, urgent: boolean, items: string) => boolean,
-    /** Called when the stream has begun anew: everything that the other node is to know has to be sent again. */
-    private readonly onReset: () => void,
+    /**
+     * Called when the stream has begun anew: everything that the other node is to know has to be told it again. `dropped`: the items of each
+     * frame that it has not acknowledged, as JSON without brackets.
+     */
+    private readonly onReset: (dropped: readonly string[]) => void,
     private readonly metrics: ClusterMetrics,
   ) {}
 
@@ -108,12 +111,13 @@ export class StreamSender {
 
   /** Begins the stream anew; frames on their way are dropped. */
   reset(): void {
-    const dropped = this.#frames.length + (this.#pending.length > 0 ? 1 : 0);
-    if (dropped > 0) {
-      this.metrics.framesDropped += dropped;
+    const dropped = this.#frames.map(({ items }) => items);
+    if (this.#pending.length > 0) dropped.push(this.#pending.join());
+    if (dropped.length > 0) {
+      this.metrics.framesDropped += dropped.length;
       seldom.warn(
         'link reset',
-        { event: 'link reset', frames: dropped },
+        { event: 'link reset', frames: dropped.length },
         'another node does not take what it is sent: its stream begins anew',
       );
     }
@@ -125,7 +129,7 @@ export class StreamSender {
     this.#pending = [];
     this.#pendingCharacters = 0;
     this.release();
-    this.onReset();
+    this.onReset(dropped);
   }
 
   /** The other node has everything up to `seq`. */

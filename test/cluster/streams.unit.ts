@@ -29,13 +29,16 @@ class Pair {
   sent: number[] = [];
   received: number[] = [];
   resets = 0;
+  /** The items of each frame that was dropped as a stream began anew. */
+  readonly dropped: string[] = [];
   waiting = 0;
   #epoch = 0;
   readonly sender = new StreamSender(
     () => ++this.#epoch,
     (...frame) => this.frames.push(frame) > 0,
-    () => {
+    (dropped) => {
       this.resets += 1;
+      this.dropped.push(...dropped);
       this.sent = [];
     },
     this.metrics,
@@ -249,6 +252,7 @@ t.test('a stream that overflows begins anew, and says how many frames it has dro
   }
   t.equal(pair.resets, 2);
   t.equal(pair.metrics.framesDropped, frames);
+  t.equal(pair.dropped.length, frames, 'what was in them is seen to');
   t.ok(frames * item.length <= STREAM_CHARACTERS + 2 * item.length, 'no later than it has to');
   t.equal(pair.sender.backlog, 0);
 });
