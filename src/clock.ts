@@ -14,14 +14,16 @@ export const systemClock: Clock = {
   },
 };
 
-/** Timers of one owner, which are cancelled together when it ends. */
+/** Timers of one owner, which are cancelled together when it ends; from then on none begins. */
 export class Timers {
   readonly #cancels = new Set<() => void>();
+  #isClosed = false;
 
   constructor(private readonly clock: Pick<Clock, 'after'>) {}
 
   /** Calls `task` once after `delayMs`; the answer cancels it. */
   after(delayMs: number, task: () => void): () => void {
+    if (this.#isClosed) return () => undefined;
     const cancel = this.clock.after(delayMs, () => {
       this.#cancels.delete(cancel);
       task();
@@ -34,6 +36,7 @@ export class Timers {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
   }

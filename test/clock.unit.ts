@@ -100,5 +100,8 @@ t.test('timers of one owner end when they are due, cancelled, or closed', (t) =>
   t.strictSame([done, clock.waiting], [['due'], 1]);
   timers.close();
   t.equal(clock.waiting, 0);
+  timers.after(10, () => done.push('begun later'))();
+  timers.after(10, () => done.push('begun later'));
+  t.equal(clock.waiting, 0, 'what still comes while the owner ends leaves no timer behind');
   t.end();
 });

@@ -22,7 +22,6 @@ export interface RefreshingOptions {
 
 export class Refreshing {
   readonly #timers: Timers;
-  #isClosed = false;
 
   constructor(private readonly options: RefreshingOptions) {
     this.#timers = new Timers(options.clock);
@@ -30,12 +29,11 @@ export class Refreshing {
   }
 
   close(): void {
-    this.#isClosed = true;
     this.#timers.close();
   }
 
   #wait(): void {
-    if (!this.#isClosed) this.#timers.after(EVERY_MS, () => inSlices(this.#refresh(), () => this.#wait()));
+    this.#timers.after(EVERY_MS, () => inSlices(this.#refresh(), () => this.#wait()));
   }
 
   *#refresh(): Generator<void> {
