@@ -14,8 +14,10 @@ export interface OrphanFinder {
   find(address: Address, token: string, done: (found: Adopted) => void): void;
   /** Seconds after which a client that is answered `later` should ask again. The answer differs from call to call, so that clients do not all ask at once. */
   laterS(): number;
+  /** Whether a part of an endpoint may be on a node that is gone. */
+  isOrphan(address: Address): boolean;
   /**
-   * Takes over an endpoint so that a message for it is not lost. Returns false where no part of the endpoint is on a node that is gone.
+   * Takes over an endpoint so that a message for it is not lost. Returns false where it is no orphan.
    */
   revive(address: Address, done: (found: Adopted) => void): boolean;
   /** Whether an endpoint is being taken over by this node. */

@@ -70,11 +70,11 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     private readonly node: LocalNode,
     readonly domain: Domain,
   ) {
-    const { mesh, stamps } = node;
+    const { mesh, rpc, stamps } = node;
     this.stamps = stamps;
-    const items = new Items(domain.name, node, () => domain.runtime.clock.now());
-    this.items = items;
     const now = () => domain.runtime.clock.now();
+    const items = new Items(domain.name, node, now);
+    this.items = items;
     this.awayCounts = new AwayCounts(items, mesh);
     this.remoteWatchers = new RemoteWatchers(domain);
     this.interest = new Interest(items, mesh);
@@ -93,18 +93,17 @@ export class ClusteredDomain implements DomainCluster, Recipients {
     const actor = (address: Address) => domain.tracker.actor(address);
     this.handover = new Handover({ domain: domain.name, node, now, actor, peersOf });
     const whenKnown = node.idsOf(domain);
-    this.claims = new Claims({ domain, rpc: node.rpc, whenKnown, chosenBy: (address) => chosenBy(node, address) });
+    this.claims = new Claims({ domain, rpc, whenKnown, chosenBy: (address) => chosenBy(node, address) });
     const { handover, meetings, roundRobin } = this;
     this.relays = new PacketRelays({
-      ...{ domain, items, mesh, rpc: node.rpc, interest, handover, ending: node.ending, roundRobin, meetings },
+      ...{ domain, items, mesh, rpc, interest, handover, ending: node.ending, roundRobin, meetings },
       toEndpointHere: (packet, only) => toEndpointHere(domain, packet, only),
       sendAnew: (packet, only) => {
         if (!this.packets.send(packet, only)) keepOrDrop(domain, packet, packet.topic, only);
       },
     });
     const { relays, orphans } = this;
-    const { cluster: metrics } = domain.runtime.metrics;
-    this.packets = new EndpointPackets({ domain, relays, orphans, rpc: node.rpc, mesh, metrics });
+    this.packets = new EndpointPackets({ domain, relays, orphans, rpc, mesh, metrics: domain.runtime.metrics.cluster });
   }
 
   get tracker(): Tracker {
@@ -122,6 +121,7 @@ export class ClusteredDomain implements DomainCluster, Recipients {
   cameUp(record: EndpointRecord): void {
     this.#tell(this.items.cameUp(record, this.domain.fanout.isSilentEverywhere));
     for (const room of record.rooms) this.left.enter(record.address, room);
+    this.packets.cameUp(record.address);
   }
 
   changed(record: EndpointRecord): void {

@@ -13,7 +13,9 @@ import { primaryOf } from '../actors/endpoint-record.js';
 import { Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import { isInTurns } from '../actors/turns.js';
+import type { Clock } from '../clock.js';
 import type { ClusterMetrics } from '../metrics.js';
+import { inSlices } from '../slices.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { LocalNode } from './local-node.js';
 import type { Mesh } from './mesh.js';
@@ -26,6 +28,11 @@ import { packetOf, type WirePacket } from './wire.js';
 export const MOST_HELD = 2000;
 const MOST_HELD_IN_ALL = 50_000;
 const MOST_HELD_BYTES = 32 * 1024 * 1024;
+/**
+ * After a node's death messages take its endpoints over only when clients have had this time to come, in milliseconds. Every node may have
+ * messages for an endpoint, and only one of them can take it over; a client on another node than its endpoint costs a hop as long as it stays.
+ */
+const CLIENTS_FIRST_MS = 1000;
 /** How long other nodes may take to answer; one that is lost is not waited for. */
 const ARRIVED_MS = 30_000;
 
@@ -33,7 +40,7 @@ export interface EndpointPacketsOptions {
   readonly domain: Domain;
   readonly relays: Pick<PacketRelays, 'toEndpoint' | 'toPrimary'>;
   /** null where clients are lost with their node. */
-  readonly orphans: Pick<OrphanFinder, 'revive' | 'isTaking' | 'whenTaken'> | null;
+  readonly orphans: Pick<OrphanFinder, 'isOrphan' | 'revive' | 'isTaking' | 'whenTaken'> | null;
   readonly rpc: Pick<Rpc, 'withdraw' | 'callAll'>;
   readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
   readonly metrics: Pick<ClusterMetrics, 'sentAgain' | 'inDoubt'>;
@@ -48,12 +55,15 @@ interface Held {
 
 /** Where an endpoint is for which packets have waited; `again`: that is to be found out for each of them. */
 type Found = Adopted | 'again';
+type End = (found: Found) => void;
 
 export class EndpointPackets {
   /** What waits, by endpoint: it goes on in the order in which it was accepted, by whichever node. */
   readonly #held = new Map<Address, Held[]>();
   /** What waits for the answers of other nodes that are asked at the end of this turn. */
   #asking: (() => void)[] = [];
+  /** What ends the wait for endpoints that are left to their clients at present; null: a message takes its endpoint over at once. */
+  #clientsFirst: Map<Address, End> | null = null;
   #count = 0;
   #bytes = 0;
 
@@ -76,9 +86,41 @@ export class EndpointPackets {
   appeared(address: Address): void {
     const { domain, relays } = this.options;
     if (!this.#held.has(address) || !this.#primary(address)) return;
+    this.#clientsFirst?.delete(address);
     for (const { packet, only, at } of this.#release(address)) {
       if (!relays.toPrimary(packet, only, 0, at)) keepOrDrop(domain, packet, address, only);
     }
+  }
+
+  /**
+   * A node is gone: until the function is called that this answers, its endpoints are taken over where their clients come, and not where
+   * messages for them wait.
+   */
+  letClientsFirst(): () => void {
+    const { domain, orphans } = this.options;
+    // A call is to be answered when its message is kept, which is soon.
+    if (orphans === null || domain.answersFromDisk) return () => undefined;
+    const left = this.#clientsFirst ?? new Map<Address, End>();
+    this.#clientsFirst = left;
+    return () => {
+      if (this.#clientsFirst === left) this.#clientsFirst = null;
+      inSlices(this.#takingOver(left));
+    };
+  }
+
+  *#takingOver(left: Map<Address, End>): Generator<void> {
+    for (const [address, end] of left) {
+      left.delete(address);
+      if (this.options.orphans?.revive(address, end) !== true) end('again');
+      yield;
+    }
+  }
+
+  /** An endpoint has come to this node: what waits for it here goes on when the endpoint has been taken over. */
+  cameUp(address: Address): void {
+    const end = this.#clientsFirst?.get(address);
+    this.#clientsFirst?.delete(address);
+    if (end) this.#whenTaken(address, end);
   }
 
   /**
@@ -138,14 +180,17 @@ export class EndpointPackets {
     const isTaking = orphans?.isTaking(topic) === true;
     if (!isTaking && at === undefined && this.#held.size === 0) return false;
     if (!isOwed(domain, packet)) return false;
-    if (isTaking && orphans)
-      this.#hold(topic, (end) => orphans.whenTaken([topic], (isTaken) => end(isTaken ? 'again' : 'later')));
+    if (isTaking) this.#hold(topic, (end) => this.#whenTaken(topic, end));
     else if (at !== undefined && this.#primary(topic) === null) this.#hold(topic, (end) => end('again'));
     return this.#push(packet, only, at);
   }
 
+  #whenTaken(address: Address, end: End): void {
+    this.options.orphans?.whenTaken([address], (isTaken) => end(isTaken ? 'again' : 'later'));
+  }
+
   /** Has packets for an endpoint wait, unless some do already, until `wait` says where the endpoint is. */
-  #hold(address: Address, wait: (end: (found: Found) => void) => void): void {
+  #hold(address: Address, wait: (end: End) => void): void {
     if (this.#held.has(address)) return;
     const held: Held[] = [];
     const isOpen = (): boolean => this.#held.get(address) === held;
@@ -210,8 +255,10 @@ export class EndpointPackets {
     if (!orphans || !isOwed(domain, packet)) return false;
     let isOrphan = true;
     this.#hold(topic, (end) => {
-      isOrphan = orphans.revive(topic, end);
+      const left = this.#clientsFirst;
+      isOrphan = left ? orphans.isOrphan(topic) : orphans.revive(topic, end);
       if (!isOrphan) this.#release(topic);
+      else left?.set(topic, end);
     });
     // What does not wait is too much, or the endpoint is where it is already.
     if (isOrphan && !this.#push(packet, only, at) && !relays.toEndpoint(packet, only)) {
@@ -242,6 +289,7 @@ function isOwed(domain: Domain, packet: Packet): boolean {
 
 interface Node {
   readonly mesh: Pick<Mesh, 'connected'>;
+  readonly timers: Pick<Clock, 'after'>;
   readonly domains: ReadonlyMap<
     string,
     { readonly relays: Pick<PacketRelays, 'lost'>; readonly packets: EndpointPackets }
@@ -252,8 +300,13 @@ interface Node {
  * A node is gone: tells the receivers of what it has had, and is lost with it, unless it has ended in order; then sends what it has certainly
  * not had another way, before anything that is sent later.
  */
-export function takeBack({ mesh, domains }: Node, peer: Peer, hasEnded: boolean): void {
-  for (const { relays } of hasEnded ? [] : domains.values()) relays.lost(peer);
+export function takeBack({ mesh, domains, timers }: Node, peer: Peer, hasEnded: boolean): void {
+  const lost = hasEnded ? [] : [...domains.values()];
+  for (const { relays } of lost) relays.lost(peer);
+  const ends = lost.map(({ packets }) => packets.letClientsFirst());
+  timers.after(CLIENTS_FIRST_MS, () => {
+    for (const end of ends) end();
+  });
   // A node that is cut off itself has nowhere else to send to.
   if (!mesh.connected) return;
   peer.stream.takeBack(([kind, domain, ...fields], ...how) => {

@@ -72,7 +72,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
   readonly #sessions: MovingSessions;
   /** null where `cluster.store` is not `jetstream`: the clients of a node are then lost with it. */
   readonly #store: NodeStore | null;
-  readonly #timers: Timers;
+  readonly timers: Timers;
   readonly #grace: Grace;
   readonly #unknown = new Set<string>();
   /** Peers whose snapshot is coming in. */
@@ -101,10 +101,10 @@ export class ClusterNode implements LocalNode, MeshEvents {
       this,
     );
     this.stamps = new HybridClock(clock);
-    this.#timers = new Timers(clock);
+    this.timers = new Timers(clock);
     this.rpc = new Rpc(this.mesh, clock, metrics.cluster);
     this.#grace = new Grace({
-      ...{ graceMs: options.graceMs, leaseMs: config.leaseMs, timers: this.#timers, rpc: this.rpc },
+      ...{ graceMs: options.graceMs, leaseMs: config.leaseMs, timers: this.timers, rpc: this.rpc },
       peers: this.mesh.peers,
       now: () => clock.now(),
       isBusy: () => this.#store?.orphans.isBusy === true,
@@ -219,7 +219,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
 
   async close(): Promise<void> {
     this.options.system.endOfTurn.delete(this.#endOfTurn);
-    this.#timers.close();
+    this.timers.close();
     this.#adoption.close();
     this.#sessions.close();
     await this.#store?.lastRecords();
@@ -232,7 +232,7 @@ export class ClusterNode implements LocalNode, MeshEvents {
     const cluster = new ClusteredDomain(this, domain);
     this.domains.set(domain.name, cluster);
     // The work of other nodes is taken over only when it is known which nodes there are.
-    const cancel = this.#timers.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
+    const cancel = this.timers.after(SETTLED_LEASES * this.options.config.leaseMs, () => {
       domain.takeOver();
       this.#store?.sweep(cluster);
     });

@@ -100,16 +100,10 @@ export class Orphans {
         else done(null);
       },
       laterS: () => this.#pace.laterS(),
+      isOrphan: (address) => this.#isOrphan(domain, address),
       revive: (address, done) => {
         const cluster = this.options.domains.get(domain.name);
-        const parts = domain.tracker.records.get(address)?.parts ?? [];
-        const isKnown = parts.length > 0 || isMine(domain, address);
-        // A node that has started since a death has not been told of the endpoints that were on the node which died.
-        const mayBeOrphan = domain.answersFromDisk && this.options.isYoung();
-        const isOrphan = isKnown
-          ? parts.some(({ node, hidden }) => !hidden && !node.up)
-          : mayBeOrphan || this.options.leaversOf(domain.name).size > 0;
-        if (!cluster || !isOrphan || !this.mayKnow(domain)) return false;
+        if (!cluster || !this.#isOrphan(domain, address)) return false;
         this.find(cluster, address, null, done);
         return true;
       },
@@ -119,6 +113,15 @@ export class Orphans {
         oneByOne(addresses ?? this.#open.of(domain.name), wait, () => done(true));
       },
     };
+  }
+
+  #isOrphan(domain: Domain, address: Address): boolean {
+    if (!this.mayKnow(domain)) return false;
+    const parts = domain.tracker.records.get(address)?.parts ?? [];
+    if (parts.length > 0 || isMine(domain, address)) return parts.some(({ node, hidden }) => !hidden && !node.up);
+    // A node that has started since a death has not been told of the endpoints that were on the node which died.
+    const mayBeOrphan = domain.answersFromDisk && this.options.isYoung();
+    return mayBeOrphan || this.options.leaversOf(domain.name).size > 0;
   }
 
   /**

@@ -5,8 +5,14 @@
  */
 import { Fifo } from '../fifo.js';
 
-/** How many takeovers are under way at a time, and how many more may wait for that. */
+/**
+ * How many takeovers are under way at a time: at first, and at most. Each that ends adds a share of one, since the first ones cost several
+ * times what the later ones do, and come when all that a death stirs up is to be done at once.
+ */
+export const FIRST_AT_ONCE = 8;
 export const AT_ONCE = 32;
+const MORE_FOR_EACH = 1 / 4;
+/** How many more may wait for that. */
 export const MOST_WAITING = 10_000;
 /** For how long a turn of the event loop begins further steps of takeovers. */
 const SLICE_MS = 2;
@@ -25,6 +31,7 @@ type Step = (done: () => void) => void;
 
 export class Pace {
   #active = 0;
+  #most = FIRST_AT_ONCE;
   readonly #waiting = new Fifo<Task>();
   readonly #steps = new Fifo<Step>();
   /** Whether there are slices at present, and whether a step of this slice is under way. */
@@ -79,7 +86,7 @@ export class Pace {
 
   /** Runs a task, which never rejects, when it has its turn; false: too many wait. */
   run(task: Task): boolean {
-    if (this.#active < AT_ONCE) this.#start(task);
+    if (this.#hasRoom) this.#start(task);
     else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(task);
     else {
       this.#expect(0);
@@ -88,13 +95,20 @@ export class Pace {
     return true;
   }
 
+  get #hasRoom(): boolean {
+    return this.#active < Math.floor(this.#most);
+  }
+
   #start(task: Task): void {
-    if (this.#active === 0) this.#advancedAt = this.now();
+    if (this.#active === 0) {
+      this.#advancedAt = this.now();
+      this.#most = FIRST_AT_ONCE;
+    }
     this.#active += 1;
     void task().then(() => {
+      this.#most = Math.min(this.#most + MORE_FOR_EACH, AT_ONCE);
       this.#active -= 1;
-      const next = this.#waiting.shift();
-      if (next) this.#start(next);
+      while (this.#hasRoom && this.#waiting.length > 0) this.#start(this.#waiting.shift() as Task);
     });
   }
 

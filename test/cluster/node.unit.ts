@@ -24,6 +24,7 @@ t.test('of a node that is heard of again while its endpoints go offline no furth
   const domain = { takeOver: () => undefined };
   node.domains.set('a.example', {
     ...{ domain, tracker, relays: connections, remoteTransports: connections, remoteClients: connections },
+    packets: { letClientsFirst: () => () => undefined },
   } as never);
   withSlowTime(t);
   const peer = new Peer('n2', 1, 0, false);

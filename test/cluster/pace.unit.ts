@@ -1,6 +1,6 @@
 /** The pace at which a node takes over endpoints of nodes that are gone. */
 import t from 'tap';
-import { AT_ONCE, MOST_WAITING, Pace } from '../../src/cluster/pace.js';
+import { AT_ONCE, FIRST_AT_ONCE, MOST_WAITING, Pace } from '../../src/cluster/pace.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -26,20 +26,42 @@ function takeovers(pace: Pace) {
 t.test('a herd: so many are taken over at a time, so many wait, and the rest are told to come later', async (t) => {
   const { pace } = setUp();
   const { begun, run } = takeovers(pace);
-  const room = AT_ONCE + MOST_WAITING;
+  const room = FIRST_AT_ONCE + MOST_WAITING;
   t.equal(Array.from({ length: room + 5 }, run).filter((isRun) => isRun).length, room);
-  t.equal(begun.length, AT_ONCE);
+  t.equal(begun.length, FIRST_AT_ONCE);
   begun[0]?.();
   await turn();
-  t.equal(begun.length, AT_ONCE + 1, 'the next one begins when one has ended');
+  t.equal(begun.length, FIRST_AT_ONCE + 1, 'the next one begins when one has ended');
   t.equal(run(), true);
+});
+
+t.test('the longer a herd lasts, the more are taken over at a time', async (t) => {
+  const { pace } = setUp();
+  const { begun, run } = takeovers(pace);
+  const inTurn = async (): Promise<number[]> => {
+    for (let n = 0; n < 300; n++) run();
+    const open: number[] = [];
+    for (let ended = 0; ended < 200; ended++) {
+      open.push(begun.length - ended);
+      begun[ended]?.();
+      await turn();
+    }
+    while (begun.length > 0) {
+      for (const end of begun.splice(0)) end();
+      await turn();
+    }
+    return open;
+  };
+  const open = await inTurn();
+  t.strictSame([open[0], open[4], open[95], open[96], open.at(-1)], [FIRST_AT_ONCE, 9, 31, AT_ONCE, AT_ONCE]);
+  t.strictSame(await inTurn(), open, 'the next herd begins as the first one did');
 });
 
 t.test('a node is busy while it takes over, and while those are expected who were told to come later', async (t) => {
   const { clock, pace } = setUp();
   const { begun, run } = takeovers(pace);
   t.equal(pace.isBusy, false);
-  for (let n = 0; n <= AT_ONCE + MOST_WAITING; n++) run();
+  for (let n = 0; n <= FIRST_AT_ONCE + MOST_WAITING; n++) run();
   t.equal(pace.isBusy, true);
   for (let ended = 0; ended < begun.length; ended++) {
     begun[ended]?.();
@@ -47,7 +69,7 @@ t.test('a node is busy while it takes over, and while those are expected who wer
     await null;
   }
   await turn();
-  t.equal(begun.length, AT_ONCE + MOST_WAITING);
+  t.equal(begun.length, FIRST_AT_ONCE + MOST_WAITING);
   clock.now += 4000;
   pace.advanced();
   t.equal(pace.isBusy, true, 'who was told to come later has not come yet');

@@ -1,7 +1,9 @@
 /** What is said to users of a node that is dead, before the others know it: whole domains of several nodes. PROTOCOL.md sections 5 and 20. */
 import t from 'tap';
 import { isReplyError } from '../../src/errors.js';
+
 import { online } from '../../src/protocols/commands.js';
+import { locateTicket } from '../../src/protocols/credentials.js';
 import { push } from '../../src/protocols/messages.js';
 import { turn } from '../mqtt/support/device.js';
 import { dice } from '../support/dice.js';
@@ -109,6 +111,47 @@ for (const isElsewhereToo of [false, true]) {
     },
   );
 }
+
+t.test(
+  'a user of a dead node goes on where the client comes, though other nodes have messages for the user',
+  async (t) => {
+    const network = new Network(4, 'restart');
+    const [dying, home, ...others] = network.nodes as [ModelNode, ModelNode, ...ModelNode[]];
+    let ticket = '';
+    online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+      if (!isReplyError(result)) ticket = result.ticket;
+    });
+    await settle(network);
+    network.clock.advance(200);
+    await settle(network);
+    network.kill(dying);
+    const say = (node: ModelNode, body: string): void =>
+      push(node.domain, parameters({ from: 'bob', to: 'ada', body }), () => undefined);
+    const said = ['0', '1', '2', '3'];
+    for (const [at, body] of said.entries()) {
+      say(others[at % others.length] as ModelNode, body);
+      await turn();
+    }
+    // The lease is over; the clients have their time still.
+    await settle(network, (stream) => stream.startsWith('time '));
+    t.strictSame([...home.domain.tickets.values()], []);
+    locateTicket(home.domain, ticket, true, () => undefined);
+    await settle(network, (stream) => stream.startsWith('time '));
+    const bodies = (): unknown[] =>
+      [...home.domain.tickets.values()].flatMap(({ queued }) =>
+        queued.flatMap(({ kind, fields }) => (kind === 'message' ? [(fields as { body: string }).body] : [])),
+      );
+    t.strictSame(bodies(), said, 'what waits comes with the client, in order');
+    say(others[0] as ModelNode, '4');
+    await settle(network);
+    t.strictSame(bodies(), [...said, '4'], 'nothing comes again as the time of the clients ends');
+    t.strictSame(
+      network.nodes.map(({ metrics }) => metrics.cluster.adopted),
+      [0, 1, 0, 0],
+    );
+    for (const node of network.nodes) node.close();
+  },
+);
 
 t.test('for all that goes on at once on a living node the others are asked once what they have', async (t) => {
   const network = new Network(3, 'restart');

@@ -41,6 +41,7 @@ function find(
       mayKnow: () => true,
       find: (_address, _token, done) => done(adopted),
       laterS: () => 1,
+      isOrphan: () => false,
       revive: () => false,
       isTaking: () => false,
       whenTaken: (_a, done) => done(adopted !== 'later'),

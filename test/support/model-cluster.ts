@@ -301,10 +301,10 @@ export class ModelNode implements LocalNode {
     const peer = this.peers.get(name);
     if (!peer?.up) return;
     peer.up = false;
-    peer.lostAt = performance.now();
-    peer.hiddenAt = peer.lostAt;
+    peer.hiddenAt = peer.lostAt = performance.now();
     this.mesh.broadcast(JSON.stringify(['~', name]));
     this.cluster.relays.lost(peer);
+    this.network.post(`time ${this.name}`, this.cluster.packets.letClientsFirst());
     this.#end(peer);
   }
 
