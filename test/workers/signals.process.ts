@@ -92,7 +92,8 @@ t.test(
   'a server that is ended before its workers serve takes them along, without a word of theirs',
   { skip },
   async (t) => {
-    const server = nextalk(t, ['--port', '0', '--mqtt-port', '0', '--nats', await natsUrl(t), '--workers', '2']);
+    const ports = ['--port', '0', '--mqtt-port', '0', '--admin-port', '0'];
+    const server = nextalk(t, [...ports, '--nats', await natsUrl(t), '--workers', '2']);
     const workers = await until('two workers', () => {
       const found = workersOf(server);
       return found.length === 2 && found;
