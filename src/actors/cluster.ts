@@ -211,6 +211,11 @@ export interface EndpointJournal {
   keep(node: Node, id: string, kept: KeptEndpoint): void;
   /** Calls `done` when the latest record of an endpoint is written, or cannot be written at the moment. */
   written(address: Address, done: () => void): void;
+  /**
+   * The start of another node has been given an endpoint of this one, and may be gone before it has written the endpoint's record: resolves
+   * when that is written, or cannot be written at the moment.
+   */
+  keepFor(taker: readonly [node: string, incarnation: number], address: Address, kept: KeptEndpoint): Promise<void>;
 }
 
 /** Keeps messages outside of this process for as long as they stand in queues and a client may still want them. */

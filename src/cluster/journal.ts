@@ -10,7 +10,7 @@ import type { KeptEndpoint } from '../actors/kept.js';
 import type { Ref } from '../actors/system.js';
 import type { Clock } from '../clock.js';
 import type { DomainConfig } from '../config.js';
-import type { TicketRecords } from './ticket-records.js';
+import type { Start, TicketRecords } from './ticket-records.js';
 
 /** How long changes are gathered before they are written: JetStream's state of tickets and presence is about this old at most. */
 const GROUP_MS = 100;
@@ -23,7 +23,7 @@ export class ClusterJournal implements EndpointJournal {
   constructor(
     private readonly domain: { readonly name: string; readonly settings: Pick<DomainConfig, 'durability'> },
     private readonly clock: Pick<Clock, 'after'>,
-    private readonly records: Pick<TicketRecords, 'put' | 'remove' | 'written'>,
+    private readonly records: Pick<TicketRecords, 'put' | 'remove' | 'written' | 'putFor'>,
   ) {}
 
   get writes(): boolean {
@@ -51,6 +51,11 @@ export class ClusterJournal implements EndpointJournal {
 
   written(address: Address, done: () => void): void {
     this.records.written(this.domain.name, address, done);
+  }
+
+  async keepFor(taker: Start, address: Address, kept: KeptEndpoint): Promise<void> {
+    if (this.domain.settings.durability === 'none') return;
+    await this.records.putFor(taker, this.domain.name, address, kept).catch(() => undefined);
   }
 
   /** Has each changed endpoint write its record, and removes the records of endpoints that have ended. */

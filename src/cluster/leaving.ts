@@ -65,6 +65,7 @@ interface Transfer {
   readonly refused: ReadonlySet<Peer>;
   /** Packets that were delivered to the endpoint on this node since it stopped here. */
   readonly passing: Passing<Deliver>;
+  readonly kept: Moved['kept'];
 }
 
 /** Endpoints of one domain that go to one node together. A packet that several endpoints have queued is in the batch once. */
@@ -255,7 +256,6 @@ export class Leaving {
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime()) return this.#moved(address);
     const passing = new Passing<Deliver>((deliver) => cluster.relays.forward(peer, address, deliver));
-    const transfer: Transfer = { cluster, address, peer, refused, passing };
     this.#moving.begin(address);
     this.#unanswered.begin(address);
     actor.tell({
@@ -267,6 +267,7 @@ export class Leaving {
         if (!moved) return this.#moved(address);
         this.#adopters.set(address, peer);
         const batch = this.#batchOf(cluster, peer);
+        const transfer: Transfer = { cluster, address, peer, refused, passing, kept: moved.kept };
         batch.add(transfer, moved, this.#met(cluster, address));
         if (batch.characters >= BATCH_CHARACTERS) this.#close(batch);
       },
@@ -317,8 +318,11 @@ export class Leaving {
       this.#unanswered.end(address);
     }
     const fields = [cluster.domain.name, gone.map(({ address }) => address)];
-    await this.#others.known(peer, fields, this.#bounds.answeredMs - this.spentMs);
+    const isKnown = await this.#others.known(peer, fields, this.#bounds.answeredMs - this.spentMs);
     await this.#others.allArrived();
+    const taker = [peer.name, peer.incarnation] as const;
+    const keepFor = ({ address, kept }: Transfer) => cluster.journal?.keepFor(taker, address, kept);
+    if (!isKnown) await Promise.all(gone.map(keepFor));
     await Promise.all(gone.map((transfer) => this.#leave(transfer)));
     this.node.rpc.call(peer, 'adopted', fields, ADOPT_MS, () => undefined);
     for (const { address } of gone) this.#moved(address);

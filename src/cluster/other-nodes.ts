@@ -70,11 +70,11 @@ export class OtherNodes {
   }
 
   /**
-   * Resolves when every node knows that a node has taken endpoints over (`[domain, addresses]`), and JetStream has its records of them; or
-   * when it has not said so in time, of which there are `ms` milliseconds left.
+   * Resolves with true when every node knows that a node has taken endpoints over (`[domain, addresses]`), and JetStream has its records of
+   * them; with false when it has not said so in time, of which there are `ms` milliseconds left.
    */
-  async known(peer: Peer, fields: readonly unknown[], ms: number): Promise<void> {
-    await this.#ask(peer, 'known', fields, Math.max(KNOWN_LEAST_MS, Math.min(KNOWN_MS, ms)));
+  async known(peer: Peer, fields: readonly unknown[], ms: number): Promise<boolean> {
+    return (await this.#ask(peer, 'known', fields, Math.max(KNOWN_LEAST_MS, Math.min(KNOWN_MS, ms)))) === true;
   }
 
   /**

@@ -82,6 +82,11 @@ export function subjectOf(domain: string, address: Address): string {
   return `${word(domain)}.${word(address.slice(`/domain/${domain}/`.length))}`;
 }
 
+/** Joined to one text: V8 keeps a text that was put together as its parts, which take three times the memory, of each endpoint here. */
+function keyOf(domain: string, address: Address, node: string): string {
+  return [subjectOf(domain, address), word(node)].join('.');
+}
+
 export class TicketRecords {
   readonly #own = new Map<string, Own>();
   /** Records that are being written or wait for that. */
@@ -118,6 +123,22 @@ export class TicketRecords {
     const head = JSON.stringify([domain, address, node, incarnation]).slice(0, -1);
     const state = JSON.stringify(kept);
     this.#change(domain, address, `${head},${left === '' ? state : `${state.slice(0, -1)},"left":${left}}`}]`);
+  }
+
+  /**
+   * Another node has been given a part of this one, which ends, and may be gone before it has written the part's record: writes that record,
+   * unless it has the part's clients already. Where the other node writes it at the same time its own counts. Rejects with a JetStreamError.
+   */
+  async putFor([node, incarnation]: Start, domain: string, address: Address, kept: KeptEndpoint): Promise<void> {
+    const found = await this.readPart(domain, address, node);
+    const before = found?.incarnation === incarnation ? found.kept : null;
+    const known = new Set(before?.clients.map(({ hash }) => hash));
+    // Where messages are in the order of this node says nothing of those that the other node has.
+    const added = kept.clients.filter(({ hash }) => !known.has(hash)).map(({ from, ...client }) => client);
+    if (before && added.length === 0) return;
+    const state = { ...(before ?? kept), clients: [...(before?.clients ?? []), ...added] };
+    const data = JSON.stringify([domain, address, node, incarnation, state]);
+    await this.options.stream.compareAndSet(keyOf(domain, address, node), data, found?.revision ?? 0);
   }
 
   remove(domain: string, address: Address): void {
@@ -184,7 +205,7 @@ export class TicketRecords {
 
   /** The record of one node's part of an endpoint; null where there is none. Rejects with a JetStreamError. */
   async readPart(domain: string, address: Address, node: string): Promise<FoundPart | null> {
-    const key = `${subjectOf(domain, address)}.${word(node)}`;
+    const key = keyOf(domain, address, node);
     const record = await this.options.stream.read(key);
     return record && foundIn(key, record);
   }
@@ -206,9 +227,8 @@ export class TicketRecords {
     this.options.stream.write(key, data, () => undefined, revision);
   }
 
-  /** Joined to one text: V8 keeps a text that was put together as its parts, which take three times the memory, of each endpoint here. */
   #keyOf(domain: string, address: Address): string {
-    return [subjectOf(domain, address), word(this.options.node)].join('.');
+    return keyOf(domain, address, this.options.node);
   }
 
   #ownOf(key: string): Own {

@@ -258,6 +258,40 @@ t.test(
   },
 );
 
+t.test(
+  'a user whom a node that ends has handed over goes on where the new node is killed before it has written a record',
+  async (t) => {
+    const network = networkOf(t, 3, 'restart');
+    const [ending, ...others] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    let ticket = '';
+    online(ending.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+      if (!isReplyError(result)) ticket = result.ticket;
+    });
+    await settle(network);
+    network.clock.advance(200);
+    await settle(network);
+    void ending.leave();
+    const isLate = (stream: string): boolean => stream === 'js n2 jetstream' || stream === 'js n3 jetstream';
+    const hasAda = ({ domain }: ModelNode): boolean => domain.tickets.size > 0;
+    while (!others.some(hasAda)) await settle(network, isLate);
+    await settle(network, isLate);
+    const [taking, other] = others.toSorted((a, b) => Number(hasAda(b)) - Number(hasAda(a))) as [ModelNode, ModelNode];
+    network.kill(taking);
+    for (await settle(network); !ending.isDead; await settle(network)) network.clock.advance(10);
+    const answer = say(other, {});
+    await settle(network);
+    t.equal(answer(), true);
+    let found: NamedClient | null = null;
+    locateTicket(other.domain, ticket, true, (client) => {
+      found = client;
+    });
+    await settle(network);
+    t.ok(found, 'her ticket holds');
+    const queued = [...other.domain.tickets.values()].flatMap(({ queued }) => queued.map(({ kind }) => kind));
+    t.strictSame(queued, ['message']);
+  },
+);
+
 t.test('a call of a user who is on one node alone is answered when that node has sent the message', async (t) => {
   const network = networkOf(t, 2, 'restart');
   const [dying, other] = network.nodes as [ModelNode, ModelNode];

@@ -19,6 +19,7 @@ t.test('an endpoint that was just written for another reason is not written agai
     put: (_domain: string, of: Address) => void put.push(of),
     remove: () => undefined,
     written: () => undefined,
+    putFor: async () => undefined,
   };
   const journal = new ClusterJournal({ name, settings: { durability: 'restart' } }, clock, records);
   const actor = { stopped: false, tell: () => journal.keep('uid', 'jack', kept) } as unknown as Ref<EndpointMessage>;

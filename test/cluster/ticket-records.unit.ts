@@ -167,3 +167,38 @@ t.test('the endpoints whose records are not written yet are known by their domai
   t.strictSame([...records.unwritten()], [['b.example', '/domain/b.example/uid/jo']]);
   t.end();
 });
+
+t.test(
+  'a record that a node which ends writes for another one has the clients of both, and gives way to the other node',
+  async (t) => {
+    const stream = new MemoryStream();
+    const nodeOf = (node: string) =>
+      new TicketRecords({
+        jetstream: { available: true, watchers: new Set<(available: boolean) => void>() },
+        stream: stream.portOf({ isDead: false }),
+        ...{ node, incarnation: 2, keptMs: KEPT_MS, now: () => 0 },
+        onConflict: () => t.fail('nobody has taken anything over'),
+      });
+    const [ending, other] = [nodeOf('ending'), nodeOf('other')];
+    const own = { nick: 'one', show: 'available', status: '', buddies: [], rooms: [], isAway: false } as const;
+    const withClients = (...hashes: string[]) => {
+      return { ...own, clients: hashes.map((hash) => ({ hash, name: hash, isNamed: false, isAway: false })) };
+    };
+    const found = async () =>
+      (await other.readPart('a.example', address, 'other'))?.kept?.clients.map(({ hash }) => hash);
+    const putFor = (...hashes: string[]) => ending.putFor(['other', 2], 'a.example', address, withClients(...hashes));
+    await putFor('a');
+    t.strictSame(await found(), ['a']);
+    const put = async (...hashes: string[]) => {
+      other.put('a.example', address, withClients(...hashes));
+      await new Promise<void>((done) => other.written('a.example', address, done));
+    };
+    await put('b');
+    t.strictSame(await found(), ['b'], 'it has its own record, whatever was written for it');
+    await putFor('a', 'b');
+    t.strictSame(await found(), ['b', 'a']);
+    await put('a', 'b', 'c');
+    await putFor('a');
+    t.strictSame(await found(), ['a', 'b', 'c'], 'nothing is to be added');
+  },
+);

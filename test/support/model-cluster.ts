@@ -348,7 +348,7 @@ export class ModelNode implements LocalNode {
     if (!isLeft) await this.leaving.handOver(0);
     // What has come since, in a takeover that was under way, cannot be handed over any more.
     this.hasLeft = isLeft || [...this.cluster.tracker.here()].some(({ birth }) => birth > 0);
-    if (this.hasLeft) await this.#ending.leave();
+    await (this.hasLeft ? this.#ending.leave() : this.#ending.written());
     if (this.isDead) return;
     this.isDead = true;
     for (const other of this.network.living) {

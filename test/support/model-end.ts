@@ -33,15 +33,21 @@ export class ModelEnd {
     });
   }
 
+  /** Resolves when JetStream has all that has changed up to now. */
+  async written(): Promise<void> {
+    const { node, records } = this.parts;
+    this.journal?.flush();
+    do await turn();
+    while (records.waiting > 0 && !node.isDead);
+  }
+
   /** Leaves all endpoints in JetStream. */
   async leave(): Promise<void> {
     const { node, records, queues, orphans } = this.parts;
     const { journal } = this;
     node.leaving.isActive = true;
     // What changed up to now was written before.
-    journal?.flush();
-    do await turn();
-    while (records.waiting > 0 && !node.isDead);
+    await this.written();
     orphans.close();
     journal?.end();
     await new Promise((resolve) => node.rpc.callAll(node.peers.values(), 'ending', [], ANSWER_MS, resolve));
