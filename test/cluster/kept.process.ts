@@ -151,7 +151,11 @@ const history: Scene = async (t, [one, two]) => {
   }
   await one.site(siteB).push('rose', 'jack', 'hello');
   await conversation(two, 'jack', 'rose', 1);
-  const { conversations = [] } = await historyAt(two, { name: 'jack' });
+  // Of a new conversation the other node hears of whom it is last of all.
+  const conversations = await until('both conversations', async () => {
+    const { conversations = [] } = await historyAt(two, { name: 'jack' });
+    return conversations.length === 2 && conversations;
+  });
   t.strictSame(
     conversations.map((one) => [one.with, one.unread]),
     [
