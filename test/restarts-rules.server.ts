@@ -1,6 +1,7 @@
 /** What becomes of state that does not fit the server which reads it: another version's, a removed domain's, beyond limits, expired. */
 import t from 'tap';
 import { KEPT_VERSION } from '../src/actors/kept.js';
+import { damagedRecords } from '../src/damaged.js';
 import { part } from '../src/store/keys.js';
 import { openLmdb } from '../src/store/lmdb.js';
 import { ManualClock } from './mqtt/support/clock.js';
@@ -136,6 +137,49 @@ t.test('a damaged record is one client less, and nobody else’s trouble', async
   const second = await start(t, data);
   t.ok(await isKnown(second, ticket));
   t.notOk(await isKnown(second, anna.ticket));
+});
+
+t.test('a damaged packet or queue costs itself, and the others are there', async (t) => {
+  const data = t.testdir();
+  const first = await start(t, data);
+  const site = first.site();
+  const tickets = new Map<string, string>();
+  for (const name of ['jack', 'anna', 'eve']) {
+    tickets.set(name, (await site.online(name)).ticket);
+    for (const body of ['1', '2', '3']) await site.push('bob', name, body);
+  }
+  await first.close();
+  const store = openLmdb(data);
+  const [queues, packets] = [store.table<unknown[]>('queues'), store.table<unknown[]>('packets')];
+  for (const [key, chunk] of [...queues.entries(part(siteA.domain))]) {
+    queues.put(
+      key,
+      chunk.map((one) => ((one as { id: string }).id === 'anna' ? { id: 'anna' } : one)),
+    );
+  }
+  const isSecond = (packet: unknown): boolean => {
+    const { to, body } = (packet as { fields: { to: string; body: string } }).fields;
+    return to === 'jack' && body === '2';
+  };
+  for (const [key, chunk] of [...packets.entries(part(siteA.domain))]) {
+    packets.put(
+      key,
+      chunk.map((one) => (isSecond(one) ? { kind: 'message' } : one)),
+    );
+  }
+  await store.close();
+  const before = damagedRecords();
+  const second = await start(t, data);
+  const bodiesOf = async (name: string, count: number): Promise<readonly string[]> => {
+    const client = second.own(new CountingPoll(second.port, tickets.get(name) ?? ''));
+    await client.connect();
+    await client.has(count);
+    return client.bodies;
+  };
+  t.strictSame(await bodiesOf('jack', 2), ['1', '3']);
+  t.strictSame(await bodiesOf('eve', 3), ['1', '2', '3']);
+  t.ok(await isKnown(second, tickets.get('anna') ?? ''), 'whose queue is gone has the ticket still');
+  t.equal(damagedRecords() - before, 2);
 });
 
 t.test('a queue that is beyond a limit which was lowered drops the oldest, and says so', async (t) => {

@@ -7,7 +7,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../clock.js';
 import type { DomainConfig } from '../config.js';
-import { log } from '../log.js';
+import { damaged } from '../damaged.js';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Address, Node } from './address.js';
@@ -15,7 +15,15 @@ import { addressOf } from './address.js';
 import type { Domain } from './domain.js';
 import type { EndpointMessage } from './endpoint.js';
 import { forgetDomain } from './era.js';
-import { isKeptEndpoint, type KeptEndpoint, type KeptPacket, type KeptQueues, keptPacket, packetOf } from './kept.js';
+import {
+  isKeptEndpoint,
+  isKeptQueues,
+  type KeptEndpoint,
+  type KeptPacket,
+  type KeptQueues,
+  keptPacket,
+  packetOf,
+} from './kept.js';
 import type { Packet } from './packet.js';
 import type { Ref } from './system.js';
 import type { Unconfirmed } from './unconfirmed.js';
@@ -229,21 +237,16 @@ export class DomainJournal {
       open += 1;
       actor.tell({ kind: 'restore', kept, queues: waiting, packetOf, full, goesOn, done });
     };
-    let unreadable = 0;
     for (const [key, kept] of this.#endpoints.entries(this.#part)) {
       const [, node, id] = key;
       if (!isKeptEndpoint(kept)) {
-        unreadable += 1;
+        damaged('endpoint', key.join(' '));
         this.#endpoints.remove(key);
         continue;
       }
       restore(node as Node, String(id), kept);
       restored += 1;
       if (restored % AT_ONCE === 0) await nextTurn();
-    }
-    if (unreadable > 0) {
-      const what = { event: 'state not read', domain: this.domain.name, records: unreadable };
-      log.warn(what, 'records of tickets are damaged: these clients come online again');
     }
     // A service whose site is to be called, and that no client answers for.
     for (const { node, id } of [...queues.values()]) restore(node as Node, id, null);
@@ -269,7 +272,10 @@ export class DomainJournal {
   }
 
   *#chunks(): Iterable<readonly KeptQueues[]> {
-    for (const [, chunk] of this.#queues.entries(this.#part)) yield chunk;
+    for (const [key, chunk] of this.#queues.entries(this.#part)) {
+      const queues: readonly unknown[] = Array.isArray(chunk) ? chunk : [chunk];
+      yield queues.flatMap((one) => (isKeptQueues(one) ? [one] : (damaged('queues', key.join(' ')) ?? [])));
+    }
   }
 
   #byAddress(chunks: Iterable<readonly KeptQueues[]>): Map<Address, KeptQueues> {
@@ -284,10 +290,10 @@ export class DomainJournal {
   #readPackets(): (number: number) => Packet | null {
     const packets = new Map<number, Packet | null>();
     const { mailboxes } = this.domain;
-    for (const [[, chunk], records] of this.#packets.entries(this.#part)) {
-      for (const [at, kept] of records.entries()) {
-        const packet = packetOf(kept, (address, sequence) => mailboxes?.readOne(address, sequence) ?? null);
-        packets.set(Number(chunk) * CHUNK + at, packet);
+    for (const [key, records] of this.#packets.entries(this.#part)) {
+      for (const [at, kept] of (Array.isArray(records) ? records : [records]).entries()) {
+        const packet = packetOf(kept, key, (address, sequence) => mailboxes?.readOne(address, sequence) ?? null);
+        packets.set(Number(key[1]) * CHUNK + at, packet);
         if (packet && kept.kind !== 'offline' && kept.number !== undefined) {
           this.domain.unconfirmed?.number(packet, kept.number);
         }

@@ -2,10 +2,12 @@
  * The records that a domain has on disk for the next start of the server, and the packets and queues in them.
  * PROTOCOL.md section 20. A change of a shape counts `KEPT_VERSION` up: records of another version are not read.
  */
-import type { PacketKind } from '../metrics.js';
+import { damaged } from '../damaged.js';
+import { PACKET_KINDS, type PacketKind } from '../metrics.js';
+import type { Key } from '../store/store.js';
 import type { Address } from './address.js';
 import type { Client } from './client.js';
-import { Packet } from './packet.js';
+import { PACKET_FIELDS, Packet } from './packet.js';
 import type { Show } from './presence.js';
 import type { PacketQueue } from './queue.js';
 import type { QueueState } from './queue-entries.js';
@@ -116,11 +118,13 @@ export function keptPacket({ kind, fields, topic, sender, fromClient, expiresAt 
   return { kind, fields, topic, sender, fromClient, expiresAt };
 }
 
-/** The packet of a record; a message of the offline store is read from there, null where it is no longer there. */
+/** The packet of a record; a message of the offline store is read from there. null: it is not there any more, or the record is damaged. */
 export function packetOf(
   kept: KeptPacket,
+  key: Key,
   readOffline: (address: Address, sequence: number) => Packet | null,
 ): Packet | null {
+  if (!isKeptPacket(kept)) return damaged('packet', key.join(' '));
   if (kept.kind === 'offline') return readOffline(kept.address, kept.sequence);
   const packet = new Packet(kept.kind, kept.fields, kept.topic, kept.sender);
   packet.fromClient = kept.fromClient;
@@ -189,7 +193,16 @@ function isKeptClientQueue(value: unknown): boolean {
 }
 
 export function isKeptQueues(value: unknown): value is KeptQueues {
-  const { clients, unseen, turns, told = [] } = (value ?? {}) as Unknown<KeptQueues>;
+  const { node, id, clients, unseen, turns, told = [] } = (value ?? {}) as Unknown<KeptQueues>;
   const isKnown = isListOf(unseen, isNumber) && isListOf(told, isNumber) && isListOf(turns, Array.isArray);
-  return isKnown && isListOf(clients, isKeptClientQueue);
+  return isText(node) && isText(id) && isKnown && isListOf(clients, isKeptClientQueue);
+}
+
+export function isKeptPacket(value: unknown): value is KeptPacket {
+  const kept = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (kept.kind === 'offline') return isText(kept.address) && isNumber(kept.sequence);
+  const kind = PACKET_KINDS.find((known) => known === kept.kind);
+  const fields = (kept.fields ?? {}) as Readonly<Record<string, unknown>>;
+  if (kind === undefined || !isText(kept.topic) || !(kept.sender === null || isText(kept.sender))) return false;
+  return PACKET_FIELDS[kind].required.every((name) => isText(fields[name]));
 }

@@ -120,7 +120,7 @@ export class Unconfirmed {
     const keys: [Table<unknown>, Key][] = [];
     for (const [key, kept] of this.#messages.entries(this.#part)) {
       const number = Number(key[1]);
-      const packet = packetOf(kept, () => null);
+      const packet = packetOf(kept, key, () => null);
       keys.push([this.#messages, key]);
       messages.set(number, packet);
       if (packet) this.number(packet, number);

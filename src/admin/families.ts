@@ -3,6 +3,7 @@
  * and units follow the conventions of Prometheus. docs/metrics.md is made from this list.
  */
 import { CONDITION_NAMES } from '../conditions.js';
+import { damagedRecords } from '../damaged.js';
 import { lostLines } from '../log.js';
 import { AWAY_ENDS, DROP_REASONS, PACKET_KINDS, REFUSAL_REASONS, TRANSPORT_KINDS } from '../metrics.js';
 import { packageVersion } from '../version.js';
@@ -290,6 +291,12 @@ const node: readonly Family[] = [
     'nextalk_admin_connections_dropped_total',
     'Connections to the admin port closed because there were more than 256.',
     ({ metrics }) => metrics.admin.dropped,
+  ),
+  single(
+    'counter',
+    'nextalk_records_damaged_total',
+    'Records of `data` or of JetStream that could not be read; each was left out.',
+    damagedRecords,
   ),
   single('counter', 'nextalk_log_lines_lost_total', 'Log lines lost because nobody read them.', lostLines),
   single(

@@ -190,14 +190,17 @@ function isWhole(folder: string, file: string): boolean {
   return isSame;
 }
 
-/** Reads every record of every table, to its end; a table that was never written is not there. */
+/**
+ * Reads the bytes of every record of every table, to its end; a table that was never written is not there. What cannot be decoded of them
+ * costs its record alone (readable.ts).
+ */
 const PROBE = `
 import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))};
 const [, path, tables] = process.argv;
 const root = open({ path, maxDbs: 32, noSubdir: false, readOnly: true });
 for (const name of tables.split(',')) {
   try {
-    for (const _ of root.openDB(name, {}).getRange({}));
+    for (const _ of root.openDB(name, { encoding: 'binary' }).getRange({}));
   } catch (error) {
     if (!/MDB_NOTFOUND/.test(String(error))) throw error;
   }

@@ -12,6 +12,7 @@ import { Commits } from './commits.js';
 import { markWhole, probeFolder, takeFolder } from './folder.js';
 import { beginsWith } from './keys.js';
 import { type Pending, pendingIn, withPending } from './overlay.js';
+import { decoded, readable } from './readable.js';
 import { type Measured, Space } from './space.js';
 import { type Key, type Range, type Store, TABLES, type Table, type TableName } from './store.js';
 
@@ -44,6 +45,7 @@ class LmdbTable<V> implements Table<V> {
   readonly #waiting = new Map<string, Write<V>>();
 
   constructor(
+    private readonly name: TableName,
     readonly database: Database<V, (string | number)[]>,
     private readonly store: Writing,
   ) {}
@@ -57,8 +59,9 @@ class LmdbTable<V> implements Table<V> {
   }
 
   get(key: Key): V | undefined {
-    const pending = this.#pending.get(key.join(' '));
-    return pending ? pending.value : this.database.get([...key]);
+    const name = key.join(' ');
+    const pending = this.#pending.get(name);
+    return pending ? pending.value : decoded(() => this.database.get([...key]), this.name, name);
   }
 
   entries(prefix: string | Key, range: Range = {}): Iterable<readonly [Key, V]> {
@@ -69,7 +72,8 @@ class LmdbTable<V> implements Table<V> {
   }
 
   *#stored(prefix: Key, range: Range): Iterable<readonly [Key, V]> {
-    for (const { key, value } of this.database.getRange(boundsOf(prefix, range))) {
+    const records = this.database.getRange(boundsOf(prefix, range));
+    for (const { key, value } of readable(records, this.name, prefix.join(' '))) {
       // A key of one part comes back as that part.
       const stored = (Array.isArray(key) ? key : [key]) as unknown as Key;
       if (!beginsWith(stored, prefix)) return;
@@ -207,7 +211,7 @@ class LmdbStore implements Store, Writing {
     this.#root = open({ path: folder, maxDbs: 32, noSubdir: false, overlappingSync: false, noSync: isScratch });
     for (const name of TABLES) {
       const database = this.#root.openDB<unknown, (string | number)[]>(name, {});
-      this.#tables.set(name, new LmdbTable(database, this));
+      this.#tables.set(name, new LmdbTable(name, database, this));
     }
     this.space = new Space(() => this.#measure(statfs), this.#changed);
     openRoots.add(this.#root);

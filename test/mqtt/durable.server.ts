@@ -119,6 +119,52 @@ t.test('a session survives with its subscriptions and what waits for its client,
   t.equal(await third.payload(), 'again', 'what was acknowledged does not come again');
 });
 
+t.test('of what is damaged each record costs itself, and the rest of the sessions is there', async (t) => {
+  const server = await durable(t);
+  for (const name of ['s', 'damaged']) {
+    const first = await server.connect(kept(name));
+    await first.client.subscribeAsync('work', { qos: 1 });
+    await first.client.subscribeAsync('other', { qos: 1 });
+    await away(first);
+  }
+  const publisher = await server.connect({});
+  for (const body of ['1', '2', '3']) await publisher.client.publishAsync('work', body, { qos: 1 });
+  for (const topic of ['left', 'right']) await publisher.client.publishAsync(topic, topic, { qos: 1, retain: true });
+  await server.stop();
+  const store = openLmdb(server.data);
+  const damage = (name: TableName, isDamaged: (value: never, key: string) => boolean): void => {
+    const table = store.table<unknown>(name);
+    for (const [key, value] of [...table.entries(part(siteA.domain))]) {
+      if (isDamaged(value as never, key.join(' '))) table.put(key, name === 'sessions' ? 7 : { odd: 1 });
+    }
+  };
+  damage('publications', ({ payload }: { readonly payload: Buffer }) => payload.toString() === '2');
+  damage('retained', ({ topic }: { readonly topic: string }) => topic === 'left');
+  damage('sessions', ({ clientId }: { readonly clientId: string }) => clientId === 'damaged');
+  damage('subscriptions', ({ filter }: { readonly filter: string }) => filter === 'other');
+  await store.close();
+  await server.start();
+  const second = await server.connect(kept('s'));
+  t.strictSame([await second.payload(), await second.payload()], ['1', '3']);
+  await away(second);
+  t.equal((await server.connect(kept('damaged'))).connack?.sessionPresent, false);
+  await server.stop();
+  await server.start();
+  const between = await server.connect({});
+  for (const topic of ['other', 'work']) await between.client.publishAsync(topic, topic, { qos: 1 });
+  const third = await server.connect(kept('s'));
+  t.equal(await third.payload(), 'work', 'the damaged subscription is none');
+  const last = await server.connect(kept('damaged'));
+  t.equal(last.connack?.sessionPresent, true);
+  await last.client.subscribeAsync('left', { qos: 1 });
+  await last.client.subscribeAsync('right', { qos: 1 });
+  t.equal(
+    await last.payload(),
+    'right',
+    'nothing of the session before is in the new one, nor what was retained and is damaged',
+  );
+});
+
 t.test('what was in flight when the server ended comes again, with DUP', async (t) => {
   const server = await durable(t);
   const options = { ...kept('s'), manualConnect: false } as IClientOptions;

@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { type Key, open } from 'lmdb';
 import t from 'tap';
+import { damagedRecords } from '../../src/damaged.js';
 import { Metrics } from '../../src/metrics.js';
 import { accessOfOthers, takeFolder } from '../../src/store/folder.js';
 import { openLmdb } from '../../src/store/lmdb.js';
@@ -239,4 +241,36 @@ t.test('a folder that cannot be made is refused with one line', async (t) => {
   t.throws(() => openLmdb(folder), {
     message: /^data: .* cannot be written \(ENOTDIR\): name a folder with --data DIR/,
   });
+});
+
+t.test('a value that cannot be decoded costs itself alone, and is counted', async (t) => {
+  const folder = join(t.testdir(), 'data');
+  const first = openLmdb(folder);
+  const keys = [1, 2, 3, 4, 5, 6].map((number) => ['a', 'x', number] as const);
+  for (const key of keys) first.table<Value>('outbound').put(key, value(`x${key[2]}`));
+  await first.close();
+  const raw = open({ path: folder, maxDbs: 32, noSubdir: false });
+  const bytes = raw.openDB<Buffer, Key>('outbound', { encoding: 'binary' });
+  await bytes.put(['a', 'x', 2], (bytes.get(['a', 'x', 2]) as Buffer).subarray(0, 10));
+  await bytes.put(['a', 'x', 3], Buffer.alloc(0));
+  await bytes.put(['a', 'x', 6], Buffer.from([0xc1, 0xc1]));
+  await raw.close();
+  const before = damagedRecords();
+  const second = openLmdb(folder);
+  const table = second.table<Value>('outbound');
+  const read = (reverse: boolean) => [...table.entries('a', { reverse })].map(([[, , number]]) => number);
+  t.strictSame(
+    [read(false), read(true)],
+    [
+      [1, 4, 5],
+      [5, 4, 1],
+    ],
+  );
+  t.strictSame([table.get(['a', 'x', 3]), table.get(['a', 'x', 4])], [undefined, value('x4')]);
+  t.equal(damagedRecords() - before, 7);
+  for (const _one of table.entries('a')) break;
+  table.put(['a', 'x', 3], value('new'));
+  await second.flush();
+  t.strictSame(table.get(['a', 'x', 3]), value('new'));
+  await second.close();
 });

@@ -6,6 +6,7 @@
  * A publication is written once, however many sessions it is on its way to: theirs refer to it by its number.
  */
 import { Publication, type PublicationFields, type Qos } from '../../actors/publication.js';
+import { damaged } from '../../damaged.js';
 import { part } from '../../store/keys.js';
 import type { Key, Store, Table } from '../../store/store.js';
 import type { Item } from './outbound.js';
@@ -39,6 +40,29 @@ export interface StoredSession extends KeptSession {
   readonly received: readonly number[];
   /** The publications on their way to the client, in the order in which they came. */
   readonly items: readonly StoredItem[];
+}
+
+/** Whether a value has fields of these types. */
+function has(value: unknown, types: Readonly<Record<string, string>>): boolean {
+  const fields = Object(value) as Readonly<Record<string, unknown>>;
+  return Object.entries(types).every(([name, type]) => typeof fields[name] === type);
+}
+
+function isPublication(value: KeptPublication): boolean {
+  if (!has(value, { topic: 'string', qos: 'number', retain: 'boolean', expiresAt: 'number' })) return false;
+  return Buffer.isBuffer(value.payload) && Buffer.isBuffer(value.properties);
+}
+
+function isSession(value: KeptSession): boolean {
+  return has(value, { clientId: 'string', expiryS: 'number' });
+}
+
+function isSubscription(value: KeptSubscription): boolean {
+  return has(value, { filter: 'string', qos: 'number' });
+}
+
+function isItem(value: KeptItem): boolean {
+  return has(value, { publication: 'number', qos: 'number', id: 'number' }) && Array.isArray(value.identifiers);
 }
 
 function plain(publication: Publication): KeptPublication {
@@ -96,7 +120,10 @@ export class Journal {
   }
 
   *retained(): Iterable<PublicationFields> {
-    for (const [, kept] of this.#retained.entries(this.#part)) yield { ...kept, publisher: null };
+    for (const [key, kept] of this.#retained.entries(this.#part)) {
+      if (isPublication(kept)) yield { ...kept, publisher: null };
+      else damaged('publication', key.join(' '));
+    }
   }
 
   session(clientId: string): DiskSession {
@@ -133,7 +160,7 @@ export class Journal {
   /** All publications on disk, by their numbers. */
   #readPublications(): Map<number, Publication> {
     const found = new Map<number, Publication>();
-    for (const [[, last], kept] of this.#publications.entries(this.#part)) {
+    for (const [[, last], kept] of this.#whole('publication', this.#publications, isPublication)) {
       const number = Number(last);
       found.set(number, new Publication({ ...kept, publisher: null }));
       this.#lastNumber = Math.max(this.#lastNumber, number);
@@ -162,13 +189,31 @@ export class Journal {
     return items;
   }
 
+  /** The records of a table that are what `isWhole` says; the others are removed. */
+  *#whole<V>(kind: string, table: Table<V>, isWhole: (value: V) => boolean): Iterable<readonly [Key, V]> {
+    for (const [key, value] of table.entries(this.#part)) {
+      if (isWhole(value)) {
+        yield [key, value];
+        continue;
+      }
+      damaged(kind, key.join(' '));
+      table.remove(key);
+    }
+  }
+
   /** All sessions on disk, each with what belongs to it. */
   stored(): StoredSession[] {
     const publications = this.#readPublications();
-    const subscriptions = bySession(this.subscriptions.entries(this.#part));
+    const heads = [...this.#whole('session', this.sessions, isSession)];
+    const known = new Set(heads.map(([[, own]]) => own));
+    // What belonged to a session whose own record is damaged must not come back with a later one of its name.
+    for (const table of [this.subscriptions, this.received, this.outbound]) {
+      for (const [key] of table.entries(this.#part)) if (!known.has(key[1] as string)) table.remove(key);
+    }
+    const subscriptions = bySession(this.#whole('subscription', this.subscriptions, isSubscription));
     const received = bySession(this.received.entries(this.#part));
-    const outbound = bySession(this.outbound.entries(this.#part));
-    const sessions = [...this.sessions.entries(this.#part)].map(([[, own], session]) => {
+    const outbound = bySession(this.#whole('item', this.outbound, isItem));
+    const sessions = heads.map(([[, own], session]) => {
       const journal = this.session(session.clientId);
       const items = this.#itemsOf(journal, outbound.get(String(own)) ?? [], publications);
       journal.resume(items.at(-1)?.item.key ?? 0);
