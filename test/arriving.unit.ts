@@ -25,7 +25,10 @@ class Connection implements Transport {
   readonly kind = 'websocket';
   readonly bodies: string[] = [];
 
+  constructor(private readonly isStuck = false) {}
+
   deliver(packets: readonly Packet[]): number {
+    if (this.isStuck) return 0;
     for (const { fields } of packets) this.bodies.push(bodyOf(fields));
     return packets.length;
   }
@@ -101,8 +104,9 @@ function setUp(t: Cleaner, cameAt?: number) {
     passed: () => actor().tell({ kind: 'adopted' }),
     /** A client comes by itself. */
     online: async () => findTicket(domain, await broker.online('ada')) as Client,
-    connect: async (client: Client) => {
-      const transport = new Connection();
+    /** `isStuck`: the connection takes nothing. */
+    connect: async (client: Client, isStuck = false) => {
+      const transport = new Connection(isStuck);
       client.endpoint.tell({ kind: 'attach', client, transport });
       await turn();
       return transport;
@@ -161,6 +165,16 @@ t.test(
     t.strictSame([client.accepted, client.queue.era], [2, domain.runtime.era]);
   },
 );
+
+t.test('what is forwarded behind a message that waits for the next client waits as well', async (t) => {
+  const { adopt, forward, online, connect } = setUp(t);
+  const client = await online();
+  adopt(nobody, '1');
+  await connect(client, true);
+  forward('2');
+  const { bodies } = await connect(await online());
+  t.strictSame(bodies, ['1', '2']);
+});
 
 t.test('a client that comes behind its endpoint has what is forwarded after that, too', async (t) => {
   const { adopt, forward, deliver, passed, online, connect } = setUp(t);

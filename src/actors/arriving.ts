@@ -102,7 +102,8 @@ export function forwarded(state: EndpointState, message: Deliver): void {
   const packet = copy?.packet ?? asHere(state, message.packet);
   if (copy === null && !relayed) domain.cluster.relay(record, message, (node) => !moving.isMet(node));
   const isForAll = copy === null && !moving.isMet(null);
-  const outcome = give(state, { kind: 'deliver', packet, only }, isForAll ? state.clients : arrived(state, moving));
+  const clients = isForAll ? state.clients : arrived(state, moving);
+  const outcome = give(state, { kind: 'deliver', packet, only }, clients, isForAll && state.unseen !== null);
   message.packet.receipt?.report(outcome);
 }
 
@@ -120,14 +121,17 @@ function asHere(state: EndpointState, packet: Packet): Packet {
   return (packet.kind === 'message' && queuedAs(state, packet)) || packet;
 }
 
-/** Gives a packet to clients; answers what becomes of it. */
-function give(state: EndpointState, { packet, only }: Deliver, among: readonly Client[]): Outcome {
+/**
+ * Gives a packet to clients; answers what becomes of it. `isBehind`: it comes by no other way, and follows a message that waits for the next
+ * client, which is to have neither or both.
+ */
+function give(state: EndpointState, { packet, only }: Deliver, among: readonly Client[], isBehind = false): Outcome {
   const clients = only === null ? takeDeleted(state, packet, among) : among.filter(({ name }) => name === only);
   for (const client of clients) if (!client.queued.includes(packet)) client.push(packet, state.domain.limits);
+  if (packet.kind !== 'message' || only !== null) return outcomeFor(clients);
   const isConnected = isConnectedHere(state) || isConnectedElsewhereFor(state);
-  if (packet.kind !== 'message' || only !== null || isConnected) return outcomeFor(clients);
-  keepWaiting(state, [packet]);
-  return 'queued';
+  if (isBehind || !isConnected) keepWaiting(state, [packet]);
+  return isConnected ? outcomeFor(clients) : 'queued';
 }
 
 /** The copy of a packet that came earlier by the other way; null: none has come, and this packet is remembered. */
