@@ -8,15 +8,16 @@ export function homeOf({ node, incarnation, adopter }: Pick<FoundPart, 'node' | 
   return adopter ?? [node, incarnation];
 }
 
-/**
- * The starts of nodes that may have messages of a part: also those that had it before, where one that took it over died before it had
- * written the messages for itself.
- */
-export function homesOf(part: FoundPart, parts: readonly FoundPart[]): Start[] {
+/** Parts that the node which holds a part had begun to take over when it died: they have clients of it, and messages, still. */
+export function unfinishedOf(part: FoundPart, parts: readonly FoundPart[]): FoundPart[] {
   const [name, start] = homeOf(part);
   const isUnfinished = ({ kept, adopter }: FoundPart): boolean =>
     kept !== null && adopter?.[0] === name && adopter[1] === start;
-  const before = parts.filter((other) => other !== part && isUnfinished(other));
+  return parts.filter((other) => other !== part && isUnfinished(other));
+}
+
+/** The starts of nodes that may have messages of a part. `before`: its unfinished ones. */
+export function homesOf(part: FoundPart, before: readonly FoundPart[]): Start[] {
   const homes = [...before, part].flatMap(({ node, incarnation, former = [], adopter }): Start[] => {
     return [[node, incarnation], ...former, ...(adopter ? [adopter] : [])];
   });

@@ -14,7 +14,7 @@ import type { ClusterMetrics } from '../metrics.js';
 import { seldom } from '../seldom.js';
 import type { Adopted, OrphanFinder } from './adopted.js';
 import type { ClusteredDomain } from './domain.js';
-import { homeOf, homesOf, latestOf, partOf } from './found-parts.js';
+import { homeOf, homesOf, latestOf, partOf, unfinishedOf } from './found-parts.js';
 import { giveUp } from './giving-up.js';
 import type { HeldMessages } from './held-messages.js';
 import { JetStreamError } from './jetstream-port.js';
@@ -155,7 +155,7 @@ export class Orphans {
    */
   restore(cluster: ClusteredDomain, address: Address, part: FoundPart, done: Done): void {
     if (isMine(cluster.domain, address) || this.#open.has(address)) return this.find(cluster, address, null, done);
-    this.#begin(cluster, address, () => this.#take(cluster, address, part, [homeOf(part)], true), done);
+    this.#begin(cluster, address, () => this.#take(cluster, address, part, [], true), done);
   }
 
   /** Waits until an endpoint that is being taken over has been; where too many wait, `done` is told `later`. */
@@ -203,7 +203,7 @@ export class Orphans {
         // A takeover by this node that has failed half-way, as JetStream did not answer, is done again.
         const isHalf = node === this.options.name && part.adopter !== undefined && !isMine(cluster.domain, address);
         if (this.#isAlive(node, incarnation) && !isHalf) return this.#at(node);
-        return await this.#take(cluster, address, part, homesOf(part, parts));
+        return await this.#take(cluster, address, part, unfinishedOf(part, parts));
       } catch (error) {
         if (!(error instanceof JetStreamError)) throw error;
         if (error.reason !== 'conflict') {
@@ -283,14 +283,14 @@ export class Orphans {
   }
 
   /**
-   * Takes a part over. `isOwn`: it is one of an earlier start of this node, whose record this one goes on with. Rejects with a `conflict`
+   * Takes a part over, and with it what its node had begun to take over (`before`). `isOwn`: it is one of an earlier start of this node, whose record this one goes on with. Rejects with a `conflict`
    * where another node has taken it over first.
    */
   async #take(
     cluster: ClusteredDomain,
     address: Address,
     part: FoundPart,
-    homes: readonly Start[],
+    before: readonly FoundPart[],
     isOwn = false,
   ): Promise<Adopted> {
     const { records, metrics, name, mesh } = this.options;
@@ -298,6 +298,7 @@ export class Orphans {
     if (domain.shortage) return 'later';
     const revision = isOwn ? part.revision : await records.adopt(domain.name, address, part);
     records.goOn(part, revision);
+    const homes = isOwn ? [homeOf(part)] : homesOf(part, before);
     const found = await revive(this.#reviving, cluster, address, part, homes, revision);
     if (!found) return 'later';
     metrics.adopted += 1;
@@ -313,16 +314,18 @@ export class Orphans {
     const others = found.filter(([node, start]) => node !== name || start !== mesh.incarnation);
     // The endpoint of a node that ends, or of a domain that has been removed, need not have come to write a record.
     const isKept = this.#isServed(cluster) || records.isWritten(domain.name, address);
-    if (isKept) this.#forget(domain, address, part, revision, others);
+    if (isKept) this.#forget(domain, address, [{ ...part, revision }, ...before], others);
     return 'here';
   }
 
-  /** Removes what JetStream has of a part that this node has taken over and written for itself. */
-  #forget(domain: Domain, address: Address, part: FoundPart, revision: number, homes: readonly Start[]): void {
+  /** Removes what JetStream has of parts that this node has taken over and written for itself. */
+  #forget(domain: Domain, address: Address, parts: readonly FoundPart[], homes: readonly Start[]): void {
     const { records, held, left } = this.options;
     const done = (): void => {
-      records.adopted(domain.name, address, part, revision);
-      if (typeof part.kept?.left === 'number') left.forget(domain.name, address, [part.node, part.incarnation]);
+      for (const part of parts) {
+        records.adopted(domain.name, address, part);
+        if (typeof part.kept?.left === 'number') left.forget(domain.name, address, [part.node, part.incarnation]);
+      }
       held?.forget(domain.name, address, homes);
     };
     // Until its messages are written for this node, the former record says where else they are.

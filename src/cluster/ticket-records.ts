@@ -220,7 +220,7 @@ export class TicketRecords {
   }
 
   /** Empties the record of a part's former node, except for its adopter: this node has a record of its own now, under the same key if it had this name. */
-  adopted(domain: string, address: Address, { key, node, incarnation }: FoundPart, revision: number): void {
+  adopted(domain: string, address: Address, { key, node, incarnation, revision }: FoundPart): void {
     if (node === this.options.node) return;
     const adopter = [this.options.node, this.options.incarnation];
     const data = JSON.stringify([domain, address, node, incarnation, null, adopter]);

@@ -167,14 +167,17 @@ class Run {
     for (const { kind, fields } of queued) if (kind === 'message') this.#waiting.add(numberOf(fields));
   }
 
+  get #open(): readonly ModelNode[] {
+    return this.network.living.filter(({ isEnding }) => !isEnding);
+  }
+
   #any(): ModelNode {
-    const open = this.network.living.filter(({ isEnding }) => !isEnding);
-    return open[this.roll(open.length)] as ModelNode;
+    return this.#open[this.roll(this.#open.length)] as ModelNode;
   }
 
   /** A node that has clients of the user. */
   #home(): ModelNode {
-    const having = this.network.living.filter(({ cluster, name }) => cluster.nodesOf(ADA).includes(name));
+    const having = this.#open.filter(({ cluster, name }) => cluster.nodesOf(ADA).includes(name));
     return having[this.roll(having.length)] ?? this.#any();
   }
 

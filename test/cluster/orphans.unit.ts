@@ -47,6 +47,26 @@ t.test(
   },
 );
 
+t.test('of an adopter that dies with a record of its own nothing is left to be taken over a second time', async (t) => {
+  const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
+  const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((one) => new Node(one, tickets, messages)) as [Node, Node, Node];
+  n1.records.put(name, address, kept);
+  n2.onKeep = () => {
+    n2.records.put(name, address, kept);
+    n2.isDead = true;
+  };
+  n3.onKeep = () => n3.records.put(name, address, kept);
+  void n2.find();
+  await end(n2);
+  t.equal(await n3.find(), 'here');
+  await turn();
+  const nodes = [...tickets.records.values()].map(({ data }) => JSON.parse(data) as unknown[]);
+  t.strictSame(
+    nodes.filter(([, , , , state]) => state !== null).map(([, , node]) => node),
+    ['n3'],
+  );
+});
+
 t.test('a client has what its connection gave back before its node died, and what waited behind that', async (t) => {
   const [tickets, messages] = [new MemoryStream(), new MemoryStream()];
   const [n1, n2] = ['n1', 'n2'].map((one) => new Node(one, tickets, messages)) as [Node, Node];
