@@ -33,6 +33,8 @@ const MOST_HELD_BYTES = 32 * 1024 * 1024;
  * messages for an endpoint, and only one of them can take it over; a client on another node than its endpoint costs a hop as long as it stays.
  */
 const CLIENTS_FIRST_MS = 1000;
+/** In this time a node that is connected to NATS hears of each living one. */
+const HEARD_MS = 5000;
 /** How long other nodes may take to answer; one that is lost is not waited for. */
 const ARRIVED_MS = 30_000;
 
@@ -300,15 +302,30 @@ interface Node {
  * A node is gone: tells the receivers of what it has had, and is lost with it, unless it has ended in order; then sends what it has certainly
  * not had another way, before anything that is sent later.
  */
-export function takeBack({ mesh, domains, timers }: Node, peer: Peer, hasEnded: boolean): void {
+export function takeBack(node: Node, peer: Peer, hasEnded: boolean): void {
+  const { domains, timers } = node;
   const lost = hasEnded ? [] : [...domains.values()];
   for (const { relays } of lost) relays.lost(peer);
   const ends = lost.map(({ packets }) => packets.letClientsFirst());
   timers.after(CLIENTS_FIRST_MS, () => {
     for (const end of ends) end();
   });
-  // A node that is cut off itself has nowhere else to send to.
-  if (!mesh.connected) return;
+  sendAnotherWay(node, peer, true);
+}
+
+/**
+ * Sends what a node that is gone has certainly not had another way. A node that is cut off itself has nowhere to send it: it waits until it is
+ * connected, and would have heard of the other node since. `wasConnected`: whether it has been that long.
+ */
+function sendAnotherWay(node: Node, peer: Peer, wasConnected: boolean): void {
+  const { mesh, domains, timers } = node;
+  const { connected } = mesh;
+  if (!connected || !wasConnected) {
+    timers.after(HEARD_MS, () => {
+      if (!peer.up) sendAnotherWay(node, peer, connected);
+    });
+    return;
+  }
   peer.stream.takeBack(([kind, domain, ...fields], ...how) => {
     return domains.get(domain as string)?.packets.sendAgain(kind, fields, ...how) === true;
   });

@@ -1,10 +1,14 @@
 /** What is said to users of a node that is dead, before the others know it: whole domains of several nodes. PROTOCOL.md sections 5 and 20. */
 import t from 'tap';
+import { takeBack } from '../../src/cluster/endpoint-packets.js';
+import { Peer } from '../../src/cluster/peer.js';
+import { StreamSender } from '../../src/cluster/stream-sender.js';
 import { isReplyError } from '../../src/errors.js';
-
+import { ClusterMetrics } from '../../src/metrics.js';
 import { online } from '../../src/protocols/commands.js';
 import { locateTicket } from '../../src/protocols/credentials.js';
 import { push } from '../../src/protocols/messages.js';
+import { ManualClock } from '../mqtt/support/clock.js';
 import { turn } from '../mqtt/support/device.js';
 import { dice } from '../support/dice.js';
 import { type ModelNode, Network } from '../support/model-cluster.js';
@@ -174,3 +178,39 @@ t.test('for all that goes on at once on a living node the others are asked once 
   t.strictSame([queued, asked], [[1, 1, 1], 1]);
   for (const node of network.nodes) node.close();
 });
+
+t.test(
+  'what a node that is cut off itself has for a dead one goes on when it is connected again, and that one is still not heard of',
+  (t) => {
+    for (const isBack of [false, true]) {
+      const clock = new ManualClock();
+      const mesh = { connected: false };
+      const wentOn: unknown[] = [];
+      const packets = {
+        letClientsFirst: () => () => undefined,
+        sendAgain: (kind: string, _fields: unknown, isSure: boolean) => wentOn.push([kind, isSure]) > 0,
+      };
+      const domains = new Map([['a.example', { relays: { lost: () => undefined }, packets: packets as never }]]);
+      const peer = new Peer('n2', 1, 0, false);
+      peer.stream = new StreamSender(
+        () => 1,
+        () => mesh.connected,
+        () => undefined,
+        new ClusterMetrics(),
+      );
+      peer.stream.send('["e","a.example"]');
+      peer.stream.flush();
+      peer.up = false;
+      takeBack({ mesh, timers: clock, domains }, peer, false);
+      clock.advance(60_000);
+      mesh.connected = true;
+      clock.advance(5000);
+      t.strictSame(wentOn, [], 'the other node may be heard of yet');
+      if (isBack) peer.up = true;
+      clock.advance(60_000);
+      t.strictSame(wentOn, isBack ? [] : [['e', true]]);
+      t.equal(peer.stream.backlog > 0, isBack, 'what another node has had leaves the stream');
+    }
+    t.end();
+  },
+);
