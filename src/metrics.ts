@@ -256,7 +256,7 @@ export class ClusterMetrics {
   /** Frames given up because a node did not take them. */
   framesDropped = 0;
   /** Messages to nodes that were gone: those that went another way; those that may be lost. */
-  sentAgain = 0;
+  goneOn = 0;
   inDoubt = 0;
   charactersSent = 0;
   itemsTooLarge = 0;
@@ -280,7 +280,7 @@ export class ClusterMetrics {
   /** Clients of lost nodes who were told to come again later; endpoints of this node that another took over while it was cut off. */
   adoptionsDelayed = 0;
   givenUp = 0;
-  /** Endpoints whose clients here were told that they may have missed something, as another node is gone or was cut off. */
+  /** How often endpoints with clients here were told that they may have missed something, once by each node that has sent something. */
   doubted = 0;
   /** Deletions of single messages that MQTT sessions of lost nodes may not have had: too many waited, or JetStream did not answer. */
   deletionsGivenUp = 0;

@@ -50,7 +50,7 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     (c) => c.itemsRefused,
   ),
   family('counter', 'frames_sent_total', 'Frames in which items were sent, repeated ones too.', (c) => c.framesSent),
-  family('counter', 'frames_repeated_total', 'Frames sent again since they had not come.', (c) => c.framesRepeated),
+  family('counter', 'frames_repeated_total', 'Frames repeated since they had not come.', (c) => c.framesRepeated),
   family(
     'counter',
     'frames_dropped_total',
@@ -59,9 +59,9 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   ),
   family(
     'counter',
-    'messages_sent_again_total',
+    'messages_gone_on_total',
     'Messages that a node which is gone had certainly not had: they went to where their receivers go on.',
-    (c) => c.sentAgain,
+    (c) => c.goneOn,
   ),
   family(
     'counter',
@@ -128,7 +128,7 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
   family(
     'counter',
     'doubted_total',
-    'Endpoints whose clients here were told that they may have missed something, as another node is gone or was cut off.',
+    'How often endpoints with clients here were told that they may have missed something, as another node is gone or was cut off; each node that has sent something tells.',
     (c) => c.doubted,
   ),
   family(
@@ -151,12 +151,7 @@ export const CLUSTER_FAMILIES: readonly Family[] = [
     'Records not written because another node had written them in between.',
     (s) => s.conflicts,
   ),
-  storeFamily(
-    'counter',
-    'failures_total',
-    'Records that JetStream did not take; those are sent again.',
-    (s) => s.failed,
-  ),
+  storeFamily('counter', 'failures_total', 'Records that JetStream did not take; those are repeated.', (s) => s.failed),
   storeFamily('counter', 'unanswered_total', 'Questions and writes without an answer in 5 s.', (s) => s.unanswered),
   storeFamily(
     'counter',

@@ -45,7 +45,7 @@ export interface EndpointPacketsOptions {
   readonly orphans: Pick<OrphanFinder, 'isOrphan' | 'revive' | 'isTaking' | 'whenTaken'> | null;
   readonly rpc: Pick<Rpc, 'withdraw' | 'callAll'>;
   readonly mesh: Pick<LocalNode['mesh'], 'peers'>;
-  readonly metrics: Pick<ClusterMetrics, 'sentAgain' | 'inDoubt'>;
+  readonly metrics: Pick<ClusterMetrics, 'goneOn' | 'inDoubt'>;
 }
 
 /** A packet that waits. `at`: when it was accepted, by the clock of the node that accepted it. */
@@ -130,7 +130,7 @@ export class EndpointPackets {
    * `isSure`: the node that is gone has certainly not had the packet. Answers whether the packet has been sent; one that has not stays in the
    * stream to that node, which receives it if it comes back.
    */
-  sendAgain(kind: string, fields: readonly unknown[], isSure: boolean, at: number): boolean {
+  goOn(kind: string, fields: readonly unknown[], isSure: boolean, at: number): boolean {
     const { domain, metrics } = this.options;
     const [, only, ...rest] = fields;
     // Of what is forwarded, other parts of the endpoint have what was relayed.
@@ -141,7 +141,7 @@ export class EndpointPackets {
     if (!isOwed(domain, packet)) return false;
     const since = typeof accepted === 'number' ? accepted : at;
     const isSent = isSure && this.#goesOn(packet, only as string | null, since, asked);
-    if (isSent) metrics.sentAgain += 1;
+    if (isSent) metrics.goneOn += 1;
     else metrics.inDoubt += 1;
     return isSent;
   }
@@ -173,8 +173,8 @@ export class EndpointPackets {
   }
 
   /**
-   * Whether a packet waits: while this node takes its endpoint over; and, where other nodes may send again what they had sent to a node that
-   * is gone (`at`), until they have.
+   * Whether a packet waits: while this node takes its endpoint over; and, where other nodes may have more that was sent to a node that
+   * is gone (`at`), until that has come.
    */
   #waits(packet: Packet, only: string | null, at?: number): boolean {
     const { domain, orphans } = this.options;
@@ -220,7 +220,7 @@ export class EndpointPackets {
     });
   }
 
-  /** Puts a packet among those that wait; one that is not sent again (no `at`) comes last, whatever the clocks of other nodes say. */
+  /** Puts a packet among those that wait; one that goes on from no dead node (no `at`) comes last, whatever the clocks of other nodes say. */
   #push(packet: Packet, only: string | null, at?: number): boolean {
     const held = this.#held.get(packet.topic);
     if (!held || held.length >= MOST_HELD || this.#count >= MOST_HELD_IN_ALL) return false;
@@ -327,6 +327,6 @@ function sendAnotherWay(node: Node, peer: Peer, wasConnected: boolean): void {
     return;
   }
   peer.stream.takeBack(([kind, domain, ...fields], ...how) => {
-    return domains.get(domain as string)?.packets.sendAgain(kind, fields, ...how) === true;
+    return domains.get(domain as string)?.packets.goOn(kind, fields, ...how) === true;
   });
 }

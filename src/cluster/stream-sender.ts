@@ -17,7 +17,7 @@ const ITEM_BYTES = 700 * 1024;
 const LARGE_CHARACTERS = ITEM_BYTES / 3;
 /** Characters that wait for acknowledgement before the stream gives up and begins anew. */
 export const STREAM_CHARACTERS = 32 * 1024 * 1024;
-/** How many characters are sent again at a time when the other node has not asked. */
+/** How many characters are repeated at a time when the other node has not asked. */
 const REPEATED_CHARACTERS = 1024 * 1024;
 
 /** One item of a stream: its kind, then the fields of that kind. */
@@ -174,7 +174,7 @@ export class StreamSender {
     this.#pendingCharacters = this.#pending.reduce((sum, { length }) => sum + length + 1, 0);
   }
 
-  /** The connection is back: sends again what has not been acknowledged. */
+  /** The connection is back: repeats what has not been acknowledged. */
   repeat(): void {
     this.#repeatFrames(STREAM_CHARACTERS);
   }
@@ -202,7 +202,7 @@ export class StreamSender {
   }
 
   /**
-   * Called from time to time: sends again what has not been acknowledged since the last call. Releases all who wait for
+   * Called from time to time: repeats what has not been acknowledged since the last call. Releases all who wait for
    * an acknowledgement, but those with patience, when one of them has waited for longer than `patienceMs`; answers whether that was so.
    */
   look(now: number, patienceMs: number): boolean {

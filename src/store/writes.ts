@@ -1,5 +1,5 @@
 /**
- * Writes on their way to JetStream, in the order in which they were made. Writes that failed are sent again when JetStream can be
+ * Writes on their way to JetStream, in the order in which they were made. Writes that failed are repeated when JetStream can be
  * used, and only the latest of each key, so that an older write never replaces a newer one that was acknowledged.
  */
 import type { JetStream } from '../cluster/jetstream.js';
@@ -28,7 +28,7 @@ export interface Write extends Pending<unknown> {
 }
 
 export class Writes {
-  /** Writes that have not been sent or are to be sent again, by subject. */
+  /** Writes that have not been sent or are to be repeated, by subject. */
   readonly #unsent = new Map<string, Write>();
   /** Writes that were sent and that JetStream did not take; later writes of their keys may exist by now. */
   #failed: Write[] = [];

@@ -75,7 +75,7 @@ function totalsOf(views: readonly ClusterView[]): ClusterView['totals'] {
     framesSent: sum('framesSent'),
     framesRepeated: sum('framesRepeated'),
     framesDropped: sum('framesDropped'),
-    sentAgain: sum('sentAgain'),
+    goneOn: sum('goneOn'),
     inDoubt: sum('inDoubt'),
     charactersSent: sum('charactersSent'),
     callsForwarded: sum('callsForwarded'),

@@ -313,7 +313,7 @@ export class ModelNode implements LocalNode {
     this.#unheard = this.#unheard.filter(([to]) => to !== peer);
     for (const [, item, at] of unheard) {
       const [kind, , ...fields] = JSON.parse(item);
-      this.cluster.packets.sendAgain(kind, fields, true, at);
+      this.cluster.packets.goOn(kind, fields, true, at);
     }
     for (const release of this.#released.get(peer) ?? []) release();
     this.#released.delete(peer);

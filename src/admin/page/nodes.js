@@ -13,7 +13,7 @@ const TOTALS = [
   ['Frames sent', 'framesSent'],
   ['Frames repeated', 'framesRepeated'],
   ['Frames dropped', 'framesDropped'],
-  ['Messages sent again', 'sentAgain'],
+  ['Messages gone on', 'goneOn'],
   ['Messages in doubt', 'inDoubt'],
   ['Characters sent', 'charactersSent'],
 ];

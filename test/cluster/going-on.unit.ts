@@ -188,7 +188,7 @@ t.test(
       const wentOn: unknown[] = [];
       const packets = {
         letClientsFirst: () => () => undefined,
-        sendAgain: (kind: string, _fields: unknown, isSure: boolean) => wentOn.push([kind, isSure]) > 0,
+        goOn: (kind: string, _fields: unknown, isSure: boolean) => wentOn.push([kind, isSure]) > 0,
       };
       const domains = new Map([['a.example', { relays: { lost: () => undefined }, packets: packets as never }]]);
       const peer = new Peer('n2', 1, 0, false);
