@@ -4,7 +4,7 @@ import { type Address, parseTarget, type Target } from '../src/actors/address.js
 import type { IsMet } from '../src/actors/arriving.js';
 import type { Client } from '../src/actors/client.js';
 import type { KeptQueues } from '../src/actors/kept.js';
-import type { Moved, MovingMessage } from '../src/actors/moving.js';
+import type { Moved, MovingMessage, Passed } from '../src/actors/moving.js';
 import { Packet } from '../src/actors/packet.js';
 import type { Deliver } from '../src/actors/router.js';
 import type { Transport } from '../src/actors/transport.js';
@@ -255,7 +255,7 @@ t.test('a part that the old node has met has nothing from the node that takes it
 t.test('a part that comes while its endpoint cannot be handed over has what waits when it stays', async (t) => {
   const { domain, actor, deliver, online } = setUp(t);
   const client = await online();
-  const forwards: Deliver[] = [];
+  const forwards: Passed[] = [];
   actor().tell({
     kind: 'handOver',
     reason: CLOSE.shutdown,

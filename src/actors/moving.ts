@@ -34,6 +34,12 @@ export interface Moved {
   readonly queues: KeptQueues | null;
 }
 
+/** What an endpoint that moves is told of its clients by its parts on other nodes, and the node that it goes to has to know. */
+export type Told = Extract<EndpointMessage, { kind: 'signedOut' | 'confirmedElsewhere' | 'missed' }>;
+
+/** What comes for an endpoint that has stopped to move, and is passed on. */
+export type Passed = Deliver | Told;
+
 export type MovingMessage =
   /** To the node that ends in order: whether packets wait in the endpoint. */
   | { readonly kind: 'isHolding'; readonly done: (isHolding: boolean) => void }
@@ -43,8 +49,8 @@ export type MovingMessage =
       /** The reason with which the connections of the endpoint's clients are closed. */
       readonly reason: CloseReason;
       readonly numberOf: (packet: Packet) => number;
-      /** Called for each packet that is delivered to the endpoint here from now on; it sees to the packet's receipt. */
-      readonly forward: (deliver: Deliver) => void;
+      /** Called for all that is to be passed on from now on; of a packet it sees to the receipt. */
+      readonly forward: (passed: Passed) => void;
       /** Called first where nothing waits for any client: where it answers true, `done` is not called. Absent: `done` is called in each case. */
       readonly quiet?: () => boolean;
       /** Called with the endpoint's state, or with null where there is nothing to hand over. */
@@ -53,9 +59,8 @@ export type MovingMessage =
   /** The other node has taken the endpoint and all packets are forwarded; or, with `missed`, it stays, and these came meanwhile. */
   | {
       readonly kind: 'handedOver';
-      readonly missed: readonly Deliver[] | null;
-      /** `isDoubted`: the endpoint was told meanwhile that packets for it may be lost, which is to be told on. */
-      readonly done: (isDoubted?: boolean) => void;
+      readonly missed: readonly Passed[] | null;
+      readonly done: () => void;
     }
   /** To the node that takes the endpoint over: from a node that ends in order, or from one that is gone. */
   | {
@@ -77,10 +82,10 @@ export type MovingMessage =
 /** The state of a move on the node that ends. */
 interface Leaving {
   readonly isLeaving: true;
-  readonly forward: (deliver: Deliver) => void;
+  readonly forward: (passed: Passed) => void;
   /**
-   * Messages about parts of the endpoint on other nodes that came while it was leaving, which the endpoint receives again if it stays on this
-   * node: the last one that tells of each node, and the first one of other kinds.
+   * Messages that came while the endpoint was leaving, which it receives again if it stays on this node: the last one that tells of each node
+   * with a part of the endpoint, and the first one of other kinds.
    */
   readonly late: Map<RemoteNode | EndpointMessage['kind'], EndpointMessage>;
 }
@@ -104,13 +109,11 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
     case 'handOver':
       handOver(state, message, self);
       return state;
-    case 'handedOver': {
-      const isDoubted = state.moving?.isLeaving && state.moving.late.has('missed');
+    case 'handedOver':
       if (message.missed) stay(state, message.missed, self);
       else if (state.moving?.isLeaving) leave(state, self);
-      message.done(isDoubted);
+      message.done();
       return state;
-    }
     case 'adopt':
       adopt(state, message, self);
       return state;
@@ -169,7 +172,7 @@ function forgetTimes({ domain }: EndpointState, client: Client): void {
   runtime.kept?.cancel(client);
 }
 
-/** Forwards delivered packets, relaying them too, as the oldest part may still be here; answers requests with UNAVAILABLE. */
+/** Passes on what comes, relaying packets too, as the oldest part may still be here; answers requests with UNAVAILABLE. */
 function whileLeaving(state: EndpointState, { forward, late }: Leaving, message: EndpointMessage): boolean {
   switch (message.kind) {
     case 'deliver':
@@ -189,9 +192,12 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       late.set(message.node, message);
       return true;
     case 'signedOut':
+    case 'missed':
+    case 'confirmedElsewhere':
+      forward(message);
+      return true;
     case 'signedOutByName':
     case 'seen':
-    case 'missed':
       // The first one of its kind has said the same: it keeps that one's place.
       late.set(message.kind, message);
       return true;
@@ -242,14 +248,17 @@ function leave(state: EndpointState, self: Ref<EndpointMessage>): void {
 }
 
 /** No node could take the endpoint: it goes on here until this node ends, and gets the packets that it missed. */
-function stay(state: EndpointState, missed: readonly Deliver[], self: Ref<EndpointMessage>): void {
+function stay(state: EndpointState, missed: readonly Passed[], self: Ref<EndpointMessage>): void {
   const { runtime } = state.domain;
   const { moving } = state;
   state.moving = null;
   // The connections of the endpoint's clients were closed for the move: what these have not confirmed waits, as when a client goes.
   if (!isConnected(state)) for (const client of state.clients) keepUnconfirmed(state, client);
   if (moving?.isLeaving) for (const message of moving.late.values()) self.tell(message);
-  for (const message of missed) deliver(state, { ...message, relayed: true });
+  for (const message of missed) {
+    if (message.kind === 'deliver') deliver(state, { ...message, relayed: true });
+    else self.tell(message);
+  }
   for (const client of state.clients) {
     if (client.isAway) runtime.kept?.start(client);
     else runtime.returning.start(client);

@@ -78,8 +78,9 @@ export class Confirmations {
       for (const packet of packets) if (packet.kind === 'message' && wanted.has(nameOf(packet))) found.add(packet);
     }
     if (!isConfirmed) return this.#takeBack(found);
-    this.note(found);
-    const { domain, address } = this.state;
+    const { domain, address, moving } = this.state;
+    // While the endpoint comes from a node that ends the same may be heard twice, by way of that node.
+    this.note(moving ? [...found].filter((packet) => !this.has(packet)) : found);
     for (const packet of found) if (forgetWaiting(this.state, packet)) domain.mailboxes?.forget(address, packet);
   }
 

@@ -31,10 +31,11 @@ export function giveUp(
     kind: 'handOver',
     reason: CLOSE.moved,
     numberOf: (packet) => packets.get(packet) ?? packets.set(packet, packets.size).size - 1,
-    forward: ({ packet, only }) => {
-      pass(packet, only);
+    forward: (passed) => {
+      if (passed.kind !== 'deliver') return;
+      pass(passed.packet, passed.only);
       // The other node is not asked what becomes of it.
-      packet.receipt?.report('unknown');
+      passed.packet.receipt?.report('unknown');
     },
     done: (moved) => {
       if (!moved) return;

@@ -6,6 +6,7 @@ import type { Address } from '../actors/address.js';
 import type { ShareCount } from '../actors/cluster.js';
 import { type Change, type EndpointRecord, momentsOf } from '../actors/endpoint-record.js';
 import type { Moment } from '../actors/moments.js';
+import type { Told } from '../actors/moving.js';
 import type { Packet } from '../actors/packet.js';
 import { type Asked, formatAsked, type Position } from '../actors/position.js';
 import type { Deliver } from '../actors/router.js';
@@ -157,6 +158,12 @@ export class Items {
   /** Messages that clients of this node have confirmed, or (`isConfirmed` false) have given back after that. */
   *confirmedHere(address: Address, isConfirmed: boolean, names: readonly string[]): Iterable<string> {
     for (const some of slices(names, CONFIRMED)) yield this.#item('K', address, isConfirmed, some);
+  }
+
+  /** What a part of an endpoint that moves was told, for the node that it goes to. */
+  told(address: Address, told: Told): Iterable<string> {
+    if (told.kind === 'confirmedElsewhere') return this.confirmedHere(address, told.isConfirmed, told.names);
+    return [told.kind === 'missed' ? this.missed(address) : this.signedOut(address)];
   }
 
   /** Messages that nobody has confirmed, in order, for a part that has come since they did; of others between them only the names. */

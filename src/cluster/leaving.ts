@@ -8,8 +8,7 @@
  * the endpoint: so the endpoint is online, and in its rooms, all the time.
  */
 import type { Address } from '../actors/address.js';
-import type { Moved } from '../actors/moving.js';
-import type { Deliver } from '../actors/router.js';
+import type { Moved, Passed } from '../actors/moving.js';
 import type { Clock } from '../clock.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
@@ -63,8 +62,8 @@ interface Transfer {
   readonly peer: Peer;
   /** Nodes that have refused the endpoint, or have not answered. */
   readonly refused: ReadonlySet<Peer>;
-  /** Packets that were delivered to the endpoint on this node since it stopped here. */
-  readonly passing: Passing<Deliver>;
+  /** What has come for the endpoint on this node since it stopped here. */
+  readonly passing: Passing<Passed>;
   readonly kept: Moved['kept'];
 }
 
@@ -255,7 +254,7 @@ export class Leaving {
     const peer = this.#adopterOf(cluster, address, refused);
     const actor = cluster.tracker.actor(address);
     if (!peer || !actor || !this.#isInTime()) return this.#moved(address);
-    const passing = new Passing<Deliver>((deliver) => cluster.relays.forward(peer, address, deliver));
+    const passing = new Passing<Passed>((one) => cluster.relays.forward(peer, address, one));
     this.#moving.begin(address);
     this.#unanswered.begin(address);
     actor.tell({
@@ -345,13 +344,12 @@ export class Leaving {
     });
   }
 
-  async #leave({ cluster, address, peer }: Transfer): Promise<void> {
+  #leave({ cluster, address }: Transfer): Promise<void> {
     const actor = cluster.tracker.actor(address);
-    const isDoubted = await new Promise((done) => {
+    return new Promise((done) => {
       if (actor) actor.tell({ kind: 'handedOver', missed: null, done });
-      else done(false);
+      else done();
     });
-    if (isDoubted === true) this.node.mesh.send(peer, cluster.items.missed(address));
   }
 
   /** After a node has not taken an endpoint, offers it to another node; where there is none, the endpoint ends with this node. */

@@ -5,8 +5,7 @@
  * these. A domain whose `durability` is `none` leaves nothing. The reading side is in orphans.ts.
  */
 import type { Address } from '../actors/address.js';
-import type { Moved } from '../actors/moving.js';
-import type { Deliver } from '../actors/router.js';
+import type { Moved, Passed } from '../actors/moving.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
@@ -32,7 +31,7 @@ const STOPPING = 64;
 
 interface Parted extends EndpointHere {
   /** What has come for the endpoint since it stopped. */
-  readonly passing: Passing<Deliver>;
+  readonly passing: Passing<Passed>;
 }
 
 interface Stopped {
@@ -85,8 +84,9 @@ export class Parting {
   /** Marks that this node has ended, and of which of its endpoints JetStream does not have all. */
   async mark(): Promise<void> {
     const { queues, records, changedIn, start } = this.options;
-    // What has come for an endpoint since it was written is lost with this node.
-    const whole = this.#left.filter(({ passing }) => passing.items.length === 0);
+    // What has come for an endpoint since it was written is lost with this node; without a confirmation a message comes again.
+    const isHarmless = ({ kind }: Passed): boolean => kind === 'confirmedElsewhere';
+    const whole = this.#left.filter(({ passing }) => passing.items.every(isHarmless));
     const left = new Set(whole.map(({ address }) => address));
     const domains = new Map(this.#all.map(({ cluster: { domain } }) => [domain.name, domain]));
     const doubtful = new Map([...domains.keys()].map((name) => [name, new Set(changedIn(name).keys())]));
@@ -139,7 +139,7 @@ export class Parting {
 
   /** Stops an endpoint and writes its record with its queues. */
   async #write({ cluster, address }: EndpointHere): Promise<void> {
-    const passing = new Passing<Deliver>(() => undefined);
+    const passing = new Passing<Passed>(() => undefined);
     this.#open += 1;
     this.#stopping += 1;
     const found = await this.#stop(cluster, address, passing);
@@ -156,7 +156,7 @@ export class Parting {
   }
 
   /** Resolves with an endpoint's state and the text of its queues, unless JetStream has the one and nothing is in the others. */
-  async #stop({ domain, items }: ClusteredDomain, address: Address, passing: Passing<Deliver>): Promise<Found> {
+  async #stop({ domain, items }: ClusteredDomain, address: Address, passing: Passing<Passed>): Promise<Found> {
     const { records, changedIn } = this.options;
     const actor = domain.tracker.actor(address);
     if (!actor) return null;
@@ -189,7 +189,7 @@ export class Parting {
   }
 
   /** Has an endpoint go on here with what it has missed, or (null) ends it. */
-  #tell({ cluster, address }: Parted, missed: readonly Deliver[] | null): Promise<void> {
+  #tell({ cluster, address }: Parted, missed: readonly Passed[] | null): Promise<void> {
     const actor = cluster.tracker.actor(address);
     return new Promise((done) => {
       if (actor) actor.tell({ kind: 'handedOver', missed, done: () => done() });

@@ -1,10 +1,10 @@
 import type { Address } from '../actors/address.js';
 import type { Domain } from '../actors/domain.js';
-import type { Deliver } from '../actors/router.js';
+import type { Passed } from '../actors/moving.js';
 
 /**
  * How many packets or publications, and how many bytes of them, are kept for one endpoint or session while another node is asked to
- * take it over; further ones are dropped, and counted.
+ * take it over; further ones are dropped, and counted. What has no bytes is kept in each case.
  */
 const MOST = 10_000;
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -31,7 +31,7 @@ export class Passing<T> {
       this.pass(item);
       return true;
     }
-    if (this.#items.length >= MOST || this.#bytes + bytes > MOST_BYTES) return false;
+    if (bytes > 0 && (this.#items.length >= MOST || this.#bytes + bytes > MOST_BYTES)) return false;
     this.#items.push(item);
     this.#bytes += bytes;
     return true;
@@ -46,16 +46,22 @@ export class Passing<T> {
   }
 }
 
-/** Has what is delivered to an endpoint wait; what is too much is dropped, and who asks what becomes of it is to send it again. */
+/** Has what comes for an endpoint wait; what is too much is dropped, and who asks what becomes of it is to send it again. */
 export function passed(
-  passing: Passing<Deliver>,
+  passing: Passing<Passed>,
   domain: Pick<Domain, 'drop'>,
   address: Address,
-): (deliver: Deliver) => void {
-  return (deliver) => {
-    const { packet } = deliver;
-    if (passing.take(deliver, packet.bytes)) return;
-    domain.drop(packet, 'queueOverflow', address);
-    packet.receipt?.report('unknown');
+): (one: Passed) => void {
+  const isAgain = new Set<Passed['kind']>();
+  return (one) => {
+    if (one.kind === 'confirmedElsewhere') passing.take(one, one.names.join().length);
+    else if (one.kind !== 'deliver') {
+      // What has been said once does not become more so.
+      if (!isAgain.has(one.kind)) passing.take(one, 0);
+      isAgain.add(one.kind);
+    } else if (!passing.take(one, one.packet.bytes)) {
+      domain.drop(one.packet, 'queueOverflow', address);
+      one.packet.receipt?.report('unknown');
+    }
   };
 }

@@ -7,6 +7,7 @@ import type { Address } from '../actors/address.js';
 import type { Relays, RemoteNode } from '../actors/cluster.js';
 import type { Domain } from '../actors/domain.js';
 import { type EndpointRecord, nodesOf, primaryOf } from '../actors/endpoint-record.js';
+import type { Passed } from '../actors/moving.js';
 import { isOutcome, type Receipt } from '../actors/outcome.js';
 import type { Packet } from '../actors/packet.js';
 import type { Deliver } from '../actors/router.js';
@@ -166,10 +167,15 @@ export class PacketRelays implements Relays {
     return parts.filter(({ node, hidden }) => !hidden && !unmet.includes(node)).map(({ node }) => node);
   }
 
-  /** Sends a packet that has come here for an endpoint which another node has taken over from this one. */
-  forward(peer: Peer, address: Address, deliver: Deliver): void {
-    this.options.handover.moved(address, peer);
-    this.#relay('on', [peer], deliver.packet, () => this.options.items.forwarded(address, deliver));
+  /** Passes on what has come here for an endpoint which another node has taken over from this one. */
+  forward(peer: Peer, address: Address, passed: Passed): void {
+    const { handover, items, mesh } = this.options;
+    if (passed.kind !== 'deliver') {
+      for (const item of items.told(address, passed)) mesh.send(peer, item);
+      return;
+    }
+    handover.moved(address, peer);
+    this.#relay('on', [peer], passed.packet, () => items.forwarded(address, passed));
   }
 
   carbon(record: EndpointRecord, packet: Packet): void {

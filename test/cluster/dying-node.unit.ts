@@ -340,3 +340,47 @@ t.test(
     t.strictSame(heard.log, ['missed', 'one']);
   },
 );
+
+t.test(
+  'who signs out for all from another node while a node that ends hands the user over is signed out',
+  async (t) => {
+    const network = networkOf(t, 3, 'restart');
+    const { ending, taking, other } = await adaMoves(network);
+    t.equal(taking.domain.tickets.size, 1);
+    // It has not heard yet that the user has come to the node that takes the user.
+    ending.receive(other.name, ['O', DOMAIN, ada]);
+    await settle(network);
+    t.equal(taking.domain.tickets.size, 0);
+  },
+);
+
+t.test(
+  'what a client confirms while a node that ends hands its user over does not come to the next client',
+  async (t) => {
+    const network = networkOf(t, 3, 'restart');
+    const client = await adaOnTwo(network);
+    const [ending, taking, sending] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    network.clock.advance(200);
+    await settle(network);
+    push(sending.domain, parameters({ from: 'bob', to: 'ada', body: 'one', id: 'm1' }), () => undefined);
+    await settle(network);
+    void ending.leave();
+    const isLate = (stream: string): boolean => stream === `items ${ending.name} ${taking.name}`;
+    const isOffered = (): boolean => network.streams.get(`items ${ending.name} ${taking.name}`)?.length !== 0;
+    for (await settle(network, isLate); !isOffered(); await settle(network, isLate));
+    const heard = connect(client, 'first');
+    await settle(network, isLate);
+    const again = connect(client, heard.position);
+    client.endpoint.tell({ kind: 'offline', client, reply: () => undefined });
+    await settle(network, isLate);
+    await settle(network);
+    t.strictSame([heard.log, again.log], [['one'], []]);
+    online(taking.domain, parameters({ name: 'ada', nick: 'Ada' }), () => undefined);
+    await settle(network);
+    const next = [...taking.domain.tickets.values()].at(-1);
+    t.strictSame(
+      next?.queued.filter(({ kind }) => kind === 'message'),
+      [],
+    );
+  },
+);

@@ -97,6 +97,15 @@ t.test('a mark does not say that nothing waited of an endpoint for which somethi
 });
 
 t.test(
+  'a client hears that it may have missed something where its node was told so after it had left its user',
+  async (t) => {
+    const { tell, end, found } = await setUp(t);
+    await end(() => tell({ kind: 'missed' }));
+    t.equal((await found())?.left, undefined, 'positions of a new era say so');
+  },
+);
+
+t.test(
   'of an endpoint that was written with its queues, and for which more has come since, the mark says so',
   async (t) => {
     const { tell, end, part } = await setUp(t);
