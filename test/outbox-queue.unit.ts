@@ -1,7 +1,10 @@
 /** The items of an outbox that carry messages are found by these: src/actors/outbox-queue.ts. */
 import t from 'tap';
+import type { Kept } from '../src/actors/outbox.js';
 import { OutboxQueue } from '../src/actors/outbox-queue.js';
+import { damagedRecords } from '../src/damaged.js';
 import { dice } from './support/dice.js';
+import { MemoryStore } from './support/memory-store.js';
 
 t.test('items are found by their messages and taken out wherever they stand, and leave no memory behind', async (t) => {
   for (let seed = 1; seed <= 100; seed++) {
@@ -54,4 +57,18 @@ t.test('ids that a user makes so that a sum over their characters is the same do
     ids.map((id) => [...queue.ofMessage(id)]),
     ids.map((_, sequence) => [sequence]),
   );
+});
+
+t.test('a damaged record of an item costs itself, and the others are sent', async (t) => {
+  const table = new MemoryStore().table<Kept>('webhooks');
+  const open = () => new OutboxQueue(table, ['domain', 'events'], () => undefined);
+  const before = open();
+  for (const text of ['one', 'two', 'three']) before.push(text, 1, null, '', null);
+  table.put(['domain', 'events', 1], { odd: 1 } as never);
+  const counted = damagedRecords();
+  const after = open();
+  t.strictSame([...after.sequences()], [0, 2]);
+  after.push('four', 1, null, '', null);
+  t.strictSame([...after.sequences()], [0, 2, 3]);
+  t.equal(damagedRecords() - counted, 1);
 });

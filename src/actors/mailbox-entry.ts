@@ -1,7 +1,7 @@
 /** A message of the offline store: its record on disk (`Kept`) and its entry in memory (`Entry`). */
 import type { Key } from '../store/store.js';
 import type { Address } from './address.js';
-import { type MessageFields, markOf, messageName } from './packet.js';
+import type { MessageFields } from './packet.js';
 
 export interface Kept {
   readonly to: Address;
@@ -14,8 +14,8 @@ export interface Kept {
   readonly fromClient?: true;
   /** Milliseconds since the epoch after which nobody receives the message; absent: it does not expire. */
   readonly expiresAt?: number;
-  /** The message's mark (`markOf`); absent: an earlier version has written the record. */
-  readonly mark?: number;
+  /** The message's mark (`markOf`). */
+  readonly mark: number;
   /** In the store of a cluster: a number by which the messages of an endpoint are ordered, derived from the time. */
   readonly order?: number;
 }
@@ -37,10 +37,15 @@ export interface Entry {
   readonly isOfRoom: boolean;
 }
 
+export function isKept(value: unknown): value is Kept {
+  const { to, fields, mark } = Object(value) as Partial<Kept>;
+  return typeof to === 'string' && typeof fields === 'object' && fields !== null && typeof mark === 'number';
+}
+
 export function entryOf(
   sequence: number,
   key: Key,
-  { bytes, at, sender, fromClient, expiresAt, fields, mark = markOf(messageName(fields)), order = sequence }: Kept,
+  { bytes, at, sender, fromClient, expiresAt, fields, mark, order = sequence }: Kept,
 ): Entry {
   return {
     sequence,

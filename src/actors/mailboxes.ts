@@ -13,12 +13,13 @@
  */
 import type { Clock } from '../clock.js';
 import type { Limits } from '../config.js';
+import { damaged } from '../damaged.js';
 import type { DomainMetrics } from '../metrics.js';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Address } from './address.js';
 import { type Deletion, isDeleted, type MessageDeletion, nameOfDeleted } from './deletions.js';
-import { type Entry, entryOf, type Kept } from './mailbox-entry.js';
+import { type Entry, entryOf, isKept, type Kept } from './mailbox-entry.js';
 import { type MessageFields, markOf, messageName, Packet } from './packet.js';
 import { exceededBound, type QueueLimits } from './queue-limits.js';
 import { Seen } from './seen.js';
@@ -82,6 +83,10 @@ export class Mailboxes {
     this.#unwatch = this.#table.watch(this.#part, (key, kept) => this.#told(key, kept));
     const found: (readonly [Address, Entry])[] = [];
     for (const [key, kept] of this.#table.entries(this.#part)) {
+      if (!isKept(kept)) {
+        damaged('offline', key.join(' '));
+        continue;
+      }
       if (!this.#shared) this.#next = Number(key[1]);
       found.push([kept.to, entryOf(this.#next++, key, kept)]);
     }

@@ -5,10 +5,11 @@
  * A change may take several writes, of which a killed process leaves only the first ones on disk: their order is such that then
  * no item is lost, and rather too many than too few items are counted as gone.
  */
+import { damaged } from '../damaged.js';
 import { part } from '../store/keys.js';
 import type { Key, Store, Table } from '../store/store.js';
 import type { Kept } from './outbox.js';
-import { type MessageFields, markOf, messageName } from './packet.js';
+import { markOf } from './packet.js';
 
 /** About as many bytes as an item takes in memory beside its text, and one that carries a message takes besides. */
 const ITEM_BYTES = 120;
@@ -42,11 +43,10 @@ export function outboxKey(domain: string, queue: string, store: Store | null): K
   return store && store.node !== null ? [...key, store.node] : key;
 }
 
-/** The mark of an item whose record has none, by the item's text: a message itself, or an event with a packet. */
-function markIn(text: string): number {
-  const item = JSON.parse(text) as Partial<MessageFields> & { readonly packet?: MessageFields };
-  const fields = item.packet ?? item;
-  return fields.from === undefined ? 0 : markOf(messageName(fields as MessageFields));
+function isKept(value: unknown): value is Kept {
+  const { at, missed, json, mark } = Object(value) as Readonly<Record<string, unknown>>;
+  const isItem = typeof json === 'string' && typeof mark === 'number';
+  return typeof at === 'number' && (isItem || typeof missed === 'number');
 }
 
 export class OutboxQueue {
@@ -66,14 +66,18 @@ export class OutboxQueue {
   ) {
     for (const [key, kept] of table?.entries(prefix) ?? []) {
       const sequence = Number(key.at(-1));
+      this.#next = sequence + 1;
+      if (!isKept(kept)) {
+        damaged('webhook', key.join(' '));
+        continue;
+      }
       const { at } = kept;
       const base = { sequence, text: null, at, note: null };
       if ('missed' in kept) this.#add({ ...base, bytes: 0, expiresAt: null, missed: kept.missed, mark: 0 });
       else {
-        const { json, expiresAt = null, mark = markIn(json) } = kept;
+        const { json, expiresAt = null, mark } = kept;
         this.#add({ ...base, bytes: Buffer.byteLength(json), expiresAt, missed: 0, mark });
       }
-      this.#next = sequence + 1;
     }
   }
 
@@ -138,7 +142,7 @@ export class OutboxQueue {
       found = true;
       // Added under this node's name before it is removed under the other's: a kill in between sends it twice rather than never.
       if ('json' in kept) {
-        this.#push(kept.json, kept.at, kept.expiresAt ?? null, kept.mark ?? markIn(kept.json), null);
+        this.#push(kept.json, kept.at, kept.expiresAt ?? null, kept.mark, null);
       } else this.miss(0, kept.missed, kept.at);
       table.remove(key);
     }

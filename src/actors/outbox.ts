@@ -57,8 +57,8 @@ export type Kept =
       readonly json: string;
       readonly at: number;
       readonly expiresAt?: number;
-      /** The mark of the message that the item carries, 0 where it carries none; absent: an earlier version has written it. */
-      readonly mark?: number;
+      /** The mark of the message that the item carries, 0 where it carries none. */
+      readonly mark: number;
     }
   | { readonly missed: number; readonly at: number };
 

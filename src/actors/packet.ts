@@ -25,7 +25,7 @@ export interface MessageFields {
   readonly to_other?: string;
   /** Any JSON value, as its text: written as the value that it is. Section 11. */
   readonly data?: string;
-  /** Section 11; absent in messages that an earlier version has kept. */
+  /** Section 11; absent until the message is accepted. */
   readonly id?: string;
 }
 

@@ -23,7 +23,7 @@ export interface AuditEntry {
   readonly domain: string;
   /** What of it: names of settings, fingerprints of keys, whom it concerns. */
   readonly detail: readonly string[];
-  /** Names the entry on all nodes; absent in entries that an earlier version of the server has written. */
+  /** Names the entry on all nodes; absent: it is not recorded yet. */
   readonly id?: string;
 }
 
