@@ -24,8 +24,9 @@ import { within } from './within.js';
 const AT_ONCE = 64;
 /** For how long a node that starts lets clients wait until its endpoints are there; further ones come back while it serves. */
 const WAIT_MS = 2000;
-/** Of a part with a longer state only the address is remembered until it has its turn. */
+/** Of a part with a longer state only the address is remembered until it has its turn, and of all parts that come when so much is remembered. */
 const LONG_CHARACTERS = 4096;
+const MOST_CHARACTERS = 16 * 1024 * 1024;
 
 /** An endpoint that was left, with its record where that is short. */
 type LeftOne = readonly [Address, FoundPart | null];
@@ -145,12 +146,14 @@ export class Comeback {
     const incarnation = node === name ? mesh.incarnation : mesh.peers.get(node)?.incarnation;
     const found: LeftOne[] = [];
     const open: (readonly [Address, FoundPart])[] = [];
+    let free = MOST_CHARACTERS;
     await records.readNode(domain.name, node, (address, part, characters) => {
       const isThere = part.incarnation === incarnation || part.adopter !== undefined;
       if (isThere || !part.kept) return;
       const isShort = node === name && characters <= LONG_CHARACTERS;
-      if (part.kept.left === undefined || isShort) open.push([address, part]);
-      else found.push([address, null]);
+      if (free <= 0 || (part.kept.left !== undefined && !isShort)) return void found.push([address, null]);
+      free -= characters;
+      open.push([address, part]);
     });
     for (const [address, part] of open) {
       const whole = await queues.completed(domain.name, address, part);
@@ -166,7 +169,7 @@ export class Comeback {
     const takeOn = async (): Promise<void> => {
       for (const [address, part] of left) {
         const found = await new Promise<Adopted>((done) =>
-          part ? orphans.restore(cluster, address, part, done) : orphans.find(cluster, address, null, done),
+          part ? orphans.restore(cluster, address, part, done) : orphans.find(cluster, address, null, done, true),
         );
         if (found === 'later') isDone = false;
       }

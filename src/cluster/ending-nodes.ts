@@ -16,10 +16,18 @@ interface Waiting {
 
 export class EndingNodes {
   readonly #waiting = new Map<RemoteNode, Waiting>();
+  #isClosed = false;
 
   /** A node says that it takes nothing more for its endpoints. */
   begin(node: RemoteNode): void {
-    if (!this.#waiting.has(node)) this.#waiting.set(node, { tasks: [], packets: 0, bytes: 0 });
+    if (this.#isClosed || this.#waiting.has(node)) return;
+    this.#waiting.set(node, { tasks: [], packets: 0, bytes: 0 });
+  }
+
+  /** This node leaves its own endpoints: it waits for no other one any more, and what waits is sent all the same, which may be too late. */
+  close(): void {
+    this.#isClosed = true;
+    for (const node of [...this.#waiting.keys()]) this.gone(node);
   }
 
   /** Calls `again` when a node that ends is gone. Returns false, and does not call it, where the node does not end or too many wait. */

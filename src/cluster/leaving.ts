@@ -177,7 +177,10 @@ export class Leaving {
     this.isActive = true;
     this.#startedAt = this.clock.now();
     this.#deadline = this.#startedAt + overMs;
-    if (this.#others.able.length === 0) return 0;
+    if (this.#others.able.length === 0) {
+      this.isOver = true;
+      return 0;
+    }
     const endpoints = await byNeed(this.node.domains.values());
     const areKept = endpoints.length > 0 && endpoints.every(({ cluster }) => this.node.isKept(cluster));
     if (areKept && overMs > 0) this.#bounds = SOME;

@@ -5,7 +5,7 @@
  *
  * That stream also has a mark for each node that has left endpoints in this way. It says for all endpoints of the node but those which it
  * names that their records are up to date and nothing waited for them: these records need not say so themselves. Where the record of one
- * that it names has queues, more has come than is in these.
+ * that it names has queues, more has come than is in these. A long list of names is in pieces as well.
  */
 import type { Address } from '../actors/address.js';
 import { isKeptQueues, type KeptQueues } from '../actors/kept.js';
@@ -19,8 +19,6 @@ import { type FoundPart, type Start, subjectOf, word } from './ticket-records.js
 
 /** How many pieces are read at a time: no further ones where one is missing, whatever number a damaged record has. */
 const READ_AT_ONCE = 16;
-/** How many characters a mark has at most: NATS takes 1 MiB. Nothing is said of a node's endpoints where it would have to name more. */
-const MARK_CHARACTERS = 512 * 1024;
 /** How many marks are remembered. */
 const MARKS = 100;
 
@@ -53,6 +51,11 @@ function marksOf(domain: string, node: string): string {
   return `m.${word(domain)}.${word(node)}.`;
 }
 
+/** Of the pieces of a long list in a mark. */
+function namesOf(domain: string, node: string): string {
+  return `e${marksOf(domain, node).slice(1)}`;
+}
+
 export class LeftQueues {
   readonly #ends = new BoundedMap<string, Promise<End | null>>(() => MARKS);
 
@@ -62,10 +65,13 @@ export class LeftQueues {
    * Resolves with the JSON that is to stand in the record of an endpoint: the text itself, or the number of its pieces when the stream
    * has them; null where it has not taken them.
    */
-  async write(domain: string, address: Address, start: Start, text: string): Promise<string | null> {
+  write(domain: string, address: Address, start: Start, text: string): Promise<string | null> {
+    return this.#writeText(prefixOf(domain, address, start), text);
+  }
+
+  async #writeText(prefix: string, text: string): Promise<string | null> {
     const pieces = piecesOf(text);
     if (pieces.length === 1) return text;
-    const prefix = prefixOf(domain, address, start);
     const isWritten = await Promise.all(
       // A piece may end within a character: JSON escapes each half.
       pieces.map((piece, at) => this.#write(`${prefix}${at}`, JSON.stringify(piece))),
@@ -112,8 +118,9 @@ export class LeftQueues {
    * those in `except`. `era`: of its clients' positions. Resolves with whether that is marked.
    */
   async end(domain: string, [node, incarnation]: Start, era: string, except: readonly Address[]): Promise<boolean> {
-    const text = JSON.stringify([domain, node, era, except]);
-    return text.length <= MARK_CHARACTERS && this.#write(`${marksOf(domain, node)}${incarnation}`, text);
+    const named = await this.#writeText(`${namesOf(domain, node)}${incarnation}.`, JSON.stringify(except));
+    const text = `${JSON.stringify([domain, node, era]).slice(0, -1)},${named}]`;
+    return named !== null && this.#write(`${marksOf(domain, node)}${incarnation}`, text);
   }
 
   /** The nodes that have left endpoints, with the domains of these. Rejects with a JetStreamError. */
@@ -124,7 +131,7 @@ export class LeftQueues {
 
   /** All that the node had left of the domain has been taken over. */
   unmark(domain: string, node: string): void {
-    this.stream.remove(`${marksOf(domain, node)}>`);
+    for (const prefix of [marksOf(domain, node), namesOf(domain, node)]) this.stream.remove(`${prefix}>`);
   }
 
   /** A part of a node that is gone, with what the node's mark says of it. Rejects with a JetStreamError. */
@@ -147,10 +154,17 @@ export class LeftQueues {
   #endOf(key: string): Promise<End | null> {
     const known = this.#ends.get(key);
     if (known) return known;
-    const end = this.stream.read(key).then((record) => record && (readMark(key, record.data)?.end ?? null));
+    const end = this.#readEnd(key);
     this.#ends.set(key, end);
     end.catch(() => this.#ends.delete(key));
     return end;
+  }
+
+  async #readEnd(key: string): Promise<End | null> {
+    const record = await this.stream.read(key);
+    const { era, named } = (record && readMark(key, record.data)) ?? {};
+    const except = typeof named === 'number' ? await this.#readPieces(`e${key.slice(1)}.`, named) : named;
+    return era !== undefined && Array.isArray(except) ? { era, except: new Set(except) } : null;
   }
 
   #write(key: string, data: string): Promise<boolean> {
@@ -158,16 +172,18 @@ export class LeftQueues {
   }
 }
 
-/** The mark of a record: the domain and the node that it is of, and how the node has ended, where it says so; null where it is damaged. */
+/**
+ * The mark of a record: the domain and the node that it is of, and where that has ended the era of its clients' positions, and the endpoints
+ * of which nothing is said, or the number of the pieces of their list; null where it is damaged.
+ */
 function readMark(
   key: string,
   data: string,
-): { readonly of: readonly [string, string]; readonly end: End | null } | null {
+): { readonly of: readonly [string, string]; readonly era?: string; readonly named?: unknown } | null {
   try {
-    const [domain, node, era, except] = JSON.parse(data) as readonly unknown[];
+    const [domain, node, era, named] = JSON.parse(data) as readonly unknown[];
     if (typeof domain !== 'string' || typeof node !== 'string') return damaged('mark', key);
-    const isEnd = typeof era === 'string' && Array.isArray(except);
-    return { of: [domain, node], end: isEnd ? { era, except: new Set(except) } : null };
+    return { of: [domain, node], ...(typeof era === 'string' ? { era, named } : {}) };
   } catch {
     return damaged('mark', key);
   }

@@ -219,14 +219,13 @@ export class NodeStore {
 
   /** Registers the handlers of what other nodes ask. */
   #answer(): void {
-    const { rpc, ending, leaving } = this.options.node;
+    const { rpc, ending } = this.options.node;
     rpc.handle('taken', (peer, [addresses], reply) => {
       this.orphans.taken(peer, addresses);
       reply(true);
     });
     rpc.handle('ending', (peer, _fields, reply) => {
-      // A node that ends itself does not wait.
-      if (!leaving.isActive) ending.begin(peer);
+      ending.begin(peer);
       reply(true);
     });
     rpc.handle('takingOver', (_peer, _fields, reply) => reply(this.orphans.isBusy));
@@ -242,6 +241,7 @@ export class NodeStore {
   /** Writes the last changes, such as removals of ended endpoints, and all endpoints that are still here, with their queues. */
   async lastRecords(): Promise<void> {
     this.orphans.close();
+    this.options.node.ending.close();
     this.#refreshing.close();
     for (const journal of this.#journals.values()) journal.end();
     this.#ids.flush();

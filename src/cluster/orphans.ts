@@ -135,14 +135,15 @@ export class Orphans {
   }
 
   /**
-   * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are.
+   * Looks for the client of a ticket that no living node knows; token null: takes over the endpoint whatever its clients are. `isBeside`: also
+   * where a part of it is here.
    */
-  find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done): void {
+  find(cluster: ClusteredDomain, address: Address, token: string | null, done: Done, isBeside = false): void {
     const { domain } = cluster;
     const start = (): void => {
       // A ticket that was not here when this was asked for (whereabouts.ts) comes with a takeover, and is looked for when that is over.
       const isHere = token === null ? isMine(domain, address) : domain.tickets.find(token)?.address === address;
-      if (isHere) return done('here');
+      if (isHere && !isBeside) return done('here');
       if (this.#open.has(address)) return this.#wait(address, start, done);
       this.#begin(cluster, address, () => this.#adopt(cluster, address, token), done);
     };

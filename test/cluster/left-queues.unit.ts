@@ -70,11 +70,28 @@ t.test('of an endpoint whose queues were left a mark that names it says that mor
   t.equal(await left.completed(name, `${address}2` as Address, part), part);
 });
 
-t.test('a node that would have to name very many endpoints in its mark says nothing', async (t) => {
+t.test('a mark says of very many endpoints that nothing waited, though it names very many others', async (t) => {
   const many = Array.from({ length: 30_000 }, (_, n) => `${address}${n}` as Address);
   const { isMarked, left } = await marked(many);
-  t.strictSame([isMarked, left], [false, undefined]);
+  t.strictSame([isMarked, left], [true, { queues: null, packets: [], at: 0 }]);
+  t.equal((await marked([...many, address])).left, undefined);
 });
+
+t.test(
+  'of a mark nothing is left when all has been taken over, nor is anything said where a piece of it is missing',
+  async (t) => {
+    const stream = new MemoryStream();
+    const left = new LeftQueues(stream.portOf({ isDead: false }));
+    const many = Array.from({ length: 30_000 }, (_, n) => `${address}${n}` as Address);
+    await left.end(name, ['n1', 1], 'e1', many);
+    const [key] = [...stream.records.keys()].filter((one) => one.endsWith('.1'));
+    stream.records.delete([...stream.records.keys()].find((one) => one.startsWith('e.') && one !== key) ?? '');
+    const part = { node: 'n1', incarnation: 1, key: 'k', revision: 1, kept: { clients: [] } } as never;
+    t.equal(await left.completed(name, address, part), part);
+    left.unmark(name, 'n1');
+    t.equal(stream.records.size, 0);
+  },
+);
 
 t.test('the nodes that have left endpoints are known, also where the record of one is damaged', async (t) => {
   const { stream } = await leave();

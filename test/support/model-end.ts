@@ -28,7 +28,7 @@ export class ModelEnd {
   constructor(private readonly parts: Parts) {
     const { node } = parts;
     node.rpc.handle('ending', (peer, _fields, reply) => {
-      if (!node.isEnding) this.nodes.begin(peer);
+      this.nodes.begin(peer);
       reply(true);
     });
   }
@@ -49,6 +49,7 @@ export class ModelEnd {
     // What changed up to now was written before.
     await this.written();
     orphans.close();
+    this.nodes.close();
     journal?.end();
     await new Promise((resolve) => node.rpc.callAll(node.peers.values(), 'ending', [], ANSWER_MS, resolve));
     const parting = new Parting({
