@@ -210,7 +210,7 @@ function receive(state: EndpointState, message: EndpointMessage, self: Ref<Endpo
     case 'save':
     case 'restore':
       return fromJournal(state, message, self);
-    case 'isHolding':
+    case 'whatWaits':
     case 'handOver':
     case 'handedOver':
     case 'adopt':
@@ -348,6 +348,7 @@ function unanswered(message: EndpointMessage): void {
   else if (message.kind === 'deliver') message.packet.receipt?.report('unknown');
   else if ('reply' in message) message.reply(UNAVAILABLE);
   else if (message.kind === 'handOver') message.done(null);
+  else if (message.kind === 'whatWaits') message.done('nothing');
   else if (message.kind === 'adopt') message.done(false);
   else if (message.kind === 'handedOver') message.done();
   else if (message.kind === 'pass' || message.kind === 'save' || message.kind === 'restore') message.done();

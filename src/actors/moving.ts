@@ -40,9 +40,12 @@ export type Told = Extract<EndpointMessage, { kind: 'signedOut' | 'confirmedElse
 /** What comes for an endpoint that has stopped to move, and is passed on. */
 export type Passed = Deliver | Told;
 
+/** What waits for the clients of an endpoint: `presences` where there are packets, and none of them is a message. */
+export type Waiting = 'messages' | 'presences' | 'nothing';
+
 export type MovingMessage =
-  /** To the node that ends in order: whether packets wait in the endpoint. */
-  | { readonly kind: 'isHolding'; readonly done: (isHolding: boolean) => void }
+  /** To the node that ends in order: what waits in the endpoint. */
+  | { readonly kind: 'whatWaits'; readonly done: (what: Waiting) => void }
   /** To the node that ends in order: stop the endpoint here, and hand it over to another node. */
   | {
       readonly kind: 'handOver';
@@ -103,8 +106,8 @@ export function whileMoving(state: EndpointState, moving: Moving, message: Endpo
 
 export function fromMove(state: EndpointState, message: MovingMessage, self: Ref<EndpointMessage>): EndpointState {
   switch (message.kind) {
-    case 'isHolding':
-      message.done(isHolding(state));
+    case 'whatWaits':
+      message.done(whatWaits(state));
       return state;
     case 'handOver':
       handOver(state, message, self);
@@ -126,8 +129,10 @@ export function fromMove(state: EndpointState, message: MovingMessage, self: Ref
   }
 }
 
-function isHolding({ clients, unseen }: EndpointState): boolean {
-  return (unseen?.length ?? 0) > 0 || clients.some(({ queue }) => queue.length > 0);
+function whatWaits({ clients, unseen }: EndpointState): Waiting {
+  if ((unseen?.length ?? 0) > 0) return 'messages';
+  if (clients.some(({ queue }) => queue.state.entries.some(({ kind }) => kind === 'message'))) return 'messages';
+  return clients.some(({ queue }) => queue.length > 0) ? 'presences' : 'nothing';
 }
 
 /** Whether no client has to be given or told anything but what comes from now on. */
@@ -208,7 +213,7 @@ function whileLeaving(state: EndpointState, { forward, late }: Leaving, message:
       message.reply(inspect(state));
       return true;
     case 'send':
-    case 'isHolding':
+    case 'whatWaits':
     case 'handedOver':
     case 'save':
     // What the other node is given meanwhile is deleted there when the move is over (DomainCluster.forget).

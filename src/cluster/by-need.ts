@@ -1,7 +1,8 @@
 /** In which order a node that ends hands its endpoints over, or writes them to JetStream, since it may not have the time for all of them. */
 import type { Address } from '../actors/address.js';
+import type { Waiting } from '../actors/moving.js';
+import { inSlices } from '../slices.js';
 import type { ClusteredDomain } from './domain.js';
-import { within } from './within.js';
 
 /** An endpoint that this node has a part of. */
 export interface EndpointHere {
@@ -9,38 +10,34 @@ export interface EndpointHere {
   readonly address: Address;
 }
 
-/** How long endpoints without a connection may take to say whether something waits in them; one that has not said so counts as empty. */
-const ASK_MS = 250;
+type Need = 'connected' | Waiting;
 
-/** The endpoints of these domains: first those with connected clients, then those in which packets wait, then all others. */
+/** Of those for whom no message waits the ones that cost least come first. */
+const ORDER: readonly Need[] = ['connected', 'messages', 'nothing', 'presences'];
+
+/** The endpoints of these domains: first those with connected clients, then those in which messages wait, then all others. */
 export async function byNeed(domains: Iterable<ClusteredDomain>): Promise<readonly EndpointHere[]> {
-  const connected: EndpointHere[] = [];
-  const others: EndpointHere[] = [];
-  const holding = new Set<EndpointHere>();
-  let said: () => void = () => undefined;
-  const allSaid = new Promise<void>((resolve) => {
-    said = resolve;
-  });
-  let missing = 0;
+  const found = new Map<Need, EndpointHere[]>(ORDER.map((need) => [need, []]));
+  const asked: Promise<void>[] = [];
+  await new Promise<void>((done) => inSlices(ask(domains, found, asked), done));
+  // Each answers, however busy the machine is: also one that has ended meanwhile.
+  await Promise.all(asked);
+  return ORDER.flatMap((need) => found.get(need) ?? []);
+}
+
+/** Finds where each endpoint belongs, one a step; those that have to say so themselves do it later. */
+function* ask(
+  domains: Iterable<ClusteredDomain>,
+  found: ReadonlyMap<Need, EndpointHere[]>,
+  asked: Promise<void>[],
+): Generator<void> {
   for (const cluster of domains) {
-    for (const { address, actor, birth, connected: clients } of cluster.tracker.here()) {
+    for (const { address, actor, birth, connected } of cluster.tracker.here()) {
       if (birth === 0) continue;
-      const here = { cluster, address };
-      if (clients > 0) {
-        connected.push(here);
-        continue;
-      }
-      others.push(here);
-      missing += 1;
-      const done = (isHolding: boolean): void => {
-        if (isHolding) holding.add(here);
-        missing -= 1;
-        if (missing === 0) said();
-      };
-      actor.tell({ kind: 'isHolding', done });
+      const is = (need: Need): void => void found.get(need)?.push({ cluster, address });
+      if (connected > 0) is('connected');
+      else asked.push(new Promise((said) => actor.tell({ kind: 'whatWaits', done: (what) => said(is(what)) })));
+      yield;
     }
   }
-  if (missing > 0) await within(ASK_MS, allSaid);
-  const empty = others.filter((here) => !holding.has(here));
-  return [...connected, ...holding, ...empty];
 }

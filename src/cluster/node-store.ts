@@ -38,7 +38,7 @@ import { TicketRecords } from './ticket-records.js';
 /** How long JetStream keeps a record of an endpoint or a message that is not written again. */
 const RECORD_MS = 7 * 24 * 3_600_000;
 /** How long a node that shuts down waits until its last records are in JetStream. */
-const LAST_RECORDS_MS = 1000;
+const LAST_RECORDS_MS = 500;
 const LOOK_MS = 5;
 /** How long another node may take to say that it sends nothing more. */
 const STOPPED_MS = 1000;

@@ -17,9 +17,12 @@ import { Passing, passed } from './passing.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 import { within } from './within.js';
 
-/** How long this may take; when it is over at the latest, counted from when the node has begun to end; and how long it may take even then. */
+/**
+ * How long this may take; when it is over at the latest, counted from when the node has begun to end, so that the mark is in time before the
+ * process ends (lifecycle.ts); and how long it may take even then.
+ */
 const LONGEST_MS = 6000;
-const LATEST_MS = 8000;
+const LATEST_MS = 7500;
 const LEAST_MS = 500;
 /** How long it may take to mark that this node has ended. */
 const MARK_MS = 1000;
@@ -30,6 +33,8 @@ const AT_ONCE_CHARACTERS = 16 * 1024 * 1024;
 const STOPPING = 64;
 
 interface Parted extends EndpointHere {
+  /** Whether nothing waited for it, so that it was not written again. */
+  readonly isQuiet: boolean;
   /** What has come for the endpoint since it stopped. */
   readonly passing: Passing<Passed>;
 }
@@ -70,14 +75,12 @@ export class Parting {
   /** Writes all endpoints of this node, which has been ending for `spentMs`. Resolves when JetStream has them, or when it is time to end. */
   async write(spentMs: number): Promise<void> {
     const domains = [...this.options.domains.values()].filter(({ domain }) => domain.settings.durability !== 'none');
-    const endpoints = await byNeed(domains);
-    this.#all = endpoints;
-    if (endpoints.length === 0) return;
-    await within(Math.max(LEAST_MS, Math.min(LONGEST_MS, LATEST_MS - spentMs)), this.#writeAll(endpoints));
+    await within(Math.max(LEAST_MS, Math.min(LONGEST_MS, LATEST_MS - spentMs)), this.#writeAll(domains));
     this.#isLate = true;
+    if (this.#all.length === 0) return;
     const left = this.#left.length;
     this.options.metrics.left += left;
-    const what = { event: 'endpoints left', endpoints: left, of: endpoints.length };
+    const what = { event: 'endpoints left', endpoints: left, of: this.#all.length };
     log.info(what, `${left} endpoints are in JetStream, for other nodes or the next start`);
   }
 
@@ -103,13 +106,16 @@ export class Parting {
     log.warn(what, 'clients for which nothing waited will be told that they may have missed something');
   }
 
-  /** Forgets the endpoints that JetStream has, so that what waits in them is not kept twice. To be called when no node is told any more. */
+  /** Forgets the endpoints whose queues JetStream has, so that what waits is not kept twice. To be called when no node is told any more. */
   async forget(): Promise<void> {
-    await Promise.all(this.#left.map((parted) => this.#tell(parted, null)));
+    await Promise.all(this.#left.map((parted) => parted.isQuiet || this.#tell(parted, null)));
   }
 
-  async #writeAll(endpoints: readonly EndpointHere[]): Promise<void> {
+  async #writeAll(domains: readonly ClusteredDomain[]): Promise<void> {
     const { queues, start } = this.options;
+    const endpoints = await byNeed(domains);
+    if (this.#isLate) return;
+    this.#all = endpoints;
     const names = new Set(endpoints.map(({ cluster }) => cluster.domain.name));
     await Promise.all([...names].map((name) => queues.mark(name, start)));
     for (let open = endpoints; open.length > 0 && !this.#isLate; ) {
@@ -149,7 +155,7 @@ export class Parting {
     this.#characters += characters;
     this.#onProgress();
     const isLeft = found === 'quiet' || (left !== null && (await this.#put(cluster, address, left)));
-    if (isLeft) this.#left.push({ cluster, address, passing });
+    if (isLeft) this.#left.push({ cluster, address, isQuiet: left === null, passing });
     this.#open -= 1;
     this.#characters -= characters;
     this.#onProgress();
