@@ -212,6 +212,11 @@ export interface EndpointJournal {
   /** Calls `done` when the latest record of an endpoint is written, or cannot be written at the moment. */
   written(address: Address, done: () => void): void;
   /**
+   * Calls `done` when each endpoint that is here now has a record, or cannot have one at the moment: a message that is answered for it can
+   * be found again. Asked of domains that are durable `always`.
+   */
+  recorded(done: () => void): void;
+  /**
    * The start of another node has been given an endpoint of this one, and may be gone before it has written the endpoint's record: resolves
    * when that is written, or cannot be written at the moment.
    */

@@ -192,9 +192,11 @@ export class Domain {
   /** Calls `done` when all messages that were accepted before are where the domain keeps them. */
   committed(done: () => void): void {
     const { store } = this.runtime;
+    const { held, journal } = this.cluster;
     const stored = (): void => (store ? store.committed(done) : done());
-    if (this.cluster.held) this.cluster.held.committed(stored);
-    else stored();
+    const kept = (): void => (held ? held.committed(stored) : stored());
+    if (journal) journal.recorded(kept);
+    else kept();
   }
 
   /** Takes over keys, limits, origins and services of a reloaded configuration. */

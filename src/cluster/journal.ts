@@ -1,6 +1,7 @@
 /**
  * Writes a domain's changed endpoints to JetStream, so that another node of the cluster can take them over. Of their clients'
- * tickets it writes hashes. Changes are gathered for 100 ms. A domain whose `durability` is `none` writes nothing.
+ * tickets it writes hashes. Changes are gathered for 100 ms, unless a message of a domain that is durable `always` is answered: no node knows
+ * an endpoint of a dead node that has no record. A domain whose `durability` is `none` writes nothing.
  */
 import type { Address } from '../actors/address.js';
 import { addressOf, type Node } from '../actors/address.js';
@@ -10,6 +11,7 @@ import type { KeptEndpoint } from '../actors/kept.js';
 import type { Ref } from '../actors/system.js';
 import type { Clock } from '../clock.js';
 import type { DomainConfig } from '../config.js';
+import { oneByOne } from './one-by-one.js';
 import type { Start, TicketRecords } from './ticket-records.js';
 
 /** How long changes are gathered before they are written: JetStream's state of tickets and presence is about this old at most. */
@@ -17,13 +19,18 @@ const GROUP_MS = 100;
 
 export class ClusterJournal implements EndpointJournal {
   #changed = new Map<Address, Ref<EndpointMessage>>();
+  /** Endpoints of a domain that is durable `always` which have no record yet. */
+  readonly #new = new Map<Address, Ref<EndpointMessage>>();
+  /** Those who wait until these have records; they do so together. */
+  #waiting: (() => void)[] = [];
+  #isWriting = false;
   #cancel: (() => void) | null = null;
   #isClosed = false;
 
   constructor(
     private readonly domain: { readonly name: string; readonly settings: Pick<DomainConfig, 'durability'> },
     private readonly clock: Pick<Clock, 'after'>,
-    private readonly records: Pick<TicketRecords, 'put' | 'remove' | 'written' | 'putFor'>,
+    private readonly records: Pick<TicketRecords, 'put' | 'remove' | 'has' | 'written' | 'putFor'>,
   ) {}
 
   get writes(): boolean {
@@ -31,7 +38,11 @@ export class ClusterJournal implements EndpointJournal {
   }
 
   changed(address: Address, actor: Ref<EndpointMessage>): void {
-    if (this.domain.settings.durability === 'none') return;
+    const { name, settings } = this.domain;
+    if (settings.durability === 'none') return;
+    if (settings.durability === 'always' && !this.#changed.has(address) && !this.records.has(name, address)) {
+      this.#new.set(address, actor);
+    }
     this.#changed.set(address, actor);
     if (!this.#isClosed) this.#cancel ??= this.clock.after(GROUP_MS, () => this.flush());
   }
@@ -47,6 +58,34 @@ export class ClusterJournal implements EndpointJournal {
     // What has changed up to now is in the record that is written now.
     this.#changed.delete(address);
     this.records.put(this.domain.name, address, kept);
+    if (this.#new.has(address)) this.written(address, () => this.#new.delete(address));
+  }
+
+  recorded(done: () => void): void {
+    if (this.#new.size === 0) return done();
+    this.#waiting.push(done);
+    if (!this.#isWriting) this.#writeNew();
+  }
+
+  #writeNew(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#isWriting = true;
+    const write = ([address, actor]: readonly [Address, Ref<EndpointMessage>], next: () => void): void => {
+      const written = (): void => {
+        this.#new.delete(address);
+        next();
+      };
+      // Behind the message by which its actor writes the record.
+      actor.tell({ kind: 'pass', done: () => this.written(address, written) });
+    };
+    const endpoints = [...this.#new];
+    this.flush();
+    oneByOne(endpoints, write, () => {
+      this.#isWriting = false;
+      for (const done of waiting) done();
+      if (this.#waiting.length > 0 && !this.#isWriting) this.#writeNew();
+    });
   }
 
   written(address: Address, done: () => void): void {
@@ -65,7 +104,7 @@ export class ClusterJournal implements EndpointJournal {
     const changed = this.#changed;
     this.#changed = new Map();
     for (const [address, actor] of changed) {
-      if (actor.stopped) this.records.remove(this.domain.name, address);
+      if (actor.stopped) this.#remove(address);
       else actor.tell({ kind: 'keep' });
     }
   }
@@ -78,8 +117,13 @@ export class ClusterJournal implements EndpointJournal {
     for (const [address, actor] of this.#changed) {
       if (!actor.stopped) continue;
       this.#changed.delete(address);
-      this.records.remove(this.domain.name, address);
+      this.#remove(address);
     }
+  }
+
+  #remove(address: Address): void {
+    this.#new.delete(address);
+    this.records.remove(this.domain.name, address);
   }
 
   /** Writes nothing more. */

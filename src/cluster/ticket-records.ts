@@ -141,8 +141,13 @@ export class TicketRecords {
     await this.options.stream.compareAndSet(keyOf(domain, address, node), data, found?.revision ?? 0);
   }
 
+  /** Whether this node has written a record of an endpoint, or is about to. */
+  has(domain: string, address: Address): boolean {
+    return this.#own.has(this.#keyOf(domain, address));
+  }
+
   remove(domain: string, address: Address): void {
-    if (this.#own.has(this.#keyOf(domain, address))) this.#change(domain, address, null);
+    if (this.has(domain, address)) this.#change(domain, address, null);
   }
 
   /** Calls `done` when the latest record of an endpoint is in JetStream, or JetStream cannot be used at the moment. */

@@ -5,8 +5,14 @@ import type { EndpointMessage } from '../../src/actors/endpoint.js';
 import type { KeptEndpoint } from '../../src/actors/kept.js';
 import type { Ref } from '../../src/actors/system.js';
 import { ClusterJournal } from '../../src/cluster/journal.js';
+import { isReplyError } from '../../src/errors.js';
+import { online } from '../../src/protocols/commands.js';
+import { locateTicket } from '../../src/protocols/credentials.js';
+import { push } from '../../src/protocols/messages.js';
 import { TestBroker, testMachine } from '../mqtt/support/broker.js';
 import { ManualClock } from '../mqtt/support/clock.js';
+import { type ModelNode, Network } from '../support/model-cluster.js';
+import { parameters, settle } from '../support/model-steps.js';
 
 const name = 'a.example';
 const address = '/domain/a.example/uid/jack' as Address;
@@ -18,6 +24,7 @@ t.test('an endpoint that was just written for another reason is not written agai
   const records = {
     put: (_domain: string, of: Address) => void put.push(of),
     remove: () => undefined,
+    has: () => false,
     written: () => undefined,
     putFor: async () => undefined,
   };
@@ -47,3 +54,34 @@ t.test('an endpoint that says that it has handled what came before is not writte
   await pass();
   t.strictSame(changed, [address], 'as it is for what may change it');
 });
+
+t.test(
+  'a message that was answered for a user who has just come outlives the death of the node (always)',
+  async (t) => {
+    const network = new Network(3, 'always');
+    t.teardown(() => {
+      for (const node of network.nodes) node.close();
+    });
+    const [dying, other, third] = network.nodes as [ModelNode, ModelNode, ModelNode];
+    let ticket = '';
+    online(dying.domain, parameters({ name: 'ada', nick: 'Ada' }), (result) => {
+      if (!isReplyError(result)) ticket = result.ticket;
+    });
+    await settle(network);
+    const answers: boolean[] = [];
+    for (const { domain } of [dying, other]) {
+      push(domain, parameters({ from: 'bob', to: 'ada', body: 'hello' }), (result) => {
+        answers.push(!result || !isReplyError(result));
+      });
+    }
+    // No time goes by: nothing is written because it is due.
+    await settle(network);
+    t.strictSame(answers, [true, true]);
+    network.kill(dying);
+    await settle(network);
+    locateTicket(third.domain, ticket, true, () => undefined);
+    await settle(network);
+    const waiting = [...third.domain.tickets.values()].flatMap(({ queued }) => queued.map(({ kind }) => kind));
+    t.strictSame(waiting, ['message', 'message']);
+  },
+);
