@@ -13,7 +13,7 @@ import type { Clock } from '../clock.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
-import { byNeed, type EndpointHere } from './by-need.js';
+import { byNeed, type EndpointHere, type Need } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import type { Mesh } from './mesh.js';
 import { NumberedPackets } from './numbered-packets.js';
@@ -118,6 +118,8 @@ export class Leaving {
   isActive = false;
   /** Whether nothing is handed over any more: what is still here stays until this node is gone. */
   isOver = false;
+  /** What the endpoints needed when this node began to end. */
+  readonly needs = new Map<Address, Need>();
   /** Endpoints on their way to another node. A callback that is called too early finds that the endpoint, which moves, refuses it. */
   readonly #moving = new Waiters();
   /** Those of which no node has said yet whether it has them. */
@@ -181,7 +183,7 @@ export class Leaving {
       this.isOver = true;
       return 0;
     }
-    const endpoints = await byNeed(this.node.domains.values());
+    const endpoints = await byNeed(this.node.domains.values(), this.needs);
     const areKept = endpoints.length > 0 && endpoints.every(({ cluster }) => this.node.isKept(cluster));
     if (areKept && overMs > 0) this.#bounds = SOME;
     void this.sessions

@@ -55,7 +55,7 @@ export interface NodeStoreOptions {
     readonly mesh: Mesh;
     readonly rpc: Rpc;
     readonly ending: EndingNodes;
-    readonly leaving: Pick<Leaving, 'spentMs'>;
+    readonly leaving: Pick<Leaving, 'spentMs' | 'needs'>;
     readonly domains: ReadonlyMap<string, ClusteredDomain>;
     /** The domain of a name, which is made where it is served. */
     domainOf(name: string): ClusteredDomain | undefined;
@@ -120,7 +120,9 @@ export class NodeStore {
     const start = [name, mesh.incarnation] as const;
     const changedIn = (domain: string): ReadonlyMap<Address, unknown> =>
       this.#journals.get(domain)?.unwritten ?? new Map();
-    this.#parting = new Parting({ start, domains, records: this.#records, queues, changedIn, metrics: cluster });
+    this.#parting = new Parting({
+      ...{ start, domains, records: this.#records, queues, changedIn, metrics: cluster, needs: node.leaving.needs },
+    });
     const isLeaving = (): boolean => node.leaving.isActive;
     this.#answer();
     this.#sessionOrphans = new SessionOrphans({ name, mesh, records: this.#sessions, metrics: cluster, isLeaving });

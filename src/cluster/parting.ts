@@ -9,7 +9,7 @@ import type { Moved, Passed } from '../actors/moving.js';
 import { CLOSE } from '../errors.js';
 import { log } from '../log.js';
 import type { ClusterMetrics } from '../metrics.js';
-import { byNeed, type EndpointHere } from './by-need.js';
+import { byNeed, type EndpointHere, type Need } from './by-need.js';
 import type { ClusteredDomain } from './domain.js';
 import { type LeftQueues, leftText } from './left-queues.js';
 import { NumberedPackets } from './numbered-packets.js';
@@ -52,6 +52,8 @@ export interface PartingOptions {
   readonly start: Start;
   readonly domains: ReadonlyMap<string, ClusteredDomain>;
   readonly records: TicketRecords;
+  /** What was found as the handover began (by-need.ts). */
+  readonly needs: Map<Address, Need>;
   readonly queues: LeftQueues;
   /** The endpoints of a domain that have changed since their records were written. */
   readonly changedIn: (domain: string) => ReadonlyMap<Address, unknown>;
@@ -113,7 +115,7 @@ export class Parting {
 
   async #writeAll(domains: readonly ClusteredDomain[]): Promise<void> {
     const { queues, start } = this.options;
-    const endpoints = await byNeed(domains);
+    const endpoints = await byNeed(domains, this.options.needs);
     if (this.#isLate) return;
     this.#all = endpoints;
     const names = new Set(endpoints.map(({ cluster }) => cluster.domain.name));

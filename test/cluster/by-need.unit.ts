@@ -38,7 +38,7 @@ async function setUp(t: Cleaner, presences: number) {
 
 t.test('who has a message that waits comes before very many for whom only presences wait', async (t) => {
   const { cluster } = await setUp(t, 50);
-  const order = (await byNeed([cluster])).map(({ address }) => address);
+  const order = (await byNeed([cluster], new Map())).map(({ address }) => address);
   t.strictSame(order.slice(0, 2), [targetOf('ada').address, targetOf('idle').address]);
   t.equal(order.length, 52);
 });
@@ -57,7 +57,7 @@ t.test('who has a message that waits comes first, however late an endpoint says 
       },
     });
   });
-  const found = byNeed([cluster]);
+  const found = byNeed([cluster], new Map());
   await asked;
   await sleep(300);
   ask();
@@ -66,7 +66,26 @@ t.test('who has a message that waits comes first, however late an endpoint says 
 
 t.test('an endpoint that has ended as it is asked is not waited for', async (t) => {
   const { domain, cluster } = await setUp(t, 1);
-  const found = byNeed([cluster]);
+  const found = byNeed([cluster], new Map());
   domain.tracker.actor(targetOf('user0').address)?.stop();
   t.equal((await found).length, 3);
+});
+
+t.test('an endpoint that has said what waits in it is not asked again, and one that has come since is', async (t) => {
+  const { domain, cluster } = await setUp(t, 3);
+  const known = new Map();
+  const before = await byNeed([cluster], known);
+  known.delete(targetOf('ada').address);
+  const asked: Address[] = [];
+  for (const { actor, address } of [...domain.tracker.here()]) {
+    const tell = actor.tell.bind(actor);
+    Object.assign(actor, {
+      tell: (message: Parameters<typeof tell>[0]) => {
+        asked.push(address);
+        tell(message);
+      },
+    });
+  }
+  t.strictSame(await byNeed([cluster], known), before);
+  t.strictSame(asked, [targetOf('ada').address]);
 });

@@ -40,7 +40,15 @@ async function setUp(t: Cleaner) {
   const queues = new LeftQueues(port);
   const changedIn = () => journal.unwritten;
   const domains = new Map([[name, cluster]]);
-  const parting = new Parting({ start, domains, records, queues, changedIn, metrics: metrics.cluster });
+  const parting = new Parting({
+    start,
+    domains,
+    records,
+    needs: new Map(),
+    queues,
+    changedIn,
+    metrics: metrics.cluster,
+  });
   journal.flush();
   await turn();
   /** What the next node finds. */

@@ -54,7 +54,7 @@ export class ModelEnd {
     await new Promise((resolve) => node.rpc.callAll(node.peers.values(), 'ending', [], ANSWER_MS, resolve));
     const parting = new Parting({
       start: [node.name, node.mesh.incarnation],
-      ...{ domains: node.domains, records, queues, metrics: node.metrics.cluster },
+      ...{ domains: node.domains, records, queues, metrics: node.metrics.cluster, needs: new Map() },
       changedIn: () => journal?.unwritten ?? new Map(),
     });
     await parting.write(0);
