@@ -40,9 +40,8 @@ export class ClusterJournal implements EndpointJournal {
   changed(address: Address, actor: Ref<EndpointMessage>): void {
     const { name, settings } = this.domain;
     if (settings.durability === 'none') return;
-    if (settings.durability === 'always' && !this.#changed.has(address) && !this.records.has(name, address)) {
-      this.#new.set(address, actor);
-    }
+    const isNew = (): boolean => !this.#changed.has(address) && !this.records.has(name, address);
+    if (settings.durability === 'always' && (this.#new.has(address) || isNew())) this.#new.set(address, actor);
     this.#changed.set(address, actor);
     if (!this.#isClosed) this.#cancel ??= this.clock.after(GROUP_MS, () => this.flush());
   }
@@ -80,7 +79,8 @@ export class ClusterJournal implements EndpointJournal {
       actor.tell({ kind: 'pass', done: () => this.written(address, written) });
     };
     const endpoints = [...this.#new];
-    this.flush();
+    // One that has not changed since is being written already.
+    for (const [address, actor] of endpoints) if (this.#changed.has(address)) actor.tell({ kind: 'keep' });
     oneByOne(endpoints, write, () => {
       this.#isWriting = false;
       for (const done of waiting) done();

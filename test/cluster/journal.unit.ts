@@ -55,6 +55,59 @@ t.test('an endpoint that says that it has handled what came before is not writte
   t.strictSame(changed, [address], 'as it is for what may change it');
 });
 
+/** A domain that is durable `always`, whose endpoints have no records yet and write one when they are told to. */
+function newcomers() {
+  const put: Address[] = [];
+  const records = {
+    put: (_domain: string, of: Address) => void put.push(of),
+    remove: () => undefined,
+    has: (_domain: string, of: Address) => put.includes(of),
+    written: (_domain: string, _of: Address, done: () => void) => done(),
+    putFor: async () => undefined,
+  };
+  const journal = new ClusterJournal({ name, settings: { durability: 'always' } }, new ManualClock(), records);
+  const actorOf = (id: string): Ref<EndpointMessage> => {
+    const tell = (message: EndpointMessage): void => {
+      if (message.kind === 'keep') journal.keep('uid', id, kept);
+      else if (message.kind === 'pass') message.done();
+    };
+    return { stopped: false, tell } as unknown as Ref<EndpointMessage>;
+  };
+  const ended = { stopped: true, tell: (message: EndpointMessage) => 'done' in message && message.done(null as never) };
+  return { journal, put, actorOf, ended: ended as unknown as Ref<EndpointMessage> };
+}
+
+t.test('a message that is answered has those written who have no record, and nobody else before it is due', (t) => {
+  const { journal, put, actorOf } = newcomers();
+  const known = '/domain/a.example/uid/jo' as Address;
+  put.push(known);
+  journal.changed(known, actorOf('jo'));
+  journal.changed(address, actorOf('jack'));
+  let answered = 0;
+  journal.recorded(() => (answered += 1));
+  t.strictSame([put, answered, [...journal.unwritten.keys()]], [[known, address], 1, [known]]);
+  t.end();
+});
+
+t.test('who has ended and come again before there was a record has one when a message is answered', (t) => {
+  const { journal, put, actorOf, ended } = newcomers();
+  journal.changed(address, ended);
+  journal.changed(address, actorOf('jack'));
+  journal.recorded(() => undefined);
+  t.strictSame(put, [address]);
+  t.end();
+});
+
+t.test('a node that leaves its endpoints knows which have changed, also when it answers a message meanwhile', (t) => {
+  const { journal, put, actorOf } = newcomers();
+  journal.changed(address, actorOf('jack'));
+  journal.end();
+  let answered = 0;
+  journal.recorded(() => (answered += 1));
+  t.strictSame([put, answered, [...journal.unwritten.keys()]], [[], 1, [address]]);
+  t.end();
+});
+
 t.test(
   'a message that was answered for a user who has just come outlives the death of the node (always)',
   async (t) => {
