@@ -31,6 +31,8 @@ const PACKETS: ReadonlyMap<string, number> = new Map([
 ]);
 /** The kinds whose packets the other node would have passed on to an endpoint's further parts. */
 const PASSED_ON: ReadonlySet<string> = new Set(['e', 'f']);
+/** The kinds by which a part of an endpoint has what it lacks, or hears that it may lack something. */
+const LACKING: ReadonlySet<string> = new Set(['U', 'M']);
 
 /** Does so for the items of these frames, one frame a step. */
 export function* tellDropped(node: Node, peer: Peer, frames: readonly string[]): Generator<void> {
@@ -45,6 +47,10 @@ function tell(node: Node, peer: Peer, [kind, domain, ...fields]: Item, told: Set
   if (kind === '?') node.rpc.withdraw(domain as number)?.(null);
   const place = PACKETS.get(kind);
   const cluster = node.domains.get(domain as string);
+  if (cluster && LACKING.has(kind) && !told.has(`M${fields[0]}`)) {
+    told.add(`M${fields[0]}`);
+    node.mesh.send(peer, cluster.items.missed(fields[0] as Address));
+  }
   if (place === undefined || !cluster) return;
   const [[what, topic], asked] = fields.slice(place) as [WirePacket, unknown];
   if (typeof asked === 'number') node.rpc.withdraw(asked)?.(null);

@@ -1,5 +1,6 @@
 /** What was on its way to a node that does not take it: whole domains of several nodes. docs/cluster.md, "What does not". */
 import t from 'tap';
+import type { Address } from '../../src/actors/address.js';
 import { tellDropped } from '../../src/cluster/dropped.js';
 import type { Peer } from '../../src/cluster/peer.js';
 import { online } from '../../src/protocols/commands.js';
@@ -70,3 +71,42 @@ t.test(
     t.strictSame(told, [[], []]);
   },
 );
+
+for (const [what, kind] of [
+  ['what waits', 'U'],
+  ['the word that something may be missing', 'M'],
+] as const) {
+  t.test(
+    `a client on another node is told that something may be missing where ${what} is dropped on its way there`,
+    async (t) => {
+      const network = new Network(2);
+      t.teardown(() => {
+        for (const node of network.nodes) node.close();
+      });
+      const [sender, slow] = network.nodes as [ModelNode, ModelNode];
+      const ada = parameters({ name: 'ada', nick: 'Ada' });
+      online(sender.domain, ada, () => undefined);
+      push(sender.domain, parameters({ from: 'x', to: 'ada', body: 'hello' }), () => undefined);
+      await settle(network);
+      const dropped: string[] = [];
+      const { send } = sender.mesh;
+      const isDropped = (item: string): boolean => item.startsWith(`["${kind}",`);
+      Object.assign(sender.mesh, {
+        send: (peer: Peer, item: string) => (isDropped(item) ? void dropped.push(item) : send(peer, item)),
+      });
+      online(slow.domain, ada, () => undefined);
+      if (kind === 'M') {
+        await settle(network);
+        const [record] = [...sender.domain.tracker.here()];
+        sender.mesh.send(sender.peers.get(slow.name) as Peer, sender.cluster.items.missed(record?.address as Address));
+      }
+      await settle(network);
+      Object.assign(sender.mesh, { send });
+      const mayMiss = () => [...slow.domain.tickets.values()].map((client) => client.mayMiss);
+      t.strictSame([dropped.length, mayMiss()], [1, [false]]);
+      atOnce(tellDropped(sender, sender.peers.get(slow.name) as Peer, [[...dropped, ...dropped].join()]));
+      await settle(network);
+      t.strictSame(mayMiss(), [true]);
+    },
+  );
+}
