@@ -284,8 +284,8 @@ export class Orphans {
   }
 
   /**
-   * Takes a part over, and with it what its node had begun to take over (`before`). `isOwn`: it is one of an earlier start of this node, whose record this one goes on with. Rejects with a `conflict`
-   * where another node has taken it over first.
+   * Takes a part over, and with it what its node had begun to take over (`before`). `isOwn`: it is one of an earlier start of this node,
+   * whose record this one goes on with. Rejects with a `conflict` where another node has taken it over first.
    */
   async #take(
     cluster: ClusteredDomain,

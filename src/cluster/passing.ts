@@ -52,13 +52,11 @@ export function passed(
   domain: Pick<Domain, 'drop'>,
   address: Address,
 ): (one: Passed) => void {
-  const isAgain = new Set<Passed['kind']>();
   return (one) => {
     if (one.kind === 'confirmedElsewhere') passing.take(one, one.names.join().length);
     else if (one.kind !== 'deliver') {
-      // What has been said once does not become more so.
-      if (!isAgain.has(one.kind)) passing.take(one, 0);
-      isAgain.add(one.kind);
+      // What waits has been said once, and does not become more so.
+      if (!passing.items.some(({ kind }) => kind === one.kind)) passing.take(one, 0);
     } else if (!passing.take(one, one.packet.bytes)) {
       domain.drop(one.packet, 'queueOverflow', address);
       one.packet.receipt?.report('unknown');
